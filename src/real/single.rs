@@ -5,7 +5,7 @@
 //! The polynomials are weighted least-squares fits on Chebyshev nodes, reweighted towards equal ripple, of our own.
 
 // 355/512 has 9 digits, so that its product with an exponent (8 digits) is exact; the rest of ln 2 follows (Cody and Waite).
-const LN_2_HIGH: f32 = 0.693_359_375;
+const LN_2_HIGH: f32 = 355.0 / 512.0;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 /// 1.5·2²³: after adding it the low bits of a float are the nearest integer.
 const ROUND: f32 = 12_582_912.0;
@@ -30,10 +30,10 @@ fn reduce(x: f32) -> (i32, f32) {
     let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
     let whole = shifted - ROUND;
     let rest = (x - whole * LN_2_HIGH) - whole * LN_2_LOW;
-    let tail = 1.395_051_9e-3;
-    let tail = tail * rest + 8.368_908_7e-3;
+    let tail = 1.395_052e-3;
+    let tail = tail * rest + 8.368_908e-3;
     let tail = tail * rest + 4.166_620_5e-2;
-    let tail = tail * rest + 1.666_651_9e-1;
+    let tail = tail * rest + 1.666_652e-1;
     let tail = tail * rest + 0.5;
     (n, tail * (rest * rest) + rest)
 }
@@ -69,13 +69,13 @@ fn ln_positive(x: f32) -> f32 {
     let shifted = x.to_bits().wrapping_sub(SQRT_HALF_BITS);
     let exponent = ((shifted as i32) >> 23) as f32 - select(subnormal, 23.0, 0.0);
     let f = f32::from_bits((shifted & 0x007f_ffff).wrapping_add(SQRT_HALF_BITS)) - 1.0;
-    let tail = -7.861_468_5e-2;
+    let tail = -7.861_468e-2;
     let tail = tail * f + 1.288_376_2e-1;
-    let tail = tail * f - 1.312_904_1e-1;
+    let tail = tail * f - 1.312_904e-1;
     let tail = tail * f + 1.418_091_8e-1;
-    let tail = tail * f - 1.662_450e-1;
+    let tail = tail * f - 1.662_45e-1;
     let tail = tail * f + 2.000_229_7e-1;
-    let tail = tail * f - 2.500_081_2e-1;
+    let tail = tail * f - 2.500_081e-1;
     let tail = tail * f + 3.333_331_7e-1;
     let square = f * f;
     let small = (tail * f * square + exponent * LN_2_LOW) - 0.5 * square;
