@@ -115,14 +115,17 @@ impl Tensor {
                 });
             }
         };
-        Ok(shaped(&self.shape, flat))
+        shaped(&self.shape, flat)
     }
 }
 
-/// An array of a shape over elements whose number is known to fit.
-pub(crate) fn shaped<T: Clone>(shape: &[usize], flat: Vec<T>) -> ArrayD<T> {
-    debug_assert_eq!(shape.iter().product::<usize>(), flat.len());
-    ArrayD::from_shape_vec(IxDyn(shape), flat).unwrap_or_else(|_| ArrayD::from_shape_simple_fn(IxDyn(&[0]), || unreachable!()))
+/// An array of a shape over its elements.
+pub(crate) fn shaped<T>(shape: &[usize], flat: Vec<T>) -> Result<ArrayD<T>> {
+    ArrayD::from_shape_vec(IxDyn(shape), flat).map_err(|error| Error::Shape {
+        operation: "an array".into(),
+        found: error.to_string(),
+        allowed: format!("as many elements as {shape:?} has"),
+    })
 }
 
 /// Labels as the kernels hold them.

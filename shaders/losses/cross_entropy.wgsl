@@ -15,8 +15,8 @@ override TEMPERATURE: f32 = 1.0;
 struct Sums {
     maximum: f32,
     sum_exp: f32,     // of e^(z - maximum), the label left out
-    smooth: f32,      // of w_c
-    smooth_dot: f32,  // of w_c (z_c - maximum)
+    spread: f32,      // of w_c
+    spread_dot: f32,  // of w_c (z_c - maximum)
     hard: f32,        // of w_c t_c
     hard_dot: f32,    // of w_c t_c (z_c - maximum)
     classes: f32,     // cells kept
@@ -65,7 +65,7 @@ fn raised(sums: Sums, rise: f32) -> Sums {
     moved.maximum += rise;
     moved.sum_exp_dot = shrink * (sums.sum_exp_dot - select(0.0, rise * sums.sum_exp, sums.sum_exp > 0.0));
     moved.sum_exp *= shrink;
-    moved.smooth_dot -= rise * sums.smooth;
+    moved.spread_dot -= rise * sums.spread;
     moved.hard_dot -= rise * sums.hard;
     return moved;
 }
@@ -97,8 +97,8 @@ fn fold(sums: Sums, cell: Cell) -> Sums {
         next.sum_exp += e;
         next.sum_exp_dot += e * below;
     }
-    next.smooth += cell.class_weight;
-    next.smooth_dot += cell.class_weight * below;
+    next.spread += cell.class_weight;
+    next.spread_dot += cell.class_weight * below;
     next.hard += hard;
     next.hard_dot += hard * below;
     next.classes += 1.0;
@@ -113,8 +113,8 @@ fn merge(a: Sums, b: Sums) -> Sums {
     return Sums(
         maximum,
         x.sum_exp + y.sum_exp,
-        x.smooth + y.smooth,
-        x.smooth_dot + y.smooth_dot,
+        x.spread + y.spread,
+        x.spread_dot + y.spread_dot,
         x.hard + y.hard,
         x.hard_dot + y.hard_dot,
         x.classes + y.classes,
@@ -141,10 +141,13 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     if label_exp == 1.0 && sums.sum_exp <= 1.0 {
         log_total = log1p_unit(sums.sum_exp);
     }
+    if total == 0.0 {
+        log_total = 0.0;
+    }
     let lse = sums.maximum + log_total;
     let smoothing = select(LABEL_SMOOTHING / sums.classes, 0.0, sums.classes == 0.0);
-    let mass = (1.0 - LABEL_SMOOTHING) * sums.hard + smoothing * sums.smooth;
-    let dot = (1.0 - LABEL_SMOOTHING) * sums.hard_dot + smoothing * sums.smooth_dot;
+    let mass = (1.0 - LABEL_SMOOTHING) * sums.hard + smoothing * sums.spread;
+    let dot = (1.0 - LABEL_SMOOTHING) * sums.hard_dot + smoothing * sums.spread_dot;
     let inverse = select(1.0 / total, 0.0, total == 0.0);
     var outcome: Outcome;
     outcome.loss = mass * log_total - dot;

@@ -5,4 +5,34 @@
 
 pub mod matmul;
 pub mod parallel;
+pub mod pointwise;
+pub mod rowwise;
 pub mod simd;
+
+/// A number for each element, for each row, or none.
+#[derive(Clone, Copy, Debug)]
+pub enum Spread<'a, T> {
+    /// Nothing: the default holds.
+    None,
+    /// One for each element.
+    Element(&'a [T]),
+    /// One for each row.
+    Row(&'a [T]),
+}
+
+impl<T: Copy> Spread<'_, T> {
+    /// The number at an element of a row.
+    #[inline(always)]
+    pub fn at(&self, element: usize, row: usize, default: T) -> T {
+        match self {
+            Spread::None => default,
+            Spread::Element(values) => values[element],
+            Spread::Row(values) => values[row],
+        }
+    }
+
+    /// Whether there is nothing.
+    pub fn is_none(&self) -> bool {
+        matches!(self, Spread::None)
+    }
+}

@@ -131,6 +131,17 @@ pub fn exp_into<R: Real>(row: &[R], maximum: R, output: &mut [R]) -> R {
     R::new(fold_lanes(lanes))
 }
 
+/// Takes each x to e^(x − maximum) where it stands and returns their sum. Call it inside [`dispatch`].
+#[inline(always)]
+pub fn exp_in_place<R: Real>(row: &mut [R], maximum: R) -> R {
+    for slot in row.iter_mut() {
+        *slot = Real::exp(*slot - maximum);
+    }
+    let mut lanes = [0.0; LANES];
+    add_to_lanes(row, &mut lanes);
+    R::new(fold_lanes(lanes))
+}
+
 /// ln Σ eˣ of a row; −∞ if it is empty or all −∞. Call it inside [`dispatch`].
 #[inline(always)]
 pub fn log_sum_exp<R: Real>(row: &[R]) -> R {

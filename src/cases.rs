@@ -1,0 +1,229 @@
+//! Cases as JSON: a loss, its options and inputs in, value and gradients out. What `gradus eval` reads and answers,
+//! and what the golden tests are made of.
+
+use ndarray::{ArrayD, IxDyn};
+use serde_json::{Map, Number, Value, json};
+
+use crate::losses::{self, Domain};
+use crate::{Criterion, Device, Error, Inputs, OnEmpty, Reduction, Result, Targets};
+
+/// The answer to one case: `{"name", "value", "gradients", "count"}`, or `{"name", "error"}`.
+pub fn answer(case: &Value, device: &Device) -> Value {
+    let name = case.get("name").cloned().unwrap_or(Value::Null);
+    match evaluate(case, device) {
+        Ok(mut found) => {
+            found.shift_insert(0, "name".into(), name);
+            Value::Object(found)
+        }
+        Err(error) => json!({ "name": name, "error": error.to_string() }),
+    }
+}
+
+/// Value, gradients and count of one case.
+///
+/// # Errors
+/// What is wrong with the case: an unknown loss, option or input, shapes that do not fit.
+pub fn evaluate(case: &Value, device: &Device) -> Result<Map<String, Value>> {
+    let loss_name =
+        case.get("loss").and_then(Value::as_str).ok_or_else(|| missing("a case", "loss", "a loss's name"))?;
+    let (loss, reduction, on_empty) = loss_of(loss_name, case.get("options").unwrap_or(&Value::Null))?;
+    let takes_labels = loss.targets() == Domain::Class;
+    let criterion = Criterion::from_boxed(loss, device)?.reduction(reduction).on_empty(on_empty);
+    let given = case.get("inputs").and_then(Value::as_object);
+    let given = given.ok_or_else(|| missing(loss_name, "inputs", "an object of tensors"))?;
+    let mut tensors = Tensors::read(loss_name, given, takes_labels)?;
+    if let Some(upstream) = case.get("upstream").filter(|upstream| !upstream.is_null()) {
+        tensors.upstream = Some(numbers(loss_name, "upstream", upstream)?);
+    }
+    let found = criterion.evaluate_f64(&tensors.inputs(&criterion)?)?;
+    let answer = json!({
+        "value": tensor(&found.values),
+        "gradients": { "predictions": tensor(&found.gradient) },
+        "count": found.count,
+    });
+    match answer {
+        Value::Object(answer) => Ok(answer),
+        _ => Ok(Map::new()),
+    }
+}
+
+/// The loss, its reduction and what it does with nothing, from one object of options.
+fn loss_of(name: &str, options: &Value) -> Result<(Box<dyn losses::Loss>, Reduction, OnEmpty)> {
+    losses::entry(name)?;
+    let mut own = match options {
+        Value::Null => Map::new(),
+        Value::Object(options) => options.clone(),
+        other => return Err(Error::option(name, "options", other, "a JSON object")),
+    };
+    let divisor = own.remove("divisor");
+    let reduction = match own.remove("reduction") {
+        None if divisor.is_some() => Reduction::Divisor(positive(name, divisor.as_ref())?),
+        None => Reduction::Mean,
+        Some(Value::String(word)) if word == "divisor" => Reduction::Divisor(positive(name, divisor.as_ref())?),
+        Some(Value::String(word)) => Reduction::named(&word)?,
+        Some(other) => return Err(Error::option(name, "reduction", other, "a name such as \"mean\"")),
+    };
+    let on_empty = match own.remove("on_empty") {
+        None => OnEmpty::Zero,
+        Some(Value::String(word)) if word.eq_ignore_ascii_case("nan") => OnEmpty::Nan,
+        Some(Value::String(word)) if word.eq_ignore_ascii_case("zero") => OnEmpty::Zero,
+        Some(other) => return Err(Error::option(name, "on_empty", other, "\"zero\" or \"nan\"")),
+    };
+    Ok((losses::from_name(name, &Value::Object(own))?, reduction, on_empty))
+}
+
+fn positive(name: &str, divisor: Option<&Value>) -> Result<f64> {
+    let number = divisor.and_then(Value::as_f64).filter(|divisor| *divisor > 0.0);
+    number.ok_or_else(|| Error::option(name, "divisor", divisor.unwrap_or(&Value::Null), "> 0"))
+}
+
+/// The tensors of a case, owned.
+#[derive(Default)]
+struct Tensors {
+    predictions: Option<ArrayD<f32>>,
+    dense: Option<ArrayD<f32>>,
+    labels: Option<ArrayD<i64>>,
+    weight: Option<ArrayD<f32>>,
+    mask: Option<ArrayD<bool>>,
+    class_weight: Option<ArrayD<f32>>,
+    class_mask: Option<ArrayD<bool>>,
+    pos_weight: Option<ArrayD<f32>>,
+    upstream: Option<ArrayD<f32>>,
+}
+
+impl Tensors {
+    fn read(loss: &str, given: &Map<String, Value>, takes_labels: bool) -> Result<Self> {
+        let mut tensors = Tensors::default();
+        let rank = |value: &Value| value.get("shape").and_then(Value::as_array).map_or(0, Vec::len);
+        let predicted_rank = given.get("predictions").map_or(0, rank);
+        for (name, value) in given {
+            match name.as_str() {
+                "predictions" => tensors.predictions = Some(numbers(loss, name, value)?),
+                // Labels have one axis less than the logits; targets of the same rank are dense.
+                "targets" if takes_labels && rank(value) + 1 == predicted_rank => {
+                    tensors.labels = Some(read_tensor(loss, name, value, "an integer", |v| {
+                        v.as_i64().or_else(|| v.as_f64().filter(|x| x.fract() == 0.0).map(|x| x as i64))
+                    })?);
+                }
+                "targets" => tensors.dense = Some(numbers(loss, name, value)?),
+                "weight" => tensors.weight = Some(numbers(loss, name, value)?),
+                "class_weight" => tensors.class_weight = Some(numbers(loss, name, value)?),
+                "pos_weight" => tensors.pos_weight = Some(numbers(loss, name, value)?),
+                "mask" => tensors.mask = Some(flags(loss, name, value)?),
+                "class_mask" => tensors.class_mask = Some(flags(loss, name, value)?),
+                _ => {
+                    let more = losses::entry(loss)?.inputs.iter().map(|input| input.name);
+                    let known = ["predictions", "targets", "weight", "mask"].into_iter().chain(more);
+                    return Err(Error::unknown(&format!("input of {loss}"), name, known));
+                }
+            }
+        }
+        Ok(tensors)
+    }
+
+    fn inputs(&self, criterion: &Criterion) -> Result<Inputs<'_>> {
+        let loss = criterion.loss().entry().name;
+        let predictions = self.predictions.as_ref().ok_or_else(|| missing(loss, "predictions", "a tensor"))?;
+        let targets = match (&self.labels, &self.dense) {
+            (Some(labels), _) => Targets::from(labels),
+            (None, Some(dense)) => Targets::from(dense),
+            (None, None) => return Err(missing(loss, "targets", "a tensor")),
+        };
+        let mut inputs = Inputs::new(predictions, targets);
+        if let Some(weight) = &self.weight {
+            inputs = inputs.weight(weight);
+        }
+        if let Some(mask) = &self.mask {
+            inputs = inputs.mask(mask);
+        }
+        if let Some(weight) = &self.class_weight {
+            inputs = inputs.class_weight(weight);
+        }
+        if let Some(mask) = &self.class_mask {
+            inputs = inputs.class_mask(mask);
+        }
+        if let Some(weight) = &self.pos_weight {
+            inputs = inputs.pos_weight(weight);
+        }
+        if let Some(upstream) = &self.upstream {
+            inputs = inputs.upstream(upstream);
+        }
+        Ok(inputs)
+    }
+}
+
+fn missing(operation: &str, name: &str, allowed: &str) -> Error {
+    Error::Input {
+        operation: operation.into(),
+        name: name.into(),
+        found: "is missing".into(),
+        allowed: format!("it must be {allowed}"),
+    }
+}
+
+/// A number, or one of the words that stand for what JSON cannot write.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(word) => match word.as_str() {
+            "NaN" => Some(f64::NAN),
+            "inf" => Some(f64::INFINITY),
+            "-inf" => Some(f64::NEG_INFINITY),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn numbers(loss: &str, name: &str, value: &Value) -> Result<ArrayD<f32>> {
+    read_tensor(loss, name, value, "a number, \"NaN\", \"inf\" or \"-inf\"", |v| number(v).map(|x| x as f32))
+}
+
+fn flags(loss: &str, name: &str, value: &Value) -> Result<ArrayD<bool>> {
+    read_tensor(loss, name, value, "true or false", |v| v.as_bool().or_else(|| v.as_f64().map(|x| x != 0.0)))
+}
+
+fn read_tensor<T>(
+    loss: &str,
+    name: &str,
+    value: &Value,
+    kind: &str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Result<ArrayD<T>> {
+    let refused =
+        |found: String, allowed: String| Error::Input { operation: loss.into(), name: name.into(), found, allowed };
+    let (Some(shape), Some(data)) =
+        (value.get("shape").and_then(Value::as_array), value.get("data").and_then(Value::as_array))
+    else {
+        return Err(refused("is no tensor".into(), "it must be {\"shape\": […], \"data\": […]}".into()));
+    };
+    let axes: Option<Vec<usize>> = shape.iter().map(|axis| axis.as_u64().map(|axis| axis as usize)).collect();
+    let axes = axes.ok_or_else(|| refused(format!("has shape {shape:?}"), "axes must be whole numbers".into()))?;
+    let mut elements = Vec::with_capacity(data.len());
+    for (index, item) in data.iter().enumerate() {
+        let element = read(item);
+        elements.push(
+            element
+                .ok_or_else(|| refused(format!("holds {item} at element {index}"), format!("it must hold {kind}")))?,
+        );
+    }
+    let count = elements.len();
+    ArrayD::from_shape_vec(IxDyn(&axes), elements)
+        .map_err(|_| refused(format!("has {count} elements in data"), format!("shape {axes:?} wants another number")))
+}
+
+/// A tensor as JSON.
+fn tensor(values: &ArrayD<f64>) -> Value {
+    let data: Vec<Value> = values.iter().map(|&x| number_to_json(x)).collect();
+    json!({ "shape": values.shape(), "data": data })
+}
+
+/// A number as JSON; NaN and infinities as words.
+pub fn number_to_json(x: f64) -> Value {
+    match Number::from_f64(x) {
+        Some(number) => Value::Number(number),
+        None if x.is_nan() => "NaN".into(),
+        None if x > 0.0 => "inf".into(),
+        None => "-inf".into(),
+    }
+}

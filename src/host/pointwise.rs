@@ -1,0 +1,138 @@
+//! The pointwise frame on the CPU: the twin of `shaders/kernels/pointwise.wgsl`.
+
+use crate::host::{Spread, parallel, simd};
+use crate::losses::Pointwise;
+use crate::real::Real;
+
+/// Elements that one thread takes at a time.
+const PIECE: usize = 1 << 14;
+
+/// The inputs of a pointwise loss, flat and checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Points<'a, R> {
+    /// One for each element.
+    pub predictions: &'a [R],
+    /// One for each element.
+    pub targets: &'a [R],
+    /// What multiplies value and gradient.
+    pub weight: Spread<'a, R>,
+    /// Which elements count at all.
+    pub mask: Spread<'a, bool>,
+    /// One for each place of the last axis; empty for none.
+    pub column_weight: &'a [R],
+    /// Elements in a row.
+    pub row_length: usize,
+    /// The reduction's factor on value and gradient.
+    pub factor: R,
+    /// dL/d(value) on the gradient: one for all.
+    pub upstream: R,
+    /// dL/d(value) for each element, with reduction `none`; empty otherwise.
+    pub upstreams: &'a [R],
+}
+
+/// The object-safe face of [`Pointwise`].
+pub trait PointwiseHost {
+    /// The sum of the values, in f32 on all cores; writes the gradient and, if not empty, each value.
+    fn run_f32(&self, points: &Points<'_, f32>, gradient: &mut [f32], values: &mut [f32]) -> f64;
+    /// As `run_f32`, plain and in f64.
+    fn run_f64(&self, points: &Points<'_, f64>, gradient: &mut [f64], values: &mut [f64]) -> f64;
+}
+
+impl<L: Pointwise> PointwiseHost for L {
+    fn run_f32(&self, points: &Points<'_, f32>, gradient: &mut [f32], values: &mut [f32]) -> f64 {
+        if points.is_plain() && values.is_empty() {
+            return parallel::sum_into(gradient, PIECE, |start, part| {
+                simd::dispatch(
+                    #[inline(always)]
+                    || plain(self, points, start, part),
+                )
+            });
+        }
+        if values.is_empty() {
+            return parallel::sum_into(gradient, PIECE, |start, part| {
+                simd::dispatch(
+                    #[inline(always)]
+                    || general(self, points, start, part, &mut []),
+                )
+            });
+        }
+        parallel::sum_into_two(gradient, PIECE, values, PIECE, |piece, part, values| {
+            simd::dispatch(
+                #[inline(always)]
+                || general(self, points, piece * PIECE, part, values),
+            )
+        })
+    }
+
+    fn run_f64(&self, points: &Points<'_, f64>, gradient: &mut [f64], values: &mut [f64]) -> f64 {
+        general(self, points, 0, gradient, values)
+    }
+}
+
+impl<R: Real> Points<'_, R> {
+    fn is_plain(&self) -> bool {
+        self.weight.is_none() && self.mask.is_none() && self.column_weight.is_empty() && self.upstreams.is_empty()
+    }
+}
+
+/// Predictions and targets alone: the loop that a compiler vectorises.
+#[inline(always)]
+fn plain<R: Real, L: Pointwise>(loss: &L, points: &Points<'_, R>, start: usize, gradient: &mut [R]) -> f64 {
+    let length = gradient.len();
+    let predictions = &points.predictions[start..][..length];
+    let targets = &points.targets[start..][..length];
+    let slope = points.factor * points.upstream;
+    let sum = simd::sum_of(
+        length,
+        #[inline(always)]
+        |i| {
+            let (value, derivative) = guarded(loss, predictions[i], targets[i], R::ONE);
+            gradient[i] = slope * derivative;
+            value
+        },
+    );
+    sum * points.factor.to_f64()
+}
+
+/// Everything that can multiply an element.
+#[inline(always)]
+fn general<R: Real, L: Pointwise>(
+    loss: &L,
+    points: &Points<'_, R>,
+    start: usize,
+    gradient: &mut [R],
+    values: &mut [R],
+) -> f64 {
+    let columns = points.column_weight.len().max(1);
+    simd::sum_of(
+        gradient.len(),
+        #[inline(always)]
+        |k| {
+            let i = start + k;
+            let row = i / points.row_length;
+            let (mut value, mut slope) = (R::ZERO, R::ZERO);
+            if points.mask.at(i, row, true) {
+                let column_weight = points.column_weight.get(i % columns).copied().unwrap_or(R::ONE);
+                let weight = points.factor * points.weight.at(i, row, R::ONE);
+                let upstream = points.upstream * points.upstreams.get(i).copied().unwrap_or(R::ONE);
+                let (loss, derivative) = guarded(loss, points.predictions[i], points.targets[i], column_weight);
+                value = weight * loss;
+                slope = upstream * weight * derivative;
+            }
+            gradient[k] = slope;
+            if let Some(slot) = values.get_mut(k) {
+                *slot = value;
+            }
+            value
+        },
+    )
+}
+
+/// NaN in, NaN out: a minimum or a comparison in the filling would hide it.
+#[inline(always)]
+fn guarded<R: Real, L: Pointwise>(loss: &L, prediction: R, truth: R, column_weight: R) -> (R, R) {
+    let (value, derivative) = loss.loss_at(prediction, truth, column_weight);
+    let broken = prediction.is_nan() || truth.is_nan();
+    let poison = prediction + truth;
+    (R::select(broken, poison, value), R::select(broken, poison, derivative))
+}

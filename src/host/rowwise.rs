@@ -1,0 +1,225 @@
+//! The row-wise frame on the CPU: the twin of `shaders/kernels/rowwise.wgsl`.
+
+use crate::host::{parallel, simd};
+use crate::losses::Rowwise;
+use crate::real::Real;
+
+/// The inputs of a row-wise loss, flat and checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a, R> {
+    /// [rows, columns]
+    pub logits: &'a [R],
+    /// Length of a row.
+    pub columns: usize,
+    /// Labels or dense targets.
+    pub targets: Targets<'a, R>,
+    /// Labels whose rows are left out.
+    pub ignored: &'a [i64],
+    /// One for each class; empty for none.
+    pub class_weight: &'a [R],
+    /// For each class, or each class of each row; empty for none.
+    pub class_mask: &'a [bool],
+    /// One for each row; empty for none.
+    pub weight: &'a [R],
+    /// Which rows count at all; empty for all.
+    pub mask: &'a [bool],
+    /// The reduction's factor on value and gradient.
+    pub factor: R,
+    /// dL/d(value) on the gradient: one for all.
+    pub upstream: R,
+    /// dL/d(value) for each row, with reduction `none`; empty otherwise.
+    pub upstreams: &'a [R],
+}
+
+/// The targets of all rows.
+#[derive(Clone, Copy, Debug)]
+pub enum Targets<'a, R> {
+    /// One label for each row; those out of range are refused or ignored before.
+    Labels(&'a [i32]),
+    /// [rows, columns]
+    Dense(&'a [R]),
+}
+
+/// One row as a filling sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a, R> {
+    /// The predictions of this row.
+    pub logits: &'a [R],
+    /// Its target.
+    pub target: Target<'a, R>,
+    class_weight: &'a [R],
+    class_mask: &'a [bool],
+}
+
+/// The target of one row.
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'a, R> {
+    /// A class.
+    Label(usize),
+    /// A number for each class.
+    Dense(&'a [R]),
+}
+
+/// What a class-axis loss can hand back of a row besides its value.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Auxiliary<R> {
+    /// Log-sum-exp of the logits.
+    pub lse: R,
+    /// The column of the largest logit, the first of several.
+    pub argmax: R,
+    /// 1 if that is the label, else 0.
+    pub correct: R,
+    /// Entropy of the softmax, in nats.
+    pub entropy: R,
+    /// Probability of the label; 0 for dense targets.
+    pub target_probability: R,
+}
+
+impl<R: Real> Row<'_, R> {
+    /// The weight of a class.
+    #[inline(always)]
+    pub fn class_weight(&self, column: usize) -> R {
+        if self.class_weight.is_empty() { R::ONE } else { self.class_weight[column] }
+    }
+
+    /// Whether some classes may be masked.
+    #[inline(always)]
+    pub fn has_class_mask(&self) -> bool {
+        !self.class_mask.is_empty()
+    }
+
+    /// Whether a class takes part.
+    #[inline(always)]
+    pub fn keeps(&self, column: usize) -> bool {
+        self.class_mask.is_empty() || self.class_mask[column]
+    }
+
+    #[inline(always)]
+    fn is_broken(&self) -> bool {
+        let truth_is_nan = |column: usize| match self.target {
+            Target::Dense(dense) => dense[column].is_nan(),
+            Target::Label(_) => false,
+        };
+        if self.class_mask.is_empty() {
+            let mut broken = false;
+            for &x in self.logits {
+                broken |= x.is_nan();
+            }
+            if let Target::Dense(dense) = self.target {
+                for &t in dense {
+                    broken |= t.is_nan();
+                }
+            }
+            return broken;
+        }
+        (0..self.logits.len()).any(|c| self.class_mask[c] && (self.logits[c].is_nan() || truth_is_nan(c)))
+    }
+}
+
+impl<R: Real> Auxiliary<R> {
+    /// Fills in what follows from the largest logit and the label.
+    pub fn label(&mut self, row: &Row<'_, R>, probability: R) {
+        let mut best = None;
+        for (column, &x) in row.logits.iter().enumerate() {
+            if row.keeps(column) && x > R::NEG_INFINITY && best.is_none_or(|(_, highest)| x > highest) {
+                best = Some((column, x));
+            }
+        }
+        self.argmax = R::new(best.map_or(f64::from(u32::MAX), |(column, _)| column as f64));
+        let is_label = matches!((row.target, best), (Target::Label(label), Some((column, _))) if label == column);
+        self.correct = R::select(is_label, R::ONE, R::ZERO);
+        self.target_probability = probability;
+    }
+}
+
+/// The object-safe face of [`Rowwise`].
+pub trait RowwiseHost {
+    /// Writes value and gradient of each row, in f32 on all cores. `auxiliary` has a place for each row, or none.
+    fn run_f32(&self, rows: &Rows<'_, f32>, gradient: &mut [f32], values: &mut [f32], auxiliary: &mut [Auxiliary<f32>]);
+    /// As `run_f32`, plain and in f64.
+    fn run_f64(&self, rows: &Rows<'_, f64>, gradient: &mut [f64], values: &mut [f64], auxiliary: &mut [Auxiliary<f64>]);
+}
+
+impl<L: Rowwise> RowwiseHost for L {
+    fn run_f32(
+        &self,
+        rows: &Rows<'_, f32>,
+        gradient: &mut [f32],
+        values: &mut [f32],
+        auxiliary: &mut [Auxiliary<f32>],
+    ) {
+        let at_once = parallel::rows_per_piece(rows.columns);
+        if !auxiliary.is_empty() {
+            // Asked for now and then, for a look at the rows: no need of threads.
+            return piece(self, rows, 0, gradient, values, auxiliary);
+        }
+        parallel::sum_into_two(gradient, at_once * rows.columns, values, at_once, |number, gradient, values| {
+            simd::dispatch(
+                #[inline(always)]
+                || piece(self, rows, number * at_once, gradient, values, &mut []),
+            );
+            0.0
+        });
+    }
+
+    fn run_f64(
+        &self,
+        rows: &Rows<'_, f64>,
+        gradient: &mut [f64],
+        values: &mut [f64],
+        auxiliary: &mut [Auxiliary<f64>],
+    ) {
+        piece(self, rows, 0, gradient, values, auxiliary);
+    }
+}
+
+/// The rows from `first` on, as many as there are values.
+#[inline(always)]
+fn piece<R: Real, L: Rowwise>(
+    loss: &L,
+    rows: &Rows<'_, R>,
+    first: usize,
+    gradient: &mut [R],
+    values: &mut [R],
+    auxiliary: &mut [Auxiliary<R>],
+) {
+    for (k, (gradient, slot)) in gradient.chunks_exact_mut(rows.columns).zip(values).enumerate() {
+        let index = first + k;
+        let Some(row) = rows.row(index) else {
+            gradient.fill(R::ZERO);
+            *slot = R::ZERO;
+            continue;
+        };
+        let weight = rows.factor * rows.weight.get(index).copied().unwrap_or(R::ONE);
+        let scale = weight * rows.upstream * rows.upstreams.get(index).copied().unwrap_or(R::ONE);
+        *slot = weight * loss.row(&row, scale, gradient, auxiliary.get_mut(k));
+        // NaN in, NaN out, for the whole row.
+        if row.is_broken() {
+            gradient.fill(R::NAN);
+            *slot = R::NAN;
+        }
+    }
+}
+
+impl<'a, R: Real> Rows<'a, R> {
+    /// A row, unless it is masked or its label is ignored.
+    #[inline(always)]
+    fn row(&self, index: usize) -> Option<Row<'a, R>> {
+        if !self.mask.is_empty() && !self.mask[index] {
+            return None;
+        }
+        let columns = self.columns;
+        let target = match self.targets {
+            Targets::Labels(labels) if self.ignored.contains(&i64::from(labels[index])) => return None,
+            Targets::Labels(labels) => Target::Label(labels[index] as usize),
+            Targets::Dense(dense) => Target::Dense(&dense[index * columns..][..columns]),
+        };
+        let mask = if self.class_mask.len() > columns {
+            &self.class_mask[index * columns..][..columns]
+        } else {
+            self.class_mask
+        };
+        let logits = &self.logits[index * columns..][..columns];
+        Some(Row { logits, target, class_weight: self.class_weight, class_mask: mask })
+    }
+}

@@ -1,0 +1,281 @@
+//! What is handed to a loss, and the checks that it fits.
+
+use ndarray::{ArrayBase, ArrayViewD, CowArray, Data, Dimension, IxDyn};
+
+use crate::losses::{Domain, Family, Loss};
+use crate::{Error, Result};
+
+/// The inputs of a loss, borrowed. Made with [`Inputs::new`]; what is not set is absent.
+#[derive(Clone, Debug)]
+pub struct Inputs<'a> {
+    pub(crate) predictions: ArrayViewD<'a, f32>,
+    pub(crate) targets: Targets<'a>,
+    pub(crate) weight: Option<ArrayViewD<'a, f32>>,
+    pub(crate) mask: Option<ArrayViewD<'a, bool>>,
+    pub(crate) class_weight: Option<ArrayViewD<'a, f32>>,
+    pub(crate) class_mask: Option<ArrayViewD<'a, bool>>,
+    pub(crate) pos_weight: Option<ArrayViewD<'a, f32>>,
+    pub(crate) upstream: Option<ArrayViewD<'a, f32>>,
+    pub(crate) auxiliary: bool,
+}
+
+/// Targets: numbers, or the label of each row's class.
+#[derive(Clone, Debug)]
+pub enum Targets<'a> {
+    /// As many as predictions.
+    Dense(ArrayViewD<'a, f32>),
+    /// One for each row.
+    Labels(CowArray<'a, i64, IxDyn>),
+}
+
+/// The element types that targets come in: f32, and i64 or i32 for labels.
+pub trait TargetElement: Sized {
+    /// An array of this type as targets.
+    fn targets<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Targets<'_>;
+}
+
+impl TargetElement for f32 {
+    fn targets<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Targets<'_> {
+        Targets::Dense(array.view().into_dyn())
+    }
+}
+
+impl TargetElement for i64 {
+    fn targets<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Targets<'_> {
+        Targets::Labels(array.view().into_dyn().into())
+    }
+}
+
+impl TargetElement for i32 {
+    fn targets<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Targets<'_> {
+        Targets::Labels(array.mapv(i64::from).into_dyn().into())
+    }
+}
+
+impl<'a, A: TargetElement, S: Data<Elem = A>, D: Dimension> From<&'a ArrayBase<S, D>> for Targets<'a> {
+    fn from(array: &'a ArrayBase<S, D>) -> Self {
+        A::targets(array)
+    }
+}
+
+impl<'a> Inputs<'a> {
+    /// Predictions and targets.
+    pub fn new<S: Data<Elem = f32>, D: Dimension>(
+        predictions: &'a ArrayBase<S, D>,
+        targets: impl Into<Targets<'a>>,
+    ) -> Self {
+        Inputs {
+            predictions: predictions.view().into_dyn(),
+            targets: targets.into(),
+            weight: None,
+            mask: None,
+            class_weight: None,
+            class_mask: None,
+            pos_weight: None,
+            upstream: None,
+            auxiliary: false,
+        }
+    }
+
+    /// Multiplies each value and its gradient: of the predictions' shape (pointwise losses), or one for each row.
+    pub fn weight<S: Data<Elem = f32>, D: Dimension>(mut self, weight: &'a ArrayBase<S, D>) -> Self {
+        self.weight = Some(weight.view().into_dyn());
+        self
+    }
+
+    /// False takes an element or a row out, whatever stands there. Shapes as [`Inputs::weight`].
+    pub fn mask<S: Data<Elem = bool>, D: Dimension>(mut self, mask: &'a ArrayBase<S, D>) -> Self {
+        self.mask = Some(mask.view().into_dyn());
+        self
+    }
+
+    /// One weight for each class, [classes].
+    pub fn class_weight<S: Data<Elem = f32>, D: Dimension>(mut self, weight: &'a ArrayBase<S, D>) -> Self {
+        self.class_weight = Some(weight.view().into_dyn());
+        self
+    }
+
+    /// False takes a class out of the softmax: [classes], or of the predictions' shape.
+    pub fn class_mask<S: Data<Elem = bool>, D: Dimension>(mut self, mask: &'a ArrayBase<S, D>) -> Self {
+        self.class_mask = Some(mask.view().into_dyn());
+        self
+    }
+
+    /// The weight of the positive side of each column, [columns].
+    pub fn pos_weight<S: Data<Elem = f32>, D: Dimension>(mut self, weight: &'a ArrayBase<S, D>) -> Self {
+        self.pos_weight = Some(weight.view().into_dyn());
+        self
+    }
+
+    /// dL/d(value), which the gradient is multiplied by: of the value's shape.
+    pub fn upstream<S: Data<Elem = f32>, D: Dimension>(mut self, upstream: &'a ArrayBase<S, D>) -> Self {
+        self.upstream = Some(upstream.view().into_dyn());
+        self
+    }
+
+    /// Asks for what a class-axis loss can hand back besides: [`crate::Auxiliaries`].
+    pub fn auxiliary(mut self) -> Self {
+        self.auxiliary = true;
+        self
+    }
+}
+
+/// Sizes of a call whose shapes fit.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sizes {
+    /// Rows of a row-wise loss; the leading axis of a pointwise one.
+    pub rows: usize,
+    /// Elements in a row.
+    pub row_length: usize,
+    /// Length of the last axis.
+    pub columns: usize,
+    /// The shape of the unreduced value.
+    pub value_shape: Vec<usize>,
+}
+
+impl Sizes {
+    /// From the shapes of predictions and targets.
+    pub fn of(loss: &dyn Loss, predictions: &[usize], targets: &[usize], labels: bool) -> Result<Self> {
+        let name = loss.entry().name;
+        let rowwise = matches!(loss.family(), Family::Rowwise(_));
+        let takes_labels = loss.targets() == Domain::Class;
+        if labels && !takes_labels {
+            return Err(Error::Input {
+                operation: name.into(),
+                name: "targets".into(),
+                found: "are class labels".into(),
+                allowed: format!("it takes dense targets (floats) of the predictions' shape {predictions:?}"),
+            });
+        }
+        if rowwise && predictions.is_empty() {
+            let found = format!("predictions are {predictions:?}");
+            return Err(shape_error(name, found, "they must be [rows, classes]"));
+        }
+        let leading = if rowwise { &predictions[..predictions.len() - 1] } else { predictions };
+        let fitting = if labels { leading } else { predictions };
+        if targets != fitting {
+            let found = format!("predictions are {predictions:?} but targets are {targets:?}");
+            let allowed = if takes_labels {
+                format!("targets must be labels {leading:?} or dense {predictions:?}")
+            } else {
+                format!("targets must be {predictions:?} too")
+            };
+            return Err(shape_error(name, found, &allowed));
+        }
+        let elements: usize = predictions.iter().product();
+        if elements == 0 {
+            return Err(Error::Empty { operation: name.into(), name: format!("predictions {predictions:?}") });
+        }
+        if elements > u32::MAX as usize {
+            return Err(Error::TooLarge {
+                name: format!("predictions {predictions:?} of {name}"),
+                bytes: 4 * elements as u64,
+                limit: 4 * u64::from(u32::MAX),
+                advice: "split them and use reduction `divisor`".into(),
+            });
+        }
+        let columns = predictions.last().copied().unwrap_or(1);
+        let (rows, value_shape) = if rowwise {
+            (elements / columns, leading.to_vec())
+        } else {
+            (predictions.first().copied().unwrap_or(1), predictions.to_vec())
+        };
+        Ok(Sizes { rows, row_length: elements / rows, columns, value_shape })
+    }
+
+    /// The shape of one number for each row.
+    fn row_shape<'a>(&'a self, rowwise: bool) -> &'a [usize] {
+        if rowwise { &self.value_shape } else { &self.value_shape[..self.value_shape.len().min(1)] }
+    }
+
+    /// Whether a weight or mask has one number for each row (true) or for each element (false).
+    pub fn is_per_row(&self, loss: &dyn Loss, name: &str, shape: &[usize]) -> Result<bool> {
+        let rowwise = matches!(loss.family(), Family::Rowwise(_));
+        if !rowwise && shape == self.value_shape {
+            return Ok(false);
+        }
+        let rows = self.row_shape(rowwise);
+        // [rows, 1] says the same as [rows].
+        let trimmed =
+            if shape.len() == rows.len() + 1 && shape.last() == Some(&1) { &shape[..rows.len()] } else { shape };
+        if trimmed == rows {
+            return Ok(true);
+        }
+        let elements =
+            if rowwise { String::new() } else { format!("{:?} (one for each element) or ", self.value_shape) };
+        let found = format!("{name} is {shape:?}");
+        Err(shape_error(loss.entry().name, found, &format!("it must be {elements}{rows:?} (one for each row)")))
+    }
+
+    /// Whether a class mask is for all rows (true) or for each cell (false).
+    pub fn is_per_column(&self, loss: &dyn Loss, predictions: &[usize], shape: &[usize]) -> Result<bool> {
+        if shape == predictions {
+            return Ok(shape.len() == 1);
+        }
+        if shape == [self.columns] {
+            return Ok(true);
+        }
+        let allowed = format!("it must be [{}] (one for each class) or {predictions:?}", self.columns);
+        Err(shape_error(loss.entry().name, format!("class_mask is {shape:?}"), &allowed))
+    }
+}
+
+/// An [`Error::Shape`].
+pub(crate) fn shape_error(operation: &str, found: String, allowed: &str) -> Error {
+    Error::Shape { operation: operation.into(), found, allowed: allowed.into() }
+}
+
+/// Refuses an input that the loss does not know.
+pub(crate) fn check_known(loss: &dyn Loss, name: &str) -> Result<()> {
+    let entry = loss.entry();
+    if entry.inputs.iter().any(|input| input.name == name) {
+        return Ok(());
+    }
+    let known = ["predictions", "targets", "weight", "mask"].into_iter().chain(entry.inputs.iter().map(|i| i.name));
+    Err(Error::unknown(&format!("input of {}", entry.name), name, known))
+}
+
+/// Refuses targets outside what the loss takes. NaN passes: it comes out as NaN.
+pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
+    let name = loss.entry().name;
+    let (holds, allowed): (fn(f32) -> bool, &str) = match loss.targets() {
+        Domain::Sign => (|y| y == 1.0 || y == -1.0, "they must be -1 or +1 (0 and 1: option labels = \"zero_one\")"),
+        Domain::ZeroOne => (|y| y == 0.0 || y == 1.0, "they must be 0 or 1"),
+        Domain::Probability => (|y| (0.0..=1.0).contains(&y), "they must be from 0 to 1"),
+        Domain::Distribution => (|y| y >= 0.0, "they must not be negative"),
+        Domain::Real | Domain::LogDistribution | Domain::Class => return Ok(()),
+    };
+    let Some(index) = targets.iter().position(|&y| !holds(y) && !y.is_nan()) else {
+        return Ok(());
+    };
+    Err(Error::Input {
+        operation: name.into(),
+        name: "targets".into(),
+        found: format!("hold {} at element {index}", targets[index]),
+        allowed: allowed.into(),
+    })
+}
+
+/// Refuses a label that is neither a class nor ignored; `keeps` says which rows count at all.
+pub(crate) fn check_labels(
+    loss: &dyn Loss,
+    labels: &[i64],
+    classes: usize,
+    keeps: impl Fn(usize) -> bool,
+) -> Result<()> {
+    let ignored = loss.ignored();
+    let bad = labels.iter().enumerate().find(|&(row, label)| {
+        !(usize::try_from(*label).is_ok_and(|label| label < classes)) && !ignored.contains(label) && keeps(row)
+    });
+    match bad {
+        None => Ok(()),
+        Some((row, &label)) => Err(label_error(loss, row, label, classes)),
+    }
+}
+
+/// An [`Error::Label`] that lists what is ignored.
+pub(crate) fn label_error(loss: &dyn Loss, row: usize, label: i64, classes: usize) -> Error {
+    let list: Vec<String> = loss.ignored().iter().map(ToString::to_string).collect();
+    let ignored = if list.is_empty() { String::new() } else { format!(" or an ignored one ({})", list.join(", ")) };
+    Error::Label { operation: loss.entry().name.into(), row, label, classes, ignored }
+}

@@ -1,0 +1,332 @@
+//! Softmax cross-entropy with every option of its peers.
+
+use super::prelude::*;
+use super::Rowwise;
+use crate::Error;
+use crate::host::rowwise::{Auxiliary, Row, Target};
+use crate::host::simd;
+
+/// Softmax cross-entropy of logits, against class labels or dense targets.
+///
+/// Predictions are logits [rows, classes] (more leading axes are more rows); targets are labels [rows] or dense
+/// [rows, classes]. With z the logits after `softcap` and `temperature`, lse = ln Σ e^z, p = e^(z − lse),
+/// q_c = w_c((1 − s)t_c + s/K), t one-hot for a label, w the input `class_weight`, s `label_smoothing`, K the classes
+/// kept by the input `class_mask` (all without it):
+///
+/// loss = Σ_c q_c (lse − z_c) + `z_loss` lse², derivative ∂/∂z_c = p_c(Σq + 2 `z_loss` lse) − q_c.
+///
+/// `mean` divides by the sum of the class weights of the rows kept for labels, by the number of rows for dense
+/// targets, as PyTorch. A row whose label is ignored gives 0 and counts for nothing. A logit of −∞ is a masked class
+/// (probability 0, gradient 0, no share of the smoothing) unless it is the target: then the loss is ∞.
+///
+/// PyTorch `CrossEntropyLoss`, Keras `SparseCategoricalCrossentropy` and `CategoricalCrossentropy` (from_logits=True),
+/// optax `softmax_cross_entropy` and `…_with_integer_labels`, Liger `LigerCrossEntropyLoss`.
+/// Sources: C. Szegedy et al., Rethinking the Inception architecture, 2016 (smoothing); A. Chowdhery et al., PaLM,
+/// 2022 (z-loss); Gemma team, Gemma 2, 2024 (softcap).
+///
+/// ```
+/// use gradus::{Device, losses::{CrossEntropy, Loss}};
+/// use ndarray::array;
+///
+/// let criterion = CrossEntropy::new().ignore_index(-100).on(&Device::reference())?;
+/// let logits = array![[0.0, 0.0], [5.0, 1.0]];
+/// let step = criterion.value_and_gradient(&logits, &array![1_i64, -100])?;
+/// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-12);
+/// assert_eq!(step.gradient.as_slice().unwrap(), [0.5, -0.5, 0.0, 0.0]);
+/// assert_eq!(step.count, 1);
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CrossEntropy {
+    label_smoothing: f64,
+    #[serde(deserialize_with = "super::one_or_several")]
+    ignore_index: Vec<i64>,
+    z_loss: f64,
+    softcap: Option<f64>,
+    temperature: f64,
+}
+
+/// The row-wise kernel holds this many ignored labels in its uniform.
+const MOST_IGNORED: usize = 16;
+
+pub(super) static ENTRY: Entry = Entry {
+    name: "cross_entropy",
+    summary: "softmax cross-entropy: one class of many, from images to language models",
+    formula: "Σ_c w_c((1 − s)t_c + s/K)(lse − z_c) + λ lse²",
+    options: &[
+        Choice { name: "label_smoothing", domain: "in [0, 1]", meaning: "share s of the target spread over all classes" },
+        Choice { name: "ignore_index", domain: "a label or a list of up to 16", meaning: "labels whose rows are left out" },
+        Choice { name: "z_loss", domain: ">= 0", meaning: "weight λ of lse², which keeps logits from drifting" },
+        Choice { name: "softcap", domain: "> 0 or null", meaning: "logits become c·tanh(x/c) first" },
+        Choice { name: "temperature", domain: "> 0", meaning: "logits are divided by it (after the softcap)" },
+    ],
+    inputs: &[
+        Input { name: "class_weight", shape: "[classes]: weight of each class" },
+        Input { name: "class_mask", shape: "[classes] or [rows, classes]: false takes a class out of the softmax" },
+    ],
+    predictions: Domain::Real,
+    targets: Domain::Class,
+    torch: "CrossEntropyLoss",
+    keras: "SparseCategoricalCrossentropy, CategoricalCrossentropy (from_logits=True)",
+    optax: "softmax_cross_entropy, softmax_cross_entropy_with_integer_labels",
+    source: "C. Szegedy et al., Rethinking the Inception architecture, 2016; Chowdhery et al., PaLM, 2022 (z-loss)",
+    variants: &[
+        r#"{"label_smoothing": 0.1}"#,
+        r#"{"z_loss": 0.01}"#,
+        r#"{"softcap": 5.0, "temperature": 0.5}"#,
+        r#"{"label_smoothing": 0.2, "ignore_index": [0, -100], "z_loss": 0.001, "softcap": 10.0, "temperature": 2.0}"#,
+    ],
+    shader: crate::shader!("losses/cross_entropy.wgsl"),
+    make: |options| Ok(Box::new(read_options::<CrossEntropy>("cross_entropy", ENTRY.options, options)?)),
+};
+
+impl Default for CrossEntropy {
+    fn default() -> Self {
+        CrossEntropy { label_smoothing: 0.0, ignore_index: vec![-100], z_loss: 0.0, softcap: None, temperature: 1.0 }
+    }
+}
+
+impl CrossEntropy {
+    /// Plain cross-entropy; rows with label −100 are left out.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Share of the target that is spread over all classes, from 0 to 1 (default 0).
+    pub fn label_smoothing(mut self, label_smoothing: f64) -> Self {
+        self.label_smoothing = label_smoothing;
+        self
+    }
+
+    /// The label whose rows are left out (default −100).
+    pub fn ignore_index(self, label: i64) -> Self {
+        self.ignore_indices([label])
+    }
+
+    /// Several labels, up to 16, whose rows are left out.
+    pub fn ignore_indices(mut self, labels: impl IntoIterator<Item = i64>) -> Self {
+        self.ignore_index = labels.into_iter().collect();
+        self
+    }
+
+    /// Weight of lse², ≥ 0 (default 0).
+    pub fn z_loss(mut self, z_loss: f64) -> Self {
+        self.z_loss = z_loss;
+        self
+    }
+
+    /// Takes each logit x to c·tanh(x/c), c > 0 (default: off). Comes before the temperature.
+    pub fn softcap(mut self, softcap: f64) -> Self {
+        self.softcap = Some(softcap);
+        self
+    }
+
+    /// Divides the logits, > 0 (default 1).
+    pub fn temperature(mut self, temperature: f64) -> Self {
+        self.temperature = temperature;
+        self
+    }
+
+    #[inline(always)]
+    fn scaled_logit<R: Real>(&self, x: R) -> R {
+        let temperature = R::new(self.temperature);
+        match self.softcap {
+            Some(cap) => R::new(cap) * (x / R::new(cap)).tanh() / temperature,
+            None => x / temperature,
+        }
+    }
+
+    #[inline(always)]
+    fn scaled_logit_slope<R: Real>(&self, x: R) -> R {
+        let temperature = R::new(self.temperature);
+        match self.softcap {
+            Some(cap) => {
+                let t = (x / R::new(cap)).tanh();
+                (R::ONE - t * t) / temperature
+            }
+            None => R::ONE / temperature,
+        }
+    }
+}
+
+impl Loss for CrossEntropy {
+    fn entry(&self) -> &'static Entry {
+        &ENTRY
+    }
+
+    fn options(&self) -> Value {
+        write_options(self)
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("LABEL_SMOOTHING", self.label_smoothing),
+            ("Z_LOSS", self.z_loss),
+            ("SOFTCAP", self.softcap.unwrap_or(0.0)),
+            ("TEMPERATURE", self.temperature),
+        ]
+    }
+
+    fn ignored(&self) -> &[i64] {
+        &self.ignore_index
+    }
+
+    fn check(&self) -> Result<()> {
+        require((0.0..=1.0).contains(&self.label_smoothing), &ENTRY, "label_smoothing", self.label_smoothing)?;
+        require(self.z_loss >= 0.0 && self.z_loss.is_finite(), &ENTRY, "z_loss", self.z_loss)?;
+        let cap = self.softcap.unwrap_or(1.0);
+        require(cap > 0.0 && cap.is_finite(), &ENTRY, "softcap", cap)?;
+        require(self.temperature > 0.0 && self.temperature.is_finite(), &ENTRY, "temperature", self.temperature)?;
+        if self.ignore_index.len() > MOST_IGNORED {
+            let found = format!("a list of {}", self.ignore_index.len());
+            return Err(Error::option("cross_entropy", "ignore_index", found, "a label or a list of up to 16"));
+        }
+        Ok(())
+    }
+}
+
+impl Rowwise for CrossEntropy {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], auxiliary: Option<&mut Auxiliary<R>>) -> R {
+        let classes = row.logits.len();
+        let gradient = &mut gradient[..classes];
+        // z, with the classes that are masked at -inf. From here on `gradient` holds what the row needs next.
+        for (z, &x) in gradient.iter_mut().zip(row.logits) {
+            *z = self.scaled_logit(x);
+        }
+        if row.has_class_mask() {
+            for (column, z) in gradient.iter_mut().enumerate() {
+                *z = R::select(row.keeps(column), *z, R::NEG_INFINITY);
+            }
+        }
+        // Where every class is masked there is no maximum: any finite number keeps (-inf) - (-inf) out.
+        let maximum = simd::maximum(gradient);
+        let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
+        let smooth = Mass::of_classes(row, gradient, maximum, self.label_smoothing != 0.0);
+        let hard = Mass::of_target(row, gradient, maximum);
+        let smoothing = R::new(self.label_smoothing);
+        let share = R::select(smooth.cells > R::ZERO, smoothing / smooth.cells, R::ZERO);
+        let mass = (R::ONE - smoothing) * hard.mass + share * smooth.mass;
+        let dot = (R::ONE - smoothing) * hard.dot + share * smooth.dot;
+
+        let mut label_below = R::NEG_INFINITY;
+        if let Target::Label(label) = row.target {
+            label_below = gradient[label] - maximum;
+            gradient[label] = R::NEG_INFINITY;
+        }
+        // All e^(z - maximum) but the label's: p_y - 1 = -others/total keeps its digits when p_y goes to 1.
+        let below = auxiliary.as_ref().map(|_| weighted_below(gradient, maximum));
+        let others = simd::exp_in_place(gradient, maximum);
+        let label_exp = R::select(label_below == R::NEG_INFINITY, R::ZERO, label_below.exp());
+        let total = others + label_exp;
+        let log_total = R::select(label_exp == R::ONE, others.ln_1p(), total.ln());
+        let log_total = R::select(total == R::ZERO, R::ZERO, log_total);
+        let lse = maximum + log_total;
+        let z_loss = R::new(self.z_loss);
+        let z_pull = R::new(2.0) * z_loss * lse;
+        let value = mass * log_total - dot + R::select(self.z_loss != 0.0, z_loss * lse * lse, R::ZERO);
+
+        let inverse = R::select(total > R::ZERO, R::ONE / total, R::select(total.is_nan(), total, R::ZERO));
+        let factor = (mass + z_pull) * inverse;
+        if let Some(auxiliary) = auxiliary {
+            let label_dot = R::select(label_exp == R::ZERO, R::ZERO, label_exp * label_below);
+            auxiliary.lse = lse;
+            auxiliary.entropy = log_total - (below.unwrap_or(R::ZERO) + label_dot) * inverse;
+            auxiliary.label(row, label_exp * inverse);
+        }
+        match row.target {
+            Target::Label(label) => {
+                let q = row.class_weight(label) * ((R::ONE - smoothing) + share);
+                let own = (mass - q) - mass * others * inverse + z_pull * label_exp * inverse;
+                self.slopes(row, scale, gradient, |column, e| factor * e - row.class_weight(column) * share);
+                let open = label_exp > R::ZERO || !(label_below == R::NEG_INFINITY);
+                let slope = R::select(open, own, R::ZERO);
+                gradient[label] = scale * slope * self.scaled_logit_slope(row.logits[label]);
+            }
+            Target::Dense(dense) => self.slopes(row, scale, gradient, |column, e| {
+                factor * e - row.class_weight(column) * ((R::ONE - smoothing) * dense[column] + share)
+            }),
+        }
+        value
+    }
+}
+
+impl CrossEntropy {
+    /// Takes e^(z − maximum) in `gradient` to the scaled derivative with respect to the logits handed in.
+    #[inline(always)]
+    fn slopes<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], slope: impl Fn(usize, R) -> R) {
+        let plain = self.softcap.is_none() && !row.has_class_mask();
+        if plain {
+            let scale = scale / R::new(self.temperature);
+            for (column, (cell, &x)) in gradient.iter_mut().zip(row.logits).enumerate() {
+                let masked = x == R::NEG_INFINITY;
+                *cell = R::select(masked, R::ZERO, scale * slope(column, *cell));
+            }
+            return;
+        }
+        for (column, (cell, &x)) in gradient.iter_mut().zip(row.logits).enumerate() {
+            let masked = !row.keeps(column) || x == R::NEG_INFINITY && self.softcap.is_none();
+            *cell = R::select(masked, R::ZERO, scale * slope(column, *cell) * self.scaled_logit_slope(x));
+        }
+    }
+}
+
+/// Σ of weights, and of weights times (z − maximum).
+struct Mass<R> {
+    mass: R,
+    dot: R,
+    cells: R,
+}
+
+impl<R: Real> Mass<R> {
+    /// Over the classes kept, each with its class weight: what label smoothing spreads over.
+    #[inline(always)]
+    fn of_classes(row: &Row<'_, R>, z: &[R], maximum: R, wanted: bool) -> Self {
+        let mut sums = Mass { mass: R::ZERO, dot: R::ZERO, cells: R::ZERO };
+        if !wanted {
+            return sums;
+        }
+        for (column, &z) in z.iter().enumerate() {
+            if z == R::NEG_INFINITY {
+                continue;
+            }
+            let weight = row.class_weight(column);
+            sums.mass += weight;
+            sums.dot += weight * (z - maximum);
+            sums.cells += R::ONE;
+        }
+        sums
+    }
+
+    /// Over the target: one cell for a label, all for dense targets. 0·(−∞) counts as 0.
+    #[inline(always)]
+    fn of_target(row: &Row<'_, R>, z: &[R], maximum: R) -> Self {
+        let mut sums = Mass { mass: R::ZERO, dot: R::ZERO, cells: R::ZERO };
+        let mut add = |column: usize, truth: R| {
+            let weight = row.class_weight(column) * truth;
+            sums.mass += weight;
+            if weight != R::ZERO {
+                sums.dot += weight * (z[column] - maximum);
+            }
+        };
+        match row.target {
+            Target::Label(label) => add(label, R::ONE),
+            Target::Dense(dense) => dense.iter().enumerate().for_each(|(column, &truth)| add(column, truth)),
+        }
+        sums
+    }
+}
+
+/// Σ e^(z − maximum)(z − maximum), for the entropy.
+fn weighted_below<R: Real>(z: &[R], maximum: R) -> R {
+    let mut sum = R::ZERO;
+    for &z in z.iter().filter(|&&z| z != R::NEG_INFINITY) {
+        sum += (z - maximum).exp() * (z - maximum);
+    }
+    sum
+}

@@ -1,0 +1,96 @@
+//! Huber's loss.
+
+use super::prelude::*;
+
+/// Huber's loss: quadratic for errors up to `delta`, linear beyond.
+///
+/// With q = min(|e|, δ): ½q² + δ(|e| − q); derivative: e clipped to ±δ. Predictions and targets have one shape;
+/// `delta` has their unit.
+///
+/// PyTorch `HuberLoss`, Keras `Huber`, optax `huber_loss`.
+/// Source: P. J. Huber, Robust estimation of a location parameter, 1964.
+///
+/// ```
+/// use gradus::{Device, losses::{Huber, Loss}};
+/// use ndarray::array;
+///
+/// let criterion = Huber::new().delta(1.0).on(&Device::reference())?;
+/// let step = criterion.value_and_gradient(&array![0.5, 3.0], &array![0.0, 0.0])?;
+/// assert_eq!(step.value(), 1.3125); // (0.125 + 2.5) / 2
+/// assert_eq!(step.gradient.as_slice().unwrap(), [0.25, 0.5]);
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Huber {
+    delta: f64,
+}
+
+pub(super) static ENTRY: Entry = Entry {
+    name: "huber",
+    summary: "squared near zero, absolute beyond: regression with some outliers",
+    formula: "½q² + δ(|e| − q), q = min(|e|, δ)",
+    options: &[Choice { name: "delta", domain: "> 0", meaning: "error at which the quadratic part ends" }],
+    inputs: &[],
+    predictions: Domain::Real,
+    targets: Domain::Real,
+    torch: "HuberLoss",
+    keras: "Huber",
+    optax: "huber_loss",
+    source: "P. J. Huber, Robust estimation of a location parameter, 1964",
+    variants: &[r#"{"delta": 0.25}"#],
+    shader: crate::shader!("losses/huber.wgsl"),
+    make: |options| Ok(Box::new(read_options::<Huber>("huber", ENTRY.options, options)?)),
+};
+
+impl Default for Huber {
+    fn default() -> Self {
+        Huber { delta: 1.0 }
+    }
+}
+
+impl Huber {
+    /// Huber's loss with `delta` 1.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The error at which the quadratic part ends, > 0 (default 1).
+    pub fn delta(mut self, delta: f64) -> Self {
+        self.delta = delta;
+        self
+    }
+}
+
+impl Loss for Huber {
+    fn entry(&self) -> &'static Entry {
+        &ENTRY
+    }
+
+    fn options(&self) -> Value {
+        write_options(self)
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pointwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("DELTA", self.delta)]
+    }
+
+    fn check(&self) -> Result<()> {
+        require(self.delta > 0.0 && self.delta.is_finite(), &ENTRY, "delta", self.delta)
+    }
+}
+
+impl Pointwise for Huber {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        let delta = R::new(self.delta);
+        let error = prediction - truth;
+        let inside = error.abs().min(delta);
+        let value = R::new(0.5) * inside * inside + delta * (error.abs() - inside);
+        (value, error.clamp(-delta, delta))
+    }
+}

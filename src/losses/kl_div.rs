@@ -1,0 +1,108 @@
+//! Kullback–Leibler divergence.
+
+use super::Rowwise;
+use super::prelude::*;
+use crate::host::rowwise::{Auxiliary, Row, Target};
+
+/// Kullback–Leibler divergence of the targets t from predictions x given as log-probabilities.
+///
+/// Per row Σ t(ln t − x), 0 where t = 0; derivative −t. With `log_target` the targets are logarithms too:
+/// Σ e^t(t − x). Both are [rows, classes]. `mean` divides by the number of elements as PyTorch does, `batch_mean`,
+/// which is the divergence itself, by the number of rows; `none` gives one value per row.
+///
+/// PyTorch `KLDivLoss`, Keras `KLDivergence` (which takes probabilities), optax `kl_divergence`.
+/// Source: S. Kullback and R. A. Leibler, On information and sufficiency, 1951.
+///
+/// ```
+/// use gradus::{Device, Reduction, losses::{KlDiv, Loss}};
+/// use ndarray::array;
+///
+/// let criterion = KlDiv::new().on(&Device::reference())?.reduction(Reduction::BatchMean);
+/// let half = 0.5_f32.ln();
+/// let step = criterion.value_and_gradient(&array![[half, half]], &array![[1.0, 0.0]])?;
+/// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-7); // the logarithm of f32
+/// assert_eq!(step.gradient.as_slice().unwrap(), [-1.0, 0.0]);
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KlDiv {
+    log_target: bool,
+}
+
+pub(super) static ENTRY: Entry = Entry {
+    name: "kl_div",
+    summary: "Kullback-Leibler divergence: towards a whole distribution, as in distillation",
+    formula: "Σ t(ln t − x)",
+    options: &[Choice { name: "log_target", domain: "true or false", meaning: "targets are log-probabilities too" }],
+    inputs: &[
+        Input { name: "class_weight", shape: "[classes]: weight of each class" },
+        Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" },
+    ],
+    predictions: Domain::LogDistribution,
+    targets: Domain::Distribution,
+    torch: "KLDivLoss",
+    keras: "KLDivergence",
+    optax: "kl_divergence",
+    source: "S. Kullback and R. A. Leibler, On information and sufficiency, 1951",
+    variants: &[r#"{"log_target": true}"#],
+    shader: crate::shader!("losses/kl_div.wgsl"),
+    make: |options| Ok(Box::new(read_options::<KlDiv>("kl_div", ENTRY.options, options)?)),
+};
+
+impl KlDiv {
+    /// Divergence from targets given as probabilities.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether the targets are log-probabilities too (default false).
+    pub fn log_target(mut self, log_target: bool) -> Self {
+        self.log_target = log_target;
+        self
+    }
+}
+
+impl Loss for KlDiv {
+    fn entry(&self) -> &'static Entry {
+        &ENTRY
+    }
+
+    fn options(&self) -> Value {
+        write_options(self)
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("LOG_TARGET", f64::from(u8::from(self.log_target)))]
+    }
+
+    fn targets(&self) -> Domain {
+        if self.log_target { Domain::LogDistribution } else { Domain::Distribution }
+    }
+
+    fn mean_over_elements(&self) -> bool {
+        true
+    }
+}
+
+impl Rowwise for KlDiv {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        let Target::Dense(dense) = row.target else {
+            return R::NAN;
+        };
+        let mut value = R::ZERO;
+        for (column, (slope, (&x, &truth))) in gradient.iter_mut().zip(row.logits.iter().zip(dense)).enumerate() {
+            let t = if self.log_target { truth.exp() } else { truth };
+            let log_t = if self.log_target { truth } else { truth.ln() };
+            let weight = R::select(row.keeps(column), row.class_weight(column), R::ZERO);
+            value += R::select(t == R::ZERO || weight == R::ZERO, R::ZERO, weight * t * (log_t - x));
+            *slope = -scale * weight * t;
+        }
+        value
+    }
+}

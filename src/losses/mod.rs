@@ -1,0 +1,304 @@
+//! The losses: one file each, with the stem of its shader, and one line in the list below.
+//!
+//! A loss says what it is (its [`Entry`]), what its options become in the shader ([`Loss::constants`]) and how one
+//! element or one row is computed, once in WGSL and once here. Reductions, weights, masks, loops and chunks belong
+//! to the frames (`shaders/kernels`, `src/host`), the checks of what is handed in to [`crate::Criterion`].
+//!
+//! To add one: a shader in `shaders/losses`, a file here, a line in the list. The tests, `gradus losses`, `check`,
+//! `eval` and `bench` take it from there.
+
+use std::fmt::Debug;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::device::Device;
+use crate::host::pointwise::PointwiseHost;
+use crate::host::rowwise::{Auxiliary, Row, RowwiseHost};
+use crate::real::Real;
+use crate::wgsl::File;
+use crate::{Criterion, Error, Result};
+
+macro_rules! catalogue {
+    ($($file:ident::$loss:ident,)*) => {
+        $(mod $file; pub use $file::$loss;)*
+
+        /// Every loss there is.
+        pub static CATALOGUE: &[&Entry] = &[$(&$file::ENTRY),*];
+    };
+}
+
+catalogue! {
+    mse::Mse,
+    mae::Mae,
+    huber::Huber,
+    smooth_l1::SmoothL1,
+    bce_with_logits::BceWithLogits,
+    hinge::Hinge,
+    squared_hinge::SquaredHinge,
+    cross_entropy::CrossEntropy,
+    kl_div::KlDiv,
+}
+
+/// What the lists know of a loss.
+#[derive(Debug)]
+pub struct Entry {
+    /// The name in the command, in files and in messages: `huber`.
+    pub name: &'static str,
+    /// One line of what it is for.
+    pub summary: &'static str,
+    /// The formula, in one line.
+    pub formula: &'static str,
+    /// The options, in the order of the struct.
+    pub options: &'static [Choice],
+    /// Inputs beyond `predictions`, `targets`, `weight` and `mask`.
+    pub inputs: &'static [Input],
+    /// What the predictions are.
+    pub predictions: Domain,
+    /// What the targets are.
+    pub targets: Domain,
+    /// The same in PyTorch; empty where there is none.
+    pub torch: &'static str,
+    /// The same in Keras; empty where there is none.
+    pub keras: &'static str,
+    /// The same in optax; empty where there is none.
+    pub optax: &'static str,
+    /// Who wrote it down first: authors, title, year.
+    pub source: &'static str,
+    /// Sets of options, as JSON, that the checks run besides the defaults.
+    pub variants: &'static [&'static str],
+    /// The filling.
+    pub shader: File,
+    /// The loss with the given options.
+    pub make: fn(&Value) -> Result<Box<dyn Loss>>,
+}
+
+/// An option of a loss, an activation or an optimizer, for people. Its default is in the code alone.
+#[derive(Debug)]
+pub struct Choice {
+    /// The name, as PyTorch spells it where PyTorch has it.
+    pub name: &'static str,
+    /// Which values are allowed: `> 0`.
+    pub domain: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+/// An optional input of a loss, for people.
+#[derive(Debug)]
+pub struct Input {
+    /// The name: `class_weight`.
+    pub name: &'static str,
+    /// Its shape in words.
+    pub shape: &'static str,
+}
+
+/// What the numbers of an input are: checked where the host sees them, and drawn from by the tests.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Domain {
+    /// Any number.
+    Real,
+    /// −1 or +1.
+    Sign,
+    /// 0 or 1.
+    ZeroOne,
+    /// From 0 to 1.
+    Probability,
+    /// Logarithms of probabilities that add up to 1 in each row.
+    LogDistribution,
+    /// Not negative; a distribution in each row.
+    Distribution,
+    /// A class label for each row, or a distribution in each row.
+    Class,
+}
+
+/// How the targets of a two-class loss are written. Said by the caller, never guessed from the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Labels {
+    /// −1 and +1.
+    #[default]
+    Sign,
+    /// 0 and 1, taken to −1 and +1.
+    ZeroOne,
+}
+
+impl Labels {
+    pub(crate) const DOMAIN: &'static str = "\"sign\" (-1, +1) or \"zero_one\" (0, 1)";
+
+    fn constant(self) -> (&'static str, f64) {
+        ("LABELS_ZERO_ONE", f64::from(u8::from(self == Labels::ZeroOne)))
+    }
+
+    fn domain(self) -> Domain {
+        if self == Labels::ZeroOne { Domain::ZeroOne } else { Domain::Sign }
+    }
+
+    #[inline(always)]
+    fn signed<R: Real>(self, truth: R) -> R {
+        if self == Labels::ZeroOne { R::new(2.0) * truth - R::ONE } else { truth }
+    }
+}
+
+/// A loss with its options. Object-safe: the lists, the models and the command hold `dyn Loss`.
+pub trait Loss: Debug + Send + Sync {
+    /// Its place in the list.
+    fn entry(&self) -> &'static Entry;
+
+    /// The options as JSON, in the form that [`from_name`] takes.
+    fn options(&self) -> Value;
+
+    /// Which frame runs it.
+    fn family(&self) -> Family<'_>;
+
+    /// The options as the shader's `override`s see them.
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
+    /// What the targets are with these options.
+    fn targets(&self) -> Domain {
+        self.entry().targets
+    }
+
+    /// Labels that leave their row out.
+    fn ignored(&self) -> &[i64] {
+        &[]
+    }
+
+    /// Whether `mean` divides by the number of elements though the frame is row-wise, as PyTorch does for some.
+    fn mean_over_elements(&self) -> bool {
+        false
+    }
+
+    /// Whether the options are in their domains.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for the first that is not.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The loss made ready on a device, its options checked.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for an option outside its domain.
+    fn on(self, device: &Device) -> Result<Criterion>
+    where
+        Self: Sized + 'static,
+    {
+        Criterion::new(std::sync::Arc::new(self), device)
+    }
+}
+
+/// The frames. Closed: the host has to know how to run each.
+pub enum Family<'a> {
+    /// One value for each element.
+    Pointwise(&'a dyn PointwiseHost),
+    /// One value for each row.
+    Rowwise(&'a dyn RowwiseHost),
+}
+
+/// The twin of a pointwise shader: written once, run as f64 by the reference and as f32 by the CPU.
+pub trait Pointwise: Loss {
+    /// Value and derivative at one element.
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R);
+
+    /// As [`Pointwise::loss`] with the weight of the element's column, for the losses that take one.
+    #[inline(always)]
+    fn loss_at<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> (R, R) {
+        self.loss(prediction, truth)
+    }
+}
+
+/// The twin of a row-wise shader.
+pub trait Rowwise: Loss {
+    /// The value of one row. Writes `scale` times its derivative into `gradient`, and what else is asked for.
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], auxiliary: Option<&mut Auxiliary<R>>) -> R;
+}
+
+/// The loss of a name with options as a JSON object; options left out take their defaults.
+///
+/// # Errors
+/// [`Error::Unknown`] for a name or an option that there is not, [`Error::Option`] for a value outside its domain.
+///
+/// ```
+/// let loss = gradus::losses::from_name("huber", &serde_json::json!({ "delta": 0.5 }))?;
+/// assert_eq!(loss.options()["delta"], 0.5);
+/// # Ok::<(), gradus::Error>(())
+/// ```
+pub fn from_name(name: &str, options: &Value) -> Result<Box<dyn Loss>> {
+    let loss = (entry(name)?.make)(options)?;
+    loss.check()?;
+    Ok(loss)
+}
+
+/// The entry of a name.
+///
+/// # Errors
+/// [`Error::Unknown`] with the names there are.
+pub fn entry(name: &str) -> Result<&'static Entry> {
+    let found = CATALOGUE.iter().find(|entry| entry.name == name);
+    found.copied().ok_or_else(|| Error::unknown("loss", name, CATALOGUE.iter().map(|entry| entry.name)))
+}
+
+/// Reads an options struct from a JSON object, so that each error names its option.
+pub(crate) fn read_options<T: DeserializeOwned>(owner: &str, choices: &[Choice], options: &Value) -> Result<T> {
+    let empty = Map::new();
+    let given = match options {
+        Value::Null => &empty,
+        Value::Object(given) => given,
+        other => return Err(Error::option(owner, "options", other, "a JSON object")),
+    };
+    for (name, value) in given {
+        let Some(choice) = choices.iter().find(|choice| choice.name == name) else {
+            return Err(Error::unknown(&format!("option of {owner}"), name, choices.iter().map(|choice| choice.name)));
+        };
+        let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
+        if serde_json::from_value::<T>(alone).is_err() {
+            return Err(Error::option(owner, name, value, choice.domain));
+        }
+    }
+    serde_json::from_value(Value::Object(given.clone()))
+        .map_err(|error| Error::option(owner, "options", error, "a JSON object of its options"))
+}
+
+/// The options of a struct as JSON.
+pub(crate) fn write_options<T: Serialize>(options: &T) -> Value {
+    serde_json::to_value(options).unwrap_or(Value::Null)
+}
+
+/// Reads one label or a list of labels.
+fn one_or_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<i64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrSeveral {
+        One(i64),
+        Several(Vec<i64>),
+    }
+    Ok(match OneOrSeveral::deserialize(deserializer)? {
+        OneOrSeveral::One(label) => vec![label],
+        OneOrSeveral::Several(labels) => labels,
+    })
+}
+
+/// Refuses an option whose value does not hold; written so that NaN is refused.
+pub(crate) fn require(holds: bool, owner: &Entry, name: &str, found: f64) -> Result<()> {
+    if holds {
+        return Ok(());
+    }
+    let choice = owner.options.iter().find(|choice| choice.name == name);
+    Err(Error::option(owner.name, name, found, choice.map_or("in its domain", |choice| choice.domain)))
+}
+
+pub(crate) mod prelude {
+    //! What every loss's file needs.
+    pub(crate) use super::{
+        Choice, Domain, Entry, Family, Input, Loss, Pointwise, read_options, require, write_options,
+    };
+    pub(crate) use crate::Result;
+    pub(crate) use crate::real::Real;
+    pub(crate) use serde::{Deserialize, Serialize};
+    pub(crate) use serde_json::Value;
+}

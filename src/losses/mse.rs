@@ -1,0 +1,71 @@
+//! Mean squared error.
+
+use super::prelude::*;
+
+/// Squared error, e² with e = prediction − target.
+///
+/// Predictions and targets have one shape. Large errors weigh much: one outlier can rule the gradient
+/// ([`super::Huber`] bounds it).
+///
+/// PyTorch `MSELoss`, Keras `MeanSquaredError`, optax `squared_error` (its `l2_loss` is half of it).
+/// Source: A.-M. Legendre, Nouvelles méthodes pour la détermination des orbites des comètes, 1805.
+///
+/// ```
+/// use gradus::{Device, losses::{Loss, Mse}};
+/// use ndarray::array;
+///
+/// let criterion = Mse::new().on(&Device::reference())?;
+/// let step = criterion.value_and_gradient(&array![1.0, 2.0], &array![0.0, 4.0])?;
+/// assert_eq!(step.value(), 2.5); // (1 + 4) / 2
+/// assert_eq!(step.gradient.as_slice().unwrap(), [1.0, -2.0]);
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mse {}
+
+pub(super) static ENTRY: Entry = Entry {
+    name: "mse",
+    summary: "squared error: regression with errors of one size",
+    formula: "e², e = x − y",
+    options: &[],
+    inputs: &[],
+    predictions: Domain::Real,
+    targets: Domain::Real,
+    torch: "MSELoss",
+    keras: "MeanSquaredError",
+    optax: "squared_error",
+    source: "A.-M. Legendre, Nouvelles méthodes pour la détermination des orbites des comètes, 1805",
+    variants: &[],
+    shader: crate::shader!("losses/mse.wgsl"),
+    make: |options| Ok(Box::new(read_options::<Mse>("mse", ENTRY.options, options)?)),
+};
+
+impl Mse {
+    /// Squared error; it has no options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Loss for Mse {
+    fn entry(&self) -> &'static Entry {
+        &ENTRY
+    }
+
+    fn options(&self) -> Value {
+        write_options(self)
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pointwise(self)
+    }
+}
+
+impl Pointwise for Mse {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        let error = prediction - truth;
+        (error * error, R::new(2.0) * error)
+    }
+}
