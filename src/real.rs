@@ -298,6 +298,10 @@ impl Real for f32 {
     fn powf(self, exponent: Self) -> Self {
         single::powf(self, exponent)
     }
+    #[inline(always)]
+    fn softplus(self) -> Self {
+        single::softplus(self)
+    }
     fn as_single(values: &[Self]) -> Option<&[f32]> {
         Some(values)
     }
