@@ -1,9 +1,13 @@
 //! gradus: loss functions with their gradients on any GPU.
 #![warn(missing_docs)]
 
+pub mod activations;
+mod catalogue;
 mod error;
 pub mod host;
 mod real;
+pub mod wgsl;
 
+pub use catalogue::{Entry, OptionDoc};
 pub use error::{Error, Result};
 pub use real::Real;
