@@ -5,6 +5,7 @@ pub mod activations;
 mod catalogue;
 mod error;
 pub mod host;
+pub mod optimizers;
 mod real;
 pub mod wgsl;
 
