@@ -19,26 +19,32 @@ pub struct Entry<T: ?Sized + 'static> {
     /// The formula, in one line.
     pub formula: &'static str,
     /// The options; none for many.
-    pub options: &'static [OptionDoc],
-    /// What other libraries call it: (`torch`, `torch.nn.ReLU`).
-    pub equivalents: &'static [(&'static str, &'static str)],
+    pub options: &'static [Choice],
+    /// The same in PyTorch.
+    pub torch: &'static str,
+    /// The same in Keras; with the settings that make it so.
+    pub keras: &'static str,
+    /// The same in optax or jax; empty where there is none.
+    pub optax: &'static str,
+    /// Who wrote it down first: authors, title, year; empty where nobody is known.
+    pub source: &'static str,
+    /// Sets of options, as JSON, that the checks run besides the defaults.
+    pub variants: &'static [&'static str],
     /// The filling.
     pub shader: File,
     /// Makes it from a JSON object of options; what is left out takes its default.
     pub make: fn(&Value) -> Result<Box<T>>,
 }
 
-/// One option of an entry.
+/// One option of an entry, for people. Its default is in the code alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OptionDoc {
+pub struct Choice {
     /// Its name, as PyTorch spells it.
     pub name: &'static str,
-    /// Its default.
-    pub default: &'static str,
-    /// The values that it may have.
+    /// Which values are allowed: `> 0`.
     pub domain: &'static str,
     /// What it does.
-    pub summary: &'static str,
+    pub meaning: &'static str,
 }
 
 /// The entry of that name.
@@ -54,7 +60,7 @@ pub(crate) fn find<T: ?Sized>(kind: &str, list: &'static [&'static Entry<T>], na
 ///
 /// # Errors
 /// [`Error::Unknown`] for an option that `T` has not, [`Error::Option`] for a value of the wrong kind.
-pub(crate) fn read<T>(owner: &str, documented: &[OptionDoc], given: &Value) -> Result<T>
+pub(crate) fn read<T>(owner: &str, documented: &[Choice], given: &Value) -> Result<T>
 where
     T: Default + Serialize + DeserializeOwned,
 {
@@ -121,11 +127,10 @@ macro_rules! options {
         }
 
         impl $name {
-            pub(crate) const OPTIONS: &'static [$crate::catalogue::OptionDoc] = &[$($crate::catalogue::OptionDoc {
+            pub(crate) const OPTIONS: &'static [$crate::catalogue::Choice] = &[$($crate::catalogue::Choice {
                 name: stringify!($field),
-                default: stringify!($default),
                 domain: $domain,
-                summary: concat!($($doc),+).trim_ascii_start(),
+                meaning: concat!($($doc),+).trim_ascii_start(),
             },)+];
 
             /// With the default options.

@@ -9,6 +9,6 @@ pub mod optimizers;
 mod real;
 pub mod wgsl;
 
-pub use catalogue::{Entry, OptionDoc};
+pub use catalogue::{Choice, Entry};
 pub use error::{Error, Result};
 pub use real::Real;

@@ -40,18 +40,18 @@ struct Params {
     segments: u32, // segments that cover them; 0 without regularisation
     reserved_a: u32,
     reserved_b: u32,
+    step: Step,
 }
 
 const WORKGROUP: u32 = 256u;
 override STATES: u32 = 2u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<uniform> current: Step;
-@group(0) @binding(2) var<storage, read_write> parameters: array<f32>;
-@group(0) @binding(3) var<storage, read> gradients: array<f32>;
-@group(0) @binding(4) var<storage, read_write> first_states: array<f32>;
-@group(0) @binding(5) var<storage, read_write> second_states: array<f32>;
-@group(0) @binding(6) var<storage, read> segments: array<Segment>;
+@group(0) @binding(1) var<storage, read_write> parameters: array<f32>;
+@group(0) @binding(2) var<storage, read> gradients: array<f32>;
+@group(0) @binding(3) var<storage, read_write> first_states: array<f32>;
+@group(0) @binding(4) var<storage, read_write> second_states: array<f32>;
+@group(0) @binding(5) var<storage, read> segments: array<Segment>;
 
 // dR/dw of one parameter: the first segment that ends behind the index is its own.
 fn regularization(index: u32, parameter: f32) -> f32 {
@@ -90,7 +90,7 @@ fn optimizer(
     if STATES > 1u {
         state.second = second_states[index];
     }
-    let result = update(parameter, gradient, state, current);
+    let result = update(parameter, gradient, state, params.step);
     parameters[index] = result.parameter;
     if STATES > 0u {
         first_states[index] = result.state.first;

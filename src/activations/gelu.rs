@@ -41,11 +41,11 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     summary: "a smooth relu, the choice of most transformers",
     formula: "y = x Φ(x); with approximate \"tanh\": x (1 + tanh(√(2/π) (x + 0.044715 x³)))/2",
     options: Gelu::OPTIONS,
-    equivalents: &[
-        ("torch", "torch.nn.GELU"),
-        ("keras", "keras.activations.gelu(approximate=False)"),
-        ("optax", "jax.nn.gelu(approximate=False)"),
-    ],
+    torch: "torch.nn.GELU",
+    keras: "keras.activations.gelu(approximate=False)",
+    optax: "jax.nn.gelu(approximate=False)",
+    source: "D. Hendrycks, K. Gimpel, Gaussian Error Linear Units, 2016",
+    variants: &[r#"{"approximate": "tanh"}"#],
     shader: crate::shader!("activations/gelu.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Gelu>("gelu", Gelu::OPTIONS, options)?)),
 };

@@ -1,4 +1,4 @@
-//! No activation:
+//! No activation.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,11 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     summary: "leaves its input as it is: a linear layer",
     formula: "y = x",
     options: &[],
-    equivalents: &[("torch", "torch.nn.Identity"), ("keras", "keras.activations.linear"), ("optax", "jax.numpy.asarray")],
+    torch: "torch.nn.Identity",
+    keras: "keras.activations.linear",
+    optax: "jax.numpy.asarray",
+    source: "",
+    variants: &[],
     shader: crate::shader!("activations/identity.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Identity>("identity", &[], options)?)),
 };

@@ -27,11 +27,11 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     summary: "relu with a small slope below 0, so that no unit dies",
     formula: "y = x if x > 0 else negative_slope x",
     options: LeakyRelu::OPTIONS,
-    equivalents: &[
-        ("torch", "torch.nn.LeakyReLU"),
-        ("keras", "keras.layers.LeakyReLU (default slope 0.3)"),
-        ("optax", "jax.nn.leaky_relu"),
-    ],
+    torch: "torch.nn.LeakyReLU",
+    keras: "keras.layers.LeakyReLU (default slope 0.3)",
+    optax: "jax.nn.leaky_relu",
+    source: "A. Maas, A. Hannun, A. Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models, 2013",
+    variants: &[r#"{"negative_slope": 0.3}"#],
     shader: crate::shader!("activations/leaky_relu.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<LeakyRelu>("leaky_relu", LeakyRelu::OPTIONS, options)?)),
 };

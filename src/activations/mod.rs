@@ -25,7 +25,7 @@ use crate::{Error, Result};
 
 catalogue! {
     /// Every activation, by name.
-    pub static ACTIVATIONS: dyn Activation =
+    pub static CATALOGUE: dyn Activation =
         gelu::Gelu,
         identity::Identity,
         leaky_relu::LeakyRelu,
@@ -223,7 +223,7 @@ fn differentiate_all<R: Real>(activation: &impl Pointwise, input: &[R], output: 
 /// # Errors
 /// [`Error::Unknown`] with the names there are.
 pub fn entry(name: &str) -> Result<&'static Entry<dyn Activation>> {
-    catalogue::find("activation", ACTIVATIONS, name)
+    catalogue::find("activation", CATALOGUE, name)
 }
 
 /// The activation of that name, with options from a JSON object (`null` for none); what is left out takes its default.

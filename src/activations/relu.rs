@@ -1,4 +1,4 @@
-//! Rectified linear unit:
+//! Rectified linear unit.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,11 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     summary: "cuts below 0; the usual choice of hidden layers",
     formula: "y = max(x, 0), dy/dx = [y > 0], 0 at the kink",
     options: &[],
-    equivalents: &[("torch", "torch.nn.ReLU"), ("keras", "keras.activations.relu"), ("optax", "jax.nn.relu")],
+    torch: "torch.nn.ReLU",
+    keras: "keras.activations.relu",
+    optax: "jax.nn.relu",
+    source: "V. Nair, G. Hinton, Rectified Linear Units Improve Restricted Boltzmann Machines, 2010",
+    variants: &[],
     shader: crate::shader!("activations/relu.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Relu>("relu", &[], options)?)),
 };

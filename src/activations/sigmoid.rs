@@ -1,4 +1,4 @@
-//! The logistic function:
+//! The logistic function.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,11 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     summary: "into (0, 1): a probability of two classes",
     formula: "y = 1/(1 + e⁻ˣ), dy/dx = y(1 − y)",
     options: &[],
-    equivalents: &[("torch", "torch.nn.Sigmoid"), ("keras", "keras.activations.sigmoid"), ("optax", "jax.nn.sigmoid")],
+    torch: "torch.nn.Sigmoid",
+    keras: "keras.activations.sigmoid",
+    optax: "jax.nn.sigmoid",
+    source: "",
+    variants: &[],
     shader: crate::shader!("activations/sigmoid.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Sigmoid>("sigmoid", &[], options)?)),
 };

@@ -1,4 +1,4 @@
-//! Sigmoid linear unit, also called swish:
+//! Sigmoid linear unit, also called swish.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,11 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     summary: "a smooth relu that dips below 0",
     formula: "y = x σ(x), dy/dx = σ(x) (1 + x (1 − σ(x)))",
     options: &[],
-    equivalents: &[("torch", "torch.nn.SiLU"), ("keras", "keras.activations.silu"), ("optax", "jax.nn.silu")],
+    torch: "torch.nn.SiLU",
+    keras: "keras.activations.silu",
+    optax: "jax.nn.silu",
+    source: "S. Elfwing, E. Uchibe, K. Doya, Sigmoid-Weighted Linear Units, 2017",
+    variants: &[],
     shader: crate::shader!("activations/silu.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Silu>("silu", &[], options)?)),
 };

@@ -29,11 +29,11 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     summary: "a row of numbers becomes a row of probabilities",
     formula: "yₖ = e^(xₖ − max x)/Σⱼ e^(xⱼ − max x), over the last axis",
     options: &[],
-    equivalents: &[
-        ("torch", "torch.nn.Softmax(dim=-1)"),
-        ("keras", "keras.activations.softmax"),
-        ("optax", "jax.nn.softmax"),
-    ],
+    torch: "torch.nn.Softmax(dim=-1)",
+    keras: "keras.activations.softmax",
+    optax: "jax.nn.softmax",
+    source: "J. Bridle, Probabilistic Interpretation of Feedforward Classification Network Outputs, 1990",
+    variants: &[],
     shader: crate::shader!("activations/softmax.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Softmax>("softmax", &[], options)?)),
 };

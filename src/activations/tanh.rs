@@ -1,4 +1,4 @@
-//! The hyperbolic tangent:
+//! The hyperbolic tangent.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,11 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     summary: "into (−1, 1), odd",
     formula: "y = tanh x, dy/dx = (1 − y)(1 + y)",
     options: &[],
-    equivalents: &[("torch", "torch.nn.Tanh"), ("keras", "keras.activations.tanh"), ("optax", "jax.numpy.tanh")],
+    torch: "torch.nn.Tanh",
+    keras: "keras.activations.tanh",
+    optax: "jax.numpy.tanh",
+    source: "",
+    variants: &[],
     shader: crate::shader!("activations/tanh.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Tanh>("tanh", &[], options)?)),
 };

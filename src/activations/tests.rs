@@ -4,12 +4,13 @@ use serde_json::json;
 
 use super::*;
 
-/// Every entry with its defaults, and those with options with another set of them.
+/// Every entry with its defaults and with each of its variants.
 fn all() -> Vec<Box<dyn Activation>> {
-    let mut all: Vec<_> = ACTIVATIONS.iter().map(|entry| from_name(entry.name, &Value::Null).unwrap()).collect();
-    all.push(from_name("leaky_relu", &json!({"negative_slope": 0.3})).unwrap());
-    all.push(from_name("gelu", &json!({"approximate": "tanh"})).unwrap());
-    all
+    let with = |name: &str, options: &str| from_name(name, &serde_json::from_str(options).unwrap()).unwrap();
+    let sets = |entry: &'static Entry<dyn Activation>| {
+        ["null"].iter().chain(entry.variants).map(move |options| with(entry.name, options))
+    };
+    CATALOGUE.iter().flat_map(|entry| sets(entry)).collect()
 }
 
 const INPUTS: [f64; 12] = [-20.0, -5.3, -2.1, -1.0, -0.4, -1e-3, 2e-3, 0.3, 0.9, 1.7, 4.4, 15.0];
@@ -112,7 +113,7 @@ fn values_at_1_are_those_of_the_definitions() {
         ("gelu", 0.841_344_746_068_542_9),
         ("softmax", 1.0),
     ];
-    assert_eq!(known.len(), ACTIVATIONS.len());
+    assert_eq!(known.len(), CATALOGUE.len());
     for (name, expected) in known {
         let found = forward(&*from_name(name, &Value::Null).unwrap(), 1, &[1.0])[0];
         assert!((found - expected).abs() <= 2.3e-16, "{name}: {found}");
@@ -132,12 +133,12 @@ fn softmax_rows_sum_to_1_whatever_their_size() {
 
 #[test]
 fn the_list_is_sorted_and_each_filling_has_its_functions() {
-    assert!(ACTIVATIONS.is_sorted_by_key(|entry| entry.name));
-    for entry in ACTIVATIONS {
+    assert!(CATALOGUE.is_sorted_by_key(|entry| entry.name));
+    for entry in CATALOGUE {
         assert_eq!(entry.shader.name, format!("activations/{}.wgsl", entry.name));
         let activation = from_name(entry.name, &Value::Null).unwrap();
         assert_eq!(activation.name(), entry.name);
-        assert!(entry.equivalents.iter().any(|(peer, _)| *peer == "torch"));
+        assert!(!entry.torch.is_empty() && !entry.summary.is_empty() && !entry.formula.is_empty());
         for function in ["fn activate(x: f32) -> f32", "fn derivative(x: f32, y: f32) -> f32"] {
             assert_eq!(entry.shader.text.contains(function), !activation.rowwise(), "{}: {function}", entry.name);
         }
@@ -158,7 +159,7 @@ fn each_filling_is_valid_wgsl() {
                @compute @workgroup_size(64) fn frame(@builtin(global_invocation_id) id: vec3<u32>) {\n\
                let y = activate(x[id.x]); x[id.x] = y * derivative(x[id.x], y); }\n",
     };
-    for entry in ACTIVATIONS.iter().filter(|entry| entry.name != "softmax") {
+    for entry in CATALOGUE.iter().filter(|entry| entry.name != "softmax") {
         let files = [crate::shader!("helpers/numbers.wgsl"), FRAME, entry.shader];
         let module = crate::wgsl::parse(entry.name, "", &files).unwrap();
         let capabilities = wgpu::naga::valid::Capabilities::empty();

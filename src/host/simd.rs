@@ -73,6 +73,20 @@ pub fn sum_blocks<R: Real>(length: usize, mut fill: impl FnMut(Range<usize>, &mu
     fold_lanes(lanes)
 }
 
+/// Σ f(i) for i below `length`, over fixed lanes. As [`sum_blocks`], for values that are no slices; an index checked against a
+/// slice's length inside `value` may keep the loop from vectorising. Call it inside [`dispatch`].
+#[inline(always)]
+pub fn sum_of<R: Real>(length: usize, mut value: impl FnMut(usize) -> R) -> f64 {
+    sum_blocks(
+        length,
+        #[inline(always)]
+        |range, values| {
+            let start = range.start;
+            values.iter_mut().enumerate().for_each(|(offset, slot)| *slot = value(start + offset));
+        },
+    )
+}
+
 #[inline(always)]
 fn add_to_lanes<R: Real>(values: &[R], lanes: &mut [f64; LANES]) {
     // A copy of the accumulators stays in registers; behind the reference they would be stored at each step.
@@ -227,6 +241,10 @@ mod tests {
             let plain: f64 = values.iter().map(|&x| f64::from(x)).sum();
             // Both sums are f64 over at most 1000 values below 2: rounding ≤ 1000·2000·2⁻⁵³.
             assert!((sum(&values) - plain).abs() <= 2.3e-10, "{length}");
+            assert_eq!(
+                sum_of(length, |i| values[i]),
+                sum_blocks(length, |range, slots| slots.copy_from_slice(&values[range]))
+            );
             assert!((f64::from(dot(&values, &vec![1.0; length])) - plain).abs() <= plain.abs() * 6e-8, "{length}"); // rounded to f32
         }
     }

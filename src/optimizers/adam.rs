@@ -28,7 +28,11 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     summary: "running means of gradient and square; the usual first choice",
     formula: "m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; w ← w − lr (m/(1 − β₁ᵗ))/(√(v/(1 − β₂ᵗ)) + ε)",
     options: Adam::OPTIONS,
-    equivalents: &[("torch", "torch.optim.Adam"), ("keras", "keras.optimizers.Adam(epsilon=1e-8)"), ("optax", "optax.adam")],
+    torch: "torch.optim.Adam",
+    keras: "keras.optimizers.Adam(epsilon=1e-8)",
+    optax: "optax.adam",
+    source: "D. Kingma, J. Ba, Adam: A Method for Stochastic Optimization, 2015",
+    variants: &[r#"{"weight_decay": 0.1, "beta1": 0.8}"#],
     shader: crate::shader!("optimizers/adam.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Adam>("adam", Adam::OPTIONS, options)?)),
 };

@@ -28,7 +28,11 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     summary: "Adam with decoupled weight decay",
     formula: "w ← w (1 − lr λ); then Adam's step",
     options: AdamW::OPTIONS,
-    equivalents: &[("torch", "torch.optim.AdamW"), ("keras", "keras.optimizers.AdamW"), ("optax", "optax.adamw")],
+    torch: "torch.optim.AdamW",
+    keras: "keras.optimizers.AdamW",
+    optax: "optax.adamw",
+    source: "I. Loshchilov, F. Hutter, Decoupled Weight Decay Regularization, 2019",
+    variants: &[],
     shader: crate::shader!("optimizers/adamw.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<AdamW>("adamw", AdamW::OPTIONS, options)?)),
 };

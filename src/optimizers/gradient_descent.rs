@@ -19,11 +19,11 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     summary: "the plain rule, on the gradient of the whole data set",
     formula: "w ← w − α ∂L/∂w",
     options: GradientDescent::OPTIONS,
-    equivalents: &[
-        ("torch", "torch.optim.SGD on one batch of all rows"),
-        ("keras", "keras.optimizers.SGD, batch_size = rows"),
-        ("optax", "optax.sgd"),
-    ],
+    torch: "torch.optim.SGD on one batch of all rows",
+    keras: "keras.optimizers.SGD, batch_size = rows",
+    optax: "optax.sgd",
+    source: "",
+    variants: &[],
     shader: crate::shader!("optimizers/gradient_descent.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<GradientDescent>("gradient_descent", GradientDescent::OPTIONS, options)?)),
 };

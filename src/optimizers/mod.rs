@@ -29,7 +29,7 @@ use sweep::Slices;
 
 catalogue! {
     /// Every optimizer, by name.
-    pub static OPTIMIZERS: dyn Optimizer =
+    pub static CATALOGUE: dyn Optimizer =
         adam::Adam,
         adamw::AdamW,
         gradient_descent::GradientDescent,
@@ -267,7 +267,7 @@ impl<T: Rule> Optimizer for T {
 /// # Errors
 /// [`Error::Unknown`] with the names there are.
 pub fn entry(name: &str) -> Result<&'static Entry<dyn Optimizer>> {
-    catalogue::find("optimizer", OPTIMIZERS, name)
+    catalogue::find("optimizer", CATALOGUE, name)
 }
 
 /// The optimizer of that name, with options from a JSON object (`null` for none); what is left out takes PyTorch's default.

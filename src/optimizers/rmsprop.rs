@@ -29,11 +29,11 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     summary: "the gradient in units of its own recent size",
     formula: "v ← αv + (1 − α)g²; u ← μu + g/(√v + ε); w ← w − lr u",
     options: RmsProp::OPTIONS,
-    equivalents: &[
-        ("torch", "torch.optim.RMSprop"),
-        ("keras", "keras.optimizers.RMSprop (rho 0.9, epsilon inside the root)"),
-        ("optax", "optax.rmsprop(eps_in_sqrt=False)"),
-    ],
+    torch: "torch.optim.RMSprop",
+    keras: "keras.optimizers.RMSprop (rho 0.9, epsilon inside the root)",
+    optax: "optax.rmsprop(eps_in_sqrt=False)",
+    source: "T. Tieleman, G. Hinton, Lecture 6.5, 2012",
+    variants: &[r#"{"alpha": 0.9, "momentum": 0.5}"#],
     shader: crate::shader!("optimizers/rmsprop.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<RmsProp>("rmsprop", RmsProp::OPTIONS, options)?)),
 };

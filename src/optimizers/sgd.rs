@@ -29,7 +29,11 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     summary: "gradient descent on batches, with momentum",
     formula: "v ← μv + (1 − d)g (first step: v = g); w ← w − lr v, with Nesterov w ← w − lr (g + μv)",
     options: Sgd::OPTIONS,
-    equivalents: &[("torch", "torch.optim.SGD"), ("keras", "keras.optimizers.SGD (velocity holds lr v)"), ("optax", "optax.sgd")],
+    torch: "torch.optim.SGD",
+    keras: "keras.optimizers.SGD (velocity holds lr v)",
+    optax: "optax.sgd",
+    source: "I. Sutskever, J. Martens, G. Dahl, G. Hinton, On the importance of initialization and momentum, 2013",
+    variants: &[r#"{"momentum": 0.9, "dampening": 0.1, "weight_decay": 0.1}"#, r#"{"momentum": 0.8, "nesterov": true}"#],
     shader: crate::shader!("optimizers/sgd.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Sgd>("sgd", Sgd::OPTIONS, options)?)),
 };

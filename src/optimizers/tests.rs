@@ -4,17 +4,13 @@ use serde_json::json;
 
 use super::*;
 
-/// Every entry with its defaults and with other options.
+/// Every entry with its defaults and with each of its variants.
 fn all() -> Vec<Box<dyn Optimizer>> {
-    let mut all: Vec<_> = OPTIMIZERS.iter().map(|entry| from_name(entry.name, &Value::Null).unwrap()).collect();
-    let others = [
-        ("sgd", json!({"momentum": 0.9, "dampening": 0.1, "weight_decay": 0.1})),
-        ("sgd", json!({"momentum": 0.8, "nesterov": true})),
-        ("adam", json!({"weight_decay": 0.1, "beta1": 0.8})),
-        ("rmsprop", json!({"alpha": 0.9, "momentum": 0.5})),
-    ];
-    all.extend(others.into_iter().map(|(name, options)| from_name(name, &options).unwrap()));
-    all
+    let with = |name: &str, options: &str| from_name(name, &serde_json::from_str(options).unwrap()).unwrap();
+    let sets = |entry: &'static Entry<dyn Optimizer>| {
+        ["null"].iter().chain(entry.variants).map(move |options| with(entry.name, options))
+    };
+    CATALOGUE.iter().flat_map(|entry| sets(entry)).collect()
 }
 
 fn states<R: Real>(optimizer: &dyn Optimizer, length: usize) -> [Vec<R>; 2] {
@@ -65,7 +61,7 @@ fn trajectories_are_those_of_pytorch() {
             follow(&*from_name("gradient_descent", &case["options"]).unwrap(), case);
         }
     }
-    assert!(names.into_iter().eq(OPTIMIZERS.iter().map(|entry| entry.name)));
+    assert!(names.into_iter().eq(CATALOGUE.iter().map(|entry| entry.name)));
 }
 
 #[test]
@@ -135,22 +131,22 @@ fn corrections_stay_exact_for_any_step() {
 
 #[test]
 fn each_filling_with_the_frame_is_valid_wgsl() {
-    for entry in OPTIMIZERS {
+    for entry in CATALOGUE {
         let files = [crate::shader!("kernels/optimizer.wgsl"), entry.shader];
         let module = crate::wgsl::parse(entry.name, "", &files).unwrap();
         let capabilities = wgpu::naga::valid::Capabilities::empty();
         let mut validator = wgpu::naga::valid::Validator::new(wgpu::naga::valid::ValidationFlags::all(), capabilities);
         validator.validate(&module.ir).unwrap_or_else(|error| panic!("{}: {error:?}", entry.name));
         let names: Vec<&str> = module.bindings.iter().map(|binding| binding.name.as_str()).collect();
-        let expected = ["params", "current", "parameters", "gradients", "first_states", "second_states", "segments"];
+        let expected = ["params", "parameters", "gradients", "first_states", "second_states", "segments"];
         assert_eq!(names, expected);
     }
 }
 
 #[test]
 fn the_list_is_sorted_and_each_filling_knows_its_constants() {
-    assert!(OPTIMIZERS.is_sorted_by_key(|entry| entry.name));
-    for entry in OPTIMIZERS {
+    assert!(CATALOGUE.is_sorted_by_key(|entry| entry.name));
+    for entry in CATALOGUE {
         assert_eq!(entry.shader.name, format!("optimizers/{}.wgsl", entry.name));
         let optimizer = from_name(entry.name, &Value::Null).unwrap();
         assert_eq!((optimizer.name(), optimizer.whole_batch()), (entry.name, entry.name == "gradient_descent"));
