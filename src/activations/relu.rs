@@ -6,7 +6,7 @@ use super::{Activation, Pointwise};
 use crate::catalogue::{self, Entry};
 use crate::real::Real;
 
-/// Rectified linear unit: y = max(x, 0), dy/dx = [y > 0], 0 at the kink.
+/// Rectified linear unit: y = max(x, 0), dy/dx = 1 above 0, 0 below and at the kink.
 ///
 /// Equivalents: `torch.nn.ReLU`, `keras.activations.relu`, `jax.nn.relu`.
 ///
