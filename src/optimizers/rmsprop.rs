@@ -1,0 +1,75 @@
+//! RMSprop: the gradient in units of its own recent size.
+
+use super::{Optimizer, Rule, State, Step, Update};
+use crate::catalogue::{self, Entry, options};
+use crate::real::Real;
+
+options! {
+    /// RMSprop: v ← αv + (1 − α)g², w ← w − lr g/(√v + ε); with momentum u ← μu + g/(√v + ε), w ← w − lr u.
+    ///
+    /// ε stands outside the root. As `torch.optim.RMSprop` without `centered`, which needs a third state with momentum; Keras has α 0.9,
+    /// ε 1e-7 inside the root.
+    /// Source: T. Tieleman, G. Hinton, Lecture 6.5, 2012.
+    pub struct RmsProp of "rmsprop" {
+        /// The step size.
+        learning_rate: f64 = 0.01, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
+        /// How much of the running mean of the square is kept, α.
+        alpha: f64 = 0.99, "in [0, 1)" if |alpha| (0.0..1.0).contains(&alpha);
+        /// What keeps the root from 0, ε.
+        epsilon: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
+        /// How much of the last direction is kept, μ.
+        momentum: f64 = 0.0, "finite and >= 0" if |momentum| momentum.is_finite() && momentum >= 0.0;
+        /// The factor of w that is added to the gradient, λ.
+        weight_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
+    name: "rmsprop",
+    summary: "the gradient in units of its own recent size",
+    formula: "v ← αv + (1 − α)g²; u ← μu + g/(√v + ε); w ← w − lr u",
+    options: RmsProp::OPTIONS,
+    torch: "torch.optim.RMSprop",
+    keras: "keras.optimizers.RMSprop (rho 0.9, epsilon inside the root)",
+    optax: "optax.rmsprop(eps_in_sqrt=False)",
+    source: "T. Tieleman, G. Hinton, Lecture 6.5, 2012",
+    variants: &[r#"{"alpha": 0.9, "momentum": 0.5}"#],
+    shader: crate::shader!("optimizers/rmsprop.wgsl"),
+    make: |options| Ok(Box::new(catalogue::read::<RmsProp>("rmsprop", RmsProp::OPTIONS, options)?)),
+};
+
+impl Rule for RmsProp {
+    const ENTRY: &'static Entry<dyn Optimizer> = &ENTRY;
+
+    fn check_options(&self) -> crate::Result<()> {
+        self.check_domains()
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("ALPHA", self.alpha),
+            ("ONE_MINUS_ALPHA", 1.0 - self.alpha),
+            ("EPSILON", self.epsilon),
+            ("MOMENTUM", self.momentum),
+            ("WEIGHT_DECAY", self.weight_decay),
+        ]
+    }
+
+    fn states(&self) -> usize {
+        if self.momentum == 0.0 { 1 } else { 2 }
+    }
+
+    fn initial_learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    #[inline(always)]
+    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+        let g = gradient + R::new(self.weight_decay) * parameter;
+        let v = R::new(self.alpha) * state.first + R::new(1.0 - self.alpha) * g * g;
+        let scaled = g / (Real::sqrt(v) + R::new(self.epsilon));
+        // Without momentum there is no second state; it reads as 0.
+        let velocity = R::new(self.momentum) * state.second + scaled;
+        Update { parameter: parameter - step.learning_rate * velocity, state: State { first: v, second: velocity } }
+    }
+}
