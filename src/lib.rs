@@ -2,5 +2,7 @@
 #![warn(missing_docs)]
 
 mod error;
+pub mod layers;
+pub mod random;
 
 pub use error::{Error, Result};
