@@ -1,0 +1,260 @@
+//! Rows of features with their targets: what a reader returns and training takes.
+
+use ndarray::{Array1, Array2, Axis, s};
+
+use crate::random::Permutation;
+use crate::{Error, Result};
+
+/// Labels above this are taken for something else than classes, before memory is spent on them.
+const MOST_CLASSES: i64 = 1 << 20;
+
+/// The largest whole number up to which f32 holds every one.
+const LARGEST_WHOLE: f32 = 16_777_216.0;
+
+/// What is to be predicted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// A class for each row.
+    Labels {
+        /// The class of each row, an index into `classes`.
+        labels: Array1<i64>,
+        /// The names of the classes; their numbers where the file has none.
+        classes: Vec<String>,
+    },
+    /// One or several numbers for each row.
+    Values(Array2<f32>),
+    /// Nothing: the rows are to be predicted.
+    None,
+}
+
+/// Rows of features with their targets.
+///
+/// ```
+/// use gradus::data::{Dataset, Target};
+/// use ndarray::array;
+///
+/// let target = Target::Values(array![[0.0], [2.0], [1.0]]);
+/// let dataset = Dataset::new(array![[0.1], [0.2], [0.3]], target)?;
+/// assert_eq!(dataset.labels()?, array![0, 2, 1]);
+/// assert_eq!(dataset.one_hot()?.row(1), array![0.0, 0.0, 1.0]);
+/// let (train, validation) = dataset.split(0.34)?;
+/// assert_eq!((train.rows(), validation.rows()), (2, 1));
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    /// One row for each sample.
+    pub features: Array2<f32>,
+    /// What is to be predicted.
+    pub target: Target,
+    /// The name of each column.
+    pub feature_names: Vec<String>,
+}
+
+impl Dataset {
+    /// Features and targets of as many rows; the columns are named by their numbers.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the rows differ.
+    pub fn new(features: Array2<f32>, target: Target) -> Result<Self> {
+        let (rows, shape) = match &target {
+            Target::Labels { labels, .. } => (labels.len(), format!("{:?}", labels.shape())),
+            Target::Values(values) => (values.nrows(), format!("{:?}", values.shape())),
+            Target::None => (features.nrows(), String::new()),
+        };
+        if rows != features.nrows() {
+            return Err(Error::Shape {
+                operation: "data".into(),
+                found: format!("features are {:?} but targets are {shape}", features.shape()),
+                allowed: "there must be one target for each row".into(),
+            });
+        }
+        let feature_names = (0..features.ncols()).map(|column| column.to_string()).collect();
+        Ok(Dataset { features, target, feature_names })
+    }
+
+    /// How many samples there are.
+    pub fn rows(&self) -> usize {
+        self.features.nrows()
+    }
+
+    /// The class of each row. One column of values counts as labels if each is whole.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming the first row whose target is no label, or that there are no targets.
+    pub fn labels(&self) -> Result<Array1<i64>> {
+        match &self.target {
+            Target::Labels { labels, .. } => Ok(labels.clone()),
+            Target::Values(values) if values.ncols() == 1 => {
+                let whole = |value: f32| value.fract() == 0.0 && value.abs() <= LARGEST_WHOLE;
+                match values.iter().position(|&value| !whole(value)) {
+                    None => Ok(values.iter().map(|&value| value as i64).collect()),
+                    Some(row) => {
+                        Err(input(format!("hold {} in row {row}", values[[row, 0]]), "labels are whole numbers"))
+                    }
+                }
+            }
+            Target::Values(values) => {
+                Err(input(format!("have {} columns", values.ncols()), "labels take one, the number of the class"))
+            }
+            Target::None => Err(no_targets()),
+        }
+    }
+
+    /// The names of the classes: 0 up to the largest label where the targets are numbers.
+    ///
+    /// # Errors
+    /// As [`labels`](Self::labels); also for a label that cannot number a class.
+    pub fn classes(&self) -> Result<Vec<String>> {
+        match &self.target {
+            Target::Labels { classes, .. } => Ok(classes.clone()),
+            _ => numbered_classes(self.labels()?)
+                .map_err(|(label, allowed)| input(format!("hold label {label}"), &format!("a class is {allowed}"))),
+        }
+    }
+
+    /// The labels as rows of zeros with a one at the class. Keras: `to_categorical`; PyTorch: `one_hot`.
+    ///
+    /// # Errors
+    /// As [`classes`](Self::classes); [`Error::Label`] for a label without class.
+    pub fn one_hot(&self) -> Result<Array2<f32>> {
+        let (labels, classes) = (self.labels()?, self.classes()?.len());
+        let limit = 1u64 << 34;
+        let bytes = 4 * labels.len() as u64 * classes as u64;
+        if bytes > limit {
+            let advice = "take a loss that reads labels, as cross_entropy does".into();
+            return Err(Error::TooLarge { name: "one-hot targets".into(), bytes, limit, advice });
+        }
+        let mut rows = Array2::zeros((labels.len(), classes));
+        for (row, &label) in labels.iter().enumerate() {
+            let place = usize::try_from(label).ok().and_then(|class| rows.get_mut([row, class]));
+            let outside = || Error::Label { operation: "one_hot".into(), row, label, classes, ignored: String::new() };
+            *place.ok_or_else(outside)? = 1.0;
+        }
+        Ok(rows)
+    }
+
+    /// The targets as numbers; labels become one column of them.
+    ///
+    /// # Errors
+    /// [`Error::Input`] without targets.
+    pub fn values(&self) -> Result<Array2<f32>> {
+        match &self.target {
+            Target::Values(values) => Ok(values.clone()),
+            Target::Labels { labels, .. } => Ok(labels.mapv(|label| label as f32).insert_axis(Axis(1))),
+            Target::None => Err(no_targets()),
+        }
+    }
+
+    /// The first rows and the last ones, of which there are `fraction` (rounded). Nothing is shuffled: where a file is sorted,
+    /// take [`shuffled`](Self::shuffled) first. Keras: `validation_split`.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if one of the parts would have no rows.
+    pub fn split(&self, fraction: f64) -> Result<(Dataset, Dataset)> {
+        let last = (self.rows() as f64 * fraction).round();
+        if !(last >= 1.0 && last < self.rows() as f64) {
+            let allowed = format!("in (0, 1) and leave rows in both parts; there are {}", self.rows());
+            return Err(Error::option("split", "fraction", fraction, &allowed));
+        }
+        let boundary = self.rows() - last as usize;
+        Ok((self.between(0, boundary), self.between(boundary, self.rows())))
+    }
+
+    /// The first `count` rows, or all if there are fewer.
+    pub fn take(&self, count: usize) -> Dataset {
+        self.between(0, count.min(self.rows()))
+    }
+
+    fn between(&self, start: usize, end: usize) -> Dataset {
+        let target = match &self.target {
+            Target::Labels { labels, classes } => {
+                Target::Labels { labels: labels.slice(s![start..end]).to_owned(), classes: classes.clone() }
+            }
+            Target::Values(values) => Target::Values(values.slice(s![start..end, ..]).to_owned()),
+            Target::None => Target::None,
+        };
+        let features = self.features.slice(s![start..end, ..]).to_owned();
+        Dataset { features, target, feature_names: self.feature_names.clone() }
+    }
+
+    /// The rows in the order of `Permutation::new(rows, seed, 0)`.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond 2³² rows.
+    pub fn shuffled(&self, seed: u64) -> Result<Dataset> {
+        let rows = u32::try_from(self.rows()).map_err(|_| Error::TooLarge {
+            name: "the order of the rows".into(),
+            bytes: 4 * self.rows() as u64,
+            limit: 4 * u64::from(u32::MAX),
+            advice: "take fewer rows".into(),
+        })?;
+        let permutation = Permutation::new(rows, seed, 0);
+        let order: Vec<usize> = (0..rows).map(|index| permutation.at(index) as usize).collect();
+        let target = match &self.target {
+            Target::Labels { labels, classes } => {
+                Target::Labels { labels: labels.select(Axis(0), &order), classes: classes.clone() }
+            }
+            Target::Values(values) => Target::Values(values.select(Axis(0), &order)),
+            Target::None => Target::None,
+        };
+        let features = self.features.select(Axis(0), &order);
+        Ok(Dataset { features, target, feature_names: self.feature_names.clone() })
+    }
+
+    /// That no feature and no target is NaN or infinite.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] with the first such value, its place, and how many there are.
+    pub fn check_finite(&self) -> Result<()> {
+        check_finite("data", "features", &self.features)?;
+        match &self.target {
+            Target::Values(values) => check_finite("data", "targets", values),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn input(found: String, allowed: &str) -> Error {
+    Error::Input { operation: "data".into(), name: "targets".into(), found, allowed: allowed.into() }
+}
+
+fn no_targets() -> Error {
+    input("are missing".into(), "name the target column, or the file that holds the targets")
+}
+
+/// The first value that is NaN or infinite: its row, its column and itself.
+pub(super) fn first_non_finite(values: &Array2<f32>) -> Option<(usize, usize, f32)> {
+    // In memory order first: this passes over all data, and nearly always finds nothing.
+    if values.iter().all(|value| value.is_finite()) {
+        return None;
+    }
+    let found = values.indexed_iter().find(|(_, value)| !value.is_finite());
+    found.map(|((row, column), &value)| (row, column, value))
+}
+
+/// That all values are finite.
+pub(super) fn check_finite(operation: &str, name: &str, values: &Array2<f32>) -> Result<()> {
+    let Some((row, column, value)) = first_non_finite(values) else {
+        return Ok(());
+    };
+    Err(Error::NonFinite {
+        operation: operation.into(),
+        name: name.into(),
+        found: value.to_string(),
+        position: format!("row {row}, column {column}"),
+        count: values.iter().filter(|value| !value.is_finite()).count(),
+    })
+}
+
+/// The classes 0 up to the largest label, named by their numbers; or a label that numbers no class, and what would.
+pub(super) fn numbered_classes(labels: impl IntoIterator<Item = i64>) -> Result<Vec<String>, (i64, String)> {
+    let mut largest = -1;
+    for label in labels {
+        if !(0..MOST_CLASSES).contains(&label) {
+            return Err((label, format!("a number from 0 to {}", MOST_CLASSES - 1)));
+        }
+        largest = largest.max(label);
+    }
+    Ok((0..=largest).map(|class| class.to_string()).collect())
+}

@@ -1,0 +1,141 @@
+//! Bytes of a file, plain or gzip, with the offset at hand for messages. What a header claims is never allocated in advance:
+//! memory grows with the bytes that are really there.
+
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// DEFLATE writes at most 258 bytes for each 2 bits: no stream grows by more than this factor.
+#[cfg(feature = "data")]
+const LARGEST_EXPANSION: u64 = 1032;
+
+/// A file that is read from front to back.
+pub(super) struct Source {
+    path: PathBuf,
+    reader: Box<dyn Read>,
+    /// The offset of the next byte.
+    offset: u64,
+    /// No more bytes than this can be in it.
+    most: u64,
+    /// Where offsets count, for messages: ` of the decompressed data`; empty in a plain file.
+    inside: String,
+}
+
+impl Source {
+    /// Opens a file; gzip is known by its first bytes, not by its name.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let io = |source| Error::Io { path: path.into(), source };
+        let file = File::open(path).map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
+        // A pipe has no length.
+        let length = if metadata.is_file() { metadata.len() } else { u64::MAX };
+        let mut reader = BufReader::with_capacity(1 << 16, file);
+        let mut start = Vec::new();
+        reader.by_ref().take(2).read_to_end(&mut start).map_err(io)?;
+        let gzip = start == [0x1f, 0x8b];
+        let reader: Box<dyn Read> = Box::new(Cursor::new(start).chain(reader));
+        let plain = Source { path: path.into(), reader, offset: 0, most: length, inside: String::new() };
+        if gzip { plain.decompressed() } else { Ok(plain) }
+    }
+
+    #[cfg(feature = "data")]
+    fn decompressed(self) -> Result<Self> {
+        Ok(Source {
+            reader: Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(self.reader))),
+            most: self.most.saturating_mul(LARGEST_EXPANSION),
+            inside: " of the decompressed data".into(),
+            ..self
+        })
+    }
+
+    #[cfg(not(feature = "data"))]
+    fn decompressed(self) -> Result<Self> {
+        Err(self.wrong(0, "gzip", "a plain file, as gradus was built without its feature `data`"))
+    }
+
+    /// Bytes that stand inside another file.
+    #[cfg(feature = "data")]
+    pub(super) fn part(path: &Path, name: &str, bytes: Vec<u8>) -> Self {
+        let most = bytes.len() as u64;
+        Source {
+            path: path.into(),
+            reader: Box::new(Cursor::new(bytes)),
+            offset: 0,
+            most,
+            inside: format!(" of {name}"),
+        }
+    }
+
+    /// The file's path.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The offset of the next byte.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Where in the file its bytes lie, for messages: ` of x.npy`; empty in a plain file.
+    pub(super) fn inside(&self) -> &str {
+        &self.inside
+    }
+
+    /// An [`Error::Data`] at a byte of this file.
+    pub(super) fn wrong(&self, byte: u64, found: impl ToString, expected: impl ToString) -> Error {
+        let position = format!("byte {byte}{}", self.inside);
+        Error::Data { path: self.path.clone(), position, found: found.to_string(), expected: expected.to_string() }
+    }
+
+    /// The next `count` bytes, fewer at the file's end.
+    fn up_to(&mut self, count: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let outcome = self.reader.by_ref().take(count).read_to_end(&mut bytes);
+        self.offset += bytes.len() as u64;
+        match outcome {
+            Ok(_) => Ok(bytes),
+            Err(error) if self.inside.is_empty() => Err(Error::Io { path: self.path.clone(), source: error }),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(self.wrong(self.offset, "the gzip stream breaks off", "a whole gzip stream"))
+            }
+            Err(error) => {
+                Err(self.wrong(self.offset, format!("a damaged gzip stream ({error})"), "a whole gzip stream"))
+            }
+        }
+    }
+
+    /// All that is left.
+    pub(super) fn rest(&mut self) -> Result<Vec<u8>> {
+        self.up_to(u64::MAX)
+    }
+
+    /// The next `count` bytes, which are `what`: `4 bytes of magic number`.
+    pub(super) fn exactly(&mut self, count: usize, what: &str) -> Result<Vec<u8>> {
+        let start = self.offset;
+        let bytes = self.up_to(count as u64)?;
+        if bytes.len() == count {
+            return Ok(bytes);
+        }
+        let found = format!("the file ends after {} more bytes", bytes.len());
+        Err(self.wrong(start, found, format!("{count} bytes of {what}")))
+    }
+
+    /// The last `count` bytes, which are `what`. A count that cannot be there is refused before anything is read.
+    pub(super) fn last(&mut self, count: u128, what: &str) -> Result<Vec<u8>> {
+        let start = self.offset;
+        let expected = format!("{count} bytes of {what}");
+        let room = self.most.saturating_sub(start);
+        let count = match usize::try_from(count) {
+            Ok(count) if count as u64 <= room => count,
+            _ => return Err(self.wrong(start, format!("at most {room} more bytes"), expected)),
+        };
+        let bytes = self.exactly(count, what)?;
+        if self.up_to(1)?.is_empty() {
+            Ok(bytes)
+        } else {
+            Err(self.wrong(self.offset - 1, "more data", "the end of the file"))
+        }
+    }
+}

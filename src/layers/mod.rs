@@ -1,0 +1,5 @@
+//! Layers and how their parameters begin.
+
+pub mod initializer;
+
+pub use initializer::Initializer;

@@ -1,0 +1,166 @@
+//! Damaged files: each is refused by name and place, none panics, none makes memory of what it only claims.
+#![cfg(feature = "data")]
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use gradus::Error;
+use gradus::data::{self, ReadOptions};
+use proptest::prelude::*;
+
+fn content(path: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+fn decompressed(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    GzDecoder::new(bytes).read_to_end(&mut plain).unwrap();
+    plain
+}
+
+fn compressed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Each reader by the end of the name that leads to it.
+fn read(path: &Path) -> Result<(), Error> {
+    if path.extension().is_some_and(|extension| extension == "idx") {
+        let idx = data::read_idx(path)?;
+        idx.features()?;
+        return if idx.shape().len() == 1 { idx.labels().map(drop) } else { Ok(()) };
+    }
+    data::read(path, &ReadOptions::default()).map(drop)
+}
+
+/// Writes `bytes` under that name and reads them.
+fn outcome(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    let path: PathBuf = folder.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    read(&path)
+}
+
+/// That the file is read whole, and refused with its name and a place when cut off at any of many offsets.
+fn refused_when_cut_off(name: &str, bytes: &[u8], step: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    outcome(folder.path(), name, bytes).unwrap();
+    for length in (0..bytes.len()).step_by(step).chain([bytes.len() - 1]) {
+        match outcome(folder.path(), name, &bytes[..length]) {
+            Err(Error::Data { path, position, .. }) => {
+                assert!(path.ends_with(name), "{path:?}");
+                assert!(position.starts_with("byte ") || position.starts_with("line "), "{length}: {position}");
+            }
+            other => panic!("{name} cut off at {length}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn files_that_are_cut_off_are_refused() {
+    let labels = content("data/fashion-mnist-12k/t10k-labels-idx1-ubyte.gz");
+    refused_when_cut_off("labels.idx", &labels, 7);
+    refused_when_cut_off("labels.idx", &decompressed(&labels), 3);
+    let images = content("data/fashion-mnist-12k/t10k-images-idx3-ubyte.gz");
+    refused_when_cut_off("images.idx", &images, 30_011);
+    refused_when_cut_off("images.idx", &decompressed(&images), 50_021);
+    refused_when_cut_off("digits.csv", &content("data/digits/digits.csv.gz"), 997);
+    for name in ["column_f8.npy", "big_endian_f64.npy", "fortran_i16.npy", "stored.npz", "deflated.npz"] {
+        refused_when_cut_off(name, &content(&format!("tests/numpy/{name}")), 1);
+    }
+}
+
+#[test]
+fn a_file_that_goes_on_is_refused_where_it_should_end() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes, end) in [
+        ("labels.idx", vec![0, 0, 8, 1, 0, 0, 0, 2, 1, 0], 10),
+        ("column_f8.npy", content("tests/numpy/column_f8.npy"), 152),
+    ] {
+        let longer = [&bytes[..], &[0]].concat();
+        let found = outcome(folder.path(), name, &longer).unwrap_err().to_string();
+        assert!(found.ends_with(&format!("at byte {end}: more data; expected the end of the file")), "{found}");
+        let found = outcome(folder.path(), name, &compressed(&longer)).unwrap_err().to_string();
+        assert!(found.contains(&format!("at byte {end} of the decompressed data: more data")), "{found}");
+    }
+}
+
+/// The claims would take 2⁹⁶, 4·10¹⁸ or 4·10⁹ bytes; the last could be there after decompression if the file were larger.
+#[test]
+fn sizes_that_cannot_be_there_are_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let idx = [&[0, 0, 8, 3][..], &[255; 12], &[0; 100]].concat();
+    let all = [&[0, 0, 8, 255][..], &[255; 4 * 255]].concat();
+    let array = |shape: &str| {
+        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
+        [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &[0; 64]].concat()
+    };
+    let header = [&b"\x93NUMPY\x02\x00"[..], &[255; 4], b"{}"].concat();
+    for (name, bytes) in [
+        ("a.idx", idx),
+        ("b.idx", all),
+        ("c.npy", array("(1000000000000000000,)")),
+        ("d.npy", array("(1000, 1000, 1000)")),
+        ("e.npy", array("(99999999999999999999, 99999999999999999999)")),
+        ("f.npy", array(&format!("({}2)", "4294967295, ".repeat(100)))),
+        ("g.npy", header),
+    ] {
+        for bytes in [compressed(&bytes), bytes] {
+            let found = outcome(folder.path(), name, &bytes).unwrap_err();
+            assert!(matches!(&found, Error::Data { position, .. } if position.starts_with("byte ")), "{name}: {found}");
+        }
+    }
+    let nested = array(&"(".repeat(60_000));
+    assert!(outcome(folder.path(), "h.npy", &nested).unwrap_err().to_string().contains("expected a size"));
+}
+
+#[test]
+fn a_damaged_gzip_stream_is_told_by_its_checksum() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, plain) in [("a.csv", &b"1,2\n3,4\n"[..]), ("b.idx", &[0, 0, 8, 1, 0, 0, 0, 2, 1, 0])] {
+        let mut bytes = compressed(plain);
+        outcome(folder.path(), name, &bytes).unwrap();
+        let checksum = bytes.len() - 8;
+        bytes[checksum] ^= 1;
+        let found = outcome(folder.path(), name, &bytes).unwrap_err().to_string();
+        assert!(
+            found.contains(&format!("at byte {} of the decompressed data: a damaged gzip", plain.len())),
+            "{found}"
+        );
+    }
+}
+
+/// Beginnings that lead deeper into a reader than chance would.
+fn beginnings() -> impl Strategy<Value = Vec<u8>> {
+    let npy = b"\x93NUMPY\x01\x00\x40\x00{'descr': '<f4', 'fortran_order': True, 'shape': (".to_vec();
+    let idx = vec![0, 0, 8, 1, 0, 0, 0];
+    prop::sample::select(vec![vec![], npy, idx, vec![0x1f, 0x8b, 8, 0], b"a,b\n1,".to_vec(), b"PK\x03\x04".to_vec()])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_bytes_make_a_reader_panic(start in beginnings(), rest in prop::collection::vec(any::<u8>(), 0..200)) {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = [start, rest].concat();
+        for name in ["x.idx", "x.csv", "x.npy", "x.npz"] {
+            // Refused or, by chance, read: both are well; a message must be one line.
+            if let Err(error) = outcome(folder.path(), name, &bytes) {
+                prop_assert!(!error.to_string().contains('\n'), "{}", error);
+            }
+        }
+    }
+
+    #[test]
+    fn no_changed_byte_makes_a_reader_panic(place in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["big_endian_f64.npy", "fortran_i16.npy", "structured.npy", "stored.npz", "deflated.npz"] {
+            let mut bytes = content(&format!("tests/numpy/{name}"));
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+            let _ = outcome(folder.path(), name, &bytes);
+        }
+    }
+}
