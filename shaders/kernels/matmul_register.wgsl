@@ -3,13 +3,13 @@
 // Such a driver reads storage one lane and one number at a time, which costs far more than the arithmetic, even where all
 // lanes read the same place. So no lane reads what another lane reads: together the lanes of a subgroup read a block of the left
 // matrix, each a part of its own, and hand each other its values by shuffles, which are single instructions.
-// A lane owns TILE_ROWS rows × TILE_COLUMNS / LANES columns of the output. All loops but the one over k have few, fixed
-// turns: the driver unrolls them, and `sums` lives in registers.
+// A lane owns TILE_ROWS rows × 4 columns of the output. The loops over an array have as many turns as the array has elements:
+// the driver unrolls them then, and `sums` lives in registers.
 //
-// From the header: LANES (4 or 8, at most the subgroup's size), TILE_ROWS (a multiple of LANES), TILE_COLUMNS (of 4 · LANES).
+// From the header: LANES (4 or 8, at most the subgroup's size), TILE_ROWS (a multiple of LANES), TILE_COLUMNS = 4 · LANES.
 
-const ROW_GROUPS: u32 = TILE_ROWS / LANES;
-const COLUMN_BLOCKS: u32 = TILE_COLUMNS / (4u * LANES);
+// A lane's loads from the left matrix in one turn.
+const SHARES: u32 = TILE_ROWS / LANES;
 
 // This lane's part of the block of LANES rows × 4 values of k that begins at (row, k).
 fn share_of_left(row: u32, k: u32, lane: u32) -> vec4<f32> {
@@ -58,40 +58,31 @@ fn main(
     let tile = group.y * groups.x + group.x;
     let row_tiles = (params.m + TILE_ROWS - 1u) / TILE_ROWS;
     let first_row = tile % row_tiles * TILE_ROWS;
-    let first_column = tile / row_tiles * TILE_COLUMNS + lane * 4u;
+    let column = tile / row_tiles * TILE_COLUMNS + lane * 4u;
 
-    var sums: array<array<vec4<f32>, COLUMN_BLOCKS>, TILE_ROWS>;
+    var sums: array<vec4<f32>, TILE_ROWS>;
     for (var k = 0u; k < params.k; k += 4u) {
-        var shares: array<vec4<f32>, ROW_GROUPS>;
-        for (var i = 0u; i < ROW_GROUPS; i += 1u) {
+        var shares: array<vec4<f32>, SHARES>;
+        for (var i = 0u; i < SHARES; i += 1u) {
             shares[i] = share_of_left(first_row + i * LANES, k, lane);
         }
-        var rights: array<mat4x4<f32>, COLUMN_BLOCKS>;
-        for (var i = 0u; i < COLUMN_BLOCKS; i += 1u) {
-            rights[i] = right_values(k, first_column + i * 4u * LANES);
-        }
+        let rights = right_values(k, column);
         for (var step = 0u; step < 4u; step += 1u) {
             for (var r = 0u; r < TILE_ROWS; r += 1u) {
-                let value = vec4<f32>(left_value(shares[r / LANES], r % LANES, step));
-                for (var c = 0u; c < COLUMN_BLOCKS; c += 1u) {
-                    sums[r][c] = fma(value, rights[c][step], sums[r][c]);
-                }
+                let value = left_value(shares[r / LANES], r % LANES, step);
+                sums[r] = fma(vec4<f32>(value), rights[step], sums[r]);
             }
         }
     }
 
     // A copy, for the last loop is not unrolled (that halves the time to compile), and indexing `sums` itself by its counter
     // would drive it out of the registers above: seen as 12 times slower.
-    var results: array<array<vec4<f32>, COLUMN_BLOCKS>, TILE_ROWS>;
+    var results: array<vec4<f32>, TILE_ROWS>;
     for (var r = 0u; r < TILE_ROWS; r += 1u) {
-        for (var c = 0u; c < COLUMN_BLOCKS; c += 1u) {
-            results[r][c] = sums[r][c];
-        }
+        results[r] = sums[r];
     }
     let rows = min(TILE_ROWS, params.m - min(first_row, params.m));
     for (var r = 0u; r < rows; r += 1u) {
-        for (var c = 0u; c < COLUMN_BLOCKS; c += 1u) {
-            finish_row(first_row + r, first_column + c * 4u * LANES, results[r][c]);
-        }
+        finish_row(first_row + r, column, results[r]);
     }
 }
