@@ -2,5 +2,8 @@
 #![warn(missing_docs)]
 
 mod error;
+pub mod host;
+mod real;
 
 pub use error::{Error, Result};
+pub use real::Real;

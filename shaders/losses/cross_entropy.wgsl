@@ -1,0 +1,189 @@
+// Softmax cross-entropy against a label or a row of dense targets t, every option in one pass.
+//
+// z = TEMPERATURE^-1 SOFTCAP tanh(x / SOFTCAP), lse = ln sum e^z, p = e^(z - lse), K classes kept, s = LABEL_SMOOTHING:
+//     q_c  = w_c ((1 - s) t_c + s / K)                     (t one-hot for a label; w the class weights)
+//     loss = sum_c q_c (lse - z_c) + Z_LOSS lse^2
+//     d/dz = p_c (Q + 2 Z_LOSS lse) - q_c,   Q = sum q
+// Sums are held relative to the running maximum (Milakov and Gimelshein, Online normalizer calculation for softmax,
+// 2018), and the label's own e^z is kept out of sum_exp: Q (p_y - 1) = -Q sum_exp / (sum_exp + e^z_y) has all its
+// digits when p_y goes to 1, and so has ln(1 + sum_exp).
+override LABEL_SMOOTHING: f32 = 0.0;
+override Z_LOSS: f32 = 0.0;
+override SOFTCAP: f32 = 0.0; // 0: no cap
+override TEMPERATURE: f32 = 1.0;
+
+struct Sums {
+    maximum: f32,
+    sum_exp: f32,     // of e^(z - maximum), the label left out
+    smooth: f32,      // of w_c
+    smooth_dot: f32,  // of w_c (z_c - maximum)
+    hard: f32,        // of w_c t_c
+    hard_dot: f32,    // of w_c t_c (z_c - maximum)
+    classes: f32,     // cells kept
+    sum_exp_dot: f32, // of e^(z - maximum) (z - maximum), for the entropy
+    best: u32,        // the column of the maximum
+}
+
+struct Outcome {
+    loss: f32,
+    maximum: f32,
+    inverse: f32,     // 1 / sum of all e^(z - maximum)
+    pull: f32,        // Q + 2 Z_LOSS lse
+    mass: f32,        // Q
+    z_pull: f32,      // 2 Z_LOSS lse
+    others: f32,      // share of all cells but the label's
+    smoothing: f32,   // s / K
+    lse: f32,
+    label_logit: f32,
+    entropy: f32,
+    best: u32,
+}
+
+fn scaled_logit(x: f32) -> f32 {
+    if SOFTCAP > 0.0 {
+        return SOFTCAP * tanh_clamped(x / SOFTCAP) / TEMPERATURE;
+    }
+    return x / TEMPERATURE;
+}
+
+fn scaled_logit_slope(x: f32) -> f32 {
+    if SOFTCAP > 0.0 {
+        let t = tanh_clamped(x / SOFTCAP);
+        return (1.0 - t * t) / TEMPERATURE;
+    }
+    return 1.0 / TEMPERATURE;
+}
+
+fn empty_sums() -> Sums {
+    return Sums(LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NO_LABEL);
+}
+
+// Moves the sums from their maximum to one that is `rise` higher.
+fn raised(sums: Sums, rise: f32) -> Sums {
+    var moved = sums;
+    let shrink = exp(-rise);
+    moved.maximum += rise;
+    moved.sum_exp_dot = shrink * (sums.sum_exp_dot - select(0.0, rise * sums.sum_exp, sums.sum_exp > 0.0));
+    moved.sum_exp *= shrink;
+    moved.smooth_dot -= rise * sums.smooth;
+    moved.hard_dot -= rise * sums.hard;
+    return moved;
+}
+
+fn fold(sums: Sums, cell: Cell) -> Sums {
+    let z = scaled_logit(cell.logit);
+    // A logit of -inf is a masked class: no probability, no share of the smoothing.
+    let is_open = cell.kept && z >= LOWEST;
+    let hard = cell.class_weight * cell.truth;
+    if !is_open {
+        var shut = sums;
+        // Unless it is the target, and then the loss is infinite.
+        if hard != 0.0 {
+            shut.hard += hard;
+            shut.hard_dot = -bitcast<f32>(0x7f800000u | (cell.column & 0u));
+        }
+        return shut;
+    }
+    var next = sums;
+    let distance = z - sums.maximum;
+    if distance > 0.0 {
+        next = raised(sums, distance);
+        next.maximum = z;
+        next.best = cell.column;
+    }
+    let below = min(distance, 0.0);
+    if !cell.is_label {
+        let e = exp(below);
+        next.sum_exp += e;
+        next.sum_exp_dot += e * below;
+    }
+    next.smooth += cell.class_weight;
+    next.smooth_dot += cell.class_weight * below;
+    next.hard += hard;
+    next.hard_dot += hard * below;
+    next.classes += 1.0;
+    return next;
+}
+
+fn merge(a: Sums, b: Sums) -> Sums {
+    let maximum = max(a.maximum, b.maximum);
+    let x = raised(a, maximum - a.maximum);
+    let y = raised(b, maximum - b.maximum);
+    let a_wins = a.maximum > b.maximum || (a.maximum == b.maximum && a.best < b.best);
+    return Sums(
+        maximum,
+        x.sum_exp + y.sum_exp,
+        x.smooth + y.smooth,
+        x.smooth_dot + y.smooth_dot,
+        x.hard + y.hard,
+        x.hard_dot + y.hard_dot,
+        x.classes + y.classes,
+        x.sum_exp_dot + y.sum_exp_dot,
+        select(b.best, a.best, a_wins),
+    );
+}
+
+fn finish(row: Row, sums: Sums) -> Outcome {
+    var label_logit = LOWEST;
+    var label_exp = 0.0;
+    var label_dot = 0.0;
+    if row.state == KEPT && row.label != NO_LABEL {
+        let cell = read_cell(row, row.label);
+        label_logit = scaled_logit(cell.logit);
+        let below = label_logit - sums.maximum;
+        if cell.kept && label_logit >= LOWEST {
+            label_exp = exp(below);
+            label_dot = label_exp * below;
+        }
+    }
+    let total = sums.sum_exp + label_exp;
+    var log_total = log_accurate(total);
+    if label_exp == 1.0 && sums.sum_exp <= 1.0 {
+        log_total = log1p_unit(sums.sum_exp);
+    }
+    let lse = sums.maximum + log_total;
+    let smoothing = select(LABEL_SMOOTHING / sums.classes, 0.0, sums.classes == 0.0);
+    let mass = (1.0 - LABEL_SMOOTHING) * sums.hard + smoothing * sums.smooth;
+    let dot = (1.0 - LABEL_SMOOTHING) * sums.hard_dot + smoothing * sums.smooth_dot;
+    let inverse = select(1.0 / total, 0.0, total == 0.0);
+    var outcome: Outcome;
+    outcome.loss = mass * log_total - dot;
+    if Z_LOSS != 0.0 {
+        outcome.loss += Z_LOSS * lse * lse;
+    }
+    outcome.maximum = sums.maximum;
+    outcome.inverse = inverse;
+    outcome.z_pull = 2.0 * Z_LOSS * lse;
+    outcome.mass = mass;
+    outcome.pull = mass + outcome.z_pull;
+    outcome.others = sums.sum_exp * inverse;
+    outcome.smoothing = smoothing;
+    outcome.lse = lse;
+    outcome.label_logit = label_logit;
+    outcome.entropy = log_total - (sums.sum_exp_dot + label_dot) * inverse;
+    outcome.best = sums.best;
+    return outcome;
+}
+
+fn derivative(row: Row, outcome: Outcome, cell: Cell) -> f32 {
+    let z = scaled_logit(cell.logit);
+    if !cell.kept || z < LOWEST {
+        return 0.0;
+    }
+    let p = exp(z - outcome.maximum) * outcome.inverse;
+    let q = cell.class_weight * ((1.0 - LABEL_SMOOTHING) * cell.truth + outcome.smoothing);
+    var slope = outcome.pull * p - q;
+    if cell.is_label {
+        slope = (outcome.mass - q) - outcome.mass * outcome.others + outcome.z_pull * p;
+    }
+    return slope * scaled_logit_slope(cell.logit);
+}
+
+// Planes 2 to 6: lse, argmax, whether it is the label, entropy, probability of the label.
+fn auxiliary(place: u32, row: Row, outcome: Outcome) {
+    results[2u * params.plane + place] = outcome.lse;
+    results[3u * params.plane + place] = f32(outcome.best);
+    results[4u * params.plane + place] = select(0.0, 1.0, outcome.best == row.label);
+    results[5u * params.plane + place] = outcome.entropy;
+    results[6u * params.plane + place] = exp(outcome.label_logit - outcome.lse);
+}

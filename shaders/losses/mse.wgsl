@@ -1,0 +1,5 @@
+// Squared error: e^2, derivative 2e.
+fn loss(prediction: f32, truth: f32) -> Loss {
+    let error = prediction - truth;
+    return Loss(error * error, 2.0 * error);
+}

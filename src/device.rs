@@ -1,0 +1,334 @@
+//! Where the work runs: a GPU through wgpu, the CPU in f32, or the plain f64 reference.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::kernel::Kernel;
+use crate::{Error, Result};
+
+/// Where a loss or a model runs. Cloning it is cheap: a GPU's clones share one wgpu device and one pipeline cache.
+#[derive(Clone, Debug)]
+pub enum Device {
+    /// Any adapter that wgpu finds.
+    Gpu(Gpu),
+    /// f32 on all cores, vectorised.
+    Cpu,
+    /// f64 in plain loops on one core: what every other device is judged by.
+    Reference,
+}
+
+impl Device {
+    /// The best adapter there is: discrete before integrated before virtual before software.
+    ///
+    /// `WGPU_ADAPTER_NAME` (a part of the name) and `WGPU_BACKEND` (`vulkan`, `metal`, `dx12`) narrow the choice.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] if there is none, with what to install.
+    pub fn gpu() -> Result<Self> {
+        Gpu::open().map(Device::Gpu)
+    }
+
+    /// f32 on all cores. Needs no driver.
+    pub fn cpu() -> Self {
+        Device::Cpu
+    }
+
+    /// Plain f64.
+    pub fn reference() -> Self {
+        Device::Reference
+    }
+
+    /// A hardware GPU if there is one, else the CPU. The choice is logged at level `info`; [`Device::describe`] says it too.
+    ///
+    /// A software adapter is not taken: it runs on the same cores as the CPU device and is slower.
+    pub fn auto() -> Self {
+        match Gpu::open() {
+            Ok(gpu) if !gpu.is_software() => {
+                log::info!("auto: {}", gpu.describe());
+                Device::Gpu(gpu)
+            }
+            Ok(gpu) => {
+                log::info!("auto: the CPU, since the only adapter is software ({})", gpu.describe());
+                Device::Cpu
+            }
+            Err(error) => {
+                log::info!("auto: the CPU ({error})");
+                Device::Cpu
+            }
+        }
+    }
+
+    /// The device of a name: `auto`, `gpu`, `cpu`, `reference`.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for any other name, [`Error::NoAdapter`] for `gpu` where there is none.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(Device::auto()),
+            "gpu" => Device::gpu(),
+            "cpu" => Ok(Device::Cpu),
+            "reference" => Ok(Device::Reference),
+            _ => Err(Error::unknown("device", name, ["auto", "gpu", "cpu", "reference"])),
+        }
+    }
+
+    /// `gpu`, `cpu` or `reference`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Device::Gpu(_) => "gpu",
+            Device::Cpu => "cpu",
+            Device::Reference => "reference",
+        }
+    }
+
+    /// One line for people: the adapter and its driver, or the number of threads.
+    pub fn describe(&self) -> String {
+        match self {
+            Device::Gpu(gpu) => gpu.describe(),
+            Device::Cpu => format!("CPU, f32, {} thread(s)", rayon::current_num_threads()),
+            Device::Reference => "CPU, f64 reference, 1 thread".into(),
+        }
+    }
+
+    /// Waits until all work that was handed to the device is done.
+    ///
+    /// # Errors
+    /// What went wrong in that work: [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Gpu`].
+    pub fn synchronize(&self) -> Result<()> {
+        match self {
+            Device::Gpu(gpu) => gpu.wait(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether two handles name the same device, so that their tensors can meet.
+    pub fn is_same(&self, other: &Device) -> bool {
+        match (self, other) {
+            (Device::Gpu(a), Device::Gpu(b)) => Arc::ptr_eq(&a.0, &b.0),
+            (Device::Cpu, Device::Cpu) | (Device::Reference, Device::Reference) => true,
+            _ => false,
+        }
+    }
+}
+
+/// A wgpu device with its queue and the pipelines made on it so far.
+#[derive(Clone, Debug)]
+pub struct Gpu(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    info: wgpu::AdapterInfo,
+    limits: wgpu::Limits,
+    features: wgpu::Features,
+    checked: bool,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    kernels: Mutex<HashMap<String, Arc<Kernel>>>,
+    fault: Arc<Mutex<Option<Fault>>>,
+}
+
+/// The first thing that went wrong since somebody last looked.
+#[derive(Debug)]
+enum Fault {
+    Lost(String),
+    OutOfMemory,
+    Refused(String),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The backends that are asked for: `WGPU_BACKEND`, else all that were compiled in.
+fn backends() -> wgpu::Backends {
+    wgpu::Backends::from_env().unwrap_or(wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12)
+}
+
+fn rank(info: &wgpu::AdapterInfo) -> u8 {
+    match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+/// All adapters of the backends asked for, best first.
+pub fn adapters() -> Vec<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: backends(),
+        ..wgpu::InstanceDescriptor::new_without_display_handle_from_env()
+    });
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(backends()));
+    adapters.sort_by_key(|adapter| rank(&adapter.get_info()));
+    adapters
+}
+
+impl Gpu {
+    /// Opens the adapter that [`Device::gpu`] describes.
+    pub(crate) fn open() -> Result<Self> {
+        Self::open_with(false)
+    }
+
+    /// As [`Gpu::open`]; `checked` compiles our own shaders with wgpu's bounds checks too, to find a fault in them.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] if no adapter fits or the driver gives no device.
+    pub fn open_with(checked: bool) -> Result<Self> {
+        let wanted = std::env::var("WGPU_ADAPTER_NAME").unwrap_or_default();
+        let adapters = adapters();
+        let chosen = adapters.iter().find(|a| a.get_info().name.to_lowercase().contains(&wanted.to_lowercase()));
+        let Some(adapter) = chosen else {
+            let found: Vec<String> = adapters.iter().map(|a| format!("`{}`", a.get_info().name)).collect();
+            let name = if wanted.is_empty() { String::new() } else { format!(" with `{wanted}` in its name (WGPU_ADAPTER_NAME)") };
+            return Err(Error::NoAdapter {
+                asked: format!("{}{name}", backend_names()),
+                found: if found.is_empty() { "none".into() } else { found.join(", ") },
+                advice: "install a GPU driver or a software one (Debian: apt-get install mesa-vulkan-drivers libvulkan1), \
+                         or take the device `cpu`"
+                    .into(),
+            });
+        };
+        Self::from_adapter(adapter, checked)
+    }
+
+    /// Opens a given adapter with all its limits: wgpu's defaults would cap bindings at 128 MiB on any card.
+    fn from_adapter(adapter: &wgpu::Adapter, checked: bool) -> Result<Self> {
+        let info = adapter.get_info();
+        let features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
+        let limits = adapter.limits();
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("gradus"),
+            required_features: features,
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        };
+        let (device, queue) =
+            pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| Error::NoAdapter {
+                asked: info.name.clone(),
+                found: one_line(&error.to_string()),
+                advice: "update its driver, choose another adapter with WGPU_ADAPTER_NAME, or take the device `cpu`".into(),
+            })?;
+        let fault = Arc::new(Mutex::new(None));
+        // Without these two, wgpu's answer to any fault is a panic.
+        let first = fault.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let found = match error {
+                wgpu::Error::OutOfMemory { .. } => Fault::OutOfMemory,
+                other => Fault::Refused(one_line(&other.to_string())),
+            };
+            lock(&first).get_or_insert(found);
+        }));
+        let first = fault.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                *lock(&first) = Some(Fault::Lost(one_line(&message)));
+            }
+        });
+        Ok(Gpu(Arc::new(Shared { info, limits, features, checked, device, queue, kernels: Mutex::default(), fault })))
+    }
+
+    /// The adapter's name, type, backend and driver in one line.
+    pub fn describe(&self) -> String {
+        describe(self.info())
+    }
+
+    /// What wgpu says of the adapter.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.0.info
+    }
+
+    /// The limits that the device was opened with: all that the adapter has.
+    pub fn limits(&self) -> &wgpu::Limits {
+        &self.0.limits
+    }
+
+    /// Whether the adapter runs on the CPU's own cores, where other kernel variants are faster.
+    pub fn is_software(&self) -> bool {
+        self.0.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// Whether our own shaders carry wgpu's bounds checks.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.0.checked
+    }
+
+    /// Whether kernels can be timed on the device itself.
+    pub fn has_timestamps(&self) -> bool {
+        self.0.features.contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    pub(crate) fn device(&self) -> &wgpu::Device {
+        &self.0.device
+    }
+
+    pub(crate) fn queue(&self) -> &wgpu::Queue {
+        &self.0.queue
+    }
+
+    /// The kernel of a key, made by `make` the first time.
+    pub(crate) fn cached(&self, key: String, make: impl FnOnce() -> Result<Kernel>) -> Result<Arc<Kernel>> {
+        if let Some(kernel) = lock(&self.0.kernels).get(&key) {
+            return Ok(kernel.clone());
+        }
+        let kernel = Arc::new(make()?);
+        Ok(lock(&self.0.kernels).entry(key).or_insert(kernel).clone())
+    }
+
+    /// Turns the first fault since the last look into an error that says what the work was for.
+    pub(crate) fn check(&self, purpose: &str, bytes: u64) -> Result<()> {
+        let mut fault = lock(&self.0.fault);
+        match fault.as_ref() {
+            None => Ok(()),
+            // A lost device stays lost: the fault is left in place so that every later call says so too.
+            Some(Fault::Lost(reason)) => {
+                Err(Error::DeviceLost { adapter: self.0.info.name.clone(), reason: reason.clone() })
+            }
+            Some(_) => Err(match fault.take() {
+                Some(Fault::Refused(message)) => Error::Gpu { kernel: purpose.into(), message },
+                _ => Error::OutOfMemory { purpose: purpose.into(), asked: bytes },
+            }),
+        }
+    }
+
+    /// Waits for all submitted work.
+    pub(crate) fn wait(&self) -> Result<()> {
+        if let Err(error) = self.device().poll(wgpu::PollType::wait_indefinitely()) {
+            self.check("waiting for the device", 0)?;
+            return Err(Error::DeviceLost { adapter: self.0.info.name.clone(), reason: one_line(&error.to_string()) });
+        }
+        self.check("the work before this point", 0)
+    }
+}
+
+/// The adapter's name, type, backend and driver in one line.
+pub fn describe(info: &wgpu::AdapterInfo) -> String {
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+        wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+        wgpu::DeviceType::VirtualGpu => "virtual GPU",
+        wgpu::DeviceType::Cpu => "software adapter on the CPU",
+        wgpu::DeviceType::Other => "GPU of unknown type",
+    };
+    format!("{} ({kind}, {}, {} {})", info.name, info.backend, info.driver, info.driver_info).trim_end().to_string()
+}
+
+fn backend_names() -> String {
+    let names: Vec<&str> = [
+        (wgpu::Backends::VULKAN, "Vulkan"),
+        (wgpu::Backends::METAL, "Metal"),
+        (wgpu::Backends::DX12, "DX12"),
+        (wgpu::Backends::GL, "GL (not compiled in)"),
+    ]
+    .into_iter()
+    .filter_map(|(backend, name)| backends().contains(backend).then_some(name))
+    .collect();
+    names.join(", ")
+}
+
+/// wgpu's messages run over many lines; ours are one.
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}

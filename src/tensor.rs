@@ -1,0 +1,233 @@
+//! Tensors that live on a device, with the one way up and the one way down.
+
+use std::sync::Arc;
+
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use wgpu::util::DeviceExt;
+
+use crate::device::{Device, Gpu};
+use crate::{Error, Result};
+
+/// Numbers or labels on a device, row-major. Cloning shares the memory; nothing writes to it after it was made.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    device: Device,
+    shape: Vec<usize>,
+    pub(crate) storage: Storage,
+}
+
+/// Where a tensor's elements lie.
+#[derive(Clone, Debug)]
+pub(crate) enum Storage {
+    /// f32 on a GPU.
+    Gpu(wgpu::Buffer),
+    /// i32 labels on a GPU.
+    GpuLabels(wgpu::Buffer),
+    F32(Arc<Vec<f32>>),
+    F64(Arc<Vec<f64>>),
+    Labels(Arc<Vec<i32>>),
+}
+
+impl Tensor {
+    /// Uploads numbers. On the `reference` device they become f64.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] or [`Error::OutOfMemory`] if the device has no room.
+    pub fn from_array<'a>(device: &Device, values: impl Into<ArrayViewD<'a, f32>>) -> Result<Self> {
+        let values = values.into();
+        let shape = values.shape().to_vec();
+        let standard = values.as_standard_layout();
+        let flat = standard.as_slice().unwrap_or_default();
+        let storage = match device {
+            Device::Gpu(gpu) => Storage::Gpu(gpu.upload("a tensor", flat)?),
+            Device::Cpu => Storage::F32(Arc::new(flat.to_vec())),
+            Device::Reference => Storage::F64(Arc::new(flat.iter().map(|&x| f64::from(x)).collect())),
+        };
+        Ok(Tensor { device: device.clone(), shape, storage })
+    }
+
+    /// Uploads class labels, one for each row.
+    ///
+    /// # Errors
+    /// [`Error::Label`] for a label outside 32 bits; [`Error::OutOfMemory`] if the device has no room.
+    pub fn from_labels(device: &Device, labels: &[i64]) -> Result<Self> {
+        let narrow = narrow_labels(labels)?;
+        let shape = vec![narrow.len()];
+        let storage = match device {
+            Device::Gpu(gpu) => Storage::GpuLabels(gpu.upload("labels", &narrow)?),
+            _ => Storage::Labels(Arc::new(narrow)),
+        };
+        Ok(Tensor { device: device.clone(), shape, storage })
+    }
+
+    pub(crate) fn new(device: &Device, shape: &[usize], storage: Storage) -> Self {
+        Tensor { device: device.clone(), shape: shape.to_vec(), storage }
+    }
+
+    /// The length of each axis.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The device it lives on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Whether it holds class labels rather than numbers.
+    pub fn is_labels(&self) -> bool {
+        matches!(self.storage, Storage::GpuLabels(_) | Storage::Labels(_))
+    }
+
+    /// Downloads the elements, waiting for the work that makes them.
+    ///
+    /// # Errors
+    /// What went wrong in that work; [`Error::Input`] for labels.
+    pub fn to_array(&self) -> Result<ArrayD<f32>> {
+        pollster::block_on(self.to_array_async())
+    }
+
+    /// As [`Tensor::to_array`] without blocking the thread's executor.
+    ///
+    /// # Errors
+    /// As [`Tensor::to_array`].
+    pub async fn to_array_async(&self) -> Result<ArrayD<f32>> {
+        let flat = match (&self.storage, &self.device) {
+            (Storage::Gpu(buffer), Device::Gpu(gpu)) => gpu.download(buffer, 0, self.len()).await?,
+            (Storage::F32(values), _) => values.to_vec(),
+            (Storage::F64(values), _) => values.iter().map(|&x| x as f32).collect(),
+            _ => {
+                return Err(Error::Input {
+                    operation: "to_array".into(),
+                    name: "the tensor".into(),
+                    found: "holds labels".into(),
+                    allowed: "only numbers can be read as an array of f32".into(),
+                });
+            }
+        };
+        Ok(shaped(&self.shape, flat))
+    }
+}
+
+/// An array of a shape over elements whose number is known to fit.
+pub(crate) fn shaped<T: Clone>(shape: &[usize], flat: Vec<T>) -> ArrayD<T> {
+    debug_assert_eq!(shape.iter().product::<usize>(), flat.len());
+    ArrayD::from_shape_vec(IxDyn(shape), flat).unwrap_or_else(|_| ArrayD::from_shape_simple_fn(IxDyn(&[0]), || unreachable!()))
+}
+
+/// Labels as the kernels hold them.
+pub(crate) fn narrow_labels(labels: &[i64]) -> Result<Vec<i32>> {
+    labels
+        .iter()
+        .enumerate()
+        .map(|(row, &label)| {
+            i32::try_from(label).map_err(|_| Error::Label {
+                operation: "labels".into(),
+                row,
+                label,
+                classes: i32::MAX as usize,
+                ignored: String::new(),
+            })
+        })
+        .collect()
+}
+
+impl Gpu {
+    /// A buffer of so many 4-byte elements, padded to 16 bytes so that kernels may read it in vectors of four.
+    pub(crate) fn buffer(&self, purpose: &str, elements: usize) -> Result<wgpu::Buffer> {
+        let size = padded(elements);
+        self.room_for(purpose, size)?;
+        let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some(purpose),
+            size,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.check(purpose, size)?;
+        Ok(buffer)
+    }
+
+    /// Uploads 4-byte elements into a new buffer.
+    pub(crate) fn upload<T: bytemuck::Pod>(&self, purpose: &str, values: &[T]) -> Result<wgpu::Buffer> {
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        let size = padded(bytes.len() / 4);
+        self.room_for(purpose, size)?;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let buffer = if size == bytes.len() as u64 {
+            self.device().create_buffer_init(&wgpu::util::BufferInitDescriptor {
+                label: Some(purpose),
+                contents: bytes,
+                usage,
+            })
+        } else {
+            let buffer = self.buffer(purpose, bytes.len() / 4)?;
+            self.queue().write_buffer(&buffer, 0, bytes);
+            buffer
+        };
+        self.check(purpose, size)?;
+        Ok(buffer)
+    }
+
+    fn room_for(&self, purpose: &str, size: u64) -> Result<()> {
+        let limit = self.limits().max_buffer_size;
+        if size > limit {
+            let advice = "split the data, lower the batch size or take the device `cpu`".into();
+            return Err(Error::TooLarge { name: purpose.into(), bytes: size, limit, advice });
+        }
+        Ok(())
+    }
+
+    /// Reads elements back. The one path down: everything that leaves the device comes through here.
+    pub(crate) async fn download<T: bytemuck::Pod>(
+        &self,
+        buffer: &wgpu::Buffer,
+        first: usize,
+        elements: usize,
+    ) -> Result<Vec<T>> {
+        if elements == 0 {
+            return Ok(Vec::new());
+        }
+        let size = 4 * elements as u64;
+        let landing = self.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("read back"),
+            size,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.check("reading a result", size)?;
+        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(buffer, 4 * first as u64, &landing, 0, size);
+        self.queue().submit([encoder.finish()]);
+        let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
+        landing.slice(..).map_async(wgpu::MapMode::Read, move |outcome| {
+            let _ = sender.send(outcome);
+        });
+        self.wait()?;
+        let refused = |message: String| Error::Gpu { kernel: "reading a result".into(), message };
+        match receiver.receive().await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Err(refused(error.to_string())),
+            None => return Err(refused("the driver never answered".into())),
+        }
+        let view = landing.slice(..).get_mapped_range().map_err(|error| refused(error.to_string()))?;
+        let values = bytemuck::pod_collect_to_vec(&view);
+        drop(view);
+        landing.unmap();
+        Ok(values)
+    }
+}
+
+/// Bytes of a buffer of so many elements: a multiple of 16 and never 0, which cannot be bound.
+pub(crate) fn padded(elements: usize) -> u64 {
+    (4 * elements as u64).next_multiple_of(16).max(16)
+}

@@ -1,0 +1,135 @@
+//! Joins shader files into one module and reads back from it what the host must know.
+//!
+//! The files are put one behind the other as they are: names may be used before their line in WGSL, so neither an
+//! order nor an import is needed. The bindings are read from the parsed module, so they are written down once: in
+//! the frame.
+
+use wgpu::naga;
+
+use crate::{Error, Result};
+
+/// A shader file: its path under `shaders/` and its text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct File {
+    /// The path under `shaders/`, for messages.
+    pub name: &'static str,
+    /// The WGSL text.
+    pub text: &'static str,
+}
+
+/// The shader file at a path under `shaders/`, compiled into the library.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! shader {
+    ($path:literal) => {
+        $crate::wgsl::File { name: $path, text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)) }
+    };
+}
+
+/// A storage binding of a module, in the order of its number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binding {
+    /// The number in `@binding(…)`.
+    pub number: u32,
+    /// The variable's name.
+    pub name: String,
+    /// How the module sees it.
+    pub access: Access,
+}
+
+/// How a module sees a binding.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Access {
+    /// `var<uniform>`
+    Uniform,
+    /// `var<storage, read>`
+    Read,
+    /// `var<storage, read_write>`
+    ReadWrite,
+}
+
+/// A parsed module with its bindings.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// naga's form of the text.
+    pub ir: naga::Module,
+    /// The bindings of group 0, by number.
+    pub bindings: Vec<Binding>,
+}
+
+/// The text of all files, one behind the other.
+pub fn join(header: &str, files: &[File]) -> String {
+    let mut text = String::from(header);
+    for file in files {
+        text.push_str(file.text);
+        text.push('\n');
+    }
+    text
+}
+
+/// Parses the joined files.
+///
+/// # Errors
+/// [`Error::Gpu`] with the file and the line in it where the text is not WGSL.
+pub fn parse(label: &str, header: &str, files: &[File]) -> Result<Module> {
+    let text = join(header, files);
+    let ir = naga::front::wgsl::parse_str(&text).map_err(|error| {
+        let place = error.location(&text).map_or_else(String::new, |at| locate(header, files, at.line_number));
+        Error::Gpu { kernel: label.into(), message: format!("{place}{}", error.message()) }
+    })?;
+    let mut bindings: Vec<Binding> = ir
+        .global_variables
+        .iter()
+        .filter_map(|(_, variable)| {
+            let number = variable.binding.as_ref()?.binding;
+            let access = match variable.space {
+                naga::AddressSpace::Uniform => Access::Uniform,
+                naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => Access::ReadWrite,
+                _ => Access::Read,
+            };
+            Some(Binding { number, name: variable.name.clone().unwrap_or_default(), access })
+        })
+        .collect();
+    bindings.sort_by_key(|binding| binding.number);
+    Ok(Module { ir, bindings })
+}
+
+/// `file:line: ` for a line (from 1) of the joined text.
+fn locate(header: &str, files: &[File], line: u32) -> String {
+    let mut first = 1 + header.matches('\n').count() as u32;
+    if line < first {
+        return format!("header:{line}: ");
+    }
+    for file in files {
+        let lines = 1 + file.text.matches('\n').count() as u32;
+        if line < first + lines {
+            return format!("{}:{}: ", file.name, line - first + 1);
+        }
+        first += lines;
+    }
+    String::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: File = File {
+        name: "good.wgsl",
+        text: "@group(0) @binding(1) var<storage, read_write> b: array<f32>;\n@group(0) @binding(0) var<storage> a: array<f32>;\n",
+    };
+
+    #[test]
+    fn bindings_come_in_the_order_of_their_numbers() {
+        let module = parse("test", "const ROWS: u32 = 4u;\n", &[GOOD]).unwrap();
+        let found: Vec<_> = module.bindings.iter().map(|b| (b.name.as_str(), b.access)).collect();
+        assert_eq!(found, [("a", Access::Read), ("b", Access::ReadWrite)]);
+    }
+
+    #[test]
+    fn an_error_names_the_file_and_its_own_line() {
+        let bad = File { name: "bad.wgsl", text: "fn f() {}\nfn g() { let x = ; }\n" };
+        let message = parse("test", "const ROWS: u32 = 4u;\n", &[GOOD, bad]).unwrap_err().to_string();
+        assert!(message.contains("bad.wgsl:2"), "{message}");
+    }
+}
