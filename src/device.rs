@@ -181,13 +181,18 @@ impl Gpu {
         let chosen = adapters.iter().find(|a| a.get_info().name.to_lowercase().contains(&wanted.to_lowercase()));
         let Some(adapter) = chosen else {
             let found: Vec<String> = adapters.iter().map(|a| format!("`{}`", a.get_info().name)).collect();
-            let name = if wanted.is_empty() { String::new() } else { format!(" with `{wanted}` in its name (WGPU_ADAPTER_NAME)") };
+            let name = if wanted.is_empty() {
+                String::new()
+            } else {
+                format!(" with `{wanted}` in its name (WGPU_ADAPTER_NAME)")
+            };
             return Err(Error::NoAdapter {
                 asked: format!("{}{name}", backend_names()),
                 found: if found.is_empty() { "none".into() } else { found.join(", ") },
-                advice: "install a GPU driver or a software one (Debian: apt-get install mesa-vulkan-drivers libvulkan1), \
+                advice:
+                    "install a GPU driver or a software one (Debian: apt-get install mesa-vulkan-drivers libvulkan1), \
                          or take the device `cpu`"
-                    .into(),
+                        .into(),
             });
         };
         Self::from_adapter(adapter, checked)
@@ -209,7 +214,8 @@ impl Gpu {
             pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| Error::NoAdapter {
                 asked: info.name.clone(),
                 found: one_line(&error.to_string()),
-                advice: "update its driver, choose another adapter with WGPU_ADAPTER_NAME, or take the device `cpu`".into(),
+                advice: "update its driver, choose another adapter with WGPU_ADAPTER_NAME, or take the device `cpu`"
+                    .into(),
             })?;
         let fault = Arc::new(Mutex::new(None));
         // Without these two, wgpu's answer to any fault is a panic.

@@ -122,7 +122,8 @@ impl Tensor {
 /// An array of a shape over elements whose number is known to fit.
 pub(crate) fn shaped<T: Clone>(shape: &[usize], flat: Vec<T>) -> ArrayD<T> {
     debug_assert_eq!(shape.iter().product::<usize>(), flat.len());
-    ArrayD::from_shape_vec(IxDyn(shape), flat).unwrap_or_else(|_| ArrayD::from_shape_simple_fn(IxDyn(&[0]), || unreachable!()))
+    ArrayD::from_shape_vec(IxDyn(shape), flat)
+        .unwrap_or_else(|_| ArrayD::from_shape_simple_fn(IxDyn(&[0]), || unreachable!()))
 }
 
 /// Labels as the kernels hold them.

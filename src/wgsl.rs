@@ -84,7 +84,9 @@ pub fn parse(label: &str, header: &str, files: &[File]) -> Result<Module> {
             let number = variable.binding.as_ref()?.binding;
             let access = match variable.space {
                 naga::AddressSpace::Uniform => Access::Uniform,
-                naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => Access::ReadWrite,
+                naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => {
+                    Access::ReadWrite
+                }
                 _ => Access::Read,
             };
             Some(Binding { number, name: variable.name.clone().unwrap_or_default(), access })

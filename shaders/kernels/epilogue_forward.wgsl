@@ -11,10 +11,10 @@ override KEEP_INPUT: bool = false;
 // `place` is the element's place in the product, `column` its place in a row.
 fn epilogue(place: u32, column: u32, output_start: u32, bias_start: u32, product: Element) {
     var x = product;
-    if (HAS_BIAS) {
+    if HAS_BIAS {
         x += bias[bias_start + column];
     }
-    if (KEEP_INPUT) {
+    if KEEP_INPUT {
         kept[place] = x;
     }
     output[output_start + place] = activate_each(x);

@@ -10,7 +10,7 @@ override KEEP_INPUT: bool = false;
 
 fn epilogue(place: u32, column: u32, output_start: u32, bias_start: u32, product: Element) {
     var x = Element();
-    if (KEEP_INPUT) {
+    if KEEP_INPUT {
         x = kept[place];
     }
     output[output_start + place] = product * derivative_each(x, activated[place]);

@@ -5,7 +5,7 @@
 
 fn epilogue(place: u32, column: u32, output_start: u32, bias_start: u32, product: Element) {
     var value = product;
-    if (params.accumulate != 0u) {
+    if params.accumulate != 0u {
         value += output[output_start + place];
     }
     output[output_start + place] = value;

@@ -13,11 +13,11 @@ const SHARES: u32 = TILE_ROWS / LANES;
 
 // This lane's part of the block of LANES rows × 4 values of k that begins at (row, k).
 fn share_of_left(row: u32, k: u32, lane: u32) -> vec4<f32> {
-    if (LEFT_ALONG_K) {
+    if LEFT_ALONG_K {
         return load_left(row + lane, k);
     }
     let own_k = k + lane / (LANES / 4u);
-    if (!ALIGNED && own_k >= params.k) {
+    if !ALIGNED && own_k >= params.k {
         return vec4<f32>(0.0);
     }
     return load_left(row + lane % (LANES / 4u) * 4u, own_k);
@@ -25,7 +25,7 @@ fn share_of_left(row: u32, k: u32, lane: u32) -> vec4<f32> {
 
 // From all shares of a block: the value of its `row`-th row at its `step`-th k.
 fn left_value(share: vec4<f32>, row: u32, step: u32) -> f32 {
-    if (LEFT_ALONG_K) {
+    if LEFT_ALONG_K {
         return subgroupShuffle(share[step], row);
     }
     return subgroupShuffle(share[row % 4u], step * (LANES / 4u) + row / 4u);
@@ -33,7 +33,7 @@ fn left_value(share: vec4<f32>, row: u32, step: u32) -> f32 {
 
 // The values of four neighbouring columns at k … k + 3: right[step][column].
 fn right_values(k: u32, column: u32) -> mat4x4<f32> {
-    if (RIGHT_ALONG_K) {
+    if RIGHT_ALONG_K {
         return transpose(mat4x4<f32>(load_right(k, column), load_right(k, column + 1u),
                                      load_right(k, column + 2u), load_right(k, column + 3u)));
     }
@@ -42,7 +42,7 @@ fn right_values(k: u32, column: u32) -> mat4x4<f32> {
 
 // Zero behind the end of k, where the left values are zero too: 0 · infinity would be NaN.
 fn right_row(k: u32, column: u32) -> vec4<f32> {
-    if (!ALIGNED && k >= params.k) {
+    if !ALIGNED && k >= params.k {
         return vec4<f32>(0.0);
     }
     return load_right(k, column);

@@ -6,8 +6,10 @@
 // A lane owns one 4 × 4 block of the output, or (EIGHT_BY_EIGHT) four of them, half a tile apart so that neighbouring lanes
 // read neighbouring places. The blocks are named, not indexed: an array that a driver does not unroll would leave the registers.
 //
-// From the header: LANES, TILE_ROWS, TILE_COLUMNS, TILE_K (multiples of 4), EIGHT_BY_EIGHT, BAND.
+// From the header: LANES, TILE_ROWS, TILE_COLUMNS, TILE_K (multiples of 4), EIGHT_BY_EIGHT.
 
+// Rows of tiles that run side by side.
+const BAND: u32 = 8u;
 const LANE_SIDE: u32 = select(4u, 8u, EIGHT_BY_EIGHT);
 const LANES_ACROSS: u32 = TILE_COLUMNS / LANE_SIDE;
 // One vec4 more per line than needed, so that the lanes that write down a column meet different banks.
@@ -22,8 +24,8 @@ var<workgroup> right_tile: array<vec4<f32>, TILE_K * RIGHT_STRIDE>;
 
 // The left block at rows row … row + 3, k … k + 3 as block[step][row]; zero behind the end of k.
 fn left_block(row: u32, k: u32) -> mat4x4<f32> {
-    if (LEFT_ALONG_K) {
-        if (k >= params.k) {
+    if LEFT_ALONG_K {
+        if k >= params.k {
             return mat4x4<f32>();
         }
         return transpose(mat4x4<f32>(load_left(row, k), load_left(row + 1u, k), load_left(row + 2u, k), load_left(row + 3u, k)));
@@ -32,7 +34,7 @@ fn left_block(row: u32, k: u32) -> mat4x4<f32> {
 }
 
 fn left_line(row: u32, k: u32) -> vec4<f32> {
-    if (k >= params.k) {
+    if k >= params.k {
         return vec4<f32>(0.0);
     }
     return load_left(row, k);
@@ -40,8 +42,8 @@ fn left_line(row: u32, k: u32) -> vec4<f32> {
 
 // The right block at k … k + 3, columns column … column + 3 as block[step][column]; zero behind the end of k.
 fn right_block(k: u32, column: u32) -> mat4x4<f32> {
-    if (RIGHT_ALONG_K) {
-        if (k >= params.k) {
+    if RIGHT_ALONG_K {
+        if k >= params.k {
             return mat4x4<f32>();
         }
         return transpose(mat4x4<f32>(load_right(k, column), load_right(k, column + 1u), load_right(k, column + 2u), load_right(k, column + 3u)));
@@ -50,7 +52,7 @@ fn right_block(k: u32, column: u32) -> mat4x4<f32> {
 }
 
 fn right_line(k: u32, column: u32) -> vec4<f32> {
-    if (k >= params.k) {
+    if k >= params.k {
         return vec4<f32>(0.0);
     }
     return load_right(k, column);
@@ -58,7 +60,7 @@ fn right_line(k: u32, column: u32) -> vec4<f32> {
 
 // Where in its tile a block lies: (step, block across), ordered so that neighbouring lanes read neighbouring memory.
 fn block_place(block: u32, along_k: bool, across: u32) -> vec2<u32> {
-    if (along_k) {
+    if along_k {
         return vec2<u32>(block % STEPS, block / STEPS);
     }
     return vec2<u32>(block / across, block % across);
@@ -66,7 +68,7 @@ fn block_place(block: u32, along_k: bool, across: u32) -> vec2<u32> {
 
 // Brings the `index`-th of the blocks that make up the tiles beginning at k.
 fn fetch_block(index: u32, first_row: u32, first_column: u32, k: u32) -> mat4x4<f32> {
-    if (index < LEFT_BLOCKS) {
+    if index < LEFT_BLOCKS {
         let place = block_place(index, LEFT_ALONG_K, TILE_ROWS / 4u);
         return left_block(first_row + place.y * 4u, k + place.x * 4u);
     }
@@ -75,7 +77,7 @@ fn fetch_block(index: u32, first_row: u32, first_column: u32, k: u32) -> mat4x4<
 }
 
 fn store_block(index: u32, block: mat4x4<f32>) {
-    if (index < LEFT_BLOCKS) {
+    if index < LEFT_BLOCKS {
         let place = block_place(index, LEFT_ALONG_K, TILE_ROWS / 4u);
         let start = place.x * 4u * LEFT_STRIDE + place.y;
         left_tile[start] = block[0];
@@ -101,6 +103,24 @@ fn tile_origin(tile: u32) -> vec2<u32> {
     let height = min(BAND, row_tiles - min(band * BAND, row_tiles - 1u));
     let rest = tile - band * BAND * column_tiles;
     return vec2<u32>((band * BAND + rest % height) * TILE_ROWS, rest / height * TILE_COLUMNS);
+}
+
+// A 4 × 4 block of the output grows by the outer product of four left values (its rows) and four right values (its columns).
+// Its rows are the matrix's columns, as WGSL counts them: block[row][column].
+fn add_outer(block: mat4x4<f32>, left: vec4<f32>, right: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(
+        fma(vec4<f32>(left.x), right, block[0]),
+        fma(vec4<f32>(left.y), right, block[1]),
+        fma(vec4<f32>(left.z), right, block[2]),
+        fma(vec4<f32>(left.w), right, block[3]),
+    );
+}
+
+fn finish_block(row: u32, column: u32, block: mat4x4<f32>) {
+    finish_row(row, column, block[0]);
+    finish_row(row + 1u, column, block[1]);
+    finish_row(row + 2u, column, block[2]);
+    finish_row(row + 3u, column, block[3]);
 }
 
 @compute @workgroup_size(LANES)
@@ -130,7 +150,7 @@ fn main(
             let above = left_tile[step * LEFT_STRIDE + left_start];
             let before = right_tile[step * RIGHT_STRIDE + right_start];
             upper_left = add_outer(upper_left, above, before);
-            if (EIGHT_BY_EIGHT) {
+            if EIGHT_BY_EIGHT {
                 let below = left_tile[step * LEFT_STRIDE + left_start + TILE_ROWS / 8u];
                 let behind = right_tile[step * RIGHT_STRIDE + right_start + TILE_COLUMNS / 8u];
                 upper_right = add_outer(upper_right, above, behind);
@@ -143,7 +163,7 @@ fn main(
     let row = origin.x + left_start * 4u;
     let column = origin.y + right_start * 4u;
     finish_block(row, column, upper_left);
-    if (EIGHT_BY_EIGHT) {
+    if EIGHT_BY_EIGHT {
         finish_block(row, column + TILE_COLUMNS / 2u, upper_right);
         finish_block(row + TILE_ROWS / 2u, column, lower_left);
         finish_block(row + TILE_ROWS / 2u, column + TILE_COLUMNS / 2u, lower_right);

@@ -1,0 +1,3 @@
+//! The host's side of the kernels: which variant, how many workgroups, which part of a tensor.
+
+pub(crate) mod matmul;
