@@ -1,3 +1,4 @@
 //! The host's side of the kernels: which variant, how many workgroups, which part of a tensor.
 
 pub(crate) mod loss;
+pub(crate) mod matmul;

@@ -1,0 +1,88 @@
+// Matrix product for adapters that run on the CPU: one subgroup per workgroup, no workgroup memory, no barrier.
+//
+// Such a driver reads storage one lane and one number at a time, which costs far more than the arithmetic, even where all
+// lanes read the same place. So no lane reads what another lane reads: together the lanes of a subgroup read a block of the left
+// matrix, each a part of its own, and hand each other its values by shuffles, which are single instructions.
+// A lane owns TILE_ROWS rows × 4 columns of the output. The loops over an array have as many turns as the array has elements:
+// the driver unrolls them then, and `sums` lives in registers.
+//
+// From the header: LANES (4 or 8, at most the subgroup's size), TILE_ROWS (a multiple of LANES), TILE_COLUMNS = 4 · LANES.
+
+// A lane's loads from the left matrix in one turn.
+const SHARES: u32 = TILE_ROWS / LANES;
+
+// This lane's part of the block of LANES rows × 4 values of k that begins at (row, k).
+fn share_of_left(row: u32, k: u32, lane: u32) -> vec4<f32> {
+    if LEFT_ALONG_K {
+        return load_left(row + lane, k);
+    }
+    let own_k = k + lane / (LANES / 4u);
+    if !ALIGNED && own_k >= params.k {
+        return vec4<f32>(0.0);
+    }
+    return load_left(row + lane % (LANES / 4u) * 4u, own_k);
+}
+
+// From all shares of a block: the value of its `row`-th row at its `step`-th k.
+fn left_value(share: vec4<f32>, row: u32, step: u32) -> f32 {
+    if LEFT_ALONG_K {
+        return subgroupShuffle(share[step], row);
+    }
+    return subgroupShuffle(share[row % 4u], step * (LANES / 4u) + row / 4u);
+}
+
+// The values of four neighbouring columns at k … k + 3: right[step][column].
+fn right_values(k: u32, column: u32) -> mat4x4<f32> {
+    if RIGHT_ALONG_K {
+        return transpose(mat4x4<f32>(load_right(k, column), load_right(k, column + 1u),
+                                     load_right(k, column + 2u), load_right(k, column + 3u)));
+    }
+    return mat4x4<f32>(right_row(k, column), right_row(k + 1u, column), right_row(k + 2u, column), right_row(k + 3u, column));
+}
+
+// Zero behind the end of k, where the left values are zero too: 0 · infinity would be NaN.
+fn right_row(k: u32, column: u32) -> vec4<f32> {
+    if !ALIGNED && k >= params.k {
+        return vec4<f32>(0.0);
+    }
+    return load_right(k, column);
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(subgroup_invocation_id) lane: u32,
+) {
+    // Down the rows first: the panel of the right matrix that these tiles have in common stays in the cache.
+    let tile = group.y * groups.x + group.x;
+    let row_tiles = (params.m + TILE_ROWS - 1u) / TILE_ROWS;
+    let first_row = tile % row_tiles * TILE_ROWS;
+    let column = tile / row_tiles * TILE_COLUMNS + lane * 4u;
+
+    var sums: array<vec4<f32>, TILE_ROWS>;
+    for (var k = 0u; k < params.k; k += 4u) {
+        var shares: array<vec4<f32>, SHARES>;
+        for (var i = 0u; i < SHARES; i += 1u) {
+            shares[i] = share_of_left(first_row + i * LANES, k, lane);
+        }
+        let rights = right_values(k, column);
+        for (var step = 0u; step < 4u; step += 1u) {
+            for (var r = 0u; r < TILE_ROWS; r += 1u) {
+                let value = left_value(shares[r / LANES], r % LANES, step);
+                sums[r] = fma(vec4<f32>(value), rights[step], sums[r]);
+            }
+        }
+    }
+
+    // A copy, for the last loop is not unrolled (that halves the time to compile), and indexing `sums` itself by its counter
+    // would drive it out of the registers above: seen as 12 times slower.
+    var results: array<vec4<f32>, TILE_ROWS>;
+    for (var r = 0u; r < TILE_ROWS; r += 1u) {
+        results[r] = sums[r];
+    }
+    let rows = min(TILE_ROWS, params.m - min(first_row, params.m));
+    for (var r = 0u; r < rows; r += 1u) {
+        finish_row(first_row + r, column, results[r]);
+    }
+}

@@ -1,0 +1,355 @@
+//! The matrix product: the laws of its table, all its shaders translated, and what they compute against an f64 product.
+
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+use super::*;
+use crate::device::Gpu;
+use crate::kernel::{Program, Slice};
+use crate::wgsl;
+
+const LAYOUTS: [Layout; 3] = [Layout::NN, Layout::NT, Layout::TN];
+const EPILOGUES: [Epilogue; 3] = [Epilogue::Forward, Epilogue::InputGradient, Epilogue::WeightGradient];
+const TILES: [Tile; 6] = [REGISTER_LARGE, REGISTER, REGISTER_NARROW, TILED_LARGE, TILED, TILED_SMALL];
+/// ReLU, which shows both that the activation is called and that its derivative reads y.
+const RELU: File = File {
+    name: "relu of the tests",
+    text: "fn activate(x: f32) -> f32 { return max(x, 0.0); }
+           fn derivative(x: f32, y: f32) -> f32 { return select(0.0, 1.0, y > 0.0); }",
+};
+const CARD: Adapter = Adapter { software: false, subgroup: 32, lanes: 1024, workgroup_memory: 49_152 };
+const LAVAPIPE: Adapter = Adapter { software: true, subgroup: 8, lanes: 1024, workgroup_memory: 32_768 };
+
+fn shape(m: u32, n: u32, k: u32) -> Shape {
+    Shape { m, n, k }
+}
+
+fn files(variant: &Variant, layout: Layout, epilogue: Epilogue) -> Vec<File> {
+    let mut files = variant.sources(layout, epilogue);
+    files.push(crate::shader!("helpers/numbers.wgsl"));
+    if epilogue != Epilogue::WeightGradient {
+        files.push(RELU);
+    }
+    files
+}
+
+fn combinations() -> impl Iterator<Item = (Variant, Layout, Epilogue)> {
+    TILES.into_iter().flat_map(|tile| {
+        [true, false].into_iter().flat_map(move |vec4| {
+            LAYOUTS.into_iter().flat_map(move |layout| {
+                EPILOGUES.into_iter().map(move |epilogue| (Variant { tile, vec4 }, layout, epilogue))
+            })
+        })
+    })
+}
+
+#[test]
+fn lengths_of_four_are_read_four_at_a_time_and_others_one_by_one() {
+    let vec4 = |params: Params, layout| variant(&params, layout, &LAVAPIPE).vec4;
+    let product = |m, n, k| Params::new(shape(m, n, k));
+    assert!(vec4(product(3, 128, 784), Layout::NN));
+    assert!(vec4(product(3, 128, 784), Layout::NT));
+    assert!(!vec4(product(3, 128, 784), Layout::TN));
+    assert!(vec4(Params { ones: 1, ..product(785, 128, 64) }, Layout::TN));
+    assert!(!vec4(Params { ones: 1, ..product(784, 128, 64) }, Layout::TN));
+    assert!(!vec4(product(64, 10, 128), Layout::NN));
+    assert!(!vec4(product(64, 128, 10), Layout::NT));
+    for offset in [1, 2, 3, 5] {
+        assert!(!vec4(Params { right_offset: offset, ..product(64, 128, 784) }, Layout::NN));
+        assert!(!vec4(Params { output_offset: offset, ..product(64, 128, 784) }, Layout::NN));
+    }
+}
+
+#[test]
+fn software_adapters_share_values_through_subgroups_and_cards_through_workgroup_memory() {
+    let core = |adapter: &Adapter| best_tile(shape(64, 128, 784), adapter).core;
+    assert_eq!(core(&LAVAPIPE), Core::Register);
+    assert_eq!(core(&Adapter { subgroup: 4, ..LAVAPIPE }), Core::Register);
+    assert_eq!(core(&Adapter { subgroup: 0, ..LAVAPIPE }), Core::Tiled);
+    assert_eq!(core(&CARD), Core::Tiled);
+    assert_eq!(best_tile(shape(8192, 8192, 8192), &CARD), TILED_LARGE);
+    assert_eq!(best_tile(shape(8192, 8192, 8192), &Adapter { workgroup_memory: 16_384, ..CARD }), TILED);
+    assert_eq!(best_tile(shape(64, 10, 128), &CARD), TILED_SMALL);
+}
+
+#[test]
+fn a_register_tile_needs_no_more_lanes_than_the_smallest_subgroup_has() {
+    for subgroup in 4..=128 {
+        for m in [16, 1 << 14] {
+            let tile = best_tile(shape(m, 1024, 1024), &Adapter { subgroup, ..LAVAPIPE });
+            assert!(tile.lanes <= subgroup, "{subgroup} lanes for {tile:?}");
+        }
+    }
+}
+
+#[test]
+fn each_lane_of_a_tiled_core_brings_exactly_one_block_and_owns_its_share() {
+    for tile in TILES.iter().filter(|tile| tile.core == Core::Tiled) {
+        assert_eq!((tile.rows / 4 + tile.columns / 4) * (tile.k / 4), tile.lanes, "{tile:?}");
+        let side = if tile.eight_by_eight { 8 } else { 4 };
+        assert_eq!(tile.rows / side * (tile.columns / side), tile.lanes, "{tile:?}");
+    }
+}
+
+#[test]
+fn the_smallest_tile_fits_what_every_webgpu_device_has() {
+    assert!(TILED_SMALL.workgroup_memory() <= 16_384 && TILED_SMALL.lanes <= 256);
+}
+
+#[test]
+fn workgroups_cover_every_output_and_no_tile_lies_wholly_outside() {
+    for tile in TILES {
+        for (m, n) in [(1_u32, 1_u32), (16, 32), (17, 33), (785, 128), (129, 10)] {
+            let (rows, columns) = (m.div_ceil(tile.rows), n.div_ceil(tile.columns));
+            assert_eq!(Variant { tile, vec4: false }.workgroups(shape(m, n, 1)), rows * columns);
+            assert!(rows * tile.rows >= m && (rows - 1) * tile.rows < m);
+            assert!(columns * tile.columns >= n && (columns - 1) * tile.columns < n);
+        }
+    }
+}
+
+#[test]
+fn the_uniform_has_the_size_that_the_shader_gives_it() {
+    let module = naga::front::wgsl::parse_str(shader!("kernels/matmul_params.wgsl").text).unwrap();
+    let size = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Params")).map(|(_, ty)| match ty.inner {
+        naga::TypeInner::Struct { span, .. } => span as usize,
+        _ => 0,
+    });
+    let own = size_of::<Params>();
+    assert_eq!(own % 16, 0);
+    assert!(size.is_some_and(|size| size.next_multiple_of(16) == own), "{size:?} and {own}");
+}
+
+#[test]
+fn every_combination_is_valid_and_translates_to_all_four_languages() {
+    for (variant, layout, epilogue) in combinations() {
+        let label = format!("{variant:?} {layout:?} {epilogue:?}");
+        let module = wgsl::parse(&label, &variant.header(), &files(&variant, layout, epilogue)).unwrap().ir;
+        let capabilities = Capabilities::SUBGROUP;
+        let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+        validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
+        validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());
+        let info = validator.validate(&module).unwrap_or_else(|error| panic!("{label}: {error:?}"));
+        let (module, info) =
+            naga::back::pipeline_constants::process_overrides(&module, &info, None, &Default::default()).unwrap();
+        translate(&module, &info).unwrap_or_else(|error| panic!("{label}: {error}"));
+    }
+}
+
+fn translate(module: &naga::Module, info: &naga::valid::ModuleInfo) -> Result<(), String> {
+    use naga::back::{glsl, hlsl, msl, spv};
+    spv::write_vec(module, info, &spv::Options { lang_version: (1, 3), ..Default::default() }, None)
+        .map_err(|error| format!("SPIR-V: {error}"))?;
+    let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
+    msl::write_string(module, info, &options, &msl::PipelineOptions::default())
+        .map_err(|error| format!("MSL: {error}"))?;
+    let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, ..Default::default() };
+    hlsl::Writer::new(&mut String::new(), &options, &hlsl::PipelineOptions::default())
+        .write(module, info, None)
+        .map_err(|error| format!("HLSL: {error}"))?;
+    let options = glsl::Options { version: glsl::Version::Desktop(450), ..Default::default() };
+    let pipeline =
+        glsl::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into(), multiview: None };
+    glsl::Writer::new(&mut String::new(), module, info, &options, &pipeline, Default::default())
+        .and_then(|mut writer| writer.write())
+        .map_err(|error| format!("GLSL: {error}"))?;
+    Ok(())
+}
+
+/// Numbers in (−1, 1) that a seed fixes.
+fn numbers(seed: u32, length: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state >> 8) as f32 / 8_388_608.0 - 1.0
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// What a product reads and writes.
+struct Operands {
+    left: Vec<f32>,
+    right: Vec<f32>,
+    bias: Vec<f32>,
+    /// What the output holds before, with seven elements behind its end that nobody may touch.
+    before: Vec<f32>,
+    y: Vec<f32>,
+}
+
+impl Operands {
+    fn new(p: &Params, layout: Layout) -> Self {
+        let stored = if layout == Layout::TN { p.m - p.ones } else { p.m };
+        let length = |offset: u32, elements: u32| (offset + elements) as usize;
+        Operands {
+            left: numbers(1, length(p.left_offset, stored * p.k)),
+            right: numbers(2, length(p.right_offset, p.k * p.n)),
+            bias: numbers(3, length(p.bias_offset, p.n)),
+            before: numbers(4, length(p.output_offset, p.m * p.n) + 7),
+            y: numbers(5, length(0, p.m * p.n)),
+        }
+    }
+
+    /// The product at a place and the sum of its terms' magnitudes.
+    fn product(&self, p: &Params, layout: Layout, row: u32, column: u32) -> (f64, f64) {
+        let left = |k: u32| match layout {
+            Layout::TN if p.ones == 1 && row == p.m - 1 => 1.0,
+            Layout::TN => self.left[(p.left_offset + k * (p.m - p.ones) + row) as usize],
+            _ => self.left[(p.left_offset + row * p.k + k) as usize],
+        };
+        let right = |k: u32| match layout {
+            Layout::NT => self.right[(p.right_offset + column * p.k + k) as usize],
+            _ => self.right[(p.right_offset + k * p.n + column) as usize],
+        };
+        let term = |k| f64::from(left(k)) * f64::from(right(k));
+        ((0..p.k).map(term).sum(), (0..p.k).map(|k| term(k).abs()).sum())
+    }
+
+    /// What the output must hold at a place, and how far f32 may stray: k + 2 roundings of half a unit, of sums that the
+    /// magnitudes bound.
+    fn expected(&self, p: &Params, layout: Layout, epilogue: Epilogue, row: u32, column: u32) -> (f64, f64) {
+        let (product, mut magnitude) = self.product(p, layout, row, column);
+        let place = (row * p.n + column) as usize;
+        let value = match epilogue {
+            Epilogue::Forward => {
+                let bias = f64::from(self.bias[p.bias_offset as usize + column as usize]);
+                magnitude += bias.abs();
+                (product + bias).max(0.0)
+            }
+            Epilogue::InputGradient => product * f64::from(u8::from(self.y[place] > 0.0)),
+            Epilogue::WeightGradient => {
+                let before = f64::from(self.before[p.output_offset as usize + place]) * f64::from(p.accumulate);
+                magnitude += before.abs();
+                product + before
+            }
+        };
+        (value, f64::from(p.k + 2) * 2f64.powi(-24) * magnitude)
+    }
+}
+
+fn run(gpu: &Gpu, p: &Params, variant: &Variant, layout: Layout, epilogue: Epilogue, operands: &Operands) -> Vec<f32> {
+    let program = Program {
+        label: format!("{p:?} {variant:?} {layout:?} {epilogue:?}"),
+        header: variant.header(),
+        files: files(variant, layout, epilogue),
+        constants: vec![],
+    };
+    let kernel = gpu.kernel(&program).unwrap();
+    let upload = |values: &[f32]| gpu.upload("a test", values).unwrap();
+    let output = upload(&operands.before);
+    let (left, right) = (upload(&operands.left), upload(&operands.right));
+    let (bias, y, kept) = (upload(&operands.bias), upload(&operands.y), upload(&operands.y));
+    let buffers: &[&wgpu::Buffer] = match epilogue {
+        Epilogue::Forward => &[&left, &right, &bias, &output, &kept],
+        Epilogue::InputGradient => &[&left, &right, &output, &kept, &y],
+        Epilogue::WeightGradient => &[&left, &right, &output],
+    };
+    let slices: Vec<Slice> = buffers.iter().map(|&buffer| buffer.into()).collect();
+    let command = gpu.dispatch(&kernel, p, &slices, variant.workgroups(p.shape())).unwrap();
+    gpu.submit([&command]).unwrap();
+    pollster::block_on(gpu.download(&output, 0, operands.before.len())).unwrap()
+}
+
+/// The first place where the output is wrong.
+fn fault(p: &Params, layout: Layout, epilogue: Epilogue, operands: &Operands, output: &[f32]) -> Option<String> {
+    let start = p.output_offset as usize;
+    let end = start + (p.m * p.n) as usize;
+    let outside = (0..start).chain(end..output.len());
+    for place in outside {
+        if output[place].to_bits() != operands.before[place].to_bits() {
+            return Some(format!("element {place}, outside the output, was written"));
+        }
+    }
+    for row in 0..p.m {
+        for column in 0..p.n {
+            let found = f64::from(output[start + (row * p.n + column) as usize]);
+            let (expected, tolerance) = operands.expected(p, layout, epilogue, row, column);
+            // Written so that NaN is a fault.
+            if !((found - expected).abs() <= tolerance) {
+                return Some(format!("[{row}, {column}] is {found}, not {expected} ± {tolerance:.1e}"));
+            }
+        }
+    }
+    None
+}
+
+fn cases() -> Vec<Params> {
+    let sizes = [
+        (1, 1, 1),
+        (1, 10, 1),
+        (3, 5, 2),
+        (5, 4, 7),
+        (33, 65, 17),
+        (64, 10, 128),
+        (64, 128, 10),
+        (20, 72, 36),
+        (132, 140, 20),
+    ];
+    let mut cases = Vec::new();
+    for (index, (m, n, k)) in sizes.into_iter().enumerate() {
+        let plain = Params::new(shape(m, n, k));
+        let step = [1, 4][index % 2];
+        cases.push(Params { accumulate: 1, ..plain });
+        cases.push(Params {
+            left_offset: step,
+            right_offset: 2 * step,
+            bias_offset: 3 * step,
+            output_offset: 5 * step,
+            ..plain
+        });
+        cases.push(Params { m: m + 1, ones: 1, ..plain });
+    }
+    cases
+}
+
+/// Runs all cases through some tiles. Each pair of tile and layout takes one of the epilogues, so that every epilogue
+/// meets every core and every layout: a pipeline for each triple would take the software compiler minutes.
+fn compare(gpu: &Gpu, tiles: &[Tile]) {
+    for p in cases() {
+        for (turn, &tile) in tiles.iter().enumerate() {
+            for (place, layout) in LAYOUTS.into_iter().enumerate() {
+                if p.ones == 1 && layout != Layout::TN {
+                    continue;
+                }
+                let epilogue = EPILOGUES[(place + turn) % 3];
+                let variant = Variant { tile, vec4: p.is_aligned(layout) };
+                let operands = Operands::new(&p, layout);
+                let output = run(gpu, &p, &variant, layout, epilogue, &operands);
+                if let Some(fault) = fault(&p, layout, epilogue, &operands, &output) {
+                    panic!("{p:?} {variant:?} {layout:?} {epilogue:?}: {fault}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn all_tiles_and_layouts_equal_the_product_in_f64() {
+    compare(&Gpu::open_with(false).expect("these tests need an adapter, a software one will do"), &TILES);
+}
+
+#[test]
+fn both_cores_equal_the_product_in_f64_with_bounds_checked() {
+    let gpu = Gpu::open_with(true).expect("these tests need an adapter, a software one will do");
+    compare(&gpu, &[REGISTER, TILED_SMALL]);
+}
+
+#[test]
+fn a_wrong_element_or_a_stray_write_is_found() {
+    let p = Params { output_offset: 1, ..Params::new(shape(3, 5, 2)) };
+    let operands = Operands::new(&p, Layout::NN);
+    let mut right = operands.before.clone();
+    for row in 0..3 {
+        for column in 0..5 {
+            let (value, _) = operands.expected(&p, Layout::NN, Epilogue::WeightGradient, row, column);
+            right[(1 + row * 5 + column) as usize] = value as f32;
+        }
+    }
+    let check = |output: &[f32]| fault(&p, Layout::NN, Epilogue::WeightGradient, &operands, output);
+    assert_eq!(check(&right), None);
+    for (place, wrong) in [(0, 0.5), (1, f32::NAN), (7, right[7] * 1.01), (16, 0.5)] {
+        let mut output = right.clone();
+        output[place] = wrong;
+        assert!(check(&output).is_some(), "{wrong} at {place} was not found");
+    }
+}
