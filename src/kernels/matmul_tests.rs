@@ -264,8 +264,8 @@ fn fault(p: &Params, layout: Layout, epilogue: Epilogue, operands: &Operands, ou
         for column in 0..p.n {
             let found = f64::from(output[start + (row * p.n + column) as usize]);
             let (expected, tolerance) = operands.expected(p, layout, epilogue, row, column);
-            // Written so that NaN is a fault.
-            if !((found - expected).abs() <= tolerance) {
+            // NaN is in no range, so it is a fault too.
+            if !(expected - tolerance..=expected + tolerance).contains(&found) {
                 return Some(format!("[{row}, {column}] is {found}, not {expected} ± {tolerance:.1e}"));
             }
         }
