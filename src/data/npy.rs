@@ -1,7 +1,7 @@
 //! NumPy's `.npy`: a magic number, a version, a header that is a Python dictionary, then the numbers.
 //!
-//! The header is read here, not by a general parser of Python literals: a nested literal of 60 KB must not exhaust the stack,
-//! and a shape that the file cannot hold must not be allocated.
+//! The header is read here, so that each message has its offset, and so that a shape which the file cannot hold is refused:
+//! a reader that allocates what the header claims ends the process.
 
 use std::path::{Path, PathBuf};
 

@@ -107,6 +107,7 @@ impl Source {
     }
 
     /// All that is left.
+    #[cfg(feature = "data")]
     pub(super) fn rest(&mut self) -> Result<Vec<u8>> {
         self.up_to(u64::MAX)
     }
