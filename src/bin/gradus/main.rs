@@ -3,6 +3,7 @@
 //! What is asked for goes to stdout, everything else to stderr. An error is one line on stderr; the exit code is 2 for bad usage and
 //! 1 for a failure.
 
+mod bench;
 mod devices;
 mod eval;
 mod losses;
@@ -31,6 +32,8 @@ enum Command {
     Losses(losses::Losses),
     /// Answers cases in JSON: a loss with its inputs in, value and gradients out
     Eval(eval::Eval),
+    /// Measures every loss and the matrix product on a device and on the CPU
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +52,7 @@ fn run(command: Option<Command>) -> Outcome {
         Some(Command::Devices(devices)) => devices.run(),
         Some(Command::Losses(losses)) => losses.run(),
         Some(Command::Eval(eval)) => eval.run(),
+        Some(Command::Bench(bench)) => bench.run(),
     }
 }
 
