@@ -16,10 +16,12 @@ mod kernel;
 mod kernels;
 pub mod layers;
 pub mod losses;
+mod model;
 pub mod optimizers;
 pub mod random;
 pub mod real;
 mod tensor;
+mod train;
 #[doc(hidden)]
 pub mod wgsl;
 
@@ -28,4 +30,7 @@ pub use criterion::{Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpt
 pub use device::{Device, Gpu, adapters, describe};
 pub use error::{Error, Result};
 pub use inputs::{Inputs, TargetElement, Targets};
+pub use layers::{Dense, Initializer};
+pub use model::{Model, Sequential};
 pub use tensor::Tensor;
+pub use train::{EarlyStopping, Epoch, Fit, History, Score, Stop};

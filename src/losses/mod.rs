@@ -42,6 +42,10 @@ catalogue! {
     kl_div::KlDiv,
 }
 
+mod precision;
+
+pub(crate) use precision::HostReal;
+
 /// What the lists know of a loss.
 #[derive(Debug)]
 pub struct Entry {
