@@ -7,7 +7,8 @@ use super::{Bench, Case, Kind, Run};
 use crate::device::{Device, Gpu};
 use crate::inputs::Sizes;
 use crate::kernel::{Command, Program, Slice};
-use crate::kernels::matmul::{Adapter, Epilogue, Layout, Params, Shape, variant};
+use crate::kernels::matmul::{Epilogue, Layout, Params, Shape, variant};
+use crate::kernels::network::adapter;
 use crate::tensor::{Tensor, padded, shaped};
 use crate::wgsl::File;
 use crate::{Criterion, Result};
@@ -98,14 +99,7 @@ fn copy(gpu: &Gpu, source: &wgpu::Buffer, destination: &wgpu::Buffer, elements: 
 fn product(case: &Case, gpu: &Gpu) -> Result<Vec<Command>> {
     let [m, n, k] = [case.shape[0] as u32, case.shape[1] as u32, case.shape[2] as u32];
     let params = Params::new(Shape { m, n, k });
-    let limits = gpu.limits();
-    let adapter = Adapter {
-        software: gpu.is_software(),
-        subgroup: gpu.info().subgroup_min_size,
-        lanes: limits.max_compute_invocations_per_workgroup,
-        workgroup_memory: limits.max_compute_workgroup_storage_size,
-    };
-    let variant = variant(&params, Layout::NN, &adapter);
+    let variant = variant(&params, Layout::NN, &adapter(gpu));
     // Of the three epilogues the one that stores the product as it is.
     let mut files = variant.sources(Layout::NN, Epilogue::WeightGradient);
     files.push(NUMBERS);

@@ -1,7 +1,7 @@
 //! Cases of optimizers: given gradients, step by step, and the parameters after the steps that are asked for.
 
 use ndarray::ArrayD;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{missing, numbers, tensor};
 use crate::optimizers::{self, Optimizer};
@@ -95,6 +95,7 @@ fn run<R: Real + Default>(
 mod tests {
     use super::super::answer;
     use super::*;
+    use serde_json::json;
 
     fn case(changes: Value) -> Value {
         let mut case = json!({

@@ -4,10 +4,14 @@
 //! 1 for a failure.
 
 mod bench;
+mod demo;
 mod devices;
 mod eval;
 mod losses;
 mod output;
+mod predict;
+mod samples;
+mod train;
 mod usage;
 
 use std::process::ExitCode;
@@ -34,6 +38,12 @@ enum Command {
     Eval(eval::Eval),
     /// Measures every loss and the matrix product on a device and on the CPU
     Bench(bench::Bench),
+    /// Trains a dense network on a data set
+    Train(Box<train::Train>),
+    /// Predicts the rows of a data set with a saved model
+    Predict(predict::Predict),
+    /// Trains the example network on the shipped images, then measures the device
+    Demo(demo::Demo),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +63,9 @@ fn run(command: Option<Command>) -> Outcome {
         Some(Command::Losses(losses)) => losses.run(),
         Some(Command::Eval(eval)) => eval.run(),
         Some(Command::Bench(bench)) => bench.run(),
+        Some(Command::Train(train)) => train.run(),
+        Some(Command::Predict(predict)) => predict.run(),
+        Some(Command::Demo(demo)) => demo.run(),
     }
 }
 
