@@ -19,6 +19,7 @@ pub mod optimizers;
 pub mod random;
 pub mod real;
 mod tensor;
+pub mod testing;
 #[doc(hidden)]
 pub mod wgsl;
 
