@@ -10,6 +10,7 @@ use crate::host::Spread;
 use crate::host::pointwise::Points;
 use crate::host::rowwise::{Auxiliary, Rows, Targets as RowTargets};
 use crate::inputs::{self, Inputs, Sizes, Targets, shape_error};
+use crate::kernel::Command;
 use crate::kernels::loss::{self as kernel, Buffers, Divisor, Job, MASKED, PLANES, Per};
 use crate::losses::{Domain, Family, HostReal, Loss};
 use crate::real::Real;
@@ -286,6 +287,28 @@ impl Criterion {
         targets: &Tensor,
         sizes: &Sizes,
     ) -> Result<DeviceEvaluation> {
+        let labels = targets.is_labels();
+        let (commands, buffers) = self.plan_on_gpu(gpu, predictions, targets, sizes)?;
+        gpu.submit(&commands)?;
+        Ok(DeviceEvaluation {
+            loss: self.loss.clone(),
+            classes: sizes.columns,
+            labels: labels.then(|| targets.clone()),
+            result: Some(buffers.result),
+            has_status: matches!(self.loss.family(), Family::Rowwise(_)),
+            value: None,
+            gradient: Tensor::new(&self.device, predictions.shape(), Storage::Gpu(buffers.gradient)),
+        })
+    }
+
+    /// The commands of [`Criterion::backward`], which may be submitted more than once, and the buffers they work on.
+    pub(crate) fn plan_on_gpu(
+        &self,
+        gpu: &Gpu,
+        predictions: &Tensor,
+        targets: &Tensor,
+        sizes: &Sizes,
+    ) -> Result<(Vec<Command>, Buffers)> {
         let (p, t) = (gpu_buffer(predictions)?, gpu_buffer(targets)?);
         let labels = targets.is_labels();
         // Which labels are ignored is known on the device alone, so the device counts.
@@ -324,16 +347,7 @@ impl Criterion {
             result: gpu.buffer("a loss", 4)?,
             absent: gpu.buffer("nothing", 4)?,
         };
-        gpu.submit(&kernel::commands(gpu, &*self.loss, &job, &buffers)?)?;
-        Ok(DeviceEvaluation {
-            loss: self.loss.clone(),
-            classes: sizes.columns,
-            labels: labels.then(|| targets.clone()),
-            result: Some(buffers.result),
-            has_status: matches!(self.loss.family(), Family::Rowwise(_)),
-            value: None,
-            gradient: Tensor::new(&self.device, predictions.shape(), Storage::Gpu(buffers.gradient)),
-        })
+        Ok((kernel::commands(gpu, &*self.loss, &job, &buffers)?, buffers))
     }
 
     fn mean_is_over_elements(&self) -> bool {

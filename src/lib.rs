@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod activations;
+pub mod bench;
 pub mod cases;
 mod catalogue;
 mod criterion;

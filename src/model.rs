@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayBase, Data, Ix2};
 
 use crate::device::Device;
 use crate::layers::{Dense, Network};
-use crate::losses::Loss;
+use crate::losses::{Domain, Loss};
 use crate::optimizers::Optimizer;
 use crate::train::engine::{Engine, SampleTargets, Samples};
 use crate::train::gpu::GpuEngine;
@@ -229,6 +229,13 @@ impl Model {
     /// The loss that the model was compiled with.
     pub fn loss(&self) -> Option<&dyn Loss> {
         self.compiled.as_ref().map(|compiled| &*compiled.loss)
+    }
+
+    /// Whether a prediction tells classes apart: its loss takes classes, or its last layer is a softmax.
+    pub fn predicts_classes(&self) -> bool {
+        let takes_classes = self.loss().is_some_and(|loss| loss.targets() != Domain::Real);
+        let softmax = self.network.layers.last().is_some_and(|layer| layer.activation.rowwise());
+        self.outputs() > 1 && (takes_classes || softmax)
     }
 
     /// How many times the parameters have been moved.

@@ -28,7 +28,8 @@ fn lanes(gpu: &Gpu) -> u32 {
     if gpu.is_software() { 8 } else { 64 }
 }
 
-fn adapter(gpu: &Gpu) -> Adapter {
+/// What the choice of a product's variant must know of this device.
+pub(crate) fn adapter(gpu: &Gpu) -> Adapter {
     Adapter {
         software: gpu.is_software(),
         subgroup: gpu.subgroup(),
