@@ -138,7 +138,6 @@ pub(crate) struct Variant {
 
 impl Params {
     /// A product of matrices that begin at element 0.
-    #[cfg(test)]
     pub(crate) fn new(shape: Shape) -> Self {
         Params { m: shape.m, n: shape.n, k: shape.k, ..Params::default() }
     }
