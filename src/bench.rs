@@ -1,6 +1,6 @@
-//! Measures: how fast a device computes each loss with its gradient and the matrix product, against a copy kernel of our own.
+//! Measures: how fast a device computes each loss with its gradient, the matrix product and a training step.
 //!
-//! Losses move bytes, so the measure is bytes ÷ time as a fraction of what a copy reaches in the same process on buffers of the same
+//! Losses move bytes, so their measure is bytes ÷ time as a fraction of what a copy kernel of our own reaches in the same process on buffers of the same
 //! size, the samples of both taken in turns. Counted are the bytes that the loss *must* move, each input read and each output written
 //! once: whoever moves more gets a smaller fraction. The tensors live on the device, and buffers are used again; nothing is
 //! uploaded, allocated or read back within a sample.
@@ -16,6 +16,7 @@
 
 mod gpu;
 mod host;
+mod step;
 
 use serde::Serialize;
 
@@ -32,9 +33,9 @@ const SAMPLE_SECONDS: f64 = 2e-3;
 /// What is measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
-    /// The loss's name, `copy` or `matmul`.
+    /// The loss's name, `copy`, `matmul` or `train_step`.
     pub name: &'static str,
-    /// The shape of the predictions; [m, n, k] of a matrix product.
+    /// The shape of the predictions; [m, n, k] of a matrix product; batch, inputs and units of each layer of a training step.
     pub shape: Vec<usize>,
     kind: Kind,
 }
@@ -44,6 +45,7 @@ enum Kind {
     Copy,
     Loss,
     Matmul,
+    TrainStep,
 }
 
 /// What was found: one object of `gradus bench --json`.
@@ -63,13 +65,13 @@ pub struct Measurement {
     pub seconds: f64,
     /// The fastest sample.
     pub seconds_min: f64,
-    /// Bytes that must be moved; none for a matrix product, which arithmetic bounds.
+    /// Bytes that must be moved; none where arithmetic is the bound.
     pub bytes: Option<u64>,
     /// `bytes` ÷ `seconds` ÷ 10⁹.
     pub gb_per_s: Option<f64>,
     /// `gb_per_s` as a fraction of what the copy kernel reached on the same buffers in the same run.
     pub copy_fraction: Option<f64>,
-    /// 10⁹ additions and multiplications a second, of a matrix product.
+    /// 10⁹ additions and multiplications of matrix products a second.
     pub gflop_per_s: Option<f64>,
     /// What the copy kernel reached.
     pub copy_gb_per_s: Option<f64>,
@@ -79,12 +81,13 @@ pub struct Measurement {
     pub samples: usize,
 }
 
-/// The cases of these names; of all losses, `copy` and `matmul` if there are none. `brief` takes smaller shapes.
+/// The cases of these names; of all losses, `copy`, `matmul` and `train_step` if there are none. `brief` takes smaller shapes.
 ///
 /// # Errors
 /// [`Error::Unknown`] for a name that cannot be measured.
 pub fn cases(names: &[String], brief: bool) -> Result<Vec<Case>> {
-    let all = || ["copy"].into_iter().chain(losses::CATALOGUE.iter().map(|entry| entry.name)).chain(["matmul"]);
+    let all =
+        || ["copy"].into_iter().chain(losses::CATALOGUE.iter().map(|entry| entry.name)).chain(["matmul", "train_step"]);
     if let Some(name) = names.iter().find(|name| !all().any(|known| known == name.as_str())) {
         return Err(Error::unknown("benchmark", name, all()));
     }
@@ -102,6 +105,7 @@ fn shapes(name: &str, brief: bool) -> Result<(Kind, Vec<Vec<usize>>)> {
         "copy" => (Kind::Copy, pointwise),
         "matmul" if brief => (Kind::Matmul, vec![vec![512; 3]]),
         "matmul" => (Kind::Matmul, vec![vec![512; 3], vec![1024; 3]]),
+        "train_step" => (Kind::TrainStep, vec![step::SHAPE.to_vec()]),
         _ => {
             let entry = losses::entry(name)?;
             let loss = losses::from_name(name, &serde_json::Value::Null)?;
@@ -123,6 +127,7 @@ fn shapes(name: &str, brief: bool) -> Result<(Kind, Vec<Vec<usize>>)> {
 /// What the device reports: no room, or lost.
 pub fn measure(case: &Case, device: &Device, samples: usize) -> Result<Measurement> {
     let mut bench = match device {
+        _ if case.kind == Kind::TrainStep => step::prepare(device)?,
         Device::Gpu(gpu) => gpu::prepare(case, gpu)?,
         Device::Cpu => host::prepare::<f32>(case)?,
         Device::Reference => host::prepare::<f64>(case)?,
@@ -174,7 +179,7 @@ impl Case {
             Kind::Copy => Some(8 * elements),
             Kind::Loss if self.has_labels() => Some(8 * elements + 4 * (elements / self.columns() as u64)),
             Kind::Loss => Some(12 * elements),
-            Kind::Matmul => None,
+            Kind::Matmul | Kind::TrainStep => None,
         }
     }
 
@@ -184,7 +189,11 @@ impl Case {
     }
 
     fn flop(&self) -> Option<f64> {
-        (self.kind == Kind::Matmul).then(|| 2.0 * self.shape.iter().map(|&axis| axis as f64).product::<f64>())
+        match self.kind {
+            Kind::Matmul => Some(2.0 * self.shape.iter().map(|&axis| axis as f64).product::<f64>()),
+            Kind::TrainStep => Some(step::flop()),
+            Kind::Copy | Kind::Loss => None,
+        }
     }
 
     fn loss(&self) -> Result<Box<dyn Loss>> {
@@ -250,6 +259,8 @@ struct Bench {
     clock: &'static str,
     /// How often a sample repeats its work at the least.
     repeats: usize,
+    /// How many times the work is done in one run.
+    inner: usize,
 }
 
 /// Median and least of some samples.
@@ -283,7 +294,7 @@ impl Bench {
         let least = self.repeats;
         let fitting = |seconds: f64| ((SAMPLE_SECONDS / seconds.max(1e-9)).ceil() as usize).clamp(least, 1000);
         (self.work)(1)?;
-        let work = fitting((self.work)(1)?);
+        let work = fitting(self.inner as f64 * (self.work)(1)?);
         let copy = match &mut self.copy {
             None => 1,
             Some(run) => {

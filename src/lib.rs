@@ -74,6 +74,7 @@ pub mod optimizers;
 pub mod random;
 pub mod real;
 mod tensor;
+pub mod testing;
 mod train;
 #[doc(hidden)]
 pub mod wgsl;

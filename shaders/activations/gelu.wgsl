@@ -12,14 +12,15 @@ fn gelu_distribution(x: f32) -> f32 {
     return select(tail, 1.0 - tail, x > 0.0);
 }
 
-fn gelu_inner_tanh(x: f32) -> f32 {
-    return tanh_clamped(0.7978845608 * (x + 0.044715 * x * x * x));
+// 2u: (1 + tanh u)/2 = sigmoid(2u) and (1 - tanh^2 u)/2 = 2 sigmoid(2u) sigmoid(-2u), which keep their digits in the tails.
+fn gelu_inner(x: f32) -> f32 {
+    return 1.5957691216 * (x + 0.044715 * x * x * x);
 }
 
 fn activate(x: f32) -> f32 {
     // Beyond 40 both forms are 0 or x; the clamp keeps x^2 and x^3 finite.
     let z = clamp(x, -40.0, 40.0);
-    var distribution = 0.5 * (1.0 + gelu_inner_tanh(z));
+    var distribution = sigmoid(gelu_inner(z));
     if !APPROXIMATE {
         distribution = gelu_distribution(z);
     }
@@ -28,9 +29,9 @@ fn activate(x: f32) -> f32 {
 
 fn derivative(x: f32, y: f32) -> f32 {
     let z = clamp(x, -40.0, 40.0);
-    let inner = gelu_inner_tanh(z);
-    let slope = 0.7978845608 * (1.0 + 0.134145 * z * z);
-    var value = 0.5 * (1.0 + inner) + 0.5 * z * (1.0 - inner * inner) * slope;
+    let inner = gelu_inner(z);
+    let slope = 1.5957691216 * (1.0 + 0.134145 * z * z);
+    var value = sigmoid(inner) * (1.0 + z * slope * sigmoid(-inner));
     if !APPROXIMATE {
         value = gelu_distribution(z) + z * 0.3989422804 * exp(-0.5 * z * z);
     }

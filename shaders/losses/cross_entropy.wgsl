@@ -48,8 +48,9 @@ fn scaled_logit(x: f32) -> f32 {
 
 fn scaled_logit_slope(x: f32) -> f32 {
     if SOFTCAP > 0.0 {
-        let t = tanh_clamped(x / SOFTCAP);
-        return (1.0 - t * t) / TEMPERATURE;
+        // 1 - tanh^2 u = 4e/(1 + e)^2, e = e^(-2|u|): the difference has no digits left where tanh is near 1.
+        let e = exp(-2.0 * abs(x / SOFTCAP));
+        return 4.0 * e / ((1.0 + e) * (1.0 + e)) / TEMPERATURE;
     }
     return 1.0 / TEMPERATURE;
 }

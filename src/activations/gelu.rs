@@ -50,10 +50,11 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     make: |options| Ok(Box::new(catalogue::read::<Gelu>("gelu", Gelu::OPTIONS, options)?)),
 };
 
-/// tanh(√(2/π) (x + 0.044715 x³)).
+/// 2u, u = √(2/π) (x + 0.044715 x³): (1 + tanh u)/2 = σ(2u) and (1 − tanh² u)/2 = 2σ(2u)σ(−2u), which keep their digits
+/// in the tails.
 #[inline(always)]
-fn inner_tanh<R: Real>(x: R) -> R {
-    Real::tanh(R::new(0.797_884_560_802_865_4) * (x + R::new(0.044715) * x * x * x))
+fn inner<R: Real>(x: R) -> R {
+    R::new(1.595_769_121_605_730_8) * (x + R::new(0.044715) * x * x * x)
 }
 
 impl Pointwise for Gelu {
@@ -74,7 +75,7 @@ impl Pointwise for Gelu {
         let z = Real::clamp(x, R::new(-40.0), R::new(40.0));
         let distribution = match self.approximate {
             Approximate::None => z.normal_cdf(),
-            Approximate::Tanh => R::new(0.5) * (R::ONE + inner_tanh(z)),
+            Approximate::Tanh => Real::sigmoid(inner(z)),
         };
         Real::max(x, R::LOWEST) * distribution
     }
@@ -88,9 +89,9 @@ impl Pointwise for Gelu {
                 z.normal_cdf() + z * R::new(0.398_942_280_401_432_7) * Real::exp(-half * z * z)
             }
             Approximate::Tanh => {
-                let inner = inner_tanh(z);
-                let slope = R::new(0.797_884_560_802_865_4) * (R::ONE + R::new(0.134145) * z * z);
-                half * (R::ONE + inner) + half * z * (R::ONE - inner * inner) * slope
+                let inner = inner(z);
+                let slope = R::new(1.595_769_121_605_730_8) * (R::ONE + R::new(0.134145) * z * z);
+                Real::sigmoid(inner) * (R::ONE + z * slope * Real::sigmoid(-inner))
             }
         }
     }

@@ -45,11 +45,11 @@ pub(super) fn prepare(case: &Case, gpu: &Gpu) -> Result<Bench> {
             let (work, copy) = loss(case, gpu)?;
             (run(work), Some(run(copy)))
         }
-        Kind::Matmul => (run(product(case, gpu)?), None),
+        Kind::Matmul | Kind::TrainStep => (run(product(case, gpu)?), None),
     };
     // A pass of ten hides what beginning it costs; a software adapter takes milliseconds for one.
     let repeats = if gpu.is_software() { 1 } else { 10 };
-    Ok(Bench { work, copy, clock: clock.name(), repeats })
+    Ok(Bench { work, copy, clock: clock.name(), repeats, inner: 1 })
 }
 
 /// Value and gradient of a loss, and the copy of its predictions into its gradient.

@@ -63,9 +63,9 @@ pub(super) fn prepare<R: Precision>(case: &Case) -> Result<Bench> {
     let (work, copy) = match case.kind {
         Kind::Copy => (copy::<R>(elements), Some(copy::<R>(elements))),
         Kind::Loss => (loss::<R>(case)?, Some(copy::<R>(elements))),
-        Kind::Matmul => (product::<R>(case), None),
+        Kind::Matmul | Kind::TrainStep => (product::<R>(case), None),
     };
-    Ok(Bench { work, copy, clock: "wall", repeats: 1 })
+    Ok(Bench { work, copy, clock: "wall", repeats: 1, inner: 1 })
 }
 
 /// The seconds of one of so many runs.

@@ -4,9 +4,11 @@ use ndarray::ArrayD;
 use serde_json::{Map, Value};
 
 use super::{missing, numbers, tensor};
-use crate::optimizers::{self, Optimizer};
+use crate::kernel::Slice;
+use crate::kernels::network::{self, OptimizerParams};
+use crate::optimizers::{self, Optimizer, Step};
 use crate::real::Real;
-use crate::{Device, Error, Result};
+use crate::{Device, Error, Gpu, Result};
 
 /// `{"parameters": {"1": tensor, …}}` for each step in `report`; without it, for the last step.
 pub(super) fn evaluate(name: &str, case: &Value, device: &Device) -> Result<Map<String, Value>> {
@@ -14,19 +16,21 @@ pub(super) fn evaluate(name: &str, case: &Value, device: &Device) -> Result<Map<
     let parameters = numbers(name, "parameters", case.get("parameters").unwrap_or(&Value::Null))?;
     let gradients = gradients(name, case, parameters.shape())?;
     let report = report(name, case, gradients.len())?;
+    let given = Given { parameters, gradients, report };
     let found = match device {
-        Device::Cpu => run::<f32>(&*optimizer, &parameters, &gradients, &report)?,
-        Device::Reference => run::<f64>(&*optimizer, &parameters, &gradients, &report)?,
-        Device::Gpu(_) => {
-            return Err(Error::Input {
-                operation: name.into(),
-                name: "the case".into(),
-                found: "asks for given gradients on `gpu`".into(),
-                allowed: "take device `cpu` or `reference`".into(),
-            });
-        }
+        Device::Cpu => on_host::<f32>(&*optimizer, &given)?,
+        Device::Reference => on_host::<f64>(&*optimizer, &given)?,
+        Device::Gpu(gpu) => on_gpu(&*optimizer, &given, gpu)?,
     };
     Ok(Map::from_iter([("parameters".to_string(), Value::Object(found))]))
+}
+
+/// What a case gives, checked.
+struct Given {
+    parameters: ArrayD<f32>,
+    gradients: Vec<ArrayD<f32>>,
+    /// The steps to report, counted from 1.
+    report: Vec<usize>,
 }
 
 fn gradients(name: &str, case: &Value, shape: &[usize]) -> Result<Vec<ArrayD<f32>>> {
@@ -68,27 +72,64 @@ fn report(name: &str, case: &Value, steps: usize) -> Result<Vec<usize>> {
     }
 }
 
-fn run<R: Real + Default>(
+/// Goes through the steps; `advance` takes one with its gradient, `read` gives the parameters behind it.
+fn reported<S>(
     optimizer: &dyn Optimizer,
-    parameters: &ArrayD<f32>,
-    gradients: &[ArrayD<f32>],
-    report: &[usize],
+    given: &Given,
+    mut state: S,
+    mut advance: impl FnMut(&mut S, &Step, &ArrayD<f32>) -> Result<()>,
+    read: impl Fn(&S) -> Result<Vec<f64>>,
 ) -> Result<Map<String, Value>> {
-    let in_precision = |values: &ArrayD<f32>| values.iter().map(|&x| R::from_f32(x)).collect::<Vec<R>>();
-    let mut current = in_precision(parameters);
-    let (mut first, mut second) = (vec![R::ZERO; current.len()], vec![R::ZERO; current.len()]);
-    let rate = optimizer.initial_learning_rate();
     let mut found = Map::new();
-    for (index, gradient) in gradients.iter().enumerate() {
-        let step = optimizer.step(index as u64 + 1, rate);
-        optimizer.update(&step, &[], &mut current, &in_precision(gradient), &mut first, &mut second)?;
-        if report.contains(&(index + 1)) {
-            let values: Vec<f64> = current.iter().map(|x| x.to_f64()).collect();
-            let values = crate::tensor::shaped(parameters.shape(), values)?;
-            found.insert((index + 1).to_string(), tensor(&values));
+    for (index, gradient) in given.gradients.iter().enumerate() {
+        let t = index + 1;
+        advance(&mut state, &optimizer.step(t as u64, optimizer.initial_learning_rate()), gradient)?;
+        if given.report.contains(&t) {
+            let values = crate::tensor::shaped(given.parameters.shape(), read(&state)?)?;
+            found.insert(t.to_string(), tensor(&values));
         }
     }
     Ok(found)
+}
+
+fn on_host<R: Real + Default>(optimizer: &dyn Optimizer, given: &Given) -> Result<Map<String, Value>> {
+    let in_precision = |values: &ArrayD<f32>| values.iter().map(|&x| R::from_f32(x)).collect::<Vec<R>>();
+    let parameters = in_precision(&given.parameters);
+    let zeros = || vec![R::ZERO; parameters.len()];
+    let state = (parameters.clone(), zeros(), zeros());
+    reported(
+        optimizer,
+        given,
+        state,
+        |(parameters, first, second), step, gradient| {
+            optimizer.update(step, &[], parameters, &in_precision(gradient), first, second)
+        },
+        |(parameters, _, _)| Ok(parameters.iter().map(|x| x.to_f64()).collect()),
+    )
+}
+
+fn on_gpu(optimizer: &dyn Optimizer, given: &Given, gpu: &Gpu) -> Result<Map<String, Value>> {
+    let flat = |values: &ArrayD<f32>| values.iter().copied().collect::<Vec<f32>>();
+    let length = given.parameters.len();
+    let parameters = gpu.upload("parameters", &flat(&given.parameters))?;
+    let (first, second) = (gpu.buffer("optimizer state", length)?, gpu.buffer("optimizer state", length)?);
+    let segments = gpu.buffer("segments", 4)?;
+    let (kernel, workgroups) = network::optimizer(gpu, optimizer, length)?;
+    reported(
+        optimizer,
+        given,
+        parameters,
+        |parameters, step, gradient| {
+            let gradient = gpu.upload("a gradient", &flat(gradient))?;
+            let storage = [&*parameters, &gradient, &first, &second, &segments].map(Slice::from);
+            let params = OptimizerParams::new(length, &[], step);
+            gpu.submit([&gpu.dispatch(&kernel, &params, &storage, workgroups)?])
+        },
+        |parameters| {
+            let values: Vec<f32> = pollster::block_on(gpu.download(parameters, 0, length))?;
+            Ok(values.into_iter().map(f64::from).collect())
+        },
+    )
 }
 
 #[cfg(test)]
@@ -114,7 +155,11 @@ mod tests {
 
     #[test]
     fn each_reported_step_holds_the_parameters_after_it() {
-        for device in [Device::Cpu, Device::Reference] {
+        for device in [
+            Device::gpu().expect("these tests need an adapter, a software one will do"),
+            Device::Cpu,
+            Device::Reference,
+        ] {
             let found = answer(&case(json!({})), &device);
             assert_eq!(found["parameters"]["1"]["data"], json!([0.5, 2.5]));
             assert_eq!(found["parameters"]["2"]["data"], json!([0.5, 2.0]));

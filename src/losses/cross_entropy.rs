@@ -142,8 +142,9 @@ impl CrossEntropy {
         let temperature = R::new(self.temperature);
         match self.softcap {
             Some(cap) => {
-                let t = (x / R::new(cap)).tanh();
-                (R::ONE - t * t) / temperature
+                // 1 − tanh²u = 4e/(1 + e)², e = e^(−2|u|): the difference has no digits left where tanh is near 1.
+                let e = (R::new(-2.0) * (x / R::new(cap)).abs()).exp();
+                R::new(4.0) * e / ((R::ONE + e) * (R::ONE + e)) / temperature
             }
             None => R::ONE / temperature,
         }

@@ -1,4 +1,4 @@
-//! `gradus bench`: the speed of every loss and of the matrix product, on a device and on the CPU beside it.
+//! `gradus bench`: the speed of every loss, the matrix product and a training step, on a device and on the CPU beside it.
 
 use clap::Args;
 use gradus::Device;
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::output::{self, DeviceChoice, Failure, Outcome};
 
-/// Measures every loss and the matrix product on a device and on the CPU
+/// Measures every loss, the matrix product and a training step on a device and on the CPU
 #[derive(Args)]
 pub struct Bench {
-    /// What to measure: losses, copy, matmul; all of them without a name
+    /// What to measure: losses, copy, matmul, train_step; all of them without a name
     names: Vec<String>,
     #[command(flatten)]
     device: DeviceChoice,

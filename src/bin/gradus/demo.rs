@@ -46,7 +46,7 @@ impl Demo {
         squared_error(&device, &images)?;
         say("\n2. The same network, its loss now the cross-entropy of the logits: what is usual for classes.")?;
         cross_entropy(&device, &images)?;
-        say("\n3. What this machine does: value and gradient of losses, and a matrix product, each against the CPU.")?;
+        say("\n3. What this machine does: losses with their gradients, a matrix product, a training step.")?;
         measure(&device)?;
         say("\nNext: gradus losses · gradus check · gradus bench")?;
         say(&format!("      gradus train --data {} --loss cross_entropy --out model.safetensors", folder.display()))
@@ -121,7 +121,7 @@ fn train(mut model: Model, images: &Images) -> Outcome {
 }
 
 fn measure(device: &Device) -> Outcome {
-    let names = ["mse", "cross_entropy", "matmul"].map(String::from);
+    let names = ["mse", "cross_entropy", "matmul", "train_step"].map(String::from);
     let rows = crate::bench::measure(&bench::cases(&names, true)?, device)?;
     output::print(&crate::bench::as_table(&rows))
 }

@@ -4,6 +4,7 @@
 //! 1 for a failure.
 
 mod bench;
+mod check;
 mod demo;
 mod devices;
 mod eval;
@@ -36,7 +37,9 @@ enum Command {
     Losses(losses::Losses),
     /// Answers cases in JSON: a loss with its inputs in, value and gradients out
     Eval(eval::Eval),
-    /// Measures every loss and the matrix product on a device and on the CPU
+    /// Compares every kernel with the f64 reference on a device
+    Check(check::Check),
+    /// Measures every loss, the matrix product and a training step on a device and on the CPU
     Bench(bench::Bench),
     /// Trains a dense network on a data set
     Train(Box<train::Train>),
@@ -62,6 +65,7 @@ fn run(command: Option<Command>) -> Outcome {
         Some(Command::Devices(devices)) => devices.run(),
         Some(Command::Losses(losses)) => losses.run(),
         Some(Command::Eval(eval)) => eval.run(),
+        Some(Command::Check(check)) => check.run(),
         Some(Command::Bench(bench)) => bench.run(),
         Some(Command::Train(train)) => train.run(),
         Some(Command::Predict(predict)) => predict.run(),

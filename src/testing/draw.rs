@@ -1,0 +1,279 @@
+//! Draws the inputs of a case from what an entry says its predictions and targets are, from fixed seeds.
+
+use ndarray::{Array1, ArrayD, IxDyn};
+
+use super::recipe::{Recipe, Size, Spread};
+use crate::losses::{Domain, Family, Loss};
+use crate::random::Random;
+use crate::{Inputs, Reduction, Targets};
+
+/// The inputs of one evaluation, owned.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    /// For messages.
+    pub name: String,
+    pub rows: usize,
+    pub columns: usize,
+    /// The shape of the values before the reduction.
+    pub value_shape: Vec<usize>,
+    pub predictions: ArrayD<f32>,
+    pub dense: Option<ArrayD<f32>>,
+    pub labels: Option<ArrayD<i64>>,
+    pub weight: Option<ArrayD<f32>>,
+    pub mask: Option<ArrayD<bool>>,
+    pub column_weight: Option<Array1<f32>>,
+    pub class_mask: Option<ArrayD<bool>>,
+    pub upstream: Option<ArrayD<f32>>,
+    pub reduction: Reduction,
+    pub auxiliary: bool,
+    pub resident: bool,
+}
+
+impl Case {
+    /// As the criterion takes it.
+    pub fn inputs(&self, loss: &dyn Loss) -> Inputs<'_> {
+        let targets = match (&self.labels, &self.dense) {
+            (Some(labels), _) => Targets::from(labels),
+            (None, Some(dense)) => Targets::from(dense),
+            (None, None) => Targets::from(&self.predictions),
+        };
+        let mut inputs = Inputs::new(&self.predictions, targets);
+        if let Some(weight) = &self.weight {
+            inputs = inputs.weight(weight);
+        }
+        if let Some(mask) = &self.mask {
+            inputs = inputs.mask(mask);
+        }
+        if let Some(weight) = &self.column_weight {
+            let is_pos = column_weight_name(loss) == Some("pos_weight");
+            inputs = if is_pos { inputs.pos_weight(weight) } else { inputs.class_weight(weight) };
+        }
+        if let Some(mask) = &self.class_mask {
+            inputs = inputs.class_mask(mask);
+        }
+        if let Some(upstream) = &self.upstream {
+            inputs = inputs.upstream(upstream);
+        }
+        if self.auxiliary { inputs.auxiliary() } else { inputs }
+    }
+}
+
+/// The input of a loss that weighs columns.
+pub(super) fn column_weight_name(loss: &dyn Loss) -> Option<&'static str> {
+    let names = loss.entry().inputs.iter().map(|input| input.name);
+    names.into_iter().find(|&name| name == "pos_weight" || name == "class_weight")
+}
+
+/// Draws one case; `number` is its place in the list, which names its stream.
+pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
+    let mut random = Random::new(2024, number as u64);
+    let rowwise = matches!(loss.family(), Family::Rowwise(_));
+    let shape = recipe.shape;
+    let columns = shape[shape.len() - 1];
+    let elements: usize = shape.iter().product();
+    let leading = if rowwise { &shape[..shape.len() - 1] } else { &shape[..1] };
+    let rows: usize = leading.iter().product();
+    let has_labels = rowwise && recipe.labels && loss.targets() == Domain::Class;
+
+    let mut predictions = numbers(&mut random, loss.entry().predictions, elements, columns, recipe.size);
+    let mut dense = (!has_labels).then(|| numbers(&mut random, loss.targets(), elements, columns, Size::Usual));
+    let mut labels = has_labels.then(|| draw_labels(&mut random, loss, rows, columns, recipe.ignored));
+    let element_shape = |spread| if spread == Spread::Element { shape } else { leading };
+    let weight = (recipe.weight != Spread::None).then(|| weights(&mut random, element_shape(recipe.weight)));
+    let mask = (recipe.mask != Spread::None).then(|| flags(&mut random, element_shape(recipe.mask), elements, 0.7));
+    let class_mask = match recipe.class_mask {
+        Spread::None => None,
+        Spread::Column => Some(flags(&mut random, &[columns], columns, 0.8)),
+        _ => Some(flags(&mut random, shape, columns, 0.8)),
+    };
+    if recipe.size == Size::Special {
+        sprinkle(&mut random, rowwise, columns, &mut predictions, dense.as_deref_mut());
+    }
+    let kept = |i: usize| {
+        let row = mask.as_ref().is_none_or(|mask| {
+            let flat = mask.as_slice_memory_order().unwrap_or_default();
+            if flat.len() == elements { flat[i] } else { flat[i / (elements / rows)] }
+        });
+        let class = class_mask.as_ref().is_none_or(|mask| {
+            let flat = mask.as_slice_memory_order().unwrap_or_default();
+            flat[if flat.len() == elements { i } else { i % columns }]
+        });
+        (row, class)
+    };
+    for i in 0..elements {
+        let (row, class) = kept(i);
+        if !row || !class {
+            predictions[i] = f32::NAN;
+        }
+        if let Some(dense) = &mut dense {
+            // A masked class that is a target makes the loss infinite: the special cases see to that.
+            dense[i] = if !row {
+                f32::NAN
+            } else if !class {
+                0.0
+            } else {
+                dense[i]
+            };
+        }
+        if let Some(labels) = &mut labels {
+            let label = &mut labels[i / columns];
+            if !row {
+                // No class, and not even 32 bits: what is masked is not looked at.
+                *label = 1 << 40;
+            } else if !class && *label == (i % columns) as i64 {
+                // The first class is never masked.
+                *label = 0;
+            }
+        }
+    }
+    let value_shape = if rowwise { leading } else { shape };
+    let upstream = recipe.upstream.then(|| {
+        let wanted = if recipe.reduction == Reduction::None { value_shape } else { &[] };
+        array(wanted, || random.normal() as f32)
+    });
+    Case {
+        name: name(recipe, has_labels),
+        rows,
+        columns,
+        value_shape: value_shape.to_vec(),
+        predictions: filled(shape, predictions),
+        dense: dense.map(|dense| filled(shape, dense)),
+        labels: labels.map(|labels| filled(leading, labels)),
+        weight,
+        mask,
+        column_weight: recipe.column_weight.then(|| weights(&mut random, &[columns]).iter().copied().collect()),
+        class_mask,
+        upstream,
+        reduction: recipe.reduction,
+        auxiliary: recipe.auxiliary,
+        resident: recipe.resident,
+    }
+}
+
+/// What the case is, for messages.
+fn name(recipe: &Recipe, labels: bool) -> String {
+    let mut words = vec![format!("{:?} {:?}", recipe.shape, recipe.reduction)];
+    let switches = [
+        ("labels", labels),
+        ("weight", recipe.weight != Spread::None),
+        ("mask", recipe.mask != Spread::None),
+        ("column weight", recipe.column_weight),
+        ("class mask", recipe.class_mask != Spread::None),
+        ("upstream", recipe.upstream),
+        ("on the device", recipe.resident),
+        ("NaN and infinities", recipe.size == Size::Special),
+    ];
+    words.extend(switches.iter().filter(|(_, on)| *on).map(|(word, _)| (*word).to_string()));
+    if let Size::Large(size) = recipe.size {
+        words.push(format!("up to {size}"));
+    }
+    words.join(", ")
+}
+
+/// Values of a shape; were they not as many as it holds, the array is empty and no comparison passes.
+fn filled<T: Default>(shape: &[usize], values: Vec<T>) -> ArrayD<T> {
+    ArrayD::from_shape_vec(IxDyn(shape), values).unwrap_or_default()
+}
+
+fn array<T>(shape: &[usize], next: impl FnMut() -> T) -> ArrayD<T> {
+    ArrayD::from_shape_simple_fn(IxDyn(shape), next)
+}
+
+fn weights(random: &mut Random, shape: &[usize]) -> ArrayD<f32> {
+    let mut count = 0;
+    array(shape, || {
+        count += 1;
+        // One in eight is 0, and never the first: something is left to divide by.
+        if count % 8 == 0 { 0.0 } else { 0.5 + 1.5 * random.uniform() as f32 }
+    })
+}
+
+/// True by a share, and always for the first of each `width`: something is left.
+fn flags(random: &mut Random, shape: &[usize], width: usize, share: f64) -> ArrayD<bool> {
+    let mut count = 0;
+    array(shape, || {
+        count += 1;
+        random.uniform() < share || (count - 1) % width == 0
+    })
+}
+
+/// Numbers of a domain, row by row.
+pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, columns: usize, size: Size) -> Vec<f32> {
+    let draw = |random: &mut Random| match size {
+        Size::Large(size) => size * (2.0 * random.uniform() - 1.0),
+        _ => 3.0 * random.normal(),
+    };
+    let mut each = |one: &dyn Fn(f64) -> f64| (0..elements).map(|_| one(random.uniform()) as f32).collect();
+    match domain {
+        Domain::Real => (0..elements).map(|_| draw(random) as f32).collect(),
+        Domain::Sign => each(&|u| if u < 0.5 { -1.0 } else { 1.0 }),
+        Domain::ZeroOne => each(&|u| if u < 0.5 { 0.0 } else { 1.0 }),
+        // With both ends.
+        Domain::Probability => each(&|u| (1.2 * u - 0.1).clamp(0.0, 1.0)),
+        Domain::Distribution | Domain::Class | Domain::LogDistribution => {
+            let mut all = Vec::with_capacity(elements);
+            for _ in 0..elements / columns {
+                let row: Vec<f64> = (0..columns).map(|_| draw(random)).collect();
+                all.extend(distribution(&row, domain == Domain::LogDistribution));
+            }
+            all
+        }
+    }
+}
+
+/// A row of numbers as probabilities (those below a thousandth are 0 exactly), or as their logarithms.
+fn distribution(row: &[f64], logarithms: bool) -> impl Iterator<Item = f32> {
+    let maximum = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let log_sum = maximum + row.iter().map(|x| (x - maximum).exp()).sum::<f64>().ln();
+    row.iter().map(move |x| {
+        let log = x - log_sum;
+        if logarithms {
+            log as f32
+        } else if log.exp() < 1e-3 {
+            0.0
+        } else {
+            log.exp() as f32
+        }
+    })
+}
+
+fn draw_labels(random: &mut Random, loss: &dyn Loss, rows: usize, columns: usize, ignored: f64) -> Vec<i64> {
+    let left_out = loss.ignored();
+    let mut next = 0;
+    let label = |_| {
+        if random.uniform() < ignored && !left_out.is_empty() {
+            next += 1;
+            return left_out[next % left_out.len()];
+        }
+        (random.uniform() * columns as f64) as i64
+    };
+    (0..rows).map(label).collect()
+}
+
+/// Puts NaN and infinities in: a few elements of a pointwise loss, each kind in rows of its own otherwise.
+fn sprinkle(random: &mut Random, rowwise: bool, columns: usize, predictions: &mut [f32], dense: Option<&mut [f32]>) {
+    const SPECIAL: [f32; 3] = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY];
+    if !rowwise {
+        for (i, x) in predictions.iter_mut().enumerate().step_by(5) {
+            *x = SPECIAL[i / 5 % 3];
+        }
+        for truth in dense.into_iter().flatten().skip(2).step_by(7) {
+            *truth = f32::NAN;
+        }
+        return;
+    }
+    for (number, row) in predictions.chunks_exact_mut(columns).enumerate() {
+        match number % 5 {
+            0 => row[random.next_u32() as usize % columns] = f32::NAN,
+            // A masked class is -inf; whether it is the label is left to chance.
+            1 | 2 => row.iter_mut().for_each(|x| *x = if random.uniform() < 0.3 { f32::NEG_INFINITY } else { *x }),
+            3 if number % 2 == 0 => row.fill(f32::NEG_INFINITY),
+            _ => {}
+        }
+    }
+    for (number, row) in dense.into_iter().flat_map(|dense| dense.chunks_exact_mut(columns)).enumerate() {
+        if number % 10 == 4 {
+            row[random.next_u32() as usize % columns] = f32::NAN;
+        }
+    }
+}

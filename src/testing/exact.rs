@@ -1,0 +1,355 @@
+//! The f64 reference run on its own: with inputs that are a little off, for the tolerances, and with steps to both
+//! sides, for the central differences.
+
+use ndarray::{ArrayD, Zip};
+
+use super::draw::{Case, draw};
+use super::recipe::{Kind, Recipe, Size, recipes};
+use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP};
+use crate::host::Spread;
+use crate::host::pointwise::Points;
+use crate::host::rowwise::{Auxiliary, Rows, Targets};
+use crate::losses::{Domain, Entry, Family, Loss};
+use crate::{Reduction, Result};
+
+/// What a loss gives in f64, before its values are summed.
+#[derive(Clone, Debug)]
+pub(super) struct Exact {
+    /// One for each element or row, times weight and factor.
+    pub values: Vec<f64>,
+    pub gradient: Vec<f64>,
+    pub auxiliary: Vec<Auxiliary<f64>>,
+}
+
+/// What is moved before the loss is computed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Move {
+    Nothing,
+    /// Each prediction by its share, up or down by chance; −1 is the other way round.
+    Predictions(f64),
+    /// The same of the targets.
+    Targets(f64),
+    /// All predictions of one column by so much.
+    Column(usize, f64),
+}
+
+/// Up or down, by chance: a row's elements must not all move alike, since a softmax does not see that.
+fn sign(index: usize) -> f64 {
+    let words = crate::random::philox([index as u32, 0, 0, 0], [17, 0]);
+    if words[0] & 1 == 0 { 1.0 } else { -1.0 }
+}
+
+fn wide(values: Option<&ArrayD<f32>>) -> Vec<f64> {
+    values.map(|values| values.iter().map(|&x| f64::from(x)).collect()).unwrap_or_default()
+}
+
+fn shifted(mut values: Vec<f64>, share: f64) -> Vec<f64> {
+    for (index, x) in values.iter_mut().enumerate() {
+        *x *= 1.0 + share * sign(index);
+    }
+    values
+}
+
+/// Runs a case in f64.
+pub(super) fn run(loss: &dyn Loss, case: &Case, moved: Move) -> Exact {
+    let mut predictions = wide(Some(&case.predictions));
+    let mut targets = wide(case.dense.as_ref());
+    match moved {
+        Move::Nothing => {}
+        Move::Predictions(share) => predictions = shifted(predictions, share),
+        Move::Targets(share) => targets = shifted(targets, share),
+        Move::Column(column, step) => {
+            predictions.iter_mut().skip(column).step_by(case.columns).for_each(|x| *x += step)
+        }
+    }
+    let weight = wide(case.weight.as_ref());
+    let column_weight: Vec<f64> = case.column_weight.iter().flatten().map(|&w| f64::from(w)).collect();
+    let mask: Vec<bool> = case.mask.iter().flatten().copied().collect();
+    let (upstream, upstreams) = match (&case.upstream, case.reduction) {
+        (Some(_), Reduction::None) => (1.0, wide(case.upstream.as_ref())),
+        (Some(upstream), _) => (f64::from(upstream.sum()), Vec::new()),
+        (None, _) => (1.0, Vec::new()),
+    };
+    let factor = factor(loss, case);
+    let elements = predictions.len();
+    let mut gradient = vec![0.0; elements];
+    match loss.family() {
+        Family::Pointwise(host) => {
+            let mut values = vec![0.0; elements];
+            let points = Points {
+                predictions: &predictions,
+                targets: &targets,
+                weight: spread(&weight, elements),
+                mask: spread(&mask, elements),
+                column_weight: &column_weight,
+                row_length: elements / case.rows,
+                factor,
+                upstream,
+                upstreams: &upstreams,
+            };
+            host.run_f64(&points, &mut gradient, &mut values);
+            Exact { values, gradient, auxiliary: Vec::new() }
+        }
+        Family::Rowwise(host) => {
+            let mut values = vec![0.0; case.rows];
+            let mut auxiliary = vec![Auxiliary::default(); if case.auxiliary { case.rows } else { 0 }];
+            // What does not fit 32 bits stands in a masked row.
+            let narrow = |label: &i64| i32::try_from(*label).unwrap_or(i32::MIN);
+            let labels: Vec<i32> = case.labels.iter().flatten().map(narrow).collect();
+            let class_mask: Vec<bool> = case.class_mask.iter().flatten().copied().collect();
+            let rows = Rows {
+                logits: &predictions,
+                columns: case.columns,
+                targets: if case.labels.is_some() { Targets::Labels(&labels) } else { Targets::Dense(&targets) },
+                ignored: loss.ignored(),
+                class_weight: &column_weight,
+                class_mask: &class_mask,
+                weight: &weight,
+                mask: &mask,
+                factor,
+                upstream,
+                upstreams: &upstreams,
+            };
+            host.run_f64(&rows, &mut gradient, &mut values, &mut auxiliary);
+            Exact { values, gradient, auxiliary }
+        }
+    }
+}
+
+fn spread<T>(values: &[T], elements: usize) -> Spread<'_, T> {
+    match values.len() {
+        0 => Spread::None,
+        length if length == elements => Spread::Element(values),
+        _ => Spread::Row(values),
+    }
+}
+
+/// The reduction's factor, written a second time from its definition.
+fn factor(loss: &dyn Loss, case: &Case) -> f64 {
+    let rowwise = matches!(loss.family(), Family::Rowwise(_));
+    let units = if rowwise { case.rows } else { case.predictions.len() };
+    // A weight or mask of each row of a pointwise loss counts for every element of the row.
+    let at = |length: usize, unit: usize| unit / (units / length);
+    let mask: Vec<bool> = case.mask.iter().flatten().copied().collect();
+    let labels: Vec<i64> = case.labels.iter().flatten().copied().collect();
+    let weight = wide(case.weight.as_ref());
+    let is_kept = |&unit: &usize| {
+        (mask.is_empty() || mask[at(mask.len(), unit)])
+            && labels.get(unit).is_none_or(|label| !loss.ignored().contains(label))
+    };
+    let kept = (0..units).filter(is_kept);
+    let divisor = match (case.reduction, &case.column_weight) {
+        (Reduction::None | Reduction::Sum, _) => 1.0,
+        (Reduction::Divisor(divisor), _) => divisor,
+        (Reduction::BatchMean, _) => case.rows as f64,
+        (Reduction::WeightedMean, _) if weight.is_empty() => kept.count() as f64,
+        (Reduction::WeightedMean, _) => kept.map(|unit| weight[at(weight.len(), unit)]).sum(),
+        (Reduction::Mean, Some(class_weight)) if !labels.is_empty() => {
+            kept.map(|unit| f64::from(class_weight[labels[unit] as usize])).sum()
+        }
+        (Reduction::Mean, _) if rowwise && loss.mean_over_elements() => (kept.count() * case.columns) as f64,
+        (Reduction::Mean, _) => kept.count() as f64,
+    };
+    if divisor == 0.0 { 0.0 } else { 1.0 / divisor }
+}
+
+/// What a device must give for a case.
+#[derive(Clone, Debug)]
+pub(super) struct Expected {
+    /// The value, or all values where they are not reduced.
+    pub values: Bounded,
+    pub gradient: Bounded,
+    /// lse, entropy and probability of the target, if asked for.
+    pub auxiliaries: Vec<(&'static str, Bounded)>,
+    pub exact: Exact,
+}
+
+/// Additions in the longest chain over so many numbers: no frame uses fewer than 8 lanes for more than 32 numbers, and
+/// a tree joins them.
+fn chain(length: usize) -> f64 {
+    if length <= 32 { length as f64 } else { length as f64 / 8.0 + 3.0 }
+}
+
+/// The same for the reduction: lanes, partial sums in sixteens, a tree (measured out for 2²⁰ elements: 165).
+fn chain_of_reduction(units: usize) -> f64 {
+    (units as f64).min(64.0 + units as f64 / 1024.0)
+}
+
+/// The expected numbers of a case with their tolerances; see the head of the module.
+pub(super) fn expected(loss: &dyn Loss, case: &Case) -> Expected {
+    let exact = run(loss, case, Move::Nothing);
+    let share = INPUT_ULPS * ULP;
+    let moves = [Move::Predictions(share), Move::Predictions(-share), Move::Targets(share), Move::Targets(-share)];
+    let dense_only = if case.labels.is_some() { &moves[..2] } else { &moves[..] };
+    let moved: Vec<Exact> = dense_only.iter().map(|&direction| run(loss, case, direction)).collect();
+    let distance = |pick: &dyn Fn(&Exact) -> f64| -> f64 {
+        let here = pick(&exact);
+        moved.iter().map(|there| (pick(there) - here).abs()).filter(|off| off.is_finite()).sum()
+    };
+    let rowwise = matches!(loss.family(), Family::Rowwise(_));
+    let roundings = (RESULT_ULPS + if rowwise { chain(case.columns) / 2.0 } else { 0.0 }) * ULP;
+    let value_tolerance: Vec<f64> = (0..exact.values.len())
+        .map(|u| distance(&|e| e.values[u]) + roundings * finite(exact.values[u]) + FLUSHED)
+        .collect();
+    let width = if rowwise { case.columns } else { 1 };
+    let mut gradient_tolerance = vec![0.0; exact.gradient.len()];
+    let masses = masses(loss, case);
+    for (number, row) in exact.gradient.chunks_exact(width).enumerate() {
+        // A cell is a difference of factors that a row has in common: each carries the size of the largest.
+        let mass = masses.get(number).copied().unwrap_or(0.0);
+        let largest = row.iter().fold(mass, |largest: f64, &g| largest.max(finite(g)));
+        for k in 0..width {
+            let i = number * width + k;
+            gradient_tolerance[i] = distance(&|e| e.gradient[i]) + roundings * largest + FLUSHED;
+        }
+    }
+    let values = values_of(case, &exact, value_tolerance);
+    let gradient = Bounded {
+        expected: like(&case.predictions, &exact.gradient),
+        tolerance: like(&case.predictions, &gradient_tolerance),
+    };
+    let auxiliaries = if case.auxiliary { auxiliaries(case, &exact, &moved, roundings) } else { Vec::new() };
+    Expected { values, gradient, auxiliaries, exact }
+}
+
+/// The mass of each row's dense target with its weights: a derivative p Σq − q is a difference of factors that large,
+/// and where the two meet none of its cells shows them. (For labels the difference is written without cancelling.)
+fn masses(loss: &dyn Loss, case: &Case) -> Vec<f64> {
+    let (Some(dense), Domain::Class) = (&case.dense, loss.targets()) else {
+        return Vec::new();
+    };
+    let (weight, upstream) = (wide(case.weight.as_ref()), wide(case.upstream.as_ref()));
+    let column_weight = |column: usize| case.column_weight.as_ref().map_or(1.0, |weights| f64::from(weights[column]));
+    let factor = factor(loss, case);
+    let at = |values: &[f64], row: usize| values.get(row).or(values.first()).copied().unwrap_or(1.0);
+    let cells: Vec<f64> = wide(Some(dense));
+    cells
+        .chunks_exact(case.columns)
+        .enumerate()
+        .map(|(row, cells)| {
+            let mass: f64 = cells.iter().enumerate().map(|(column, &t)| finite(t) * column_weight(column)).sum();
+            mass * (factor * at(&weight, row) * at(&upstream, row)).abs()
+        })
+        .collect()
+}
+
+fn finite(x: f64) -> f64 {
+    if x.is_finite() { x.abs() } else { 0.0 }
+}
+
+fn like(array: &ArrayD<f32>, values: &[f64]) -> ArrayD<f64> {
+    let mut shaped = ArrayD::zeros(array.raw_dim());
+    shaped.iter_mut().zip(values).for_each(|(slot, &value)| *slot = value);
+    shaped
+}
+
+/// The values as the reduction hands them out.
+fn values_of(case: &Case, exact: &Exact, tolerance: Vec<f64>) -> Bounded {
+    if case.reduction == Reduction::None {
+        let shaped = |values: &[f64]| {
+            let mut array = ArrayD::zeros(&case.value_shape[..]);
+            array.iter_mut().zip(values).for_each(|(slot, &value)| *slot = value);
+            array
+        };
+        return Bounded { expected: shaped(&exact.values), tolerance: shaped(&tolerance) };
+    }
+    let magnitude: f64 = exact.values.iter().map(|&v| finite(v)).sum();
+    let roundings = 0.5 * ULP * chain_of_reduction(exact.values.len());
+    let one = |value: f64| ndarray::arr0(value).into_dyn();
+    Bounded {
+        expected: one(exact.values.iter().sum()),
+        tolerance: one(tolerance.iter().sum::<f64>() + roundings * magnitude),
+    }
+}
+
+/// lse, entropy and probability of each row. Entropy is a difference of ln Σe and a mean distance, both of the size of
+/// ln columns at the most; so is lse but for the largest logit, which it is added to.
+fn auxiliaries(case: &Case, exact: &Exact, moved: &[Exact], roundings: f64) -> Vec<(&'static str, Bounded)> {
+    let size = (case.columns as f64).ln() + 1.0;
+    let pick: [(&'static str, fn(&Auxiliary<f64>) -> f64); 3] =
+        [("lse", |a| a.lse), ("entropy", |a| a.entropy), ("target_probability", |a| a.target_probability)];
+    pick.into_iter()
+        .map(|(name, pick)| {
+            let of = |exact: &Exact| ndarray::Array1::from_iter(exact.auxiliary.iter().map(pick)).into_dyn();
+            let expected = of(exact);
+            let mut tolerance = expected.mapv(|x| roundings * (finite(x) + size) + FLUSHED);
+            for moved in moved {
+                Zip::from(&mut tolerance)
+                    .and(&expected)
+                    .and(&of(moved))
+                    .for_each(|slot, here, there| *slot += finite(there - here));
+            }
+            (name, Bounded { expected, tolerance })
+        })
+        .collect()
+}
+
+/// Judges the reference's derivative by central differences of its own values, with every set of options.
+///
+/// (f(x − 2h) − 8f(x − h) + 8f(x + h) − f(x + 2h))/12h with h = 2⁻¹⁰: what is left out is h⁴/30 of the fifth
+/// derivative, 3e-14 times it; rounding adds 1.5 units of f64 over h, 4e-13 of the values. Beside a kink the
+/// differences of h and 2h disagree, and only then is an element left out, at most one in ten.
+///
+/// # Errors
+/// [`crate::Error::Option`] if the entry lists a variant that it refuses.
+pub fn central_differences(entry: &'static Entry) -> Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for options in super::sets_of_options(entry.variants) {
+        let loss = (entry.make)(&super::options_value(entry.name, options)?)?;
+        loss.check()?;
+        let mut report = Report::new(super::title(entry.name, options));
+        let kind = Kind {
+            rowwise: matches!(loss.family(), Family::Rowwise(_)),
+            takes_labels: loss.targets() == Domain::Class,
+            column_weight: super::draw::column_weight_name(&*loss).is_some(),
+            class_mask: entry.inputs.iter().any(|input| input.name == "class_mask"),
+            thorough: true,
+        };
+        let small = |recipe: &Recipe| {
+            recipe.shape.iter().product::<usize>() <= 1000 && recipe.size == Size::Usual && !recipe.resident
+        };
+        for (number, recipe) in recipes(kind).iter().filter(|recipe| small(recipe)).enumerate() {
+            // Each value of its own, with what follows it: the gradient of one element or row.
+            let recipe = Recipe { reduction: Reduction::Sum, upstream: false, ..*recipe };
+            differentiate(&*loss, &draw(&*loss, &recipe, number), &mut report);
+        }
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+fn differentiate(loss: &dyn Loss, case: &Case, report: &mut Report) {
+    const STEP: f64 = 1.0 / 1024.0;
+    let exact = run(loss, case, Move::Nothing);
+    let rowwise = matches!(loss.family(), Family::Rowwise(_));
+    let width = if rowwise { case.columns } else { 1 };
+    let mut skipped = 0;
+    let mut expected = exact.gradient.clone();
+    let mut tolerance = vec![FLUSHED; expected.len()];
+    for column in 0..case.columns {
+        let at = |steps: f64| run(loss, case, Move::Column(column, steps * STEP)).values;
+        let [a, b, c, d, e, f] = [-4.0, -2.0, -1.0, 1.0, 2.0, 4.0].map(at);
+        for row in 0..exact.gradient.len() / case.columns {
+            let i = row * case.columns + column;
+            let u = i / width;
+            let fine = (b[u] - 8.0 * c[u] + 8.0 * d[u] - e[u]) / (12.0 * STEP);
+            let coarse = (a[u] - 8.0 * b[u] + 8.0 * e[u] - f[u]) / (24.0 * STEP);
+            let rounding = 1e-11 * (1.0 + finite(exact.values[u]));
+            let agree = (fine - coarse).abs() <= 1e-7 * fine.abs() + rounding;
+            if agree {
+                expected[i] = fine;
+                tolerance[i] = 1e-6 * fine.abs() + rounding;
+            } else {
+                skipped += 1;
+            }
+        }
+    }
+    report.cases += 1;
+    if skipped * 10 > expected.len() + 10 {
+        report.refuse(format!("{}: {skipped} of {} elements lie at kinks", case.name, expected.len()));
+    }
+    let judged =
+        Bounded { expected: like(&case.predictions, &expected), tolerance: like(&case.predictions, &tolerance) };
+    let found = like(&case.predictions, &exact.gradient);
+    report.add_gradient(&case.name, "derivative", judged.compare(&found));
+}

@@ -1,0 +1,160 @@
+//! The judge of the matrix product, in the variants that the device would take.
+
+use ndarray::Array1;
+
+use super::{Bounded, FLUSHED, Report, ULP};
+use crate::activations::{self, Activation};
+use crate::device::Gpu;
+use crate::host::matmul as host;
+use crate::kernel::{Program, Slice};
+use crate::kernels::matmul::{self as kernel, Adapter, Epilogue, Layout, Params, Shape, Variant};
+use crate::random::Random;
+use crate::wgsl::File;
+use crate::{Device, Result};
+
+/// m, n, k: single numbers, lengths that are and are not multiples of four, of one tile and of several.
+const SHAPES: [[u32; 3]; 6] = [[1, 1, 1], [5, 4, 7], [33, 65, 17], [64, 128, 784], [20, 72, 36], [129, 10, 128]];
+
+/// Multiplies matrices of many shapes in the three layouts, on a GPU with each epilogue of a dense layer, and judges
+/// every element by the same sum in f64. One report for each layout.
+///
+/// # Errors
+/// What the device reports.
+pub fn check_matmul(device: &Device) -> Result<Vec<Report>> {
+    let layouts = [
+        ("matmul, forward", Layout::NN, Epilogue::Forward),
+        ("matmul, gradient of the input", Layout::NT, Epilogue::InputGradient),
+        ("matmul, gradient of the weights", Layout::TN, Epilogue::WeightGradient),
+    ];
+    let relu = activations::from_name("relu", &serde_json::Value::Null)?;
+    let mut reports = Vec::new();
+    for (name, layout, epilogue) in layouts {
+        let mut report = Report::new(name.into());
+        for [m, n, k] in SHAPES {
+            let params = Params::new(Shape { m, n, k });
+            let operands = Operands::draw(&params, layout);
+            let (found, epilogue) = match device {
+                Device::Gpu(gpu) => (operands.on_gpu(gpu, &params, layout, epilogue, &*relu)?, Some(epilogue)),
+                Device::Cpu => (operands.on_host::<f32>(&params, layout)?, None),
+                Device::Reference => (operands.on_host::<f64>(&params, layout)?, None),
+            };
+            let comparison = operands.expected(&params, layout, epilogue).compare(&found);
+            report.add_value(&format!("{m} × {n} × {k}"), "product", comparison);
+            report.cases += 1;
+        }
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+/// What a product reads.
+struct Operands {
+    left: Vec<f32>,
+    right: Vec<f32>,
+    bias: Vec<f32>,
+    /// The output of the layer below.
+    activated: Vec<f32>,
+}
+
+impl Operands {
+    fn draw(params: &Params, layout: Layout) -> Self {
+        let mut random = Random::new(9, layout as u64);
+        let mut draw = |length: u32| (0..length).map(|_| random.normal() as f32).collect();
+        let (m, n, k) = (params.m, params.n, params.k);
+        Operands { left: draw(m * k), right: draw(k * n), bias: draw(n), activated: draw(m * n) }
+    }
+
+    fn on_host<R: crate::real::Real>(&self, params: &Params, layout: Layout) -> Result<ndarray::ArrayD<f64>> {
+        let layout = match layout {
+            Layout::NN => host::Layout::NN,
+            Layout::NT => host::Layout::NT,
+            Layout::TN => host::Layout::TN,
+        };
+        let wide = |values: &[f32]| values.iter().map(|&x| R::from_f32(x)).collect::<Vec<_>>();
+        let (m, n, k) = (params.m as usize, params.n as usize, params.k as usize);
+        let mut output = vec![R::ZERO; m * n];
+        host::matmul(layout, m, n, k, &wide(&self.left), &wide(&self.right), &mut output, false)?;
+        Ok(Array1::from_iter(output.into_iter().map(R::to_f64)).into_dyn())
+    }
+
+    /// Each element by its own sum. f32 may stray by half an ulp of the magnitudes for each of its k additions, and for
+    /// bias and product of the epilogue.
+    fn expected(&self, params: &Params, layout: Layout, epilogue: Option<Epilogue>) -> Bounded {
+        let (m, n, k) = (params.m as usize, params.n as usize, params.k as usize);
+        let left = |row: usize, t: usize| self.left[if layout == Layout::TN { t * m + row } else { row * k + t }];
+        let right =
+            |t: usize, column: usize| self.right[if layout == Layout::NT { column * k + t } else { t * n + column }];
+        let (mut expected, mut tolerance) = (Vec::new(), Vec::new());
+        for place in 0..m * n {
+            let (row, column) = (place / n, place % n);
+            let term = |t: usize| f64::from(left(row, t)) * f64::from(right(t, column));
+            let mut value: f64 = (0..k).map(term).sum();
+            let mut magnitude: f64 = (0..k).map(|t| term(t).abs()).sum();
+            match epilogue {
+                Some(Epilogue::Forward) => {
+                    magnitude += f64::from(self.bias[column]).abs();
+                    value = (value + f64::from(self.bias[column])).max(0.0);
+                }
+                Some(Epilogue::InputGradient) if self.activated[place] <= 0.0 => value = 0.0,
+                _ => {}
+            }
+            expected.push(value);
+            tolerance.push((k + 2) as f64 * 0.5 * ULP * magnitude + FLUSHED);
+        }
+        Bounded { expected: Array1::from(expected).into_dyn(), tolerance: Array1::from(tolerance).into_dyn() }
+    }
+
+    fn on_gpu(
+        &self,
+        gpu: &Gpu,
+        params: &Params,
+        layout: Layout,
+        epilogue: Epilogue,
+        activation: &dyn Activation,
+    ) -> Result<ndarray::ArrayD<f64>> {
+        let variant = kernel::variant(params, layout, &adapter(gpu));
+        let compiled = gpu.kernel(&program(&variant, layout, epilogue, activation))?;
+        let upload = |values: &[f32]| gpu.upload("a matrix", values);
+        let length = (params.m * params.n) as usize;
+        let (left, right, bias, activated) =
+            (upload(&self.left)?, upload(&self.right)?, upload(&self.bias)?, upload(&self.activated)?);
+        let (output, kept) = (gpu.buffer("a product", length)?, gpu.buffer("what was activated", length)?);
+        let buffers: &[&wgpu::Buffer] = match epilogue {
+            Epilogue::Forward => &[&left, &right, &bias, &output, &kept],
+            Epilogue::InputGradient => &[&left, &right, &output, &kept, &activated],
+            Epilogue::WeightGradient => &[&left, &right, &output],
+        };
+        let storage: Vec<Slice> = buffers.iter().map(|&buffer| buffer.into()).collect();
+        gpu.submit([&gpu.dispatch(&compiled, params, &storage, variant.workgroups(params.shape()))?])?;
+        let found: Vec<f32> = pollster::block_on(gpu.download(&output, 0, length))?;
+        Ok(Array1::from_iter(found.into_iter().map(f64::from)).into_dyn())
+    }
+}
+
+/// What the choice of a variant must know.
+fn adapter(gpu: &Gpu) -> Adapter {
+    let limits = gpu.limits();
+    let has_subgroups = gpu.device().features().contains(wgpu::Features::SUBGROUP);
+    Adapter {
+        software: gpu.is_software(),
+        subgroup: if has_subgroups { gpu.info().subgroup_min_size } else { 0 },
+        lanes: limits.max_compute_invocations_per_workgroup,
+        workgroup_memory: limits.max_compute_workgroup_storage_size,
+    }
+}
+
+/// The program of a product whose epilogue calls an activation.
+pub(super) fn program(variant: &Variant, layout: Layout, epilogue: Epilogue, activation: &dyn Activation) -> Program {
+    let mut files: Vec<File> = variant.sources(layout, epilogue);
+    let mut constants = Vec::new();
+    if epilogue != Epilogue::WeightGradient {
+        files.extend([crate::shader!("helpers/numbers.wgsl"), activation.entry().shader]);
+        constants = activation.constants();
+    }
+    Program {
+        label: format!("matmul {layout:?} {epilogue:?} ({})", activation.name()),
+        header: variant.header(),
+        files,
+        constants,
+    }
+}
