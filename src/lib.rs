@@ -28,4 +28,5 @@ pub use criterion::{Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpt
 pub use device::{Device, Gpu, adapters, describe};
 pub use error::{Error, Result};
 pub use inputs::{Inputs, TargetElement, Targets};
+pub use real::Real;
 pub use tensor::Tensor;
