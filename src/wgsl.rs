@@ -112,6 +112,33 @@ fn locate(header: &str, files: &[File], line: u32) -> String {
     String::new()
 }
 
+/// Asks that a uniform's Rust struct lies in memory as the shader's does: its size, and each field's name and offset.
+#[cfg(test)]
+macro_rules! assert_layout {
+    ($program:expr, $rust:ty as $name:literal { $($field:ident),+ $(,)? }) => {{
+        let program = $program;
+        let module = $crate::wgsl::parse(&program.label, &program.header, &program.files).unwrap();
+        let (size, members) = $crate::wgsl::struct_layout(&module.ir, $name).expect("the shader has the struct");
+        assert_eq!(size as usize, size_of::<$rust>(), "size of {}", program.label);
+        let own = [$((stringify!($field).to_string(), std::mem::offset_of!($rust, $field) as u32)),+];
+        assert_eq!(members, own, "fields of {}", program.label);
+    }};
+}
+#[cfg(test)]
+pub(crate) use assert_layout;
+
+/// Size of a struct of a module, and the name and offset of each member.
+#[cfg(test)]
+pub(crate) fn struct_layout(module: &naga::Module, name: &str) -> Option<(u32, Vec<(String, u32)>)> {
+    module.types.iter().find_map(|(_, ty)| match &ty.inner {
+        naga::TypeInner::Struct { members, span } if ty.name.as_deref() == Some(name) => {
+            let member = |m: &naga::StructMember| (m.name.clone().unwrap_or_default(), m.offset);
+            Some((*span, members.iter().map(member).collect()))
+        }
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

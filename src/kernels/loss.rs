@@ -205,6 +205,31 @@ pub(crate) fn program(loss: &dyn Loss, frame: &[File], mut constants: Vec<(&'sta
     Program { label: format!("{} ({})", loss.entry().name, frame[0].name), header: String::new(), files, constants }
 }
 
+/// Every program of a loss, with all its inputs and with none: for the checks of the shaders.
+pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
+    let mut programs = Vec::new();
+    for on in [0.0, 1.0] {
+        if matches!(loss.family(), Family::Pointwise(_)) {
+            for (lanes, partials) in [(8.0, PARTIALS_LANE), (256.0, PARTIALS_TREE)] {
+                let constants =
+                    vec![("WORKGROUP", lanes), ("WEIGHTS", 2.0 * on), ("HAS_COLUMN_WEIGHT", on), ("EACH", on)];
+                programs.push(program(loss, &[POINTWISE, NUMBERS, partials], constants));
+            }
+            continue;
+        }
+        let switches = ["HAS_LABELS", "HAS_WEIGHT", "HAS_CLASS_WEIGHT", "CLASS_MASK", "EACH", "AUXILIARY"];
+        let frames = [(8.0, ROWWISE_LANE), (64.0, ROWWISE_LANE), (8.0, ROWWISE_GROUP), (256.0, ROWWISE_GROUP)];
+        for (lanes, frame) in frames.into_iter().chain([(64.0, ROW_DIVISOR)]) {
+            let mut constants = vec![("WORKGROUP", lanes)];
+            constants.extend(switches.map(|switch| (switch, on)));
+            let own = if frame == ROW_DIVISOR { "BY_ROW_WEIGHT" } else { "DIVISOR_ON_DEVICE" };
+            constants.push((own, on));
+            programs.push(program(loss, &[ROWWISE, frame, NUMBERS], constants));
+        }
+    }
+    programs
+}
+
 /// The commands that compute value and gradient: afterwards `result[0]` holds the value unless each is wanted.
 pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers) -> Result<Vec<Command>> {
     let (mut commands, parts) = kernel_commands(gpu, loss, job, buffers)?;
@@ -221,15 +246,21 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
 
 /// The sum kernel, with or without a look at the rows' statuses.
 pub(crate) fn sum_kernel(gpu: &Gpu, has_status: bool) -> Result<Arc<Kernel>> {
-    gpu.kernel(&Program {
+    gpu.kernel(&sum_program(if gpu.is_software() { 8.0 } else { 256.0 }, has_status))
+}
+
+fn sum_program(lanes: f64, has_status: bool) -> Program {
+    Program {
         label: "sum".into(),
         header: String::new(),
         files: vec![SUM],
-        constants: vec![
-            ("WORKGROUP", if gpu.is_software() { 8.0 } else { 256.0 }),
-            ("HAS_STATUS", f64::from(u8::from(has_status))),
-        ],
-    })
+        constants: vec![("WORKGROUP", lanes), ("HAS_STATUS", flag(has_status))],
+    }
+}
+
+/// Every form of the sum: for the checks of the shaders.
+pub(crate) fn sum_programs() -> Vec<Program> {
+    [(8.0, false), (8.0, true), (256.0, false), (256.0, true)].map(|(lanes, status)| sum_program(lanes, status)).into()
 }
 
 /// The loss's own commands without the sum, and what is left to be summed.
@@ -432,3 +463,7 @@ fn divide_by_labels(
     commands.push(gpu.dispatch(&sum_kernel(gpu, false)?, &params, &storage, 1)?);
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "loss_tests.rs"]
+mod tests;

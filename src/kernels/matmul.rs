@@ -122,6 +122,9 @@ const TILED_LARGE: Tile = tile(Core::Tiled, 128, 128, 16, 256, true);
 const TILED: Tile = tile(Core::Tiled, 64, 64, 8, 64, true);
 const TILED_SMALL: Tile = tile(Core::Tiled, 32, 32, 16, 64, false);
 
+/// All of them, for whoever builds or judges each.
+pub(crate) const TILES: [Tile; 6] = [REGISTER_LARGE, REGISTER, REGISTER_NARROW, TILED_LARGE, TILED, TILED_SMALL];
+
 /// From so many multiplications on, the large register tile wins back its longer compilation within some hundred calls.
 const LARGE_PRODUCT: u64 = 1 << 27;
 

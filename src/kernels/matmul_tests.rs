@@ -9,7 +9,6 @@ use crate::wgsl;
 
 const LAYOUTS: [Layout; 3] = [Layout::NN, Layout::NT, Layout::TN];
 const EPILOGUES: [Epilogue; 3] = [Epilogue::Forward, Epilogue::InputGradient, Epilogue::WeightGradient];
-const TILES: [Tile; 6] = [REGISTER_LARGE, REGISTER, REGISTER_NARROW, TILED_LARGE, TILED, TILED_SMALL];
 /// ReLU, which shows both that the activation is called and that its derivative reads y.
 const RELU: File = File {
     name: "relu of the tests",
@@ -108,15 +107,24 @@ fn workgroups_cover_every_output_and_no_tile_lies_wholly_outside() {
 }
 
 #[test]
-fn the_uniform_has_the_size_that_the_shader_gives_it() {
+fn the_uniform_lies_in_memory_as_the_shader_says() {
+    use std::mem::offset_of;
     let module = naga::front::wgsl::parse_str(shader!("kernels/matmul_params.wgsl").text).unwrap();
-    let size = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some("Params")).map(|(_, ty)| match ty.inner {
-        naga::TypeInner::Struct { span, .. } => span as usize,
-        _ => 0,
-    });
-    let own = size_of::<Params>();
-    assert_eq!(own % 16, 0);
-    assert!(size.is_some_and(|size| size.next_multiple_of(16) == own), "{size:?} and {own}");
+    let (size, members) = wgsl::struct_layout(&module, "Params").expect("the shader has it");
+    // The size of a uniform is a multiple of 16 bytes: Rust's has padding behind the shader's last field.
+    assert_eq!((size as usize).next_multiple_of(16), size_of::<Params>());
+    let own = [
+        ("m", offset_of!(Params, m)),
+        ("n", offset_of!(Params, n)),
+        ("k", offset_of!(Params, k)),
+        ("ones", offset_of!(Params, ones)),
+        ("accumulate", offset_of!(Params, accumulate)),
+        ("left_offset", offset_of!(Params, left_offset)),
+        ("right_offset", offset_of!(Params, right_offset)),
+        ("bias_offset", offset_of!(Params, bias_offset)),
+        ("output_offset", offset_of!(Params, output_offset)),
+    ];
+    assert_eq!(members, own.map(|(name, offset)| (name.to_string(), offset as u32)));
 }
 
 #[test]

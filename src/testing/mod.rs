@@ -23,6 +23,7 @@ mod exact;
 mod loss;
 mod matmul;
 mod optimizer;
+mod programs;
 mod recipe;
 
 pub use activation::check_activation;
@@ -30,6 +31,8 @@ pub use exact::central_differences;
 pub use loss::check_loss;
 pub use matmul::check_matmul;
 pub use optimizer::check_optimizer;
+#[doc(hidden)]
+pub use programs::{Joined, all_programs};
 
 /// The distance from 1 to the next f32: one unit in the last place of numbers of size 1.
 pub(crate) const ULP: f64 = 1.1920928955078125e-7;

@@ -133,7 +133,8 @@ fn expected(optimizer: &dyn Optimizer, work: &Work) -> Result<[Bounded; 3]> {
 pub(super) struct Params {
     length: u32,
     segments: u32,
-    reserved: [u32; 2],
+    reserved_a: u32,
+    reserved_b: u32,
     step: [f32; 4],
 }
 
@@ -168,7 +169,8 @@ fn run(gpu: &Gpu, optimizer: &dyn Optimizer, work: &Work) -> Result<[Vec<f32>; 3
         let params = Params {
             length: length as u32,
             segments: work.segments.len() as u32,
-            reserved: [0; 2],
+            reserved_a: 0,
+            reserved_b: 0,
             step: [step.learning_rate, step.correction_first, step.correction_second, step.is_first],
         };
         let storage = [&parameters, &gradients, &first, &second, &segments].map(Into::into);
@@ -176,4 +178,17 @@ fn run(gpu: &Gpu, optimizer: &dyn Optimizer, work: &Work) -> Result<[Vec<f32>; 3
     }
     let read = |buffer, length| pollster::block_on(gpu.download(buffer, 0, length));
     Ok([read(&parameters, length)?, read(&first, states[0])?, read(&second, states[1])?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optimizers;
+    use crate::wgsl::assert_layout;
+
+    #[test]
+    fn the_optimizers_uniform_is_the_shaders() {
+        let adam = optimizers::from_name("adam", &serde_json::Value::Null).unwrap();
+        assert_layout!(program(&*adam), Params as "Params" { length, segments, reserved_a, reserved_b, step });
+    }
 }

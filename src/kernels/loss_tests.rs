@@ -1,0 +1,48 @@
+//! The uniforms of the loss kernels lie in memory as their shaders say.
+
+use super::*;
+use crate::losses;
+use crate::wgsl::assert_layout;
+
+fn frame_of(name: &str) -> Program {
+    let loss = losses::from_name(name, &serde_json::Value::Null).unwrap();
+    programs(&*loss).remove(0)
+}
+
+#[test]
+fn the_pointwise_uniform_is_the_shaders() {
+    assert_layout!(
+        frame_of("mse"),
+        PointwiseParams as "Params" { length, first, block, first_partial, row_length, columns, factor, upstream }
+    );
+}
+
+#[test]
+fn the_row_wise_uniform_is_the_shaders() {
+    assert_layout!(
+        frame_of("cross_entropy"),
+        RowwiseParams as "Params" {
+            rows, columns, plane, first_row, factor, upstream, ignored_count, reserved, ignored
+        }
+    );
+}
+
+#[test]
+fn the_sums_uniform_is_the_shaders() {
+    assert_layout!(sum_program(8.0, true), SumParams as "Params" { length, slot, stride, reserved });
+}
+
+#[test]
+fn parts_cover_everything_once_and_begin_where_a_binding_may() {
+    for (total, most) in [(1, 64), (64, 64), (65, 64), (1000, 100), (1 << 20, 1 << 16), (7, 1)] {
+        let all: Vec<Part> = parts(total, most).collect();
+        let mut next = 0;
+        for part in &all {
+            assert_eq!(part.first, next, "{total} by {most}");
+            assert_eq!(part.first % ALIGNMENT, 0, "{total} by {most}");
+            assert!(part.length > 0 && part.length <= most.max(ALIGNMENT), "{total} by {most}");
+            next += part.length;
+        }
+        assert_eq!(next, total);
+    }
+}

@@ -1,0 +1,85 @@
+//! Every program that the library can build, as text: for the tests that hand them to other compilers.
+
+use super::{matmul, options_value, sets_of_options};
+use crate::kernel::Program;
+use crate::kernels::matmul::{Epilogue, Layout, TILES, Variant};
+use crate::{Result, activations, kernels, losses, optimizers, wgsl};
+
+/// A program as the device gets it.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// The kernel's label and the switches that make it this one.
+    pub name: String,
+    /// The files under `shaders/` that it is made of.
+    pub files: Vec<&'static str>,
+    /// The whole text.
+    pub text: String,
+    /// The values of its `override`s.
+    pub constants: Vec<(&'static str, f64)>,
+}
+
+impl From<Program> for Joined {
+    fn from(program: Program) -> Self {
+        let constants: Vec<String> = program.constants.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let header: Vec<&str> = program.header.split(['\n', ';']).filter_map(|line| line.split(" = ").nth(1)).collect();
+        let files: Vec<&str> = program.files.iter().map(|file| file.name).collect();
+        Joined {
+            name: format!("{} [{}] {} {}", program.label, files.join(" "), header.join(" "), constants.join(" ")),
+            text: wgsl::join(&program.header, &program.files),
+            files,
+            constants: program.constants,
+        }
+    }
+}
+
+/// All programs: losses in each frame, activations, optimizers, products, sums.
+///
+/// # Errors
+/// [`crate::Error::Option`] if a list holds a variant that it refuses.
+#[doc(hidden)]
+pub fn all_programs() -> Result<Vec<Joined>> {
+    let mut programs: Vec<Program> = kernels::loss::sum_programs();
+    for entry in losses::CATALOGUE {
+        for options in sets_of_options(entry.variants) {
+            let loss = (entry.make)(&options_value(entry.name, options)?)?;
+            programs.extend(kernels::loss::programs(&*loss));
+        }
+    }
+    for entry in optimizers::CATALOGUE {
+        for options in sets_of_options(entry.variants) {
+            programs.push(super::optimizer::program(&*(entry.make)(&options_value(entry.name, options)?)?));
+        }
+    }
+    for (number, entry) in activations::CATALOGUE.iter().enumerate() {
+        for options in sets_of_options(entry.variants) {
+            let activation = (entry.make)(&options_value(entry.name, options)?)?;
+            if activation.rowwise() {
+                continue;
+            }
+            programs.push(super::activation::program(&*activation));
+            // Each activation in one tile, the first in all of them.
+            let tiles = if number == 0 { &TILES[..] } else { &TILES[TILES.len() - 1..] };
+            for (variant, layout, epilogue) in products(tiles) {
+                if number == 0 || epilogue != Epilogue::WeightGradient {
+                    programs.push(matmul::program(&variant, layout, epilogue, &*activation));
+                }
+            }
+        }
+    }
+    Ok(programs.into_iter().map(Joined::from).collect())
+}
+
+fn products(tiles: &[crate::kernels::matmul::Tile]) -> Vec<(Variant, Layout, Epilogue)> {
+    let mut all = Vec::new();
+    for &tile in tiles {
+        for vec4 in [false, true] {
+            for layout in [Layout::NN, Layout::NT, Layout::TN] {
+                for epilogue in [Epilogue::Forward, Epilogue::InputGradient, Epilogue::WeightGradient] {
+                    all.push((Variant { tile, vec4 }, layout, epilogue));
+                }
+            }
+        }
+    }
+    all
+}
