@@ -1,0 +1,89 @@
+//! Tensors over what one binding takes, and more workgroups than one dimension of a dispatch takes.
+
+mod support;
+
+use gradus::losses::{CrossEntropy, Loss, Mse};
+use gradus::{Criterion, Device, Error, Inputs, Reduction, Tensor};
+use ndarray::{Array1, Array2, ArrayD};
+
+/// The GPU, if one binding of it takes so little that a test can exceed it: 128 MiB on software Vulkan.
+fn small_bindings() -> Option<Device> {
+    let device = support::gpu()?;
+    let Device::Gpu(gpu) = &device else { return None };
+    if gpu.limits().max_storage_buffer_binding_size > 256 << 20 {
+        println!("IGNORED: one binding takes {} bytes", gpu.limits().max_storage_buffer_binding_size);
+        return None;
+    }
+    Some(device)
+}
+
+/// A number in [−2, 2) that the index fixes.
+fn number(index: usize) -> f32 {
+    (index.wrapping_mul(2_654_435_761) >> 7) as u16 as f32 / 16_384.0 - 2.0
+}
+
+fn numbers(rows: usize, columns: usize, first: usize) -> Array2<f32> {
+    Array2::from_shape_fn((rows, columns), |(row, column)| number(first + row * columns + column))
+}
+
+/// Both are f32: a few roundings of 6e-8 each of a cell's factors, which are at most `size`.
+fn same(expected: &ArrayD<f32>, found: &ArrayD<f32>, size: f32) {
+    assert_eq!(expected.shape(), found.shape());
+    let width = expected.shape()[1];
+    for (place, (e, f)) in expected.iter().zip(found).enumerate() {
+        let near = (e - f).abs() <= 2e-6 * size;
+        assert!(near, "row {} column {}: {f} instead of {e}", place / width, place % width);
+    }
+}
+
+#[test]
+fn a_pointwise_loss_over_the_binding_limit_is_computed_in_parts() {
+    let Some(device) = small_bindings() else { return };
+    // 2²⁵ elements fill 128 MiB; rows and columns are odd so that no part ends where a row does.
+    let (rows, columns) = (33_001, 1_021);
+    let (predictions, targets) = (numbers(rows, columns, 0), numbers(rows, columns, 5));
+    let weight = Array1::from_shape_fn(rows, |row| 1.0 + (row % 3) as f32);
+    let inputs = Inputs::new(&predictions, &targets).weight(&weight);
+    let on = |device: &Device| Mse::new().on(device).unwrap().reduction(Reduction::BatchMean);
+    let (expected, found) = (on(&Device::cpu()).evaluate(&inputs).unwrap(), on(&device).evaluate(&inputs).unwrap());
+    assert!((found.value() / expected.value() - 1.0).abs() <= 2e-6, "{} {}", found.value(), expected.value());
+    same(&expected.gradient, &found.gradient, 24.0 / rows as f32);
+}
+
+fn labels(rows: usize, columns: usize) -> Vec<i64> {
+    (0..rows).map(|row| if row % 7 == 3 { -100 } else { (row * 31 % columns) as i64 }).collect()
+}
+
+#[test]
+fn a_row_wise_loss_over_the_binding_limit_is_computed_in_parts() {
+    let Some(device) = small_bindings() else { return };
+    // More rows than the 65,535 workgroups of one dimension, and more cells than one binding takes.
+    let (rows, columns) = (66_001, 513);
+    let predictions = numbers(rows, columns, 0);
+    let labels = Array1::from(labels(rows, columns));
+    let upstream = Array1::from_shape_fn(rows, |row| 1.0 + (row % 5) as f32);
+    let inputs = Inputs::new(&predictions, &labels).upstream(&upstream);
+    let on = |device: &Device| CrossEntropy::new().on(device).unwrap().reduction(Reduction::None);
+    let (expected, found) = (on(&Device::cpu()).evaluate(&inputs).unwrap(), on(&device).evaluate(&inputs).unwrap());
+    for (row, (e, f)) in expected.values.iter().zip(&found.values).enumerate() {
+        let near = (e - f).abs() <= 2e-6 * e.abs();
+        assert!(near, "row {row}: {f} instead of {e}");
+    }
+    same(&expected.gradient, &found.gradient, 5.0);
+}
+
+#[test]
+fn the_first_bad_label_on_the_device_is_named_in_whatever_part_it_lies() {
+    let Some(device) = support::gpu() else { return };
+    let (rows, columns) = (70_000, 40);
+    let predictions = Tensor::from_array(&device, numbers(rows, columns, 0).view().into_dyn()).unwrap();
+    let criterion: Criterion = CrossEntropy::new().on(&device).unwrap();
+    let mut all = labels(rows, columns);
+    assert!(criterion.backward(&predictions, &Tensor::from_labels(&device, &all).unwrap()).unwrap().value().is_ok());
+    (all[68_123], all[69_000], all[69_999]) = (40, -7, 1_000_000);
+    let step = criterion.backward(&predictions, &Tensor::from_labels(&device, &all).unwrap()).unwrap();
+    match step.value() {
+        Err(Error::Label { row: 68_123, label: 40, classes: 40, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,165 @@
+//! The floors of the house: a module uses only modules on floors below its own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The floors, lowest first. A folder is one module; the two frames of the CPU stand beside the losses that fill them.
+const FLOORS: &[&[&str]] = &[
+    &["error"],
+    &["real", "random", "wgsl"],
+    &["catalogue", "host", "data"],
+    &["device"],
+    &["tensor", "kernel"],
+    &["losses", "activations", "optimizers"],
+    &["inputs", "kernels"],
+    &["criterion", "layers"],
+    &["model"],
+    &["train", "recommend"],
+    &["cases", "testing", "bench"],
+    &["bin"],
+];
+
+/// What breaks the rule, with the reason why it stands.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[
+    ("device", "kernel", "the pipelines made on a device are kept with it: a type in its map, never called"),
+    ("losses", "criterion", "the door `Loss::on`, which every user walks through"),
+    ("host/pointwise", "losses", "the frame is written over the trait of what fills it"),
+    ("host/rowwise", "losses", "the frame is written over the trait of what fills it"),
+];
+
+fn floor(module: &str) -> Option<usize> {
+    let folder = module.split('/').next().unwrap_or(module);
+    FLOORS.iter().position(|floor| floor.contains(&folder))
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the sources are there") {
+        let path = entry.expect("it can be listed").path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+}
+
+/// `host/pointwise` for src/host/pointwise.rs, `losses` for src/losses/mod.rs.
+fn module_of(path: &Path, root: &Path) -> String {
+    let relative = path.strip_prefix(root).expect("it lies below").with_extension("");
+    let relative = relative.to_string_lossy().replace('\\', "/");
+    relative.strip_suffix("/mod").unwrap_or(&relative).to_string()
+}
+
+/// What lib.rs hands on under its own name: `Criterion` is `criterion`.
+fn handed_on(lib: &str) -> BTreeMap<String, String> {
+    let mut names = BTreeMap::from([("shader".to_string(), "wgsl".to_string())]);
+    for line in lib.lines().filter_map(|line| line.strip_prefix("pub use ")) {
+        let Some((module, rest)) = line.trim_end_matches(';').split_once("::") else { continue };
+        for name in rest.trim_matches(['{', '}']).split(',') {
+            names.insert(name.trim().to_string(), module.to_string());
+        }
+    }
+    names
+}
+
+/// The code without comments and without what only tests see.
+fn code(text: &str) -> String {
+    let kept = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let lines = kept.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The first name behind each `crate::`, with the number of its line; a group gives each of its names.
+fn uses(code: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (place, _) in code.match_indices("crate::") {
+        let line = 1 + code[..place].matches('\n').count();
+        let rest = &code[place + "crate::".len()..];
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let Some(group) = rest.strip_prefix('{') else {
+            found.push((line, rest.chars().take_while(|&c| is_name(c)).collect()));
+            continue;
+        };
+        let (mut depth, mut name, mut fresh) = (0, String::new(), true);
+        for c in group.chars() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => fresh = true,
+                c if is_name(c) && depth == 0 && fresh => name.push(c),
+                ':' if depth == 0 => fresh = false,
+                _ => {}
+            }
+            if (c == ',' && depth == 0 || c == ':') && !name.is_empty() {
+                found.push((line, std::mem::take(&mut name)));
+            }
+        }
+        if !name.is_empty() {
+            found.push((line, name));
+        }
+    }
+    found
+}
+
+/// Each line that reaches up or sideways; and the exceptions that were needed.
+fn breaches() -> (Vec<String>, Vec<(&'static str, &'static str)>) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let names = handed_on(&fs::read_to_string(root.join("lib.rs")).expect("lib.rs is there"));
+    let (mut files, mut breaches, mut needed) = (Vec::new(), Vec::new(), Vec::new());
+    rust_files(&root, &mut files);
+    for path in files {
+        let module = module_of(&path, &root);
+        // The manual stands above all floors; tests look wherever they like.
+        if module == "lib" || module.ends_with("tests") {
+            continue;
+        }
+        let Some(own) = floor(&module) else {
+            breaches.push(format!("{} stands on no floor: add it to the table", path.display()));
+            continue;
+        };
+        let text = code(&fs::read_to_string(&path).expect("it can be read"));
+        for (line, name) in uses(&text) {
+            let target = names.get(&name).cloned().unwrap_or(name);
+            let folder = module.split('/').next().unwrap_or_default();
+            let Some(other) = floor(&target) else { continue };
+            if target == folder || other < own {
+                continue;
+            }
+            let excepted =
+                EXCEPTIONS.iter().find(|(from, to, _)| *to == target && (*from == module || *from == folder));
+            match excepted {
+                Some(&(from, to, _)) => needed.push((from, to)),
+                None => breaches.push(format!(
+                    "{}:{line}: {module} (floor {own}) uses {target} (floor {other})",
+                    path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(&path).display()
+                )),
+            }
+        }
+    }
+    (breaches, needed)
+}
+
+#[test]
+fn a_module_uses_only_floors_below_its_own() {
+    let (breaches, _) = breaches();
+    assert!(breaches.is_empty(), "\n{}", breaches.join("\n"));
+}
+
+#[test]
+fn every_exception_is_still_needed() {
+    let (_, needed) = breaches();
+    for (from, to, reason) in EXCEPTIONS {
+        assert!(needed.contains(&(from, to)), "{from} does not use {to} any more ({reason})");
+    }
+}
+
+#[test]
+fn names_are_found_in_groups_and_paths() {
+    let text = "use crate::{Error, Result, host::{simd, parallel}, wgsl};\nuse crate::losses::Loss;\nfn f() -> crate::Device {}";
+    let found = uses(text);
+    let expected = [(1, "Error"), (1, "Result"), (1, "host"), (1, "wgsl"), (2, "losses"), (3, "Device")];
+    assert_eq!(found, expected.map(|(line, name)| (line, name.to_string())));
+}
