@@ -124,7 +124,11 @@ fn gradient_descent_moves_once_per_epoch_whatever_the_pieces() {
         for batch_size in [100, 33, 7] {
             let found = train(&device, batch_size);
             // The mean is the same sum in another order: f32 rounding over forty steps that shrink errors.
-            assert!((found - expected).abs() <= 1e-4 * expected, "{}: {found} instead of {expected}", device.describe());
+            assert!(
+                (found - expected).abs() <= 1e-4 * expected,
+                "{}: {found} instead of {expected}",
+                device.describe()
+            );
         }
     }
 }
@@ -213,7 +217,12 @@ fn a_loss_that_is_not_finite_ends_the_training_with_the_last_good_weights() {
             .unwrap();
         let before = bits(&model);
         let history = model.fit(&x, &numbers, Fit::new().epochs(20)).unwrap();
-        assert!(matches!(history.stopped, Some(Stop::NotFinite { .. })), "{}: {:?}", device.describe(), history.stopped);
+        assert!(
+            matches!(history.stopped, Some(Stop::NotFinite { .. })),
+            "{}: {:?}",
+            device.describe(),
+            history.stopped
+        );
         assert!(model.weights().unwrap().iter().all(|(w, _)| w.iter().all(|x| x.is_finite())));
         if history.epochs.is_empty() {
             assert_eq!(bits(&model), before, "{}", device.describe());

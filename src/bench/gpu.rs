@@ -29,7 +29,8 @@ struct CopyParams {
 
 /// Makes a case ready on a GPU.
 pub(super) fn prepare(case: &Case, gpu: &Gpu) -> Result<Bench> {
-    let clock = Arc::new(Clock::new(gpu)?);
+    // A software adapter may stamp before the work it has queued is done; its work is long enough for the host's clock.
+    let clock = Arc::new(if gpu.has_timestamps() && !gpu.is_software() { Clock::of_device(gpu)? } else { Clock::Wall });
     let run = |commands: Vec<Command>| -> Run {
         let (clock, gpu) = (clock.clone(), gpu.clone());
         Box::new(move |repeats| clock.time(&gpu, &commands, repeats))
@@ -123,11 +124,7 @@ enum Clock {
 }
 
 impl Clock {
-    fn new(gpu: &Gpu) -> Result<Self> {
-        // A software adapter may write both stamps before the work it has queued is done; its work is long enough for the host.
-        if !gpu.has_timestamps() || gpu.is_software() {
-            return Ok(Clock::Wall);
-        }
+    fn of_device(gpu: &Gpu) -> Result<Self> {
         let stamps = gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("a clock"),
             ty: wgpu::QueryType::Timestamp,
@@ -171,5 +168,40 @@ impl Clock {
             }
         };
         Ok(seconds / repeats as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_of_the_device_tells_no_more_than_the_wall_around_it() {
+        let gpu = Gpu::open_with(false).expect("these tests need an adapter, a software one will do");
+        if !gpu.has_timestamps() {
+            return;
+        }
+        let elements = 1 << 20;
+        let buffer = || gpu.buffer("a copy", elements).unwrap();
+        let commands = copy(&gpu, &buffer(), &buffer(), elements).unwrap();
+        let clock = Clock::of_device(&gpu).unwrap();
+        clock.time(&gpu, &commands, 1).unwrap();
+        let start = Instant::now();
+        let seconds = 10.0 * clock.time(&gpu, &commands, 10).unwrap();
+        let wall = start.elapsed().as_secs_f64();
+        assert!(seconds > 0.0 && seconds <= wall, "{seconds} within {wall}");
+    }
+
+    #[test]
+    fn the_copy_kernel_copies_every_element() {
+        let gpu = Gpu::open_with(true).expect("these tests need an adapter, a software one will do");
+        for elements in [1, 4, 4099, 65_537] {
+            let values: Vec<f32> = (0..elements).map(|i| i as f32).collect();
+            let source = gpu.upload("a copy", &values).unwrap();
+            let destination = gpu.buffer("a copy", elements).unwrap();
+            gpu.submit(&copy(&gpu, &source, &destination, elements).unwrap()).unwrap();
+            let found: Vec<f32> = pollster::block_on(gpu.download(&destination, 0, elements)).unwrap();
+            assert!(found == values, "{elements} elements");
+        }
     }
 }

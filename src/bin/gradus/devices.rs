@@ -73,7 +73,7 @@ fn adapter(adapter: &wgpu::Adapter) -> Value {
         },
         "features": {
             "timestamps": features.contains(Features::TIMESTAMP_QUERY),
-            "subgroups": has_subgroups.then(|| [info.subgroup_min_size, info.subgroup_max_size]),
+            "subgroups": has_subgroups.then_some([info.subgroup_min_size, info.subgroup_max_size]),
             "f16": features.contains(Features::SHADER_F16),
         },
     })

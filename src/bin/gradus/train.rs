@@ -1,5 +1,6 @@
 //! `gradus train`: a dense network on a data set, from the command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -31,25 +32,25 @@ pub struct Train {
     #[arg(long, value_name = "NAME", default_value = "adam", conflicts_with = "resume")]
     optimizer: String,
     /// The learning rate; without it the optimizer's own
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
     /// Passes over the data
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    epochs: usize,
+    #[arg(long, value_name = "N", default_value = "5")]
+    epochs: NonZeroUsize,
     /// Rows of a batch
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    batch_size: usize,
+    #[arg(long, value_name = "N", default_value = "64")]
+    batch_size: NonZeroUsize,
     /// Adds L1 Σ|w|
-    #[arg(long, value_name = "L1", default_value_t = 0.0, conflicts_with = "resume")]
+    #[arg(long, value_name = "L1", default_value_t = 0.0, allow_negative_numbers = true, conflicts_with = "resume")]
     l1: f64,
     /// Adds L2 Σw²
-    #[arg(long, value_name = "L2", default_value_t = 0.0, conflicts_with = "resume")]
+    #[arg(long, value_name = "L2", default_value_t = 0.0, allow_negative_numbers = true, conflicts_with = "resume")]
     l2: f64,
     /// What the first weights and the order of the rows follow from
     #[arg(long, value_name = "SEED", default_value_t = 7)]
     seed: u64,
     /// Share of the rows to validate on
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, allow_negative_numbers = true)]
     validation: f64,
     /// Stops when so many epochs have passed without a better validation loss
     #[arg(long, value_name = "N")]
@@ -151,6 +152,11 @@ impl Train {
         if self.resume.is_some() {
             return Ok(None);
         }
+        for (name, penalty) in [("--l1", self.l1), ("--l2", self.l2)] {
+            if !(penalty.is_finite() && penalty >= 0.0) {
+                return Err(Failure::Usage(format!("{name} is {penalty}; it must be finite and >= 0")));
+            }
+        }
         let options: Map<String, Value> = self.settings.iter().cloned().collect();
         let loss = losses::from_name(self.loss.as_deref().unwrap_or_default(), &Value::Object(options))
             .map_err(Failure::usage)?;
@@ -211,7 +217,7 @@ impl Train {
     }
 
     fn fit(&self, mut model: Model, task: &Task, parts: &Parts) -> Outcome<Trained> {
-        let mut fit = Fit::new().epochs(self.epochs).batch_size(self.batch_size);
+        let mut fit = Fit::new().epochs(self.epochs.get()).batch_size(self.batch_size.get());
         if let Some(rate) = self.learning_rate {
             fit = fit.learning_rate(rate);
         }
