@@ -268,6 +268,7 @@ fn sprinkle(random: &mut Random, rowwise: bool, columns: usize, predictions: &mu
             // A masked class is -inf; whether it is the label is left to chance.
             1 | 2 => row.iter_mut().for_each(|x| *x = if random.uniform() < 0.3 { f32::NEG_INFINITY } else { *x }),
             3 if number % 2 == 0 => row.fill(f32::NEG_INFINITY),
+            4 if number % 2 == 1 => row[random.next_u32() as usize % columns] = f32::INFINITY,
             _ => {}
         }
     }
