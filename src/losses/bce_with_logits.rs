@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry = Entry {
     source: "D. R. Cox, The regression analysis of binary sequences, 1958",
     variants: &[r#"{"label_smoothing": 0.1}"#],
     shader: crate::shader!("losses/bce_with_logits.wgsl"),
-    make: |options| Ok(Box::new(read_options::<BceWithLogits>("bce_with_logits", ENTRY.options, options)?)),
+    make: |options| Ok(Box::new(catalogue::read::<BceWithLogits>("bce_with_logits", ENTRY.options, options)?)),
 };
 
 impl BceWithLogits {
@@ -63,7 +63,7 @@ impl Loss for BceWithLogits {
     }
 
     fn options(&self) -> Value {
-        write_options(self)
+        catalogue::write(self)
     }
 
     fn family(&self) -> Family<'_> {

@@ -78,7 +78,7 @@ pub(super) static ENTRY: Entry = Entry {
         r#"{"label_smoothing": 0.2, "ignore_index": [0, -100], "z_loss": 0.001, "softcap": 10.0, "temperature": 2.0}"#,
     ],
     shader: crate::shader!("losses/cross_entropy.wgsl"),
-    make: |options| Ok(Box::new(read_options::<CrossEntropy>("cross_entropy", ENTRY.options, options)?)),
+    make: |options| Ok(Box::new(catalogue::read::<CrossEntropy>("cross_entropy", ENTRY.options, options)?)),
 };
 
 impl Default for CrossEntropy {
@@ -157,7 +157,7 @@ impl Loss for CrossEntropy {
     }
 
     fn options(&self) -> Value {
-        write_options(self)
+        catalogue::write(self)
     }
 
     fn family(&self) -> Family<'_> {
