@@ -1,5 +1,7 @@
-//! Cases as JSON: a loss, its options and inputs in, value and gradients out. What `gradus eval` reads and answers,
-//! and what the golden tests are made of.
+//! Cases as JSON: a loss, its options and inputs in, value and gradients out; or an optimizer and its gradients in, the
+//! parameters after some steps out. What `gradus eval` reads and answers, and what the golden tests are made of.
+
+mod optimizer;
 
 use ndarray::{ArrayD, IxDyn};
 use serde_json::{Map, Number, Value, json};
@@ -7,7 +9,8 @@ use serde_json::{Map, Number, Value, json};
 use crate::losses::{self, Domain};
 use crate::{Criterion, Device, Error, Inputs, OnEmpty, Reduction, Result, Targets};
 
-/// The answer to one case: `{"name", "value", "gradients", "count"}`, or `{"name", "error"}`.
+/// The answer to one case: `{"name", "value", "gradients", "count"}` of a loss, `{"name", "parameters": {"1": tensor, …}}`
+/// of an optimizer, or `{"name", "error"}`.
 pub fn answer(case: &Value, device: &Device) -> Value {
     let name = case.get("name").cloned().unwrap_or(Value::Null);
     match evaluate(case, device) {
@@ -19,13 +22,18 @@ pub fn answer(case: &Value, device: &Device) -> Value {
     }
 }
 
-/// Value, gradients and count of one case.
+/// Value, gradients and count of one case of a loss; the parameters by step of one of an optimizer.
 ///
 /// # Errors
 /// What is wrong with the case: an unknown loss, option or input, shapes that do not fit.
 pub fn evaluate(case: &Value, device: &Device) -> Result<Map<String, Value>> {
-    let loss_name =
-        case.get("loss").and_then(Value::as_str).ok_or_else(|| missing("a case", "loss", "a loss's name"))?;
+    if let Some(name) = case.get("optimizer").and_then(Value::as_str) {
+        return optimizer::evaluate(name, case, device);
+    }
+    let loss_name = case
+        .get("loss")
+        .and_then(Value::as_str)
+        .ok_or_else(|| missing("a case", "loss", "the name of a loss (or \"optimizer\" that of an optimizer)"))?;
     let (loss, reduction, on_empty) = loss_of(loss_name, case.get("options").unwrap_or(&Value::Null))?;
     let takes_labels = loss.targets() == Domain::Class;
     let criterion = Criterion::from_boxed(loss, device)?.reduction(reduction).on_empty(on_empty);

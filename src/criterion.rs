@@ -10,8 +10,9 @@ use crate::host::Spread;
 use crate::host::pointwise::Points;
 use crate::host::rowwise::{Auxiliary, Rows, Targets as RowTargets};
 use crate::inputs::{self, Inputs, Sizes, Targets, shape_error};
+use crate::kernel::Command;
 use crate::kernels::loss::{self as kernel, Buffers, Divisor, Job, MASKED, PLANES, Per};
-use crate::losses::{Domain, Family, Loss};
+use crate::losses::{Domain, Family, HostReal, Loss};
 use crate::real::Real;
 use crate::tensor::{Storage, Tensor, narrow_labels, shaped};
 use crate::{Error, Result};
@@ -286,6 +287,28 @@ impl Criterion {
         targets: &Tensor,
         sizes: &Sizes,
     ) -> Result<DeviceEvaluation> {
+        let labels = targets.is_labels();
+        let (commands, buffers) = self.plan_on_gpu(gpu, predictions, targets, sizes)?;
+        gpu.submit(&commands)?;
+        Ok(DeviceEvaluation {
+            loss: self.loss.clone(),
+            classes: sizes.columns,
+            labels: labels.then(|| targets.clone()),
+            result: Some(buffers.result),
+            has_status: matches!(self.loss.family(), Family::Rowwise(_)),
+            value: None,
+            gradient: Tensor::new(&self.device, predictions.shape(), Storage::Gpu(buffers.gradient)),
+        })
+    }
+
+    /// The commands of [`Criterion::backward`], which may be submitted more than once, and the buffers they work on.
+    pub(crate) fn plan_on_gpu(
+        &self,
+        gpu: &Gpu,
+        predictions: &Tensor,
+        targets: &Tensor,
+        sizes: &Sizes,
+    ) -> Result<(Vec<Command>, Buffers)> {
         let (p, t) = (gpu_buffer(predictions)?, gpu_buffer(targets)?);
         let labels = targets.is_labels();
         // Which labels are ignored is known on the device alone, so the device counts.
@@ -324,16 +347,7 @@ impl Criterion {
             result: gpu.buffer("a loss", 4)?,
             absent: gpu.buffer("nothing", 4)?,
         };
-        gpu.submit(&kernel::commands(gpu, &*self.loss, &job, &buffers)?)?;
-        Ok(DeviceEvaluation {
-            loss: self.loss.clone(),
-            classes: sizes.columns,
-            labels: labels.then(|| targets.clone()),
-            result: Some(buffers.result),
-            has_status: matches!(self.loss.family(), Family::Rowwise(_)),
-            value: None,
-            gradient: Tensor::new(&self.device, predictions.shape(), Storage::Gpu(buffers.gradient)),
-        })
+        Ok((kernel::commands(gpu, &*self.loss, &job, &buffers)?, buffers))
     }
 
     fn mean_is_over_elements(&self) -> bool {
@@ -736,67 +750,4 @@ fn clamp_labels(labels: &[i64]) -> Vec<i32> {
 
 fn spread<T>(values: &[T], per: Per) -> Spread<'_, T> {
     if per == Per::Element { Spread::Element(values) } else { Spread::Row(values) }
-}
-
-/// The two precisions of the host, each with its way into a loss.
-trait HostReal: Real + Default {
-    fn from_f32s(values: &[f32]) -> Cow<'_, [Self]>;
-    fn pointwise(loss: &dyn Loss, points: &Points<Self>, gradient: &mut [Self], values: &mut [Self]) -> f64;
-    fn rowwise(
-        loss: &dyn Loss,
-        rows: &Rows<Self>,
-        gradient: &mut [Self],
-        values: &mut [Self],
-        auxiliary: &mut [Auxiliary<Self>],
-    );
-}
-
-impl HostReal for f32 {
-    fn from_f32s(values: &[f32]) -> Cow<'_, [f32]> {
-        Cow::Borrowed(values)
-    }
-
-    fn pointwise(loss: &dyn Loss, points: &Points<f32>, gradient: &mut [f32], values: &mut [f32]) -> f64 {
-        match loss.family() {
-            Family::Pointwise(host) => host.run_f32(points, gradient, values),
-            Family::Rowwise(_) => f64::NAN,
-        }
-    }
-
-    fn rowwise(
-        loss: &dyn Loss,
-        rows: &Rows<f32>,
-        gradient: &mut [f32],
-        values: &mut [f32],
-        auxiliary: &mut [Auxiliary<f32>],
-    ) {
-        if let Family::Rowwise(host) = loss.family() {
-            host.run_f32(rows, gradient, values, auxiliary);
-        }
-    }
-}
-
-impl HostReal for f64 {
-    fn from_f32s(values: &[f32]) -> Cow<'_, [f64]> {
-        Cow::Owned(values.iter().map(|&x| f64::from(x)).collect())
-    }
-
-    fn pointwise(loss: &dyn Loss, points: &Points<f64>, gradient: &mut [f64], values: &mut [f64]) -> f64 {
-        match loss.family() {
-            Family::Pointwise(host) => host.run_f64(points, gradient, values),
-            Family::Rowwise(_) => f64::NAN,
-        }
-    }
-
-    fn rowwise(
-        loss: &dyn Loss,
-        rows: &Rows<f64>,
-        gradient: &mut [f64],
-        values: &mut [f64],
-        auxiliary: &mut [Auxiliary<f64>],
-    ) {
-        if let Family::Rowwise(host) = loss.family() {
-            host.run_f64(rows, gradient, values, auxiliary);
-        }
-    }
 }

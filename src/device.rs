@@ -261,6 +261,11 @@ impl Gpu {
         self.0.checked
     }
 
+    /// The smallest subgroup that a kernel may find itself in; 0 where there are none.
+    pub(crate) fn subgroup(&self) -> u32 {
+        if self.0.features.contains(wgpu::Features::SUBGROUP) { self.0.info.subgroup_min_size } else { 0 }
+    }
+
     /// Whether kernels can be timed on the device itself.
     pub fn has_timestamps(&self) -> bool {
         self.0.features.contains(wgpu::Features::TIMESTAMP_QUERY)
@@ -301,7 +306,12 @@ impl Gpu {
 
     /// Waits for all submitted work.
     pub(crate) fn wait(&self) -> Result<()> {
-        if let Err(error) = self.device().poll(wgpu::PollType::wait_indefinitely()) {
+        self.wait_for(None)
+    }
+
+    /// Waits for a submission and what was before it; for everything if none is named.
+    pub(crate) fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        if let Err(error) = self.device().poll(wgpu::PollType::Wait { submission_index, timeout: None }) {
             self.check("waiting for the device", 0)?;
             return Err(Error::DeviceLost { adapter: self.0.info.name.clone(), reason: one_line(&error.to_string()) });
         }

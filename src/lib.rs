@@ -1,7 +1,61 @@
-//! gradus: loss functions with their gradients on any GPU.
+//! gradus: loss functions with their gradients on any GPU, and the training of dense networks on it.
+//!
+//! # A loss
+//!
+//! A loss is made ready on a device once and then called with arrays; it gives value and gradient from one pass:
+//!
+//! ```
+//! use gradus::{Device, Reduction, losses::{Huber, Loss}};
+//! use ndarray::array;
+//!
+//! let criterion = Huber::new().delta(1.0).on(&Device::cpu())?.reduction(Reduction::Sum);
+//! let step = criterion.value_and_gradient(&array![0.5, 3.0], &array![0.0, 0.0])?;
+//! assert_eq!(step.value(), 2.625); // 0.125 + 2.5
+//! assert_eq!(step.gradient.as_slice().unwrap(), [0.5, 1.0]);
+//! # Ok::<(), gradus::Error>(())
+//! ```
+//!
+//! Weights, masks and whatever else a loss takes go through [`Inputs`]. Data that already lives on the device goes
+//! through [`Tensor`] and [`Criterion::backward`], which never waits.
+//!
+//! # A model
+//!
+//! [`Sequential`] describes layers, [`Sequential::on`] puts them on a device, [`Model::compile`] chooses loss and
+//! optimizer, [`Model::fit`] trains. See [`Sequential`] for an example that runs.
+//!
+//! # For those who come from elsewhere
+//!
+//! | PyTorch | Keras | gradus |
+//! |---|---|---|
+//! | `torch.device("cuda")` | | [`Device::gpu`] |
+//! | `CrossEntropyLoss(label_smoothing=0.1)` | `CategoricalCrossentropy(label_smoothing=0.1)` | `CrossEntropy::new().label_smoothing(0.1)` |
+//! | `reduction="none"`, `"sum"`, `"mean"` | `reduction=None`, `"sum"`, `"sum_over_batch_size"` | [`Reduction`] |
+//! | `loss.backward()` | | the gradient is in the [`Evaluation`] |
+//! | `nn.Sequential(nn.Linear(784, 10), nn.ReLU())` | `Sequential([Dense(10, "relu")])` | `Sequential::new(784).then(Dense::new(10).activation(Relu))` |
+//! | | `model.compile`, `fit`, `evaluate`, `predict`, `summary` | the same names on [`Model`] |
+//! | `state_dict`, `torch.save` | `model.save` | [`Model::save`], [`Model::load`]: safetensors with the optimizer's state |
+//! | `optax.adam(1e-3)` (optax) | `Adam(1e-3)` | `Adam::new().learning_rate(1e-3)` |
+//!
+//! # Errors
+//!
+//! All of them are one [`Error`]: what was asked, what was found, what is allowed. Nothing panics on what a user
+//! hands in, no device is swapped for another in silence, and a fault of the GPU (lost, out of memory, a refused
+//! shader) is an error and never wgpu's panic.
+//!
+//! # Features
+//!
+//! `cli` (default) is the command and the progress bar; `data` the readers of .gz, CSV and .npz files. Without both the
+//! library has wgpu, ndarray and little else.
+//!
+//! # How it is built
+//!
+//! *Kernel and filling*: a frame is written once per shape of data (`shaders/kernels`), a loss, an activation or an
+//! optimizer is a filling of some lines (`shaders/losses`, …) with a Rust twin of the same stem, which runs as f64 for
+//! the reference and as vectorised f32 on the CPU.
 #![warn(missing_docs)]
 
 pub mod activations;
+pub mod bench;
 pub mod cases;
 mod catalogue;
 mod criterion;
@@ -15,11 +69,13 @@ mod kernel;
 mod kernels;
 pub mod layers;
 pub mod losses;
+mod model;
 pub mod optimizers;
 pub mod random;
 pub mod real;
 mod tensor;
 pub mod testing;
+mod train;
 #[doc(hidden)]
 pub mod wgsl;
 
@@ -28,5 +84,8 @@ pub use criterion::{Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpt
 pub use device::{Device, Gpu, adapters, describe};
 pub use error::{Error, Result};
 pub use inputs::{Inputs, TargetElement, Targets};
+pub use layers::{Dense, Initializer};
+pub use model::{Model, Sequential};
 pub use real::Real;
 pub use tensor::Tensor;
+pub use train::{EarlyStopping, Epoch, Fit, History, Score, Stop};

@@ -200,6 +200,12 @@ impl Gpu {
         if elements == 0 {
             return Ok(Vec::new());
         }
+        let reading = self.begin_download(buffer, first, elements)?;
+        self.finish_download(reading).await
+    }
+
+    /// Lets the device copy elements to where the host can read them, behind all work so far. Does not wait.
+    pub(crate) fn begin_download(&self, buffer: &wgpu::Buffer, first: usize, elements: usize) -> Result<Reading> {
         let size = 4 * elements as u64;
         let landing = self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("read back"),
@@ -210,24 +216,37 @@ impl Gpu {
         self.check("reading a result", size)?;
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(buffer, 4 * first as u64, &landing, 0, size);
-        self.queue().submit([encoder.finish()]);
+        let submission = self.queue().submit([encoder.finish()]);
         let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
         landing.slice(..).map_async(wgpu::MapMode::Read, move |outcome| {
             let _ = sender.send(outcome);
         });
-        self.wait()?;
+        Ok(Reading { landing, submission, receiver })
+    }
+
+    /// Waits for what was begun, and for nothing behind it.
+    pub(crate) async fn finish_download<T: bytemuck::Pod>(&self, reading: Reading) -> Result<Vec<T>> {
+        self.wait_for(Some(reading.submission))?;
         let refused = |message: String| Error::Gpu { kernel: "reading a result".into(), message };
-        match receiver.receive().await {
+        match reading.receiver.receive().await {
             Some(Ok(())) => {}
             Some(Err(error)) => return Err(refused(error.to_string())),
             None => return Err(refused("the driver never answered".into())),
         }
-        let view = landing.slice(..).get_mapped_range().map_err(|error| refused(error.to_string()))?;
+        let view = reading.landing.slice(..).get_mapped_range().map_err(|error| refused(error.to_string()))?;
         let values = bytemuck::pod_collect_to_vec(&view);
         drop(view);
-        landing.unmap();
+        reading.landing.unmap();
         Ok(values)
     }
+}
+
+/// Elements on their way to the host.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    landing: wgpu::Buffer,
+    submission: wgpu::SubmissionIndex,
+    receiver: futures_intrusive::channel::shared::OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
 }
 
 /// Bytes of a buffer of so many elements: a multiple of 16 and never 0, which cannot be bound.

@@ -55,55 +55,62 @@ fn scaled_logit_slope(x: f32) -> f32 {
     return 1.0 / TEMPERATURE;
 }
 
+// -inf that no compiler folds away: its bits are put together from one known at run time only.
+fn minus_infinity(row: Row) -> f32 {
+    return bitcast<f32>(0xff800000u | (row.label & 0x80000000u));
+}
+
 fn empty_sums() -> Sums {
     return Sums(LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NO_LABEL);
+}
+
+// What no option asks for is not summed: the conditions are constants, folded when the pipeline is made. One
+// exponential for each cell: e^-|z - maximum| shrinks the sum where the cell is the new maximum, else it is the cell's.
+fn fold(sums: Sums, cell: Cell) -> Sums {
+    let z = scaled_logit(cell.logit);
+    // A logit of -inf is a masked class: no probability, no share of the smoothing.
+    let is_open = cell.kept && z >= LOWEST;
+    let distance = select(LOWEST, z, is_open) - sums.maximum;
+    let rises = distance > 0.0;
+    let rise = max(distance, 0.0);
+    let below = min(distance, 0.0);
+    let e = exp(-abs(distance));
+    let own = select(0.0, select(e, 1.0, rises), is_open && !cell.is_label);
+    var next = sums;
+    next.maximum = select(sums.maximum, z, rises);
+    next.sum_exp = sums.sum_exp * select(1.0, e, rises) + own;
+    if AUXILIARY {
+        next.sum_exp_dot = select(sums.sum_exp_dot + own * below, e * (sums.sum_exp_dot - rise * sums.sum_exp), rises);
+        next.best = select(sums.best, cell.column, rises);
+    }
+    if LABEL_SMOOTHING != 0.0 {
+        let weight = select(0.0, cell.class_weight, is_open);
+        next.spread_dot += select(0.0, weight * below, is_open) - rise * sums.spread;
+        next.spread += weight;
+        next.classes += select(0.0, 1.0, is_open);
+    }
+    if !HAS_LABELS {
+        let weight = cell.class_weight * cell.truth;
+        next.hard_dot += weight_of(weight, select(z, below, is_open)) - rise * sums.hard;
+        next.hard += weight;
+    }
+    return next;
+}
+
+// weight * distance, 0 where the weight is: a masked class is infinitely far, and only its target makes the loss so.
+fn weight_of(weight: f32, distance: f32) -> f32 {
+    return select(weight * distance, 0.0, weight == 0.0);
 }
 
 // Moves the sums from their maximum to one that is `rise` higher.
 fn raised(sums: Sums, rise: f32) -> Sums {
     var moved = sums;
     let shrink = exp(-rise);
-    moved.maximum += rise;
     moved.sum_exp_dot = shrink * (sums.sum_exp_dot - select(0.0, rise * sums.sum_exp, sums.sum_exp > 0.0));
     moved.sum_exp *= shrink;
     moved.spread_dot -= rise * sums.spread;
     moved.hard_dot -= rise * sums.hard;
     return moved;
-}
-
-fn fold(sums: Sums, cell: Cell) -> Sums {
-    let z = scaled_logit(cell.logit);
-    // A logit of -inf is a masked class: no probability, no share of the smoothing.
-    let is_open = cell.kept && z >= LOWEST;
-    let hard = cell.class_weight * cell.truth;
-    if !is_open {
-        var shut = sums;
-        // Unless it is the target, and then the loss is infinite.
-        if hard != 0.0 {
-            shut.hard += hard;
-            shut.hard_dot = -bitcast<f32>(0x7f800000u | (cell.column & 0u));
-        }
-        return shut;
-    }
-    var next = sums;
-    let distance = z - sums.maximum;
-    if distance > 0.0 {
-        next = raised(sums, distance);
-        next.maximum = z;
-        next.best = cell.column;
-    }
-    let below = min(distance, 0.0);
-    if !cell.is_label {
-        let e = exp(below);
-        next.sum_exp += e;
-        next.sum_exp_dot += e * below;
-    }
-    next.spread += cell.class_weight;
-    next.spread_dot += cell.class_weight * below;
-    next.hard += hard;
-    next.hard_dot += hard * below;
-    next.classes += 1.0;
-    return next;
 }
 
 fn merge(a: Sums, b: Sums) -> Sums {
@@ -124,7 +131,8 @@ fn merge(a: Sums, b: Sums) -> Sums {
     );
 }
 
-fn finish(row: Row, sums: Sums) -> Outcome {
+fn finish(row: Row, folded_sums: Sums) -> Outcome {
+    var sums = folded_sums;
     var label_logit = LOWEST;
     var label_exp = 0.0;
     var label_dot = 0.0;
@@ -132,9 +140,13 @@ fn finish(row: Row, sums: Sums) -> Outcome {
         let cell = read_cell(row, row.label);
         label_logit = scaled_logit(cell.logit);
         let below = label_logit - sums.maximum;
+        sums.hard = cell.class_weight;
+        sums.hard_dot = weight_of(cell.class_weight, below);
         if cell.kept && label_logit >= LOWEST {
             label_exp = exp(below);
             label_dot = label_exp * below;
+        } else {
+            sums.hard_dot = weight_of(cell.class_weight, minus_infinity(row));
         }
     }
     let total = sums.sum_exp + label_exp;

@@ -2,3 +2,4 @@
 
 pub(crate) mod loss;
 pub(crate) mod matmul;
+pub(crate) mod network;

@@ -1,5 +1,164 @@
-//! Layers and how their parameters begin.
+//! Layers, how their parameters begin, and where they lie.
 
 pub mod initializer;
 
+use std::sync::Arc;
+
 pub use initializer::Initializer;
+
+use crate::activations::{Activation, Identity};
+use crate::optimizers::Segment;
+use crate::{Error, Result};
+
+/// A dense layer: y = activation(x W + b), W of shape [inputs, units], b of shape [units].
+///
+/// Keras `Dense`, PyTorch `Linear` (whose weight is Wᵀ) with an activation behind it.
+///
+/// ```
+/// use gradus::{Dense, activations::Relu};
+/// let layer = Dense::new(128).activation(Relu).l2(1e-4);
+/// assert_eq!(layer.units(), 128);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Dense {
+    pub(crate) units: usize,
+    pub(crate) activation: Arc<dyn Activation>,
+    pub(crate) bias: bool,
+    pub(crate) initializer: Initializer,
+    pub(crate) l1: Option<f64>,
+    pub(crate) l2: Option<f64>,
+}
+
+impl Dense {
+    /// So many units with a bias and no activation; the weights begin as [`Initializer::GlorotUniform`], the bias at 0.
+    pub fn new(units: usize) -> Self {
+        let activation = Arc::new(Identity);
+        Dense { units, activation, bias: true, initializer: Initializer::default(), l1: None, l2: None }
+    }
+
+    /// What is done to the sums (default nothing).
+    pub fn activation(self, activation: impl Activation + 'static) -> Self {
+        self.boxed_activation(Box::new(activation))
+    }
+
+    /// As [`Dense::activation`], of one that was made from its name.
+    pub fn boxed_activation(mut self, activation: Box<dyn Activation>) -> Self {
+        self.activation = Arc::from(activation);
+        self
+    }
+
+    /// Whether a bias is added (default true).
+    pub fn bias(mut self, bias: bool) -> Self {
+        self.bias = bias;
+        self
+    }
+
+    /// How the weights begin.
+    pub fn initializer(mut self, initializer: Initializer) -> Self {
+        self.initializer = initializer;
+        self
+    }
+
+    /// Adds l1 Σ|w| over the weights to what is minimised (default: the model's). The bias is left alone.
+    pub fn l1(mut self, l1: f64) -> Self {
+        self.l1 = Some(l1);
+        self
+    }
+
+    /// Adds l2 Σw² over the weights, without a ½, as Keras (default: the model's). The bias is left alone.
+    pub fn l2(mut self, l2: f64) -> Self {
+        self.l2 = Some(l2);
+        self
+    }
+
+    /// The length of the output's last axis.
+    pub fn units(&self) -> usize {
+        self.units
+    }
+}
+
+/// A layer in its place: its sizes, and where its parameters begin in the one flat buffer of the model.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    pub inputs: usize,
+    pub units: usize,
+    pub bias: bool,
+    pub activation: Arc<dyn Activation>,
+    /// W begins here, row-major, and b follows at once: the gradient of both is one matrix product.
+    pub offset: usize,
+}
+
+impl Placed {
+    pub fn weights(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.inputs * self.units
+    }
+
+    pub fn biases(&self) -> std::ops::Range<usize> {
+        let start = self.weights().end;
+        start..start + if self.bias { self.units } else { 0 }
+    }
+
+    /// Elements of W and b.
+    pub fn parameters(&self) -> usize {
+        self.weights().len() + self.biases().len()
+    }
+}
+
+/// All layers of a model in their places.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    pub inputs: usize,
+    pub layers: Vec<Placed>,
+    /// Elements of the flat buffer. Each layer begins at a multiple of four, so that kernels may read vectors; the
+    /// gaps are 0 and stay so, since their gradient is.
+    pub length: usize,
+    pub segments: Vec<Segment>,
+}
+
+impl Network {
+    /// Places layers behind each other. `l1` and `l2` hold where a layer has none of its own.
+    pub fn new(inputs: usize, layers: &[Dense], l1: f64, l2: f64) -> Result<Self> {
+        if layers.is_empty() {
+            return Err(Error::Empty { operation: "a model".into(), name: "its layers".into() });
+        }
+        let (mut width, mut offset) = (inputs, 0);
+        let mut network = Network { inputs, layers: Vec::new(), length: 0, segments: Vec::new() };
+        for (index, layer) in layers.iter().enumerate() {
+            let owner = format!("layer {index}");
+            for (name, size) in [("inputs", width), ("units", layer.units)] {
+                if size == 0 || size > 1 << 24 {
+                    return Err(Error::option(&owner, name, size, "from 1 to 16777216"));
+                }
+            }
+            layer.activation.check()?;
+            let (l1, l2) = (layer.l1.unwrap_or(l1), layer.l2.unwrap_or(l2));
+            for (name, value) in [("l1", l1), ("l2", l2)] {
+                if !(value >= 0.0 && value.is_finite()) {
+                    return Err(Error::option(&owner, name, value, ">= 0"));
+                }
+            }
+            let activation = layer.activation.clone();
+            let placed = Placed { inputs: width, units: layer.units, bias: layer.bias, activation, offset };
+            network.segments.push(Segment { end: placed.weights().end, l1, l2 });
+            offset = placed.biases().end.next_multiple_of(4);
+            network.segments.push(Segment { end: offset, l1: 0.0, l2: 0.0 });
+            width = layer.units;
+            network.layers.push(placed);
+        }
+        network.length = offset;
+        if network.segments.iter().all(|segment| segment.l1 == 0.0 && segment.l2 == 0.0) {
+            network.segments.clear();
+        }
+        Ok(network)
+    }
+
+    /// The length of a prediction.
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(self.inputs, |layer| layer.units)
+    }
+
+    /// Parameters without the gaps.
+    pub fn parameters(&self) -> usize {
+        self.layers.iter().map(Placed::parameters).sum()
+    }
+}

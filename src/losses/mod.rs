@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use crate::catalogue::Choice;
 use crate::device::Device;
 use crate::host::pointwise::PointwiseHost;
 use crate::host::rowwise::{Auxiliary, Row, RowwiseHost};
@@ -40,6 +41,10 @@ catalogue! {
     cross_entropy::CrossEntropy,
     kl_div::KlDiv,
 }
+
+mod precision;
+
+pub(crate) use precision::HostReal;
 
 /// What the lists know of a loss.
 #[derive(Debug)]
@@ -72,17 +77,6 @@ pub struct Entry {
     pub shader: File,
     /// The loss with the given options.
     pub make: fn(&Value) -> Result<Box<dyn Loss>>,
-}
-
-/// An option of a loss, an activation or an optimizer, for people. Its default is in the code alone.
-#[derive(Debug)]
-pub struct Choice {
-    /// The name, as PyTorch spells it where PyTorch has it.
-    pub name: &'static str,
-    /// Which values are allowed: `> 0`.
-    pub domain: &'static str,
-    /// What it does.
-    pub meaning: &'static str,
 }
 
 /// An optional input of a loss, for people.

@@ -1,1 +1,83 @@
-fn main() {}
+//! The command `gradus`: one file for each of its commands, thin over the library.
+//!
+//! What is asked for goes to stdout, everything else to stderr. An error is one line on stderr; the exit code is 2 for bad usage and
+//! 1 for a failure.
+
+mod bench;
+mod check;
+mod demo;
+mod devices;
+mod eval;
+mod losses;
+mod output;
+mod predict;
+mod samples;
+mod train;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use output::Outcome;
+
+/// Loss functions with their gradients on any GPU, and the training of dense models on it.
+#[derive(Parser)]
+#[command(name = "gradus", version, arg_required_else_help = false)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows the adapters, their limits and features, and which one `auto` takes
+    Devices(devices::Devices),
+    /// Lists the losses, activations and optimizers, or shows one of them with its options
+    Losses(losses::Losses),
+    /// Answers cases in JSON: a loss with its inputs in, value and gradients out
+    Eval(eval::Eval),
+    /// Compares every kernel with the f64 reference on a device
+    Check(check::Check),
+    /// Measures every loss, the matrix product and a training step on a device and on the CPU
+    Bench(bench::Bench),
+    /// Trains a dense network on a data set
+    Train(Box<train::Train>),
+    /// Predicts the rows of a data set with a saved model
+    Predict(predict::Predict),
+    /// Trains the example network on the shipped images, then measures the device
+    Demo(demo::Demo),
+}
+
+fn main() -> ExitCode {
+    quiet_the_vulkan_loader();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("gradus=warn")).init();
+    let outcome = match Cli::try_parse() {
+        Ok(cli) => run(cli.command),
+        Err(error) => usage::report(&error),
+    };
+    output::exit_code(outcome)
+}
+
+fn run(command: Option<Command>) -> Outcome {
+    match command {
+        None => usage::which_command(&Cli::command()),
+        Some(Command::Devices(devices)) => devices.run(),
+        Some(Command::Losses(losses)) => losses.run(),
+        Some(Command::Eval(eval)) => eval.run(),
+        Some(Command::Check(check)) => check.run(),
+        Some(Command::Bench(bench)) => bench.run(),
+        Some(Command::Train(train)) => train.run(),
+        Some(Command::Predict(predict)) => predict.run(),
+        Some(Command::Demo(demo)) => demo.run(),
+    }
+}
+
+/// Mesa's device-select layer writes a line of its own to stderr where XDG_RUNTIME_DIR is unset, as in containers: it would stand
+/// among our errors.
+fn quiet_the_vulkan_loader() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: the first statement of `main`; no other thread exists that could read the environment meanwhile.
+        unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) };
+    }
+}

@@ -1,0 +1,134 @@
+//! `gradus check`: every kernel against the f64 reference on a device, with a table of errors.
+
+use clap::Args;
+use gradus::testing::{self, Report};
+use gradus::{Device, activations, losses, optimizers};
+use serde_json::{Value, json};
+
+use crate::output::{self, DeviceChoice, Failure, Outcome};
+
+/// Compares every kernel with the f64 reference on a device
+#[derive(Args)]
+pub struct Check {
+    /// What to check: losses, activations, optimizers, matmul; all of them without a name
+    names: Vec<String>,
+    #[command(flatten)]
+    device: DeviceChoice,
+    /// One JSON document on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is checked under a name.
+#[derive(Clone, Copy)]
+enum Subject {
+    Loss(&'static losses::Entry),
+    Activation(&'static gradus::Entry<dyn activations::Activation>),
+    Optimizer(&'static gradus::Entry<dyn optimizers::Optimizer>),
+    Matmul,
+}
+
+impl Subject {
+    fn all() -> Vec<Subject> {
+        let losses = losses::CATALOGUE.iter().map(|entry| Subject::Loss(entry));
+        let activations = activations::CATALOGUE.iter().map(|entry| Subject::Activation(entry));
+        let optimizers = optimizers::CATALOGUE.iter().map(|entry| Subject::Optimizer(entry));
+        losses.chain(activations).chain(optimizers).chain([Subject::Matmul]).collect()
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Subject::Loss(entry) => entry.name,
+            Subject::Activation(entry) => entry.name,
+            Subject::Optimizer(entry) => entry.name,
+            Subject::Matmul => "matmul",
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            Subject::Loss(_) => "loss",
+            Subject::Activation(_) => "activation",
+            Subject::Optimizer(_) => "optimizer",
+            Subject::Matmul => "matmul",
+        }
+    }
+
+    fn check(self, device: &Device) -> gradus::Result<Vec<Report>> {
+        match self {
+            Subject::Loss(entry) => testing::check_loss(entry, device),
+            Subject::Activation(entry) => testing::check_activation(entry, device),
+            Subject::Optimizer(entry) => testing::check_optimizer(entry, device),
+            Subject::Matmul => testing::check_matmul(device),
+        }
+    }
+}
+
+impl Check {
+    pub fn run(&self) -> Outcome {
+        let subjects = self.subjects()?;
+        let device = self.device.open_and_tell()?;
+        let mut reports = Vec::new();
+        for subject in subjects {
+            let found = subject.check(&device)?;
+            reports.extend(found.into_iter().map(|report| (subject.kind(), report)));
+        }
+        if self.json {
+            output::print_json(&as_json(&device, &reports))?;
+        } else {
+            output::print(&as_table(&reports))?;
+        }
+        let failed: Vec<_> = reports.iter().filter(|(_, report)| !report.passed).collect();
+        for (_, report) in &failed {
+            output::error(&format!("{}: {}", report.name, report.place));
+        }
+        if failed.is_empty() { Ok(()) } else { Err(Failure::Told) }
+    }
+
+    fn subjects(&self) -> Outcome<Vec<Subject>> {
+        let all = Subject::all();
+        if let Some(name) = self.names.iter().find(|name| all.iter().all(|subject| subject.name() != name.as_str())) {
+            let known: Vec<&str> = all.iter().map(|subject| subject.name()).collect();
+            return Err(Failure::Usage(format!("unknown name `{name}`; known: {}", known.join(", "))));
+        }
+        let asked = |subject: &Subject| self.names.is_empty() || self.names.iter().any(|name| name == subject.name());
+        Ok(all.into_iter().filter(asked).collect())
+    }
+}
+
+fn as_json(device: &Device, reports: &[(&str, Report)]) -> Value {
+    // NaN and infinities as words: `null` would read as "not measured".
+    let error = gradus::cases::number_to_json;
+    let rows: Vec<Value> = reports
+        .iter()
+        .map(|(kind, report)| {
+            json!({
+                "name": report.name, "kind": kind, "cases": report.cases,
+                "value_error": error(report.value_error), "gradient_error": error(report.gradient_error),
+                "passed": report.passed, "place": report.place,
+            })
+        })
+        .collect();
+    json!({
+        "device": device.name(),
+        "adapter": device.describe(),
+        "passed": reports.iter().all(|(_, report)| report.passed),
+        "checks": rows,
+    })
+}
+
+fn as_table(reports: &[(&str, Report)]) -> String {
+    let mut table = output::table(&["kernel", "kind", "cases", "value error", "gradient error", "result"]);
+    for (kind, report) in reports {
+        table.add_row(vec![
+            report.name.clone(),
+            (*kind).into(),
+            report.cases.to_string(),
+            format!("{:.1e}", report.value_error),
+            format!("{:.1e}", report.gradient_error),
+            if report.passed { "passed" } else { "FAILED" }.into(),
+        ]);
+    }
+    let passed = reports.iter().filter(|(_, report)| report.passed).count();
+    format!("{table}\n\n{passed} of {} passed\n", reports.len())
+}

@@ -1,0 +1,151 @@
+//! `gradus losses`: the lists of losses, activations and optimizers, and each entry in full.
+
+use clap::Args;
+use gradus::losses::Domain;
+use gradus::{Choice, activations, losses, optimizers};
+use serde_json::{Map, Value, json};
+
+use crate::output::{self, Failure, Outcome};
+
+/// Lists the losses, activations and optimizers, or shows one of them with its options
+#[derive(Args)]
+pub struct Losses {
+    /// The loss, activation or optimizer to show in full
+    name: Option<String>,
+    /// One JSON document on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+impl Losses {
+    pub fn run(&self) -> Outcome {
+        let lists = lists();
+        let Some(name) = &self.name else {
+            return if self.json { output::print_json(&as_document(&lists)) } else { output::print(&overview(&lists)) };
+        };
+        let mut all = lists.iter().flat_map(|(_, entries)| entries);
+        match all.find(|entry| entry["name"] == **name) {
+            Some(entry) if self.json => output::print_json(entry),
+            Some(entry) => output::print(&in_full(entry)),
+            None => {
+                let known: Vec<String> =
+                    lists.iter().map(|(kind, entries)| format!("{kind}: {}", names(entries))).collect();
+                Err(Failure::Usage(format!("unknown name `{name}`; known {}", known.join("; "))))
+            }
+        }
+    }
+}
+
+/// The three lists, each entry as JSON.
+fn lists() -> [(&'static str, Vec<Value>); 3] {
+    macro_rules! entry {
+        ($kind:literal, $entry:ident) => {{
+            let defaults = ($entry.make)(&Value::Null).map(|made| made.options()).unwrap_or(Value::Null);
+            json!({
+                "name": $entry.name, "kind": $kind, "summary": $entry.summary, "formula": $entry.formula,
+                "options": options($entry.options, &defaults),
+                "torch": $entry.torch, "keras": $entry.keras, "optax": $entry.optax, "source": $entry.source,
+            })
+        }};
+    }
+    let of_losses = losses::CATALOGUE.iter().map(|entry| {
+        let mut found = entry!("loss", entry);
+        found["inputs"] = inputs(entry);
+        found
+    });
+    let of_activations = activations::CATALOGUE.iter().map(|entry| entry!("activation", entry));
+    let of_optimizers = optimizers::CATALOGUE.iter().map(|entry| entry!("optimizer", entry));
+    [
+        ("losses", of_losses.collect()),
+        ("activations", of_activations.collect()),
+        ("optimizers", of_optimizers.collect()),
+    ]
+}
+
+fn options(choices: &[Choice], defaults: &Value) -> Vec<Value> {
+    let option = |choice: &Choice| {
+        json!({
+            "name": choice.name, "default": defaults[choice.name], "domain": choice.domain, "meaning": choice.meaning,
+        })
+    };
+    choices.iter().map(option).collect()
+}
+
+/// Each input with what it holds.
+fn inputs(entry: &losses::Entry) -> Value {
+    let mut inputs = Map::new();
+    inputs.insert("predictions".into(), in_words(entry.predictions).into());
+    inputs.insert("targets".into(), in_words(entry.targets).into());
+    inputs.insert("weight".into(), "optional: multiplies each element or row".into());
+    inputs.insert("mask".into(), "optional: false takes an element or row out".into());
+    for input in entry.inputs {
+        inputs.insert(input.name.into(), format!("optional: {}", input.shape).into());
+    }
+    Value::Object(inputs)
+}
+
+fn in_words(domain: Domain) -> &'static str {
+    match domain {
+        Domain::Real => "any numbers",
+        Domain::Sign => "-1 or +1",
+        Domain::ZeroOne => "0 or 1",
+        Domain::Probability => "from 0 to 1",
+        Domain::LogDistribution => "logarithms of probabilities that add up to 1 in each row",
+        Domain::Distribution => "a distribution in each row",
+        Domain::Class => "a class label for each row, or a distribution in each row",
+    }
+}
+
+fn as_document(lists: &[(&str, Vec<Value>)]) -> Value {
+    Value::Object(lists.iter().map(|(kind, entries)| ((*kind).to_string(), entries.clone().into())).collect())
+}
+
+fn names(entries: &[Value]) -> String {
+    entries.iter().filter_map(|entry| entry["name"].as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn word<'a>(entry: &'a Value, field: &str) -> &'a str {
+    entry[field].as_str().unwrap_or_default()
+}
+
+fn overview(lists: &[(&str, Vec<Value>)]) -> String {
+    let mut text = String::new();
+    for (kind, entries) in lists {
+        let mut table = output::table(&["name", "what it is for", "formula", "PyTorch", "Keras", "optax, jax"]);
+        for entry in entries {
+            table.add_row(["name", "summary", "formula", "torch", "keras", "optax"].map(|field| word(entry, field)));
+        }
+        text += &format!("{kind}\n{table}\n\n");
+    }
+    text + "gradus losses NAME shows one with its options.\n"
+}
+
+fn in_full(entry: &Value) -> String {
+    let mut text = format!("{} ({}): {}\n\n", word(entry, "name"), word(entry, "kind"), word(entry, "summary"));
+    for (heading, field) in [
+        ("formula", "formula"),
+        ("PyTorch", "torch"),
+        ("Keras", "keras"),
+        ("optax, jax", "optax"),
+        ("source", "source"),
+    ] {
+        if !word(entry, field).is_empty() {
+            text += &format!("{heading:<12}{}\n", word(entry, field));
+        }
+    }
+    if let Some(inputs) = entry["inputs"].as_object() {
+        text += "\ninputs\n";
+        for (name, meaning) in inputs {
+            text += &format!("  {name:<16}{}\n", meaning.as_str().unwrap_or_default());
+        }
+    }
+    let Some(options) = entry["options"].as_array().filter(|options| !options.is_empty()) else {
+        return text + "\nno options of its own\n";
+    };
+    let mut table = output::table(&["option", "default", "allowed", "meaning"]);
+    for option in options {
+        let default = option["default"].to_string();
+        table.add_row([word(option, "name"), &default, word(option, "domain"), word(option, "meaning")]);
+    }
+    text + &format!("\n{table}\n")
+}

@@ -1,0 +1,112 @@
+//! What `train` and `predict` read: the data, and what its targets ask of a model.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use gradus::Targets;
+use gradus::data::{self, Dataset, ReadOptions, Split, Target};
+use gradus::losses::{Domain, Loss};
+use ndarray::{Array1, Array2};
+
+use crate::output::{Failure, Outcome};
+
+/// Where the rows are.
+#[derive(Args, Clone)]
+pub struct Source {
+    /// A folder of IDX files with MNIST's names, a CSV table, .npy or .npz
+    #[arg(long, value_name = "PATH")]
+    pub data: PathBuf,
+    /// The target's column in a table: its name, or its index where there is no header
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// The file of the targets, for .npy
+    #[arg(long, value_name = "FILE")]
+    targets: Option<PathBuf>,
+}
+
+impl Source {
+    pub fn read(&self) -> Outcome<Split> {
+        let options = ReadOptions { target: self.target.clone(), targets: self.targets.clone() };
+        Ok(data::read(&self.data, &options)?)
+    }
+
+    /// Images are scaled where they are read and lie in an order of their own; tables are neither scaled nor shuffled.
+    pub fn is_images(&self) -> bool {
+        Path::new(&self.data).is_dir()
+    }
+}
+
+/// Targets as a loss takes them.
+pub enum Truth {
+    /// A class for each row.
+    Labels(Array1<i64>),
+    /// Numbers for each row.
+    Values(Array2<f32>),
+}
+
+/// What the targets of a data set ask of a model's last layer.
+pub struct Task {
+    /// Units of the last layer: one for each class, or one for each number.
+    pub outputs: usize,
+    /// The activation of the last layer.
+    pub activation: &'static str,
+    classes: bool,
+}
+
+impl Task {
+    /// What a loss makes of the targets: numbers for a regression loss, classes otherwise.
+    pub fn of(loss: &dyn Loss, dataset: &Dataset) -> Outcome<Self> {
+        let name = loss.entry().name;
+        let regresses = loss.targets() == Domain::Real && loss.entry().predictions == Domain::Real;
+        match (loss.targets(), &dataset.target) {
+            (_, Target::None) => Err(Failure::Failed(
+                "the data has no targets; name the column with --target (a table) or the file with --targets (.npy)"
+                    .into(),
+            )),
+            (Domain::Real, Target::Values(values)) if regresses => {
+                Ok(Task { outputs: values.ncols(), activation: "identity", classes: false })
+            }
+            // Squared and absolute errors want numbers between 0 and 1 for a class, not logits.
+            (Domain::Real, _) if regresses => {
+                Ok(Task { outputs: classes(dataset)?, activation: "softmax", classes: true })
+            }
+            (Domain::Class | Domain::Sign | Domain::ZeroOne | Domain::Probability, _) => {
+                Ok(Task { outputs: classes(dataset)?, activation: "identity", classes: true })
+            }
+            _ => Err(Failure::Usage(format!(
+                "{name}: `train` cannot give it the distributions it compares; allowed: {}",
+                trainable().join(", ")
+            ))),
+        }
+    }
+
+    /// The targets as the loss takes them.
+    pub fn truth(&self, dataset: &Dataset) -> Outcome<Truth> {
+        Ok(if self.classes { Truth::Labels(dataset.labels()?) } else { Truth::Values(dataset.values()?) })
+    }
+}
+
+impl Truth {
+    /// For `fit` and `evaluate`.
+    pub fn targets(&self) -> Targets<'_> {
+        match self {
+            Truth::Labels(labels) => labels.into(),
+            Truth::Values(values) => values.into(),
+        }
+    }
+}
+
+fn classes(dataset: &Dataset) -> Outcome<usize> {
+    let classes = dataset.classes()?.len();
+    if classes < 2 {
+        return Err(Failure::Failed(format!("the targets hold {classes} class; a class loss needs at least 2")));
+    }
+    Ok(classes)
+}
+
+/// The losses that take labels or numbers.
+fn trainable() -> Vec<&'static str> {
+    let fits =
+        |entry: &&&gradus::losses::Entry| entry.predictions == Domain::Real && entry.targets != Domain::Distribution;
+    gradus::losses::CATALOGUE.iter().filter(fits).map(|entry| entry.name).collect()
+}

@@ -1,0 +1,302 @@
+//! `gradus train`: a dense network on a data set, from the command line.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use gradus::data::{Dataset, Standardization};
+use gradus::losses::{self, Loss};
+use gradus::optimizers::{self, Optimizer};
+use gradus::{Dense, Device, EarlyStopping, Fit, History, Model, Score, Sequential, Stop, activations, cases};
+use serde_json::{Map, Value, json};
+
+use crate::output::{self, DeviceChoice, Failure, Outcome};
+use crate::samples::{Source, Task};
+
+/// Trains a dense network on a data set
+#[derive(Args)]
+pub struct Train {
+    #[command(flatten)]
+    source: Source,
+    /// The loss; `gradus losses` lists them
+    #[arg(long, value_name = "NAME", required_unless_present = "resume")]
+    loss: Option<String>,
+    /// Units of the hidden layers, or `none`
+    #[arg(long, value_name = "UNITS", default_value = "128,64", value_parser = hidden, conflicts_with = "resume")]
+    hidden: Hidden,
+    /// The activation of the hidden layers
+    #[arg(long, value_name = "NAME", default_value = "relu", conflicts_with = "resume")]
+    activation: String,
+    /// The optimizer
+    #[arg(long, value_name = "NAME", default_value = "adam", conflicts_with = "resume")]
+    optimizer: String,
+    /// The learning rate; without it the optimizer's own
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    learning_rate: Option<f64>,
+    /// Passes over the data
+    #[arg(long, value_name = "N", default_value = "5")]
+    epochs: NonZeroUsize,
+    /// Rows of a batch
+    #[arg(long, value_name = "N", default_value = "64")]
+    batch_size: NonZeroUsize,
+    /// Adds L1 Σ|w|
+    #[arg(long, value_name = "L1", default_value_t = 0.0, allow_negative_numbers = true, conflicts_with = "resume")]
+    l1: f64,
+    /// Adds L2 Σw²
+    #[arg(long, value_name = "L2", default_value_t = 0.0, allow_negative_numbers = true, conflicts_with = "resume")]
+    l2: f64,
+    /// What the first weights and the order of the rows follow from
+    #[arg(long, value_name = "SEED", default_value_t = 7)]
+    seed: u64,
+    /// Share of the rows to validate on
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, allow_negative_numbers = true)]
+    validation: f64,
+    /// Stops when so many epochs have passed without a better validation loss
+    #[arg(long, value_name = "N")]
+    patience: Option<usize>,
+    /// An option of the loss, such as delta=0.5; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting, conflicts_with = "resume")]
+    settings: Vec<(String, Value)>,
+    /// Leaves the features of a table as they are
+    #[arg(long)]
+    no_standardize: bool,
+    /// Goes on with a saved model, its loss and its optimizer
+    #[arg(long, value_name = "MODEL")]
+    resume: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceChoice,
+    /// Where to save the model, after each epoch
+    #[arg(long, value_name = "MODEL")]
+    out: Option<PathBuf>,
+    /// One JSON document on stdout
+    #[arg(long)]
+    json: bool,
+    /// Adds the loss of each batch to the JSON document
+    #[arg(long, requires = "json")]
+    step_losses: bool,
+}
+
+/// Units of the hidden layers.
+#[derive(Clone, Debug)]
+struct Hidden(Vec<usize>);
+
+fn hidden(text: &str) -> Result<Hidden, String> {
+    if text.is_empty() || text == "none" {
+        return Ok(Hidden(Vec::new()));
+    }
+    let units = text.split(',').map(|part| part.trim().parse().ok().filter(|units| *units > 0));
+    let units: Option<Vec<usize>> = units.collect();
+    units.map(Hidden).ok_or_else(|| "it must be numbers of units such as 128,64, or none".into())
+}
+
+/// NAME=VALUE; the value is JSON, else a word.
+fn setting(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE, such as delta=0.5")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((name.into(), value))
+}
+
+/// The rows to train on, to validate on and to test on.
+struct Parts {
+    train: Dataset,
+    validation: Option<Dataset>,
+    test: Option<Dataset>,
+}
+
+/// What a training gave.
+struct Trained {
+    model: Model,
+    history: History,
+    test: Option<Score>,
+    seconds: f64,
+}
+
+impl Train {
+    pub fn run(&self) -> Outcome {
+        let plan = self.plan()?;
+        let parts = self.parts()?;
+        let task = match &plan {
+            Some(plan) => Some(Task::of(&*plan.loss, &parts.train)?),
+            None => None,
+        };
+        let device = self.device.open_and_tell()?;
+        let (model, task) = match (plan, task) {
+            (Some(plan), Some(task)) => (self.new_model(plan, &task, &parts.train, &device)?, task),
+            _ => self.resumed(&parts.train, &device)?,
+        };
+        if !self.json {
+            output::print(&format!("{}\n\n", model.summary()))?;
+        }
+        let trained = self.fit(model, &task, &parts)?;
+        if let Some(path) = &self.out {
+            trained.model.save(path)?;
+        }
+        if self.json {
+            output::print_json(&self.as_json(&trained))?;
+        } else {
+            output::print(&as_text(&trained))?;
+        }
+        match &trained.history.stopped {
+            Some(stop @ Stop::NotFinite { .. }) => Err(Failure::Failed(stop.to_string())),
+            Some(stop) => {
+                output::note(&stop.to_string());
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What a new model is compiled with, before any data is read: names and options that are wrong are bad usage.
+    fn plan(&self) -> Outcome<Option<Plan>> {
+        if self.resume.is_some() {
+            return Ok(None);
+        }
+        for (name, penalty) in [("--l1", self.l1), ("--l2", self.l2)] {
+            if !(penalty.is_finite() && penalty >= 0.0) {
+                return Err(Failure::Usage(format!("{name} is {penalty}; it must be finite and >= 0")));
+            }
+        }
+        let options: Map<String, Value> = self.settings.iter().cloned().collect();
+        let loss = losses::from_name(self.loss.as_deref().unwrap_or_default(), &Value::Object(options))
+            .map_err(Failure::usage)?;
+        let rate = self.learning_rate.map_or(Value::Null, |rate| json!({ "learning_rate": rate }));
+        let optimizer = optimizers::from_name(&self.optimizer, &rate).map_err(Failure::usage)?;
+        activations::from_name(&self.activation, &Value::Null).map_err(Failure::usage)?;
+        Ok(Some(Plan { loss, optimizer }))
+    }
+
+    fn parts(&self) -> Outcome<Parts> {
+        if !(0.0..1.0).contains(&self.validation) {
+            return Err(Failure::Usage(format!("--validation is {}; it must be in [0, 1)", self.validation)));
+        }
+        let split = self.source.read()?;
+        for dataset in [Some(&split.train), split.test.as_ref()].into_iter().flatten() {
+            dataset.check_finite()?;
+        }
+        // A table may be sorted by its target: its last rows would be no sample of it.
+        let rows = if self.source.is_images() { split.train } else { split.train.shuffled(self.seed)? };
+        let (train, validation) = if self.validation > 0.0 {
+            let (train, validation) = rows.split(self.validation)?;
+            (train, Some(validation))
+        } else {
+            (rows, None)
+        };
+        Ok(Parts { train, validation, test: split.test })
+    }
+
+    fn new_model(&self, plan: Plan, task: &Task, train: &Dataset, device: &Device) -> Outcome<Model> {
+        let mut layers = Sequential::new(train.features.ncols()).seed(self.seed).l1(self.l1).l2(self.l2);
+        for &units in &self.hidden.0 {
+            let activation = activations::from_name(&self.activation, &Value::Null)?;
+            layers = layers.then(Dense::new(units).boxed_activation(activation));
+        }
+        let last = activations::from_name(task.activation, &Value::Null)?;
+        layers = layers.then(Dense::new(task.outputs).boxed_activation(last));
+        let mut model = layers.on(device)?.compile_boxed(plan.loss, plan.optimizer)?;
+        if !self.no_standardize && !self.source.is_images() {
+            let learned = Standardization::fit(&train.features)?;
+            model.set_input_scaling(learned.mean, learned.scale)?;
+        }
+        Ok(model)
+    }
+
+    fn resumed(&self, train: &Dataset, device: &Device) -> Outcome<(Model, Task)> {
+        let path = self.resume.as_deref().unwrap_or(std::path::Path::new(""));
+        let model = Model::load(path, device)?;
+        let Some(loss) = model.loss() else {
+            return Err(Failure::Failed(format!("{}: the model was saved without a loss", path.display())));
+        };
+        let name = loss.entry().name;
+        if let Some(asked) = self.loss.as_deref().filter(|asked| *asked != name) {
+            let message = format!("--loss is {asked} but {} goes on with {name}; leave --loss out", path.display());
+            return Err(Failure::Usage(message));
+        }
+        let task = Task::of(loss, train)?;
+        Ok((model, task))
+    }
+
+    fn fit(&self, mut model: Model, task: &Task, parts: &Parts) -> Outcome<Trained> {
+        let mut fit = Fit::new().epochs(self.epochs.get()).batch_size(self.batch_size.get());
+        if let Some(rate) = self.learning_rate {
+            fit = fit.learning_rate(rate);
+        }
+        if let Some(patience) = self.patience {
+            fit = fit.early_stopping(EarlyStopping::new().patience(patience));
+        }
+        if let Some(path) = &self.out {
+            fit = fit.checkpoint(path);
+        }
+        if let Some(validation) = &parts.validation {
+            fit = fit.validation_data(&validation.features, task.truth(validation)?.targets());
+        }
+        let start = Instant::now();
+        let history = model.fit(&parts.train.features, task.truth(&parts.train)?.targets(), fit)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let test = match &parts.test {
+            Some(test) => Some(model.evaluate(&test.features, task.truth(test)?.targets())?),
+            None => None,
+        };
+        Ok(Trained { model, history, test, seconds })
+    }
+
+    fn as_json(&self, trained: &Trained) -> Value {
+        let number = cases::number_to_json;
+        let history: Map<String, Value> = trained
+            .history
+            .columns()
+            .into_iter()
+            .map(|(name, values)| (name.to_string(), values.into_iter().map(number).collect()))
+            .collect();
+        let epochs = trained.history.epochs.len().max(1) as f64;
+        let mut document = json!({
+            "device": trained.model.device().name(),
+            "adapter": trained.model.device().describe(),
+            "parameters": trained.model.parameters(),
+            "history": history,
+            "test": trained.test.map(|score| json!({ "loss": number(score.loss), "accuracy": score.accuracy })),
+            "seconds": trained.seconds,
+            "seconds_per_epoch": trained.seconds / epochs,
+            "steps": trained.history.steps.len(),
+            "stopped": trained.history.stopped.as_ref().map(ToString::to_string),
+        });
+        if self.step_losses {
+            document["step_losses"] = trained.history.steps.iter().map(|&loss| number(loss)).collect();
+        }
+        document
+    }
+}
+
+/// What a new model is compiled with.
+struct Plan {
+    loss: Box<dyn Loss>,
+    optimizer: Box<dyn Optimizer>,
+}
+
+fn as_text(trained: &Trained) -> String {
+    let mut text = format!("{}\n\n", epochs(&trained.history));
+    let each = trained.seconds / trained.history.epochs.len().max(1) as f64;
+    text += &format!("{} steps in {:.1} s, {each:.2} s an epoch\n", trained.history.steps.len(), trained.seconds);
+    if let Some(score) = &trained.test {
+        text += &format!("test: {}\n", describe(score));
+    }
+    text
+}
+
+/// Loss and accuracy in words.
+pub fn describe(score: &Score) -> String {
+    let accuracy = score.accuracy.map(|accuracy| format!(", accuracy {:.2} %", 100.0 * accuracy));
+    format!("loss {:.5}{}", score.loss, accuracy.unwrap_or_default())
+}
+
+/// The epochs as a table.
+fn epochs(history: &History) -> comfy_table::Table {
+    let columns = history.columns();
+    let headings: Vec<&str> = ["epoch"].into_iter().chain(columns.iter().map(|(name, _)| *name)).collect();
+    let mut table = output::table(&headings);
+    for epoch in 0..history.epochs.len() {
+        let numbers = columns.iter().map(|(_, values)| values.get(epoch).map_or(String::new(), |x| format!("{x:.5}")));
+        table.add_row([(epoch + 1).to_string()].into_iter().chain(numbers));
+    }
+    table
+}

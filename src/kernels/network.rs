@@ -1,0 +1,263 @@
+//! The kernels of a dense network: matrix products with what goes before and after them, batches, metrics, updates.
+
+use std::sync::Arc;
+
+use crate::Result;
+use crate::activations::{Activation, Identity};
+use crate::device::Gpu;
+use crate::kernel::{Command, Kernel, Program, Slice};
+use crate::kernels::matmul::{self, Adapter, Epilogue, Layout, Params};
+use crate::optimizers::{Optimizer, Segment, Step};
+use crate::wgsl::File;
+
+const NUMBERS: File = crate::shader!("helpers/numbers.wgsl");
+const RANDOM: File = crate::shader!("helpers/random.wgsl");
+const GATHER: File = crate::shader!("kernels/gather.wgsl");
+const SOFTMAX_FORWARD: File = crate::shader!("kernels/softmax_forward.wgsl");
+const SOFTMAX_BACKWARD: File = crate::shader!("kernels/softmax_backward.wgsl");
+const ACTIVATION_BACKWARD: File = crate::shader!("kernels/activation_backward.wgsl");
+const CORRECT: File = crate::shader!("kernels/correct.wgsl");
+const SUMMARY: File = crate::shader!("kernels/summary.wgsl");
+const OPTIMIZER: File = crate::shader!("kernels/optimizer.wgsl");
+
+/// Uniforms with a dynamic offset lie this far apart: the most that WebGPU lets a device ask for.
+pub(crate) const UNIFORM_STRIDE: u64 = 256;
+
+/// Lanes of a workgroup in the small kernels: one vector of a software adapter, two subgroups of a card.
+fn lanes(gpu: &Gpu) -> u32 {
+    if gpu.is_software() { 8 } else { 64 }
+}
+
+/// What the choice of a product's variant must know of this device.
+pub(crate) fn adapter(gpu: &Gpu) -> Adapter {
+    Adapter {
+        software: gpu.is_software(),
+        subgroup: gpu.subgroup(),
+        lanes: gpu.limits().max_compute_invocations_per_workgroup,
+        workgroup_memory: gpu.limits().max_compute_workgroup_storage_size,
+    }
+}
+
+fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+/// A program of a frame and its helpers without a filling.
+fn plain(label: &str, files: &[File], constants: Vec<(&'static str, f64)>) -> Program {
+    Program { label: label.into(), header: String::new(), files: files.to_vec(), constants }
+}
+
+/// The output of a layer: y = activation(x W + b). Softmax, whose outputs depend on each other, has a kernel of its own
+/// behind the product.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Forward<'a> {
+    pub activation: &'a dyn Activation,
+    pub bias: bool,
+    pub params: Params,
+    pub x: &'a wgpu::Buffer,
+    pub parameters: &'a wgpu::Buffer,
+    pub y: &'a wgpu::Buffer,
+    /// What the activation was given, if its derivative asks for it; else any buffer that is bound to nothing else.
+    pub kept: &'a wgpu::Buffer,
+}
+
+/// The commands of a layer's output.
+pub(crate) fn forward(gpu: &Gpu, layer: &Forward) -> Result<Vec<Command>> {
+    let pointwise: &dyn Activation = if layer.activation.rowwise() { &Identity } else { layer.activation };
+    let constants = [("HAS_BIAS", flag(layer.bias)), ("KEEP_INPUT", flag(pointwise.needs_input()))];
+    let storage = [layer.x, layer.parameters, layer.parameters, layer.y, layer.kept].map(Slice::from);
+    let mut commands =
+        vec![product(gpu, Layout::NN, Epilogue::Forward, &layer.params, Some(pointwise), &constants, &storage)?];
+    if layer.activation.rowwise() {
+        let kernel =
+            gpu.kernel(&plain("softmax", &[SOFTMAX_FORWARD, NUMBERS], vec![("WORKGROUP", lanes(gpu).into())]))?;
+        let rows = layer.params.m;
+        let params = [rows, layer.params.n, 0, 0];
+        commands.push(gpu.dispatch(&kernel, &params, &[layer.y.into()], rows.div_ceil(lanes(gpu)))?);
+    }
+    Ok(commands)
+}
+
+/// dL/dx of an activation from dL/dy, where it stands.
+pub(crate) fn activation_backward(
+    gpu: &Gpu,
+    activation: &dyn Activation,
+    [rows, columns]: [u32; 2],
+    kept: &wgpu::Buffer,
+    y: &wgpu::Buffer,
+    gradient: &wgpu::Buffer,
+) -> Result<Vec<Command>> {
+    let lanes = lanes(gpu);
+    if activation.rowwise() {
+        let kernel = gpu.kernel(&plain("softmax", &[SOFTMAX_BACKWARD], vec![("WORKGROUP", lanes.into())]))?;
+        let storage = [y.into(), gradient.into()];
+        return Ok(vec![gpu.dispatch(&kernel, &[rows, columns, 0, 0], &storage, rows.div_ceil(lanes))?]);
+    }
+    if activation.name() == Identity.name() {
+        return Ok(Vec::new());
+    }
+    let mut program =
+        plain(activation.name(), &[ACTIVATION_BACKWARD, NUMBERS, activation.entry().shader], activation.constants());
+    program.constants.extend([("WORKGROUP", lanes.into()), ("KEEP_INPUT", flag(activation.needs_input()))]);
+    let length = rows * columns;
+    let storage = [kept.into(), y.into(), gradient.into()];
+    Ok(vec![gpu.dispatch(&gpu.kernel(&program)?, &[length, 0, 0, 0], &storage, length.div_ceil(lanes))?])
+}
+
+/// The gradient of a layer's W and b: Xᵀ dZ, with a row of ones below Xᵀ for b.
+pub(crate) fn weight_gradient(
+    gpu: &Gpu,
+    params: &Params,
+    x: &wgpu::Buffer,
+    gradient: &wgpu::Buffer,
+    gradients: &wgpu::Buffer,
+) -> Result<Command> {
+    let storage = [x.into(), gradient.into(), gradients.into()];
+    product(gpu, Layout::TN, Epilogue::WeightGradient, params, None, &[], &storage)
+}
+
+/// The gradient of a layer's input, times the derivative of the activation below: dZ Wᵀ ∘ f'.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InputGradient<'a> {
+    /// The activation of the layer below.
+    pub activation: &'a dyn Activation,
+    pub params: Params,
+    pub gradient: &'a wgpu::Buffer,
+    pub parameters: &'a wgpu::Buffer,
+    /// dL/dx of the activation below.
+    pub below: &'a wgpu::Buffer,
+    pub kept: &'a wgpu::Buffer,
+    pub y: &'a wgpu::Buffer,
+}
+
+/// The commands of the gradient of a layer's input.
+pub(crate) fn input_gradient(gpu: &Gpu, layer: &InputGradient) -> Result<Vec<Command>> {
+    let pointwise: &dyn Activation = if layer.activation.rowwise() { &Identity } else { layer.activation };
+    let constants = [("KEEP_INPUT", flag(pointwise.needs_input()))];
+    let storage = [layer.gradient, layer.parameters, layer.below, layer.kept, layer.y].map(Slice::from);
+    let epilogue = Epilogue::InputGradient;
+    let mut commands = vec![product(gpu, Layout::NT, epilogue, &layer.params, Some(pointwise), &constants, &storage)?];
+    if layer.activation.rowwise() {
+        let sizes = [layer.params.m, layer.params.n];
+        commands.extend(activation_backward(gpu, layer.activation, sizes, layer.kept, layer.y, layer.below)?);
+    }
+    Ok(commands)
+}
+
+/// One matrix product with its epilogue.
+fn product(
+    gpu: &Gpu,
+    layout: Layout,
+    epilogue: Epilogue,
+    params: &Params,
+    activation: Option<&dyn Activation>,
+    constants: &[(&'static str, f64)],
+    storage: &[Slice],
+) -> Result<Command> {
+    let variant = matmul::variant(params, layout, &adapter(gpu));
+    let mut program = Program {
+        label: format!("matmul {layout:?}"),
+        header: variant.header(),
+        files: variant.sources(layout, epilogue),
+        constants: constants.to_vec(),
+    };
+    if let Some(activation) = activation {
+        program.label = format!("matmul {layout:?} ({})", activation.name());
+        program.files.extend([activation.entry().shader, NUMBERS]);
+        program.constants.extend(activation.constants());
+    }
+    gpu.dispatch(&gpu.kernel(&program)?, params, storage, variant.workgroups(params.shape()))
+}
+
+/// Parameters of the gather kernel.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct GatherParams {
+    pub rows: u32,
+    pub width: u32,
+    pub part_first: u32,
+    pub part_rows: u32,
+    pub start: u32,
+    pub length: u32,
+    pub shuffled: u32,
+    pub reserved: u32,
+    pub keys: [u32; 8],
+}
+
+/// The gather kernel; a workgroup for each row of the batch.
+pub(crate) fn gather(gpu: &Gpu) -> Result<Arc<Kernel>> {
+    gpu.kernel(&plain("gather", &[GATHER, RANDOM], vec![("WORKGROUP", lanes(gpu).into())]))
+}
+
+/// Which rows are right, behind the partial values of the loss.
+pub(crate) fn correct(
+    gpu: &Gpu,
+    [rows, columns, offset]: [u32; 3],
+    labels: bool,
+    thresholds: [f32; 2],
+    [predictions, targets, parts]: [&wgpu::Buffer; 3],
+) -> Result<Command> {
+    let lanes = lanes(gpu);
+    let constants = vec![
+        ("WORKGROUP", lanes.into()),
+        ("HAS_LABELS", flag(labels)),
+        ("THRESHOLD", thresholds[0].into()),
+        ("TRUTH_THRESHOLD", thresholds[1].into()),
+    ];
+    let kernel = gpu.kernel(&plain("accuracy", &[CORRECT], constants))?;
+    let storage = [predictions.into(), targets.into(), parts.into()];
+    gpu.dispatch(&kernel, &[rows, columns, offset, 0], &storage, rows.div_ceil(lanes))
+}
+
+/// Parameters of the summary kernel.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct SummaryParams {
+    pub length: u32,
+    pub rows: u32,
+    pub slot: u32,
+    pub reserved: u32,
+}
+
+/// The summary kernel; one workgroup.
+pub(crate) fn summary(gpu: &Gpu) -> Result<Arc<Kernel>> {
+    let lanes = if gpu.is_software() { 8 } else { 256 };
+    gpu.kernel(&plain("summary", &[SUMMARY], vec![("WORKGROUP", lanes.into())]))
+}
+
+/// Parameters of the optimizer's kernel.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct OptimizerParams {
+    pub length: u32,
+    pub segments: u32,
+    pub reserved: [u32; 2],
+    pub step: [f32; 4],
+}
+
+impl OptimizerParams {
+    pub fn new(length: usize, segments: &[Segment], step: &Step) -> Self {
+        let step: Step<f32> = step.cast();
+        OptimizerParams {
+            length: length as u32,
+            segments: segments.len() as u32,
+            reserved: [0; 2],
+            step: [step.learning_rate, step.correction_first, step.correction_second, step.is_first],
+        }
+    }
+}
+
+/// The kernel of an optimizer and how many workgroups cover so many parameters.
+pub(crate) fn optimizer(gpu: &Gpu, optimizer: &dyn Optimizer, length: usize) -> Result<(Arc<Kernel>, u32)> {
+    let mut constants = optimizer.constants();
+    constants.push(("STATES", optimizer.states() as f64));
+    let kernel = gpu.kernel(&plain(optimizer.name(), &[OPTIMIZER, NUMBERS, optimizer.entry().shader], constants))?;
+    Ok((kernel, (length as u32).div_ceil(256)))
+}
+
+/// The segments as the kernel reads them: end, l1, l2, and a word that fills up 16 bytes.
+pub(crate) fn segment_words(segments: &[Segment]) -> Vec<u32> {
+    let words =
+        |segment: &Segment| [segment.end as u32, (segment.l1 as f32).to_bits(), (segment.l2 as f32).to_bits(), 0];
+    segments.iter().flat_map(words).collect()
+}

@@ -1,0 +1,71 @@
+//! The two precisions of the host, each with its own way into a loss behind `dyn Loss`.
+
+use std::borrow::Cow;
+
+use super::{Family, Loss};
+use crate::host::pointwise::Points;
+use crate::host::rowwise::{Auxiliary, Rows};
+use crate::real::Real;
+
+/// The two precisions of the host, each with its way into a loss.
+pub(crate) trait HostReal: Real + Default {
+    fn from_f32s(values: &[f32]) -> Cow<'_, [Self]>;
+    fn pointwise(loss: &dyn Loss, points: &Points<Self>, gradient: &mut [Self], values: &mut [Self]) -> f64;
+    fn rowwise(
+        loss: &dyn Loss,
+        rows: &Rows<Self>,
+        gradient: &mut [Self],
+        values: &mut [Self],
+        auxiliary: &mut [Auxiliary<Self>],
+    );
+}
+
+impl HostReal for f32 {
+    fn from_f32s(values: &[f32]) -> Cow<'_, [f32]> {
+        Cow::Borrowed(values)
+    }
+
+    fn pointwise(loss: &dyn Loss, points: &Points<f32>, gradient: &mut [f32], values: &mut [f32]) -> f64 {
+        match loss.family() {
+            Family::Pointwise(host) => host.run_f32(points, gradient, values),
+            Family::Rowwise(_) => f64::NAN,
+        }
+    }
+
+    fn rowwise(
+        loss: &dyn Loss,
+        rows: &Rows<f32>,
+        gradient: &mut [f32],
+        values: &mut [f32],
+        auxiliary: &mut [Auxiliary<f32>],
+    ) {
+        if let Family::Rowwise(host) = loss.family() {
+            host.run_f32(rows, gradient, values, auxiliary);
+        }
+    }
+}
+
+impl HostReal for f64 {
+    fn from_f32s(values: &[f32]) -> Cow<'_, [f64]> {
+        Cow::Owned(values.iter().map(|&x| f64::from(x)).collect())
+    }
+
+    fn pointwise(loss: &dyn Loss, points: &Points<f64>, gradient: &mut [f64], values: &mut [f64]) -> f64 {
+        match loss.family() {
+            Family::Pointwise(host) => host.run_f64(points, gradient, values),
+            Family::Rowwise(_) => f64::NAN,
+        }
+    }
+
+    fn rowwise(
+        loss: &dyn Loss,
+        rows: &Rows<f64>,
+        gradient: &mut [f64],
+        values: &mut [f64],
+        auxiliary: &mut [Auxiliary<f64>],
+    ) {
+        if let Family::Rowwise(host) = loss.family() {
+            host.run_f64(rows, gradient, values, auxiliary);
+        }
+    }
+}

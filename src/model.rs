@@ -1,0 +1,277 @@
+//! Models: layers in a row, on a device.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayBase, Data, Ix2};
+
+use crate::device::Device;
+use crate::layers::{Dense, Network};
+use crate::losses::{Domain, Loss};
+use crate::optimizers::Optimizer;
+use crate::train::engine::{Engine, SampleTargets, Samples};
+use crate::train::gpu::GpuEngine;
+use crate::train::host::HostEngine;
+use crate::train::samples;
+use crate::{Error, Result};
+
+/// Rows that are predicted at a time.
+pub(crate) const PREDICTION_BATCH: usize = 1024;
+
+/// A description of a model: the length of its input, then dense layers.
+///
+/// ```
+/// use gradus::{Dense, Device, Fit, Sequential, activations::{Relu, Softmax}, losses::Mse, optimizers::Adam};
+/// use ndarray::array;
+///
+/// let x = array![[0.0, 1.0], [1.0, 0.0], [0.1, 0.9], [0.8, 0.3]];
+/// let y = array![[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]];
+/// let mut model = Sequential::new(2)
+///     .then(Dense::new(10).activation(Relu))
+///     .then(Dense::new(2).activation(Softmax))
+///     .on(&Device::cpu())?
+///     .compile(Mse::new(), Adam::new().learning_rate(0.01))?;
+/// let history = model.fit(&x, &y, Fit::new().epochs(50).batch_size(2))?;
+/// assert!(history.epochs[49].loss < history.epochs[0].loss);
+/// assert_eq!(model.evaluate(&x, &y)?.accuracy, Some(1.0));
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sequential {
+    pub(crate) inputs: usize,
+    pub(crate) layers: Vec<Dense>,
+    pub(crate) l1: f64,
+    pub(crate) l2: f64,
+    pub(crate) seed: u64,
+}
+
+impl Sequential {
+    /// A model of rows of so many numbers.
+    pub fn new(inputs: usize) -> Self {
+        Sequential { inputs, layers: Vec::new(), l1: 0.0, l2: 0.0, seed: 7 }
+    }
+
+    /// Adds a layer behind the others.
+    pub fn then(mut self, layer: Dense) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
+    /// Adds l1 Σ|w| over the weights of every layer that has none of its own (default 0).
+    pub fn l1(mut self, l1: f64) -> Self {
+        self.l1 = l1;
+        self
+    }
+
+    /// Adds l2 Σw² over the weights of every layer that has none of its own (default 0).
+    pub fn l2(mut self, l2: f64) -> Self {
+        self.l2 = l2;
+        self
+    }
+
+    /// What the weights and the order of the batches follow from (default 7). Equal on every device.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The model with its first weights on a device.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a size of 0 or a penalty below 0, [`Error::Empty`] without layers, and what the device says.
+    pub fn on(self, device: &Device) -> Result<Model> {
+        let network = Network::new(self.inputs, &self.layers, self.l1, self.l2)?;
+        let mut engine: Box<dyn Engine> = match device {
+            Device::Gpu(gpu) => Box::new(GpuEngine::new(gpu, network.clone())?),
+            Device::Cpu => Box::new(HostEngine::<f32>::new(network.clone())),
+            Device::Reference => Box::new(HostEngine::<f64>::new(network.clone())),
+        };
+        let mut parameters = vec![0.0; network.length];
+        for (index, (layer, placed)) in self.layers.iter().zip(&network.layers).enumerate() {
+            let weights = layer.initializer.fill(placed.inputs, placed.units, self.seed, index as u64);
+            for (slot, weight) in parameters[placed.weights()].iter_mut().zip(weights) {
+                *slot = f64::from(weight);
+            }
+        }
+        engine.set_parameters(&parameters)?;
+        Ok(Model {
+            description: self,
+            network,
+            device: device.clone(),
+            engine,
+            compiled: None,
+            progress: Progress::default(),
+            scaling: None,
+        })
+    }
+}
+
+/// A model on a device. Made by [`Sequential::on`] or [`Model::load`].
+#[derive(Debug)]
+pub struct Model {
+    pub(crate) description: Sequential,
+    pub(crate) network: Network,
+    pub(crate) device: Device,
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) compiled: Option<Compiled>,
+    pub(crate) progress: Progress,
+    pub(crate) scaling: Option<Scaling>,
+}
+
+/// What a model is trained with.
+#[derive(Clone, Debug)]
+pub(crate) struct Compiled {
+    pub loss: Arc<dyn Loss>,
+    pub optimizer: Arc<dyn Optimizer>,
+}
+
+/// How far a model has been trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Progress {
+    /// Updates of the parameters.
+    pub steps: u64,
+    /// Epochs, which choose the order of the rows.
+    pub epochs: u32,
+}
+
+/// What is taken off each feature, and what it is divided by.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scaling {
+    pub mean: Vec<f64>,
+    pub scale: Vec<f64>,
+}
+
+impl Model {
+    /// Chooses the loss and the optimizer: Keras' `compile`. A model that was trained before keeps its weights and
+    /// begins with a fresh state of the optimizer.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for an option outside its domain.
+    pub fn compile(self, loss: impl Loss + 'static, optimizer: impl Optimizer + 'static) -> Result<Self> {
+        self.compile_boxed(Box::new(loss), Box::new(optimizer))
+    }
+
+    /// As [`Model::compile`], of a loss and an optimizer that were made from their names.
+    ///
+    /// # Errors
+    /// As [`Model::compile`].
+    pub fn compile_boxed(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
+        loss.check()?;
+        optimizer.check()?;
+        self.compiled = Some(Compiled { loss: Arc::from(loss), optimizer: Arc::from(optimizer) });
+        self.progress.steps = 0;
+        let zeros = || vec![0.0; self.network.length];
+        self.engine.set_states(&[zeros(), zeros()])?;
+        Ok(self)
+    }
+
+    /// Takes `mean` off each feature and divides by `scale` before anything else; saved with the model.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if there is not one number for each feature, [`Error::Option`] for a scale of 0.
+    pub fn set_input_scaling(&mut self, mean: Vec<f64>, scale: Vec<f64>) -> Result<()> {
+        for (name, values) in [("mean", &mean), ("scale", &scale)] {
+            if values.len() != self.network.inputs {
+                return Err(Error::Shape {
+                    operation: "input scaling".into(),
+                    found: format!("{name} has {} numbers", values.len()),
+                    allowed: format!("it must have {}, one for each feature", self.network.inputs),
+                });
+            }
+        }
+        if let Some(&bad) = scale.iter().find(|scale| !(scale.is_finite() && **scale != 0.0)) {
+            return Err(Error::option("input scaling", "scale", bad, "finite and not 0"));
+        }
+        self.scaling = Some(Scaling { mean, scale });
+        Ok(())
+    }
+
+    /// Predictions for rows of features: [rows, units of the last layer].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if a row has not as many features as the model, [`Error::Empty`] without rows,
+    /// [`Error::NonFinite`] for NaN or infinities.
+    pub fn predict<S: Data<Elem = f32>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
+        let rows = features.nrows();
+        let flat = samples::features(self, "predict", features)?;
+        let samples = Samples { rows, features: &flat, targets: SampleTargets::None, has_ignored: false };
+        let data = self.engine.load(&samples)?;
+        let predictions = self.engine.predict(data, PREDICTION_BATCH);
+        self.engine.unload(data);
+        let predictions = predictions?.into_iter().map(|value| value as f32).collect();
+        Array2::from_shape_vec((rows, self.network.outputs()), predictions).map_err(|error| Error::Shape {
+            operation: "predict".into(),
+            found: error.to_string(),
+            allowed: "one prediction for each row".into(),
+        })
+    }
+
+    /// The number of weights and biases.
+    pub fn parameters(&self) -> usize {
+        self.network.parameters()
+    }
+
+    /// The device that the model lives on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The length of a row of features.
+    pub fn inputs(&self) -> usize {
+        self.network.inputs
+    }
+
+    /// The length of a prediction.
+    pub fn outputs(&self) -> usize {
+        self.network.outputs()
+    }
+
+    /// The loss that the model was compiled with.
+    pub fn loss(&self) -> Option<&dyn Loss> {
+        self.compiled.as_ref().map(|compiled| &*compiled.loss)
+    }
+
+    /// Whether a prediction tells classes apart: its loss takes classes, or its last layer is a softmax.
+    pub fn predicts_classes(&self) -> bool {
+        let takes_classes = self.loss().is_some_and(|loss| loss.targets() != Domain::Real);
+        let softmax = self.network.layers.last().is_some_and(|layer| layer.activation.rowwise());
+        self.outputs() > 1 && (takes_classes || softmax)
+    }
+
+    /// How many times the parameters have been moved.
+    pub fn steps(&self) -> u64 {
+        self.progress.steps
+    }
+
+    /// Weights [inputs, units] and bias (empty if it has none) of each layer.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn weights(&self) -> Result<Vec<(Array2<f64>, Vec<f64>)>> {
+        let flat = self.engine.parameters()?;
+        let layer = |placed: &crate::layers::Placed| {
+            let weights = Array2::from_shape_fn((placed.inputs, placed.units), |(i, j)| {
+                flat[placed.offset + i * placed.units + j]
+            });
+            (weights, flat[placed.biases()].to_vec())
+        };
+        Ok(self.network.layers.iter().map(layer).collect())
+    }
+
+    /// A table of the layers, their shapes and numbers of parameters: Keras' `summary`.
+    pub fn summary(&self) -> String {
+        let mut text = format!("{:<24} {:<16} {:>12}\n", "layer", "output", "parameters");
+        for (index, layer) in self.network.layers.iter().enumerate() {
+            let name = format!("{index} dense, {}", layer.activation.name());
+            let _ = writeln!(text, "{name:<24} {:<16} {:>12}", format!("[rows, {}]", layer.units), layer.parameters());
+        }
+        let parameters = self.parameters();
+        let _ = write!(
+            text,
+            "{parameters} parameters ({:.1} KiB) on {}",
+            4.0 * parameters as f64 / 1024.0,
+            self.device.describe()
+        );
+        text
+    }
+}

@@ -1,0 +1,238 @@
+//! Models in files: safetensors with the weights, the optimizer's state and, as JSON, everything else.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::layers::{Dense, Initializer};
+use crate::model::{Model, Progress, Scaling, Sequential};
+use crate::{Device, Error, Result, activations, losses, optimizers};
+
+/// The key of the description in the file's metadata.
+const KEY: &str = "gradus";
+
+/// The form of the description; a file with a higher one is refused.
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Description {
+    version: u32,
+    inputs: usize,
+    seed: u64,
+    l1: f64,
+    l2: f64,
+    layers: Vec<Layer>,
+    loss: Option<Named>,
+    optimizer: Option<Named>,
+    progress: Progress,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Layer {
+    units: usize,
+    activation: Named,
+    bias: bool,
+    initializer: Initializer,
+    l1: Option<f64>,
+    l2: Option<f64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Named {
+    name: String,
+    options: Value,
+}
+
+/// A tensor to be written: f64 of the reference device keeps its bits, all others are f32.
+struct Entry {
+    name: String,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+    dtype: Dtype,
+}
+
+impl Model {
+    /// Saves weights, the optimizer's state and the description to a safetensors file. The file is replaced in one
+    /// move: a crash while saving leaves the one before.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path; what the device reports.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let entries = self.entries()?;
+        let description = self.describe();
+        let text = serde_json::to_string(&description).map_err(|error| io_error(path, error.to_string()))?;
+        let views: Vec<(&str, TensorView)> = entries
+            .iter()
+            .map(|entry| Ok((entry.name.as_str(), TensorView::new(entry.dtype, entry.shape.clone(), &entry.bytes)?)))
+            .collect::<std::result::Result<_, safetensors::SafeTensorError>>()
+            .map_err(|error| io_error(path, error.to_string()))?;
+        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])))
+            .map_err(|error| io_error(path, error.to_string()))?;
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(".unfinished");
+        let written = std::fs::write(&unfinished, bytes).and_then(|()| std::fs::rename(&unfinished, path));
+        written.map_err(|source| Error::Io { path: path.into(), source })
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>> {
+        let (parameters, states) = (self.engine.parameters()?, self.engine.states()?);
+        let exact = matches!(self.device, Device::Reference);
+        let mut entries = Vec::new();
+        let mut add = |name: String, shape: Vec<usize>, values: &[f64], exact: bool| {
+            let (dtype, bytes) = if exact {
+                (Dtype::F64, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            } else {
+                (Dtype::F32, values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect())
+            };
+            entries.push(Entry { name, shape, bytes, dtype });
+        };
+        for (index, layer) in self.network.layers.iter().enumerate() {
+            let shape = vec![layer.inputs, layer.units];
+            add(format!("layers.{index}.weight"), shape, &parameters[layer.weights()], exact);
+            if layer.bias {
+                add(format!("layers.{index}.bias"), vec![layer.units], &parameters[layer.biases()], exact);
+            }
+        }
+        if self.compiled.is_some() {
+            for (name, state) in ["optimizer.first", "optimizer.second"].into_iter().zip(&states) {
+                add(name.into(), vec![state.len()], state, exact);
+            }
+        }
+        if let Some(Scaling { mean, scale }) = &self.scaling {
+            add("input.mean".into(), vec![mean.len()], mean, true);
+            add("input.scale".into(), vec![scale.len()], scale, true);
+        }
+        Ok(entries)
+    }
+
+    fn describe(&self) -> Description {
+        let Sequential { inputs, layers, l1, l2, seed } = &self.description;
+        let layer = |layer: &Dense| Layer {
+            units: layer.units,
+            activation: Named { name: layer.activation.name().into(), options: layer.activation.options() },
+            bias: layer.bias,
+            initializer: layer.initializer,
+            l1: layer.l1,
+            l2: layer.l2,
+        };
+        let compiled = self.compiled.as_ref();
+        Description {
+            version: VERSION,
+            inputs: *inputs,
+            seed: *seed,
+            l1: *l1,
+            l2: *l2,
+            layers: layers.iter().map(layer).collect(),
+            loss: compiled.map(|c| Named { name: c.loss.entry().name.into(), options: c.loss.options() }),
+            optimizer: compiled.map(|c| Named { name: c.optimizer.name().into(), options: c.optimizer.options() }),
+            progress: self.progress,
+        }
+    }
+
+    /// A model from a file that [`Model::save`] wrote, ready to predict or to be trained on.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Data`] for a file that is damaged or not gradus's.
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let refused = |position: &str, found: String, expected: &str| Error::Data {
+            path: path.into(),
+            position: position.into(),
+            found,
+            expected: expected.into(),
+        };
+        let not_tensors = |error: safetensors::SafeTensorError| {
+            refused("the header", error.to_string(), "a safetensors file written by gradus")
+        };
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(not_tensors)?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(not_tensors)?;
+        let text = metadata.metadata().as_ref().and_then(|map| map.get(KEY));
+        let text = text.ok_or_else(|| refused("the metadata", "no key `gradus`".into(), "a model saved by gradus"))?;
+        let description: Description = serde_json::from_str(text)
+            .map_err(|error| refused("the metadata", error.to_string(), "the description of a model"))?;
+        if description.version > VERSION {
+            return Err(refused(
+                "the metadata",
+                format!("version {}", description.version),
+                "version 1; use a newer gradus",
+            ));
+        }
+        let read = |name: &str, shape: &[usize]| {
+            let view =
+                tensors.tensor(name).map_err(|_| refused(&format!("tensor `{name}`"), "nothing".into(), "a tensor"))?;
+            if view.shape() != shape {
+                return Err(refused(
+                    &format!("tensor `{name}`"),
+                    format!("shape {:?}", view.shape()),
+                    &format!("{shape:?}"),
+                ));
+            }
+            numbers(&view)
+                .ok_or_else(|| refused(&format!("tensor `{name}`"), format!("{:?}", view.dtype()), "F32 or F64"))
+        };
+        build(description, device, read)
+    }
+}
+
+/// The model of a description, with what `read` gives for each tensor.
+fn build(
+    description: Description,
+    device: &Device,
+    read: impl Fn(&str, &[usize]) -> Result<Vec<f64>>,
+) -> Result<Model> {
+    let mut sequential =
+        Sequential::new(description.inputs).seed(description.seed).l1(description.l1).l2(description.l2);
+    for layer in description.layers {
+        let activation = activations::from_name(&layer.activation.name, &layer.activation.options)?;
+        let mut dense =
+            Dense::new(layer.units).boxed_activation(activation).bias(layer.bias).initializer(layer.initializer);
+        (dense.l1, dense.l2) = (layer.l1, layer.l2);
+        sequential = sequential.then(dense);
+    }
+    let mut model = sequential.on(device)?;
+    let mut parameters = vec![0.0; model.network.length];
+    for (index, layer) in model.network.layers.iter().enumerate() {
+        let weights = read(&format!("layers.{index}.weight"), &[layer.inputs, layer.units])?;
+        parameters[layer.weights()].copy_from_slice(&weights);
+        if layer.bias {
+            parameters[layer.biases()].copy_from_slice(&read(&format!("layers.{index}.bias"), &[layer.units])?);
+        }
+    }
+    if let (Some(loss), Some(optimizer)) = (description.loss, description.optimizer) {
+        let loss = losses::from_name(&loss.name, &loss.options)?;
+        let optimizer = optimizers::from_name(&optimizer.name, &optimizer.options)?;
+        model = model.compile_boxed(loss, optimizer)?;
+        let length = [model.network.length];
+        model.engine.set_states(&[read("optimizer.first", &length)?, read("optimizer.second", &length)?])?;
+    }
+    model.engine.set_parameters(&parameters)?;
+    model.progress = description.progress;
+    let width = [model.network.inputs];
+    if let (Ok(mean), Ok(scale)) = (read("input.mean", &width), read("input.scale", &width)) {
+        model.set_input_scaling(mean, scale)?;
+    }
+    Ok(model)
+}
+
+fn numbers(view: &TensorView) -> Option<Vec<f64>> {
+    match view.dtype() {
+        Dtype::F32 => {
+            let (words, _) = view.data().as_chunks::<4>();
+            Some(words.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))).collect())
+        }
+        Dtype::F64 => {
+            let (words, _) = view.data().as_chunks::<8>();
+            Some(words.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
+        }
+        _ => None,
+    }
+}
+
+fn io_error(path: &Path, message: String) -> Error {
+    Error::Io { path: path.into(), source: std::io::Error::other(message) }
+}

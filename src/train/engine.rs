@@ -1,0 +1,116 @@
+//! What training needs of a device. Two engines: the GPU's plan of dispatches, and the host's loops in f32 or f64.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::Result;
+use crate::losses::{Domain, Family, Loss};
+use crate::optimizers::{Optimizer, Step};
+use crate::random::Permutation;
+
+/// What a model is trained for.
+#[derive(Clone, Debug)]
+pub(crate) struct Objective {
+    pub loss: Arc<dyn Loss>,
+    pub optimizer: Arc<dyn Optimizer>,
+    pub metric: Option<Metric>,
+}
+
+/// How a row is found to be predicted right.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Metric {
+    /// With one column, the prediction is the positive class above this.
+    pub threshold: f32,
+    /// And so is the target above this.
+    pub truth_threshold: f32,
+}
+
+impl Objective {
+    /// The factor of a batch's mean: 1 ÷ its values.
+    pub fn factor(&self, rows: usize, columns: usize) -> f64 {
+        let elementwise = matches!(self.loss.family(), Family::Pointwise(_)) || self.loss.mean_over_elements();
+        1.0 / (rows * if elementwise { columns } else { 1 }) as f64
+    }
+}
+
+impl Metric {
+    /// The metric that fits a loss: accuracy where the targets are classes.
+    pub fn of(loss: &dyn Loss, one_hot: bool) -> Option<Self> {
+        let of = |threshold, truth_threshold| Some(Metric { threshold, truth_threshold });
+        match loss.targets() {
+            Domain::Class => of(0.0, 0.5),
+            Domain::Sign => of(0.0, 0.0),
+            Domain::ZeroOne | Domain::Probability => of(0.0, 0.5),
+            _ if one_hot => of(0.5, 0.5),
+            _ => None,
+        }
+    }
+}
+
+/// Rows of a data set, flat and checked.
+#[derive(Debug)]
+pub(crate) struct Samples<'a> {
+    pub rows: usize,
+    pub features: &'a [f32],
+    pub targets: SampleTargets<'a>,
+    /// Some labels are ignored, so that a batch's divisor depends on its labels.
+    pub has_ignored: bool,
+}
+
+/// The targets of all rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SampleTargets<'a> {
+    /// Nothing to compare with: for predictions.
+    None,
+    Labels(&'a [i32]),
+    /// [rows, outputs]
+    Dense(&'a [f32]),
+}
+
+/// One batch: forward, loss, backward, and perhaps an update.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batch {
+    /// Place of its first row in the order.
+    pub start: usize,
+    pub rows: usize,
+    /// The order of the rows; the data set's own if none.
+    pub order: Option<Permutation>,
+    /// Rows over which the loss is averaged: those of the batch, or of all batches that are added up.
+    pub divisor_rows: usize,
+    /// Adds the gradient to the one there is.
+    pub accumulate: bool,
+    /// Moves the parameters afterwards.
+    pub update: Option<Step>,
+}
+
+/// What came of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Outcome {
+    pub loss: f64,
+    /// Rows predicted right; 0 where there is no metric.
+    pub correct: f64,
+}
+
+/// A device that trains one model.
+pub(crate) trait Engine: Debug + Send {
+    /// The flat parameters.
+    fn parameters(&self) -> Result<Vec<f64>>;
+    fn set_parameters(&mut self, values: &[f64]) -> Result<()>;
+    /// The optimizer's two states, as long as the parameters.
+    fn states(&self) -> Result<[Vec<f64>; 2]>;
+    fn set_states(&mut self, states: &[Vec<f64>; 2]) -> Result<()>;
+    /// Keeps parameters and states as they are now, to come back to them.
+    fn remember(&mut self) -> Result<()>;
+    /// Goes back to what was remembered last.
+    fn recall(&mut self) -> Result<()>;
+    /// Uploads a data set; the number stands for it from then on.
+    fn load(&mut self, samples: &Samples) -> Result<usize>;
+    /// Lets go of a data set.
+    fn unload(&mut self, data: usize);
+    /// Trains on batches in turn.
+    fn train(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>>;
+    /// Losses of batches without training.
+    fn evaluate(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>>;
+    /// Predictions for all rows in their order, [rows, outputs].
+    fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>>;
+}

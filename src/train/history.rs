@@ -1,0 +1,81 @@
+//! What is told of a training: epoch by epoch, and why it ended.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// One pass over the training data.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Epoch {
+    /// Mean loss over the epoch's rows, each batch as it was when its turn came. Penalties of `l1` and `l2` not counted.
+    pub loss: f64,
+    /// Share of rows predicted right, where the targets are classes.
+    pub accuracy: Option<f64>,
+    /// Mean loss over the validation rows after the epoch.
+    pub val_loss: Option<f64>,
+    /// Share of validation rows predicted right.
+    pub val_accuracy: Option<f64>,
+    /// Wall time, validation included.
+    pub seconds: f64,
+}
+
+/// What [`crate::Model::fit`] gives back: Keras' `History`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// The epochs of this call.
+    pub epochs: Vec<Epoch>,
+    /// The loss of each batch, in order.
+    pub steps: Vec<f64>,
+    /// Why it ended before its last epoch, if it did.
+    pub stopped: Option<Stop>,
+}
+
+/// Why a training ended early.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stop {
+    /// What was watched no longer got better.
+    Early {
+        /// The best epoch, counted from 1 in this call.
+        best_epoch: usize,
+        /// Its value.
+        best: f64,
+    },
+    /// A batch's loss was NaN or infinite. The weights are those of the last good epoch.
+    NotFinite {
+        /// The epoch, counted from 1 in this call.
+        epoch: usize,
+        /// The batch, counted from 1 in its epoch.
+        batch: usize,
+        /// Its loss.
+        loss: f64,
+    },
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stop::Early { best_epoch, best } => {
+                write!(f, "stopped early: epoch {best_epoch} was the best, at {best:.6}")
+            }
+            Stop::NotFinite { epoch, batch, loss } => write!(
+                f,
+                "stopped: the loss was {loss} in batch {batch} of epoch {epoch}; the weights of the last good epoch are \
+                 kept; try a lower learning rate"
+            ),
+        }
+    }
+}
+
+impl History {
+    /// Values by name, as Keras' `history.history`: `loss`, and `accuracy`, `val_loss`, `val_accuracy` where there are any.
+    pub fn columns(&self) -> Vec<(&'static str, Vec<f64>)> {
+        let column = |value: fn(&Epoch) -> Option<f64>| self.epochs.iter().filter_map(value).collect::<Vec<f64>>();
+        let columns = vec![
+            ("loss", column(|epoch| Some(epoch.loss))),
+            ("accuracy", column(|epoch| epoch.accuracy)),
+            ("val_loss", column(|epoch| epoch.val_loss)),
+            ("val_accuracy", column(|epoch| epoch.val_accuracy)),
+        ];
+        columns.into_iter().filter(|(_, values)| !values.is_empty()).collect()
+    }
+}

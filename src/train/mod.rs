@@ -1,0 +1,15 @@
+//! Training: steps, epochs, what is told of them, and what is kept of them.
+
+mod checkpoint;
+pub(crate) mod engine;
+mod fit;
+pub(crate) mod gpu;
+mod history;
+pub(crate) mod host;
+mod options;
+mod progress;
+pub(crate) mod samples;
+
+pub use fit::Score;
+pub use history::{Epoch, History, Stop};
+pub use options::{EarlyStopping, Fit};

@@ -1,0 +1,181 @@
+//! How a training goes: the options of [`crate::Model::fit`].
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ndarray::Array2;
+
+use crate::{Error, Result};
+
+/// The options of a training. Defaults are Keras': 1 epoch of batches of 32, shuffled.
+///
+/// ```
+/// use gradus::{EarlyStopping, Fit};
+/// let fit = Fit::new().epochs(20).batch_size(64).validation_split(0.1).early_stopping(EarlyStopping::new().patience(3));
+/// # let _ = fit;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Fit {
+    pub(crate) epochs: usize,
+    pub(crate) batch_size: usize,
+    pub(crate) shuffle: bool,
+    pub(crate) validation_split: f64,
+    pub(crate) validation: Option<Arc<(Array2<f32>, ValidationTargets)>>,
+    pub(crate) early_stopping: Option<EarlyStopping>,
+    pub(crate) learning_rate: Option<f64>,
+    pub(crate) checkpoint: Option<PathBuf>,
+    pub(crate) progress: bool,
+}
+
+/// Owned targets of the validation rows.
+#[derive(Clone, Debug)]
+pub(crate) enum ValidationTargets {
+    Dense(ndarray::ArrayD<f32>),
+    Labels(ndarray::ArrayD<i64>),
+}
+
+impl Default for Fit {
+    fn default() -> Self {
+        Fit {
+            epochs: 1,
+            batch_size: 32,
+            shuffle: true,
+            validation_split: 0.0,
+            validation: None,
+            early_stopping: None,
+            learning_rate: None,
+            checkpoint: None,
+            progress: true,
+        }
+    }
+}
+
+impl Fit {
+    /// One epoch of shuffled batches of 32.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Passes over the training data, beyond those that the model has behind it.
+    pub fn epochs(mut self, epochs: usize) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// Rows of a batch. With `gradient_descent`, which moves once per epoch, the rows that are added up at a time.
+    pub fn batch_size(mut self, batch_size: usize) -> Self {
+        self.batch_size = batch_size;
+        self
+    }
+
+    /// Whether the rows are shuffled anew in each epoch, from the model's seed (default true).
+    pub fn shuffle(mut self, shuffle: bool) -> Self {
+        self.shuffle = shuffle;
+        self
+    }
+
+    /// Share of the rows, the last ones, that are held back to validate with (default 0). As Keras, not shuffled before.
+    pub fn validation_split(mut self, share: f64) -> Self {
+        self.validation_split = share;
+        self
+    }
+
+    /// Rows of their own to validate with.
+    pub fn validation_data<'a>(mut self, features: &Array2<f32>, targets: impl Into<crate::Targets<'a>>) -> Self {
+        let targets = match targets.into() {
+            crate::Targets::Dense(dense) => ValidationTargets::Dense(dense.to_owned()),
+            crate::Targets::Labels(labels) => ValidationTargets::Labels(labels.to_owned()),
+        };
+        self.validation = Some(Arc::new((features.clone(), targets)));
+        self
+    }
+
+    /// Stops when the validation loss no longer gets better.
+    pub fn early_stopping(mut self, early_stopping: EarlyStopping) -> Self {
+        self.early_stopping = Some(early_stopping);
+        self
+    }
+
+    /// Takes another learning rate than the optimizer's own.
+    pub fn learning_rate(mut self, learning_rate: f64) -> Self {
+        self.learning_rate = Some(learning_rate);
+        self
+    }
+
+    /// Saves the model with its optimizer's state to this file after each epoch.
+    pub fn checkpoint(mut self, path: impl AsRef<Path>) -> Self {
+        self.checkpoint = Some(path.as_ref().into());
+        self
+    }
+
+    /// Whether a bar shows loss, metric and speed while a terminal is there to show it (default true; feature `cli`).
+    pub fn progress(mut self, progress: bool) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.epochs == 0 {
+            return Err(Error::option("fit", "epochs", 0, "at least 1"));
+        }
+        if self.batch_size == 0 {
+            return Err(Error::option("fit", "batch_size", 0, "at least 1"));
+        }
+        if !(0.0..1.0).contains(&self.validation_split) {
+            return Err(Error::option("fit", "validation_split", self.validation_split, "in [0, 1)"));
+        }
+        if let Some(rate) = self.learning_rate.filter(|rate| !(*rate >= 0.0 && rate.is_finite())) {
+            return Err(Error::option("fit", "learning_rate", rate, ">= 0"));
+        }
+        if let Some(early) = &self.early_stopping {
+            early.check()?;
+        }
+        Ok(())
+    }
+}
+
+/// When to stop before the last epoch. Watches the validation loss, or the training loss where nothing is validated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EarlyStopping {
+    pub(crate) patience: usize,
+    pub(crate) min_delta: f64,
+    pub(crate) restore_best: bool,
+}
+
+impl Default for EarlyStopping {
+    fn default() -> Self {
+        EarlyStopping { patience: 0, min_delta: 0.0, restore_best: true }
+    }
+}
+
+impl EarlyStopping {
+    /// Stops at the first epoch that is no better, and goes back to the best.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Epochs that may pass without getting better (default 0).
+    pub fn patience(mut self, epochs: usize) -> Self {
+        self.patience = epochs;
+        self
+    }
+
+    /// How much lower a loss must be to count as better, ≥ 0 (default 0).
+    pub fn min_delta(mut self, min_delta: f64) -> Self {
+        self.min_delta = min_delta;
+        self
+    }
+
+    /// Whether the weights of the best epoch are put back (default true; Keras' default is false).
+    pub fn restore_best(mut self, restore_best: bool) -> Self {
+        self.restore_best = restore_best;
+        self
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.min_delta >= 0.0 && self.min_delta.is_finite() {
+            return Ok(());
+        }
+        Err(Error::option("early stopping", "min_delta", self.min_delta, ">= 0"))
+    }
+}

@@ -1,0 +1,181 @@
+//! From arrays to rows that an engine takes: shapes and values checked, labels turned into what the loss wants.
+
+use std::borrow::Cow;
+
+use ndarray::{ArrayBase, Data, Ix2};
+
+use crate::inputs::{self, shape_error};
+use crate::losses::{Domain, Loss};
+use crate::model::Model;
+use crate::tensor::narrow_labels;
+use crate::train::engine::{SampleTargets, Samples};
+use crate::{Error, Result, Targets};
+
+/// Rows with their targets, flat and checked.
+#[derive(Debug)]
+pub(crate) struct Rows<'a> {
+    pub rows: usize,
+    pub features: Cow<'a, [f32]>,
+    dense: Vec<f32>,
+    labels: Vec<i32>,
+    has_labels: bool,
+    /// Rows whose label is not ignored.
+    pub kept: usize,
+    /// Each row of targets names one class.
+    pub one_hot: bool,
+    widths: [usize; 2],
+}
+
+impl<'a> Rows<'a> {
+    /// Checks features and targets against a model and its loss.
+    pub fn new<S: Data<Elem = f32>>(
+        model: &Model,
+        loss: &dyn Loss,
+        operation: &str,
+        features: &'a ArrayBase<S, Ix2>,
+        targets: &Targets,
+    ) -> Result<Self> {
+        let rows = features.nrows();
+        let outputs = model.network.outputs();
+        let features = self::features(model, operation, features)?;
+        let mut found = Rows {
+            rows,
+            features,
+            dense: Vec::new(),
+            labels: Vec::new(),
+            has_labels: false,
+            kept: rows,
+            one_hot: false,
+            widths: [model.network.inputs, outputs],
+        };
+        match targets {
+            Targets::Labels(labels) => {
+                let labels: Vec<i64> = labels.iter().copied().collect();
+                check_rows(operation, rows, labels.len())?;
+                // One column tells two classes apart.
+                let classes = outputs.max(2);
+                let classes = if loss.targets() == Domain::Class { outputs } else { classes };
+                inputs::check_labels(loss, &labels, classes, |_| true)?;
+                if loss.targets() == Domain::Class {
+                    let ignored = loss.ignored();
+                    found.kept = labels.iter().filter(|label| !ignored.contains(label)).count();
+                    found.labels = narrow_labels(&labels)?;
+                    found.has_labels = true;
+                } else {
+                    found.dense = one_hot(&labels, outputs, loss.targets() == Domain::Sign);
+                }
+                found.one_hot = true;
+            }
+            Targets::Dense(dense) => {
+                let fits = dense.len() == rows * outputs && dense.shape().first() == Some(&rows) && dense.ndim() <= 2;
+                if !fits {
+                    let text =
+                        format!("features are [{rows}, {}] but targets are {:?}", model.network.inputs, dense.shape());
+                    return Err(shape_error(operation, text, &format!("targets must be [{rows}, {outputs}]")));
+                }
+                found.dense = dense.iter().copied().collect();
+                check_finite(operation, "targets", &found.dense, outputs)?;
+                inputs::check_dense(loss, &found.dense)?;
+                found.one_hot = outputs > 1 && found.dense.chunks_exact(outputs).all(names_one_class);
+            }
+        }
+        Ok(found)
+    }
+
+    /// All rows as an engine takes them.
+    pub fn all(&self) -> Samples<'_> {
+        self.part(0, self.rows)
+    }
+
+    /// Some of the rows.
+    pub fn part(&self, first: usize, rows: usize) -> Samples<'_> {
+        let [inputs, outputs] = self.widths;
+        let targets = if self.has_labels {
+            SampleTargets::Labels(&self.labels[first..first + rows])
+        } else {
+            SampleTargets::Dense(&self.dense[first * outputs..(first + rows) * outputs])
+        };
+        let features = &self.features[first * inputs..(first + rows) * inputs];
+        Samples { rows, features, targets, has_ignored: self.kept < self.rows }
+    }
+
+    /// How many of some rows have a label that is not ignored.
+    pub fn kept_of(&self, loss: &dyn Loss, first: usize, rows: usize) -> usize {
+        if self.kept == self.rows {
+            return rows;
+        }
+        let ignored = loss.ignored();
+        self.labels[first..first + rows].iter().filter(|&&label| !ignored.contains(&i64::from(label))).count()
+    }
+}
+
+fn names_one_class(row: &[f32]) -> bool {
+    row.iter().all(|&y| y == 0.0 || y == 1.0) && row.iter().filter(|&&y| y == 1.0).count() == 1
+}
+
+/// A row for each label: 1 at its class, and elsewhere 0, or −1 where the loss wants signs. One column holds the class itself.
+fn one_hot(labels: &[i64], outputs: usize, signs: bool) -> Vec<f32> {
+    let off = if signs { -1.0 } else { 0.0 };
+    if outputs == 1 {
+        return labels.iter().map(|&label| if label == 1 { 1.0 } else { off }).collect();
+    }
+    let mut dense = vec![off; labels.len() * outputs];
+    for (row, &label) in labels.iter().enumerate() {
+        dense[row * outputs + label as usize] = 1.0;
+    }
+    dense
+}
+
+/// Flat features, scaled as the model wants them.
+pub(crate) fn features<'a, S: Data<Elem = f32>>(
+    model: &Model,
+    operation: &str,
+    features: &'a ArrayBase<S, Ix2>,
+) -> Result<Cow<'a, [f32]>> {
+    let width = model.network.inputs;
+    if features.ncols() != width {
+        let found = format!("features are {:?}", features.shape());
+        return Err(shape_error(operation, found, &format!("the model takes [rows, {width}]")));
+    }
+    if features.nrows() == 0 {
+        return Err(Error::Empty { operation: operation.into(), name: "features".into() });
+    }
+    if features.nrows() > u32::MAX as usize {
+        return Err(shape_error(operation, format!("features have {} rows", features.nrows()), "at most 4294967295"));
+    }
+    let mut flat = match features.as_slice() {
+        Some(slice) => Cow::Borrowed(slice),
+        None => Cow::Owned(features.iter().copied().collect()),
+    };
+    check_finite(operation, "features", &flat, width)?;
+    if let Some(scaling) = &model.scaling {
+        for row in flat.to_mut().chunks_exact_mut(width) {
+            for ((x, mean), scale) in row.iter_mut().zip(&scaling.mean).zip(&scaling.scale) {
+                *x = ((f64::from(*x) - mean) / scale) as f32;
+            }
+        }
+    }
+    Ok(flat)
+}
+
+fn check_rows(operation: &str, rows: usize, targets: usize) -> Result<()> {
+    if rows == targets {
+        return Ok(());
+    }
+    let found = format!("features have {rows} rows but targets {targets}");
+    Err(shape_error(operation, found, "there must be one target for each row"))
+}
+
+fn check_finite(operation: &str, name: &str, values: &[f32], width: usize) -> Result<()> {
+    let bad = values.iter().filter(|value| !value.is_finite()).count();
+    let Some(first) = values.iter().position(|value| !value.is_finite()) else {
+        return Ok(());
+    };
+    Err(Error::NonFinite {
+        operation: operation.into(),
+        name: name.into(),
+        found: values[first].to_string(),
+        position: format!("row {}, column {}", first / width, first % width),
+        count: bad,
+    })
+}

@@ -1,0 +1,327 @@
+//! Stories of training: the same on every device, the same twice, the same after a rest, and honest when it fails.
+
+mod support;
+
+use gradus::activations::{Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh};
+use gradus::losses::{CrossEntropy, Hinge, Labels, Loss, Mse};
+use gradus::optimizers::{Adam, GradientDescent, Sgd};
+use gradus::random::Random;
+use gradus::{Dense, Device, EarlyStopping, Fit, Model, Sequential, Stop};
+use ndarray::{Array1, Array2, s};
+use support::each_device;
+
+/// Points in three clouds: features [rows, 5], labels, and a number to regress on.
+fn clouds(rows: usize, seed: u64) -> (Array2<f32>, Array1<i64>, Array2<f32>) {
+    let mut random = Random::new(seed, 0);
+    let labels = Array1::from_shape_fn(rows, |row| (row % 3) as i64);
+    let features = Array2::from_shape_fn((rows, 5), |(row, k)| {
+        let centre = if k == labels[row] as usize { 2.0 } else { 0.0 };
+        (centre + 0.5 * random.normal()) as f32
+    });
+    let numbers = Array2::from_shape_fn((rows, 1), |(row, _)| features.row(row).sum() - 1.0);
+    (features, labels, numbers)
+}
+
+fn classifier(device: &Device) -> Model {
+    let description = Sequential::new(5).then(Dense::new(16).activation(Relu)).then(Dense::new(3));
+    let optimizer = Adam::new().learning_rate(0.01);
+    description.on(device).unwrap().compile(CrossEntropy::new(), optimizer).unwrap()
+}
+
+fn bits(model: &Model) -> Vec<u64> {
+    let layers = model.weights().unwrap();
+    layers.iter().flat_map(|(w, b)| w.iter().chain(b).map(|x| x.to_bits()).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn the_devices_agree_on_the_first_hundred_steps() {
+    let (x, y, _) = clouds(640, 1);
+    let steps = |device: &Device| classifier(device).fit(&x, &y, Fit::new().epochs(5).batch_size(32)).unwrap().steps;
+    let expected = steps(&Device::reference());
+    assert_eq!(expected.len(), 100);
+    for device in each_device() {
+        for (step, (e, f)) in expected.iter().zip(steps(&device)).enumerate() {
+            // f32 rounds to 6e-8; a hundred steps of Adam, which divides by the gradient's own size, multiply a
+            // difference by some hundred times at the most: 1e-4 is the figure and leaves an order.
+            assert!((e - f).abs() <= 1e-4 * e.abs(), "{}: step {step}: {f} instead of {e}", device.describe());
+        }
+    }
+}
+
+#[test]
+fn every_activation_learns_alike_on_every_device() {
+    let (x, y, _) = clouds(96, 2);
+    let train = |device: &Device| {
+        Sequential::new(5)
+            .then(Dense::new(8).activation(Gelu::default()))
+            .then(Dense::new(7).activation(Silu))
+            .then(Dense::new(6).activation(Tanh))
+            .then(Dense::new(5).activation(Softmax))
+            .then(Dense::new(9).activation(LeakyRelu::default()).bias(false))
+            .then(Dense::new(3).activation(Sigmoid))
+            .on(device)
+            .unwrap()
+            .compile(Mse::new(), Sgd::new().learning_rate(0.5).momentum(0.9))
+            .unwrap()
+            .fit(&x, &y, Fit::new().epochs(4).batch_size(20))
+            .unwrap()
+            .steps
+    };
+    let expected = train(&Device::reference());
+    for device in each_device() {
+        for (e, f) in expected.iter().zip(train(&device)) {
+            assert!((e - f).abs() <= 1e-4 * e.abs(), "{}: {f} instead of {e}", device.describe());
+        }
+    }
+}
+
+#[test]
+fn two_runs_give_equal_bits() {
+    let (x, y, _) = clouds(200, 3);
+    for device in each_device() {
+        let run = || {
+            let mut model = classifier(&device);
+            model.fit(&x, &y, Fit::new().epochs(3).batch_size(24)).unwrap();
+            bits(&model)
+        };
+        assert_eq!(run(), run(), "{}", device.describe());
+    }
+}
+
+#[test]
+fn a_resumed_run_gives_the_bits_of_an_unbroken_one() {
+    let (x, y, _) = clouds(150, 4);
+    let folder = tempfile::tempdir().unwrap();
+    for device in each_device() {
+        let mut whole = classifier(&device);
+        whole.fit(&x, &y, Fit::new().epochs(5).batch_size(32)).unwrap();
+        let path = folder.path().join(device.name());
+        classifier(&device).fit(&x, &y, Fit::new().epochs(2).batch_size(32).checkpoint(&path)).unwrap();
+        let mut resumed = Model::load(&path, &device).unwrap();
+        resumed.fit(&x, &y, Fit::new().epochs(3).batch_size(32)).unwrap();
+        assert_eq!(bits(&whole), bits(&resumed), "{}", device.describe());
+        assert_eq!(whole.steps(), resumed.steps());
+    }
+}
+
+#[test]
+fn gradient_descent_moves_once_per_epoch_whatever_the_pieces() {
+    let (x, _, numbers) = clouds(100, 5);
+    let train = |device: &Device, batch_size: usize| {
+        let mut model = Sequential::new(5)
+            .then(Dense::new(1))
+            .on(device)
+            .unwrap()
+            .compile(Mse::new(), GradientDescent::new().learning_rate(0.05))
+            .unwrap();
+        let history = model.fit(&x, &numbers, Fit::new().epochs(40).batch_size(batch_size)).unwrap();
+        assert_eq!(model.steps(), 40);
+        assert_eq!(history.steps.len(), 40);
+        history.epochs[39].loss
+    };
+    let expected = train(&Device::reference(), 100);
+    for device in each_device() {
+        for batch_size in [100, 33, 7] {
+            let found = train(&device, batch_size);
+            // The mean is the same sum in another order: f32 rounding over forty steps that shrink errors.
+            assert!(
+                (found - expected).abs() <= 1e-4 * expected,
+                "{}: {found} instead of {expected}",
+                device.describe()
+            );
+        }
+    }
+}
+
+#[test]
+fn one_step_of_gradient_descent_is_the_rule_of_the_book() {
+    // One weight, two rows: L = mean (wx - y)², dL/dw = mean 2x(wx - y); w ← w − α dL/dw.
+    let x = ndarray::array![[1.0], [2.0]];
+    let y = ndarray::array![[3.0], [5.0]];
+    for device in each_device() {
+        let layer = Dense::new(1).bias(false).l1(0.01).l2(0.001);
+        let optimizer = GradientDescent::new().learning_rate(0.1);
+        let mut model = Sequential::new(1).then(layer).on(&device).unwrap().compile(Mse::new(), optimizer).unwrap();
+        let w = model.weights().unwrap()[0].0[[0, 0]];
+        model.fit(&x, &y, Fit::new().epochs(1)).unwrap();
+        let slope = (2.0 * (w - 3.0) + 4.0 * (2.0 * w - 5.0)) / 2.0 + 0.01 * w.signum() + 2.0 * 0.001 * w;
+        let found = model.weights().unwrap()[0].0[[0, 0]];
+        assert!((found - (w - 0.1 * slope)).abs() <= 4.0 * f64::from(f32::EPSILON), "{}: {found}", device.describe());
+    }
+}
+
+#[test]
+fn a_penalty_draws_the_weights_to_zero_and_spares_the_bias() {
+    let (x, y, _) = clouds(96, 6);
+    let size = |device: &Device, l2: f64| {
+        let mut model = Sequential::new(5)
+            .l2(l2)
+            .then(Dense::new(3))
+            .on(device)
+            .unwrap()
+            .compile(CrossEntropy::new(), Adam::new().learning_rate(0.05))
+            .unwrap();
+        model.fit(&x, &y, Fit::new().epochs(40)).unwrap();
+        model.weights().unwrap()[0].0.iter().map(|w| w * w).sum::<f64>()
+    };
+    for device in each_device() {
+        let (free, drawn) = (size(&device, 0.0), size(&device, 0.3));
+        assert!(drawn < 0.1 * free, "{}: {drawn} against {free}", device.describe());
+    }
+}
+
+#[test]
+fn hinge_takes_labels_as_signs() {
+    let (x, y, _) = clouds(120, 7);
+    for device in each_device() {
+        for labels in [Labels::Sign, Labels::ZeroOne] {
+            let mut model = Sequential::new(5)
+                .then(Dense::new(3))
+                .on(&device)
+                .unwrap()
+                .compile(Hinge::new().labels(labels), Adam::new().learning_rate(0.05))
+                .unwrap();
+            model.fit(&x, &y, Fit::new().epochs(30)).unwrap();
+            assert!(model.evaluate(&x, &y).unwrap().accuracy.unwrap() > 0.95, "{}", device.describe());
+        }
+    }
+}
+
+#[test]
+fn an_ignored_label_leaves_its_row_out() {
+    let (x, y, _) = clouds(90, 8);
+    let mut spoiled = y.clone();
+    spoiled.iter_mut().step_by(3).for_each(|label| *label = -100);
+    let kept: Vec<usize> = (0..90).filter(|row| row % 3 != 0).collect();
+    for device in each_device() {
+        let mut model = classifier(&device);
+        let score = model.evaluate(&x, &spoiled).unwrap();
+        let expected = model.evaluate(&x.select(ndarray::Axis(0), &kept), &y.select(ndarray::Axis(0), &kept)).unwrap();
+        assert!((score.loss - expected.loss).abs() <= 1e-6 * expected.loss, "{}", device.describe());
+        assert_eq!(score.accuracy, expected.accuracy, "{}", device.describe());
+        let history = model.fit(&x, &spoiled, Fit::new().epochs(2)).unwrap();
+        assert!(history.epochs.iter().all(|epoch| epoch.loss.is_finite()));
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_the_training_with_the_last_good_weights() {
+    let (x, _, numbers) = clouds(64, 9);
+    for device in each_device() {
+        let mut model = Sequential::new(5)
+            .then(Dense::new(8))
+            .then(Dense::new(1))
+            .on(&device)
+            .unwrap()
+            .compile(Mse::new(), Sgd::new().learning_rate(1e9))
+            .unwrap();
+        let before = bits(&model);
+        let history = model.fit(&x, &numbers, Fit::new().epochs(20)).unwrap();
+        assert!(
+            matches!(history.stopped, Some(Stop::NotFinite { .. })),
+            "{}: {:?}",
+            device.describe(),
+            history.stopped
+        );
+        assert!(model.weights().unwrap().iter().all(|(w, _)| w.iter().all(|x| x.is_finite())));
+        if history.epochs.is_empty() {
+            assert_eq!(bits(&model), before, "{}", device.describe());
+        }
+    }
+}
+
+#[test]
+fn early_stopping_goes_back_to_the_best_epoch() {
+    let (x, y, _) = clouds(120, 10);
+    // The labels held back are wrong: the better the fit, the worse the validation.
+    let wrong: Array1<i64> = y.slice(s![90..]).mapv(|label| (label + 1) % 3);
+    for device in each_device() {
+        let mut model = classifier(&device);
+        let fit = Fit::new().epochs(50).early_stopping(EarlyStopping::new().patience(2));
+        let fit = fit.validation_data(&x.slice(s![90.., ..]).to_owned(), &wrong);
+        let history = model.fit(&x.slice(s![..90, ..]), &y.slice(s![..90]), fit).unwrap();
+        let Some(Stop::Early { best_epoch, best }) = history.stopped else { panic!("{:?}", history.stopped) };
+        assert!(history.epochs.len() == best_epoch + 3, "{best_epoch} of {}", history.epochs.len());
+        let score = model.evaluate(&x.slice(s![90.., ..]), &wrong).unwrap();
+        assert!((score.loss - best).abs() <= 1e-6 * best, "{}: {} against {best}", device.describe(), score.loss);
+    }
+}
+
+#[test]
+fn predictions_are_the_rows_own_whatever_the_batch() {
+    let (x, _, _) = clouds(2500, 11);
+    for device in each_device() {
+        let mut model = classifier(&device);
+        let all = model.predict(&x).unwrap();
+        let one = model.predict(&x.slice(s![2040..2041, ..])).unwrap();
+        for (a, b) in all.row(2040).iter().zip(one.row(0)) {
+            // Another batch size may take another tile, which adds up in another order: five products and a bias,
+            // then sixteen, each rounded to 6e-8 of numbers below ten.
+            assert!((a - b).abs() <= 1e-5, "{}: {a} against {b}", device.describe());
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name() {
+    let (x, y, _) = clouds(12, 12);
+    let mut model = classifier(&Device::cpu());
+    let mut message = |x: &Array2<f32>, y: &Array1<i64>, fit: Fit| model.fit(x, y, fit).unwrap_err().to_string();
+    let narrow = x.slice(s![.., ..4]).to_owned();
+    assert!(message(&narrow, &y, Fit::new()).contains("[12, 4]"));
+    assert!(message(&x, &y.slice(s![..7]).to_owned(), Fit::new()).contains("12 rows but targets 7"));
+    let mut wrong = y.clone();
+    wrong[5] = 3;
+    let found = message(&x, &wrong, Fit::new());
+    assert!(found.contains("row 5 has label 3") && found.contains("0 to 2"), "{found}");
+    let mut broken = x.clone();
+    broken[[4, 2]] = f32::NAN;
+    let found = message(&broken, &y, Fit::new());
+    assert!(found.contains("NaN at row 4, column 2"), "{found}");
+    assert!(message(&x.slice(s![..0, ..]).to_owned(), &y.slice(s![..0]).to_owned(), Fit::new()).contains("no rows"));
+    assert!(message(&x, &y, Fit::new().batch_size(0)).contains("batch_size is 0"));
+    assert!(message(&x, &y, Fit::new().validation_split(1.5)).contains("validation_split is 1.5"));
+    let error = CrossEntropy::new().label_smoothing(2.0).on(&Device::cpu()).unwrap_err().to_string();
+    assert!(error.contains("label_smoothing is 2"), "{error}");
+}
+
+#[test]
+fn a_damaged_model_file_is_refused_and_never_panics() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let model = classifier(&Device::cpu());
+    model.save(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    for length in (0..bytes.len()).step_by(37) {
+        std::fs::write(&path, &bytes[..length]).unwrap();
+        let error = Model::load(&path, &Device::cpu()).unwrap_err().to_string();
+        assert!(error.contains("model.safetensors"), "{error}");
+    }
+}
+
+#[test]
+#[cfg(feature = "data")]
+fn the_documents_network_learns_fashion() {
+    let split = gradus::data::read_idx_folder("data/fashion-mnist-12k").unwrap();
+    let (train, test) = (split.train, split.test.unwrap());
+    let (y, held_back) = (train.labels().unwrap(), test.labels().unwrap());
+    for device in [Device::cpu()].into_iter().chain(support::gpu()) {
+        let mut accuracies = Vec::new();
+        for seed in [1, 2, 3] {
+            let mut model = Sequential::new(784)
+                .seed(seed)
+                .then(Dense::new(10).activation(Relu))
+                .then(Dense::new(10).activation(Softmax))
+                .on(&device)
+                .unwrap()
+                .compile(Mse::new(), Adam::new())
+                .unwrap();
+            let history = model.fit(&train.features, &y, Fit::new().epochs(5).batch_size(32)).unwrap();
+            assert!(history.epochs[4].loss < 0.027, "{}: {}", device.describe(), history.epochs[4].loss);
+            accuracies.push(model.evaluate(&test.features, &held_back).unwrap().accuracy.unwrap());
+        }
+        let mean = accuracies.iter().sum::<f64>() / 3.0;
+        println!("{}: {accuracies:?}", device.describe());
+        assert!(mean >= 0.80, "{}: {accuracies:?}", device.describe());
+    }
+}
