@@ -184,7 +184,7 @@ impl Sizes {
     }
 
     /// The shape of one number for each row.
-    fn row_shape<'a>(&'a self, rowwise: bool) -> &'a [usize] {
+    fn row_shape(&self, rowwise: bool) -> &[usize] {
         if rowwise { &self.value_shape } else { &self.value_shape[..self.value_shape.len().min(1)] }
     }
 

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 /// Something made from an entry and options: its options as JSON, and its constants.
 type Made = (Value, Vec<(&'static str, f64)>);
 
+type Make = Box<dyn Fn(&Value) -> gradus::Result<Made>>;
+
 /// What the three lists have in common.
 struct Line {
     list: &'static str,
@@ -21,7 +23,7 @@ struct Line {
     variants: &'static [&'static str],
     shader: File,
     /// The same with options, checked.
-    make: Box<dyn Fn(&Value) -> gradus::Result<Made>>,
+    make: Make,
 }
 
 macro_rules! lines {

@@ -157,11 +157,16 @@ fn finish(row: Row, folded_sums: Sums) -> Outcome {
     if total == 0.0 {
         log_total = 0.0;
     }
+    var inverse = select(1.0 / total, 0.0, total == 0.0);
+    // A logit of +inf: inf - inf has no value, and so has the whole row none. Drivers give 0, NaN or inf here.
+    if bitcast<u32>(sums.maximum) == 0x7f800000u {
+        log_total = nan_of(row);
+        inverse = log_total;
+    }
     let lse = sums.maximum + log_total;
     let smoothing = select(LABEL_SMOOTHING / sums.classes, 0.0, sums.classes == 0.0);
     let mass = (1.0 - LABEL_SMOOTHING) * sums.hard + smoothing * sums.spread;
     let dot = (1.0 - LABEL_SMOOTHING) * sums.hard_dot + smoothing * sums.spread_dot;
-    let inverse = select(1.0 / total, 0.0, total == 0.0);
     var outcome: Outcome;
     outcome.loss = mass * log_total - dot;
     if Z_LOSS != 0.0 {

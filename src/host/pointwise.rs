@@ -82,13 +82,17 @@ fn plain<R: Real, L: Pointwise>(loss: &L, points: &Points<'_, R>, start: usize, 
     let predictions = &points.predictions[start..][..length];
     let targets = &points.targets[start..][..length];
     let slope = points.factor * points.upstream;
-    let sum = simd::sum_of(
+    let sum = simd::sum_blocks(
         length,
         #[inline(always)]
-        |i| {
-            let (value, derivative) = guarded(loss, predictions[i], targets[i], R::ONE);
-            gradient[i] = slope * derivative;
-            value
+        |range, values: &mut [R]| {
+            let inputs = predictions[range.clone()].iter().zip(&targets[range.clone()]);
+            let outputs = values.iter_mut().zip(&mut gradient[range]);
+            for ((value, slot), (&prediction, &truth)) in outputs.zip(inputs) {
+                let (loss, derivative) = guarded(loss, prediction, truth, R::ONE);
+                *value = loss;
+                *slot = slope * derivative;
+            }
         },
     );
     sum * points.factor.to_f64()

@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry = Entry {
     source: "D. R. Cox, The regression analysis of binary sequences, 1958",
     variants: &[r#"{"label_smoothing": 0.1}"#],
     shader: crate::shader!("losses/bce_with_logits.wgsl"),
-    make: |options| Ok(Box::new(read_options::<BceWithLogits>("bce_with_logits", ENTRY.options, options)?)),
+    make: |options| Ok(Box::new(catalogue::read::<BceWithLogits>("bce_with_logits", ENTRY.options, options)?)),
 };
 
 impl BceWithLogits {
@@ -63,7 +63,7 @@ impl Loss for BceWithLogits {
     }
 
     fn options(&self) -> Value {
-        write_options(self)
+        catalogue::write(self)
     }
 
     fn family(&self) -> Family<'_> {
@@ -90,7 +90,14 @@ impl Pointwise for BceWithLogits {
         let smoothing = R::new(self.label_smoothing);
         let y = truth * (R::ONE - smoothing) + R::new(0.5) * smoothing;
         let (positive, negative) = (column_weight * y, R::ONE - y);
-        let value = positive * (-prediction).softplus() + negative * prediction.softplus();
-        (value, negative * prediction.sigmoid() - positive * (-prediction).sigmoid())
+        // ln(1 + e^±x) and σ(±x), all from e^−|x|.
+        let e = (-prediction.abs()).exp();
+        let tail = e.ln_1p();
+        let value = positive * ((-prediction).max(R::ZERO) + tail) + negative * (prediction.max(R::ZERO) + tail);
+        let high = R::ONE / (R::ONE + e);
+        let low = e * high;
+        let is_positive = prediction >= R::ZERO;
+        let (up, down) = (R::select(is_positive, high, low), R::select(is_positive, low, high));
+        (value, negative * up - positive * down)
     }
 }

@@ -78,7 +78,7 @@ pub(super) static ENTRY: Entry = Entry {
         r#"{"label_smoothing": 0.2, "ignore_index": [0, -100], "z_loss": 0.001, "softcap": 10.0, "temperature": 2.0}"#,
     ],
     shader: crate::shader!("losses/cross_entropy.wgsl"),
-    make: |options| Ok(Box::new(read_options::<CrossEntropy>("cross_entropy", ENTRY.options, options)?)),
+    make: |options| Ok(Box::new(catalogue::read::<CrossEntropy>("cross_entropy", ENTRY.options, options)?)),
 };
 
 impl Default for CrossEntropy {
@@ -157,7 +157,7 @@ impl Loss for CrossEntropy {
     }
 
     fn options(&self) -> Value {
-        write_options(self)
+        catalogue::write(self)
     }
 
     fn family(&self) -> Family<'_> {
@@ -215,9 +215,10 @@ impl Rowwise for CrossEntropy {
         let mass = (R::ONE - smoothing) * hard.mass + share * smooth.mass;
         let dot = (R::ONE - smoothing) * hard.dot + share * smooth.dot;
 
-        let mut label_below = R::NEG_INFINITY;
+        let (mut label_below, mut label_is_open) = (R::NEG_INFINITY, false);
         if let Target::Label(label) = row.target {
             label_below = gradient[label] - maximum;
+            label_is_open = gradient[label] != R::NEG_INFINITY;
             gradient[label] = R::NEG_INFINITY;
         }
         // All e^(z - maximum) but the label's: p_y - 1 = -others/total keeps its digits when p_y goes to 1.
@@ -245,8 +246,7 @@ impl Rowwise for CrossEntropy {
                 let q = row.class_weight(label) * ((R::ONE - smoothing) + share);
                 let own = (mass - q) - mass * others * inverse + z_pull * label_exp * inverse;
                 self.slopes(row, scale, gradient, |column, e| factor * e - row.class_weight(column) * share);
-                let open = label_exp > R::ZERO || !(label_below == R::NEG_INFINITY);
-                let slope = R::select(open, own, R::ZERO);
+                let slope = R::select(label_is_open, own, R::ZERO);
                 gradient[label] = scale * slope * self.scaled_logit_slope(row.logits[label]);
             }
             Target::Dense(dense) => self.slopes(row, scale, gradient, |column, e| {

@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry = Entry {
     source: "C. Cortes and V. Vapnik, Support-vector networks, 1995",
     variants: &[r#"{"labels": "zero_one"}"#],
     shader: crate::shader!("losses/hinge.wgsl"),
-    make: |options| Ok(Box::new(read_options::<Hinge>("hinge", ENTRY.options, options)?)),
+    make: |options| Ok(Box::new(catalogue::read::<Hinge>("hinge", ENTRY.options, options)?)),
 };
 
 impl Hinge {
@@ -62,7 +62,7 @@ impl Loss for Hinge {
     }
 
     fn options(&self) -> Value {
-        write_options(self)
+        catalogue::write(self)
     }
 
     fn family(&self) -> Family<'_> {

@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry = Entry {
     source: "P. J. Huber, Robust estimation of a location parameter, 1964",
     variants: &[r#"{"delta": 0.25}"#],
     shader: crate::shader!("losses/huber.wgsl"),
-    make: |options| Ok(Box::new(read_options::<Huber>("huber", ENTRY.options, options)?)),
+    make: |options| Ok(Box::new(catalogue::read::<Huber>("huber", ENTRY.options, options)?)),
 };
 
 impl Default for Huber {
@@ -68,7 +68,7 @@ impl Loss for Huber {
     }
 
     fn options(&self) -> Value {
-        write_options(self)
+        catalogue::write(self)
     }
 
     fn family(&self) -> Family<'_> {

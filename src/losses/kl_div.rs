@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry = Entry {
     source: "S. Kullback and R. A. Leibler, On information and sufficiency, 1951",
     variants: &[r#"{"log_target": true}"#],
     shader: crate::shader!("losses/kl_div.wgsl"),
-    make: |options| Ok(Box::new(read_options::<KlDiv>("kl_div", ENTRY.options, options)?)),
+    make: |options| Ok(Box::new(catalogue::read::<KlDiv>("kl_div", ENTRY.options, options)?)),
 };
 
 impl KlDiv {
@@ -69,7 +69,7 @@ impl Loss for KlDiv {
     }
 
     fn options(&self) -> Value {
-        write_options(self)
+        catalogue::write(self)
     }
 
     fn family(&self) -> Family<'_> {

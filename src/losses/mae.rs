@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry = Entry {
     source: "R. J. Boscovich, De litteraria expeditione per pontificiam ditionem, 1757",
     variants: &[],
     shader: crate::shader!("losses/mae.wgsl"),
-    make: |options| Ok(Box::new(read_options::<Mae>("mae", ENTRY.options, options)?)),
+    make: |options| Ok(Box::new(catalogue::read::<Mae>("mae", ENTRY.options, options)?)),
 };
 
 impl Mae {
@@ -53,7 +53,7 @@ impl Loss for Mae {
     }
 
     fn options(&self) -> Value {
-        write_options(self)
+        catalogue::write(self)
     }
 
     fn family(&self) -> Family<'_> {

@@ -9,9 +9,8 @@
 
 use std::fmt::Debug;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub use crate::catalogue::Choice;
 use crate::device::Device;
@@ -237,32 +236,6 @@ pub fn entry(name: &str) -> Result<&'static Entry> {
     found.copied().ok_or_else(|| Error::unknown("loss", name, CATALOGUE.iter().map(|entry| entry.name)))
 }
 
-/// Reads an options struct from a JSON object, so that each error names its option.
-pub(crate) fn read_options<T: DeserializeOwned>(owner: &str, choices: &[Choice], options: &Value) -> Result<T> {
-    let empty = Map::new();
-    let given = match options {
-        Value::Null => &empty,
-        Value::Object(given) => given,
-        other => return Err(Error::option(owner, "options", other, "a JSON object")),
-    };
-    for (name, value) in given {
-        let Some(choice) = choices.iter().find(|choice| choice.name == name) else {
-            return Err(Error::unknown(&format!("option of {owner}"), name, choices.iter().map(|choice| choice.name)));
-        };
-        let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
-        if serde_json::from_value::<T>(alone).is_err() {
-            return Err(Error::option(owner, name, value, choice.domain));
-        }
-    }
-    serde_json::from_value(Value::Object(given.clone()))
-        .map_err(|error| Error::option(owner, "options", error, "a JSON object of its options"))
-}
-
-/// The options of a struct as JSON.
-pub(crate) fn write_options<T: Serialize>(options: &T) -> Value {
-    serde_json::to_value(options).unwrap_or(Value::Null)
-}
-
 /// Reads one label or a list of labels.
 fn one_or_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<i64>, D::Error> {
     #[derive(Deserialize)]
@@ -288,10 +261,9 @@ pub(crate) fn require(holds: bool, owner: &Entry, name: &str, found: f64) -> Res
 
 pub(crate) mod prelude {
     //! What every loss's file needs.
-    pub(crate) use super::{
-        Choice, Domain, Entry, Family, Input, Loss, Pointwise, read_options, require, write_options,
-    };
+    pub(crate) use super::{Domain, Entry, Family, Input, Loss, Pointwise, require};
     pub(crate) use crate::Result;
+    pub(crate) use crate::catalogue::{self, Choice};
     pub(crate) use crate::real::Real;
     pub(crate) use serde::{Deserialize, Serialize};
     pub(crate) use serde_json::Value;

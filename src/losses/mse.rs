@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry = Entry {
     source: "A.-M. Legendre, Nouvelles méthodes pour la détermination des orbites des comètes, 1805",
     variants: &[],
     shader: crate::shader!("losses/mse.wgsl"),
-    make: |options| Ok(Box::new(read_options::<Mse>("mse", ENTRY.options, options)?)),
+    make: |options| Ok(Box::new(catalogue::read::<Mse>("mse", ENTRY.options, options)?)),
 };
 
 impl Mse {
@@ -54,7 +54,7 @@ impl Loss for Mse {
     }
 
     fn options(&self) -> Value {
-        write_options(self)
+        catalogue::write(self)
     }
 
     fn family(&self) -> Family<'_> {

@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry = Entry {
     source: "R. Girshick, Fast R-CNN, 2015",
     variants: &[r#"{"beta": 0.5}"#, r#"{"beta": 0.0}"#],
     shader: crate::shader!("losses/smooth_l1.wgsl"),
-    make: |options| Ok(Box::new(read_options::<SmoothL1>("smooth_l1", ENTRY.options, options)?)),
+    make: |options| Ok(Box::new(catalogue::read::<SmoothL1>("smooth_l1", ENTRY.options, options)?)),
 };
 
 impl Default for SmoothL1 {
@@ -66,7 +66,7 @@ impl Loss for SmoothL1 {
     }
 
     fn options(&self) -> Value {
-        write_options(self)
+        catalogue::write(self)
     }
 
     fn family(&self) -> Family<'_> {

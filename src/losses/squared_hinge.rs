@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry = Entry {
     source: "C.-C. Chang and C.-J. Lin, Training ν-support vector classifiers, 2001",
     variants: &[r#"{"labels": "zero_one"}"#],
     shader: crate::shader!("losses/squared_hinge.wgsl"),
-    make: |options| Ok(Box::new(read_options::<SquaredHinge>("squared_hinge", ENTRY.options, options)?)),
+    make: |options| Ok(Box::new(catalogue::read::<SquaredHinge>("squared_hinge", ENTRY.options, options)?)),
 };
 
 impl SquaredHinge {
@@ -62,7 +62,7 @@ impl Loss for SquaredHinge {
     }
 
     fn options(&self) -> Value {
-        write_options(self)
+        catalogue::write(self)
     }
 
     fn family(&self) -> Family<'_> {

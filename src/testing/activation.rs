@@ -73,7 +73,7 @@ fn inputs(rowwise: bool) -> Vec<f32> {
 }
 
 fn wide(inputs: &[f32], share: f64) -> Vec<f64> {
-    let sign = |i: usize| if i % 2 == 0 { 1.0 } else { -1.0 };
+    let sign = |i: usize| if i.is_multiple_of(2) { 1.0 } else { -1.0 };
     inputs.iter().enumerate().map(|(i, &x)| f64::from(x) * (1.0 + share * sign(i))).collect()
 }
 

@@ -89,43 +89,7 @@ pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
     if recipe.size == Size::Special {
         sprinkle(&mut random, rowwise, columns, &mut predictions, dense.as_deref_mut());
     }
-    let kept = |i: usize| {
-        let row = mask.as_ref().is_none_or(|mask| {
-            let flat = mask.as_slice_memory_order().unwrap_or_default();
-            if flat.len() == elements { flat[i] } else { flat[i / (elements / rows)] }
-        });
-        let class = class_mask.as_ref().is_none_or(|mask| {
-            let flat = mask.as_slice_memory_order().unwrap_or_default();
-            flat[if flat.len() == elements { i } else { i % columns }]
-        });
-        (row, class)
-    };
-    for i in 0..elements {
-        let (row, class) = kept(i);
-        if !row || !class {
-            predictions[i] = f32::NAN;
-        }
-        if let Some(dense) = &mut dense {
-            // A masked class that is a target makes the loss infinite: the special cases see to that.
-            dense[i] = if !row {
-                f32::NAN
-            } else if !class {
-                0.0
-            } else {
-                dense[i]
-            };
-        }
-        if let Some(labels) = &mut labels {
-            let label = &mut labels[i / columns];
-            if !row {
-                // No class, and not even 32 bits: what is masked is not looked at.
-                *label = 1 << 40;
-            } else if !class && *label == (i % columns) as i64 {
-                // The first class is never masked.
-                *label = 0;
-            }
-        }
-    }
+    poison(&mut predictions, dense.as_deref_mut(), labels.as_deref_mut(), mask.as_ref(), class_mask.as_ref(), columns);
     let value_shape = if rowwise { leading } else { shape };
     let upstream = recipe.upstream.then(|| {
         let wanted = if recipe.reduction == Reduction::None { value_shape } else { &[] };
@@ -147,6 +111,46 @@ pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
         reduction: recipe.reduction,
         auxiliary: recipe.auxiliary,
         resident: recipe.resident,
+    }
+}
+
+/// Puts NaN, and labels that are no class, wherever a mask says that nobody looks.
+fn poison(
+    predictions: &mut [f32],
+    mut dense: Option<&mut [f32]>,
+    mut labels: Option<&mut [i64]>,
+    mask: Option<&ArrayD<bool>>,
+    class_mask: Option<&ArrayD<bool>>,
+    columns: usize,
+) {
+    let elements = predictions.len();
+    let flat = |mask: &ArrayD<bool>| mask.iter().copied().collect::<Vec<_>>();
+    let (mask, class_mask) = (mask.map(flat), class_mask.map(flat));
+    for i in 0..elements {
+        // One for each element or row; one for each cell or column.
+        let row = mask.as_ref().is_none_or(|mask| mask[i / (elements / mask.len())]);
+        let class = class_mask.as_ref().is_none_or(|mask| mask[i % mask.len()]);
+        if !row || !class {
+            predictions[i] = f32::NAN;
+        }
+        if let Some(dense) = &mut dense {
+            // A masked class that is a target makes the loss infinite: the special cases see to that.
+            dense[i] = match (row, class) {
+                (false, _) => f32::NAN,
+                (true, false) => 0.0,
+                (true, true) => dense[i],
+            };
+        }
+        if let Some(labels) = &mut labels {
+            let label = &mut labels[i / columns];
+            if !row {
+                // No class, and not even 32 bits: what is masked is not looked at.
+                *label = 1 << 40;
+            } else if !class && *label == (i % columns) as i64 {
+                // The first class is never masked.
+                *label = 0;
+            }
+        }
     }
 }
 
@@ -268,6 +272,7 @@ fn sprinkle(random: &mut Random, rowwise: bool, columns: usize, predictions: &mu
             // A masked class is -inf; whether it is the label is left to chance.
             1 | 2 => row.iter_mut().for_each(|x| *x = if random.uniform() < 0.3 { f32::NEG_INFINITY } else { *x }),
             3 if number % 2 == 0 => row.fill(f32::NEG_INFINITY),
+            4 if number % 2 == 1 => row[random.next_u32() as usize % columns] = f32::INFINITY,
             _ => {}
         }
     }

@@ -1,16 +1,14 @@
-//! The f64 reference run on its own: with inputs that are a little off, for the tolerances, and with steps to both
-//! sides, for the central differences.
+//! The f64 reference run on its own, with inputs that are a little off, and the tolerances that follow from it.
 
 use ndarray::{ArrayD, Zip};
 
-use super::draw::{Case, draw};
-use super::recipe::{Kind, Recipe, Size, recipes};
-use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP};
+use super::draw::Case;
+use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, ULP};
+use crate::Reduction;
 use crate::host::Spread;
-use crate::host::pointwise::Points;
-use crate::host::rowwise::{Auxiliary, Rows, Targets};
-use crate::losses::{Domain, Entry, Family, Loss};
-use crate::{Reduction, Result};
+use crate::host::pointwise::{Points, PointwiseHost};
+use crate::host::rowwise::{Auxiliary, Rows, RowwiseHost, Targets};
+use crate::losses::{Domain, Family, Loss};
 
 /// What a loss gives in f64, before its values are summed.
 #[derive(Clone, Debug)]
@@ -62,58 +60,72 @@ pub(super) fn run(loss: &dyn Loss, case: &Case, moved: Move) -> Exact {
             predictions.iter_mut().skip(column).step_by(case.columns).for_each(|x| *x += step)
         }
     }
-    let weight = wide(case.weight.as_ref());
-    let column_weight: Vec<f64> = case.column_weight.iter().flatten().map(|&w| f64::from(w)).collect();
-    let mask: Vec<bool> = case.mask.iter().flatten().copied().collect();
-    let (upstream, upstreams) = match (&case.upstream, case.reduction) {
+    match loss.family() {
+        Family::Pointwise(host) => run_points(host, loss, case, &predictions, &targets),
+        Family::Rowwise(host) => run_rows(host, loss, case, &predictions, &targets),
+    }
+}
+
+/// The upstream for all, and for each value where they are not reduced.
+fn upstream(case: &Case) -> (f64, Vec<f64>) {
+    match (&case.upstream, case.reduction) {
         (Some(_), Reduction::None) => (1.0, wide(case.upstream.as_ref())),
         (Some(upstream), _) => (f64::from(upstream.sum()), Vec::new()),
         (None, _) => (1.0, Vec::new()),
-    };
-    let factor = factor(loss, case);
-    let elements = predictions.len();
-    let mut gradient = vec![0.0; elements];
-    match loss.family() {
-        Family::Pointwise(host) => {
-            let mut values = vec![0.0; elements];
-            let points = Points {
-                predictions: &predictions,
-                targets: &targets,
-                weight: spread(&weight, elements),
-                mask: spread(&mask, elements),
-                column_weight: &column_weight,
-                row_length: elements / case.rows,
-                factor,
-                upstream,
-                upstreams: &upstreams,
-            };
-            host.run_f64(&points, &mut gradient, &mut values);
-            Exact { values, gradient, auxiliary: Vec::new() }
-        }
-        Family::Rowwise(host) => {
-            let mut values = vec![0.0; case.rows];
-            let mut auxiliary = vec![Auxiliary::default(); if case.auxiliary { case.rows } else { 0 }];
-            // What does not fit 32 bits stands in a masked row.
-            let narrow = |label: &i64| i32::try_from(*label).unwrap_or(i32::MIN);
-            let labels: Vec<i32> = case.labels.iter().flatten().map(narrow).collect();
-            let class_mask: Vec<bool> = case.class_mask.iter().flatten().copied().collect();
-            let rows = Rows {
-                logits: &predictions,
-                columns: case.columns,
-                targets: if case.labels.is_some() { Targets::Labels(&labels) } else { Targets::Dense(&targets) },
-                ignored: loss.ignored(),
-                class_weight: &column_weight,
-                class_mask: &class_mask,
-                weight: &weight,
-                mask: &mask,
-                factor,
-                upstream,
-                upstreams: &upstreams,
-            };
-            host.run_f64(&rows, &mut gradient, &mut values, &mut auxiliary);
-            Exact { values, gradient, auxiliary }
-        }
     }
+}
+
+fn column_weights(case: &Case) -> Vec<f64> {
+    case.column_weight.iter().flatten().map(|&w| f64::from(w)).collect()
+}
+
+fn flags(flags: Option<&ArrayD<bool>>) -> Vec<bool> {
+    flags.into_iter().flatten().copied().collect()
+}
+
+fn run_points(host: &dyn PointwiseHost, loss: &dyn Loss, case: &Case, predictions: &[f64], targets: &[f64]) -> Exact {
+    let elements = predictions.len();
+    let (weight, mask) = (wide(case.weight.as_ref()), flags(case.mask.as_ref()));
+    let (upstream, upstreams) = upstream(case);
+    let (mut gradient, mut values) = (vec![0.0; elements], vec![0.0; elements]);
+    let points = Points {
+        predictions,
+        targets,
+        weight: spread(&weight, elements),
+        mask: spread(&mask, elements),
+        column_weight: &column_weights(case),
+        row_length: elements / case.rows,
+        factor: factor(loss, case),
+        upstream,
+        upstreams: &upstreams,
+    };
+    host.run_f64(&points, &mut gradient, &mut values);
+    Exact { values, gradient, auxiliary: Vec::new() }
+}
+
+fn run_rows(host: &dyn RowwiseHost, loss: &dyn Loss, case: &Case, predictions: &[f64], targets: &[f64]) -> Exact {
+    // What does not fit 32 bits stands in a masked row.
+    let narrow = |label: &i64| i32::try_from(*label).unwrap_or(i32::MIN);
+    let labels: Vec<i32> = case.labels.iter().flatten().map(narrow).collect();
+    let (upstream, upstreams) = upstream(case);
+    let mut gradient = vec![0.0; predictions.len()];
+    let mut values = vec![0.0; case.rows];
+    let mut auxiliary = vec![Auxiliary::default(); if case.auxiliary { case.rows } else { 0 }];
+    let rows = Rows {
+        logits: predictions,
+        columns: case.columns,
+        targets: if case.labels.is_some() { Targets::Labels(&labels) } else { Targets::Dense(targets) },
+        ignored: loss.ignored(),
+        class_weight: &column_weights(case),
+        class_mask: &flags(case.class_mask.as_ref()),
+        weight: &wide(case.weight.as_ref()),
+        mask: &flags(case.mask.as_ref()),
+        factor: factor(loss, case),
+        upstream,
+        upstreams: &upstreams,
+    };
+    host.run_f64(&rows, &mut gradient, &mut values, &mut auxiliary);
+    Exact { values, gradient, auxiliary }
 }
 
 fn spread<T>(values: &[T], elements: usize) -> Spread<'_, T> {
@@ -233,11 +245,11 @@ fn masses(loss: &dyn Loss, case: &Case) -> Vec<f64> {
         .collect()
 }
 
-fn finite(x: f64) -> f64 {
+pub(super) fn finite(x: f64) -> f64 {
     if x.is_finite() { x.abs() } else { 0.0 }
 }
 
-fn like(array: &ArrayD<f32>, values: &[f64]) -> ArrayD<f64> {
+pub(super) fn like(array: &ArrayD<f32>, values: &[f64]) -> ArrayD<f64> {
     let mut shaped = ArrayD::zeros(array.raw_dim());
     shaped.iter_mut().zip(values).for_each(|(slot, &value)| *slot = value);
     shaped
@@ -266,7 +278,8 @@ fn values_of(case: &Case, exact: &Exact, tolerance: Vec<f64>) -> Bounded {
 /// ln columns at the most; so is lse but for the largest logit, which it is added to.
 fn auxiliaries(case: &Case, exact: &Exact, moved: &[Exact], roundings: f64) -> Vec<(&'static str, Bounded)> {
     let size = (case.columns as f64).ln() + 1.0;
-    let pick: [(&'static str, fn(&Auxiliary<f64>) -> f64); 3] =
+    type Output = fn(&Auxiliary<f64>) -> f64;
+    let pick: [(&'static str, Output); 3] =
         [("lse", |a| a.lse), ("entropy", |a| a.entropy), ("target_probability", |a| a.target_probability)];
     pick.into_iter()
         .map(|(name, pick)| {
@@ -282,74 +295,4 @@ fn auxiliaries(case: &Case, exact: &Exact, moved: &[Exact], roundings: f64) -> V
             (name, Bounded { expected, tolerance })
         })
         .collect()
-}
-
-/// Judges the reference's derivative by central differences of its own values, with every set of options.
-///
-/// (f(x − 2h) − 8f(x − h) + 8f(x + h) − f(x + 2h))/12h with h = 2⁻¹⁰: what is left out is h⁴/30 of the fifth
-/// derivative, 3e-14 times it; rounding adds 1.5 units of f64 over h, 4e-13 of the values. Beside a kink the
-/// differences of h and 2h disagree, and only then is an element left out, at most one in ten.
-///
-/// # Errors
-/// [`crate::Error::Option`] if the entry lists a variant that it refuses.
-pub fn central_differences(entry: &'static Entry) -> Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    for options in super::sets_of_options(entry.variants) {
-        let loss = (entry.make)(&super::options_value(entry.name, options)?)?;
-        loss.check()?;
-        let mut report = Report::new(super::title(entry.name, options));
-        let kind = Kind {
-            rowwise: matches!(loss.family(), Family::Rowwise(_)),
-            takes_labels: loss.targets() == Domain::Class,
-            column_weight: super::draw::column_weight_name(&*loss).is_some(),
-            class_mask: entry.inputs.iter().any(|input| input.name == "class_mask"),
-            thorough: true,
-        };
-        let small = |recipe: &Recipe| {
-            recipe.shape.iter().product::<usize>() <= 1000 && recipe.size == Size::Usual && !recipe.resident
-        };
-        for (number, recipe) in recipes(kind).iter().filter(|recipe| small(recipe)).enumerate() {
-            // Each value of its own, with what follows it: the gradient of one element or row.
-            let recipe = Recipe { reduction: Reduction::Sum, upstream: false, ..*recipe };
-            differentiate(&*loss, &draw(&*loss, &recipe, number), &mut report);
-        }
-        reports.push(report);
-    }
-    Ok(reports)
-}
-
-fn differentiate(loss: &dyn Loss, case: &Case, report: &mut Report) {
-    const STEP: f64 = 1.0 / 1024.0;
-    let exact = run(loss, case, Move::Nothing);
-    let rowwise = matches!(loss.family(), Family::Rowwise(_));
-    let width = if rowwise { case.columns } else { 1 };
-    let mut skipped = 0;
-    let mut expected = exact.gradient.clone();
-    let mut tolerance = vec![FLUSHED; expected.len()];
-    for column in 0..case.columns {
-        let at = |steps: f64| run(loss, case, Move::Column(column, steps * STEP)).values;
-        let [a, b, c, d, e, f] = [-4.0, -2.0, -1.0, 1.0, 2.0, 4.0].map(at);
-        for row in 0..exact.gradient.len() / case.columns {
-            let i = row * case.columns + column;
-            let u = i / width;
-            let fine = (b[u] - 8.0 * c[u] + 8.0 * d[u] - e[u]) / (12.0 * STEP);
-            let coarse = (a[u] - 8.0 * b[u] + 8.0 * e[u] - f[u]) / (24.0 * STEP);
-            let rounding = 1e-11 * (1.0 + finite(exact.values[u]));
-            let agree = (fine - coarse).abs() <= 1e-7 * fine.abs() + rounding;
-            if agree {
-                expected[i] = fine;
-                tolerance[i] = 1e-6 * fine.abs() + rounding;
-            } else {
-                skipped += 1;
-            }
-        }
-    }
-    report.cases += 1;
-    if skipped * 10 > expected.len() + 10 {
-        report.refuse(format!("{}: {skipped} of {} elements lie at kinks", case.name, expected.len()));
-    }
-    let judged =
-        Bounded { expected: like(&case.predictions, &expected), tolerance: like(&case.predictions, &tolerance) };
-    let found = like(&case.predictions, &exact.gradient);
-    report.add_gradient(&case.name, "derivative", judged.compare(&found));
 }

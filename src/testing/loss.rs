@@ -2,11 +2,11 @@
 
 use ndarray::{Array1, ArrayD};
 
-use super::draw::{Case, column_weight_name, draw};
+use super::draw::{Case, draw};
 use super::exact::{self, Expected};
 use super::recipe::{Kind, recipes};
 use super::{Bounded, Report, options_value, sets_of_options, title};
-use crate::losses::{Domain, Entry, Family, Loss};
+use crate::losses::{Entry, Loss};
 use crate::{Criterion, Device, Evaluation, Reduction, Result, Tensor};
 
 /// Runs a loss on a device with each set of its options over many shapes, reductions, weights, masks and special
@@ -28,13 +28,7 @@ pub fn check_loss(entry: &'static Entry, device: &Device) -> Result<Vec<Report>>
     for options in sets_of_options(entry.variants) {
         let value = options_value(entry.name, options)?;
         let loss = (entry.make)(&value)?;
-        let kind = Kind {
-            rowwise: matches!(loss.family(), Family::Rowwise(_)),
-            takes_labels: loss.targets() == Domain::Class,
-            column_weight: column_weight_name(&*loss).is_some(),
-            class_mask: entry.inputs.iter().any(|input| input.name == "class_mask"),
-            thorough: options == "{}",
-        };
+        let kind = Kind::of(&*loss, options == "{}");
         let criterion = Criterion::from_boxed(loss, device)?;
         let reference = Criterion::from_boxed((entry.make)(&value)?, &Device::Reference)?;
         let mut report = Report::new(title(entry.name, options));

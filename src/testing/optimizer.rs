@@ -93,7 +93,7 @@ fn on_host<R: Real>(optimizer: &dyn Optimizer, work: &Work, share: f64) -> Resul
     let mut lengths =
         last.each_ref().map(|values: &Vec<R>| values.iter().map(|x| x.to_f64().abs()).collect::<Vec<_>>());
     for (t, gradients) in work.gradients.iter().enumerate() {
-        let sign = |i: usize| if (i + t) % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = |i: usize| if (i + t).is_multiple_of(2) { 1.0 } else { -1.0 };
         let off = |(i, &g): (usize, &f32)| R::new(f64::from(g) * (1.0 + share * sign(i)));
         let gradients: Vec<R> = gradients.iter().enumerate().map(off).collect();
         let before = last.clone();

@@ -3,7 +3,9 @@
 //! Not the full product: each new set of `override`s is a pipeline, which a software compiler takes 100 to 250 ms for.
 //! Every value of every switch occurs in every frame, and so do the neighbours that are likely to meet.
 
+use super::draw::column_weight_name;
 use crate::Reduction;
+use crate::losses::{Domain, Family, Loss};
 
 /// What a number belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -182,6 +184,19 @@ pub(super) struct Kind {
     pub class_mask: bool,
     /// The options are the defaults: the long lists too.
     pub thorough: bool,
+}
+
+impl Kind {
+    /// What a loss takes.
+    pub fn of(loss: &dyn Loss, thorough: bool) -> Self {
+        Kind {
+            rowwise: matches!(loss.family(), Family::Rowwise(_)),
+            takes_labels: loss.targets() == Domain::Class,
+            column_weight: column_weight_name(loss).is_some(),
+            class_mask: loss.entry().inputs.iter().any(|input| input.name == "class_mask"),
+            thorough,
+        }
+    }
 }
 
 /// The recipes of a loss; what it does not take is left out of them.

@@ -70,7 +70,8 @@ pub fn compare_slices(name: &str, expected: &[f64], found: &[f64]) -> Comparison
         let scale = e.abs().max(1e-3 * largest).max(f64::from(f32::MIN_POSITIVE));
         let relative = if same { 0.0 } else { (f - e).abs() / scale };
         // Written so that NaN is the worst of all.
-        if !(relative <= worst.relative) {
+        let within = relative <= worst.relative;
+        if !within {
             let relative = if relative.is_nan() { f64::INFINITY } else { relative };
             worst = Comparison { relative, place: format!("{name}[{index}]: {f:e} instead of {e:e}") };
         }

@@ -1,0 +1,386 @@
+//! One call of a criterion with arrays: the inputs checked and flat, then run on the host or on the GPU.
+
+use std::borrow::Cow;
+
+use ndarray::ArrayViewD;
+
+use super::{Auxiliaries, Criterion, Evaluation, OnEmpty, Reduction};
+use crate::Error;
+use crate::Result;
+use crate::device::Gpu;
+use crate::host::Spread;
+use crate::host::pointwise::Points;
+use crate::host::rowwise::{Auxiliary, Rows, Targets as RowTargets};
+use crate::inputs::{self, Inputs, Sizes, Targets, shape_error};
+use crate::kernels::loss::{self as kernel, Buffers, Divisor, Job, MASKED, PLANES, Per};
+use crate::losses::{Domain, Family, HostReal, Loss};
+use crate::real::Real;
+use crate::tensor::{narrow_labels, shaped};
+
+/// What a reduction multiplies by, and how many values took part.
+struct Share {
+    factor: f64,
+    count: usize,
+}
+
+/// One call whose inputs fit: everything flat, row-major, and the reduction's factor known.
+pub(super) struct Call<'c, 'a> {
+    criterion: &'c Criterion,
+    sizes: Sizes,
+    shape: Vec<usize>,
+    predictions: Cow<'a, [f32]>,
+    dense: Cow<'a, [f32]>,
+    labels: Option<Vec<i32>>,
+    weight: Option<(Cow<'a, [f32]>, Per)>,
+    mask: Option<(Cow<'a, [bool]>, Per)>,
+    column_weight: Cow<'a, [f32]>,
+    class_mask: Option<(Cow<'a, [bool]>, Per)>,
+    upstreams: Cow<'a, [f32]>,
+    upstream: f32,
+    share: Share,
+    auxiliary: bool,
+}
+
+/// The elements of a view in row-major order, borrowed where they lie so already.
+fn flat<'a, T: Clone>(view: &ArrayViewD<'a, T>) -> Cow<'a, [T]> {
+    match view.to_slice() {
+        Some(slice) => Cow::Borrowed(slice),
+        None => Cow::Owned(view.iter().cloned().collect()),
+    }
+}
+
+impl<'c, 'a> Call<'c, 'a> {
+    pub fn check(criterion: &'c Criterion, inputs: &Inputs<'a>) -> Result<Self> {
+        let loss = &*criterion.loss;
+        let shape = inputs.predictions.shape().to_vec();
+        let (target_shape, is_labels) = match &inputs.targets {
+            Targets::Dense(dense) => (dense.shape(), false),
+            Targets::Labels(labels) => (labels.shape(), true),
+        };
+        let sizes = Sizes::of(loss, &shape, target_shape, is_labels)?;
+        let per = |name: &str, shape: &[usize]| {
+            sizes.is_per_row(loss, name, shape).map(|per_row| if per_row { Per::Row } else { Per::Element })
+        };
+        let weight = inputs.weight.as_ref().map(|w| Ok((flat(w), per("weight", w.shape())?))).transpose()?;
+        let mask = inputs.mask.as_ref().map(|m| Ok((flat(m), per("mask", m.shape())?))).transpose()?;
+        let column_weight = Self::column_weight(loss, inputs, &sizes)?;
+        let class_mask = match &inputs.class_mask {
+            None => None,
+            Some(mask) => {
+                inputs::check_known(loss, "class_mask")?;
+                let per_column = sizes.is_per_column(loss, &shape, mask.shape())?;
+                Some((flat(mask), if per_column { Per::Column } else { Per::Element }))
+            }
+        };
+        let (dense, wide): (Cow<[f32]>, Option<Vec<i64>>) = match &inputs.targets {
+            Targets::Dense(dense) => (flat(dense), None),
+            Targets::Labels(labels) => (Cow::Borrowed(&[]), Some(labels.iter().copied().collect())),
+        };
+        let keeps = |row: usize| mask.as_ref().is_none_or(|(mask, _)| mask[row]);
+        match &wide {
+            Some(labels) => inputs::check_labels(loss, labels, sizes.columns, keeps)?,
+            None => inputs::check_dense(loss, &dense)?,
+        }
+        let (upstream, upstreams) = Self::upstream(criterion, inputs, &sizes)?;
+        let mut call = Call {
+            criterion,
+            shape,
+            predictions: flat(&inputs.predictions),
+            dense,
+            // A row that is masked out may hold any label; what does not fit 32 bits becomes one that is no class.
+            labels: wide.as_ref().map(|wide| narrow_labels(wide).unwrap_or_else(|_| clamp_labels(wide))),
+            weight,
+            mask,
+            column_weight,
+            class_mask,
+            upstreams,
+            upstream,
+            share: Share { factor: 1.0, count: 0 },
+            auxiliary: inputs.auxiliary && loss.targets() == Domain::Class,
+            sizes,
+        };
+        call.share = call.share(wide.as_deref())?;
+        Ok(call)
+    }
+
+    fn column_weight(loss: &dyn Loss, inputs: &Inputs<'a>, sizes: &Sizes) -> Result<Cow<'a, [f32]>> {
+        let given = [("class_weight", &inputs.class_weight), ("pos_weight", &inputs.pos_weight)];
+        let mut found = Cow::Borrowed(&[][..]);
+        for (name, array) in given {
+            let Some(array) = array else { continue };
+            inputs::check_known(loss, name)?;
+            if array.len() != sizes.columns || array.ndim() > 1 {
+                let allowed = format!("it must be [{}], one for each column of the predictions", sizes.columns);
+                return Err(shape_error(loss.entry().name, format!("{name} is {:?}", array.shape()), &allowed));
+            }
+            found = flat(array);
+        }
+        Ok(found)
+    }
+
+    /// The upstream for all, and for each where the reduction is `none`.
+    fn upstream(criterion: &Criterion, inputs: &Inputs<'a>, sizes: &Sizes) -> Result<(f32, Cow<'a, [f32]>)> {
+        let none = Cow::Borrowed(&[][..]);
+        let Some(upstream) = &inputs.upstream else {
+            return Ok((1.0, none));
+        };
+        let wanted: &[usize] = if criterion.reduction == Reduction::None { &sizes.value_shape } else { &[] };
+        if upstream.shape() == wanted {
+            if criterion.reduction == Reduction::None {
+                return Ok((1.0, flat(upstream)));
+            }
+            return Ok((upstream.sum(), none));
+        }
+        let found = format!("upstream is {:?}", upstream.shape());
+        Err(shape_error(criterion.loss.entry().name, found, &format!("it must be of the value's shape {wanted:?}")))
+    }
+
+    fn keeps(&self, element: usize) -> bool {
+        match &self.mask {
+            None => true,
+            Some((mask, Per::Element)) => mask[element],
+            Some((mask, _)) => mask[element / self.sizes.row_length],
+        }
+    }
+
+    fn weight_at(&self, element: usize) -> f64 {
+        match &self.weight {
+            None => 1.0,
+            Some((weight, Per::Element)) => f64::from(weight[element]),
+            Some((weight, _)) => f64::from(weight[element / self.sizes.row_length]),
+        }
+    }
+
+    /// Count and factor of the reduction, from masks, weights and labels.
+    fn share(&self, labels: Option<&[i64]>) -> Result<Share> {
+        let loss = &*self.criterion.loss;
+        let rowwise = matches!(loss.family(), Family::Rowwise(_));
+        let elements = self.predictions.len();
+        // The first element of each unit that has a value of its own.
+        let step = if rowwise { self.sizes.row_length } else { 1 };
+        let ignored = loss.ignored();
+        let kept =
+            |unit: usize| self.keeps(unit * step) && !labels.is_some_and(|labels| ignored.contains(&labels[unit]));
+        let units = elements / step;
+        let all = self.mask.is_none() && labels.is_none();
+        let count = if all { units } else { (0..units).filter(|&unit| kept(unit)).count() };
+        let kept_units = || (0..units).filter(|&unit| kept(unit));
+        let divisor = match self.criterion.reduction {
+            Reduction::None | Reduction::Sum => 1.0,
+            Reduction::Divisor(divisor) => check_divisor(loss, divisor)?,
+            Reduction::BatchMean => self.sizes.rows as f64,
+            Reduction::WeightedMean => kept_units().map(|unit| self.weight_at(unit * step)).sum(),
+            Reduction::Mean => match labels {
+                Some(labels) if !self.column_weight.is_empty() => {
+                    kept_units().map(|unit| f64::from(self.column_weight[labels[unit] as usize])).sum()
+                }
+                _ if rowwise && loss.mean_over_elements() => (count * step) as f64,
+                _ => count as f64,
+            },
+        };
+        // Nothing to average: the values are all 0, and so is their mean.
+        let factor = if divisor == 0.0 { 0.0 } else { 1.0 / divisor };
+        Ok(Share { factor, count })
+    }
+
+    /// The value that is reported: what was summed, unless there was nothing.
+    fn reported(&self, value: f64) -> f64 {
+        let averages = !matches!(self.criterion.reduction, Reduction::None | Reduction::Sum | Reduction::Divisor(_));
+        if self.share.count == 0 && averages && self.criterion.on_empty == OnEmpty::Nan { f64::NAN } else { value }
+    }
+
+    fn each(&self) -> bool {
+        self.criterion.reduction == Reduction::None
+    }
+
+    pub fn on_host<R: HostReal>(&self) -> Result<Evaluation<R>> {
+        match self.criterion.loss.family() {
+            Family::Pointwise(_) => self.pointwise_on_host(),
+            Family::Rowwise(_) => self.rowwise_on_host(),
+        }
+    }
+
+    fn pointwise_on_host<R: HostReal>(&self) -> Result<Evaluation<R>> {
+        let (predictions, targets) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
+        let weight = self.weight.as_ref().map(|(weight, per)| (R::from_f32s(weight), *per));
+        let (column_weight, upstreams) = (R::from_f32s(&self.column_weight), R::from_f32s(&self.upstreams));
+        let points = Points {
+            predictions: &predictions,
+            targets: &targets,
+            weight: weight.as_ref().map_or(Spread::None, |(weight, per)| spread(weight, *per)),
+            mask: self.mask.as_ref().map_or(Spread::None, |(mask, per)| spread(mask, *per)),
+            column_weight: &column_weight,
+            row_length: self.sizes.row_length,
+            factor: R::new(self.share.factor),
+            upstream: R::from_f32(self.upstream),
+            upstreams: &upstreams,
+        };
+        let mut gradient = vec![R::ZERO; predictions.len()];
+        let mut values = vec![R::ZERO; if self.each() { predictions.len() } else { 0 }];
+        let sum = R::pointwise(&*self.criterion.loss, &points, &mut gradient, &mut values);
+        self.evaluation(sum, gradient, values.into_iter().map(Real::to_f64).collect(), None)
+    }
+
+    fn rowwise_on_host<R: HostReal>(&self) -> Result<Evaluation<R>> {
+        let (logits, dense) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
+        let weight = self.weight.as_ref().map(|(weight, _)| R::from_f32s(weight)).unwrap_or_default();
+        let (class_weight, upstreams) = (R::from_f32s(&self.column_weight), R::from_f32s(&self.upstreams));
+        let rows = Rows {
+            logits: &logits,
+            columns: self.sizes.columns,
+            targets: match &self.labels {
+                Some(labels) => RowTargets::Labels(labels),
+                None => RowTargets::Dense(&dense),
+            },
+            ignored: self.criterion.loss.ignored(),
+            class_weight: &class_weight,
+            class_mask: self.class_mask.as_ref().map_or(&[], |(mask, _)| &mask[..]),
+            weight: &weight,
+            mask: self.mask.as_ref().map_or(&[], |(mask, _)| &mask[..]),
+            factor: R::new(self.share.factor),
+            upstream: R::from_f32(self.upstream),
+            upstreams: &upstreams,
+        };
+        let mut gradient = vec![R::ZERO; logits.len()];
+        let mut values = vec![R::ZERO; self.sizes.rows];
+        let mut auxiliary = vec![Auxiliary::default(); if self.auxiliary { self.sizes.rows } else { 0 }];
+        R::rowwise(&*self.criterion.loss, &rows, &mut gradient, &mut values, &mut auxiliary);
+        let values: Vec<f64> = values.into_iter().map(Real::to_f64).collect();
+        let auxiliaries = self.auxiliary.then(|| Auxiliaries {
+            values: values.clone(),
+            lse: auxiliary.iter().map(|a| a.lse.to_f64()).collect(),
+            argmax: auxiliary.iter().map(|a| a.argmax.to_f64() as usize).collect(),
+            correct: auxiliary.iter().map(|a| a.correct.to_f64() != 0.0).collect(),
+            entropy: auxiliary.iter().map(|a| a.entropy.to_f64()).collect(),
+            target_probability: auxiliary.iter().map(|a| a.target_probability.to_f64()).collect(),
+        });
+        self.evaluation(crate::host::parallel::pairwise(&values), gradient, values, auxiliaries)
+    }
+
+    fn evaluation<R: Clone>(
+        &self,
+        sum: f64,
+        gradient: Vec<R>,
+        each: Vec<f64>,
+        auxiliaries: Option<Auxiliaries>,
+    ) -> Result<Evaluation<R>> {
+        let values =
+            if self.each() { shaped(&self.sizes.value_shape, each)? } else { shaped(&[], vec![self.reported(sum)])? };
+        Ok(Evaluation { values, gradient: shaped(&self.shape, gradient)?, count: self.share.count, auxiliaries })
+    }
+
+    pub fn on_gpu(&self, gpu: &Gpu) -> Result<Evaluation> {
+        let loss = &*self.criterion.loss;
+        let job = Job {
+            rows: self.sizes.rows,
+            row_length: self.sizes.row_length,
+            columns: self.sizes.columns,
+            labels: self.labels.is_some(),
+            each: self.each(),
+            factor: self.share.factor as f32,
+            upstream: self.upstream,
+            divisor: Divisor::Known,
+            auxiliary: self.auxiliary,
+        };
+        let upload = |values: &[f32]| gpu.upload("an input", values);
+        let ones;
+        let upstreams: &[f32] = match (self.each(), self.upstreams.is_empty()) {
+            (false, _) => &[],
+            (true, false) => &self.upstreams,
+            (true, true) => {
+                ones = vec![1.0; self.sizes.value_shape.iter().product()];
+                &ones
+            }
+        };
+        let optional = |values: &[f32]| if values.is_empty() { Ok(None) } else { upload(values).map(Some) };
+        let buffers = Buffers {
+            predictions: upload(&self.predictions)?,
+            targets: match &self.labels {
+                Some(labels) => gpu.upload("labels", labels)?,
+                None => upload(&self.dense)?,
+            },
+            weights: self
+                .packed_weights()
+                .map(|(packed, per)| Ok((gpu.upload("weights", &packed)?, per)))
+                .transpose()?,
+            column_weights: optional(&self.column_weight)?,
+            class_mask: self
+                .class_mask
+                .as_ref()
+                .map(|(mask, per)| {
+                    let words: Vec<u32> = mask.iter().map(|&keep| u32::from(keep)).collect();
+                    Ok((gpu.upload("a class mask", &words)?, *per))
+                })
+                .transpose()?,
+            upstreams: optional(upstreams)?,
+            gradient: gpu.buffer("a gradient", self.predictions.len())?,
+            values: gpu.buffer("values", kernel::values_length(gpu, loss, &job))?,
+            result: gpu.buffer("a loss", 4)?,
+            absent: gpu.buffer("nothing", 4)?,
+        };
+        gpu.submit(&kernel::commands(gpu, loss, &job, &buffers)?)?;
+        self.read_back(gpu, &buffers)
+    }
+
+    fn read_back(&self, gpu: &Gpu, buffers: &Buffers) -> Result<Evaluation> {
+        let read = |buffer: &wgpu::Buffer, first: usize, length: usize| -> Result<Vec<f32>> {
+            pollster::block_on(gpu.download(buffer, first, length))
+        };
+        let gradient = read(&buffers.gradient, 0, self.predictions.len())?;
+        let rows = self.sizes.rows;
+        let auxiliaries = if self.auxiliary {
+            let planes = read(&buffers.values, 0, PLANES * rows)?;
+            let wide = |n: usize| planes[n * rows..][..rows].iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+            Some(Auxiliaries {
+                values: wide(0),
+                lse: wide(2),
+                argmax: wide(3).into_iter().map(|x| x as usize).collect(),
+                correct: wide(4).into_iter().map(|x| x != 0.0).collect(),
+                entropy: wide(5),
+                target_probability: wide(6),
+            })
+        } else {
+            None
+        };
+        let (sum, each) = if self.each() {
+            let values = read(&buffers.values, 0, self.sizes.value_shape.iter().product())?;
+            (0.0, values.into_iter().map(f64::from).collect())
+        } else {
+            (f64::from(read(&buffers.result, 0, 1)?[0]), Vec::new())
+        };
+        self.evaluation(sum, gradient, each, auxiliaries)
+    }
+
+    /// Weight and mask as one: the bits of [`MASKED`] where the mask is false.
+    fn packed_weights(&self) -> Option<(Vec<u32>, Per)> {
+        let pack = |count: usize, stride: usize| {
+            (0..count).map(move |unit| match self.keeps(unit * stride) {
+                true => (self.weight_at(unit * stride) as f32).to_bits(),
+                false => MASKED,
+            })
+        };
+        match (&self.weight, &self.mask) {
+            (None, None) => None,
+            (None | Some((_, Per::Row)), None | Some((_, Per::Row))) => {
+                Some((pack(self.sizes.rows, self.sizes.row_length).collect(), Per::Row))
+            }
+            _ => Some((pack(self.predictions.len(), 1).collect(), Per::Element)),
+        }
+    }
+}
+
+fn clamp_labels(labels: &[i64]) -> Vec<i32> {
+    labels.iter().map(|&label| i32::try_from(label).unwrap_or(i32::MIN)).collect()
+}
+
+fn spread<T>(values: &[T], per: Per) -> Spread<'_, T> {
+    if per == Per::Element { Spread::Element(values) } else { Spread::Row(values) }
+}
+
+/// A given divisor, if it can divide.
+pub(super) fn check_divisor(loss: &dyn Loss, divisor: f64) -> Result<f64> {
+    if divisor > 0.0 && divisor.is_finite() {
+        return Ok(divisor);
+    }
+    Err(Error::option(loss.entry().name, "reduction's divisor", divisor, "> 0"))
+}

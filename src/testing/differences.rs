@@ -1,0 +1,72 @@
+//! The judge of the reference: central differences of its own values.
+
+use super::draw::{Case, draw};
+use super::exact::{Move, finite, like, run};
+use super::recipe::{Kind, Recipe, Size, recipes};
+use super::{Bounded, FLUSHED, Report};
+use crate::losses::{Entry, Family, Loss};
+use crate::{Reduction, Result};
+
+/// Judges the reference's derivative by central differences of its own values, with every set of options.
+///
+/// (f(x − 2h) − 8f(x − h) + 8f(x + h) − f(x + 2h))/12h with h = 2⁻¹⁰: what is left out is h⁴/30 of the fifth
+/// derivative, 3e-14 times it; rounding adds 1.5 units of f64 over h, 4e-13 of the values. Beside a kink the
+/// differences of h and 2h disagree, and only then is an element left out, at most one in ten.
+///
+/// # Errors
+/// [`crate::Error::Option`] if the entry lists a variant that it refuses.
+pub fn central_differences(entry: &'static Entry) -> Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for options in super::sets_of_options(entry.variants) {
+        let loss = (entry.make)(&super::options_value(entry.name, options)?)?;
+        loss.check()?;
+        let mut report = Report::new(super::title(entry.name, options));
+        let kind = Kind::of(&*loss, true);
+        let small = |recipe: &Recipe| {
+            recipe.shape.iter().product::<usize>() <= 1000 && recipe.size == Size::Usual && !recipe.resident
+        };
+        for (number, recipe) in recipes(kind).iter().filter(|recipe| small(recipe)).enumerate() {
+            // Each value of its own, with what follows it: the gradient of one element or row.
+            let recipe = Recipe { reduction: Reduction::Sum, upstream: false, ..*recipe };
+            differentiate(&*loss, &draw(&*loss, &recipe, number), &mut report);
+        }
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+fn differentiate(loss: &dyn Loss, case: &Case, report: &mut Report) {
+    const STEP: f64 = 1.0 / 1024.0;
+    let exact = run(loss, case, Move::Nothing);
+    let rowwise = matches!(loss.family(), Family::Rowwise(_));
+    let width = if rowwise { case.columns } else { 1 };
+    let mut skipped = 0;
+    let mut expected = exact.gradient.clone();
+    let mut tolerance = vec![FLUSHED; expected.len()];
+    for column in 0..case.columns {
+        let at = |steps: f64| run(loss, case, Move::Column(column, steps * STEP)).values;
+        let [a, b, c, d, e, f] = [-4.0, -2.0, -1.0, 1.0, 2.0, 4.0].map(at);
+        for row in 0..exact.gradient.len() / case.columns {
+            let i = row * case.columns + column;
+            let u = i / width;
+            let fine = (b[u] - 8.0 * c[u] + 8.0 * d[u] - e[u]) / (12.0 * STEP);
+            let coarse = (a[u] - 8.0 * b[u] + 8.0 * e[u] - f[u]) / (24.0 * STEP);
+            let rounding = 1e-11 * (1.0 + finite(exact.values[u]));
+            let agree = (fine - coarse).abs() <= 1e-7 * fine.abs() + rounding;
+            if agree {
+                expected[i] = fine;
+                tolerance[i] = 1e-6 * fine.abs() + rounding;
+            } else {
+                skipped += 1;
+            }
+        }
+    }
+    report.cases += 1;
+    if skipped * 10 > expected.len() + 10 {
+        report.refuse(format!("{}: {skipped} of {} elements lie at kinks", case.name, expected.len()));
+    }
+    let judged =
+        Bounded { expected: like(&case.predictions, &expected), tolerance: like(&case.predictions, &tolerance) };
+    let found = like(&case.predictions, &exact.gradient);
+    report.add_gradient(&case.name, "derivative", judged.compare(&found));
+}

@@ -1,0 +1,352 @@
+//! A batch resolved into commands: which kernels, on which buffers, and what changes from batch to batch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Data, GpuEngine, MOST_AT_ONCE, Part};
+use crate::Result;
+use crate::device::Gpu;
+use crate::kernel::{Command, Kernel, Slice};
+use crate::kernels::loss::{self, Buffers, Divisor, Job};
+use crate::kernels::matmul::Params;
+use crate::kernels::network::{
+    self, Forward, GatherParams, InputGradient, OptimizerParams, SummaryParams, UNIFORM_STRIDE,
+};
+use crate::layers::Network;
+use crate::train::engine::{Batch, Objective};
+
+/// What decides which dispatches a batch is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub data: usize,
+    pub rows: usize,
+    pub divisor_rows: usize,
+    pub accumulate: bool,
+    pub kind: Kind,
+    /// The loss and the optimizer with their options.
+    pub objective: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Predict,
+    Evaluate,
+    Train,
+    TrainAndUpdate,
+}
+
+/// A batch resolved into commands, and the buffers they work on.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub commands: Vec<Command>,
+    /// Which commands take their parameters anew for each batch.
+    pub gathers: Vec<(usize, Gather)>,
+    pub summary: Option<(usize, wgpu::Buffer, SummaryParams)>,
+    pub update: Option<(usize, wgpu::Buffer)>,
+    pub predictions: wgpu::Buffer,
+}
+
+#[derive(Debug)]
+pub(super) struct Gather {
+    uniforms: wgpu::Buffer,
+    width: usize,
+    part_first: usize,
+    part_rows: usize,
+}
+
+impl GpuEngine {
+    /// A buffer of uniforms, one place for each batch of a submission.
+    fn uniforms(&self) -> Result<wgpu::Buffer> {
+        let size = UNIFORM_STRIDE * MOST_AT_ONCE as u64;
+        let buffer = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("parameters of the batches"),
+            size,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.gpu.check("parameters of the batches", size)?;
+        Ok(buffer)
+    }
+
+    /// Resolves a batch into commands.
+    pub(super) fn plan(&self, key: &Key, objective: Option<&Objective>) -> Result<Plan> {
+        let gpu = &self.gpu;
+        let data = self.known(key.data)?;
+        let columns = self.network.outputs();
+        let mut commands = Vec::new();
+        let mut gathers = Vec::new();
+        let x = gpu.buffer("a batch", key.rows * self.network.inputs)?;
+        let targets = gpu.buffer("targets of a batch", key.rows * data.target_width.max(1))?;
+        self.gather(&data.features, self.network.inputs, key.rows, &x, &mut commands, &mut gathers)?;
+        if key.kind != Kind::Predict {
+            self.gather(&data.targets, data.target_width, key.rows, &targets, &mut commands, &mut gathers)?;
+        }
+        let pass = Pass::new(gpu, &self.network, key.rows, x)?;
+        self.forward(&pass, key.rows, &mut commands)?;
+        let predictions = pass.outputs[self.network.layers.len()].clone();
+        let mut plan = Plan { commands, gathers, summary: None, update: None, predictions: predictions.clone() };
+        let Some(objective) = objective.filter(|_| key.kind != Kind::Predict) else {
+            return Ok(plan);
+        };
+        let job = self.job(key, objective, data);
+        let gradient = pass.gradients[self.network.layers.len() - 1].clone();
+        let values_length = loss::values_length(gpu, &*objective.loss, &job);
+        let buffers = Buffers {
+            predictions: predictions.clone(),
+            targets: targets.clone(),
+            weights: None,
+            column_weights: None,
+            class_mask: None,
+            upstreams: None,
+            gradient,
+            values: gpu.buffer("values of a batch", values_length + key.rows)?,
+            result: gpu.buffer("a divisor", 4)?,
+            absent: gpu.buffer("nothing", 4)?,
+        };
+        let (kernel, parts) = loss::kernel_commands(gpu, &*objective.loss, &job, &buffers)?;
+        plan.commands.extend(kernel);
+        let mut summary = SummaryParams { length: parts.length as u32, rows: 0, slot: 0, reserved: 0 };
+        if let Some(metric) = objective.metric {
+            let sizes = [key.rows as u32, columns as u32, parts.length as u32];
+            let thresholds = [metric.threshold, metric.truth_threshold];
+            let buffers = [&predictions, &targets, &buffers.values];
+            plan.commands.push(network::correct(gpu, sizes, data.labels, thresholds, buffers)?);
+            summary.rows = key.rows as u32;
+        }
+        let uniforms = self.uniforms()?;
+        let storage = [(&buffers.values).into(), (&self.ring).into()];
+        plan.summary = Some((plan.commands.len(), uniforms.clone(), summary));
+        plan.commands.push(self.stepped(
+            &network::summary(gpu)?,
+            &uniforms,
+            size_of::<SummaryParams>(),
+            &storage,
+            1,
+        )?);
+        if key.kind != Kind::Evaluate {
+            self.backward(&pass, key, &mut plan.commands)?;
+        }
+        if key.kind == Kind::TrainAndUpdate {
+            let (kernel, workgroups) = network::optimizer(gpu, &*objective.optimizer, self.network.length)?;
+            let uniforms = self.uniforms()?;
+            let [first, second] = &self.states;
+            let storage = [&self.parameters, &self.gradients, first, second, &self.segments].map(Slice::from);
+            plan.update = Some((plan.commands.len(), uniforms.clone()));
+            plan.commands.push(self.stepped(&kernel, &uniforms, size_of::<OptimizerParams>(), &storage, workgroups)?);
+        }
+        Ok(plan)
+    }
+
+    fn job(&self, key: &Key, objective: &Objective, data: &Data) -> Job {
+        let columns = self.network.outputs();
+        let by_labels = data.has_ignored && key.divisor_rows == key.rows;
+        Job {
+            rows: key.rows,
+            row_length: columns,
+            columns,
+            labels: data.labels,
+            each: false,
+            factor: if by_labels { 1.0 } else { objective.factor(key.divisor_rows, columns) as f32 },
+            upstream: 1.0,
+            divisor: if by_labels { Divisor::OfLabels } else { Divisor::Known },
+            auxiliary: false,
+        }
+    }
+
+    /// A dispatch whose parameters lie in a buffer of uniforms.
+    fn stepped(
+        &self,
+        kernel: &Arc<Kernel>,
+        uniforms: &wgpu::Buffer,
+        size: usize,
+        storage: &[Slice],
+        workgroups: u32,
+    ) -> Result<Command> {
+        let uniform = Slice { buffer: uniforms, offset: 0, size: Some((size as u64).next_multiple_of(16)) };
+        let bindings = self.gpu.bind(kernel, uniform, storage)?;
+        Ok(Command::Dispatch { kernel: kernel.clone(), bindings, parameters: 0, workgroups })
+    }
+
+    fn gather(
+        &self,
+        parts: &[Part],
+        width: usize,
+        rows: usize,
+        batch: &wgpu::Buffer,
+        commands: &mut Vec<Command>,
+        gathers: &mut Vec<(usize, Gather)>,
+    ) -> Result<()> {
+        let kernel = network::gather(&self.gpu)?;
+        for part in parts {
+            let uniforms = self.uniforms()?;
+            let storage = [(&part.buffer).into(), batch.into()];
+            let command = self.stepped(&kernel, &uniforms, size_of::<GatherParams>(), &storage, rows as u32)?;
+            gathers.push((commands.len(), Gather { uniforms, width, part_first: part.first, part_rows: part.rows }));
+            commands.push(command);
+        }
+        Ok(())
+    }
+
+    fn forward(&self, pass: &Pass, rows: usize, commands: &mut Vec<Command>) -> Result<()> {
+        for (index, layer) in self.network.layers.iter().enumerate() {
+            let params = Params {
+                m: rows as u32,
+                n: layer.units as u32,
+                k: layer.inputs as u32,
+                right_offset: layer.offset as u32,
+                bias_offset: layer.biases().start as u32,
+                ..Params::default()
+            };
+            commands.extend(network::forward(
+                &self.gpu,
+                &Forward {
+                    activation: &*layer.activation,
+                    bias: layer.bias,
+                    params,
+                    x: &pass.outputs[index],
+                    parameters: &self.parameters,
+                    y: &pass.outputs[index + 1],
+                    kept: &pass.kept[index],
+                },
+            )?);
+        }
+        Ok(())
+    }
+
+    fn backward(&self, pass: &Pass, key: &Key, commands: &mut Vec<Command>) -> Result<()> {
+        let gpu = &self.gpu;
+        let rows = key.rows as u32;
+        for (index, layer) in self.network.layers.iter().enumerate().rev() {
+            let gradient = &pass.gradients[index];
+            if index + 1 == self.network.layers.len() {
+                let (kept, y) = (&pass.kept[index], &pass.outputs[index + 1]);
+                let sizes = [rows, layer.units as u32];
+                commands.extend(network::activation_backward(gpu, &*layer.activation, sizes, kept, y, gradient)?);
+            }
+            let ones = u32::from(layer.bias);
+            let params = Params {
+                m: layer.inputs as u32 + ones,
+                n: layer.units as u32,
+                k: rows,
+                ones,
+                accumulate: u32::from(key.accumulate),
+                output_offset: layer.offset as u32,
+                ..Params::default()
+            };
+            commands.push(network::weight_gradient(gpu, &params, &pass.outputs[index], gradient, &self.gradients)?);
+            if index == 0 {
+                continue;
+            }
+            let params = Params {
+                m: rows,
+                n: layer.inputs as u32,
+                k: layer.units as u32,
+                right_offset: layer.offset as u32,
+                ..Params::default()
+            };
+            let below = InputGradient {
+                activation: &*self.network.layers[index - 1].activation,
+                params,
+                gradient,
+                parameters: &self.parameters,
+                below: &pass.gradients[index - 1],
+                kept: &pass.kept[index - 1],
+                y: &pass.outputs[index],
+            };
+            commands.extend(network::input_gradient(gpu, &below)?);
+        }
+        Ok(())
+    }
+}
+
+/// What is to be written to buffers of uniforms before a submission, brought together so that each is written once.
+#[derive(Default)]
+pub(super) struct Uniforms {
+    pending: HashMap<wgpu::Buffer, Vec<u8>>,
+}
+
+impl Uniforms {
+    pub fn write<P: bytemuck::Pod>(&mut self, buffer: &wgpu::Buffer, place: usize, params: &P) {
+        let bytes = self.pending.entry(buffer.clone()).or_default();
+        let start = place * UNIFORM_STRIDE as usize;
+        bytes.resize(bytes.len().max(start + UNIFORM_STRIDE as usize), 0);
+        let params = bytemuck::bytes_of(params);
+        bytes[start..start + params.len()].copy_from_slice(params);
+    }
+
+    pub fn upload(&self, gpu: &Gpu) {
+        for (buffer, bytes) in &self.pending {
+            gpu.queue().write_buffer(buffer, 0, bytes);
+        }
+    }
+}
+
+impl Plan {
+    /// Adds the commands of one batch, and its parameters at its place in the buffers of uniforms.
+    pub fn encode(
+        &self,
+        place: usize,
+        slot: usize,
+        batch: &Batch,
+        uniforms: &mut Uniforms,
+        commands: &mut Vec<Command>,
+    ) {
+        let first = commands.len();
+        commands.extend(self.commands.iter().cloned());
+        let mut stepped = Vec::with_capacity(4);
+        for (index, gather) in &self.gathers {
+            uniforms.write(&gather.uniforms, place, &gather.params(batch));
+            stepped.push(*index);
+        }
+        if let Some((index, buffer, summary)) = &self.summary {
+            uniforms.write(buffer, place, &SummaryParams { slot: slot as u32, ..*summary });
+            stepped.push(*index);
+        }
+        stepped.extend(self.update.as_ref().map(|(index, _)| *index));
+        for index in stepped {
+            if let Command::Dispatch { parameters, .. } = &mut commands[first + index] {
+                *parameters = place as u32 * UNIFORM_STRIDE as u32;
+            }
+        }
+    }
+}
+
+impl Gather {
+    fn params(&self, batch: &Batch) -> GatherParams {
+        let keys = batch.order.map_or([0; 8], |order| order.keys());
+        GatherParams {
+            rows: batch.rows as u32,
+            width: self.width as u32,
+            part_first: self.part_first as u32,
+            part_rows: self.part_rows as u32,
+            start: batch.start as u32,
+            length: batch.order.map_or(0, |order| order.length()),
+            shuffled: u32::from(batch.order.is_some()),
+            reserved: 0,
+            keys,
+        }
+    }
+}
+
+/// The buffers of one batch's way through the network.
+pub(super) struct Pass {
+    /// The batch, then the output of each layer.
+    outputs: Vec<wgpu::Buffer>,
+    /// What each activation was given; 16 bytes of nothing where its derivative does not ask.
+    kept: Vec<wgpu::Buffer>,
+    /// dL/dx of each activation.
+    gradients: Vec<wgpu::Buffer>,
+}
+
+impl Pass {
+    fn new(gpu: &Gpu, network: &Network, rows: usize, batch: wgpu::Buffer) -> Result<Self> {
+        let mut pass = Pass { outputs: vec![batch], kept: Vec::new(), gradients: Vec::new() };
+        for layer in &network.layers {
+            let length = rows * layer.units;
+            pass.outputs.push(gpu.buffer("a layer's output", length)?);
+            pass.kept.push(gpu.buffer("a layer's sums", if layer.activation.needs_input() { length } else { 4 })?);
+            pass.gradients.push(gpu.buffer("a layer's gradient", length)?);
+        }
+        Ok(pass)
+    }
+}
