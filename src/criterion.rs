@@ -96,7 +96,7 @@ impl<R> Evaluation<R> {
     }
 }
 
-/// What a class-axis loss hands back from the same pass, one for each row. Rows left out hold what is there.
+/// What a class-axis loss hands back from the same pass, one for each row. Rows left out hold 0.
 #[derive(Clone, Debug)]
 pub struct Auxiliaries {
     /// The values before the reduction, times the reduction's factor.
@@ -121,6 +121,8 @@ pub struct DeviceEvaluation {
     labels: Option<Tensor>,
     result: Option<wgpu::Buffer>,
     has_status: bool,
+    /// The divisor was summed on the device: 0 is nothing, which gives this.
+    empty: Option<f64>,
     value: Option<f64>,
     /// The gradient with respect to the predictions, of their shape.
     pub gradient: Tensor,
@@ -267,6 +269,7 @@ impl Criterion {
             labels: None,
             result: None,
             has_status: false,
+            empty: None,
             value: Some(evaluation.value()),
             gradient: Tensor::from_array(&self.device, evaluation.gradient.view())?,
         })
@@ -280,6 +283,7 @@ impl Criterion {
         sizes: &Sizes,
     ) -> Result<DeviceEvaluation> {
         let labels = targets.is_labels();
+        let by_labels = labels && matches!(self.reduction, Reduction::Mean | Reduction::WeightedMean);
         let (commands, buffers) = self.plan_on_gpu(gpu, predictions, targets, sizes)?;
         gpu.submit(&commands)?;
         Ok(DeviceEvaluation {
@@ -288,6 +292,7 @@ impl Criterion {
             labels: labels.then(|| targets.clone()),
             result: Some(buffers.result),
             has_status: matches!(self.loss.family(), Family::Rowwise(_)),
+            empty: by_labels.then_some(if self.on_empty == OnEmpty::Nan { f64::NAN } else { 0.0 }),
             value: None,
             gradient: Tensor::new(&self.device, predictions.shape(), Storage::Gpu(buffers.gradient)),
         })
@@ -310,8 +315,11 @@ impl Criterion {
         };
         let elements = sizes.rows * sizes.row_length;
         let values = if self.mean_is_over_elements() { elements } else { sizes.rows };
+        // Without weights each value weighs 1: the divisor is the number of values that `none` would give.
+        let units = if matches!(self.loss.family(), Family::Pointwise(_)) { elements } else { sizes.rows };
         let factor = match (divisor, self.reduction) {
-            (Divisor::Known, Reduction::Mean | Reduction::WeightedMean) => 1.0 / values as f64,
+            (Divisor::Known, Reduction::Mean) => 1.0 / values as f64,
+            (Divisor::Known, Reduction::WeightedMean) => 1.0 / units as f64,
             (Divisor::Known, Reduction::BatchMean) => 1.0 / sizes.rows as f64,
             (Divisor::Known, Reduction::Divisor(divisor)) => 1.0 / check_divisor(&*self.loss, divisor)?,
             _ => 1.0,
@@ -356,7 +364,7 @@ impl DeviceEvaluation {
         let (Some(buffer), Device::Gpu(gpu)) = (&self.result, self.gradient.device()) else {
             return Ok(self.value.unwrap_or(f64::NAN));
         };
-        let words: Vec<u32> = pollster::block_on(gpu.download(buffer, 0, 2))?;
+        let words: Vec<u32> = pollster::block_on(gpu.download(buffer, 0, 3))?;
         if self.has_status && words[1] != u32::MAX {
             let row = words[1] as usize;
             let label = match self.labels.as_ref().map(|labels| &labels.storage) {
@@ -367,7 +375,8 @@ impl DeviceEvaluation {
             };
             return Err(inputs::label_error(&*self.loss, row, i64::from(label), self.classes));
         }
-        Ok(f64::from(f32::from_bits(words[0])))
+        let nothing = self.empty.filter(|_| f32::from_bits(words[2]) == 0.0);
+        Ok(nothing.unwrap_or(f64::from(f32::from_bits(words[0]))))
     }
 }
 

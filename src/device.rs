@@ -274,6 +274,12 @@ impl Gpu {
         self.0.features.contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
+    /// Gives the device up: every later call on it is an error. For tests of what comes of a lost device.
+    #[doc(hidden)]
+    pub fn destroy(&self) {
+        self.0.device.destroy();
+    }
+
     pub(crate) fn device(&self) -> &wgpu::Device {
         &self.0.device
     }

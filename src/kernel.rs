@@ -7,8 +7,6 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use wgpu::util::DeviceExt;
-
 use crate::device::Gpu;
 use crate::wgsl::{self, Access, File};
 use crate::{Error, Result};
@@ -113,10 +111,10 @@ impl Gpu {
             label: Some(&program.label),
             source: wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(module.ir)),
         };
-        let shader = if self.is_checked() {
+        let shader = if self.is_checked() || !program.files.iter().all(File::is_own) {
             device.create_shader_module(descriptor)
         } else {
-            // SAFETY: only the house's own fillings come here; the host checks every shape and size before a
+            // SAFETY: only files of this crate come here (`File::is_own`); the host checks every shape and size before a
             // dispatch, the kernels check labels themselves, and the tests run all of them checked as well.
             // Checked, each loop carries a counter that keeps drivers from unrolling it (wgpu#7698: 100 times).
             unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
@@ -193,11 +191,16 @@ impl Gpu {
         storage: &[Slice],
         workgroups: u32,
     ) -> Result<Command> {
-        let uniform = self.device().create_buffer_init(&wgpu::util::BufferInitDescriptor {
+        let bytes = bytemuck::bytes_of(parameters);
+        // Not `create_buffer_init`: it maps the buffer and panics where there was no memory for one.
+        let uniform = self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(&kernel.label),
-            contents: bytemuck::bytes_of(parameters),
-            usage: wgpu::BufferUsages::UNIFORM,
+            size: (bytes.len() as u64).next_multiple_of(16),
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
         });
+        self.check(&kernel.label, bytes.len() as u64)?;
+        self.queue().write_buffer(&uniform, 0, bytes);
         let bindings = self.bind(kernel, (&uniform).into(), storage)?;
         Ok(Command::Dispatch { kernel: kernel.clone(), bindings, parameters: 0, workgroups })
     }

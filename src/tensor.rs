@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
-use wgpu::util::DeviceExt;
 
 use crate::device::{Device, Gpu};
 use crate::{Error, Result};
@@ -165,18 +164,9 @@ impl Gpu {
         let bytes: &[u8] = bytemuck::cast_slice(values);
         let size = padded(bytes.len() / 4);
         self.room_for(purpose, size)?;
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let buffer = if size == bytes.len() as u64 {
-            self.device().create_buffer_init(&wgpu::util::BufferInitDescriptor {
-                label: Some(purpose),
-                contents: bytes,
-                usage,
-            })
-        } else {
-            let buffer = self.buffer(purpose, bytes.len() / 4)?;
-            self.queue().write_buffer(&buffer, 0, bytes);
-            buffer
-        };
+        // Not `create_buffer_init`: it maps the buffer and panics where there was no memory for one.
+        let buffer = self.buffer(purpose, bytes.len() / 4)?;
+        self.queue().write_buffer(&buffer, 0, bytes);
         self.check(purpose, size)?;
         Ok(buffer)
     }

@@ -15,16 +15,32 @@ pub struct File {
     pub name: &'static str,
     /// The WGSL text.
     pub text: &'static str,
+    own: bool,
+}
+
+impl File {
+    /// A filling from outside this crate: compiled with wgpu's bounds checks, always.
+    pub const fn new(name: &'static str, text: &'static str) -> Self {
+        File { name, text, own: false }
+    }
+
+    /// A file of this crate, which its tests run checked and unchecked.
+    pub(crate) const fn own(name: &'static str, text: &'static str) -> Self {
+        File { name, text, own: true }
+    }
+
+    pub(crate) fn is_own(&self) -> bool {
+        self.own
+    }
 }
 
 /// The shader file at a path under `shaders/`, compiled into the library.
-#[macro_export]
-#[doc(hidden)]
 macro_rules! shader {
     ($path:literal) => {
-        $crate::wgsl::File { name: $path, text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)) }
+        $crate::wgsl::File::own($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)))
     };
 }
+pub(crate) use shader;
 
 /// A storage binding of a module, in the order of its number.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,10 +159,10 @@ pub(crate) fn struct_layout(module: &naga::Module, name: &str) -> Option<(u32, V
 mod tests {
     use super::*;
 
-    const GOOD: File = File {
-        name: "good.wgsl",
-        text: "@group(0) @binding(1) var<storage, read_write> b: array<f32>;\n@group(0) @binding(0) var<storage> a: array<f32>;\n",
-    };
+    const GOOD: File = crate::wgsl::File::new(
+        "good.wgsl",
+        "@group(0) @binding(1) var<storage, read_write> b: array<f32>;\n@group(0) @binding(0) var<storage> a: array<f32>;\n",
+    );
 
     #[test]
     fn bindings_come_in_the_order_of_their_numbers() {
@@ -157,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_error_names_the_file_and_its_own_line() {
-        let bad = File { name: "bad.wgsl", text: "fn f() {}\nfn g() { let x = ; }\n" };
+        let bad = crate::wgsl::File::new("bad.wgsl", "fn f() {}\nfn g() { let x = ; }\n");
         let message = parse("test", "const ROWS: u32 = 4u;\n", &[GOOD, bad]).unwrap_err().to_string();
         assert!(message.contains("bad.wgsl:2"), "{message}");
     }

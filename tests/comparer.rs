@@ -101,7 +101,7 @@ macro_rules! entry {
             optax: "",
             source: "",
             variants: &[],
-            shader: File { name: concat!($name, ".wgsl"), text: $shader },
+            shader: File::new(concat!($name, ".wgsl"), $shader),
             make: |_| Ok(Box::new($loss)),
         }
     };

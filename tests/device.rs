@@ -180,3 +180,62 @@ fn a_buffer_that_no_device_holds_is_an_error_not_a_panic() {
     let error = CrossEntropy::new().on(&device).unwrap().value_and_gradient(&logits, &labels).unwrap_err();
     assert!(matches!(error, Error::TooLarge { .. }), "{error}");
 }
+
+#[test]
+fn a_masked_class_with_a_share_of_the_target_makes_the_loss_infinite() {
+    for device in support::each_device() {
+        let (logits, targets) = (array![[1.0, 2.0, 0.5]], array![[0.5, 0.25, 0.25]]);
+        let mask = array![true, false, true];
+        let inputs = Inputs::new(&logits, &targets).class_mask(&mask);
+        let step = CrossEntropy::new().on(&device).unwrap().evaluate(&inputs).unwrap();
+        assert_eq!(step.value(), f64::INFINITY, "{}", device.describe());
+    }
+}
+
+#[test]
+fn rows_left_out_have_no_auxiliary_outputs_and_a_softcap_leaves_the_argmax() {
+    for device in support::each_device() {
+        let logits = array![[20.0, 30.0, 3.0], [1.0, 2.0, 3.0]];
+        let labels = array![1_i64, -1];
+        let loss = CrossEntropy::new().softcap(1.0).ignore_index(-1);
+        let step = loss.on(&device).unwrap().evaluate(&Inputs::new(&logits, &labels).auxiliary()).unwrap();
+        let found = step.auxiliaries.unwrap();
+        assert_eq!((found.argmax, found.correct), (vec![1, 0], vec![true, false]), "{}", device.describe());
+        assert_eq!((found.lse[1], found.entropy[1], found.target_probability[1]), (0.0, 0.0, 0.0));
+    }
+}
+
+#[test]
+fn an_ignored_label_outside_32_bits_leaves_its_row_out() {
+    for device in support::each_device() {
+        let (logits, labels) = (array![[1.0, 2.0], [3.0, 4.0]], array![9_999_999_999_i64, 1]);
+        let loss = CrossEntropy::new().ignore_index(9_999_999_999);
+        let step = loss.on(&device).unwrap().value_and_gradient(&logits, &labels).unwrap();
+        assert_eq!(step.count, 1, "{}", device.describe());
+        assert!((step.value() - (1.0 + (-1.0_f64).exp()).ln()).abs() < 1e-6, "{}", device.describe());
+    }
+}
+
+#[test]
+fn nothing_left_on_the_device_is_zero_or_nan_as_asked() {
+    for device in support::each_device() {
+        let logits = Tensor::from_array(&device, Array2::<f32>::zeros((3, 4)).view().into_dyn()).unwrap();
+        let labels = Tensor::from_labels(&device, &[-100; 3]).unwrap();
+        let zero = CrossEntropy::new().on(&device).unwrap();
+        assert_eq!(zero.backward(&logits, &labels).unwrap().value().unwrap(), 0.0, "{}", device.describe());
+        let nan = zero.on_empty(gradus::OnEmpty::Nan);
+        assert!(nan.backward(&logits, &labels).unwrap().value().unwrap().is_nan(), "{}", device.describe());
+    }
+}
+
+#[test]
+fn a_device_that_is_gone_gives_an_error_and_no_panic() {
+    let Some(Device::Gpu(gpu)) = support::gpu() else { return };
+    let device = Device::Gpu(Gpu::open_with(true).unwrap());
+    drop(gpu);
+    let Device::Gpu(gpu) = &device else { return };
+    gpu.destroy();
+    let values = array![1.0_f32, 2.0, 3.0, 4.0];
+    let error = Mse::new().on(&device).unwrap().value_and_gradient(&values, &values).unwrap_err();
+    assert!(matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. }), "{error}");
+}

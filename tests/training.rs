@@ -325,3 +325,38 @@ fn the_documents_network_learns_fashion() {
         assert!(mean >= 0.80, "{}: {accuracies:?}", device.describe());
     }
 }
+
+#[test]
+fn a_mean_over_many_batches_does_not_depend_on_a_batch_being_as_long_as_what_is_kept() {
+    // 1100 rows, 76 of them ignored: as many are kept as one batch of `evaluate` holds.
+    let (x, y, _) = clouds(1100, 13);
+    let mut spoiled = y.clone();
+    spoiled.iter_mut().step_by(14).take(76).for_each(|label| *label = -100);
+    let kept: Vec<usize> = (0..1100).filter(|&row| spoiled[row] != -100).collect();
+    assert_eq!(kept.len(), 1024);
+    for device in each_device() {
+        let mut model = classifier(&device);
+        let found = model.evaluate(&x, &spoiled).unwrap();
+        let expected = model.evaluate(&x.select(ndarray::Axis(0), &kept), &y.select(ndarray::Axis(0), &kept)).unwrap();
+        // The same thousand values summed in two orders.
+        assert!((found.loss - expected.loss).abs() <= 2e-6 * expected.loss, "{}: {found:?}", device.describe());
+    }
+}
+
+#[test]
+fn an_ignored_class_counts_neither_as_right_nor_as_wrong() {
+    let (x, y, _) = clouds(90, 14);
+    for device in each_device() {
+        let mut model = Sequential::new(5)
+            .then(Dense::new(3))
+            .on(&device)
+            .unwrap()
+            .compile(CrossEntropy::new().ignore_index(0), Adam::new().learning_rate(0.05))
+            .unwrap();
+        model.fit(&x, &y, Fit::new().epochs(30)).unwrap();
+        let all_ignored = Array1::from_elem(90, 0_i64);
+        assert_eq!(model.evaluate(&x, &all_ignored).unwrap().accuracy, Some(0.0), "{}", device.describe());
+        let accuracy = model.evaluate(&x, &y).unwrap().accuracy.unwrap();
+        assert!((0.9..=1.0).contains(&accuracy), "{}: {accuracy}", device.describe());
+    }
+}

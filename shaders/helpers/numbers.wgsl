@@ -3,9 +3,9 @@
 // A weight with these bits is no number at all: its element or row is masked out. No arithmetic makes this NaN.
 const MASKED: u32 = 0xffffffffu;
 
-// The lowest sum of logits that a fold starts from: finite, since (-inf) - (-inf) is NaN, and far enough from the
-// lowest f32 that a difference to any logit below 3e37 stays finite.
-const LOWEST: f32 = -3.0e38;
+// Where a maximum of logits starts from: finite, since (-inf) - (-inf) is NaN, and so far from the lowest f32 that its
+// difference to any logit up to 2e38 is finite too. A logit below it counts as -inf.
+const LOWEST: f32 = -1.0e38;
 
 // `x != x` is compiled to an ordered comparison, which is false for NaN; min, max and clamp hide it. Only bits tell.
 fn is_nan(x: f32) -> bool {

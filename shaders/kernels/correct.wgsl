@@ -6,6 +6,8 @@ struct Params {
     rows: u32,
     columns: u32,
     offset: u32, // in `parts`, where the first row's answer goes
+    ignored_count: u32,
+    ignored: array<vec4<i32>, 4>, // labels whose rows count for nothing
 }
 
 override WORKGROUP: u32 = 64u;
@@ -43,8 +45,12 @@ fn correct(
             truth = k;
         }
     }
+    var counts = true;
     if HAS_LABELS {
         truth = targets[row];
+        for (var i = 0u; i < params.ignored_count; i += 1u) {
+            counts = counts && params.ignored[i / 4u][i % 4u] != bitcast<i32>(truth);
+        }
     }
-    parts[params.offset + row] = select(0.0, 1.0, predicted == truth);
+    parts[params.offset + row] = select(0.0, 1.0, counts && predicted == truth);
 }

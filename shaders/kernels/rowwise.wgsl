@@ -53,7 +53,7 @@ override HAS_CLASS_WEIGHT: bool = false;
 // Class mask: 0 none, 1 one for all rows, 2 one for each row.
 override CLASS_MASK: u32 = 0u;
 override EACH: bool = false;
-// The divisor of the mean was summed on the device, since the labels live there: it is upstreams[0].
+// The divisor of the mean was summed on the device, since the labels live there: it is upstreams[2].
 override DIVISOR_ON_DEVICE: bool = false;
 override AUXILIARY: bool = false;
 
@@ -97,7 +97,7 @@ fn begin_row(index: u32) -> Row {
         }
     }
     if DIVISOR_ON_DEVICE {
-        let divisor = upstreams[0];
+        let divisor = upstreams[2];
         row.weight = select(row.weight / divisor, 0.0, divisor == 0.0);
     }
     if EACH {

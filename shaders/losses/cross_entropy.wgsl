@@ -21,7 +21,8 @@ struct Sums {
     hard_dot: f32,    // of w_c t_c (z_c - maximum)
     classes: f32,     // cells kept
     sum_exp_dot: f32, // of e^(z - maximum) (z - maximum), for the entropy
-    best: u32,        // the column of the maximum
+    best: u32,        // the column of the largest logit
+    best_logit: f32,
 }
 
 struct Outcome {
@@ -61,7 +62,7 @@ fn minus_infinity(row: Row) -> f32 {
 }
 
 fn empty_sums() -> Sums {
-    return Sums(LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NO_LABEL);
+    return Sums(LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NO_LABEL, LOWEST);
 }
 
 // What no option asks for is not summed: the conditions are constants, folded when the pipeline is made. One
@@ -70,7 +71,8 @@ fn fold(sums: Sums, cell: Cell) -> Sums {
     let z = scaled_logit(cell.logit);
     // A logit of -inf is a masked class: no probability, no share of the smoothing.
     let is_open = cell.kept && z >= LOWEST;
-    let distance = select(LOWEST, z, is_open) - sums.maximum;
+    // A closed cell lies so far below that its exponential is 0.
+    let distance = select(-1000.0, z - sums.maximum, is_open);
     let rises = distance > 0.0;
     let rise = max(distance, 0.0);
     let below = min(distance, 0.0);
@@ -81,7 +83,10 @@ fn fold(sums: Sums, cell: Cell) -> Sums {
     next.sum_exp = sums.sum_exp * select(1.0, e, rises) + own;
     if AUXILIARY {
         next.sum_exp_dot = select(sums.sum_exp_dot + own * below, e * (sums.sum_exp_dot - rise * sums.sum_exp), rises);
-        next.best = select(sums.best, cell.column, rises);
+        // Of the logits as they came: a softcap may make two of them equal.
+        let wins = is_open && cell.logit > sums.best_logit;
+        next.best = select(sums.best, cell.column, wins);
+        next.best_logit = select(sums.best_logit, cell.logit, wins);
     }
     if LABEL_SMOOTHING != 0.0 {
         let weight = select(0.0, cell.class_weight, is_open);
@@ -91,7 +96,9 @@ fn fold(sums: Sums, cell: Cell) -> Sums {
     }
     if !HAS_LABELS {
         let weight = cell.class_weight * cell.truth;
-        next.hard_dot += weight_of(weight, select(z, below, is_open)) - rise * sums.hard;
+        // -inf for a class that is masked: its bits are put together from one known at run time only.
+        let closed = bitcast<f32>(0xff800000u | (cell.column & 0x80000000u));
+        next.hard_dot += weight_of(weight, select(closed, below, is_open)) - rise * sums.hard;
         next.hard += weight;
     }
     return next;
@@ -117,7 +124,7 @@ fn merge(a: Sums, b: Sums) -> Sums {
     let maximum = max(a.maximum, b.maximum);
     let x = raised(a, maximum - a.maximum);
     let y = raised(b, maximum - b.maximum);
-    let a_wins = a.maximum > b.maximum || (a.maximum == b.maximum && a.best < b.best);
+    let a_wins = a.best_logit > b.best_logit || (a.best_logit == b.best_logit && a.best < b.best);
     return Sums(
         maximum,
         x.sum_exp + y.sum_exp,
@@ -128,6 +135,7 @@ fn merge(a: Sums, b: Sums) -> Sums {
         x.classes + y.classes,
         x.sum_exp_dot + y.sum_exp_dot,
         select(b.best, a.best, a_wins),
+        max(a.best_logit, b.best_logit),
     );
 }
 
@@ -200,11 +208,14 @@ fn derivative(row: Row, outcome: Outcome, cell: Cell) -> f32 {
     return slope * scaled_logit_slope(cell.logit);
 }
 
-// Planes 2 to 6: lse, argmax, whether it is the label, entropy, probability of the label.
+// Planes 2 to 6: lse, argmax, whether it is the label, entropy, probability of the label. 0 for a row left out.
 fn auxiliary(place: u32, row: Row, outcome: Outcome) {
-    results[2u * params.plane + place] = outcome.lse;
-    results[3u * params.plane + place] = f32(outcome.best);
-    results[4u * params.plane + place] = select(0.0, 1.0, outcome.best == row.label);
-    results[5u * params.plane + place] = outcome.entropy;
-    results[6u * params.plane + place] = exp(outcome.label_logit - outcome.lse);
+    let kept = row.state == KEPT;
+    let is_hit = HAS_LABELS && outcome.best == row.label;
+    let probability = select(0.0, exp(outcome.label_logit - outcome.lse), HAS_LABELS);
+    results[2u * params.plane + place] = select(0.0, outcome.lse, kept);
+    results[3u * params.plane + place] = select(0.0, f32(outcome.best), kept);
+    results[4u * params.plane + place] = select(0.0, 1.0, kept && is_hit);
+    results[5u * params.plane + place] = select(0.0, outcome.entropy, kept);
+    results[6u * params.plane + place] = select(0.0, probability, kept);
 }

@@ -20,7 +20,7 @@ fn empty_sums() -> Sums {
 
 fn fold(sums: Sums, cell: Cell) -> Sums {
     let t = probability(cell);
-    if !cell.kept || t == 0.0 {
+    if !cell.kept || t == 0.0 || cell.class_weight == 0.0 {
         return sums;
     }
     let log_t = select(log_accurate(t), cell.truth, LOG_TARGET);

@@ -46,7 +46,7 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     optax: "jax.nn.gelu(approximate=False)",
     source: "D. Hendrycks, K. Gimpel, Gaussian Error Linear Units, 2016",
     variants: &[r#"{"approximate": "tanh"}"#],
-    shader: crate::shader!("activations/gelu.wgsl"),
+    shader: crate::wgsl::shader!("activations/gelu.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Gelu>("gelu", Gelu::OPTIONS, options)?)),
 };
 

@@ -30,7 +30,7 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     optax: "jax.numpy.asarray",
     source: "",
     variants: &[],
-    shader: crate::shader!("activations/identity.wgsl"),
+    shader: crate::wgsl::shader!("activations/identity.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Identity>("identity", &[], options)?)),
 };
 

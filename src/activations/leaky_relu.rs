@@ -32,7 +32,7 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     optax: "jax.nn.leaky_relu",
     source: "A. Maas, A. Hannun, A. Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models, 2013",
     variants: &[r#"{"negative_slope": 0.3}"#],
-    shader: crate::shader!("activations/leaky_relu.wgsl"),
+    shader: crate::wgsl::shader!("activations/leaky_relu.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<LeakyRelu>("leaky_relu", LeakyRelu::OPTIONS, options)?)),
 };
 

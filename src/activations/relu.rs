@@ -30,7 +30,7 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     optax: "jax.nn.relu",
     source: "V. Nair, G. Hinton, Rectified Linear Units Improve Restricted Boltzmann Machines, 2010",
     variants: &[],
-    shader: crate::shader!("activations/relu.wgsl"),
+    shader: crate::wgsl::shader!("activations/relu.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Relu>("relu", &[], options)?)),
 };
 

@@ -30,7 +30,7 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     optax: "jax.nn.sigmoid",
     source: "",
     variants: &[],
-    shader: crate::shader!("activations/sigmoid.wgsl"),
+    shader: crate::wgsl::shader!("activations/sigmoid.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Sigmoid>("sigmoid", &[], options)?)),
 };
 

@@ -30,7 +30,7 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     optax: "jax.nn.silu",
     source: "S. Elfwing, E. Uchibe, K. Doya, Sigmoid-Weighted Linear Units, 2017",
     variants: &[],
-    shader: crate::shader!("activations/silu.wgsl"),
+    shader: crate::wgsl::shader!("activations/silu.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Silu>("silu", &[], options)?)),
 };
 

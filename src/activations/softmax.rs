@@ -34,7 +34,7 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     optax: "jax.nn.softmax",
     source: "J. Bridle, Probabilistic Interpretation of Feedforward Classification Network Outputs, 1990",
     variants: &[],
-    shader: crate::shader!("activations/softmax.wgsl"),
+    shader: crate::wgsl::shader!("activations/softmax.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Softmax>("softmax", &[], options)?)),
 };
 

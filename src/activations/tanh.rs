@@ -30,7 +30,7 @@ pub(super) static ENTRY: Entry<dyn Activation> = Entry {
     optax: "jax.numpy.tanh",
     source: "",
     variants: &[],
-    shader: crate::shader!("activations/tanh.wgsl"),
+    shader: crate::wgsl::shader!("activations/tanh.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Tanh>("tanh", &[], options)?)),
 };
 

@@ -153,14 +153,14 @@ fn the_list_is_sorted_and_each_filling_has_its_functions() {
 
 #[test]
 fn each_filling_is_valid_wgsl() {
-    const FRAME: crate::wgsl::File = crate::wgsl::File {
-        name: "frame",
-        text: "@group(0) @binding(0) var<storage, read_write> x: array<f32>;\n\
+    const FRAME: crate::wgsl::File = crate::wgsl::File::own(
+        "frame",
+        "@group(0) @binding(0) var<storage, read_write> x: array<f32>;\n\
                @compute @workgroup_size(64) fn frame(@builtin(global_invocation_id) id: vec3<u32>) {\n\
                let y = activate(x[id.x]); x[id.x] = y * derivative(x[id.x], y); }\n",
-    };
+    );
     for entry in CATALOGUE.iter().filter(|entry| entry.name != "softmax") {
-        let files = [crate::shader!("helpers/numbers.wgsl"), FRAME, entry.shader];
+        let files = [crate::wgsl::shader!("helpers/numbers.wgsl"), FRAME, entry.shader];
         let module = crate::wgsl::parse(entry.name, "", &files).unwrap();
         let capabilities = wgpu::naga::valid::Capabilities::empty();
         let mut validator = wgpu::naga::valid::Validator::new(wgpu::naga::valid::ValidationFlags::all(), capabilities);

@@ -13,8 +13,8 @@ use crate::tensor::{Tensor, padded, shaped};
 use crate::wgsl::File;
 use crate::{Criterion, Result};
 
-const COPY: File = crate::shader!("kernels/copy.wgsl");
-const NUMBERS: File = crate::shader!("helpers/numbers.wgsl");
+const COPY: File = crate::wgsl::shader!("kernels/copy.wgsl");
+const NUMBERS: File = crate::wgsl::shader!("helpers/numbers.wgsl");
 
 /// Bytes that a part of a buffer begins at a multiple of: what every driver takes as an offset.
 const ALIGNMENT: u64 = 256;

@@ -81,6 +81,14 @@ impl<'c, 'a> Call<'c, 'a> {
             Some(labels) => inputs::check_labels(loss, labels, sizes.columns, keeps)?,
             None => inputs::check_dense(loss, &dense)?,
         }
+        if inputs.auxiliary && loss.targets() != Domain::Class {
+            return Err(Error::Input {
+                operation: loss.entry().name.into(),
+                name: "auxiliary outputs".into(),
+                found: "were asked for".into(),
+                allowed: "only a loss over classes (cross_entropy) has them".into(),
+            });
+        }
         let (upstream, upstreams) = Self::upstream(criterion, inputs, &sizes)?;
         let mut call = Call {
             criterion,
@@ -96,7 +104,7 @@ impl<'c, 'a> Call<'c, 'a> {
             upstreams,
             upstream,
             share: Share { factor: 1.0, count: 0 },
-            auxiliary: inputs.auxiliary && loss.targets() == Domain::Class,
+            auxiliary: inputs.auxiliary,
             sizes,
         };
         call.share = call.share(wide.as_deref())?;

@@ -210,7 +210,7 @@ impl<'a, R: Real> Rows<'a, R> {
         }
         let columns = self.columns;
         let target = match self.targets {
-            Targets::Labels(labels) if self.ignored.contains(&i64::from(labels[index])) => return None,
+            Targets::Labels(labels) if is_ignored(self.ignored, labels[index]) => return None,
             Targets::Labels(labels) => Target::Label(labels[index] as usize),
             Targets::Dense(dense) => Target::Dense(&dense[index * columns..][..columns]),
         };
@@ -222,4 +222,10 @@ impl<'a, R: Real> Rows<'a, R> {
         let logits = &self.logits[index * columns..][..columns];
         Some(Row { logits, target, class_weight: self.class_weight, class_mask: mask })
     }
+}
+
+/// Whether a label leaves its row out. Labels are held in 32 bits, and one that does not fit stands as the lowest: so
+/// does an ignored one, on the GPU too.
+pub(crate) fn is_ignored(ignored: &[i64], label: i32) -> bool {
+    ignored.iter().any(|&ignored| i32::try_from(ignored).unwrap_or(i32::MIN) == label)
 }

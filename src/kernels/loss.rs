@@ -10,19 +10,22 @@ use crate::tensor::padded;
 use crate::wgsl::File;
 use crate::{Error, Result};
 
-const NUMBERS: File = crate::shader!("helpers/numbers.wgsl");
-const POINTWISE: File = crate::shader!("kernels/pointwise.wgsl");
-const COLUMN_WEIGHT_UNUSED: File = crate::shader!("kernels/column_weight_unused.wgsl");
-const PARTIALS_LANE: File = crate::shader!("helpers/partials_lane.wgsl");
-const PARTIALS_TREE: File = crate::shader!("helpers/partials_tree.wgsl");
-const ROWWISE: File = crate::shader!("kernels/rowwise.wgsl");
-const ROWWISE_LANE: File = crate::shader!("kernels/rowwise_lane.wgsl");
-const ROWWISE_GROUP: File = crate::shader!("kernels/rowwise_group.wgsl");
-const ROW_DIVISOR: File = crate::shader!("kernels/row_divisor.wgsl");
-const SUM: File = crate::shader!("kernels/sum.wgsl");
+const NUMBERS: File = crate::wgsl::shader!("helpers/numbers.wgsl");
+const POINTWISE: File = crate::wgsl::shader!("kernels/pointwise.wgsl");
+const COLUMN_WEIGHT_UNUSED: File = crate::wgsl::shader!("kernels/column_weight_unused.wgsl");
+const PARTIALS_LANE: File = crate::wgsl::shader!("helpers/partials_lane.wgsl");
+const PARTIALS_TREE: File = crate::wgsl::shader!("helpers/partials_tree.wgsl");
+const ROWWISE: File = crate::wgsl::shader!("kernels/rowwise.wgsl");
+const ROWWISE_LANE: File = crate::wgsl::shader!("kernels/rowwise_lane.wgsl");
+const ROWWISE_GROUP: File = crate::wgsl::shader!("kernels/rowwise_group.wgsl");
+const ROW_DIVISOR: File = crate::wgsl::shader!("kernels/row_divisor.wgsl");
+const SUM: File = crate::wgsl::shader!("kernels/sum.wgsl");
 
 /// An element or row with these bits for a weight is masked out (`MASKED` in helpers/numbers.wgsl).
 pub(crate) const MASKED: u32 = u32::MAX;
+
+/// Ignored labels that a uniform holds.
+pub(crate) const MOST_IGNORED: usize = 16;
 
 /// Planes of the row-wise results: value, status, and five auxiliary ones.
 pub(crate) const PLANES: usize = 7;
@@ -113,7 +116,7 @@ struct RowwiseParams {
     upstream: f32,
     ignored_count: u32,
     reserved: u32,
-    ignored: [i32; 16],
+    ignored: [i32; MOST_IGNORED],
 }
 
 /// Parameters of the sum kernel.
@@ -396,12 +399,7 @@ fn rowwise_program(
 }
 
 fn rowwise_params(loss: &dyn Loss, job: &Job, part: &Part) -> Result<RowwiseParams> {
-    let mut ignored = [0; 16];
-    let labels = loss.ignored();
-    for (slot, &label) in ignored.iter_mut().zip(labels) {
-        // A label outside 32 bits cannot stand in a tensor of labels, so it ignores nothing.
-        *slot = i32::try_from(label).unwrap_or(i32::MIN);
-    }
+    let (ignored_count, ignored) = ignored_words(loss.ignored());
     Ok(RowwiseParams {
         rows: part.length as u32,
         columns: job.row_length as u32,
@@ -409,7 +407,7 @@ fn rowwise_params(loss: &dyn Loss, job: &Job, part: &Part) -> Result<RowwisePara
         first_row: part.first as u32,
         factor: job.factor,
         upstream: job.upstream,
-        ignored_count: labels.len() as u32,
+        ignored_count,
         reserved: 0,
         ignored,
     })
@@ -437,8 +435,8 @@ fn rowwise_storage<'a>(
     ]
 }
 
-/// Sums the divisor of the mean from labels on the device into `result[0]`, where the loss's kernel reads it before
-/// the final sum overwrites it.
+/// Sums the divisor of the mean from labels on the device into `result[2]`, where the loss's kernel reads it, and the
+/// host too: 0 says that every row was left out.
 fn divide_by_labels(
     gpu: &Gpu,
     loss: &dyn Loss,
@@ -458,7 +456,7 @@ fn divide_by_labels(
         let storage = rowwise_storage(&plain, buffers, None, &part);
         commands.push(gpu.dispatch(&kernel, &params, &storage, part.length.div_ceil(lanes) as u32)?);
     }
-    let params = SumParams { length: job.rows as u32, slot: 0, stride: 0, reserved: 0 };
+    let params = SumParams { length: job.rows as u32, slot: 2, stride: 0, reserved: 0 };
     let storage = [(&buffers.values).into(), (&buffers.result).into()];
     commands.push(gpu.dispatch(&sum_kernel(gpu, false)?, &params, &storage, 1)?);
     Ok(())
@@ -467,3 +465,12 @@ fn divide_by_labels(
 #[cfg(test)]
 #[path = "loss_tests.rs"]
 mod tests;
+
+/// Ignored labels as the kernels read them. One outside 32 bits stands as the lowest, as such a label itself does.
+pub(crate) fn ignored_words(labels: &[i64]) -> (u32, [i32; MOST_IGNORED]) {
+    let mut words = [0; MOST_IGNORED];
+    for (word, &label) in words.iter_mut().zip(labels) {
+        *word = i32::try_from(label).unwrap_or(i32::MIN);
+    }
+    (labels.len().min(MOST_IGNORED) as u32, words)
+}

@@ -11,8 +11,8 @@
 
 use std::fmt::Write as _;
 
-use crate::shader;
 use crate::wgsl::File;
+use crate::wgsl::shader;
 
 /// How the two operands lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

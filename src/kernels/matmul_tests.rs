@@ -10,11 +10,11 @@ use crate::wgsl;
 const LAYOUTS: [Layout; 3] = [Layout::NN, Layout::NT, Layout::TN];
 const EPILOGUES: [Epilogue; 3] = [Epilogue::Forward, Epilogue::InputGradient, Epilogue::WeightGradient];
 /// ReLU, which shows both that the activation is called and that its derivative reads y.
-const RELU: File = File {
-    name: "relu of the tests",
-    text: "fn activate(x: f32) -> f32 { return max(x, 0.0); }
+const RELU: File = crate::wgsl::File::own(
+    "relu of the tests",
+    "fn activate(x: f32) -> f32 { return max(x, 0.0); }
            fn derivative(x: f32, y: f32) -> f32 { return select(0.0, 1.0, y > 0.0); }",
-};
+);
 const CARD: Adapter = Adapter { software: false, subgroup: 32, lanes: 1024, workgroup_memory: 49_152 };
 const LAVAPIPE: Adapter = Adapter { software: true, subgroup: 8, lanes: 1024, workgroup_memory: 32_768 };
 
@@ -24,7 +24,7 @@ fn shape(m: u32, n: u32, k: u32) -> Shape {
 
 fn files(variant: &Variant, layout: Layout, epilogue: Epilogue) -> Vec<File> {
     let mut files = variant.sources(layout, epilogue);
-    files.push(crate::shader!("helpers/numbers.wgsl"));
+    files.push(crate::wgsl::shader!("helpers/numbers.wgsl"));
     if epilogue != Epilogue::WeightGradient {
         files.push(RELU);
     }

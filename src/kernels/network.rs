@@ -6,19 +6,20 @@ use crate::Result;
 use crate::activations::{Activation, Identity};
 use crate::device::Gpu;
 use crate::kernel::{Command, Kernel, Program, Slice};
+use crate::kernels::loss::{MOST_IGNORED, ignored_words};
 use crate::kernels::matmul::{self, Adapter, Epilogue, Layout, Params};
 use crate::optimizers::{Optimizer, Segment, Step};
 use crate::wgsl::File;
 
-const NUMBERS: File = crate::shader!("helpers/numbers.wgsl");
-const RANDOM: File = crate::shader!("helpers/random.wgsl");
-const GATHER: File = crate::shader!("kernels/gather.wgsl");
-const SOFTMAX_FORWARD: File = crate::shader!("kernels/softmax_forward.wgsl");
-const SOFTMAX_BACKWARD: File = crate::shader!("kernels/softmax_backward.wgsl");
-const ACTIVATION_BACKWARD: File = crate::shader!("kernels/activation_backward.wgsl");
-const CORRECT: File = crate::shader!("kernels/correct.wgsl");
-const SUMMARY: File = crate::shader!("kernels/summary.wgsl");
-const OPTIMIZER: File = crate::shader!("kernels/optimizer.wgsl");
+const NUMBERS: File = crate::wgsl::shader!("helpers/numbers.wgsl");
+const RANDOM: File = crate::wgsl::shader!("helpers/random.wgsl");
+const GATHER: File = crate::wgsl::shader!("kernels/gather.wgsl");
+const SOFTMAX_FORWARD: File = crate::wgsl::shader!("kernels/softmax_forward.wgsl");
+const SOFTMAX_BACKWARD: File = crate::wgsl::shader!("kernels/softmax_backward.wgsl");
+const ACTIVATION_BACKWARD: File = crate::wgsl::shader!("kernels/activation_backward.wgsl");
+const CORRECT: File = crate::wgsl::shader!("kernels/correct.wgsl");
+const SUMMARY: File = crate::wgsl::shader!("kernels/summary.wgsl");
+const OPTIMIZER: File = crate::wgsl::shader!("kernels/optimizer.wgsl");
 
 /// Uniforms with a dynamic offset lie this far apart: the most that WebGPU lets a device ask for.
 pub(crate) const UNIFORM_STRIDE: u64 = 256;
@@ -194,6 +195,7 @@ pub(crate) fn correct(
     gpu: &Gpu,
     [rows, columns, offset]: [u32; 3],
     labels: bool,
+    ignored: &[i64],
     thresholds: [f32; 2],
     [predictions, targets, parts]: [&wgpu::Buffer; 3],
 ) -> Result<Command> {
@@ -206,7 +208,20 @@ pub(crate) fn correct(
     ];
     let kernel = gpu.kernel(&plain("accuracy", &[CORRECT], constants))?;
     let storage = [predictions.into(), targets.into(), parts.into()];
-    gpu.dispatch(&kernel, &[rows, columns, offset, 0], &storage, rows.div_ceil(lanes))
+    let (ignored_count, ignored) = ignored_words(ignored);
+    let params = CorrectParams { rows, columns, offset, ignored_count, ignored };
+    gpu.dispatch(&kernel, &params, &storage, rows.div_ceil(lanes))
+}
+
+/// Parameters of the accuracy kernel.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct CorrectParams {
+    rows: u32,
+    columns: u32,
+    offset: u32,
+    ignored_count: u32,
+    ignored: [i32; MOST_IGNORED],
 }
 
 /// Parameters of the summary kernel.

@@ -130,6 +130,16 @@ impl Network {
                     return Err(Error::option(&owner, name, size, "from 1 to 16777216"));
                 }
             }
+            // Kernels count elements in 32 bits.
+            let elements = (width as u64 + 1).saturating_mul(layer.units as u64).saturating_add(offset as u64);
+            if elements > u64::from(u32::MAX) {
+                return Err(Error::TooLarge {
+                    name: format!("{owner} with {width} inputs and {} units", layer.units),
+                    bytes: elements.saturating_mul(4),
+                    limit: 4 * u64::from(u32::MAX),
+                    advice: "use fewer units".into(),
+                });
+            }
             layer.activation.check()?;
             let (l1, l2) = (layer.l1.unwrap_or(l1), layer.l2.unwrap_or(l2));
             for (name, value) in [("l1", l1), ("l2", l2)] {

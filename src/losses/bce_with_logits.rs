@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry = Entry {
     optax: "sigmoid_binary_cross_entropy",
     source: "D. R. Cox, The regression analysis of binary sequences, 1958",
     variants: &[r#"{"label_smoothing": 0.1}"#],
-    shader: crate::shader!("losses/bce_with_logits.wgsl"),
+    shader: crate::wgsl::shader!("losses/bce_with_logits.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<BceWithLogits>("bce_with_logits", ENTRY.options, options)?)),
 };
 

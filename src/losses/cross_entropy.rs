@@ -77,7 +77,7 @@ pub(super) static ENTRY: Entry = Entry {
         r#"{"softcap": 5.0, "temperature": 0.5}"#,
         r#"{"label_smoothing": 0.2, "ignore_index": [0, -100], "z_loss": 0.001, "softcap": 10.0, "temperature": 2.0}"#,
     ],
-    shader: crate::shader!("losses/cross_entropy.wgsl"),
+    shader: crate::wgsl::shader!("losses/cross_entropy.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<CrossEntropy>("cross_entropy", ENTRY.options, options)?)),
 };
 

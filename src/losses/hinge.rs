@@ -39,7 +39,7 @@ pub(super) static ENTRY: Entry = Entry {
     optax: "hinge_loss",
     source: "C. Cortes and V. Vapnik, Support-vector networks, 1995",
     variants: &[r#"{"labels": "zero_one"}"#],
-    shader: crate::shader!("losses/hinge.wgsl"),
+    shader: crate::wgsl::shader!("losses/hinge.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Hinge>("hinge", ENTRY.options, options)?)),
 };
 

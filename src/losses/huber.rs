@@ -39,7 +39,7 @@ pub(super) static ENTRY: Entry = Entry {
     optax: "huber_loss",
     source: "P. J. Huber, Robust estimation of a location parameter, 1964",
     variants: &[r#"{"delta": 0.25}"#],
-    shader: crate::shader!("losses/huber.wgsl"),
+    shader: crate::wgsl::shader!("losses/huber.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Huber>("huber", ENTRY.options, options)?)),
 };
 

@@ -46,7 +46,7 @@ pub(super) static ENTRY: Entry = Entry {
     optax: "kl_divergence",
     source: "S. Kullback and R. A. Leibler, On information and sufficiency, 1951",
     variants: &[r#"{"log_target": true}"#],
-    shader: crate::shader!("losses/kl_div.wgsl"),
+    shader: crate::wgsl::shader!("losses/kl_div.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<KlDiv>("kl_div", ENTRY.options, options)?)),
 };
 

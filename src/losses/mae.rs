@@ -36,7 +36,7 @@ pub(super) static ENTRY: Entry = Entry {
     optax: "",
     source: "R. J. Boscovich, De litteraria expeditione per pontificiam ditionem, 1757",
     variants: &[],
-    shader: crate::shader!("losses/mae.wgsl"),
+    shader: crate::wgsl::shader!("losses/mae.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Mae>("mae", ENTRY.options, options)?)),
 };
 

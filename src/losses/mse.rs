@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry = Entry {
     optax: "squared_error",
     source: "A.-M. Legendre, Nouvelles méthodes pour la détermination des orbites des comètes, 1805",
     variants: &[],
-    shader: crate::shader!("losses/mse.wgsl"),
+    shader: crate::wgsl::shader!("losses/mse.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Mse>("mse", ENTRY.options, options)?)),
 };
 

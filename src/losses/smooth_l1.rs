@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry = Entry {
     optax: "",
     source: "R. Girshick, Fast R-CNN, 2015",
     variants: &[r#"{"beta": 0.5}"#, r#"{"beta": 0.0}"#],
-    shader: crate::shader!("losses/smooth_l1.wgsl"),
+    shader: crate::wgsl::shader!("losses/smooth_l1.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<SmoothL1>("smooth_l1", ENTRY.options, options)?)),
 };
 

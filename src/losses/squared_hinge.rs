@@ -39,7 +39,7 @@ pub(super) static ENTRY: Entry = Entry {
     optax: "",
     source: "C.-C. Chang and C.-J. Lin, Training ν-support vector classifiers, 2001",
     variants: &[r#"{"labels": "zero_one"}"#],
-    shader: crate::shader!("losses/squared_hinge.wgsl"),
+    shader: crate::wgsl::shader!("losses/squared_hinge.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<SquaredHinge>("squared_hinge", ENTRY.options, options)?)),
 };
 

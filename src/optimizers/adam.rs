@@ -33,7 +33,7 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     optax: "optax.adam",
     source: "D. Kingma, J. Ba, Adam: A Method for Stochastic Optimization, 2015",
     variants: &[r#"{"weight_decay": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}"#],
-    shader: crate::shader!("optimizers/adam.wgsl"),
+    shader: crate::wgsl::shader!("optimizers/adam.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Adam>("adam", Adam::OPTIONS, options)?)),
 };
 

@@ -33,7 +33,7 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     optax: "optax.adamw",
     source: "I. Loshchilov, F. Hutter, Decoupled Weight Decay Regularization, 2019",
     variants: &[r#"{"weight_decay": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}"#],
-    shader: crate::shader!("optimizers/adamw.wgsl"),
+    shader: crate::wgsl::shader!("optimizers/adamw.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<AdamW>("adamw", AdamW::OPTIONS, options)?)),
 };
 

@@ -24,7 +24,7 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     optax: "optax.sgd",
     source: "",
     variants: &[],
-    shader: crate::shader!("optimizers/gradient_descent.wgsl"),
+    shader: crate::wgsl::shader!("optimizers/gradient_descent.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<GradientDescent>("gradient_descent", GradientDescent::OPTIONS, options)?)),
 };
 

@@ -34,7 +34,7 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     optax: "optax.rmsprop(eps_in_sqrt=False)",
     source: "T. Tieleman, G. Hinton, Lecture 6.5, 2012",
     variants: &[r#"{"alpha": 0.9, "momentum": 0.5, "weight_decay": 0.1, "epsilon": 1e-3}"#],
-    shader: crate::shader!("optimizers/rmsprop.wgsl"),
+    shader: crate::wgsl::shader!("optimizers/rmsprop.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<RmsProp>("rmsprop", RmsProp::OPTIONS, options)?)),
 };
 

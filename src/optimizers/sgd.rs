@@ -34,7 +34,7 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     optax: "optax.sgd",
     source: "I. Sutskever, J. Martens, G. Dahl, G. Hinton, On the importance of initialization and momentum, 2013",
     variants: &[r#"{"momentum": 0.9, "dampening": 0.1, "weight_decay": 0.1}"#, r#"{"momentum": 0.8, "nesterov": true}"#],
-    shader: crate::shader!("optimizers/sgd.wgsl"),
+    shader: crate::wgsl::shader!("optimizers/sgd.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Sgd>("sgd", Sgd::OPTIONS, options)?)),
 };
 

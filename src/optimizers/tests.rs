@@ -132,7 +132,7 @@ fn corrections_stay_exact_for_any_step() {
 #[test]
 fn each_filling_with_the_frame_is_valid_wgsl() {
     for entry in CATALOGUE {
-        let files = [crate::shader!("kernels/optimizer.wgsl"), entry.shader];
+        let files = [crate::wgsl::shader!("kernels/optimizer.wgsl"), entry.shader];
         let module = crate::wgsl::parse(entry.name, "", &files).unwrap();
         let capabilities = wgpu::naga::valid::Capabilities::empty();
         let mut validator = wgpu::naga::valid::Validator::new(wgpu::naga::valid::ValidationFlags::all(), capabilities);

@@ -110,7 +110,11 @@ pub(super) fn program(activation: &dyn Activation) -> Program {
     Program {
         label: format!("{} (activation)", entry.name),
         header: String::new(),
-        files: vec![crate::shader!("kernels/activation.wgsl"), crate::shader!("helpers/numbers.wgsl"), entry.shader],
+        files: vec![
+            crate::wgsl::shader!("kernels/activation.wgsl"),
+            crate::wgsl::shader!("helpers/numbers.wgsl"),
+            entry.shader,
+        ],
         constants: activation.constants(),
     }
 }

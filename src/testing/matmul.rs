@@ -148,7 +148,7 @@ pub(super) fn program(variant: &Variant, layout: Layout, epilogue: Epilogue, act
     let mut files: Vec<File> = variant.sources(layout, epilogue);
     let mut constants = Vec::new();
     if epilogue != Epilogue::WeightGradient {
-        files.extend([crate::shader!("helpers/numbers.wgsl"), activation.entry().shader]);
+        files.extend([crate::wgsl::shader!("helpers/numbers.wgsl"), activation.entry().shader]);
         constants = activation.constants();
     }
     Program {

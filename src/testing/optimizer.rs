@@ -146,7 +146,7 @@ pub(super) fn program(optimizer: &dyn Optimizer) -> Program {
     Program {
         label: format!("{} (optimizer)", entry.name),
         header: String::new(),
-        files: vec![crate::shader!("kernels/optimizer.wgsl"), entry.shader],
+        files: vec![crate::wgsl::shader!("kernels/optimizer.wgsl"), entry.shader],
         constants,
     }
 }

@@ -75,8 +75,8 @@ pub(crate) struct Batch {
     pub rows: usize,
     /// The order of the rows; the data set's own if none.
     pub order: Option<Permutation>,
-    /// Rows over which the loss is averaged: those of the batch, or of all batches that are added up.
-    pub divisor_rows: usize,
+    /// Rows over which the loss is averaged, where it is a part of a greater mean; without, its own that are kept.
+    pub divisor_rows: Option<usize>,
     /// Adds the gradient to the one there is.
     pub accumulate: bool,
     /// Moves the parameters afterwards.

@@ -62,7 +62,9 @@ impl Model {
         let mut objective = self.objective("fit")?;
         let rows = Rows::new(self, &*objective.loss, "fit", features, &targets.into())?;
         objective.metric = Metric::of(&*objective.loss, rows.one_hot);
-        let held_back = (rows.rows as f64 * fit.validation_split) as usize;
+        // Rows of their own are enough to validate with: none are held back then.
+        let split = if fit.validation.is_some() { 0.0 } else { fit.validation_split };
+        let held_back = (rows.rows as f64 * split) as usize;
         let training = rows.rows - held_back;
         if training == 0 {
             return Err(Error::Empty { operation: "fit".into(), name: "the rows left by validation_split".into() });
@@ -127,7 +129,7 @@ impl Model {
                 rows,
                 order: None,
                 // One divisor for all batches, so that their losses add up to the mean.
-                divisor_rows: loaded.kept.max(1),
+                divisor_rows: Some(loaded.kept.max(1)),
                 accumulate: false,
                 update: None,
             })
@@ -157,8 +159,16 @@ impl Model {
             let batches = self.batches(objective, fit, training);
             let bar = Bar::new(fit.progress, epoch, fit.epochs, training.rows);
             let outcomes = self.train(training.data, objective, &batches, bar.as_ref());
-            // The updates were counted when the batches were made.
-            let outcomes = outcomes.inspect_err(|_| self.progress = before)?;
+            let outcomes = match outcomes {
+                Ok(outcomes) => outcomes,
+                Err(error) => {
+                    // The epoch did not happen: neither its updates, which were counted when the batches were made,
+                    // nor what they did to the weights. That a lost device cannot go back is told by `error` already.
+                    self.progress = before;
+                    let _ = self.engine.recall();
+                    return Err(error);
+                }
+            };
             if let Some((batch, loss)) = self.first_not_finite(&outcomes)? {
                 self.engine.recall()?;
                 self.progress = before;
@@ -181,7 +191,9 @@ impl Model {
                 self.save(path)?;
             }
             let Some(early) = &fit.early_stopping else { continue };
-            if best.as_ref().is_none_or(|best| watched < best.value - early.min_delta) {
+            // Anything is better than NaN, which is less than nothing.
+            let gain = |best: &Snapshot| best.value.is_nan() || watched < best.value - early.min_delta;
+            if best.as_ref().is_none_or(gain) {
                 best = Some(self.snapshot(epoch, watched)?);
                 waited = 0;
                 continue;
@@ -215,7 +227,7 @@ impl Model {
                     objective.optimizer.step(self.progress.steps, rate)
                 });
                 // A whole batch is added up from pieces: each is a part of one mean.
-                let divisor_rows = if whole { training.kept.max(1) } else { rows };
+                let divisor_rows = whole.then(|| training.kept.max(1));
                 Batch { start, rows, order, divisor_rows, accumulate: whole && start > 0, update }
             })
             .collect()

@@ -270,9 +270,9 @@ impl Engine for GpuEngine {
         let mut predictions = Vec::with_capacity(rows * outputs);
         for start in (0..rows).step_by(batch_size) {
             let rows = batch_size.min(rows - start);
-            let batch = Batch { start, rows, order: None, divisor_rows: rows, accumulate: false, update: None };
+            let batch = Batch { start, rows, order: None, divisor_rows: None, accumulate: false, update: None };
             let objective = String::new();
-            let key = Key { data, rows, divisor_rows: rows, accumulate: false, kind: Kind::Predict, objective };
+            let key = Key { data, rows, divisor_rows: None, accumulate: false, kind: Kind::Predict, objective };
             let (mut uniforms, mut commands) = (Uniforms::default(), Vec::new());
             let plan = self.planned(key, None)?;
             plan.encode(0, 0, &batch, &mut uniforms, &mut commands);

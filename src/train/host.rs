@@ -7,7 +7,7 @@ use crate::activations::Activation;
 use crate::host::Spread;
 use crate::host::matmul::{Layout, matmul};
 use crate::host::pointwise::Points;
-use crate::host::rowwise::{Rows, Targets};
+use crate::host::rowwise::{Rows, Targets, is_ignored};
 use crate::layers::{Network, Placed};
 use crate::losses::{Family, HostReal};
 use crate::real::Real;
@@ -117,9 +117,9 @@ impl<R: HostReal> HostEngine<R> {
         let predictions = &pass.outputs[self.network.layers.len()];
         resize(&mut pass.gradient, predictions.len());
         let ignored = objective.loss.ignored();
-        let mut factor = objective.factor(batch.divisor_rows, columns);
-        if data.has_ignored && batch.divisor_rows == batch.rows {
-            let kept = pass.labels.iter().filter(|&&label| !ignored.contains(&i64::from(label))).count();
+        let mut factor = objective.factor(batch.divisor_rows.unwrap_or(batch.rows), columns);
+        if data.has_ignored && batch.divisor_rows.is_none() {
+            let kept = pass.labels.iter().filter(|&&label| !is_ignored(ignored, label)).count();
             factor = if kept == 0 { 0.0 } else { 1.0 / kept as f64 };
         }
         let loss = match objective.loss.family() {
@@ -157,7 +157,7 @@ impl<R: HostReal> HostEngine<R> {
                 pass.values.iter().map(|value| value.to_f64()).sum()
             }
         };
-        let correct = objective.metric.map_or(0, |metric| pass.correct(metric, columns, data.has_labels));
+        let correct = objective.metric.map_or(0, |metric| pass.correct(metric, columns, data.has_labels, ignored));
         Outcome { loss, correct: correct as f64 }
     }
 
@@ -199,13 +199,16 @@ fn resize<R: Real>(values: &mut Vec<R>, length: usize) {
 
 impl<R: Real> Pass<R> {
     /// How many rows are predicted right: of several columns the largest, the first of equals.
-    fn correct(&self, metric: Metric, columns: usize, has_labels: bool) -> usize {
+    fn correct(&self, metric: Metric, columns: usize, has_labels: bool, ignored: &[i64]) -> usize {
         let Some(predictions) = self.outputs.last() else { return 0 };
         let largest = |row: &[R]| (1..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });
         let is_right = |(index, row): (usize, &[R])| {
             if columns == 1 && !has_labels {
                 let truth = self.dense[index] > R::from_f32(metric.truth_threshold);
                 return (row[0] > R::from_f32(metric.threshold)) == truth;
+            }
+            if has_labels && is_ignored(ignored, self.labels[index]) {
+                return false;
             }
             let truth = if has_labels {
                 self.labels[index] as usize
@@ -316,7 +319,7 @@ impl<R: HostReal> Engine for HostEngine<R> {
         let mut predictions = Vec::with_capacity(rows * self.network.outputs());
         for start in (0..rows).step_by(batch_size) {
             let rows = batch_size.min(rows - start);
-            let batch = Batch { start, rows, order: None, divisor_rows: rows, accumulate: false, update: None };
+            let batch = Batch { start, rows, order: None, divisor_rows: None, accumulate: false, update: None };
             self.gather(data, &batch);
             self.forward(rows)?;
             predictions.extend(self.pass.outputs.last().into_iter().flatten().map(|value| value.to_f64()));

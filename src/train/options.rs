@@ -80,7 +80,7 @@ impl Fit {
         self
     }
 
-    /// Rows of their own to validate with.
+    /// Rows of their own to validate with; `validation_split` then holds none back.
     pub fn validation_data<'a>(mut self, features: &Array2<f32>, targets: impl Into<crate::Targets<'a>>) -> Self {
         let targets = match targets.into() {
             crate::Targets::Dense(dense) => ValidationTargets::Dense(dense.to_owned()),

@@ -47,7 +47,7 @@ pub struct Train {
     #[arg(long, value_name = "L2", default_value_t = 0.0, allow_negative_numbers = true, conflicts_with = "resume")]
     l2: f64,
     /// What the first weights and the order of the rows follow from
-    #[arg(long, value_name = "SEED", default_value_t = 7)]
+    #[arg(long, value_name = "SEED", default_value_t = 7, conflicts_with = "resume")]
     seed: u64,
     /// Share of the rows to validate on
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, allow_negative_numbers = true)]

@@ -20,7 +20,7 @@ use crate::train::engine::{Batch, Objective};
 pub(super) struct Key {
     pub data: usize,
     pub rows: usize,
-    pub divisor_rows: usize,
+    pub divisor_rows: Option<usize>,
     pub accumulate: bool,
     pub kind: Kind,
     /// The loss and the optimizer with their options.
@@ -110,7 +110,14 @@ impl GpuEngine {
             let sizes = [key.rows as u32, columns as u32, parts.length as u32];
             let thresholds = [metric.threshold, metric.truth_threshold];
             let buffers = [&predictions, &targets, &buffers.values];
-            plan.commands.push(network::correct(gpu, sizes, data.labels, thresholds, buffers)?);
+            plan.commands.push(network::correct(
+                gpu,
+                sizes,
+                data.labels,
+                objective.loss.ignored(),
+                thresholds,
+                buffers,
+            )?);
             summary.rows = key.rows as u32;
         }
         let uniforms = self.uniforms()?;
@@ -139,14 +146,18 @@ impl GpuEngine {
 
     fn job(&self, key: &Key, objective: &Objective, data: &Data) -> Job {
         let columns = self.network.outputs();
-        let by_labels = data.has_ignored && key.divisor_rows == key.rows;
+        let by_labels = data.has_ignored && key.divisor_rows.is_none();
         Job {
             rows: key.rows,
             row_length: columns,
             columns,
             labels: data.labels,
             each: false,
-            factor: if by_labels { 1.0 } else { objective.factor(key.divisor_rows, columns) as f32 },
+            factor: if by_labels {
+                1.0
+            } else {
+                objective.factor(key.divisor_rows.unwrap_or(key.rows), columns) as f32
+            },
             upstream: 1.0,
             divisor: if by_labels { Divisor::OfLabels } else { Divisor::Known },
             auxiliary: false,
