@@ -60,7 +60,7 @@ impl Model {
     ) -> Result<History> {
         fit.check()?;
         let mut objective = self.objective("fit")?;
-        let rows = Rows::new(self, &*objective.loss, "fit", features, &targets.into())?;
+        let rows = Rows::new(self.intake(), &*objective.loss, "fit", features, &targets.into())?;
         objective.metric = Metric::of(&*objective.loss, rows.one_hot);
         let held_back = (rows.rows as f64 * fit.validation_split) as usize;
         let training = rows.rows - held_back;
@@ -81,7 +81,7 @@ impl Model {
                 ValidationTargets::Dense(dense) => Targets::from(dense),
                 ValidationTargets::Labels(labels) => Targets::from(labels),
             };
-            let rows = Rows::new(self, &*objective.loss, "fit (validation)", &given.0, &targets)?;
+            let rows = Rows::new(self.intake(), &*objective.loss, "fit (validation)", &given.0, &targets)?;
             validation = Some(Loaded { data: self.engine.load(&rows.all())?, rows: rows.rows, kept: rows.kept });
         }
         let history = self.epochs(&objective, &fit, loaded, validation);
@@ -102,7 +102,7 @@ impl Model {
         targets: impl Into<Targets<'a>>,
     ) -> Result<Score> {
         let mut objective = self.objective("evaluate")?;
-        let rows = Rows::new(self, &*objective.loss, "evaluate", features, &targets.into())?;
+        let rows = Rows::new(self.intake(), &*objective.loss, "evaluate", features, &targets.into())?;
         objective.metric = Metric::of(&*objective.loss, rows.one_hot);
         let loaded = Loaded { data: self.engine.load(&rows.all())?, rows: rows.rows, kept: rows.kept };
         let score = self.score(&objective, loaded);
