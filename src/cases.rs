@@ -30,6 +30,7 @@ pub fn evaluate(case: &Value, device: &Device) -> Result<Map<String, Value>> {
     if let Some(name) = case.get("optimizer").and_then(Value::as_str) {
         return optimizer::evaluate(name, case, device);
     }
+    check_keys(case, &["name", "loss", "options", "inputs", "upstream", "expect", "source"])?;
     let loss_name = case
         .get("loss")
         .and_then(Value::as_str)
@@ -52,6 +53,15 @@ pub fn evaluate(case: &Value, device: &Device) -> Result<Map<String, Value>> {
     match answer {
         Value::Object(answer) => Ok(answer),
         _ => Ok(Map::new()),
+    }
+}
+
+/// Refuses a key that no case has: a misspelt one would be left out in silence.
+fn check_keys(case: &Value, known: &[&str]) -> Result<()> {
+    let keys = case.as_object().into_iter().flat_map(Map::keys);
+    match keys.into_iter().find(|key| !known.contains(&key.as_str())) {
+        Some(key) => Err(Error::unknown("key of a case", key, known.iter().copied())),
+        None => Ok(()),
     }
 }
 

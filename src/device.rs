@@ -189,10 +189,13 @@ impl Gpu {
             return Err(Error::NoAdapter {
                 asked: format!("{}{name}", backend_names()),
                 found: if found.is_empty() { "none".into() } else { found.join(", ") },
-                advice:
+                advice: if adapters.is_empty() {
                     "install a GPU driver or a software one (Debian: apt-get install mesa-vulkan-drivers libvulkan1), \
-                         or take the device `cpu`"
-                        .into(),
+                     or take the device `cpu`"
+                        .into()
+                } else {
+                    "name one of those, or take the device `cpu`".into()
+                },
             });
         };
         Self::from_adapter(adapter, checked)
@@ -341,6 +344,10 @@ fn backend_names() -> String {
     .into_iter()
     .filter_map(|(backend, name)| backends().contains(backend).then_some(name))
     .collect();
+    if names.is_empty() {
+        let given = std::env::var("WGPU_BACKEND").unwrap_or_default();
+        return format!("the backend `{given}` (WGPU_BACKEND; known: vulkan, metal, dx12)");
+    }
     names.join(", ")
 }
 

@@ -85,7 +85,7 @@ pub use device::{Device, Gpu, adapters, describe};
 pub use error::{Error, Result};
 pub use inputs::{Inputs, TargetElement, Targets};
 pub use layers::{Dense, Initializer};
-pub use model::{Model, Sequential};
+pub use model::{Model, Names, Sequential};
 pub use real::Real;
 pub use tensor::Tensor;
 pub use train::{EarlyStopping, Epoch, Fit, History, Score, Stop};

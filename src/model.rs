@@ -102,6 +102,7 @@ impl Sequential {
             compiled: None,
             progress: Progress::default(),
             scaling: None,
+            names: Names::default(),
         })
     }
 }
@@ -116,6 +117,21 @@ pub struct Model {
     pub(crate) compiled: Option<Compiled>,
     pub(crate) progress: Progress,
     pub(crate) scaling: Option<Scaling>,
+    pub(crate) names: Names,
+}
+
+/// What the columns and classes of a model are called where its data comes from: saved with it, so that another file
+/// is read as the first one was. Empty where nobody said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Names {
+    /// The features, in order.
+    pub features: Vec<String>,
+    /// The classes, by label.
+    pub classes: Vec<String>,
+    /// The column of the target.
+    pub target: Option<String>,
 }
 
 /// What a model is trained with.
@@ -182,6 +198,16 @@ impl Model {
     /// What rows must know of this model.
     pub(crate) fn intake(&self) -> Intake<'_> {
         Intake { network: &self.network, scaling: self.scaling.as_ref() }
+    }
+
+    /// What columns and classes are called.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Says what columns and classes are called; saved with the model.
+    pub fn set_names(&mut self, features: Vec<String>, classes: Vec<String>, target: Option<String>) {
+        self.names = Names { features, classes, target };
     }
 
     /// Predictions for rows of features: [rows, units of the last layer].

@@ -19,7 +19,8 @@ const FLOORS: &[&[&str]] = &[
     &["train/gpu", "train/host", "train/samples"],
     &["model"],
     &["train", "recommend"],
-    &["cases", "testing", "bench"],
+    &["cases", "bench"],
+    &["testing"],
     &["bin"],
 ];
 

@@ -71,16 +71,20 @@ fn loss(case: &Case, gpu: &Gpu) -> Result<(Vec<Command>, Vec<Command>)> {
     Ok((commands, copy))
 }
 
-/// Copies so many elements, in parts where they are more than one binding takes.
-fn copy(gpu: &Gpu, source: &wgpu::Buffer, destination: &wgpu::Buffer, elements: usize) -> Result<Vec<Command>> {
-    let lanes = if gpu.is_software() { 8 } else { 256 };
-    let program = Program {
+/// The copy kernel with so many lanes to a workgroup: 8 on software adapters, 256 on hardware.
+pub(crate) fn copy_program(lanes: u32) -> Program {
+    Program {
         label: "copy".into(),
         header: String::new(),
         files: vec![COPY],
         constants: vec![("WORKGROUP", f64::from(lanes))],
-    };
-    let kernel = gpu.kernel(&program)?;
+    }
+}
+
+/// Copies so many elements, in parts where they are more than one binding takes.
+fn copy(gpu: &Gpu, source: &wgpu::Buffer, destination: &wgpu::Buffer, elements: usize) -> Result<Vec<Command>> {
+    let lanes = if gpu.is_software() { 8 } else { 256 };
+    let kernel = gpu.kernel(&copy_program(lanes))?;
     // As the losses: on software Vulkan a long run of vectors for each lane, on hardware four of them.
     let block = lanes * if gpu.is_software() { 128 } else { 4 };
     let total = padded(elements);

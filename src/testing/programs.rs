@@ -33,13 +33,14 @@ impl From<Program> for Joined {
     }
 }
 
-/// All programs: losses in each frame, products with their activations, optimizers, batches, sums.
+/// All programs: losses in each frame, products with their activations, optimizers, batches, sums, the copy kernel.
 ///
 /// # Errors
 /// [`crate::Error::Option`] if a list holds a variant that it refuses.
 #[doc(hidden)]
 pub fn all_programs() -> Result<Vec<Joined>> {
     let mut programs: Vec<Program> = kernels::loss::sum_programs();
+    programs.extend([8, 256].map(crate::bench::copy_program));
     for entry in losses::CATALOGUE {
         for options in sets_of_options(entry.variants) {
             let loss = (entry.make)(&options_value(entry.name, options)?)?;
@@ -68,9 +69,6 @@ pub fn all_programs() -> Result<Vec<Joined>> {
             }
         }
     }
-    // The yardstick of the bench.
-    let files = vec![crate::shader!("kernels/copy.wgsl")];
-    programs.push(Program { label: "copy".into(), files, ..Program::default() });
     Ok(programs.into_iter().map(Joined::from).collect())
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::layers::{Dense, Initializer};
-use crate::model::{Model, Progress, Sequential};
+use crate::model::{Model, Names, Progress, Sequential};
 use crate::train::samples::Scaling;
 use crate::{Device, Error, Result, activations, losses, optimizers};
 
@@ -29,6 +29,8 @@ struct Description {
     loss: Option<Named>,
     optimizer: Option<Named>,
     progress: Progress,
+    #[serde(default)]
+    names: Names,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -131,6 +133,7 @@ impl Model {
             loss: compiled.map(|c| Named { name: c.loss.entry().name.into(), options: c.loss.options() }),
             optimizer: compiled.map(|c| Named { name: c.optimizer.name().into(), options: c.optimizer.options() }),
             progress: self.progress,
+            names: self.names.clone(),
         }
     }
 
@@ -213,6 +216,7 @@ fn build(
     }
     model.engine.set_parameters(&parameters)?;
     model.progress = description.progress;
+    model.names = description.names;
     let width = [model.network.inputs];
     if let (Ok(mean), Ok(scale)) = (read("input.mean", &width), read("input.scale", &width)) {
         model.set_input_scaling(mean, scale)?;

@@ -156,7 +156,9 @@ impl Model {
             self.engine.remember()?;
             let batches = self.batches(objective, fit, training);
             let bar = Bar::new(fit.progress, epoch, fit.epochs, training.rows);
-            let outcomes = self.train(training.data, objective, &batches, bar.as_ref())?;
+            let outcomes = self.train(training.data, objective, &batches, bar.as_ref());
+            // The updates were counted when the batches were made.
+            let outcomes = outcomes.inspect_err(|_| self.progress = before)?;
             if let Some((batch, loss)) = self.first_not_finite(&outcomes)? {
                 self.engine.recall()?;
                 self.progress = before;
@@ -182,11 +184,12 @@ impl Model {
             if best.as_ref().is_none_or(|best| watched < best.value - early.min_delta) {
                 best = Some(self.snapshot(epoch, watched)?);
                 waited = 0;
-            } else if waited >= early.patience {
+                continue;
+            }
+            waited += 1;
+            if waited >= early.patience.max(1) {
                 history.stopped = best.as_ref().map(|best| Stop::Early { best_epoch: best.epoch, best: best.value });
                 break;
-            } else {
-                waited += 1;
             }
         }
         if let (Some(best), Some(true)) = (best, fit.early_stopping.as_ref().map(|early| early.restore_best)) {

@@ -154,7 +154,7 @@ impl EarlyStopping {
         Self::default()
     }
 
-    /// Epochs that may pass without getting better (default 0).
+    /// Stops after so many epochs without getting better, as Keras; 0 counts as 1 (default 0).
     pub fn patience(mut self, epochs: usize) -> Self {
         self.patience = epochs;
         self

@@ -9,7 +9,7 @@ use ndarray::{Array2, ArrayView1};
 use serde_json::{Value, json};
 
 use crate::output::{self, DeviceChoice, Outcome};
-use crate::samples::Source;
+use crate::samples::{Source, labels_for};
 
 /// Predicts the rows of a data set with a saved model
 #[derive(Args)]
@@ -27,19 +27,20 @@ pub struct Predict {
 
 impl Predict {
     pub fn run(&self) -> Outcome {
-        let split = self.source.read()?;
-        let rows = split.test.unwrap_or(split.train);
-        let device = self.device.open_and_tell()?;
+        let device = self.device.open(false)?;
         let mut model = Model::load(&self.model, &device)?;
+        let split = self.source.read_for(&model)?;
+        let rows = split.test.unwrap_or(split.train);
         let outputs = model.predict(&rows.features)?;
         let classes = model.predicts_classes().then(|| classes(&outputs));
-        let accuracy = accuracy(classes.as_deref(), &rows)?;
+        let accuracy = accuracy(&model, classes.as_deref(), &rows)?;
         if let Some(accuracy) = accuracy {
             output::note(&format!("accuracy: {:.2} % of {} rows", 100.0 * accuracy, rows.rows()));
         }
         if self.json {
             let predictions: Value = match &classes {
-                Some(classes) => json!(classes),
+                Some(classes) if model.names().classes.is_empty() => json!(classes),
+                Some(classes) => classes.iter().map(|&class| named(&model, class)).collect(),
                 None => outputs.rows().into_iter().map(values).collect(),
             };
             return output::print_json(
@@ -47,12 +48,17 @@ impl Predict {
             );
         }
         output::print(&match classes {
-            Some(classes) => lines(classes.iter().map(ToString::to_string)),
+            Some(classes) => lines(classes.iter().map(|&class| named(&model, class))),
             None => lines(
                 outputs.rows().into_iter().map(|row| row.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
             ),
         })
     }
+}
+
+/// A class by its name, where the data that the model was trained on gave names.
+fn named(model: &Model, class: usize) -> String {
+    model.names().classes.get(class).cloned().unwrap_or_else(|| class.to_string())
 }
 
 /// The number of a row with one output, the list of several.
@@ -79,11 +85,11 @@ fn classes(outputs: &Array2<f32>) -> Vec<usize> {
 }
 
 /// The share of rows whose class is right, where there are classes on both sides.
-fn accuracy(classes: Option<&[usize]>, rows: &Dataset) -> Outcome<Option<f64>> {
+fn accuracy(model: &Model, classes: Option<&[usize]>, rows: &Dataset) -> Outcome<Option<f64>> {
     let Some(classes) = classes.filter(|_| rows.target != Target::None) else {
         return Ok(None);
     };
-    let labels = rows.labels()?;
+    let labels = labels_for(model, rows)?;
     let right = classes.iter().zip(&labels).filter(|(class, label)| **class as i64 == **label).count();
     Ok(Some(right as f64 / classes.len().max(1) as f64))
 }

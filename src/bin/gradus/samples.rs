@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gradus::Targets;
 use gradus::data::{self, Dataset, ReadOptions, Split, Target};
 use gradus::losses::{Domain, Loss};
+use gradus::{Model, Targets};
 use ndarray::{Array1, Array2};
 
 use crate::output::{Failure, Outcome};
@@ -30,10 +30,76 @@ impl Source {
         Ok(data::read(&self.data, &options)?)
     }
 
+    /// Reads what a saved model asks for: its own target's column unless another is named, its features by name.
+    pub fn read_for(&self, model: &Model) -> Outcome<Split> {
+        let names = model.names();
+        let mut source = self.clone();
+        if source.target.is_none() && !self.is_images() {
+            source.target.clone_from(&names.target);
+        }
+        let split = match source.read() {
+            // Rows to be predicted need not have the target.
+            Err(_) if self.target.is_none() && source.target.is_some() => self.read()?,
+            other => other?,
+        };
+        if names.features.is_empty() || self.is_images() {
+            return Ok(split);
+        }
+        let arranged = |dataset: Dataset| arrange(dataset, &names.features);
+        Ok(Split { train: arranged(split.train)?, test: split.test.map(arranged).transpose()? })
+    }
+
+    /// The names that are saved with a model trained on this.
+    pub fn names(&self, dataset: &Dataset) -> (Vec<String>, Vec<String>, Option<String>) {
+        let classes = match &dataset.target {
+            Target::Labels { classes, .. } => classes.clone(),
+            _ => Vec::new(),
+        };
+        (dataset.feature_names.clone(), classes, self.target.clone())
+    }
+
     /// Images are scaled where they are read and lie in an order of their own; tables are neither scaled nor shuffled.
     pub fn is_images(&self) -> bool {
         Path::new(&self.data).is_dir()
     }
+}
+
+/// The columns that a model was trained on, in its order.
+fn arrange(mut dataset: Dataset, names: &[String]) -> Outcome<Dataset> {
+    if dataset.feature_names == names || dataset.feature_names.is_empty() {
+        return Ok(dataset);
+    }
+    let place = |name: &String| {
+        dataset.feature_names.iter().position(|found| found == name).ok_or_else(|| {
+            let found = dataset.feature_names.join(", ");
+            Failure::Failed(format!("the model wants a column `{name}`; the data has {found}"))
+        })
+    };
+    let order = names.iter().map(place).collect::<Outcome<Vec<usize>>>()?;
+    dataset.features = dataset.features.select(ndarray::Axis(1), &order);
+    dataset.feature_names = names.to_vec();
+    Ok(dataset)
+}
+
+/// The labels of a data set in a model's own numbers: its classes may stand in another order, or be fewer.
+pub fn labels_for(model: &Model, dataset: &Dataset) -> Outcome<Array1<i64>> {
+    let names = &model.names().classes;
+    let Target::Labels { labels, classes } = &dataset.target else {
+        return Ok(dataset.labels()?);
+    };
+    if names.is_empty() || names == classes {
+        return Ok(labels.clone());
+    }
+    let number = |class: &String| names.iter().position(|name| name == class).map(|label| label as i64);
+    let numbers: Vec<Option<i64>> = classes.iter().map(number).collect();
+    let label = |&label: &i64| {
+        let index = usize::try_from(label).unwrap_or(usize::MAX);
+        numbers.get(index).copied().flatten().ok_or_else(|| {
+            let class = classes.get(index).map_or("?", String::as_str);
+            Failure::Failed(format!("the data has the class `{class}`; the model knows {}", names.join(", ")))
+        })
+    };
+    labels.iter().map(label).collect()
 }
 
 /// Targets as a loss takes them.

@@ -52,7 +52,7 @@ pub struct Train {
     /// Share of the rows to validate on
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, allow_negative_numbers = true)]
     validation: f64,
-    /// Stops when so many epochs have passed without a better validation loss
+    /// Stops after so many epochs in a row without a better validation loss (training loss where nothing is validated)
     #[arg(long, value_name = "N")]
     patience: Option<usize>,
     /// An option of the loss, such as delta=0.5; may be repeated
@@ -198,6 +198,10 @@ impl Train {
             let learned = Standardization::fit(&train.features)?;
             model.set_input_scaling(learned.mean, learned.scale)?;
         }
+        if !self.source.is_images() {
+            let (features, classes, target) = self.source.names(train);
+            model.set_names(features, classes, target);
+        }
         Ok(model)
     }
 
@@ -211,6 +215,13 @@ impl Train {
         if let Some(asked) = self.loss.as_deref().filter(|asked| *asked != name) {
             let message = format!("--loss is {asked} but {} goes on with {name}; leave --loss out", path.display());
             return Err(Failure::Usage(message));
+        }
+        let names = self.source.names(train);
+        let known = model.names();
+        if !known.features.is_empty() && (known.features != names.0 || known.classes != names.1) {
+            let found = format!("{} and classes {}", names.0.join(", "), names.1.join(", "));
+            let wanted = format!("{} and classes {}", known.features.join(", "), known.classes.join(", "));
+            return Err(Failure::Failed(format!("the data has columns {found}; the model was trained on {wanted}")));
         }
         let task = Task::of(loss, train)?;
         Ok((model, task))
