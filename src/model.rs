@@ -12,7 +12,7 @@ use crate::optimizers::Optimizer;
 use crate::train::engine::{Engine, SampleTargets, Samples};
 use crate::train::gpu::GpuEngine;
 use crate::train::host::HostEngine;
-use crate::train::samples;
+use crate::train::samples::{self, Intake, Scaling};
 use crate::{Error, Result};
 
 /// Rows that are predicted at a time.
@@ -150,13 +150,6 @@ pub(crate) struct Progress {
     pub epochs: u32,
 }
 
-/// What is taken off each feature, and what it is divided by.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Scaling {
-    pub mean: Vec<f64>,
-    pub scale: Vec<f64>,
-}
-
 impl Model {
     /// Chooses the loss and the optimizer: Keras' `compile`. A model that was trained before keeps its weights and
     /// begins with a fresh state of the optimizer.
@@ -202,6 +195,11 @@ impl Model {
         Ok(())
     }
 
+    /// What rows must know of this model.
+    pub(crate) fn intake(&self) -> Intake<'_> {
+        Intake { network: &self.network, scaling: self.scaling.as_ref() }
+    }
+
     /// What columns and classes are called.
     pub fn names(&self) -> &Names {
         &self.names
@@ -219,7 +217,7 @@ impl Model {
     /// [`Error::NonFinite`] for NaN or infinities.
     pub fn predict<S: Data<Elem = f32>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
         let rows = features.nrows();
-        let flat = samples::features(self, "predict", features)?;
+        let flat = samples::features(self.intake(), "predict", features)?;
         let samples = Samples { rows, features: &flat, targets: SampleTargets::None, has_ignored: false };
         let data = self.engine.load(&samples)?;
         let predictions = self.engine.predict(data, PREDICTION_BATCH);

@@ -114,8 +114,6 @@ fn every_shader_file_is_part_of_a_program() {
     let mut used: BTreeSet<String> = programs().iter().flat_map(|p| &p.files).map(|file| (*file).to_string()).collect();
     // Says that there is nothing to fill: the row-wise kernels compute it.
     used.insert("activations/softmax.wgsl".into());
-    // Linked by the kernels that draw; judged by tests/random.rs with a kernel of its own.
-    used.insert("helpers/random.wgsl".into());
     let orphans: Vec<_> = there.difference(&used).collect();
     assert!(orphans.is_empty(), "no program uses {orphans:?}");
 }

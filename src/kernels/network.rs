@@ -264,10 +264,14 @@ impl OptimizerParams {
 
 /// The kernel of an optimizer and how many workgroups cover so many parameters.
 pub(crate) fn optimizer(gpu: &Gpu, optimizer: &dyn Optimizer, length: usize) -> Result<(Arc<Kernel>, u32)> {
+    Ok((gpu.kernel(&optimizer_program(optimizer))?, (length as u32).div_ceil(256)))
+}
+
+/// The program of an optimizer's step.
+pub(crate) fn optimizer_program(optimizer: &dyn Optimizer) -> Program {
     let mut constants = optimizer.constants();
     constants.push(("STATES", optimizer.states() as f64));
-    let kernel = gpu.kernel(&plain(optimizer.name(), &[OPTIMIZER, NUMBERS, optimizer.entry().shader], constants))?;
-    Ok((kernel, (length as u32).div_ceil(256)))
+    plain(optimizer.name(), &[OPTIMIZER, NUMBERS, optimizer.entry().shader], constants)
 }
 
 /// The segments as the kernel reads them: end, l1, l2, and a word that fills up 16 bytes.
@@ -276,3 +280,29 @@ pub(crate) fn segment_words(segments: &[Segment]) -> Vec<u32> {
         |segment: &Segment| [segment.end as u32, (segment.l1 as f32).to_bits(), (segment.l2 as f32).to_bits(), 0];
     segments.iter().flat_map(words).collect()
 }
+
+/// Every program of this file but the products: for the checks of the shaders.
+pub(crate) fn programs(activations: &[Box<dyn Activation>]) -> Vec<Program> {
+    let mut programs = Vec::new();
+    for lanes in [8.0, 64.0] {
+        let workgroup = || vec![("WORKGROUP", lanes)];
+        programs.push(plain("softmax", &[SOFTMAX_FORWARD, NUMBERS], workgroup()));
+        programs.push(plain("softmax", &[SOFTMAX_BACKWARD], workgroup()));
+        programs.push(plain("gather", &[GATHER, RANDOM], workgroup()));
+        programs.push(plain("summary", &[SUMMARY], vec![("WORKGROUP", if lanes == 8.0 { 8.0 } else { 256.0 })]));
+        for labels in [0.0, 1.0] {
+            programs.push(plain("accuracy", &[CORRECT], vec![("WORKGROUP", lanes), ("HAS_LABELS", labels)]));
+        }
+        for activation in activations.iter().filter(|activation| !activation.rowwise()) {
+            let files = [ACTIVATION_BACKWARD, NUMBERS, activation.entry().shader];
+            let mut constants = activation.constants();
+            constants.extend([("WORKGROUP", lanes), ("KEEP_INPUT", flag(activation.needs_input()))]);
+            programs.push(plain(activation.name(), &files, constants));
+        }
+    }
+    programs
+}
+
+#[cfg(test)]
+#[path = "network_tests.rs"]
+mod tests;

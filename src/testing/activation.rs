@@ -6,7 +6,9 @@ use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_valu
 use crate::activations::Activation;
 use crate::catalogue::Entry;
 use crate::device::Gpu;
-use crate::kernel::Program;
+use crate::kernels::matmul::{Params, Shape};
+use crate::kernels::network::{self, Forward, InputGradient};
+use crate::real::Real;
 use crate::{Device, Result};
 
 /// Rows of softmax, which looks at the whole row.
@@ -15,7 +17,7 @@ const WIDTH: usize = 33;
 /// Runs an activation and its derivative on a device with each set of its options and judges both by the f64
 /// reference. One report for each set.
 ///
-/// Softmax has no filling of its own, so there is no report of it on a GPU: there the row-wise kernels compute it.
+/// On a GPU it runs as in a dense layer: in the epilogue of a product.
 ///
 /// # Errors
 /// What the device reports; [`crate::Error::Option`] if the entry lists a variant that it refuses.
@@ -24,24 +26,27 @@ pub fn check_activation(entry: &'static Entry<dyn Activation>, device: &Device) 
     for options in sets_of_options(entry.variants) {
         let activation = (entry.make)(&options_value(entry.name, options)?)?;
         activation.check()?;
-        if activation.rowwise() && matches!(device, Device::Gpu(_)) {
-            continue;
-        }
         let inputs = inputs(activation.rowwise());
-        let (values, slopes) = match device {
+        let of_host = |(values, slopes): (Vec<f32>, Vec<f32>)| Found { values, slopes: vec![("derivative", slopes)] };
+        let found = match device {
             Device::Gpu(gpu) => run(gpu, &*activation, &inputs)?,
-            Device::Cpu => on_host(&*activation, &inputs)?,
+            Device::Cpu => of_host(on_host(&*activation, &inputs)?),
             Device::Reference => {
                 let exact = on_host(&*activation, &wide(&inputs, 0.0))?;
-                (exact.0.iter().map(|&x| x as f32).collect(), exact.1.iter().map(|&x| x as f32).collect())
+                let single = |values: Vec<f64>| values.into_iter().map(|x| x as f32).collect();
+                of_host((single(exact.0), single(exact.1)))
             }
         };
         let mut report = Report::new(title(entry.name, options));
         let [expected, derivative] = expected(&*activation, &inputs)?;
         // Apart, since the size of the sweep's errors would be lost beside numbers of 1e30.
         for (name, range) in [("the sweep", 0..SWEEP), ("far out", SWEEP..inputs.len())] {
-            report.add_value(name, "value", expected.part(range.clone()).compare(&found(&values[range.clone()])));
-            report.add_gradient(name, "derivative", derivative.part(range.clone()).compare(&found(&slopes[range])));
+            let values = array(&found.values[range.clone()]);
+            report.add_value(name, "value", expected.part(range.clone()).compare(&values));
+            for (which, slopes) in &found.slopes {
+                let slopes = array(&slopes[range.clone()]);
+                report.add_gradient(name, which, derivative.part(range.clone()).compare(&slopes));
+            }
         }
         report.cases = inputs.len();
         reports.push(report);
@@ -49,7 +54,13 @@ pub fn check_activation(entry: &'static Entry<dyn Activation>, device: &Device) 
     Ok(reports)
 }
 
-fn found(values: &[f32]) -> ndarray::ArrayD<f64> {
+/// What a device gives: values, and derivatives in each way that it computes them.
+struct Found {
+    values: Vec<f32>,
+    slopes: Vec<(&'static str, Vec<f32>)>,
+}
+
+fn array(values: &[f32]) -> ndarray::ArrayD<f64> {
     Array1::from_iter(values.iter().map(|&x| f64::from(x))).into_dyn()
 }
 
@@ -77,12 +88,17 @@ fn wide(inputs: &[f32], share: f64) -> Vec<f64> {
     inputs.iter().enumerate().map(|(i, &x)| f64::from(x) * (1.0 + share * sign(i))).collect()
 }
 
-/// Value and derivative: the gradient that comes back of ones. Softmax's would be 0, so it gets its own upstream.
-fn on_host<R: crate::real::Real>(activation: &dyn Activation, inputs: &[R]) -> Result<(Vec<R>, Vec<R>)> {
-    let upstream = |i: usize| if activation.rowwise() { R::new((i % 7) as f64 - 3.0) } else { R::ONE };
+/// dL/dy: ones, so that the derivative itself comes back. Softmax's would be 0, so it gets numbers that differ.
+fn upstream<R: Real>(activation: &dyn Activation, length: usize) -> impl Iterator<Item = R> {
+    let differ = activation.rowwise();
+    (0..length).map(move |i| if differ { R::new((i % 7) as f64 - 3.0) } else { R::ONE })
+}
+
+/// Value and derivative.
+fn on_host<R: Real>(activation: &dyn Activation, inputs: &[R]) -> Result<(Vec<R>, Vec<R>)> {
     let mut values = vec![R::ZERO; inputs.len()];
     activation.forward(WIDTH, inputs, &mut values)?;
-    let mut slopes: Vec<R> = (0..inputs.len()).map(upstream).collect();
+    let mut slopes: Vec<R> = upstream(activation, inputs.len()).collect();
     activation.backward(WIDTH, inputs, &values, &mut slopes)?;
     Ok((values, slopes))
 }
@@ -104,31 +120,38 @@ fn expected(activation: &dyn Activation, inputs: &[f32]) -> Result<[Bounded; 2]>
     Ok([bounded(here.0, up.0, down.0), bounded(here.1, up.1, down.1)])
 }
 
-/// The program that runs an activation on its own.
-pub(super) fn program(activation: &dyn Activation) -> Program {
-    let entry = activation.entry();
-    Program {
-        label: format!("{} (activation)", entry.name),
-        header: String::new(),
-        files: vec![
-            crate::wgsl::shader!("kernels/activation.wgsl"),
-            crate::wgsl::shader!("helpers/numbers.wgsl"),
-            entry.shader,
-        ],
-        constants: activation.constants(),
-    }
-}
-
-fn run(gpu: &Gpu, activation: &dyn Activation, inputs: &[f32]) -> Result<(Vec<f32>, Vec<f32>)> {
-    let length = inputs.len();
-    let kernel = gpu.kernel(&program(activation))?;
-    let input = gpu.upload("the inputs of an activation", inputs)?;
-    let output = gpu.buffer("its outputs", length)?;
-    let slopes = gpu.buffer("its slopes", length)?;
-    let parameters = [length as u32, 0, 0, 0];
-    let storage = [(&input).into(), (&output).into(), (&slopes).into()];
-    let command = gpu.dispatch(&kernel, &parameters, &storage, length.div_ceil(64) as u32)?;
-    gpu.submit([&command])?;
-    let read = |buffer| pollster::block_on(gpu.download(buffer, 0, length));
-    Ok((read(&output)?, read(&slopes)?))
+/// Through the kernels of a dense layer whose weights are 1 or, for softmax, the unit matrix: x · 1 is x, and what
+/// stands there is judged with the epilogue that a model runs.
+fn run(gpu: &Gpu, activation: &dyn Activation, inputs: &[f32]) -> Result<Found> {
+    let width = if activation.rowwise() { WIDTH } else { 1 };
+    let rows = inputs.len() / width;
+    let sizes = [rows as u32, width as u32];
+    let weights: Vec<f32> = (0..width * width).map(|i| if i % (width + 1) == 0 { 1.0 } else { 0.0 }).collect();
+    let upload = |values: &[f32]| gpu.upload("the check of an activation", values);
+    let (x, parameters) = (upload(inputs)?, upload(&weights)?);
+    let (y, kept) = (gpu.buffer("its outputs", inputs.len())?, gpu.buffer("its inputs", inputs.len())?);
+    let params = Params::new(Shape { m: sizes[0], n: sizes[1], k: sizes[1] });
+    let layer = Forward { activation, bias: false, params, x: &x, parameters: &parameters, y: &y, kept: &kept };
+    gpu.submit(&network::forward(gpu, &layer)?)?;
+    let upstream: Vec<f32> = upstream(activation, inputs.len()).collect();
+    let (gradient, below) = (upload(&upstream)?, gpu.buffer("the gradient below", inputs.len())?);
+    let layer = InputGradient {
+        activation,
+        params,
+        gradient: &gradient,
+        parameters: &parameters,
+        below: &below,
+        kept: &kept,
+        y: &y,
+    };
+    gpu.submit(&network::input_gradient(gpu, &layer)?)?;
+    // The last layer's activation has a kernel of its own, which identity does without.
+    let commands = network::activation_backward(gpu, activation, sizes, &kept, &y, &gradient)?;
+    let last = if commands.is_empty() { &below } else { &gradient };
+    gpu.submit(&commands)?;
+    let read = |buffer| pollster::block_on(gpu.download(buffer, 0, inputs.len()));
+    Ok(Found {
+        values: read(&y)?,
+        slopes: vec![("derivative", read(&below)?), ("last layer's derivative", read(last)?)],
+    })
 }

@@ -7,7 +7,8 @@ use crate::activations::{self, Activation};
 use crate::device::Gpu;
 use crate::host::matmul as host;
 use crate::kernel::{Program, Slice};
-use crate::kernels::matmul::{self as kernel, Adapter, Epilogue, Layout, Params, Shape, Variant};
+use crate::kernels::matmul::{self as kernel, Epilogue, Layout, Params, Shape, Variant};
+use crate::kernels::network;
 use crate::random::Random;
 use crate::wgsl::File;
 use crate::{Device, Result};
@@ -112,7 +113,7 @@ impl Operands {
         epilogue: Epilogue,
         activation: &dyn Activation,
     ) -> Result<ndarray::ArrayD<f64>> {
-        let variant = kernel::variant(params, layout, &adapter(gpu));
+        let variant = kernel::variant(params, layout, &network::adapter(gpu));
         let compiled = gpu.kernel(&program(&variant, layout, epilogue, activation))?;
         let upload = |values: &[f32]| gpu.upload("a matrix", values);
         let length = (params.m * params.n) as usize;
@@ -128,18 +129,6 @@ impl Operands {
         gpu.submit([&gpu.dispatch(&compiled, params, &storage, variant.workgroups(params.shape()))?])?;
         let found: Vec<f32> = pollster::block_on(gpu.download(&output, 0, length))?;
         Ok(Array1::from_iter(found.into_iter().map(f64::from)).into_dyn())
-    }
-}
-
-/// What the choice of a variant must know.
-fn adapter(gpu: &Gpu) -> Adapter {
-    let limits = gpu.limits();
-    let has_subgroups = gpu.device().features().contains(wgpu::Features::SUBGROUP);
-    Adapter {
-        software: gpu.is_software(),
-        subgroup: if has_subgroups { gpu.info().subgroup_min_size } else { 0 },
-        lanes: limits.max_compute_invocations_per_workgroup,
-        workgroup_memory: limits.max_compute_workgroup_storage_size,
     }
 }
 

@@ -5,7 +5,7 @@ use ndarray::Array1;
 use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title};
 use crate::catalogue::Entry;
 use crate::device::Gpu;
-use crate::kernel::Program;
+use crate::kernels::network::{self, OptimizerParams, segment_words};
 use crate::optimizers::{Optimizer, Segment};
 use crate::random::Random;
 use crate::real::Real;
@@ -127,68 +127,23 @@ fn expected(optimizer: &dyn Optimizer, work: &Work) -> Result<[Bounded; 3]> {
     }))
 }
 
-/// The uniform of the optimizer frame (`Params` in shaders/kernels/optimizer.wgsl).
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-pub(super) struct Params {
-    length: u32,
-    segments: u32,
-    reserved_a: u32,
-    reserved_b: u32,
-    step: [f32; 4],
-}
-
-/// The program of an optimizer's step.
-pub(super) fn program(optimizer: &dyn Optimizer) -> Program {
-    let entry = optimizer.entry();
-    let mut constants = optimizer.constants();
-    constants.push(("STATES", optimizer.states() as f64));
-    Program {
-        label: format!("{} (optimizer)", entry.name),
-        header: String::new(),
-        files: vec![crate::wgsl::shader!("kernels/optimizer.wgsl"), entry.shader],
-        constants,
-    }
-}
-
+/// All steps on the device, by the kernel that a training step runs.
 fn run(gpu: &Gpu, optimizer: &dyn Optimizer, work: &Work) -> Result<[Vec<f32>; 3]> {
     let length = work.start.len();
-    let kernel = gpu.kernel(&program(optimizer))?;
+    let (kernel, workgroups) = network::optimizer(gpu, optimizer, length)?;
     let parameters = gpu.upload("parameters", &work.start)?;
     let states = [0, 1].map(|number| if optimizer.states() > number { length } else { 0 });
     // An absent state is bound all the same, each to a buffer of its own.
     let state = |number: usize| gpu.upload("a state", &vec![0.0_f32; states[number].max(1)]);
     let (first, second) = (state(0)?, state(1)?);
-    let words =
-        |segment: &Segment| [segment.end as u32, (segment.l1 as f32).to_bits(), (segment.l2 as f32).to_bits(), 0];
-    let segments: Vec<u32> = work.segments.iter().flat_map(words).collect();
+    let segments = segment_words(&work.segments);
     let segments = gpu.upload("segments", if segments.is_empty() { &[0; 4] } else { &segments[..] })?;
     for (t, gradients) in work.gradients.iter().enumerate() {
         let gradients = gpu.upload("gradients", gradients)?;
-        let step = optimizer.step(t as u64 + 1, LEARNING_RATE).cast::<f32>();
-        let params = Params {
-            length: length as u32,
-            segments: work.segments.len() as u32,
-            reserved_a: 0,
-            reserved_b: 0,
-            step: [step.learning_rate, step.correction_first, step.correction_second, step.is_first],
-        };
+        let params = OptimizerParams::new(length, &work.segments, &optimizer.step(t as u64 + 1, LEARNING_RATE));
         let storage = [&parameters, &gradients, &first, &second, &segments].map(Into::into);
-        gpu.submit([&gpu.dispatch(&kernel, &params, &storage, length.div_ceil(256) as u32)?])?;
+        gpu.submit([&gpu.dispatch(&kernel, &params, &storage, workgroups)?])?;
     }
     let read = |buffer, length| pollster::block_on(gpu.download(buffer, 0, length));
     Ok([read(&parameters, length)?, read(&first, states[0])?, read(&second, states[1])?])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::optimizers;
-    use crate::wgsl::assert_layout;
-
-    #[test]
-    fn the_optimizers_uniform_is_the_shaders() {
-        let adam = optimizers::from_name("adam", &serde_json::Value::Null).unwrap();
-        assert_layout!(program(&*adam), Params as "Params" { length, segments, reserved_a, reserved_b, step });
-    }
 }

@@ -33,7 +33,7 @@ impl From<Program> for Joined {
     }
 }
 
-/// All programs: losses in each frame, activations, optimizers, products, sums, the copy kernel.
+/// All programs: losses in each frame, products with their activations, optimizers, batches, sums, the copy kernel.
 ///
 /// # Errors
 /// [`crate::Error::Option`] if a list holds a variant that it refuses.
@@ -49,22 +49,23 @@ pub fn all_programs() -> Result<Vec<Joined>> {
     }
     for entry in optimizers::CATALOGUE {
         for options in sets_of_options(entry.variants) {
-            programs.push(super::optimizer::program(&*(entry.make)(&options_value(entry.name, options)?)?));
+            let optimizer = (entry.make)(&options_value(entry.name, options)?)?;
+            programs.push(kernels::network::optimizer_program(&*optimizer));
         }
     }
-    for (number, entry) in activations::CATALOGUE.iter().enumerate() {
+    let mut made = Vec::new();
+    for entry in activations::CATALOGUE {
         for options in sets_of_options(entry.variants) {
-            let activation = (entry.make)(&options_value(entry.name, options)?)?;
-            if activation.rowwise() {
-                continue;
-            }
-            programs.push(super::activation::program(&*activation));
-            // Each activation in one tile, the first in all of them.
-            let tiles = if number == 0 { &TILES[..] } else { &TILES[TILES.len() - 1..] };
-            for (variant, layout, epilogue) in products(tiles) {
-                if number == 0 || epilogue != Epilogue::WeightGradient {
-                    programs.push(matmul::program(&variant, layout, epilogue, &*activation));
-                }
+            made.push((entry.make)(&options_value(entry.name, options)?)?);
+        }
+    }
+    programs.extend(kernels::network::programs(&made));
+    for (number, activation) in made.iter().filter(|activation| !activation.rowwise()).enumerate() {
+        // Each activation in one tile, the first in all of them.
+        let tiles = if number == 0 { &TILES[..] } else { &TILES[TILES.len() - 1..] };
+        for (variant, layout, epilogue) in products(tiles) {
+            if number == 0 || epilogue != Epilogue::WeightGradient {
+                programs.push(matmul::program(&variant, layout, epilogue, &**activation));
             }
         }
     }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::layers::{Dense, Initializer};
-use crate::model::{Model, Names, Progress, Scaling, Sequential};
+use crate::model::{Model, Names, Progress, Sequential};
+use crate::train::samples::Scaling;
 use crate::{Device, Error, Result, activations, losses, optimizers};
 
 /// The key of the description in the file's metadata.

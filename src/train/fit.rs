@@ -60,7 +60,7 @@ impl Model {
     ) -> Result<History> {
         fit.check()?;
         let mut objective = self.objective("fit")?;
-        let rows = Rows::new(self, &*objective.loss, "fit", features, &targets.into())?;
+        let rows = Rows::new(self.intake(), &*objective.loss, "fit", features, &targets.into())?;
         objective.metric = Metric::of(&*objective.loss, rows.one_hot);
         // Rows of their own are enough to validate with: none are held back then.
         let split = if fit.validation.is_some() { 0.0 } else { fit.validation_split };
@@ -83,7 +83,7 @@ impl Model {
                 ValidationTargets::Dense(dense) => Targets::from(dense),
                 ValidationTargets::Labels(labels) => Targets::from(labels),
             };
-            let rows = Rows::new(self, &*objective.loss, "fit (validation)", &given.0, &targets)?;
+            let rows = Rows::new(self.intake(), &*objective.loss, "fit (validation)", &given.0, &targets)?;
             validation = Some(Loaded { data: self.engine.load(&rows.all())?, rows: rows.rows, kept: rows.kept });
         }
         let history = self.epochs(&objective, &fit, loaded, validation);
@@ -104,7 +104,7 @@ impl Model {
         targets: impl Into<Targets<'a>>,
     ) -> Result<Score> {
         let mut objective = self.objective("evaluate")?;
-        let rows = Rows::new(self, &*objective.loss, "evaluate", features, &targets.into())?;
+        let rows = Rows::new(self.intake(), &*objective.loss, "evaluate", features, &targets.into())?;
         objective.metric = Metric::of(&*objective.loss, rows.one_hot);
         let loaded = Loaded { data: self.engine.load(&rows.all())?, rows: rows.rows, kept: rows.kept };
         let score = self.score(&objective, loaded);

@@ -5,11 +5,25 @@ use std::borrow::Cow;
 use ndarray::{ArrayBase, Data, Ix2};
 
 use crate::inputs::{self, shape_error};
+use crate::layers::Network;
 use crate::losses::{Domain, Loss};
-use crate::model::Model;
 use crate::tensor::narrow_labels;
 use crate::train::engine::{SampleTargets, Samples};
 use crate::{Error, Result, Targets};
+
+/// What is taken off each feature, and what it is divided by.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scaling {
+    pub mean: Vec<f64>,
+    pub scale: Vec<f64>,
+}
+
+/// What rows must know of the model that takes them in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Intake<'m> {
+    pub network: &'m Network,
+    pub scaling: Option<&'m Scaling>,
+}
 
 /// Rows with their targets, flat and checked.
 #[derive(Debug)]
@@ -29,7 +43,7 @@ pub(crate) struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// Checks features and targets against a model and its loss.
     pub fn new<S: Data<Elem = f32>>(
-        model: &Model,
+        model: Intake,
         loss: &dyn Loss,
         operation: &str,
         features: &'a ArrayBase<S, Ix2>,
@@ -128,7 +142,7 @@ fn one_hot(labels: &[i64], outputs: usize, signs: bool) -> Vec<f32> {
 
 /// Flat features, scaled as the model wants them.
 pub(crate) fn features<'a, S: Data<Elem = f32>>(
-    model: &Model,
+    model: Intake,
     operation: &str,
     features: &'a ArrayBase<S, Ix2>,
 ) -> Result<Cow<'a, [f32]>> {
@@ -148,7 +162,7 @@ pub(crate) fn features<'a, S: Data<Elem = f32>>(
         None => Cow::Owned(features.iter().copied().collect()),
     };
     check_finite(operation, "features", &flat, width)?;
-    if let Some(scaling) = &model.scaling {
+    if let Some(scaling) = model.scaling {
         for row in flat.to_mut().chunks_exact_mut(width) {
             for ((x, mean), scale) in row.iter_mut().zip(&scaling.mean).zip(&scaling.scale) {
                 *x = ((f64::from(*x) - mean) / scale) as f32;
