@@ -44,8 +44,8 @@
 //!
 //! # Features
 //!
-//! `cli` (default) is the command and the progress bar; `data` the readers of .gz, CSV and .npz files. Without both the
-//! library has wgpu, ndarray and little else.
+//! `cli` (default) is the command and the progress bar; `data` the readers of .gz, CSV and .npz files. Without both there
+//! are left wgpu, ndarray, the matrix product of the CPU (gemm, pulp, rayon) and the model files (safetensors, serde).
 //!
 //! # How it is built
 //!
