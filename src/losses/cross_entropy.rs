@@ -1,7 +1,7 @@
 //! Softmax cross-entropy with every option of its peers.
 
-use super::prelude::*;
 use super::Rowwise;
+use super::prelude::*;
 use crate::Error;
 use crate::host::rowwise::{Auxiliary, Row, Target};
 use crate::host::simd;
@@ -55,8 +55,16 @@ pub(super) static ENTRY: Entry = Entry {
     summary: "softmax cross-entropy: one class of many, from images to language models",
     formula: "Σ_c w_c((1 − s)t_c + s/K)(lse − z_c) + λ lse²",
     options: &[
-        Choice { name: "label_smoothing", domain: "in [0, 1]", meaning: "share s of the target spread over all classes" },
-        Choice { name: "ignore_index", domain: "a label or a list of up to 16", meaning: "labels whose rows are left out" },
+        Choice {
+            name: "label_smoothing",
+            domain: "in [0, 1]",
+            meaning: "share s of the target spread over all classes",
+        },
+        Choice {
+            name: "ignore_index",
+            domain: "a label or a list of up to 16",
+            meaning: "labels whose rows are left out",
+        },
         Choice { name: "z_loss", domain: ">= 0", meaning: "weight λ of lse², which keeps logits from drifting" },
         Choice { name: "softcap", domain: "> 0 or null", meaning: "logits become c·tanh(x/c) first" },
         Choice { name: "temperature", domain: "> 0", meaning: "logits are divided by it (after the softcap)" },

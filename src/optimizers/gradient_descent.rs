@@ -25,7 +25,9 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     source: "",
     variants: &[],
     shader: crate::wgsl::shader!("optimizers/gradient_descent.wgsl"),
-    make: |options| Ok(Box::new(catalogue::read::<GradientDescent>("gradient_descent", GradientDescent::OPTIONS, options)?)),
+    make: |options| {
+        Ok(Box::new(catalogue::read::<GradientDescent>("gradient_descent", GradientDescent::OPTIONS, options)?))
+    },
 };
 
 impl Rule for GradientDescent {

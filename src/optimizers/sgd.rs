@@ -33,7 +33,10 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     keras: "keras.optimizers.SGD (velocity holds lr v)",
     optax: "optax.sgd",
     source: "I. Sutskever, J. Martens, G. Dahl, G. Hinton, On the importance of initialization and momentum, 2013",
-    variants: &[r#"{"momentum": 0.9, "dampening": 0.1, "weight_decay": 0.1}"#, r#"{"momentum": 0.8, "nesterov": true}"#],
+    variants: &[
+        r#"{"momentum": 0.9, "dampening": 0.1, "weight_decay": 0.1}"#,
+        r#"{"momentum": 0.8, "nesterov": true}"#,
+    ],
     shader: crate::wgsl::shader!("optimizers/sgd.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Sgd>("sgd", Sgd::OPTIONS, options)?)),
 };
@@ -77,6 +80,9 @@ impl Rule for Sgd {
         let moved = momentum * state.first + R::new(1.0 - self.dampening) * g;
         let velocity = R::select(step.is_first > R::ZERO, g, moved);
         let direction = R::select(self.nesterov, g + momentum * velocity, velocity);
-        Update { parameter: parameter - step.learning_rate * direction, state: State { first: velocity, second: R::ZERO } }
+        Update {
+            parameter: parameter - step.learning_rate * direction,
+            state: State { first: velocity, second: R::ZERO },
+        }
     }
 }
