@@ -171,7 +171,7 @@ impl Gpu {
         Self::open_with(false)
     }
 
-    /// As [`Gpu::open`]; `checked` compiles our own shaders with wgpu's bounds checks too, to find a fault in them.
+    /// As `Gpu::open`; `checked` compiles our own shaders with wgpu's bounds checks too, to find a fault in them.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] if no adapter fits or the driver gives no device.

@@ -89,19 +89,19 @@ impl<'a> Inputs<'a> {
         self
     }
 
-    /// One weight for each class, [classes].
+    /// One weight for each class, `[classes]`.
     pub fn class_weight<S: Data<Elem = f32>, D: Dimension>(mut self, weight: &'a ArrayBase<S, D>) -> Self {
         self.class_weight = Some(weight.view().into_dyn());
         self
     }
 
-    /// False takes a class out of the softmax: [classes], or of the predictions' shape.
+    /// False takes a class out of the softmax: `[classes]`, or of the predictions' shape.
     pub fn class_mask<S: Data<Elem = bool>, D: Dimension>(mut self, mask: &'a ArrayBase<S, D>) -> Self {
         self.class_mask = Some(mask.view().into_dyn());
         self
     }
 
-    /// The weight of the positive side of each column, [columns].
+    /// The weight of the positive side of each column, `[columns]`.
     pub fn pos_weight<S: Data<Elem = f32>, D: Dimension>(mut self, weight: &'a ArrayBase<S, D>) -> Self {
         self.pos_weight = Some(weight.view().into_dyn());
         self

@@ -10,7 +10,7 @@ use crate::activations::{Activation, Identity};
 use crate::optimizers::Segment;
 use crate::{Error, Result};
 
-/// A dense layer: y = activation(x W + b), W of shape [inputs, units], b of shape [units].
+/// A dense layer: y = activation(x W + b), W of shape [inputs, units], b of shape `[units]`.
 ///
 /// Keras `Dense`, PyTorch `Linear` (whose weight is Wᵀ) with an activation behind it.
 ///

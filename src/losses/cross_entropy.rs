@@ -8,7 +8,7 @@ use crate::host::simd;
 
 /// Softmax cross-entropy of logits, against class labels or dense targets.
 ///
-/// Predictions are logits [rows, classes] (more leading axes are more rows); targets are labels [rows] or dense
+/// Predictions are logits [rows, classes] (more leading axes are more rows); targets are labels `[rows]` or dense
 /// [rows, classes]. With z the logits after `softcap` and `temperature`, lse = ln Σ e^z, p = e^(z − lse),
 /// q_c = w_c((1 − s)t_c + s/K), t one-hot for a label, w the input `class_weight`, s `label_smoothing`, K the classes
 /// kept by the input `class_mask` (all without it):

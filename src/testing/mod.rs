@@ -8,9 +8,9 @@
 //! is right if it is, but for a few roundings of its own, the exact result of inputs that are themselves a few
 //! roundings off. So the tolerance of each element is
 //!
-//! * how far the f64 reference moves when the inputs are [`INPUT_ULPS`] off, up and down: WGSL lets `exp` be 3 + 2|x|
+//! * how far the f64 reference moves when the inputs are `INPUT_ULPS` off, up and down: WGSL lets `exp` be 3 + 2|x|
 //!   ulp off, and 2|x| of these are an argument 2 ulp off; a division in the argument may add 2.5 more;
-//! * plus [`RESULT_ULPS`] of the result's own size: the other 3 of `exp`, 2.5 for a division, ½ for each product;
+//! * plus `RESULT_ULPS` of the result's own size: the other 3 of `exp`, 2.5 for a division, ½ for each product;
 //! * plus half an ulp for each addition in the longest chain of a sum, of the sum of magnitudes.
 //!
 //! Comparisons are written so that NaN fails, and NaN and infinities must stand where the reference has them.
