@@ -109,6 +109,7 @@ const fn tile(core: Core, rows: u32, columns: u32, k: u32, lanes: u32, eight_by_
 /// |---|---|---|---|---|
 /// | 32×32, 8 lanes | 60–67 | 0.36 | 450–650 | software, large products |
 /// | 16×32, 8 lanes | 72–80 | 0.41 | 160–250 | software; 24×32 is in between, 8×32 takes 114 and 0.61 |
+/// | 8×32, 8 lanes | 114 | 0.61 | half of 16×32 | software, small products: the first step of a model waits for its pipelines |
 /// | 16×16, 4 lanes | | | | software whose subgroups have four lanes |
 /// | 128×128×16, 256 lanes | | | | hardware, large products (not timed on hardware yet, as the next two) |
 /// | 64×64×8, 64 lanes | | | | hardware, medium products |
@@ -117,16 +118,22 @@ const fn tile(core: Core, rows: u32, columns: u32, k: u32, lanes: u32, eight_by_
 /// A lane that read its own operands from storage (8 × 16 outputs each, no shuffles) took 157–190 for 1024³.
 const REGISTER_LARGE: Tile = tile(Core::Register, 32, 32, 4, 8, false);
 const REGISTER: Tile = tile(Core::Register, 16, 32, 4, 8, false);
+const REGISTER_SMALL: Tile = tile(Core::Register, 8, 32, 4, 8, false);
 const REGISTER_NARROW: Tile = tile(Core::Register, 16, 16, 4, 4, false);
 const TILED_LARGE: Tile = tile(Core::Tiled, 128, 128, 16, 256, true);
 const TILED: Tile = tile(Core::Tiled, 64, 64, 8, 64, true);
 const TILED_SMALL: Tile = tile(Core::Tiled, 32, 32, 16, 64, false);
 
 /// All of them, for whoever builds or judges each.
-pub(crate) const TILES: [Tile; 6] = [REGISTER_LARGE, REGISTER, REGISTER_NARROW, TILED_LARGE, TILED, TILED_SMALL];
+pub(crate) const TILES: [Tile; 7] =
+    [REGISTER_LARGE, REGISTER, REGISTER_SMALL, REGISTER_NARROW, TILED_LARGE, TILED, TILED_SMALL];
 
 /// From so many multiplications on, the large register tile wins back its longer compilation within some hundred calls.
 const LARGE_PRODUCT: u64 = 1 << 27;
+
+/// Below so many multiplications a product takes less than its pipeline's compilation in a whole training: the tile that
+/// compiles fastest is taken.
+const SMALL_PRODUCT: u64 = 1 << 18;
 
 /// Fewer tiles than this leave the cores of a card without work: a smaller tile is taken.
 const TILES_TO_FILL_A_CARD: u32 = 64;
@@ -169,6 +176,7 @@ fn best_tile(shape: Shape, adapter: &Adapter) -> Tile {
         return match adapter.subgroup {
             4..8 => REGISTER_NARROW,
             _ if shape.products() >= LARGE_PRODUCT => REGISTER_LARGE,
+            _ if shape.products() < SMALL_PRODUCT => REGISTER_SMALL,
             _ => REGISTER,
         };
     }
