@@ -360,3 +360,23 @@ fn an_ignored_class_counts_neither_as_right_nor_as_wrong() {
         assert!((0.9..=1.0).contains(&accuracy), "{}: {accuracy}", device.describe());
     }
 }
+
+#[test]
+#[cfg(feature = "data")]
+fn the_devices_agree_on_the_first_hundred_steps_of_fashion() {
+    let train = gradus::data::read_idx_folder("data/fashion-mnist-12k").unwrap().train;
+    let (x, y) = (train.features.slice(s![..6400, ..]), train.labels().unwrap().slice(s![..6400]).to_owned());
+    let steps = |device: &Device| {
+        let layers = Sequential::new(784).then(Dense::new(128).activation(Relu)).then(Dense::new(10));
+        let mut model = layers.on(device).unwrap().compile(CrossEntropy::new(), Adam::new()).unwrap();
+        model.fit(&x, &y, Fit::new().batch_size(64)).unwrap().steps
+    };
+    let expected = steps(&Device::reference());
+    assert_eq!(expected.len(), 100);
+    for device in each_device() {
+        for (step, (e, f)) in expected.iter().zip(steps(&device)).enumerate() {
+            // The figure; 3.3e-7 was seen.
+            assert!((e - f).abs() <= 1e-4 * e.abs(), "{}: step {step}: {f} instead of {e}", device.describe());
+        }
+    }
+}
