@@ -130,7 +130,7 @@ impl Tensors {
                 "mask" => tensors.mask = Some(flags(loss, name, value)?),
                 "class_mask" => tensors.class_mask = Some(flags(loss, name, value)?),
                 _ => {
-                    let more = losses::entry(loss)?.inputs.iter().map(|input| input.name);
+                    let more = losses::from_name(loss, &Value::Null)?.inputs().iter().map(|input| input.name);
                     let known = ["predictions", "targets", "weight", "mask"].into_iter().chain(more);
                     return Err(Error::unknown(&format!("input of {loss}"), name, known));
                 }
@@ -140,7 +140,7 @@ impl Tensors {
     }
 
     fn inputs(&self, criterion: &Criterion) -> Result<Inputs<'_>> {
-        let loss = criterion.loss().entry().name;
+        let loss = criterion.loss().name();
         let predictions = self.predictions.as_ref().ok_or_else(|| missing(loss, "predictions", "a tensor"))?;
         let targets = match (&self.labels, &self.dense) {
             (Some(labels), _) => Targets::from(labels),

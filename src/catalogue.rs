@@ -1,6 +1,6 @@
 //! What an entry of a list is: its name, its options, its filling and how it is made from JSON.
 //!
-//! A list (activations, optimizers) is one `catalogue!`; a line in it makes the module, its public name and its place in the list.
+//! A list (losses, activations, optimizers) is one `catalogue!`; a line in it makes the module, its public name and its place in the list.
 //! An option is one line of `options!`; it makes the field, the setter, the default, the check of its domain and its documentation.
 
 use serde::Serialize;
@@ -111,18 +111,18 @@ macro_rules! options {
     (
         $(#[$meta:meta])*
         pub struct $name:ident of $owner:literal {
-            $($(#[doc = $doc:literal])+ $field:ident: $kind:ty = $default:expr, $domain:literal if |$value:pat_param| $holds:expr;)+
+            $($(#[doc = $doc:literal])+ $field:ident: $kind:ty = $default:expr, $domain:literal if |$value:pat_param| $holds:expr;)*
         }
     ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         pub struct $name {
-            $($field: $kind,)+
+            $($field: $kind,)*
         }
 
         impl Default for $name {
             fn default() -> Self {
-                Self { $($field: $default,)+ }
+                Self { $($field: $default,)* }
             }
         }
 
@@ -131,7 +131,7 @@ macro_rules! options {
                 name: stringify!($field),
                 domain: $domain,
                 meaning: concat!($($doc),+).trim_ascii_start(),
-            },)+];
+            },)*];
 
             /// With the default options.
             pub fn new() -> Self {
@@ -144,7 +144,7 @@ macro_rules! options {
             pub fn $field(mut self, $field: $kind) -> Self {
                 self.$field = $field;
                 self
-            })+
+            })*
 
             /// Each option against its own domain.
             pub(crate) fn check_domains(&self) -> $crate::Result<()> {
@@ -154,7 +154,7 @@ macro_rules! options {
                         let found = format!("{:?}", self.$field);
                         return Err($crate::Error::option($owner, stringify!($field), found, $domain));
                     }
-                })+
+                })*
                 Ok(())
             }
         }

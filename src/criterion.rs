@@ -221,7 +221,7 @@ impl Criterion {
     /// Shapes that do not fit; tensors of another device; [`Reduction::None`], which has no upstream here;
     /// [`Error::OutOfMemory`].
     pub fn backward(&self, predictions: &Tensor, targets: &Tensor) -> Result<DeviceEvaluation> {
-        let name = self.loss.entry().name;
+        let name = self.loss.name();
         for (which, tensor) in [("predictions", predictions), ("targets", targets)] {
             if !tensor.device().is_same(&self.device) {
                 return Err(Error::Input {

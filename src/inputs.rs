@@ -136,7 +136,7 @@ pub(crate) struct Sizes {
 impl Sizes {
     /// From the shapes of predictions and targets.
     pub fn of(loss: &dyn Loss, predictions: &[usize], targets: &[usize], labels: bool) -> Result<Self> {
-        let name = loss.entry().name;
+        let name = loss.name();
         let rowwise = matches!(loss.family(), Family::Rowwise(_));
         let takes_labels = loss.targets() == Domain::Class;
         if labels && !takes_labels {
@@ -204,7 +204,7 @@ impl Sizes {
         let elements =
             if rowwise { String::new() } else { format!("{:?} (one for each element) or ", self.value_shape) };
         let found = format!("{name} is {shape:?}");
-        Err(shape_error(loss.entry().name, found, &format!("it must be {elements}{rows:?} (one for each row)")))
+        Err(shape_error(loss.name(), found, &format!("it must be {elements}{rows:?} (one for each row)")))
     }
 
     /// Whether a class mask is for all rows (true) or for each cell (false).
@@ -216,7 +216,7 @@ impl Sizes {
             return Ok(true);
         }
         let allowed = format!("it must be [{}] (one for each class) or {predictions:?}", self.columns);
-        Err(shape_error(loss.entry().name, format!("class_mask is {shape:?}"), &allowed))
+        Err(shape_error(loss.name(), format!("class_mask is {shape:?}"), &allowed))
     }
 }
 
@@ -227,17 +227,16 @@ pub(crate) fn shape_error(operation: &str, found: String, allowed: &str) -> Erro
 
 /// Refuses an input that the loss does not know.
 pub(crate) fn check_known(loss: &dyn Loss, name: &str) -> Result<()> {
-    let entry = loss.entry();
-    if entry.inputs.iter().any(|input| input.name == name) {
+    if loss.inputs().iter().any(|input| input.name == name) {
         return Ok(());
     }
-    let known = ["predictions", "targets", "weight", "mask"].into_iter().chain(entry.inputs.iter().map(|i| i.name));
-    Err(Error::unknown(&format!("input of {}", entry.name), name, known))
+    let known = ["predictions", "targets", "weight", "mask"].into_iter().chain(loss.inputs().iter().map(|i| i.name));
+    Err(Error::unknown(&format!("input of {}", loss.name()), name, known))
 }
 
 /// Refuses targets outside what the loss takes. NaN passes: it comes out as NaN.
 pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
-    let name = loss.entry().name;
+    let name = loss.name();
     let (holds, allowed): (fn(f32) -> bool, &str) = match loss.targets() {
         Domain::Sign => (|y| y == 1.0 || y == -1.0, "they must be -1 or +1 (0 and 1: option labels = \"zero_one\")"),
         Domain::ZeroOne => (|y| y == 0.0 || y == 1.0, "they must be 0 or 1"),
@@ -277,5 +276,5 @@ pub(crate) fn check_labels(
 pub(crate) fn label_error(loss: &dyn Loss, row: usize, label: i64, classes: usize) -> Error {
     let list: Vec<String> = loss.ignored().iter().map(ToString::to_string).collect();
     let ignored = if list.is_empty() { String::new() } else { format!(" or an ignored one ({})", list.join(", ")) };
-    Error::Label { operation: loss.entry().name.into(), row, label, classes, ignored }
+    Error::Label { operation: loss.name().into(), row, label, classes, ignored }
 }

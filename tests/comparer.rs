@@ -3,12 +3,12 @@
 
 mod support;
 
-use gradus::Real;
 use gradus::host::rowwise::{Auxiliary, Row, Target};
 use gradus::host::simd;
-use gradus::losses::{Domain, Entry, Family, Loss, Pointwise, Rowwise};
+use gradus::losses::{Domain, Family, Loss, Pointwise, Rowwise};
 use gradus::testing::{self, Comparison, compare};
 use gradus::wgsl::File;
+use gradus::{Entry, Real};
 use ndarray::{Array2, array, s};
 use serde_json::Value;
 
@@ -87,15 +87,12 @@ fn another_shape_and_a_missing_row_are_refused() {
 }
 
 macro_rules! entry {
-    ($loss:ident, $name:literal, $targets:expr, $shader:literal) => {
+    ($loss:ident, $name:literal, $shader:literal) => {
         Entry {
             name: $name,
             summary: "a loss of the tests",
             formula: "e²",
             options: &[],
-            inputs: &[],
-            predictions: Domain::Real,
-            targets: $targets,
             torch: "",
             keras: "",
             optax: "",
@@ -114,14 +111,14 @@ macro_rules! squared_error {
         struct $loss;
 
         impl $loss {
-            fn entry() -> &'static Entry {
-                static ENTRY: Entry = entry!($loss, "squared_error", Domain::Real, $shader);
+            fn entry() -> &'static Entry<dyn Loss> {
+                static ENTRY: Entry<dyn Loss> = entry!($loss, "squared_error", $shader);
                 &ENTRY
             }
         }
 
         impl Loss for $loss {
-            fn entry(&self) -> &'static Entry {
+            fn entry(&self) -> &'static Entry<dyn Loss> {
                 Self::entry()
             }
             fn options(&self) -> Value {
@@ -155,7 +152,7 @@ squared_error!(
 );
 
 /// Whether the judge lets a filling pass on the GPU; nothing where there is none.
-fn passes(entry: &'static Entry) -> Option<bool> {
+fn passes(entry: &'static Entry<dyn Loss>) -> Option<bool> {
     let device = support::gpu()?;
     let reports = testing::check_loss(entry, &device).expect("it runs");
     assert!(reports.iter().all(|report| report.cases > 10));
@@ -193,10 +190,9 @@ fn a_filling_that_cuts_large_errors_is_refused() {
 #[derive(Debug)]
 struct ForgetsAColumn;
 
-static FORGETS: Entry = entry!(
+static FORGETS: Entry<dyn Loss> = entry!(
     ForgetsAColumn,
     "forgets_a_column",
-    Domain::Distribution,
     "struct Sums { total: f32, }
      struct Outcome { loss: f32, }
      fn empty_sums() -> Sums { return Sums(0.0); }
@@ -210,11 +206,14 @@ static FORGETS: Entry = entry!(
 );
 
 impl Loss for ForgetsAColumn {
-    fn entry(&self) -> &'static Entry {
+    fn entry(&self) -> &'static Entry<dyn Loss> {
         &FORGETS
     }
     fn options(&self) -> Value {
         Value::Null
+    }
+    fn targets(&self) -> Domain {
+        Domain::Distribution
     }
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
@@ -238,9 +237,9 @@ fn a_filling_that_forgets_a_column_is_refused() {
 fn a_wrong_derivative_of_the_reference_is_refused_by_central_differences() {
     #[derive(Debug)]
     struct Wrong;
-    static WRONG: Entry = entry!(Wrong, "wrong", Domain::Real, "");
+    static WRONG: Entry<dyn Loss> = entry!(Wrong, "wrong", "");
     impl Loss for Wrong {
-        fn entry(&self) -> &'static Entry {
+        fn entry(&self) -> &'static Entry<dyn Loss> {
             &WRONG
         }
         fn options(&self) -> Value {

@@ -49,9 +49,8 @@ fn shapes(name: &str, brief: bool) -> Result<(Kind, Vec<Vec<usize>>)> {
         "matmul" => (Kind::Matmul, vec![vec![512; 3], vec![1024; 3]]),
         "train_step" => (Kind::TrainStep, vec![step::SHAPE.to_vec()]),
         _ => {
-            let entry = losses::entry(name)?;
             let loss = losses::from_name(name, &serde_json::Value::Null)?;
-            let shapes = match (loss.family(), entry.targets) {
+            let shapes = match (loss.family(), loss.targets()) {
                 (Family::Pointwise(_), _) => pointwise,
                 (Family::Rowwise(_), Domain::Class) if !brief => {
                     vec![vec![1024, 32_000], vec![4096, 1000], vec![65_536, 10]]
@@ -73,7 +72,7 @@ impl Case {
     }
 
     pub(super) fn has_labels(&self) -> bool {
-        self.kind == Kind::Loss && losses::entry(self.name).is_ok_and(|entry| entry.targets == Domain::Class)
+        self.kind == Kind::Loss && self.loss().is_ok_and(|loss| loss.targets() == Domain::Class)
     }
 
     /// Bytes of f32 that the work must move: predictions and targets read, the gradient written.
@@ -108,7 +107,7 @@ impl Case {
     pub(super) fn predictions(&self, loss: &dyn Loss) -> Vec<f32> {
         let mut random = Random::new(1, 0);
         let normal = cycled(self.elements(), || random.normal() as f32);
-        match loss.entry().predictions {
+        match loss.predictions() {
             Domain::LogDistribution => logarithms_of_softmax(normal, self.columns()),
             _ => normal,
         }

@@ -83,7 +83,7 @@ impl<'c, 'a> Call<'c, 'a> {
         }
         if inputs.auxiliary && loss.targets() != Domain::Class {
             return Err(Error::Input {
-                operation: loss.entry().name.into(),
+                operation: loss.name().into(),
                 name: "auxiliary outputs".into(),
                 found: "were asked for".into(),
                 allowed: "only a loss over classes (cross_entropy) has them".into(),
@@ -119,7 +119,7 @@ impl<'c, 'a> Call<'c, 'a> {
             inputs::check_known(loss, name)?;
             if array.len() != sizes.columns || array.ndim() > 1 {
                 let allowed = format!("it must be [{}], one for each column of the predictions", sizes.columns);
-                return Err(shape_error(loss.entry().name, format!("{name} is {:?}", array.shape()), &allowed));
+                return Err(shape_error(loss.name(), format!("{name} is {:?}", array.shape()), &allowed));
             }
             found = flat(array);
         }
@@ -140,7 +140,7 @@ impl<'c, 'a> Call<'c, 'a> {
             return Ok((upstream.sum(), none));
         }
         let found = format!("upstream is {:?}", upstream.shape());
-        Err(shape_error(criterion.loss.entry().name, found, &format!("it must be of the value's shape {wanted:?}")))
+        Err(shape_error(criterion.loss.name(), found, &format!("it must be of the value's shape {wanted:?}")))
     }
 
     fn keeps(&self, element: usize) -> bool {
@@ -390,5 +390,5 @@ pub(super) fn check_divisor(loss: &dyn Loss, divisor: f64) -> Result<f64> {
     if divisor > 0.0 && divisor.is_finite() {
         return Ok(divisor);
     }
-    Err(Error::option(loss.entry().name, "reduction's divisor", divisor, "> 0"))
+    Err(Error::option(loss.name(), "reduction's divisor", divisor, "> 0"))
 }

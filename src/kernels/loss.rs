@@ -205,7 +205,7 @@ pub(crate) fn program(loss: &dyn Loss, frame: &[File], mut constants: Vec<(&'sta
         files.push(COLUMN_WEIGHT_UNUSED);
     }
     constants.extend(loss.constants());
-    Program { label: format!("{} ({})", loss.entry().name, frame[0].name), header: String::new(), files, constants }
+    Program { label: format!("{} ({})", loss.name(), frame[0].name), header: String::new(), files, constants }
 }
 
 /// Every program of a loss, with all its inputs and with none: for the checks of the shaders.
@@ -345,7 +345,7 @@ fn rowwise(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers) -> Result<(
     let most = binding_elements(gpu) / job.row_length.max(1);
     if most < ALIGNMENT && job.rows > most {
         return Err(Error::TooLarge {
-            name: format!("{} rows of {} columns in {}", ALIGNMENT, job.row_length, loss.entry().name),
+            name: format!("{} rows of {} columns in {}", ALIGNMENT, job.row_length, loss.name()),
             bytes: 4 * (ALIGNMENT * job.row_length) as u64,
             limit: gpu.limits().max_storage_buffer_binding_size,
             advice: "use fewer columns or the device `cpu`".into(),

@@ -2,68 +2,54 @@
 
 use super::prelude::*;
 
-/// Binary cross-entropy of a logit x against a probability y, in the form that never overflows.
-///
-/// p y ln(1 + e^−x) + (1 − y) ln(1 + e^x), p the input `pos_weight` (one for each column, the last axis; 1 without).
-/// Derivative (1 − y)σ(x) − p y σ(−x), which keeps its digits at both ends. Predictions and targets have one shape,
-/// targets are from 0 to 1. `label_smoothing` s takes y to (1 − s)y + s/2.
-///
-/// PyTorch `BCEWithLogitsLoss`, Keras `BinaryCrossentropy(from_logits=True)`, optax `sigmoid_binary_cross_entropy`.
-/// Source: D. R. Cox, The regression analysis of binary sequences, 1958.
-///
-/// ```
-/// use gradus::{Device, losses::{BceWithLogits, Loss}};
-/// use ndarray::array;
-///
-/// let criterion = BceWithLogits::new().on(&Device::reference())?;
-/// let step = criterion.value_and_gradient(&array![0.0], &array![1.0])?;
-/// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-12);
-/// assert_eq!(step.gradient.as_slice().unwrap(), [-0.5]);
-/// # Ok::<(), gradus::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BceWithLogits {
-    label_smoothing: f64,
+options! {
+    /// Binary cross-entropy of a logit x against a probability y, in the form that never overflows.
+    ///
+    /// p y ln(1 + e^−x) + (1 − y) ln(1 + e^x), p the input `pos_weight` (one for each column, the last axis; 1 without).
+    /// Derivative (1 − y)σ(x) − p y σ(−x), which keeps its digits at both ends. Predictions and targets have one shape,
+    /// targets are from 0 to 1. `label_smoothing` s takes y to (1 − s)y + s/2.
+    ///
+    /// PyTorch `BCEWithLogitsLoss`, Keras `BinaryCrossentropy(from_logits=True)`, optax `sigmoid_binary_cross_entropy`.
+    /// Source: D. R. Cox, The regression analysis of binary sequences, 1958.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{BceWithLogits, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = BceWithLogits::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![0.0], &array![1.0])?;
+    /// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-12);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-0.5]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct BceWithLogits of "bce_with_logits" {
+        /// How far targets y are drawn to ½: (1 − s)y + s/2.
+        label_smoothing: f64 = 0.0, "in [0, 1]" if |s| (0.0..=1.0).contains(&s);
+    }
 }
 
-pub(super) static ENTRY: Entry = Entry {
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "bce_with_logits",
     summary: "binary cross-entropy of logits: two classes, or many labels at once",
     formula: "p y softplus(−x) + (1 − y) softplus(x)",
-    options: &[Choice { name: "label_smoothing", domain: "in [0, 1]", meaning: "takes y to (1 − s)y + s/2" }],
-    inputs: &[Input { name: "pos_weight", shape: "[columns]: weight of the positive side of each column" }],
-    predictions: Domain::Real,
-    targets: Domain::Probability,
+    options: BceWithLogits::OPTIONS,
     torch: "BCEWithLogitsLoss",
     keras: "BinaryCrossentropy(from_logits=True)",
     optax: "sigmoid_binary_cross_entropy",
     source: "D. R. Cox, The regression analysis of binary sequences, 1958",
     variants: &[r#"{"label_smoothing": 0.1}"#],
     shader: crate::wgsl::shader!("losses/bce_with_logits.wgsl"),
-    make: |options| Ok(Box::new(catalogue::read::<BceWithLogits>("bce_with_logits", ENTRY.options, options)?)),
+    make: make::<BceWithLogits>,
 };
 
-impl BceWithLogits {
-    /// Binary cross-entropy of logits without smoothing.
-    pub fn new() -> Self {
-        Self::default()
-    }
+impl Filling for BceWithLogits {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Probability;
+    const INPUTS: &'static [Input] =
+        &[Input { name: "pos_weight", shape: "[columns]: weight of the positive side of each column" }];
 
-    /// How far targets are drawn to ½, from 0 to 1 (default 0).
-    pub fn label_smoothing(mut self, label_smoothing: f64) -> Self {
-        self.label_smoothing = label_smoothing;
-        self
-    }
-}
-
-impl Loss for BceWithLogits {
-    fn entry(&self) -> &'static Entry {
-        &ENTRY
-    }
-
-    fn options(&self) -> Value {
-        catalogue::write(self)
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
     }
 
     fn family(&self) -> Family<'_> {
@@ -72,10 +58,6 @@ impl Loss for BceWithLogits {
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![("LABEL_SMOOTHING", self.label_smoothing)]
-    }
-
-    fn check(&self) -> Result<()> {
-        require((0.0..=1.0).contains(&self.label_smoothing), &ENTRY, "label_smoothing", self.label_smoothing)
     }
 }
 

@@ -1,8 +1,11 @@
 //! Softmax cross-entropy with every option of its peers.
 
-use super::Rowwise;
+use serde::{Deserialize, Serialize};
+
 use super::prelude::*;
+use super::require;
 use crate::Error;
+use crate::catalogue::Choice;
 use crate::host::rowwise::{Auxiliary, Row, Target};
 use crate::host::simd;
 
@@ -50,7 +53,7 @@ pub struct CrossEntropy {
 /// The row-wise kernel holds this many ignored labels in its uniform.
 const MOST_IGNORED: usize = 16;
 
-pub(super) static ENTRY: Entry = Entry {
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "cross_entropy",
     summary: "softmax cross-entropy: one class of many, from images to language models",
     formula: "Σ_c w_c((1 − s)t_c + s/K)(lse − z_c) + λ lse²",
@@ -69,12 +72,6 @@ pub(super) static ENTRY: Entry = Entry {
         Choice { name: "softcap", domain: "> 0 or null", meaning: "logits become c·tanh(x/c) first" },
         Choice { name: "temperature", domain: "> 0", meaning: "logits are divided by it (after the softcap)" },
     ],
-    inputs: &[
-        Input { name: "class_weight", shape: "[classes]: weight of each class" },
-        Input { name: "class_mask", shape: "[classes] or [rows, classes]: false takes a class out of the softmax" },
-    ],
-    predictions: Domain::Real,
-    targets: Domain::Class,
     torch: "CrossEntropyLoss",
     keras: "SparseCategoricalCrossentropy, CategoricalCrossentropy (from_logits=True)",
     optax: "softmax_cross_entropy, softmax_cross_entropy_with_integer_labels",
@@ -86,7 +83,7 @@ pub(super) static ENTRY: Entry = Entry {
         r#"{"label_smoothing": 0.2, "ignore_index": [0, -100], "z_loss": 0.001, "softcap": 10.0, "temperature": 2.0}"#,
     ],
     shader: crate::wgsl::shader!("losses/cross_entropy.wgsl"),
-    make: |options| Ok(Box::new(catalogue::read::<CrossEntropy>("cross_entropy", ENTRY.options, options)?)),
+    make: make::<CrossEntropy>,
 };
 
 impl Default for CrossEntropy {
@@ -159,14 +156,13 @@ impl CrossEntropy {
     }
 }
 
-impl Loss for CrossEntropy {
-    fn entry(&self) -> &'static Entry {
-        &ENTRY
-    }
-
-    fn options(&self) -> Value {
-        catalogue::write(self)
-    }
+impl Filling for CrossEntropy {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Class;
+    const INPUTS: &'static [Input] = &[
+        Input { name: "class_weight", shape: "[classes]: weight of each class" },
+        Input { name: "class_mask", shape: "[classes] or [rows, classes]: false takes a class out of the softmax" },
+    ];
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
@@ -185,7 +181,7 @@ impl Loss for CrossEntropy {
         &self.ignore_index
     }
 
-    fn check(&self) -> Result<()> {
+    fn check_options(&self) -> Result<()> {
         require((0.0..=1.0).contains(&self.label_smoothing), &ENTRY, "label_smoothing", self.label_smoothing)?;
         require(self.z_loss >= 0.0 && self.z_loss.is_finite(), &ENTRY, "z_loss", self.z_loss)?;
         let cap = self.softcap.unwrap_or(1.0);

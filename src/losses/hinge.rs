@@ -3,66 +3,50 @@
 use super::Labels;
 use super::prelude::*;
 
-/// Hinge loss, [1 − yx]₊ for labels y = −1 or +1.
-///
-/// Derivative: −y inside the margin, 0 at its edge and beyond. Predictions and targets have one shape. Targets of 0 and 1 are
-/// taken with `labels(Labels::ZeroOne)`, said outright: never guessed from the data, as Keras does.
-///
-/// Keras `Hinge`, optax `hinge_loss`. Source: C. Cortes and V. Vapnik, Support-vector networks, 1995.
-///
-/// ```
-/// use gradus::{Device, losses::{Hinge, Loss}};
-/// use ndarray::array;
-///
-/// let criterion = Hinge::new().on(&Device::reference())?;
-/// let step = criterion.value_and_gradient(&array![0.5, -2.0], &array![1.0, -1.0])?;
-/// assert_eq!(step.value(), 0.25); // (0.5 + 0) / 2
-/// assert_eq!(step.gradient.as_slice().unwrap(), [-0.5, 0.0]);
-/// # Ok::<(), gradus::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Hinge {
-    labels: Labels,
+options! {
+    /// Hinge loss, [1 − yx]₊ for labels y = −1 or +1.
+    ///
+    /// Derivative: −y inside the margin, 0 at its edge and beyond. Predictions and targets have one shape. Targets of 0 and 1 are
+    /// taken with `labels(Labels::ZeroOne)`, said outright: never guessed from the data, as Keras does.
+    ///
+    /// Keras `Hinge`, optax `hinge_loss`. Source: C. Cortes and V. Vapnik, Support-vector networks, 1995.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Hinge, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Hinge::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![0.5, -2.0], &array![1.0, -1.0])?;
+    /// assert_eq!(step.value(), 0.25); // (0.5 + 0) / 2
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-0.5, 0.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Hinge of "hinge" {
+        /// How the two classes are written.
+        labels: Labels = Labels::Sign, "\"sign\" (-1, +1) or \"zero_one\" (0, 1)" if |_| true;
+    }
 }
 
-pub(super) static ENTRY: Entry = Entry {
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "hinge",
     summary: "hinge: maximum-margin classification",
     formula: "[1 − yx]₊",
-    options: &[Choice { name: "labels", domain: Labels::DOMAIN, meaning: "how the two classes are written" }],
-    inputs: &[],
-    predictions: Domain::Real,
-    targets: Domain::Sign,
+    options: Hinge::OPTIONS,
     torch: "",
     keras: "Hinge",
     optax: "hinge_loss",
     source: "C. Cortes and V. Vapnik, Support-vector networks, 1995",
     variants: &[r#"{"labels": "zero_one"}"#],
     shader: crate::wgsl::shader!("losses/hinge.wgsl"),
-    make: |options| Ok(Box::new(catalogue::read::<Hinge>("hinge", ENTRY.options, options)?)),
+    make: make::<Hinge>,
 };
 
-impl Hinge {
-    /// Hinge loss for labels −1 and +1.
-    pub fn new() -> Self {
-        Self::default()
-    }
+impl Filling for Hinge {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Sign;
 
-    /// How the two classes are written (default −1 and +1).
-    pub fn labels(mut self, labels: Labels) -> Self {
-        self.labels = labels;
-        self
-    }
-}
-
-impl Loss for Hinge {
-    fn entry(&self) -> &'static Entry {
-        &ENTRY
-    }
-
-    fn options(&self) -> Value {
-        catalogue::write(self)
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
     }
 
     fn family(&self) -> Family<'_> {

@@ -2,73 +2,50 @@
 
 use super::prelude::*;
 
-/// Huber's loss: quadratic for errors up to `delta`, linear beyond.
-///
-/// With q = min(|e|, δ): ½q² + δ(|e| − q); derivative: e clipped to ±δ. Predictions and targets have one shape;
-/// `delta` has their unit.
-///
-/// PyTorch `HuberLoss`, Keras `Huber`, optax `huber_loss`.
-/// Source: P. J. Huber, Robust estimation of a location parameter, 1964.
-///
-/// ```
-/// use gradus::{Device, losses::{Huber, Loss}};
-/// use ndarray::array;
-///
-/// let criterion = Huber::new().delta(1.0).on(&Device::reference())?;
-/// let step = criterion.value_and_gradient(&array![0.5, 3.0], &array![0.0, 0.0])?;
-/// assert_eq!(step.value(), 1.3125); // (0.125 + 2.5) / 2
-/// assert_eq!(step.gradient.as_slice().unwrap(), [0.25, 0.5]);
-/// # Ok::<(), gradus::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Huber {
-    delta: f64,
+options! {
+    /// Huber's loss: quadratic for errors up to `delta`, linear beyond.
+    ///
+    /// With q = min(|e|, δ): ½q² + δ(|e| − q); derivative: e clipped to ±δ. Predictions and targets have one shape;
+    /// `delta` has their unit.
+    ///
+    /// PyTorch `HuberLoss`, Keras `Huber`, optax `huber_loss`.
+    /// Source: P. J. Huber, Robust estimation of a location parameter, 1964.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Huber, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Huber::new().delta(1.0).on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![0.5, 3.0], &array![0.0, 0.0])?;
+    /// assert_eq!(step.value(), 1.3125); // (0.125 + 2.5) / 2
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [0.25, 0.5]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Huber of "huber" {
+        /// The error at which the quadratic part ends.
+        delta: f64 = 1.0, "> 0" if |delta| delta > 0.0 && delta.is_finite();
+    }
 }
 
-pub(super) static ENTRY: Entry = Entry {
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "huber",
     summary: "squared near zero, absolute beyond: regression with some outliers",
     formula: "½q² + δ(|e| − q), q = min(|e|, δ)",
-    options: &[Choice { name: "delta", domain: "> 0", meaning: "error at which the quadratic part ends" }],
-    inputs: &[],
-    predictions: Domain::Real,
-    targets: Domain::Real,
+    options: Huber::OPTIONS,
     torch: "HuberLoss",
     keras: "Huber",
     optax: "huber_loss",
     source: "P. J. Huber, Robust estimation of a location parameter, 1964",
     variants: &[r#"{"delta": 0.25}"#],
     shader: crate::wgsl::shader!("losses/huber.wgsl"),
-    make: |options| Ok(Box::new(catalogue::read::<Huber>("huber", ENTRY.options, options)?)),
+    make: make::<Huber>,
 };
 
-impl Default for Huber {
-    fn default() -> Self {
-        Huber { delta: 1.0 }
-    }
-}
+impl Filling for Huber {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
 
-impl Huber {
-    /// Huber's loss with `delta` 1.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The error at which the quadratic part ends, > 0 (default 1).
-    pub fn delta(mut self, delta: f64) -> Self {
-        self.delta = delta;
-        self
-    }
-}
-
-impl Loss for Huber {
-    fn entry(&self) -> &'static Entry {
-        &ENTRY
-    }
-
-    fn options(&self) -> Value {
-        catalogue::write(self)
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
     }
 
     fn family(&self) -> Family<'_> {
@@ -77,10 +54,6 @@ impl Loss for Huber {
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![("DELTA", self.delta)]
-    }
-
-    fn check(&self) -> Result<()> {
-        require(self.delta > 0.0 && self.delta.is_finite(), &ENTRY, "delta", self.delta)
     }
 }
 

@@ -1,75 +1,60 @@
 //! Kullback–Leibler divergence.
 
-use super::Rowwise;
 use super::prelude::*;
 use crate::host::rowwise::{Auxiliary, Row, Target};
 
-/// Kullback–Leibler divergence of the targets t from predictions x given as log-probabilities.
-///
-/// Per row Σ t(ln t − x), 0 where t = 0; derivative −t. With `log_target` the targets are logarithms too:
-/// Σ e^t(t − x). Both are [rows, classes]. `mean` divides by the number of elements as PyTorch does, `batch_mean`,
-/// which is the divergence itself, by the number of rows; `none` gives one value per row.
-///
-/// PyTorch `KLDivLoss`, Keras `KLDivergence` (which takes probabilities), optax `kl_divergence`.
-/// Source: S. Kullback and R. A. Leibler, On information and sufficiency, 1951.
-///
-/// ```
-/// use gradus::{Device, Reduction, losses::{KlDiv, Loss}};
-/// use ndarray::array;
-///
-/// let criterion = KlDiv::new().on(&Device::reference())?.reduction(Reduction::BatchMean);
-/// let half = 0.5_f32.ln();
-/// let step = criterion.value_and_gradient(&array![[half, half]], &array![[1.0, 0.0]])?;
-/// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-7); // the logarithm of f32
-/// assert_eq!(step.gradient.as_slice().unwrap(), [-1.0, 0.0]);
-/// # Ok::<(), gradus::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct KlDiv {
-    log_target: bool,
+options! {
+    /// Kullback–Leibler divergence of the targets t from predictions x given as log-probabilities.
+    ///
+    /// Per row Σ t(ln t − x), 0 where t = 0; derivative −t. With `log_target` the targets are logarithms too:
+    /// Σ e^t(t − x). Both are [rows, classes]. `mean` divides by the number of elements as PyTorch does, `batch_mean`,
+    /// which is the divergence itself, by the number of rows; `none` gives one value per row.
+    ///
+    /// PyTorch `KLDivLoss`, Keras `KLDivergence` (which takes probabilities), optax `kl_divergence`.
+    /// Source: S. Kullback and R. A. Leibler, On information and sufficiency, 1951.
+    ///
+    /// ```
+    /// use gradus::{Device, Reduction, losses::{KlDiv, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = KlDiv::new().on(&Device::reference())?.reduction(Reduction::BatchMean);
+    /// let half = 0.5_f32.ln();
+    /// let step = criterion.value_and_gradient(&array![[half, half]], &array![[1.0, 0.0]])?;
+    /// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-7); // the logarithm of f32
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-1.0, 0.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct KlDiv of "kl_div" {
+        /// Whether the targets are log-probabilities too.
+        log_target: bool = false, "true or false" if |_| true;
+    }
 }
 
-pub(super) static ENTRY: Entry = Entry {
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "kl_div",
     summary: "Kullback-Leibler divergence: towards a whole distribution, as in distillation",
     formula: "Σ t(ln t − x)",
-    options: &[Choice { name: "log_target", domain: "true or false", meaning: "targets are log-probabilities too" }],
-    inputs: &[
-        Input { name: "class_weight", shape: "[classes]: weight of each class" },
-        Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" },
-    ],
-    predictions: Domain::LogDistribution,
-    targets: Domain::Distribution,
+    options: KlDiv::OPTIONS,
     torch: "KLDivLoss",
     keras: "KLDivergence",
     optax: "kl_divergence",
     source: "S. Kullback and R. A. Leibler, On information and sufficiency, 1951",
     variants: &[r#"{"log_target": true}"#],
     shader: crate::wgsl::shader!("losses/kl_div.wgsl"),
-    make: |options| Ok(Box::new(catalogue::read::<KlDiv>("kl_div", ENTRY.options, options)?)),
+    make: make::<KlDiv>,
 };
 
-impl KlDiv {
-    /// Divergence from targets given as probabilities.
-    pub fn new() -> Self {
-        Self::default()
-    }
+impl Filling for KlDiv {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const PREDICTIONS: Domain = Domain::LogDistribution;
+    const TARGETS: Domain = Domain::Distribution;
+    const INPUTS: &'static [Input] = &[
+        Input { name: "class_weight", shape: "[classes]: weight of each class" },
+        Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" },
+    ];
 
-    /// Whether the targets are log-probabilities too (default false).
-    pub fn log_target(mut self, log_target: bool) -> Self {
-        self.log_target = log_target;
-        self
-    }
-}
-
-impl Loss for KlDiv {
-    fn entry(&self) -> &'static Entry {
-        &ENTRY
-    }
-
-    fn options(&self) -> Value {
-        catalogue::write(self)
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
     }
 
     fn family(&self) -> Family<'_> {

@@ -2,58 +2,47 @@
 
 use super::prelude::*;
 
-/// Absolute error, |e| with e = prediction − target; its derivative is sign e, 0 at 0.
-///
-/// Predictions and targets have one shape. Every error pulls alike, so outliers do no harm; the minimum is the median.
-///
-/// PyTorch `L1Loss`, Keras `MeanAbsoluteError`.
-/// Source: R. J. Boscovich, De litteraria expeditione per pontificiam ditionem, 1757.
-///
-/// ```
-/// use gradus::{Device, losses::{Loss, Mae}};
-/// use ndarray::array;
-///
-/// let criterion = Mae::new().on(&Device::reference())?;
-/// let step = criterion.value_and_gradient(&array![1.0, 2.0], &array![0.0, 4.0])?;
-/// assert_eq!(step.value(), 1.5);
-/// assert_eq!(step.gradient.as_slice().unwrap(), [0.5, -0.5]);
-/// # Ok::<(), gradus::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Mae {}
+options! {
+    /// Absolute error, |e| with e = prediction − target; its derivative is sign e, 0 at 0.
+    ///
+    /// Predictions and targets have one shape. Every error pulls alike, so outliers do no harm; the minimum is the median.
+    ///
+    /// PyTorch `L1Loss`, Keras `MeanAbsoluteError`.
+    /// Source: R. J. Boscovich, De litteraria expeditione per pontificiam ditionem, 1757.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Loss, Mae}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Mae::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![1.0, 2.0], &array![0.0, 4.0])?;
+    /// assert_eq!(step.value(), 1.5);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [0.5, -0.5]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Mae of "mae" {
+    }
+}
 
-pub(super) static ENTRY: Entry = Entry {
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "mae",
     summary: "absolute error: regression that outliers cannot rule",
     formula: "|e|, e = x − y",
-    options: &[],
-    inputs: &[],
-    predictions: Domain::Real,
-    targets: Domain::Real,
+    options: Mae::OPTIONS,
     torch: "L1Loss",
     keras: "MeanAbsoluteError",
     optax: "",
     source: "R. J. Boscovich, De litteraria expeditione per pontificiam ditionem, 1757",
     variants: &[],
     shader: crate::wgsl::shader!("losses/mae.wgsl"),
-    make: |options| Ok(Box::new(catalogue::read::<Mae>("mae", ENTRY.options, options)?)),
+    make: make::<Mae>,
 };
 
-impl Mae {
-    /// Absolute error; it has no options.
-    pub fn new() -> Self {
-        Self::default()
-    }
-}
+impl Filling for Mae {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
 
-impl Loss for Mae {
-    fn entry(&self) -> &'static Entry {
-        &ENTRY
-    }
-
-    fn options(&self) -> Value {
-        catalogue::write(self)
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
     }
 
     fn family(&self) -> Family<'_> {

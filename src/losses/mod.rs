@@ -12,71 +12,32 @@ use std::fmt::Debug;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use crate::catalogue::Choice;
+use serde::de::DeserializeOwned;
+
+use crate::catalogue::{self, Entry, catalogue};
 use crate::device::Device;
 use crate::host::pointwise::PointwiseHost;
 use crate::host::rowwise::{Auxiliary, Row, RowwiseHost};
 use crate::real::Real;
-use crate::wgsl::File;
 use crate::{Criterion, Error, Result};
 
-macro_rules! catalogue {
-    ($($file:ident::$loss:ident,)*) => {
-        $(mod $file; pub use $file::$loss;)*
-
-        /// Every loss there is.
-        pub static CATALOGUE: &[&Entry] = &[$(&$file::ENTRY),*];
-    };
-}
-
 catalogue! {
-    mse::Mse,
-    mae::Mae,
-    huber::Huber,
-    smooth_l1::SmoothL1,
-    bce_with_logits::BceWithLogits,
-    hinge::Hinge,
-    squared_hinge::SquaredHinge,
-    cross_entropy::CrossEntropy,
-    kl_div::KlDiv,
+    /// Every loss there is.
+    pub static CATALOGUE: dyn Loss =
+        mse::Mse,
+        mae::Mae,
+        huber::Huber,
+        smooth_l1::SmoothL1,
+        bce_with_logits::BceWithLogits,
+        hinge::Hinge,
+        squared_hinge::SquaredHinge,
+        cross_entropy::CrossEntropy,
+        kl_div::KlDiv;
 }
 
 mod precision;
 
 pub(crate) use precision::HostReal;
-
-/// What the lists know of a loss.
-#[derive(Debug)]
-pub struct Entry {
-    /// The name in the command, in files and in messages: `huber`.
-    pub name: &'static str,
-    /// One line of what it is for.
-    pub summary: &'static str,
-    /// The formula, in one line.
-    pub formula: &'static str,
-    /// The options, in the order of the struct.
-    pub options: &'static [Choice],
-    /// Inputs beyond `predictions`, `targets`, `weight` and `mask`.
-    pub inputs: &'static [Input],
-    /// What the predictions are.
-    pub predictions: Domain,
-    /// What the targets are.
-    pub targets: Domain,
-    /// The same in PyTorch; empty where there is none.
-    pub torch: &'static str,
-    /// The same in Keras; empty where there is none.
-    pub keras: &'static str,
-    /// The same in optax; empty where there is none.
-    pub optax: &'static str,
-    /// Who wrote it down first: authors, title, year.
-    pub source: &'static str,
-    /// Sets of options, as JSON, that the checks run besides the defaults.
-    pub variants: &'static [&'static str],
-    /// The filling.
-    pub shader: File,
-    /// The loss with the given options.
-    pub make: fn(&Value) -> Result<Box<dyn Loss>>,
-}
 
 /// An optional input of a loss, for people.
 #[derive(Debug)]
@@ -118,8 +79,6 @@ pub enum Labels {
 }
 
 impl Labels {
-    pub(crate) const DOMAIN: &'static str = "\"sign\" (-1, +1) or \"zero_one\" (0, 1)";
-
     fn constant(self) -> (&'static str, f64) {
         ("LABELS_ZERO_ONE", f64::from(u8::from(self == Labels::ZeroOne)))
     }
@@ -136,8 +95,13 @@ impl Labels {
 
 /// A loss with its options. Object-safe: the lists, the models and the command hold `dyn Loss`.
 pub trait Loss: Debug + Send + Sync {
-    /// Its place in the list.
-    fn entry(&self) -> &'static Entry;
+    /// Its line in the list: name, formula, filling.
+    fn entry(&self) -> &'static Entry<dyn Loss>;
+
+    /// Its name in the command, in files and in messages: `huber`.
+    fn name(&self) -> &'static str {
+        self.entry().name
+    }
 
     /// The options as JSON, in the form that [`from_name`] takes.
     fn options(&self) -> Value;
@@ -150,9 +114,19 @@ pub trait Loss: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// What the predictions are.
+    fn predictions(&self) -> Domain {
+        Domain::Real
+    }
+
     /// What the targets are with these options.
     fn targets(&self) -> Domain {
-        self.entry().targets
+        Domain::Real
+    }
+
+    /// Inputs beyond `predictions`, `targets`, `weight` and `mask`.
+    fn inputs(&self) -> &'static [Input] {
+        &[]
     }
 
     /// Labels that leave their row out.
@@ -183,6 +157,80 @@ pub trait Loss: Debug + Send + Sync {
     {
         Criterion::new(std::sync::Arc::new(self), device)
     }
+}
+
+/// What the file of a loss states. The blanket [`Loss`] makes the rest of it.
+pub(crate) trait Filling: Debug + Send + Sync + Serialize {
+    const ENTRY: &'static Entry<dyn Loss>;
+    const PREDICTIONS: Domain = Domain::Real;
+    const TARGETS: Domain = Domain::Real;
+    const INPUTS: &'static [Input] = &[];
+
+    fn family(&self) -> Family<'_>;
+    fn check_options(&self) -> Result<()>;
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
+    fn targets(&self) -> Domain {
+        Self::TARGETS
+    }
+
+    fn ignored(&self) -> &[i64] {
+        &[]
+    }
+
+    fn mean_over_elements(&self) -> bool {
+        false
+    }
+}
+
+impl<T: Filling> Loss for T {
+    fn entry(&self) -> &'static Entry<dyn Loss> {
+        T::ENTRY
+    }
+
+    fn options(&self) -> Value {
+        catalogue::write(self)
+    }
+
+    fn family(&self) -> Family<'_> {
+        Filling::family(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        Filling::constants(self)
+    }
+
+    fn predictions(&self) -> Domain {
+        T::PREDICTIONS
+    }
+
+    fn targets(&self) -> Domain {
+        Filling::targets(self)
+    }
+
+    fn inputs(&self) -> &'static [Input] {
+        T::INPUTS
+    }
+
+    fn ignored(&self) -> &[i64] {
+        Filling::ignored(self)
+    }
+
+    fn mean_over_elements(&self) -> bool {
+        Filling::mean_over_elements(self)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.check_options()
+    }
+}
+
+/// The `make` of a loss's entry.
+fn make<T: Filling + Default + DeserializeOwned + 'static>(options: &Value) -> Result<Box<dyn Loss>> {
+    Ok(Box::new(catalogue::read::<T>(T::ENTRY.name, T::ENTRY.options, options)?))
 }
 
 /// The frames. Closed: the host has to know how to run each.
@@ -231,9 +279,8 @@ pub fn from_name(name: &str, options: &Value) -> Result<Box<dyn Loss>> {
 ///
 /// # Errors
 /// [`Error::Unknown`] with the names there are.
-pub fn entry(name: &str) -> Result<&'static Entry> {
-    let found = CATALOGUE.iter().find(|entry| entry.name == name);
-    found.copied().ok_or_else(|| Error::unknown("loss", name, CATALOGUE.iter().map(|entry| entry.name)))
+pub fn entry(name: &str) -> Result<&'static Entry<dyn Loss>> {
+    catalogue::find("loss", CATALOGUE, name)
 }
 
 /// Reads one label or a list of labels.
@@ -251,7 +298,7 @@ fn one_or_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::res
 }
 
 /// Refuses an option whose value does not hold; written so that NaN is refused.
-pub(crate) fn require(holds: bool, owner: &Entry, name: &str, found: f64) -> Result<()> {
+pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f64) -> Result<()> {
     if holds {
         return Ok(());
     }
@@ -261,10 +308,8 @@ pub(crate) fn require(holds: bool, owner: &Entry, name: &str, found: f64) -> Res
 
 pub(crate) mod prelude {
     //! What every loss's file needs.
-    pub(crate) use super::{Domain, Entry, Family, Input, Loss, Pointwise, require};
-    pub(crate) use crate::Result;
-    pub(crate) use crate::catalogue::{self, Choice};
-    pub(crate) use crate::real::Real;
-    pub(crate) use serde::{Deserialize, Serialize};
-    pub(crate) use serde_json::Value;
+    pub(super) use super::{Domain, Family, Filling, Input, Loss, Pointwise, Rowwise, make};
+    pub(super) use crate::Result;
+    pub(super) use crate::catalogue::{Entry, options};
+    pub(super) use crate::real::Real;
 }

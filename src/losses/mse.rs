@@ -2,59 +2,47 @@
 
 use super::prelude::*;
 
-/// Squared error, e² with e = prediction − target.
-///
-/// Predictions and targets have one shape. Large errors weigh much: one outlier can rule the gradient
-/// ([`super::Huber`] bounds it).
-///
-/// PyTorch `MSELoss`, Keras `MeanSquaredError`, optax `squared_error` (its `l2_loss` is half of it).
-/// Source: A.-M. Legendre, Nouvelles méthodes pour la détermination des orbites des comètes, 1805.
-///
-/// ```
-/// use gradus::{Device, losses::{Loss, Mse}};
-/// use ndarray::array;
-///
-/// let criterion = Mse::new().on(&Device::reference())?;
-/// let step = criterion.value_and_gradient(&array![1.0, 2.0], &array![0.0, 4.0])?;
-/// assert_eq!(step.value(), 2.5); // (1 + 4) / 2
-/// assert_eq!(step.gradient.as_slice().unwrap(), [1.0, -2.0]);
-/// # Ok::<(), gradus::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Mse {}
+options! {
+    /// Squared error, e² with e = prediction − target.
+    ///
+    /// Predictions and targets have one shape. Large errors weigh much: one outlier can rule the gradient
+    /// ([`super::Huber`] bounds it).
+    ///
+    /// PyTorch `MSELoss`, Keras `MeanSquaredError`, optax `squared_error` (its `l2_loss` is half of it).
+    /// Source: A.-M. Legendre, Nouvelles méthodes pour la détermination des orbites des comètes, 1805.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Loss, Mse}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Mse::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![1.0, 2.0], &array![0.0, 4.0])?;
+    /// assert_eq!(step.value(), 2.5); // (1 + 4) / 2
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [1.0, -2.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Mse of "mse" {}
+}
 
-pub(super) static ENTRY: Entry = Entry {
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "mse",
     summary: "squared error: regression with errors of one size",
     formula: "e², e = x − y",
-    options: &[],
-    inputs: &[],
-    predictions: Domain::Real,
-    targets: Domain::Real,
+    options: Mse::OPTIONS,
     torch: "MSELoss",
     keras: "MeanSquaredError",
     optax: "squared_error",
     source: "A.-M. Legendre, Nouvelles méthodes pour la détermination des orbites des comètes, 1805",
     variants: &[],
     shader: crate::wgsl::shader!("losses/mse.wgsl"),
-    make: |options| Ok(Box::new(catalogue::read::<Mse>("mse", ENTRY.options, options)?)),
+    make: make::<Mse>,
 };
 
-impl Mse {
-    /// Squared error; it has no options.
-    pub fn new() -> Self {
-        Self::default()
-    }
-}
+impl Filling for Mse {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
 
-impl Loss for Mse {
-    fn entry(&self) -> &'static Entry {
-        &ENTRY
-    }
-
-    fn options(&self) -> Value {
-        catalogue::write(self)
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
     }
 
     fn family(&self) -> Family<'_> {

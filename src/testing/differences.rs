@@ -4,7 +4,8 @@ use super::draw::{Case, draw};
 use super::exact::{Move, finite, like, run};
 use super::recipe::{Kind, Recipe, Size, recipes};
 use super::{Bounded, FLUSHED, Report};
-use crate::losses::{Entry, Family, Loss};
+use crate::Entry;
+use crate::losses::{Family, Loss};
 use crate::{Reduction, Result};
 
 /// Judges the reference's derivative by central differences of its own values, with every set of options.
@@ -15,7 +16,7 @@ use crate::{Reduction, Result};
 ///
 /// # Errors
 /// [`crate::Error::Option`] if the entry lists a variant that it refuses.
-pub fn central_differences(entry: &'static Entry) -> Result<Vec<Report>> {
+pub fn central_differences(entry: &'static Entry<dyn Loss>) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
     for options in super::sets_of_options(entry.variants) {
         let loss = (entry.make)(&super::options_value(entry.name, options)?)?;

@@ -60,7 +60,7 @@ impl Case {
 
 /// The input of a loss that weighs columns.
 pub(super) fn column_weight_name(loss: &dyn Loss) -> Option<&'static str> {
-    let names = loss.entry().inputs.iter().map(|input| input.name);
+    let names = loss.inputs().iter().map(|input| input.name);
     names.into_iter().find(|&name| name == "pos_weight" || name == "class_weight")
 }
 
@@ -75,7 +75,7 @@ pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
     let rows: usize = leading.iter().product();
     let has_labels = rowwise && recipe.labels && loss.targets() == Domain::Class;
 
-    let mut predictions = numbers(&mut random, loss.entry().predictions, elements, columns, recipe.size);
+    let mut predictions = numbers(&mut random, loss.predictions(), elements, columns, recipe.size);
     let mut dense = (!has_labels).then(|| numbers(&mut random, loss.targets(), elements, columns, Size::Usual));
     let mut labels = has_labels.then(|| draw_labels(&mut random, loss, rows, columns, recipe.ignored));
     let element_shape = |spread| if spread == Spread::Element { shape } else { leading };

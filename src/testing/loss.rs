@@ -6,7 +6,8 @@ use super::draw::{Case, draw};
 use super::exact::{self, Expected};
 use super::recipe::{Kind, recipes};
 use super::{Bounded, Report, options_value, sets_of_options, title};
-use crate::losses::{Entry, Loss};
+use crate::Entry;
+use crate::losses::Loss;
 use crate::{Criterion, Device, Evaluation, Reduction, Result, Tensor};
 
 /// Runs a loss on a device with each set of its options over many shapes, reductions, weights, masks and special
@@ -23,7 +24,7 @@ use crate::{Criterion, Device, Evaluation, Reduction, Result, Tensor};
 /// }
 /// # Ok::<(), gradus::Error>(())
 /// ```
-pub fn check_loss(entry: &'static Entry, device: &Device) -> Result<Vec<Report>> {
+pub fn check_loss(entry: &'static Entry<dyn Loss>, device: &Device) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
     for options in sets_of_options(entry.variants) {
         let value = options_value(entry.name, options)?;

@@ -193,7 +193,7 @@ impl Kind {
             rowwise: matches!(loss.family(), Family::Rowwise(_)),
             takes_labels: loss.targets() == Domain::Class,
             column_weight: column_weight_name(loss).is_some(),
-            class_mask: loss.entry().inputs.iter().any(|input| input.name == "class_mask"),
+            class_mask: loss.inputs().iter().any(|input| input.name == "class_mask"),
             thorough,
         }
     }

@@ -130,7 +130,7 @@ impl Model {
             l1: *l1,
             l2: *l2,
             layers: layers.iter().map(layer).collect(),
-            loss: compiled.map(|c| Named { name: c.loss.entry().name.into(), options: c.loss.options() }),
+            loss: compiled.map(|c| Named { name: c.loss.name().into(), options: c.loss.options() }),
             optimizer: compiled.map(|c| Named { name: c.optimizer.name().into(), options: c.optimizer.options() }),
             progress: self.progress,
             names: self.names.clone(),

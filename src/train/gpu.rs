@@ -196,7 +196,7 @@ impl GpuEngine {
 /// Two objectives with the same description run the same kernels.
 fn describe(objective: &Objective) -> String {
     let (loss, optimizer) = (&objective.loss, &objective.optimizer);
-    let names = format!("{} {} {}", loss.entry().name, loss.options(), optimizer.name());
+    let names = format!("{} {} {}", loss.name(), loss.options(), optimizer.name());
     format!("{names} {} {:?}", optimizer.options(), objective.metric)
 }
 

@@ -22,7 +22,7 @@ pub struct Check {
 /// What is checked under a name.
 #[derive(Clone, Copy)]
 enum Subject {
-    Loss(&'static losses::Entry),
+    Loss(&'static gradus::Entry<dyn losses::Loss>),
     Activation(&'static gradus::Entry<dyn activations::Activation>),
     Optimizer(&'static gradus::Entry<dyn optimizers::Optimizer>),
     Matmul,

@@ -50,7 +50,7 @@ fn lists() -> [(&'static str, Vec<Value>); 3] {
     }
     let of_losses = losses::CATALOGUE.iter().map(|entry| {
         let mut found = entry!("loss", entry);
-        found["inputs"] = inputs(entry);
+        found["inputs"] = (entry.make)(&Value::Null).map_or(Value::Null, |loss| inputs(&*loss));
         found
     });
     let of_activations = activations::CATALOGUE.iter().map(|entry| entry!("activation", entry));
@@ -72,13 +72,13 @@ fn options(choices: &[Choice], defaults: &Value) -> Vec<Value> {
 }
 
 /// Each input with what it holds.
-fn inputs(entry: &losses::Entry) -> Value {
+fn inputs(loss: &dyn losses::Loss) -> Value {
     let mut inputs = Map::new();
-    inputs.insert("predictions".into(), in_words(entry.predictions).into());
-    inputs.insert("targets".into(), in_words(entry.targets).into());
+    inputs.insert("predictions".into(), in_words(loss.predictions()).into());
+    inputs.insert("targets".into(), in_words(loss.targets()).into());
     inputs.insert("weight".into(), "optional: multiplies each element or row".into());
     inputs.insert("mask".into(), "optional: false takes an element or row out".into());
-    for input in entry.inputs {
+    for input in loss.inputs() {
         inputs.insert(input.name.into(), format!("optional: {}", input.shape).into());
     }
     Value::Object(inputs)

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gradus::data::{self, Dataset, ReadOptions, Split, Target};
-use gradus::losses::{Domain, Loss};
+use gradus::losses::{CATALOGUE, Domain, Loss};
 use gradus::{Model, Targets};
 use ndarray::{Array1, Array2};
+use serde_json::Value;
 
 use crate::output::{Failure, Outcome};
 
@@ -122,8 +123,8 @@ pub struct Task {
 impl Task {
     /// What a loss makes of the targets: numbers for a regression loss, classes otherwise.
     pub fn of(loss: &dyn Loss, dataset: &Dataset) -> Outcome<Self> {
-        let name = loss.entry().name;
-        let regresses = loss.targets() == Domain::Real && loss.entry().predictions == Domain::Real;
+        let name = loss.name();
+        let regresses = loss.targets() == Domain::Real && loss.predictions() == Domain::Real;
         match (loss.targets(), &dataset.target) {
             (_, Target::None) => Err(Failure::Failed(
                 "the data has no targets; name the column with --target (a table) or the file with --targets (.npy)"
@@ -172,7 +173,7 @@ fn classes(dataset: &Dataset) -> Outcome<usize> {
 
 /// The losses that take labels or numbers.
 fn trainable() -> Vec<&'static str> {
-    let fits =
-        |entry: &&&gradus::losses::Entry| entry.predictions == Domain::Real && entry.targets != Domain::Distribution;
-    gradus::losses::CATALOGUE.iter().filter(fits).map(|entry| entry.name).collect()
+    let fits = |loss: &Box<dyn Loss>| loss.predictions() == Domain::Real && loss.targets() != Domain::Distribution;
+    let losses = CATALOGUE.iter().filter_map(|entry| (entry.make)(&Value::Null).ok());
+    losses.filter(fits).map(|loss| loss.name()).collect()
 }

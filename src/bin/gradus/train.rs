@@ -211,7 +211,7 @@ impl Train {
         let Some(loss) = model.loss() else {
             return Err(Failure::Failed(format!("{}: the model was saved without a loss", path.display())));
         };
-        let name = loss.entry().name;
+        let name = loss.name();
         if let Some(asked) = self.loss.as_deref().filter(|asked| *asked != name) {
             let message = format!("--loss is {asked} but {} goes on with {name}; leave --loss out", path.display());
             return Err(Failure::Usage(message));
