@@ -66,7 +66,7 @@ fn loss(case: &Case, gpu: &Gpu) -> Result<(Vec<Command>, Vec<Command>)> {
     };
     let sizes = Sizes::of(&*loss, predictions.shape(), targets.shape(), targets.is_labels())?;
     let criterion = Criterion::from_boxed(loss, &device)?;
-    let (commands, buffers) = criterion.plan_on_gpu(gpu, [&predictions, &targets], &sizes, None)?;
+    let (commands, buffers) = criterion.plan_on_gpu(gpu, &predictions, &targets, &sizes)?;
     let copy = copy(gpu, &buffers.predictions, &buffers.gradient, case.elements())?;
     Ok((commands, copy))
 }
