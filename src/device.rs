@@ -1,8 +1,11 @@
 //! Where the work runs: a GPU through wgpu, the CPU in f32, or the plain f64 reference.
 
+mod options;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use self::options::GpuOptions;
 use crate::kernel::Kernel;
 use crate::{Error, Result};
 
@@ -108,76 +111,6 @@ impl Device {
             (Device::Cpu, Device::Cpu) | (Device::Reference, Device::Reference) => true,
             _ => false,
         }
-    }
-}
-
-/// How a GPU is used: which variants of our kernels run on it. All of them give the same results within the judges'
-/// tolerance; the defaults are the fastest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct GpuOptions {
-    /// Compiles our own shaders with wgpu's bounds checks too, to find a fault in them (default false;
-    /// `GRADUS_CHECKED=1`).
-    pub checked: bool,
-    /// Uses subgroup operations where the adapter has them (default true; `GRADUS_SUBGROUPS=off`).
-    pub subgroups: bool,
-    /// Takes the variants for hardware on a software adapter too: slow there, and how they are tested without a card
-    /// (default false; `GRADUS_VARIANTS=hardware`).
-    pub hardware_variants: bool,
-}
-
-impl Default for GpuOptions {
-    fn default() -> Self {
-        GpuOptions { checked: false, subgroups: true, hardware_variants: false }
-    }
-}
-
-impl GpuOptions {
-    /// What the environment asks for.
-    ///
-    /// # Errors
-    /// [`Error::Option`] for a value that is not known.
-    pub fn from_env() -> Result<Self> {
-        let switch = |name: &str, [off, on]: [&str; 2], default: bool| match std::env::var(name).as_deref() {
-            Err(_) | Ok("") => Ok(default),
-            Ok(value) if value == on => Ok(true),
-            Ok(value) if value == off => Ok(false),
-            Ok(value) => Err(Error::option("the environment", name, value, &format!("{on} or {off}"))),
-        };
-        Ok(GpuOptions {
-            checked: switch("GRADUS_CHECKED", ["0", "1"], false)?,
-            subgroups: switch("GRADUS_SUBGROUPS", ["off", "on"], true)?,
-            hardware_variants: switch("GRADUS_VARIANTS", ["auto", "hardware"], false)?,
-        })
-    }
-
-    /// With wgpu's bounds checks in our own shaders.
-    pub fn checked(mut self, checked: bool) -> Self {
-        self.checked = checked;
-        self
-    }
-
-    /// With subgroup operations where the adapter has them.
-    pub fn subgroups(mut self, subgroups: bool) -> Self {
-        self.subgroups = subgroups;
-        self
-    }
-
-    /// With the variants for hardware on a software adapter too.
-    pub fn hardware_variants(mut self, hardware_variants: bool) -> Self {
-        self.hardware_variants = hardware_variants;
-        self
-    }
-
-    /// What differs from the defaults, for people: ` [checked, no subgroups]`, or nothing.
-    fn describe(&self) -> String {
-        let named = [
-            (self.checked, "checked shaders"),
-            (!self.subgroups, "no subgroups"),
-            (self.hardware_variants, "variants for hardware"),
-        ];
-        let names: Vec<&str> = named.into_iter().filter_map(|(holds, name)| holds.then_some(name)).collect();
-        if names.is_empty() { String::new() } else { format!(" [{}]", names.join(", ")) }
     }
 }
 

@@ -39,7 +39,11 @@ impl Devices {
         text += &format!("cpu    {threads}, vectors of {lanes} f32\n");
         text += &format!("auto   takes {}: {why}\n", auto.describe());
         text += &match gpu {
-            Ok(gpu) => format!("gpu    takes {} (WGPU_ADAPTER_NAME and WGPU_BACKEND choose another)\n", gpu.describe()),
+            Ok(gpu) => format!(
+                "gpu    takes {} (WGPU_ADAPTER_NAME and WGPU_BACKEND choose another)\n       \
+                 GRADUS_CHECKED=1, GRADUS_SUBGROUPS=off and GRADUS_VARIANTS=hardware force variants of its kernels\n",
+                gpu.describe()
+            ),
             Err(error) => format!("gpu    {error}\n"),
         };
         output::print(&text)

@@ -3,6 +3,7 @@
 
 mod pointwise;
 mod rowwise;
+mod variant;
 
 use std::sync::Arc;
 

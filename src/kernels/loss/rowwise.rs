@@ -1,8 +1,9 @@
 //! The row-wise frame: its variants by row length, its parameters, its commands.
 
+use super::variant::{Adapter, CELLS_SCALAR, ROWS, Team, Variant};
 use super::{
     ALIGNMENT, Buffers, Divisor, Job, MOST_IGNORED, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, PLANES, Part, Parts, Per,
-    along, binding_elements, flag, ignored_words, parts, program, sum,
+    along, binding_elements, flag, ignored_words, parts, sum,
 };
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
@@ -10,14 +11,7 @@ use crate::losses::Loss;
 use crate::wgsl::File;
 use crate::{Error, Result};
 
-const ROWS: File = crate::wgsl::shader!("kernels/rows.wgsl");
-const ROWWISE: File = crate::wgsl::shader!("kernels/rowwise.wgsl");
-const LANE: File = crate::wgsl::shader!("kernels/rowwise_lane.wgsl");
-const SUBGROUPS: File = crate::wgsl::shader!("kernels/rowwise_subgroups.wgsl");
-const MEMORY: File = crate::wgsl::shader!("kernels/rowwise_memory.wgsl");
 const ROW_DIVISOR: File = crate::wgsl::shader!("kernels/row_divisor.wgsl");
-const CELLS_VEC4: File = crate::wgsl::shader!("helpers/cells_vec4.wgsl");
-const CELLS_SCALAR: File = crate::wgsl::shader!("helpers/cells_scalar.wgsl");
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -33,125 +27,6 @@ pub(super) struct RowwiseParams {
     pub ignored_count: u32,
     pub reserved: [u32; 3],
     pub ignored: [i32; MOST_IGNORED],
-}
-
-/// The longest row that one lane takes, all of it in registers. On software Vulkan 48 columns take 6.1 ms by eight
-/// lanes and 3.2 by one (32,768 rows).
-const MOST_ALONE: usize = 64;
-
-/// Who takes a row.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Team {
-    /// One lane; on hardware the workgroup adds its rows' values up in a tree.
-    Lane { tree: bool },
-    /// A workgroup, which is one subgroup or several.
-    Subgroups { one: bool },
-    /// A workgroup where there are no subgroups.
-    Memory,
-}
-
-/// How rows of a length are taken.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Variant {
-    pub team: Team,
-    /// Of the workgroup.
-    pub lanes: usize,
-    /// Groups of four cells that a lane keeps in registers between the two passes; 0 if the row is read twice.
-    pub held: usize,
-    /// The length of a row that is compiled in; 0 if it is a parameter.
-    pub columns: usize,
-    pub vec4: bool,
-}
-
-/// What the choice of a variant must know of an adapter.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Adapter {
-    pub software: bool,
-    /// The smallest and the largest subgroup; `None` without.
-    pub subgroups: Option<[u32; 2]>,
-    /// The most lanes of a workgroup.
-    pub lanes: u32,
-}
-
-impl Adapter {
-    fn of(gpu: &Gpu) -> Self {
-        let limits = gpu.limits();
-        Adapter {
-            software: gpu.is_software(),
-            subgroups: gpu.subgroups(),
-            lanes: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
-        }
-    }
-}
-
-impl Variant {
-    /// The variant for rows of a length.
-    ///
-    /// On software Vulkan a workgroup is one vector of eight lanes: more of them only add barriers (3 to 6 times
-    /// slower), and the second read of a long row comes out of the cache. On hardware a row stays in registers up to
-    /// 8 vectors in each lane of the largest workgroup; a longer one is read again while it is in the second cache.
-    pub fn new(adapter: &Adapter, columns: usize) -> Self {
-        if columns <= MOST_ALONE {
-            return Variant::alone(adapter.software, columns);
-        }
-        let subgroup = adapter.subgroups.map_or(64, |[_, largest]| largest.clamp(32, 64)) as usize;
-        let lanes = match columns {
-            _ if adapter.software => 8,
-            ..=1024 => subgroup,
-            1025..=8192 => 256,
-            _ => (adapter.lanes as usize).clamp(256, 1024),
-        };
-        let team = match adapter.subgroups {
-            Some([smallest, _]) => Team::Subgroups { one: lanes <= smallest as usize },
-            None => Team::Memory,
-        };
-        let groups = columns.div_ceil(4 * lanes).next_power_of_two();
-        let held = if adapter.software || groups > 8 { 0 } else { groups };
-        Variant { team, lanes, held, columns: 0, vec4: columns.is_multiple_of(4) }
-    }
-
-    /// A lane takes a row.
-    fn alone(software: bool, columns: usize) -> Self {
-        let lanes = if software { 8 } else { 64 };
-        let vec4 = columns.is_multiple_of(4);
-        Variant { team: Team::Lane { tree: !software }, lanes, held: columns.div_ceil(4), columns, vec4 }
-    }
-
-    /// Rows that one workgroup takes: on software Vulkan several, since starting one costs as much as a short row.
-    fn block(&self, software: bool, rows: usize) -> usize {
-        let turns = |units: usize| if software { (units / 512).clamp(1, 32) } else { 1 };
-        match self.team {
-            Team::Lane { .. } => self.lanes * turns(rows / self.lanes),
-            _ => turns(rows),
-        }
-    }
-
-    /// Partial sums that so many rows leave.
-    fn partials(&self, software: bool, rows: usize) -> usize {
-        let workgroups = rows.div_ceil(self.block(software, rows));
-        if self.team == (Team::Lane { tree: false }) { workgroups * self.lanes } else { workgroups }
-    }
-
-    /// The kernel with a filling and its switches.
-    fn program(&self, loss: &dyn Loss, mut constants: Vec<(&'static str, f64)>) -> Program {
-        let cells = if self.vec4 { CELLS_VEC4 } else { CELLS_SCALAR };
-        let mut files = vec![ROWWISE, ROWS, cells, NUMBERS];
-        constants.extend([
-            ("WORKGROUP", self.lanes as f64),
-            ("COLUMNS", self.columns as f64),
-            ("HOLDS", flag(self.held > 0)),
-        ]);
-        match self.team {
-            Team::Lane { tree } => files.extend([LANE, if tree { PARTIALS_TREE } else { PARTIALS_LANE }]),
-            Team::Subgroups { one } => {
-                files.push(SUBGROUPS);
-                constants.push(("ONE_SUBGROUP", flag(one)));
-            }
-            Team::Memory => files.push(MEMORY),
-        }
-        let header = format!("const HELD: u32 = {}u;\n", self.held.max(1));
-        Program { header, ..program(loss, &files, constants) }
-    }
 }
 
 pub(super) fn values_length(gpu: &Gpu, job: &Job) -> usize {
