@@ -241,8 +241,9 @@ pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
         Domain::Sign => (|y| y == 1.0 || y == -1.0, "they must be -1 or +1 (0 and 1: option labels = \"zero_one\")"),
         Domain::ZeroOne => (|y| y == 0.0 || y == 1.0, "they must be 0 or 1"),
         Domain::Probability => (|y| (0.0..=1.0).contains(&y), "they must be from 0 to 1"),
-        Domain::Distribution => (|y| y >= 0.0, "they must not be negative"),
-        Domain::Real | Domain::LogDistribution | Domain::Class => return Ok(()),
+        Domain::Positive => (|y| y > 0.0, "they must be above 0"),
+        Domain::NonNegative | Domain::Distribution => (|y| y >= 0.0, "they must not be negative"),
+        Domain::Real | Domain::Exponent | Domain::LogDistribution | Domain::Class => return Ok(()),
     };
     let Some(index) = targets.iter().position(|&y| !holds(y) && !y.is_nan()) else {
         return Ok(());

@@ -257,7 +257,9 @@ impl Model {
 
     /// Whether a prediction tells classes apart: its loss takes classes, or its last layer is a softmax.
     pub fn predicts_classes(&self) -> bool {
-        let takes_classes = self.loss().is_some_and(|loss| loss.targets() != Domain::Real);
+        let takes_classes = self
+            .loss()
+            .is_some_and(|loss| !matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative));
         let softmax = self.network.layers.last().is_some_and(|layer| layer.activation.rowwise());
         self.outputs() > 1 && (takes_classes || softmax)
     }

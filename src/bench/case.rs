@@ -109,6 +109,8 @@ impl Case {
         let normal = cycled(self.elements(), || random.normal() as f32);
         match loss.predictions() {
             Domain::LogDistribution => logarithms_of_softmax(normal, self.columns()),
+            Domain::Probability => normal.into_iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect(),
+            Domain::Positive => normal.into_iter().map(f32::exp).collect(),
             _ => normal,
         }
     }
@@ -125,7 +127,9 @@ impl Case {
                 let logarithms = logarithms_of_softmax(normal, self.columns());
                 logarithms.into_iter().map(f32::exp).collect()
             }
-            Domain::Real | Domain::Class => cycled(elements, || random.normal() as f32),
+            Domain::Positive => cycled(elements, || random.normal().exp() as f32),
+            Domain::NonNegative => cycled(elements, || (6.0 * random.uniform()).floor() as f32),
+            Domain::Real | Domain::Exponent | Domain::Class => cycled(elements, || random.normal() as f32),
         }
     }
 

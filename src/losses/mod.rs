@@ -28,9 +28,29 @@ catalogue! {
         mae::Mae,
         huber::Huber,
         smooth_l1::SmoothL1,
+        log_cosh::LogCosh,
+        pseudo_huber::PseudoHuber,
+        cauchy::Cauchy,
+        lp::Lp,
+        quantile::Quantile,
+        expectile::Expectile,
+        epsilon_insensitive::EpsilonInsensitive,
+        squared_epsilon_insensitive::SquaredEpsilonInsensitive,
+        mape::Mape,
+        msle::Msle,
+        poisson_nll::PoissonNll,
+        gamma_deviance::GammaDeviance,
+        tweedie::Tweedie,
+        bce::Bce,
         bce_with_logits::BceWithLogits,
+        binary_focal::BinaryFocal,
+        soft_margin::SoftMargin,
         hinge::Hinge,
         squared_hinge::SquaredHinge,
+        perceptron::Perceptron,
+        modified_huber::ModifiedHuber,
+        exponential::Exponential,
+        hinge_embedding::HingeEmbedding,
         cross_entropy::CrossEntropy,
         kl_div::KlDiv;
 }
@@ -53,6 +73,12 @@ pub struct Input {
 pub enum Domain {
     /// Any number.
     Real,
+    /// Any number, of which the exponential is taken: that is ∞ in f32 from 88.8 on.
+    Exponent,
+    /// Above 0.
+    Positive,
+    /// From 0 on.
+    NonNegative,
     /// −1 or +1.
     Sign,
     /// 0 or 1.
@@ -173,6 +199,10 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
         Vec::new()
     }
 
+    fn predictions(&self) -> Domain {
+        Self::PREDICTIONS
+    }
+
     fn targets(&self) -> Domain {
         Self::TARGETS
     }
@@ -204,7 +234,7 @@ impl<T: Filling> Loss for T {
     }
 
     fn predictions(&self) -> Domain {
-        T::PREDICTIONS
+        Filling::predictions(self)
     }
 
     fn targets(&self) -> Domain {

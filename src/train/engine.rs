@@ -40,6 +40,7 @@ impl Metric {
         match loss.targets() {
             Domain::Class => of(0.0, 0.5),
             Domain::Sign => of(0.0, 0.0),
+            Domain::Probability if loss.predictions() == Domain::Probability => of(0.5, 0.5),
             Domain::ZeroOne | Domain::Probability => of(0.0, 0.5),
             _ if one_hot => of(0.5, 0.5),
             _ => None,
