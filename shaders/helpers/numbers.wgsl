@@ -62,11 +62,27 @@ fn log1p_full(x: f32) -> f32 {
     return select(log_full(1.0 + x), log1p_unit(x), x >= -0.5 && x <= 1.0);
 }
 
+// e^x within 1.5 ulp, where a driver's own may be 3 + 2|x| off: what a difference such as e^x - y leaves needs them.
+// x = n ln 2 + r, |r| <= ln(2)/2, 355/512 the high bits of ln 2, so that n times it is exact; then the series of e^r, the
+// first term left out is 5e-9. No overflow but in the last product: e^89 is inf and e^-105 is 0.
+fn exp_full(x: f32) -> f32 {
+    let n = round(clamp(x, -105.0, 89.0) * 1.442695);
+    let r = (clamp(x, -105.0, 89.0) - n * 0.693359375) + n * 2.1219444e-4;
+    let tail = r * r * (0.5 + r * (0.16666667 + r * (0.041666667 + r * (0.0083333333 + r * (0.0013888889 + r * 1.9841270e-4)))));
+    let half = i32(n) / 2;
+    return (1.0 + (r + tail)) * power_of_two(half) * power_of_two(i32(n) - half);
+}
+
+// 2^n for n from -126 to 127.
+fn power_of_two(n: i32) -> f32 {
+    return bitcast<f32>(u32(n + 127) << 23u);
+}
+
 // e^x - 1: near 0 by its series, the first term left out is 1e-8 of it.
 fn expm1_full(x: f32) -> f32 {
     let series = x * (1.0 + x * 0.5 * (1.0 + x * 0.33333333 * (1.0 + x * 0.25 * (1.0 + x * 0.2 * (1.0 + x * 0.16666667
         * (1.0 + x * 0.14285714 * (1.0 + x * 0.125)))))));
-    return select(exp(x) - 1.0, series, abs(x) < 0.5);
+    return select(exp_full(x) - 1.0, series, abs(x) < 0.5);
 }
 
 // x^p for x >= 0. As 2^(p log2 x) a driver loses a digit for each factor of ten in p log2 x; here x = m 2^n with m in
@@ -100,7 +116,7 @@ fn power(x: f32, p: f32) -> f32 {
     let shift = clamp(i32(whole + step), -252, 252);
     let half = shift / 2;
     // In two factors: one f32 holds neither 2^-149 as a normal number nor 2^128.
-    return exp2(rest - step) * bitcast<f32>(u32(half + 127) << 23u) * bitcast<f32>(u32(shift - half + 127) << 23u);
+    return exp2(rest - step) * power_of_two(half) * power_of_two(shift - half);
 }
 
 // ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|): no overflow on either side.

@@ -22,6 +22,7 @@ fn loss(prediction: f32, truth: f32) -> Loss {
     if ALPHA >= 0.0 {
         weight *= ALPHA * truth + (1.0 - ALPHA) * not_truth;
     }
-    let slope = GAMMA * (not_truth - truth) * share * cross + (not_truth * up - truth * down);
+    // x e^-|x| is 0 long before 10^4; further out the floor would make up for it, and infinity times 0 be NaN.
+    let slope = GAMMA * (not_truth - truth) * share * min(cross, 1e4) + (not_truth * up - truth * down);
     return Loss(weight * cross, weight * slope);
 }

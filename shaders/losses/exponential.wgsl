@@ -3,6 +3,6 @@ override LABELS_ZERO_ONE: bool = false;
 
 fn loss(prediction: f32, truth: f32) -> Loss {
     let y = select(truth, 2.0 * truth - 1.0, LABELS_ZERO_ONE);
-    let value = exp(-y * prediction);
+    let value = exp_full(-y * prediction);
     return Loss(value, -y * value);
 }

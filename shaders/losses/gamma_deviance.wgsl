@@ -2,6 +2,6 @@
 fn loss(prediction: f32, truth: f32) -> Loss {
     // Above -inf, so that infinity less infinity cannot be.
     let x = max(prediction, LOWEST);
-    let ratio = truth * exp(-x);
+    let ratio = truth * exp_full(-x);
     return Loss(x + ratio, 1.0 - ratio);
 }

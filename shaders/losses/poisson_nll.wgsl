@@ -12,9 +12,9 @@ fn loss(prediction: f32, truth: f32) -> Loss {
         stirling = 0.5 * log_full(6.2831853 * truth);
     }
     if LOG_INPUT {
-        // Below infinity, so that infinity less infinity cannot be; a mean of 0 costs nothing for a count of 0.
-        let x = min(prediction, 1e38);
-        let mean = exp(x);
+        // e^1000 is infinite, and what is subtracted from it stays finite: no infinity less infinity. A mean of 0 costs nothing for a count of 0.
+        let x = min(prediction, 1000.0);
+        let mean = exp_full(x);
         var value = mean - select(truth * x, 0.0, truth == 0.0);
         if is_whole {
             let distance = x - log_full(truth);

@@ -14,9 +14,10 @@ fn grown(k: f32, distance: f32) -> f32 {
 }
 
 fn loss(prediction: f32, truth: f32) -> Loss {
-    let x = clamp(prediction, LOWEST, -LOWEST);
-    let rise = exp(TO_TWO * x);
-    let pull = select(truth * exp(TO_ONE * x), 0.0, truth == 0.0);
+    // Finite, so that infinity less infinity and 0 times infinity cannot be.
+    let x = clamp(prediction, -1e30, 1e30);
+    let rise = exp_full(TO_TWO * x);
+    let pull = select(truth * exp_full(TO_ONE * x), 0.0, truth == 0.0);
     let distance = x - log_full(truth);
     var value = 0.0;
     if truth > 0.0 && abs(distance) * (abs(TO_TWO) + abs(TO_ONE)) < 40.0 {

@@ -87,7 +87,8 @@ impl Pointwise for BinaryFocal {
         let share = floored * high / (at_high + at_low * floored);
         let alpha = self.alpha.map_or(R::ONE, |alpha| R::new(alpha) * y + R::new(1.0 - alpha) * not_y);
         let weight = alpha * wrong.powf(gamma);
-        let slope = gamma * (not_y - y) * share * cross + (not_y * up - y * down);
+        // x e^−|x| is 0 long before 10⁴; further out the floor would make up for it, and ∞ · 0 be NaN.
+        let slope = gamma * (not_y - y) * share * cross.min(R::new(1e4)) + (not_y * up - y * down);
         (weight * cross, weight * slope)
     }
 }

@@ -78,8 +78,8 @@ impl Filling for PoissonNll {
 impl PoissonNll {
     #[inline(always)]
     fn of_logarithm<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
-        // Below ∞, so that ∞ − ∞ cannot be.
-        let x = prediction.min(R::new(1e38));
+        // e^1000 is ∞ in both precisions, and what is subtracted from it stays finite: no ∞ − ∞.
+        let x = prediction.min(R::new(1000.0));
         let mean = x.exp();
         let reward = R::select(truth == R::ZERO, R::ZERO, truth * x);
         if !self.full {

@@ -73,7 +73,8 @@ impl Pointwise for Tweedie {
     #[inline(always)]
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
         let (a, b) = (R::new(2.0 - self.power), R::new(1.0 - self.power));
-        let x = prediction.clamp(R::new(-1e38), R::new(1e38));
+        // Finite, so that ∞ − ∞ and 0 · ∞ cannot be.
+        let x = prediction.clamp(R::new(-1e30), R::new(1e30));
         let rise = (a * x).exp();
         let pull = R::select(truth == R::ZERO, R::ZERO, truth * (b * x).exp());
         let distance = x - truth.ln();
