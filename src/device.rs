@@ -111,6 +111,76 @@ impl Device {
     }
 }
 
+/// How a GPU is used: which variants of our kernels run on it. All of them give the same results within the judges'
+/// tolerance; the defaults are the fastest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GpuOptions {
+    /// Compiles our own shaders with wgpu's bounds checks too, to find a fault in them (default false;
+    /// `GRADUS_CHECKED=1`).
+    pub checked: bool,
+    /// Uses subgroup operations where the adapter has them (default true; `GRADUS_SUBGROUPS=off`).
+    pub subgroups: bool,
+    /// Takes the variants for hardware on a software adapter too: slow there, and how they are tested without a card
+    /// (default false; `GRADUS_VARIANTS=hardware`).
+    pub hardware_variants: bool,
+}
+
+impl Default for GpuOptions {
+    fn default() -> Self {
+        GpuOptions { checked: false, subgroups: true, hardware_variants: false }
+    }
+}
+
+impl GpuOptions {
+    /// What the environment asks for.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a value that is not known.
+    pub fn from_env() -> Result<Self> {
+        let switch = |name: &str, [off, on]: [&str; 2], default: bool| match std::env::var(name).as_deref() {
+            Err(_) | Ok("") => Ok(default),
+            Ok(value) if value == on => Ok(true),
+            Ok(value) if value == off => Ok(false),
+            Ok(value) => Err(Error::option("the environment", name, value, &format!("{on} or {off}"))),
+        };
+        Ok(GpuOptions {
+            checked: switch("GRADUS_CHECKED", ["0", "1"], false)?,
+            subgroups: switch("GRADUS_SUBGROUPS", ["off", "on"], true)?,
+            hardware_variants: switch("GRADUS_VARIANTS", ["auto", "hardware"], false)?,
+        })
+    }
+
+    /// With wgpu's bounds checks in our own shaders.
+    pub fn checked(mut self, checked: bool) -> Self {
+        self.checked = checked;
+        self
+    }
+
+    /// With subgroup operations where the adapter has them.
+    pub fn subgroups(mut self, subgroups: bool) -> Self {
+        self.subgroups = subgroups;
+        self
+    }
+
+    /// With the variants for hardware on a software adapter too.
+    pub fn hardware_variants(mut self, hardware_variants: bool) -> Self {
+        self.hardware_variants = hardware_variants;
+        self
+    }
+
+    /// What differs from the defaults, for people: ` [checked, no subgroups]`, or nothing.
+    fn describe(&self) -> String {
+        let named = [
+            (self.checked, "checked shaders"),
+            (!self.subgroups, "no subgroups"),
+            (self.hardware_variants, "variants for hardware"),
+        ];
+        let names: Vec<&str> = named.into_iter().filter_map(|(holds, name)| holds.then_some(name)).collect();
+        if names.is_empty() { String::new() } else { format!(" [{}]", names.join(", ")) }
+    }
+}
+
 /// A wgpu device with its queue and the pipelines made on it so far.
 #[derive(Clone, Debug)]
 pub struct Gpu(Arc<Shared>);
@@ -120,7 +190,7 @@ struct Shared {
     info: wgpu::AdapterInfo,
     limits: wgpu::Limits,
     features: wgpu::Features,
-    checked: bool,
+    options: GpuOptions,
     device: wgpu::Device,
     queue: wgpu::Queue,
     kernels: Mutex<HashMap<String, Arc<Kernel>>>,
@@ -166,16 +236,16 @@ pub fn adapters() -> Vec<wgpu::Adapter> {
 }
 
 impl Gpu {
-    /// Opens the adapter that [`Device::gpu`] describes.
+    /// Opens the adapter that [`Device::gpu`] describes, with the variants that the environment asks for.
     pub(crate) fn open() -> Result<Self> {
-        Self::open_with(false)
+        Self::open_with(GpuOptions::from_env()?)
     }
 
-    /// As `Gpu::open`; `checked` compiles our own shaders with wgpu's bounds checks too, to find a fault in them.
+    /// Opens the adapter that [`Device::gpu`] describes and forces variants of our kernels on it.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] if no adapter fits or the driver gives no device.
-    pub fn open_with(checked: bool) -> Result<Self> {
+    pub fn open_with(options: GpuOptions) -> Result<Self> {
         let wanted = std::env::var("WGPU_ADAPTER_NAME").unwrap_or_default();
         let adapters = adapters();
         let chosen = adapters.iter().find(|a| a.get_info().name.to_lowercase().contains(&wanted.to_lowercase()));
@@ -198,13 +268,14 @@ impl Gpu {
                 },
             });
         };
-        Self::from_adapter(adapter, checked)
+        Self::from_adapter(adapter, options)
     }
 
     /// Opens a given adapter with all its limits: wgpu's defaults would cap bindings at 128 MiB on any card.
-    fn from_adapter(adapter: &wgpu::Adapter, checked: bool) -> Result<Self> {
+    fn from_adapter(adapter: &wgpu::Adapter, options: GpuOptions) -> Result<Self> {
         let info = adapter.get_info();
-        let features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
+        let mut features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
+        features.set(wgpu::Features::SUBGROUP, features.contains(wgpu::Features::SUBGROUP) && options.subgroups);
         let limits = adapter.limits();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gradus"),
@@ -236,12 +307,12 @@ impl Gpu {
                 *lock(&first) = Some(Fault::Lost(one_line(&message)));
             }
         });
-        Ok(Gpu(Arc::new(Shared { info, limits, features, checked, device, queue, kernels: Mutex::default(), fault })))
+        Ok(Gpu(Arc::new(Shared { info, limits, features, options, device, queue, kernels: Mutex::default(), fault })))
     }
 
-    /// The adapter's name, type, backend and driver in one line.
+    /// The adapter's name, type, backend and driver in one line, and which variants are forced.
     pub fn describe(&self) -> String {
-        describe(self.info())
+        describe(self.info()) + &self.0.options.describe()
     }
 
     /// What wgpu says of the adapter.
@@ -254,14 +325,22 @@ impl Gpu {
         &self.0.limits
     }
 
-    /// Whether the adapter runs on the CPU's own cores, where other kernel variants are faster.
+    /// Whether the adapter runs on the CPU's own cores, where other kernel variants are faster. With
+    /// [`GpuOptions::hardware_variants`] no adapter says so.
     pub fn is_software(&self) -> bool {
-        self.0.info.device_type == wgpu::DeviceType::Cpu
+        self.0.info.device_type == wgpu::DeviceType::Cpu && !self.0.options.hardware_variants
     }
 
     /// Whether our own shaders carry wgpu's bounds checks.
     pub(crate) fn is_checked(&self) -> bool {
-        self.0.checked
+        self.0.options.checked
+    }
+
+    /// The smallest and the largest subgroup that a kernel may find itself in, if it may use them.
+    pub(crate) fn subgroups(&self) -> Option<[u32; 2]> {
+        let info = &self.0.info;
+        let has = self.0.features.contains(wgpu::Features::SUBGROUP);
+        has.then_some([info.subgroup_min_size, info.subgroup_max_size])
     }
 
     /// The smallest subgroup that a kernel may find itself in; 0 where there are none.

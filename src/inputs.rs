@@ -274,7 +274,7 @@ pub(crate) fn check_labels(
 }
 
 /// An [`Error::Label`] that lists what is ignored.
-pub(crate) fn label_error(loss: &dyn Loss, row: usize, label: i64, classes: usize) -> Error {
+fn label_error(loss: &dyn Loss, row: usize, label: i64, classes: usize) -> Error {
     let list: Vec<String> = loss.ignored().iter().map(ToString::to_string).collect();
     let ignored = if list.is_empty() { String::new() } else { format!(" or an ignored one ({})", list.join(", ")) };
     Error::Label { operation: loss.name().into(), row, label, classes, ignored }

@@ -81,7 +81,7 @@ pub mod wgsl;
 
 pub use catalogue::{Choice, Entry};
 pub use criterion::{Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction};
-pub use device::{Device, Gpu, adapters, describe};
+pub use device::{Device, Gpu, GpuOptions, adapters, describe};
 pub use error::{Error, Result};
 pub use inputs::{Inputs, TargetElement, Targets};
 pub use layers::{Dense, Initializer};

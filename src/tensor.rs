@@ -7,7 +7,8 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use crate::device::{Device, Gpu};
 use crate::{Error, Result};
 
-/// Numbers or labels on a device, row-major. Cloning shares the memory; nothing writes to it after it was made.
+/// Numbers or labels on a device, row-major. Cloning shares the memory; nothing writes to it after it was
+/// made but [`crate::Criterion::backward_in_place`].
 #[derive(Clone, Debug)]
 pub struct Tensor {
     device: Device,

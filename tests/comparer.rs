@@ -196,11 +196,11 @@ static FORGETS: Entry<dyn Loss> = entry!(
     "struct Sums { total: f32, }
      struct Outcome { loss: f32, }
      fn empty_sums() -> Sums { return Sums(0.0); }
-     fn fold(sums: Sums, cell: Cell) -> Sums { return Sums(sums.total + cell.truth * cell.logit); }
-     fn merge(a: Sums, b: Sums) -> Sums { return Sums(a.total + b.total); }
+     fn fold(sums: Sums, cells: Cells) -> Sums { return Sums(sums.total + dot(cells.truths, cells.logits)); }
+     fn join(sums: Sums) -> Sums { return Sums(team_sum(sums.total)); }
      fn finish(row: Row, sums: Sums) -> Outcome { return Outcome(sums.total); }
-     fn derivative(row: Row, outcome: Outcome, cell: Cell) -> f32 {
-         return select(cell.truth, 0.0, cell.column + 1u == params.columns);
+     fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+         return select(cells.truths, vec4<f32>(), cells.columns + 1u == vec4<u32>(params.columns));
      }
      fn auxiliary(place: u32, row: Row, outcome: Outcome) {}"
 );

@@ -4,7 +4,7 @@
 mod support;
 
 use gradus::losses::{CrossEntropy, Loss, Mse};
-use gradus::{Device, Error, Gpu, Inputs, Reduction, Tensor};
+use gradus::{Device, Error, Gpu, GpuOptions, Inputs, Reduction, Tensor};
 use ndarray::{Array1, Array2, array};
 
 /// The adapter's binding limit in elements, if a test of tensors beyond it fits into memory here.
@@ -157,7 +157,7 @@ fn checked_and_unchecked_shaders_give_equal_bits() {
     let logits = Array2::from_shape_fn((37, 131), |(r, c)| ((r * 31 + c * 17) % 23) as f32 / 5.0);
     let labels = Array1::from_shape_fn(37, |r| (r * 3) as i64 % 131);
     let run = |checked: bool| {
-        let device = Device::Gpu(Gpu::open_with(checked).unwrap());
+        let device = Device::Gpu(Gpu::open_with(GpuOptions::default().checked(checked)).unwrap());
         let step = CrossEntropy::new().on(&device).unwrap().value_and_gradient(&logits, &labels).unwrap();
         (step.value().to_bits(), step.gradient.mapv(f32::to_bits))
     };
@@ -231,7 +231,7 @@ fn nothing_left_on_the_device_is_zero_or_nan_as_asked() {
 #[test]
 fn a_device_that_is_gone_gives_an_error_and_no_panic() {
     let Some(Device::Gpu(gpu)) = support::gpu() else { return };
-    let device = Device::Gpu(Gpu::open_with(true).unwrap());
+    let device = Device::Gpu(Gpu::open_with(GpuOptions::default().checked(true)).unwrap());
     drop(gpu);
     let Device::Gpu(gpu) = &device else { return };
     gpu.destroy();

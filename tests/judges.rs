@@ -6,7 +6,7 @@ mod support;
 use std::time::Instant;
 
 use gradus::testing::{self, Report};
-use gradus::{Device, Gpu, Result, activations, losses, optimizers};
+use gradus::{Device, Gpu, GpuOptions, Result, activations, losses, optimizers};
 use support::{each_device, gpu};
 
 /// Prints every report and asks that all have passed and none was empty.
@@ -83,7 +83,8 @@ fn the_matrix_product_is_right_on_every_device() {
 #[test]
 fn results_are_right_with_bounds_checked_too() {
     let Some(_) = gpu() else { return };
-    let device = Gpu::open_with(true).map(Device::Gpu).expect("the adapter opened before");
+    let device =
+        Gpu::open_with(GpuOptions::default().checked(true)).map(Device::Gpu).expect("the adapter opened before");
     let mut failures = Vec::new();
     for name in ["mse", "bce_with_logits", "cross_entropy"] {
         ask("checked", losses::entry(name).and_then(|entry| testing::check_loss(entry, &device)), &mut failures);

@@ -77,7 +77,9 @@ fn every_program_has_one_entry_point_and_few_enough_bindings() {
         // WebGPU's least `maxStorageBuffersPerShaderStage`.
         assert!(storage <= 8, "{}: {storage} storage buffers", program.name);
         let lanes: u32 = module.entry_points[0].workgroup_size.iter().product();
-        assert!((1..=256).contains(&lanes), "{}: {lanes} lanes", program.name);
+        // Rows of more than 8192 columns take as many as the adapter has (`rowwise::Variant`).
+        let most = if program.name.contains("WORKGROUP=1024") { 1024 } else { 256 };
+        assert!((1..=most).contains(&lanes), "{}: {lanes} lanes", program.name);
     }
 }
 

@@ -17,18 +17,31 @@ fn tanh_clamped(x: f32) -> f32 {
     return select(tanh(clamp(x, -15.0, 15.0)), x, is_nan(x));
 }
 
+// The same of four numbers, where NaN is somebody else's care.
+fn tanh_clamped4(x: vec4<f32>) -> vec4<f32> {
+    return tanh(clamp(x, vec4<f32>(-15.0), vec4<f32>(15.0)));
+}
+
+fn sum4(x: vec4<f32>) -> f32 {
+    return (x.x + x.y) + (x.z + x.w);
+}
+
 // ln x for a positive normal x: the driver's is only good to 5e-7 absolute near 1.
 // x = m 2^e with m in [1/sqrt 2, sqrt 2); ln m = 2 artanh(s), s = (m - 1)/(m + 1), |s| < 0.172: the first term left
 // out is s^11/11 < 4e-10.
-fn log_accurate(x: f32) -> f32 {
-    let bits = bitcast<u32>(x);
-    let exponent = i32((bits - 0x3f3504f3u) >> 23u);
-    let exponent_signed = select(exponent, exponent - 512, exponent > 255);
-    let mantissa = bitcast<f32>(bits - (bitcast<u32>(exponent_signed) << 23u));
+fn log_accurate4(x: vec4<f32>) -> vec4<f32> {
+    let bits = bitcast<vec4<u32>>(x);
+    // Arithmetic shift: the exponent is negative below 1/sqrt 2.
+    let exponent = bitcast<vec4<i32>>(bits - 0x3f3504f3u) >> vec4<u32>(23u);
+    let mantissa = bitcast<vec4<f32>>(bits - (bitcast<vec4<u32>>(exponent) << vec4<u32>(23u)));
     let s = (mantissa - 1.0) / (mantissa + 1.0);
     let q = s * s;
     let series = 2.0 * s + 2.0 * s * q * (0.33333333 + q * (0.2 + q * (0.14285714 + q * 0.11111111)));
-    return f32(exponent_signed) * 0.69314718 + series;
+    return vec4<f32>(exponent) * 0.69314718 + series;
+}
+
+fn log_accurate(x: f32) -> f32 {
+    return log_accurate4(vec4<f32>(x)).x;
 }
 
 // NaN that no compiler folds away: its bits are put together from some known at run time only.

@@ -31,6 +31,8 @@ override WEIGHTS: u32 = 0u;
 override HAS_COLUMN_WEIGHT: bool = false;
 // Reduction `none`: every value is written, and each has its own upstream.
 override EACH: bool = false;
+// The gradient is written over the predictions.
+override IN_PLACE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> predictions: array<vec4<f32>>;
@@ -72,6 +74,13 @@ fn element(index: u32, prediction: f32, truth: f32) -> Loss {
     );
 }
 
+fn predictions_of(i: u32) -> vec4<f32> {
+    if IN_PLACE {
+        return gradients[i];
+    }
+    return predictions[i];
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn pointwise(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -83,7 +92,7 @@ fn pointwise(
     let end = min(begin + params.block, (params.length + 3u) / 4u);
     var sum = 0.0;
     for (var i = begin + lane; i < end; i += WORKGROUP) {
-        let prediction = predictions[i];
+        let prediction = predictions_of(i);
         let truth = targets[i];
         let a = element(4u * i, prediction.x, truth.x);
         let b = element(4u * i + 1u, prediction.y, truth.y);

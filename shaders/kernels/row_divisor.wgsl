@@ -1,6 +1,8 @@
-// The divisor of a mean over labels that live on the device: the sum of the class weights of the rows kept, or of
-// the rows' own weights. Linked with kernels/rowwise, which it shares its bindings and its rules with; it writes one
-// number for each row to `results`, and the sum kernel adds them up.
+// The divisor of a mean over labels that live on the device: the sum of the class weights of the rows kept, or of the
+// rows' own weights. Linked with kernels/rows, whose bindings and rules it shares; it writes one number for each row to
+// `values`, and the sum kernel adds them up.
+
+const TEAM: u32 = 1u;
 
 override BY_ROW_WEIGHT: bool = false;
 
@@ -21,8 +23,8 @@ fn row_divisor(
         if BY_ROW_WEIGHT && HAS_WEIGHT {
             share = bitcast<f32>(weights[index]);
         } else if HAS_CLASS_WEIGHT && HAS_LABELS {
-            share = class_weights[row.label];
+            share = class_weight(row.label);
         }
     }
-    results[params.first_row + index] = share;
+    values[params.first_row + index] = share;
 }

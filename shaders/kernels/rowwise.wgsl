@@ -1,130 +1,47 @@
 // The row-wise frame: a loss of one row of logits against its label or its row of dense targets.
 //
-//     sums           = fold over the cells of the row
+//     sums           = fold over the cells of the row, four at a time; joined over the lanes of its team
 //     outcome        = finish(row, sums), its .loss the row's value
-//     gradients[r,c] = factor * upstream * weight[r] * derivative(row, outcome, cell)
-//     results[r]     = factor * weight[r] * outcome.loss
+//     gradients[r,c] = upstream * factor * weight[r] * derivative(row, outcome, cells)
+//     values         = sum over r of factor * weight[r] * outcome.loss
 //
-// Filled by shaders/losses/*.wgsl with `struct Sums`, `struct Outcome`, `empty_sums`, `fold`, `merge`, `finish`,
-// `derivative` and `auxiliary`. Linked with helpers/numbers and one of rowwise_lane (a lane takes a row) and
-// rowwise_group (a workgroup takes a row).
+// Filled by shaders/losses/*.wgsl with `struct Sums`, `struct Outcome`, `empty_sums`, `fold`, `join`, `finish`,
+// `derivative` and `auxiliary`. Linked with kernels/rows and one of rowwise_lane, rowwise_subgroups and rowwise_memory:
+// the team of lanes that takes a row, with `team_sum`, `team_max` and `team_wait` over it. A header names `HELD`, the groups of four
+// cells of a row that one lane keeps in registers.
 
-struct Params {
-    rows: u32,          // in this part of the tensor
-    columns: u32,
-    plane: u32,         // distance between the planes of results: the rows of the whole tensor
-    first_row: u32,     // of this part, in the whole tensor
-    factor: f32,        // of the reduction
-    upstream: f32,      // dL/d(value)
-    ignored_count: u32,
-    reserved: u32,
-    ignored: array<vec4<i32>, 4>,
+// Four cells of a row.
+struct Cells {
+    logits: vec4<f32>,
+    truths: vec4<f32>,        // dense targets; 0 with labels
+    class_weights: vec4<f32>,
+    columns: vec4<u32>,
+    is_label: vec4<bool>,
+    kept: vec4<bool>,         // inside the row and not masked
 }
 
-// What is known of a row before its cells are read.
-struct Row {
-    first: u32,      // index of its first cell
-    label: u32,      // NO_LABEL with dense targets
-    weight: f32,     // factor and weight
-    upstream: f32,
-    state: u32,      // KEPT, LEFT_OUT or BAD_LABEL
-    mask_first: u32, // index of its first cell in the class mask
-}
+const INFINITY_BITS: u32 = 0x7f800000u;
 
-// What is known of one cell.
-struct Cell {
-    logit: f32,
-    truth: f32,        // the dense target; 1 at the label, else 0
-    class_weight: f32,
-    column: u32,
-    is_label: bool,
-    kept: bool,        // by the class mask
-}
+// Whether the cells are kept between the two passes over a row, HELD groups of four in each lane.
+override HOLDS: bool = false;
 
-const NO_LABEL: u32 = 0xffffffffu;
-const KEPT: u32 = 0u;
-const BAD_LABEL: u32 = 1u;
-const LEFT_OUT: u32 = 2u;
-
-override WORKGROUP: u32 = 64u;
-override HAS_LABELS: bool = true;
-override HAS_WEIGHT: bool = false;
-override HAS_CLASS_WEIGHT: bool = false;
-// Class mask: 0 none, 1 one for all rows, 2 one for each row.
-override CLASS_MASK: u32 = 0u;
-override EACH: bool = false;
-// The divisor of the mean was summed on the device, since the labels live there: it is upstreams[2].
-override DIVISOR_ON_DEVICE: bool = false;
-override AUXILIARY: bool = false;
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> logits: array<f32>;
-@group(0) @binding(2) var<storage, read> targets: array<u32>;
-@group(0) @binding(3) var<storage, read> class_weights: array<f32>;
-@group(0) @binding(4) var<storage, read> class_mask: array<u32>;
-@group(0) @binding(5) var<storage, read> weights: array<u32>;
-@group(0) @binding(6) var<storage, read> upstreams: array<f32>;
-@group(0) @binding(7) var<storage, read_write> gradients: array<f32>;
-// Planes of one number for each row: value, status, then the auxiliary ones.
-@group(0) @binding(8) var<storage, read_write> results: array<f32>;
-
-fn is_ignored(label: i32) -> bool {
-    for (var i = 0u; i < params.ignored_count; i += 1u) {
-        if params.ignored[i / 4u][i % 4u] == label {
-            return true;
-        }
-    }
-    return false;
-}
-
-fn begin_row(index: u32) -> Row {
-    var row = Row(index * params.columns, NO_LABEL, params.factor, params.upstream, KEPT, 0u);
-    if CLASS_MASK == 2u {
-        row.mask_first = row.first;
-    }
-    if HAS_WEIGHT {
-        let bits = weights[index];
-        row.state = select(KEPT, LEFT_OUT, bits == MASKED);
-        row.weight *= bitcast<f32>(bits);
-    }
-    if HAS_LABELS && row.state == KEPT {
-        let label = bitcast<i32>(targets[index]);
-        row.label = u32(label);
-        if is_ignored(label) {
-            row.state = LEFT_OUT;
-        } else if label < 0 || u32(label) >= params.columns {
-            row.state = BAD_LABEL;
-        }
-    }
-    if DIVISOR_ON_DEVICE {
-        let divisor = upstreams[2];
-        row.weight = select(row.weight / divisor, 0.0, divisor == 0.0);
-    }
-    if EACH {
-        row.upstream *= upstreams[index];
-    }
-    return row;
-}
-
-fn read_cell(row: Row, column: u32) -> Cell {
-    let index = row.first + column;
-    var cell = Cell(logits[index], 0.0, 1.0, column, column == row.label, true);
+fn cells_of(row: Row, columns: vec4<u32>, logits: vec4<f32>, truths: vec4<f32>) -> Cells {
+    var cells = Cells(logits, truths, vec4<f32>(1.0), columns, vec4<bool>(), inside_of(columns));
     if HAS_LABELS {
-        cell.truth = select(0.0, 1.0, cell.is_label);
-    } else {
-        cell.truth = bitcast<f32>(targets[index]);
+        cells.is_label = columns == vec4<u32>(row.label);
     }
     if HAS_CLASS_WEIGHT {
-        cell.class_weight = class_weights[column];
+        cells.class_weights = class_weights_of(columns);
     }
     if CLASS_MASK != 0u {
-        cell.kept = class_mask[row.mask_first + column] != 0u;
+        cells.kept &= class_mask_of(select(0u, row.first, CLASS_MASK == 2u), columns);
     }
-    return cell;
+    return cells;
 }
 
-fn is_broken(cell: Cell) -> bool {
-    return cell.kept && (is_nan(cell.logit) || is_nan(cell.truth));
+// The bits of what is not NaN are at most those of infinity.
+fn magnitude_bits(x: vec4<f32>, kept: vec4<bool>) -> vec4<u32> {
+    return select(vec4<u32>(), bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu), kept);
 }
 
 // A NaN that a compiler cannot fold away: the quiet bit is set on bits known at run time only.
@@ -132,23 +49,73 @@ fn nan_of(row: Row) -> f32 {
     return bitcast<f32>(0x7fc00000u | (row.first & 1u));
 }
 
-fn write_row(index: u32, row: Row, outcome: Outcome, broken: bool) {
-    var value = row.weight * outcome.loss;
-    if row.state == BAD_LABEL || broken {
-        value = nan_of(row);
+// Writes the gradient of a row and gives its value; every lane of the team calls it.
+fn take_row(index: u32, lane: u32) -> f32 {
+    let row = begin_row(index);
+    let groups = select((row_length() + 4u * TEAM - 1u) / (4u * TEAM), HELD, HOLDS);
+    var held_logits: array<vec4<f32>, HELD>;
+    var held_truths: array<vec4<f32>, HELD>;
+    var sums = empty_sums();
+    var worst = vec4<u32>();
+    if row.state == KEPT {
+        for (var group = 0u; group < groups; group += 1u) {
+            let columns = columns_of(group, lane);
+            if columns.x < row_length() {
+                let logits = logits_of(row, columns);
+                let truths = truths_of(row, columns);
+                if HOLDS {
+                    held_logits[group] = logits;
+                    held_truths[group] = truths;
+                }
+                let cells = cells_of(row, columns, logits, truths);
+                worst = max(worst, max(magnitude_bits(logits, cells.kept), magnitude_bits(truths, cells.kept)));
+                sums = fold(sums, cells);
+            }
+        }
     }
-    if row.state == LEFT_OUT {
-        value = 0.0;
+    let has_nan = any(worst > vec4<u32>(INFINITY_BITS));
+    let is_broken = team_max(select(0.0, 1.0, has_nan)) != 0.0 || row.state == BAD_LABEL;
+    let outcome = finish(row, join(sums));
+    team_wait();
+    let scale = row.upstream * row.weight;
+    let is_plain = row.state == KEPT && !is_broken;
+    let otherwise = vec4<f32>(select(0.0, nan_of(row), is_broken));
+    for (var group = 0u; group < groups; group += 1u) {
+        let columns = columns_of(group, lane);
+        if columns.x < row_length() {
+            var logits: vec4<f32>;
+            var truths: vec4<f32>;
+            if HOLDS {
+                logits = held_logits[group];
+                truths = held_truths[group];
+            } else {
+                logits = logits_of(row, columns);
+                truths = truths_of(row, columns);
+            }
+            let slopes = derivative(row, outcome, cells_of(row, columns, logits, truths));
+            write_gradients(row, columns, select(otherwise, scale * slopes, is_plain));
+        }
     }
-    let place = params.first_row + index;
-    results[place] = value;
-    results[params.plane + place] = select(0.0, 1.0, row.state == BAD_LABEL);
-    if AUXILIARY {
-        auxiliary(place, row, outcome);
+    let value = select(otherwise.x, row.weight * outcome.loss, is_plain);
+    if (EACH || AUXILIARY) && lane == 0u {
+        let place = params.first_row + index;
+        values[place] = value;
+        if AUXILIARY {
+            auxiliary(place, row, outcome);
+        }
     }
+    return value;
 }
 
-fn gradient_of(row: Row, outcome: Outcome, cell: Cell, broken: bool) -> f32 {
-    let gradient = row.upstream * row.weight * derivative(row, outcome, cell);
-    return select(gradient, nan_of(row), broken);
+// The rows of a workgroup one after the other, all its lanes at each.
+fn take_rows(block: u32, lane: u32) {
+    let begin = block * params.block;
+    let end = min(begin + params.block, params.rows);
+    var sum = 0.0;
+    for (var index = begin; index < end; index += 1u) {
+        sum += take_row(index, lane);
+    }
+    if !EACH && !AUXILIARY && lane == 0u && begin < end {
+        values[params.first_partial + block] = sum;
+    }
 }

@@ -1,4 +1,16 @@
-// Short rows: each lane takes a whole row.
+// Short rows: a lane takes a whole row. Linked with one of helpers/partials_*.
+
+const TEAM: u32 = 1u;
+
+fn team_sum(x: f32) -> f32 {
+    return x;
+}
+
+fn team_max(x: f32) -> f32 {
+    return x;
+}
+
+fn team_wait() {}
 
 @compute @workgroup_size(WORKGROUP)
 fn rowwise(
@@ -6,29 +18,14 @@ fn rowwise(
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
-    if index >= params.rows {
-        return;
+    let block = workgroup.y * count.x + workgroup.x;
+    let begin = block * params.block;
+    let end = min(begin + params.block, params.rows);
+    var sum = 0.0;
+    for (var index = begin + lane; index < end; index += WORKGROUP) {
+        sum += take_row(index, 0u);
     }
-    let row = begin_row(index);
-    var sums = empty_sums();
-    var broken = false;
-    if row.state == KEPT {
-        for (var column = 0u; column < params.columns; column += 1u) {
-            let cell = read_cell(row, column);
-            broken = broken || is_broken(cell);
-            sums = fold(sums, cell);
-        }
+    if !EACH && !AUXILIARY {
+        write_partial(block, lane, sum, begin < end);
     }
-    let outcome = finish(row, sums);
-    for (var column = 0u; column < params.columns; column += 1u) {
-        var gradient = 0.0;
-        if row.state == KEPT {
-            gradient = gradient_of(row, outcome, read_cell(row, column), broken);
-        } else if row.state == BAD_LABEL {
-            gradient = nan_of(row);
-        }
-        gradients[row.first + column] = gradient;
-    }
-    write_row(index, row, outcome, broken);
 }

@@ -5,217 +5,217 @@
 //     loss = sum_c q_c (lse - z_c) + Z_LOSS lse^2
 //     d/dz = p_c (Q + 2 Z_LOSS lse) - q_c,   Q = sum q
 // Sums are held relative to the running maximum (Milakov and Gimelshein, Online normalizer calculation for softmax,
-// 2018), and the label's own e^z is kept out of sum_exp: Q (p_y - 1) = -Q sum_exp / (sum_exp + e^z_y) has all its
-// digits when p_y goes to 1, and so has ln(1 + sum_exp).
+// 2018), and the label's own e^z is kept out of them: Q (p_y - 1) = -Q others / (others + e^z_y) has all its digits
+// when p_y goes to 1, and so has ln(1 + others).
 override LABEL_SMOOTHING: f32 = 0.0;
 override Z_LOSS: f32 = 0.0;
 override SOFTCAP: f32 = 0.0; // 0: no cap
 override TEMPERATURE: f32 = 1.0;
 
+// With m the maximum, below = z - m. What no option asks for is not summed: the switches are constants.
 struct Sums {
     maximum: f32,
-    sum_exp: f32,     // of e^(z - maximum), the label left out
-    spread: f32,      // of w_c
-    spread_dot: f32,  // of w_c (z_c - maximum)
-    hard: f32,        // of w_c t_c
-    hard_dot: f32,    // of w_c t_c (z_c - maximum)
-    classes: f32,     // cells kept
-    sum_exp_dot: f32, // of e^(z - maximum) (z - maximum), for the entropy
-    best: u32,        // the column of the largest logit
+    others: f32,     // of e^below, the label left out
+    spread: f32,     // of w
+    spread_dot: f32, // of w below
+    classes: f32,    // cells kept
+    hard: f32,       // of w t
+    hard_dot: f32,   // of w t below
+    others_dot: f32, // of e^below below, for the entropy
+    best: f32,       // the column of the largest logit
     best_logit: f32,
 }
 
 struct Outcome {
     loss: f32,
     maximum: f32,
-    inverse: f32,     // 1 / sum of all e^(z - maximum)
-    pull: f32,        // Q + 2 Z_LOSS lse
-    mass: f32,        // Q
-    z_pull: f32,      // 2 Z_LOSS lse
-    others: f32,      // share of all cells but the label's
+    pull: f32,        // (Q + 2 Z_LOSS lse) / sum of all e^below
     smoothing: f32,   // s / K
+    label_slope: f32, // the derivative at the label
     lse: f32,
-    label_logit: f32,
     entropy: f32,
-    best: u32,
+    probability: f32, // of the label
+    best: f32,
 }
 
-fn scaled_logit(x: f32) -> f32 {
+// Behind all columns.
+const NO_COLUMN: f32 = 4294967040.0;
+
+// No logit, and below all of them.
+const CLOSED: f32 = -3.0e38;
+
+fn scaled(x: vec4<f32>) -> vec4<f32> {
     if SOFTCAP > 0.0 {
-        return SOFTCAP * tanh_clamped(x / SOFTCAP) / TEMPERATURE;
+        return SOFTCAP / TEMPERATURE * tanh_clamped4(x / SOFTCAP);
     }
     return x / TEMPERATURE;
 }
 
-fn scaled_logit_slope(x: f32) -> f32 {
+fn scaled_slope(x: vec4<f32>) -> vec4<f32> {
     if SOFTCAP > 0.0 {
         // 1 - tanh^2 u = 4e/(1 + e)^2, e = e^(-2|u|): the difference has no digits left where tanh is near 1.
         let e = exp(-2.0 * abs(x / SOFTCAP));
         return 4.0 * e / ((1.0 + e) * (1.0 + e)) / TEMPERATURE;
     }
-    return 1.0 / TEMPERATURE;
+    return vec4<f32>(1.0 / TEMPERATURE);
+}
+
+// The scaled logits; a class that is masked is closed, and so is a logit of -inf.
+fn scaled_logits(cells: Cells) -> vec4<f32> {
+    return select(vec4<f32>(CLOSED), scaled(cells.logits), cells.kept);
 }
 
 // -inf that no compiler folds away: its bits are put together from one known at run time only.
-fn minus_infinity(row: Row) -> f32 {
-    return bitcast<f32>(0xff800000u | (row.label & 0x80000000u));
+fn minus_infinity() -> f32 {
+    return bitcast<f32>(0xff800000u | (params.columns & 0x80000000u));
 }
 
 fn empty_sums() -> Sums {
-    return Sums(LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NO_LABEL, LOWEST);
+    return Sums(LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NO_COLUMN, LOWEST);
 }
 
-// What no option asks for is not summed: the conditions are constants, folded when the pipeline is made. One
-// exponential for each cell: e^-|z - maximum| shrinks the sum where the cell is the new maximum, else it is the cell's.
-fn fold(sums: Sums, cell: Cell) -> Sums {
-    let z = scaled_logit(cell.logit);
-    // A logit of -inf is a masked class: no probability, no share of the smoothing.
-    let is_open = cell.kept && z >= LOWEST;
-    // A closed cell lies so far below that its exponential is 0.
-    let distance = select(-1000.0, z - sums.maximum, is_open);
-    let rises = distance > 0.0;
-    let rise = max(distance, 0.0);
-    let below = min(distance, 0.0);
-    let e = exp(-abs(distance));
-    let own = select(0.0, select(e, 1.0, rises), is_open && !cell.is_label);
-    var next = sums;
-    next.maximum = select(sums.maximum, z, rises);
-    next.sum_exp = sums.sum_exp * select(1.0, e, rises) + own;
-    if AUXILIARY {
-        next.sum_exp_dot = select(sums.sum_exp_dot + own * below, e * (sums.sum_exp_dot - rise * sums.sum_exp), rises);
-        // Of the logits as they came: a softcap may make two of them equal.
-        let wins = is_open && cell.logit > sums.best_logit;
-        next.best = select(sums.best, cell.column, wins);
-        next.best_logit = select(sums.best_logit, cell.logit, wins);
-    }
-    if LABEL_SMOOTHING != 0.0 {
-        let weight = select(0.0, cell.class_weight, is_open);
-        next.spread_dot += select(0.0, weight * below, is_open) - rise * sums.spread;
-        next.spread += weight;
-        next.classes += select(0.0, 1.0, is_open);
-    }
-    if !HAS_LABELS {
-        let weight = cell.class_weight * cell.truth;
-        // -inf for a class that is masked: its bits are put together from one known at run time only.
-        let closed = bitcast<f32>(0xff800000u | (cell.column & 0x80000000u));
-        next.hard_dot += weight_of(weight, select(closed, below, is_open)) - rise * sums.hard;
-        next.hard += weight;
-    }
-    return next;
-}
-
-// weight * distance, 0 where the weight is: a masked class is infinitely far, and only its target makes the loss so.
-fn weight_of(weight: f32, distance: f32) -> f32 {
-    return select(weight * distance, 0.0, weight == 0.0);
-}
-
-// Moves the sums from their maximum to one that is `rise` higher.
+// The sums below a maximum that is `rise` higher.
 fn raised(sums: Sums, rise: f32) -> Sums {
     var moved = sums;
     let shrink = exp(-rise);
-    moved.sum_exp_dot = shrink * (sums.sum_exp_dot - select(0.0, rise * sums.sum_exp, sums.sum_exp > 0.0));
-    moved.sum_exp *= shrink;
+    moved.others = shrink * sums.others;
+    if AUXILIARY {
+        moved.others_dot = shrink * (sums.others_dot - select(0.0, rise * sums.others, sums.others > 0.0));
+    }
     moved.spread_dot -= rise * sums.spread;
     moved.hard_dot -= rise * sums.hard;
     return moved;
 }
 
-fn merge(a: Sums, b: Sums) -> Sums {
-    let maximum = max(a.maximum, b.maximum);
-    let x = raised(a, maximum - a.maximum);
-    let y = raised(b, maximum - b.maximum);
-    let a_wins = a.best_logit > b.best_logit || (a.best_logit == b.best_logit && a.best < b.best);
-    return Sums(
-        maximum,
-        x.sum_exp + y.sum_exp,
-        x.spread + y.spread,
-        x.spread_dot + y.spread_dot,
-        x.hard + y.hard,
-        x.hard_dot + y.hard_dot,
-        x.classes + y.classes,
-        x.sum_exp_dot + y.sum_exp_dot,
-        select(b.best, a.best, a_wins),
-        max(a.best_logit, b.best_logit),
-    );
+// weight * below, 0 where the weight is: a closed class is infinitely far, and only its target makes the loss so.
+fn weight_of(weight: vec4<f32>, below: vec4<f32>) -> vec4<f32> {
+    return select(weight * below, vec4<f32>(), weight == vec4<f32>());
 }
 
-fn finish(row: Row, folded_sums: Sums) -> Outcome {
-    var sums = folded_sums;
-    var label_logit = LOWEST;
-    var label_exp = 0.0;
-    var label_dot = 0.0;
-    if row.state == KEPT && row.label != NO_LABEL {
-        let cell = read_cell(row, row.label);
-        label_logit = scaled_logit(cell.logit);
-        let below = label_logit - sums.maximum;
-        sums.hard = cell.class_weight;
-        sums.hard_dot = weight_of(cell.class_weight, below);
-        if cell.kept && label_logit >= LOWEST {
-            label_exp = exp(below);
-            label_dot = label_exp * below;
-        } else {
-            sums.hard_dot = weight_of(cell.class_weight, minus_infinity(row));
+fn fold(sums: Sums, cells: Cells) -> Sums {
+    let z = scaled_logits(cells);
+    let is_open = z >= vec4<f32>(LOWEST);
+    let maximum = max(sums.maximum, max(max(z.x, z.y), max(z.z, z.w)));
+    var next = raised(sums, maximum - sums.maximum);
+    next.maximum = maximum;
+    let below = select(vec4<f32>(), z - maximum, is_open);
+    let e = select(vec4<f32>(), exp(below), is_open & !cells.is_label);
+    next.others += sum4(e);
+    if AUXILIARY {
+        next.others_dot += dot(e, below);
+        for (var k = 0u; k < 4u; k += 1u) {
+            // Of the logits as they came: a softcap may make two of them equal.
+            if is_open[k] && cells.logits[k] > next.best_logit {
+                next.best_logit = cells.logits[k];
+                next.best = f32(cells.columns[k]);
+            }
         }
     }
-    let total = sums.sum_exp + label_exp;
-    var log_total = log_accurate(total);
-    if label_exp == 1.0 && sums.sum_exp <= 1.0 {
-        log_total = log1p_unit(sums.sum_exp);
+    if LABEL_SMOOTHING != 0.0 {
+        let weights = select(vec4<f32>(), cells.class_weights, is_open);
+        next.spread += sum4(weights);
+        next.spread_dot += dot(weights, below);
+        next.classes += sum4(select(vec4<f32>(), vec4<f32>(1.0), is_open));
     }
+    if !HAS_LABELS {
+        let weights = cells.class_weights * cells.truths;
+        next.hard += sum4(weights);
+        next.hard_dot += sum4(weight_of(weights, select(vec4<f32>(minus_infinity()), below, is_open)));
+    }
+    return next;
+}
+
+fn join(sums: Sums) -> Sums {
+    let maximum = team_max(sums.maximum);
+    var all = raised(sums, maximum - sums.maximum);
+    all.maximum = maximum;
+    all.others = team_sum(all.others);
+    if AUXILIARY {
+        all.others_dot = team_sum(all.others_dot);
+        all.best_logit = team_max(sums.best_logit);
+        // The first of several: the smallest column among the lanes that found it.
+        all.best = -team_max(select(-NO_COLUMN, -sums.best, sums.best_logit == all.best_logit));
+    }
+    if LABEL_SMOOTHING != 0.0 {
+        all.spread = team_sum(all.spread);
+        all.spread_dot = team_sum(all.spread_dot);
+        all.classes = team_sum(all.classes);
+    }
+    if !HAS_LABELS {
+        all.hard = team_sum(all.hard);
+        all.hard_dot = team_sum(all.hard_dot);
+    }
+    return all;
+}
+
+fn finish(row: Row, joined_sums: Sums) -> Outcome {
+    var sums = joined_sums;
+    var label_exp = 0.0;
+    var label_below = 0.0;
+    var label_is_open = false;
+    if row.label != NO_LABEL {
+        let z = scaled(vec4<f32>(row.label_logit)).x;
+        label_is_open = keeps(row, row.label) && z >= LOWEST;
+        label_below = select(minus_infinity(), z - sums.maximum, label_is_open);
+        label_exp = select(0.0, exp(label_below), label_is_open);
+        sums.hard = class_weight(row.label);
+        sums.hard_dot = weight_of(vec4<f32>(sums.hard), vec4<f32>(label_below)).x;
+    }
+    let total = sums.others + label_exp;
+    var log_total = log_accurate(total);
+    if label_exp == 1.0 && sums.others <= 1.0 {
+        log_total = log1p_unit(sums.others);
+    }
+    var inverse = 1.0 / total;
     if total == 0.0 {
         log_total = 0.0;
+        inverse = 0.0;
     }
-    var inverse = select(1.0 / total, 0.0, total == 0.0);
     // A logit of +inf: inf - inf has no value, and so has the whole row none. Drivers give 0, NaN or inf here.
-    if bitcast<u32>(sums.maximum) == 0x7f800000u {
+    if bitcast<u32>(sums.maximum) == INFINITY_BITS {
         log_total = nan_of(row);
         inverse = log_total;
     }
     let lse = sums.maximum + log_total;
     let smoothing = select(LABEL_SMOOTHING / sums.classes, 0.0, sums.classes == 0.0);
     let mass = (1.0 - LABEL_SMOOTHING) * sums.hard + smoothing * sums.spread;
-    let dot = (1.0 - LABEL_SMOOTHING) * sums.hard_dot + smoothing * sums.spread_dot;
+    let z_pull = 2.0 * Z_LOSS * lse;
     var outcome: Outcome;
-    outcome.loss = mass * log_total - dot;
+    outcome.loss = mass * log_total - ((1.0 - LABEL_SMOOTHING) * sums.hard_dot + smoothing * sums.spread_dot);
     if Z_LOSS != 0.0 {
         outcome.loss += Z_LOSS * lse * lse;
     }
     outcome.maximum = sums.maximum;
-    outcome.inverse = inverse;
-    outcome.z_pull = 2.0 * Z_LOSS * lse;
-    outcome.mass = mass;
-    outcome.pull = mass + outcome.z_pull;
-    outcome.others = sums.sum_exp * inverse;
+    outcome.pull = (mass + z_pull) * inverse;
     outcome.smoothing = smoothing;
+    outcome.probability = label_exp * inverse;
+    // With the mass of the label's own class taken from the whole: what is left is the share smoothed over the others.
+    let apart = mass - sums.hard * (1.0 - LABEL_SMOOTHING + smoothing);
+    outcome.label_slope = apart - mass * sums.others * inverse + z_pull * outcome.probability;
     outcome.lse = lse;
-    outcome.label_logit = label_logit;
-    outcome.entropy = log_total - (sums.sum_exp_dot + label_dot) * inverse;
+    outcome.entropy = log_total - (sums.others_dot + select(0.0, label_exp * label_below, label_is_open)) * inverse;
     outcome.best = sums.best;
     return outcome;
 }
 
-fn derivative(row: Row, outcome: Outcome, cell: Cell) -> f32 {
-    let z = scaled_logit(cell.logit);
-    if !cell.kept || z < LOWEST {
-        return 0.0;
+fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+    let z = scaled_logits(cells);
+    var slopes = outcome.pull * exp(z - outcome.maximum);
+    if !HAS_LABELS {
+        slopes -= cells.class_weights * ((1.0 - LABEL_SMOOTHING) * cells.truths + outcome.smoothing);
+    } else if LABEL_SMOOTHING != 0.0 {
+        slopes -= cells.class_weights * outcome.smoothing;
     }
-    let p = exp(z - outcome.maximum) * outcome.inverse;
-    let q = cell.class_weight * ((1.0 - LABEL_SMOOTHING) * cell.truth + outcome.smoothing);
-    var slope = outcome.pull * p - q;
-    if cell.is_label {
-        slope = (outcome.mass - q) - outcome.mass * outcome.others + outcome.z_pull * p;
-    }
-    return slope * scaled_logit_slope(cell.logit);
+    slopes = select(slopes, vec4<f32>(outcome.label_slope), cells.is_label) * scaled_slope(cells.logits);
+    return select(vec4<f32>(), slopes, z >= vec4<f32>(LOWEST));
 }
 
-// Planes 2 to 6: lse, argmax, whether it is the label, entropy, probability of the label. 0 for a row left out.
+// Planes 1 to 5: lse, argmax, whether it is the label, entropy, probability of the label. 0 for a row left out.
 fn auxiliary(place: u32, row: Row, outcome: Outcome) {
-    let kept = row.state == KEPT;
-    let is_hit = HAS_LABELS && outcome.best == row.label;
-    let probability = select(0.0, exp(outcome.label_logit - outcome.lse), HAS_LABELS);
-    results[2u * params.plane + place] = select(0.0, outcome.lse, kept);
-    results[3u * params.plane + place] = select(0.0, f32(outcome.best), kept);
-    results[4u * params.plane + place] = select(0.0, 1.0, kept && is_hit);
-    results[5u * params.plane + place] = select(0.0, outcome.entropy, kept);
-    results[6u * params.plane + place] = select(0.0, probability, kept);
+    let taken = select(0.0, 1.0, row.state == KEPT);
+    let is_hit = HAS_LABELS && u32(outcome.best) == row.label;
+    let found = array<f32, 5>(outcome.lse, outcome.best, select(0.0, 1.0, is_hit), outcome.entropy, outcome.probability);
+    for (var k = 0u; k < 5u; k += 1u) {
+        values[(k + 1u) * params.plane + place] = select(0.0, found[k], taken != 0.0);
+    }
 }

@@ -10,33 +10,44 @@ struct Outcome {
     loss: f32,
 }
 
-fn probability(cell: Cell) -> f32 {
-    return select(cell.truth, exp(cell.truth), LOG_TARGET);
+// The targets as probabilities, each times the weight of its class.
+fn weighted(cells: Cells, probabilities: vec4<f32>) -> vec4<f32> {
+    return select(vec4<f32>(), cells.class_weights * probabilities, cells.kept);
+}
+
+fn probabilities_of(cells: Cells) -> vec4<f32> {
+    if LOG_TARGET {
+        return exp(cells.truths);
+    }
+    return cells.truths;
 }
 
 fn empty_sums() -> Sums {
     return Sums(0.0);
 }
 
-fn fold(sums: Sums, cell: Cell) -> Sums {
-    let t = probability(cell);
-    if !cell.kept || t == 0.0 || cell.class_weight == 0.0 {
-        return sums;
+fn fold(sums: Sums, cells: Cells) -> Sums {
+    let probabilities = probabilities_of(cells);
+    var logarithms = cells.truths;
+    if !LOG_TARGET {
+        logarithms = log_accurate4(probabilities);
     }
-    let log_t = select(log_accurate(t), cell.truth, LOG_TARGET);
-    return Sums(sums.total + cell.class_weight * t * (log_t - cell.logit));
+    let weights = weighted(cells, probabilities);
+    // 0 ln 0 = 0, and so it is where the prediction is -inf.
+    let parts = select(weights * (logarithms - cells.logits), vec4<f32>(), weights == vec4<f32>());
+    return Sums(sums.total + sum4(parts));
 }
 
-fn merge(a: Sums, b: Sums) -> Sums {
-    return Sums(a.total + b.total);
+fn join(sums: Sums) -> Sums {
+    return Sums(team_sum(sums.total));
 }
 
 fn finish(row: Row, sums: Sums) -> Outcome {
     return Outcome(sums.total);
 }
 
-fn derivative(row: Row, outcome: Outcome, cell: Cell) -> f32 {
-    return select(0.0, -cell.class_weight * probability(cell), cell.kept);
+fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+    return -weighted(cells, probabilities_of(cells));
 }
 
 fn auxiliary(place: u32, row: Row, outcome: Outcome) {}

@@ -66,7 +66,7 @@ fn loss(case: &Case, gpu: &Gpu) -> Result<(Vec<Command>, Vec<Command>)> {
     };
     let sizes = Sizes::of(&*loss, predictions.shape(), targets.shape(), targets.is_labels())?;
     let criterion = Criterion::from_boxed(loss, &device)?;
-    let (commands, buffers) = criterion.plan_on_gpu(gpu, &predictions, &targets, &sizes)?;
+    let (commands, buffers) = criterion.plan_on_gpu(gpu, [&predictions, &targets], &sizes, None)?;
     let copy = copy(gpu, &buffers.predictions, &buffers.gradient, case.elements())?;
     Ok((commands, copy))
 }
@@ -178,10 +178,11 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::GpuOptions;
 
     #[test]
     fn the_clock_of_the_device_tells_no_more_than_the_wall_around_it() {
-        let gpu = Gpu::open_with(false).expect("these tests need an adapter, a software one will do");
+        let gpu = Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do");
         if !gpu.has_timestamps() {
             return;
         }
@@ -198,7 +199,8 @@ mod tests {
 
     #[test]
     fn the_copy_kernel_copies_every_element() {
-        let gpu = Gpu::open_with(true).expect("these tests need an adapter, a software one will do");
+        let gpu = Gpu::open_with(GpuOptions::default().checked(true))
+            .expect("these tests need an adapter, a software one will do");
         for elements in [1, 4, 4099, 65_537] {
             let values: Vec<f32> = (0..elements).map(|i| i as f32).collect();
             let source = gpu.upload("a copy", &values).unwrap();

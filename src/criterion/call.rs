@@ -341,11 +341,11 @@ impl<'c, 'a> Call<'c, 'a> {
             let wide = |n: usize| planes[n * rows..][..rows].iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
             Some(Auxiliaries {
                 values: wide(0),
-                lse: wide(2),
-                argmax: wide(3).into_iter().map(|x| x as usize).collect(),
-                correct: wide(4).into_iter().map(|x| x != 0.0).collect(),
-                entropy: wide(5),
-                target_probability: wide(6),
+                lse: wide(1),
+                argmax: wide(2).into_iter().map(|x| x as usize).collect(),
+                correct: wide(3).into_iter().map(|x| x != 0.0).collect(),
+                entropy: wide(4),
+                target_probability: wide(5),
             })
         } else {
             None

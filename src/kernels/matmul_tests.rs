@@ -3,7 +3,7 @@
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use super::*;
-use crate::device::Gpu;
+use crate::device::{Gpu, GpuOptions};
 use crate::kernel::{Program, Slice};
 use crate::wgsl;
 
@@ -333,12 +333,16 @@ fn compare(gpu: &Gpu, tiles: &[Tile]) {
 
 #[test]
 fn all_tiles_and_layouts_equal_the_product_in_f64() {
-    compare(&Gpu::open_with(false).expect("these tests need an adapter, a software one will do"), &TILES);
+    compare(
+        &Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do"),
+        &TILES,
+    );
 }
 
 #[test]
 fn both_cores_equal_the_product_in_f64_with_bounds_checked() {
-    let gpu = Gpu::open_with(true).expect("these tests need an adapter, a software one will do");
+    let gpu = Gpu::open_with(GpuOptions::default().checked(true))
+        .expect("these tests need an adapter, a software one will do");
     compare(&gpu, &[REGISTER, TILED_SMALL]);
 }
 

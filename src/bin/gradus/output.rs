@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
-use gradus::{Device, Error, Gpu};
+use gradus::{Device, Error, Gpu, GpuOptions};
 use serde_json::Value;
 
 /// Columns of a table where stdout is no terminal.
@@ -127,7 +127,7 @@ impl DeviceChoice {
             DeviceName::Reference => Device::reference(),
         };
         match device {
-            Device::Gpu(_) if checked => Ok(Device::Gpu(Gpu::open_with(true)?)),
+            Device::Gpu(_) if checked => Ok(Device::Gpu(Gpu::open_with(GpuOptions::from_env()?.checked(true))?)),
             device => Ok(device),
         }
     }

@@ -1,5 +1,7 @@
 //! The uniforms of the loss kernels lie in memory as their shaders say.
 
+use super::pointwise::PointwiseParams;
+use super::rowwise::RowwiseParams;
 use super::*;
 use crate::losses;
 use crate::wgsl::assert_layout;
@@ -22,14 +24,14 @@ fn the_row_wise_uniform_is_the_shaders() {
     assert_layout!(
         frame_of("cross_entropy"),
         RowwiseParams as "Params" {
-            rows, columns, plane, first_row, factor, upstream, ignored_count, reserved, ignored
+            rows, columns, plane, first_row, block, first_partial, factor, upstream, ignored_count, ignored
         }
     );
 }
 
 #[test]
 fn the_sums_uniform_is_the_shaders() {
-    assert_layout!(sum_program(8.0, true), SumParams as "Params" { length, slot, stride, reserved });
+    assert_layout!(sum_program(8.0), SumParams as "Params" { length, slot, reserved });
 }
 
 #[test]
