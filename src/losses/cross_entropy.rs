@@ -3,8 +3,8 @@
 use super::Rowwise;
 use super::prelude::*;
 use crate::Error;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::host::rowwise::{Auxiliary, Row, Rows, Target, by_itself};
+use crate::host::{simd, softmax};
 
 /// Softmax cross-entropy of logits, against class labels or dense targets.
 ///
@@ -262,6 +262,20 @@ impl Rowwise for CrossEntropy {
             }),
         }
         value
+    }
+
+    #[inline(always)]
+    fn plain_rows(&self, rows: &Rows<'_, f32>, first: usize, gradient: &mut [f32], values: &mut [f32]) -> bool {
+        let Some(labels) = softmax::plain_labels(rows) else { return false };
+        if self.softcap.is_some() || self.temperature != 1.0 {
+            return false;
+        }
+        let options =
+            softmax::LabelOptions { smoothing: self.label_smoothing as f32, z_loss: self.z_loss as f32 };
+        softmax::label_rows(rows, labels, &options, first, gradient, values, |index, gradient, value| {
+            by_itself(self, rows, index, gradient, value);
+        });
+        true
     }
 }
 

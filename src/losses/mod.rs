@@ -15,7 +15,7 @@ use serde_json::Value;
 pub use crate::catalogue::Choice;
 use crate::device::Device;
 use crate::host::pointwise::PointwiseHost;
-use crate::host::rowwise::{Auxiliary, Row, RowwiseHost};
+use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
 use crate::real::Real;
 use crate::wgsl::File;
 use crate::{Criterion, Error, Result};
@@ -209,6 +209,13 @@ pub trait Pointwise: Loss {
 pub trait Rowwise: Loss {
     /// The value of one row. Writes `scale` times its derivative into `gradient`, and what else is asked for.
     fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], auxiliary: Option<&mut Auxiliary<R>>) -> R;
+
+    /// Value and gradient of the rows from `first` on by a shorter way of the CPU, where the loss has one for these inputs; says
+    /// whether it has. Marked `#[inline(always)]`, as everything that is to become vector instructions.
+    #[inline(always)]
+    fn plain_rows(&self, _rows: &Rows<'_, f32>, _first: usize, _gradient: &mut [f32], _values: &mut [f32]) -> bool {
+        false
+    }
 }
 
 /// The loss of a name with options as a JSON object; options left out take their defaults.
