@@ -94,6 +94,18 @@ impl<R: Real> Row<'_, R> {
         self.class_mask.is_empty() || self.class_mask[column]
     }
 
+    /// The weight of a class, 0 if it is masked.
+    #[inline(always)]
+    pub fn kept_weight(&self, column: usize) -> R {
+        R::select(self.keeps(column), self.class_weight(column), R::ZERO)
+    }
+
+    /// Whether no class has a weight or a mask.
+    #[inline(always)]
+    pub fn has_all_classes_alike(&self) -> bool {
+        self.class_weight.is_empty() && self.class_mask.is_empty()
+    }
+
     #[inline(always)]
     fn is_broken(&self) -> bool {
         let truth_is_nan = |column: usize| match self.target {

@@ -21,6 +21,9 @@ pub(crate) const TILE: usize = 64;
 /// Rows up to this many classes go through tiles.
 const SHORT: usize = 64;
 
+/// Longer rows that are taken together; a piece of work holds no more of them than fit the second-level cache.
+const GROUP: usize = 16;
+
 /// What the options make of the plain loss.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LabelOptions {
@@ -45,50 +48,64 @@ pub(crate) fn label_rows(
     if rows.columns <= SHORT {
         return short_rows(rows, labels, options, first, gradient, values, otherwise);
     }
-    for (k, (gradient, value)) in gradient.chunks_exact_mut(rows.columns).zip(values).enumerate() {
-        let index = first + k;
-        let plain = rows.keeps(index) && !is_ignored(rows.ignored, labels[index]);
-        let found = if plain { long_row(rows, labels[index] as usize, options, index, gradient) } else { None };
-        match found {
-            Some(found) => *value = found,
-            None => otherwise(index, gradient, value),
-        }
+    let pieces = gradient.chunks_mut(GROUP * rows.columns).zip(values.chunks_mut(GROUP));
+    for (number, (gradient, values)) in pieces.enumerate() {
+        long_rows(rows, labels, options, first + number * GROUP, gradient, values, &mut otherwise);
     }
 }
 
-/// One row; none if it needs the general way.
+/// As [`label_rows`] for up to [`GROUP`] rows: what is done once for a row is done for all of them in one vector.
 #[inline(always)]
-fn long_row(
+fn long_rows(
     rows: &Rows<'_, f32>,
-    label: usize,
+    labels: &[i32],
     options: &LabelOptions,
-    index: usize,
+    first: usize,
     gradient: &mut [f32],
-) -> Option<f32> {
-    let logits = &rows.logits[index * rows.columns..][..rows.columns];
-    let gradient = &mut gradient[..rows.columns];
+    values: &mut [f32],
+    otherwise: &mut impl FnMut(usize, &mut [f32], &mut f32),
+) {
+    let mut plain = [false; GROUP];
+    let mut found = [LabelRow::default(); GROUP];
+    let (mut weights, mut scales) = ([0.0; GROUP], [0.0; GROUP]);
+    for (k, gradient) in gradient.chunks_exact_mut(rows.columns).enumerate() {
+        let index = first + k;
+        plain[k] = rows.keeps(index) && !is_ignored(rows.ignored, labels[index]);
+        if plain[k] {
+            let logits = &rows.logits[index * rows.columns..][..rows.columns];
+            found[k] = row_sums(logits, labels[index] as usize, options, gradient);
+            (weights[k], scales[k]) = rows.weight_and_scale(index);
+        }
+    }
+    let mut slopes = [Slopes::default(); GROUP];
+    for (slopes, (row, &scale)) in slopes.iter_mut().zip(found.iter().zip(&scales)) {
+        *slopes = row.slopes(options, rows.columns, scale);
+    }
+    for (k, (gradient, value)) in gradient.chunks_exact_mut(rows.columns).zip(values).enumerate() {
+        let index = first + k;
+        if !(plain[k] && slopes[k].value.is_finite()) {
+            otherwise(index, gradient, value);
+            continue;
+        }
+        *value = weights[k] * slopes[k].value;
+        for cell in gradient.iter_mut() {
+            *cell = slopes[k].factor * *cell - slopes[k].share;
+        }
+        gradient[labels[index] as usize] = slopes[k].label;
+    }
+}
+
+/// The first two passes over a row: `gradient` holds e^(x − maximum) afterwards.
+#[inline(always)]
+fn row_sums(logits: &[f32], label: usize, options: &LabelOptions, gradient: &mut [f32]) -> LabelRow {
     let maximum = largest(logits);
-    let below = logits[label] - maximum;
-    if !(maximum.is_finite() && below.is_finite()) {
-        return None;
-    }
-    let others = exponentials(logits, maximum, label, gradient);
+    let others = exponentials(logits, maximum, label, gradient) as f32;
     let spread = if options.smoothing == 0.0 { 0.0 } else { sum_below(logits, maximum) };
-    let row = LabelRow { maximum, below, others: others as f32, spread };
-    let (weight, scale) = rows.weight_and_scale(index);
-    let slopes = row.slopes(options, rows.columns, scale);
-    if !slopes.value.is_finite() {
-        return None;
-    }
-    for cell in gradient.iter_mut() {
-        *cell = slopes.factor * *cell - slopes.share;
-    }
-    gradient[label] = slopes.label;
-    Some(weight * slopes.value)
+    LabelRow { maximum, below: logits[label] - maximum, others, spread }
 }
 
 /// What the passes over a row found.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct LabelRow {
     maximum: f32,
     /// The label's logit less the maximum.
@@ -100,7 +117,7 @@ struct LabelRow {
 }
 
 /// What turns e^(x − maximum) into the gradient.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Slopes {
     value: f32,
     factor: f32,

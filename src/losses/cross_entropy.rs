@@ -205,8 +205,12 @@ impl Rowwise for CrossEntropy {
         let classes = row.logits.len();
         let gradient = &mut gradient[..classes];
         // z, with the classes that are masked at -inf. From here on `gradient` holds what the row needs next.
-        for (z, &x) in gradient.iter_mut().zip(row.logits) {
-            *z = self.scaled_logit(x);
+        if self.softcap.is_none() && self.temperature == 1.0 {
+            gradient.copy_from_slice(row.logits);
+        } else {
+            for (z, &x) in gradient.iter_mut().zip(row.logits) {
+                *z = self.scaled_logit(x);
+            }
         }
         if row.has_class_mask() {
             for (column, z) in gradient.iter_mut().enumerate() {
@@ -257,9 +261,15 @@ impl Rowwise for CrossEntropy {
                 let slope = R::select(label_is_open, own, R::ZERO);
                 gradient[label] = scale * slope * self.scaled_logit_slope(row.logits[label]);
             }
-            Target::Dense(dense) => self.slopes(row, scale, gradient, |column, e| {
-                factor * e - row.class_weight(column) * ((R::ONE - smoothing) * dense[column] + share)
-            }),
+            Target::Dense(dense) => {
+                let dense = &dense[..classes];
+                let q = |column: usize| (R::ONE - smoothing) * dense[column] + share;
+                if row.has_all_classes_alike() {
+                    self.slopes(row, scale, gradient, |column, e| factor * e - q(column));
+                } else {
+                    self.slopes(row, scale, gradient, |column, e| factor * e - row.class_weight(column) * q(column));
+                }
+            }
         }
         value
     }
@@ -329,19 +339,21 @@ impl<R: Real> Mass<R> {
     /// Over the target: one cell for a label, all for dense targets. 0·(−∞) counts as 0.
     #[inline(always)]
     fn of_target(row: &Row<'_, R>, z: &[R], maximum: R) -> Self {
-        let mut sums = Mass { mass: R::ZERO, dot: R::ZERO, cells: R::ZERO };
-        let mut add = |column: usize, truth: R| {
-            let weight = row.class_weight(column) * truth;
-            sums.mass += weight;
-            if weight != R::ZERO {
-                sums.dot += weight * (z[column] - maximum);
+        let dot = |weight: R, z: R| R::select(weight == R::ZERO, R::ZERO, weight * (z - maximum));
+        let dense = match row.target {
+            Target::Label(label) => {
+                let weight = row.class_weight(label);
+                return Mass { mass: weight, dot: dot(weight, z[label]), cells: R::ZERO };
             }
+            Target::Dense(dense) => &dense[..z.len()],
         };
-        match row.target {
-            Target::Label(label) => add(label, R::ONE),
-            Target::Dense(dense) => dense.iter().enumerate().for_each(|(column, &truth)| add(column, truth)),
-        }
-        sums
+        let (mass, dots) = if row.has_all_classes_alike() {
+            (simd::sum(dense), simd::sum_of(z.len(), |column| dot(dense[column], z[column])))
+        } else {
+            let weight = |column: usize| row.class_weight(column) * dense[column];
+            (simd::sum_of(z.len(), weight), simd::sum_of(z.len(), |column| dot(weight(column), z[column])))
+        };
+        Mass { mass: R::new(mass), dot: R::new(dots), cells: R::ZERO }
     }
 }
 

@@ -130,7 +130,9 @@ impl Labels {
 
     #[inline(always)]
     fn signed<R: Real>(self, truth: R) -> R {
-        if self == Labels::ZeroOne { R::new(2.0) * truth - R::ONE } else { truth }
+        // As numbers, not as a branch: with one in it the loop over the elements is not vectorised (16.6 against 6 ms for 2²⁴).
+        let (slope, offset) = if self == Labels::ZeroOne { (2.0, 1.0) } else { (1.0, 0.0) };
+        R::new(slope) * truth - R::new(offset)
     }
 }
 
@@ -194,7 +196,7 @@ pub enum Family<'a> {
 }
 
 /// The twin of a pointwise shader: written once, run as f64 by the reference and as f32 by the CPU.
-pub trait Pointwise: Loss {
+pub trait Pointwise: Loss + Clone {
     /// Value and derivative at one element.
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R);
 

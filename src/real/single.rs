@@ -126,6 +126,15 @@ pub(crate) fn softplus(x: f32) -> f32 {
     select(x < 0.0, 0.0, x) + tail
 }
 
+/// ln(1 + z), 1/(1 + z) and z/(1 + z), z = e^(−|x|): as [`softplus`], with the quotient that is computed anyway.
+#[inline(always)]
+pub(crate) fn logistic(x: f32) -> (f32, f32, f32) {
+    let z = exp_below(-x.abs());
+    let u = 1.0 + z;
+    let high = 1.0 / u;
+    (ln_normal(u, 0.0) + (z - (u - 1.0)) * high, high, z * high)
+}
+
 /// tanh |x| = −t/(t + 2) with t = e^(−2|x|) − 1; the sign is copied from x.
 #[inline(always)]
 pub(crate) fn tanh(x: f32) -> f32 {
