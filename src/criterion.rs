@@ -1,12 +1,14 @@
 //! A loss made ready on a device: checked options, a reduction, and the calls that give value and gradient.
 
 mod call;
+mod reuse;
 
 use std::sync::Arc;
 
 use ndarray::{ArrayBase, ArrayD, Data, Dimension};
 
 use self::call::{Call, check_divisor};
+pub use self::reuse::Values;
 use crate::device::{Device, Gpu};
 use crate::inputs::{self, Inputs, Sizes, Targets};
 use crate::kernel::Command;

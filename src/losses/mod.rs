@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::catalogue::{self, Entry, catalogue};
 use crate::device::Device;
 use crate::host::pointwise::PointwiseHost;
-use crate::host::rowwise::{Auxiliary, Row, RowwiseHost};
+use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
 use crate::real::Real;
 use crate::{Criterion, Error, Result};
 
@@ -115,7 +115,9 @@ impl Labels {
 
     #[inline(always)]
     fn signed<R: Real>(self, truth: R) -> R {
-        if self == Labels::ZeroOne { R::new(2.0) * truth - R::ONE } else { truth }
+        // As numbers, not as a branch: with one in it the loop over the elements is not vectorised (16.6 against 6 ms for 2²⁴).
+        let (slope, offset) = if self == Labels::ZeroOne { (2.0, 1.0) } else { (1.0, 0.0) };
+        R::new(slope) * truth - R::new(offset)
     }
 }
 
@@ -272,7 +274,7 @@ pub enum Family<'a> {
 }
 
 /// The twin of a pointwise shader: written once, run as f64 by the reference and as f32 by the CPU.
-pub trait Pointwise: Loss {
+pub trait Pointwise: Loss + Clone {
     /// Value and derivative at one element.
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R);
 
@@ -287,6 +289,13 @@ pub trait Pointwise: Loss {
 pub trait Rowwise: Loss {
     /// The value of one row. Writes `scale` times its derivative into `gradient`, and what else is asked for.
     fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], auxiliary: Option<&mut Auxiliary<R>>) -> R;
+
+    /// Value and gradient of the rows from `first` on by a shorter way of the CPU, where the loss has one for these inputs; says
+    /// whether it has. Marked `#[inline(always)]`, as everything that is to become vector instructions.
+    #[inline(always)]
+    fn plain_rows(&self, _rows: &Rows<'_, f32>, _first: usize, _gradient: &mut [f32], _values: &mut [f32]) -> bool {
+        false
+    }
 }
 
 /// The loss of a name with options as a JSON object; options left out take their defaults.
