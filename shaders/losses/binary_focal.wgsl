@@ -13,7 +13,10 @@ fn loss(prediction: f32, truth: f32) -> Loss {
     let is_positive = prediction >= 0.0;
     let up = select(low, high, is_positive);
     let down = select(high, low, is_positive);
-    let cross = truth * (max(-prediction, 0.0) + tail) + not_truth * (max(prediction, 0.0) + tail);
+    // A side that has no share costs nothing, even at infinity.
+    let cross_up = select(truth * (max(-prediction, 0.0) + tail), 0.0, truth == 0.0);
+    let cross_down = select(not_truth * (max(prediction, 0.0) + tail), 0.0, not_truth == 0.0);
+    let cross = cross_up + cross_down;
     let wrong = not_truth * up + truth * down;
     // A floor under e keeps uv/q from 0/0; q = e there, or so much larger that it does not show.
     let floored = max(e, 1e-30);

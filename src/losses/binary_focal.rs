@@ -79,7 +79,9 @@ impl Pointwise for BinaryFocal {
         let low = e * high;
         let is_positive = prediction >= R::ZERO;
         let (up, down) = (R::select(is_positive, high, low), R::select(is_positive, low, high));
-        let cross = y * ((-prediction).max(R::ZERO) + tail) + not_y * (prediction.max(R::ZERO) + tail);
+        // A side that has no share costs nothing, even at ±∞.
+        let side = |share: R, x: R| R::select(share == R::ZERO, R::ZERO, share * (x.max(R::ZERO) + tail));
+        let cross = side(y, -prediction) + side(not_y, prediction);
         let wrong = not_y * up + y * down;
         // σ(x)σ(−x)/q is at most 1. A floor under e keeps it from 0/0; q = e there, or so much larger that it does not show.
         let (at_high, at_low) = (R::select(is_positive, not_y, y), R::select(is_positive, y, not_y));
