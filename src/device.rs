@@ -331,6 +331,11 @@ impl Gpu {
         self.0.info.device_type == wgpu::DeviceType::Cpu && !self.0.options.hardware_variants
     }
 
+    /// The variants that it was opened with.
+    pub(crate) fn options(&self) -> GpuOptions {
+        self.0.options
+    }
+
     /// Whether our own shaders carry wgpu's bounds checks.
     pub(crate) fn is_checked(&self) -> bool {
         self.0.options.checked

@@ -33,14 +33,14 @@ impl From<Program> for Joined {
     }
 }
 
-/// All programs: losses in each frame, products with their activations, optimizers, batches, sums, the copy kernel.
+/// All programs: losses in each frame, products with their activations, optimizers, batches, sums, the ceilings of the benchmark.
 ///
 /// # Errors
 /// [`crate::Error::Option`] if a list holds a variant that it refuses.
 #[doc(hidden)]
 pub fn all_programs() -> Result<Vec<Joined>> {
     let mut programs: Vec<Program> = kernels::loss::sum_programs();
-    programs.extend([8, 256].map(crate::bench::copy_program));
+    programs.extend(crate::bench::programs());
     for entry in losses::CATALOGUE {
         for options in sets_of_options(entry.variants) {
             let loss = (entry.make)(&options_value(entry.name, options)?)?;
