@@ -175,7 +175,10 @@ fn classes(dataset: &Dataset) -> Outcome<usize> {
 
 /// The losses that take labels or numbers.
 fn trainable() -> Vec<&'static str> {
-    let fits = |loss: &Box<dyn Loss>| loss.predictions() == Domain::Real && loss.targets() != Domain::Distribution;
+    let fits = |loss: &dyn Loss| {
+        let is_open = matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Probability);
+        is_open && loss.targets() != Domain::Distribution
+    };
     let losses = CATALOGUE.iter().filter_map(|entry| (entry.make)(&Value::Null).ok());
-    losses.filter(fits).map(|loss| loss.name()).collect()
+    losses.filter(|loss| fits(&**loss)).map(|loss| loss.name()).collect()
 }
