@@ -50,7 +50,7 @@ pub fn all_programs() -> Result<Vec<Joined>> {
     for entry in optimizers::CATALOGUE {
         for options in sets_of_options(entry.variants) {
             let optimizer = (entry.make)(&options_value(entry.name, options)?)?;
-            programs.push(kernels::network::optimizer_program(&*optimizer));
+            programs.extend([false, true].map(|clips| kernels::network::optimizer_program(&*optimizer, clips)));
         }
     }
     let mut made = Vec::new();

@@ -62,6 +62,7 @@ impl Model {
         let mut objective = self.objective("fit")?;
         let rows = Rows::new(self.intake(), &*objective.loss, "fit", features, &targets.into())?;
         objective.metric = Metric::of(&*objective.loss, rows.one_hot);
+        objective.clip_norm = fit.clip_norm;
         // Rows of their own are enough to validate with: none are held back then.
         let split = if fit.validation.is_some() { 0.0 } else { fit.validation_split };
         let held_back = (rows.rows as f64 * split) as usize;
@@ -119,7 +120,12 @@ impl Model {
             found: "has no loss yet".into(),
             allowed: "call compile(loss, optimizer) first".into(),
         })?;
-        Ok(Objective { loss: compiled.loss.clone(), optimizer: compiled.optimizer.clone(), metric: None })
+        Ok(Objective {
+            loss: compiled.loss.clone(),
+            optimizer: compiled.optimizer.clone(),
+            metric: None,
+            clip_norm: None,
+        })
     }
 
     fn score(&mut self, objective: &Objective, loaded: Loaded) -> Result<Score> {

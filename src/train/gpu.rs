@@ -197,7 +197,7 @@ impl GpuEngine {
 fn describe(objective: &Objective) -> String {
     let (loss, optimizer) = (&objective.loss, &objective.optimizer);
     let names = format!("{} {} {}", loss.entry().name, loss.options(), optimizer.name());
-    format!("{names} {} {:?}", optimizer.options(), objective.metric)
+    format!("{names} {} {:?} {:?}", optimizer.options(), objective.metric, objective.clip_norm)
 }
 
 impl Engine for GpuEngine {

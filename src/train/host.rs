@@ -10,6 +10,7 @@ use crate::host::pointwise::Points;
 use crate::host::rowwise::{Rows, Targets, is_ignored};
 use crate::layers::{Network, Placed};
 use crate::losses::{Family, HostReal};
+use crate::optimizers::clip_factor;
 use crate::real::Real;
 use crate::train::engine::{Batch, Engine, Metric, Objective, Outcome, SampleTargets, Samples};
 
@@ -298,7 +299,10 @@ impl<R: HostReal> Engine for HostEngine<R> {
             if let Some(step) = &batch.update {
                 let [first, second] = &mut self.states;
                 let segments = &self.network.segments;
-                objective.optimizer.update(step, segments, &mut self.parameters, &self.gradients, first, second)?;
+                let (parameters, gradients) = (&mut self.parameters, &self.gradients);
+                let factor =
+                    objective.clip_norm.map_or(1.0, |limit| clip_factor(limit, segments, parameters, gradients));
+                objective.optimizer.update_scaled(step, segments, factor, parameters, gradients, first, second)?;
             }
         }
         Ok(outcomes)
