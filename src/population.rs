@@ -14,7 +14,7 @@ use crate::model::{Compiled, Model, PREDICTION_BATCH, Progress, Sequential};
 use crate::optimizers::Optimizer;
 use crate::train::crowd::{Crowd, Several, no_member};
 use crate::train::engine::{SampleTargets, Samples};
-use crate::train::gpu::GpuEngine;
+use crate::train::gpu::{GpuEngine, MOST_PARAMETERS, SideBySide};
 use crate::train::host::HostEngine;
 use crate::train::samples::{self, Intake, Scaling};
 use crate::{Error, Result};
@@ -69,8 +69,9 @@ impl Member {
 /// Each member goes the way that a [`Model`] with its seed and options goes alone: the same first weights, the same order
 /// of rows, the same history, up to rounding where the device takes another kernel. The rows are uploaded once for all.
 ///
-/// On the CPU and the reference the members run side by side on all cores. On a GPU they run in turn, one queue's worth
-/// of dispatches after the other.
+/// On the CPU and the reference the members run side by side on all cores. On a GPU members of up to 16,384 parameters
+/// run side by side in the same dispatches, a workgroup each, which takes its model through many steps without a launch
+/// between them; larger ones are trained in turn.
 ///
 /// See the crate's documentation for an example; Keras, PyTorch (`torch.func.stack_module_state`) and jax (`vmap` over
 /// parameters) leave the loop to you.
@@ -102,6 +103,9 @@ impl Population {
         let network = description.network()?;
         let engines = || members.iter();
         let crowd: Box<dyn Crowd> = match device {
+            Device::Gpu(gpu) if network.length <= MOST_PARAMETERS => {
+                Box::new(SideBySide::new(gpu, &network, members.len())?)
+            }
             Device::Gpu(gpu) => {
                 let engines = engines().map(|_| GpuEngine::new(gpu, network.clone())).collect::<Result<_>>()?;
                 Box::new(Several::new(engines))

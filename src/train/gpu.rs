@@ -3,12 +3,16 @@
 //! buffer of uniforms. The next submission is encoded while the last one runs; losses are read when all are done.
 
 mod plan;
+mod side_by_side;
+mod whole;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::plan::{Key, Kind, Plan, Uniforms};
+pub(crate) use self::side_by_side::SideBySide;
+pub(crate) use self::whole::MOST_PARAMETERS;
 use crate::device::Gpu;
 use crate::kernel::Command;
 use crate::kernels::network::{self, OptimizerParams};
