@@ -1,5 +1,9 @@
 //! Every program that the library can build, as text: for the tests that hand them to other compilers.
 
+use std::sync::Arc;
+
+use serde_json::Value;
+
 use super::{matmul, options_value, sets_of_options};
 use crate::kernel::Program;
 use crate::kernels::matmul::{Epilogue, Layout, TILES, Variant};
@@ -50,9 +54,10 @@ pub fn all_programs() -> Result<Vec<Joined>> {
     for entry in optimizers::CATALOGUE {
         for options in sets_of_options(entry.variants) {
             let optimizer = (entry.make)(&options_value(entry.name, options)?)?;
-            programs.push(kernels::network::optimizer_program(&*optimizer));
+            programs.extend([false, true].map(|clips| kernels::network::optimizer_program(&*optimizer, clips)));
         }
     }
+    programs.extend(whole_programs()?);
     let mut made = Vec::new();
     for entry in activations::CATALOGUE {
         for options in sets_of_options(entry.variants) {
@@ -70,6 +75,17 @@ pub fn all_programs() -> Result<Vec<Joined>> {
         }
     }
     Ok(programs.into_iter().map(Joined::from).collect())
+}
+
+/// Whole models: every loss, every optimizer, every activation.
+fn whole_programs() -> Result<Vec<Program>> {
+    let options = Value::Null;
+    let losses: Vec<Arc<dyn losses::Loss>> =
+        losses::CATALOGUE.iter().map(|entry| Ok((entry.make)(&options)?.into())).collect::<Result<_>>()?;
+    let optimizers: Vec<Arc<dyn optimizers::Optimizer>> =
+        optimizers::CATALOGUE.iter().map(|entry| Ok((entry.make)(&options)?.into())).collect::<Result<_>>()?;
+    let activations = activations::CATALOGUE.iter().map(|entry| (entry.make)(&options)).collect::<Result<_>>()?;
+    kernels::whole::programs(&losses, &optimizers, activations)
 }
 
 fn products(tiles: &[crate::kernels::matmul::Tile]) -> Vec<(Variant, Layout, Epilogue)> {

@@ -14,6 +14,8 @@ pub(crate) struct Objective {
     pub loss: Arc<dyn Loss>,
     pub optimizer: Arc<dyn Optimizer>,
     pub metric: Option<Metric>,
+    /// The gradient's norm at the most.
+    pub clip_norm: Option<f64>,
 }
 
 /// How a row is found to be predicted right.

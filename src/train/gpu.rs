@@ -3,16 +3,22 @@
 //! buffer of uniforms. The next submission is encoded while the last one runs; losses are read when all are done.
 
 mod plan;
+mod side_by_side;
+mod whole;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::plan::{Key, Kind, Plan, Uniforms};
+pub(crate) use self::side_by_side::SideBySide;
+pub(crate) use self::whole::MOST_PARAMETERS;
 use crate::device::Gpu;
 use crate::kernel::Command;
 use crate::kernels::network::{self, OptimizerParams};
 use crate::layers::Network;
 use crate::tensor::{Reading, padded};
+use crate::train::crowd::Shares;
 use crate::train::engine::{Batch, Engine, Objective, Outcome, SampleTargets, Samples};
 use crate::{Error, Result};
 
@@ -34,7 +40,7 @@ pub(crate) struct GpuEngine {
     /// Loss and right rows of each batch of two submissions: one runs while the other is read.
     ring: wgpu::Buffer,
     remembered: Option<[wgpu::Buffer; 3]>,
-    data: HashMap<usize, Data>,
+    data: HashMap<usize, Arc<Data>>,
     next: usize,
     plans: HashMap<Key, Plan>,
     /// How many batches go into a submission, found by timing.
@@ -43,7 +49,7 @@ pub(crate) struct GpuEngine {
 
 /// A data set on the device, in parts that each fit a binding.
 #[derive(Debug)]
-struct Data {
+pub(crate) struct Data {
     rows: usize,
     features: Vec<Part>,
     targets: Vec<Part>,
@@ -101,7 +107,8 @@ impl GpuEngine {
     }
 
     fn known(&self, data: usize) -> Result<&Data> {
-        self.data.get(&data).ok_or_else(|| Error::Empty { operation: "training".into(), name: "its data".into() })
+        let found = self.data.get(&data).map(|data| &**data);
+        found.ok_or_else(|| Error::Empty { operation: "training".into(), name: "its data".into() })
     }
 
     /// Runs batches in turn, many to a submission: each is encoded while the one before it runs.
@@ -197,7 +204,31 @@ impl GpuEngine {
 fn describe(objective: &Objective) -> String {
     let (loss, optimizer) = (&objective.loss, &objective.optimizer);
     let names = format!("{} {} {}", loss.name(), loss.options(), optimizer.name());
-    format!("{names} {} {:?}", optimizer.options(), objective.metric)
+    format!("{names} {} {:?} {:?}", optimizer.options(), objective.metric, objective.clip_norm)
+}
+
+impl Shares for GpuEngine {
+    type Data = Data;
+    // One queue: what is handed to it runs in turn.
+    const SIDE_BY_SIDE: bool = false;
+
+    fn take_in(&self, samples: &Samples) -> Result<Arc<Data>> {
+        let outputs = self.network.outputs();
+        let features = self.parts("features", samples.features, self.network.inputs)?;
+        let (targets, target_width, labels) = match samples.targets {
+            SampleTargets::None => (Vec::new(), 0, false),
+            SampleTargets::Labels(values) => (self.parts("labels", values, 1)?, 1, true),
+            SampleTargets::Dense(values) => (self.parts("targets", values, outputs)?, outputs, false),
+        };
+        let has_ignored = samples.has_ignored;
+        Ok(Arc::new(Data { rows: samples.rows, features, targets, target_width, labels, has_ignored }))
+    }
+
+    fn adopt(&mut self, data: Arc<Data>) -> usize {
+        self.next += 1;
+        self.data.insert(self.next, data);
+        self.next
+    }
 }
 
 impl Engine for GpuEngine {
@@ -239,17 +270,8 @@ impl Engine for GpuEngine {
     }
 
     fn load(&mut self, samples: &Samples) -> Result<usize> {
-        let outputs = self.network.outputs();
-        let features = self.parts("features", samples.features, self.network.inputs)?;
-        let (targets, target_width, labels) = match samples.targets {
-            SampleTargets::None => (Vec::new(), 0, false),
-            SampleTargets::Labels(values) => (self.parts("labels", values, 1)?, 1, true),
-            SampleTargets::Dense(values) => (self.parts("targets", values, outputs)?, outputs, false),
-        };
-        self.next += 1;
-        let has_ignored = samples.has_ignored;
-        self.data.insert(self.next, Data { rows: samples.rows, features, targets, target_width, labels, has_ignored });
-        Ok(self.next)
+        let data = self.take_in(samples)?;
+        Ok(self.adopt(data))
     }
 
     fn unload(&mut self, data: usize) {

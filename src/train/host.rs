@@ -1,6 +1,7 @@
 //! The host's engine: f32 on all cores, or f64 as the reference. The same steps as the GPU's, one call each.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::Result;
 use crate::activations::Activation;
@@ -10,7 +11,9 @@ use crate::host::pointwise::Points;
 use crate::host::rowwise::{Rows, Targets, is_ignored};
 use crate::layers::{Network, Placed};
 use crate::losses::{Family, HostReal};
+use crate::optimizers::clip_factor;
 use crate::real::Real;
+use crate::train::crowd::Shares;
 use crate::train::engine::{Batch, Engine, Metric, Objective, Outcome, SampleTargets, Samples};
 
 /// Parameters, gradients and states in the host's memory.
@@ -21,14 +24,14 @@ pub(crate) struct HostEngine<R> {
     gradients: Vec<R>,
     states: [Vec<R>; 2],
     remembered: Option<(Vec<R>, [Vec<R>; 2])>,
-    data: HashMap<usize, Data<R>>,
+    data: HashMap<usize, Arc<Data<R>>>,
     next: usize,
     pass: Pass<R>,
 }
 
 /// A data set in the engine's precision.
 #[derive(Debug)]
-struct Data<R> {
+pub(crate) struct Data<R> {
     rows: usize,
     features: Vec<R>,
     labels: Vec<i32>,
@@ -229,6 +232,38 @@ fn to_doubles<R: Real>(values: &[R]) -> Vec<f64> {
     values.iter().map(|value| value.to_f64()).collect()
 }
 
+impl<R: HostReal> Shares for HostEngine<R> {
+    type Data = Data<R>;
+    const SIDE_BY_SIDE: bool = true;
+
+    fn take_in(&self, samples: &Samples) -> Result<Arc<Data<R>>> {
+        let convert = |values: &[f32]| values.iter().map(|&value| R::from_f32(value)).collect();
+        let mut data = Data {
+            rows: samples.rows,
+            features: convert(samples.features),
+            labels: Vec::new(),
+            dense: Vec::new(),
+            has_labels: false,
+            has_ignored: samples.has_ignored,
+        };
+        match samples.targets {
+            SampleTargets::None => {}
+            SampleTargets::Labels(labels) => {
+                data.labels = labels.to_vec();
+                data.has_labels = true;
+            }
+            SampleTargets::Dense(dense) => data.dense = convert(dense),
+        }
+        Ok(Arc::new(data))
+    }
+
+    fn adopt(&mut self, data: Arc<Data<R>>) -> usize {
+        self.next += 1;
+        self.data.insert(self.next, data);
+        self.next
+    }
+}
+
 impl<R: HostReal> Engine for HostEngine<R> {
     fn parameters(&self) -> Result<Vec<f64>> {
         Ok(to_doubles(&self.parameters))
@@ -262,26 +297,8 @@ impl<R: HostReal> Engine for HostEngine<R> {
     }
 
     fn load(&mut self, samples: &Samples) -> Result<usize> {
-        let convert = |values: &[f32]| values.iter().map(|&value| R::from_f32(value)).collect();
-        let mut data = Data {
-            rows: samples.rows,
-            features: convert(samples.features),
-            labels: Vec::new(),
-            dense: Vec::new(),
-            has_labels: false,
-            has_ignored: samples.has_ignored,
-        };
-        match samples.targets {
-            SampleTargets::None => {}
-            SampleTargets::Labels(labels) => {
-                data.labels = labels.to_vec();
-                data.has_labels = true;
-            }
-            SampleTargets::Dense(dense) => data.dense = convert(dense),
-        }
-        self.next += 1;
-        self.data.insert(self.next, data);
-        Ok(self.next)
+        let data = self.take_in(samples)?;
+        Ok(self.adopt(data))
     }
 
     fn unload(&mut self, data: usize) {
@@ -298,7 +315,10 @@ impl<R: HostReal> Engine for HostEngine<R> {
             if let Some(step) = &batch.update {
                 let [first, second] = &mut self.states;
                 let segments = &self.network.segments;
-                objective.optimizer.update(step, segments, &mut self.parameters, &self.gradients, first, second)?;
+                let (parameters, gradients) = (&mut self.parameters, &self.gradients);
+                let factor =
+                    objective.clip_norm.map_or(1.0, |limit| clip_factor(limit, segments, parameters, gradients));
+                objective.optimizer.update_scaled(step, segments, factor, parameters, gradients, first, second)?;
             }
         }
         Ok(outcomes)
