@@ -103,19 +103,19 @@ const fn tile(core: Core, rows: u32, columns: u32, k: u32, lanes: u32, eight_by_
 }
 
 /// All tiles there are, from the largest of each kind down. Register tiles: milliseconds on lavapipe (Mesa 22.3, two
-/// cores, process time over two) for 1024³, and for 64×128 at k = 784; and to compile.
+/// cores) for 512×512 at k = 784, and until the first result is there, the pipeline's compilation included.
 ///
-/// | tile | 1024³ | 64×128×784 | compile | for |
-/// |---|---|---|---|---|
-/// | 32×32, 8 lanes | 60–67 | 0.36 | 450–650 | software, large products |
-/// | 16×32, 8 lanes | 72–80 | 0.41 | 160–250 | software; 24×32 is in between, 8×32 takes 114 and 0.61 |
-/// | 8×32, 8 lanes | 114 | 0.61 | half of 16×32 | software, small products: the first step of a model waits for its pipelines |
-/// | 16×16, 4 lanes | | | | software whose subgroups have four lanes |
-/// | 128×128×16, 256 lanes | | | | hardware, large products (not timed on hardware yet, as the next two) |
-/// | 64×64×8, 64 lanes | | | | hardware, medium products |
-/// | 32×32×16, 64 lanes | | | | hardware, small products; software without subgroups |
+/// | tile | a product | first | for |
+/// |---|---|---|---|
+/// | 32×32, 8 lanes | 10–11 | 180–195 | software, large products |
+/// | 16×32, 8 lanes | 12.5–14 | 125–135 | software |
+/// | 8×32, 8 lanes | 19–22 | 100–110 | software, small products: the first step of a model waits for its pipelines |
+/// | 16×16, 4 lanes | 20–24 | 140–150 | software whose subgroups have four lanes |
+/// | 128×128×16, 256 lanes | | | hardware, large products (not timed on hardware yet, as the next two) |
+/// | 64×64×8, 64 lanes | | | hardware, medium products |
+/// | 32×32×16, 64 lanes | | | hardware, small products; software without subgroups |
 ///
-/// A lane that read its own operands from storage (8 × 16 outputs each, no shuffles) took 157–190 for 1024³.
+/// A lane that read its own operands from storage (8 × 16 outputs each, no shuffles) took twice as long as 32×32.
 const REGISTER_LARGE: Tile = tile(Core::Register, 32, 32, 4, 8, false);
 const REGISTER: Tile = tile(Core::Register, 16, 32, 4, 8, false);
 const REGISTER_SMALL: Tile = tile(Core::Register, 8, 32, 4, 8, false);
@@ -128,8 +128,8 @@ const TILED_SMALL: Tile = tile(Core::Tiled, 32, 32, 16, 64, false);
 pub(crate) const TILES: [Tile; 7] =
     [REGISTER_LARGE, REGISTER, REGISTER_SMALL, REGISTER_NARROW, TILED_LARGE, TILED, TILED_SMALL];
 
-/// From so many multiplications on, the large register tile wins back its longer compilation within some hundred calls.
-const LARGE_PRODUCT: u64 = 1 << 27;
+/// From so many multiplications on, the large register tile wins back its longer compilation within a hundred calls.
+const LARGE_PRODUCT: u64 = 1 << 26;
 
 /// Below so many multiplications a product takes less than its pipeline's compilation in a whole training: the tile that
 /// compiles fastest is taken.
