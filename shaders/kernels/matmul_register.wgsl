@@ -55,13 +55,13 @@ fn main(
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
     // Down the rows first: the panel of the right matrix that these tiles have in common stays in the cache.
-    let tile = group.y * groups.x + group.x;
+    let work = work_of(group.y * groups.x + group.x);
     let row_tiles = (params.m + TILE_ROWS - 1u) / TILE_ROWS;
-    let first_row = tile % row_tiles * TILE_ROWS;
-    let column = tile / row_tiles * TILE_COLUMNS + lane * 4u;
+    let first_row = work.tile % row_tiles * TILE_ROWS;
+    let column = work.tile / row_tiles * TILE_COLUMNS + lane * 4u;
 
     var sums: array<vec4<f32>, TILE_ROWS>;
-    for (var k = 0u; k < params.k; k += 4u) {
+    for (var k = work.first_k; k < work.end_k; k += 4u) {
         var shares: array<vec4<f32>, SHARES>;
         for (var i = 0u; i < SHARES; i += 1u) {
             shares[i] = share_of_left(first_row + i * LANES, k, lane);

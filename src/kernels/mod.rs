@@ -3,3 +3,6 @@
 pub(crate) mod loss;
 pub(crate) mod matmul;
 pub(crate) mod network;
+pub(crate) mod product;
+pub(crate) mod tile;
+pub(crate) mod tune;
