@@ -6,6 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::kernel::Kernel;
 use crate::{Error, Result};
 
+mod choices;
+mod learned;
+mod pipelines;
+
+use learned::Learned;
+
 /// Where a loss or a model runs. Cloning it is cheap: a GPU's clones share one wgpu device and one pipeline cache.
 #[derive(Clone, Debug)]
 pub enum Device {
@@ -96,7 +102,11 @@ impl Device {
     /// What went wrong in that work: [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Gpu`].
     pub fn synchronize(&self) -> Result<()> {
         match self {
-            Device::Gpu(gpu) => gpu.wait(),
+            Device::Gpu(gpu) => {
+                gpu.wait()?;
+                gpu.0.learned.save_pipelines();
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -195,6 +205,16 @@ struct Shared {
     queue: wgpu::Queue,
     kernels: Mutex<HashMap<String, Arc<Kernel>>>,
     fault: Arc<Mutex<Option<Fault>>>,
+    learned: Learned,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // A device that was lost may not answer any more.
+        if lock(&self.fault).is_none() {
+            self.learned.save_pipelines();
+        }
+    }
 }
 
 /// The first thing that went wrong since somebody last looked.
@@ -274,7 +294,8 @@ impl Gpu {
     /// Opens a given adapter with all its limits: wgpu's defaults would cap bindings at 128 MiB on any card.
     fn from_adapter(adapter: &wgpu::Adapter, options: GpuOptions) -> Result<Self> {
         let info = adapter.get_info();
-        let mut features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
+        let mut features = adapter.features()
+            & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | pipelines::wanted_feature(&info));
         features.set(wgpu::Features::SUBGROUP, features.contains(wgpu::Features::SUBGROUP) && options.subgroups);
         let limits = adapter.limits();
         let descriptor = wgpu::DeviceDescriptor {
@@ -307,7 +328,9 @@ impl Gpu {
                 *lock(&first) = Some(Fault::Lost(one_line(&message)));
             }
         });
-        Ok(Gpu(Arc::new(Shared { info, limits, features, options, device, queue, kernels: Mutex::default(), fault })))
+        let learned = Learned::new(&device, &info);
+        let kernels = Mutex::default();
+        Ok(Gpu(Arc::new(Shared { info, limits, features, options, device, queue, kernels, fault, learned })))
     }
 
     /// The adapter's name, type, backend and driver in one line, and which variants are forced.

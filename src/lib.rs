@@ -65,6 +65,15 @@
 //! hands in, no device is swapped for another in silence, and a fault of the GPU (lost, out of memory, a refused
 //! shader) is an error and never wgpu's panic.
 //!
+//! # What is kept on disk
+//!
+//! In `GRADUS_CACHE_DIR`, else in `gradus` in the system's folder for caches (`$XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches`,
+//! `%LOCALAPPDATA%`), for the next process on the same adapter and driver; deleting it costs time and nothing else:
+//!
+//! * the pipelines that the driver has compiled, where it hands them out (Vulkan); `GRADUS_PIPELINE_CACHE=off` keeps none;
+//! * the tile that a matrix product of a size is fastest with, found once by trying a few within half a second on
+//!   hardware; `GRADUS_AUTOTUNE=off` or [`Gpu::set_autotune`] takes the built-in rule. The choice changes no bit of a result.
+//!
 //! # Features
 //!
 //! `cli` (default) is the command and the progress bar; `data` the readers of .gz, CSV and .npz files. Without both there
@@ -79,6 +88,7 @@
 
 pub mod activations;
 pub mod bench;
+mod cache;
 pub mod cases;
 mod catalogue;
 mod criterion;

@@ -413,3 +413,28 @@ fn a_closed_pipe_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
 }
+
+#[test]
+fn pipelines_are_kept_and_a_damaged_file_is_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = mse_case(tensor(&[1, 4], &[1.0, 2.0, 3.0, 4.0]), tensor(&[1, 4], &[0.0; 4]));
+    let cases = file(&folder, "cases.json", json!([case]).to_string().as_bytes());
+    let kept = folder.path().join("kept");
+    let run = |switch: &str| {
+        let mut command = gradus(&["eval", text(&cases), "--device", "gpu"]);
+        let output = command.env("GRADUS_CACHE_DIR", &kept).env("GRADUS_PIPELINE_CACHE", switch).output().unwrap();
+        (output.status.code(), output.stdout)
+    };
+    let expected = run("off");
+    assert!(!kept.exists(), "switched off, nothing is written");
+    assert_eq!(run("on"), expected);
+    // No adapter, or none of Vulkan: nothing to keep.
+    let Ok(mut files) = std::fs::read_dir(&kept) else { return };
+    let path = files.next().unwrap().unwrap().path();
+    let whole = std::fs::read(&path).unwrap();
+    for damaged in [whole[..whole.len() / 2].to_vec(), vec![0; 100], Vec::new()] {
+        std::fs::write(&path, damaged).unwrap();
+        assert_eq!(run("on"), expected);
+        assert_eq!(std::fs::read(&path).unwrap().len(), whole.len());
+    }
+}

@@ -157,7 +157,7 @@ fn product_of(
             let y = gpu.buffer("an output", (params.m * params.n) as usize)?;
             input_gradient(gpu, params, [left, right, output, &absent, &y])
         }
-        Layout::TN => Ok(vec![network::weight_gradient(gpu, &params, left, right, output)?]),
+        Layout::TN => network::weight_gradient(gpu, &params, left, right, output),
     }
 }
 
@@ -176,7 +176,7 @@ fn dense(case: &Case, gpu: &Gpu) -> Result<Made> {
     let params = Params { m, n, k, bias_offset: k * n, ..Params::default() };
     let mut commands = forward(gpu, params, [&x, &parameters, &y, &absent], true)?;
     let params = Params { m: k + 1, n, k: m, ones: 1, ..Params::default() };
-    commands.push(network::weight_gradient(gpu, &params, &x, &upstream, &gradients)?);
+    commands.extend(network::weight_gradient(gpu, &params, &x, &upstream, &gradients)?);
     let params = Params { m, n: k, k: n, ..Params::default() };
     commands.extend(input_gradient(gpu, params, [&upstream, &parameters, &below, &absent, &x])?);
     Ok(Made { start, commands, inner: 1, pair: None })
@@ -209,9 +209,9 @@ fn adam(case: &Case, gpu: &Gpu) -> Result<Made> {
     let states = [gpu.buffer("a state", length)?, gpu.buffer("a state", length)?];
     let start = arrived(gpu)?;
     let segments = gpu.buffer("regularisation", 4)?;
-    let (kernel, workgroups) = network::optimizer(gpu, optimizer, length)?;
+    let (kernel, workgroups) = network::optimizer(gpu, optimizer, length, false)?;
     let params = OptimizerParams::new(length, &[], &optimizer.step(10, optimizer.initial_learning_rate()));
-    let storage = [&parameters, &gradients, &states[0], &states[1], &segments].map(Slice::from);
+    let storage = [&segments, &parameters, &gradients, &states[0], &states[1], &segments].map(Slice::from);
     let commands = vec![gpu.dispatch(&kernel, &params, &storage, workgroups)?];
     let copied = gpu.buffer("a copy", length)?;
     Ok(Made { start, commands, inner: 1, pair: Some([gradients, copied]) })

@@ -4,4 +4,7 @@ pub(crate) mod linking;
 pub(crate) mod loss;
 pub(crate) mod matmul;
 pub(crate) mod network;
+pub(crate) mod product;
+pub(crate) mod tile;
+pub(crate) mod tune;
 pub(crate) mod whole;

@@ -7,7 +7,8 @@ use crate::activations::{Activation, Identity};
 use crate::device::Gpu;
 use crate::kernel::{Command, Kernel, Program, Slice};
 use crate::kernels::loss::{MOST_IGNORED, ignored_words};
-use crate::kernels::matmul::{self, Adapter, Epilogue, Layout, Params};
+use crate::kernels::matmul::{Epilogue, Layout, Params};
+use crate::kernels::product::{Kind, product};
 use crate::optimizers::{Optimizer, Segment, Step};
 use crate::wgsl::File;
 
@@ -31,16 +32,6 @@ pub(crate) const UNIFORM_STRIDE: u64 = 256;
 /// Lanes of a workgroup in the small kernels: one vector of a software adapter, two subgroups of a card.
 fn lanes(gpu: &Gpu) -> u32 {
     if gpu.is_software() { 8 } else { 64 }
-}
-
-/// What the choice of a product's variant must know of this device.
-pub(crate) fn adapter(gpu: &Gpu) -> Adapter {
-    Adapter {
-        software: gpu.is_software(),
-        subgroup: gpu.subgroup(),
-        lanes: gpu.limits().max_compute_invocations_per_workgroup,
-        workgroup_memory: gpu.limits().max_compute_workgroup_storage_size,
-    }
 }
 
 fn flag(value: bool) -> f64 {
@@ -71,8 +62,9 @@ pub(crate) fn forward(gpu: &Gpu, layer: &Forward) -> Result<Vec<Command>> {
     let pointwise: &dyn Activation = if layer.activation.rowwise() { &Identity } else { layer.activation };
     let constants = [("HAS_BIAS", flag(layer.bias)), ("KEEP_INPUT", flag(pointwise.needs_input()))];
     let storage = [layer.x, layer.parameters, layer.parameters, layer.y, layer.kept].map(Slice::from);
-    let mut commands =
-        vec![product(gpu, Layout::NN, Epilogue::Forward, &layer.params, Some(pointwise), &constants, &storage)?];
+    let kind =
+        Kind { layout: Layout::NN, epilogue: Epilogue::Forward, activation: Some(pointwise), constants: &constants };
+    let mut commands = product(gpu, &kind, &layer.params, &storage)?;
     if layer.activation.rowwise() {
         let kernel =
             gpu.kernel(&plain("softmax", &[SOFTMAX_FORWARD, NUMBERS], vec![("WORKGROUP", lanes(gpu).into())]))?;
@@ -116,9 +108,8 @@ pub(crate) fn weight_gradient(
     x: &wgpu::Buffer,
     gradient: &wgpu::Buffer,
     gradients: &wgpu::Buffer,
-) -> Result<Command> {
-    let storage = [x.into(), gradient.into(), gradients.into()];
-    product(gpu, Layout::TN, Epilogue::WeightGradient, params, None, &[], &storage)
+) -> Result<Vec<Command>> {
+    product(gpu, &Kind::plain(Layout::TN), params, &[x.into(), gradient.into(), gradients.into()])
 }
 
 /// The gradient of a layer's input, times the derivative of the activation below: dZ Wᵀ ∘ f'.
@@ -140,38 +131,18 @@ pub(crate) fn input_gradient(gpu: &Gpu, layer: &InputGradient) -> Result<Vec<Com
     let pointwise: &dyn Activation = if layer.activation.rowwise() { &Identity } else { layer.activation };
     let constants = [("KEEP_INPUT", flag(pointwise.needs_input()))];
     let storage = [layer.gradient, layer.parameters, layer.below, layer.kept, layer.y].map(Slice::from);
-    let epilogue = Epilogue::InputGradient;
-    let mut commands = vec![product(gpu, Layout::NT, epilogue, &layer.params, Some(pointwise), &constants, &storage)?];
+    let kind = Kind {
+        layout: Layout::NT,
+        epilogue: Epilogue::InputGradient,
+        activation: Some(pointwise),
+        constants: &constants,
+    };
+    let mut commands = product(gpu, &kind, &layer.params, &storage)?;
     if layer.activation.rowwise() {
         let sizes = [layer.params.m, layer.params.n];
         commands.extend(activation_backward(gpu, layer.activation, sizes, layer.kept, layer.y, layer.below)?);
     }
     Ok(commands)
-}
-
-/// One matrix product with its epilogue.
-fn product(
-    gpu: &Gpu,
-    layout: Layout,
-    epilogue: Epilogue,
-    params: &Params,
-    activation: Option<&dyn Activation>,
-    constants: &[(&'static str, f64)],
-    storage: &[Slice],
-) -> Result<Command> {
-    let variant = matmul::variant(params, layout, &adapter(gpu));
-    let mut program = Program {
-        label: format!("matmul {layout:?}"),
-        header: variant.header(),
-        files: variant.sources(layout, epilogue),
-        constants: constants.to_vec(),
-    };
-    if let Some(activation) = activation {
-        program.label = format!("matmul {layout:?} ({})", activation.name());
-        program.files.extend([activation.entry().shader, NUMBERS]);
-        program.constants.extend(activation.constants());
-    }
-    gpu.dispatch(&gpu.kernel(&program)?, params, storage, variant.workgroups(params.shape()))
 }
 
 /// Parameters of the gather kernel.

@@ -3,6 +3,7 @@
 use std::mem::offset_of;
 
 use super::*;
+use crate::device::GpuOptions;
 use crate::optimizers;
 use crate::wgsl;
 
@@ -96,7 +97,7 @@ fn factor_on(gpu: &Gpu, limit: f64, segments: &[Segment], parameters: &[f32], gr
 
 #[test]
 fn the_devices_clip_is_the_hosts() {
-    let gpu = Gpu::open_with(false).expect("these tests need an adapter, a software one will do");
+    let gpu = Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do");
     let penalized = [Segment { end: 3, l1: 0.3, l2: 0.2 }, Segment { end: 30_000, l1: 0.0, l2: 0.0 }];
     for length in [1, 7, 4096, 4097, 30_000] {
         let gradients: Vec<f32> = (0..length).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
@@ -112,7 +113,7 @@ fn the_devices_clip_is_the_hosts() {
 
 #[test]
 fn a_norm_beyond_the_squares_of_f32_still_clips_and_one_that_is_not_finite_gives_nan() {
-    let gpu = Gpu::open_with(false).expect("these tests need an adapter, a software one will do");
+    let gpu = Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do");
     let found = factor_on(&gpu, 1.0, &[], &[0.0; 2], &[3e30, 4e30]);
     assert!((found * 5e30 - 1.0).abs() <= 1e-6, "{found}");
     assert_eq!(factor_on(&gpu, 1.0, &[], &[0.0; 2], &[1e-30, 0.0]), 1.0);

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{matmul, options_value, sets_of_options};
+use super::{options_value, sets_of_options};
 use crate::kernel::Program;
 use crate::kernels::matmul::{Epilogue, Layout, TILES, Variant};
+use crate::kernels::product::{Kind, join_programs};
 use crate::{Result, activations, kernels, losses, optimizers, wgsl};
 
 /// A program as the device gets it.
@@ -70,9 +71,11 @@ pub fn all_programs() -> Result<Vec<Joined>> {
         let tiles = if number == 0 { &TILES[..] } else { &TILES[TILES.len() - 1..] };
         for (variant, layout, epilogue) in products(tiles) {
             if number == 0 || epilogue != Epilogue::WeightGradient {
-                programs.push(matmul::program(&variant, layout, epilogue, &**activation));
+                let activation = Some(&**activation).filter(|_| epilogue != Epilogue::WeightGradient);
+                programs.push(Kind { layout, epilogue, activation, constants: &[] }.program(&variant));
             }
         }
+        programs.extend(join_programs(&**activation));
     }
     Ok(programs.into_iter().map(Joined::from).collect())
 }
@@ -94,8 +97,9 @@ fn products(tiles: &[crate::kernels::matmul::Tile]) -> Vec<(Variant, Layout, Epi
         for vec4 in [false, true] {
             for layout in [Layout::NN, Layout::NT, Layout::TN] {
                 for epilogue in [Epilogue::Forward, Epilogue::InputGradient, Epilogue::WeightGradient] {
-                    all.push((Variant { tile, vec4 }, layout, epilogue));
+                    all.push((Variant { tile, vec4, split: false }, layout, epilogue));
                 }
+                all.push((Variant { tile, vec4, split: true }, layout, Epilogue::WeightGradient));
             }
         }
     }

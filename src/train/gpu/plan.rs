@@ -252,7 +252,7 @@ impl GpuEngine {
                 output_offset: layer.offset as u32,
                 ..Params::default()
             };
-            commands.push(network::weight_gradient(gpu, &params, &pass.outputs[index], gradient, &self.gradients)?);
+            commands.extend(network::weight_gradient(gpu, &params, &pass.outputs[index], gradient, &self.gradients)?);
             if index == 0 {
                 continue;
             }
