@@ -30,6 +30,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 # gradus's device and the command of each peer; {python} and {target} are filled in.
 PEERS = {
     "burn-wgpu": ("gpu", "{target}/burn/release/burn-peer --device wgpu"),
+    # Burn's own mean adds 2^18 elements at the most on llvmpipe and is refused there: this is its speed with one that is right.
+    "burn-wgpu-rows": ("gpu", "{target}/burn/release/burn-peer --device wgpu --sum rows"),
     "burn-vulkan": ("gpu", "{target}/burn/release/burn-peer --device vulkan"),
     "burn-cuda": ("gpu", "{target}/burn/release/burn-peer --device cuda"),
     "burn-flex": ("cpu", "{target}/burn/release/burn-peer --device flex"),

@@ -90,7 +90,9 @@ impl Request {
     /// Batch size, widths of the layers and number of batches of a training case.
     pub fn network(&self) -> Result<(usize, &[usize], usize)> {
         match self.shape.split_first() {
-            Some((&batch, widths)) if widths.len() > 1 && batch > 0 && self.steps > 0 => Ok((batch, widths, self.steps)),
+            Some((&batch, widths)) if widths.len() > 1 && batch > 0 && self.steps > 0 => {
+                Ok((batch, widths, self.steps))
+            }
             _ => Err(format!("{}: {:?} must be a batch and widths, with steps", self.case, self.shape).into()),
         }
     }

@@ -1,6 +1,8 @@
 //! The cases in Burn: its own losses, layers and optimizer, autodiff and, on its wgpu backend, fusion and tuner.
 //!
-//! `burn-peer --device wgpu|flex|vulkan|cuda` (the last two with the cargo feature of that name).
+//! `burn-peer --device wgpu|flex|vulkan|cuda` (the last two with the cargo feature of that name). `--sum rows` takes the mean of
+//! a pointwise loss in two sums, over rows of 4096 and over these: on software Vulkan (llvmpipe, Mesa 22.3) the sum of all
+//! elements of a tensor, which Burn's losses call, adds no more than the first 2¹⁸ of them.
 
 #[path = "../../protocol.rs"]
 mod protocol;
@@ -11,17 +13,18 @@ use burn::nn::loss::{
     BinaryCrossEntropyLossConfig, CrossEntropyLoss, CrossEntropyLossConfig, HuberLossConfig, MseLoss, Reduction,
 };
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::activation::{relu, softmax};
+use burn::tensor::activation::{log_sigmoid, relu, softmax};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use protocol::{Found, Prepared, Request, Result};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let name = match arguments.as_slice() {
-        [] => "wgpu",
-        [flag, name] if flag == "--device" => name,
-        _ => "",
+    let (name, rows) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => ("wgpu", false),
+        ["--device", name] => (name, false),
+        ["--device", name, "--sum", "rows"] => (name, true),
+        _ => ("", false),
     };
     let device = match name {
         "wgpu" => Device::wgpu(Default::default()),
@@ -31,21 +34,25 @@ fn main() {
         #[cfg(feature = "cuda")]
         "cuda" => Device::cuda(0),
         _ => {
-            eprintln!("--device must be wgpu, flex, or vulkan or cuda in a build with that feature");
+            eprintln!("--device must be wgpu, flex, or vulkan or cuda in a build with that feature; --sum may be rows");
             std::process::exit(2);
         }
     };
     let device = device.autodiff();
-    protocol::serve(&format!("burn {name}"), "burn 0.22.1", |request| {
-        Ok(Some(match request.case.as_str() {
-            "matmul" => Box::new(Matmul::new(request, &device)?) as Box<dyn Prepared>,
-            "dense" => Box::new(Dense::new(request, &device)?),
-            "train_step" | "epoch" => Box::new(Training::new(request, &device)?),
-            "cross_entropy" => Box::new(loss_over_classes(request, &device)?),
-            "mse" | "mae" | "huber" | "bce_with_logits" => Box::new(pointwise(request, &device)?),
-            _ => return Ok(None),
-        }))
-    });
+    protocol::serve(
+        &format!("burn {name}{}", if rows { ", mean in two sums" } else { "" }),
+        "burn 0.22.1",
+        |request| {
+            Ok(Some(match request.case.as_str() {
+                "matmul" => Box::new(Matmul::new(request, &device)?) as Box<dyn Prepared>,
+                "dense" => Box::new(Dense::new(request, &device)?),
+                "train_step" | "epoch" => Box::new(Training::new(request, &device)?),
+                "cross_entropy" => Box::new(loss_over_classes(request, &device)?),
+                "mse" | "mae" | "huber" | "bce_with_logits" => Box::new(pointwise(request, &device, rows)?),
+                _ => return Ok(None),
+            }))
+        },
+    );
 }
 
 fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
@@ -73,26 +80,43 @@ struct Loss<const D: usize> {
     last: Option<(Tensor<1>, Tensor<D>)>,
 }
 
-fn pointwise(request: &Request, device: &Device) -> Result<Loss<1>> {
+fn pointwise(request: &Request, device: &Device, rows: bool) -> Result<Loss<1>> {
     let [length] = request.sizes()?;
     let predictions = tensor(request.floats("predictions")?, [length], device).require_grad();
     let targets = request.floats("targets")?;
     let value: Box<dyn Fn(Tensor<1>) -> Tensor<1>> = if request.case == "bce_with_logits" {
         let loss = BinaryCrossEntropyLossConfig::new().with_logits(true).init(device);
         let labels = integers(targets.iter().map(|&target| target as i32).collect(), [length], device);
-        Box::new(move |logits| loss.forward(logits, labels.clone()))
+        match rows {
+            false => Box::new(move |logits| loss.forward(logits, labels.clone())),
+            // What `forward` has before its mean.
+            true => Box::new(move |logits| {
+                let truth = labels.clone().float();
+                mean((truth.neg() + 1.0) * logits.clone() - log_sigmoid(logits), true)
+            }),
+        }
     } else {
         let targets = tensor(targets, [length], device);
         match request.case.as_str() {
-            "mse" => Box::new(move |p| MseLoss::new().forward(p, targets.clone(), Reduction::Mean)),
+            "mse" => Box::new(move |p| mean(MseLoss::new().forward_no_reduction(p, targets.clone()), rows)),
             "huber" => {
                 let loss = HuberLossConfig::new(1.0).init();
-                Box::new(move |p| loss.forward(p, targets.clone(), Reduction::Mean))
+                Box::new(move |p| mean(loss.forward_no_reduction(p, targets.clone()), rows))
             }
-            _ => Box::new(move |p| (p - targets.clone()).abs().mean()),
+            _ => Box::new(move |p| mean((p - targets.clone()).abs(), rows)),
         }
     };
     Ok(Loss { device: device.clone(), predictions, value, last: None })
+}
+
+/// The mean of all values, as Burn's losses take it, or in two sums.
+fn mean(values: Tensor<1>, rows: bool) -> Tensor<1> {
+    const ROW: usize = 4096;
+    let [length] = values.dims();
+    match rows && length % ROW == 0 {
+        true => values.reshape([length / ROW, ROW]).mean_dim(1).mean(),
+        false => values.mean(),
+    }
 }
 
 fn loss_over_classes(request: &Request, device: &Device) -> Result<Loss<2>> {
@@ -263,7 +287,14 @@ impl Training {
         // `epoch` is the document's example: softmax and the squared error of all its outputs.
         let labels = (request.case == "train_step").then(|| CrossEntropyLossConfig::new().init(device));
         let optimizer = AdamConfig::new().with_epsilon(1e-8).init();
-        Ok(Training { device: device.clone(), network: Network { layers: layers? }, optimizer, batches, labels, last: None })
+        Ok(Training {
+            device: device.clone(),
+            network: Network { layers: layers? },
+            optimizer,
+            batches,
+            labels,
+            last: None,
+        })
     }
 
     fn step(&mut self, i: usize) {

@@ -1,80 +1,53 @@
 //! The CPU: losses into a gradient that is used again, products into an output that is.
 
-use gradus::host::Spread;
 use gradus::host::matmul::{Layout, matmul};
-use gradus::host::pointwise::Points;
-use gradus::host::rowwise::{Rows, Targets};
-use gradus::losses::{Family, from_name};
+use gradus::losses::from_name;
+use gradus::{Criterion, Device};
+use ndarray::{Array1, ArrayD};
 
 use crate::protocol::{Found, Prepared, Request, Result};
 
-/// A loss with its gradient.
+/// A loss with its gradient, which each call writes anew.
 pub struct Loss {
-    loss: Box<dyn gradus::losses::Loss>,
-    predictions: Vec<f32>,
-    targets: Vec<f32>,
-    labels: Vec<i32>,
-    columns: usize,
-    gradient: Vec<f32>,
-    values: Vec<f32>,
+    criterion: Criterion,
+    predictions: ArrayD<f32>,
+    targets: ArrayD<f32>,
+    labels: Option<Array1<i64>>,
+    gradient: ArrayD<f32>,
     value: f64,
 }
 
 impl Loss {
     pub fn new(request: &Request) -> Result<Self> {
-        let loss = from_name(&request.case, &serde_json::Value::Null)?;
-        let predictions = request.floats("predictions")?;
-        let over_classes = matches!(loss.family(), Family::Rowwise(_));
-        let targets = if over_classes { Vec::new() } else { request.floats("targets")? };
-        let labels = if over_classes { request.integers("labels")? } else { Vec::new() };
-        let columns = request.shape.last().copied().unwrap_or(1);
-        let (gradient, values) = (vec![0.0; predictions.len()], vec![0.0; labels.len()]);
-        Ok(Loss { loss, predictions, targets, labels, columns, gradient, values, value: f64::NAN })
+        let criterion = Criterion::from_boxed(from_name(&request.case, &serde_json::Value::Null)?, &Device::cpu())?;
+        let array =
+            |name: &str| Ok(ArrayD::from_shape_vec(request.shape.as_slice(), request.floats(name)?)?) as Result<_>;
+        let labels = match request.case.as_str() {
+            "cross_entropy" => Some(request.integers("labels")?.into_iter().map(i64::from).collect()),
+            _ => None,
+        };
+        let targets = if labels.is_some() { ArrayD::default(vec![0]) } else { array("targets")? };
+        let (predictions, gradient) = (array("predictions")?, ArrayD::zeros(request.shape.as_slice()));
+        Ok(Loss { criterion, predictions, targets, labels, gradient, value: f64::NAN })
     }
 }
 
 impl Prepared for Loss {
     fn run(&mut self, times: usize) -> Result<()> {
         for _ in 0..times {
-            self.value = match self.loss.family() {
-                Family::Pointwise(host) => {
-                    let points = Points {
-                        predictions: &self.predictions,
-                        targets: &self.targets,
-                        weight: Spread::None,
-                        mask: Spread::None,
-                        column_weight: &[],
-                        row_length: 1,
-                        factor: 1.0 / self.predictions.len() as f32,
-                        upstream: 1.0,
-                        upstreams: &[],
-                    };
-                    host.run_f32(&points, &mut self.gradient, &mut [])
-                }
-                Family::Rowwise(host) => {
-                    let rows = Rows {
-                        logits: &self.predictions,
-                        columns: self.columns,
-                        targets: Targets::Labels(&self.labels),
-                        ignored: self.loss.ignored(),
-                        class_weight: &[],
-                        class_mask: &[],
-                        weight: &[],
-                        mask: &[],
-                        factor: 1.0 / self.labels.len() as f32,
-                        upstream: 1.0,
-                        upstreams: &[],
-                    };
-                    host.run_f32(&rows, &mut self.gradient, &mut self.values, &mut []);
-                    self.values.iter().map(|&value| f64::from(value)).sum()
-                }
+            let (predictions, gradient) = (&self.predictions, &mut self.gradient);
+            let found = match &self.labels {
+                Some(labels) => self.criterion.value_and_gradient_into(predictions, labels, gradient)?,
+                None => self.criterion.value_and_gradient_into(predictions, &self.targets, gradient)?,
             };
+            self.value = found.value();
         }
         Ok(())
     }
 
     fn found(&mut self) -> Result<Found> {
-        Ok(Found { value: Some(self.value), tensors: vec![("gradient", self.gradient.clone())] })
+        let gradient = self.gradient.iter().copied().collect();
+        Ok(Found { value: Some(self.value), tensors: vec![("gradient", gradient)] })
     }
 }
 

@@ -14,7 +14,8 @@ const PERIOD: usize = 65_521;
 pub fn write(request: &Request) -> Result<()> {
     std::fs::create_dir_all(&request.inputs)?;
     let elements: usize = request.shape.iter().product();
-    let floats = |name: &str, values: Vec<f32>| save(&request.inputs, name, "f32", values.iter().map(|x| x.to_le_bytes()));
+    let floats =
+        |name: &str, values: Vec<f32>| save(&request.inputs, name, "f32", values.iter().map(|x| x.to_le_bytes()));
     let labels = |seed, rows, classes| {
         let drawn = labels(seed, rows, classes);
         save(&request.inputs, "labels", "i32", drawn.iter().map(|label| label.to_le_bytes()))
@@ -24,7 +25,10 @@ pub fn write(request: &Request) -> Result<()> {
             floats("predictions", normal(1, elements))?;
             let targets = normal(2, elements).into_iter();
             let truth = |x: f32| f32::from(u8::from(x > 0.0));
-            floats("targets", if request.case == "bce_with_logits" { targets.map(truth).collect() } else { targets.collect() })
+            floats(
+                "targets",
+                if request.case == "bce_with_logits" { targets.map(truth).collect() } else { targets.collect() },
+            )
         }
         "cross_entropy" => {
             let [rows, classes] = request.sizes()?;

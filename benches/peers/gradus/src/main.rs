@@ -35,8 +35,14 @@ fn main() {
         Ok(Some(match request.case.as_str() {
             "matmul" if is_host => Box::new(cpu::Matmul::new(request)?) as Box<dyn Prepared>,
             "dense" if is_host => Box::new(cpu::Dense::new(request)?),
-            "mse" | "mae" | "huber" | "bce_with_logits" | "cross_entropy" if is_host => Box::new(cpu::Loss::new(request)?),
-            "mse" | "mae" | "huber" | "bce_with_logits" | "cross_entropy" => Box::new(gpu::Loss::new(request, &device)?),
+            "mse" | "mae" | "huber" | "bce_with_logits" | "cross_entropy" if is_host => {
+                Box::new(cpu::Loss::new(request)?)
+            }
+            "mse" | "mae" | "huber" | "bce_with_logits" | "cross_entropy" => {
+                Box::new(gpu::Loss::new(request, &device)?)
+            }
+            "matmul" => Box::new(gpu::Matmul::new(request, &device)?),
+            "dense" => Box::new(gpu::Dense::new(request, &device)?),
             "train_step" | "epoch" => Box::new(training::Training::new(request, &device)?),
             _ => return Ok(None),
         }))
