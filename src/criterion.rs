@@ -14,6 +14,7 @@ use crate::inputs::{self, Inputs, Sizes, Targets};
 use crate::kernel::Command;
 use crate::kernels::loss::{self as kernel, Buffers, Divisor, Job};
 use crate::losses::{Family, Loss};
+use crate::plan::Plan;
 use crate::tensor::{Storage, Tensor, shaped};
 use crate::{Error, Result};
 
@@ -248,6 +249,34 @@ impl Criterion {
     }
 
     fn backward_into(&self, predictions: &Tensor, targets: &Tensor, in_place: bool) -> Result<DeviceEvaluation> {
+        let sizes = self.check_tensors(predictions, targets)?;
+        match &self.device {
+            Device::Gpu(gpu) => {
+                let (commands, evaluation) = self.backward_on_gpu(gpu, [predictions, targets], &sizes, in_place)?;
+                gpu.submit(&commands)?;
+                Ok(evaluation)
+            }
+            _ => self.backward_on_host(predictions, targets),
+        }
+    }
+
+    /// The work of [`Criterion::backward`], to be run as often as wanted into the same gradient.
+    pub(crate) fn plan(&self, predictions: &Tensor, targets: &Tensor) -> Result<Plan<DeviceEvaluation>> {
+        let sizes = self.check_tensors(predictions, targets)?;
+        let Device::Gpu(gpu) = &self.device else {
+            return Err(Error::Input {
+                operation: self.loss.name().into(),
+                name: "the criterion".into(),
+                found: format!("is on the host ({})", self.device.name()),
+                allowed: "a plan needs a GPU; on the host use `evaluate`".into(),
+            });
+        };
+        let (commands, evaluation) = self.backward_on_gpu(gpu, [predictions, targets], &sizes, false)?;
+        Ok(Plan::new(gpu, commands, evaluation))
+    }
+
+    /// Whether tensors live on this device and fit the loss and each other.
+    fn check_tensors(&self, predictions: &Tensor, targets: &Tensor) -> Result<Sizes> {
         let name = self.loss.name();
         for (which, tensor) in [("predictions", predictions), ("targets", targets)] {
             if !tensor.device().is_same(&self.device) {
@@ -267,11 +296,7 @@ impl Criterion {
                 "one that gives a single value; use `evaluate` for each value",
             ));
         }
-        let sizes = Sizes::of(&*self.loss, predictions.shape(), targets.shape(), targets.is_labels())?;
-        match &self.device {
-            Device::Gpu(gpu) => self.backward_on_gpu(gpu, [predictions, targets], &sizes, in_place),
-            _ => self.backward_on_host(predictions, targets),
-        }
+        Sizes::of(&*self.loss, predictions.shape(), targets.shape(), targets.is_labels())
     }
 
     fn backward_on_host(&self, predictions: &Tensor, targets: &Tensor) -> Result<DeviceEvaluation> {
@@ -307,13 +332,12 @@ impl Criterion {
         [predictions, targets]: [&Tensor; 2],
         sizes: &Sizes,
         in_place: bool,
-    ) -> Result<DeviceEvaluation> {
+    ) -> Result<(Vec<Command>, DeviceEvaluation)> {
         let labels = targets.is_labels();
         let by_labels = labels && matches!(self.reduction, Reduction::Mean | Reduction::WeightedMean);
         let gradient = if in_place { Some(gpu_buffer(predictions)?) } else { None };
         let (commands, buffers) = self.plan_on_gpu(gpu, [predictions, targets], sizes, gradient)?;
-        gpu.submit(&commands)?;
-        Ok(DeviceEvaluation {
+        let evaluation = DeviceEvaluation {
             loss: self.loss.clone(),
             classes: sizes.columns,
             labels: labels.then(|| targets.clone()),
@@ -321,7 +345,8 @@ impl Criterion {
             empty: by_labels.then_some(if self.on_empty == OnEmpty::Nan { f64::NAN } else { 0.0 }),
             value: None,
             gradient: Tensor::new(&self.device, predictions.shape(), Storage::Gpu(buffers.gradient)),
-        })
+        };
+        Ok((commands, evaluation))
     }
 
     /// The commands of [`Criterion::backward`], which may be submitted more than once, and the buffers they work on.
