@@ -130,6 +130,20 @@ pub struct DeviceEvaluation {
     pub gradient: Tensor,
 }
 
+/// What is asked of a call on tensors besides value and gradient.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    upstream: f32,
+    /// The gradient goes over the predictions.
+    in_place: bool,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Wish { upstream: 1.0, in_place: false }
+    }
+}
+
 impl Criterion {
     pub(crate) fn new(loss: Arc<dyn Loss>, device: &Device) -> Result<Self> {
         loss.check()?;
@@ -223,7 +237,21 @@ impl Criterion {
     /// Shapes that do not fit; tensors of another device; [`Reduction::None`], which has no upstream here;
     /// [`Error::OutOfMemory`].
     pub fn backward(&self, predictions: &Tensor, targets: &Tensor) -> Result<DeviceEvaluation> {
-        self.backward_into(predictions, targets, false)
+        self.backward_into(predictions, targets, &Wish::default())
+    }
+
+    /// As [`Criterion::backward`] with the gradient times an upstream, dL/d(value): the same pass, no second one to scale
+    /// it.
+    ///
+    /// # Errors
+    /// As [`Criterion::backward`].
+    pub fn backward_with_upstream(
+        &self,
+        predictions: &Tensor,
+        targets: &Tensor,
+        upstream: f32,
+    ) -> Result<DeviceEvaluation> {
+        self.backward_into(predictions, targets, &Wish { upstream, in_place: false })
     }
 
     /// As [`Criterion::backward`] with the gradient written over the predictions: a third less memory moved for a
@@ -245,18 +273,18 @@ impl Criterion {
     /// # Errors
     /// As [`Criterion::backward`].
     pub fn backward_in_place(&self, predictions: Tensor, targets: &Tensor) -> Result<DeviceEvaluation> {
-        self.backward_into(&predictions, targets, true)
+        self.backward_into(&predictions, targets, &Wish { in_place: true, ..Wish::default() })
     }
 
-    fn backward_into(&self, predictions: &Tensor, targets: &Tensor, in_place: bool) -> Result<DeviceEvaluation> {
+    fn backward_into(&self, predictions: &Tensor, targets: &Tensor, wish: &Wish) -> Result<DeviceEvaluation> {
         let sizes = self.check_tensors(predictions, targets)?;
         match &self.device {
             Device::Gpu(gpu) => {
-                let (commands, evaluation) = self.backward_on_gpu(gpu, [predictions, targets], &sizes, in_place)?;
+                let (commands, evaluation) = self.backward_on_gpu(gpu, [predictions, targets], &sizes, wish)?;
                 gpu.submit(&commands)?;
                 Ok(evaluation)
             }
-            _ => self.backward_on_host(predictions, targets),
+            _ => self.backward_on_host(predictions, targets, wish.upstream),
         }
     }
 
@@ -271,7 +299,7 @@ impl Criterion {
                 allowed: "a plan needs a GPU; on the host use `evaluate`".into(),
             });
         };
-        let (commands, evaluation) = self.backward_on_gpu(gpu, [predictions, targets], &sizes, false)?;
+        let (commands, evaluation) = self.backward_on_gpu(gpu, [predictions, targets], &sizes, &Wish::default())?;
         Ok(Plan::new(gpu, commands, evaluation))
     }
 
@@ -299,7 +327,7 @@ impl Criterion {
         Sizes::of(&*self.loss, predictions.shape(), targets.shape(), targets.is_labels())
     }
 
-    fn backward_on_host(&self, predictions: &Tensor, targets: &Tensor) -> Result<DeviceEvaluation> {
+    fn backward_on_host(&self, predictions: &Tensor, targets: &Tensor, upstream: f32) -> Result<DeviceEvaluation> {
         let p = predictions.to_array()?;
         let labels;
         let dense;
@@ -314,7 +342,8 @@ impl Criterion {
                 Inputs::new(&p, &dense)
             }
         };
-        let evaluation = self.evaluate(&inputs)?;
+        let upstream = ndarray::arr0(upstream);
+        let evaluation = self.evaluate(&inputs.upstream(&upstream))?;
         Ok(DeviceEvaluation {
             loss: self.loss.clone(),
             classes: 0,
@@ -331,12 +360,11 @@ impl Criterion {
         gpu: &Gpu,
         [predictions, targets]: [&Tensor; 2],
         sizes: &Sizes,
-        in_place: bool,
+        wish: &Wish,
     ) -> Result<(Vec<Command>, DeviceEvaluation)> {
         let labels = targets.is_labels();
         let by_labels = labels && matches!(self.reduction, Reduction::Mean | Reduction::WeightedMean);
-        let gradient = if in_place { Some(gpu_buffer(predictions)?) } else { None };
-        let (commands, buffers) = self.plan_on_gpu(gpu, [predictions, targets], sizes, gradient)?;
+        let (commands, buffers) = self.plan_as_wished(gpu, [predictions, targets], sizes, wish)?;
         let evaluation = DeviceEvaluation {
             loss: self.loss.clone(),
             classes: sizes.columns,
@@ -350,13 +378,22 @@ impl Criterion {
     }
 
     /// The commands of [`Criterion::backward`], which may be submitted more than once, and the buffers they work on.
-    /// The gradient goes to a buffer of its own unless one is given.
     pub(crate) fn plan_on_gpu(
+        &self,
+        gpu: &Gpu,
+        predictions: &Tensor,
+        targets: &Tensor,
+        sizes: &Sizes,
+    ) -> Result<(Vec<Command>, Buffers)> {
+        self.plan_as_wished(gpu, [predictions, targets], sizes, &Wish::default())
+    }
+
+    fn plan_as_wished(
         &self,
         gpu: &Gpu,
         [predictions, targets]: [&Tensor; 2],
         sizes: &Sizes,
-        gradient: Option<wgpu::Buffer>,
+        wish: &Wish,
     ) -> Result<(Vec<Command>, Buffers)> {
         let (p, t) = (gpu_buffer(predictions)?, gpu_buffer(targets)?);
         let labels = targets.is_labels();
@@ -383,18 +420,18 @@ impl Criterion {
             labels,
             each: false,
             factor: factor as f32,
-            upstream: 1.0,
+            upstream: wish.upstream,
             divisor,
             auxiliary: false,
         };
         let buffers = Buffers {
+            gradient: if wish.in_place { p.clone() } else { gpu.buffer("a gradient", elements)? },
             predictions: p,
             targets: t,
             weights: None,
             column_weights: None,
             class_mask: None,
             upstreams: None,
-            gradient: gradient.map_or_else(|| gpu.buffer("a gradient", elements), Ok)?,
             values: gpu.buffer("partial sums", kernel::values_length(gpu, &*self.loss, &job))?,
             result: gpu.buffer("a loss", 4)?,
             absent: gpu.buffer("nothing", 4)?,

@@ -43,17 +43,16 @@ override IN_PLACE: bool = false;
 @group(0) @binding(6) var<storage, read_write> gradients: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> values: array<f32>;
 
-// One element with everything that multiplies it.
-fn element(index: u32, prediction: f32, truth: f32) -> Loss {
-    if index >= params.length {
-        return Loss(0.0, 0.0);
-    }
+// One element with everything that multiplies it. Without a branch: on software Vulkan one costs more than what it skips
+// (bce_with_logits at 2^24: 29.6 ms with, 26.2 without).
+fn element(place: u32, prediction: f32, truth: f32) -> Loss {
+    // What lies behind the end takes the last element's weight and counts for nothing.
+    let index = min(place, params.length - 1u);
+    var counts = place < params.length;
     var weight = params.factor;
     if WEIGHTS != 0u {
         let bits = weights[select(index, (params.first + index) / params.row_length, WEIGHTS == 2u)];
-        if bits == MASKED {
-            return Loss(0.0, 0.0);
-        }
+        counts = counts && bits != MASKED;
         weight *= bitcast<f32>(bits);
     }
     var column_weight = 1.0;
@@ -69,8 +68,8 @@ fn element(index: u32, prediction: f32, truth: f32) -> Loss {
     let broken = is_nan(prediction) || is_nan(truth);
     let poison = prediction + truth;
     return Loss(
-        weight * select(point.value, poison, broken),
-        upstream * weight * select(point.derivative, poison, broken),
+        select(0.0, weight * select(point.value, poison, broken), counts),
+        select(0.0, upstream * weight * select(point.derivative, poison, broken), counts),
     );
 }
 

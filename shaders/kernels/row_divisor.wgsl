@@ -1,6 +1,6 @@
 // The divisor of a mean over labels that live on the device: the sum of the class weights of the rows kept, or of the
-// rows' own weights. Linked with kernels/rows, whose bindings and rules it shares; it writes one number for each row to
-// `values`, and the sum kernel adds them up.
+// rows' own weights. Linked with kernels/rows, whose bindings and rules it shares, and with one of helpers/partials_*; the
+// sum kernel adds up what it leaves in `values`.
 
 const TEAM: u32 = 1u;
 
@@ -12,19 +12,19 @@ fn row_divisor(
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
-    if index >= params.rows {
-        return;
-    }
-    let row = begin_row(index);
-    var share = 0.0;
-    if row.state == KEPT {
-        share = 1.0;
+    let block = workgroup.y * count.x + workgroup.x;
+    let begin = block * params.block;
+    let end = min(begin + params.block, params.rows);
+    var sum = 0.0;
+    for (var index = begin + lane; index < end; index += WORKGROUP) {
+        let row = begin_row(index);
+        var share = 1.0;
         if BY_ROW_WEIGHT && HAS_WEIGHT {
             share = bitcast<f32>(weights[index]);
         } else if HAS_CLASS_WEIGHT && HAS_LABELS {
-            share = class_weight(row.label);
+            share = class_weight(min(row.label, row_length() - 1u));
         }
+        sum += select(0.0, share, row.state == KEPT);
     }
-    values[params.first_row + index] = share;
+    write_partial(block, lane, sum, begin < end);
 }

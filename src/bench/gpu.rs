@@ -129,7 +129,7 @@ fn loss(case: &Case, gpu: &Gpu) -> Result<Made> {
     let sizes = Sizes::of(&*loss, predictions.shape(), targets.shape(), targets.is_labels())?;
     let start = arrived(gpu)?;
     let criterion = Criterion::from_boxed(loss, &device)?;
-    let (commands, buffers) = criterion.plan_on_gpu(gpu, [&predictions, &targets], &sizes, None)?;
+    let (commands, buffers) = criterion.plan_on_gpu(gpu, &predictions, &targets, &sizes)?;
     Ok(Made { start, commands, inner: 1, pair: Some([buffers.predictions, buffers.gradient]) })
 }
 

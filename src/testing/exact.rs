@@ -176,10 +176,10 @@ pub(super) struct Expected {
     pub exact: Exact,
 }
 
-/// Additions in the longest chain over so many numbers: no frame uses fewer than 8 lanes for more than 32 numbers, and
+/// Additions in the longest chain over so many numbers: no frame uses fewer than 8 lanes for more than 64 numbers, and
 /// a tree joins them.
 fn chain(length: usize) -> f64 {
-    if length <= 32 { length as f64 } else { length as f64 / 8.0 + 3.0 }
+    if length <= 64 { length as f64 } else { length as f64 / 8.0 + 3.0 }
 }
 
 /// The same for the reduction: lanes, partial sums in sixteens, a tree (measured out for 2²⁰ elements: 165).
