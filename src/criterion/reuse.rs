@@ -123,7 +123,8 @@ mod tests {
             for entry in crate::losses::CATALOGUE {
                 // More than one piece of work of the threads.
                 let (predictions, second) = (numbers(300, 70, 1), numbers(300, 70, 2));
-                let targets = second.mapv(|x| if entry.targets == crate::losses::Domain::Sign { x.signum() } else { x.abs() / 3.0 });
+                let targets = second
+                    .mapv(|x| if entry.targets == crate::losses::Domain::Sign { x.signum() } else { x.abs() / 3.0 });
                 let loss = crate::losses::from_name(entry.name, &serde_json::Value::Null).unwrap();
                 let criterion = Criterion::from_boxed(loss, &device).unwrap();
                 let fresh = criterion.value_and_gradient(&predictions, &targets).unwrap();

@@ -132,8 +132,7 @@ impl LabelRow {
         let share = options.smoothing / classes as f32;
         let label_exp = single::exp_below(self.below);
         let total = self.others + label_exp;
-        let log_total =
-            f32::select(label_exp == 1.0, single::ln_1p(self.others), single::ln(total));
+        let log_total = f32::select(label_exp == 1.0, single::ln_1p(self.others), single::ln(total));
         let lse = self.maximum + log_total;
         let pull = 2.0 * options.z_loss * lse;
         let value = log_total - (1.0 - options.smoothing) * self.below - share * self.spread
@@ -339,12 +338,8 @@ fn tile(cells: &mut [Lanes], places: &[usize; TILE], options: &LabelOptions, sca
     }
     let (mut value, mut factor, mut share, mut label) = ([0.0; TILE], [0.0; TILE], [0.0; TILE], [0.0; TILE]);
     for lane in 0..TILE {
-        let row = LabelRow {
-            maximum: maxima[lane],
-            below: below[lane],
-            others: others[lane] as f32,
-            spread: spread[lane],
-        };
+        let row =
+            LabelRow { maximum: maxima[lane], below: below[lane], others: others[lane] as f32, spread: spread[lane] };
         let slopes = row.slopes(options, cells.len(), scales[lane]);
         (value[lane], factor[lane], share[lane], label[lane]) =
             (slopes.value, slopes.factor, slopes.share, slopes.label);

@@ -280,8 +280,7 @@ impl Rowwise for CrossEntropy {
         if self.softcap.is_some() || self.temperature != 1.0 {
             return false;
         }
-        let options =
-            softmax::LabelOptions { smoothing: self.label_smoothing as f32, z_loss: self.z_loss as f32 };
+        let options = softmax::LabelOptions { smoothing: self.label_smoothing as f32, z_loss: self.z_loss as f32 };
         softmax::label_rows(rows, labels, &options, first, gradient, values, |index, gradient, value| {
             by_itself(self, rows, index, gradient, value);
         });

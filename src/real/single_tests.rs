@@ -55,8 +55,22 @@ sweep!(sigmoid_is_within_2_and_a_half_ulp, -87.0, 40.0, crate::Real::sigmoid, |x
 sweep!(softplus_is_within_2_and_a_half_ulp, -87.0, 1e6, crate::Real::softplus, softplus_exact, 2.5);
 sweep!(exp_below_is_within_1_ulp, -87.3, 0.0, exp_below, f64::exp, 1.0);
 sweep!(the_logistic_tail_is_within_2_and_a_half_ulp, -87.0, 87.0, |x| logistic(x).0, |x| (-x.abs()).exp().ln_1p(), 2.5);
-sweep!(the_higher_logistic_is_within_2_and_a_half_ulp, -87.0, 87.0, |x| logistic(x).1, |x| 1.0 / (1.0 + (-x.abs()).exp()), 2.5);
-sweep!(the_lower_logistic_is_within_2_and_a_half_ulp, -87.0, 87.0, |x| logistic(x).2, |x| 1.0 / (1.0 + x.abs().exp()), 2.5);
+sweep!(
+    the_higher_logistic_is_within_2_and_a_half_ulp,
+    -87.0,
+    87.0,
+    |x| logistic(x).1,
+    |x| 1.0 / (1.0 + (-x.abs()).exp()),
+    2.5
+);
+sweep!(
+    the_lower_logistic_is_within_2_and_a_half_ulp,
+    -87.0,
+    87.0,
+    |x| logistic(x).2,
+    |x| 1.0 / (1.0 + x.abs().exp()),
+    2.5
+);
 sweep!(the_power_2_2_is_within_1_ulp, 1e-16, 1e16, |x| powf(x, 2.2), |x| x.powf(f64::from(2.2_f32)), 1.0);
 sweep!(the_power_minus_half_is_within_1_ulp, 1e-45, f32::MAX, |x| powf(x, -0.5), |x| x.powf(-0.5), 1.0);
 
