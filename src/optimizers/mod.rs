@@ -207,7 +207,7 @@ fn keep<R>(values: &mut [R], needed: bool) -> &mut [R] {
 }
 
 /// The twin of a filling. The loops are those of the blanket [`Optimizer`].
-pub(crate) trait Rule: Debug + Send + Sync + Serialize {
+pub(crate) trait Rule: Clone + Debug + Send + Sync + Serialize {
     const ENTRY: &'static Entry<dyn Optimizer>;
     const WHOLE_BATCH: bool = false;
 

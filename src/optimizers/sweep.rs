@@ -96,6 +96,8 @@ impl<'a, R: Real> Slices<'a, R> {
     /// The step itself, one loop for each number of states so that each vectorises.
     #[inline(always)]
     pub(super) fn update_all(self, rule: &impl Rule, step: &Step<R>, penalty: Option<Penalty>) {
+        // Options behind a reference would be read again for each parameter, since the parameters might lie over them.
+        let (rule, step) = (&rule.clone(), &step.clone());
         match penalty {
             None => self.update_each(
                 rule,

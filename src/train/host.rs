@@ -306,6 +306,26 @@ impl<R: HostReal> Engine for HostEngine<R> {
     }
 
     fn train(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+        among_the_threads(|| self.train_here(data, objective, batches))
+    }
+
+    fn evaluate(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+        among_the_threads(|| self.evaluate_here(data, objective, batches))
+    }
+
+    fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
+        among_the_threads(|| self.predict_here(data, batch_size))
+    }
+}
+
+/// Runs the whole of it on one of the pool's own threads. From outside, each of a step's parts would wake the pool and put the
+/// caller to sleep: 15 to 20 µs each time, and a product of 64 × 784 × 128 takes 160 µs instead of 65 on two cores.
+fn among_the_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    rayon::scope(|_| work())
+}
+
+impl<R: HostReal> HostEngine<R> {
+    fn train_here(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
             self.gather(data, batch);
@@ -324,7 +344,7 @@ impl<R: HostReal> Engine for HostEngine<R> {
         Ok(outcomes)
     }
 
-    fn evaluate(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn evaluate_here(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
             self.gather(data, batch);
@@ -334,7 +354,7 @@ impl<R: HostReal> Engine for HostEngine<R> {
         Ok(outcomes)
     }
 
-    fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
+    fn predict_here(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
         let rows = self.data.get(&data).map_or(0, |data| data.rows);
         let mut predictions = Vec::with_capacity(rows * self.network.outputs());
         for start in (0..rows).step_by(batch_size) {
