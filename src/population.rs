@@ -14,7 +14,7 @@ use crate::model::{Compiled, Model, PREDICTION_BATCH, Progress, Sequential};
 use crate::optimizers::Optimizer;
 use crate::train::crowd::{Crowd, Several, no_member};
 use crate::train::engine::{SampleTargets, Samples};
-use crate::train::gpu::{GpuEngine, MOST_PARAMETERS, SideBySide};
+use crate::train::gpu::{GpuEngine, SideBySide, most_parameters};
 use crate::train::host::HostEngine;
 use crate::train::samples::{self, Intake, Scaling};
 use crate::{Error, Result};
@@ -69,7 +69,8 @@ impl Member {
 /// Each member goes the way that a [`Model`] with its seed and options goes alone: the same first weights, the same order
 /// of rows, the same history, up to rounding where the device takes another kernel. The rows are uploaded once for all.
 ///
-/// On the CPU and the reference the members run side by side on all cores. On a GPU members of up to 16,384 parameters
+/// On the CPU and the reference the members run side by side on all cores. On a GPU members of up to 16,384 parameters (2,048
+/// on a software adapter)
 /// run side by side in the same dispatches, a workgroup each, which takes its model through many steps without a launch
 /// between them; larger ones are trained in turn.
 ///
@@ -103,7 +104,7 @@ impl Population {
         let network = description.network()?;
         let engines = || members.iter();
         let crowd: Box<dyn Crowd> = match device {
-            Device::Gpu(gpu) if network.length <= MOST_PARAMETERS => {
+            Device::Gpu(gpu) if network.length <= most_parameters(gpu) => {
                 Box::new(SideBySide::new(gpu, &network, members.len())?)
             }
             Device::Gpu(gpu) => {

@@ -180,6 +180,24 @@ fn gradient_descent_adds_up_the_whole_data_set_for_each_member() {
     every_device_agrees(make, |population| population.fit(&x, &numbers, Fit::new().epochs(30).batch_size(33)).unwrap());
 }
 
+/// A dispatch of as many steps as its time allows must not do less work than it says: a driver may cut loops short.
+#[test]
+fn a_thousand_steps_go_as_far_in_long_dispatches_as_alone() {
+    let (x, y, _) = clouds(320, 12);
+    for device in each_device() {
+        let fit = || Fit::new().epochs(100).batch_size(32);
+        let mut population = population(2, &device);
+        let histories = population.fit(&x, &y, fit()).unwrap();
+        let expected = alone(1, &Device::reference()).fit(&x, &y, fit()).unwrap();
+        // The reference's own way, whose last losses are where small differences have long been forgotten: the minimum is
+        // one, and every way leads there. 1 % of it is far less than what one step in ten left out would leave.
+        for epoch in [9, 49, 99] {
+            let (e, f) = (expected.epochs[epoch].loss, histories[1].epochs[epoch].loss);
+            assert!((e - f).abs() <= 0.01 * e, "{}: epoch {epoch}: {f} instead of {e}", device.describe());
+        }
+    }
+}
+
 #[test]
 fn ignored_labels_and_validation_count_for_each_member() {
     let (x, y, _) = clouds(150, 7);

@@ -68,6 +68,27 @@ impl Form {
     }
 }
 
+impl Form {
+    /// At most how many turns of loops a lane takes in one step.
+    pub fn turns_of_loops(self, network: &Network, rows: usize) -> usize {
+        let (lanes, tall) = (self.lanes as usize, self.tall as usize);
+        // The lane's share of so many items, each of so many turns, and its own turn.
+        let share = |items: usize, each: usize| items.div_ceil(lanes) * (each + 1);
+        let of_layer = |layer: &Placed| {
+            let (inputs, units, across) = (layer.inputs, layer.units, layer.units.div_ceil(4));
+            let forward = share(rows.div_ceil(tall) * across, inputs + 4 * tall);
+            let weights = share(inputs.div_ceil(tall) * across, rows + 4 * tall) + share(across, rows + 4);
+            let softmax = if layer.activation.rowwise() { share(rows, 5 * units) } else { 0 };
+            forward + weights + share(rows * inputs, units) + softmax
+        };
+        let layers: usize = network.layers.iter().map(of_layer).sum();
+        // The shuffle's walk to a row's place is short on average, and seldom as long as this; the loss goes through a row
+        // twice, the count of right rows and the last activation once each.
+        let of_rows = share(rows, 64) + share(rows, 4 * network.outputs() + 2);
+        layers + of_rows + 2 * share(network.length, 0) + 16
+    }
+}
+
 /// Where the planes of a workgroup's scratch lie, in numbers of a row behind the gradient.
 #[derive(Clone, Debug)]
 pub(crate) struct Planes {

@@ -83,8 +83,8 @@ impl Population {
 
     /// The scores of some members on rows.
     fn scores_of(&mut self, members: &[usize], objectives: &[Objective], loaded: Loaded) -> Result<Vec<Score>> {
-        let turn = |&member: &usize| Turn { member, objective: &objectives[member], batches: course::scoring(loaded) };
-        let outcomes = self.crowd.evaluate(loaded.data, &members.iter().map(turn).collect::<Vec<_>>())?;
+        let turn = |&member: &usize| Turn { member, batches: course::scoring(loaded) };
+        let outcomes = self.crowd.evaluate(loaded.data, objectives, &members.iter().map(turn).collect::<Vec<_>>())?;
         let scores = members.iter().zip(&outcomes);
         Ok(scores.map(|(&member, outcomes)| course::score(&objectives[member], outcomes, loaded.kept)).collect())
     }
@@ -127,9 +127,9 @@ impl Population {
         for &member in &active {
             let (objective, seed) = (&objectives[member], self.seed(member));
             let batches = course::batches(objective, fit, training, seed, &mut self.progress[member]);
-            turns.push(Turn { member, objective, batches });
+            turns.push(Turn { member, batches });
         }
-        let outcomes = match self.crowd.train(training.data, &turns) {
+        let outcomes = match self.crowd.train(training.data, objectives, &turns) {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 // As with one model: the epoch did not happen, for nobody.
@@ -150,7 +150,7 @@ impl Population {
             }
             self.progress[member].epochs += 1;
             let steps = &mut watch.history.steps;
-            told.push(summarize(turn.objective, &turn.batches, outcomes, training.kept, steps));
+            told.push(summarize(&objectives[member], &turn.batches, outcomes, training.kept, steps));
         }
         if let Some(validation) = course.validation {
             let scores = self.scores_of(&active, objectives, validation)?;

@@ -171,20 +171,18 @@ impl Crowd for SideBySide {
         self.data.remove(&data);
     }
 
-    fn train(&mut self, data: usize, turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
+    fn train(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
-        let Some(first) = turns.first() else { return Ok(Vec::new()) };
-        let ignored = ignored(data, first.objective);
+        let ignored = ignored(data, &objectives[0]);
         let held = Held { parameters: &self.parameters, states: [&self.states[0], &self.states[1]] };
-        self.whole.train(held, on_device(data, &ignored), turns)
+        self.whole.train(held, on_device(data, &ignored), objectives, turns)
     }
 
-    fn evaluate(&mut self, data: usize, turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
+    fn evaluate(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
-        let Some(first) = turns.first() else { return Ok(Vec::new()) };
-        let ignored = ignored(data, first.objective);
+        let ignored = ignored(data, &objectives[0]);
         let held = Held { parameters: &self.parameters, states: [&self.states[0], &self.states[1]] };
-        self.whole.evaluate(held, on_device(data, &ignored), turns)
+        self.whole.evaluate(held, on_device(data, &ignored), objectives, turns)
     }
 
     fn predict(&mut self, data: usize, _batch_size: usize) -> Result<Vec<Vec<f64>>> {
