@@ -16,6 +16,7 @@ svg { width: 100%; height: auto; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; white-space: nowrap; }
 th, td { border-bottom: 1px solid var(--line); padding: 2px 9px; text-align: left; }
+td.wide { white-space: normal; min-width: 18em; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .gpu { color: #2d7ddc; } .cpu { color: #de7814; } .reference { color: #828282; }
 ";
@@ -33,7 +34,7 @@ pub fn page(report: &Report) -> Outcome<String> {
     let fma = plots::bars("Arithmetic: operations of the products, against the FMA kernel", &arithmetic)?;
     let mut figures = String::new();
     for svg in [copy, fma].into_iter().flatten() {
-        let _ = write!(figures, "<figure>{svg}</figure>\n");
+        let _ = writeln!(figures, "<figure>{svg}</figure>");
     }
     if !figures.is_empty() {
         let _ = write!(body, "<h2>Of what is possible</h2>\n<p>{key}</p>\n{figures}");
@@ -41,7 +42,7 @@ pub fn page(report: &Report) -> Outcome<String> {
     let mut rooflines = String::new();
     for device in &report.devices {
         if let Some(svg) = plots::roofline(device, &report.rows)? {
-            let _ = write!(rooflines, "<figure>{svg}</figure>\n");
+            let _ = writeln!(rooflines, "<figure>{svg}</figure>");
         }
     }
     if !rooflines.is_empty() {
@@ -147,7 +148,11 @@ fn html_table<const N: usize>(
     rows: impl Iterator<Item = [String; N]>,
 ) -> String {
     let cell = |tag: &str, column: usize, text: &str| {
-        let class = if numeric.contains(&column) { " class=\"number\"" } else { "" };
+        let class = match text.len() {
+            _ if numeric.contains(&column) => " class=\"number\"",
+            60.. => " class=\"wide\"",
+            _ => "",
+        };
         format!("<{tag}{class}>{}</{tag}>", escaped(text))
     };
     let line = |tag: &str, cells: &[String]| {

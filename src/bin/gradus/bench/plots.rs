@@ -92,8 +92,9 @@ pub fn bars(title: &str, rows: &[&Measurement]) -> Outcome<Option<String>> {
             let Some(share) = fraction(row) else { continue };
             let bar = Rectangle::new([(place(0.0), y + 1), (place(share), y + BAR - 1)], colour(row.device).filled());
             area.draw(&bar).map_err(failed)?;
+            // In a column of their own, where no line runs through them.
             let told = format!("{:.0} % · {}", 100.0 * share, table::time(row.seconds));
-            put(told, 12, (place(share) + 6, y + BAR / 2), HPos::Left)?;
+            put(told, 12, (place(end) + 10, y + BAR / 2), HPos::Left)?;
             y += BAR;
         }
         Ok(())
@@ -174,9 +175,9 @@ pub fn roofline(device: &DeviceReport, rows: &[Measurement]) -> Outcome<Option<S
             Some(read) => format!("copy: {} GB/s, read (dashed): {} GB/s", table::rate(copy), table::rate(read)),
             None => format!("copy: {} GB/s", table::rate(copy)),
         };
-        // Above the slope, where no case can be.
-        let (x, y) = at(left, left * copy.max(device.ceilings.read_gb_per_s.unwrap_or(0.0)));
-        area.draw(&Text::new(told, (x + 8, y - 60), style(12, HPos::Left))).map_err(failed)?;
+        // In the corner that lies above every roof.
+        let (x, y) = at(left, high);
+        area.draw(&Text::new(told, (x + 8, y + 10), style(12, HPos::Left))).map_err(failed)?;
         let places: Vec<(i32, i32)> = points.iter().map(|point| at(point.x, point.y)).collect();
         labels(area, &points, &places)
     })
@@ -187,11 +188,11 @@ pub fn roofline(device: &DeviceReport, rows: &[Measurement]) -> Outcome<Option<S
 const LINE: i32 = 13;
 const LETTER: f64 = 6.2;
 
-/// A name right of each point, moved down until it covers no other, with a line to its point if it was moved.
+/// A name right of each point, moved down until it covers neither a name nor a point, with a line to its point if it was moved.
 fn labels(area: &Area, points: &[Point], places: &[(i32, i32)]) -> Outcome {
     let mut order: Vec<usize> = (0..points.len()).collect();
     order.sort_by_key(|&index| places[index].1);
-    let mut taken: Vec<(i32, i32, i32)> = Vec::new();
+    let mut taken: Vec<(i32, i32, i32)> = places.iter().map(|&(x, y)| (x - 5, x + 5, y)).collect();
     for index in order {
         let (x, y) = places[index];
         let (start, end) = (x + 9, x + 9 + (points[index].name.chars().count() as f64 * LETTER) as i32);

@@ -69,7 +69,7 @@ pub fn ceilings(report: &Report) -> String {
     let lines = report.devices.iter().map(|device| {
         let found = device.ceilings;
         format!(
-            "{}: {} · copy {}, read {}, fma {}\n",
+            "{}: {}\n     copy {}, read {}, fma {}\n",
             device.device,
             device.description,
             told(found.copy_gb_per_s, "GB/s"),
