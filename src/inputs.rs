@@ -244,7 +244,7 @@ pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
             "they must be -1 or +1 (0 and 1: option labels = \"zero_one\")",
         ),
         Domain::ZeroOne => (first_refused(targets, |y| (y != 0.0) & (y != 1.0)), "they must be 0 or 1"),
-        Domain::Probability => (first_refused(targets, |y| (y < 0.0) | (y > 1.0)), "they must be from 0 to 1"),
+        Domain::Probability => (first_refused(targets, |y| !(0.0..=1.0).contains(&y)), "they must be from 0 to 1"),
         Domain::Positive => (first_refused(targets, |y| y <= 0.0), "they must be above 0"),
         Domain::NonNegative | Domain::Distribution => {
             (first_refused(targets, |y| y < 0.0), "they must not be negative")
@@ -283,6 +283,12 @@ pub(crate) fn check_labels(
     classes: usize,
     keeps: impl Fn(usize) -> bool,
 ) -> Result<()> {
+    // Mostly all of them are classes, which a loop without branches tells sooner than one that asks for more. A negative label is
+    // a large one without its sign.
+    let others: usize = labels.iter().map(|&label| usize::from(label as u64 >= classes as u64)).sum();
+    if others == 0 {
+        return Ok(());
+    }
     let ignored = loss.ignored();
     let bad = labels.iter().enumerate().find(|&(row, label)| {
         !(usize::try_from(*label).is_ok_and(|label| label < classes)) && !ignored.contains(label) && keeps(row)

@@ -13,7 +13,7 @@ use crate::device::Gpu;
 use crate::inputs::{self, Inputs, Sizes, Targets, shape_error};
 use crate::kernels::loss::{self as kernel, Buffers, Divisor, Job, MASKED, PLANES, Per};
 use crate::losses::{Domain, Family, Loss};
-use crate::tensor::{narrow_labels, shaped};
+use crate::tensor::shaped;
 
 /// What a reduction multiplies by, and how many values took part.
 struct Share {
@@ -97,7 +97,7 @@ impl<'c, 'a> Call<'c, 'a> {
             predictions: flat(&inputs.predictions),
             dense,
             // A row that is masked out may hold any label; what does not fit 32 bits becomes one that is no class.
-            labels: wide.as_ref().map(|wide| narrow_labels(wide).unwrap_or_else(|_| clamp_labels(wide))),
+            labels: wide.as_ref().map(|wide| clamp_labels(wide)),
             weight,
             mask,
             column_weight,
@@ -171,8 +171,14 @@ impl<'c, 'a> Call<'c, 'a> {
         let kept =
             |unit: usize| self.keeps(unit * step) && !labels.is_some_and(|labels| ignored.contains(&labels[unit]));
         let units = elements / step;
-        let all = self.mask.is_none() && labels.is_none();
-        let count = if all { units } else { (0..units).filter(|&unit| kept(unit)).count() };
+        let count = match (&self.mask, labels, ignored) {
+            (None, None, _) | (None, _, []) => units,
+            // The usual case, without a branch for each label.
+            (None, Some(labels), [ignored]) => {
+                labels.len() - labels.iter().map(|label| usize::from(label == ignored)).sum::<usize>()
+            }
+            _ => (0..units).filter(|&unit| kept(unit)).count(),
+        };
         let kept_units = || (0..units).filter(|&unit| kept(unit));
         let divisor = match self.criterion.reduction {
             Reduction::None | Reduction::Sum => 1.0,
@@ -315,7 +321,8 @@ impl<'c, 'a> Call<'c, 'a> {
 }
 
 fn clamp_labels(labels: &[i64]) -> Vec<i32> {
-    labels.iter().map(|&label| i32::try_from(label).unwrap_or(i32::MIN)).collect()
+    let fits = |label: i64| i64::from(label as i32) == label;
+    labels.iter().map(|&label| if fits(label) { label as i32 } else { i32::MIN }).collect()
 }
 
 /// A given divisor, if it can divide.

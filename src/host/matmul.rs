@@ -1,19 +1,21 @@
 //! `output = left · right` (or `+=`), row-major, in the three layouts that a dense layer needs forward and backward.
 //!
 //! f32 goes through the crate `gemm` (packed panels, AVX-512, AVX2 or NEON kernels chosen at run time), f64 through three plain loops,
-//! the reference. Candidates, measured with their threads on 2 cores of an AMD EPYC 9004 at 3.3 GHz (peak about 210 GFLOP/s), best of
-//! 15 interleaved runs, GFLOP/s:
+//! the reference. Candidates, measured interleaved in one process from a thread of the pool, on 2 cores of an AMD EPYC (Zen 4, peak
+//! about 210 GFLOP/s), medians, GFLOP/s; "here" is what [`matmul`] makes of `gemm`:
 //!
-//! | product (m × k × n) | `gemm` 0.19 | `faer` 0.24 | `matrixmultiply` 0.3 |
+//! | product (m × k × n) | `gemm` 0.19 | here | `faer` 0.24 |
 //! |---|---|---|---|
-//! | NN 1024 × 1024 × 1024 | 201 | 208 | 178 |
-//! | TN 1024 × 1024 × 1024 | 192 | 193 | 175 |
-//! | NT 1024 × 1024 × 1024 | 162 | 207 | 168 |
-//! | NN 64 × 784 × 128, one thread | 108 | 113 | 73 |
-//! | TN 784 × 64 × 128, one thread | 111 | 110 | 100 |
-//! | NN 64 × 128 × 10, one thread | 49 | 62 | 26 |
+//! | NN 1024 × 1024 × 1024 | 188 | 194 | 203 |
+//! | NT 1024 × 1024 × 1024 | 168 | 179 | 203 |
+//! | TN 1024 × 1024 × 1024 | 191 | 197 | 191 |
+//! | NN, TN 2048 × 2048 × 2048 | 190, 193 | 198, 193 | 196, 193 |
+//! | NN 64 × 784 × 128 | 197 | 207 | 114 |
+//! | TN 784 × 64 × 128 | 191 | 192 | 175 |
+//! | NN 64 × 128 × 10, one thread | 51 | 51 | 51–61 |
 //!
-//! `gemm` is taken: within a tenth of `faer` but for NT, and a small part of its dependencies.
+//! `gemm` is taken: as fast as `faer` or nearly (NT: a tenth less), and a small part of its dependencies. From outside the pool a
+//! threaded product waits 15 to 20 µs for it to wake; training runs inside.
 //!
 //! An output element is a sum over k in an order that depends on the shape alone, so the number of threads does not change a bit.
 
@@ -145,16 +147,22 @@ const ROWS_WORTH_A_TRANSPOSE: usize = 256;
 /// Fewer rows than these are not cut where the columns are few: both halves must stay above 64.
 const SMALLEST_HALVED: usize = 256;
 
-/// [n, k] as [k, n], in squares of 16 so that each line of the cache is read once.
+/// [n, k] as [k, n], in squares of 16. Each line of the cache is read and written whole: rows of 4 KiB lie in one set of the
+/// first-level cache, which holds 8 of them, so a line that is come back to is gone.
 fn transposed(values: &[f32], n: usize, k: usize) -> Vec<f32> {
     const SIDE: usize = 16;
     let mut output = vec![0.0; n * k];
     output.par_chunks_mut(SIDE * n).enumerate().for_each(|(block, output)| {
+        let deep = output.len() / n;
         for start in (0..n).step_by(SIDE) {
-            for (p, row) in output.chunks_exact_mut(n).enumerate() {
-                for (j, slot) in row[start..].iter_mut().take(SIDE).enumerate() {
-                    *slot = values[(start + j) * k + block * SIDE + p];
-                }
+            let wide = SIDE.min(n - start);
+            let mut square = [[0.0; SIDE]; SIDE];
+            for j in 0..wide {
+                let line = &values[(start + j) * k + block * SIDE..][..deep];
+                square.iter_mut().zip(line).for_each(|(row, &value)| row[j] = value);
+            }
+            for (row, square) in output.chunks_exact_mut(n).zip(&square) {
+                row[start..][..wide].copy_from_slice(&square[..wide]);
             }
         }
     });

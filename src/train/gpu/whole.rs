@@ -412,7 +412,8 @@ mod tests {
 
     /// Losses of the steps and the parameters behind them, by the form of the kernel and by the f64 engine.
     fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f64>); 2] {
-        let gpu = Gpu::open_with(false).expect("these tests need an adapter, a software one will do");
+        let gpu =
+            Gpu::open_with(crate::GpuOptions::default()).expect("these tests need an adapter, a software one will do");
         let last = if by_label { Dense::new(6) } else { Dense::new(6).activation(Softmax) };
         let description = Sequential::new(21).l2(1e-3).then(Dense::new(18).activation(Relu)).then(last);
         let network = description.network().unwrap();
@@ -493,7 +494,8 @@ mod tests {
         let form = Form { lanes: 8, tall: 4 };
         assert!(form.turns_of_loops(&network, 4) < MOST_TURNS);
         assert!(form.turns_of_loops(&network, 1024) > form.turns_of_loops(&network, 512));
-        let gpu = Gpu::open_with(false).expect("these tests need an adapter, a software one will do");
+        let gpu =
+            Gpu::open_with(crate::GpuOptions::default()).expect("these tests need an adapter, a software one will do");
         let whole = WholeModels::with_form(&gpu, &network, form);
         if gpu.is_software() {
             assert!(form.turns_of_loops(&network, whole.piece_rows) <= MOST_TURNS);
