@@ -10,9 +10,11 @@ demo:
 test: driver
 	@if $(HAS_ADAPTER); then export GRADUS_REQUIRE_GPU=1; fi; set -x; cargo test --release
 
+# A table here and a page with plots in target/bench.html; then criterion over the catalogue.
 bench:
-	cargo run --release --quiet -- bench --device gpu
-	cargo bench
+	@if $(HAS_ADAPTER); then device=gpu; else device=cpu; fi; set -x; \
+	  cargo run --release --quiet -- bench --device $$device --html target/bench.html
+	cargo bench -- --quick
 
 lint:
 	rustfmt --edition 2024 --check $$(git ls-files '*.rs')

@@ -141,8 +141,8 @@ macro_rules! options {
             $($(#[doc = $doc])+
             #[doc = concat!("\n\nDefault `", stringify!($default), "`; ", $domain, ".")]
             #[must_use]
-            pub fn $field(mut self, $field: $kind) -> Self {
-                self.$field = $field;
+            pub fn $field(mut self, $field: impl Into<$kind>) -> Self {
+                self.$field = $field.into();
                 self
             })*
 

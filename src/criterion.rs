@@ -2,6 +2,7 @@
 
 mod call;
 mod resident;
+mod reuse;
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use ndarray::{ArrayBase, ArrayD, Data, Dimension};
 
 use self::call::Call;
 pub use self::resident::DeviceEvaluation;
+pub use self::reuse::Values;
 use crate::device::Device;
 use crate::inputs::{Inputs, Targets};
 use crate::losses::Loss;

@@ -9,6 +9,12 @@ pub use self::options::GpuOptions;
 use crate::kernel::Kernel;
 use crate::{Error, Result};
 
+mod choices;
+mod learned;
+mod pipelines;
+
+use learned::Learned;
+
 /// Where a loss or a model runs. Cloning it is cheap: a GPU's clones share one wgpu device and one pipeline cache.
 #[derive(Clone, Debug)]
 pub enum Device {
@@ -99,7 +105,11 @@ impl Device {
     /// What went wrong in that work: [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Gpu`].
     pub fn synchronize(&self) -> Result<()> {
         match self {
-            Device::Gpu(gpu) => gpu.wait(),
+            Device::Gpu(gpu) => {
+                gpu.wait()?;
+                gpu.0.learned.save_pipelines();
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -128,6 +138,16 @@ struct Shared {
     queue: wgpu::Queue,
     kernels: Mutex<HashMap<String, Arc<Kernel>>>,
     fault: Arc<Mutex<Option<Fault>>>,
+    learned: Learned,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // A device that was lost may not answer any more.
+        if lock(&self.fault).is_none() {
+            self.learned.save_pipelines();
+        }
+    }
 }
 
 /// The first thing that went wrong since somebody last looked.
@@ -207,7 +227,8 @@ impl Gpu {
     /// Opens a given adapter with all its limits: wgpu's defaults would cap bindings at 128 MiB on any card.
     fn from_adapter(adapter: &wgpu::Adapter, options: GpuOptions) -> Result<Self> {
         let info = adapter.get_info();
-        let mut features = adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP);
+        let mut features = adapter.features()
+            & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | pipelines::wanted_feature(&info));
         features.set(wgpu::Features::SUBGROUP, features.contains(wgpu::Features::SUBGROUP) && options.subgroups);
         let limits = adapter.limits();
         let descriptor = wgpu::DeviceDescriptor {
@@ -240,7 +261,9 @@ impl Gpu {
                 *lock(&first) = Some(Fault::Lost(one_line(&message)));
             }
         });
-        Ok(Gpu(Arc::new(Shared { info, limits, features, options, device, queue, kernels: Mutex::default(), fault })))
+        let learned = Learned::new(&device, &info);
+        let kernels = Mutex::default();
+        Ok(Gpu(Arc::new(Shared { info, limits, features, options, device, queue, kernels, fault, learned })))
     }
 
     /// The adapter's name, type, backend and driver in one line, and which variants are forced.
@@ -262,6 +285,11 @@ impl Gpu {
     /// [`GpuOptions::hardware_variants`] no adapter says so.
     pub fn is_software(&self) -> bool {
         self.0.info.device_type == wgpu::DeviceType::Cpu && !self.0.options.hardware_variants
+    }
+
+    /// The variants that it was opened with.
+    pub(crate) fn options(&self) -> GpuOptions {
+        self.0.options
     }
 
     /// Whether our own shaders carry wgpu's bounds checks.

@@ -2,6 +2,7 @@
 
 use ndarray::{ArrayBase, ArrayViewD, CowArray, Data, Dimension, IxDyn};
 
+use crate::host::{parallel, simd};
 use crate::losses::{Domain, Family, Loss};
 use crate::{Error, Result};
 
@@ -237,14 +238,20 @@ pub(crate) fn check_known(loss: &dyn Loss, name: &str) -> Result<()> {
 /// Refuses targets outside what the loss takes. NaN passes: it comes out as NaN.
 pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
     let name = loss.name();
-    let (holds, allowed): (fn(f32) -> bool, &str) = match loss.targets() {
-        Domain::Sign => (|y| y == 1.0 || y == -1.0, "they must be -1 or +1 (0 and 1: option labels = \"zero_one\")"),
-        Domain::ZeroOne => (|y| y == 0.0 || y == 1.0, "they must be 0 or 1"),
-        Domain::Probability => (|y| (0.0..=1.0).contains(&y), "they must be from 0 to 1"),
-        Domain::Distribution => (|y| y >= 0.0, "they must not be negative"),
-        Domain::Real | Domain::LogDistribution | Domain::Class => return Ok(()),
+    let (found, allowed) = match loss.targets() {
+        Domain::Sign => (
+            first_refused(targets, |y| (y != 1.0) & (y != -1.0)),
+            "they must be -1 or +1 (0 and 1: option labels = \"zero_one\")",
+        ),
+        Domain::ZeroOne => (first_refused(targets, |y| (y != 0.0) & (y != 1.0)), "they must be 0 or 1"),
+        Domain::Probability => (first_refused(targets, |y| !(0.0..=1.0).contains(&y)), "they must be from 0 to 1"),
+        Domain::Positive => (first_refused(targets, |y| y <= 0.0), "they must be above 0"),
+        Domain::NonNegative | Domain::Distribution => {
+            (first_refused(targets, |y| y < 0.0), "they must not be negative")
+        }
+        Domain::Real | Domain::Exponent | Domain::LogDistribution | Domain::Class => return Ok(()),
     };
-    let Some(index) = targets.iter().position(|&y| !holds(y) && !y.is_nan()) else {
+    let Some(index) = found else {
         return Ok(());
     };
     Err(Error::Input {
@@ -255,6 +262,20 @@ pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
     })
 }
 
+/// Where the first number stands that is refused and no NaN. On all cores and without a branch for each number: a search one by
+/// one took five times as long as the loss itself.
+fn first_refused(targets: &[f32], refused: impl Fn(f32) -> bool + Sync) -> Option<usize> {
+    let is_bad = |y: f32| refused(y) & !y.is_nan();
+    let bad = parallel::sum(targets.len(), parallel::PIECE, |range| {
+        simd::dispatch(
+            #[inline(always)]
+            || targets[range].iter().fold(0_u32, |count, &y| count + u32::from(is_bad(y))),
+        )
+        .into()
+    });
+    if bad == 0.0 { None } else { targets.iter().position(|&y| is_bad(y)) }
+}
+
 /// Refuses a label that is neither a class nor ignored; `keeps` says which rows count at all.
 pub(crate) fn check_labels(
     loss: &dyn Loss,
@@ -262,6 +283,12 @@ pub(crate) fn check_labels(
     classes: usize,
     keeps: impl Fn(usize) -> bool,
 ) -> Result<()> {
+    // Mostly all of them are classes, which a loop without branches tells sooner than one that asks for more. A negative label is
+    // a large one without its sign.
+    let others: usize = labels.iter().map(|&label| usize::from(label as u64 >= classes as u64)).sum();
+    if others == 0 {
+        return Ok(());
+    }
     let ignored = loss.ignored();
     let bad = labels.iter().enumerate().find(|&(row, label)| {
         !(usize::try_from(*label).is_ok_and(|label| label < classes)) && !ignored.contains(label) && keeps(row)

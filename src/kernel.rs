@@ -137,7 +137,7 @@ impl Gpu {
                 constants: &program.constants,
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache: self.pipeline_cache(),
         });
         self.check(&program.label, 0)?;
         Ok(Kernel { label: program.label.clone(), pipeline, layout, bindings: module.bindings })

@@ -23,6 +23,29 @@
 //! [`Sequential`] describes layers, [`Sequential::on`] puts them on a device, [`Model::compile`] chooses loss and
 //! optimizer, [`Model::fit`] trains. See [`Sequential`] for an example that runs.
 //!
+//! # A population
+//!
+//! [`Population`] trains many models of one shape on the same rows: other seeds, learning rates, options of the
+//! optimizer or the loss. Each member comes out as it would alone; on a GPU small ones run side by side in the same
+//! dispatches.
+//!
+//! ```
+//! use gradus::{Dense, Device, Fit, Member, Population, Sequential, losses::Mse, optimizers::Adam};
+//! use ndarray::array;
+//!
+//! let (x, y) = (array![[0.0], [1.0], [2.0], [3.0]], array![[1.0], [3.0], [5.0], [7.0]]); // y = 2x + 1
+//! let rates = [1e-4, 1e-2, 0.3];
+//! let members = rates.map(|rate| Member::new().learning_rate(rate));
+//! let mut population = Population::new(Sequential::new(1).then(Dense::new(1)), members, &Device::cpu())?
+//!     .compile(Mse::new(), Adam::new())?;
+//! let histories = population.fit(&x, &y, Fit::new().epochs(200).batch_size(2))?;
+//! assert_eq!(histories.len(), 3);
+//! assert_eq!(population.best(), Some(2)); // the smaller rates are still on their way
+//! let mut model = population.member(2)?; // a model like any other
+//! assert!((model.predict(&array![[4.0]])?[[0, 0]] - 9.0).abs() < 0.2);
+//! # Ok::<(), gradus::Error>(())
+//! ```
+//!
 //! # For those who come from elsewhere
 //!
 //! | PyTorch | Keras | gradus |
@@ -42,6 +65,15 @@
 //! hands in, no device is swapped for another in silence, and a fault of the GPU (lost, out of memory, a refused
 //! shader) is an error and never wgpu's panic.
 //!
+//! # What is kept on disk
+//!
+//! In `GRADUS_CACHE_DIR`, else in `gradus` in the system's folder for caches (`$XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches`,
+//! `%LOCALAPPDATA%`), for the next process on the same adapter and driver; deleting it costs time and nothing else:
+//!
+//! * the pipelines that the driver has compiled, where it hands them out (Vulkan); `GRADUS_PIPELINE_CACHE=off` keeps none;
+//! * the tile that a matrix product of a size is fastest with, found once by trying a few within half a second on
+//!   hardware; `GRADUS_AUTOTUNE=off` or [`Gpu::set_autotune`] takes the built-in rule. The choice changes no bit of a result.
+//!
 //! # Features
 //!
 //! `cli` (default) is the command and the progress bar; `data` the readers of .gz, CSV and .npz files. Without both there
@@ -56,6 +88,7 @@
 
 pub mod activations;
 pub mod bench;
+mod cache;
 pub mod cases;
 mod catalogue;
 mod criterion;
@@ -71,6 +104,8 @@ pub mod layers;
 pub mod losses;
 mod model;
 pub mod optimizers;
+mod plan;
+mod population;
 pub mod random;
 pub mod real;
 mod tensor;
@@ -80,12 +115,14 @@ mod train;
 pub mod wgsl;
 
 pub use catalogue::{Choice, Entry};
-pub use criterion::{Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction};
+pub use criterion::{Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction, Values};
 pub use device::{Device, Gpu, GpuOptions, adapters, describe};
 pub use error::{Error, Result};
 pub use inputs::{Inputs, TargetElement, Targets};
 pub use layers::{Dense, Initializer};
 pub use model::{Model, Names, Sequential};
+pub use plan::{DensePass, Plan};
+pub use population::{Member, Population};
 pub use real::Real;
 pub use tensor::Tensor;
 pub use train::{EarlyStopping, Epoch, Fit, History, Score, Stop};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayBase, Data, Ix2};
 
+use crate::Result;
 use crate::device::Device;
 use crate::layers::{Dense, Network};
 use crate::losses::{Domain, Loss};
@@ -13,7 +14,6 @@ use crate::train::engine::{Engine, SampleTargets, Samples};
 use crate::train::gpu::GpuEngine;
 use crate::train::host::HostEngine;
 use crate::train::samples::{self, Intake, Scaling};
-use crate::{Error, Result};
 
 /// Rows that are predicted at a time.
 pub(crate) const PREDICTION_BATCH: usize = 1024;
@@ -75,25 +75,35 @@ impl Sequential {
         self
     }
 
+    /// The layers in their places.
+    pub(crate) fn network(&self) -> Result<Network> {
+        Network::new(self.inputs, &self.layers, self.l1, self.l2)
+    }
+
+    /// The parameters that a seed begins with.
+    pub(crate) fn first_parameters(&self, network: &Network, seed: u64) -> Vec<f64> {
+        let mut parameters = vec![0.0; network.length];
+        for (index, (layer, placed)) in self.layers.iter().zip(&network.layers).enumerate() {
+            let weights = layer.initializer.fill(placed.inputs, placed.units, seed, index as u64);
+            for (slot, weight) in parameters[placed.weights()].iter_mut().zip(weights) {
+                *slot = f64::from(weight);
+            }
+        }
+        parameters
+    }
+
     /// The model with its first weights on a device.
     ///
     /// # Errors
     /// [`Error::Option`] for a size of 0 or a penalty below 0, [`Error::Empty`] without layers, and what the device says.
     pub fn on(self, device: &Device) -> Result<Model> {
-        let network = Network::new(self.inputs, &self.layers, self.l1, self.l2)?;
+        let network = self.network()?;
         let mut engine: Box<dyn Engine> = match device {
             Device::Gpu(gpu) => Box::new(GpuEngine::new(gpu, network.clone())?),
             Device::Cpu => Box::new(HostEngine::<f32>::new(network.clone())),
             Device::Reference => Box::new(HostEngine::<f64>::new(network.clone())),
         };
-        let mut parameters = vec![0.0; network.length];
-        for (index, (layer, placed)) in self.layers.iter().zip(&network.layers).enumerate() {
-            let weights = layer.initializer.fill(placed.inputs, placed.units, self.seed, index as u64);
-            for (slot, weight) in parameters[placed.weights()].iter_mut().zip(weights) {
-                *slot = f64::from(weight);
-            }
-        }
-        engine.set_parameters(&parameters)?;
+        engine.set_parameters(&self.first_parameters(&network, self.seed))?;
         Ok(Model {
             description: self,
             network,
@@ -179,19 +189,7 @@ impl Model {
     /// # Errors
     /// [`Error::Shape`] if there is not one number for each feature, [`Error::Option`] for a scale of 0.
     pub fn set_input_scaling(&mut self, mean: Vec<f64>, scale: Vec<f64>) -> Result<()> {
-        for (name, values) in [("mean", &mean), ("scale", &scale)] {
-            if values.len() != self.network.inputs {
-                return Err(Error::Shape {
-                    operation: "input scaling".into(),
-                    found: format!("{name} has {} numbers", values.len()),
-                    allowed: format!("it must have {}, one for each feature", self.network.inputs),
-                });
-            }
-        }
-        if let Some(&bad) = scale.iter().find(|scale| !(scale.is_finite() && **scale != 0.0)) {
-            return Err(Error::option("input scaling", "scale", bad, "finite and not 0"));
-        }
-        self.scaling = Some(Scaling { mean, scale });
+        self.scaling = Some(Scaling::new(mean, scale, self.network.inputs)?);
         Ok(())
     }
 
@@ -222,12 +220,7 @@ impl Model {
         let data = self.engine.load(&samples)?;
         let predictions = self.engine.predict(data, PREDICTION_BATCH);
         self.engine.unload(data);
-        let predictions = predictions?.into_iter().map(|value| value as f32).collect();
-        Array2::from_shape_vec((rows, self.network.outputs()), predictions).map_err(|error| Error::Shape {
-            operation: "predict".into(),
-            found: error.to_string(),
-            allowed: "one prediction for each row".into(),
-        })
+        samples::predictions(rows, self.network.outputs(), predictions?)
     }
 
     /// The number of weights and biases.
@@ -257,7 +250,9 @@ impl Model {
 
     /// Whether a prediction tells classes apart: its loss takes classes, or its last layer is a softmax.
     pub fn predicts_classes(&self) -> bool {
-        let takes_classes = self.loss().is_some_and(|loss| loss.targets() != Domain::Real);
+        let takes_classes = self
+            .loss()
+            .is_some_and(|loss| !matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative));
         let softmax = self.network.layers.last().is_some_and(|layer| layer.activation.rowwise());
         self.outputs() > 1 && (takes_classes || softmax)
     }

@@ -10,7 +10,7 @@
 //! | `ln` | 1.0 |
 //! | `exp_m1`, `ln_1p` | 2.0, relative near 0 too |
 //! | `tanh` | 3.0, relative near 0 too |
-//! | `sigmoid`, `softplus` | 2.5 |
+//! | `sigmoid`, `softplus`, `logistic` | 2.5 |
 //! | `powf` | 1.0 |
 //! | `normal_cdf` | 1.5 ulp of 1 (absolute) |
 //!
@@ -189,6 +189,21 @@ pub trait Real:
     fn softplus(self) -> Self {
         Real::max(self, Self::ZERO) + Real::ln_1p(Real::exp(-Real::abs(self)))
     }
+
+    /// ln(1 + e^(−|x|)), σ(|x|) and σ(−|x|): what the logistic losses are made of, from one exponential and one division.
+    ///
+    /// ```
+    /// use gradus::Real;
+    /// let (tail, high, low) = (-2.0_f64).logistic();
+    /// assert_eq!((2.0 + tail, low), (2.0_f64.softplus(), (-2.0_f64).sigmoid()));
+    /// assert!((high + low - 1.0).abs() < 1e-15);
+    /// ```
+    #[inline(always)]
+    fn logistic(self) -> (Self, Self, Self) {
+        let decay = Real::exp(-Real::abs(self));
+        let high = Self::ONE / (Self::ONE + decay);
+        (Real::ln_1p(decay), high, decay * high)
+    }
 }
 
 macro_rules! constants {
@@ -320,6 +335,10 @@ impl Real for f32 {
     #[inline(always)]
     fn softplus(self) -> Self {
         single::softplus(self)
+    }
+    #[inline(always)]
+    fn logistic(self) -> (Self, Self, Self) {
+        single::logistic(self)
     }
     #[inline(always)]
     fn normal_cdf(self) -> Self {

@@ -29,6 +29,11 @@ impl File {
         File { name, text, own: true }
     }
 
+    /// The name alone, where the text stands in a program's header.
+    pub(crate) const fn without_text(self) -> Self {
+        File { text: "", ..self }
+    }
+
     pub(crate) fn is_own(&self) -> bool {
         self.own
     }

@@ -206,22 +206,53 @@ fn check_reports_each_set_of_options() {
 
 #[test]
 fn bench_gives_the_fields_of_the_contract() {
-    let found = json_of(&["bench", "--device", "gpu", "--quick", "mse", "matmul", "--json"]);
-    let rows = found.as_array().unwrap();
+    let folder = TempDir::new().unwrap();
+    let page = folder.path().join("bench.html");
+    let arguments = ["bench", "--device", "gpu", "--quick", "mse", "matmul", "--json", "--html", text(&page)];
+    let found = json_of(&arguments);
+    for field in ["gradus", "date", "system", "threads"] {
+        assert!(!found[field].is_null(), "{field}");
+    }
+    assert_eq!((&found["size"], &found["skipped"]), (&json!("quick"), &json!([])));
+    let devices = found["devices"].as_array().unwrap();
+    assert_eq!(devices.iter().map(|d| d["device"].as_str().unwrap()).collect::<Vec<_>>(), ["gpu", "cpu"]);
+    assert!(devices[0]["adapter"].is_string() && devices[0]["driver"].is_string() && devices[1]["adapter"].is_null());
+    for device in devices {
+        for ceiling in ["copy_gb_per_s", "read_gb_per_s", "fma_gflop_per_s"] {
+            assert!(device["ceilings"][ceiling].as_f64().unwrap() > 0.0, "{ceiling}");
+        }
+    }
+    let rows = found["rows"].as_array().unwrap();
+    let names: Vec<&str> = rows.iter().step_by(2).map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["copy", "read", "fma", "mse", "matmul"]);
     let of = |name: &str, device: &str| rows.iter().find(|r| r["name"] == name && r["device"] == device).unwrap();
+    let number = |row: &Value, field: &str| row[field].as_f64().unwrap_or_else(|| panic!("{field} of {row}"));
     let mse = of("mse", "gpu");
     assert_eq!((&mse["shape"], &mse["dtype"]), (&json!([1 << 22]), &json!("f32")));
-    assert_eq!(mse["bytes"], 12 << 22);
-    let (seconds, least) = (mse["seconds"].as_f64().unwrap(), mse["seconds_min"].as_f64().unwrap());
-    assert!(seconds >= least && least > 0.0);
-    let rate = mse["gb_per_s"].as_f64().unwrap();
-    assert!((rate * seconds * 1e9 / f64::from(12 << 22) - 1.0).abs() < 1e-9);
-    assert!(mse["copy_fraction"].as_f64().unwrap() > 0.0);
-    assert!(mse["gflop_per_s"].is_null() && mse["clock"].is_string() && mse["adapter"].is_string());
-    assert!(of("matmul", "cpu")["gflop_per_s"].as_f64().unwrap() > 0.0);
-    assert!(of("matmul", "cpu")["bytes"].is_null());
+    assert_eq!((&mse["bytes"], &mse["bound"], &mse["samples"]), (&json!(12 << 22), &json!("memory"), &json!(20)));
+    let ranks = ["seconds_min", "seconds_p10", "seconds", "seconds_p90"].map(|field| number(mse, field));
+    assert!(ranks.is_sorted() && ranks[0] > 0.0, "{ranks:?}");
+    assert!(number(mse, "first_call_seconds") > 0.0);
+    let rate = number(mse, "gb_per_s");
+    assert!((rate * ranks[2] * 1e9 / f64::from(12 << 22) - 1.0).abs() < 1e-9);
+    assert!((number(mse, "copy_fraction") - rate / number(mse, "copy_gb_per_s")).abs() < 1e-9);
+    assert!(["timestamps", "wall"].contains(&mse["clock"].as_str().unwrap()) && mse["adapter"].is_string());
+    assert!(mse["fused_fraction"].is_null() && number(of("mse", "cpu"), "fused_fraction") > 0.0);
+    let matmul = of("matmul", "cpu");
+    assert_eq!((&matmul["flops"], &matmul["bound"]), (&json!(2 * 512 * 512 * 512), &json!("arithmetic")));
+    assert!(number(matmul, "fma_fraction") > 0.0 && matmul["copy_fraction"].is_null());
     assert_eq!(of("mse", "cpu")["cpu_ratio"], 1.0);
-    assert_one_line(&run(&["bench", "mze"]), 2, &["unknown benchmark `mze`", "matmul"]);
+    let page = std::fs::read_to_string(&page).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("mse 2²²") && page.contains("matmul 512×512×512"));
+}
+
+#[test]
+fn bench_refuses_what_it_does_not_know_or_cannot_write() {
+    let words = ["unknown benchmark `mze`", "copy, read, fma, mse", "matmul_nt", "train_step, epoch"];
+    assert_one_line(&run(&["bench", "mze"]), 2, &words);
+    assert_one_line(&run(&["bench", "--quick", "--large"]), 2, &["--quick", "--large"]);
+    let nowhere = "/nonexistent/bench.html";
+    assert_one_line(&run(&["bench", "mse", "--device", "cpu", "--html", nowhere]), 1, &["writing", nowhere]);
 }
 
 #[test]
@@ -381,4 +412,29 @@ fn a_closed_pipe_is_no_error() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn pipelines_are_kept_and_a_damaged_file_is_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = mse_case(tensor(&[1, 4], &[1.0, 2.0, 3.0, 4.0]), tensor(&[1, 4], &[0.0; 4]));
+    let cases = file(&folder, "cases.json", json!([case]).to_string().as_bytes());
+    let kept = folder.path().join("kept");
+    let run = |switch: &str| {
+        let mut command = gradus(&["eval", text(&cases), "--device", "gpu"]);
+        let output = command.env("GRADUS_CACHE_DIR", &kept).env("GRADUS_PIPELINE_CACHE", switch).output().unwrap();
+        (output.status.code(), output.stdout)
+    };
+    let expected = run("off");
+    assert!(!kept.exists(), "switched off, nothing is written");
+    assert_eq!(run("on"), expected);
+    // No adapter, or none of Vulkan: nothing to keep.
+    let Ok(mut files) = std::fs::read_dir(&kept) else { return };
+    let path = files.next().unwrap().unwrap().path();
+    let whole = std::fs::read(&path).unwrap();
+    for damaged in [whole[..whole.len() / 2].to_vec(), vec![0; 100], Vec::new()] {
+        std::fs::write(&path, damaged).unwrap();
+        assert_eq!(run("on"), expected);
+        assert_eq!(std::fs::read(&path).unwrap().len(), whole.len());
+    }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["error"],
     &["real", "random", "wgsl"],
-    &["catalogue", "host", "data"],
+    &["catalogue", "host", "data", "cache"],
     &["device"],
     &["tensor", "kernel"],
     &["losses", "activations", "optimizers"],

@@ -84,13 +84,22 @@ impl Draw {
         let loss = self.loss();
         let mut random = Random::new(self.seed, 0);
         let (rows, columns) = (self.rows, self.columns);
-        let predictions = Array2::from_shape_simple_fn((rows, columns), || 3.0 * random.normal() as f32);
+        let predictions = Array2::from_shape_simple_fn((rows, columns), || {
+            let x = 3.0 * random.normal() as f32;
+            match loss.predictions() {
+                Domain::Probability => 1.0 / (1.0 + (-x).exp()),
+                Domain::Positive => x.abs() + 0.1,
+                _ => x,
+            }
+        });
         let mut dense = Array2::from_shape_simple_fn((rows, columns), || {
             let u = random.uniform() as f32;
             match loss.targets() {
                 Domain::Real => 6.0 * u - 3.0,
                 Domain::Sign => (u - 0.5).signum(),
                 Domain::ZeroOne => u.round(),
+                Domain::NonNegative => (6.0 * u).floor(),
+                Domain::Positive => 6.0 * u + 0.01,
                 Domain::LogDistribution => (u + 1e-3).ln(),
                 _ => u,
             }

@@ -151,6 +151,75 @@ fn one_step_of_gradient_descent_is_the_rule_of_the_book() {
 }
 
 #[test]
+fn a_clipped_step_is_the_rule_of_the_book() {
+    // One row (3, 4), target 0, prediction p = w·x: dL/dw = 2p (3, 4) + 2 l2 w, and the step is lr · c · g/‖g‖ where ‖g‖ > c.
+    let x = ndarray::array![[3.0, 4.0]];
+    let y = ndarray::array![[20.0]];
+    for device in each_device() {
+        for limit in [0.25, 1e6] {
+            let layer = Dense::new(1).bias(false).l2(0.5);
+            let optimizer = Sgd::new().learning_rate(0.1);
+            let mut model = Sequential::new(2).then(layer).on(&device).unwrap().compile(Mse::new(), optimizer).unwrap();
+            let w = model.weights().unwrap()[0].0.clone();
+            model.fit(&x, &y, Fit::new().clip_norm(limit)).unwrap();
+            let error = 3.0 * w[[0, 0]] + 4.0 * w[[1, 0]] - 20.0;
+            let g = [2.0 * error * 3.0 + w[[0, 0]], 2.0 * error * 4.0 + w[[1, 0]]];
+            let factor = (limit / (g[0].hypot(g[1]) + 1e-6)).min(1.0);
+            assert_eq!(factor < 1.0, limit < 1.0);
+            let found = model.weights().unwrap()[0].0.clone();
+            for k in 0..2 {
+                let expected = w[[k, 0]] - 0.1 * factor * g[k];
+                // Some ten roundings of f32 on the way to a step that is as long as 0.1 · factor · |g|.
+                let room = 20.0 * f64::from(f32::EPSILON) * (expected.abs() + 0.1 * factor * g[k].abs());
+                assert!((found[[k, 0]] - expected).abs() <= room, "{}: {found}, not {expected}", device.describe());
+            }
+        }
+    }
+}
+
+#[test]
+fn clipped_training_agrees_on_every_device_and_gives_equal_bits_twice() {
+    let (x, y, _) = clouds(320, 21);
+    // Less than half of what the norm is in the first steps: it clips, as the other losses show.
+    let fit = |limit: Option<f64>| {
+        let fit = Fit::new().epochs(3).batch_size(32);
+        limit.map_or(fit.clone(), |limit| fit.clip_norm(limit))
+    };
+    let train = |device: &Device, limit| {
+        let description = Sequential::new(5).l2(0.01).then(Dense::new(16).activation(Relu)).then(Dense::new(3));
+        let optimizer = Sgd::new().learning_rate(0.5).momentum(0.5);
+        let mut model = description.on(device).unwrap().compile(CrossEntropy::new(), optimizer).unwrap();
+        (model.fit(&x, &y, fit(limit)).unwrap().steps, bits(&model))
+    };
+    let expected = train(&Device::reference(), Some(0.2)).0;
+    assert!((train(&Device::reference(), None).0[9] / expected[9] - 1.0).abs() > 0.01);
+    for device in each_device() {
+        let (steps, first) = train(&device, Some(0.2));
+        for (e, f) in expected.iter().zip(&steps) {
+            assert!((e - f).abs() <= 1e-4 * e.abs(), "{}: {f} instead of {e}", device.describe());
+        }
+        assert_eq!(first, train(&device, Some(0.2)).1, "{}", device.describe());
+    }
+    let mut model = classifier(&Device::cpu());
+    let refused = model.fit(&x, &y, Fit::new().clip_norm(0.0)).unwrap_err().to_string();
+    assert!(refused.contains("clip_norm is 0"), "{refused}");
+}
+
+#[test]
+fn three_runs_of_a_thousand_steps_give_equal_weights() {
+    let (x, y, _) = clouds(320, 22);
+    let Some(device) = support::gpu().into_iter().next() else { return };
+    let run = || {
+        let mut model = classifier(&device);
+        let history = model.fit(&x, &y, Fit::new().epochs(100).batch_size(32).clip_norm(0.5)).unwrap();
+        assert_eq!(history.steps.len(), 1000);
+        bits(&model)
+    };
+    let first = run();
+    assert!((0..2).all(|_| run() == first));
+}
+
+#[test]
 fn a_penalty_draws_the_weights_to_zero_and_spares_the_bias() {
     let (x, y, _) = clouds(96, 6);
     let size = |device: &Device, l2: f64| {

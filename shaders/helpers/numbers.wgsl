@@ -44,13 +44,91 @@ fn log_accurate(x: f32) -> f32 {
     return log_accurate4(vec4<f32>(x)).x;
 }
 
-// ln(1 + x) for 0 <= x <= 1, relative error below 2e-7 down to the smallest x: 2 artanh(s), s = x/(2 + x) <= 1/3,
+// NaN that no compiler folds away: its bits are put together from some known at run time only.
+fn not_a_number(x: f32) -> f32 {
+    return bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u);
+}
+
+// ln x of any x: -inf at 0, NaN below, inf at inf, and of subnormal numbers by their bits, since drivers flush them.
+fn log_full(x: f32) -> f32 {
+    let bits = bitcast<u32>(x);
+    let is_subnormal = bits < 0x00800000u;
+    // A subnormal number is its bits times 2^-149; 149 ln 2 = 103.27893.
+    let inside = log_accurate(select(x, f32(bits), is_subnormal)) - select(0.0, 103.27893, is_subnormal);
+    let not_above = select(not_a_number(x), bitcast<f32>(bits | 0xff800000u), (bits << 1u) == 0u);
+    let is_above = bits - 1u < 0x7f7fffffu;
+    return select(select(not_above, x, bits == 0x7f800000u), inside, is_above);
+}
+
+// ln(1 + x) for -1/2 <= x <= 1, relative error below 2e-7 down to the smallest x: 2 artanh(s), s = x/(2 + x), |s| <= 1/3,
 // the polynomial is artanh(s)/s - 1 to 4e-9 on the whole range (Remez), where Taylor's takes three terms more.
 fn log1p_unit(x: f32) -> f32 {
     let s = x / (2.0 + x);
     let q = s * s;
     let tail = q * (0.333331573 + q * (0.200124551 + q * (0.139803014 + q * 0.140891676)));
     return 2.0 * s + 2.0 * s * tail;
+}
+
+// ln(1 + x) for any x from -1 on. Beyond 1 the rounding of 1 + x does not show; towards -1 it is exact from -1/2 on.
+fn log1p_full(x: f32) -> f32 {
+    return select(log_full(1.0 + x), log1p_unit(x), x >= -0.5 && x <= 1.0);
+}
+
+// e^x within 1.5 ulp, where a driver's own may be 3 + 2|x| off: what a difference such as e^x - y leaves needs them.
+// x = n ln 2 + r, |r| <= ln(2)/2, 355/512 the high bits of ln 2, so that n times it is exact; then the series of e^r, the
+// first term left out is 5e-9. No overflow but in the last product: e^89 is inf and e^-105 is 0.
+fn exp_full(x: f32) -> f32 {
+    let n = round(clamp(x, -105.0, 89.0) * 1.442695);
+    let r = (clamp(x, -105.0, 89.0) - n * 0.693359375) + n * 2.1219444e-4;
+    let tail = r * r * (0.5 + r * (0.16666667 + r * (0.041666667 + r * (0.0083333333 + r * (0.0013888889 + r * 1.9841270e-4)))));
+    let half = i32(n) / 2;
+    return (1.0 + (r + tail)) * power_of_two(half) * power_of_two(i32(n) - half);
+}
+
+// 2^n for n from -126 to 127.
+fn power_of_two(n: i32) -> f32 {
+    return bitcast<f32>(u32(n + 127) << 23u);
+}
+
+// e^x - 1: near 0 by its series, the first term left out is 1e-8 of it.
+fn expm1_full(x: f32) -> f32 {
+    let series = x * (1.0 + x * 0.5 * (1.0 + x * 0.33333333 * (1.0 + x * 0.25 * (1.0 + x * 0.2 * (1.0 + x * 0.16666667
+        * (1.0 + x * 0.14285714 * (1.0 + x * 0.125)))))));
+    return select(exp_full(x) - 1.0, series, abs(x) < 0.5);
+}
+
+// x^p for x >= 0. As 2^(p log2 x) a driver loses a digit for each factor of ten in p log2 x; here x = m 2^n with m in
+// [1/sqrt 2, sqrt 2), and the whole part of p n is split off exactly: p_high has 12 bits, n 8.
+fn power(x: f32, p: f32) -> f32 {
+    if p == 1.0 {
+        return x;
+    }
+    if p == 2.0 {
+        return x * x;
+    }
+    if p == 0.0 {
+        return select(1.0, x, is_nan(x));
+    }
+    if p == 0.5 {
+        return sqrt(x);
+    }
+    if x == 0.0 || x > 3.4028234e38 {
+        return select(1.0 / x, x, p > 0.0);
+    }
+    let bits = bitcast<u32>(x);
+    let is_subnormal = bits < 0x00800000u;
+    let scaled = select(bits, bitcast<u32>(f32(bits)), is_subnormal);
+    let exponent = bitcast<i32>(scaled - 0x3f3504f3u) >> 23u;
+    let n = f32(exponent) - select(0.0, 149.0, is_subnormal);
+    let mantissa = bitcast<f32>(scaled - (bitcast<u32>(exponent) << 23u));
+    let p_high = bitcast<f32>(bitcast<u32>(p) & 0xfffff000u);
+    let whole = clamp(round(p_high * n), -1000.0, 1000.0);
+    let rest = (p_high * n - whole) + ((p - p_high) * n + p * (1.442695 * log_accurate(mantissa)));
+    let step = clamp(round(rest), -1000.0, 1000.0);
+    let shift = clamp(i32(whole + step), -252, 252);
+    let half = shift / 2;
+    // In two factors: one f32 holds neither 2^-149 as a normal number nor 2^128.
+    return exp2(rest - step) * power_of_two(half) * power_of_two(shift - half);
 }
 
 // ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|): no overflow on either side.

@@ -15,6 +15,8 @@ struct Params {
     right_offset: u32,
     bias_offset: u32,
     output_offset: u32,
+    // Where k is split, the depth of a part: a multiple of 32.
+    part_k: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -55,13 +55,13 @@ fn main(
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
     // Down the rows first: the panel of the right matrix that these tiles have in common stays in the cache.
-    let tile = group.y * groups.x + group.x;
+    let work = work_of(group.y * groups.x + group.x);
     let row_tiles = (params.m + TILE_ROWS - 1u) / TILE_ROWS;
-    let first_row = tile % row_tiles * TILE_ROWS;
-    let column = tile / row_tiles * TILE_COLUMNS + lane * 4u;
+    let first_row = work.tile % row_tiles * TILE_ROWS;
+    let column = work.tile / row_tiles * TILE_COLUMNS + lane * 4u;
 
     var sums: array<vec4<f32>, TILE_ROWS>;
-    for (var k = 0u; k < params.k; k += 4u) {
+    for (var k = work.first_k; k < work.end_k; k += 4u) {
         var shares: array<vec4<f32>, SHARES>;
         for (var i = 0u; i < SHARES; i += 1u) {
             shares[i] = share_of_left(first_row + i * LANES, k, lane);
@@ -75,14 +75,18 @@ fn main(
         }
     }
 
-    // A copy, for the last loop is not unrolled (that halves the time to compile), and indexing `sums` itself by its counter
-    // would drive it out of the registers above: seen as 12 times slower.
-    var results: array<vec4<f32>, TILE_ROWS>;
-    for (var r = 0u; r < TILE_ROWS; r += 1u) {
-        results[r] = sums[r];
-    }
-    let rows = min(TILE_ROWS, params.m - min(first_row, params.m));
-    for (var r = 0u; r < rows; r += 1u) {
-        finish_row(first_row + r, column, results[r]);
+    // Four rows are handed over and the others move up, so that no place of `sums` is named by a number that is known only at run
+    // time: that would drive it out of the registers above (seen as 12 times slower), and a copy of it that is indexed so is
+    // written lane by lane, which made up a third of the time to compile. Nor is the loop's length known before: unrolled,
+    // it takes as long to compile as all the rest.
+    let end = min(first_row + TILE_ROWS, params.m);
+    for (var row = first_row; row < end; row += 4u) {
+        finish_row(row, column, sums[0]);
+        finish_row(row + 1u, column, sums[1]);
+        finish_row(row + 2u, column, sums[2]);
+        finish_row(row + 3u, column, sums[3]);
+        for (var r = 0u; r < TILE_ROWS; r += 1u) {
+            sums[r] = sums[min(r + 4u, TILE_ROWS - 1u)];
+        }
     }
 }

@@ -33,6 +33,6 @@ fn finish_row(row: u32, column: u32, value: vec4<f32>) {
 
 fn finish_one(row: u32, column: u32, value: f32) {
     if row < params.m && column < params.n {
-        epilogue(row * params.n + column, column, params.output_offset, params.bias_offset, value);
+        epilogue(row * params.n + column, column, output_start(), params.bias_offset, value);
     }
 }

@@ -6,21 +6,32 @@
 // A lane owns one 4 × 4 block of the output, or (EIGHT_BY_EIGHT) four of them, half a tile apart so that neighbouring lanes
 // read neighbouring places. The blocks are named, not indexed: an array that a driver does not unroll would leave the registers.
 //
-// From the header: LANES, TILE_ROWS, TILE_COLUMNS, TILE_K (multiples of 4), EIGHT_BY_EIGHT.
+// Workgroup memory has 32 banks of 4 bytes, which is 8 of a vec4, and serves 8 lanes' vec4s at a time:
+//   * 32 lanes that run as one stand 8 across and 4 down, so that a read brings 8 neighbours of the right tile and 4 of the left,
+//     each line of banks once for all lanes that want it; 16 across and 2 down would take half as many reads again;
+//   * lanes that write down a block of four k each would meet in one bank: each four lines of k are turned by another
+//     number of vec4s (an exclusive or, which keeps 8 neighbours together), and no line needs padding.
+// With BUFFERS = 2 a tile is written beside the one that is still being read, and one of the two barriers a turn is spared.
+//
+// From the header: LANES, TILE_ROWS, TILE_COLUMNS (multiples of 32), TILE_K (8, 16 or 32), EIGHT_BY_EIGHT, BUFFERS.
 
 // Rows of tiles that run side by side.
 const BAND: u32 = 8u;
 const LANE_SIDE: u32 = select(4u, 8u, EIGHT_BY_EIGHT);
-const LANES_ACROSS: u32 = TILE_COLUMNS / LANE_SIDE;
-// One vec4 more per line than needed, so that the lanes that write down a column meet different banks.
-const LEFT_STRIDE: u32 = TILE_ROWS / 4u + 1u;
-const RIGHT_STRIDE: u32 = TILE_COLUMNS / 4u + 1u;
+// Groups of 8 lanes across the tile.
+const GROUPS_ACROSS: u32 = TILE_COLUMNS / LANE_SIDE / 8u;
+const LEFT_LINE: u32 = TILE_ROWS / 4u;
+const RIGHT_LINE: u32 = TILE_COLUMNS / 4u;
 const STEPS: u32 = TILE_K / 4u;
-const LEFT_BLOCKS: u32 = TILE_ROWS / 4u * STEPS;
-const RIGHT_BLOCKS: u32 = TILE_COLUMNS / 4u * STEPS;
+const LEFT_BLOCKS: u32 = LEFT_LINE * STEPS;
+const RIGHT_BLOCKS: u32 = RIGHT_LINE * STEPS;
+const LEFT_SIZE: u32 = TILE_K * LEFT_LINE;
+const RIGHT_SIZE: u32 = TILE_K * RIGHT_LINE;
+// By how many vec4s each four lines of k are turned against those before them.
+const TURN: u32 = 8u / STEPS;
 
-var<workgroup> left_tile: array<vec4<f32>, TILE_K * LEFT_STRIDE>;
-var<workgroup> right_tile: array<vec4<f32>, TILE_K * RIGHT_STRIDE>;
+var<workgroup> left_tile: array<vec4<f32>, BUFFERS * LEFT_SIZE>;
+var<workgroup> right_tile: array<vec4<f32>, BUFFERS * RIGHT_SIZE>;
 
 // The left block at rows row … row + 3, k … k + 3 as block[step][row]; zero behind the end of k.
 fn left_block(row: u32, k: u32) -> mat4x4<f32> {
@@ -69,28 +80,28 @@ fn block_place(block: u32, along_k: bool, across: u32) -> vec2<u32> {
 // Brings the `index`-th of the blocks that make up the tiles beginning at k.
 fn fetch_block(index: u32, first_row: u32, first_column: u32, k: u32) -> mat4x4<f32> {
     if index < LEFT_BLOCKS {
-        let place = block_place(index, LEFT_ALONG_K, TILE_ROWS / 4u);
+        let place = block_place(index, LEFT_ALONG_K, LEFT_LINE);
         return left_block(first_row + place.y * 4u, k + place.x * 4u);
     }
-    let place = block_place(index - LEFT_BLOCKS, RIGHT_ALONG_K, TILE_COLUMNS / 4u);
+    let place = block_place(index - LEFT_BLOCKS, RIGHT_ALONG_K, RIGHT_LINE);
     return right_block(k + place.x * 4u, first_column + place.y * 4u);
 }
 
-fn store_block(index: u32, block: mat4x4<f32>) {
+fn store_block(buffer: u32, index: u32, block: mat4x4<f32>) {
     if index < LEFT_BLOCKS {
-        let place = block_place(index, LEFT_ALONG_K, TILE_ROWS / 4u);
-        let start = place.x * 4u * LEFT_STRIDE + place.y;
+        let place = block_place(index, LEFT_ALONG_K, LEFT_LINE);
+        let start = buffer * LEFT_SIZE + place.x * 4u * LEFT_LINE + (place.y ^ (place.x * TURN));
         left_tile[start] = block[0];
-        left_tile[start + LEFT_STRIDE] = block[1];
-        left_tile[start + 2u * LEFT_STRIDE] = block[2];
-        left_tile[start + 3u * LEFT_STRIDE] = block[3];
+        left_tile[start + LEFT_LINE] = block[1];
+        left_tile[start + 2u * LEFT_LINE] = block[2];
+        left_tile[start + 3u * LEFT_LINE] = block[3];
     } else {
-        let place = block_place(index - LEFT_BLOCKS, RIGHT_ALONG_K, TILE_COLUMNS / 4u);
-        let start = place.x * 4u * RIGHT_STRIDE + place.y;
+        let place = block_place(index - LEFT_BLOCKS, RIGHT_ALONG_K, RIGHT_LINE);
+        let start = buffer * RIGHT_SIZE + place.x * 4u * RIGHT_LINE + (place.y ^ (place.x * TURN));
         right_tile[start] = block[0];
-        right_tile[start + RIGHT_STRIDE] = block[1];
-        right_tile[start + 2u * RIGHT_STRIDE] = block[2];
-        right_tile[start + 3u * RIGHT_STRIDE] = block[3];
+        right_tile[start + RIGHT_LINE] = block[1];
+        right_tile[start + 2u * RIGHT_LINE] = block[2];
+        right_tile[start + 3u * RIGHT_LINE] = block[3];
     }
 }
 
@@ -129,35 +140,46 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let origin = tile_origin(group.y * groups.x + group.x);
-    let left_start = lane / LANES_ACROSS;
-    let right_start = lane % LANES_ACROSS;
+    let work = work_of(group.y * groups.x + group.x);
+    let origin = tile_origin(work.tile);
+    // Groups of 32 lanes, 8 across and 4 down.
+    let left_start = lane / 32u / GROUPS_ACROSS * 4u + lane % 32u / 8u;
+    let right_start = lane / 32u % GROUPS_ACROSS * 8u + lane % 8u;
     var upper_left = mat4x4<f32>();
     var upper_right = mat4x4<f32>();
     var lower_left = mat4x4<f32>();
     var lower_right = mat4x4<f32>();
 
     // The host gives each lane exactly one block: LEFT_BLOCKS + RIGHT_BLOCKS = LANES.
-    var next = fetch_block(lane, origin.x, origin.y, 0u);
-    for (var k = 0u; k < params.k; k += TILE_K) {
-        // The lanes have read the tiles of the turn before.
-        workgroupBarrier();
-        store_block(lane, next);
+    var next = fetch_block(lane, origin.x, origin.y, work.first_k);
+    var buffer = 0u;
+    for (var k = work.first_k; k < work.end_k; k += TILE_K) {
+        if BUFFERS == 1u {
+            // The lanes have read the tiles of the turn before. With two buffers the other barrier says as much of the turn
+            // before that, whose buffer this is.
+            workgroupBarrier();
+        }
+        store_block(buffer, lane, next);
         // The tiles are whole.
         workgroupBarrier();
         next = fetch_block(lane, origin.x, origin.y, k + TILE_K);
-        for (var step = 0u; step < TILE_K; step += 1u) {
-            let above = left_tile[step * LEFT_STRIDE + left_start];
-            let before = right_tile[step * RIGHT_STRIDE + right_start];
-            upper_left = add_outer(upper_left, above, before);
-            if EIGHT_BY_EIGHT {
-                let below = left_tile[step * LEFT_STRIDE + left_start + TILE_ROWS / 8u];
-                let behind = right_tile[step * RIGHT_STRIDE + right_start + TILE_COLUMNS / 8u];
-                upper_right = add_outer(upper_right, above, behind);
-                lower_left = add_outer(lower_left, below, before);
-                lower_right = add_outer(lower_right, below, behind);
+        for (var block = 0u; block < STEPS; block += 1u) {
+            let left_at = buffer * LEFT_SIZE + block * 4u * LEFT_LINE + (left_start ^ (block * TURN));
+            let right_at = buffer * RIGHT_SIZE + block * 4u * RIGHT_LINE + (right_start ^ (block * TURN));
+            for (var step = 0u; step < 4u; step += 1u) {
+                let above = left_tile[left_at + step * LEFT_LINE];
+                let before = right_tile[right_at + step * RIGHT_LINE];
+                upper_left = add_outer(upper_left, above, before);
+                if EIGHT_BY_EIGHT {
+                    let below = left_tile[left_at + step * LEFT_LINE + LEFT_LINE / 2u];
+                    let behind = right_tile[right_at + step * RIGHT_LINE + RIGHT_LINE / 2u];
+                    upper_right = add_outer(upper_right, above, behind);
+                    lower_left = add_outer(lower_left, below, before);
+                    lower_right = add_outer(lower_right, below, behind);
+                }
             }
         }
+        buffer = BUFFERS - 1u - buffer;
     }
 
     let row = origin.x + left_start * 4u;

@@ -21,6 +21,6 @@ fn right_four(index: u32, valid: u32) -> vec4<f32> {
 // Hands four finished neighbours of a row to the epilogue, if they lie inside.
 fn finish_row(row: u32, column: u32, value: vec4<f32>) {
     if row < params.m && column < params.n {
-        epilogue((row * params.n + column) / 4u, column / 4u, params.output_offset / 4u, params.bias_offset / 4u, value);
+        epilogue((row * params.n + column) / 4u, column / 4u, output_start() / 4u, params.bias_offset / 4u, value);
     }
 }

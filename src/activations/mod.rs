@@ -134,7 +134,7 @@ impl dyn Activation + '_ {
 }
 
 /// An activation of one number: the twin of its filling. The loops are those of the blanket [`Activation`].
-pub(crate) trait Pointwise: Debug + Send + Sync + Serialize {
+pub(crate) trait Pointwise: Clone + Debug + Send + Sync + Serialize {
     const ENTRY: &'static Entry<dyn Activation>;
     const NEEDS_INPUT: bool = false;
 
@@ -206,6 +206,8 @@ impl<T: Pointwise> Activation for T {
 
 #[inline(always)]
 fn activate_all<R: Real>(activation: &impl Pointwise, input: &[R], output: &mut [R]) {
+    // Options behind a reference would be read again for each number, since the output might lie over them.
+    let activation = &activation.clone();
     for (y, &x) in output.iter_mut().zip(input) {
         *y = activation.activate(x);
     }
@@ -213,6 +215,7 @@ fn activate_all<R: Real>(activation: &impl Pointwise, input: &[R], output: &mut 
 
 #[inline(always)]
 fn differentiate_all<R: Real>(activation: &impl Pointwise, input: &[R], output: &[R], gradient: &mut [R]) {
+    let activation = &activation.clone();
     for ((slot, &x), &y) in gradient.iter_mut().zip(input).zip(output) {
         *slot *= activation.derivative(x, y);
     }

@@ -1,6 +1,6 @@
-//! What is measured: losses on shapes of practice, with inputs that they take, and the bytes that must move.
+//! What is measured: losses, products, layers, steps and epochs on shapes of practice, with inputs that they take.
 
-use super::step;
+use crate::host::matmul::Layout;
 use crate::losses::{self, Domain, Family, Loss};
 use crate::random::Random;
 use crate::{Error, Result};
@@ -8,9 +8,10 @@ use crate::{Error, Result};
 /// What is measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
-    /// The loss's name, `copy`, `matmul` or `train_step`.
+    /// The loss's name, or that of another benchmark, as in [`cases`].
     pub name: &'static str,
-    /// The shape of the predictions; [m, n, k] of a matrix product; batch, inputs and units of each layer of a training step.
+    /// The shape of the predictions; operations of `fma`; [m, n, k] of a matrix product; [batch, inputs, units] of a dense layer; batch, inputs and
+    /// units of each layer of a training step, with the rows before them of an epoch.
     pub shape: Vec<usize>,
     pub(super) kind: Kind,
 }
@@ -18,47 +19,128 @@ pub struct Case {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
     Copy,
+    Read,
+    Fma,
     Loss,
-    Matmul,
+    Matmul(Layout),
+    Dense,
+    Adam,
     TrainStep,
+    Epoch,
 }
 
-/// The cases of these names; of all losses, `copy`, `matmul` and `train_step` if there are none. `brief` takes smaller shapes.
+/// How large the shapes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// Small ones, one for each benchmark: for CI.
+    Quick,
+    /// Those of practice.
+    Standard,
+    /// These and such as fill a card's memory.
+    Large,
+}
+
+/// The ceilings, which every other case is held against.
+const CEILINGS: [&str; 3] = ["copy", "read", "fma"];
+
+/// What is measured besides the losses.
+const OTHERS: [&str; 7] = ["matmul", "matmul_nt", "matmul_tn", "dense", "adam", "train_step", "epoch"];
+
+/// Operations of one run of the FMA kernel: some milliseconds on two cores. A card takes it many times over in one run.
+pub(super) const FMA_FLOPS: usize = 3 << 28;
+
+/// Layers of the networks whose steps are timed: batch, inputs, units.
+const STEPS: [&[usize]; 3] = [&[64, 784, 128, 10], &[512, 784, 128, 10], &[128, 784, 512, 512, 10]];
+
+/// The cases of these names; all there are without a name: `copy`, `read` and `fma` (the device's ceilings), the losses, `matmul`
+/// with its layouts `matmul_nt` and `matmul_tn`, `dense` (a layer forward and backward), `adam` (a step over one flat buffer),
+/// `train_step` and `epoch`.
 ///
 /// # Errors
-/// [`Error::Unknown`] for a name that cannot be measured.
-pub fn cases(names: &[String], brief: bool) -> Result<Vec<Case>> {
-    let all =
-        || ["copy"].into_iter().chain(losses::CATALOGUE.iter().map(|entry| entry.name)).chain(["matmul", "train_step"]);
+/// [`Error::Unknown`] for a name that cannot be measured, with those that can.
+pub fn cases(names: &[String], size: Size) -> Result<Vec<Case>> {
+    let all = || CEILINGS.into_iter().chain(losses::CATALOGUE.iter().map(|entry| entry.name)).chain(OTHERS);
     if let Some(name) = names.iter().find(|name| !all().any(|known| known == name.as_str())) {
         return Err(Error::unknown("benchmark", name, all()));
     }
     let mut cases = Vec::new();
     for name in all().filter(|name| names.is_empty() || names.iter().any(|asked| asked == name)) {
-        let (kind, shapes) = shapes(name, brief)?;
+        let kind = kind(name);
+        let shapes = match kind {
+            Kind::Loss => loss_shapes(name, size)?,
+            _ => shapes(kind, size),
+        };
         cases.extend(shapes.into_iter().map(|shape| Case { name, shape, kind }));
     }
     Ok(cases)
 }
 
-fn shapes(name: &str, brief: bool) -> Result<(Kind, Vec<Vec<usize>>)> {
-    let pointwise = vec![vec![if brief { 1 << 22 } else { 1 << 24 }]];
-    Ok(match name {
-        "copy" => (Kind::Copy, pointwise),
-        "matmul" if brief => (Kind::Matmul, vec![vec![512; 3]]),
-        "matmul" => (Kind::Matmul, vec![vec![512; 3], vec![1024; 3]]),
-        "train_step" => (Kind::TrainStep, vec![step::SHAPE.to_vec()]),
-        _ => {
-            let loss = losses::from_name(name, &serde_json::Value::Null)?;
-            let shapes = match (loss.family(), loss.targets()) {
-                (Family::Pointwise(_), _) => pointwise,
-                (Family::Rowwise(_), Domain::Class) if !brief => {
-                    vec![vec![1024, 32_000], vec![4096, 1000], vec![65_536, 10]]
-                }
-                (Family::Rowwise(_), _) => vec![vec![4096, 1000]],
-            };
-            (Kind::Loss, shapes)
+/// The cases that find out what a device can do at the most: a copy, a read and chains of fused multiply-adds.
+pub fn ceilings(size: Size) -> Vec<Case> {
+    let case = |name| {
+        let kind = kind(name);
+        shapes(kind, size).into_iter().take(1).map(move |shape| Case { name, shape, kind })
+    };
+    CEILINGS.into_iter().flat_map(case).collect()
+}
+
+fn kind(name: &str) -> Kind {
+    match name {
+        "copy" => Kind::Copy,
+        "read" => Kind::Read,
+        "fma" => Kind::Fma,
+        "matmul" => Kind::Matmul(Layout::NN),
+        "matmul_nt" => Kind::Matmul(Layout::NT),
+        "matmul_tn" => Kind::Matmul(Layout::TN),
+        "dense" => Kind::Dense,
+        "adam" => Kind::Adam,
+        "train_step" => Kind::TrainStep,
+        "epoch" => Kind::Epoch,
+        _ => Kind::Loss,
+    }
+}
+
+/// Shapes by size: the quick one, those of practice, and those that fill a card.
+fn chosen(size: Size, quick: &[&[usize]], standard: &[&[usize]], large: &[&[usize]]) -> Vec<Vec<usize>> {
+    let shapes = match size {
+        Size::Quick => quick.to_vec(),
+        Size::Standard => standard.to_vec(),
+        Size::Large => [standard, large].concat(),
+    };
+    shapes.into_iter().map(<[usize]>::to_vec).collect()
+}
+
+fn shapes(kind: Kind, size: Size) -> Vec<Vec<usize>> {
+    match kind {
+        Kind::Copy | Kind::Read => chosen(size, &[&[1 << 22]], &[&[1 << 24]], &[&[1 << 28]]),
+        Kind::Fma => vec![vec![FMA_FLOPS]],
+        Kind::Matmul(Layout::NN) => {
+            chosen(size, &[&[512; 3]], &[&[512; 3], &[1024; 3], &[2048; 3]], &[&[4096; 3], &[8192; 3]])
         }
+        Kind::Matmul(_) => chosen(size, &[&[512; 3]], &[&[1024; 3]], &[&[4096; 3]]),
+        Kind::Dense => vec![vec![512, 784, 512]],
+        Kind::Adam => chosen(size, &[&[1 << 20]], &[&[1 << 24]], &[&[1 << 28]]),
+        Kind::TrainStep => chosen(size, &STEPS[..1], &STEPS, &[]),
+        Kind::Epoch => chosen(size, &[&[2000, 64, 784, 10, 10]], &[&[10_000, 64, 784, 10, 10]], &[]),
+        Kind::Loss => Vec::new(),
+    }
+}
+
+fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
+    let loss = losses::from_name(name, &serde_json::Value::Null)?;
+    Ok(match loss.family() {
+        // Its peers were timed at the smaller shape.
+        Family::Pointwise(_) if name == "bce_with_logits" => {
+            chosen(size, &[&[1 << 22]], &[&[1 << 22], &[1 << 24]], &[&[1 << 28]])
+        }
+        Family::Pointwise(_) => chosen(size, &[&[1 << 22]], &[&[1 << 24]], &[&[1 << 28]]),
+        Family::Rowwise(_) if loss.targets() == Domain::Class => chosen(
+            size,
+            &[&[4096, 1000]],
+            &[&[1024, 32_000], &[4096, 1000], &[65_536, 10]],
+            &[&[16_384, 32_768], &[8192, 128_256]],
+        ),
+        Family::Rowwise(_) => chosen(size, &[&[4096, 1000]], &[&[4096, 1000]], &[&[16_384, 32_768]]),
     })
 }
 
@@ -75,40 +157,17 @@ impl Case {
         self.kind == Kind::Loss && self.loss().is_ok_and(|loss| loss.targets() == Domain::Class)
     }
 
-    /// Bytes of f32 that the work must move: predictions and targets read, the gradient written.
-    pub(super) fn bytes(&self) -> Option<u64> {
-        let elements = self.elements() as u64;
-        match self.kind {
-            Kind::Copy => Some(8 * elements),
-            Kind::Loss if self.has_labels() => Some(8 * elements + 4 * (elements / self.columns() as u64)),
-            Kind::Loss => Some(12 * elements),
-            Kind::Matmul | Kind::TrainStep => None,
-        }
-    }
-
-    /// Bytes that the copy kernel moves beside it.
-    pub(super) fn copy_bytes(&self) -> u64 {
-        8 * self.elements() as u64
-    }
-
-    pub(super) fn flop(&self) -> Option<f64> {
-        match self.kind {
-            Kind::Matmul => Some(2.0 * self.shape.iter().map(|&axis| axis as f64).product::<f64>()),
-            Kind::TrainStep => Some(step::flop()),
-            Kind::Copy | Kind::Loss => None,
-        }
-    }
-
     pub(super) fn loss(&self) -> Result<Box<dyn Loss>> {
         losses::from_name(self.name, &serde_json::Value::Null)
     }
 
     /// Numbers for the predictions of the loss.
     pub(super) fn predictions(&self, loss: &dyn Loss) -> Vec<f32> {
-        let mut random = Random::new(1, 0);
-        let normal = cycled(self.elements(), || random.normal() as f32);
+        let normal = normal(self.elements(), 1);
         match loss.predictions() {
             Domain::LogDistribution => logarithms_of_softmax(normal, self.columns()),
+            Domain::Probability => normal.into_iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect(),
+            Domain::Positive => normal.into_iter().map(f32::exp).collect(),
             _ => normal,
         }
     }
@@ -121,11 +180,12 @@ impl Case {
             Domain::Sign => cycled(elements, || if random.uniform() < 0.5 { -1.0 } else { 1.0 }),
             Domain::ZeroOne | Domain::Probability => cycled(elements, || random.uniform().round() as f32),
             Domain::LogDistribution | Domain::Distribution => {
-                let normal = cycled(elements, || random.normal() as f32);
-                let logarithms = logarithms_of_softmax(normal, self.columns());
+                let logarithms = logarithms_of_softmax(normal(elements, 2), self.columns());
                 logarithms.into_iter().map(f32::exp).collect()
             }
-            Domain::Real | Domain::Class => cycled(elements, || random.normal() as f32),
+            Domain::Positive => cycled(elements, || random.normal().exp() as f32),
+            Domain::NonNegative => cycled(elements, || (6.0 * random.uniform()).floor() as f32),
+            Domain::Real | Domain::Exponent | Domain::Class => normal(elements, 2),
         }
     }
 
@@ -144,6 +204,12 @@ pub(super) fn cycled(elements: usize, mut draw: impl FnMut() -> f32) -> Vec<f32>
     block.iter().copied().cycle().take(elements).collect()
 }
 
+/// So many normal numbers.
+pub(super) fn normal(elements: usize, seed: u64) -> Vec<f32> {
+    let mut random = Random::new(seed, 0);
+    cycled(elements, || random.normal() as f32)
+}
+
 fn logarithms_of_softmax(mut logits: Vec<f32>, columns: usize) -> Vec<f32> {
     for row in logits.chunks_mut(columns) {
         let lse = row.iter().map(|z| f64::from(*z).exp()).sum::<f64>().ln() as f32;
@@ -157,23 +223,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_those_that_must_move() {
-        let bytes = |name: &str| cases(&[name.into()], true).unwrap()[0].bytes();
-        assert_eq!(bytes("mse"), Some(12 << 22));
-        assert_eq!(bytes("cross_entropy"), Some(8 * 4_096_000 + 4 * 4096));
-        assert_eq!(bytes("kl_div"), Some(12 * 4_096_000));
-        assert_eq!(bytes("copy"), Some(8 << 22));
-        assert_eq!(bytes("matmul"), None);
-    }
-
-    #[test]
     fn every_loss_is_measured_and_other_names_are_refused() {
-        let cases = cases(&[], false).unwrap();
+        let cases = cases(&[], Size::Standard).unwrap();
         for entry in losses::CATALOGUE {
             assert!(cases.iter().any(|case| case.name == entry.name), "{}", entry.name);
         }
-        let error = super::cases(&["mze".into()], false).unwrap_err().to_string();
-        assert!(error.starts_with("unknown benchmark `mze`; known: copy, mse"), "{error}");
+        let error = super::cases(&["mze".into()], Size::Standard).unwrap_err().to_string();
+        assert!(error.starts_with("unknown benchmark `mze`; known: copy, read, fma, mse"), "{error}");
+        assert!(error.ends_with("matmul, matmul_nt, matmul_tn, dense, adam, train_step, epoch"), "{error}");
+    }
+
+    #[test]
+    fn each_size_has_a_case_of_each_name_and_a_larger_one_no_fewer() {
+        let names = |size| cases(&[], size).unwrap().iter().map(|case| case.name).collect::<Vec<_>>();
+        let [quick, standard, large] = [Size::Quick, Size::Standard, Size::Large].map(names);
+        assert!(quick.len() < standard.len() && standard.len() < large.len());
+        assert!(large.iter().all(|name| quick.contains(name)));
+        assert_eq!(ceilings(Size::Large).iter().map(|case| case.name).collect::<Vec<_>>(), CEILINGS);
     }
 
     #[test]

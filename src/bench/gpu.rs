@@ -1,60 +1,122 @@
-//! The cases on a GPU: commands made once and submitted many times, timed by the device where it can.
+//! The cases on a GPU: commands made once and submitted many times, timed by the device where it can be trusted.
+//!
+//! Each case opens the adapter anew, so that its first call makes its own pipelines. What the driver keeps on disk it keeps:
+//! on Mesa `MESA_SHADER_CACHE_DISABLE=true` makes the first call really the first.
 
-use std::sync::Arc;
+mod ceilings;
+mod clock;
+
+use std::rc::Rc;
 use std::time::Instant;
 
-use super::{Bench, Case, Kind, Run};
+use super::case::{Case, Kind, normal};
+use super::count::Bound;
+use super::sampling::{Ceiling, Prepared, Run};
+use super::training;
+use crate::activations::Identity;
 use crate::device::{Device, Gpu};
+use crate::host::matmul::Layout;
 use crate::inputs::Sizes;
-use crate::kernel::{Command, Program, Slice};
-use crate::kernels::matmul::{Epilogue, Layout, Params, Shape, variant};
-use crate::kernels::network::adapter;
-use crate::tensor::{Tensor, padded, shaped};
-use crate::wgsl::File;
+use crate::kernel::{Command, Slice};
+use crate::kernels::matmul::Params;
+use crate::kernels::network::{self, Forward, InputGradient, OptimizerParams};
+use crate::optimizers::Adam;
+use crate::tensor::{Tensor, shaped};
 use crate::{Criterion, Result};
 
-const COPY: File = crate::wgsl::shader!("kernels/copy.wgsl");
-const NUMBERS: File = crate::wgsl::shader!("helpers/numbers.wgsl");
+use clock::Clock;
 
-/// Bytes that a part of a buffer begins at a multiple of: what every driver takes as an offset.
-const ALIGNMENT: u64 = 256;
+pub(crate) use ceilings::programs;
 
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct CopyParams {
-    length: u32,
-    block: u32,
-    reserved: [u32; 2],
+/// Commands that were made, and when that began.
+struct Made {
+    start: Instant,
+    commands: Vec<Command>,
+    /// How many times the work is done by them.
+    inner: usize,
+    /// What the memory's ceilings are measured on: from one to the other.
+    pair: Option<[wgpu::Buffer; 2]>,
 }
 
 /// Makes a case ready on a GPU.
-pub(super) fn prepare(case: &Case, gpu: &Gpu) -> Result<Bench> {
-    // A software adapter may stamp before the work it has queued is done; its work is long enough for the host's clock.
-    let clock = Arc::new(if gpu.has_timestamps() && !gpu.is_software() { Clock::of_device(gpu)? } else { Clock::Wall });
-    let run = |commands: Vec<Command>| -> Run {
+pub(super) fn prepare(case: &Case, gpu: &Gpu) -> Result<Prepared> {
+    let gpu = &fresh(gpu)?;
+    let made = match case.kind {
+        Kind::Copy => copy(case, gpu)?,
+        Kind::Read => read(case, gpu)?,
+        Kind::Loss => loss(case, gpu)?,
+        Kind::Matmul(layout) => product(case, layout, gpu)?,
+        Kind::Dense => dense(case, gpu)?,
+        Kind::Adam => adam(case, gpu)?,
+        Kind::Fma => fma(gpu)?,
+        Kind::TrainStep | Kind::Epoch => return training::prepare(case, &Device::Gpu(gpu.clone())),
+    };
+    gpu.submit(&made.commands)?;
+    gpu.wait()?;
+    let first_call = made.start.elapsed().as_secs_f64();
+    let clock = Rc::new(Clock::choose(gpu, &made.commands)?);
+    let run = |commands: Vec<Command>, inner: usize| -> Run {
         let (clock, gpu) = (clock.clone(), gpu.clone());
-        Box::new(move |repeats| clock.time(&gpu, &commands, repeats))
+        Box::new(move |repeats| Ok(clock.time(&gpu, &commands, repeats)? / inner as f64))
     };
-    let (work, copy) = match case.kind {
-        Kind::Copy => {
-            let (source, destination) =
-                (gpu.buffer("a copy", case.elements())?, gpu.buffer("a copy", case.elements())?);
-            let commands = copy(gpu, &source, &destination, case.elements())?;
-            (run(commands.clone()), Some(run(commands)))
-        }
-        Kind::Loss => {
-            let (work, copy) = loss(case, gpu)?;
-            (run(work), Some(run(copy)))
-        }
-        Kind::Matmul | Kind::TrainStep => (run(product(case, gpu)?), None),
-    };
-    // A pass of ten hides what beginning it costs; a software adapter takes milliseconds for one.
-    let repeats = if gpu.is_software() { 1 } else { 10 };
-    Ok(Bench { work, copy, clock: clock.name(), repeats, inner: 1 })
+    let mut beside = Vec::new();
+    if let Some([from, to]) = &made.pair {
+        beside.push((Ceiling::Copy, run(ceilings::copy(gpu, from, to, case.elements())?, 1)));
+        beside.push((Ceiling::Read, run(ceilings::read(gpu, from, case.elements())?.0, 1)));
+    } else if case.bound() == Bound::Arithmetic && case.kind != Kind::Fma {
+        beside.push(fma_beside(gpu)?);
+    }
+    Ok(Prepared {
+        first_call,
+        work: run(made.commands, made.inner),
+        ceilings: beside,
+        clock: clock.name(),
+        inner: made.inner,
+    })
 }
 
-/// Value and gradient of a loss, and the copy of its predictions into its gradient.
-fn loss(case: &Case, gpu: &Gpu) -> Result<(Vec<Command>, Vec<Command>)> {
+/// The same adapter, with nothing made on it yet.
+pub(super) fn fresh(gpu: &Gpu) -> Result<Gpu> {
+    Gpu::open_with(gpu.options())
+}
+
+/// The FMA kernel as a ceiling, by a clock of its own: seconds of [`super::case::FMA_FLOPS`].
+pub(super) fn fma_beside(gpu: &Gpu) -> Result<(Ceiling, Run)> {
+    let (commands, inner) = ceilings::fma(gpu)?;
+    let (clock, gpu) = (Clock::choose(gpu, &commands)?, gpu.clone());
+    Ok((Ceiling::Fma, Box::new(move |repeats| Ok(clock.time(&gpu, &commands, repeats)? / inner as f64))))
+}
+
+/// The time from which a first call counts: all that was uploaded has arrived.
+fn arrived(gpu: &Gpu) -> Result<Instant> {
+    gpu.submit(&[])?;
+    gpu.wait()?;
+    Ok(Instant::now())
+}
+
+fn copy(case: &Case, gpu: &Gpu) -> Result<Made> {
+    let source = gpu.upload("a copy", &normal(case.elements(), 1))?;
+    let start = arrived(gpu)?;
+    let destination = gpu.buffer("a copy", case.elements())?;
+    let commands = ceilings::copy(gpu, &source, &destination, case.elements())?;
+    Ok(Made { start, commands, inner: 1, pair: None })
+}
+
+fn read(case: &Case, gpu: &Gpu) -> Result<Made> {
+    let source = gpu.upload("numbers", &normal(case.elements(), 1))?;
+    let start = arrived(gpu)?;
+    let (commands, ..) = ceilings::read(gpu, &source, case.elements())?;
+    Ok(Made { start, commands, inner: 1, pair: None })
+}
+
+fn fma(gpu: &Gpu) -> Result<Made> {
+    let start = arrived(gpu)?;
+    let (commands, inner) = ceilings::fma(gpu)?;
+    Ok(Made { start, commands, inner, pair: None })
+}
+
+/// Value and gradient of a loss; the ceilings copy its predictions into its gradient.
+fn loss(case: &Case, gpu: &Gpu) -> Result<Made> {
     let device = Device::Gpu(gpu.clone());
     let loss = case.loss()?;
     let predictions = shaped(&case.shape, case.predictions(&*loss))?;
@@ -65,114 +127,94 @@ fn loss(case: &Case, gpu: &Gpu) -> Result<(Vec<Command>, Vec<Command>)> {
         Tensor::from_array(&device, shaped(&case.shape, case.targets(&*loss))?.view())?
     };
     let sizes = Sizes::of(&*loss, predictions.shape(), targets.shape(), targets.is_labels())?;
+    let start = arrived(gpu)?;
     let criterion = Criterion::from_boxed(loss, &device)?;
     let (commands, buffers) = criterion.plan_on_gpu(gpu, &predictions, &targets, &sizes)?;
-    let copy = copy(gpu, &buffers.predictions, &buffers.gradient, case.elements())?;
-    Ok((commands, copy))
+    Ok(Made { start, commands, inner: 1, pair: Some([buffers.predictions, buffers.gradient]) })
 }
 
-/// The copy kernel with so many lanes to a workgroup: 8 on software adapters, 256 on hardware.
-pub(crate) fn copy_program(lanes: u32) -> Program {
-    Program {
-        label: "copy".into(),
-        header: String::new(),
-        files: vec![COPY],
-        constants: vec![("WORKGROUP", f64::from(lanes))],
-    }
+/// A matrix product as a dense layer runs it: NN forward, NT for the gradient of its input, TN for that of its weights.
+fn product(case: &Case, layout: Layout, gpu: &Gpu) -> Result<Made> {
+    let [m, n, k] = [case.shape[0], case.shape[1], case.shape[2]];
+    let (left, right) = (gpu.upload("a matrix", &normal(m * k, 1))?, gpu.upload("a matrix", &normal(k * n, 2))?);
+    let start = arrived(gpu)?;
+    let output = gpu.buffer("a product", m * n)?;
+    let params = Params { m: m as u32, n: n as u32, k: k as u32, ..Params::default() };
+    let commands = product_of(gpu, layout, params, [&left, &right, &output])?;
+    Ok(Made { start, commands, inner: 1, pair: None })
 }
 
-/// Copies so many elements, in parts where they are more than one binding takes.
-fn copy(gpu: &Gpu, source: &wgpu::Buffer, destination: &wgpu::Buffer, elements: usize) -> Result<Vec<Command>> {
-    let lanes = if gpu.is_software() { 8 } else { 256 };
-    let kernel = gpu.kernel(&copy_program(lanes))?;
-    // As the losses: on software Vulkan a long run of vectors for each lane, on hardware four of them.
-    let block = lanes * if gpu.is_software() { 128 } else { 4 };
-    let total = padded(elements);
-    let most = gpu.limits().max_storage_buffer_binding_size / ALIGNMENT * ALIGNMENT;
-    let mut commands = Vec::new();
-    for offset in (0..total).step_by(most as usize) {
-        let size = most.min(total - offset);
-        let length = (size / 16) as u32;
-        let part = |buffer| Slice { buffer, offset, size: Some(size) };
-        let params = CopyParams { length, block, reserved: [0; 2] };
-        commands.push(gpu.dispatch(&kernel, &params, &[part(source), part(destination)], length.div_ceil(block))?);
-    }
-    Ok(commands)
-}
-
-/// The plain product of two matrices.
-fn product(case: &Case, gpu: &Gpu) -> Result<Vec<Command>> {
-    let [m, n, k] = [case.shape[0] as u32, case.shape[1] as u32, case.shape[2] as u32];
-    let params = Params::new(Shape { m, n, k });
-    let variant = variant(&params, Layout::NN, &adapter(gpu));
-    // Of the three epilogues the one that stores the product as it is.
-    let mut files = variant.sources(Layout::NN, Epilogue::WeightGradient);
-    files.push(NUMBERS);
-    let program = Program { label: "matmul".into(), header: variant.header(), files, constants: Vec::new() };
-    let numbers = |seed: u64, length: u32| {
-        let mut random = crate::random::Random::new(seed, 0);
-        gpu.upload("a matrix", &super::cycled(length as usize, || random.normal() as f32))
-    };
-    let (left, right) = (numbers(1, m * k)?, numbers(2, k * n)?);
-    let output = gpu.buffer("a product", (m * n) as usize)?;
-    let storage = [(&left).into(), (&right).into(), (&output).into()];
-    Ok(vec![gpu.dispatch(&gpu.kernel(&program)?, &params, &storage, variant.workgroups(params.shape()))?])
-}
-
-/// What tells how long submitted work took.
-enum Clock {
-    /// The device's own, at the beginning and the end of the pass.
-    Timestamps { stamps: wgpu::QuerySet, landing: wgpu::Buffer },
-    /// The host's, around a submission and a wait for it.
-    Wall,
-}
-
-impl Clock {
-    fn of_device(gpu: &Gpu) -> Result<Self> {
-        let stamps = gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
-            label: Some("a clock"),
-            ty: wgpu::QueryType::Timestamp,
-            count: 2,
-        });
-        let landing = gpu.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some("a clock"),
-            size: 16,
-            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        });
-        gpu.check("a clock", 16)?;
-        Ok(Clock::Timestamps { stamps, landing })
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Clock::Timestamps { .. } => "timestamps",
-            Clock::Wall => "wall",
+fn product_of(
+    gpu: &Gpu,
+    layout: Layout,
+    params: Params,
+    [left, right, output]: [&wgpu::Buffer; 3],
+) -> Result<Vec<Command>> {
+    let absent = gpu.buffer("nothing", 4)?;
+    match layout {
+        Layout::NN => forward(gpu, params, [left, right, output, &absent], false),
+        Layout::NT => {
+            let y = gpu.buffer("an output", (params.m * params.n) as usize)?;
+            input_gradient(gpu, params, [left, right, output, &absent, &y])
         }
+        Layout::TN => network::weight_gradient(gpu, &params, left, right, output),
     }
+}
 
-    /// The seconds that one of so many runs of the commands took.
-    fn time(&self, gpu: &Gpu, commands: &[Command], repeats: usize) -> Result<f64> {
-        let repeated = commands.iter().cycle().take(commands.len() * repeats);
-        let seconds = match self {
-            Clock::Wall => {
-                let start = Instant::now();
-                gpu.submit(repeated)?;
-                gpu.wait()?;
-                start.elapsed().as_secs_f64()
-            }
-            Clock::Timestamps { stamps, landing } => {
-                gpu.submit_timed(repeated, Some(stamps))?;
-                let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-                encoder.resolve_query_set(stamps, 0..2, landing, 0);
-                gpu.queue().submit([encoder.finish()]);
-                let words: Vec<u32> = pollster::block_on(gpu.download(landing, 0, 4))?;
-                let stamp = |i: usize| u64::from(words[2 * i]) | u64::from(words[2 * i + 1]) << 32;
-                stamp(1).saturating_sub(stamp(0)) as f64 * f64::from(gpu.queue().get_timestamp_period()) * 1e-9
-            }
-        };
-        Ok(seconds / repeats as f64)
-    }
+/// Output and all gradients of a dense layer of shape [batch, inputs, units], with a bias and without an activation.
+fn dense(case: &Case, gpu: &Gpu) -> Result<Made> {
+    let [batch, inputs, units] = [case.shape[0], case.shape[1], case.shape[2]];
+    let x = gpu.upload("a batch", &normal(batch * inputs, 1))?;
+    let parameters = gpu.upload("parameters", &normal((inputs + 1) * units, 2))?;
+    let upstream = gpu.upload("a gradient", &normal(batch * units, 3))?;
+    let start = arrived(gpu)?;
+    let y = gpu.buffer("an output", batch * units)?;
+    let below = gpu.buffer("a gradient", batch * inputs)?;
+    let gradients = gpu.buffer("gradients", (inputs + 1) * units)?;
+    let absent = gpu.buffer("nothing", 4)?;
+    let [m, k, n] = [batch, inputs, units].map(|axis| axis as u32);
+    let params = Params { m, n, k, bias_offset: k * n, ..Params::default() };
+    let mut commands = forward(gpu, params, [&x, &parameters, &y, &absent], true)?;
+    let params = Params { m: k + 1, n, k: m, ones: 1, ..Params::default() };
+    commands.extend(network::weight_gradient(gpu, &params, &x, &upstream, &gradients)?);
+    let params = Params { m, n: k, k: n, ..Params::default() };
+    commands.extend(input_gradient(gpu, params, [&upstream, &parameters, &below, &absent, &x])?);
+    Ok(Made { start, commands, inner: 1, pair: None })
+}
+
+fn forward(
+    gpu: &Gpu,
+    params: Params,
+    [x, parameters, y, kept]: [&wgpu::Buffer; 4],
+    bias: bool,
+) -> Result<Vec<Command>> {
+    network::forward(gpu, &Forward { activation: &Identity, bias, params, x, parameters, y, kept })
+}
+
+fn input_gradient(
+    gpu: &Gpu,
+    params: Params,
+    [gradient, parameters, below, kept, y]: [&wgpu::Buffer; 5],
+) -> Result<Vec<Command>> {
+    network::input_gradient(gpu, &InputGradient { activation: &Identity, params, gradient, parameters, below, kept, y })
+}
+
+/// A step of Adam over so many parameters in one buffer; the ceilings copy the gradients.
+fn adam(case: &Case, gpu: &Gpu) -> Result<Made> {
+    let length = case.elements();
+    let adam = Adam::new();
+    let optimizer: &dyn crate::optimizers::Optimizer = &adam;
+    let parameters = gpu.upload("parameters", &normal(length, 1))?;
+    let gradients = gpu.upload("gradients", &normal(length, 2))?;
+    let states = [gpu.buffer("a state", length)?, gpu.buffer("a state", length)?];
+    let start = arrived(gpu)?;
+    let segments = gpu.buffer("regularisation", 4)?;
+    let (kernel, workgroups) = network::optimizer(gpu, optimizer, length, false)?;
+    let params = OptimizerParams::new(length, &[], &optimizer.step(10, optimizer.initial_learning_rate()));
+    let storage = [&segments, &parameters, &gradients, &states[0], &states[1], &segments].map(Slice::from);
+    let commands = vec![gpu.dispatch(&kernel, &params, &storage, workgroups)?];
+    let copied = gpu.buffer("a copy", length)?;
+    Ok(Made { start, commands, inner: 1, pair: Some([gradients, copied]) })
 }
 
 #[cfg(test)]
@@ -180,34 +222,38 @@ mod tests {
     use super::*;
     use crate::device::GpuOptions;
 
-    #[test]
-    fn the_clock_of_the_device_tells_no_more_than_the_wall_around_it() {
-        let gpu = Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do");
-        if !gpu.has_timestamps() {
-            return;
-        }
-        let elements = 1 << 20;
-        let buffer = || gpu.buffer("a copy", elements).unwrap();
-        let commands = copy(&gpu, &buffer(), &buffer(), elements).unwrap();
-        let clock = Clock::of_device(&gpu).unwrap();
-        clock.time(&gpu, &commands, 1).unwrap();
-        let start = Instant::now();
-        let seconds = 10.0 * clock.time(&gpu, &commands, 10).unwrap();
-        let wall = start.elapsed().as_secs_f64();
-        assert!(seconds > 0.0 && seconds <= wall, "{seconds} within {wall}");
+    fn gpu() -> Gpu {
+        Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do")
     }
 
     #[test]
-    fn the_copy_kernel_copies_every_element() {
-        let gpu = Gpu::open_with(GpuOptions::default().checked(true))
-            .expect("these tests need an adapter, a software one will do");
-        for elements in [1, 4, 4099, 65_537] {
-            let values: Vec<f32> = (0..elements).map(|i| i as f32).collect();
-            let source = gpu.upload("a copy", &values).unwrap();
-            let destination = gpu.buffer("a copy", elements).unwrap();
-            gpu.submit(&copy(&gpu, &source, &destination, elements).unwrap()).unwrap();
-            let found: Vec<f32> = pollster::block_on(gpu.download(&destination, 0, elements)).unwrap();
-            assert!(found == values, "{elements} elements");
+    fn the_clock_of_the_device_tells_no_more_than_the_wall_around_it() {
+        let gpu = gpu();
+        let elements = 1 << 20;
+        let buffer = || gpu.buffer("a copy", elements).unwrap();
+        let commands = ceilings::copy(&gpu, &buffer(), &buffer(), elements).unwrap();
+        let clock = Clock::choose(&gpu, &commands).unwrap();
+        let start = Instant::now();
+        let seconds = 10.0 * clock.time(&gpu, &commands, 10).unwrap();
+        let wall = start.elapsed().as_secs_f64();
+        assert!(seconds > 0.0 && seconds <= wall, "{seconds} within {wall} by {}", clock.name());
+    }
+
+    #[test]
+    fn each_layout_is_the_product_that_it_says() {
+        let gpu = gpu();
+        let (left, right) = (normal(8 * 20, 1), normal(20 * 12, 2));
+        let buffers = [&left, &right].map(|values| gpu.upload("a matrix", values).unwrap());
+        for layout in [Layout::NN, Layout::NT, Layout::TN] {
+            let mut exact = vec![0.0_f32; 8 * 12];
+            crate::host::matmul::matmul(layout, 8, 12, 20, &left, &right, &mut exact, false).unwrap();
+            let output = gpu.buffer("a product", 8 * 12).unwrap();
+            let params = Params { m: 8, n: 12, k: 20, ..Params::default() };
+            gpu.submit(&product_of(&gpu, layout, params, [&buffers[0], &buffers[1], &output]).unwrap()).unwrap();
+            let found: Vec<f32> = pollster::block_on(gpu.download(&output, 0, 8 * 12)).unwrap();
+            // k = 20 products of normal numbers below 5, both sides rounded: 2 (k + 1)² 2⁻²⁴ · 25.
+            let limit = 2.0 * 441.0 * 25.0 * 2.0_f32.powi(-24);
+            assert!(found.iter().zip(&exact).all(|(a, b)| (a - b).abs() <= limit), "{layout:?}");
         }
     }
 }

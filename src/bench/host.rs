@@ -1,27 +1,32 @@
 //! The cases on the CPU, at f32 on all cores or at f64 plainly: the host's own loops over buffers that are used again.
 
+mod ceilings;
+
 use std::hint::black_box;
 use std::time::Instant;
 
-use rayon::prelude::*;
-
-use super::{Bench, Case, Kind, Run};
-use crate::Result;
+use super::case::{Case, Kind, normal};
+use super::sampling::{Ceiling, Prepared, Run};
+use super::training;
 use crate::host::Spread;
 use crate::host::matmul::{Layout, matmul};
 use crate::host::pointwise::{Points, PointwiseHost};
 use crate::host::rowwise::{Auxiliary, Rows, RowwiseHost, Targets};
 use crate::losses::{Family, Loss};
+use crate::optimizers::{Adam, Optimizer};
 use crate::real::Real;
-
-/// Elements that one thread copies at a time.
-const PIECE: usize = 1 << 16;
+use crate::{Device, Result};
 
 /// The two precisions of the host's loops.
 pub(super) trait Precision: Real + Default {
     fn pointwise(host: &dyn PointwiseHost, points: &Points<Self>, gradient: &mut [Self]) -> f64;
     fn rowwise(host: &dyn RowwiseHost, rows: &Rows<Self>, gradient: &mut [Self], values: &mut [Self]);
+    /// Whether it is f32, on all cores; the ceilings of arithmetic are measured for that alone.
+    const SINGLE: bool;
+    /// The device that computes in it.
+    fn device() -> Device;
     fn copy(source: &[Self], destination: &mut [Self]);
+    fn total(source: &[Self]) -> f64;
 }
 
 impl Precision for f32 {
@@ -33,9 +38,18 @@ impl Precision for f32 {
         host.run_f32(rows, gradient, values, none());
     }
 
+    const SINGLE: bool = true;
+
+    fn device() -> Device {
+        Device::Cpu
+    }
+
     fn copy(source: &[f32], destination: &mut [f32]) {
-        let pieces = destination.par_chunks_mut(PIECE).zip(source.par_chunks(PIECE));
-        pieces.for_each(|(destination, source)| destination.copy_from_slice(source));
+        ceilings::copy_on_all(source, destination);
+    }
+
+    fn total(source: &[f32]) -> f64 {
+        ceilings::sum_on_all(source)
     }
 }
 
@@ -48,8 +62,18 @@ impl Precision for f64 {
         host.run_f64(rows, gradient, values, none());
     }
 
+    const SINGLE: bool = false;
+
+    fn device() -> Device {
+        Device::Reference
+    }
+
     fn copy(source: &[f64], destination: &mut [f64]) {
         destination.copy_from_slice(source);
+    }
+
+    fn total(source: &[f64]) -> f64 {
+        source.iter().sum()
     }
 }
 
@@ -58,14 +82,32 @@ fn none<R>() -> &'static mut [Auxiliary<R>] {
 }
 
 /// Makes a case ready on the CPU.
-pub(super) fn prepare<R: Precision>(case: &Case) -> Result<Bench> {
-    let elements = case.elements();
-    let (work, copy) = match case.kind {
-        Kind::Copy => (copy::<R>(elements), Some(copy::<R>(elements))),
-        Kind::Loss => (loss::<R>(case)?, Some(copy::<R>(elements))),
-        Kind::Matmul | Kind::TrainStep => (product::<R>(case), None),
+pub(super) fn prepare<R: Precision>(case: &Case) -> Result<Prepared> {
+    let mut beside = Vec::new();
+    let (work, inner) = match case.kind {
+        Kind::Copy => (ceilings::copy::<R>(case.elements()), 1),
+        Kind::Read => (ceilings::read::<R>(case.elements()), 1),
+        Kind::Fma => (ceilings::fma(), 1),
+        Kind::Loss => (loss::<R>(case)?, 1),
+        Kind::Matmul(layout) => (product::<R>(case, layout), 1),
+        Kind::Dense => (dense::<R>(case), 1),
+        Kind::Adam => (adam::<R>(case.elements()), 1),
+        Kind::TrainStep | Kind::Epoch => return training::prepare(case, &R::device()),
     };
-    Ok(Bench { work, copy, clock: "wall", repeats: 1, inner: 1 })
+    match case.kind {
+        Kind::Loss | Kind::Adam => {
+            beside.push((Ceiling::Copy, ceilings::copy::<R>(case.elements())));
+            beside.push((Ceiling::Read, ceilings::read::<R>(case.elements())));
+        }
+        Kind::Matmul(_) | Kind::Dense if R::SINGLE => beside.push((Ceiling::Fma, ceilings::fma())),
+        _ => {}
+    }
+    if case.name == "mse" && R::SINGLE {
+        beside.push((Ceiling::Fused, ceilings::fused_mse(case.elements())));
+    }
+    let mut prepared = Prepared { first_call: 0.0, work, ceilings: beside, clock: "wall", inner };
+    prepared.first_call = (prepared.work)(1)? * inner as f64;
+    Ok(prepared)
 }
 
 /// The seconds of one of so many runs.
@@ -79,17 +121,6 @@ fn timed(repeats: usize, mut run: impl FnMut() -> Result<()>) -> Result<f64> {
 
 fn converted<R: Real>(values: &[f32]) -> Vec<R> {
     values.iter().map(|&x| R::from_f32(x)).collect()
-}
-
-fn copy<R: Precision>(elements: usize) -> Run {
-    let source = vec![R::ONE; elements];
-    let mut destination = vec![R::ZERO; elements];
-    Box::new(move |repeats| {
-        timed(repeats, || {
-            R::copy(black_box(&source), black_box(&mut destination));
-            Ok(())
-        })
-    })
 }
 
 fn loss<R: Precision>(case: &Case) -> Result<Run> {
@@ -161,13 +192,48 @@ fn rows<'a, R: Real>(loss: &'a dyn Loss, logits: &'a [R], columns: usize, target
     }
 }
 
-fn product<R: Precision>(case: &Case) -> Run {
+fn product<R: Precision>(case: &Case, layout: Layout) -> Run {
     let [m, n, k] = [case.shape[0], case.shape[1], case.shape[2]];
-    let numbers = |seed: u64, length: usize| {
-        let mut random = crate::random::Random::new(seed, 0);
-        converted::<R>(&super::cycled(length, || random.normal() as f32))
-    };
-    let (left, right) = (numbers(1, m * k), numbers(2, k * n));
+    let (left, right) = (converted::<R>(&normal(m * k, 1)), converted::<R>(&normal(k * n, 2)));
     let mut output = vec![R::ZERO; m * n];
-    Box::new(move |repeats| timed(repeats, || matmul(Layout::NN, m, n, k, &left, &right, &mut output, false)))
+    Box::new(move |repeats| timed(repeats, || matmul(layout, m, n, k, &left, &right, &mut output, false)))
+}
+
+/// Output and all gradients of a dense layer, as the host's engine computes them.
+fn dense<R: Precision>(case: &Case) -> Run {
+    let [batch, inputs, units] = [case.shape[0], case.shape[1], case.shape[2]];
+    let numbers = |length, seed| converted::<R>(&normal(length, seed));
+    let (x, weights, bias) = (numbers(batch * inputs, 1), numbers(inputs * units, 2), numbers(units, 3));
+    let upstream = numbers(batch * units, 4);
+    let (mut y, mut below) = (vec![R::ZERO; batch * units], vec![R::ZERO; batch * inputs]);
+    let (mut gradient, mut of_bias) = (vec![R::ZERO; inputs * units], vec![R::ZERO; units]);
+    Box::new(move |repeats| {
+        timed(repeats, || {
+            matmul(Layout::NN, batch, units, inputs, &x, &weights, &mut y, false)?;
+            y.chunks_exact_mut(units).for_each(|row| row.iter_mut().zip(&bias).for_each(|(y, &b)| *y += b));
+            matmul(Layout::TN, inputs, units, batch, &x, &upstream, &mut gradient, false)?;
+            of_bias.fill(R::ZERO);
+            upstream.chunks_exact(units).for_each(|row| of_bias.iter_mut().zip(row).for_each(|(b, &g)| *b += g));
+            matmul(Layout::NT, batch, inputs, units, &upstream, &weights, &mut below, false)?;
+            black_box((&y, &gradient, &of_bias, &below));
+            Ok(())
+        })
+    })
+}
+
+/// A step of Adam over so many parameters in one slice.
+fn adam<R: Precision>(length: usize) -> Run {
+    let adam = Adam::new();
+    let (mut parameters, gradients) = (converted::<R>(&normal(length, 1)), converted::<R>(&normal(length, 2)));
+    let (mut first, mut second) = (vec![R::ZERO; length], vec![R::ZERO; length]);
+    Box::new(move |repeats| {
+        let optimizer: &dyn Optimizer = &adam;
+        let step = optimizer.step(10, optimizer.initial_learning_rate());
+        timed(repeats, || optimizer.update(&step, &[], &mut parameters, &gradients, &mut first, &mut second))
+    })
+}
+
+/// Fused multiply-adds as a ceiling.
+pub(super) fn fma_beside() -> (Ceiling, Run) {
+    (Ceiling::Fma, ceilings::fma())
 }

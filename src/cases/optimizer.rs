@@ -113,15 +113,15 @@ fn on_gpu(optimizer: &dyn Optimizer, given: &Given, gpu: &Gpu) -> Result<Map<Str
     let length = given.parameters.len();
     let parameters = gpu.upload("parameters", &flat(&given.parameters))?;
     let (first, second) = (gpu.buffer("optimizer state", length)?, gpu.buffer("optimizer state", length)?);
-    let segments = gpu.buffer("segments", 4)?;
-    let (kernel, workgroups) = network::optimizer(gpu, optimizer, length)?;
+    let (segments, clip) = (gpu.buffer("segments", 4)?, gpu.buffer("no clip", 4)?);
+    let (kernel, workgroups) = network::optimizer(gpu, optimizer, length, false)?;
     reported(
         optimizer,
         given,
         parameters,
         |parameters, step, gradient| {
             let gradient = gpu.upload("a gradient", &flat(gradient))?;
-            let storage = [&*parameters, &gradient, &first, &second, &segments].map(Slice::from);
+            let storage = [&segments, &*parameters, &gradient, &first, &second, &clip].map(Slice::from);
             let params = OptimizerParams::new(length, &[], step);
             gpu.submit([&gpu.dispatch(&kernel, &params, &storage, workgroups)?])
         },

@@ -1,5 +1,7 @@
 //! One call of a criterion with arrays: the inputs checked and flat, then run on the host or on the GPU.
 
+mod host;
+
 use std::borrow::Cow;
 
 use ndarray::ArrayViewD;
@@ -8,14 +10,10 @@ use super::{Auxiliaries, Criterion, Evaluation, OnEmpty, Reduction};
 use crate::Error;
 use crate::Result;
 use crate::device::Gpu;
-use crate::host::Spread;
-use crate::host::pointwise::Points;
-use crate::host::rowwise::{Auxiliary, Rows, Targets as RowTargets};
 use crate::inputs::{self, Inputs, Sizes, Targets, shape_error};
 use crate::kernels::loss::{self as kernel, Buffers, Divisor, Job, MASKED, PLANES, Per};
-use crate::losses::{Domain, Family, HostReal, Loss};
-use crate::real::Real;
-use crate::tensor::{narrow_labels, shaped};
+use crate::losses::{Domain, Family, Loss};
+use crate::tensor::shaped;
 
 /// What a reduction multiplies by, and how many values took part.
 struct Share {
@@ -72,9 +70,12 @@ impl<'c, 'a> Call<'c, 'a> {
                 Some((flat(mask), if per_column { Per::Column } else { Per::Element }))
             }
         };
-        let (dense, wide): (Cow<[f32]>, Option<Vec<i64>>) = match &inputs.targets {
+        let (dense, wide): (Cow<[f32]>, Option<Cow<[i64]>>) = match &inputs.targets {
             Targets::Dense(dense) => (flat(dense), None),
-            Targets::Labels(labels) => (Cow::Borrowed(&[]), Some(labels.iter().copied().collect())),
+            Targets::Labels(labels) => {
+                let wide = labels.as_slice().map_or_else(|| labels.iter().copied().collect(), Cow::Borrowed);
+                (Cow::Borrowed(&[]), Some(wide))
+            }
         };
         let keeps = |row: usize| mask.as_ref().is_none_or(|(mask, _)| mask[row]);
         match &wide {
@@ -96,7 +97,7 @@ impl<'c, 'a> Call<'c, 'a> {
             predictions: flat(&inputs.predictions),
             dense,
             // A row that is masked out may hold any label; what does not fit 32 bits becomes one that is no class.
-            labels: wide.as_ref().map(|wide| narrow_labels(wide).unwrap_or_else(|_| clamp_labels(wide))),
+            labels: wide.as_ref().map(|wide| clamp_labels(wide)),
             weight,
             mask,
             column_weight,
@@ -170,8 +171,14 @@ impl<'c, 'a> Call<'c, 'a> {
         let kept =
             |unit: usize| self.keeps(unit * step) && !labels.is_some_and(|labels| ignored.contains(&labels[unit]));
         let units = elements / step;
-        let all = self.mask.is_none() && labels.is_none();
-        let count = if all { units } else { (0..units).filter(|&unit| kept(unit)).count() };
+        let count = match (&self.mask, labels, ignored) {
+            (None, None, _) | (None, _, []) => units,
+            // The usual case, without a branch for each label.
+            (None, Some(labels), [ignored]) => {
+                labels.len() - labels.iter().map(|label| usize::from(label == ignored)).sum::<usize>()
+            }
+            _ => (0..units).filter(|&unit| kept(unit)).count(),
+        };
         let kept_units = || (0..units).filter(|&unit| kept(unit));
         let divisor = match self.criterion.reduction {
             Reduction::None | Reduction::Sum => 1.0,
@@ -199,70 +206,6 @@ impl<'c, 'a> Call<'c, 'a> {
 
     fn each(&self) -> bool {
         self.criterion.reduction == Reduction::None
-    }
-
-    pub fn on_host<R: HostReal>(&self) -> Result<Evaluation<R>> {
-        match self.criterion.loss.family() {
-            Family::Pointwise(_) => self.pointwise_on_host(),
-            Family::Rowwise(_) => self.rowwise_on_host(),
-        }
-    }
-
-    fn pointwise_on_host<R: HostReal>(&self) -> Result<Evaluation<R>> {
-        let (predictions, targets) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
-        let weight = self.weight.as_ref().map(|(weight, per)| (R::from_f32s(weight), *per));
-        let (column_weight, upstreams) = (R::from_f32s(&self.column_weight), R::from_f32s(&self.upstreams));
-        let points = Points {
-            predictions: &predictions,
-            targets: &targets,
-            weight: weight.as_ref().map_or(Spread::None, |(weight, per)| spread(weight, *per)),
-            mask: self.mask.as_ref().map_or(Spread::None, |(mask, per)| spread(mask, *per)),
-            column_weight: &column_weight,
-            row_length: self.sizes.row_length,
-            factor: R::new(self.share.factor),
-            upstream: R::from_f32(self.upstream),
-            upstreams: &upstreams,
-        };
-        let mut gradient = vec![R::ZERO; predictions.len()];
-        let mut values = vec![R::ZERO; if self.each() { predictions.len() } else { 0 }];
-        let sum = R::pointwise(&*self.criterion.loss, &points, &mut gradient, &mut values);
-        self.evaluation(sum, gradient, values.into_iter().map(Real::to_f64).collect(), None)
-    }
-
-    fn rowwise_on_host<R: HostReal>(&self) -> Result<Evaluation<R>> {
-        let (logits, dense) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
-        let weight = self.weight.as_ref().map(|(weight, _)| R::from_f32s(weight)).unwrap_or_default();
-        let (class_weight, upstreams) = (R::from_f32s(&self.column_weight), R::from_f32s(&self.upstreams));
-        let rows = Rows {
-            logits: &logits,
-            columns: self.sizes.columns,
-            targets: match &self.labels {
-                Some(labels) => RowTargets::Labels(labels),
-                None => RowTargets::Dense(&dense),
-            },
-            ignored: self.criterion.loss.ignored(),
-            class_weight: &class_weight,
-            class_mask: self.class_mask.as_ref().map_or(&[], |(mask, _)| &mask[..]),
-            weight: &weight,
-            mask: self.mask.as_ref().map_or(&[], |(mask, _)| &mask[..]),
-            factor: R::new(self.share.factor),
-            upstream: R::from_f32(self.upstream),
-            upstreams: &upstreams,
-        };
-        let mut gradient = vec![R::ZERO; logits.len()];
-        let mut values = vec![R::ZERO; self.sizes.rows];
-        let mut auxiliary = vec![Auxiliary::default(); if self.auxiliary { self.sizes.rows } else { 0 }];
-        R::rowwise(&*self.criterion.loss, &rows, &mut gradient, &mut values, &mut auxiliary);
-        let values: Vec<f64> = values.into_iter().map(Real::to_f64).collect();
-        let auxiliaries = self.auxiliary.then(|| Auxiliaries {
-            values: values.clone(),
-            lse: auxiliary.iter().map(|a| a.lse.to_f64()).collect(),
-            argmax: auxiliary.iter().map(|a| a.argmax.to_f64() as usize).collect(),
-            correct: auxiliary.iter().map(|a| a.correct.to_f64() != 0.0).collect(),
-            entropy: auxiliary.iter().map(|a| a.entropy.to_f64()).collect(),
-            target_probability: auxiliary.iter().map(|a| a.target_probability.to_f64()).collect(),
-        });
-        self.evaluation(crate::host::parallel::pairwise(&values), gradient, values, auxiliaries)
     }
 
     fn evaluation<R: Clone>(
@@ -378,11 +321,8 @@ impl<'c, 'a> Call<'c, 'a> {
 }
 
 fn clamp_labels(labels: &[i64]) -> Vec<i32> {
-    labels.iter().map(|&label| i32::try_from(label).unwrap_or(i32::MIN)).collect()
-}
-
-fn spread<T>(values: &[T], per: Per) -> Spread<'_, T> {
-    if per == Per::Element { Spread::Element(values) } else { Spread::Row(values) }
+    let fits = |label: i64| i64::from(label as i32) == label;
+    labels.iter().map(|&label| if fits(label) { label as i32 } else { i32::MIN }).collect()
 }
 
 /// A given divisor, if it can divide.

@@ -9,6 +9,7 @@ use crate::inputs::{self, Inputs, Sizes};
 use crate::kernel::Command;
 use crate::kernels::loss::{self as kernel, Buffers, Divisor, Job};
 use crate::losses::{Family, Loss};
+use crate::plan::Plan;
 use crate::tensor::{Storage, Tensor, shaped};
 use crate::{Error, Result};
 
@@ -88,6 +89,34 @@ impl Criterion {
     }
 
     fn backward_into(&self, predictions: &Tensor, targets: &Tensor, wish: &Wish) -> Result<DeviceEvaluation> {
+        let sizes = self.check_tensors(predictions, targets)?;
+        match &self.device {
+            Device::Gpu(gpu) => {
+                let (commands, evaluation) = self.backward_on_gpu(gpu, [predictions, targets], &sizes, wish)?;
+                gpu.submit(&commands)?;
+                Ok(evaluation)
+            }
+            _ => self.backward_on_host(predictions, targets, wish.upstream),
+        }
+    }
+
+    /// The work of [`Criterion::backward`], to be run as often as wanted into the same gradient.
+    pub(crate) fn plan(&self, predictions: &Tensor, targets: &Tensor) -> Result<Plan<DeviceEvaluation>> {
+        let sizes = self.check_tensors(predictions, targets)?;
+        let Device::Gpu(gpu) = &self.device else {
+            return Err(Error::Input {
+                operation: self.loss.name().into(),
+                name: "the criterion".into(),
+                found: format!("is on the host ({})", self.device.name()),
+                allowed: "a plan needs a GPU; on the host use `evaluate`".into(),
+            });
+        };
+        let (commands, evaluation) = self.backward_on_gpu(gpu, [predictions, targets], &sizes, &Wish::default())?;
+        Ok(Plan::new(gpu, commands, evaluation))
+    }
+
+    /// Whether tensors live on this device and fit the loss and each other.
+    fn check_tensors(&self, predictions: &Tensor, targets: &Tensor) -> Result<Sizes> {
         let name = self.loss.name();
         for (which, tensor) in [("predictions", predictions), ("targets", targets)] {
             if !tensor.device().is_same(&self.device) {
@@ -107,11 +136,7 @@ impl Criterion {
                 "one that gives a single value; use `evaluate` for each value",
             ));
         }
-        let sizes = Sizes::of(&*self.loss, predictions.shape(), targets.shape(), targets.is_labels())?;
-        match &self.device {
-            Device::Gpu(gpu) => self.backward_on_gpu(gpu, [predictions, targets], &sizes, wish),
-            _ => self.backward_on_host(predictions, targets, wish.upstream),
-        }
+        Sizes::of(&*self.loss, predictions.shape(), targets.shape(), targets.is_labels())
     }
 
     fn backward_on_host(&self, predictions: &Tensor, targets: &Tensor, upstream: f32) -> Result<DeviceEvaluation> {
@@ -148,12 +173,11 @@ impl Criterion {
         [predictions, targets]: [&Tensor; 2],
         sizes: &Sizes,
         wish: &Wish,
-    ) -> Result<DeviceEvaluation> {
+    ) -> Result<(Vec<Command>, DeviceEvaluation)> {
         let labels = targets.is_labels();
         let by_labels = labels && matches!(self.reduction, Reduction::Mean | Reduction::WeightedMean);
         let (commands, buffers) = self.plan_as_wished(gpu, [predictions, targets], sizes, wish)?;
-        gpu.submit(&commands)?;
-        Ok(DeviceEvaluation {
+        let evaluation = DeviceEvaluation {
             loss: self.loss.clone(),
             classes: sizes.columns,
             labels: labels.then(|| targets.clone()),
@@ -161,7 +185,8 @@ impl Criterion {
             empty: by_labels.then_some(if self.on_empty == OnEmpty::Nan { f64::NAN } else { 0.0 }),
             value: None,
             gradient: Tensor::new(&self.device, predictions.shape(), Storage::Gpu(buffers.gradient)),
-        })
+        };
+        Ok((commands, evaluation))
     }
 
     /// The commands of [`Criterion::backward`], which may be submitted more than once, and the buffers they work on.

@@ -8,6 +8,7 @@ pub mod parallel;
 pub mod pointwise;
 pub mod rowwise;
 pub mod simd;
+pub(crate) mod softmax;
 
 /// A number for each element, for each row, or none.
 #[derive(Clone, Copy, Debug)]

@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::real::Real;
+
 /// Elements in a piece: 64 KiB of f32, so that three operands stay in a core's second-level cache, and ~4 µs of work, far more
 /// than handing it to a thread costs.
 pub const PIECE: usize = 16_384;
@@ -76,10 +78,18 @@ pub fn fill<T: Send>(output: &mut [T], piece_length: usize, piece: impl Fn(usize
     });
 }
 
-/// Σ by halves: its rounding grows with the logarithm of the length.
-pub fn pairwise(values: &[f64]) -> f64 {
-    if values.len() <= 8 {
-        return values.iter().sum();
+/// Σ by halves, in f64: its rounding grows with the logarithm of the length.
+pub fn pairwise<R: Real>(values: &[R]) -> f64 {
+    // Below that, eight sums side by side: one after another would wait for each addition.
+    if values.len() <= 128 {
+        let (eights, rest) = values.as_chunks::<8>();
+        let mut sums = [0.0; 8];
+        for eight in eights {
+            sums.iter_mut().zip(eight).for_each(|(sum, value)| *sum += value.to_f64());
+        }
+        sums.iter_mut().zip(rest).for_each(|(sum, value)| *sum += value.to_f64());
+        let [a, b, c, d, e, f, g, h] = sums;
+        return ((a + b) + (c + d)) + ((e + f) + (g + h));
     }
     let (left, right) = values.split_at(values.len() / 2);
     pairwise(left) + pairwise(right)

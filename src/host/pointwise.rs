@@ -1,5 +1,6 @@
 //! The pointwise frame on the CPU: the twin of `shaders/kernels/pointwise.wgsl`.
 
+use crate::host::simd::LANES;
 use crate::host::{Spread, parallel, simd};
 use crate::losses::Pointwise;
 use crate::real::Real;
@@ -75,27 +76,52 @@ impl<R: Real> Points<'_, R> {
     }
 }
 
-/// Predictions and targets alone: the loop that a compiler vectorises.
+/// Predictions and targets alone, a vector's worth at a time: left to itself the compiler takes half vectors for the longer
+/// fillings, and then waits for one result after another (`bce_with_logits` 26 against 15 ms for 2²⁴ numbers on two cores).
 #[inline(always)]
 fn plain<R: Real, L: Pointwise>(loss: &L, points: &Points<'_, R>, start: usize, gradient: &mut [R]) -> f64 {
+    // Options behind a reference would be read again for each element, since the gradient might lie over them.
+    let loss = &loss.clone();
     let length = gradient.len();
-    let predictions = &points.predictions[start..][..length];
-    let targets = &points.targets[start..][..length];
+    let (predictions, last_predictions) = points.predictions[start..][..length].as_chunks::<LANES>();
+    let (targets, last_targets) = points.targets[start..][..length].as_chunks::<LANES>();
+    let (slots, last_slots) = gradient.as_chunks_mut::<LANES>();
     let slope = points.factor * points.upstream;
-    let sum = simd::sum_blocks(
-        length,
-        #[inline(always)]
-        |range, values: &mut [R]| {
-            let inputs = predictions[range.clone()].iter().zip(&targets[range.clone()]);
-            let outputs = values.iter_mut().zip(&mut gradient[range]);
-            for ((value, slot), (&prediction, &truth)) in outputs.zip(inputs) {
-                let (loss, derivative) = guarded(loss, prediction, truth, R::ONE);
-                *value = loss;
-                *slot = slope * derivative;
-            }
-        },
-    );
-    sum * points.factor.to_f64()
+    let mut sums = [0.0; LANES];
+    for (slots, (predictions, targets)) in slots.iter_mut().zip(predictions.iter().zip(targets)) {
+        let (values, slopes) = chunk(loss, predictions, targets, slope);
+        *slots = slopes;
+        simd::add_to_lanes(&values, &mut sums);
+    }
+    if !last_slots.is_empty() {
+        let (values, slopes) = chunk(loss, &filled(last_predictions), &filled(last_targets), slope);
+        last_slots.copy_from_slice(&slopes[..last_slots.len()]);
+        simd::add_to_lanes(&values[..last_slots.len()], &mut sums);
+    }
+    simd::fold_lanes(sums) * points.factor.to_f64()
+}
+
+#[inline(always)]
+fn chunk<R: Real, L: Pointwise>(
+    loss: &L,
+    predictions: &[R; LANES],
+    targets: &[R; LANES],
+    slope: R,
+) -> ([R; LANES], [R; LANES]) {
+    let (mut values, mut slopes) = ([R::ZERO; LANES], [R::ZERO; LANES]);
+    for lane in 0..LANES {
+        let (value, derivative) = guarded(loss, predictions[lane], targets[lane], R::ONE);
+        (values[lane], slopes[lane]) = (value, slope * derivative);
+    }
+    (values, slopes)
+}
+
+/// The end of a slice with zeros behind it.
+#[inline(always)]
+fn filled<R: Real>(end: &[R]) -> [R; LANES] {
+    let mut chunk = [R::ZERO; LANES];
+    chunk[..end.len()].copy_from_slice(end);
+    chunk
 }
 
 /// Everything that can multiply an element.
@@ -107,6 +133,7 @@ fn general<R: Real, L: Pointwise>(
     gradient: &mut [R],
     values: &mut [R],
 ) -> f64 {
+    let loss = &loss.clone();
     let columns = points.column_weight.len().max(1);
     simd::sum_of(
         gradient.len(),

@@ -94,6 +94,18 @@ impl<R: Real> Row<'_, R> {
         self.class_mask.is_empty() || self.class_mask[column]
     }
 
+    /// The weight of a class, 0 if it is masked.
+    #[inline(always)]
+    pub fn kept_weight(&self, column: usize) -> R {
+        R::select(self.keeps(column), self.class_weight(column), R::ZERO)
+    }
+
+    /// Whether no class has a weight or a mask.
+    #[inline(always)]
+    pub fn has_all_classes_alike(&self) -> bool {
+        self.class_weight.is_empty() && self.class_mask.is_empty()
+    }
+
     #[inline(always)]
     fn is_broken(&self) -> bool {
         let truth_is_nan = |column: usize| match self.target {
@@ -154,9 +166,14 @@ impl<L: Rowwise> RowwiseHost for L {
             return piece(self, rows, 0, gradient, values, auxiliary);
         }
         parallel::sum_into_two(gradient, at_once * rows.columns, values, at_once, |number, gradient, values| {
+            let first = number * at_once;
             simd::dispatch(
                 #[inline(always)]
-                || piece(self, rows, number * at_once, gradient, values, &mut []),
+                || {
+                    if !self.plain_rows(rows, first, gradient, values) {
+                        piece(self, rows, first, gradient, values, &mut []);
+                    }
+                },
             );
             0.0
         });
@@ -184,28 +201,73 @@ fn piece<R: Real, L: Rowwise>(
     auxiliary: &mut [Auxiliary<R>],
 ) {
     for (k, (gradient, slot)) in gradient.chunks_exact_mut(rows.columns).zip(values).enumerate() {
-        let index = first + k;
-        let Some(row) = rows.row(index) else {
-            gradient.fill(R::ZERO);
-            *slot = R::ZERO;
-            continue;
-        };
-        let weight = rows.factor * rows.weight.get(index).copied().unwrap_or(R::ONE);
-        let scale = weight * rows.upstream * rows.upstreams.get(index).copied().unwrap_or(R::ONE);
-        *slot = weight * loss.row(&row, scale, gradient, auxiliary.get_mut(k));
-        // NaN in, NaN out, for the whole row.
-        if row.is_broken() {
-            gradient.fill(R::NAN);
-            *slot = R::NAN;
-        }
+        one(loss, rows, first + k, gradient, slot, auxiliary.get_mut(k));
     }
 }
 
+/// One row with everything that can be asked for.
+#[inline(always)]
+fn one<R: Real, L: Rowwise>(
+    loss: &L,
+    rows: &Rows<'_, R>,
+    index: usize,
+    gradient: &mut [R],
+    slot: &mut R,
+    auxiliary: Option<&mut Auxiliary<R>>,
+) {
+    let Some(row) = rows.row(index) else {
+        gradient.fill(R::ZERO);
+        *slot = R::ZERO;
+        return;
+    };
+    let (weight, scale) = rows.weight_and_scale(index);
+    *slot = weight * loss.row(&row, scale, gradient, auxiliary);
+    // NaN in, NaN out, for the whole row.
+    if row.is_broken() {
+        gradient.fill(R::NAN);
+        *slot = R::NAN;
+    }
+}
+
+/// One row that a shorter way could not take; not inlined, since there are few of them.
+#[inline(never)]
+pub(crate) fn by_itself<L: Rowwise>(
+    loss: &L,
+    rows: &Rows<'_, f32>,
+    index: usize,
+    gradient: &mut [f32],
+    slot: &mut f32,
+) {
+    simd::dispatch(
+        #[inline(always)]
+        || one(loss, rows, index, gradient, slot, None),
+    );
+}
+
 impl<'a, R: Real> Rows<'a, R> {
+    /// Whether a row counts at all.
+    #[inline(always)]
+    pub(crate) fn keeps(&self, index: usize) -> bool {
+        self.mask.is_empty() || self.mask[index]
+    }
+
+    /// Whether no class has a weight or a mask.
+    #[inline(always)]
+    pub(crate) fn has_all_classes_alike(&self) -> bool {
+        self.class_weight.is_empty() && self.class_mask.is_empty()
+    }
+
+    /// What multiplies a row's value, and what multiplies its derivative.
+    #[inline(always)]
+    pub(crate) fn weight_and_scale(&self, index: usize) -> (R, R) {
+        let weight = self.factor * self.weight.get(index).copied().unwrap_or(R::ONE);
+        (weight, weight * self.upstream * self.upstreams.get(index).copied().unwrap_or(R::ONE))
+    }
+
     /// A row, unless it is masked or its label is ignored.
     #[inline(always)]
     fn row(&self, index: usize) -> Option<Row<'a, R>> {
-        if !self.mask.is_empty() && !self.mask[index] {
+        if !self.keeps(index) {
             return None;
         }
         let columns = self.columns;

@@ -88,7 +88,7 @@ pub fn sum_of<R: Real>(length: usize, mut value: impl FnMut(usize) -> R) -> f64 
 }
 
 #[inline(always)]
-fn add_to_lanes<R: Real>(values: &[R], lanes: &mut [f64; LANES]) {
+pub(crate) fn add_to_lanes<R: Real>(values: &[R], lanes: &mut [f64; LANES]) {
     // A copy of the accumulators stays in registers; behind the reference they would be stored at each step.
     let mut sums = *lanes;
     let (whole, tail) = values.as_chunks::<LANES>();
@@ -104,7 +104,7 @@ fn add_to_lanes<R: Real>(values: &[R], lanes: &mut [f64; LANES]) {
 }
 
 #[inline(always)]
-fn fold_lanes(mut lanes: [f64; LANES]) -> f64 {
+pub(crate) fn fold_lanes(mut lanes: [f64; LANES]) -> f64 {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {

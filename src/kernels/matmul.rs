@@ -1,4 +1,4 @@
-//! The matrix product: which core and tile fit an adapter and a shape, and the shader files that make it up.
+//! The matrix product: its shapes, its uniform and the shader files that make it up.
 //!
 //! A product's shader is parameters + access + layout + core + epilogue, and an activation where the epilogue calls one.
 //! Nothing here touches wgpu. Of a dense layer with weights W [inputs, outputs] and bias b, flat as [W | b]:
@@ -11,8 +11,8 @@
 
 use std::fmt::Write as _;
 
-use crate::wgsl::File;
-use crate::wgsl::shader;
+pub(crate) use crate::kernels::tile::*;
+use crate::wgsl::{File, shader};
 
 /// How the two operands lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,91 +59,25 @@ pub(crate) struct Params {
     pub right_offset: u32,
     pub bias_offset: u32,
     pub output_offset: u32,
+    /// The depth of a part where k is split: see `split`.
+    pub part_k: u32,
     /// The size of a uniform is a multiple of 16 bytes.
-    pub padding: [u32; 3],
+    pub padding: [u32; 2],
 }
 
-/// What the choice of a variant must know of an adapter.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Adapter {
-    /// It runs on the CPU's own cores.
-    pub software: bool,
-    /// Its smallest subgroup; 0 where there are none.
-    pub subgroup: u32,
-    /// Lanes that a workgroup may have.
-    pub lanes: u32,
-    /// Bytes of memory that a workgroup may have.
-    pub workgroup_memory: u32,
-}
-
-/// Where the tiles live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Core {
-    /// Registers and shuffles alone.
-    Register,
-    /// Workgroup memory.
-    Tiled,
-}
-
-/// One row of the table below.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Tile {
-    pub core: Core,
-    pub rows: u32,
-    pub columns: u32,
-    /// Depth of the tiles in workgroup memory.
-    pub k: u32,
-    pub lanes: u32,
-    /// A lane owns 8 × 8 outputs instead of 4 × 4 (tiled), or `rows` × 4 (register).
-    pub eight_by_eight: bool,
-}
-
-const fn tile(core: Core, rows: u32, columns: u32, k: u32, lanes: u32, eight_by_eight: bool) -> Tile {
-    Tile { core, rows, columns, k, lanes, eight_by_eight }
-}
-
-/// All tiles there are, from the largest of each kind down. Register tiles: milliseconds on lavapipe (Mesa 22.3, two
-/// cores, process time over two) for 1024³, and for 64×128 at k = 784; and to compile.
+/// A tile, the width of memory access and whether k is split: with a layout and an epilogue, one shader.
 ///
-/// | tile | 1024³ | 64×128×784 | compile | for |
-/// |---|---|---|---|---|
-/// | 32×32, 8 lanes | 60–67 | 0.36 | 450–650 | software, large products |
-/// | 16×32, 8 lanes | 72–80 | 0.41 | 160–250 | software; 24×32 is in between, 8×32 takes 114 and 0.61 |
-/// | 8×32, 8 lanes | 114 | 0.61 | half of 16×32 | software, small products: the first step of a model waits for its pipelines |
-/// | 16×16, 4 lanes | | | | software whose subgroups have four lanes |
-/// | 128×128×16, 256 lanes | | | | hardware, large products (not timed on hardware yet, as the next two) |
-/// | 64×64×8, 64 lanes | | | | hardware, medium products |
-/// | 32×32×16, 64 lanes | | | | hardware, small products; software without subgroups |
-///
-/// A lane that read its own operands from storage (8 × 16 outputs each, no shuffles) took 157–190 for 1024³.
-const REGISTER_LARGE: Tile = tile(Core::Register, 32, 32, 4, 8, false);
-const REGISTER: Tile = tile(Core::Register, 16, 32, 4, 8, false);
-const REGISTER_SMALL: Tile = tile(Core::Register, 8, 32, 4, 8, false);
-const REGISTER_NARROW: Tile = tile(Core::Register, 16, 16, 4, 4, false);
-const TILED_LARGE: Tile = tile(Core::Tiled, 128, 128, 16, 256, true);
-const TILED: Tile = tile(Core::Tiled, 64, 64, 8, 64, true);
-const TILED_SMALL: Tile = tile(Core::Tiled, 32, 32, 16, 64, false);
-
-/// All of them, for whoever builds or judges each.
-pub(crate) const TILES: [Tile; 7] =
-    [REGISTER_LARGE, REGISTER, REGISTER_SMALL, REGISTER_NARROW, TILED_LARGE, TILED, TILED_SMALL];
-
-/// From so many multiplications on, the large register tile wins back its longer compilation within some hundred calls.
-const LARGE_PRODUCT: u64 = 1 << 27;
-
-/// Below so many multiplications a product takes less than its pipeline's compilation in a whole training: the tile that
-/// compiles fastest is taken.
-const SMALL_PRODUCT: u64 = 1 << 18;
-
-/// Fewer tiles than this leave the cores of a card without work: a smaller tile is taken.
-const TILES_TO_FILL_A_CARD: u32 = 64;
-
-/// A tile and the width of memory access: with a layout and an epilogue, one shader.
+/// **Every variant sums in the same order**: an output has one accumulator, which walks k upwards by fused
+/// multiplications from zero on (split: one for each part, and the parts in their order). So the choice among tiles, by
+/// rule or by the clock, changes no bit of a result; what would, the number of parts, comes from the shape alone.
+/// Only the sign of a zero may differ: tiles pad k by products 0 · 0 to different lengths, and −0 + 0 is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Variant {
     pub tile: Tile,
     /// Four elements at a time: all lengths and offsets are multiples of four.
     pub vec4: bool,
+    /// Each workgroup takes a part of k; `matmul_join.wgsl` sums the parts.
+    pub split: bool,
 }
 
 impl Params {
@@ -158,7 +92,7 @@ impl Params {
     }
 
     /// Whether no run of four neighbours crosses the end of a row of any of the matrices, nor begins off a multiple of four.
-    fn is_aligned(&self, layout: Layout) -> bool {
+    pub(crate) fn is_aligned(&self, layout: Layout) -> bool {
         let stored_rows = if layout == Layout::TN { self.m - self.ones } else { 0 };
         [self.n, self.k, stored_rows, self.left_offset, self.right_offset, self.bias_offset, self.output_offset]
             .iter()
@@ -166,59 +100,30 @@ impl Params {
     }
 }
 
-/// The variant for a product on an adapter. Every adapter has one: the smallest tile fits the least that WebGPU allows.
+/// The variant for a product on an adapter, by rule. Every adapter has one: the smallest tile fits the least that WebGPU
+/// allows.
 pub(crate) fn variant(params: &Params, layout: Layout, adapter: &Adapter) -> Variant {
-    Variant { tile: best_tile(params.shape(), adapter), vec4: params.is_aligned(layout) }
-}
-
-fn best_tile(shape: Shape, adapter: &Adapter) -> Tile {
-    if adapter.software && adapter.subgroup >= 4 {
-        return match adapter.subgroup {
-            4..8 => REGISTER_NARROW,
-            _ if shape.products() >= LARGE_PRODUCT => REGISTER_LARGE,
-            _ if shape.products() < SMALL_PRODUCT => REGISTER_SMALL,
-            _ => REGISTER,
-        };
-    }
-    if adapter.software {
-        return TILED_SMALL;
-    }
-    let fits = |tile: &Tile| tile.lanes <= adapter.lanes && tile.workgroup_memory() <= adapter.workgroup_memory;
-    let fills = |tile: &Tile| tile.workgroups(shape) >= TILES_TO_FILL_A_CARD;
-    [TILED_LARGE, TILED].into_iter().find(|tile| fits(tile) && fills(tile)).unwrap_or(TILED_SMALL)
+    Variant { tile: best_tile(params.shape(), adapter), vec4: params.is_aligned(layout), split: false }
 }
 
 impl Shape {
     /// Multiplications in the product.
-    fn products(self) -> u64 {
+    pub(crate) fn products(self) -> u64 {
         u64::from(self.m) * u64::from(self.n) * u64::from(self.k)
-    }
-}
-
-impl Tile {
-    fn workgroups(&self, shape: Shape) -> u32 {
-        shape.m.div_ceil(self.rows) * shape.n.div_ceil(self.columns)
-    }
-
-    /// Bytes: both tiles, each line with one vec4 of padding.
-    fn workgroup_memory(&self) -> u32 {
-        match self.core {
-            Core::Register => 0,
-            Core::Tiled => 16 * self.k * (self.rows / 4 + 1 + self.columns / 4 + 1),
-        }
     }
 }
 
 impl Variant {
     /// The `const`s that the core's text leaves open.
     pub(crate) fn header(&self) -> String {
-        let Tile { core, rows, columns, k, lanes, eight_by_eight } = self.tile;
+        let Tile { core, rows, columns, k, lanes, eight_by_eight, buffers } = self.tile;
         let mut header = String::new();
         for (name, value) in [("LANES", lanes), ("TILE_ROWS", rows), ("TILE_COLUMNS", columns)] {
             let _ = writeln!(header, "const {name}: u32 = {value}u;");
         }
         if core == Core::Tiled {
-            let _ = writeln!(header, "const TILE_K: u32 = {k}u;\nconst EIGHT_BY_EIGHT: bool = {eight_by_eight};");
+            let _ = writeln!(header, "const TILE_K: u32 = {k}u;\nconst BUFFERS: u32 = {buffers}u;");
+            let _ = writeln!(header, "const EIGHT_BY_EIGHT: bool = {eight_by_eight};");
         }
         header
     }
@@ -228,6 +133,7 @@ impl Variant {
         let mut files = vec![
             shader!("kernels/matmul_params.wgsl"),
             if self.vec4 { shader!("kernels/matmul_vec4.wgsl") } else { shader!("kernels/matmul_scalar.wgsl") },
+            if self.split { shader!("kernels/matmul_part.wgsl") } else { shader!("kernels/matmul_whole.wgsl") },
             match layout {
                 Layout::NN => shader!("kernels/matmul_nn.wgsl"),
                 Layout::NT => shader!("kernels/matmul_nt.wgsl"),
@@ -237,11 +143,7 @@ impl Variant {
                 Core::Register => shader!("kernels/matmul_register.wgsl"),
                 Core::Tiled => shader!("kernels/matmul_tiled.wgsl"),
             },
-            match epilogue {
-                Epilogue::Forward => shader!("kernels/epilogue_forward.wgsl"),
-                Epilogue::InputGradient => shader!("kernels/epilogue_input_gradient.wgsl"),
-                Epilogue::WeightGradient => shader!("kernels/epilogue_weight_gradient.wgsl"),
-            },
+            epilogue.source(),
         ];
         if epilogue != Epilogue::WeightGradient {
             files.push(if self.vec4 {
@@ -253,10 +155,29 @@ impl Variant {
         files
     }
 
-    /// Workgroups that cover the product.
+    /// Workgroups that cover the product, for each part of k.
     pub(crate) fn workgroups(&self, shape: Shape) -> u32 {
         self.tile.workgroups(shape)
     }
+}
+
+impl Epilogue {
+    fn source(self) -> File {
+        match self {
+            Epilogue::Forward => shader!("kernels/epilogue_forward.wgsl"),
+            Epilogue::InputGradient => shader!("kernels/epilogue_input_gradient.wgsl"),
+            Epilogue::WeightGradient => shader!("kernels/epilogue_weight_gradient.wgsl"),
+        }
+    }
+}
+
+/// The shader files of the pass that joins the parts of a split k, but for the activation that the epilogue may call.
+pub(crate) fn join_sources(epilogue: Epilogue) -> Vec<File> {
+    let mut files = vec![shader!("kernels/matmul_params.wgsl"), shader!("kernels/matmul_join.wgsl"), epilogue.source()];
+    if epilogue != Epilogue::WeightGradient {
+        files.push(shader!("kernels/activation_scalar.wgsl"));
+    }
+    files
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use super::*;
+use crate::activations::{Activation, Relu};
 use crate::device::{Gpu, GpuOptions};
 use crate::kernel::{Program, Slice};
+use crate::kernels::product::{Kind, product_in_parts};
 use crate::wgsl;
 
 const LAYOUTS: [Layout; 3] = [Layout::NN, Layout::NT, Layout::TN];
@@ -35,7 +37,9 @@ fn combinations() -> impl Iterator<Item = (Variant, Layout, Epilogue)> {
     TILES.into_iter().flat_map(|tile| {
         [true, false].into_iter().flat_map(move |vec4| {
             LAYOUTS.into_iter().flat_map(move |layout| {
-                EPILOGUES.into_iter().map(move |epilogue| (Variant { tile, vec4 }, layout, epilogue))
+                let whole = EPILOGUES.map(|epilogue| (Variant { tile, vec4, split: false }, layout, epilogue));
+                let part = (Variant { tile, vec4, split: true }, layout, Epilogue::WeightGradient);
+                whole.into_iter().chain([part])
             })
         })
     })
@@ -66,7 +70,7 @@ fn software_adapters_share_values_through_subgroups_and_cards_through_workgroup_
     assert_eq!(core(&Adapter { subgroup: 0, ..LAVAPIPE }), Core::Tiled);
     assert_eq!(core(&CARD), Core::Tiled);
     assert_eq!(best_tile(shape(8192, 8192, 8192), &CARD), TILED_LARGE);
-    assert_eq!(best_tile(shape(8192, 8192, 8192), &Adapter { workgroup_memory: 16_384, ..CARD }), TILED);
+    assert_eq!(best_tile(shape(8192, 8192, 8192), &Adapter { lanes: 128, ..CARD }), TILED);
     assert_eq!(best_tile(shape(64, 10, 128), &CARD), TILED_SMALL);
 }
 
@@ -86,6 +90,11 @@ fn each_lane_of_a_tiled_core_brings_exactly_one_block_and_owns_its_share() {
         assert_eq!((tile.rows / 4 + tile.columns / 4) * (tile.k / 4), tile.lanes, "{tile:?}");
         let side = if tile.eight_by_eight { 8 } else { 4 };
         assert_eq!(tile.rows / side * (tile.columns / side), tile.lanes, "{tile:?}");
+        // 32 lanes stand 8 across and 4 down, and each four lines of k are turned by another number of the 8 vec4s.
+        assert!((tile.rows / side).is_multiple_of(4) && (tile.columns / side).is_multiple_of(8), "{tile:?}");
+        assert!(matches!(tile.k / 4, 2 | 4 | 8), "{tile:?}");
+        // A part of a split k ends where a tile does.
+        assert_eq!(32 % tile.k, 0, "{tile:?}");
     }
 }
 
@@ -99,7 +108,7 @@ fn workgroups_cover_every_output_and_no_tile_lies_wholly_outside() {
     for tile in TILES {
         for (m, n) in [(1_u32, 1_u32), (16, 32), (17, 33), (785, 128), (129, 10)] {
             let (rows, columns) = (m.div_ceil(tile.rows), n.div_ceil(tile.columns));
-            assert_eq!(Variant { tile, vec4: false }.workgroups(shape(m, n, 1)), rows * columns);
+            assert_eq!(Variant { tile, vec4: false, split: false }.workgroups(shape(m, n, 1)), rows * columns);
             assert!(rows * tile.rows >= m && (rows - 1) * tile.rows < m);
             assert!(columns * tile.columns >= n && (columns - 1) * tile.columns < n);
         }
@@ -123,6 +132,7 @@ fn the_uniform_lies_in_memory_as_the_shader_says() {
         ("right_offset", offset_of!(Params, right_offset)),
         ("bias_offset", offset_of!(Params, bias_offset)),
         ("output_offset", offset_of!(Params, output_offset)),
+        ("part_k", offset_of!(Params, part_k)),
     ];
     assert_eq!(members, own.map(|(name, offset)| (name.to_string(), offset as u32)));
 }
@@ -242,7 +252,6 @@ fn run(gpu: &Gpu, p: &Params, variant: &Variant, layout: Layout, epilogue: Epilo
         files: files(variant, layout, epilogue),
         constants: vec![],
     };
-    let kernel = gpu.kernel(&program).unwrap();
     let upload = |values: &[f32]| gpu.upload("a test", values).unwrap();
     let output = upload(&operands.before);
     let (left, right) = (upload(&operands.left), upload(&operands.right));
@@ -253,9 +262,18 @@ fn run(gpu: &Gpu, p: &Params, variant: &Variant, layout: Layout, epilogue: Epilo
         Epilogue::WeightGradient => &[&left, &right, &output],
     };
     let slices: Vec<Slice> = buffers.iter().map(|&buffer| buffer.into()).collect();
-    let command = gpu.dispatch(&kernel, p, &slices, variant.workgroups(p.shape())).unwrap();
-    gpu.submit([&command]).unwrap();
+    if let Some(part_k) = Some(p.part_k).filter(|&part_k| part_k > 0) {
+        let kind = Kind { layout, epilogue, activation: activation(epilogue), constants: &[] };
+        gpu.submit(&product_in_parts(gpu, &kind, &variant.tile, p, part_k, &slices).unwrap()).unwrap();
+    } else {
+        let kernel = gpu.kernel(&program).unwrap();
+        gpu.submit([&gpu.dispatch(&kernel, p, &slices, variant.workgroups(p.shape())).unwrap()]).unwrap();
+    }
     pollster::block_on(gpu.download(&output, 0, operands.before.len())).unwrap()
+}
+
+fn activation(epilogue: Epilogue) -> Option<&'static dyn Activation> {
+    (epilogue != Epilogue::WeightGradient).then_some(&Relu as &dyn Activation)
 }
 
 /// The first place where the output is wrong.
@@ -320,7 +338,7 @@ fn compare(gpu: &Gpu, tiles: &[Tile]) {
                     continue;
                 }
                 let epilogue = EPILOGUES[(place + turn) % 3];
-                let variant = Variant { tile, vec4: p.is_aligned(layout) };
+                let variant = Variant { tile, vec4: p.is_aligned(layout), split: false };
                 let operands = Operands::new(&p, layout);
                 let output = run(gpu, &p, &variant, layout, epilogue, &operands);
                 if let Some(fault) = fault(&p, layout, epilogue, &operands, &output) {
@@ -344,6 +362,116 @@ fn both_cores_equal_the_product_in_f64_with_bounds_checked() {
     let gpu = Gpu::open_with(GpuOptions::default().checked(true))
         .expect("these tests need an adapter, a software one will do");
     compare(&gpu, &[REGISTER, TILED_SMALL]);
+}
+
+/// Enough of k that sums taken in another order differ; lengths that leave tails in every tile.
+const DEEP: [(u32, u32, u32); 2] = [(68, 76, 404), (35, 41, 403)];
+
+#[test]
+fn all_tiles_give_the_same_bits() {
+    let gpu = Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do");
+    for (m, n, k) in DEEP {
+        for layout in LAYOUTS {
+            let p = Params::new(shape(m, n, k));
+            let operands = Operands::new(&p, layout);
+            let vec4 = p.is_aligned(layout);
+            // One access by single elements is enough: the order of a sum is the cores'.
+            if !vec4 && layout != Layout::NN {
+                continue;
+            }
+            let product = |tile, p: &Params| {
+                run(&gpu, p, &Variant { tile, vec4, split: false }, layout, Epilogue::WeightGradient, &operands)
+            };
+            let first = product(TILES[0], &p);
+            for tile in &TILES[1..] {
+                // As numbers, so that 0 is −0.
+                assert!(product(*tile, &p) == first, "{tile:?} {layout:?} {p:?}");
+            }
+            // The comparison can fail: split otherwise, k is summed in another order.
+            assert!(product(TILES[0], &Params { part_k: 32, ..p }) != first, "{layout:?} {p:?}");
+        }
+    }
+}
+
+#[test]
+fn all_tiles_give_the_same_bits_for_a_split_k() {
+    let gpu = Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do");
+    let p = Params { part_k: 96, ..Params::new(shape(35, 40, 404)) };
+    let operands = Operands::new(&p, Layout::NN);
+    let product = |tile| {
+        let variant = Variant { tile, vec4: true, split: true };
+        run(&gpu, &p, &variant, Layout::NN, Epilogue::Forward, &operands)
+    };
+    let first = product(TILES[0]);
+    for tile in &TILES[1..] {
+        assert!(product(*tile) == first, "{tile:?}");
+    }
+}
+
+#[test]
+fn a_split_k_gives_the_product_in_f64_in_every_layout_and_epilogue() {
+    let gpu = Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do");
+    let checked = Gpu::open_with(GpuOptions::default().checked(true))
+        .expect("these tests need an adapter, a software one will do");
+    // k of one part and a bit, of many, and a multiple; parts of 32 and of 64.
+    for (m, n, k, part_k) in [(5, 7, 33, 32), (36, 12, 500, 64), (13, 10, 256, 32), (1, 1, 1025, 64)] {
+        for (turn, tile) in [REGISTER_SMALL, TILED_SMALL].into_iter().enumerate() {
+            for (place, layout) in LAYOUTS.into_iter().enumerate() {
+                let plain = Params { part_k, ..Params::new(shape(m, n, k)) };
+                let odd = Params { left_offset: 1, right_offset: 2, bias_offset: 3, output_offset: 5, ..plain };
+                let ones = Params { m: m + 1, ones: 1, accumulate: 1, ..plain };
+                for p in [plain, odd, ones] {
+                    if p.ones == 1 && layout != Layout::TN {
+                        continue;
+                    }
+                    let epilogue = EPILOGUES[(place + turn + n as usize) % 3];
+                    let operands = Operands::new(&p, layout);
+                    let variant = Variant { tile, vec4: p.is_aligned(layout), split: true };
+                    let gpu = if p.left_offset == 1 { &checked } else { &gpu };
+                    let output = run(gpu, &p, &variant, layout, epilogue, &operands);
+                    if let Some(fault) = fault(&p, layout, epilogue, &operands, &output) {
+                        panic!("{p:?} {variant:?} {layout:?} {epilogue:?}: {fault}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_few_and_deep_outputs_of_a_card_are_split_and_the_parts_cover_k() {
+    assert_eq!(split(shape(64, 10, 1 << 20), &LAVAPIPE), None);
+    assert_eq!(split(shape(4096, 4096, 4096), &CARD), None);
+    assert_eq!(split(shape(64, 128, 500), &CARD), None, "two parts would be too shallow");
+    for (m, n, k) in [(129, 10, 4096), (64, 10, 784), (785, 10, 60_000), (1, 1, u32::MAX / 2)] {
+        let part_k = split(shape(m, n, k), &CARD).unwrap();
+        let parts = k.div_ceil(part_k);
+        assert!(part_k.is_multiple_of(32) && part_k >= LEAST_PART, "{part_k}");
+        assert!((2..=MOST_PARTS).contains(&parts), "{parts}");
+        assert!((parts - 1) * part_k < k, "the last of {parts} parts has nothing to do");
+        let most = [TILED_SMALL, REGISTER_SMALL].map(|tile| parts * tile.workgroups(shape(m, n, k)));
+        // A workgroup too many, which folding into two dimensions gives, would write behind the parts' end.
+        assert!(most.iter().all(|&workgroups| workgroups <= 65_535), "{most:?}");
+    }
+}
+
+#[test]
+fn the_candidates_are_few_fit_the_adapter_and_begin_with_the_rules() {
+    let weak = Adapter { lanes: 128, workgroup_memory: 16_384, ..CARD };
+    let quad = Adapter { subgroup: 4, ..LAVAPIPE };
+    for adapter in [CARD, weak, LAVAPIPE, quad, Adapter { subgroup: 0, ..LAVAPIPE }] {
+        for (m, n, k) in [(1, 1, 1), (64, 128, 784), (512, 512, 512), (1024, 1024, 1024), (8192, 8192, 8192)] {
+            let tiles = candidates(shape(m, n, k), &adapter);
+            assert_eq!(tiles[0], best_tile(shape(m, n, k), &adapter));
+            assert!((1..=5).contains(&tiles.len()), "{tiles:?}");
+            let different: std::collections::HashSet<_> = tiles.iter().collect();
+            assert_eq!(different.len(), tiles.len(), "{tiles:?}");
+            for tile in tiles {
+                assert!(tile.workgroup_memory() <= adapter.workgroup_memory && tile.lanes <= adapter.lanes, "{tile:?}");
+                assert!(tile.core == Core::Tiled || tile.lanes <= adapter.subgroup, "{tile:?}");
+            }
+        }
+    }
 }
 
 #[test]

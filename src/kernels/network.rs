@@ -7,7 +7,8 @@ use crate::activations::{Activation, Identity};
 use crate::device::Gpu;
 use crate::kernel::{Command, Kernel, Program, Slice};
 use crate::kernels::loss::{MOST_IGNORED, ignored_words};
-use crate::kernels::matmul::{self, Adapter, Epilogue, Layout, Params};
+use crate::kernels::matmul::{Epilogue, Layout, Params};
+use crate::kernels::product::{Kind, product};
 use crate::optimizers::{Optimizer, Segment, Step};
 use crate::wgsl::File;
 
@@ -20,6 +21,10 @@ const ACTIVATION_BACKWARD: File = crate::wgsl::shader!("kernels/activation_backw
 const CORRECT: File = crate::wgsl::shader!("kernels/correct.wgsl");
 const SUMMARY: File = crate::wgsl::shader!("kernels/summary.wgsl");
 const OPTIMIZER: File = crate::wgsl::shader!("kernels/optimizer.wgsl");
+const PENALTY: File = crate::wgsl::shader!("kernels/penalty.wgsl");
+const GRADIENT_NORM: File = crate::wgsl::shader!("kernels/gradient_norm.wgsl");
+const CLIP: File = crate::wgsl::shader!("helpers/clip.wgsl");
+const CLIP_FACTOR: File = crate::wgsl::shader!("kernels/clip_factor.wgsl");
 
 /// Uniforms with a dynamic offset lie this far apart: the most that WebGPU lets a device ask for.
 pub(crate) const UNIFORM_STRIDE: u64 = 256;
@@ -27,16 +32,6 @@ pub(crate) const UNIFORM_STRIDE: u64 = 256;
 /// Lanes of a workgroup in the small kernels: one vector of a software adapter, two subgroups of a card.
 fn lanes(gpu: &Gpu) -> u32 {
     if gpu.is_software() { 8 } else { 64 }
-}
-
-/// What the choice of a product's variant must know of this device.
-pub(crate) fn adapter(gpu: &Gpu) -> Adapter {
-    Adapter {
-        software: gpu.is_software(),
-        subgroup: gpu.subgroup(),
-        lanes: gpu.limits().max_compute_invocations_per_workgroup,
-        workgroup_memory: gpu.limits().max_compute_workgroup_storage_size,
-    }
 }
 
 fn flag(value: bool) -> f64 {
@@ -67,8 +62,9 @@ pub(crate) fn forward(gpu: &Gpu, layer: &Forward) -> Result<Vec<Command>> {
     let pointwise: &dyn Activation = if layer.activation.rowwise() { &Identity } else { layer.activation };
     let constants = [("HAS_BIAS", flag(layer.bias)), ("KEEP_INPUT", flag(pointwise.needs_input()))];
     let storage = [layer.x, layer.parameters, layer.parameters, layer.y, layer.kept].map(Slice::from);
-    let mut commands =
-        vec![product(gpu, Layout::NN, Epilogue::Forward, &layer.params, Some(pointwise), &constants, &storage)?];
+    let kind =
+        Kind { layout: Layout::NN, epilogue: Epilogue::Forward, activation: Some(pointwise), constants: &constants };
+    let mut commands = product(gpu, &kind, &layer.params, &storage)?;
     if layer.activation.rowwise() {
         let kernel =
             gpu.kernel(&plain("softmax", &[SOFTMAX_FORWARD, NUMBERS], vec![("WORKGROUP", lanes(gpu).into())]))?;
@@ -112,9 +108,8 @@ pub(crate) fn weight_gradient(
     x: &wgpu::Buffer,
     gradient: &wgpu::Buffer,
     gradients: &wgpu::Buffer,
-) -> Result<Command> {
-    let storage = [x.into(), gradient.into(), gradients.into()];
-    product(gpu, Layout::TN, Epilogue::WeightGradient, params, None, &[], &storage)
+) -> Result<Vec<Command>> {
+    product(gpu, &Kind::plain(Layout::TN), params, &[x.into(), gradient.into(), gradients.into()])
 }
 
 /// The gradient of a layer's input, times the derivative of the activation below: dZ Wᵀ ∘ f'.
@@ -136,38 +131,18 @@ pub(crate) fn input_gradient(gpu: &Gpu, layer: &InputGradient) -> Result<Vec<Com
     let pointwise: &dyn Activation = if layer.activation.rowwise() { &Identity } else { layer.activation };
     let constants = [("KEEP_INPUT", flag(pointwise.needs_input()))];
     let storage = [layer.gradient, layer.parameters, layer.below, layer.kept, layer.y].map(Slice::from);
-    let epilogue = Epilogue::InputGradient;
-    let mut commands = vec![product(gpu, Layout::NT, epilogue, &layer.params, Some(pointwise), &constants, &storage)?];
+    let kind = Kind {
+        layout: Layout::NT,
+        epilogue: Epilogue::InputGradient,
+        activation: Some(pointwise),
+        constants: &constants,
+    };
+    let mut commands = product(gpu, &kind, &layer.params, &storage)?;
     if layer.activation.rowwise() {
         let sizes = [layer.params.m, layer.params.n];
         commands.extend(activation_backward(gpu, layer.activation, sizes, layer.kept, layer.y, layer.below)?);
     }
     Ok(commands)
-}
-
-/// One matrix product with its epilogue.
-fn product(
-    gpu: &Gpu,
-    layout: Layout,
-    epilogue: Epilogue,
-    params: &Params,
-    activation: Option<&dyn Activation>,
-    constants: &[(&'static str, f64)],
-    storage: &[Slice],
-) -> Result<Command> {
-    let variant = matmul::variant(params, layout, &adapter(gpu));
-    let mut program = Program {
-        label: format!("matmul {layout:?}"),
-        header: variant.header(),
-        files: variant.sources(layout, epilogue),
-        constants: constants.to_vec(),
-    };
-    if let Some(activation) = activation {
-        program.label = format!("matmul {layout:?} ({})", activation.name());
-        program.files.extend([activation.entry().shader, NUMBERS]);
-        program.constants.extend(activation.constants());
-    }
-    gpu.dispatch(&gpu.kernel(&program)?, params, storage, variant.workgroups(params.shape()))
 }
 
 /// Parameters of the gather kernel.
@@ -262,16 +237,75 @@ impl OptimizerParams {
     }
 }
 
-/// The kernel of an optimizer and how many workgroups cover so many parameters.
-pub(crate) fn optimizer(gpu: &Gpu, optimizer: &dyn Optimizer, length: usize) -> Result<(Arc<Kernel>, u32)> {
-    Ok((gpu.kernel(&optimizer_program(optimizer))?, (length as u32).div_ceil(256)))
+/// The kernel of an optimizer and how many workgroups cover so many parameters. It binds, in this order: the
+/// segments, parameters, gradients, both states, and the factor of a clip (anything without `clips`).
+pub(crate) fn optimizer(
+    gpu: &Gpu,
+    optimizer: &dyn Optimizer,
+    length: usize,
+    clips: bool,
+) -> Result<(Arc<Kernel>, u32)> {
+    Ok((gpu.kernel(&optimizer_program(optimizer, clips))?, (length as u32).div_ceil(256)))
 }
 
 /// The program of an optimizer's step.
-pub(crate) fn optimizer_program(optimizer: &dyn Optimizer) -> Program {
+pub(crate) fn optimizer_program(optimizer: &dyn Optimizer, clips: bool) -> Program {
     let mut constants = optimizer.constants();
-    constants.push(("STATES", optimizer.states() as f64));
-    plain(optimizer.name(), &[OPTIMIZER, NUMBERS, optimizer.entry().shader], constants)
+    constants.extend([("STATES", optimizer.states() as f64), ("CLIPS", flag(clips))]);
+    plain(optimizer.name(), &[OPTIMIZER, PENALTY, NUMBERS, optimizer.entry().shader], constants)
+}
+
+/// Parameters of the kernel that sums the squares of a gradient.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct NormParams {
+    pub length: u32,
+    pub segments: u32,
+    pub block: u32,
+    pub reserved: u32,
+}
+
+/// Parameters of the kernel that joins those sums.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct ClipParams {
+    pub length: u32,
+    pub limit: f32,
+    pub reserved: [u32; 2],
+}
+
+/// Lanes of a workgroup of the sums over a whole gradient.
+fn summing_lanes(gpu: &Gpu) -> u32 {
+    if gpu.is_software() { 8 } else { 256 }
+}
+
+fn norm_program(lanes: u32) -> Program {
+    plain("gradient norm", &[GRADIENT_NORM, PENALTY], vec![("WORKGROUP", lanes.into())])
+}
+
+fn clip_program(lanes: u32) -> Program {
+    plain("clip", &[CLIP_FACTOR, CLIP], vec![("WORKGROUP", lanes.into())])
+}
+
+/// The commands that leave in `factor[0]` what the optimizer multiplies the gradient with, so that its norm is `limit`
+/// at the most.
+pub(crate) fn clip(
+    gpu: &Gpu,
+    limit: f64,
+    [length, segments]: [usize; 2],
+    [table, parameters, gradients, factor]: [&wgpu::Buffer; 4],
+) -> Result<[Command; 2]> {
+    let lanes = summing_lanes(gpu);
+    // 4096 elements for a workgroup keep several loads of a lane in flight; a thousand partial sums at the most.
+    let block = length.div_ceil(1024).max(4096).next_multiple_of(lanes as usize);
+    let workgroups = length.div_ceil(block);
+    let partials = gpu.buffer("partial sums of a norm", 2 * workgroups)?;
+    let params = NormParams { length: length as u32, segments: segments as u32, block: block as u32, reserved: 0 };
+    let storage = [table, parameters, gradients, &partials].map(Slice::from);
+    let norm = gpu.dispatch(&gpu.kernel(&norm_program(lanes))?, &params, &storage, workgroups as u32)?;
+    let params = ClipParams { length: workgroups as u32, limit: limit as f32, reserved: [0; 2] };
+    let storage = [(&partials).into(), factor.into()];
+    Ok([norm, gpu.dispatch(&gpu.kernel(&clip_program(lanes))?, &params, &storage, 1)?])
 }
 
 /// The segments as the kernel reads them: end, l1, l2, and a word that fills up 16 bytes.
@@ -290,6 +324,8 @@ pub(crate) fn programs(activations: &[Box<dyn Activation>]) -> Vec<Program> {
         programs.push(plain("softmax", &[SOFTMAX_BACKWARD], workgroup()));
         programs.push(plain("gather", &[GATHER, RANDOM], workgroup()));
         programs.push(plain("summary", &[SUMMARY], vec![("WORKGROUP", if lanes == 8.0 { 8.0 } else { 256.0 })]));
+        let summing = if lanes == 8.0 { 8 } else { 256 };
+        programs.extend([norm_program(summing), clip_program(summing)]);
         for labels in [0.0, 1.0] {
             programs.push(plain("accuracy", &[CORRECT], vec![("WORKGROUP", lanes), ("HAS_LABELS", labels)]));
         }

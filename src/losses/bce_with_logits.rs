@@ -72,12 +72,8 @@ impl Pointwise for BceWithLogits {
         let smoothing = R::new(self.label_smoothing);
         let y = truth * (R::ONE - smoothing) + R::new(0.5) * smoothing;
         let (positive, negative) = (column_weight * y, R::ONE - y);
-        // ln(1 + e^±x) and σ(±x), all from e^−|x|.
-        let e = (-prediction.abs()).exp();
-        let tail = e.ln_1p();
+        let (tail, high, low) = prediction.logistic();
         let value = positive * ((-prediction).max(R::ZERO) + tail) + negative * (prediction.max(R::ZERO) + tail);
-        let high = R::ONE / (R::ONE + e);
-        let low = e * high;
         let is_positive = prediction >= R::ZERO;
         let (up, down) = (R::select(is_positive, high, low), R::select(is_positive, low, high));
         (value, negative * up - positive * down)

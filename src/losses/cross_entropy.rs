@@ -6,8 +6,8 @@ use super::prelude::*;
 use super::require;
 use crate::Error;
 use crate::catalogue::Choice;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::host::rowwise::{Auxiliary, Row, Rows, Target, by_itself};
+use crate::host::{simd, softmax};
 
 /// Softmax cross-entropy of logits, against class labels or dense targets.
 ///
@@ -201,8 +201,12 @@ impl Rowwise for CrossEntropy {
         let classes = row.logits.len();
         let gradient = &mut gradient[..classes];
         // z, with the classes that are masked at -inf. From here on `gradient` holds what the row needs next.
-        for (z, &x) in gradient.iter_mut().zip(row.logits) {
-            *z = self.scaled_logit(x);
+        if self.softcap.is_none() && self.temperature == 1.0 {
+            gradient.copy_from_slice(row.logits);
+        } else {
+            for (z, &x) in gradient.iter_mut().zip(row.logits) {
+                *z = self.scaled_logit(x);
+            }
         }
         if row.has_class_mask() {
             for (column, z) in gradient.iter_mut().enumerate() {
@@ -253,11 +257,30 @@ impl Rowwise for CrossEntropy {
                 let slope = R::select(label_is_open, own, R::ZERO);
                 gradient[label] = scale * slope * self.scaled_logit_slope(row.logits[label]);
             }
-            Target::Dense(dense) => self.slopes(row, scale, gradient, |column, e| {
-                factor * e - row.class_weight(column) * ((R::ONE - smoothing) * dense[column] + share)
-            }),
+            Target::Dense(dense) => {
+                let dense = &dense[..classes];
+                let q = |column: usize| (R::ONE - smoothing) * dense[column] + share;
+                if row.has_all_classes_alike() {
+                    self.slopes(row, scale, gradient, |column, e| factor * e - q(column));
+                } else {
+                    self.slopes(row, scale, gradient, |column, e| factor * e - row.class_weight(column) * q(column));
+                }
+            }
         }
         value
+    }
+
+    #[inline(always)]
+    fn plain_rows(&self, rows: &Rows<'_, f32>, first: usize, gradient: &mut [f32], values: &mut [f32]) -> bool {
+        let Some(labels) = softmax::plain_labels(rows) else { return false };
+        if self.softcap.is_some() || self.temperature != 1.0 {
+            return false;
+        }
+        let options = softmax::LabelOptions { smoothing: self.label_smoothing as f32, z_loss: self.z_loss as f32 };
+        softmax::label_rows(rows, labels, &options, first, gradient, values, |index, gradient, value| {
+            by_itself(self, rows, index, gradient, value);
+        });
+        true
     }
 }
 
@@ -311,19 +334,21 @@ impl<R: Real> Mass<R> {
     /// Over the target: one cell for a label, all for dense targets. 0·(−∞) counts as 0.
     #[inline(always)]
     fn of_target(row: &Row<'_, R>, z: &[R], maximum: R) -> Self {
-        let mut sums = Mass { mass: R::ZERO, dot: R::ZERO, cells: R::ZERO };
-        let mut add = |column: usize, truth: R| {
-            let weight = row.class_weight(column) * truth;
-            sums.mass += weight;
-            if weight != R::ZERO {
-                sums.dot += weight * (z[column] - maximum);
+        let dot = |weight: R, z: R| R::select(weight == R::ZERO, R::ZERO, weight * (z - maximum));
+        let dense = match row.target {
+            Target::Label(label) => {
+                let weight = row.class_weight(label);
+                return Mass { mass: weight, dot: dot(weight, z[label]), cells: R::ZERO };
             }
+            Target::Dense(dense) => &dense[..z.len()],
         };
-        match row.target {
-            Target::Label(label) => add(label, R::ONE),
-            Target::Dense(dense) => dense.iter().enumerate().for_each(|(column, &truth)| add(column, truth)),
-        }
-        sums
+        let (mass, dots) = if row.has_all_classes_alike() {
+            (simd::sum(dense), simd::sum_of(z.len(), |column| dot(dense[column], z[column])))
+        } else {
+            let weight = |column: usize| row.class_weight(column) * dense[column];
+            (simd::sum_of(z.len(), weight), simd::sum_of(z.len(), |column| dot(weight(column), z[column])))
+        };
+        Mass { mass: R::new(mass), dot: R::new(dots), cells: R::ZERO }
     }
 }
 

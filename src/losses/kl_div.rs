@@ -2,6 +2,7 @@
 
 use super::prelude::*;
 use crate::host::rowwise::{Auxiliary, Row, Target};
+use crate::host::simd;
 
 options! {
     /// Kullback–Leibler divergence of the targets t from predictions x given as log-probabilities.
@@ -80,14 +81,37 @@ impl Rowwise for KlDiv {
         let Target::Dense(dense) = row.target else {
             return R::NAN;
         };
-        let mut value = R::ZERO;
-        for (column, (slope, (&x, &truth))) in gradient.iter_mut().zip(row.logits.iter().zip(dense)).enumerate() {
-            let t = if self.log_target { truth.exp() } else { truth };
-            let log_t = if self.log_target { truth } else { truth.ln() };
-            let weight = R::select(row.keeps(column), row.class_weight(column), R::ZERO);
-            value += R::select(t == R::ZERO || weight == R::ZERO, R::ZERO, weight * t * (log_t - x));
-            *slope = -scale * weight * t;
+        match (self.log_target, row.has_all_classes_alike()) {
+            (false, true) => cells::<R, false>(row.logits, dense, scale, gradient, |_| R::ONE),
+            (true, true) => cells::<R, true>(row.logits, dense, scale, gradient, |_| R::ONE),
+            (false, false) => cells::<R, false>(row.logits, dense, scale, gradient, |column| row.kept_weight(column)),
+            (true, false) => cells::<R, true>(row.logits, dense, scale, gradient, |column| row.kept_weight(column)),
         }
-        value
     }
+}
+
+/// The cells of a row, each with its weight. The form of the targets is known to the compiler: a loop that decides it in each
+/// cell is not vectorised.
+#[inline(always)]
+fn cells<R: Real, const LOG_TARGET: bool>(
+    logits: &[R],
+    truths: &[R],
+    scale: R,
+    gradient: &mut [R],
+    weight: impl Fn(usize) -> R,
+) -> R {
+    R::new(simd::sum_blocks(
+        logits.len(),
+        #[inline(always)]
+        |range, values: &mut [R]| {
+            let inputs = logits[range.clone()].iter().zip(&truths[range.clone()]);
+            let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
+            for ((column, (value, slope)), (&x, &truth)) in range.zip(outputs).zip(inputs) {
+                let (t, log_t) = if LOG_TARGET { (truth.exp(), truth) } else { (truth, truth.ln()) };
+                let weight = weight(column);
+                *value = R::select(t == R::ZERO || weight == R::ZERO, R::ZERO, weight * t * (log_t - x));
+                *slope = -scale * weight * t;
+            }
+        },
+    ))
 }

@@ -23,8 +23,10 @@ use crate::host::{parallel, simd};
 use crate::real::Real;
 use crate::{Error, Result};
 
+mod clip;
 mod sweep;
 
+pub use clip::clip_factor;
 use sweep::Slices;
 
 catalogue! {
@@ -149,6 +151,25 @@ impl dyn Optimizer + '_ {
         first: &mut [R],
         second: &mut [R],
     ) -> Result<()> {
+        self.update_scaled(step, segments, 1.0, parameters, gradients, first, second)
+    }
+
+    /// As [`update`](#method.update) with the gradient, penalties included, times `factor`, such as [`clip_factor`]
+    /// gives it.
+    ///
+    /// # Errors
+    /// As [`update`](#method.update).
+    #[expect(clippy::too_many_arguments, reason = "as update, and a factor")]
+    pub fn update_scaled<R: Real>(
+        &self,
+        step: &Step,
+        segments: &[Segment],
+        factor: f64,
+        parameters: &mut [R],
+        gradients: &[R],
+        first: &mut [R],
+        second: &mut [R],
+    ) -> Result<()> {
         let length = parameters.len();
         self.check_length("gradients", length, gradients.len())?;
         let states = self.states();
@@ -158,7 +179,7 @@ impl dyn Optimizer + '_ {
         let ordered = segments.is_sorted_by_key(|segment| segment.end);
         let end = segments.last().map_or(length, |segment| segment.end);
         self.check_length("the segments", length, if ordered { end } else { usize::MAX })?;
-        let slices = Slices { parameters, gradients, first, second };
+        let slices = Slices { parameters, gradients, first, second, factor: R::new(factor) };
         match slices.into_single() {
             Ok(slices) => self.update_single(step, segments, slices),
             Err(slices) => {
@@ -186,7 +207,7 @@ fn keep<R>(values: &mut [R], needed: bool) -> &mut [R] {
 }
 
 /// The twin of a filling. The loops are those of the blanket [`Optimizer`].
-pub(crate) trait Rule: Debug + Send + Sync + Serialize {
+pub(crate) trait Rule: Clone + Debug + Send + Sync + Serialize {
     const ENTRY: &'static Entry<dyn Optimizer>;
     const WHOLE_BATCH: bool = false;
 

@@ -10,6 +10,8 @@ pub struct Slices<'a, R> {
     pub(crate) gradients: &'a [R],
     pub(crate) first: &'a mut [R],
     pub(crate) second: &'a mut [R],
+    /// Of the whole gradient; 1 leaves its bits as they are.
+    pub(crate) factor: R,
 }
 
 /// The derivative of the regularisation: l1 sign w + 2 l2 w.
@@ -25,8 +27,9 @@ impl<'a, R: Real> Slices<'a, R> {
         if R::as_single(self.gradients).is_none() {
             return Err(self);
         }
-        let Slices { parameters, gradients, first, second } = self;
+        let Slices { parameters, gradients, first, second, factor } = self;
         Ok(Slices {
+            factor: f32::new(factor.to_f64()),
             parameters: R::as_single_mut(parameters).unwrap_or_default(),
             gradients: R::as_single(gradients).unwrap_or_default(),
             first: R::as_single_mut(first).unwrap_or_default(),
@@ -37,6 +40,7 @@ impl<'a, R: Real> Slices<'a, R> {
     /// Itself at f64 if that is what R is.
     pub(super) fn into_double(self) -> Option<Slices<'a, f64>> {
         Some(Slices {
+            factor: self.factor.to_f64(),
             parameters: R::as_double_mut(self.parameters)?,
             gradients: R::as_double(self.gradients)?,
             first: R::as_double_mut(self.first)?,
@@ -50,9 +54,11 @@ impl<'a, R: Real> Slices<'a, R> {
         let (gradients, gradients_behind) = self.gradients.split_at(index);
         let (first, first_behind) = self.first.split_at_mut(index.min(self.first.len()));
         let (second, second_behind) = self.second.split_at_mut(index.min(self.second.len()));
+        let factor = self.factor;
         (
-            Slices { parameters, gradients, first, second },
+            Slices { parameters, gradients, first, second, factor },
             Slices {
+                factor,
                 parameters: parameters_behind,
                 gradients: gradients_behind,
                 first: first_behind,
@@ -90,6 +96,8 @@ impl<'a, R: Real> Slices<'a, R> {
     /// The step itself, one loop for each number of states so that each vectorises.
     #[inline(always)]
     pub(super) fn update_all(self, rule: &impl Rule, step: &Step<R>, penalty: Option<Penalty>) {
+        // Options behind a reference would be read again for each parameter, since the parameters might lie over them.
+        let (rule, step) = (&rule.clone(), &step.clone());
         match penalty {
             None => self.update_each(
                 rule,
@@ -111,7 +119,8 @@ impl<'a, R: Real> Slices<'a, R> {
 
     #[inline(always)]
     fn update_each(self, rule: &impl Rule, step: &Step<R>, penalized: impl Fn(R, R) -> R) {
-        let Slices { parameters, gradients, first, second } = self;
+        let Slices { parameters, gradients, first, second, factor } = self;
+        let penalized = |parameter, gradient| factor * penalized(parameter, gradient);
         let moves = parameters.iter_mut().zip(gradients);
         if first.is_empty() {
             for (parameter, &gradient) in moves {

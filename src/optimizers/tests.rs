@@ -132,13 +132,14 @@ fn corrections_stay_exact_for_any_step() {
 #[test]
 fn each_filling_with_the_frame_is_valid_wgsl() {
     for entry in CATALOGUE {
-        let files = [crate::wgsl::shader!("kernels/optimizer.wgsl"), entry.shader];
+        let frame = [crate::wgsl::shader!("kernels/optimizer.wgsl"), crate::wgsl::shader!("kernels/penalty.wgsl")];
+        let files = [frame[0], frame[1], entry.shader];
         let module = crate::wgsl::parse(entry.name, "", &files).unwrap();
         let capabilities = wgpu::naga::valid::Capabilities::empty();
         let mut validator = wgpu::naga::valid::Validator::new(wgpu::naga::valid::ValidationFlags::all(), capabilities);
         validator.validate(&module.ir).unwrap_or_else(|error| panic!("{}: {error:?}", entry.name));
         let names: Vec<&str> = module.bindings.iter().map(|binding| binding.name.as_str()).collect();
-        let expected = ["params", "parameters", "gradients", "first_states", "second_states", "segments"];
+        let expected = ["params", "segments", "parameters", "gradients", "first_states", "second_states", "clip"];
         assert_eq!(names, expected);
     }
 }

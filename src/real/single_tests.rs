@@ -53,8 +53,37 @@ sweep!(ln_1p_near_0_is_within_2_ulp, -0.5, 1.0, ln_1p, f64::ln_1p, 2.0);
 sweep!(tanh_is_within_3_ulp, -20.0, 20.0, tanh, f64::tanh, 3.0);
 sweep!(sigmoid_is_within_2_and_a_half_ulp, -87.0, 40.0, crate::Real::sigmoid, |x| 1.0 / (1.0 + (-x).exp()), 2.5);
 sweep!(softplus_is_within_2_and_a_half_ulp, -87.0, 1e6, crate::Real::softplus, softplus_exact, 2.5);
+sweep!(exp_below_is_within_1_ulp, -87.3, 0.0, exp_below, f64::exp, 1.0);
+sweep!(the_logistic_tail_is_within_2_and_a_half_ulp, -87.0, 87.0, |x| logistic(x).0, |x| (-x.abs()).exp().ln_1p(), 2.5);
+sweep!(
+    the_higher_logistic_is_within_2_and_a_half_ulp,
+    -87.0,
+    87.0,
+    |x| logistic(x).1,
+    |x| 1.0 / (1.0 + (-x.abs()).exp()),
+    2.5
+);
+sweep!(
+    the_lower_logistic_is_within_2_and_a_half_ulp,
+    -87.0,
+    87.0,
+    |x| logistic(x).2,
+    |x| 1.0 / (1.0 + x.abs().exp()),
+    2.5
+);
 sweep!(the_power_2_2_is_within_1_ulp, 1e-16, 1e16, |x| powf(x, 2.2), |x| x.powf(f64::from(2.2_f32)), 1.0);
 sweep!(the_power_minus_half_is_within_1_ulp, 1e-45, f32::MAX, |x| powf(x, -0.5), |x| x.powf(-0.5), 1.0);
+
+#[test]
+fn exp_below_ends_at_0_and_keeps_nan() {
+    assert_eq!((exp_below(0.0), exp_below(-0.0)), (1.0, 1.0));
+    // Between −87.34 and −87.68 the result is subnormal, below 2⁻¹²⁶ and rounded once; further down it is 0.
+    assert!((f64::from(exp_below(-87.5)) - (-87.5_f64).exp()).abs() <= f64::from(f32::from_bits(1)));
+    assert_eq!((exp_below(-88.0), exp_below(-1e30), exp_below(f32::NEG_INFINITY)), (0.0, 0.0, 0.0));
+    assert!(exp_below(f32::NAN).is_nan());
+    assert!(logistic(f32::NAN).0.is_nan() && logistic(f32::NAN).1.is_nan() && logistic(f32::NAN).2.is_nan());
+    assert_eq!(logistic(f32::NEG_INFINITY), (0.0, 1.0, 0.0));
+}
 
 #[test]
 fn edges_are_those_of_the_standard_library() {

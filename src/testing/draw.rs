@@ -75,7 +75,7 @@ pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
     let rows: usize = leading.iter().product();
     let has_labels = rowwise && recipe.labels && loss.targets() == Domain::Class;
 
-    let mut predictions = numbers(&mut random, loss.predictions(), elements, columns, recipe.size);
+    let mut predictions = guesses(&mut random, loss.predictions(), elements, columns, recipe.size);
     let mut dense = (!has_labels).then(|| numbers(&mut random, loss.targets(), elements, columns, Size::Usual));
     let mut labels = has_labels.then(|| draw_labels(&mut random, loss, rows, columns, recipe.ignored));
     let element_shape = |spread| if spread == Spread::Element { shape } else { leading };
@@ -201,6 +201,26 @@ fn flags(random: &mut Random, shape: &[usize], width: usize, share: f64) -> Arra
     })
 }
 
+/// Predictions of a domain: in the open where central differences walk to both sides, at its ends where they are large.
+fn guesses(random: &mut Random, domain: Domain, elements: usize, columns: usize, size: Size) -> Vec<f32> {
+    let mut each = |one: &dyn Fn(f64) -> f64| (0..elements).map(|_| one(random.uniform()) as f32).collect();
+    match (domain, size) {
+        // 0, 1, and both of their neighbourhoods on a logarithmic scale.
+        (Domain::Probability, Size::Large(size)) => each(&|u| match 2.0 * u - 1.0 {
+            s if s.abs() < 0.1 => f64::from(u8::from(s > 0.0)),
+            s if s < 0.0 => size.powf(2.0 * s),
+            s => 1.0 - size.powf(-2.0 * s),
+        }),
+        (Domain::Probability, _) => each(&|u| 0.1 + 0.8 * u),
+        (Domain::Positive, Size::Large(size)) => each(&|u| size.powf(2.0 * u - 1.0)),
+        // e^27 to the power of three, a thousand of them, is an f32 still. Beyond stand the tests of the edges.
+        (Domain::Exponent, Size::Large(size)) => {
+            numbers(random, Domain::Real, elements, columns, Size::Large(size.min(27.0)))
+        }
+        _ => numbers(random, domain, elements, columns, size),
+    }
+}
+
 /// Numbers of a domain, row by row.
 pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, columns: usize, size: Size) -> Vec<f32> {
     let draw = |random: &mut Random| match size {
@@ -209,9 +229,17 @@ pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, colu
     };
     let mut each = |one: &dyn Fn(f64) -> f64| (0..elements).map(|_| one(random.uniform()) as f32).collect();
     match domain {
-        Domain::Real => (0..elements).map(|_| draw(random) as f32).collect(),
+        Domain::Real | Domain::Exponent => (0..elements).map(|_| draw(random) as f32).collect(),
         Domain::Sign => each(&|u| if u < 0.5 { -1.0 } else { 1.0 }),
         Domain::ZeroOne => each(&|u| if u < 0.5 { 0.0 } else { 1.0 }),
+        Domain::Positive => each(&|u| 0.25 + 6.0 * u),
+        // Zeros, counts, numbers between them, and counts up to a million.
+        Domain::NonNegative => each(&|u| match (10.0 * u).fract() {
+            _ if u < 0.2 => 0.0,
+            v if u < 0.6 => (10.0 * v).floor(),
+            v if u < 0.9 => 6.0 * v,
+            v => 1e6_f64.powf(v).floor(),
+        }),
         // With both ends.
         Domain::Probability => each(&|u| (1.2 * u - 0.1).clamp(0.0, 1.0)),
         Domain::Distribution | Domain::Class | Domain::LogDistribution => {

@@ -6,15 +6,16 @@ use super::{Bounded, FLUSHED, Report, ULP};
 use crate::activations::{self, Activation};
 use crate::device::Gpu;
 use crate::host::matmul as host;
-use crate::kernel::{Program, Slice};
-use crate::kernels::matmul::{self as kernel, Epilogue, Layout, Params, Shape, Variant};
-use crate::kernels::network;
+use crate::kernel::Slice;
+use crate::kernels::matmul::{Epilogue, Layout, Params, Shape};
+use crate::kernels::product::{Kind, product};
 use crate::random::Random;
-use crate::wgsl::File;
 use crate::{Device, Result};
 
 /// m, n, k: single numbers, lengths that are and are not multiples of four, of one tile and of several.
-const SHAPES: [[u32; 3]; 6] = [[1, 1, 1], [5, 4, 7], [33, 65, 17], [64, 128, 784], [20, 72, 36], [129, 10, 128]];
+/// The last two are split along k on a card.
+const SHAPES: [[u32; 3]; 7] =
+    [[1, 1, 1], [5, 4, 7], [33, 65, 17], [20, 72, 36], [129, 10, 128], [64, 128, 784], [13, 10, 2050]];
 
 /// Multiplies matrices of many shapes in the three layouts, on a GPU with each epilogue of a dense layer, and judges
 /// every element by the same sum in f64. One report for each layout.
@@ -113,8 +114,8 @@ impl Operands {
         epilogue: Epilogue,
         activation: &dyn Activation,
     ) -> Result<ndarray::ArrayD<f64>> {
-        let variant = kernel::variant(params, layout, &network::adapter(gpu));
-        let compiled = gpu.kernel(&program(&variant, layout, epilogue, activation))?;
+        let activation = Some(activation).filter(|_| epilogue != Epilogue::WeightGradient);
+        let kind = Kind { layout, epilogue, activation, constants: &[] };
         let upload = |values: &[f32]| gpu.upload("a matrix", values);
         let length = (params.m * params.n) as usize;
         let (left, right, bias, activated) =
@@ -126,24 +127,8 @@ impl Operands {
             Epilogue::WeightGradient => &[&left, &right, &output],
         };
         let storage: Vec<Slice> = buffers.iter().map(|&buffer| buffer.into()).collect();
-        gpu.submit([&gpu.dispatch(&compiled, params, &storage, variant.workgroups(params.shape()))?])?;
+        gpu.submit(&product(gpu, &kind, params, &storage)?)?;
         let found: Vec<f32> = pollster::block_on(gpu.download(&output, 0, length))?;
         Ok(Array1::from_iter(found.into_iter().map(f64::from)).into_dyn())
-    }
-}
-
-/// The program of a product whose epilogue calls an activation.
-pub(super) fn program(variant: &Variant, layout: Layout, epilogue: Epilogue, activation: &dyn Activation) -> Program {
-    let mut files: Vec<File> = variant.sources(layout, epilogue);
-    let mut constants = Vec::new();
-    if epilogue != Epilogue::WeightGradient {
-        files.extend([crate::wgsl::shader!("helpers/numbers.wgsl"), activation.entry().shader]);
-        constants = activation.constants();
-    }
-    Program {
-        label: format!("matmul {layout:?} {epilogue:?} ({})", activation.name()),
-        header: variant.header(),
-        files,
-        constants,
     }
 }

@@ -130,7 +130,7 @@ fn expected(optimizer: &dyn Optimizer, work: &Work) -> Result<[Bounded; 3]> {
 /// All steps on the device, by the kernel that a training step runs.
 fn run(gpu: &Gpu, optimizer: &dyn Optimizer, work: &Work) -> Result<[Vec<f32>; 3]> {
     let length = work.start.len();
-    let (kernel, workgroups) = network::optimizer(gpu, optimizer, length)?;
+    let (kernel, workgroups) = network::optimizer(gpu, optimizer, length, false)?;
     let parameters = gpu.upload("parameters", &work.start)?;
     let states = [0, 1].map(|number| if optimizer.states() > number { length } else { 0 });
     // An absent state is bound all the same, each to a buffer of its own.
@@ -138,10 +138,11 @@ fn run(gpu: &Gpu, optimizer: &dyn Optimizer, work: &Work) -> Result<[Vec<f32>; 3
     let (first, second) = (state(0)?, state(1)?);
     let segments = segment_words(&work.segments);
     let segments = gpu.upload("segments", if segments.is_empty() { &[0; 4] } else { &segments[..] })?;
+    let clip = gpu.buffer("no clip", 4)?;
     for (t, gradients) in work.gradients.iter().enumerate() {
         let gradients = gpu.upload("gradients", gradients)?;
         let params = OptimizerParams::new(length, &work.segments, &optimizer.step(t as u64 + 1, LEARNING_RATE));
-        let storage = [&parameters, &gradients, &first, &second, &segments].map(Into::into);
+        let storage = [&segments, &parameters, &gradients, &first, &second, &clip].map(Into::into);
         gpu.submit([&gpu.dispatch(&kernel, &params, &storage, workgroups)?])?;
     }
     let read = |buffer, length| pollster::block_on(gpu.download(buffer, 0, length));

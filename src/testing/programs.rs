@@ -1,8 +1,13 @@
 //! Every program that the library can build, as text: for the tests that hand them to other compilers.
 
-use super::{matmul, options_value, sets_of_options};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{options_value, sets_of_options};
 use crate::kernel::Program;
 use crate::kernels::matmul::{Epilogue, Layout, TILES, Variant};
+use crate::kernels::product::{Kind, join_programs};
 use crate::{Result, activations, kernels, losses, optimizers, wgsl};
 
 /// A program as the device gets it.
@@ -33,14 +38,14 @@ impl From<Program> for Joined {
     }
 }
 
-/// All programs: losses in each frame, products with their activations, optimizers, batches, sums, the copy kernel.
+/// All programs: losses in each frame, products with their activations, optimizers, batches, sums, the ceilings of the benchmark.
 ///
 /// # Errors
 /// [`crate::Error::Option`] if a list holds a variant that it refuses.
 #[doc(hidden)]
 pub fn all_programs() -> Result<Vec<Joined>> {
     let mut programs: Vec<Program> = kernels::loss::sum_programs();
-    programs.extend([8, 256].map(crate::bench::copy_program));
+    programs.extend(crate::bench::programs());
     for entry in losses::CATALOGUE {
         for options in sets_of_options(entry.variants) {
             let loss = (entry.make)(&options_value(entry.name, options)?)?;
@@ -50,9 +55,10 @@ pub fn all_programs() -> Result<Vec<Joined>> {
     for entry in optimizers::CATALOGUE {
         for options in sets_of_options(entry.variants) {
             let optimizer = (entry.make)(&options_value(entry.name, options)?)?;
-            programs.push(kernels::network::optimizer_program(&*optimizer));
+            programs.extend([false, true].map(|clips| kernels::network::optimizer_program(&*optimizer, clips)));
         }
     }
+    programs.extend(whole_programs()?);
     let mut made = Vec::new();
     for entry in activations::CATALOGUE {
         for options in sets_of_options(entry.variants) {
@@ -65,11 +71,24 @@ pub fn all_programs() -> Result<Vec<Joined>> {
         let tiles = if number == 0 { &TILES[..] } else { &TILES[TILES.len() - 1..] };
         for (variant, layout, epilogue) in products(tiles) {
             if number == 0 || epilogue != Epilogue::WeightGradient {
-                programs.push(matmul::program(&variant, layout, epilogue, &**activation));
+                let activation = Some(&**activation).filter(|_| epilogue != Epilogue::WeightGradient);
+                programs.push(Kind { layout, epilogue, activation, constants: &[] }.program(&variant));
             }
         }
+        programs.extend(join_programs(&**activation));
     }
     Ok(programs.into_iter().map(Joined::from).collect())
+}
+
+/// Whole models: every loss, every optimizer, every activation.
+fn whole_programs() -> Result<Vec<Program>> {
+    let options = Value::Null;
+    let losses: Vec<Arc<dyn losses::Loss>> =
+        losses::CATALOGUE.iter().map(|entry| Ok((entry.make)(&options)?.into())).collect::<Result<_>>()?;
+    let optimizers: Vec<Arc<dyn optimizers::Optimizer>> =
+        optimizers::CATALOGUE.iter().map(|entry| Ok((entry.make)(&options)?.into())).collect::<Result<_>>()?;
+    let activations = activations::CATALOGUE.iter().map(|entry| (entry.make)(&options)).collect::<Result<_>>()?;
+    kernels::whole::programs(&losses, &optimizers, activations)
 }
 
 fn products(tiles: &[crate::kernels::matmul::Tile]) -> Vec<(Variant, Layout, Epilogue)> {
@@ -78,8 +97,9 @@ fn products(tiles: &[crate::kernels::matmul::Tile]) -> Vec<(Variant, Layout, Epi
         for vec4 in [false, true] {
             for layout in [Layout::NN, Layout::NT, Layout::TN] {
                 for epilogue in [Epilogue::Forward, Epilogue::InputGradient, Epilogue::WeightGradient] {
-                    all.push((Variant { tile, vec4 }, layout, epilogue));
+                    all.push((Variant { tile, vec4, split: false }, layout, epilogue));
                 }
+                all.push((Variant { tile, vec4, split: true }, layout, Epilogue::WeightGradient));
             }
         }
     }

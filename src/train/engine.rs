@@ -14,6 +14,8 @@ pub(crate) struct Objective {
     pub loss: Arc<dyn Loss>,
     pub optimizer: Arc<dyn Optimizer>,
     pub metric: Option<Metric>,
+    /// The gradient's norm at the most.
+    pub clip_norm: Option<f64>,
 }
 
 /// How a row is found to be predicted right.
@@ -40,6 +42,7 @@ impl Metric {
         match loss.targets() {
             Domain::Class => of(0.0, 0.5),
             Domain::Sign => of(0.0, 0.0),
+            Domain::Probability if loss.predictions() == Domain::Probability => of(0.5, 0.5),
             Domain::ZeroOne | Domain::Probability => of(0.0, 0.5),
             _ if one_hot => of(0.5, 0.5),
             _ => None,

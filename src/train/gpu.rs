@@ -3,16 +3,23 @@
 //! buffer of uniforms. The next submission is encoded while the last one runs; losses are read when all are done.
 
 mod plan;
+mod side_by_side;
+mod whole;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::plan::{Key, Kind, Plan, Uniforms};
+pub(crate) use self::side_by_side::SideBySide;
+pub(crate) use self::whole::most_parameters;
+use self::whole::{Held, MARGIN, RowsOnDevice, WholeModels};
 use crate::device::Gpu;
 use crate::kernel::Command;
 use crate::kernels::network::{self, OptimizerParams};
 use crate::layers::Network;
 use crate::tensor::{Reading, padded};
+use crate::train::crowd::{Shares, Turn};
 use crate::train::engine::{Batch, Engine, Objective, Outcome, SampleTargets, Samples};
 use crate::{Error, Result};
 
@@ -34,16 +41,18 @@ pub(crate) struct GpuEngine {
     /// Loss and right rows of each batch of two submissions: one runs while the other is read.
     ring: wgpu::Buffer,
     remembered: Option<[wgpu::Buffer; 3]>,
-    data: HashMap<usize, Data>,
+    data: HashMap<usize, Arc<Data>>,
     next: usize,
     plans: HashMap<Key, Plan>,
+    /// Takes small networks whole.
+    whole: WholeModels,
     /// How many batches go into a submission, found by timing.
     at_once: usize,
 }
 
 /// A data set on the device, in parts that each fit a binding.
 #[derive(Debug)]
-struct Data {
+pub(crate) struct Data {
     rows: usize,
     features: Vec<Part>,
     targets: Vec<Part>,
@@ -66,9 +75,10 @@ impl GpuEngine {
         let segments = gpu.upload("regularisation", if words.is_empty() { &[0; 4] } else { &words })?;
         Ok(GpuEngine {
             gpu: gpu.clone(),
-            parameters: gpu.buffer("parameters", length)?,
+            parameters: gpu.buffer("parameters", length + MARGIN)?,
             gradients: gpu.buffer("gradients", length)?,
             states: [gpu.buffer("optimizer state", length)?, gpu.buffer("optimizer state", length)?],
+            whole: WholeModels::new(gpu, &network),
             segments,
             ring: gpu.buffer("losses of two submissions", 4 * MOST_AT_ONCE)?,
             remembered: None,
@@ -101,7 +111,8 @@ impl GpuEngine {
     }
 
     fn known(&self, data: usize) -> Result<&Data> {
-        self.data.get(&data).ok_or_else(|| Error::Empty { operation: "training".into(), name: "its data".into() })
+        let found = self.data.get(&data).map(|data| &**data);
+        found.ok_or_else(|| Error::Empty { operation: "training".into(), name: "its data".into() })
     }
 
     /// Runs batches in turn, many to a submission: each is encoded while the one before it runs.
@@ -127,6 +138,26 @@ impl GpuEngine {
             }
         }
         Ok(outcomes)
+    }
+
+    /// Whether one workgroup takes a batch through the whole network. By the batch and the shapes alone, so that the bits
+    /// do not hang on how many batches a call has.
+    fn fits_workgroup(&self, data: usize, batch: &Batch) -> bool {
+        // A gradient that is added up over batches lies elsewhere, and ignored labels are counted elsewhere.
+        let is_plain = batch.update.is_some() && !batch.accumulate;
+        let fits = |data: &Arc<Data>| data.features.len() == 1 && data.targets.len() == 1 && !data.has_ignored;
+        is_plain && self.whole.is_worth(batch.rows) && self.data.get(&data).is_some_and(fits)
+    }
+
+    /// Trains on batches that [`GpuEngine::fits_workgroup`].
+    fn train_whole(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+        let data = self.known(data)?;
+        let (features, targets, labels) =
+            (data.features[0].buffer.clone(), data.targets[0].buffer.clone(), data.labels);
+        let rows = RowsOnDevice { features: &features, targets: &targets, labels, ignored: &[] };
+        let held = Held { parameters: &self.parameters, states: [&self.states[0], &self.states[1]] };
+        let turn = Turn { member: 0, batches: batches.to_vec() };
+        Ok(self.whole.train(held, rows, std::slice::from_ref(objective), &[turn])?.into_iter().flatten().collect())
     }
 
     /// Takes as many batches to a submission as its time allows.
@@ -197,7 +228,31 @@ impl GpuEngine {
 fn describe(objective: &Objective) -> String {
     let (loss, optimizer) = (&objective.loss, &objective.optimizer);
     let names = format!("{} {} {}", loss.name(), loss.options(), optimizer.name());
-    format!("{names} {} {:?}", optimizer.options(), objective.metric)
+    format!("{names} {} {:?} {:?}", optimizer.options(), objective.metric, objective.clip_norm)
+}
+
+impl Shares for GpuEngine {
+    type Data = Data;
+    // One queue: what is handed to it runs in turn.
+    const SIDE_BY_SIDE: bool = false;
+
+    fn take_in(&self, samples: &Samples) -> Result<Arc<Data>> {
+        let outputs = self.network.outputs();
+        let features = self.parts("features", samples.features, self.network.inputs)?;
+        let (targets, target_width, labels) = match samples.targets {
+            SampleTargets::None => (Vec::new(), 0, false),
+            SampleTargets::Labels(values) => (self.parts("labels", values, 1)?, 1, true),
+            SampleTargets::Dense(values) => (self.parts("targets", values, outputs)?, outputs, false),
+        };
+        let has_ignored = samples.has_ignored;
+        Ok(Arc::new(Data { rows: samples.rows, features, targets, target_width, labels, has_ignored }))
+    }
+
+    fn adopt(&mut self, data: Arc<Data>) -> usize {
+        self.next += 1;
+        self.data.insert(self.next, data);
+        self.next
+    }
 }
 
 impl Engine for GpuEngine {
@@ -239,17 +294,8 @@ impl Engine for GpuEngine {
     }
 
     fn load(&mut self, samples: &Samples) -> Result<usize> {
-        let outputs = self.network.outputs();
-        let features = self.parts("features", samples.features, self.network.inputs)?;
-        let (targets, target_width, labels) = match samples.targets {
-            SampleTargets::None => (Vec::new(), 0, false),
-            SampleTargets::Labels(values) => (self.parts("labels", values, 1)?, 1, true),
-            SampleTargets::Dense(values) => (self.parts("targets", values, outputs)?, outputs, false),
-        };
-        self.next += 1;
-        let has_ignored = samples.has_ignored;
-        self.data.insert(self.next, Data { rows: samples.rows, features, targets, target_width, labels, has_ignored });
-        Ok(self.next)
+        let data = self.take_in(samples)?;
+        Ok(self.adopt(data))
     }
 
     fn unload(&mut self, data: usize) {
@@ -258,7 +304,20 @@ impl Engine for GpuEngine {
     }
 
     fn train(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
-        self.run(data, objective, batches, Kind::Train)
+        let mut outcomes = Vec::with_capacity(batches.len());
+        let mut rest = batches;
+        while let Some(first) = rest.first() {
+            let whole = self.fits_workgroup(data, first);
+            let alike = rest.iter().take_while(|batch| self.fits_workgroup(data, batch) == whole).count();
+            let (now, behind) = rest.split_at(alike);
+            outcomes.extend(if whole {
+                self.train_whole(data, objective, now)?
+            } else {
+                self.run(data, objective, now, Kind::Train)?
+            });
+            rest = behind;
+        }
+        Ok(outcomes)
     }
 
     fn evaluate(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {

@@ -1,6 +1,7 @@
 //! The host's engine: f32 on all cores, or f64 as the reference. The same steps as the GPU's, one call each.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::Result;
 use crate::activations::Activation;
@@ -10,7 +11,9 @@ use crate::host::pointwise::Points;
 use crate::host::rowwise::{Rows, Targets, is_ignored};
 use crate::layers::{Network, Placed};
 use crate::losses::{Family, HostReal};
+use crate::optimizers::clip_factor;
 use crate::real::Real;
+use crate::train::crowd::Shares;
 use crate::train::engine::{Batch, Engine, Metric, Objective, Outcome, SampleTargets, Samples};
 
 /// Parameters, gradients and states in the host's memory.
@@ -21,14 +24,14 @@ pub(crate) struct HostEngine<R> {
     gradients: Vec<R>,
     states: [Vec<R>; 2],
     remembered: Option<(Vec<R>, [Vec<R>; 2])>,
-    data: HashMap<usize, Data<R>>,
+    data: HashMap<usize, Arc<Data<R>>>,
     next: usize,
     pass: Pass<R>,
 }
 
 /// A data set in the engine's precision.
 #[derive(Debug)]
-struct Data<R> {
+pub(crate) struct Data<R> {
     rows: usize,
     features: Vec<R>,
     labels: Vec<i32>,
@@ -229,6 +232,38 @@ fn to_doubles<R: Real>(values: &[R]) -> Vec<f64> {
     values.iter().map(|value| value.to_f64()).collect()
 }
 
+impl<R: HostReal> Shares for HostEngine<R> {
+    type Data = Data<R>;
+    const SIDE_BY_SIDE: bool = true;
+
+    fn take_in(&self, samples: &Samples) -> Result<Arc<Data<R>>> {
+        let convert = |values: &[f32]| values.iter().map(|&value| R::from_f32(value)).collect();
+        let mut data = Data {
+            rows: samples.rows,
+            features: convert(samples.features),
+            labels: Vec::new(),
+            dense: Vec::new(),
+            has_labels: false,
+            has_ignored: samples.has_ignored,
+        };
+        match samples.targets {
+            SampleTargets::None => {}
+            SampleTargets::Labels(labels) => {
+                data.labels = labels.to_vec();
+                data.has_labels = true;
+            }
+            SampleTargets::Dense(dense) => data.dense = convert(dense),
+        }
+        Ok(Arc::new(data))
+    }
+
+    fn adopt(&mut self, data: Arc<Data<R>>) -> usize {
+        self.next += 1;
+        self.data.insert(self.next, data);
+        self.next
+    }
+}
+
 impl<R: HostReal> Engine for HostEngine<R> {
     fn parameters(&self) -> Result<Vec<f64>> {
         Ok(to_doubles(&self.parameters))
@@ -262,26 +297,8 @@ impl<R: HostReal> Engine for HostEngine<R> {
     }
 
     fn load(&mut self, samples: &Samples) -> Result<usize> {
-        let convert = |values: &[f32]| values.iter().map(|&value| R::from_f32(value)).collect();
-        let mut data = Data {
-            rows: samples.rows,
-            features: convert(samples.features),
-            labels: Vec::new(),
-            dense: Vec::new(),
-            has_labels: false,
-            has_ignored: samples.has_ignored,
-        };
-        match samples.targets {
-            SampleTargets::None => {}
-            SampleTargets::Labels(labels) => {
-                data.labels = labels.to_vec();
-                data.has_labels = true;
-            }
-            SampleTargets::Dense(dense) => data.dense = convert(dense),
-        }
-        self.next += 1;
-        self.data.insert(self.next, data);
-        Ok(self.next)
+        let data = self.take_in(samples)?;
+        Ok(self.adopt(data))
     }
 
     fn unload(&mut self, data: usize) {
@@ -289,6 +306,26 @@ impl<R: HostReal> Engine for HostEngine<R> {
     }
 
     fn train(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+        among_the_threads(|| self.train_here(data, objective, batches))
+    }
+
+    fn evaluate(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+        among_the_threads(|| self.evaluate_here(data, objective, batches))
+    }
+
+    fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
+        among_the_threads(|| self.predict_here(data, batch_size))
+    }
+}
+
+/// Runs the whole of it on one of the pool's own threads. From outside, each of a step's parts would wake the pool and put the
+/// caller to sleep: 15 to 20 µs each time, and a product of 64 × 784 × 128 takes 160 µs instead of 65 on two cores.
+fn among_the_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    rayon::scope(|_| work())
+}
+
+impl<R: HostReal> HostEngine<R> {
+    fn train_here(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
             self.gather(data, batch);
@@ -298,13 +335,16 @@ impl<R: HostReal> Engine for HostEngine<R> {
             if let Some(step) = &batch.update {
                 let [first, second] = &mut self.states;
                 let segments = &self.network.segments;
-                objective.optimizer.update(step, segments, &mut self.parameters, &self.gradients, first, second)?;
+                let (parameters, gradients) = (&mut self.parameters, &self.gradients);
+                let factor =
+                    objective.clip_norm.map_or(1.0, |limit| clip_factor(limit, segments, parameters, gradients));
+                objective.optimizer.update_scaled(step, segments, factor, parameters, gradients, first, second)?;
             }
         }
         Ok(outcomes)
     }
 
-    fn evaluate(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn evaluate_here(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
             self.gather(data, batch);
@@ -314,7 +354,7 @@ impl<R: HostReal> Engine for HostEngine<R> {
         Ok(outcomes)
     }
 
-    fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
+    fn predict_here(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
         let rows = self.data.get(&data).map_or(0, |data| data.rows);
         let mut predictions = Vec::with_capacity(rows * self.network.outputs());
         for start in (0..rows).step_by(batch_size) {

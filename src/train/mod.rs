@@ -1,6 +1,8 @@
 //! Training: steps, epochs, what is told of them, and what is kept of them.
 
 mod checkpoint;
+pub(crate) mod course;
+pub(crate) mod crowd;
 pub(crate) mod engine;
 mod fit;
 pub(crate) mod gpu;

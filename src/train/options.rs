@@ -23,6 +23,7 @@ pub struct Fit {
     pub(crate) validation: Option<Arc<(Array2<f32>, ValidationTargets)>>,
     pub(crate) early_stopping: Option<EarlyStopping>,
     pub(crate) learning_rate: Option<f64>,
+    pub(crate) clip_norm: Option<f64>,
     pub(crate) checkpoint: Option<PathBuf>,
     pub(crate) progress: bool,
 }
@@ -44,6 +45,7 @@ impl Default for Fit {
             validation: None,
             early_stopping: None,
             learning_rate: None,
+            clip_norm: None,
             checkpoint: None,
             progress: true,
         }
@@ -102,6 +104,19 @@ impl Fit {
         self
     }
 
+    /// Clips the gradient by its global norm: g ← g · min(1, c / (‖g‖ + 1e-6)), with the norm over all parameters at once.
+    ///
+    /// g is the gradient of all that is minimised, penalties `l1` and `l2` included; an optimizer's own `weight_decay`
+    /// comes after. Everything stays on the device. A norm that is not finite makes the parameters NaN, which ends the
+    /// training with [`crate::Stop::NotFinite`] and the weights of the last good epoch.
+    ///
+    /// PyTorch `clip_grad_norm_`, whose 1e-6 this has; Keras `global_clipnorm` and optax `clip_by_global_norm` have none.
+    /// Source: R. Pascanu, T. Mikolov, Y. Bengio, On the difficulty of training recurrent neural networks, 2013.
+    pub fn clip_norm(mut self, norm: f64) -> Self {
+        self.clip_norm = Some(norm);
+        self
+    }
+
     /// Saves the model with its optimizer's state to this file after each epoch.
     pub fn checkpoint(mut self, path: impl AsRef<Path>) -> Self {
         self.checkpoint = Some(path.as_ref().into());
@@ -126,6 +141,9 @@ impl Fit {
         }
         if let Some(rate) = self.learning_rate.filter(|rate| !(*rate >= 0.0 && rate.is_finite())) {
             return Err(Error::option("fit", "learning_rate", rate, ">= 0"));
+        }
+        if let Some(norm) = self.clip_norm.filter(|norm| !(*norm > 0.0 && norm.is_finite())) {
+            return Err(Error::option("fit", "clip_norm", norm, "finite and > 0"));
         }
         if let Some(early) = &self.early_stopping {
             early.check()?;

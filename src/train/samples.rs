@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ndarray::{ArrayBase, Data, Ix2};
+use ndarray::{Array2, ArrayBase, Data, Ix2};
 
 use crate::inputs::{self, shape_error};
 use crate::layers::Network;
@@ -16,6 +16,26 @@ use crate::{Error, Result, Targets};
 pub(crate) struct Scaling {
     pub mean: Vec<f64>,
     pub scale: Vec<f64>,
+}
+
+impl Scaling {
+    /// With one number for each of `inputs` features.
+    pub fn new(mean: Vec<f64>, scale: Vec<f64>, inputs: usize) -> Result<Self> {
+        for (name, values) in [("mean", &mean), ("scale", &scale)] {
+            if values.len() != inputs {
+                let found = format!("{name} has {} numbers", values.len());
+                return Err(shape_error(
+                    "input scaling",
+                    found,
+                    &format!("it must have {inputs}, one for each feature"),
+                ));
+            }
+        }
+        if let Some(&bad) = scale.iter().find(|scale| !(scale.is_finite() && **scale != 0.0)) {
+            return Err(Error::option("input scaling", "scale", bad, "finite and not 0"));
+        }
+        Ok(Scaling { mean, scale })
+    }
 }
 
 /// What rows must know of the model that takes them in.
@@ -170,6 +190,13 @@ pub(crate) fn features<'a, S: Data<Elem = f32>>(
         }
     }
     Ok(flat)
+}
+
+/// The predictions of all rows as an array.
+pub(crate) fn predictions(rows: usize, outputs: usize, flat: Vec<f64>) -> Result<Array2<f32>> {
+    let flat = flat.into_iter().map(|value| value as f32).collect();
+    Array2::from_shape_vec((rows, outputs), flat)
+        .map_err(|error| shape_error("predict", error.to_string(), "one prediction for each row"))
 }
 
 fn check_rows(operation: &str, rows: usize, targets: usize) -> Result<()> {

@@ -1,107 +1,110 @@
-//! `gradus bench`: the speed of every loss, the matrix product and a training step, on a device and on the CPU beside it.
+//! `gradus bench`: how fast a device is, and how far from what it could be, with the CPU beside it.
+
+mod page;
+mod plots;
+mod table;
+
+use std::path::PathBuf;
 
 use clap::Args;
 use gradus::Device;
-use gradus::bench::{self, Case, Measurement};
+use gradus::bench::{self, Case, Report, Size};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::output::{self, DeviceChoice, Failure, Outcome};
 
-/// Measures every loss, the matrix product and a training step on a device and on the CPU
+pub use table::as_table;
+
+/// Measures losses, products, training steps and epochs, against what the device can do at the most and against the CPU
 #[derive(Args)]
 pub struct Bench {
-    /// What to measure: losses, copy, matmul, train_step; all of them without a name
+    /// What to measure: losses, copy, read, fma, matmul, matmul_nt, matmul_tn, dense, adam, train_step, epoch; all without a name
     names: Vec<String>,
     #[command(flatten)]
     device: DeviceChoice,
-    /// Smaller shapes
-    #[arg(long)]
+    /// Smaller shapes, one of each
+    #[arg(long, conflicts_with = "large")]
     quick: bool,
+    /// Shapes that fill a card's memory as well
+    #[arg(long)]
+    large: bool,
     /// One JSON document on stdout
     #[arg(long)]
     json: bool,
+    /// Writes a page with plots
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 impl Bench {
     pub fn run(&self) -> Outcome {
-        let cases = bench::cases(&self.names, self.quick).map_err(Failure::usage)?;
-        let device = self.device.open_and_tell()?;
-        let rows = measure(&cases, &device)?;
-        if self.json {
-            return output::print_json(&rows.iter().map(Row::as_json).collect());
+        let size = self.size();
+        let mut cases = bench::cases(&self.names, size).map_err(Failure::usage)?;
+        // Everything is held against the ceilings, so they are always measured, and first.
+        cases.splice(0..0, bench::ceilings(size));
+        let mut seen = Vec::new();
+        cases.retain(|case| {
+            !seen.contains(case) && {
+                seen.push(case.clone());
+                true
+            }
+        });
+        // An hour of measuring should not end with a file that cannot be written.
+        if let Some(file) = &self.html {
+            write(file, "")?;
         }
-        output::print(&as_table(&rows))
+        let device = self.device.open_and_tell()?;
+        let report = measure(&cases, &device, size)?;
+        for skipped in &report.skipped {
+            let shape = table::shape(skipped.name, &skipped.shape);
+            output::note(&format!("skipped: {} {shape} on {}: {}", skipped.name, skipped.device, skipped.reason));
+        }
+        if let Some(file) = &self.html {
+            write(file, &page::page(&report)?)?;
+            output::note(&format!("page: {}", file.display()));
+        }
+        if self.json {
+            return output::print_json(&json!(report));
+        }
+        output::print(&format!("{}{}", table::ceilings(&report), as_table(&report.rows)))
+    }
+
+    fn size(&self) -> Size {
+        match (self.quick, self.large) {
+            (true, _) => Size::Quick,
+            (_, true) => Size::Large,
+            _ => Size::Standard,
+        }
     }
 }
 
-/// A measure, and how many times as long the CPU takes.
-pub struct Row {
-    found: Measurement,
-    cpu_ratio: Option<f64>,
+fn write(file: &std::path::Path, text: &str) -> Outcome {
+    std::fs::write(file, text).map_err(|error| Failure::Failed(format!("writing {}: {error}", file.display())))
 }
 
-impl Row {
-    fn as_json(&self) -> Value {
-        let mut object = json!(self.found);
-        object["cpu_ratio"] = json!(self.cpu_ratio);
-        object
-    }
-}
-
-/// Measures each case on the CPU and on the device, one behind the other.
-pub fn measure(cases: &[Case], device: &Device) -> Outcome<Vec<Row>> {
+/// Measures each case on a device and on the CPU, in turns.
+pub fn measure(cases: &[Case], device: &Device, size: Size) -> Outcome<Report> {
     let bar = ProgressBar::new(cases.len() as u64);
     // A template that cannot be read leaves the bar as it is.
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
         bar.set_style(style);
     }
-    let mut rows = Vec::new();
+    let mut devices = vec![device.clone()];
+    if !matches!(device, Device::Cpu) {
+        devices.push(Device::cpu());
+    }
+    let mut report = Report::new(&devices, size);
     for case in cases {
-        bar.set_message(format!("{} {:?}", case.name, case.shape));
-        let cpu = bench::measure(case, &Device::cpu(), bench::SAMPLES)?;
-        if !matches!(device, Device::Cpu) {
-            let found = bench::measure(case, device, samples(device))?;
-            let cpu_ratio = Some(cpu.seconds / found.seconds);
-            rows.push(Row { found, cpu_ratio });
-        }
-        rows.push(Row { found: cpu, cpu_ratio: Some(1.0) });
+        bar.set_message(format!("{} {}", case.name, table::shape(case.name, &case.shape)));
+        report.add(bench::measure(case, &devices, samples(device))?);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(rows)
+    Ok(report)
 }
 
 /// The reference is for its digits; a few samples tell its order of magnitude.
 fn samples(device: &Device) -> usize {
     if matches!(device, Device::Reference) { 3 } else { bench::SAMPLES }
-}
-
-/// The measures for people.
-pub fn as_table(rows: &[Row]) -> String {
-    let headings =
-        ["what", "device", "shape", "median ms", "min ms", "GB/s", "of copy", "GFLOP/s", "CPU ÷ device", "clock"];
-    let mut table = output::table(&headings);
-    for Row { found, cpu_ratio } in rows {
-        let shape: Vec<String> = found.shape.iter().map(ToString::to_string).collect();
-        let number = |value: Option<f64>, digits: usize| value.map_or("".into(), |value| format!("{value:.digits$}"));
-        table.add_row(vec![
-            found.name.into(),
-            found.device.into(),
-            shape.join("×"),
-            format!("{:.3}", 1e3 * found.seconds),
-            format!("{:.3}", 1e3 * found.seconds_min),
-            number(found.gb_per_s, 1),
-            found.copy_fraction.map_or("".into(), |fraction| format!("{:.0} %", 100.0 * fraction)),
-            number(found.gflop_per_s, 1),
-            number(*cpu_ratio, 2),
-            found.clock.into(),
-        ]);
-    }
-    for column in 3..=8 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(comfy_table::CellAlignment::Right);
-        }
-    }
-    format!("{table}\n")
 }

@@ -122,6 +122,7 @@ fn train(mut model: Model, images: &Images) -> Outcome {
 
 fn measure(device: &Device) -> Outcome {
     let names = ["mse", "cross_entropy", "matmul", "train_step"].map(String::from);
-    let rows = crate::bench::measure(&bench::cases(&names, true)?, device)?;
-    output::print(&crate::bench::as_table(&rows))
+    let size = bench::Size::Quick;
+    let report = crate::bench::measure(&bench::cases(&names, size)?, device, size)?;
+    output::print(&crate::bench::as_table(&report.rows))
 }

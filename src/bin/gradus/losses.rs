@@ -87,6 +87,9 @@ fn inputs(loss: &dyn losses::Loss) -> Value {
 fn in_words(domain: Domain) -> &'static str {
     match domain {
         Domain::Real => "any numbers",
+        Domain::Exponent => "any numbers; e to the power of each is taken",
+        Domain::Positive => "above 0",
+        Domain::NonNegative => "from 0 on",
         Domain::Sign => "-1 or +1",
         Domain::ZeroOne => "0 or 1",
         Domain::Probability => "from 0 to 1",

@@ -39,7 +39,7 @@ enum Command {
     Eval(eval::Eval),
     /// Compares every kernel with the f64 reference on a device
     Check(check::Check),
-    /// Measures every loss, the matrix product and a training step on a device and on the CPU
+    /// Measures losses, products, training steps and epochs, against what the device can do at the most and against the CPU
     Bench(bench::Bench),
     /// Trains a dense network on a data set
     Train(Box<train::Train>),

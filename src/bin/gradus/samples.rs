@@ -124,13 +124,14 @@ impl Task {
     /// What a loss makes of the targets: numbers for a regression loss, classes otherwise.
     pub fn of(loss: &dyn Loss, dataset: &Dataset) -> Outcome<Self> {
         let name = loss.name();
-        let regresses = loss.targets() == Domain::Real && loss.predictions() == Domain::Real;
+        let regresses = matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative)
+            && matches!(loss.predictions(), Domain::Real | Domain::Exponent);
         match (loss.targets(), &dataset.target) {
             (_, Target::None) => Err(Failure::Failed(
                 "the data has no targets; name the column with --target (a table) or the file with --targets (.npy)"
                     .into(),
             )),
-            (Domain::Real, Target::Values(values)) if regresses => {
+            (_, Target::Values(values)) if regresses => {
                 Ok(Task { outputs: values.ncols(), activation: "identity", classes: false })
             }
             // Squared and absolute errors want numbers between 0 and 1 for a class, not logits.
@@ -138,7 +139,8 @@ impl Task {
                 Ok(Task { outputs: classes(dataset)?, activation: "softmax", classes: true })
             }
             (Domain::Class | Domain::Sign | Domain::ZeroOne | Domain::Probability, _) => {
-                Ok(Task { outputs: classes(dataset)?, activation: "identity", classes: true })
+                let activation = if loss.predictions() == Domain::Probability { "sigmoid" } else { "identity" };
+                Ok(Task { outputs: classes(dataset)?, activation, classes: true })
             }
             _ => Err(Failure::Usage(format!(
                 "{name}: `train` cannot give it the distributions it compares; allowed: {}",
@@ -173,7 +175,10 @@ fn classes(dataset: &Dataset) -> Outcome<usize> {
 
 /// The losses that take labels or numbers.
 fn trainable() -> Vec<&'static str> {
-    let fits = |loss: &Box<dyn Loss>| loss.predictions() == Domain::Real && loss.targets() != Domain::Distribution;
+    let fits = |loss: &dyn Loss| {
+        let is_open = matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Probability);
+        is_open && loss.targets() != Domain::Distribution
+    };
     let losses = CATALOGUE.iter().filter_map(|entry| (entry.make)(&Value::Null).ok());
-    losses.filter(fits).map(|loss| loss.name()).collect()
+    losses.filter(|loss| fits(&**loss)).map(|loss| loss.name()).collect()
 }

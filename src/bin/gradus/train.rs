@@ -46,6 +46,9 @@ pub struct Train {
     /// Adds L2 Σw²
     #[arg(long, value_name = "L2", default_value_t = 0.0, allow_negative_numbers = true, conflicts_with = "resume")]
     l2: f64,
+    /// Clips the gradient so that its norm over all parameters is at most this
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
+    clip_norm: Option<f64>,
     /// What the first weights and the order of the rows follow from
     #[arg(long, value_name = "SEED", default_value_t = 7, conflicts_with = "resume")]
     seed: u64,
@@ -149,6 +152,7 @@ impl Train {
 
     /// What a new model is compiled with, before any data is read: names and options that are wrong are bad usage.
     fn plan(&self) -> Outcome<Option<Plan>> {
+        self.check_clip_norm()?;
         if self.resume.is_some() {
             return Ok(None);
         }
@@ -164,6 +168,13 @@ impl Train {
         let optimizer = optimizers::from_name(&self.optimizer, &rate).map_err(Failure::usage)?;
         activations::from_name(&self.activation, &Value::Null).map_err(Failure::usage)?;
         Ok(Some(Plan { loss, optimizer }))
+    }
+
+    fn check_clip_norm(&self) -> Outcome<()> {
+        match self.clip_norm.filter(|norm| !(norm.is_finite() && *norm > 0.0)) {
+            Some(norm) => Err(Failure::Usage(format!("--clip-norm is {norm}; it must be finite and > 0"))),
+            None => Ok(()),
+        }
     }
 
     fn parts(&self) -> Outcome<Parts> {
@@ -231,6 +242,9 @@ impl Train {
         let mut fit = Fit::new().epochs(self.epochs.get()).batch_size(self.batch_size.get());
         if let Some(rate) = self.learning_rate {
             fit = fit.learning_rate(rate);
+        }
+        if let Some(norm) = self.clip_norm {
+            fit = fit.clip_norm(norm);
         }
         if let Some(patience) = self.patience {
             fit = fit.early_stopping(EarlyStopping::new().patience(patience));

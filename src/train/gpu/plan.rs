@@ -134,10 +134,18 @@ impl GpuEngine {
             self.backward(&pass, key, &mut plan.commands)?;
         }
         if key.kind == Kind::TrainAndUpdate {
-            let (kernel, workgroups) = network::optimizer(gpu, &*objective.optimizer, self.network.length)?;
+            let length = self.network.length;
+            let factor = gpu.buffer("a factor", 4)?;
+            if let Some(limit) = objective.clip_norm {
+                let buffers = [&self.segments, &self.parameters, &self.gradients, &factor];
+                let lengths = [length, self.network.segments.len()];
+                plan.commands.extend(network::clip(gpu, limit, lengths, buffers)?);
+            }
+            let clips = objective.clip_norm.is_some();
+            let (kernel, workgroups) = network::optimizer(gpu, &*objective.optimizer, length, clips)?;
             let uniforms = self.uniforms()?;
             let [first, second] = &self.states;
-            let storage = [&self.parameters, &self.gradients, first, second, &self.segments].map(Slice::from);
+            let storage = [&self.segments, &self.parameters, &self.gradients, first, second, &factor].map(Slice::from);
             plan.update = Some((plan.commands.len(), uniforms.clone()));
             plan.commands.push(self.stepped(&kernel, &uniforms, size_of::<OptimizerParams>(), &storage, workgroups)?);
         }
@@ -244,7 +252,7 @@ impl GpuEngine {
                 output_offset: layer.offset as u32,
                 ..Params::default()
             };
-            commands.push(network::weight_gradient(gpu, &params, &pass.outputs[index], gradient, &self.gradients)?);
+            commands.extend(network::weight_gradient(gpu, &params, &pass.outputs[index], gradient, &self.gradients)?);
             if index == 0 {
                 continue;
             }

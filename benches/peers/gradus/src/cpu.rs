@@ -1,0 +1,137 @@
+//! The CPU: losses into a gradient that is used again, products into an output that is.
+
+use gradus::host::matmul::{Layout, matmul};
+use gradus::losses::from_name;
+use gradus::{Criterion, Device};
+use ndarray::{Array1, ArrayD};
+
+use crate::protocol::{Found, Prepared, Request, Result};
+
+/// A loss with its gradient, which each call writes anew.
+pub struct Loss {
+    criterion: Criterion,
+    predictions: ArrayD<f32>,
+    targets: ArrayD<f32>,
+    labels: Option<Array1<i64>>,
+    gradient: ArrayD<f32>,
+    value: f64,
+}
+
+impl Loss {
+    pub fn new(request: &Request) -> Result<Self> {
+        let criterion = Criterion::from_boxed(from_name(&request.case, &serde_json::Value::Null)?, &Device::cpu())?;
+        let array =
+            |name: &str| Ok(ArrayD::from_shape_vec(request.shape.as_slice(), request.floats(name)?)?) as Result<_>;
+        let labels = match request.case.as_str() {
+            "cross_entropy" => Some(request.integers("labels")?.into_iter().map(i64::from).collect()),
+            _ => None,
+        };
+        let targets = if labels.is_some() { ArrayD::default(vec![0]) } else { array("targets")? };
+        let (predictions, gradient) = (array("predictions")?, ArrayD::zeros(request.shape.as_slice()));
+        Ok(Loss { criterion, predictions, targets, labels, gradient, value: f64::NAN })
+    }
+}
+
+impl Prepared for Loss {
+    fn run(&mut self, times: usize) -> Result<()> {
+        for _ in 0..times {
+            let (predictions, gradient) = (&self.predictions, &mut self.gradient);
+            let found = match &self.labels {
+                Some(labels) => self.criterion.value_and_gradient_into(predictions, labels, gradient)?,
+                None => self.criterion.value_and_gradient_into(predictions, &self.targets, gradient)?,
+            };
+            self.value = found.value();
+        }
+        Ok(())
+    }
+
+    fn found(&mut self) -> Result<Found> {
+        let gradient = self.gradient.iter().copied().collect();
+        Ok(Found { value: Some(self.value), tensors: vec![("gradient", gradient)] })
+    }
+}
+
+pub struct Matmul {
+    sizes: [usize; 3],
+    operands: [Vec<f32>; 2],
+    product: Vec<f32>,
+}
+
+impl Matmul {
+    pub fn new(request: &Request) -> Result<Self> {
+        let sizes: [usize; 3] = request.sizes()?;
+        let operands = [request.floats("left")?, request.floats("right")?];
+        Ok(Matmul { sizes, operands, product: vec![0.0; sizes[0] * sizes[1]] })
+    }
+}
+
+impl Prepared for Matmul {
+    fn run(&mut self, times: usize) -> Result<()> {
+        let [m, n, k] = self.sizes;
+        for _ in 0..times {
+            matmul(Layout::NN, m, n, k, &self.operands[0], &self.operands[1], &mut self.product, false)?;
+        }
+        Ok(())
+    }
+
+    fn found(&mut self) -> Result<Found> {
+        Ok(Found { value: None, tensors: vec![("product", self.product.clone())] })
+    }
+}
+
+/// A layer without activation: forward, and backward from a given gradient of its output to weights, bias and input.
+pub struct Dense {
+    sizes: [usize; 3],
+    input: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    upstream: Vec<f32>,
+    output: Vec<f32>,
+    of_weight: Vec<f32>,
+    of_bias: Vec<f32>,
+    of_input: Vec<f32>,
+}
+
+impl Dense {
+    pub fn new(request: &Request) -> Result<Self> {
+        let [rows, inputs, units] = request.sizes()?;
+        Ok(Dense {
+            sizes: [rows, inputs, units],
+            input: request.floats("input")?,
+            weight: request.floats("weight0")?,
+            bias: request.floats("bias0")?,
+            upstream: request.floats("upstream")?,
+            output: vec![0.0; rows * units],
+            of_weight: vec![0.0; inputs * units],
+            of_bias: vec![0.0; units],
+            of_input: vec![0.0; rows * inputs],
+        })
+    }
+}
+
+impl Prepared for Dense {
+    fn run(&mut self, times: usize) -> Result<()> {
+        let [rows, inputs, units] = self.sizes;
+        for _ in 0..times {
+            self.output.chunks_exact_mut(units).for_each(|row| row.copy_from_slice(&self.bias));
+            matmul(Layout::NN, rows, units, inputs, &self.input, &self.weight, &mut self.output, true)?;
+            matmul(Layout::TN, inputs, units, rows, &self.input, &self.upstream, &mut self.of_weight, false)?;
+            matmul(Layout::NT, rows, inputs, units, &self.upstream, &self.weight, &mut self.of_input, false)?;
+            self.of_bias.fill(0.0);
+            for row in self.upstream.chunks_exact(units) {
+                self.of_bias.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+            }
+        }
+        Ok(())
+    }
+
+    fn found(&mut self) -> Result<Found> {
+        let tensors = vec![
+            ("output", self.output.clone()),
+            ("weight", self.of_weight.clone()),
+            ("bias", self.of_bias.clone()),
+            ("input", self.of_input.clone()),
+        ];
+        Ok(Found { value: None, tensors })
+    }
+}

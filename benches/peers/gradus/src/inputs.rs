@@ -1,0 +1,94 @@
+//! The inputs of every case, from gradus's seeded generator, written once for both sides.
+
+use std::path::Path;
+
+use gradus::random::Random;
+use gradus::{Dense, Device, Sequential};
+
+use crate::protocol::{Request, Result};
+
+/// Numbers repeat after so many, a prime: rows of common lengths do not repeat one another, and 2²⁸ draws would take minutes.
+const PERIOD: usize = 65_521;
+
+/// Writes the inputs of a case into its folder.
+pub fn write(request: &Request) -> Result<()> {
+    std::fs::create_dir_all(&request.inputs)?;
+    let elements: usize = request.shape.iter().product();
+    let floats =
+        |name: &str, values: Vec<f32>| save(&request.inputs, name, "f32", values.iter().map(|x| x.to_le_bytes()));
+    let labels = |seed, rows, classes| {
+        let drawn = labels(seed, rows, classes);
+        save(&request.inputs, "labels", "i32", drawn.iter().map(|label| label.to_le_bytes()))
+    };
+    match request.case.as_str() {
+        "mse" | "mae" | "huber" | "bce_with_logits" => {
+            floats("predictions", normal(1, elements))?;
+            let targets = normal(2, elements).into_iter();
+            let truth = |x: f32| f32::from(u8::from(x > 0.0));
+            floats(
+                "targets",
+                if request.case == "bce_with_logits" { targets.map(truth).collect() } else { targets.collect() },
+            )
+        }
+        "cross_entropy" => {
+            let [rows, classes] = request.sizes()?;
+            floats("predictions", normal(1, elements))?;
+            labels(3, rows, classes)
+        }
+        "matmul" => {
+            let [m, n, k] = request.sizes()?;
+            floats("left", normal(1, m * k))?;
+            floats("right", normal(2, k * n))
+        }
+        "dense" => {
+            let [rows, inputs, units] = request.sizes()?;
+            floats("input", uniform(4, rows * inputs))?;
+            floats("upstream", normal(5, rows * units))?;
+            weights(request, &[inputs, units])
+        }
+        "train_step" | "epoch" => {
+            let (batch, widths, steps) = request.network()?;
+            let rows = request.rows(batch, steps);
+            floats("features", uniform(4, rows * widths[0]))?;
+            labels(3, rows, widths[widths.len() - 1])?;
+            weights(request, widths)
+        }
+        other => Err(format!("no case {other}").into()),
+    }
+}
+
+fn save<const N: usize>(folder: &Path, name: &str, kind: &str, words: impl Iterator<Item = [u8; N]>) -> Result<()> {
+    let bytes: Vec<u8> = words.flatten().collect();
+    Ok(std::fs::write(folder.join(format!("{name}.{kind}")), bytes)?)
+}
+
+/// The weights that a model of gradus starts with.
+fn weights(request: &Request, widths: &[usize]) -> Result<()> {
+    let hidden = widths[1..].iter().fold(Sequential::new(widths[0]), |model, &units| model.then(Dense::new(units)));
+    for (i, (weight, bias)) in hidden.seed(1).on(&Device::reference())?.weights()?.into_iter().enumerate() {
+        let narrow = |x: &f64| (*x as f32).to_le_bytes();
+        save(&request.inputs, &format!("weight{i}"), "f32", weight.iter().map(narrow))?;
+        save(&request.inputs, &format!("bias{i}"), "f32", bias.iter().map(narrow))?;
+    }
+    Ok(())
+}
+
+fn repeated(length: usize, draw: impl FnMut() -> f32) -> Vec<f32> {
+    let block: Vec<f32> = std::iter::repeat_with(draw).take(length.min(PERIOD)).collect();
+    block.iter().copied().cycle().take(length).collect()
+}
+
+fn normal(seed: u64, length: usize) -> Vec<f32> {
+    let mut random = Random::new(seed, 0);
+    repeated(length, || random.normal() as f32)
+}
+
+fn uniform(seed: u64, length: usize) -> Vec<f32> {
+    let mut random = Random::new(seed, 0);
+    repeated(length, || random.uniform() as f32)
+}
+
+fn labels(seed: u64, rows: usize, classes: usize) -> Vec<i32> {
+    let mut random = Random::new(seed, 0);
+    (0..rows).map(|_| ((random.uniform() * classes as f64) as i32).min(classes as i32 - 1)).collect()
+}

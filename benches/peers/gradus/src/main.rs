@@ -1,0 +1,50 @@
+//! The cases in gradus: `gradus-peer --device gpu|cpu`. It also writes the inputs that both sides read.
+
+#[path = "../../protocol.rs"]
+mod protocol;
+
+mod cpu;
+mod gpu;
+mod inputs;
+mod training;
+
+use gradus::Device;
+
+use protocol::Prepared;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let name = match arguments.as_slice() {
+        [] => "gpu",
+        [flag, name] if flag == "--device" => name,
+        _ => "",
+    };
+    let device = match Device::named(name) {
+        Ok(device) => device,
+        Err(error) => {
+            eprintln!("--device: {error}");
+            std::process::exit(2);
+        }
+    };
+    protocol::serve(&format!("gradus {}", device.describe()), "gradus", |request| {
+        if request.what == "inputs" {
+            inputs::write(request)?;
+            return Ok(None);
+        }
+        let is_host = matches!(device, Device::Cpu);
+        Ok(Some(match request.case.as_str() {
+            "matmul" if is_host => Box::new(cpu::Matmul::new(request)?) as Box<dyn Prepared>,
+            "dense" if is_host => Box::new(cpu::Dense::new(request)?),
+            "mse" | "mae" | "huber" | "bce_with_logits" | "cross_entropy" if is_host => {
+                Box::new(cpu::Loss::new(request)?)
+            }
+            "mse" | "mae" | "huber" | "bce_with_logits" | "cross_entropy" => {
+                Box::new(gpu::Loss::new(request, &device)?)
+            }
+            "matmul" => Box::new(gpu::Matmul::new(request, &device)?),
+            "dense" => Box::new(gpu::Dense::new(request, &device)?),
+            "train_step" | "epoch" => Box::new(training::Training::new(request, &device)?),
+            _ => return Ok(None),
+        }))
+    });
+}

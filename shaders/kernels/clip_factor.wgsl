@@ -1,0 +1,34 @@
+// Joins the partial sums of kernels/gradient_norm and leaves the factor that the optimizer multiplies the gradient with.
+// Linked with helpers/clip. One workgroup, an order that depends on the number of partial sums alone.
+
+struct Params {
+    length: u32,
+    limit: f32,
+}
+
+override WORKGROUP: u32 = 256u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> partials: array<vec2<f32>>;
+@group(0) @binding(2) var<storage, read_write> factor: array<f32>;
+
+var<workgroup> sums: array<vec2<f32>, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn clip(@builtin(local_invocation_index) lane: u32) {
+    var total = vec2<f32>();
+    for (var i = lane; i < params.length; i += WORKGROUP) {
+        total += partials[i];
+    }
+    sums[lane] = total;
+    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        // Separates the writes of the level above from the reads of this one.
+        workgroupBarrier();
+        if lane < half {
+            sums[lane] += sums[lane + half];
+        }
+    }
+    if lane == 0u {
+        factor[0] = clip_factor(sums[0], params.limit);
+    }
+}

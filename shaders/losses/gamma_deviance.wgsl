@@ -1,0 +1,7 @@
+// Gamma deviance, x the logarithm of the mean: x + y e^-x, derivative 1 - y e^-x.
+fn loss(prediction: f32, truth: f32) -> Loss {
+    // Above -inf, so that infinity less infinity cannot be.
+    let x = max(prediction, LOWEST);
+    let ratio = truth * exp_full(-x);
+    return Loss(x + ratio, 1.0 - ratio);
+}

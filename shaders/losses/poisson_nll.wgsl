@@ -1,0 +1,33 @@
+// Poisson negative log-likelihood of a count y. LOG_INPUT: e^x - yx, derivative e^x - y; else x - y ln(x + EPSILON),
+// derivative 1 - y / (x + EPSILON). FULL adds y ln y - y + ln(2 pi y)/2 where y > 1, in forms that leave something of
+// huge counts: y (e^d - 1 - d) with d = x - ln y, and y (r - ln(1 + r)) - EPSILON with r = (x + EPSILON - y) / y.
+override LOG_INPUT: bool = true;
+override FULL: bool = false;
+override EPSILON: f32 = 1e-8;
+
+fn loss(prediction: f32, truth: f32) -> Loss {
+    let is_whole = FULL && truth > 1.0;
+    var stirling = 0.0;
+    if FULL {
+        stirling = 0.5 * log_full(6.2831853 * truth);
+    }
+    if LOG_INPUT {
+        // e^1000 is infinite, and what is subtracted from it stays finite: no infinity less infinity. A mean of 0 costs nothing for a count of 0.
+        let x = min(prediction, 1000.0);
+        let mean = exp_full(x);
+        var value = mean - select(truth * x, 0.0, truth == 0.0);
+        if is_whole {
+            let distance = x - log_full(truth);
+            value = truth * (expm1_full(distance) - distance) + stirling;
+        }
+        return Loss(value, mean - truth);
+    }
+    let mean = prediction + EPSILON;
+    var value = prediction - truth * log_full(mean);
+    if is_whole {
+        let excess = (mean - truth) / truth;
+        let logarithm = select(log_full(mean / truth), log1p_unit(excess), abs(excess) <= 0.5);
+        value = truth * (excess - logarithm) - EPSILON + stirling;
+    }
+    return Loss(value, 1.0 - truth / mean);
+}

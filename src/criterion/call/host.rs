@@ -1,0 +1,100 @@
+//! A call on the host: value and gradient into a slice, which is fresh or the caller's.
+
+use super::Call;
+use crate::Result;
+use crate::criterion::{Auxiliaries, Evaluation, Values};
+use crate::host::pointwise::Points;
+use crate::host::rowwise::{Auxiliary, Rows, Targets as RowTargets};
+use crate::host::{Spread, parallel};
+use crate::kernels::loss::Per;
+use crate::losses::{Family, HostReal};
+use crate::real::Real;
+use crate::tensor::shaped;
+
+impl Call<'_, '_> {
+    /// Value and gradient in an array of their own.
+    pub fn on_host<R: HostReal>(&self) -> Result<Evaluation<R>> {
+        let mut gradient = vec![R::ZERO; self.predictions.len()];
+        let Values { values, count, auxiliaries } = self.on_host_into(&mut gradient)?;
+        Ok(Evaluation { values, gradient: shaped(&self.shape, gradient)?, count, auxiliaries })
+    }
+
+    /// The value; the gradient goes into `gradient`, as long as the predictions and row-major, all of it overwritten.
+    pub fn on_host_into<R: HostReal>(&self, gradient: &mut [R]) -> Result<Values> {
+        match self.criterion.loss.family() {
+            Family::Pointwise(_) => self.pointwise_on_host(gradient),
+            Family::Rowwise(_) => self.rowwise_on_host(gradient),
+        }
+    }
+
+    fn pointwise_on_host<R: HostReal>(&self, gradient: &mut [R]) -> Result<Values> {
+        let (predictions, targets) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
+        let weight = self.weight.as_ref().map(|(weight, per)| (R::from_f32s(weight), *per));
+        let (column_weight, upstreams) = (R::from_f32s(&self.column_weight), R::from_f32s(&self.upstreams));
+        let points = Points {
+            predictions: &predictions,
+            targets: &targets,
+            weight: weight.as_ref().map_or(Spread::None, |(weight, per)| spread(weight, *per)),
+            mask: self.mask.as_ref().map_or(Spread::None, |(mask, per)| spread(mask, *per)),
+            column_weight: &column_weight,
+            row_length: self.sizes.row_length,
+            factor: R::new(self.share.factor),
+            upstream: R::from_f32(self.upstream),
+            upstreams: &upstreams,
+        };
+        let mut values = vec![R::ZERO; if self.each() { predictions.len() } else { 0 }];
+        let sum = R::pointwise(&*self.criterion.loss, &points, gradient, &mut values);
+        self.values(sum, &values, None)
+    }
+
+    fn rowwise_on_host<R: HostReal>(&self, gradient: &mut [R]) -> Result<Values> {
+        let (logits, dense) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
+        let weight = self.weight.as_ref().map(|(weight, _)| R::from_f32s(weight)).unwrap_or_default();
+        let (class_weight, upstreams) = (R::from_f32s(&self.column_weight), R::from_f32s(&self.upstreams));
+        let rows = Rows {
+            logits: &logits,
+            columns: self.sizes.columns,
+            targets: match &self.labels {
+                Some(labels) => RowTargets::Labels(labels),
+                None => RowTargets::Dense(&dense),
+            },
+            ignored: self.criterion.loss.ignored(),
+            class_weight: &class_weight,
+            class_mask: self.class_mask.as_ref().map_or(&[], |(mask, _)| &mask[..]),
+            weight: &weight,
+            mask: self.mask.as_ref().map_or(&[], |(mask, _)| &mask[..]),
+            factor: R::new(self.share.factor),
+            upstream: R::from_f32(self.upstream),
+            upstreams: &upstreams,
+        };
+        let mut values = vec![R::ZERO; self.sizes.rows];
+        let mut auxiliary = vec![Auxiliary::default(); if self.auxiliary { self.sizes.rows } else { 0 }];
+        R::rowwise(&*self.criterion.loss, &rows, gradient, &mut values, &mut auxiliary);
+        let auxiliaries = self.auxiliary.then(|| Auxiliaries {
+            values: doubles(&values),
+            lse: auxiliary.iter().map(|a| a.lse.to_f64()).collect(),
+            argmax: auxiliary.iter().map(|a| a.argmax.to_f64() as usize).collect(),
+            correct: auxiliary.iter().map(|a| a.correct.to_f64() != 0.0).collect(),
+            entropy: auxiliary.iter().map(|a| a.entropy.to_f64()).collect(),
+            target_probability: auxiliary.iter().map(|a| a.target_probability.to_f64()).collect(),
+        });
+        self.values(parallel::pairwise(&values), &values, auxiliaries)
+    }
+
+    fn values<R: Real>(&self, sum: f64, each: &[R], auxiliaries: Option<Auxiliaries>) -> Result<Values> {
+        let values = if self.each() {
+            shaped(&self.sizes.value_shape, doubles(each))?
+        } else {
+            shaped(&[], vec![self.reported(sum)])?
+        };
+        Ok(Values { values, count: self.share.count, auxiliaries })
+    }
+}
+
+fn doubles<R: Real>(values: &[R]) -> Vec<f64> {
+    values.iter().map(|value| value.to_f64()).collect()
+}
+
+fn spread<T>(values: &[T], per: Per) -> Spread<'_, T> {
+    if per == Per::Element { Spread::Element(values) } else { Spread::Row(values) }
+}

@@ -1,0 +1,67 @@
+//! Binary cross-entropy of probabilities.
+
+use super::prelude::*;
+
+options! {
+    /// Binary cross-entropy of a probability x against a probability y. Of logits, [`super::BceWithLogits`] is exact
+    /// where this has only what the probability kept.
+    ///
+    /// −y max(ln x, −100) − (1 − y) max(ln(1 − x), −100); derivative: (x − y)/max(x(1 − x), 1e-12), as PyTorch.
+    /// Predictions and targets have one shape, both are from 0 to 1; a prediction outside gives NaN.
+    ///
+    /// PyTorch `BCELoss`, Keras `BinaryCrossentropy` (which moves predictions 1e-7 away from 0 and 1 instead).
+    /// Source: E. B. Baum and F. Wilczek, Supervised learning of probability distributions by neural networks, 1988.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Bce, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Bce::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![0.25, 0.0], &array![0.0, 1.0])?;
+    /// assert!((step.value() - (-(0.75_f64.ln()) + 100.0) / 2.0).abs() < 1e-12);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [0.25 / 0.1875 / 2.0, -0.5e12]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Bce of "bce" {}
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "bce",
+    summary: "binary cross-entropy of probabilities; of logits, bce_with_logits is better",
+    formula: "−y max(ln x, −100) − (1 − y) max(ln(1 − x), −100)",
+    options: Bce::OPTIONS,
+    torch: "BCELoss",
+    keras: "BinaryCrossentropy",
+    optax: "",
+    source: "E. B. Baum and F. Wilczek, Supervised learning of probability distributions by neural networks, 1988",
+    variants: &[],
+    shader: crate::wgsl::shader!("losses/bce.wgsl"),
+    make: make::<Bce>,
+};
+
+impl Filling for Bce {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const PREDICTIONS: Domain = Domain::Probability;
+    const TARGETS: Domain = Domain::Probability;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pointwise(self)
+    }
+}
+
+impl Pointwise for Bce {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        let floor = R::new(-100.0);
+        let (log_x, log_rest) = (prediction.ln().max(floor), (-prediction).ln_1p().max(floor));
+        let rest = R::ONE - prediction;
+        let slope = (prediction - truth) / Real::max(prediction * rest, R::new(1e-12));
+        let inside = prediction >= R::ZERO && prediction <= R::ONE;
+        let value = -(truth * log_x + (R::ONE - truth) * log_rest);
+        (R::select(inside, value, R::NAN), R::select(inside, slope, R::NAN))
+    }
+}

@@ -1,0 +1,68 @@
+//! Asymmetric squared error.
+
+use super::prelude::*;
+
+options! {
+    /// Expectile loss: squared error e², weighted by τ where the prediction is too low and by 1 − τ where it is too high.
+    ///
+    /// |τ − [y < x]| e² with e = prediction − target and τ = `expectile`; derivative: 2 |τ − [y < x]| e. Predictions and
+    /// targets have one shape. At ½ it is half of [`super::Mse`].
+    ///
+    /// Source: W. K. Newey and J. L. Powell, Asymmetric least squares estimation and testing, 1987.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Expectile, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Expectile::new().expectile(0.75).on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![1.0, 1.0], &array![3.0, 0.0])?;
+    /// assert_eq!(step.value(), 1.625); // (0.75 · 4 + 0.25 · 1) / 2
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-1.5, 0.25]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Expectile of "expectile" {
+        /// The weight of predictions that are too low; 1 less it is that of those too high.
+        expectile: f64 = 0.5, "in (0, 1)" if |expectile| expectile > 0.0 && expectile < 1.0;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "expectile",
+    summary: "asymmetric squared error: predicts an expectile",
+    formula: "|τ − [y < x]| e²",
+    options: Expectile::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "W. K. Newey and J. L. Powell, Asymmetric least squares estimation and testing, 1987",
+    variants: &[r#"{"expectile": 0.2}"#],
+    shader: crate::wgsl::shader!("losses/expectile.wgsl"),
+    make: make::<Expectile>,
+};
+
+impl Filling for Expectile {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pointwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("EXPECTILE", self.expectile)]
+    }
+}
+
+impl Pointwise for Expectile {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        let error = prediction - truth;
+        // As f32 on every device: the golden values weigh so, and in f64 τ itself would be 1.5e-8 off them.
+        let weigh = |weight: f64| R::from_f32(weight as f32);
+        let weight = R::select(error > R::ZERO, weigh(1.0 - self.expectile), weigh(self.expectile));
+        (weight * error * error, R::new(2.0) * weight * error)
+    }
+}

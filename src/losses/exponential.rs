@@ -1,0 +1,74 @@
+//! AdaBoost's loss.
+
+use super::Labels;
+use super::prelude::*;
+
+options! {
+    /// Exponential loss, e^−yx for labels y = −1 or +1: what AdaBoost descends. ∞ in f32 where −yx is beyond 88.7.
+    ///
+    /// Derivative: −y e^−yx. Predictions and targets have one shape. Targets of 0 and 1 are taken with
+    /// `labels(Labels::ZeroOne)`, said outright: never guessed from the data.
+    ///
+    /// scikit-learn `GradientBoostingClassifier(loss="exponential")`. Source: Y. Freund and R. E. Schapire, A decision-theoretic
+    /// generalization of on-line learning and an application to boosting, 1997.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Exponential, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Exponential::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![0.0], &array![1.0])?;
+    /// assert_eq!(step.value(), 1.0);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-1.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Exponential of "exponential" {
+        /// How the two classes are written.
+        labels: Labels = Labels::Sign, "\"sign\" (-1, +1) or \"zero_one\" (0, 1)" if |_| true;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "exponential",
+    summary: "exponential: boosting",
+    formula: "exp(−yx)",
+    options: Exponential::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "Y. Freund and R. E. Schapire, A decision-theoretic generalization of on-line learning and an application to boosting, 1997",
+    variants: &[r#"{"labels": "zero_one"}"#],
+    shader: crate::wgsl::shader!("losses/exponential.wgsl"),
+    make: make::<Exponential>,
+};
+
+impl Filling for Exponential {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const PREDICTIONS: Domain = Domain::Exponent;
+    const TARGETS: Domain = Domain::Sign;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pointwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![self.labels.constant()]
+    }
+
+    fn targets(&self) -> Domain {
+        self.labels.domain()
+    }
+}
+
+impl Pointwise for Exponential {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        let y = self.labels.signed(truth);
+        let value = (-(y * prediction)).exp();
+        (value, -y * value)
+    }
+}

@@ -1,0 +1,62 @@
+//! Deviance of the gamma distribution.
+
+use super::prelude::*;
+
+options! {
+    /// Half the gamma deviance of a target y, but for what the prediction has no part in; x is the logarithm of the mean.
+    ///
+    /// x + y e^−x; derivative: 1 − y e^−x. Predictions and targets have one shape; targets are above 0. Errors count by
+    /// their ratio: sizes of claims, durations, rainfall.
+    ///
+    /// scikit-learn `HalfGammaLoss`. Source: P. McCullagh and J. A. Nelder, Generalized linear models, 1989.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{GammaDeviance, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = GammaDeviance::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![0.0], &array![3.0])?;
+    /// assert_eq!(step.value(), 3.0); // 0 + 3 e⁰
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-2.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct GammaDeviance of "gamma_deviance" {}
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "gamma_deviance",
+    summary: "positive targets whose spread grows with the mean: gamma likelihood",
+    formula: "x + y exp(−x), x = ln of the mean",
+    options: GammaDeviance::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "P. McCullagh and J. A. Nelder, Generalized linear models, 1989",
+    variants: &[],
+    shader: crate::wgsl::shader!("losses/gamma_deviance.wgsl"),
+    make: make::<GammaDeviance>,
+};
+
+impl Filling for GammaDeviance {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const PREDICTIONS: Domain = Domain::Exponent;
+    const TARGETS: Domain = Domain::Positive;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pointwise(self)
+    }
+}
+
+impl Pointwise for GammaDeviance {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        // Above −∞, so that ∞ − ∞ cannot be.
+        let x = prediction.max(R::new(-1e38));
+        let ratio = truth * (-x).exp();
+        (x + ratio, R::ONE - ratio)
+    }
+}

@@ -1,0 +1,76 @@
+//! Hinge of distances.
+
+use super::Labels;
+use super::prelude::*;
+
+options! {
+    /// Hinge embedding loss of a distance x: pairs that belong together (y = +1) pay x, others (y = −1) pay [m − x]₊.
+    ///
+    /// Derivative: 1; −1 up to the margin m, itself included as in PyTorch, 0 beyond. Predictions and targets have one
+    /// shape; `margin` has the unit of the distance. Targets of 0 and 1 are taken with `labels(Labels::ZeroOne)`.
+    ///
+    /// PyTorch `HingeEmbeddingLoss`. Source: R. Hadsell, S. Chopra and Y. LeCun, Dimensionality reduction by learning an
+    /// invariant mapping, 2006.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{HingeEmbedding, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = HingeEmbedding::new().margin(2.0).on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![0.5, 0.5], &array![1.0, -1.0])?;
+    /// assert_eq!(step.value(), 1.0); // (0.5 + 1.5) / 2
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [0.5, -0.5]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct HingeEmbedding of "hinge_embedding" {
+        /// The distance from which on pairs that do not belong together cost nothing.
+        margin: f64 = 1.0, "finite" if |margin| margin.is_finite();
+        /// How the two classes are written.
+        labels: Labels = Labels::Sign, "\"sign\" (-1, +1) or \"zero_one\" (0, 1)" if |_| true;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "hinge_embedding",
+    summary: "distances of pairs that belong together or do not",
+    formula: "y = 1: x; y = −1: [m − x]₊",
+    options: HingeEmbedding::OPTIONS,
+    torch: "HingeEmbeddingLoss",
+    keras: "",
+    optax: "",
+    source: "R. Hadsell, S. Chopra and Y. LeCun, Dimensionality reduction by learning an invariant mapping, 2006",
+    variants: &[r#"{"margin": 0.5}"#, r#"{"labels": "zero_one"}"#],
+    shader: crate::wgsl::shader!("losses/hinge_embedding.wgsl"),
+    make: make::<HingeEmbedding>,
+};
+
+impl Filling for HingeEmbedding {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Sign;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pointwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("MARGIN", self.margin), self.labels.constant()]
+    }
+
+    fn targets(&self) -> Domain {
+        self.labels.domain()
+    }
+}
+
+impl Pointwise for HingeEmbedding {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        let together = self.labels.signed(truth) > R::ZERO;
+        let rest = R::new(self.margin) - prediction;
+        let slope = R::select(rest >= R::ZERO, -R::ONE, R::ZERO);
+        (R::select(together, prediction, rest.max(R::ZERO)), R::select(together, R::ONE, slope))
+    }
+}

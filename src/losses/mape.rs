@@ -1,0 +1,60 @@
+//! Mean absolute percentage error.
+
+use super::prelude::*;
+
+options! {
+    /// Absolute error in percent of the target: 100 |e| / max(|y|, 1e-7) with e = prediction − target y.
+    ///
+    /// Derivative: 100 sign e / max(|y|, 1e-7), 0 where e is 0. Predictions and targets have one shape; the value is in
+    /// percent. A target of 0 counts as 1e-7, as in Keras: one such element outweighs all others.
+    ///
+    /// Keras `MeanAbsolutePercentageError`.
+    /// Source: S. Makridakis, Accuracy measures: theoretical and practical concerns, 1993.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Mape, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Mape::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![3.0, 1.0], &array![4.0, -2.0])?;
+    /// assert_eq!(step.value(), 87.5); // (25 + 150) / 2
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-12.5, 25.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Mape of "mape" {}
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "mape",
+    summary: "absolute error in percent of the target",
+    formula: "100 |e| / max(|y|, 1e-7)",
+    options: Mape::OPTIONS,
+    torch: "",
+    keras: "MeanAbsolutePercentageError",
+    optax: "",
+    source: "S. Makridakis, Accuracy measures: theoretical and practical concerns, 1993",
+    variants: &[],
+    shader: crate::wgsl::shader!("losses/mape.wgsl"),
+    make: make::<Mape>,
+};
+
+impl Filling for Mape {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pointwise(self)
+    }
+}
+
+impl Pointwise for Mape {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        let error = prediction - truth;
+        let percent = R::new(100.0) / Real::max(truth.abs(), R::new(1e-7));
+        (percent * error.abs(), percent * error.sign())
+    }
+}

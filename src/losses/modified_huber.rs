@@ -1,0 +1,77 @@
+//! Squared hinge, linear far out.
+
+use super::Labels;
+use super::prelude::*;
+
+options! {
+    /// Modified Huber loss for labels y = −1 or +1: squared hinge near the margin, linear where the prediction is badly wrong.
+    ///
+    /// [1 − yx]₊² where yx ≥ −1, else −4yx; derivative: −2y[1 − yx]₊, else −4y. Predictions and targets have one shape.
+    /// Targets of 0 and 1 are taken with `labels(Labels::ZeroOne)`, said outright: never guessed from the data.
+    ///
+    /// scikit-learn `SGDClassifier(loss="modified_huber")`. Source: T. Zhang, Solving large scale linear prediction
+    /// problems using stochastic gradient descent algorithms, 2004.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{ModifiedHuber, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = ModifiedHuber::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![0.5, 2.0], &array![1.0, -1.0])?;
+    /// assert_eq!(step.value(), 4.125); // (0.25 + 8) / 2
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-0.5, 2.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct ModifiedHuber of "modified_huber" {
+        /// How the two classes are written.
+        labels: Labels = Labels::Sign, "\"sign\" (-1, +1) or \"zero_one\" (0, 1)" if |_| true;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "modified_huber",
+    summary: "squared hinge, linear far out: classification with outliers",
+    formula: "[1 − yx]₊² where yx ≥ −1, else −4yx",
+    options: ModifiedHuber::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "T. Zhang, Solving large scale linear prediction problems using stochastic gradient descent algorithms, 2004",
+    variants: &[r#"{"labels": "zero_one"}"#],
+    shader: crate::wgsl::shader!("losses/modified_huber.wgsl"),
+    make: make::<ModifiedHuber>,
+};
+
+impl Filling for ModifiedHuber {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Sign;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pointwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![self.labels.constant()]
+    }
+
+    fn targets(&self) -> Domain {
+        self.labels.domain()
+    }
+}
+
+impl Pointwise for ModifiedHuber {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        let y = self.labels.signed(truth);
+        let right = y * prediction;
+        let margin = (R::ONE - right).max(R::ZERO);
+        let is_far = right < -R::ONE;
+        let four = R::new(4.0);
+        let value = R::select(is_far, -(four * right), margin * margin);
+        (value, -y * R::select(is_far, four, R::new(2.0) * margin))
+    }
+}

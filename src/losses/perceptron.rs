@@ -1,0 +1,72 @@
+//! The perceptron's loss.
+
+use super::Labels;
+use super::prelude::*;
+
+options! {
+    /// Perceptron loss, [−yx]₊ for labels y = −1 or +1: only what is on the wrong side counts.
+    ///
+    /// Derivative: −y where yx < 0, 0 at 0 and above. Predictions and targets have one shape. Targets of 0 and 1 are
+    /// taken with `labels(Labels::ZeroOne)`, said outright: never guessed from the data.
+    ///
+    /// optax `perceptron_loss`, scikit-learn `SGDClassifier(loss="perceptron")`. Source: F. Rosenblatt, The perceptron, 1958.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Perceptron, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Perceptron::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![0.5, 2.0], &array![1.0, -1.0])?;
+    /// assert_eq!(step.value(), 1.0); // (0 + 2) / 2
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [0.0, 0.5]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Perceptron of "perceptron" {
+        /// How the two classes are written.
+        labels: Labels = Labels::Sign, "\"sign\" (-1, +1) or \"zero_one\" (0, 1)" if |_| true;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "perceptron",
+    summary: "perceptron: only what is on the wrong side counts",
+    formula: "[−yx]₊",
+    options: Perceptron::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "perceptron_loss",
+    source: "F. Rosenblatt, The perceptron, 1958",
+    variants: &[r#"{"labels": "zero_one"}"#],
+    shader: crate::wgsl::shader!("losses/perceptron.wgsl"),
+    make: make::<Perceptron>,
+};
+
+impl Filling for Perceptron {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Sign;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pointwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![self.labels.constant()]
+    }
+
+    fn targets(&self) -> Domain {
+        self.labels.domain()
+    }
+}
+
+impl Pointwise for Perceptron {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        let y = self.labels.signed(truth);
+        let against = -(y * prediction);
+        (against.max(R::ZERO), R::select(against > R::ZERO, -y, R::ZERO))
+    }
+}

@@ -1,0 +1,122 @@
+//! Negative log-likelihood of counts.
+
+use super::prelude::*;
+
+options! {
+    /// Poisson negative log-likelihood of a count y, from the logarithm of the mean (default) or the mean itself.
+    ///
+    /// `log_input`: e^x − yx, derivative e^x − y. Else: x − y ln(x + ε), derivative 1 − y/(x + ε). `full` adds Stirling's
+    /// y ln y − y + ½ ln 2πy where y > 1. Predictions and targets have one shape; targets are not negative. A mean of
+    /// 0 (x = −∞) costs nothing for a count of 0.
+    ///
+    /// PyTorch `PoissonNLLLoss`, Keras `Poisson` (`log_input` off), burn `PoissonNllLoss`.
+    /// Source: J. A. Nelder and R. W. M. Wedderburn, Generalized linear models, 1972.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{PoissonNll, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = PoissonNll::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![0.0], &array![3.0])?;
+    /// assert_eq!(step.value(), 1.0); // e⁰ − 3·0
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-2.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct PoissonNll of "poisson_nll" {
+        /// Whether predictions are logarithms of means.
+        log_input: bool = true, "true or false" if |_| true;
+        /// Whether to add Stirling's approximation of ln y! where y > 1.
+        full: bool = false, "true or false" if |_| true;
+        /// Keeps the logarithm of a mean of 0 finite, where `log_input` is off.
+        epsilon: f64 = 1e-8, "> 0" if |epsilon| epsilon > 0.0 && epsilon.is_finite();
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "poisson_nll",
+    summary: "counts: Poisson likelihood",
+    formula: "e^x − yx",
+    options: PoissonNll::OPTIONS,
+    torch: "PoissonNLLLoss",
+    keras: "Poisson (log_input=False)",
+    optax: "",
+    source: "J. A. Nelder and R. W. M. Wedderburn, Generalized linear models, 1972",
+    variants: &[
+        r#"{"full": true}"#,
+        r#"{"log_input": false}"#,
+        r#"{"log_input": false, "full": true, "epsilon": 0.001}"#,
+    ],
+    shader: crate::wgsl::shader!("losses/poisson_nll.wgsl"),
+    make: make::<PoissonNll>,
+};
+
+impl Filling for PoissonNll {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::NonNegative;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pointwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("LOG_INPUT", f64::from(u8::from(self.log_input))),
+            ("FULL", f64::from(u8::from(self.full))),
+            ("EPSILON", self.epsilon),
+        ]
+    }
+
+    fn predictions(&self) -> Domain {
+        if self.log_input { Domain::Exponent } else { Domain::Positive }
+    }
+}
+
+impl PoissonNll {
+    #[inline(always)]
+    fn of_logarithm<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        // e^1000 is ∞ in both precisions, and what is subtracted from it stays finite: no ∞ − ∞.
+        let x = prediction.min(R::new(1000.0));
+        let mean = x.exp();
+        let reward = R::select(truth == R::ZERO, R::ZERO, truth * x);
+        if !self.full {
+            return (mean - reward, mean - truth);
+        }
+        // e^x − yx + y ln y − y = y(e^d − 1 − d), d = x − ln y: huge counts would leave nothing of the four terms.
+        let distance = x - truth.ln();
+        let whole = truth * (distance.exp_m1() - distance) + stirling(truth);
+        (R::select(truth > R::ONE, whole, mean - reward), mean - truth)
+    }
+
+    #[inline(always)]
+    fn of_mean<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        let epsilon = R::new(self.epsilon);
+        let mean = prediction + epsilon;
+        let (plain, slope) = (prediction - truth * mean.ln(), R::ONE - truth / mean);
+        if !self.full {
+            return (plain, slope);
+        }
+        // x − y − y ln(m/y) = y(r − ln(1 + r)) − ε, r = (m − y)/y, m = x + ε.
+        let excess = (mean - truth) / truth;
+        let near = excess.abs() <= R::new(0.5);
+        let logarithm = R::select(near, excess.ln_1p(), (mean / truth).ln());
+        let whole = truth * (excess - logarithm) - epsilon + stirling(truth);
+        (R::select(truth > R::ONE, whole, plain), slope)
+    }
+}
+
+/// What Stirling's approximation of ln y! has besides y ln y − y: ½ ln 2πy.
+#[inline(always)]
+fn stirling<R: Real>(y: R) -> R {
+    R::new(0.5) * (R::new(std::f64::consts::TAU) * y).ln()
+}
+
+impl Pointwise for PoissonNll {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        if self.log_input { self.of_logarithm(prediction, truth) } else { self.of_mean(prediction, truth) }
+    }
+}

@@ -1,0 +1,68 @@
+//! The pinball loss.
+
+use super::prelude::*;
+
+options! {
+    /// Quantile (pinball) loss: its minimum is the `quantile` of the targets, the median at ½.
+    ///
+    /// With d = target − prediction: q d where d > 0, (q − 1) d elsewhere; derivative: −q where the prediction is too low,
+    /// 1 − q where it is too high, 0 where it is right. Predictions and targets have one shape.
+    ///
+    /// scikit-learn `PinballLoss`, `QuantileRegressor`. Source: R. Koenker and G. Bassett, Regression quantiles, 1978.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Quantile, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Quantile::new().quantile(0.75).on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![1.0, 1.0], &array![3.0, 0.0])?;
+    /// assert_eq!(step.value(), 0.875); // (1.5 + 0.25) / 2
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-0.375, 0.125]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Quantile of "quantile" {
+        /// The share of targets that should lie below the prediction.
+        quantile: f64 = 0.5, "in (0, 1)" if |quantile| quantile > 0.0 && quantile < 1.0;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "quantile",
+    summary: "pinball: predicts a quantile",
+    formula: "max(q(y − x), (q − 1)(y − x))",
+    options: Quantile::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "R. Koenker and G. Bassett, Regression quantiles, 1978",
+    variants: &[r#"{"quantile": 0.1}"#],
+    shader: crate::wgsl::shader!("losses/quantile.wgsl"),
+    make: make::<Quantile>,
+};
+
+impl Filling for Quantile {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pointwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("QUANTILE", self.quantile)]
+    }
+}
+
+impl Pointwise for Quantile {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        let quantile = R::new(self.quantile);
+        let short = truth - prediction;
+        let rest = R::new(1.0 - self.quantile);
+        let slope = R::select(short > R::ZERO, -quantile, R::select(short < R::ZERO, rest, R::ZERO));
+        (-slope * short, slope)
+    }
+}

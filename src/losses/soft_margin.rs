@@ -1,0 +1,72 @@
+//! Logistic loss of signed labels.
+
+use super::Labels;
+use super::prelude::*;
+
+options! {
+    /// Soft margin (logistic) loss, ln(1 + e^−yx) for labels y = −1 or +1: [`super::BceWithLogits`] in other words.
+    ///
+    /// Derivative: −yσ(−yx). Predictions and targets have one shape. Targets of 0 and 1 are taken with
+    /// `labels(Labels::ZeroOne)`, said outright: never guessed from the data.
+    ///
+    /// PyTorch `SoftMarginLoss`. Source: J. Friedman, T. Hastie and R. Tibshirani, Additive logistic regression, 2000.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{SoftMargin, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = SoftMargin::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![0.0], &array![-1.0])?;
+    /// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-15);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [0.5]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct SoftMargin of "soft_margin" {
+        /// How the two classes are written.
+        labels: Labels = Labels::Sign, "\"sign\" (-1, +1) or \"zero_one\" (0, 1)" if |_| true;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "soft_margin",
+    summary: "logistic loss of labels -1 and +1",
+    formula: "ln(1 + exp(−yx))",
+    options: SoftMargin::OPTIONS,
+    torch: "SoftMarginLoss",
+    keras: "",
+    optax: "sigmoid_binary_cross_entropy, of labels 0 and 1",
+    source: "J. Friedman, T. Hastie and R. Tibshirani, Additive logistic regression, 2000",
+    variants: &[r#"{"labels": "zero_one"}"#],
+    shader: crate::wgsl::shader!("losses/soft_margin.wgsl"),
+    make: make::<SoftMargin>,
+};
+
+impl Filling for SoftMargin {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Sign;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pointwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![self.labels.constant()]
+    }
+
+    fn targets(&self) -> Domain {
+        self.labels.domain()
+    }
+}
+
+impl Pointwise for SoftMargin {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        let y = self.labels.signed(truth);
+        let against = -(y * prediction);
+        (against.softplus(), -y * against.sigmoid())
+    }
+}

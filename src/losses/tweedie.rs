@@ -1,0 +1,93 @@
+//! Deviance of the Tweedie distributions.
+
+use super::prelude::*;
+
+options! {
+    /// Half the Tweedie deviance of a target y; x is the logarithm of the mean, `power` p that of the variance in it.
+    ///
+    /// With a = 2 − p and b = 1 − p: e^(ax)/a − y e^(bx)/b + y^a/ab; derivative: e^(ax) − y e^(bx). Predictions and targets
+    /// have one shape. p = 1 is Poisson's (targets from 0), 1 < p < 2 has a mass at 0 and a density above (sums of
+    /// claims), 2 is gamma's, 3 inverse Gaussian (targets above 0 from 2 on). p = 0 would be [`super::Mse`]. 0 at its best: e^x = y.
+    ///
+    /// scikit-learn `HalfTweedieLoss`, LightGBM and XGBoost `tweedie`.
+    /// Source: B. Jørgensen, Exponential dispersion models, 1987.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Tweedie, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Tweedie::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![0.0, 0.0], &array![1.0, 4.0])?;
+    /// assert_eq!(step.value(), 1.0); // (0 + 2 + 8 − 8) / 2
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [0.0, -1.5]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Tweedie of "tweedie" {
+        /// The power of the mean that the variance grows with.
+        power: f64 = 1.5, ">= 1" if |power| power >= 1.0 && power.is_finite();
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "tweedie",
+    summary: "claims, rainfall: many zeros and a long tail",
+    formula: "e^(ax)/a − y e^(bx)/b + y^a/ab, a = 2 − p, b = 1 − p",
+    options: Tweedie::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "B. Jørgensen, Exponential dispersion models, 1987",
+    variants: &[r#"{"power": 1.0}"#, r#"{"power": 1.9}"#, r#"{"power": 2.0}"#, r#"{"power": 3.0}"#],
+    shader: crate::wgsl::shader!("losses/tweedie.wgsl"),
+    make: make::<Tweedie>,
+};
+
+impl Filling for Tweedie {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const PREDICTIONS: Domain = Domain::Exponent;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pointwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("TO_TWO", 2.0 - self.power), ("TO_ONE", 1.0 - self.power)]
+    }
+
+    fn targets(&self) -> Domain {
+        if self.power < 2.0 { Domain::NonNegative } else { Domain::Positive }
+    }
+}
+
+/// (e^(kd) − 1)/k, which is d for k = 0.
+#[inline(always)]
+fn grown<R: Real>(k: R, distance: R) -> R {
+    if k == R::ZERO { distance } else { (k * distance).exp_m1() / k }
+}
+
+impl Pointwise for Tweedie {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        let (a, b) = (R::new(2.0 - self.power), R::new(1.0 - self.power));
+        // Finite, so that ∞ − ∞ and 0 · ∞ cannot be.
+        let x = prediction.clamp(R::new(-1e30), R::new(1e30));
+        let rise = (a * x).exp();
+        let pull = R::select(truth == R::ZERO, R::ZERO, truth * (b * x).exp());
+        let distance = x - truth.ln();
+        // y^a((e^(ad) − 1)/a − (e^(bd) − 1)/b), d = x − ln y: 0 at d = 0, where the terms would leave nothing of each other.
+        let near = truth.powf(a) * (grown(a, distance) - grown(b, distance));
+        let far = if self.power == 1.0 {
+            rise - R::select(truth == R::ZERO, R::ZERO, truth * (R::ONE + distance))
+        } else if self.power == 2.0 {
+            distance + pull - R::ONE
+        } else {
+            rise / a - pull / b + truth.powf(a) / (a * b)
+        };
+        let is_near = truth > R::ZERO && distance.abs() * (a.abs() + b.abs()) < R::new(40.0);
+        (R::select(is_near, near, far), rise - pull)
+    }
+}

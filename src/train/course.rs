@@ -1,0 +1,223 @@
+//! What every training has in common, of one model or of many: its rows, its batches, what is told of an epoch, and
+//! whether it is worth going on.
+
+use ndarray::{ArrayBase, Data, Ix2};
+
+use crate::losses::Loss;
+use crate::model::{PREDICTION_BATCH, Progress};
+use crate::random::Permutation;
+use crate::train::engine::{Batch, Metric, Objective, Outcome, Samples};
+use crate::train::fit::Score;
+use crate::train::history::{Epoch, History, Stop};
+use crate::train::options::{EarlyStopping, Fit, ValidationTargets};
+use crate::train::samples::{Intake, Rows};
+use crate::{Error, Result, Targets};
+
+/// Rows that are loaded, and how many there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loaded {
+    pub data: usize,
+    pub rows: usize,
+    pub kept: usize,
+}
+
+/// The rows of a training, on the device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Course {
+    pub training: Loaded,
+    pub validation: Option<Loaded>,
+    pub metric: Option<Metric>,
+}
+
+impl Course {
+    /// Checks the rows, parts them as `fit` says and hands them to `load`.
+    pub fn new<S: Data<Elem = f32>>(
+        intake: Intake,
+        loss: &dyn Loss,
+        features: &ArrayBase<S, Ix2>,
+        targets: &Targets,
+        fit: &Fit,
+        mut load: impl FnMut(&Samples) -> Result<usize>,
+    ) -> Result<Self> {
+        let rows = Rows::new(intake, loss, "fit", features, targets)?;
+        // Rows of their own are enough to validate with: none are held back then.
+        let split = if fit.validation.is_some() { 0.0 } else { fit.validation_split };
+        let held_back = (rows.rows as f64 * split) as usize;
+        let training = rows.rows - held_back;
+        if training == 0 {
+            return Err(Error::Empty { operation: "fit".into(), name: "the rows left by validation_split".into() });
+        }
+        let mut part = |first: usize, count: usize| {
+            let kept = rows.kept_of(loss, first, count);
+            Ok::<_, Error>(Loaded { data: load(&rows.part(first, count))?, rows: count, kept })
+        };
+        let mut course =
+            Course { training: part(0, training)?, validation: None, metric: Metric::of(loss, rows.one_hot) };
+        if held_back > 0 {
+            course.validation = Some(part(training, held_back)?);
+        }
+        if let Some(given) = &fit.validation {
+            let targets = match &given.1 {
+                ValidationTargets::Dense(dense) => Targets::from(dense),
+                ValidationTargets::Labels(labels) => Targets::from(labels),
+            };
+            let rows = Rows::new(intake, loss, "fit (validation)", &given.0, &targets)?;
+            course.validation = Some(Loaded { data: load(&rows.all())?, rows: rows.rows, kept: rows.kept });
+        }
+        Ok(course)
+    }
+
+    /// What was loaded, to be let go of.
+    pub fn data(&self) -> impl Iterator<Item = usize> {
+        [Some(self.training), self.validation].into_iter().flatten().map(|loaded| loaded.data)
+    }
+}
+
+/// The batches of the next epoch. Counts their updates as done.
+pub(crate) fn batches(
+    objective: &Objective,
+    fit: &Fit,
+    training: Loaded,
+    seed: u64,
+    progress: &mut Progress,
+) -> Vec<Batch> {
+    let order = fit.shuffle.then(|| Permutation::new(training.rows as u32, seed, progress.epochs));
+    let whole = objective.optimizer.whole_batch();
+    let rate = fit.learning_rate.unwrap_or_else(|| objective.optimizer.initial_learning_rate());
+    let size = fit.batch_size.min(training.rows);
+    pieces(training.rows, size)
+        .map(|(start, rows)| {
+            let is_last = start + rows == training.rows;
+            let update = (!whole || is_last).then(|| {
+                progress.steps += 1;
+                objective.optimizer.step(progress.steps, rate)
+            });
+            // A whole batch is added up from pieces: each is a part of one mean.
+            let divisor_rows = whole.then(|| training.kept.max(1));
+            Batch { start, rows, order, divisor_rows, accumulate: whole && start > 0, update }
+        })
+        .collect()
+}
+
+/// The batches that score rows.
+pub(crate) fn scoring(loaded: Loaded) -> Vec<Batch> {
+    pieces(loaded.rows, PREDICTION_BATCH)
+        .map(|(start, rows)| Batch {
+            start,
+            rows,
+            order: None,
+            // One divisor for all batches, so that their losses add up to the mean.
+            divisor_rows: Some(loaded.kept.max(1)),
+            accumulate: false,
+            update: None,
+        })
+        .collect()
+}
+
+/// The score of rows whose batches came out so.
+pub(crate) fn score(objective: &Objective, outcomes: &[Outcome], kept: usize) -> Score {
+    let correct: f64 = outcomes.iter().map(|outcome| outcome.correct).sum();
+    Score {
+        loss: outcomes.iter().map(|outcome| outcome.loss).sum(),
+        accuracy: objective.metric.map(|_| correct / kept.max(1) as f64),
+    }
+}
+
+/// Places and lengths of pieces of so many rows.
+fn pieces(rows: usize, size: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..rows).step_by(size).map(move |start| (start, size.min(rows - start)))
+}
+
+/// An epoch's mean loss and accuracy from those of its batches; the losses of the updates go to `steps`.
+pub(crate) fn summarize(
+    objective: &Objective,
+    batches: &[Batch],
+    outcomes: &[Outcome],
+    kept: usize,
+    steps: &mut Vec<f64>,
+) -> Epoch {
+    let rows: usize = batches.iter().map(|batch| batch.rows).sum();
+    let correct: f64 = outcomes.iter().map(|outcome| outcome.correct).sum();
+    let mut loss = 0.0;
+    if objective.optimizer.whole_batch() {
+        loss = outcomes.iter().map(|outcome| outcome.loss).sum();
+        steps.push(loss);
+    } else {
+        for (batch, outcome) in batches.iter().zip(outcomes) {
+            loss += outcome.loss * batch.rows as f64 / rows as f64;
+            steps.push(outcome.loss);
+        }
+    }
+    let accuracy = objective.metric.map(|_| correct / kept.max(1) as f64);
+    Epoch { loss, accuracy, ..Epoch::default() }
+}
+
+/// The first batch whose loss is not finite; the last one if it is the parameters that are not, which the last update
+/// of an epoch may spoil before any loss has seen them.
+pub(crate) fn first_not_finite(
+    outcomes: &[Outcome],
+    parameters: impl FnOnce() -> Result<Vec<f64>>,
+) -> Result<Option<(usize, f64)>> {
+    if let Some(batch) = outcomes.iter().position(|outcome| !outcome.loss.is_finite()) {
+        return Ok(Some((batch, outcomes[batch].loss)));
+    }
+    let spoiled = parameters()?.into_iter().find(|parameter| !parameter.is_finite());
+    Ok(spoiled.map(|parameter| (outcomes.len().saturating_sub(1), parameter)))
+}
+
+/// Weights to come back to.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub parameters: Vec<f64>,
+    pub states: [Vec<f64>; 2],
+    pub progress: Progress,
+}
+
+/// How one model fares, epoch by epoch.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    pub history: History,
+    /// What the best epoch left, and its number and value.
+    pub best: Option<(Snapshot, usize, f64)>,
+    waited: usize,
+}
+
+impl Watch {
+    /// Adds an epoch, and keeps a snapshot of it if it is the best so far; true where early stopping ends the training.
+    pub fn add(
+        &mut self,
+        told: Epoch,
+        early: Option<&EarlyStopping>,
+        snapshot: impl FnOnce() -> Result<Snapshot>,
+    ) -> Result<bool> {
+        let watched = told.val_loss.unwrap_or(told.loss);
+        self.history.epochs.push(told);
+        let Some(early) = early else { return Ok(false) };
+        // Anything is better than NaN, which is less than nothing.
+        let gains = self.best.as_ref().is_none_or(|(_, _, best)| best.is_nan() || watched < best - early.min_delta);
+        if gains {
+            self.best = Some((snapshot()?, self.history.epochs.len(), watched));
+            self.waited = 0;
+            return Ok(false);
+        }
+        self.waited += 1;
+        let ends = self.waited >= early.patience.max(1);
+        if ends {
+            let stop = |&(_, best_epoch, best): &(Snapshot, usize, f64)| Stop::Early { best_epoch, best };
+            self.history.stopped = self.best.as_ref().map(stop);
+        }
+        Ok(ends)
+    }
+
+    /// Notes that a batch's loss was not finite.
+    pub fn spoil(&mut self, batch: usize, loss: f64) {
+        let epoch = self.history.epochs.len() + 1;
+        self.history.stopped = Some(Stop::NotFinite { epoch, batch: batch + 1, loss });
+    }
+
+    /// The snapshot to go back to when all is over.
+    pub fn restored(&mut self, early: Option<&EarlyStopping>) -> Option<Snapshot> {
+        let best = self.best.take()?;
+        early.is_some_and(|early| early.restore_best).then_some(best.0)
+    }
+}

@@ -1,0 +1,504 @@
+//! Small networks on a GPU: a workgroup trains a whole model, many steps in one dispatch, many members side by side.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::device::Gpu;
+use crate::kernel::{Kernel, Slice};
+use crate::kernels::whole::{BATCH, Form, Mode, Params, Planes, TURN, whole};
+use crate::layers::Network;
+use crate::tensor::Reading;
+use crate::train::crowd::Turn;
+use crate::train::engine::{Batch, Objective, Outcome};
+use crate::{Error, Result};
+
+/// Parameters of the networks that a population trains side by side.
+pub(crate) fn most_parameters(gpu: &Gpu) -> usize {
+    // On a software adapter the loads of a larger one cost what the launches save.
+    if gpu.is_software() { 2048 } else { 16_384 }
+}
+
+/// A dispatch should not keep the device longer.
+const SUBMISSION: Duration = Duration::from_millis(40);
+
+/// Steps of a dispatch at the most.
+const MOST_STEPS: usize = 1024;
+
+/// Rows × parameters up to which a lone model is trained by one workgroup. On hardware by reasoning: the ten launches of a
+/// step cost some 40 µs, in which one of many processors goes through about a million products three times.
+const WORTH: usize = 1 << 20;
+
+/// The same on software adapters, where a workgroup has one thread and a launch costs some 100 µs.
+/// Measured on llvmpipe, two cores: 5-16-3 at batch 32 0.06 ms a step against 0.35 ms, 784-10-10 at batch 64 1.4 against 1.3.
+const WORTH_ON_SOFTWARE: usize = 1 << 16;
+
+/// Rows of a piece at the most: a longer batch is added up from several.
+const MOST_ROWS: usize = 1024;
+
+/// Turns of loops that a lane may take in one dispatch on a software adapter, with room to spare: llvmpipe counts all
+/// turns of all loops of a shader together and leaves every loop, without a word, once they are 65,535.
+const MOST_TURNS: usize = 50_000;
+
+/// Words of the table of a dispatch at the most: 8 MiB.
+const MOST_WORDS: usize = 2 << 20;
+
+/// Kernels read up to three numbers behind the end of parameters and scratch, and use none of them.
+pub(crate) const MARGIN: usize = 4;
+
+/// What the members of a population hold on the device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held<'a> {
+    pub parameters: &'a wgpu::Buffer,
+    pub states: [&'a wgpu::Buffer; 2],
+}
+
+/// Rows on the device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowsOnDevice<'a> {
+    pub features: &'a wgpu::Buffer,
+    pub targets: &'a wgpu::Buffer,
+    pub labels: bool,
+    /// Which rows have an ignored label; empty if none has.
+    pub ignored: &'a [bool],
+}
+
+/// The kernel's scratch, and how much of it goes into a dispatch.
+#[derive(Debug)]
+pub(crate) struct WholeModels {
+    gpu: Gpu,
+    network: Network,
+    planes: Planes,
+    form: Form,
+    scratch: Option<Scratch>,
+    /// Rows of a piece at the most.
+    piece_rows: usize,
+    at_once: usize,
+}
+
+#[derive(Debug)]
+struct Scratch {
+    buffer: wgpu::Buffer,
+    /// Rows of a batch that it has room for.
+    capacity: usize,
+    /// Workgroups that it has room for.
+    turns: usize,
+}
+
+/// The kernel with what it is bound to, and the numbers of each member.
+#[derive(Debug)]
+struct Linked {
+    kernel: Arc<Kernel>,
+    options: Vec<Vec<f32>>,
+    limits: Vec<f32>,
+    /// Features, targets, parameters and both states.
+    buffers: [wgpu::Buffer; 5],
+}
+
+/// One batch as the table holds it.
+#[derive(Clone, Copy)]
+struct Piece {
+    batch: Batch,
+    mode: Mode,
+    factor: f32,
+}
+
+impl WholeModels {
+    pub fn new(gpu: &Gpu, network: &Network) -> Self {
+        Self::with_form(gpu, network, Form::of(gpu.is_software(), network))
+    }
+
+    fn with_form(gpu: &Gpu, network: &Network, form: Form) -> Self {
+        let mut piece_rows = MOST_ROWS;
+        while gpu.is_software() && piece_rows > 4 && form.turns_of_loops(network, piece_rows) > MOST_TURNS {
+            piece_rows /= 2;
+        }
+        let planes = Planes::new(network);
+        WholeModels { gpu: gpu.clone(), network: network.clone(), planes, form, scratch: None, piece_rows, at_once: 1 }
+    }
+
+    /// Whether a lone model is better off in one workgroup than in dispatches of all of them.
+    pub fn is_worth(&self, rows: usize) -> bool {
+        let work = rows * self.network.length;
+        let most = if self.gpu.is_software() { WORTH_ON_SOFTWARE } else { WORTH };
+        self.network.length <= most_parameters(&self.gpu) && work <= most
+    }
+
+    /// Numbers of a workgroup's scratch.
+    fn work(&self, capacity: usize) -> usize {
+        (self.network.length + capacity * self.planes.width).next_multiple_of(4)
+    }
+
+    /// Makes room for batches of so many rows in as many workgroups as fit a binding; gives back how many.
+    fn reserve(&mut self, rows: usize, turns: usize) -> Result<usize> {
+        let capacity = rows.next_multiple_of(4);
+        let fitting = (self.gpu.limits().max_storage_buffer_binding_size / 4) as usize;
+        let most = (fitting - MARGIN) / self.work(capacity);
+        if most == 0 {
+            return Err(Error::TooLarge {
+                name: format!("a batch of {rows} rows"),
+                bytes: 4 * self.work(capacity) as u64,
+                limit: self.gpu.limits().max_storage_buffer_binding_size,
+                advice: "use smaller batches".into(),
+            });
+        }
+        let turns = turns.min(most);
+        if !self.scratch.as_ref().is_some_and(|s| s.capacity == capacity && s.turns >= turns) {
+            let buffer = self.gpu.buffer("scratch of whole models", turns * self.work(capacity) + MARGIN)?;
+            self.scratch = Some(Scratch { buffer, capacity, turns });
+        }
+        Ok(turns)
+    }
+
+    /// Trains members on their batches. One that is too long for a workgroup is added up from pieces.
+    pub fn train(
+        &mut self,
+        held: Held,
+        rows: RowsOnDevice,
+        objectives: &[Objective],
+        turns: &[Turn],
+    ) -> Result<Vec<Vec<Outcome>>> {
+        let size = self.piece_rows;
+        let mode = |batch: &Batch, is_last: bool| match batch.update {
+            Some(_) if is_last => Mode::Train,
+            _ => Mode::Gradient,
+        };
+        self.run_cut(held, rows, objectives, turns, size, mode)
+    }
+
+    /// Losses of members on batches.
+    pub fn evaluate(
+        &mut self,
+        held: Held,
+        rows: RowsOnDevice,
+        objectives: &[Objective],
+        turns: &[Turn],
+    ) -> Result<Vec<Vec<Outcome>>> {
+        let size = self.scratch.as_ref().map_or(64.min(self.piece_rows), |scratch| scratch.capacity);
+        self.run_cut(held, rows, objectives, turns, size, |_, _| Mode::Evaluate)
+    }
+
+    /// Runs batches in pieces of at most `size` rows, and joins what came of them.
+    fn run_cut(
+        &mut self,
+        held: Held,
+        rows: RowsOnDevice,
+        objectives: &[Objective],
+        turns: &[Turn],
+        size: usize,
+        mode: impl Fn(&Batch, bool) -> Mode,
+    ) -> Result<Vec<Vec<Outcome>>> {
+        let columns = self.network.outputs();
+        let mut pieces: Vec<Vec<Piece>> = Vec::with_capacity(turns.len());
+        for turn in turns {
+            let mut of_turn = Vec::with_capacity(turn.batches.len());
+            for batch in &turn.batches {
+                let factor = factor(&objectives[turn.member], batch, columns, rows.ignored);
+                of_turn.extend((0..batch.rows).step_by(size).map(|first| Piece {
+                    batch: Batch {
+                        start: batch.start + first,
+                        rows: size.min(batch.rows - first),
+                        accumulate: batch.accumulate || first > 0,
+                        ..*batch
+                    },
+                    mode: mode(batch, first + size >= batch.rows),
+                    factor,
+                }));
+            }
+            pieces.push(of_turn);
+        }
+        let found = self.run(&self.link(objectives, held, rows)?, turns, &pieces)?;
+        let joined = |(turn, found): (&Turn, Vec<Outcome>)| {
+            let mut found = found.into_iter();
+            let sum = |sum: Outcome, o: Outcome| Outcome { loss: sum.loss + o.loss, correct: sum.correct + o.correct };
+            let join = |batch: &Batch| found.by_ref().take(batch.rows.div_ceil(size)).fold(Outcome::default(), sum);
+            turn.batches.iter().map(join).collect()
+        };
+        Ok(turns.iter().zip(found).map(joined).collect())
+    }
+
+    /// Predictions of each member for rows in their order, [rows, outputs].
+    pub fn predict(
+        &mut self,
+        held: Held,
+        rows: RowsOnDevice,
+        objectives: &[Objective],
+        count: usize,
+    ) -> Result<Vec<Vec<f64>>> {
+        let linked = self.link(objectives, held, rows)?;
+        let (members, outputs) = (objectives.len(), self.network.outputs());
+        let size = self.scratch.as_ref().map_or(64.min(self.piece_rows), |scratch| scratch.capacity);
+        let mut predictions = vec![Vec::with_capacity(count * outputs); members];
+        for start in (0..count).step_by(size) {
+            let rows = size.min(count - start);
+            let batch = Batch { start, rows, order: None, divisor_rows: None, accumulate: false, update: None };
+            let mut member = 0;
+            while member < members {
+                let wave = self.reserve(size, members - member)?;
+                let turns: Vec<Turn> =
+                    (member..member + wave).map(|member| Turn { member, batches: Vec::new() }).collect();
+                let piece = Piece { batch, mode: Mode::Predict, factor: 0.0 };
+                self.submit(&linked, &turns, &vec![vec![piece]; wave], 0..1)?;
+                for values in self.outputs_of(wave, rows * outputs)? {
+                    predictions[member].extend(values.into_iter().map(f64::from));
+                    member += 1;
+                }
+            }
+        }
+        Ok(predictions)
+    }
+
+    /// What the last layer left in the scratch of each workgroup.
+    fn outputs_of(&self, turns: usize, length: usize) -> Result<Vec<Vec<f32>>> {
+        let Some(scratch) = &self.scratch else { return Ok(Vec::new()) };
+        let at = self.network.length + scratch.capacity * self.planes.outputs;
+        let place = |turn: usize| turn * self.work(scratch.capacity) + at;
+        let begin = |turn: usize| self.gpu.begin_download(&scratch.buffer, place(turn), length);
+        let readings = (0..turns).map(begin).collect::<Result<Vec<Reading>>>()?;
+        readings.into_iter().map(|reading| pollster::block_on(self.gpu.finish_download(reading))).collect()
+    }
+
+    /// Runs the pieces of all turns, as many members at a time as there is scratch for, as many steps to a dispatch as its
+    /// time allows. The next dispatch is made while the last one runs.
+    fn run(&mut self, linked: &Linked, turns: &[Turn], pieces: &[Vec<Piece>]) -> Result<Vec<Vec<Outcome>>> {
+        let longest = pieces.iter().flatten().map(|piece| piece.batch.rows).max().unwrap_or(1);
+        let mut outcomes = Vec::with_capacity(turns.len());
+        while outcomes.len() < turns.len() {
+            let first = outcomes.len();
+            let wave = self.reserve(longest, turns.len() - first)?;
+            outcomes.extend(self.run_wave(linked, &turns[first..first + wave], &pieces[first..first + wave])?);
+        }
+        Ok(outcomes)
+    }
+
+    fn run_wave(&mut self, linked: &Linked, turns: &[Turn], pieces: &[Vec<Piece>]) -> Result<Vec<Vec<Outcome>>> {
+        let steps = pieces[0].len();
+        let mut outcomes = vec![Vec::with_capacity(steps); turns.len()];
+        let mut most = (MOST_WORDS / (turns.len() * BATCH)).clamp(1, MOST_STEPS);
+        if self.gpu.is_software() {
+            let longest = pieces.iter().flatten().map(|piece| piece.batch.rows).max().unwrap_or(1);
+            most = most.min(MOST_TURNS / self.form.turns_of_loops(&self.network, longest)).max(1);
+        }
+        let (mut done, mut running, mut last) = (0, None::<(Reading, usize)>, Instant::now());
+        while done < steps || running.is_some() {
+            let before = running.take();
+            let now = self.at_once.min(most).min(steps - done);
+            if now > 0 {
+                let results = self.submit(linked, turns, pieces, done..done + now)?;
+                running = Some((self.gpu.begin_download(&results, 0, 2 * turns.len() * now)?, now));
+                done += now;
+            }
+            if let Some((reading, count)) = before {
+                let words: Vec<f32> = pollster::block_on(self.gpu.finish_download(reading))?;
+                for (outcomes, words) in outcomes.iter_mut().zip(words.chunks_exact(2 * count)) {
+                    let outcome = |w: &[f32]| Outcome { loss: w[0].into(), correct: w[1].into() };
+                    outcomes.extend(words.chunks_exact(2).map(outcome));
+                }
+                self.adapt(count, last.elapsed());
+                last = Instant::now();
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Takes as many steps to a dispatch as its time allows.
+    fn adapt(&mut self, steps: usize, elapsed: Duration) {
+        let each = elapsed.as_secs_f64() / steps as f64;
+        let fitting = (SUBMISSION.as_secs_f64() / each.max(1e-9)) as usize;
+        // Growing by no more than four times: the first dispatch compiles the pipeline and says little.
+        self.at_once = fitting.clamp(1, (4 * self.at_once).min(MOST_STEPS));
+    }
+
+    /// The kernel for all members, whoever has a turn: a member's bits must not hang on who else is still at it.
+    fn link<'a>(&self, objectives: &[Objective], held: Held<'a>, rows: RowsOnDevice<'a>) -> Result<Linked> {
+        let whole = whole(&self.network, &objectives.iter().collect::<Vec<_>>(), rows.labels, self.form);
+        let kernel = self.gpu.kernel(&whole.program)?;
+        let limit = |objective: &Objective| objective.clip_norm.map_or(0.0, |limit| limit as f32);
+        let [first, second] = held.states;
+        Ok(Linked {
+            kernel,
+            options: whole.options,
+            limits: objectives.iter().map(limit).collect(),
+            buffers: [rows.features, rows.targets, held.parameters, first, second].map(Clone::clone),
+        })
+    }
+
+    /// Submits the steps of a range for all turns; gives back where their outcomes will stand.
+    fn submit(
+        &self,
+        linked: &Linked,
+        turns: &[Turn],
+        pieces: &[Vec<Piece>],
+        range: std::ops::Range<usize>,
+    ) -> Result<wgpu::Buffer> {
+        let gpu = &self.gpu;
+        let mut table: Vec<u32> = Vec::new();
+        for (turn, pieces) in turns.iter().zip(pieces) {
+            table.extend([turn.member as u32, linked.limits[turn.member].to_bits()]);
+            table.extend(linked.options[turn.member].iter().map(|option| option.to_bits()));
+            pieces[range.clone()].iter().for_each(|piece| table.extend(piece.words()));
+        }
+        let results = gpu.buffer("losses of whole models", 2 * turns.len() * range.len())?;
+        let Some(scratch) = &self.scratch else { return Ok(results) };
+        let params = Params {
+            turns: turns.len() as u32,
+            steps: range.len() as u32,
+            turn_words: (TURN + linked.options[0].len() + range.len() * BATCH) as u32,
+            stride: self.network.length as u32,
+            work: self.work(scratch.capacity) as u32,
+            capacity: scratch.capacity as u32,
+            plane: 0,
+            reserved: 0,
+        };
+        let table = gpu.upload("the batches of whole models", &table)?;
+        let [features, targets, parameters, first, second] = &linked.buffers;
+        let storage = [features, targets, &table, parameters, first, second, &scratch.buffer, &results];
+        let command = gpu.dispatch(&linked.kernel, &params, &storage.map(Slice::from), turns.len() as u32)?;
+        gpu.submit([&command])?;
+        Ok(results)
+    }
+}
+
+impl Piece {
+    fn words(&self) -> [u32; BATCH] {
+        let batch = &self.batch;
+        let mut words = [0; BATCH];
+        words[0] = batch.start as u32;
+        words[1] = batch.rows as u32;
+        words[2] = batch.order.map_or(0, |order| order.length());
+        words[3] = self.mode as u32;
+        words[4] = self.factor.to_bits();
+        words[5] = u32::from(batch.accumulate);
+        if let Some(step) = &batch.update {
+            let step = step.cast::<f32>();
+            let numbers = [step.learning_rate, step.correction_first, step.correction_second, step.is_first];
+            words[8..12].copy_from_slice(&numbers.map(f32::to_bits));
+        }
+        if let Some(order) = &batch.order {
+            words[12..20].copy_from_slice(&order.keys());
+        }
+        words
+    }
+}
+
+/// The factor of a batch's loss. Ignored labels are counted here: where each row comes from is known on both sides.
+fn factor(objective: &Objective, batch: &Batch, columns: usize, ignored: &[bool]) -> f32 {
+    if ignored.is_empty() || batch.divisor_rows.is_some() {
+        return objective.factor(batch.divisor_rows.unwrap_or(batch.rows), columns) as f32;
+    }
+    let is_kept = |place: usize| {
+        let row = batch.order.map_or(place, |order| order.at(place as u32) as usize);
+        !ignored.get(row).is_some_and(|&ignored| ignored)
+    };
+    match (batch.start..batch.start + batch.rows).filter(|&place| is_kept(place)).count() {
+        0 => 0.0,
+        kept => (1.0 / kept as f64) as f32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+    use crate::activations::{Relu, Softmax};
+    use crate::losses::{CrossEntropy, Mse};
+    use crate::optimizers::Adam;
+    use crate::random::{Permutation, Random};
+    use crate::train::engine::{Engine, Metric, SampleTargets, Samples};
+    use crate::train::host::HostEngine;
+    use crate::{Dense, Sequential};
+
+    const ROWS: usize = 90;
+
+    /// Losses of the steps and the parameters behind them, by the form of the kernel and by the f64 engine.
+    fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f64>); 2] {
+        let gpu =
+            Gpu::open_with(crate::GpuOptions::default()).expect("these tests need an adapter, a software one will do");
+        let last = if by_label { Dense::new(6) } else { Dense::new(6).activation(Softmax) };
+        let description = Sequential::new(21).l2(1e-3).then(Dense::new(18).activation(Relu)).then(last);
+        let network = description.network().unwrap();
+        let start = description.first_parameters(&network, 3);
+        let mut random = Random::new(9, 0);
+        let features = Array2::from_shape_fn((ROWS, 21), |_| random.normal() as f32);
+        let labels: Vec<i32> = (0..ROWS).map(|row| (features[[row, 0]] > 0.0) as i32 + 2 * (row as i32 % 3)).collect();
+        let dense: Vec<f32> =
+            labels.iter().flat_map(|&label| (0..6).map(move |k| f32::from(u8::from(k == label)))).collect();
+        let objective = Objective {
+            loss: if by_label { Arc::new(CrossEntropy::new()) } else { Arc::new(Mse::new()) },
+            optimizer: Arc::new(Adam::new().learning_rate(0.01)),
+            metric: Some(Metric { threshold: 0.5, truth_threshold: 0.5 }),
+            clip_norm: Some(0.3),
+        };
+        let order = Some(Permutation::new(ROWS as u32, 5, 0));
+        let batches: Vec<Batch> = (0..40)
+            .map(|step| Batch {
+                start: step % 3 * 33,
+                rows: if step % 3 == 2 { 24 } else { 33 },
+                order,
+                divisor_rows: None,
+                accumulate: false,
+                update: Some(objective.optimizer.step(step as u64 + 1, 0.01)),
+            })
+            .collect();
+
+        let mut host = HostEngine::<f64>::new(network.clone());
+        host.set_parameters(&start).unwrap();
+        let targets = if by_label { SampleTargets::Labels(&labels) } else { SampleTargets::Dense(&dense) };
+        let flat = features.as_slice().unwrap();
+        let data = host.load(&Samples { rows: ROWS, features: flat, targets, has_ignored: false }).unwrap();
+        let expected = host.train(data, &objective, &batches).unwrap();
+
+        let upload = |values: &[f64]| {
+            let values: Vec<f32> = values.iter().map(|&x| x as f32).chain([0.0; MARGIN]).collect();
+            gpu.upload("parameters", &values).unwrap()
+        };
+        let zeros = vec![0.0; network.length];
+        let (parameters, first, second) = (upload(&start), upload(&zeros), upload(&zeros));
+        let features = gpu.upload("features", flat).unwrap();
+        let targets =
+            if by_label { gpu.upload("labels", &labels).unwrap() } else { gpu.upload("targets", &dense).unwrap() };
+        let mut whole = WholeModels::with_form(&gpu, &network, form);
+        whole.piece_rows = whole.piece_rows.min(piece_rows);
+        let held = Held { parameters: &parameters, states: [&first, &second] };
+        let rows = RowsOnDevice { features: &features, targets: &targets, labels: by_label, ignored: &[] };
+        let found = whole.train(held, rows, &[objective], &[Turn { member: 0, batches }]).unwrap().remove(0);
+        let behind: Vec<f32> = pollster::block_on(gpu.download(&parameters, 0, network.length)).unwrap();
+        [(expected, host.parameters().unwrap()), (found, behind.into_iter().map(f64::from).collect())]
+    }
+
+    #[test]
+    fn every_form_of_the_kernel_trains_as_the_reference_does() {
+        for form in [Form { lanes: 8, tall: 4 }, Form { lanes: 64, tall: 1 }, Form { lanes: 256, tall: 1 }] {
+            for (piece_rows, by_label) in [(1024, true), (1024, false), (16, true)] {
+                let [(expected, parameters), (found, behind)] = train(form, piece_rows, by_label);
+                let name = format!("{form:?}, pieces of {piece_rows}");
+                assert_eq!(expected.len(), found.len(), "{name}");
+                for (step, (e, f)) in expected.iter().zip(&found).enumerate() {
+                    // As tests/training.rs: f32 rounds to 6e-8, and forty steps of Adam multiply that by some hundred.
+                    assert!((e.loss - f.loss).abs() <= 1e-4 * e.loss, "{name}, step {step}: {f:?}, not {e:?}");
+                    assert!((e.correct - f.correct).abs() <= 1.0, "{name}, step {step}: {f:?}, not {e:?}");
+                }
+                for (i, (e, f)) in parameters.iter().zip(&behind).enumerate() {
+                    // A step of Adam is as long as the rate, whatever the gradient: one that is all rounding may go
+                    // either way, 0.01 each time. None does here for more than a hundredth of the way of forty steps.
+                    assert!((e - f).abs() <= 0.004, "{name}, parameter {i}: {f}, not {e}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_dispatch_on_a_software_adapter_takes_more_turns_of_loops_than_it_may() {
+        let layers = [Dense::new(64), Dense::new(16), Dense::new(10).activation(Softmax)];
+        let network = crate::layers::Network::new(30, &layers, 0.0, 0.0).unwrap();
+        let form = Form { lanes: 8, tall: 4 };
+        assert!(form.turns_of_loops(&network, 4) < MOST_TURNS);
+        assert!(form.turns_of_loops(&network, 1024) > form.turns_of_loops(&network, 512));
+        let gpu =
+            Gpu::open_with(crate::GpuOptions::default()).expect("these tests need an adapter, a software one will do");
+        let whole = WholeModels::with_form(&gpu, &network, form);
+        if gpu.is_software() {
+            assert!(form.turns_of_loops(&network, whole.piece_rows) <= MOST_TURNS);
+        }
+    }
+}

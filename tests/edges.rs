@@ -1,0 +1,130 @@
+//! The numbers at the edges of the pointwise losses: kinks, overflow, subnormal numbers, huge counts, infinities. What is
+//! expected was computed from the formulas with 60 digits (mpmath).
+
+mod support;
+
+use gradus::{Criterion, Device, Reduction, losses};
+use ndarray::array;
+use support::each_device;
+
+const INF: f64 = f64::INFINITY;
+
+/// Loss, options, and (prediction, target, value, derivative) of some points.
+type Points = (&'static str, &'static str, &'static [(f64, f64, f64, f64)]);
+
+#[rustfmt::skip]
+const EDGES: &[Points] = &[
+    ("log_cosh", "{}", &[(0.0001, 0.0, 4.999999739045e-09, 9.999999714045e-05), (0.5, 0.0, 0.1201145069583, 0.46211715726), (1.0, 0.0, 0.433780830483, 0.7615941559558), (10000.0, 0.0, 9999.306852819, 1.0), (-10000.0, 0.0, 9999.306852819, -1.0), (INF, 0.0, INF, 1.0)]),
+    ("pseudo_huber", "{}", &[(0.0001, 0.0, 4.999999734879e-09, 9.999999697379e-05), (3.0, 0.0, 2.162277660168, 0.9486832980505), (-1e+30, 0.0, 1.000000015047e+30, -1.0), (-INF, 0.0, INF, -1.0)]),
+    ("cauchy", "{}", &[(0.0001, 0.0, 4.999999722379e-09, 9.999999647379e-05), (2.0, 0.0, 0.8047189562171, 0.4), (1e+30, 0.0, 69.07755280487, 9.999999849525e-31), (INF, 0.0, INF, 0.0)]),
+    ("lp", r#"{"p": 1.5}"#, &[(10000.0, 0.0, 1000000.0, 150.0), (1e-20, 0.0, 9.999999523983e-31, 1.499999976199e-10)]),
+    ("lp", r#"{"p": 3.5}"#, &[(20000000000.0, 0.0, 1.131370849898e+36, 1.979898987322e+26)]),
+    ("lp", r#"{"p": 0.5}"#, &[(1e-30, 0.0, 1.000000001586e-15, 499999999207200.0), (0.0, 0.0, 0.0, 0.0)]),
+    ("lp", r#"{"p": 1.0}"#, &[(0.0, 0.0, 0.0, 0.0)]),
+    ("quantile", r#"{"quantile": 0.25}"#, &[(2.0, 2.0, 0.0, 0.0)]),
+    ("epsilon_insensitive", r#"{"epsilon": 0.5}"#, &[(1.5, 1.0, 0.0, 0.0)]),
+    ("squared_epsilon_insensitive", r#"{"epsilon": 0.5}"#, &[(1.5, 1.0, 0.0, 0.0)]),
+    ("expectile", "{}", &[(2.0, 2.0, 0.0, 0.0)]),
+    ("mape", "{}", &[(1.0, 0.0, 1000000000.0, 1000000000.0), (0.0, 0.0, 0.0, 0.0), (1e-40, 1e-40, 0.0, 0.0)]),
+    ("msle", "{}", &[(1.0001, 1.0, 2.50070470899e-09, 5.000454595117e-05), (1e+30, 1.0, 4676.42693259, 1.367688091906e-28), (1e-06, 1000000.0, 190.8683319772, -27.63099348494), (-3.0, 2.0, 1.20694874109, 0.0), (0.0, 0.0, 0.0, 0.0)]),
+    ("poisson_nll", "{}", &[(100.0, 3.0, INF, INF), (-10000.0, 0.0, 0.0, 0.0), (-10000.0, 2.0, 20000.0, -2.0), (0.0, 0.0, 1.0, 1.0), (13.75, 1000000.0, -12813410.84177, -63410.84176745)]),
+    ("poisson_nll", r#"{"full": true}"#, &[(12.0, 1000000.0, 978273.1760771, -837245.208581), (17.0, 100000000.0, 66223037.27809, -75845047.24642), (0.3, 1.0, 1.049858811747, 0.3498588236676), (-80.0, 1000000.0, 92815518.38466, -1000000.0)]),
+    ("poisson_nll", r#"{"log_input": false}"#, &[(0.0, 5.0, 92.10340371976, -499999999.0)]),
+    ("poisson_nll", r#"{"log_input": false, "full": true}"#, &[(1250000.0, 1000000.0, 26864.27537959, 0.2), (1e-06, 50.0, 838.7541127879, -49504949.6188)]),
+    ("poisson_nll", r#"{"log_input": false}"#, &[(0.0, 0.0, 0.0, 1.0)]),
+    ("poisson_nll", "{}", &[(-INF, 0.0, 0.0, 0.0), (INF, 2.0, INF, INF), (INF, 100000000.0, INF, INF)]),
+    ("poisson_nll", r#"{"full": true}"#, &[(INF, 2.0, INF, INF)]),
+    ("gamma_deviance", "{}", &[(10000.0, 2.0, 10000.0, 1.0), (-100.0, 2.0, INF, -INF), (20.0, 1000000000.0, 22.06115362244, -1.061153622439), (-INF, 2.0, INF, -INF)]),
+    ("tweedie", r#"{"power": 1.25}"#, &[(2.0, 0.0, 5.975585427117, 4.481689070338), (2.0, 4.0, 0.5951313172065, 2.055566431488), (-60.0, 3.0, 39228196.31229, -9807052.117416), (60.0, 3.0, 4.657902807665e+19, 3.493427105749e+19)]),
+    ("tweedie", r#"{"power": 1.0}"#, &[(3.0, 0.0, 20.08553692319, 20.08553692319), (50.0, 2.0, 5.184705528587e+21, 5.184705528587e+21)]),
+    ("tweedie", r#"{"power": 2.0}"#, &[(3.0, 18.0, 0.005795472725386, 0.1038327693784), (-50.0, 0.5, 2.592352764294e+21, -2.592352764294e+21)]),
+    ("tweedie", r#"{"power": 3.0}"#, &[(1.0, 4.0, 0.02779112530178, -0.173461691775)]),
+    ("tweedie", r#"{"power": 1.999}"#, &[(1.0, 4.0, 0.08531929295471, -0.4719895182879)]),
+    ("tweedie", r#"{"power": 1.001}"#, &[(1.0, 4.0, 0.2631609963657, -1.280437094015)]),
+    ("bce", "{}", &[(0.0, 1.0, 100.0, -1000000000000.0), (0.0, 0.0, 0.0, 0.0), (1.0, 0.0, 100.0, 1000000000000.0), (1.0, 1.0, 0.0, 0.0), (1e-10, 0.0, 1.000000013401e-10, 1.0000000001), (1e-30, 1.0, 69.07755278665, -1000000000000.0), (0.99999, 1.0, 1.00136304585e-05, -1.000010013681), (1e-42, 1.0, 96.70804694109, -1000000000000.0), (0.25, 0.25, 0.5623351446188, 0.0)]),
+    ("binary_focal", r#"{"gamma": 2.0}"#, &[(10000.0, 1.0, 0.0, 0.0), (10000.0, 0.0, 10000.0, 1.0), (-10000.0, 1.0, 10000.0, -1.0)]),
+    ("binary_focal", r#"{"gamma": 0.5}"#, &[(-10000.0, 0.0, 0.0, 0.0), (30.0, 1.0, 2.862518580549e-20, -4.293777870823e-20)]),
+    ("binary_focal", r#"{"gamma": 1.5}"#, &[(-12.0, 0.0, 9.35750797944e-14, 2.339365496024e-13)]),
+    ("binary_focal", r#"{"gamma": 2.0}"#, &[(8.0, 0.25, 3.373679674838, 0.423006153089)]),
+    ("binary_focal", r#"{"gamma": 1.5}"#, &[(200.0, 0.25, 97.42785792575, 0.4871392896287)]),
+    ("binary_focal", "{}", &[(INF, 1.0, 0.0, 0.0), (-INF, 1.0, INF, -1.0), (1e+30, 0.25, 4.218750063481e+29, 0.421875), (INF, 0.25, INF, 0.421875)]),
+    ("binary_focal", r#"{"gamma": 0.0}"#, &[(-INF, 0.25, INF, -0.25)]),
+    ("soft_margin", "{}", &[(10000.0, 1.0, 0.0, 0.0), (10000.0, -1.0, 10000.0, 1.0), (-20.0, -1.0, 2.061153620314e-09, 2.06115361819e-09)]),
+    ("perceptron", "{}", &[(0.0, 1.0, 0.0, 0.0), (-10000.0, 1.0, 10000.0, -1.0)]),
+    ("modified_huber", "{}", &[(-1.0, 1.0, 4.0, -4.0), (1.0, 1.0, 0.0, 0.0), (1e+30, -1.0, 4.00000006019e+30, 4.0), (-INF, 1.0, INF, -4.0)]),
+    ("exponential", "{}", &[(-88.0, 1.0, 1.651636254994e+38, -1.651636254994e+38), (-100.0, 1.0, INF, -INF), (10000.0, 1.0, 0.0, 0.0), (INF, 1.0, 0.0, 0.0)]),
+    ("hinge_embedding", "{}", &[(1.0, -1.0, 0.0, -1.0), (1.0, 1.0, 1.0, 1.0), (1.5, -1.0, 0.0, 0.0)]),
+];
+
+fn evaluate(name: &str, options: &str, device: &Device, prediction: f64, target: f64) -> (f64, f64) {
+    let options = serde_json::from_str(options).expect("options are JSON");
+    let loss = losses::from_name(name, &options).unwrap_or_else(|error| panic!("{error}"));
+    let criterion = Criterion::from_boxed(loss, device).expect("it opened before").reduction(Reduction::Sum);
+    let (predictions, targets) = (array![prediction as f32], array![target as f32]);
+    let found = criterion.evaluate_f64(&gradus::Inputs::new(&predictions, gradus::Targets::from(&targets)));
+    let found = found.unwrap_or_else(|error| panic!("{name} of {prediction}, {target}: {error}"));
+    (found.value(), found.gradient[0])
+}
+
+/// How far off a result may be: the sum of the ulp that WGSL allows the functions on its way (3 + 2|x| of e^x with |x| ≤ 20 where
+/// it is the driver's, 8 elsewhere) is 50 ulp, 6e-6; below the smallest normal number a device may flush to 0.
+fn is_near(found: f64, expected: f64, exact: bool) -> bool {
+    let share = if exact { 1e-8 } else { 6e-6 };
+    let flushed = if exact { 1e-44 } else { f64::from(f32::MIN_POSITIVE) };
+    if !exact && expected.abs() > f64::from(f32::MAX) {
+        return found == expected.signum() * INF;
+    }
+    found == expected || (found - expected).abs() <= share * expected.abs() + flushed
+}
+
+#[test]
+fn pointwise_losses_are_right_at_their_edges() {
+    let mut failures = Vec::new();
+    for device in each_device() {
+        let exact = device.name() == "reference";
+        for &(name, options, points) in EDGES {
+            for &(prediction, target, value, derivative) in points {
+                let (found, slope) = evaluate(name, options, &device, prediction, target);
+                // What overflows in f32 is finite in the reference.
+                let is_right = |found: f64, expected: f64| {
+                    is_near(found, expected, exact) || (exact && expected.is_infinite() && found.abs() > 3.4e38)
+                };
+                if !is_right(found, value) || !is_right(slope, derivative) {
+                    failures.push(format!(
+                        "{} {name} {options} of {prediction:e}, {target:e}: {found:e}, {slope:e} instead of {value:e}, {derivative:e}",
+                        device.name()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+#[test]
+fn a_probability_outside_0_and_1_gives_nan() {
+    for device in each_device() {
+        for prediction in [-1e-6, 1.000_001, f64::INFINITY, f64::NEG_INFINITY, -3.0, f64::NAN] {
+            let (value, derivative) = evaluate("bce", "{}", &device, prediction, 0.0);
+            assert!(value.is_nan() && derivative.is_nan(), "{prediction}: {value}, {derivative}");
+        }
+    }
+}
+
+#[test]
+fn targets_of_the_wrong_sign_are_refused() {
+    for (name, options, target, words) in [
+        ("poisson_nll", "{}", -1.0, "must not be negative"),
+        ("tweedie", "{}", -1.0, "must not be negative"),
+        ("tweedie", r#"{"power": 2.0}"#, 0.0, "must be above 0"),
+        ("gamma_deviance", "{}", 0.0, "must be above 0"),
+        ("bce", "{}", 1.5, "from 0 to 1"),
+        ("soft_margin", "{}", 0.0, "-1 or +1"),
+        ("hinge_embedding", "{}", 0.0, "-1 or +1"),
+    ] {
+        let options = serde_json::from_str(options).expect("options are JSON");
+        let criterion = Criterion::from_boxed(losses::from_name(name, &options).unwrap(), &Device::cpu()).unwrap();
+        let error = criterion.value_and_gradient(&array![0.5_f32], &array![target as f32]).unwrap_err().to_string();
+        assert!(error.starts_with(name) && error.contains(words), "{error}");
+    }
+}
