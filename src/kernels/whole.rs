@@ -131,7 +131,7 @@ pub(crate) struct Whole {
 }
 
 /// The options of one filling over all members: those in which they differ go to `own`.
-fn settings(of_members: &[Vec<(&'static str, f64)>], own: &mut Vec<Vec<f32>>) -> Vec<(&'static str, Setting)> {
+fn settings(of_members: &[Vec<(&'static str, f64)>], own: &mut [Vec<f32>]) -> Vec<(&'static str, Setting)> {
     let Some(first) = of_members.first() else { return Vec::new() };
     let mut settings = Vec::with_capacity(first.len());
     for (place, &(name, value)) in first.iter().enumerate() {
