@@ -44,7 +44,7 @@ pub(crate) struct Params {
     pub work: u32,
     pub capacity: u32,
     pub plane: u32,
-    pub reserved: u32,
+    pub columns: u32,
 }
 
 /// Which form of the frame an adapter takes.
@@ -370,7 +370,7 @@ mod tests {
         let program = whole(&network, &[&objective], false, Form { lanes: 8, tall: 4 }).program;
         wgsl::assert_layout!(
             program,
-            Params as "Params" { turns, steps, turn_words, stride, work, capacity, plane, reserved }
+            Params as "Params" { turns, steps, turn_words, stride, work, capacity, plane, columns }
         );
     }
 }

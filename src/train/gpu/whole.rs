@@ -347,7 +347,7 @@ impl WholeModels {
             work: self.work(scratch.capacity) as u32,
             capacity: scratch.capacity as u32,
             plane: 0,
-            reserved: 0,
+            columns: 0,
         };
         let table = gpu.upload("the batches of whole models", &table)?;
         let [features, targets, parameters, first, second] = &linked.buffers;
