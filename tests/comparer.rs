@@ -110,7 +110,7 @@ macro_rules! entry {
 /// A loss whose Rust side is the squared error, with whatever filling.
 macro_rules! squared_error {
     ($loss:ident, $shader:literal) => {
-        #[derive(Debug)]
+        #[derive(Clone, Debug)]
         struct $loss;
 
         impl $loss {
@@ -190,7 +190,7 @@ fn a_filling_that_cuts_large_errors_is_refused() {
 }
 
 /// A row-wise loss, Σ t x, whose gradient the filling leaves 0 in the last column.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ForgetsAColumn;
 
 static FORGETS: Entry = entry!(
@@ -236,7 +236,7 @@ fn a_filling_that_forgets_a_column_is_refused() {
 
 #[test]
 fn a_wrong_derivative_of_the_reference_is_refused_by_central_differences() {
-    #[derive(Debug)]
+    #[derive(Clone, Debug)]
     struct Wrong;
     static WRONG: Entry = entry!(Wrong, "wrong", Domain::Real, "");
     impl Loss for Wrong {
