@@ -4,7 +4,8 @@
 //! **Ceilings.** In the same process, on buffers of the same size, three kernels of our own find out what the device gives: a copy
 //! (read and written), a read (summed), and chains of fused multiply-adds in registers; on the CPU `memcpy`, a sum and the same chains
 //! on all threads. A loss or an optimizer moves bytes, and is told as a fraction of the copy's GB/s: counted are the bytes that it
-//! *must* move, each input read and each output written once, so whoever moves more gets a smaller fraction. Products, layers, steps
+//! *must* move, each input read and each output written once, so whoever moves more gets a smaller fraction. More than 100 % is
+//! possible on a CPU: a copy also reads the lines that it overwrites, a step of Adam has read them anyway. Products, layers, steps
 //! and epochs compute, and are told as a fraction of the chains' GFLOP/s. The CPU's `mse` is held against a loop written by hand as well.
 //!
 //! **Samples.** Twenty, taken in turns: the case, its ceilings, the same on the CPU, and again. Each is run twice before, untimed, and what

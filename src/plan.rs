@@ -47,7 +47,7 @@ pub struct DensePass {
 }
 
 impl<T> Plan<T> {
-    pub(crate) fn new(gpu: &Gpu, commands: Vec<Command>, result: T) -> Self {
+    fn new(gpu: &Gpu, commands: Vec<Command>, result: T) -> Self {
         Plan { gpu: gpu.clone(), commands, result }
     }
 
@@ -66,7 +66,8 @@ impl Plan<DeviceEvaluation> {
     /// # Errors
     /// As [`Criterion::backward`]; tensors that live on the host, where [`Criterion::evaluate`] does it.
     pub fn loss(criterion: &Criterion, predictions: &Tensor, targets: &Tensor) -> Result<Self> {
-        criterion.plan(predictions, targets)
+        let (gpu, commands, evaluation) = criterion.resolve(predictions, targets)?;
+        Ok(Plan::new(gpu, commands, evaluation))
     }
 }
 

@@ -210,19 +210,13 @@ fn bench_gives_the_fields_of_the_contract() {
     let page = folder.path().join("bench.html");
     let arguments = ["bench", "--device", "gpu", "--quick", "mse", "matmul", "--json", "--html", text(&page)];
     let found = json_of(&arguments);
-    for field in ["gradus", "date", "system", "threads"] {
-        assert!(!found[field].is_null(), "{field}");
-    }
-    assert_eq!((&found["size"], &found["skipped"]), (&json!("quick"), &json!([])));
-    let devices = found["devices"].as_array().unwrap();
-    assert_eq!(devices.iter().map(|d| d["device"].as_str().unwrap()).collect::<Vec<_>>(), ["gpu", "cpu"]);
-    assert!(devices[0]["adapter"].is_string() && devices[0]["driver"].is_string() && devices[1]["adapter"].is_null());
-    for device in devices {
-        for ceiling in ["copy_gb_per_s", "read_gb_per_s", "fma_gflop_per_s"] {
-            assert!(device["ceilings"][ceiling].as_f64().unwrap() > 0.0, "{ceiling}");
+    let rows = found.as_array().unwrap();
+    for row in rows {
+        for field in ["gradus", "date", "system", "threads", "device", "adapter", "name", "shape", "dtype", "seconds"] {
+            assert!(!row[field].is_null(), "{field}");
         }
+        assert_eq!(row["driver"].is_string(), row["device"] == "gpu");
     }
-    let rows = found["rows"].as_array().unwrap();
     let names: Vec<&str> = rows.iter().step_by(2).map(|row| row["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["copy", "read", "fma", "mse", "matmul"]);
     let of = |name: &str, device: &str| rows.iter().find(|r| r["name"] == name && r["device"] == device).unwrap();

@@ -182,16 +182,16 @@ fn gradient_descent_adds_up_the_whole_data_set_for_each_member() {
 
 /// A dispatch of as many steps as its time allows must not do less work than it says: a driver may cut loops short.
 #[test]
-fn a_thousand_steps_go_as_far_in_long_dispatches_as_alone() {
-    let (x, y, _) = clouds(320, 12);
+fn two_thousand_steps_go_as_far_in_long_dispatches_as_alone() {
+    // 1,200 steps an epoch, so that a dispatch of the second takes hundreds of them.
+    let (x, y, _) = clouds(38_400, 12);
+    let fit = || Fit::new().epochs(2).batch_size(32);
+    let expected = alone(1, &Device::reference()).fit(&x, &y, fit()).unwrap();
     for device in each_device() {
-        let fit = || Fit::new().epochs(100).batch_size(32);
-        let mut population = population(2, &device);
-        let histories = population.fit(&x, &y, fit()).unwrap();
-        let expected = alone(1, &Device::reference()).fit(&x, &y, fit()).unwrap();
-        // The reference's own way, whose last losses are where small differences have long been forgotten: the minimum is
-        // one, and every way leads there. 1 % of it is far less than what one step in ten left out would leave.
-        for epoch in [9, 49, 99] {
+        let histories = population(2, &device).fit(&x, &y, fit()).unwrap();
+        for epoch in [0, 1] {
+            // Means of 1,200 losses: small differences between the ways are averaged out, and every way leads to the one
+            // minimum. Steps that leave rows or updates out are off by far more than 1 %.
             let (e, f) = (expected.epochs[epoch].loss, histories[1].epochs[epoch].loss);
             assert!((e - f).abs() <= 0.01 * e, "{}: epoch {epoch}: {f} instead of {e}", device.describe());
         }

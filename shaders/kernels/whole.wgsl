@@ -1,7 +1,7 @@
 // Whole models, many steps: a workgroup takes a small network through all its batches, every other workgroup another
 // member of a population beside it. Nothing leaves the device between two steps, and no step waits for a launch.
 //
-//     for each batch:  y = network(features[rows]);  results = (loss, rows right);
+//     for each batch:  y = network(features[rows]);  values = (loss, rows right);
 //                      gradient = dL/dw;  (w, state) = update(w, clip (gradient + dR/dw), state)
 //
 // Linked with kernels/whole_dense, once for each layer under a name of its own (`forward`, `backward`, `last_…` are the
@@ -38,8 +38,8 @@ struct Params {
     stride: u32,     // parameters from member to member
     work: u32,       // numbers of a workgroup's scratch
     capacity: u32,   // rows that it has room for
-    plane: u32,      // named by what a loss can tell besides, which nobody asks for here
-    reserved: u32,
+    plane: u32,      // this and `columns` are named by what a loss can tell besides, which nobody asks for here
+    columns: u32,
 }
 
 // A turn in `table`: its member, the most that the gradient's norm may be (0: any), the options; then the batches.
@@ -69,7 +69,7 @@ const TRAIN: u32 = 3u;    // and an update
 @group(0) @binding(5) var<storage, read_write> first_states: array<f32>;
 @group(0) @binding(6) var<storage, read_write> second_states: array<f32>;
 @group(0) @binding(7) var<storage, read_write> work: array<f32>;
-@group(0) @binding(8) var<storage, read_write> results: array<f32>;
+@group(0) @binding(8) var<storage, read_write> values: array<f32>;
 
 // Where this workgroup's member and scratch begin.
 var<private> own: u32;
@@ -224,8 +224,8 @@ fn run(batch: u32, limit: f32, slot: u32) {
     }
     join_sums(told);
     if lane == 0u {
-        results[2u * slot] = sums[0].x;
-        results[2u * slot + 1u] = sums[0].y;
+        values[2u * slot] = sums[0].x;
+        values[2u * slot + 1u] = sums[0].y;
     }
     if mode == TRAIN {
         var clip = 1.0;

@@ -1,44 +1,71 @@
-// The loss of a row in kernels/whole by a row-wise filling: as kernels/rowwise and rowwise_lane, without weights and masks.
+// The loss of a row in kernels/whole by a row-wise filling: as kernels/rows, rowwise and rowwise_lane, without weights and
+// masks.
 
 struct Row {
-    first: u32,      // index of its first cell in `work`
-    label: u32,      // NO_LABEL with dense targets
+    first: u32,       // index of its first cell in `work`
+    label: u32,       // NO_LABEL with dense targets, and where the row takes no part
+    label_logit: f32,
     weight: f32,
     upstream: f32,
-    state: u32,      // KEPT, LEFT_OUT or BAD_LABEL
-    mask_first: u32, // nobody's
+    state: u32,       // KEPT, LEFT_OUT or BAD_LABEL
 }
 
-struct Cell {
-    logit: f32,
-    truth: f32,
-    class_weight: f32,
-    column: u32,
-    is_label: bool,
-    kept: bool,
+struct Cells {
+    logits: vec4<f32>,
+    truths: vec4<f32>,
+    class_weights: vec4<f32>,
+    columns: vec4<u32>,
+    is_label: vec4<bool>,
+    kept: vec4<bool>, // inside the row
 }
 
 const NO_LABEL: u32 = 0xffffffffu;
 const KEPT: u32 = 0u;
 const BAD_LABEL: u32 = 1u;
 const LEFT_OUT: u32 = 2u;
+const INFINITY_BITS: u32 = 0x7f800000u;
 const HAS_WEIGHT: bool = false;
 const HAS_CLASS_WEIGHT: bool = false;
 const CLASS_MASK: u32 = 0u;
 const EACH: bool = false;
 const AUXILIARY: bool = false;
 
-// Where the dense targets of the row begin that a lane is at.
-var<private> row_targets: u32;
+fn team_sum(x: f32) -> f32 {
+    return x;
+}
 
-fn read_cell(row: Row, column: u32) -> Cell {
-    var cell = Cell(work[row.first + column], 0.0, 1.0, column, column == row.label, true);
-    if HAS_LABELS {
-        cell.truth = select(0.0, 1.0, cell.is_label);
-    } else {
-        cell.truth = bitcast<f32>(targets[row_targets + column]);
+fn team_max(x: f32) -> f32 {
+    return x;
+}
+
+fn keeps(row: Row, column: u32) -> bool {
+    return true;
+}
+
+fn class_weight(column: u32) -> f32 {
+    return 1.0;
+}
+
+// Four cells from a column on; beyond the row they are 0 and not kept.
+fn cells_of(row: Row, first_target: u32, column: u32) -> Cells {
+    let columns = column + vec4<u32>(0u, 1u, 2u, 3u);
+    var cells = Cells(vec4<f32>(), vec4<f32>(), vec4<f32>(1.0), columns, vec4<bool>(), columns < vec4<u32>(OUTPUTS));
+    for (var k = 0u; k < 4u; k += 1u) {
+        if column + k < OUTPUTS {
+            cells.logits[k] = work[row.first + column + k];
+            if !HAS_LABELS {
+                cells.truths[k] = bitcast<f32>(targets[first_target + column + k]);
+            }
+        }
     }
-    return cell;
+    if HAS_LABELS {
+        cells.is_label = columns == vec4<u32>(row.label);
+    }
+    return cells;
+}
+
+fn has_nan(x: vec4<f32>) -> bool {
+    return any((bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(INFINITY_BITS));
 }
 
 // A NaN that a compiler cannot fold away: the quiet bit is set on bits known at run time only.
@@ -48,38 +75,39 @@ fn nan_of(row: Row) -> f32 {
 
 fn score(index: u32, factor: f32) -> f32 {
     let g = plane_at(LAST_SLOPES) + index * OUTPUTS;
-    var row = Row(plane_at(LAST_OUTPUTS) + index * OUTPUTS, NO_LABEL, factor, 1.0, KEPT, 0u);
+    var row = Row(plane_at(LAST_OUTPUTS) + index * OUTPUTS, NO_LABEL, 0.0, factor, 1.0, KEPT);
     let place = place_of(index);
-    row_targets = place * OUTPUTS;
+    let first_target = place * OUTPUTS;
     if HAS_LABELS {
         let label = bitcast<i32>(targets[place]);
-        row.label = u32(label);
         if is_ignored_label(label) {
             row.state = LEFT_OUT;
         } else if label < 0 || u32(label) >= OUTPUTS {
             row.state = BAD_LABEL;
+        } else {
+            row.label = u32(label);
+            row.label_logit = work[row.first + row.label];
         }
     }
-    var cells = empty_sums();
-    var broken = false;
+    var sums = empty_sums();
+    var is_broken = row.state == BAD_LABEL;
     if row.state == KEPT {
-        for (var column = 0u; column < OUTPUTS; column += 1u) {
-            let cell = read_cell(row, column);
-            broken = broken || is_nan(cell.logit) || is_nan(cell.truth);
-            cells = fold(cells, cell);
+        for (var column = 0u; column < OUTPUTS; column += 4u) {
+            let cells = cells_of(row, first_target, column);
+            is_broken = is_broken || has_nan(cells.logits) || has_nan(cells.truths);
+            sums = fold(sums, cells);
         }
     }
-    let outcome = finish(row, cells);
-    let spoiled = broken || row.state == BAD_LABEL;
-    for (var column = 0u; column < OUTPUTS; column += 1u) {
-        var slope = 0.0;
-        if row.state == KEPT {
-            slope = factor * derivative(row, outcome, read_cell(row, column));
+    let outcome = finish(row, join(sums));
+    let is_plain = row.state == KEPT && !is_broken;
+    let otherwise = select(0.0, nan_of(row), is_broken);
+    for (var column = 0u; column < OUTPUTS; column += 4u) {
+        let slopes = derivative(row, outcome, cells_of(row, first_target, column));
+        for (var k = 0u; k < 4u; k += 1u) {
+            if column + k < OUTPUTS {
+                work[g + column + k] = select(otherwise, factor * slopes[k], is_plain);
+            }
         }
-        work[g + column] = select(slope, nan_of(row), spoiled);
     }
-    if row.state == LEFT_OUT {
-        return 0.0;
-    }
-    return select(factor * outcome.loss, nan_of(row), spoiled);
+    return select(otherwise, factor * outcome.loss, is_plain);
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Measured, Measurement, Size, Skipped};
 use crate::Device;
 
-/// One run of the benchmark: what `gradus bench --json` prints. Every figure is a median, seconds and 10⁹ a second.
+/// One run of the benchmark; `gradus bench --json` prints its rows. Every figure is a median, seconds and 10⁹ a second.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// The version of this crate.

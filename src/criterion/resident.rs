@@ -9,7 +9,6 @@ use crate::inputs::{self, Inputs, Sizes};
 use crate::kernel::Command;
 use crate::kernels::loss::{self as kernel, Buffers, Divisor, Job};
 use crate::losses::{Family, Loss};
-use crate::plan::Plan;
 use crate::tensor::{Storage, Tensor, shaped};
 use crate::{Error, Result};
 
@@ -100,8 +99,12 @@ impl Criterion {
         }
     }
 
-    /// The work of [`Criterion::backward`], to be run as often as wanted into the same gradient.
-    pub(crate) fn plan(&self, predictions: &Tensor, targets: &Tensor) -> Result<Plan<DeviceEvaluation>> {
+    /// The work of [`Criterion::backward`] and the GPU that can run it as often as wanted into the same gradient.
+    pub(crate) fn resolve(
+        &self,
+        predictions: &Tensor,
+        targets: &Tensor,
+    ) -> Result<(&Gpu, Vec<Command>, DeviceEvaluation)> {
         let sizes = self.check_tensors(predictions, targets)?;
         let Device::Gpu(gpu) = &self.device else {
             return Err(Error::Input {
@@ -112,7 +115,7 @@ impl Criterion {
             });
         };
         let (commands, evaluation) = self.backward_on_gpu(gpu, [predictions, targets], &sizes, &Wish::default())?;
-        Ok(Plan::new(gpu, commands, evaluation))
+        Ok((gpu, commands, evaluation))
     }
 
     /// Whether tensors live on this device and fit the loss and each other.

@@ -2,7 +2,7 @@
 //!
 //! f32 goes through the crate `gemm` (packed panels, AVX-512, AVX2 or NEON kernels chosen at run time), f64 through three plain loops,
 //! the reference. Candidates, measured interleaved in one process from a thread of the pool, on 2 cores of an AMD EPYC (Zen 4, peak
-//! about 210 GFLOP/s), medians, GFLOP/s; "here" is what [`matmul`] makes of `gemm`:
+//! about 210 GFLOP/s), medians, GFLOP/s; "here" is what [`matmul`] makes of `gemm` (NT in a run of its own):
 //!
 //! | product (m × k × n) | `gemm` 0.19 | here | `faer` 0.24 |
 //! |---|---|---|---|

@@ -44,7 +44,7 @@ pub(crate) struct Params {
     pub work: u32,
     pub capacity: u32,
     pub plane: u32,
-    pub reserved: u32,
+    pub columns: u32,
 }
 
 /// Which form of the frame an adapter takes.
@@ -131,7 +131,7 @@ pub(crate) struct Whole {
 }
 
 /// The options of one filling over all members: those in which they differ go to `own`.
-fn settings(of_members: &[Vec<(&'static str, f64)>], own: &mut Vec<Vec<f32>>) -> Vec<(&'static str, Setting)> {
+fn settings(of_members: &[Vec<(&'static str, f64)>], own: &mut [Vec<f32>]) -> Vec<(&'static str, Setting)> {
     let Some(first) = of_members.first() else { return Vec::new() };
     let mut settings = Vec::with_capacity(first.len());
     for (place, &(name, value)) in first.iter().enumerate() {
@@ -370,7 +370,7 @@ mod tests {
         let program = whole(&network, &[&objective], false, Form { lanes: 8, tall: 4 }).program;
         wgsl::assert_layout!(
             program,
-            Params as "Params" { turns, steps, turn_words, stride, work, capacity, plane, reserved }
+            Params as "Params" { turns, steps, turn_words, stride, work, capacity, plane, columns }
         );
     }
 }

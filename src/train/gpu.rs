@@ -119,12 +119,13 @@ impl GpuEngine {
     fn run(&mut self, data: usize, objective: &Objective, batches: &[Batch], kind: Kind) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut running: Option<(Reading, usize)> = None;
+        let described: Arc<str> = describe(objective).into();
         let (mut done, mut half, mut last) = (0, 0, Instant::now());
         while done < batches.len() || running.is_some() {
             let now = &batches[done..(done + self.at_once).min(batches.len())];
             let before = running.take();
             if !now.is_empty() {
-                self.submit(data, objective, now, kind, half)?;
+                self.submit(data, (objective, &described), now, kind, half)?;
                 let reading = self.gpu.begin_download(&self.ring, half * 2 * MOST_AT_ONCE, 2 * now.len())?;
                 running = Some((reading, now.len()));
                 half = 1 - half;
@@ -169,7 +170,14 @@ impl GpuEngine {
     }
 
     /// Encodes and submits batches; their outcomes go to one half of the ring.
-    fn submit(&mut self, data: usize, objective: &Objective, batches: &[Batch], kind: Kind, half: usize) -> Result<()> {
+    fn submit(
+        &mut self,
+        data: usize,
+        (objective, described): (&Objective, &Arc<str>),
+        batches: &[Batch],
+        kind: Kind,
+        half: usize,
+    ) -> Result<()> {
         let mut uniforms = Uniforms::default();
         let mut commands = Vec::new();
         for (place, batch) in batches.iter().enumerate() {
@@ -179,7 +187,7 @@ impl GpuEngine {
                 divisor_rows: batch.divisor_rows,
                 accumulate: batch.accumulate,
                 kind: if batch.update.is_some() { Kind::TrainAndUpdate } else { kind },
-                objective: describe(objective),
+                objective: described.clone(),
             };
             let step =
                 batch.update.map(|step| OptimizerParams::new(self.network.length, &self.network.segments, &step));
@@ -330,7 +338,7 @@ impl Engine for GpuEngine {
         for start in (0..rows).step_by(batch_size) {
             let rows = batch_size.min(rows - start);
             let batch = Batch { start, rows, order: None, divisor_rows: None, accumulate: false, update: None };
-            let objective = String::new();
+            let objective = Arc::from("");
             let key = Key { data, rows, divisor_rows: None, accumulate: false, kind: Kind::Predict, objective };
             let (mut uniforms, mut commands) = (Uniforms::default(), Vec::new());
             let plan = self.planned(key, None)?;

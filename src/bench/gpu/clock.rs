@@ -41,10 +41,11 @@ impl Clock {
         gpu.wait()?;
         let wall = start.elapsed().as_secs_f64();
         let share = stamps.read(gpu)? / wall;
+        log::debug!("the timestamps of {} cover {share:.3} of the host's time", gpu.info().name);
         if (CREDIBLE..=1.0).contains(&share) {
             return Ok(Clock::Timestamps(stamps));
         }
-        log::info!("the timestamps of {} cover {share:.2} of the host's time: the host's is taken", gpu.info().name);
+        log::info!("the timestamps of {} cannot be believed: the host's clock is taken", gpu.info().name);
         Ok(Clock::Wall)
     }
 

@@ -1,13 +1,14 @@
 //! What the CPU can do at the most: `memcpy`, a sum and fused multiply-adds on all threads, and the mean squared error by hand.
 
 use std::hint::black_box;
+use std::rc::Rc;
 use std::time::Instant;
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{Precision, timed};
-use crate::bench::case::{FMA_FLOPS, normal};
+use super::{Buffers, Precision, timed};
+use crate::bench::case::FMA_FLOPS;
 use crate::bench::sampling::Run;
 use crate::host::simd;
 
@@ -21,22 +22,22 @@ const SUMS: usize = 64;
 /// constants fourteen fit the sixteen registers of AVX2.
 const CHAINS: usize = 12;
 
-pub(super) fn copy<R: Precision>(elements: usize) -> Run {
-    let source = vec![R::ONE; elements];
-    let mut destination = vec![R::ZERO; elements];
+/// Copies the predictions over the gradient.
+pub(super) fn copy<R: Precision>(buffers: Rc<Buffers<R>>) -> Run {
     Box::new(move |repeats| {
+        let gradient = &mut *buffers.gradient.borrow_mut();
         timed(repeats, || {
-            R::copy(black_box(&source), black_box(&mut destination));
+            R::copy(black_box(&buffers.predictions), black_box(gradient));
             Ok(())
         })
     })
 }
 
-pub(super) fn read<R: Precision>(elements: usize) -> Run {
-    let source = vec![R::ONE; elements];
+/// Sums the predictions.
+pub(super) fn read<R: Precision>(buffers: Rc<Buffers<R>>) -> Run {
     Box::new(move |repeats| {
         timed(repeats, || {
-            black_box(R::total(black_box(&source)));
+            black_box(R::total(black_box(&buffers.predictions)));
             Ok(())
         })
     })
@@ -100,14 +101,16 @@ impl WithSimd for Chains {
     }
 }
 
-/// Value and gradient of the mean squared error as somebody would write it who needs nothing else: plain loops over slices that
-/// are used again, on all threads. What the `cpu` device's `mse` is held against.
-pub(super) fn fused_mse(elements: usize) -> Run {
-    let (predictions, targets) = (normal(elements, 1), normal(elements, 2));
-    let mut gradient = vec![0.0; elements];
+/// Value and gradient of the mean squared error as somebody would write it who needs nothing else: plain loops over the same slices as the loss
+/// itself, on all threads. What the `cpu` device's `mse` is held against.
+pub(super) fn fused_mse<R: Precision>(buffers: Rc<Buffers<R>>) -> Run {
     Box::new(move |repeats| {
+        let gradient = &mut *buffers.gradient.borrow_mut();
         timed(repeats, || {
-            black_box(mean_squared_error(&predictions, &targets, black_box(&mut gradient)));
+            let inputs = R::as_single(&buffers.predictions).zip(R::as_single(&buffers.targets));
+            if let (Some((predictions, targets)), Some(gradient)) = (inputs, R::as_single_mut(gradient)) {
+                black_box(mean_squared_error(predictions, targets, black_box(gradient)));
+            }
             Ok(())
         })
     })
@@ -151,6 +154,7 @@ fn piece_of_mse(predictions: &[f32], targets: &[f32], gradient: &mut [f32], scal
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::case::normal;
 
     #[test]
     fn the_loop_written_by_hand_computes_the_mean_squared_error() {

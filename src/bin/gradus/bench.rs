@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use gradus::Device;
-use gradus::bench::{self, Case, Report, Size};
+use gradus::bench::{self, Case, Measurement, Report, Size};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::output::{self, DeviceChoice, Failure, Outcome};
 
@@ -65,7 +65,7 @@ impl Bench {
             output::note(&format!("page: {}", file.display()));
         }
         if self.json {
-            return output::print_json(&json!(report));
+            return output::print_json(&rows(&report));
         }
         output::print(&format!("{}{}", table::ceilings(&report), as_table(&report.rows)))
     }
@@ -77,6 +77,21 @@ impl Bench {
             _ => Size::Standard,
         }
     }
+}
+
+/// A row for each case and device, each with where and when it was measured: rows of several runs can lie in one list.
+fn rows(report: &Report) -> Value {
+    let row = |found: &Measurement| {
+        let mut row = json!(found);
+        row["driver"] = json!(report.devices.iter().find(|of| of.device == found.device).map(|of| &of.driver));
+        row["gradus"] = json!(report.gradus);
+        row["date"] = json!(report.date);
+        row["system"] = json!(report.system);
+        row["processor"] = json!(report.processor);
+        row["threads"] = json!(report.threads);
+        row
+    };
+    report.rows.iter().map(row).collect()
 }
 
 fn write(file: &std::path::Path, text: &str) -> Outcome {

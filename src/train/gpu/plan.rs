@@ -24,7 +24,7 @@ pub(super) struct Key {
     pub accumulate: bool,
     pub kind: Kind,
     /// The loss and the optimizer with their options.
-    pub objective: String,
+    pub objective: Arc<str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
