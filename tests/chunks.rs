@@ -87,3 +87,29 @@ fn the_first_bad_label_on_the_device_is_named_in_whatever_part_it_lies() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_very_long_row_and_a_very_deep_product_are_whole() {
+    // A driver may leave a long loop without a word: Mesa's software Vulkan does after 65,535 turns.
+    let Some(device) = support::gpu() else { return };
+    let columns = 1_500_001;
+    let logits = numbers(2, columns, 5);
+    let labels = ndarray::array![7_i64, columns as i64 - 1];
+    let on = |device: &Device| {
+        let criterion = CrossEntropy::new().on(device).unwrap().reduction(Reduction::Sum);
+        criterion.value_and_gradient(&logits, &labels).unwrap()
+    };
+    let (found, expected) = (on(&device), on(&Device::cpu()));
+    // Probabilities near 1e-6: relative to themselves, and absolutely for the labels'.
+    for (f, e) in found.gradient.iter().zip(&expected.gradient) {
+        assert!((f - e).abs() <= 1e-5 * e.abs(), "{f} instead of {e}");
+    }
+    assert!((found.value() - expected.value()).abs() <= 1e-6 * expected.value());
+
+    let k = 300_000;
+    let ones = |shape: [usize; 2]| Tensor::from_array(&device, Array2::<f32>::ones(shape).view().into_dyn()).unwrap();
+    let plan = gradus::Plan::matmul(&ones([3, k]), &ones([k, 5])).unwrap();
+    plan.run().unwrap();
+    // Whole numbers below 2^24: exact in any order.
+    assert!(plan.result.to_array().unwrap().iter().all(|&sum| sum == k as f32));
+}

@@ -103,9 +103,16 @@ const WORKGROUPS_OF_A_SPLIT: u32 = 256;
 pub(crate) const LEAST_PART: u32 = 256;
 pub(crate) const MOST_PARTS: u32 = 32;
 
+/// So deep a sum is taken in one loop on a software adapter: Mesa's leaves the loops of an invocation, without a word, after
+/// 65,535 turns in all, of which each four products and their unrolled parts take one at least.
+const MOST_K_OF_A_LOOP: u32 = 1 << 15;
+
 /// The depth of the parts into which k is split, if it is: a rule of the shape and the kind of adapter and of nothing else,
-/// since it decides the order of the sum. A software adapter has few cores and never splits.
+/// since it decides the order of the sum. A software adapter has few cores and splits only what its loops cannot hold.
 pub(crate) fn split(shape: Shape, adapter: &Adapter) -> Option<u32> {
+    if adapter.software && shape.k > MOST_K_OF_A_LOOP {
+        return Some(MOST_K_OF_A_LOOP.max(shape.k.div_ceil(MOST_PARTS)).next_multiple_of(32));
+    }
     let tiles = u64::from(shape.m.div_ceil(32)) * u64::from(shape.n.div_ceil(32));
     if adapter.software || tiles >= u64::from(TILES_WITHOUT_SPLIT) {
         return None;

@@ -18,6 +18,10 @@ const MEMORY: File = crate::wgsl::shader!("kernels/rowwise_memory.wgsl");
 /// lanes and 3.2 by one (32,768 rows).
 const MOST_ALONE: usize = 64;
 
+/// The longest row that eight lanes take on software Vulkan. Its driver counts the turns of all loops of an invocation
+/// together and leaves them, without a word, at 65,535: 1.5 million columns lost the end of their gradient.
+const MOST_BY_EIGHT_LANES: usize = 1 << 18;
+
 /// Who takes a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Team {
@@ -75,7 +79,7 @@ impl Variant {
         }
         let subgroup = adapter.subgroups.map_or(64, |[_, largest]| largest.clamp(32, 64)) as usize;
         let lanes = match columns {
-            _ if adapter.software => 8,
+            ..=MOST_BY_EIGHT_LANES if adapter.software => 8,
             ..=1024 => subgroup,
             1025..=8192 => 256,
             _ => (adapter.lanes as usize).clamp(256, 1024),
