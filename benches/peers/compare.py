@@ -348,6 +348,23 @@ def commit():
     return found.stdout.strip() if found else ""
 
 
+def rounded(value):
+    """Numbers with five digits, which is more than a clock is worth."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {name: rounded(inner) for name, inner in value.items()}
+    return [rounded(inner) for inner in value] if isinstance(value, list) else value
+
+
+def one_case_a_line(document):
+    """JSON whose differences from another day's can be read."""
+    text = lambda value: json.dumps(rounded(value), ensure_ascii=False)
+    head = [f" {text(name)}: {text(value)}," for name, value in document.items() if name != "cases"]
+    cases = ",\n".join(f"  {text(case)}" for case in document["cases"])
+    return "\n".join(["{", *head, ' "cases": [', cases, " ]", "}"]) + "\n"
+
+
 class Results:
     """The records so far, kept in a file after each case: a run that is cut off loses one case."""
 
@@ -371,7 +388,7 @@ class Results:
         others = [other for other in self.document["cases"] if key(other) != key(record)]
         self.document["cases"] = [*others, record]
         if self.path:
-            self.path.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n")
+            self.path.write_text(one_case_a_line(self.document))
 
 
 def arguments():
