@@ -2,7 +2,7 @@
 //!
 //! `burn-peer --device wgpu|flex|vulkan|cuda` (the last two with the cargo feature of that name). `--sum rows` takes the mean of
 //! a pointwise loss in two sums, over columns of rows of 4096 and over these: on software Vulkan (llvmpipe, Mesa 22.3) the sum of all
-//! elements of a tensor, which Burn's losses call, adds no more than the first 2¹⁸ of them.
+//! elements of a tensor, which Burn's losses call, adds no more than 2¹⁸ of them.
 
 #[path = "../../protocol.rs"]
 mod protocol;
