@@ -370,14 +370,17 @@ class Results:
 
     def __init__(self, path, append):
         self.path = path
-        command = shlex.join(["python3", "benches/peers/compare.py", *sys.argv[1:]])
+        # Where things lie on this machine does not belong to what was measured.
+        places = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        for place in ("--target", "--python"):
+            places.add_argument(place)
+        command = shlex.join(["python3", "benches/peers/compare.py", *places.parse_known_args()[1]])
         before = json.loads(path.read_text()) if append and path and path.exists() else {}
         self.document = {
             "date": datetime.date.today().isoformat(),
             "commands": [*before.get("commands", []), command],
             "processor": processor(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "gradus": commit(),
             "versions": before.get("versions", {}),
             "note": "milliseconds of one call, of train_step of one step; a ratio above 1 says that gradus is faster",
             "cases": before.get("cases", []),
@@ -385,6 +388,7 @@ class Results:
 
     def add(self, record):
         key = lambda record: [record.get(name) for name in ("peer", "case", "shape", "steps")]
+        record = {**record, "commit": commit()}
         others = [other for other in self.document["cases"] if key(other) != key(record)]
         self.document["cases"] = [*others, record]
         if self.path:
