@@ -348,19 +348,39 @@ def commit():
     return found.stdout.strip() if found else ""
 
 
+def rounded(value):
+    """Numbers with five digits, which is more than a clock is worth."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {name: rounded(inner) for name, inner in value.items()}
+    return [rounded(inner) for inner in value] if isinstance(value, list) else value
+
+
+def one_case_a_line(document):
+    """JSON whose differences from another day's can be read."""
+    text = lambda value: json.dumps(rounded(value), ensure_ascii=False)
+    head = [f" {text(name)}: {text(value)}," for name, value in document.items() if name != "cases"]
+    cases = ",\n".join(f"  {text(case)}" for case in document["cases"])
+    return "\n".join(["{", *head, ' "cases": [', cases, " ]", "}"]) + "\n"
+
+
 class Results:
     """The records so far, kept in a file after each case: a run that is cut off loses one case."""
 
     def __init__(self, path, append):
         self.path = path
-        command = shlex.join(["python3", "benches/peers/compare.py", *sys.argv[1:]])
+        # Where things lie on this machine does not belong to what was measured.
+        places = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        for place in ("--target", "--python"):
+            places.add_argument(place)
+        command = shlex.join(["python3", "benches/peers/compare.py", *places.parse_known_args()[1]])
         before = json.loads(path.read_text()) if append and path and path.exists() else {}
         self.document = {
             "date": datetime.date.today().isoformat(),
             "commands": [*before.get("commands", []), command],
             "processor": processor(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "gradus": commit(),
             "versions": before.get("versions", {}),
             "note": "milliseconds of one call, of train_step of one step; a ratio above 1 says that gradus is faster",
             "cases": before.get("cases", []),
@@ -368,10 +388,11 @@ class Results:
 
     def add(self, record):
         key = lambda record: [record.get(name) for name in ("peer", "case", "shape", "steps")]
+        record = {**record, "commit": commit()}
         others = [other for other in self.document["cases"] if key(other) != key(record)]
         self.document["cases"] = [*others, record]
         if self.path:
-            self.path.write_text(json.dumps(self.document, indent=1, ensure_ascii=False) + "\n")
+            self.path.write_text(one_case_a_line(self.document))
 
 
 def arguments():

@@ -42,7 +42,11 @@ class Work(protocol.Prepared):
         return self.torch.from_numpy(numpy.ascontiguousarray(array)).to(self.device)
 
     def compiled(self, function):
-        return self.torch.compile(function) if self.mode == "compile" else function
+        if self.mode != "compile":
+            return function
+        # Each case for its own shape: a second shape of the same function would else make sizes unknown to the compiler.
+        self.torch._dynamo.reset()
+        return self.torch.compile(function, dynamic=False)
 
     def capture(self, call):
         """A CUDA graph of the call, after the runs on a side stream that PyTorch's manual asks for."""

@@ -1,8 +1,8 @@
 //! The cases in Burn: its own losses, layers and optimizer, autodiff and, on its wgpu backend, fusion and tuner.
 //!
 //! `burn-peer --device wgpu|flex|vulkan|cuda` (the last two with the cargo feature of that name). `--sum rows` takes the mean of
-//! a pointwise loss in two sums, over rows of 4096 and over these: on software Vulkan (llvmpipe, Mesa 22.3) the sum of all
-//! elements of a tensor, which Burn's losses call, adds no more than the first 2¹⁸ of them.
+//! a pointwise loss in two sums, over columns of rows of 4096 and over these: on software Vulkan (llvmpipe, Mesa 22.3) the sum of all
+//! elements of a tensor, which Burn's losses call, adds no more than 2¹⁸ of them.
 
 #[path = "../../protocol.rs"]
 mod protocol;
@@ -64,7 +64,7 @@ fn integers<const D: usize>(values: Vec<i32>, shape: [usize; D], device: &Device
 }
 
 fn floats<const D: usize>(tensor: &Tensor<D>) -> Result<Vec<f32>> {
-    tensor.to_data_as::<f32>().to_vec::<f32>().map_err(|error| format!("{error:?}").into())
+    tensor.to_data_as::<f32>().try_to_vec::<f32>().map_err(|error| format!("{error:?}").into())
 }
 
 /// Waits until nothing is left to do; a lazy backend starts what it has put off.
@@ -111,10 +111,11 @@ fn pointwise(request: &Request, device: &Device, rows: bool) -> Result<Loss<1>> 
 
 /// The mean of all values, as Burn's losses take it, or in two sums.
 fn mean(values: Tensor<1>, rows: bool) -> Tensor<1> {
+    // Of rows of 256 to 2¹⁸ elements and both orders of the sums the fastest on llvmpipe: 127 ms for mse of 2²⁴.
     const ROW: usize = 4096;
     let [length] = values.dims();
     match rows && length % ROW == 0 {
-        true => values.reshape([length / ROW, ROW]).mean_dim(1).mean(),
+        true => values.reshape([length / ROW, ROW]).mean_dim(0).mean(),
         false => values.mean(),
     }
 }
