@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::Result;
 use crate::activations::{Activation, Identity};
 use crate::device::Gpu;
 use crate::kernel::{Command, Kernel, Program, Slice};
@@ -11,6 +10,7 @@ use crate::kernels::matmul::{Epilogue, Layout, Params};
 use crate::kernels::product::{Kind, product};
 use crate::optimizers::{Optimizer, Segment, Step};
 use crate::wgsl::File;
+use crate::{Error, Result};
 
 const NUMBERS: File = crate::wgsl::shader!("helpers/numbers.wgsl");
 const RANDOM: File = crate::wgsl::shader!("helpers/random.wgsl");
@@ -66,6 +66,7 @@ pub(crate) fn forward(gpu: &Gpu, layer: &Forward) -> Result<Vec<Command>> {
         Kind { layout: Layout::NN, epilogue: Epilogue::Forward, activation: Some(pointwise), constants: &constants };
     let mut commands = product(gpu, &kind, &layer.params, &storage)?;
     if layer.activation.rowwise() {
+        check_softmax(gpu, layer.params.n)?;
         let kernel =
             gpu.kernel(&plain("softmax", &[SOFTMAX_FORWARD, NUMBERS], vec![("WORKGROUP", lanes(gpu).into())]))?;
         let rows = layer.params.m;
@@ -73,6 +74,20 @@ pub(crate) fn forward(gpu: &Gpu, layer: &Forward) -> Result<Vec<Command>> {
         commands.push(gpu.dispatch(&kernel, &params, &[layer.y.into()], rows.div_ceil(lanes(gpu)))?);
     }
     Ok(commands)
+}
+
+/// One lane goes through a row of softmax three times, and Mesa's software Vulkan leaves the loops of an invocation,
+/// without a word, after 65,535 turns in all.
+fn check_softmax(gpu: &Gpu, units: u32) -> Result<()> {
+    const MOST: u32 = 16_384;
+    if !gpu.is_software() || units <= MOST {
+        return Ok(());
+    }
+    Err(Error::Shape {
+        operation: "softmax".into(),
+        found: format!("a layer of {units} units on a software adapter"),
+        allowed: format!("up to {MOST} there; use the loss cross_entropy on logits, or the device `cpu`"),
+    })
 }
 
 /// dL/dx of an activation from dL/dy, where it stands.
@@ -209,9 +224,10 @@ pub(crate) struct SummaryParams {
     pub reserved: u32,
 }
 
-/// The summary kernel; one workgroup.
-pub(crate) fn summary(gpu: &Gpu) -> Result<Arc<Kernel>> {
-    let lanes = if gpu.is_software() { 8 } else { 256 };
+/// The summary kernel of so many numbers; one workgroup.
+pub(crate) fn summary(gpu: &Gpu, numbers: usize) -> Result<Arc<Kernel>> {
+    // A batch of the whole data set has many rows, and eight lanes of software Vulkan would leave their loop at 65,535 turns.
+    let lanes = if gpu.is_software() && numbers <= 1 << 17 { 8 } else { 256 };
     gpu.kernel(&plain("summary", &[SUMMARY], vec![("WORKGROUP", lanes.into())]))
 }
 

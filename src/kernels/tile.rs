@@ -111,7 +111,7 @@ const MOST_K_OF_A_LOOP: u32 = 1 << 15;
 /// since it decides the order of the sum. A software adapter has few cores and splits only what its loops cannot hold.
 pub(crate) fn split(shape: Shape, adapter: &Adapter) -> Option<u32> {
     if adapter.software && shape.k > MOST_K_OF_A_LOOP {
-        return Some(MOST_K_OF_A_LOOP.max(shape.k.div_ceil(MOST_PARTS)).next_multiple_of(32));
+        return Some(MOST_K_OF_A_LOOP);
     }
     let tiles = u64::from(shape.m.div_ceil(32)) * u64::from(shape.n.div_ceil(32));
     if adapter.software || tiles >= u64::from(TILES_WITHOUT_SPLIT) {

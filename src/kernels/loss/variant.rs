@@ -82,7 +82,8 @@ impl Variant {
             ..=MOST_BY_EIGHT_LANES if adapter.software => 8,
             ..=1024 => subgroup,
             1025..=8192 => 256,
-            _ => (adapter.lanes as usize).clamp(256, 1024),
+            // A power of two: the tree of `rowwise_memory` halves it, and a card may allow 384.
+            _ => 1 << adapter.lanes.clamp(256, 1024).ilog2(),
         };
         let team = match adapter.subgroups {
             Some([smallest, _]) => Team::Subgroups { one: lanes <= smallest as usize },

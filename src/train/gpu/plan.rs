@@ -124,7 +124,7 @@ impl GpuEngine {
         let storage = [(&buffers.values).into(), (&self.ring).into()];
         plan.summary = Some((plan.commands.len(), uniforms.clone(), summary));
         plan.commands.push(self.stepped(
-            &network::summary(gpu)?,
+            &network::summary(gpu, parts.length + key.rows)?,
             &uniforms,
             size_of::<SummaryParams>(),
             &storage,
