@@ -95,7 +95,7 @@ impl Sequential {
     /// The model with its first weights on a device.
     ///
     /// # Errors
-    /// [`Error::Option`] for a size of 0 or a penalty below 0, [`Error::Empty`] without layers, and what the device says.
+    /// [`crate::Error::Option`] for a size of 0 or a penalty below 0, [`crate::Error::Empty`] without layers, and what the device says.
     pub fn on(self, device: &Device) -> Result<Model> {
         let network = self.network()?;
         let mut engine: Box<dyn Engine> = match device {
@@ -165,7 +165,7 @@ impl Model {
     /// begins with a fresh state of the optimizer.
     ///
     /// # Errors
-    /// [`Error::Option`] for an option outside its domain.
+    /// [`crate::Error::Option`] for an option outside its domain.
     pub fn compile(self, loss: impl Loss + 'static, optimizer: impl Optimizer + 'static) -> Result<Self> {
         self.compile_boxed(Box::new(loss), Box::new(optimizer))
     }
@@ -187,7 +187,7 @@ impl Model {
     /// Takes `mean` off each feature and divides by `scale` before anything else; saved with the model.
     ///
     /// # Errors
-    /// [`Error::Shape`] if there is not one number for each feature, [`Error::Option`] for a scale of 0.
+    /// [`crate::Error::Shape`] if there is not one number for each feature, [`crate::Error::Option`] for a scale of 0.
     pub fn set_input_scaling(&mut self, mean: Vec<f64>, scale: Vec<f64>) -> Result<()> {
         self.scaling = Some(Scaling::new(mean, scale, self.network.inputs)?);
         Ok(())
@@ -211,8 +211,8 @@ impl Model {
     /// Predictions for rows of features: [rows, units of the last layer].
     ///
     /// # Errors
-    /// [`Error::Shape`] if a row has not as many features as the model, [`Error::Empty`] without rows,
-    /// [`Error::NonFinite`] for NaN or infinities.
+    /// [`crate::Error::Shape`] if a row has not as many features as the model, [`crate::Error::Empty`] without rows,
+    /// [`crate::Error::NonFinite`] for NaN or infinities.
     pub fn predict<S: Data<Elem = f32>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
         let rows = features.nrows();
         let flat = samples::features(self.intake(), "predict", features)?;

@@ -12,7 +12,8 @@ use crate::kernels::network::{self, Forward, InputGradient};
 use crate::tensor::{Storage, Tensor};
 use crate::{Error, Result};
 
-/// Work on tensors of a GPU, to be run as often as wanted; `result` is what each run writes anew.
+/// Work on tensors of a GPU, to be run as often as wanted; `result` is what each run writes anew. A clone writes into the same
+/// memory. On the host there is nothing to resolve: [`Criterion::evaluate_into`] and [`crate::host`] do the same work there.
 ///
 /// ```
 /// use gradus::{Device, Plan, Tensor};

@@ -66,8 +66,8 @@ impl Criterion {
     }
 
     /// As [`Criterion::backward`] with the gradient written over the predictions: a third less memory moved for a
-    /// pointwise loss, and no buffer for the gradient. The same numbers, bit for bit. Clones of the predictions share their
-    /// memory and hold the gradient afterwards.
+    /// pointwise loss, and no buffer for the gradient. The same numbers, bit for bit. On a GPU clones of the predictions share
+    /// their memory and hold the gradient afterwards; on the host the gradient is a new tensor.
     ///
     /// ```
     /// use gradus::{Device, Tensor, losses::{Huber, Loss}};

@@ -38,7 +38,7 @@ impl Gpu {
     ///
     /// On hardware they do, on software adapters they do not: there compiling the variants takes longer than they differ.
     /// The environment's `GRADUS_AUTOTUNE` (`on`, `off`) decides otherwise, and [`Gpu::set_autotune`] for one device.
-    /// Tuning takes less than half a second for a size, sizes are rounded to powers of two, and what was chosen is kept for the next
+    /// Tuning stops at 0.35 s for a size (the first tile is timed whatever it takes), sizes are rounded to powers of two, and what was chosen is kept for the next
     /// process in `GRADUS_CACHE_DIR`, or `gradus` in the system's folder for caches. It changes no bit of a result: all
     /// variants sum in the same order.
     pub fn autotunes(&self) -> bool {

@@ -23,7 +23,7 @@ options! {
     /// ```
     pub struct Cauchy of "cauchy" {
         /// The error that pulls most.
-        scale: f64 = 1.0, "> 0" if |scale| scale > 0.0 && scale.is_finite();
+        scale: f64 = 1.0, "> 0 and <= 1e18" if |scale| scale > 0.0 && scale <= 1e18;
     }
 }
 
