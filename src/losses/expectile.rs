@@ -5,7 +5,7 @@ use super::prelude::*;
 options! {
     /// Expectile loss: squared error e², weighted by τ where the prediction is too low and by 1 − τ where it is too high.
     ///
-    /// |τ − [y < x]| e² with e = prediction − target and τ = `expectile`; derivative: 2 |τ − [y < x]| e. Predictions and
+    /// `|τ − [y < x]| e²` with e = prediction − target and τ = `expectile`; derivative: `2 |τ − [y < x]| e`. Predictions and
     /// targets have one shape. At ½ it is half of [`super::Mse`].
     ///
     /// Source: W. K. Newey and J. L. Powell, Asymmetric least squares estimation and testing, 1987.
