@@ -9,6 +9,7 @@ pub mod pairs;
 pub mod parallel;
 pub mod pointwise;
 pub mod rowwise;
+pub mod sequence;
 pub mod simd;
 pub(crate) mod softmax;
 

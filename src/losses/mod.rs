@@ -20,6 +20,7 @@ use crate::host::joint::JointHost;
 use crate::host::pairs::PairsFrame;
 use crate::host::pointwise::PointwiseHost;
 use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
+use crate::host::sequence::{Item, SequenceFrame};
 use crate::real::Real;
 use crate::{Criterion, Error, Result};
 
@@ -57,7 +58,8 @@ catalogue! {
         cross_entropy::CrossEntropy,
         kl_div::KlDiv,
         margin_ranking::MarginRanking,
-        bpr::Bpr;
+        bpr::Bpr,
+        ctc::Ctc;
 }
 
 mod precision;
@@ -352,11 +354,20 @@ pub enum Family<'a> {
 pub enum Frame {
     /// Two numbers for each value, and perhaps a truth: `src/host/pairs.rs`.
     Pairs,
+    /// Rows of logits in time, and labels whose places in time are not known: `src/host/sequence.rs`.
+    Sequence {
+        /// The class that stands for no label.
+        blank: usize,
+    },
 }
 
 impl<'a> Family<'a> {
     fn pairs<L: Pairs>(loss: &'a L) -> Self {
         Family::Joint(Frame::Pairs, Box::new(PairsFrame(loss)))
+    }
+
+    fn sequence<L: Sequence>(loss: &'a L) -> Self {
+        Family::Joint(Frame::Sequence { blank: loss.blank() }, Box::new(SequenceFrame(loss)))
     }
 
     /// Whether each row has a value.
@@ -397,6 +408,21 @@ pub struct Pair<R> {
     pub first: R,
     /// Its derivative by the second.
     pub second: R,
+}
+
+/// The twin of a shader over sequences.
+pub trait Sequence: Loss {
+    /// The class that stands for no label.
+    fn blank(&self) -> usize;
+
+    /// Refuses labels that the loss does not take; those that are no class were refused before.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the first item, [`Error::Option`].
+    fn check_sequence(&self, targets: &[i32], lengths: &[i32], length: usize, classes: usize) -> Result<()>;
+
+    /// The value of one item; writes its derivative, [time, classes].
+    fn item<R: Real>(&self, item: &Item<'_, R>, gradient: &mut [R]) -> R;
 }
 
 /// The twin of a row-wise shader.
@@ -462,7 +488,7 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
 pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
-        Argument, Domain, Family, Filling, Input, Loss, Pair, Pairs, Pointwise, Role, Rowwise, make,
+        Argument, Domain, Family, Filling, Input, Loss, Pair, Pairs, Pointwise, Role, Rowwise, Sequence, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

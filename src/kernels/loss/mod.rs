@@ -5,6 +5,7 @@ pub(crate) mod joint;
 mod pairs;
 mod pointwise;
 mod rowwise;
+mod sequence;
 mod variant;
 
 use std::sync::Arc;
