@@ -6,7 +6,7 @@ mod optimizer;
 use ndarray::{ArrayD, IxDyn};
 use serde_json::{Map, Number, Value, json};
 
-use crate::losses::{self, Domain};
+use crate::losses;
 use crate::{Criterion, Device, Error, Inputs, OnEmpty, Reduction, Result, Targets};
 
 /// The answer to one case: `{"name", "value", "gradients", "count"}` of a loss, `{"name", "parameters": {"1": tensor, …}}`
@@ -36,7 +36,7 @@ pub fn evaluate(case: &Value, device: &Device) -> Result<Map<String, Value>> {
         .and_then(Value::as_str)
         .ok_or_else(|| missing("a case", "loss", "the name of a loss (or \"optimizer\" that of an optimizer)"))?;
     let (loss, reduction, on_empty) = loss_of(loss_name, case.get("options").unwrap_or(&Value::Null))?;
-    let takes_labels = loss.targets() == Domain::Class;
+    let takes_labels = loss.targets().takes_labels();
     let criterion = Criterion::from_boxed(loss, device)?.reduction(reduction).on_empty(on_empty);
     let given = case.get("inputs").and_then(Value::as_object);
     let given = given.ok_or_else(|| missing(loss_name, "inputs", "an object of tensors"))?;

@@ -139,7 +139,7 @@ impl Sizes {
     pub fn of(loss: &dyn Loss, predictions: &[usize], targets: &[usize], labels: bool) -> Result<Self> {
         let name = loss.name();
         let rowwise = matches!(loss.family(), Family::Rowwise(_));
-        let takes_labels = loss.targets() == Domain::Class;
+        let takes_labels = loss.targets().takes_labels();
         if labels && !takes_labels {
             return Err(Error::Input {
                 operation: name.into(),
@@ -152,11 +152,16 @@ impl Sizes {
             let found = format!("predictions are {predictions:?}");
             return Err(shape_error(name, found, "they must be [rows, classes]"));
         }
+        if !labels && !loss.targets().takes_dense() {
+            return Err(wants_labels(name));
+        }
         let leading = if rowwise { &predictions[..predictions.len() - 1] } else { predictions };
         let fitting = if labels { leading } else { predictions };
         if targets != fitting {
             let found = format!("predictions are {predictions:?} but targets are {targets:?}");
-            let allowed = if takes_labels {
+            let allowed = if labels && !loss.targets().takes_dense() {
+                format!("targets must be labels {leading:?}")
+            } else if takes_labels {
                 format!("targets must be labels {leading:?} or dense {predictions:?}")
             } else {
                 format!("targets must be {predictions:?} too")
@@ -221,6 +226,16 @@ impl Sizes {
     }
 }
 
+/// The refusal of dense targets.
+fn wants_labels(operation: &str) -> Error {
+    Error::Input {
+        operation: operation.into(),
+        name: "targets".into(),
+        found: "are dense".into(),
+        allowed: "it takes class labels (i64 or i32), one for each row".into(),
+    }
+}
+
 /// An [`Error::Shape`].
 pub(crate) fn shape_error(operation: &str, found: String, allowed: &str) -> Error {
     Error::Shape { operation: operation.into(), found, allowed: allowed.into() }
@@ -249,6 +264,7 @@ pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
         Domain::NonNegative | Domain::Distribution => {
             (first_refused(targets, |y| y < 0.0), "they must not be negative")
         }
+        Domain::Label => return Err(wants_labels(name)),
         Domain::Real | Domain::Exponent | Domain::LogDistribution | Domain::Class => return Ok(()),
     };
     let Some(index) = found else {
@@ -280,9 +296,10 @@ fn first_refused(targets: &[f32], refused: impl Fn(f32) -> bool + Sync) -> Optio
 pub(crate) fn check_labels(
     loss: &dyn Loss,
     labels: &[i64],
-    classes: usize,
+    columns: usize,
     keeps: impl Fn(usize) -> bool,
 ) -> Result<()> {
+    let classes = loss.classes(columns);
     // Mostly all of them are classes, which a loop without branches tells sooner than one that asks for more. A negative label is
     // a large one without its sign.
     let others: usize = labels.iter().map(|&label| usize::from(label as u64 >= classes as u64)).sum();

@@ -107,7 +107,7 @@ impl Draw {
         if matches!(loss.targets(), Domain::Class | Domain::Distribution) {
             dense.rows_mut().into_iter().for_each(|mut row| row /= row.sum() + 1e-6);
         }
-        let takes_labels = loss.targets() == Domain::Class && random.uniform() < 0.7;
+        let takes_labels = loss.targets().takes_labels() && (!loss.targets().takes_dense() || random.uniform() < 0.7);
         let mut label = || match random.uniform() {
             u if u < 0.2 => loss.ignored().first().copied().unwrap_or(0),
             _ => (random.uniform() * columns as f64) as i64,

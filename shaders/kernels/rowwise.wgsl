@@ -18,6 +18,8 @@ struct Cells {
     columns: vec4<u32>,
     is_label: vec4<bool>,
     kept: vec4<bool>,         // inside the row and not masked
+    label: u32,               // NO_LABEL with dense targets
+    label_logit: f32,
 }
 
 const INFINITY_BITS: u32 = 0x7f800000u;
@@ -26,7 +28,7 @@ const INFINITY_BITS: u32 = 0x7f800000u;
 override HOLDS: bool = false;
 
 fn cells_of(row: Row, columns: vec4<u32>, logits: vec4<f32>, truths: vec4<f32>) -> Cells {
-    var cells = Cells(logits, truths, vec4<f32>(1.0), columns, vec4<bool>(), inside_of(columns));
+    var cells = Cells(logits, truths, vec4<f32>(1.0), columns, vec4<bool>(), inside_of(columns), row.label, row.label_logit);
     if HAS_LABELS {
         cells.is_label = columns == vec4<u32>(row.label);
     }

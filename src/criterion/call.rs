@@ -12,7 +12,7 @@ use crate::Result;
 use crate::device::Gpu;
 use crate::inputs::{self, Inputs, Sizes, Targets, shape_error};
 use crate::kernels::loss::{self as kernel, Buffers, Divisor, Job, MASKED, PLANES, Per};
-use crate::losses::{Domain, Family, Loss};
+use crate::losses::{Family, Loss};
 use crate::tensor::shaped;
 
 /// What a reduction multiplies by, and how many values took part.
@@ -82,7 +82,7 @@ impl<'c, 'a> Call<'c, 'a> {
             Some(labels) => inputs::check_labels(loss, labels, sizes.columns, keeps)?,
             None => inputs::check_dense(loss, &dense)?,
         }
-        if inputs.auxiliary && loss.targets() != Domain::Class {
+        if inputs.auxiliary && !loss.has_auxiliary() {
             return Err(Error::Input {
                 operation: loss.name().into(),
                 name: "auxiliary outputs".into(),
@@ -186,7 +186,7 @@ impl<'c, 'a> Call<'c, 'a> {
             Reduction::BatchMean => self.sizes.rows as f64,
             Reduction::WeightedMean => kept_units().map(|unit| self.weight_at(unit * step)).sum(),
             Reduction::Mean => match labels {
-                Some(labels) if !self.column_weight.is_empty() => {
+                Some(labels) if loss.mean_over_class_weights() && !self.column_weight.is_empty() => {
                     kept_units().map(|unit| f64::from(self.column_weight[labels[unit] as usize])).sum()
                 }
                 _ if rowwise && loss.mean_over_elements() => (count * step) as f64,

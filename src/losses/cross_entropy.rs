@@ -159,6 +159,8 @@ impl CrossEntropy {
 impl Filling for CrossEntropy {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Class;
+    const MEAN_OVER_CLASS_WEIGHTS: bool = true;
+    const HAS_AUXILIARY: bool = true;
     const INPUTS: &'static [Input] = &[
         Input { name: "class_weight", shape: "[classes]: weight of each class" },
         Input { name: "class_mask", shape: "[classes] or [rows, classes]: false takes a class out of the softmax" },

@@ -19,6 +19,7 @@ use crate::device::Device;
 use crate::host::pointwise::PointwiseHost;
 use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
 use crate::real::Real;
+use crate::wgsl::File;
 use crate::{Criterion, Error, Result};
 
 catalogue! {
@@ -91,6 +92,20 @@ pub enum Domain {
     Distribution,
     /// A class label for each row, or a distribution in each row.
     Class,
+    /// A class label for each row.
+    Label,
+}
+
+impl Domain {
+    /// Whether targets of this kind may be labels.
+    pub fn takes_labels(self) -> bool {
+        matches!(self, Domain::Class | Domain::Label)
+    }
+
+    /// Whether targets of this kind may be numbers, as many as predictions.
+    pub fn takes_dense(self) -> bool {
+        self != Domain::Label
+    }
 }
 
 /// How the targets of a two-class loss are written. Said by the caller, never guessed from the data.
@@ -167,6 +182,26 @@ pub trait Loss: Debug + Send + Sync {
         false
     }
 
+    /// Whether `mean` divides by the sum of the class weights of the labels, as PyTorch does for some.
+    fn mean_over_class_weights(&self) -> bool {
+        false
+    }
+
+    /// How many classes a label may name where the predictions have so many columns.
+    fn classes(&self, columns: usize) -> usize {
+        columns
+    }
+
+    /// Whether it hands back [`crate::Auxiliaries`] when asked.
+    fn has_auxiliary(&self) -> bool {
+        false
+    }
+
+    /// Shader files that its own is linked with: what several losses fold alike.
+    fn helpers(&self) -> &'static [File] {
+        &[]
+    }
+
     /// Whether the options are in their domains.
     ///
     /// # Errors
@@ -193,6 +228,9 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
     const PREDICTIONS: Domain = Domain::Real;
     const TARGETS: Domain = Domain::Real;
     const INPUTS: &'static [Input] = &[];
+    const HELPERS: &'static [File] = &[];
+    const MEAN_OVER_CLASS_WEIGHTS: bool = false;
+    const HAS_AUXILIARY: bool = false;
 
     fn family(&self) -> Family<'_>;
     fn check_options(&self) -> Result<()>;
@@ -215,6 +253,10 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
 
     fn mean_over_elements(&self) -> bool {
         false
+    }
+
+    fn classes(&self, columns: usize) -> usize {
+        columns
     }
 }
 
@@ -253,6 +295,22 @@ impl<T: Filling> Loss for T {
 
     fn mean_over_elements(&self) -> bool {
         Filling::mean_over_elements(self)
+    }
+
+    fn mean_over_class_weights(&self) -> bool {
+        T::MEAN_OVER_CLASS_WEIGHTS
+    }
+
+    fn classes(&self, columns: usize) -> usize {
+        Filling::classes(self, columns)
+    }
+
+    fn has_auxiliary(&self) -> bool {
+        T::HAS_AUXILIARY
+    }
+
+    fn helpers(&self) -> &'static [File] {
+        T::HELPERS
     }
 
     fn check(&self) -> Result<()> {

@@ -73,7 +73,7 @@ pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
     let elements: usize = shape.iter().product();
     let leading = if rowwise { &shape[..shape.len() - 1] } else { &shape[..1] };
     let rows: usize = leading.iter().product();
-    let has_labels = rowwise && recipe.labels && loss.targets() == Domain::Class;
+    let has_labels = rowwise && recipe.labels && loss.targets().takes_labels();
 
     let mut predictions = guesses(&mut random, loss.predictions(), elements, columns, recipe.size);
     let mut dense = (!has_labels).then(|| numbers(&mut random, loss.targets(), elements, columns, Size::Usual));
@@ -242,7 +242,7 @@ pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, colu
         }),
         // With both ends.
         Domain::Probability => each(&|u| (1.2 * u - 0.1).clamp(0.0, 1.0)),
-        Domain::Distribution | Domain::Class | Domain::LogDistribution => {
+        Domain::Distribution | Domain::Class | Domain::Label | Domain::LogDistribution => {
             let mut all = Vec::with_capacity(elements);
             for _ in 0..elements / columns {
                 let row: Vec<f64> = (0..columns).map(|_| draw(random)).collect();
@@ -277,7 +277,7 @@ fn draw_labels(random: &mut Random, loss: &dyn Loss, rows: usize, columns: usize
             next += 1;
             return left_out[next % left_out.len()];
         }
-        (random.uniform() * columns as f64) as i64
+        (random.uniform() * loss.classes(columns) as f64) as i64
     };
     (0..rows).map(label).collect()
 }

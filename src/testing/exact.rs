@@ -156,7 +156,7 @@ fn factor(loss: &dyn Loss, case: &Case) -> f64 {
         (Reduction::BatchMean, _) => case.rows as f64,
         (Reduction::WeightedMean, _) if weight.is_empty() => kept.count() as f64,
         (Reduction::WeightedMean, _) => kept.map(|unit| weight[at(weight.len(), unit)]).sum(),
-        (Reduction::Mean, Some(class_weight)) if !labels.is_empty() => {
+        (Reduction::Mean, Some(class_weight)) if loss.mean_over_class_weights() && !labels.is_empty() => {
             kept.map(|unit| f64::from(class_weight[labels[unit] as usize])).sum()
         }
         (Reduction::Mean, _) if rowwise && loss.mean_over_elements() => (kept.count() * case.columns) as f64,

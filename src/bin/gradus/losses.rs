@@ -96,6 +96,7 @@ fn in_words(domain: Domain) -> &'static str {
         Domain::LogDistribution => "logarithms of probabilities that add up to 1 in each row",
         Domain::Distribution => "a distribution in each row",
         Domain::Class => "a class label for each row, or a distribution in each row",
+        Domain::Label => "a class label for each row",
     }
 }
 

@@ -138,7 +138,7 @@ impl Task {
             (Domain::Real, _) if regresses => {
                 Ok(Task { outputs: classes(dataset)?, activation: "softmax", classes: true })
             }
-            (Domain::Class | Domain::Sign | Domain::ZeroOne | Domain::Probability, _) => {
+            (Domain::Class | Domain::Label | Domain::Sign | Domain::ZeroOne | Domain::Probability, _) => {
                 let activation = if loss.predictions() == Domain::Probability { "sigmoid" } else { "identity" };
                 Ok(Task { outputs: classes(dataset)?, activation, classes: true })
             }

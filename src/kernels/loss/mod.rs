@@ -158,6 +158,7 @@ pub(crate) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
 fn program(loss: &dyn Loss, frame: &[File], mut constants: Vec<(&'static str, f64)>) -> Program {
     let mut files = frame.to_vec();
     files.push(loss.entry().shader);
+    files.extend(loss.helpers());
     constants.extend(loss.constants());
     Program { label: format!("{} ({})", loss.name(), frame[0].name), header: String::new(), files, constants }
 }

@@ -102,7 +102,7 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
         upstreams = Some(buffers.result.clone());
     }
     let variant = Variant::new(&Adapter::of(gpu), job.row_length);
-    let mut constants = inputs(job, buffers);
+    let mut constants = inputs(loss, job, buffers);
     constants.extend([
         ("EACH", flag(job.each)),
         ("DIVISOR_ON_DEVICE", flag(job.divisor != Divisor::Known)),
@@ -123,7 +123,7 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
 }
 
 /// The switches of what is handed in.
-fn inputs(job: &Job, buffers: &Buffers) -> Vec<(&'static str, f64)> {
+fn inputs(loss: &dyn Loss, job: &Job, buffers: &Buffers) -> Vec<(&'static str, f64)> {
     let class_mask = match buffers.class_mask {
         None => 0.0,
         Some((_, Per::Column)) => 1.0,
@@ -134,6 +134,7 @@ fn inputs(job: &Job, buffers: &Buffers) -> Vec<(&'static str, f64)> {
         ("HAS_WEIGHT", flag(buffers.weights.is_some())),
         ("HAS_CLASS_WEIGHT", flag(buffers.column_weights.is_some())),
         ("CLASS_MASK", class_mask),
+        ("EXTRA_CLASSES", (loss.classes(job.row_length) - job.row_length) as f64),
     ]
 }
 
@@ -193,7 +194,10 @@ fn divide_by_labels(
 ) -> Result<()> {
     let software = gpu.is_software();
     let variant = Variant::alone(software, 1);
-    let mut constants = inputs(job, buffers);
+    let mut constants = inputs(loss, job, buffers);
+    if !loss.mean_over_class_weights() {
+        constants.retain(|(name, _)| *name != "HAS_CLASS_WEIGHT");
+    }
     constants.push(("IN_PLACE", flag(buffers.in_place())));
     let kernel = gpu.kernel(&divisor_program(&variant, constants, job.divisor == Divisor::OfRowWeights))?;
     let mut length = 0;
