@@ -138,7 +138,7 @@ impl Sizes {
     /// From the shapes of predictions and targets.
     pub fn of(loss: &dyn Loss, predictions: &[usize], targets: &[usize], labels: bool) -> Result<Self> {
         let name = loss.name();
-        let rowwise = matches!(loss.family(), Family::Rowwise(_));
+        let rowwise = !matches!(loss.family(), Family::Pointwise(_));
         let takes_labels = loss.targets().takes_labels();
         if labels && !takes_labels {
             return Err(Error::Input {
@@ -196,7 +196,7 @@ impl Sizes {
 
     /// Whether a weight or mask has one number for each row (true) or for each element (false).
     pub fn is_per_row(&self, loss: &dyn Loss, name: &str, shape: &[usize]) -> Result<bool> {
-        let rowwise = matches!(loss.family(), Family::Rowwise(_));
+        let rowwise = !matches!(loss.family(), Family::Pointwise(_));
         if !rowwise && shape == self.value_shape {
             return Ok(false);
         }
@@ -265,7 +265,10 @@ pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
             (first_refused(targets, |y| y < 0.0), "they must not be negative")
         }
         Domain::Label => return Err(wants_labels(name)),
-        Domain::Real | Domain::Exponent | Domain::LogDistribution | Domain::Class => return Ok(()),
+        Domain::Grade => {
+            (first_refused(targets, |y| y > 100.0), "they must be up to 100: 2 to the power of each is taken")
+        }
+        Domain::Real | Domain::Exponent | Domain::LogDistribution | Domain::Class | Domain::Relevance => return Ok(()),
     };
     let Some(index) = found else {
         return Ok(());
@@ -276,6 +279,27 @@ pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
         found: format!("hold {} at element {index}", targets[index]),
         allowed: allowed.into(),
     })
+}
+
+/// What `mean` counts in a list: the pairs of items whose targets differ, or 1 if there is an item at all.
+pub(crate) fn list_units(loss: &dyn Loss, targets: &[f32]) -> usize {
+    // NaN is no padding.
+    let kept = || targets.iter().copied().filter(|&y| y.is_nan() || y >= 0.0);
+    if !loss.mean_over_pairs() {
+        return usize::from(kept().next().is_some());
+    }
+    let mut truths: Vec<f32> = kept().map(|y| y + 0.0).collect();
+    truths.sort_by(f32::total_cmp);
+    let mut pairs = 0;
+    let mut lower = 0;
+    for (place, truth) in truths.iter().enumerate() {
+        // As the device compares: nothing is above or below NaN.
+        if place > 0 && *truth != truths[place - 1] {
+            lower = place;
+        }
+        pairs += if truth.is_nan() { 0 } else { lower };
+    }
+    pairs
 }
 
 /// Where the first number stands that is refused and no NaN. On all cores and without a branch for each number: a search one by

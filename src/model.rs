@@ -176,6 +176,7 @@ impl Model {
     /// As [`Model::compile`].
     pub fn compile_boxed(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
         loss.check()?;
+        crate::losses::check_trainable(&*loss)?;
         optimizer.check()?;
         self.compiled = Some(Compiled { loss: Arc::from(loss), optimizer: Arc::from(optimizer) });
         self.progress.steps = 0;

@@ -140,7 +140,13 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
             &[&[1024, 32_000], &[4096, 1000], &[65_536, 10]],
             &[&[16_384, 32_768], &[8192, 128_256]],
         ),
+        Family::Rowwise(_) if loss.targets().pads() => {
+            chosen(size, &[&[40_960, 100], &[4096, 1000]], &[&[40_960, 100], &[4096, 1000]], &[&[1 << 20, 100]])
+        }
         Family::Rowwise(_) => chosen(size, &[&[4096, 1000]], &[&[4096, 1000]], &[&[16_384, 32_768]]),
+        Family::Listwise(_) => {
+            chosen(size, &[&[4096, 100], &[64, 1000]], &[&[4096, 100], &[64, 1000]], &[&[65_536, 100]])
+        }
     })
 }
 
@@ -184,6 +190,7 @@ impl Case {
                 logarithms.into_iter().map(f32::exp).collect()
             }
             Domain::Positive => cycled(elements, || random.normal().exp() as f32),
+            Domain::Relevance | Domain::Grade => cycled(elements, || (5.0 * random.uniform()).floor() as f32),
             Domain::NonNegative => cycled(elements, || (6.0 * random.uniform()).floor() as f32),
             Domain::Real | Domain::Exponent | Domain::Class | Domain::Label => normal(elements, 2),
         }

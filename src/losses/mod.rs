@@ -94,6 +94,10 @@ pub enum Domain {
     Class,
     /// A class label for each row.
     Label,
+    /// How relevant each item of a list is, from 0 on; below 0 it is padding.
+    Relevance,
+    /// As `Relevance`, of which 2 to the power is taken: up to 100.
+    Grade,
 }
 
 impl Domain {
@@ -105,6 +109,11 @@ impl Domain {
     /// Whether targets of this kind may be numbers, as many as predictions.
     pub fn takes_dense(self) -> bool {
         self != Domain::Label
+    }
+
+    /// Whether a target below 0 takes its item out of the list.
+    pub fn pads(self) -> bool {
+        matches!(self, Domain::Relevance | Domain::Grade)
     }
 }
 
@@ -202,6 +211,11 @@ pub trait Loss: Debug + Send + Sync {
         &[]
     }
 
+    /// Whether `mean` divides by the number of pairs of items whose targets differ, over all lists.
+    fn mean_over_pairs(&self) -> bool {
+        false
+    }
+
     /// Whether the options are in their domains.
     ///
     /// # Errors
@@ -231,6 +245,7 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
     const HELPERS: &'static [File] = &[];
     const MEAN_OVER_CLASS_WEIGHTS: bool = false;
     const HAS_AUXILIARY: bool = false;
+    const MEAN_OVER_PAIRS: bool = false;
 
     fn family(&self) -> Family<'_>;
     fn check_options(&self) -> Result<()>;
@@ -313,6 +328,10 @@ impl<T: Filling> Loss for T {
         T::HELPERS
     }
 
+    fn mean_over_pairs(&self) -> bool {
+        T::MEAN_OVER_PAIRS
+    }
+
     fn check(&self) -> Result<()> {
         self.check_options()
     }
@@ -329,6 +348,8 @@ pub enum Family<'a> {
     Pointwise(&'a dyn PointwiseHost),
     /// One value for each row.
     Rowwise(&'a dyn RowwiseHost),
+    /// One value for each list, where an item's derivative needs all the others. On the host a list is a row.
+    Listwise(&'a dyn RowwiseHost),
 }
 
 /// The twin of a pointwise shader: written once, run as f64 by the reference and as f32 by the CPU.
@@ -378,6 +399,20 @@ pub fn from_name(name: &str, options: &Value) -> Result<Box<dyn Loss>> {
 /// [`Error::Unknown`] with the names there are.
 pub fn entry(name: &str) -> Result<&'static Entry<dyn Loss>> {
     catalogue::find("loss", CATALOGUE, name)
+}
+
+/// Refuses a loss that no model is trained with: of lists, whose mean depends on the targets of each batch.
+pub(crate) fn check_trainable(loss: &dyn Loss) -> Result<()> {
+    if loss.targets().pads() {
+        return Err(Error::Input {
+            operation: loss.name().into(),
+            name: "the loss".into(),
+            found: "is one of lists".into(),
+            allowed: "a model takes any other; make a criterion of this one (`Loss::on`) and hand its gradient on"
+                .into(),
+        });
+    }
+    Ok(())
 }
 
 /// Reads one label or a list of labels.

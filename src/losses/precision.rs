@@ -28,7 +28,7 @@ impl HostReal for f32 {
     fn pointwise(loss: &dyn Loss, points: &Points<f32>, gradient: &mut [f32], values: &mut [f32]) -> f64 {
         match loss.family() {
             Family::Pointwise(host) => host.run_f32(points, gradient, values),
-            Family::Rowwise(_) => f64::NAN,
+            Family::Rowwise(_) | Family::Listwise(_) => f64::NAN,
         }
     }
 
@@ -39,7 +39,7 @@ impl HostReal for f32 {
         values: &mut [f32],
         auxiliary: &mut [Auxiliary<f32>],
     ) {
-        if let Family::Rowwise(host) = loss.family() {
+        if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
             host.run_f32(rows, gradient, values, auxiliary);
         }
     }
@@ -53,7 +53,7 @@ impl HostReal for f64 {
     fn pointwise(loss: &dyn Loss, points: &Points<f64>, gradient: &mut [f64], values: &mut [f64]) -> f64 {
         match loss.family() {
             Family::Pointwise(host) => host.run_f64(points, gradient, values),
-            Family::Rowwise(_) => f64::NAN,
+            Family::Rowwise(_) | Family::Listwise(_) => f64::NAN,
         }
     }
 
@@ -64,7 +64,7 @@ impl HostReal for f64 {
         values: &mut [f64],
         auxiliary: &mut [Auxiliary<f64>],
     ) {
-        if let Family::Rowwise(host) = loss.family() {
+        if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
             host.run_f64(rows, gradient, values, auxiliary);
         }
     }

@@ -23,7 +23,7 @@ impl Call<'_, '_> {
     pub fn on_host_into<R: HostReal>(&self, gradient: &mut [R]) -> Result<Values> {
         match self.criterion.loss.family() {
             Family::Pointwise(_) => self.pointwise_on_host(gradient),
-            Family::Rowwise(_) => self.rowwise_on_host(gradient),
+            Family::Rowwise(_) | Family::Listwise(_) => self.rowwise_on_host(gradient),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Runs a loss's fused kernel: the frame, its variant for the adapter and the row length, the parts that a tensor
 //! over the binding limit falls into, and the sum of the partial values.
 
+mod listwise;
 mod pointwise;
 mod rowwise;
 mod variant;
@@ -60,6 +61,8 @@ pub(crate) enum Divisor {
     OfLabels,
     /// The sum of the weights of the rows kept, from labels on the device.
     OfRowWeights,
+    /// Counted from targets on the device: pairs whose targets differ, or lists that have an item.
+    OfLists,
 }
 
 /// The buffers of a loss. What is absent is bound to `absent`, which the kernel then never reads.
@@ -151,6 +154,7 @@ pub(crate) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
     match loss.family() {
         Family::Pointwise(_) => pointwise::values_length(gpu, job),
         Family::Rowwise(_) => rowwise::values_length(gpu, job),
+        Family::Listwise(_) => listwise::values_length(gpu, job),
     }
 }
 
@@ -168,6 +172,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     match loss.family() {
         Family::Pointwise(_) => pointwise::programs(loss),
         Family::Rowwise(_) => rowwise::programs(loss),
+        Family::Listwise(_) => listwise::programs(loss),
     }
 }
 
@@ -190,6 +195,7 @@ pub(crate) fn kernel_commands(
     match loss.family() {
         Family::Pointwise(_) => pointwise::commands(gpu, loss, job, buffers),
         Family::Rowwise(_) => rowwise::commands(gpu, loss, job, buffers),
+        Family::Listwise(_) => listwise::commands(gpu, loss, job, buffers),
     }
 }
 
