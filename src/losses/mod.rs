@@ -53,7 +53,11 @@ catalogue! {
         exponential::Exponential,
         hinge_embedding::HingeEmbedding,
         cross_entropy::CrossEntropy,
-        kl_div::KlDiv;
+        kl_div::KlDiv,
+        pairwise_logistic::PairwiseLogistic,
+        pairwise_hinge::PairwiseHinge,
+        pairwise_soft_zero_one::PairwiseSoftZeroOne,
+        lambda_rank::LambdaRank;
 }
 
 mod precision;
