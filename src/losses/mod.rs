@@ -57,7 +57,10 @@ catalogue! {
         pairwise_logistic::PairwiseLogistic,
         pairwise_hinge::PairwiseHinge,
         pairwise_soft_zero_one::PairwiseSoftZeroOne,
-        lambda_rank::LambdaRank;
+        ranking_softmax::RankingSoftmax,
+        list_net::ListNet,
+        lambda_rank::LambdaRank,
+        calibrated_softmax::CalibratedSoftmax;
 }
 
 mod precision;
