@@ -59,7 +59,9 @@ catalogue! {
         pairwise_soft_zero_one::PairwiseSoftZeroOne,
         ranking_softmax::RankingSoftmax,
         list_net::ListNet,
+        list_mle::ListMle,
         lambda_rank::LambdaRank,
+        unique_softmax::UniqueSoftmax,
         calibrated_softmax::CalibratedSoftmax;
 }
 
