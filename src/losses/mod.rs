@@ -60,9 +60,11 @@ catalogue! {
         ranking_softmax::RankingSoftmax,
         list_net::ListNet,
         list_mle::ListMle,
+        approx_ndcg::ApproxNdcg,
         lambda_rank::LambdaRank,
         unique_softmax::UniqueSoftmax,
-        calibrated_softmax::CalibratedSoftmax;
+        calibrated_softmax::CalibratedSoftmax,
+        approx_mrr::ApproxMrr;
 }
 
 mod precision;
