@@ -8,9 +8,12 @@ use support::{Comparison, compare, each_device};
 
 fn golden_cases() -> Vec<Value> {
     let mut cases = Vec::new();
-    for text in
-        [include_str!("golden/pointwise.json"), include_str!("golden/binary.json"), include_str!("golden/classes.json")]
-    {
+    for text in [
+        include_str!("golden/pointwise.json"),
+        include_str!("golden/binary.json"),
+        include_str!("golden/classes.json"),
+        include_str!("golden/ranking.json"),
+    ] {
         cases.extend(serde_json::from_str::<Vec<Value>>(text).expect("the golden files are JSON"));
     }
     cases
