@@ -50,9 +50,6 @@ pub struct CrossEntropy {
     temperature: f64,
 }
 
-/// The row-wise kernel holds this many ignored labels in its uniform.
-const MOST_IGNORED: usize = 16;
-
 pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "cross_entropy",
     summary: "softmax cross-entropy: one class of many, from images to language models",

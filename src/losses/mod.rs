@@ -53,7 +53,16 @@ catalogue! {
         exponential::Exponential,
         hinge_embedding::HingeEmbedding,
         cross_entropy::CrossEntropy,
-        kl_div::KlDiv;
+        nll::Nll,
+        focal::Focal,
+        poly1_cross_entropy::Poly1CrossEntropy,
+        generalized_cross_entropy::GeneralizedCrossEntropy,
+        multi_margin::MultiMargin,
+        multiclass_hinge::MulticlassHinge,
+        multilabel_soft_margin::MultilabelSoftMargin,
+        kl_div::KlDiv,
+        dice::Dice,
+        tversky::Tversky;
 }
 
 mod precision;
@@ -68,6 +77,12 @@ pub struct Input {
     /// Its shape in words.
     pub shape: &'static str,
 }
+
+/// The row-wise kernel holds this many ignored labels in its uniform.
+const MOST_IGNORED: usize = 16;
+
+const CLASS_WEIGHT: Input = Input { name: "class_weight", shape: "[classes]: weight of each class" };
+const CLASS_MASK: Input = Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" };
 
 /// What the numbers of an input are: checked where the host sees them, and drawn from by the tests.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -405,7 +420,9 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
 
 pub(crate) mod prelude {
     //! What every loss's file needs.
-    pub(super) use super::{Domain, Family, Filling, Input, Loss, Pointwise, Rowwise, make};
+    pub(super) use super::{
+        CLASS_MASK, CLASS_WEIGHT, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pointwise, Rowwise, make,
+    };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};
     pub(super) use crate::real::Real;
