@@ -4,13 +4,14 @@
 // t is the target, one-hot for a label, p = e^(z - lse), w the class weights:
 //     standing.cross = sum t (lse - z),  standing.rest = sum p (1 - t),  standing.probability = 1 - rest
 //     loss = W judge(standing).loss,     W = sum w t / sum t
-//     d/dz = W (cross_slope (p sum t - t) + rest_slope p ((1 - t) - rest))
+//     d/dz = W (p pull - t (cross_slope + rest_slope p)),   pull = cross_slope sum t + rest_slope (1 - rest)
 // The label's own e^z is kept out of the sums: rest = others / (others + e^z_y) has all its digits when p_y goes to 1.
 
 struct Sums {
     maximum: f32,
     others: f32,  // of e^(z - maximum), the label left out
-    outside: f32, // of (1 - t) e^(z - maximum), with dense targets
+    inside: f32,  // of t e^(z - maximum), with dense targets
+    outside: f32, // of (1 - t) e^(z - maximum)
     mass: f32,    // of t
     dot: f32,     // of t (z - maximum)
     weight: f32,  // of w t
@@ -33,11 +34,10 @@ struct Outcome {
     loss: f32,
     maximum: f32,
     inverse: f32, // 1 / sum of e^(z - maximum)
-    mass: f32,
     rest: f32,
     cross_slope: f32,
     rest_slope: f32,
-    pull: f32,    // what a label's row moves by, W (cross_slope + rest_slope p_y)
+    pull: f32,
 }
 
 // No logit, and below all of them.
@@ -49,7 +49,7 @@ fn minus_infinity() -> f32 {
 }
 
 fn empty_sums() -> Sums {
-    return Sums(LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0);
+    return Sums(LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
 }
 
 fn open_logits(cells: Cells) -> vec4<f32> {
@@ -59,7 +59,12 @@ fn open_logits(cells: Cells) -> vec4<f32> {
 // The sums below a maximum that is `rise` higher.
 fn raised(sums: Sums, rise: f32) -> Sums {
     let shrink = exp(-rise);
-    return Sums(sums.maximum + rise, shrink * sums.others, shrink * sums.outside, sums.mass, sums.dot - rise * sums.mass, sums.weight);
+    var moved = sums;
+    moved.others *= shrink;
+    moved.inside *= shrink;
+    moved.outside *= shrink;
+    moved.dot -= rise * sums.mass;
+    return moved;
 }
 
 fn fold(sums: Sums, cells: Cells) -> Sums {
@@ -73,6 +78,7 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
     next.others += sum4(e);
     if !HAS_LABELS {
         let t = cells.truths;
+        next.inside += dot(e, t);
         next.outside += dot(e, 1.0 - t);
         next.mass += sum4(t);
         // A closed class is infinitely far, and only its target makes the loss so.
@@ -88,6 +94,7 @@ fn join(sums: Sums) -> Sums {
     all.maximum = maximum;
     all.others = team_sum(all.others);
     if !HAS_LABELS {
+        all.inside = team_sum(all.inside);
         all.outside = team_sum(all.outside);
         all.mass = team_sum(all.mass);
         all.dot = team_sum(all.dot);
@@ -119,34 +126,38 @@ fn finish(row: Row, sums: Sums) -> Outcome {
         inverse = 0.0;
     }
     // A logit of +inf: inf - inf has no value, and so has the whole row none. Drivers give 0, NaN or inf here.
-    if bitcast<u32>(sums.maximum) == INFINITY_BITS {
+    let is_infinite = bitcast<u32>(sums.maximum) == INFINITY_BITS;
+    if is_infinite {
         log_total = nan_of(row);
         inverse = log_total;
     }
     var standing = Standing(log_total - label_below, label_exp * inverse, sums.others * inverse);
+    var mass = 1.0;
     if !HAS_LABELS {
-        standing = Standing(sums.mass * log_total - sums.dot, 1.0 - sums.outside * inverse, sums.outside * inverse);
+        standing = Standing(sums.mass * log_total - sums.dot, sums.inside * inverse, sums.outside * inverse);
+        mass = sums.mass;
     }
     standing.rest = select(standing.rest, 1.0, total == 0.0);
     let found = judge(standing);
-    // cross_slope + rest_slope p_y, written so that neither end of p_y loses digits.
-    let near = (found.cross_slope + found.rest_slope) - found.rest_slope * standing.rest;
-    let far = found.cross_slope + found.rest_slope * standing.probability;
+    // Written so that neither end of the probability loses digits.
+    let near = (found.cross_slope * mass + found.rest_slope) - found.rest_slope * standing.rest;
+    let far = found.cross_slope * mass + found.rest_slope * standing.probability;
     let pull = weight * select(far, near, standing.probability > 0.5);
-    let loss = select(weight * found.loss, 0.0, weight == 0.0);
-    let slopes = weight * vec2<f32>(found.cross_slope, found.rest_slope);
-    return Outcome(loss, sums.maximum, inverse, sums.mass, standing.rest, slopes.x, slopes.y, pull);
+    var loss = select(weight * found.loss, 0.0, weight == 0.0);
+    if is_infinite {
+        loss = log_total;
+    }
+    return Outcome(loss, sums.maximum, inverse, standing.rest, weight * found.cross_slope, weight * found.rest_slope, pull);
 }
 
 fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let z = open_logits(cells);
-    var slopes = outcome.pull * outcome.inverse * exp(z - outcome.maximum);
+    let p = outcome.inverse * exp(z - outcome.maximum);
+    var slopes = outcome.pull * p;
     if HAS_LABELS {
         slopes = select(slopes, vec4<f32>(-outcome.pull * outcome.rest), cells.is_label);
     } else {
-        let p = outcome.inverse * exp(z - outcome.maximum);
-        let t = cells.truths;
-        slopes = outcome.cross_slope * (p * outcome.mass - t) + outcome.rest_slope * p * ((1.0 - t) - outcome.rest);
+        slopes -= cells.truths * (outcome.cross_slope + outcome.rest_slope * p);
     }
     return select(vec4<f32>(), slopes, z >= vec4<f32>(LOWEST));
 }

@@ -70,10 +70,7 @@ fn of_label<R: Real>(
     let standing = Standing { cross: log_total - below, probability: label_exp * inverse, rest };
     let found = judge(standing);
     let weight = row.class_weight(label);
-    // cross_slope + rest_slope p_y, written so that neither end of p_y loses digits.
-    let near = (found.cross_slope + found.rest_slope) - found.rest_slope * rest;
-    let far = found.cross_slope + found.rest_slope * standing.probability;
-    let pull = scale * weight * R::select(standing.probability > R::new(0.5), near, far);
+    let pull = scale * weight * pull(&standing, &found, R::ONE);
     let factor = pull * inverse;
     for cell in gradient.iter_mut() {
         *cell = factor * *cell;
@@ -101,21 +98,32 @@ fn of_dense<R: Real>(
     }));
     let total = simd::exp_in_place(gradient, maximum);
     let (log_total, inverse) = log_and_inverse(total, total.ln());
-    let outside = R::new(simd::sum_of(dense.len(), |column| gradient[column] * (R::ONE - dense[column]))) * inverse;
-    let rest = R::select(total == R::ZERO, R::ONE, outside);
-    let found = judge(Standing { cross: mass * log_total - dot, probability: R::ONE - outside, rest });
+    let inside = simd::dot(gradient, dense);
+    let outside = R::new(simd::sum_of(dense.len(), |column| gradient[column] * (R::ONE - dense[column])));
+    let rest = R::select(total == R::ZERO, R::ONE, outside * inverse);
+    let standing = Standing { cross: mass * log_total - dot, probability: inside * inverse, rest };
+    let found = judge(standing);
     let weight = if row.has_class_weight() && mass != R::ZERO {
         R::new(simd::sum_of(dense.len(), |column| row.class_weight(column) * dense[column])) / mass
     } else {
         R::ONE
     };
     let (cross_slope, rest_slope) = (scale * weight * found.cross_slope, scale * weight * found.rest_slope);
+    let pull = scale * weight * pull(&standing, &found, mass);
     for (cell, &t) in gradient.iter_mut().zip(dense) {
         let p = inverse * *cell;
-        *cell = cross_slope * (p * mass - t) + rest_slope * p * ((R::ONE - t) - rest);
+        *cell = p * pull - t * (cross_slope + rest_slope * p);
     }
     close(row, gradient);
     R::select(weight == R::ZERO, R::ZERO, weight * found.loss)
+}
+
+/// cross_slope Σt + rest_slope P, written so that neither end of the probability P loses digits.
+#[inline(always)]
+fn pull<R: Real>(standing: &Standing<R>, found: &Judged<R>, mass: R) -> R {
+    let near = (found.cross_slope * mass + found.rest_slope) - found.rest_slope * standing.rest;
+    let far = found.cross_slope * mass + found.rest_slope * standing.probability;
+    R::select(standing.probability > R::new(0.5), near, far)
 }
 
 /// ln Σ and 1/Σ of the powers; 0 both where all classes are masked.

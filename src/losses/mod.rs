@@ -56,11 +56,17 @@ catalogue! {
         nll::Nll,
         focal::Focal,
         poly1_cross_entropy::Poly1CrossEntropy,
+        poly_cross_entropy::PolyCrossEntropy,
         generalized_cross_entropy::GeneralizedCrossEntropy,
         multi_margin::MultiMargin,
         multiclass_hinge::MulticlassHinge,
+        categorical_hinge::CategoricalHinge,
+        ordinal::Ordinal,
         multilabel_soft_margin::MultilabelSoftMargin,
         kl_div::KlDiv,
+        jsd::Jsd,
+        distillation::Distillation,
+        total_variation::TotalVariation,
         dice::Dice,
         tversky::Tversky;
 }
