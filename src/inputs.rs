@@ -265,7 +265,9 @@ pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
             (first_refused(targets, |y| y < 0.0), "they must not be negative")
         }
         Domain::Label => return Err(wants_labels(name)),
-        Domain::Real | Domain::Exponent | Domain::LogDistribution | Domain::Class => return Ok(()),
+        Domain::Real | Domain::Exponent | Domain::Logits | Domain::Cosine | Domain::LogDistribution | Domain::Class => {
+            return Ok(());
+        }
     };
     let Some(index) = found else {
         return Ok(());

@@ -48,6 +48,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 
 impl Filling for Distillation {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Logits;
     const INPUTS: &'static [Input] = &[CLASS_MASK];
 
     fn check_options(&self) -> Result<()> {

@@ -71,6 +71,8 @@ catalogue! {
         tversky::Tversky;
 }
 
+pub use cross_entropy::TargetLogitTransform;
+
 mod precision;
 
 pub(crate) use precision::HostReal;
@@ -97,6 +99,8 @@ pub enum Domain {
     Real,
     /// Any number, of which the exponential is taken: that is ∞ in f32 from 88.8 on.
     Exponent,
+    /// Any numbers, of which the softmax of each row is what counts.
+    Logits,
     /// Above 0.
     Positive,
     /// From 0 on.
@@ -105,6 +109,8 @@ pub enum Domain {
     Sign,
     /// 0 or 1.
     ZeroOne,
+    /// From −1 to 1.
+    Cosine,
     /// From 0 to 1.
     Probability,
     /// Logarithms of probabilities that add up to 1 in each row.

@@ -15,7 +15,8 @@ use crate::wgsl::{File, shader};
 /// label), has the coefficients 1/j + ε_j up to the last ε and those of cross-entropy from there on. W is the input `class_weight` at
 /// the label, or its mean under dense targets. Derivative W (p_c Σt − t_c − Σ_j j ε_j (1 − P)^(j−1) p_c (t_c − P)). Predictions are
 /// logits [rows, classes], targets labels `[rows]` or dense [rows, classes]. `mean` divides by the number of rows. A logit of −∞ is a
-/// masked class unless it is a target: then the loss is ∞. One coefficient alone is [`crate::losses::Poly1CrossEntropy`].
+/// masked class unless it is a target: then the loss is ∞. ε_j = −1/j takes a term away: what is left is a difference, good to the
+/// rounding of the terms themselves. One coefficient alone is [`crate::losses::Poly1CrossEntropy`].
 ///
 /// Source: Z. Leng et al., PolyLoss: a polynomial expansion perspective of classification loss functions, 2022.
 ///
@@ -51,7 +52,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     keras: "",
     optax: "",
     source: "Z. Leng et al., PolyLoss, 2022",
-    variants: &[r#"{"epsilons": [1.0, -0.5, 0.25]}"#, r#"{"epsilons": [-1.0, -0.5, 1.0, 2.0, 0.5, 0.0, 0.0, 3.0]}"#],
+    variants: &[r#"{"epsilons": [1.0, -0.5, 0.25]}"#, r#"{"epsilons": [-0.5, 0.75, 1.0, 2.0, 0.5, 0.0, 0.0, 3.0]}"#],
     shader: shader!("losses/poly_cross_entropy.wgsl"),
     make: make::<PolyCrossEntropy>,
 };
