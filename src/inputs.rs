@@ -268,7 +268,13 @@ pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
         Domain::Grade => {
             (first_refused(targets, |y| y > 100.0), "they must be up to 100: 2 to the power of each is taken")
         }
-        Domain::Real | Domain::Exponent | Domain::LogDistribution | Domain::Class | Domain::Relevance => return Ok(()),
+        Domain::Real
+        | Domain::Exponent
+        | Domain::Logits
+        | Domain::Cosine
+        | Domain::LogDistribution
+        | Domain::Class
+        | Domain::Relevance => return Ok(()),
     };
     let Some(index) = found else {
         return Ok(());

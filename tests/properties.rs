@@ -88,6 +88,7 @@ impl Draw {
             let x = 3.0 * random.normal() as f32;
             match loss.predictions() {
                 Domain::Probability => 1.0 / (1.0 + (-x).exp()),
+                Domain::Cosine => x.tanh(),
                 Domain::Positive => x.abs() + 0.1,
                 _ => x,
             }
@@ -95,7 +96,7 @@ impl Draw {
         let mut dense = Array2::from_shape_simple_fn((rows, columns), || {
             let u = random.uniform() as f32;
             match loss.targets() {
-                Domain::Real => 6.0 * u - 3.0,
+                Domain::Real | Domain::Logits => 6.0 * u - 3.0,
                 Domain::Sign => (u - 0.5).signum(),
                 Domain::ZeroOne => u.round(),
                 Domain::NonNegative => (6.0 * u).floor(),

@@ -192,7 +192,9 @@ impl Case {
             Domain::Positive => cycled(elements, || random.normal().exp() as f32),
             Domain::Relevance | Domain::Grade => cycled(elements, || (5.0 * random.uniform()).floor() as f32),
             Domain::NonNegative => cycled(elements, || (6.0 * random.uniform()).floor() as f32),
-            Domain::Real | Domain::Exponent | Domain::Class | Domain::Label => normal(elements, 2),
+            Domain::Real | Domain::Exponent | Domain::Logits | Domain::Cosine | Domain::Class | Domain::Label => {
+                normal(elements, 2)
+            }
         }
     }
 

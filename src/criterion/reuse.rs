@@ -116,7 +116,7 @@ mod tests {
     /// A number between -2.01 and 2.01 taken to one that a loss takes.
     fn within(domain: Domain, x: f32) -> f32 {
         match domain {
-            Domain::Real | Domain::Exponent | Domain::LogDistribution => x,
+            Domain::Real | Domain::Exponent | Domain::Logits | Domain::LogDistribution => x,
             Domain::Sign => x.signum(),
             Domain::ZeroOne => f32::from(u8::from(x > 0.0)),
             // Every fourth item or so is padding.

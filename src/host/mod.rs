@@ -10,6 +10,7 @@ pub mod pointwise;
 pub mod rowwise;
 pub mod simd;
 pub(crate) mod softmax;
+pub(crate) mod softmax_target;
 
 /// A number for each element, for each row, or none.
 #[derive(Clone, Copy, Debug)]

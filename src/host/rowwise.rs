@@ -84,6 +84,12 @@ impl<R: Real> Row<'_, R> {
         if self.class_weight.is_empty() { R::ONE } else { self.class_weight[column] }
     }
 
+    /// Whether classes have weights.
+    #[inline(always)]
+    pub fn has_class_weight(&self) -> bool {
+        !self.class_weight.is_empty()
+    }
+
     /// Whether some classes may be masked.
     #[inline(always)]
     pub fn has_class_mask(&self) -> bool {
@@ -115,6 +121,14 @@ impl<R: Real> Row<'_, R> {
     #[inline(always)]
     pub fn has_all_classes_alike(&self) -> bool {
         self.class_weight.is_empty() && self.class_mask.is_empty()
+    }
+
+    /// Weight, prediction and dense target of a class; 0 all three where it is masked, whatever stands there.
+    #[inline(always)]
+    pub fn shares(&self, dense: &[R], column: usize) -> (R, R, R) {
+        let keeps = self.keeps(column);
+        let kept = |x: R| R::select(keeps, x, R::ZERO);
+        (kept(self.class_weight(column)), kept(self.logits[column]), kept(dense[column]))
     }
 
     #[inline(always)]

@@ -53,7 +53,22 @@ catalogue! {
         exponential::Exponential,
         hinge_embedding::HingeEmbedding,
         cross_entropy::CrossEntropy,
+        nll::Nll,
+        focal::Focal,
+        poly1_cross_entropy::Poly1CrossEntropy,
+        poly_cross_entropy::PolyCrossEntropy,
+        generalized_cross_entropy::GeneralizedCrossEntropy,
+        multi_margin::MultiMargin,
+        multiclass_hinge::MulticlassHinge,
+        categorical_hinge::CategoricalHinge,
+        ordinal::Ordinal,
+        multilabel_soft_margin::MultilabelSoftMargin,
         kl_div::KlDiv,
+        jsd::Jsd,
+        distillation::Distillation,
+        total_variation::TotalVariation,
+        dice::Dice,
+        tversky::Tversky,
         pairwise_logistic::PairwiseLogistic,
         pairwise_hinge::PairwiseHinge,
         pairwise_soft_zero_one::PairwiseSoftZeroOne,
@@ -66,6 +81,8 @@ catalogue! {
         calibrated_softmax::CalibratedSoftmax,
         approx_mrr::ApproxMrr;
 }
+
+pub use cross_entropy::TargetLogitTransform;
 
 mod precision;
 
@@ -80,6 +97,12 @@ pub struct Input {
     pub shape: &'static str,
 }
 
+/// The row-wise kernel holds this many ignored labels in its uniform.
+const MOST_IGNORED: usize = 16;
+
+const CLASS_WEIGHT: Input = Input { name: "class_weight", shape: "[classes]: weight of each class" };
+const CLASS_MASK: Input = Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" };
+
 /// What the numbers of an input are: checked where the host sees them, and drawn from by the tests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Domain {
@@ -87,6 +110,8 @@ pub enum Domain {
     Real,
     /// Any number, of which the exponential is taken: that is ∞ in f32 from 88.8 on.
     Exponent,
+    /// Any numbers, of which the softmax of each row is what counts.
+    Logits,
     /// Above 0.
     Positive,
     /// From 0 on.
@@ -95,6 +120,8 @@ pub enum Domain {
     Sign,
     /// 0 or 1.
     ZeroOne,
+    /// From −1 to 1.
+    Cosine,
     /// From 0 to 1.
     Probability,
     /// Logarithms of probabilities that add up to 1 in each row.
@@ -451,7 +478,9 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
 
 pub(crate) mod prelude {
     //! What every loss's file needs.
-    pub(super) use super::{Domain, Family, Filling, Input, Loss, Pointwise, Rowwise, make};
+    pub(super) use super::{
+        CLASS_MASK, CLASS_WEIGHT, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pointwise, Rowwise, make,
+    };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};
     pub(super) use crate::real::Real;

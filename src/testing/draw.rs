@@ -215,6 +215,8 @@ fn guesses(random: &mut Random, domain: Domain, elements: usize, columns: usize,
             s if s < 0.0 => size.powf(2.0 * s),
             s => 1.0 - size.powf(-2.0 * s),
         }),
+        // Both ends, where an angle's sine is 0.
+        (Domain::Cosine, Size::Large(_)) => each(&|u| (2.2 * u - 1.1).clamp(-1.0, 1.0)),
         (Domain::Probability, _) => each(&|u| 0.1 + 0.8 * u),
         (Domain::Positive, Size::Large(size)) => each(&|u| size.powf(2.0 * u - 1.0)),
         // e^27 to the power of three, a thousand of them, is an f32 still. Beyond stand the tests of the edges.
@@ -233,7 +235,8 @@ pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, colu
     };
     let mut each = |one: &dyn Fn(f64) -> f64| (0..elements).map(|_| one(random.uniform()) as f32).collect();
     match domain {
-        Domain::Real | Domain::Exponent => (0..elements).map(|_| draw(random) as f32).collect(),
+        Domain::Real | Domain::Exponent | Domain::Logits => (0..elements).map(|_| draw(random) as f32).collect(),
+        Domain::Cosine => each(&|u| 1.8 * u - 0.9),
         Domain::Sign => each(&|u| if u < 0.5 { -1.0 } else { 1.0 }),
         Domain::ZeroOne => each(&|u| if u < 0.5 { 0.0 } else { 1.0 }),
         // Padding, grades of which many are equal, and some numbers between them.

@@ -256,7 +256,8 @@ pub(super) fn expected(loss: &dyn Loss, case: &Case) -> Expected {
 /// The mass of each row's dense target with its weights: a derivative p Σq − q is a difference of factors that large,
 /// and where the two meet none of its cells shows them. (For labels the difference is written without cancelling.)
 fn masses(loss: &dyn Loss, case: &Case) -> Vec<f64> {
-    let Some(dense) = case.dense.as_ref().filter(|_| loss.targets() == Domain::Class || loss.targets().pads()) else {
+    let is_weighed = |domain: Domain| matches!(domain, Domain::Class | Domain::Logits) || domain.pads();
+    let Some(dense) = case.dense.as_ref().filter(|_| is_weighed(loss.targets())) else {
         return Vec::new();
     };
     let (weight, upstream) = (wide(case.weight.as_ref()), wide(case.upstream.as_ref()));
@@ -268,6 +269,10 @@ fn masses(loss: &dyn Loss, case: &Case) -> Vec<f64> {
         .chunks_exact(case.columns)
         .enumerate()
         .map(|(row, cells)| {
+            if loss.targets() == Domain::Logits {
+                // Of their softmax.
+                return (factor * at(&weight, row) * at(&upstream, row)).abs();
+            }
             let mass: f64 = cells.iter().enumerate().map(|(column, &t)| finite(t) * column_weight(column)).sum();
             mass * (factor * at(&weight, row) * at(&upstream, row)).abs()
         })

@@ -177,7 +177,7 @@ fn classes(dataset: &Dataset) -> Outcome<usize> {
 fn trainable() -> Vec<&'static str> {
     let fits = |loss: &dyn Loss| {
         let is_open = matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Probability);
-        is_open && loss.targets() != Domain::Distribution
+        is_open && !matches!(loss.targets(), Domain::Distribution | Domain::LogDistribution | Domain::Logits)
     };
     let losses = CATALOGUE.iter().filter_map(|entry| (entry.make)(&Value::Null).ok());
     losses.filter(|loss| fits(&**loss)).map(|loss| loss.name()).collect()
