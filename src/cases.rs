@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn};
 use serde_json::{Map, Number, Value, json};
 
 use crate::inputs::{self, Inputs};
-use crate::losses::{self, Domain, Loss};
+use crate::losses::{self, Loss};
 use crate::{Criterion, Device, Error, OnEmpty, Reduction, Result};
 
 /// The answer to one case: `{"name", "value", "gradients", "count"}` of a loss, `{"name", "parameters": {"1": tensor, …}}`
@@ -120,7 +120,7 @@ impl Tensors {
         for (name, value) in given {
             let argument = loss.arguments().iter().find(|argument| argument.name == *name);
             // Labels have one axis less than the logits; targets of the same rank are dense.
-            let is_label = name == "targets" && loss.targets() == Domain::Class && rank(value) + 1 == predicted_rank;
+            let is_label = name == "targets" && loss.targets().takes_labels() && rank(value) + 1 == predicted_rank;
             let is_whole = argument.map_or(is_label, |argument| argument.role.is_integers());
             match name.as_str() {
                 "weight" => tensors.weight = Some(numbers(owner, name, value)?),

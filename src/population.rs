@@ -137,6 +137,7 @@ impl Population {
     pub fn compile(mut self, loss: impl Loss + 'static, optimizer: impl Optimizer + 'static) -> Result<Self> {
         let (loss, optimizer): (Arc<dyn Loss>, Arc<dyn Optimizer>) = (Arc::new(loss), Arc::new(optimizer));
         loss.check()?;
+        crate::losses::check_trainable(&*loss)?;
         optimizer.check()?;
         let compiled: Vec<Compiled> = self
             .members

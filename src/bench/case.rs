@@ -135,13 +135,19 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
             chosen(size, &[&[1 << 22]], &[&[1 << 22], &[1 << 24]], &[&[1 << 28]])
         }
         Family::Pointwise(_) => chosen(size, &[&[1 << 22]], &[&[1 << 24]], &[&[1 << 28]]),
-        Family::Rowwise(_) if loss.targets() == Domain::Class => chosen(
+        Family::Rowwise(_) if name == "cross_entropy" => chosen(
             size,
             &[&[4096, 1000]],
             &[&[1024, 32_000], &[4096, 1000], &[65_536, 10]],
             &[&[16_384, 32_768], &[8192, 128_256]],
         ),
+        Family::Rowwise(_) if loss.targets().pads() => {
+            chosen(size, &[&[40_960, 100], &[4096, 1000]], &[&[40_960, 100], &[4096, 1000]], &[&[1 << 20, 100]])
+        }
         Family::Rowwise(_) => chosen(size, &[&[4096, 1000]], &[&[4096, 1000]], &[&[16_384, 32_768]]),
+        Family::Listwise(_) => {
+            chosen(size, &[&[4096, 100], &[64, 1000]], &[&[4096, 100], &[64, 1000]], &[&[65_536, 100]])
+        }
         Family::Joint(Frame::Sequence { .. }, _) => chosen(size, &[&[3200, 64]], &[&[3200, 64]], &[&[32_000, 1000]]),
         Family::Joint(Frame::Pairs, _) => chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]]),
     })
@@ -157,7 +163,7 @@ impl Case {
     }
 
     pub(super) fn has_labels(&self) -> bool {
-        self.kind == Kind::Loss && self.loss().is_ok_and(|loss| loss.targets() == Domain::Class)
+        self.kind == Kind::Loss && self.loss().is_ok_and(|loss| loss.targets().takes_labels())
     }
 
     pub(super) fn loss(&self) -> Result<Box<dyn Loss>> {
@@ -187,8 +193,11 @@ impl Case {
                 logarithms.into_iter().map(f32::exp).collect()
             }
             Domain::Positive | Domain::Variance => cycled(elements, || random.normal().exp() as f32),
+            Domain::Relevance | Domain::Grade => cycled(elements, || (5.0 * random.uniform()).floor() as f32),
             Domain::NonNegative => cycled(elements, || (6.0 * random.uniform()).floor() as f32),
-            Domain::Real | Domain::Exponent | Domain::Class => normal(elements, 2),
+            Domain::Real | Domain::Exponent | Domain::Logits | Domain::Cosine | Domain::Class | Domain::Label => {
+                normal(elements, 2)
+            }
         }
     }
 
@@ -279,8 +288,10 @@ mod tests {
                 assert!(!case.arguments(&*loss)[0].is_empty(), "{}", entry.name);
                 continue;
             }
-            crate::inputs::check_dense(&*loss, &case.targets(&*loss)).unwrap();
-            crate::inputs::check_labels(&*loss, &case.labels(), 5, |_| true).unwrap();
+            match loss.targets().takes_labels() {
+                true => crate::inputs::check_labels(&*loss, &case.labels(), 5, |_| true).unwrap(),
+                false => crate::inputs::check_dense(&*loss, &case.targets(&*loss)).unwrap(),
+            }
         }
     }
 }

@@ -171,7 +171,7 @@ fn loss<R: Precision>(case: &Case) -> Result<(Run, Rc<Buffers<R>>)> {
         let Buffers { predictions, targets, gradient } = &*buffers;
         let gradient = &mut *gradient.borrow_mut();
         match loss.family() {
-            Family::Rowwise(_) => {
+            Family::Rowwise(_) | Family::Listwise(_) => {
                 let targets = if labels.is_empty() { Targets::Dense(targets) } else { Targets::Labels(&labels) };
                 let rows = rows(&*loss, predictions, columns, targets);
                 timed(repeats, || run_rows(&*loss, &rows, gradient, &mut values))
@@ -234,7 +234,7 @@ fn several<R: Precision>(case: &Case, loss: Box<dyn Loss>) -> (Run, Rc<Buffers<R
 }
 
 fn run_rows<R: Precision>(loss: &dyn Loss, rows: &Rows<R>, gradient: &mut [R], values: &mut [R]) -> Result<()> {
-    if let Family::Rowwise(host) = loss.family() {
+    if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
         R::run_rowwise(host, rows, gradient, values);
         black_box(values.iter().map(|value| value.to_f64()).sum::<f64>());
     }

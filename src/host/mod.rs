@@ -4,6 +4,7 @@
 //! the length alone, and products and sums are never fused outside the matrix product.
 
 pub mod joint;
+pub mod listwise;
 pub mod matmul;
 pub mod pairs;
 pub mod parallel;
@@ -12,6 +13,7 @@ pub mod rowwise;
 pub mod sequence;
 pub mod simd;
 pub(crate) mod softmax;
+pub(crate) mod softmax_target;
 
 /// A number for each element, for each row, or none.
 #[derive(Clone, Copy, Debug)]

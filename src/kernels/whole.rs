@@ -157,7 +157,7 @@ pub(crate) fn whole(network: &Network, objectives: &[&Objective], labels: bool, 
     let of_optimizers: Vec<_> = objectives.iter().map(|objective| objective.optimizer.constants()).collect();
     let loss_settings = settings(&of_losses, &mut options);
     let optimizer_settings = settings(&of_optimizers, &mut options);
-    let loss_filling = link(loss.entry().shader.text, "", &loss_settings);
+    let loss_filling = link(&loss_text(&**loss), "", &loss_settings);
     let optimizer_filling = link(optimizer.entry().shader.text, "optimizer_", &optimizer_settings);
     let planes = Planes::new(network);
     let mut header = constants(network, &planes, optimizer.states(), options[0].len(), labels, form);
@@ -178,6 +178,7 @@ pub(crate) fn whole(network: &Network, objectives: &[&Objective], labels: bool, 
     // Their text is in the header; here they say what the program is made of, and whether all of it is the crate's own.
     let fillings = network.layers.iter().map(|layer| pointwise(layer).entry().shader);
     let linked = fillings.chain([DENSE, loss.entry().shader, optimizer.entry().shader]);
+    let linked = linked.chain(loss.helpers().iter().copied());
     files.extend(linked.map(File::without_text));
     let label = format!("whole models ({}, {})", loss.entry().name, optimizer.name());
     Whole { program: Program { label, header, files, constants: Vec::new() }, options }
@@ -220,7 +221,14 @@ fn of_labels(loss: &dyn Loss) -> String {
         // As bits: the lowest i32 has no literal.
         let _ = writeln!(text, "    if bitcast<u32>(label) == {}u {{ return true; }}", *word as u32);
     }
-    text + "    return false;\n}\n"
+    text += "    return false;\n}\n";
+    // Of any two columns as of those there are.
+    text + &format!("const EXTRA_CLASSES: u32 = {}u;\n", loss.classes(2) - 2)
+}
+
+/// The filling with the helpers that it asks for.
+fn loss_text(loss: &dyn Loss) -> String {
+    loss.helpers().iter().fold(loss.entry().shader.text.into(), |text, helper| text + helper.text)
 }
 
 fn penalties(network: &Network) -> String {

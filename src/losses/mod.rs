@@ -22,6 +22,7 @@ use crate::host::pointwise::PointwiseHost;
 use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
 use crate::host::sequence::{Item, SequenceFrame};
 use crate::real::Real;
+use crate::wgsl::File;
 use crate::{Criterion, Error, Result};
 
 catalogue! {
@@ -56,11 +57,39 @@ catalogue! {
         exponential::Exponential,
         hinge_embedding::HingeEmbedding,
         cross_entropy::CrossEntropy,
+        nll::Nll,
+        focal::Focal,
+        poly1_cross_entropy::Poly1CrossEntropy,
+        poly_cross_entropy::PolyCrossEntropy,
+        generalized_cross_entropy::GeneralizedCrossEntropy,
+        multi_margin::MultiMargin,
+        multiclass_hinge::MulticlassHinge,
+        categorical_hinge::CategoricalHinge,
+        ordinal::Ordinal,
+        multilabel_soft_margin::MultilabelSoftMargin,
         kl_div::KlDiv,
+        jsd::Jsd,
+        distillation::Distillation,
+        total_variation::TotalVariation,
+        dice::Dice,
+        tversky::Tversky,
+        pairwise_logistic::PairwiseLogistic,
+        pairwise_hinge::PairwiseHinge,
+        pairwise_soft_zero_one::PairwiseSoftZeroOne,
+        ranking_softmax::RankingSoftmax,
+        list_net::ListNet,
+        list_mle::ListMle,
+        approx_ndcg::ApproxNdcg,
+        lambda_rank::LambdaRank,
+        unique_softmax::UniqueSoftmax,
+        calibrated_softmax::CalibratedSoftmax,
+        approx_mrr::ApproxMrr,
         margin_ranking::MarginRanking,
         bpr::Bpr,
         ctc::Ctc;
 }
+
+pub use cross_entropy::TargetLogitTransform;
 
 mod precision;
 
@@ -121,6 +150,11 @@ impl Role {
         matches!(self, Role::Integers | Role::OptionalIntegers)
     }
 }
+/// The row-wise kernel holds this many ignored labels in its uniform.
+const MOST_IGNORED: usize = 16;
+
+const CLASS_WEIGHT: Input = Input { name: "class_weight", shape: "[classes]: weight of each class" };
+const CLASS_MASK: Input = Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" };
 
 /// What the numbers of an input are: checked where the host sees them, and drawn from by the tests.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -129,6 +163,8 @@ pub enum Domain {
     Real,
     /// Any number, of which the exponential is taken: that is ∞ in f32 from 88.8 on.
     Exponent,
+    /// Any numbers, of which the softmax of each row is what counts.
+    Logits,
     /// Above 0.
     Positive,
     /// From 0 on.
@@ -139,6 +175,8 @@ pub enum Domain {
     Sign,
     /// 0 or 1.
     ZeroOne,
+    /// From −1 to 1.
+    Cosine,
     /// From 0 to 1.
     Probability,
     /// Logarithms of probabilities that add up to 1 in each row.
@@ -147,6 +185,29 @@ pub enum Domain {
     Distribution,
     /// A class label for each row, or a distribution in each row.
     Class,
+    /// A class label for each row.
+    Label,
+    /// How relevant each item of a list is, from 0 on; below 0 it is padding.
+    Relevance,
+    /// As `Relevance`, of which 2 to the power is taken: up to 100.
+    Grade,
+}
+
+impl Domain {
+    /// Whether targets of this kind may be labels.
+    pub fn takes_labels(self) -> bool {
+        matches!(self, Domain::Class | Domain::Label)
+    }
+
+    /// Whether targets of this kind may be numbers, as many as predictions.
+    pub fn takes_dense(self) -> bool {
+        self != Domain::Label
+    }
+
+    /// Whether a target below 0 takes its item out of the list.
+    pub fn pads(self) -> bool {
+        matches!(self, Domain::Relevance | Domain::Grade)
+    }
 }
 
 /// How the targets of a two-class loss are written. Said by the caller, never guessed from the data.
@@ -236,6 +297,31 @@ pub trait Loss: Debug + Send + Sync {
         false
     }
 
+    /// Whether `mean` divides by the sum of the class weights of the labels, as PyTorch does for some.
+    fn mean_over_class_weights(&self) -> bool {
+        false
+    }
+
+    /// How many classes a label may name where the predictions have so many columns.
+    fn classes(&self, columns: usize) -> usize {
+        columns
+    }
+
+    /// Whether it hands back [`crate::Auxiliaries`] when asked.
+    fn has_auxiliary(&self) -> bool {
+        false
+    }
+
+    /// Shader files that its own is linked with: what several losses fold alike.
+    fn helpers(&self) -> &'static [File] {
+        &[]
+    }
+
+    /// Whether `mean` divides by the number of pairs of items whose targets differ, over all lists.
+    fn mean_over_pairs(&self) -> bool {
+        false
+    }
+
     /// Whether the options are in their domains.
     ///
     /// # Errors
@@ -263,6 +349,10 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
     const TARGETS: Domain = Domain::Real;
     const INPUTS: &'static [Input] = &[];
     const ARGUMENTS: &'static [Argument] = &[];
+    const HELPERS: &'static [File] = &[];
+    const MEAN_OVER_CLASS_WEIGHTS: bool = false;
+    const HAS_AUXILIARY: bool = false;
+    const MEAN_OVER_PAIRS: bool = false;
 
     fn family(&self) -> Family<'_>;
     fn check_options(&self) -> Result<()>;
@@ -285,6 +375,10 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
 
     fn mean_over_elements(&self) -> bool {
         false
+    }
+
+    fn classes(&self, columns: usize) -> usize {
+        columns
     }
 }
 
@@ -329,6 +423,26 @@ impl<T: Filling> Loss for T {
         Filling::mean_over_elements(self)
     }
 
+    fn mean_over_class_weights(&self) -> bool {
+        T::MEAN_OVER_CLASS_WEIGHTS
+    }
+
+    fn classes(&self, columns: usize) -> usize {
+        Filling::classes(self, columns)
+    }
+
+    fn has_auxiliary(&self) -> bool {
+        T::HAS_AUXILIARY
+    }
+
+    fn helpers(&self) -> &'static [File] {
+        T::HELPERS
+    }
+
+    fn mean_over_pairs(&self) -> bool {
+        T::MEAN_OVER_PAIRS
+    }
+
     fn check(&self) -> Result<()> {
         self.check_options()
     }
@@ -345,6 +459,8 @@ pub enum Family<'a> {
     Pointwise(&'a dyn PointwiseHost),
     /// One value for each row.
     Rowwise(&'a dyn RowwiseHost),
+    /// One value for each list, where an item's derivative needs all the others. On the host a list is a row.
+    Listwise(&'a dyn RowwiseHost),
     /// Several inputs, named by [`Loss::arguments`]: which frame takes them, and that frame on the host.
     Joint(Frame, Box<dyn JointHost + 'a>),
 }
@@ -462,6 +578,25 @@ pub fn entry(name: &str) -> Result<&'static Entry<dyn Loss>> {
     catalogue::find("loss", CATALOGUE, name)
 }
 
+/// Refuses a loss that no model is trained with: of lists, whose mean depends on the targets of each batch, and of other inputs than
+/// predictions and targets.
+pub(crate) fn check_trainable(loss: &dyn Loss) -> Result<()> {
+    let found = match loss.arguments() {
+        [] if loss.targets().pads() => "is one of lists".to_string(),
+        [] => return Ok(()),
+        arguments => format!("takes {}", arguments.iter().map(|argument| argument.name).collect::<Vec<_>>().join(", ")),
+    };
+    Err(Error::Input {
+        operation: loss.name().into(),
+        name: "the loss".into(),
+        found,
+        allowed:
+            "a model takes one of predictions and targets; make a criterion of this one (`Loss::on`) and hand its \
+                  gradients on"
+                .into(),
+    })
+}
+
 /// Reads one label or a list of labels.
 fn one_or_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<i64>, D::Error> {
     #[derive(Deserialize)]
@@ -488,7 +623,8 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
 pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
-        Argument, Domain, Family, Filling, Input, Loss, Pair, Pairs, Pointwise, Role, Rowwise, Sequence, make,
+        Argument, CLASS_MASK, CLASS_WEIGHT, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pair, Pairs, Pointwise,
+        Role, Rowwise, Sequence, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

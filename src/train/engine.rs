@@ -40,7 +40,9 @@ impl Metric {
     pub fn of(loss: &dyn Loss, one_hot: bool) -> Option<Self> {
         let of = |threshold, truth_threshold| Some(Metric { threshold, truth_threshold });
         match loss.targets() {
-            Domain::Class => of(0.0, 0.5),
+            // Thresholds between ordered classes: the largest of them says nothing.
+            _ if loss.classes(2) != 2 => None,
+            Domain::Class | Domain::Label => of(0.0, 0.5),
             Domain::Sign => of(0.0, 0.0),
             Domain::Probability if loss.predictions() == Domain::Probability => of(0.5, 0.5),
             Domain::ZeroOne | Domain::Probability => of(0.0, 0.5),

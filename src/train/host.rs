@@ -140,7 +140,7 @@ impl<R: HostReal> HostEngine<R> {
                 };
                 R::pointwise(&*objective.loss, &points, &mut pass.gradient, &mut [])
             }
-            Family::Rowwise(_) => {
+            Family::Rowwise(_) | Family::Listwise(_) => {
                 let targets = if data.has_labels { Targets::Labels(&pass.labels) } else { Targets::Dense(&pass.dense) };
                 let rows = Rows {
                     logits: predictions,
