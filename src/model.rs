@@ -7,9 +7,10 @@ use ndarray::{Array2, ArrayBase, Data, Ix2};
 
 use crate::Result;
 use crate::device::Device;
-use crate::layers::{Dense, Network};
+use crate::layers::{Dense, Network, Penalties};
 use crate::losses::{Domain, Loss};
 use crate::optimizers::Optimizer;
+use crate::train::average::Average;
 use crate::train::engine::{Engine, SampleTargets, Samples};
 use crate::train::gpu::GpuEngine;
 use crate::train::host::HostEngine;
@@ -42,13 +43,14 @@ pub struct Sequential {
     pub(crate) layers: Vec<Dense>,
     pub(crate) l1: f64,
     pub(crate) l2: f64,
+    pub(crate) proximal_l1: f64,
     pub(crate) seed: u64,
 }
 
 impl Sequential {
     /// A model of rows of so many numbers.
     pub fn new(inputs: usize) -> Self {
-        Sequential { inputs, layers: Vec::new(), l1: 0.0, l2: 0.0, seed: 7 }
+        Sequential { inputs, layers: Vec::new(), l1: 0.0, l2: 0.0, proximal_l1: 0.0, seed: 7 }
     }
 
     /// Adds a layer behind the others.
@@ -69,6 +71,19 @@ impl Sequential {
         self
     }
 
+    /// Both at once: λ(ρ Σ|w| + (1 − ρ) Σw²) over the weights of every layer that has none of its own, with λ ≥ 0 and the share ρ of
+    /// l1 in [0, 1]; see [`Dense::elastic_net`].
+    pub fn elastic_net(self, factor: f64, l1_ratio: f64) -> Self {
+        self.l1(factor * l1_ratio).l2(factor * (1.0 - l1_ratio))
+    }
+
+    /// l1 Σ|w| as a proximal step behind each update, which leaves exact zeros, over the weights of every layer that has none of
+    /// its own (default 0); see [`Dense::proximal_l1`].
+    pub fn proximal_l1(mut self, l1: f64) -> Self {
+        self.proximal_l1 = l1;
+        self
+    }
+
     /// What the weights and the order of the batches follow from (default 7). Equal on every device.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -77,7 +92,8 @@ impl Sequential {
 
     /// The layers in their places.
     pub(crate) fn network(&self) -> Result<Network> {
-        Network::new(self.inputs, &self.layers, self.l1, self.l2)
+        let Sequential { l1, l2, proximal_l1, .. } = *self;
+        Network::new(self.inputs, &self.layers, Penalties { l1, l2, proximal_l1 })
     }
 
     /// The parameters that a seed begins with.
@@ -111,6 +127,7 @@ impl Sequential {
             engine,
             compiled: None,
             progress: Progress::default(),
+            average: None,
             scaling: None,
             names: Names::default(),
         })
@@ -126,6 +143,7 @@ pub struct Model {
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) compiled: Option<Compiled>,
     pub(crate) progress: Progress,
+    pub(crate) average: Option<Average>,
     pub(crate) scaling: Option<Scaling>,
     pub(crate) names: Names,
 }
@@ -158,6 +176,9 @@ pub(crate) struct Progress {
     pub steps: u64,
     /// Epochs, which choose the order of the rows.
     pub epochs: u32,
+    /// Updates that went into the running average.
+    #[serde(default)]
+    pub averaged: u64,
 }
 
 impl Model {
@@ -177,10 +198,12 @@ impl Model {
     pub fn compile_boxed(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
         loss.check()?;
         optimizer.check()?;
-        self.compiled = Some(Compiled { loss: Arc::from(loss), optimizer: Arc::from(optimizer) });
         self.progress.steps = 0;
-        let zeros = || vec![0.0; self.network.length];
-        self.engine.set_states(&[zeros(), zeros()])?;
+        self.progress.averaged = 0;
+        self.average = None;
+        let compiled = Compiled { loss: Arc::from(loss), optimizer: Arc::from(optimizer) };
+        self.engine.set_states(&compiled.optimizer.first_states(self.network.length))?;
+        self.compiled = Some(compiled);
         Ok(self)
     }
 

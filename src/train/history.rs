@@ -15,6 +15,8 @@ pub struct Epoch {
     pub val_loss: Option<f64>,
     /// Share of validation rows predicted right.
     pub val_accuracy: Option<f64>,
+    /// Updates that were left out because their gradient was not finite ([`crate::Fit::skip_non_finite`]).
+    pub skipped: usize,
     /// Wall time, validation included.
     pub seconds: f64,
 }

@@ -1,5 +1,6 @@
 //! Training: steps, epochs, what is told of them, and what is kept of them.
 
+pub(crate) mod average;
 mod checkpoint;
 pub(crate) mod course;
 pub(crate) mod crowd;
@@ -12,6 +13,7 @@ mod options;
 mod progress;
 pub(crate) mod samples;
 
+pub use average::Average;
 pub use fit::Score;
 pub use history::{Epoch, History, Stop};
 pub use options::{EarlyStopping, Fit};
