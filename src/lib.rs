@@ -108,6 +108,7 @@ mod plan;
 mod population;
 pub mod random;
 pub mod real;
+pub mod schedules;
 mod tensor;
 pub mod testing;
 mod train;

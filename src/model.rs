@@ -10,10 +10,12 @@ use crate::device::Device;
 use crate::layers::{Dense, Network, Penalties};
 use crate::losses::{Domain, Loss};
 use crate::optimizers::Optimizer;
+use crate::schedules::{Schedule, Watched};
 use crate::train::average::Average;
 use crate::train::engine::{Engine, SampleTargets, Samples};
 use crate::train::gpu::GpuEngine;
 use crate::train::host::HostEngine;
+use crate::train::pace::Pace;
 use crate::train::samples::{self, Intake, Scaling};
 
 /// Rows that are predicted at a time.
@@ -128,6 +130,7 @@ impl Sequential {
             compiled: None,
             progress: Progress::default(),
             average: None,
+            schedule: None,
             scaling: None,
             names: Names::default(),
         })
@@ -144,6 +147,8 @@ pub struct Model {
     pub(crate) compiled: Option<Compiled>,
     pub(crate) progress: Progress,
     pub(crate) average: Option<Average>,
+    /// The schedule of the last training.
+    pub(crate) schedule: Option<Pace>,
     pub(crate) scaling: Option<Scaling>,
     pub(crate) names: Names,
 }
@@ -170,7 +175,7 @@ pub(crate) struct Compiled {
 }
 
 /// How far a model has been trained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Progress {
     /// Updates of the parameters.
     pub steps: u64,
@@ -179,6 +184,9 @@ pub(crate) struct Progress {
     /// Updates that went into the running average.
     #[serde(default)]
     pub averaged: u64,
+    /// What a schedule remembers of the value that it watches.
+    #[serde(default)]
+    pub watched: Watched,
 }
 
 impl Model {
@@ -198,8 +206,7 @@ impl Model {
     pub fn compile_boxed(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
         loss.check()?;
         optimizer.check()?;
-        self.progress.steps = 0;
-        self.progress.averaged = 0;
+        self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
         self.average = None;
         let compiled = Compiled { loss: Arc::from(loss), optimizer: Arc::from(optimizer) };
         self.engine.set_states(&compiled.optimizer.first_states(self.network.length))?;
@@ -278,6 +285,11 @@ impl Model {
             .is_some_and(|loss| !matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative));
         let softmax = self.network.layers.last().is_some_and(|layer| layer.activation.rowwise());
         self.outputs() > 1 && (takes_classes || softmax)
+    }
+
+    /// The schedule that the model was last trained with, and whether it counts epochs: to go on with it ([`crate::Fit::shared_schedule`]).
+    pub fn schedule(&self) -> Option<(Arc<dyn Schedule>, bool)> {
+        self.schedule.as_ref().map(|pace| (pace.schedule.clone(), pace.by_epoch))
     }
 
     /// How many times the parameters have been moved.

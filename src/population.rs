@@ -170,7 +170,7 @@ impl Population {
         self.compiled = compiled;
         self.average = None;
         for progress in &mut self.progress {
-            (progress.steps, progress.averaged) = (0, 0);
+            *progress = Progress { epochs: progress.epochs, ..Progress::default() };
         }
         if self.compiled.iter().any(|compiled| compiled.optimizer.layerwise().is_some()) {
             self.train_in_turn()?;

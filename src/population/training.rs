@@ -175,6 +175,7 @@ impl Population {
         let mut going_on = Vec::with_capacity(active.len());
         for (member, mut told) in active.into_iter().zip(told) {
             told.seconds = seconds;
+            course::observe(fit, &mut self.progress[member], &mut told);
             if !watches[member].add(told, fit.early_stopping.as_ref(), || self.snapshot(member))? {
                 going_on.push(member);
             }

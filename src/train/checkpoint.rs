@@ -10,8 +10,9 @@ use serde_json::Value;
 use crate::layers::{Dense, Initializer};
 use crate::model::{Model, Names, Progress, Sequential};
 use crate::train::average::Average;
+use crate::train::pace::Pace;
 use crate::train::samples::Scaling;
-use crate::{Device, Error, Result, activations, losses, optimizers};
+use crate::{Device, Error, Result, activations, losses, optimizers, schedules};
 
 /// The key of the description in the file's metadata.
 const KEY: &str = "gradus";
@@ -38,6 +39,8 @@ struct Description {
     #[serde(default)]
     average: Option<Average>,
     #[serde(default)]
+    schedule: Option<Scheduled>,
+    #[serde(default)]
     names: Names,
 }
 
@@ -51,6 +54,14 @@ struct Layer {
     l2: Option<f64>,
     #[serde(default)]
     proximal_l1: Option<f64>,
+}
+
+/// A schedule by name, and what it counts.
+#[derive(Serialize, Deserialize)]
+struct Scheduled {
+    name: String,
+    options: Value,
+    by_epoch: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -146,6 +157,11 @@ impl Model {
             optimizer: compiled.map(|c| Named { name: c.optimizer.name().into(), options: c.optimizer.options() }),
             progress: self.progress,
             average: self.average,
+            schedule: self.schedule.as_ref().map(|pace| Scheduled {
+                name: pace.schedule.name().into(),
+                options: pace.schedule.options(),
+                by_epoch: pace.by_epoch,
+            }),
             names: self.names.clone(),
         }
     }
@@ -235,6 +251,9 @@ fn build(
     }
     model.engine.set_parameters(&parameters)?;
     model.progress = description.progress;
+    if let Some(Scheduled { name, options, by_epoch }) = description.schedule {
+        model.schedule = Some(Pace { schedule: schedules::from_name(&name, &options)?.into(), by_epoch });
+    }
     model.names = description.names;
     let width = [model.network.inputs];
     if let (Ok(mean), Ok(scale)) = (read("input.mean", &width), read("input.scale", &width)) {

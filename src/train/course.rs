@@ -83,12 +83,16 @@ pub(crate) fn batches(
 ) -> Vec<Batch> {
     let order = fit.shuffle.then(|| Permutation::new(training.rows as u32, seed, progress.epochs));
     let whole = objective.optimizer.whole_batch();
-    let rate = fit.learning_rate.unwrap_or_else(|| objective.optimizer.initial_learning_rate());
+    let own = fit.learning_rate.unwrap_or_else(|| objective.optimizer.initial_learning_rate());
     let size = fit.batch_size.min(training.rows);
     pieces(training.rows, size)
         .map(|(start, rows)| {
             let is_last = start + rows == training.rows;
             let update = (!whole || is_last).then(|| {
+                let rate = fit
+                    .schedule
+                    .as_ref()
+                    .map_or(own, |pace| pace.rate(progress.steps, progress.epochs, &progress.watched));
                 progress.steps += 1;
                 progress.averaged += u64::from(objective.aims.average.is_some());
                 objective.optimizer.step(progress.steps, rate)
@@ -98,6 +102,14 @@ pub(crate) fn batches(
             Batch { start, rows, order, divisor_rows, accumulate: whole && start > 0, update }
         })
         .collect()
+}
+
+/// Tells an epoch the rate of its last update, and a schedule how the epoch went.
+pub(crate) fn observe(fit: &Fit, progress: &mut Progress, told: &mut Epoch) {
+    let Some(pace) = &fit.schedule else { return };
+    let (steps, epochs) = (progress.steps.saturating_sub(1), progress.epochs.saturating_sub(1));
+    told.learning_rate = Some(pace.rate(steps, epochs, &progress.watched));
+    pace.schedule.observe(&mut progress.watched, told.val_loss.unwrap_or(told.loss));
 }
 
 /// The batches that score rows.

@@ -48,6 +48,7 @@ impl Model {
         let course = Course::new(intake, &*objective.loss, features, &targets.into(), &fit, load)?;
         (objective.metric, objective.aims) = (course.metric, fit.aims());
         self.keep_average(fit.average)?;
+        self.schedule = fit.schedule.clone();
         let history = self.epochs(&objective, &fit, &course);
         course.data().for_each(|data| self.engine.unload(data));
         history
@@ -123,6 +124,7 @@ impl Model {
                 (told.val_loss, told.val_accuracy) = (Some(score.loss), score.accuracy);
             }
             told.skipped = self.skipped(objective)?;
+            course::observe(fit, &mut self.progress, &mut told);
             told.seconds = begun.elapsed().as_secs_f64();
             if let Some(bar) = bar {
                 bar.finish(line(&told));

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use crate::optimizers::Clip;
+use crate::schedules::Schedule;
 use crate::train::average::Average;
 use crate::train::engine::Aims;
+use crate::train::pace::Pace;
 use crate::{Error, Result};
 
 /// The options of a training. Defaults are Keras': 1 epoch of batches of 32, shuffled.
@@ -26,6 +28,7 @@ pub struct Fit {
     pub(crate) validation: Option<Arc<(Array2<f32>, ValidationTargets)>>,
     pub(crate) early_stopping: Option<EarlyStopping>,
     pub(crate) learning_rate: Option<f64>,
+    pub(crate) schedule: Option<Pace>,
     pub(crate) clip_norm: Option<f64>,
     pub(crate) clip_tensor_norm: Option<f64>,
     pub(crate) clip_value: Option<f64>,
@@ -52,6 +55,7 @@ impl Default for Fit {
             validation: None,
             early_stopping: None,
             learning_rate: None,
+            schedule: None,
             clip_norm: None,
             clip_tensor_norm: None,
             clip_value: None,
@@ -112,6 +116,26 @@ impl Fit {
     /// Takes another learning rate than the optimizer's own.
     pub fn learning_rate(mut self, learning_rate: f64) -> Self {
         self.learning_rate = Some(learning_rate);
+        self
+    }
+
+    /// Takes the learning rate of each update from a schedule (see [`crate::schedules`]), counted over all calls since the model was
+    /// compiled, also where it was saved in between. [`crate::Epoch::learning_rate`] tells what it was.
+    ///
+    /// One that watches a value, such as [`crate::schedules::ReduceOnPlateau`], sees that of each epoch: the validation loss, or the
+    /// training loss where nothing is validated.
+    pub fn schedule(self, schedule: impl Schedule + 'static) -> Self {
+        self.shared_schedule(Arc::new(schedule), false)
+    }
+
+    /// As [`Fit::schedule`], counted in epochs.
+    pub fn schedule_by_epoch(self, schedule: impl Schedule + 'static) -> Self {
+        self.shared_schedule(Arc::new(schedule), true)
+    }
+
+    /// As [`Fit::schedule`], of one that was made from its name, counted in epochs or not.
+    pub fn shared_schedule(mut self, schedule: Arc<dyn Schedule>, by_epoch: bool) -> Self {
+        self.schedule = Some(Pace { schedule, by_epoch });
         self
     }
 
@@ -193,6 +217,17 @@ impl Fit {
         }
         if let Some(rate) = self.learning_rate.filter(|rate| !(*rate >= 0.0 && rate.is_finite())) {
             return Err(Error::option("fit", "learning_rate", rate, ">= 0"));
+        }
+        if let Some(Pace { schedule, .. }) = &self.schedule {
+            schedule.check()?;
+            if let Some(rate) = self.learning_rate {
+                return Err(Error::option(
+                    "fit",
+                    "learning_rate",
+                    rate,
+                    "left out beside a schedule, which has its own",
+                ));
+            }
         }
         let clips = [
             ("clip_norm", self.clip_norm),
