@@ -304,11 +304,11 @@ fn dense<R: Precision>(case: &Case) -> Run {
 fn adam<R: Precision>(length: usize) -> Run {
     let adam = Adam::new();
     let (mut parameters, gradients) = (converted::<R>(&normal(length, 1)), converted::<R>(&normal(length, 2)));
-    let (mut first, mut second) = (vec![R::ZERO; length], vec![R::ZERO; length]);
+    let mut states = vec![vec![R::ZERO; length]; 2];
     Box::new(move |repeats| {
         let optimizer: &dyn Optimizer = &adam;
         let step = optimizer.step(10, optimizer.initial_learning_rate());
-        timed(repeats, || optimizer.update(&step, &[], &mut parameters, &gradients, &mut first, &mut second))
+        timed(repeats, || optimizer.update(&step, &[], &mut parameters, &gradients, &mut states))
     })
 }
 
