@@ -11,6 +11,7 @@ pub mod pointwise;
 pub mod rowwise;
 pub mod simd;
 pub(crate) mod softmax;
+pub mod vectors;
 
 /// A number for each element, for each row, or none.
 #[derive(Clone, Copy, Debug)]

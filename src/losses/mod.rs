@@ -20,6 +20,7 @@ use crate::host::joint::JointHost;
 use crate::host::pairs::PairsFrame;
 use crate::host::pointwise::PointwiseHost;
 use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
+use crate::host::vectors::VectorsFrame;
 use crate::real::Real;
 use crate::{Criterion, Error, Result};
 
@@ -57,7 +58,8 @@ catalogue! {
         cross_entropy::CrossEntropy,
         kl_div::KlDiv,
         margin_ranking::MarginRanking,
-        bpr::Bpr;
+        bpr::Bpr,
+        cosine_similarity::CosineSimilarity;
 }
 
 mod precision;
@@ -352,11 +354,17 @@ pub enum Family<'a> {
 pub enum Frame {
     /// Two numbers for each value, and perhaps a truth: `src/host/pairs.rs`.
     Pairs,
+    /// Two or three vectors for each value, and perhaps a truth: `src/host/vectors.rs`.
+    Vectors,
 }
 
 impl<'a> Family<'a> {
     fn pairs<L: Pairs>(loss: &'a L) -> Self {
         Family::Joint(Frame::Pairs, Box::new(PairsFrame(loss)))
+    }
+
+    fn vectors<L: Vectors>(loss: &'a L) -> Self {
+        Family::Joint(Frame::Vectors, Box::new(VectorsFrame(loss)))
     }
 
     /// Whether each row has a value.
@@ -397,6 +405,39 @@ pub struct Pair<R> {
     pub first: R,
     /// Its derivative by the second.
     pub second: R,
+}
+
+/// The twin of a shader over vectors. Numbers in threes belong to the first, the second and the third vector of a row, of which
+/// the third may be missing, or to the three sums over its columns.
+pub trait Vectors: Loss + Clone {
+    /// Whether a pass over the row for its peaks comes first.
+    fn is_scaled(&self) -> bool {
+        false
+    }
+
+    /// Numbers of which the largest in the row are wanted, none below 0.
+    #[inline(always)]
+    fn peaks<R: Real>(&self, _cells: [R; 3]) -> [R; 3] {
+        [R::ZERO; 3]
+    }
+
+    /// What one column adds to the sums.
+    fn fold<R: Real>(&self, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
+
+    /// The value of a row from its sums, and what its derivatives are made of.
+    fn finish<R: Real>(&self, peaks: [R; 3], sums: [R; 3], truth: R) -> VectorOutcome<R>;
+
+    /// The derivatives of the value by the numbers of one column.
+    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
+}
+
+/// What a loss over vectors gives for a row.
+#[derive(Clone, Copy, Debug)]
+pub struct VectorOutcome<R> {
+    /// The value.
+    pub value: R,
+    /// What the derivatives are made of.
+    pub factors: [R; 3],
 }
 
 /// The twin of a row-wise shader.
@@ -462,7 +503,8 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
 pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
-        Argument, Domain, Family, Filling, Input, Loss, Pair, Pairs, Pointwise, Role, Rowwise, make,
+        Argument, Domain, Family, Filling, Input, Loss, Pair, Pairs, Pointwise, Role, Rowwise, VectorOutcome, Vectors,
+        make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

@@ -6,6 +6,7 @@ mod pairs;
 mod pointwise;
 mod rowwise;
 mod variant;
+mod vectors;
 
 use std::sync::Arc;
 
