@@ -59,7 +59,8 @@ catalogue! {
         kl_div::KlDiv,
         margin_ranking::MarginRanking,
         bpr::Bpr,
-        cosine_similarity::CosineSimilarity;
+        cosine_similarity::CosineSimilarity,
+        cosine_embedding::CosineEmbedding;
 }
 
 mod precision;
