@@ -60,7 +60,8 @@ catalogue! {
         margin_ranking::MarginRanking,
         bpr::Bpr,
         cosine_similarity::CosineSimilarity,
-        cosine_embedding::CosineEmbedding;
+        cosine_embedding::CosineEmbedding,
+        triplet_margin::TripletMargin;
 }
 
 mod precision;
