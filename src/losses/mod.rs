@@ -61,7 +61,8 @@ catalogue! {
         bpr::Bpr,
         cosine_similarity::CosineSimilarity,
         cosine_embedding::CosineEmbedding,
-        triplet_margin::TripletMargin;
+        triplet_margin::TripletMargin,
+        contrastive::Contrastive;
 }
 
 mod precision;
