@@ -14,6 +14,7 @@ pub mod sequence;
 pub mod simd;
 pub(crate) mod softmax;
 pub(crate) mod softmax_target;
+pub mod vectors;
 
 /// A number for each element, for each row, or none.
 #[derive(Clone, Copy, Debug)]

@@ -21,6 +21,7 @@ use crate::host::pairs::PairsFrame;
 use crate::host::pointwise::PointwiseHost;
 use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
 use crate::host::sequence::{Item, SequenceFrame};
+use crate::host::vectors::VectorsFrame;
 use crate::real::Real;
 use crate::wgsl::File;
 use crate::{Criterion, Error, Result};
@@ -86,7 +87,11 @@ catalogue! {
         approx_mrr::ApproxMrr,
         margin_ranking::MarginRanking,
         bpr::Bpr,
-        ctc::Ctc;
+        ctc::Ctc,
+        cosine_similarity::CosineSimilarity,
+        cosine_embedding::CosineEmbedding,
+        triplet_margin::TripletMargin,
+        contrastive::Contrastive;
 }
 
 pub use cross_entropy::TargetLogitTransform;
@@ -475,6 +480,8 @@ pub enum Frame {
         /// The class that stands for no label.
         blank: usize,
     },
+    /// Two or three vectors for each value, and perhaps a truth: `src/host/vectors.rs`.
+    Vectors,
 }
 
 impl<'a> Family<'a> {
@@ -484,6 +491,10 @@ impl<'a> Family<'a> {
 
     fn sequence<L: Sequence>(loss: &'a L) -> Self {
         Family::Joint(Frame::Sequence { blank: loss.blank() }, Box::new(SequenceFrame(loss)))
+    }
+
+    fn vectors<L: Vectors>(loss: &'a L) -> Self {
+        Family::Joint(Frame::Vectors, Box::new(VectorsFrame(loss)))
     }
 
     /// Whether each row has a value.
@@ -539,6 +550,39 @@ pub trait Sequence: Loss {
 
     /// The value of one item; writes its derivative, [time, classes].
     fn item<R: Real>(&self, item: &Item<'_, R>, gradient: &mut [R]) -> R;
+}
+
+/// The twin of a shader over vectors. Numbers in threes belong to the first, the second and the third vector of a row, of which
+/// the third may be missing, or to the three sums over its columns.
+pub trait Vectors: Loss + Clone {
+    /// Whether a pass over the row for its peaks comes first.
+    fn is_scaled(&self) -> bool {
+        false
+    }
+
+    /// Numbers of which the largest in the row are wanted, none below 0.
+    #[inline(always)]
+    fn peaks<R: Real>(&self, _cells: [R; 3]) -> [R; 3] {
+        [R::ZERO; 3]
+    }
+
+    /// What one column adds to the sums.
+    fn fold<R: Real>(&self, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
+
+    /// The value of a row from its sums, and what its derivatives are made of.
+    fn finish<R: Real>(&self, peaks: [R; 3], sums: [R; 3], truth: R) -> VectorOutcome<R>;
+
+    /// The derivatives of the value by the numbers of one column.
+    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
+}
+
+/// What a loss over vectors gives for a row.
+#[derive(Clone, Copy, Debug)]
+pub struct VectorOutcome<R> {
+    /// The value.
+    pub value: R,
+    /// What the derivatives are made of.
+    pub factors: [R; 3],
 }
 
 /// The twin of a row-wise shader.
@@ -624,7 +668,7 @@ pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
         Argument, CLASS_MASK, CLASS_WEIGHT, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pair, Pairs, Pointwise,
-        Role, Rowwise, Sequence, make,
+        Role, Rowwise, Sequence, VectorOutcome, Vectors, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

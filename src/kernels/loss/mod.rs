@@ -8,6 +8,7 @@ mod pointwise;
 mod rowwise;
 mod sequence;
 mod variant;
+mod vectors;
 
 use std::sync::Arc;
 
