@@ -117,6 +117,30 @@ pub fn parse(label: &str, header: &str, files: &[File]) -> Result<Module> {
     Ok(Module { ir, bindings })
 }
 
+/// Parses the joined files and checks what the parser does not: numbers of arguments, types of results.
+///
+/// # Errors
+/// As [`parse`].
+pub fn validate(label: &str, header: &str, files: &[File]) -> Result<()> {
+    let module = parse(label, header, files)?.ir;
+    let (flags, capabilities) = (naga::valid::ValidationFlags::all(), naga::valid::Capabilities::all());
+    match naga::valid::Validator::new(flags, capabilities).validate(&module) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let text = join(header, files);
+            let place = error.location(&text).map_or_else(String::new, |at| locate(header, files, at.line_number));
+            // The causes say what is wrong, the error itself only where.
+            let mut message = error.as_inner().to_string();
+            let mut cause = std::error::Error::source(error.as_inner());
+            while let Some(inner) = cause {
+                message = format!("{message}: {inner}");
+                cause = inner.source();
+            }
+            Err(Error::Gpu { kernel: label.into(), message: format!("{place}{message}") })
+        }
+    }
+}
+
 /// `file:line: ` for a line (from 1) of the joined text.
 fn locate(header: &str, files: &[File], line: u32) -> String {
     let mut first = 1 + header.matches('\n').count() as u32;

@@ -96,8 +96,10 @@ catalogue! {
 
 pub use cross_entropy::TargetLogitTransform;
 
+mod custom;
 mod precision;
 
+pub use custom::{Custom, custom};
 pub(crate) use precision::HostReal;
 
 /// An optional input of a loss, for people.

@@ -25,19 +25,23 @@ pub fn central_differences(entry: &'static Entry<dyn Loss>) -> Result<Vec<Report
             reports.push(super::joint::differentiate(&*loss, &*host, super::title(entry.name, options)));
             continue;
         }
-        let mut report = Report::new(super::title(entry.name, options));
-        let kind = Kind::of(&*loss, true);
-        let small = |recipe: &Recipe| {
-            recipe.shape.iter().product::<usize>() <= 1000 && recipe.size == Size::Usual && !recipe.resident
-        };
-        for (number, recipe) in recipes(kind).iter().filter(|recipe| small(recipe)).enumerate() {
-            // Each value of its own, with what follows it: the gradient of one element or row.
-            let recipe = Recipe { reduction: Reduction::Sum, upstream: false, ..*recipe };
-            differentiate(&*loss, &draw(&*loss, &recipe, number), &mut report);
-        }
-        reports.push(report);
+        reports.push(differentiated(&*loss, super::title(entry.name, options)));
     }
     Ok(reports)
+}
+
+/// The same of one loss of predictions and targets.
+pub(super) fn differentiated(loss: &dyn Loss, title: String) -> Report {
+    let mut report = Report::new(title);
+    let small = |recipe: &Recipe| {
+        recipe.shape.iter().product::<usize>() <= 1000 && recipe.size == Size::Usual && !recipe.resident
+    };
+    for (number, recipe) in recipes(Kind::of(loss, true)).iter().filter(|recipe| small(recipe)).enumerate() {
+        // Each value of its own, with what follows it: the gradient of one element or row.
+        let recipe = Recipe { reduction: Reduction::Sum, upstream: false, ..*recipe };
+        differentiate(loss, &draw(loss, &recipe, number), &mut report);
+    }
+    report
 }
 
 fn differentiate(loss: &dyn Loss, case: &Case, report: &mut Report) {

@@ -2,6 +2,7 @@
 
 use ndarray::{Array1, ArrayD};
 
+use super::differences::differentiated;
 use super::draw::{Case, draw};
 use super::exact::{self, Expected};
 use super::recipe::{Kind, recipes};
@@ -36,23 +37,42 @@ pub fn check_loss(entry: &'static Entry<dyn Loss>, device: &Device) -> Result<Ve
         let kind = Kind::of(&*loss, options == "{}");
         let criterion = Criterion::from_boxed(loss, device)?;
         let reference = Criterion::from_boxed((entry.make)(&value)?, &Device::Reference)?;
-        let mut report = Report::new(title(entry.name, options));
-        for (number, recipe) in recipes(kind).iter().enumerate() {
-            let case = draw(criterion.loss(), recipe, number);
-            let expected = exact::expected(criterion.loss(), &case);
-            let exact = reference.clone().reduction(case.reduction).evaluate_f64(&case.inputs(criterion.loss()))?;
-            judge_reference(&case, &expected, &exact, &mut report);
-            let criterion = criterion.clone().reduction(case.reduction);
-            if case.resident {
-                judge_resident(&criterion, &case, &expected, &mut report)?;
-            } else {
-                judge(&criterion, &case, &expected, &exact, &mut report)?;
-            }
-            report.cases += 1;
-        }
-        reports.push(report);
+        reports.push(judge_all(&criterion, &reference, kind, title(entry.name, options))?);
     }
     Ok(reports)
+}
+
+/// Judges a loss of your own ([`crate::losses::custom`], or any type that is a [`Loss`]) as the catalogue is judged: its derivative by
+/// central differences of the reference, then the device by the reference.
+///
+/// # Errors
+/// What the device reports; options outside their domains.
+pub fn check(loss: &(impl Loss + Clone + 'static), device: &Device) -> Result<Vec<Report>> {
+    let kind = Kind::of(loss, true);
+    let criterion = loss.clone().on(device)?;
+    let reference = loss.clone().on(&Device::Reference)?;
+    Ok(vec![
+        differentiated(loss, format!("{}: derivative", loss.name())),
+        judge_all(&criterion, &reference, kind, format!("{} on {}", loss.name(), device.name()))?,
+    ])
+}
+
+fn judge_all(criterion: &Criterion, reference: &Criterion, kind: Kind, title: String) -> Result<Report> {
+    let mut report = Report::new(title);
+    for (number, recipe) in recipes(kind).iter().enumerate() {
+        let case = draw(criterion.loss(), recipe, number);
+        let expected = exact::expected(criterion.loss(), &case);
+        let exact = reference.clone().reduction(case.reduction).evaluate_f64(&case.inputs(criterion.loss()))?;
+        judge_reference(&case, &expected, &exact, &mut report);
+        let criterion = criterion.clone().reduction(case.reduction);
+        if case.resident {
+            judge_resident(&criterion, &case, &expected, &mut report)?;
+        } else {
+            judge(&criterion, &case, &expected, &exact, &mut report)?;
+        }
+        report.cases += 1;
+    }
+    Ok(report)
 }
 
 /// The criterion's own work on the reference device: masks, factors, shapes. It differs from the second writing of

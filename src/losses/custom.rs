@@ -1,0 +1,195 @@
+//! A user's own loss: ten lines of WGSL and a closure, made while the program runs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Domain, Family, Loss, Pointwise};
+use crate::catalogue::Entry;
+use crate::real::Real;
+use crate::wgsl::{self, File};
+use crate::{Error, Result};
+
+/// Value and derivative at one element, in f64.
+type Twin = dyn Fn(f64, f64) -> (f64, f64) + Send + Sync;
+
+const NUMBERS: File = crate::wgsl::shader!("helpers/numbers.wgsl");
+const FRAME: &str = "struct Loss { value: f32, derivative: f32 }\nfn called() -> Loss { return loss(0.0, 0.0); }\n";
+
+/// A pointwise loss of the user's own; made by [`custom`].
+#[derive(Clone)]
+pub struct Custom {
+    entry: &'static Entry<dyn Loss>,
+    twin: Arc<Twin>,
+    predictions: Domain,
+    targets: Domain,
+}
+
+/// A pointwise loss of your own: one WGSL function and its twin as a closure over f64.
+///
+/// `text` holds `fn loss(prediction: f32, truth: f32) -> Loss`, which returns `Loss(value, derivative)`, and whatever functions and
+/// constants that needs; the functions of `shaders/helpers/numbers.wgsl` (`softplus`, `log_full`, `is_nan`, …) are there. The closure computes
+/// the same on the devices `cpu` and `reference`. Reductions, weights, masks, NaN and chunks are the frame's, as for every
+/// loss of the catalogue; so are models, which can be trained with it. The text is compiled with wgpu's bounds and loop
+/// checks, always.
+///
+/// [`crate::testing::check`] judges it as the catalogue is judged: the derivative by central differences of the closure, the
+/// shader by the closure. Text and name stay in memory until the program ends, so make a loss once and clone it.
+///
+/// ```
+/// use gradus::{Device, losses::{self, Loss}, testing};
+/// use ndarray::array;
+///
+/// let wgsl = "fn loss(prediction: f32, truth: f32) -> Loss {
+///     let e = prediction - truth;
+///     return Loss(e * e * e * e, 4.0 * e * e * e);
+/// }";
+/// let fourth = losses::custom("fourth_power", wgsl, |x, y| ((x - y).powi(4), 4.0 * (x - y).powi(3)))?;
+/// for report in testing::check(&fourth, &Device::cpu())? {
+///     assert!(report.passed, "{}: {}", report.name, report.place);
+/// }
+/// let step = fourth.on(&Device::cpu())?.value_and_gradient(&array![3.0, 0.0], &array![1.0, 0.0])?;
+/// assert_eq!(step.value(), 8.0);
+/// assert_eq!(step.gradient.as_slice().unwrap(), [16.0, 0.0]);
+/// # Ok::<(), gradus::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Option`] for a name that the catalogue has; [`Error::Gpu`] for a text that is no WGSL or lacks the function, with
+/// the line.
+pub fn custom(name: &str, text: &str, twin: impl Fn(f64, f64) -> (f64, f64) + Send + Sync + 'static) -> Result<Custom> {
+    if name.is_empty() || super::entry(name).is_ok() {
+        return Err(Error::option("custom", "name", format!("`{name}`"), "a name that is not in the catalogue"));
+    }
+    let name: &'static str = Box::leak(name.to_string().into_boxed_str());
+    let shader = File::new(name, Box::leak(text.to_string().into_boxed_str()));
+    // What the frame has, and a call: a text that does not fit is refused here and not at the first use.
+    wgsl::validate(name, FRAME, &[NUMBERS, shader])?;
+    let entry: Entry<dyn Loss> = Entry {
+        name,
+        summary: "a loss of the user's own",
+        formula: "",
+        options: &[],
+        torch: "",
+        keras: "",
+        optax: "",
+        source: "",
+        variants: &[],
+        shader,
+        make: |_| Err(Error::option("custom", "make", "a name alone", "made with `losses::custom`")),
+    };
+    let twin = Arc::new(twin);
+    Ok(Custom { entry: Box::leak(Box::new(entry)), twin, predictions: Domain::Real, targets: Domain::Real })
+}
+
+impl Custom {
+    /// What the predictions are (default [`Domain::Real`]): what [`crate::testing::check`] draws.
+    pub fn predictions(mut self, domain: Domain) -> Self {
+        self.predictions = domain;
+        self
+    }
+
+    /// What the targets are (default [`Domain::Real`]): others are refused where the host sees them, and the checks draw these.
+    pub fn targets(mut self, domain: Domain) -> Self {
+        self.targets = domain;
+        self
+    }
+}
+
+impl fmt::Debug for Custom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Custom").field("name", &self.entry.name).finish_non_exhaustive()
+    }
+}
+
+impl Loss for Custom {
+    fn entry(&self) -> &'static Entry<dyn Loss> {
+        self.entry
+    }
+
+    fn options(&self) -> Value {
+        Value::Object(serde_json::Map::new())
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pointwise(self)
+    }
+
+    fn predictions(&self) -> Domain {
+        self.predictions
+    }
+
+    fn targets(&self) -> Domain {
+        self.targets
+    }
+}
+
+impl Pointwise for Custom {
+    #[inline(always)]
+    fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
+        let (value, derivative) = (self.twin)(prediction.to_f64(), truth.to_f64());
+        (R::new(value), R::new(derivative))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::{Device, testing};
+
+    const SQUARE: &str = "fn loss(prediction: f32, truth: f32) -> Loss {
+        let e = prediction - truth;
+        return Loss(e * e, 2.0 * e);
+    }";
+
+    fn square(x: f64, y: f64) -> (f64, f64) {
+        ((x - y) * (x - y), 2.0 * (x - y))
+    }
+
+    #[test]
+    fn a_loss_of_ones_own_is_right_on_every_device_there_is() {
+        let loss = custom("square_of_the_test", SQUARE, square).unwrap();
+        let mut devices = vec![Device::Cpu, Device::Reference];
+        devices.extend(Device::gpu());
+        for device in devices {
+            for report in testing::check(&loss, &device).unwrap() {
+                assert!(report.passed && report.cases > 0, "{}: {}", report.name, report.place);
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_derivative_and_a_shader_that_differs_are_found() {
+        let slope = custom("wrong_slope", SQUARE, |x, y| (square(x, y).0, 2.02 * (x - y))).unwrap();
+        assert!(testing::check(&slope, &Device::Cpu).unwrap().iter().any(|report| !report.passed));
+        let Ok(gpu) = Device::gpu() else { return };
+        let shader = custom("wrong_shader", &SQUARE.replace("2.0", "2.02"), square).unwrap();
+        assert!(testing::check(&shader, &gpu).unwrap().iter().any(|report| !report.passed));
+    }
+
+    #[test]
+    fn a_text_that_does_not_fit_is_refused_with_its_line() {
+        let refused = |text: &str| custom("broken", text, square).unwrap_err().to_string();
+        assert!(
+            refused("fn loss(prediction: f32, truth: f32) -> Loss {\n return Loss(nothing, 0.0);\n}")
+                .contains("broken:2")
+        );
+        assert!(refused("fn other() {}").contains("loss"));
+        assert!(
+            refused("fn loss(prediction: f32) -> Loss { return Loss(0.0, 0.0); }").contains("the GPU refused broken")
+        );
+        let taken = custom("mse", SQUARE, square).unwrap_err().to_string();
+        assert_eq!(taken, "custom: name is `mse`; it must be a name that is not in the catalogue");
+    }
+
+    #[test]
+    fn targets_outside_its_domain_are_refused() {
+        let loss = custom("signs", SQUARE, square).unwrap().targets(Domain::Sign);
+        let criterion = loss.on(&Device::Cpu).unwrap();
+        assert!(criterion.value_and_gradient(&array![1.0], &array![0.5_f32]).is_err());
+        assert_eq!(criterion.value_and_gradient(&array![1.0], &array![-1.0_f32]).unwrap().value(), 4.0);
+    }
+}
