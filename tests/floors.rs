@@ -11,12 +11,12 @@ const FLOORS: &[&[&str]] = &[
     &["catalogue", "host", "data", "cache"],
     &["device"],
     &["tensor", "kernel"],
-    &["losses", "activations", "optimizers"],
+    &["losses", "activations", "optimizers", "schedules"],
     &["inputs", "kernels"],
     &["criterion", "layers"],
     &["plan"],
     // What runs a step on a device knows layers, not models.
-    &["train/engine"],
+    &["train/engine", "train/average", "train/pace"],
     &["kernels/whole", "train/crowd"],
     &["train/gpu", "train/host", "train/samples"],
     &["model"],
@@ -32,6 +32,8 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("device", "kernel", "the pipelines made on a device are kept with it: a type in its map, never called"),
     ("losses", "criterion", "the door `Loss::on`, which every user walks through"),
     ("host/pointwise", "losses", "the frame is written over the trait of what fills it"),
+    ("host/pairs", "losses", "the frame is written over the trait of what fills it"),
+    ("host/sequence", "losses", "the frame is written over the trait of what fills it"),
     ("host/rowwise", "losses", "the frame is written over the trait of what fills it"),
 ];
 

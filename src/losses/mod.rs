@@ -16,8 +16,11 @@ use serde::de::DeserializeOwned;
 
 use crate::catalogue::{self, Entry, catalogue};
 use crate::device::Device;
+use crate::host::joint::JointHost;
+use crate::host::pairs::PairsFrame;
 use crate::host::pointwise::PointwiseHost;
 use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
+use crate::host::sequence::{Item, SequenceFrame};
 use crate::real::Real;
 use crate::wgsl::File;
 use crate::{Criterion, Error, Result};
@@ -40,6 +43,7 @@ catalogue! {
         mape::Mape,
         msle::Msle,
         poisson_nll::PoissonNll,
+        gaussian_nll::GaussianNll,
         gamma_deviance::GammaDeviance,
         tweedie::Tweedie,
         bce::Bce,
@@ -81,7 +85,10 @@ catalogue! {
         lambda_rank::LambdaRank,
         unique_softmax::UniqueSoftmax,
         calibrated_softmax::CalibratedSoftmax,
-        approx_mrr::ApproxMrr;
+        approx_mrr::ApproxMrr,
+        margin_ranking::MarginRanking,
+        bpr::Bpr,
+        ctc::Ctc;
 }
 
 pub use cross_entropy::TargetLogitTransform;
@@ -99,6 +106,52 @@ pub struct Input {
     pub shape: &'static str,
 }
 
+/// An input of a loss of several inputs ([`Family::Joint`]), in the order in which its frame takes them.
+#[derive(Debug)]
+pub struct Argument {
+    /// The name: `anchor`.
+    pub name: &'static str,
+    /// Its shape in words.
+    pub shape: &'static str,
+    /// What it is to the loss.
+    pub role: Role,
+    /// What its numbers are.
+    pub domain: Domain,
+}
+
+/// What an input is to a loss of several inputs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Role {
+    /// Numbers that must be given; the loss gives a gradient for them.
+    Differentiated,
+    /// As `Differentiated`, and may be left out.
+    OptionalDifferentiated,
+    /// Numbers that must be given.
+    Fixed,
+    /// Numbers that may be left out.
+    Optional,
+    /// Whole numbers that must be given: labels, lengths.
+    Integers,
+    /// Whole numbers that may be left out.
+    OptionalIntegers,
+}
+
+impl Role {
+    /// Whether the loss gives a gradient for it.
+    pub fn is_differentiated(self) -> bool {
+        matches!(self, Role::Differentiated | Role::OptionalDifferentiated)
+    }
+
+    /// Whether it may be left out.
+    pub fn is_optional(self) -> bool {
+        matches!(self, Role::OptionalDifferentiated | Role::Optional | Role::OptionalIntegers)
+    }
+
+    /// Whether it holds whole numbers.
+    pub fn is_integers(self) -> bool {
+        matches!(self, Role::Integers | Role::OptionalIntegers)
+    }
+}
 /// The row-wise kernel holds this many ignored labels in its uniform.
 const MOST_IGNORED: usize = 16;
 
@@ -118,6 +171,8 @@ pub enum Domain {
     Positive,
     /// From 0 on.
     NonNegative,
+    /// From 0 on; near 0 the loss takes another number in its place, where no derivative can be checked.
+    Variance,
     /// −1 or +1.
     Sign,
     /// 0 or 1.
@@ -221,6 +276,19 @@ pub trait Loss: Debug + Send + Sync {
         &[]
     }
 
+    /// All inputs of a loss of several inputs; empty for one of predictions and targets.
+    fn arguments(&self) -> &'static [Argument] {
+        &[]
+    }
+
+    /// The inputs that the loss gives a gradient for, the first first.
+    fn differentiated(&self) -> Vec<&'static str> {
+        match self.arguments() {
+            [] => vec!["predictions"],
+            arguments => arguments.iter().filter(|a| a.role.is_differentiated()).map(|a| a.name).collect(),
+        }
+    }
+
     /// Labels that leave their row out.
     fn ignored(&self) -> &[i64] {
         &[]
@@ -287,6 +355,7 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
     const PREDICTIONS: Domain = Domain::Real;
     const TARGETS: Domain = Domain::Real;
     const INPUTS: &'static [Input] = &[];
+    const ARGUMENTS: &'static [Argument] = &[];
     const HELPERS: &'static [File] = &[];
     const MEAN_OVER_CLASS_WEIGHTS: bool = false;
     const HAS_AUXILIARY: bool = false;
@@ -350,6 +419,10 @@ impl<T: Filling> Loss for T {
         T::INPUTS
     }
 
+    fn arguments(&self) -> &'static [Argument] {
+        T::ARGUMENTS
+    }
+
     fn ignored(&self) -> &[i64] {
         Filling::ignored(self)
     }
@@ -400,6 +473,35 @@ pub enum Family<'a> {
     Rowwise(&'a dyn RowwiseHost),
     /// One value for each list, where an item's derivative needs all the others. On the host a list is a row.
     Listwise(&'a dyn RowwiseHost),
+    /// Several inputs, named by [`Loss::arguments`]: which frame takes them, and that frame on the host.
+    Joint(Frame, Box<dyn JointHost + 'a>),
+}
+
+/// The frames of losses of several inputs. Closed, as [`Family`] is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Frame {
+    /// Two numbers for each value, and perhaps a truth: `src/host/pairs.rs`.
+    Pairs,
+    /// Rows of logits in time, and labels whose places in time are not known: `src/host/sequence.rs`.
+    Sequence {
+        /// The class that stands for no label.
+        blank: usize,
+    },
+}
+
+impl<'a> Family<'a> {
+    fn pairs<L: Pairs>(loss: &'a L) -> Self {
+        Family::Joint(Frame::Pairs, Box::new(PairsFrame(loss)))
+    }
+
+    fn sequence<L: Sequence>(loss: &'a L) -> Self {
+        Family::Joint(Frame::Sequence { blank: loss.blank() }, Box::new(SequenceFrame(loss)))
+    }
+
+    /// Whether each row has a value.
+    pub fn is_rowwise(&self) -> bool {
+        matches!(self, Family::Rowwise(_))
+    }
 }
 
 /// The twin of a pointwise shader: written once, run as f64 by the reference and as f32 by the CPU.
@@ -412,6 +514,43 @@ pub trait Pointwise: Loss + Clone {
     fn loss_at<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> (R, R) {
         self.loss(prediction, truth)
     }
+}
+
+/// The twin of a shader over pairs.
+pub trait Pairs: Loss + Clone {
+    /// Value and both derivatives at one pair; `truth` is 0 where the loss has none.
+    fn pair<R: Real>(&self, first: R, second: R, truth: R) -> Pair<R>;
+
+    /// Whether the second numbers may be one for each row.
+    fn second_per_row(&self) -> bool {
+        false
+    }
+}
+
+/// What a loss over pairs gives for one.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair<R> {
+    /// The value.
+    pub value: R,
+    /// Its derivative by the first number.
+    pub first: R,
+    /// Its derivative by the second.
+    pub second: R,
+}
+
+/// The twin of a shader over sequences.
+pub trait Sequence: Loss {
+    /// The class that stands for no label.
+    fn blank(&self) -> usize;
+
+    /// Refuses labels that the loss does not take; those that are no class were refused before.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the first item, [`Error::Option`].
+    fn check_sequence(&self, targets: &[i32], lengths: &[i32], length: usize, classes: usize) -> Result<()>;
+
+    /// The value of one item; writes its derivative, [time, classes].
+    fn item<R: Real>(&self, item: &Item<'_, R>, gradient: &mut [R]) -> R;
 }
 
 /// The twin of a row-wise shader.
@@ -451,18 +590,23 @@ pub fn entry(name: &str) -> Result<&'static Entry<dyn Loss>> {
     catalogue::find("loss", CATALOGUE, name)
 }
 
-/// Refuses a loss that no model is trained with: of lists, whose mean depends on the targets of each batch.
+/// Refuses a loss that no model is trained with: of lists, whose mean depends on the targets of each batch, and of other inputs than
+/// predictions and targets.
 pub(crate) fn check_trainable(loss: &dyn Loss) -> Result<()> {
-    if loss.targets().pads() {
-        return Err(Error::Input {
-            operation: loss.name().into(),
-            name: "the loss".into(),
-            found: "is one of lists".into(),
-            allowed: "a model takes any other; make a criterion of this one (`Loss::on`) and hand its gradient on"
+    let found = match loss.arguments() {
+        [] if loss.targets().pads() => "is one of lists".to_string(),
+        [] => return Ok(()),
+        arguments => format!("takes {}", arguments.iter().map(|argument| argument.name).collect::<Vec<_>>().join(", ")),
+    };
+    Err(Error::Input {
+        operation: loss.name().into(),
+        name: "the loss".into(),
+        found,
+        allowed:
+            "a model takes one of predictions and targets; make a criterion of this one (`Loss::on`) and hand its \
+                  gradients on"
                 .into(),
-        });
-    }
-    Ok(())
+    })
 }
 
 /// Reads one label or a list of labels.
@@ -491,7 +635,8 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
 pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
-        CLASS_MASK, CLASS_WEIGHT, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pointwise, Rowwise, make,
+        Argument, CLASS_MASK, CLASS_WEIGHT, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pair, Pairs, Pointwise,
+        Role, Rowwise, Sequence, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

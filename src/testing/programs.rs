@@ -52,12 +52,13 @@ pub fn all_programs() -> Result<Vec<Joined>> {
             programs.extend(kernels::loss::programs(&*loss));
         }
     }
+    let mut made_optimizers = Vec::new();
     for entry in optimizers::CATALOGUE {
         for options in sets_of_options(entry.variants) {
-            let optimizer = (entry.make)(&options_value(entry.name, options)?)?;
-            programs.extend([false, true].map(|clips| kernels::network::optimizer_program(&*optimizer, clips)));
+            made_optimizers.push((entry.make)(&options_value(entry.name, options)?)?);
         }
     }
+    programs.extend(kernels::update::programs(&made_optimizers));
     programs.extend(whole_programs()?);
     let mut made = Vec::new();
     for entry in activations::CATALOGUE {

@@ -1,9 +1,12 @@
 //! Runs a loss's fused kernel: the frame, its variant for the adapter and the row length, the parts that a tensor
 //! over the binding limit falls into, and the sum of the partial values.
 
+pub(crate) mod joint;
 mod listwise;
+mod pairs;
 mod pointwise;
 mod rowwise;
+mod sequence;
 mod variant;
 
 use std::sync::Arc;
@@ -154,6 +157,7 @@ pub(crate) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
     match loss.family() {
         Family::Pointwise(_) => pointwise::values_length(gpu, job),
         Family::Rowwise(_) => rowwise::values_length(gpu, loss, job),
+        Family::Joint(..) => 0,
         Family::Listwise(_) => listwise::values_length(gpu, job),
     }
 }
@@ -172,6 +176,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     match loss.family() {
         Family::Pointwise(_) => pointwise::programs(loss),
         Family::Rowwise(_) => rowwise::programs(loss),
+        Family::Joint(..) => joint::programs(loss),
         Family::Listwise(_) => listwise::programs(loss),
     }
 }
@@ -195,6 +200,8 @@ pub(crate) fn kernel_commands(
     match loss.family() {
         Family::Pointwise(_) => pointwise::commands(gpu, loss, job, buffers),
         Family::Rowwise(_) => rowwise::commands(gpu, loss, job, buffers),
+        // Their inputs are not predictions and targets: `joint::commands`.
+        Family::Joint(..) => Ok((Vec::new(), Parts { length: 0 })),
         Family::Listwise(_) => listwise::commands(gpu, loss, job, buffers),
     }
 }
