@@ -1,7 +1,7 @@
 // The Fenchel-Young loss of the alpha-entmax against a label y, 1 <= ALPHA <= 2 (1: softmax; 2: sparsemax), x = s - max s:
 //
 //     p = [1 + (ALPHA - 1)(x - theta)]+ ^ (1/(ALPHA - 1)), theta >= 0 such that sum of p = 1
-//     loss = (1 - 1/ALPHA) sum of p x + theta/ALPHA - x_y,  d/ds = p - [y]
+//     loss = sum of p (x - x_y) + (1/ALPHA) sum of p (theta - x),  d/ds = p - [y]
 //
 // The sum falls in theta and is convex, so that a step of Newton's method from anywhere ends at or before the root: it gives a
 // lower bound, and the last theta whose sum was below 1 an upper one. Steps of Newton and halvings take turns, PASSES in
@@ -16,7 +16,7 @@ struct Sums {
     total: f32,   // of p
     others: f32,  // of p, the label left out
     falling: f32, // -d total/d theta, the sum of p^(2 - ALPHA)
-    dot: f32,     // of p x
+    dot: f32,     // of p x, the label left out
 }
 
 struct Outcome {
@@ -80,9 +80,10 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
         falling = select(vec4<f32>(), p / roots, roots > vec4<f32>());
     }
     next.total += sum4(p);
-    next.others += sum4(select(p, vec4<f32>(), cells.is_label));
+    let others = select(p, vec4<f32>(), cells.is_label);
+    next.others += sum4(others);
     next.falling += sum4(falling);
-    next.dot += sum4(select(p * below, vec4<f32>(), p == vec4<f32>()));
+    next.dot += sum4(select(others * below, vec4<f32>(), others == vec4<f32>()));
     return next;
 }
 
@@ -125,6 +126,19 @@ fn restart(sums: Sums) -> Sums {
     return next;
 }
 
+// The label's own part of the loss, p (theta - x_y)/ALPHA, from what the others have: theta - x_y = (1 - p^(ALPHA - 1))/(ALPHA - 1),
+// p = 1 - others. As a difference it would leave rounding where the loss is 0.
+fn own_part(others: f32) -> f32 {
+    if others >= 1.0 {
+        return 0.0;
+    }
+    let log_p = log1p_full(-others);
+    if ALPHA == 1.0 {
+        return (1.0 - others) * -log_p;
+    }
+    return (1.0 - others) * -expm1_full((ALPHA - 1.0) * log_p) / ((ALPHA - 1.0) * ALPHA);
+}
+
 fn finish(row: Row, sums: Sums) -> Outcome {
     var share = select(1.0 / sums.total, 0.0, sums.total == 0.0);
     // A score of +inf: inf - inf has no value, and so has the whole row none.
@@ -132,13 +146,13 @@ fn finish(row: Row, sums: Sums) -> Outcome {
         share = nan_of(row);
     }
     // -inf that no compiler folds away: the bit that is masked is one known at run time only.
-    var label_below = bitcast<f32>(0xff800000u | (row.state & 0x80000000u));
-    let is_open = row.label != NO_LABEL && keeps(row, min(row.label, row_length() - 1u)) && row.label_logit >= LOWEST;
-    if is_open {
-        label_below = row.label_logit - sums.maximum;
+    var loss = bitcast<f32>(0x7f800000u | (row.state & 0x80000000u));
+    let others = sums.others * share;
+    if row.label != NO_LABEL && keeps(row, min(row.label, row_length() - 1u)) && row.label_logit >= LOWEST {
+        let label_below = row.label_logit - sums.maximum;
+        loss = (1.0 - 1.0 / ALPHA) * sums.dot * share + others * (sums.theta / ALPHA - label_below) + own_part(others);
     }
-    let loss = (1.0 - 1.0 / ALPHA) * sums.dot * share + sums.theta / ALPHA - label_below;
-    return Outcome(loss, sums.maximum, sums.theta, share, -sums.others * share);
+    return Outcome(loss, sums.maximum, sums.theta, share, -others);
 }
 
 fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
