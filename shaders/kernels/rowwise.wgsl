@@ -1,14 +1,15 @@
 // The row-wise frame: a loss of one row of logits against its label or its row of dense targets.
 //
 //     sums           = fold over the cells of the row, four at a time; joined over the lanes of its team
+//                      PASSES times, each from restart(sums) of the one before
 //     outcome        = finish(row, sums), its .loss the row's value
 //     gradients[r,c] = upstream * factor * weight[r] * derivative(row, outcome, cells)
 //     values         = sum over r of factor * weight[r] * outcome.loss
 //
-// Filled by shaders/losses/*.wgsl with `struct Sums`, `struct Outcome`, `empty_sums`, `fold`, `join`, `finish`,
+// Filled by shaders/losses/*.wgsl with `struct Sums`, `struct Outcome`, `empty_sums`, `fold`, `join`, `restart`, `finish`,
 // `derivative` and `auxiliary`. Linked with kernels/rows and one of rowwise_lane, rowwise_subgroups and rowwise_memory:
 // the team of lanes that takes a row, with `team_sum`, `team_max` and `team_wait` over it. A header names `HELD`, the groups of four
-// cells of a row that one lane keeps in registers.
+// cells of a row that one lane keeps in registers, and `PASSES`.
 
 // Four cells of a row.
 struct Cells {
@@ -79,6 +80,24 @@ fn take_row(index: u32, lane: u32) -> f32 {
                 let cells = cells_of(row, columns, logits, truths);
                 worst = max(worst, max(magnitude_bits(logits, cells.kept), magnitude_bits(truths, cells.kept)));
                 sums = fold(sums, cells);
+            }
+        }
+    }
+    for (var turn = 1u; turn < PASSES; turn += 1u) {
+        sums = restart(join(sums));
+        for (var group = 0u; group < select(0u, groups, row.state == KEPT); group += 1u) {
+            let columns = columns_of(group, lane);
+            if columns.x < row_length() {
+                var logits: vec4<f32>;
+                var truths: vec4<f32>;
+                if HOLDS {
+                    logits = held_logits[group];
+                    truths = held_truths[group];
+                } else {
+                    logits = logits_of(row, columns);
+                    truths = truths_of(row, columns);
+                }
+                sums = fold(sums, cells_of(row, columns, logits, truths));
             }
         }
     }

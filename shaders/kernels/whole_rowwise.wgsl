@@ -105,6 +105,12 @@ fn score(index: u32, factor: f32) -> f32 {
             sums = fold(sums, cells);
         }
     }
+    for (var turn = 1u; turn < PASSES; turn += 1u) {
+        sums = restart(join(sums));
+        for (var column = 0u; column < select(0u, OUTPUTS, row.state == KEPT); column += 4u) {
+            sums = fold(sums, cells_of(row, first_target, column));
+        }
+    }
     let outcome = finish(row, join(sums));
     let is_plain = row.state == KEPT && !is_broken;
     let otherwise = select(0.0, nan_of(row), is_broken);

@@ -16,6 +16,7 @@ const WHOLE: File = shader!("kernels/whole.wgsl");
 const DENSE: File = shader!("kernels/whole_dense.wgsl");
 const POINTWISE: File = shader!("kernels/whole_pointwise.wgsl");
 const ROWWISE: File = shader!("kernels/whole_rowwise.wgsl");
+const ONE_PASS: File = shader!("helpers/one_pass.wgsl");
 const COLUMN_WEIGHT_UNUSED: File = shader!("kernels/column_weight_unused.wgsl");
 const NUMBERS: File = shader!("helpers/numbers.wgsl");
 const RANDOM: File = shader!("helpers/random.wgsl");
@@ -179,6 +180,9 @@ pub(crate) fn whole(network: &Network, objectives: &[&Objective], labels: bool, 
     if !by_row && !loss.entry().shader.text.contains("fn loss_at(") {
         files.push(COLUMN_WEIGHT_UNUSED);
     }
+    if by_row && loss.passes() == 1 {
+        files.push(ONE_PASS);
+    }
     // Their text is in the header; here they say what the program is made of, and whether all of it is the crate's own.
     let fillings = network.layers.iter().map(|layer| pointwise(layer).entry().shader);
     let linked = fillings.chain([DENSE, loss.entry().shader, optimizer.entry().shader]);
@@ -227,7 +231,7 @@ fn of_labels(loss: &dyn Loss) -> String {
     }
     text += "    return false;\n}\n";
     // Of any two columns as of those there are.
-    text + &format!("const EXTRA_CLASSES: u32 = {}u;\n", loss.classes(2) - 2)
+    text + &format!("const EXTRA_CLASSES: u32 = {}u;\nconst PASSES: u32 = {}u;\n", loss.classes(2) - 2, loss.passes())
 }
 
 /// The filling with the helpers that it asks for.

@@ -72,6 +72,8 @@ catalogue! {
         jsd::Jsd,
         distillation::Distillation,
         total_variation::TotalVariation,
+        sparsemax::Sparsemax,
+        entmax::Entmax,
         dice::Dice,
         tversky::Tversky,
         pairwise_logistic::PairwiseLogistic,
@@ -319,6 +321,11 @@ pub trait Loss: Debug + Send + Sync {
         false
     }
 
+    /// How often the row-wise frame folds a row: more than once where a threshold is sought.
+    fn passes(&self) -> u32 {
+        1
+    }
+
     /// Shader files that its own is linked with: what several losses fold alike.
     fn helpers(&self) -> &'static [File] {
         &[]
@@ -360,6 +367,7 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
     const MEAN_OVER_CLASS_WEIGHTS: bool = false;
     const HAS_AUXILIARY: bool = false;
     const MEAN_OVER_PAIRS: bool = false;
+    const PASSES: u32 = 1;
 
     fn family(&self) -> Family<'_>;
     fn check_options(&self) -> Result<()>;
@@ -440,6 +448,10 @@ impl<T: Filling> Loss for T {
 
     fn has_auxiliary(&self) -> bool {
         T::HAS_AUXILIARY
+    }
+
+    fn passes(&self) -> u32 {
+        T::PASSES
     }
 
     fn helpers(&self) -> &'static [File] {

@@ -157,7 +157,7 @@ fn flag(value: bool) -> f64 {
 pub(crate) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
     match loss.family() {
         Family::Pointwise(_) => pointwise::values_length(gpu, job),
-        Family::Rowwise(_) => rowwise::values_length(gpu, job),
+        Family::Rowwise(_) => rowwise::values_length(gpu, loss, job),
         Family::Joint(..) => 0,
         Family::Listwise(_) => listwise::values_length(gpu, job),
     }

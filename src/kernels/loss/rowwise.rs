@@ -29,13 +29,13 @@ pub(super) struct RowwiseParams {
     pub ignored: [i32; MOST_IGNORED],
 }
 
-pub(super) fn values_length(gpu: &Gpu, job: &Job) -> usize {
+pub(super) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
     match (job.auxiliary, job.each) {
         (true, _) => job.rows * PLANES,
         (_, true) => job.rows,
         _ => {
             let software = gpu.is_software();
-            let variant = Variant::new(&Adapter::of(gpu), job.row_length);
+            let variant = Variant::new(&Adapter::of(gpu), job.row_length, loss.passes());
             let own = |part: &Part| variant.partials(software, part.length);
             // The divisor leaves its partial sums there first.
             let divisor = |part: &Part| Variant::alone(software, 1).partials(software, part.length);
@@ -55,7 +55,7 @@ pub(super) fn programs(loss: &dyn Loss) -> Vec<Program> {
     for software in [true, false] {
         for subgroups in [None, Some(if software { [8, 8] } else { [32, 32] }), Some([8, 32])] {
             for columns in [10, 12, 1000, 1001, 1025, 4096, 32_768, 32_769] {
-                let variant = Variant::new(&Adapter { software, subgroups, lanes: 1024 }, columns);
+                let variant = Variant::new(&Adapter { software, subgroups, lanes: 1024 }, columns, loss.passes());
                 if !variants.contains(&variant) {
                     variants.push(variant);
                 }
@@ -107,7 +107,7 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
         }
         upstreams = Some(buffers.result.clone());
     }
-    let variant = Variant::new(&Adapter::of(gpu), job.row_length);
+    let variant = Variant::new(&Adapter::of(gpu), job.row_length, loss.passes());
     let mut constants = inputs(loss, job, buffers);
     constants.extend([
         ("EACH", flag(job.each)),

@@ -12,6 +12,7 @@ const CELLS_VEC4: File = crate::wgsl::shader!("helpers/cells_vec4.wgsl");
 const ROWWISE: File = crate::wgsl::shader!("kernels/rowwise.wgsl");
 const LANE: File = crate::wgsl::shader!("kernels/rowwise_lane.wgsl");
 const SUBGROUPS: File = crate::wgsl::shader!("kernels/rowwise_subgroups.wgsl");
+const ONE_PASS: File = crate::wgsl::shader!("helpers/one_pass.wgsl");
 const MEMORY: File = crate::wgsl::shader!("kernels/rowwise_memory.wgsl");
 
 /// The longest row that one lane takes, all of it in registers. On software Vulkan 48 columns take 6.1 ms by eight
@@ -73,13 +74,14 @@ impl Variant {
     /// On software Vulkan a workgroup is one vector of eight lanes: more of them only add barriers (3 to 6 times
     /// slower), and the second read of a long row comes out of the cache. On hardware a row stays in registers up to
     /// 8 vectors in each lane of the largest workgroup; a longer one is read again while it is in the second cache.
-    pub fn new(adapter: &Adapter, columns: usize) -> Self {
+    pub fn new(adapter: &Adapter, columns: usize, passes: u32) -> Self {
         if columns <= MOST_ALONE {
             return Variant::alone(adapter.software, columns);
         }
         let subgroup = adapter.subgroups.map_or(64, |[_, largest]| largest.clamp(32, 64)) as usize;
         let lanes = match columns {
-            ..=MOST_BY_EIGHT_LANES if adapter.software => 8,
+            // A row is read once more for the gradient.
+            _ if adapter.software && columns <= 2 * MOST_BY_EIGHT_LANES / (passes as usize + 1) => 8,
             ..=1024 => subgroup,
             1025..=8192 => 256,
             // A power of two: the tree of `rowwise_memory` halves it, and a card may allow 384.
@@ -121,6 +123,10 @@ impl Variant {
         let mut files = vec![ROWWISE, ROWS, if self.vec4 { CELLS_VEC4 } else { CELLS_SCALAR }, NUMBERS];
         let header = self.team(&mut files, &mut constants);
         constants.push(("PADDED", flag(loss.targets().pads())));
+        if loss.passes() == 1 {
+            files.push(ONE_PASS);
+        }
+        let header = format!("{header}const PASSES: u32 = {}u;\n", loss.passes());
         Program { header, ..program(loss, &files, constants) }
     }
 

@@ -1,0 +1,73 @@
+//! Entmax loss.
+
+use super::prelude::*;
+use crate::host::entmax::entmax_loss;
+use crate::host::rowwise::{Auxiliary, Row};
+use crate::wgsl::File;
+
+options! {
+    /// α-entmax loss against class labels: the Fenchel–Young loss of p = [(α − 1)x − τ]₊^(1/(α−1)), Σp = 1.
+    ///
+    /// Σ p(x − x_y) + Σ (p − p^α)/(α(α − 1)). `alpha` 1 is the softmax cross-entropy, 2 the sparsemax loss; between them p has zeros, the more
+    /// the larger it is. Derivative p − 1 at the label, p elsewhere. Predictions are scores [rows, classes], targets labels `[rows]`. A score of
+    /// −∞ is a masked class (p and derivative 0) unless it is the label: then the loss is ∞. On the GPU the threshold is sought in a fixed
+    /// number of steps of Newton's method and halvings, which reach the last digits of f32.
+    ///
+    /// Source: B. Peters, V. Niculae and A. F. T. Martins, Sparse sequence-to-sequence models, 2019.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Entmax, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Entmax::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[2.0, 0.0]], &array![0_i64])?;
+    /// assert_eq!(step.value(), 0.0); // where the label leads by 1/(alpha − 1)
+    /// let step = criterion.value_and_gradient(&array![[0.0, 0.0]], &array![0_i64])?;
+    /// assert!((step.value() - 4.0 / 3.0 * (1.0 - 0.5_f64.sqrt())).abs() < 1e-15);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Entmax of "entmax" {
+        /// 1: softmax, 2: sparsemax.
+        alpha: f64 = 1.5, "in [1, 2]" if |alpha| (1.0..=2.0).contains(&alpha);
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "entmax",
+    summary: "entmax: between softmax and sparsemax",
+    formula: "Σ p(x − x_y) + Σ (p − p^α)/(α(α − 1)), p = [(α − 1)x − τ]₊^(1/(α−1))",
+    options: Entmax::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "B. Peters, V. Niculae and A. F. T. Martins, Sparse sequence-to-sequence models, 2019",
+    variants: &[r#"{"alpha": 1.0}"#, r#"{"alpha": 1.25}"#, r#"{"alpha": 2.0}"#],
+    shader: crate::wgsl::shader!("losses/entmax.wgsl"),
+    make: make::<Entmax>,
+};
+
+impl Filling for Entmax {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Label;
+    const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/entmax_fold.wgsl")];
+    const PASSES: u32 = 15;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("ALPHA", self.alpha)]
+    }
+}
+
+impl Rowwise for Entmax {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        entmax_loss(row, self.alpha, scale, gradient)
+    }
+}

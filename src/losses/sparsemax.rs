@@ -1,0 +1,66 @@
+//! Sparsemax loss.
+
+use super::prelude::*;
+use crate::host::entmax::entmax_loss;
+use crate::host::rowwise::{Auxiliary, Row};
+use crate::wgsl::File;
+
+options! {
+    /// Sparsemax loss against class labels: the Fenchel–Young loss of the projection of the scores onto the simplex, p = [x − τ]₊, Σp = 1.
+    ///
+    /// ½ Σ (x² − τ²) over the support + ½ − x_y. Unlike softmax it gives classes far behind a probability of 0, and is 0 itself where the
+    /// label leads by 1. Derivative p − 1 at the label, p elsewhere. Predictions are scores [rows, classes], targets labels `[rows]`. A score of
+    /// −∞ is a masked class (p and derivative 0) unless it is the label: then the loss is ∞. On the GPU the threshold is sought in a fixed
+    /// number of steps of Newton's method and halvings, which reach the last digits of f32.
+    ///
+    /// optax `multiclass_sparsemax_loss`. Source: A. F. T. Martins and R. F. Astudillo, From softmax to sparsemax, 2016.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Loss, Sparsemax}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Sparsemax::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[0.5, 0.0, -7.0]], &array![0_i64])?;
+    /// assert_eq!(step.value(), 0.0625); // p = (3/4, 1/4, 0)
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-0.25, 0.25, 0.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Sparsemax of "sparsemax" {
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "sparsemax",
+    summary: "sparsemax: classes far behind get a probability of exactly 0",
+    formula: "½ Σ_S (x² − τ²) + ½ − x_y, p = [x − τ]₊",
+    options: Sparsemax::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "multiclass_sparsemax_loss",
+    source: "A. F. T. Martins and R. F. Astudillo, From softmax to sparsemax, 2016",
+    variants: &[],
+    shader: crate::wgsl::shader!("losses/sparsemax.wgsl"),
+    make: make::<Sparsemax>,
+};
+
+impl Filling for Sparsemax {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Label;
+    const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/entmax_fold.wgsl")];
+    const PASSES: u32 = 15;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+}
+
+impl Rowwise for Sparsemax {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        entmax_loss(row, 2.0, scale, gradient)
+    }
+}
