@@ -147,8 +147,16 @@ impl Population {
     /// # Errors
     /// [`Error::Unknown`] for a member's option that there is not, [`Error::Option`] for one outside its domain or one of
     /// the loss that asks for other targets than those of the first member.
-    pub fn compile(mut self, loss: impl Loss + 'static, optimizer: impl Optimizer + 'static) -> Result<Self> {
-        let (loss, optimizer): (Arc<dyn Loss>, Arc<dyn Optimizer>) = (Arc::new(loss), Arc::new(optimizer));
+    pub fn compile(self, loss: impl Loss + 'static, optimizer: impl Optimizer + 'static) -> Result<Self> {
+        self.compile_boxed(Box::new(loss), Box::new(optimizer))
+    }
+
+    /// As [`Population::compile`], of a loss and an optimizer that were made from their names.
+    ///
+    /// # Errors
+    /// As [`Population::compile`].
+    pub fn compile_boxed(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
+        let (loss, optimizer): (Arc<dyn Loss>, Arc<dyn Optimizer>) = (Arc::from(loss), Arc::from(optimizer));
         loss.check()?;
         crate::losses::check_trainable(&*loss)?;
         optimizer.check()?;

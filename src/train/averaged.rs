@@ -5,6 +5,12 @@ use crate::train::average::Average;
 use crate::{Error, Result};
 
 impl Model {
+    /// Whether there are averaged weights to predict with: see [`Model::averaged`].
+    pub fn keeps_average(&self) -> bool {
+        let compiled = self.compiled.as_ref().filter(|_| self.progress.steps > 0);
+        compiled.is_some_and(|compiled| self.average.is_some() || compiled.optimizer.averaged_state().is_some())
+    }
+
     /// The model with averaged weights, to predict, to evaluate, to save: those of [`crate::Fit::average`], or else those that a
     /// schedule-free optimizer keeps. This one is left as it is.
     ///

@@ -1,16 +1,16 @@
-//! `gradus losses`: the lists of losses, activations and optimizers, and each entry in full.
+//! `gradus losses`: the lists of losses, activations, optimizers and schedules, and each entry in full.
 
 use clap::Args;
 use gradus::losses::Domain;
-use gradus::{Choice, activations, losses, optimizers};
+use gradus::{Choice, activations, losses, optimizers, schedules};
 use serde_json::{Map, Value, json};
 
 use crate::output::{self, Failure, Outcome};
 
-/// Lists the losses, activations and optimizers, or shows one of them with its options
+/// Lists the losses, activations, optimizers and schedules, or shows one of them with its options
 #[derive(Args)]
 pub struct Losses {
-    /// The loss, activation or optimizer to show in full
+    /// The loss, activation, optimizer or schedule to show in full
     name: Option<String>,
     /// One JSON document on stdout
     #[arg(long)]
@@ -36,8 +36,8 @@ impl Losses {
     }
 }
 
-/// The three lists, each entry as JSON.
-fn lists() -> [(&'static str, Vec<Value>); 3] {
+/// The four lists, each entry as JSON.
+fn lists() -> [(&'static str, Vec<Value>); 4] {
     macro_rules! entry {
         ($kind:literal, $entry:ident) => {{
             let defaults = ($entry.make)(&Value::Null).map(|made| made.options()).unwrap_or(Value::Null);
@@ -55,10 +55,19 @@ fn lists() -> [(&'static str, Vec<Value>); 3] {
     });
     let of_activations = activations::CATALOGUE.iter().map(|entry| entry!("activation", entry));
     let of_optimizers = optimizers::CATALOGUE.iter().map(|entry| entry!("optimizer", entry));
+    let of_schedules = schedules::CATALOGUE.iter().map(|entry| {
+        let defaults = (entry.make)(&Value::Null).map(|made| made.options()).unwrap_or(Value::Null);
+        json!({
+            "name": entry.name, "kind": "schedule", "summary": entry.summary, "formula": entry.formula,
+            "options": options(entry.options, &defaults),
+            "torch": entry.torch, "keras": entry.keras, "optax": entry.optax, "source": "",
+        })
+    });
     [
         ("losses", of_losses.collect()),
         ("activations", of_activations.collect()),
         ("optimizers", of_optimizers.collect()),
+        ("schedules", of_schedules.collect()),
     ]
 }
 

@@ -33,7 +33,7 @@ struct Cli {
 enum Command {
     /// Shows the adapters, their limits and features, and which one `auto` takes
     Devices(devices::Devices),
-    /// Lists the losses, activations and optimizers, or shows one of them with its options
+    /// Lists the losses, activations, optimizers and schedules, or shows one of them with its options
     Losses(losses::Losses),
     /// Answers cases in JSON: a loss with its inputs in, value and gradients out
     Eval(eval::Eval),

@@ -29,6 +29,9 @@ impl Predict {
     pub fn run(&self) -> Outcome {
         let device = self.device.open(false)?;
         let mut model = Model::load(&self.model, &device)?;
+        if model.keeps_average() {
+            model = model.averaged()?;
+        }
         let split = self.source.read_for(&model)?;
         let rows = split.test.unwrap_or(split.train);
         let outputs = model.predict(&rows.features)?;

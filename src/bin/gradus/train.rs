@@ -8,7 +8,8 @@ use clap::Args;
 use gradus::data::{Dataset, Standardization};
 use gradus::losses::{self, Loss};
 use gradus::optimizers::{self, Optimizer};
-use gradus::{Dense, Device, EarlyStopping, Fit, History, Model, Score, Sequential, Stop, activations, cases};
+use gradus::schedules::{self, Schedule};
+use gradus::{Average, Dense, Device, EarlyStopping, Fit, History, Model, Score, Sequential, Stop, activations, cases};
 use serde_json::{Map, Value, json};
 
 use crate::output::{self, DeviceChoice, Failure, Outcome};
@@ -31,6 +32,9 @@ pub struct Train {
     /// The optimizer
     #[arg(long, value_name = "NAME", default_value = "adam", conflicts_with = "resume")]
     optimizer: String,
+    /// An option of the optimizer, such as weight_decay=0.1; may be repeated
+    #[arg(long = "optimizer-set", value_name = "NAME=VALUE", value_parser = setting, conflicts_with = "resume")]
+    optimizer_settings: Vec<(String, Value)>,
     /// The learning rate; without it the optimizer's own
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     learning_rate: Option<f64>,
@@ -46,9 +50,33 @@ pub struct Train {
     /// Adds L2 Σw²
     #[arg(long, value_name = "L2", default_value_t = 0.0, allow_negative_numbers = true, conflicts_with = "resume")]
     l2: f64,
+    /// A schedule of the learning rate, such as cosine; a wrong name lists them. With --resume the saved one goes on without it
+    #[arg(long, value_name = "NAME")]
+    schedule: Option<String>,
+    /// An option of the schedule, such as steps=1000; may be repeated
+    #[arg(long = "schedule-set", value_name = "NAME=VALUE", value_parser = setting, requires = "schedule")]
+    schedule_settings: Vec<(String, Value)>,
+    /// Whether the schedule counts epochs, not updates
+    #[arg(long, requires = "schedule")]
+    schedule_by_epoch: bool,
+    /// Adds L1 Σ|w| as a proximal step, which leaves exact zeros
+    #[arg(long, value_name = "L1", default_value_t = 0.0, allow_negative_numbers = true, conflicts_with = "resume")]
+    proximal_l1: f64,
     /// Clips the gradient so that its norm over all parameters is at most this
     #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
     clip_norm: Option<f64>,
+    /// Clips the gradient of each tensor so that its norm is at most this
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true, conflicts_with = "clip_norm")]
+    clip_tensor_norm: Option<f64>,
+    /// Clips each element of the gradient to at most this, of either sign
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, conflicts_with_all = ["clip_norm", "clip_tensor_norm"])]
+    clip_value: Option<f64>,
+    /// Leaves out updates whose gradient is not finite, and counts them
+    #[arg(long)]
+    skip_non_finite: bool,
+    /// Keeps a running average of the weights with this decay: it is tested with it, and `predict` predicts with it
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    average: Option<f64>,
     /// What the first weights and the order of the rows follow from
     #[arg(long, value_name = "SEED", default_value_t = 7, conflicts_with = "resume")]
     seed: u64,
@@ -152,11 +180,12 @@ impl Train {
 
     /// What a new model is compiled with, before any data is read: names and options that are wrong are bad usage.
     fn plan(&self) -> Outcome<Option<Plan>> {
-        self.check_clip_norm()?;
+        self.check_limits()?;
+        self.named_schedule()?;
         if self.resume.is_some() {
             return Ok(None);
         }
-        for (name, penalty) in [("--l1", self.l1), ("--l2", self.l2)] {
+        for (name, penalty) in [("--l1", self.l1), ("--l2", self.l2), ("--proximal-l1", self.proximal_l1)] {
             if !(penalty.is_finite() && penalty >= 0.0) {
                 return Err(Failure::Usage(format!("{name} is {penalty}; it must be finite and >= 0")));
             }
@@ -164,17 +193,44 @@ impl Train {
         let options: Map<String, Value> = self.settings.iter().cloned().collect();
         let loss = losses::from_name(self.loss.as_deref().unwrap_or_default(), &Value::Object(options))
             .map_err(Failure::usage)?;
-        let rate = self.learning_rate.map_or(Value::Null, |rate| json!({ "learning_rate": rate }));
-        let optimizer = optimizers::from_name(&self.optimizer, &rate).map_err(Failure::usage)?;
+        let mut options: Map<String, Value> = self.optimizer_settings.iter().cloned().collect();
+        if let Some(rate) = self.learning_rate {
+            options.insert("learning_rate".into(), json!(rate));
+        }
+        let optimizer = optimizers::from_name(&self.optimizer, &Value::Object(options)).map_err(Failure::usage)?;
         activations::from_name(&self.activation, &Value::Null).map_err(Failure::usage)?;
         Ok(Some(Plan { loss, optimizer }))
     }
 
-    fn check_clip_norm(&self) -> Outcome<()> {
-        match self.clip_norm.filter(|norm| !(norm.is_finite() && *norm > 0.0)) {
-            Some(norm) => Err(Failure::Usage(format!("--clip-norm is {norm}; it must be finite and > 0"))),
+    fn check_limits(&self) -> Outcome<()> {
+        let limits = [
+            ("--clip-norm", self.clip_norm),
+            ("--clip-tensor-norm", self.clip_tensor_norm),
+            ("--clip-value", self.clip_value),
+        ];
+        for (name, limit) in limits {
+            if let Some(limit) = limit.filter(|limit| !(limit.is_finite() && *limit > 0.0)) {
+                return Err(Failure::Usage(format!("{name} is {limit}; it must be finite and > 0")));
+            }
+        }
+        match self.average.filter(|decay| !(0.0..1.0).contains(decay)) {
+            Some(decay) => Err(Failure::Usage(format!("--average is {decay}; it must be in [0, 1)"))),
             None => Ok(()),
         }
+    }
+
+    /// The schedule that was asked for. It begins with --learning-rate or the optimizer's own, where it has such an option.
+    fn named_schedule(&self) -> Outcome<Option<Box<dyn Schedule>>> {
+        let Some(name) = &self.schedule else { return Ok(None) };
+        let mut options: Map<String, Value> = self.schedule_settings.iter().cloned().collect();
+        let entry = schedules::entry(name).map_err(Failure::usage)?;
+        if entry.options.iter().any(|option| option.name == "learning_rate") && !options.contains_key("learning_rate") {
+            let own = || Some(optimizers::from_name(&self.optimizer, &Value::Null).ok()?.initial_learning_rate());
+            let set = self.optimizer_settings.iter().find(|(name, _)| name == "learning_rate");
+            let rate = self.learning_rate.or(set.and_then(|(_, rate)| rate.as_f64())).or_else(own);
+            options.extend(rate.map(|rate| ("learning_rate".to_string(), json!(rate))));
+        }
+        schedules::from_name(name, &Value::Object(options)).map(Some).map_err(Failure::usage)
     }
 
     fn parts(&self) -> Outcome<Parts> {
@@ -198,6 +254,7 @@ impl Train {
 
     fn new_model(&self, plan: Plan, task: &Task, train: &Dataset, device: &Device) -> Outcome<Model> {
         let mut layers = Sequential::new(train.features.ncols()).seed(self.seed).l1(self.l1).l2(self.l2);
+        layers = layers.proximal_l1(self.proximal_l1);
         for &units in &self.hidden.0 {
             let activation = activations::from_name(&self.activation, &Value::Null)?;
             layers = layers.then(Dense::new(units).boxed_activation(activation));
@@ -240,11 +297,18 @@ impl Train {
 
     fn fit(&self, mut model: Model, task: &Task, parts: &Parts) -> Outcome<Trained> {
         let mut fit = Fit::new().epochs(self.epochs.get()).batch_size(self.batch_size.get());
-        if let Some(rate) = self.learning_rate {
-            fit = fit.learning_rate(rate);
-        }
+        fit = self.paced(fit, &model)?.skip_non_finite(self.skip_non_finite);
         if let Some(norm) = self.clip_norm {
             fit = fit.clip_norm(norm);
+        }
+        if let Some(norm) = self.clip_tensor_norm {
+            fit = fit.clip_tensor_norm(norm);
+        }
+        if let Some(value) = self.clip_value {
+            fit = fit.clip_value(value);
+        }
+        if let Some(decay) = self.average {
+            fit = fit.average(Average::new(decay));
         }
         if let Some(patience) = self.patience {
             fit = fit.early_stopping(EarlyStopping::new().patience(patience));
@@ -259,10 +323,27 @@ impl Train {
         let history = model.fit(&parts.train.features, task.truth(&parts.train)?.targets(), fit)?;
         let seconds = start.elapsed().as_secs_f64();
         let test = match &parts.test {
+            Some(test) if model.keeps_average() => {
+                Some(model.averaged()?.evaluate(&test.features, task.truth(test)?.targets())?)
+            }
             Some(test) => Some(model.evaluate(&test.features, task.truth(test)?.targets())?),
             None => None,
         };
         Ok(Trained { model, history, test, seconds })
+    }
+
+    /// With the learning rate that was asked for: a schedule, a number, or the schedule that a saved model goes on with.
+    fn paced(&self, fit: Fit, model: &Model) -> Outcome<Fit> {
+        if let Some(schedule) = self.named_schedule()? {
+            return Ok(fit.shared_schedule(schedule.into(), self.schedule_by_epoch));
+        }
+        if let Some(rate) = self.learning_rate {
+            return Ok(fit.learning_rate(rate));
+        }
+        Ok(match model.schedule() {
+            Some((schedule, by_epoch)) => fit.shared_schedule(schedule, by_epoch),
+            None => fit,
+        })
     }
 
     fn as_json(&self, trained: &Trained) -> Value {
@@ -285,6 +366,9 @@ impl Train {
             "steps": trained.history.steps.len(),
             "stopped": trained.history.stopped.as_ref().map(ToString::to_string),
         });
+        if self.skip_non_finite {
+            document["skipped"] = trained.history.epochs.iter().map(|epoch| epoch.skipped).sum::<usize>().into();
+        }
         if self.step_losses {
             document["step_losses"] = trained.history.steps.iter().map(|&loss| number(loss)).collect();
         }
