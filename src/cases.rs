@@ -6,8 +6,9 @@ mod optimizer;
 use ndarray::{ArrayD, IxDyn};
 use serde_json::{Map, Number, Value, json};
 
-use crate::losses;
-use crate::{Criterion, Device, Error, Inputs, OnEmpty, Reduction, Result, Targets};
+use crate::inputs::{self, Inputs};
+use crate::losses::{self, Domain, Loss};
+use crate::{Criterion, Device, Error, OnEmpty, Reduction, Result};
 
 /// The answer to one case: `{"name", "value", "gradients", "count"}` of a loss, `{"name", "parameters": {"1": tensor, …}}`
 /// of an optimizer, or `{"name", "error"}`.
@@ -36,24 +37,23 @@ pub fn evaluate(case: &Value, device: &Device) -> Result<Map<String, Value>> {
         .and_then(Value::as_str)
         .ok_or_else(|| missing("a case", "loss", "the name of a loss (or \"optimizer\" that of an optimizer)"))?;
     let (loss, reduction, on_empty) = loss_of(loss_name, case.get("options").unwrap_or(&Value::Null))?;
-    let takes_labels = loss.targets().takes_labels();
     let criterion = Criterion::from_boxed(loss, device)?.reduction(reduction).on_empty(on_empty);
     let given = case.get("inputs").and_then(Value::as_object);
     let given = given.ok_or_else(|| missing(loss_name, "inputs", "an object of tensors"))?;
-    let mut tensors = Tensors::read(loss_name, given, takes_labels)?;
+    let mut tensors = Tensors::read(criterion.loss(), given)?;
     if let Some(upstream) = case.get("upstream").filter(|upstream| !upstream.is_null()) {
         tensors.upstream = Some(numbers(loss_name, "upstream", upstream)?);
     }
-    let found = criterion.evaluate_f64(&tensors.inputs(&criterion)?)?;
-    let answer = json!({
-        "value": tensor(&found.values),
-        "gradients": { "predictions": tensor(&found.gradient) },
-        "count": found.count,
-    });
-    match answer {
-        Value::Object(answer) => Ok(answer),
-        _ => Ok(Map::new()),
-    }
+    let found = criterion.evaluate_f64(&tensors.inputs())?;
+    let mut gradients = Map::new();
+    gradients.insert(criterion.loss().differentiated()[0].into(), tensor(&found.gradient));
+    gradients.extend(found.others.iter().map(|(name, gradient)| ((*name).into(), tensor(gradient))));
+    let answer = [
+        ("value".to_string(), tensor(&found.values)),
+        ("gradients".to_string(), Value::Object(gradients)),
+        ("count".to_string(), found.count.into()),
+    ];
+    Ok(answer.into_iter().collect())
 }
 
 /// Refuses a key that no case has: a misspelt one would be left out in silence.
@@ -98,75 +98,69 @@ fn positive(name: &str, divisor: Option<&Value>) -> Result<f64> {
 /// The tensors of a case, owned.
 #[derive(Default)]
 struct Tensors {
-    predictions: Option<ArrayD<f32>>,
-    dense: Option<ArrayD<f32>>,
-    labels: Option<ArrayD<i64>>,
+    arrays: Vec<(String, Tensor)>,
     weight: Option<ArrayD<f32>>,
     mask: Option<ArrayD<bool>>,
-    class_weight: Option<ArrayD<f32>>,
     class_mask: Option<ArrayD<bool>>,
-    pos_weight: Option<ArrayD<f32>>,
     upstream: Option<ArrayD<f32>>,
 }
 
+/// One tensor of a case.
+enum Tensor {
+    Numbers(ArrayD<f32>),
+    Whole(ArrayD<i64>),
+}
+
 impl Tensors {
-    fn read(loss: &str, given: &Map<String, Value>, takes_labels: bool) -> Result<Self> {
+    fn read(loss: &dyn Loss, given: &Map<String, Value>) -> Result<Self> {
+        let owner = loss.name();
         let mut tensors = Tensors::default();
         let rank = |value: &Value| value.get("shape").and_then(Value::as_array).map_or(0, Vec::len);
         let predicted_rank = given.get("predictions").map_or(0, rank);
         for (name, value) in given {
+            let argument = loss.arguments().iter().find(|argument| argument.name == *name);
+            // Labels have one axis less than the logits; targets of the same rank are dense.
+            let is_label = name == "targets" && loss.targets().takes_labels() && rank(value) + 1 == predicted_rank;
+            let is_whole = argument.map_or(is_label, |argument| argument.role.is_integers());
             match name.as_str() {
-                "predictions" => tensors.predictions = Some(numbers(loss, name, value)?),
-                // Labels have one axis less than the logits; targets of the same rank are dense.
-                "targets" if takes_labels && rank(value) + 1 == predicted_rank => {
-                    tensors.labels = Some(read_tensor(loss, name, value, "an integer", |v| {
-                        v.as_i64().or_else(|| v.as_f64().filter(|x| x.fract() == 0.0).map(|x| x as i64))
-                    })?);
-                }
-                "targets" => tensors.dense = Some(numbers(loss, name, value)?),
-                "weight" => tensors.weight = Some(numbers(loss, name, value)?),
-                "class_weight" => tensors.class_weight = Some(numbers(loss, name, value)?),
-                "pos_weight" => tensors.pos_weight = Some(numbers(loss, name, value)?),
-                "mask" => tensors.mask = Some(flags(loss, name, value)?),
-                "class_mask" => tensors.class_mask = Some(flags(loss, name, value)?),
+                "weight" => tensors.weight = Some(numbers(owner, name, value)?),
+                "mask" => tensors.mask = Some(flags(owner, name, value)?),
+                "class_mask" => tensors.class_mask = Some(flags(owner, name, value)?),
                 _ => {
-                    let more = losses::from_name(loss, &Value::Null)?.inputs().iter().map(|input| input.name);
-                    let known = ["predictions", "targets", "weight", "mask"].into_iter().chain(more);
-                    return Err(Error::unknown(&format!("input of {loss}"), name, known));
+                    inputs::check_known(loss, name)?;
+                    let tensor = if is_whole {
+                        Tensor::Whole(whole_numbers(owner, name, value)?)
+                    } else {
+                        Tensor::Numbers(numbers(owner, name, value)?)
+                    };
+                    tensors.arrays.push((name.clone(), tensor));
                 }
             }
         }
         Ok(tensors)
     }
 
-    fn inputs(&self, criterion: &Criterion) -> Result<Inputs<'_>> {
-        let loss = criterion.loss().name();
-        let predictions = self.predictions.as_ref().ok_or_else(|| missing(loss, "predictions", "a tensor"))?;
-        let targets = match (&self.labels, &self.dense) {
-            (Some(labels), _) => Targets::from(labels),
-            (None, Some(dense)) => Targets::from(dense),
-            (None, None) => return Err(missing(loss, "targets", "a tensor")),
-        };
-        let mut inputs = Inputs::new(predictions, targets);
+    fn inputs(&self) -> Inputs<'_> {
+        let mut inputs = Inputs::none();
+        for (name, tensor) in &self.arrays {
+            inputs = match tensor {
+                Tensor::Numbers(numbers) => inputs.input(name, numbers),
+                Tensor::Whole(whole) => inputs.input(name, whole),
+            };
+        }
         if let Some(weight) = &self.weight {
             inputs = inputs.weight(weight);
         }
         if let Some(mask) = &self.mask {
             inputs = inputs.mask(mask);
         }
-        if let Some(weight) = &self.class_weight {
-            inputs = inputs.class_weight(weight);
-        }
         if let Some(mask) = &self.class_mask {
             inputs = inputs.class_mask(mask);
-        }
-        if let Some(weight) = &self.pos_weight {
-            inputs = inputs.pos_weight(weight);
         }
         if let Some(upstream) = &self.upstream {
             inputs = inputs.upstream(upstream);
         }
-        Ok(inputs)
+        inputs
     }
 }
 
@@ -195,6 +189,12 @@ fn number(value: &Value) -> Option<f64> {
 
 fn numbers(loss: &str, name: &str, value: &Value) -> Result<ArrayD<f32>> {
     read_tensor(loss, name, value, "a number, \"NaN\", \"inf\" or \"-inf\"", |v| number(v).map(|x| x as f32))
+}
+
+fn whole_numbers(loss: &str, name: &str, value: &Value) -> Result<ArrayD<i64>> {
+    read_tensor(loss, name, value, "an integer", |v| {
+        v.as_i64().or_else(|| v.as_f64().filter(|x| x.fract() == 0.0).map(|x| x as i64))
+    })
 }
 
 fn flags(loss: &str, name: &str, value: &Value) -> Result<ArrayD<bool>> {

@@ -1,6 +1,7 @@
 //! A loss made ready on a device: checked options, a reduction, and the calls that give value and gradient.
 
 mod call;
+mod joint;
 mod resident;
 mod reuse;
 
@@ -9,11 +10,12 @@ use std::sync::Arc;
 use ndarray::{ArrayBase, ArrayD, Data, Dimension};
 
 use self::call::Call;
+use self::joint::JointCall;
 pub use self::resident::DeviceEvaluation;
 pub use self::reuse::Values;
 use crate::device::Device;
 use crate::inputs::{Inputs, Targets};
-use crate::losses::Loss;
+use crate::losses::{Family, HostReal, Loss};
 use crate::{Error, Result};
 
 /// How the values of all elements or rows become one.
@@ -82,8 +84,11 @@ pub struct Criterion {
 pub struct Evaluation<R = f32> {
     /// Of shape [] when reduced; one for each element or row with [`Reduction::None`].
     pub values: ArrayD<f64>,
-    /// The gradient with respect to the predictions, of their shape.
+    /// The gradient with respect to the predictions, of their shape; with respect to the first of several inputs.
     pub gradient: ArrayD<R>,
+    /// The gradients with respect to the other inputs of a loss of several, by name: the second number of a pair, the
+    /// positive and the negative of a triplet, the weight of a linear layer.
+    pub others: Vec<(&'static str, ArrayD<R>)>,
     /// How many elements or rows took part: 0 if all were masked or ignored.
     pub count: usize,
     /// What was asked for with [`Inputs::auxiliary`].
@@ -94,6 +99,25 @@ impl<R> Evaluation<R> {
     /// The reduced value; the sum of the values where they are not reduced.
     pub fn value(&self) -> f64 {
         self.values.sum()
+    }
+
+    /// The gradient with respect to one of [`Evaluation::others`], by its name.
+    pub fn gradient_of(&self, name: &str) -> Option<&ArrayD<R>> {
+        self.others.iter().find(|(other, _)| *other == name).map(|(_, gradient)| gradient)
+    }
+
+    /// The same with all gradients taken to another precision.
+    fn map<S: Clone>(self, convert: impl Fn(R) -> S + Copy) -> Evaluation<S>
+    where
+        R: Clone,
+    {
+        Evaluation {
+            values: self.values,
+            gradient: self.gradient.map(|g| convert(g.clone())),
+            others: self.others.into_iter().map(|(name, g)| (name, g.map(|g| convert(g.clone())))).collect(),
+            count: self.count,
+            auxiliaries: self.auxiliaries,
+        }
     }
 }
 
@@ -167,19 +191,13 @@ impl Criterion {
     /// # Errors
     /// As [`Criterion::value_and_gradient`].
     pub fn evaluate(&self, inputs: &Inputs) -> Result<Evaluation> {
-        let call = Call::check(self, inputs)?;
         match &self.device {
-            Device::Gpu(gpu) => call.on_gpu(gpu),
-            Device::Cpu => call.on_host::<f32>(),
-            Device::Reference => {
-                let exact = call.on_host::<f64>()?;
-                Ok(Evaluation {
-                    values: exact.values,
-                    gradient: exact.gradient.mapv(|g| g as f32),
-                    count: exact.count,
-                    auxiliaries: exact.auxiliaries,
-                })
-            }
+            Device::Gpu(gpu) => match self.loss.family() {
+                Family::Joint(frame, host) => JointCall::check(self, frame, host, inputs)?.on_gpu(gpu),
+                _ => Call::check(self, inputs)?.on_gpu(gpu),
+            },
+            Device::Cpu => self.on_host::<f32>(inputs),
+            Device::Reference => Ok(self.on_host::<f64>(inputs)?.map(|g| g as f32)),
         }
     }
 
@@ -189,14 +207,15 @@ impl Criterion {
     /// As [`Criterion::evaluate`].
     pub fn evaluate_f64(&self, inputs: &Inputs) -> Result<Evaluation<f64>> {
         if matches!(self.device, Device::Reference) {
-            return Call::check(self, inputs)?.on_host::<f64>();
+            return self.on_host::<f64>(inputs);
         }
-        let rounded = self.evaluate(inputs)?;
-        Ok(Evaluation {
-            values: rounded.values,
-            gradient: rounded.gradient.mapv(f64::from),
-            count: rounded.count,
-            auxiliaries: rounded.auxiliaries,
-        })
+        Ok(self.evaluate(inputs)?.map(f64::from))
+    }
+
+    fn on_host<R: HostReal>(&self, inputs: &Inputs) -> Result<Evaluation<R>> {
+        match self.loss.family() {
+            Family::Joint(frame, host) => JointCall::check(self, frame, host, inputs)?.on_host(),
+            _ => Call::check(self, inputs)?.on_host(),
+        }
     }
 }

@@ -6,16 +6,28 @@ use crate::host::{parallel, simd};
 use crate::losses::{Domain, Family, Loss};
 use crate::{Error, Result};
 
-/// The inputs of a loss, borrowed. Made with [`Inputs::new`]; what is not set is absent.
+/// The inputs of a loss, borrowed. Made with [`Inputs::new`] of predictions and targets, or with [`Inputs::named`] for a loss
+/// whose inputs have other names; what is not set is absent.
+///
+/// ```
+/// use gradus::{Device, Inputs, losses::{Loss, MarginRanking}};
+/// use ndarray::array;
+///
+/// let (first, second, targets) = (array![1.0, 2.0], array![3.0, 0.0], array![1.0, 1.0]);
+/// let inputs = Inputs::named("first", &first).input("second", &second).input("targets", &targets);
+/// let step = MarginRanking::new().on(&Device::reference())?.evaluate(&inputs)?;
+/// assert_eq!(step.value(), 1.0); // ½(2 + 0)
+/// assert_eq!(step.gradient.as_slice().unwrap(), [-0.5, 0.0]);
+/// assert_eq!(step.gradient_of("second").unwrap().as_slice().unwrap(), [0.5, 0.0]);
+/// # Ok::<(), gradus::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Inputs<'a> {
-    pub(crate) predictions: ArrayViewD<'a, f32>,
-    pub(crate) targets: Targets<'a>,
+    /// `predictions`, `targets` and all others that hold numbers, whole or not.
+    pub(crate) arrays: Vec<(&'a str, Targets<'a>)>,
     pub(crate) weight: Option<ArrayViewD<'a, f32>>,
     pub(crate) mask: Option<ArrayViewD<'a, bool>>,
-    pub(crate) class_weight: Option<ArrayViewD<'a, f32>>,
     pub(crate) class_mask: Option<ArrayViewD<'a, bool>>,
-    pub(crate) pos_weight: Option<ArrayViewD<'a, f32>>,
     pub(crate) upstream: Option<ArrayViewD<'a, f32>>,
     pub(crate) auxiliary: bool,
 }
@@ -65,17 +77,39 @@ impl<'a> Inputs<'a> {
         predictions: &'a ArrayBase<S, D>,
         targets: impl Into<Targets<'a>>,
     ) -> Self {
-        Inputs {
-            predictions: predictions.view().into_dyn(),
-            targets: targets.into(),
-            weight: None,
-            mask: None,
-            class_weight: None,
-            class_mask: None,
-            pos_weight: None,
-            upstream: None,
-            auxiliary: false,
-        }
+        Inputs::named("predictions", predictions).input("targets", targets)
+    }
+
+    /// The first input of a loss by its name; [`Inputs::input`] adds the others. `gradus losses NAME` tells them.
+    pub fn named(name: &'a str, array: impl Into<Targets<'a>>) -> Self {
+        Inputs::none().input(name, array)
+    }
+
+    /// Nothing yet.
+    pub(crate) fn none() -> Self {
+        Inputs { arrays: Vec::new(), weight: None, mask: None, class_mask: None, upstream: None, auxiliary: false }
+    }
+
+    /// Another input by its name, f32 or whole numbers; one of the same name is replaced.
+    pub fn input(mut self, name: &'a str, array: impl Into<Targets<'a>>) -> Self {
+        self.arrays.retain(|(given, _)| *given != name);
+        self.arrays.push((name, array.into()));
+        self
+    }
+
+    /// An input by its name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Targets<'a>> {
+        self.arrays.iter().find(|(given, _)| *given == name).map(|(_, array)| array)
+    }
+
+    /// The numbers of an input that must be there.
+    pub(crate) fn numbers(&self, loss: &dyn Loss, name: &str) -> Result<&ArrayViewD<'a, f32>> {
+        let found = match self.get(name) {
+            Some(Targets::Dense(array)) => return Ok(array),
+            Some(Targets::Labels(_)) => "holds whole numbers",
+            None => "is missing",
+        };
+        Err(input_error(loss, name, found, "it must be an array of f32"))
     }
 
     /// Multiplies each value and its gradient: of the predictions' shape (pointwise losses), or one for each row.
@@ -91,9 +125,8 @@ impl<'a> Inputs<'a> {
     }
 
     /// One weight for each class, `[classes]`.
-    pub fn class_weight<S: Data<Elem = f32>, D: Dimension>(mut self, weight: &'a ArrayBase<S, D>) -> Self {
-        self.class_weight = Some(weight.view().into_dyn());
-        self
+    pub fn class_weight<S: Data<Elem = f32>, D: Dimension>(self, weight: &'a ArrayBase<S, D>) -> Self {
+        self.input("class_weight", weight)
     }
 
     /// False takes a class out of the softmax: `[classes]`, or of the predictions' shape.
@@ -103,9 +136,8 @@ impl<'a> Inputs<'a> {
     }
 
     /// The weight of the positive side of each column, `[columns]`.
-    pub fn pos_weight<S: Data<Elem = f32>, D: Dimension>(mut self, weight: &'a ArrayBase<S, D>) -> Self {
-        self.pos_weight = Some(weight.view().into_dyn());
-        self
+    pub fn pos_weight<S: Data<Elem = f32>, D: Dimension>(self, weight: &'a ArrayBase<S, D>) -> Self {
+        self.input("pos_weight", weight)
     }
 
     /// dL/d(value), which the gradient is multiplied by: of the value's shape.
@@ -141,19 +173,15 @@ impl Sizes {
         let rowwise = matches!(loss.family(), Family::Rowwise(_));
         let takes_labels = loss.targets().takes_labels();
         if labels && !takes_labels {
-            return Err(Error::Input {
-                operation: name.into(),
-                name: "targets".into(),
-                found: "are class labels".into(),
-                allowed: format!("it takes dense targets (floats) of the predictions' shape {predictions:?}"),
-            });
+            let allowed = format!("it takes dense targets (floats) of the predictions' shape {predictions:?}");
+            return Err(input_error(loss, "targets", "are class labels", allowed));
         }
         if rowwise && predictions.is_empty() {
             let found = format!("predictions are {predictions:?}");
             return Err(shape_error(name, found, "they must be [rows, classes]"));
         }
         if !labels && !loss.targets().takes_dense() {
-            return Err(wants_labels(name));
+            return Err(wants_labels(loss));
         }
         let leading = if rowwise { &predictions[..predictions.len() - 1] } else { predictions };
         let fitting = if labels { leading } else { predictions };
@@ -227,13 +255,14 @@ impl Sizes {
 }
 
 /// The refusal of dense targets.
-fn wants_labels(operation: &str) -> Error {
-    Error::Input {
-        operation: operation.into(),
-        name: "targets".into(),
-        found: "are dense".into(),
-        allowed: "it takes class labels (i64 or i32), one for each row".into(),
-    }
+fn wants_labels(loss: &dyn Loss) -> Error {
+    input_error(loss, "targets", "are dense", "it takes class labels (i64 or i32), one for each row")
+}
+
+/// An [`Error::Input`].
+pub(crate) fn input_error(loss: &dyn Loss, name: &str, found: impl Into<String>, allowed: impl Into<String>) -> Error {
+    let operation = loss.name().into();
+    Error::Input { operation, name: name.into(), found: found.into(), allowed: allowed.into() }
 }
 
 /// An [`Error::Shape`].
@@ -241,19 +270,31 @@ pub(crate) fn shape_error(operation: &str, found: String, allowed: &str) -> Erro
     Error::Shape { operation: operation.into(), found, allowed: allowed.into() }
 }
 
+/// The names of all inputs that a loss takes.
+pub(crate) fn known(loss: &dyn Loss) -> Vec<&'static str> {
+    let own: &[&str] = if loss.arguments().is_empty() { &["predictions", "targets"] } else { &[] };
+    let arguments = loss.arguments().iter().map(|argument| argument.name);
+    let optional = loss.inputs().iter().map(|input| input.name);
+    own.iter().copied().chain(arguments).chain(["weight", "mask"]).chain(optional).collect()
+}
+
 /// Refuses an input that the loss does not know.
 pub(crate) fn check_known(loss: &dyn Loss, name: &str) -> Result<()> {
-    if loss.inputs().iter().any(|input| input.name == name) {
+    let known = known(loss);
+    if known.contains(&name) {
         return Ok(());
     }
-    let known = ["predictions", "targets", "weight", "mask"].into_iter().chain(loss.inputs().iter().map(|i| i.name));
     Err(Error::unknown(&format!("input of {}", loss.name()), name, known))
 }
 
 /// Refuses targets outside what the loss takes. NaN passes: it comes out as NaN.
 pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
-    let name = loss.name();
-    let (found, allowed) = match loss.targets() {
+    check_domain(loss, "targets", loss.targets(), targets)
+}
+
+/// Refuses numbers of an input outside what the loss takes. NaN passes: it comes out as NaN.
+pub(crate) fn check_domain(loss: &dyn Loss, name: &str, domain: Domain, targets: &[f32]) -> Result<()> {
+    let (found, allowed) = match domain {
         Domain::Sign => (
             first_refused(targets, |y| (y != 1.0) & (y != -1.0)),
             "they must be -1 or +1 (0 and 1: option labels = \"zero_one\")",
@@ -261,10 +302,10 @@ pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
         Domain::ZeroOne => (first_refused(targets, |y| (y != 0.0) & (y != 1.0)), "they must be 0 or 1"),
         Domain::Probability => (first_refused(targets, |y| !(0.0..=1.0).contains(&y)), "they must be from 0 to 1"),
         Domain::Positive => (first_refused(targets, |y| y <= 0.0), "they must be above 0"),
-        Domain::NonNegative | Domain::Distribution => {
+        Domain::NonNegative | Domain::Variance | Domain::Distribution => {
             (first_refused(targets, |y| y < 0.0), "they must not be negative")
         }
-        Domain::Label => return Err(wants_labels(name)),
+        Domain::Label => return Err(wants_labels(loss)),
         Domain::Real | Domain::Exponent | Domain::Logits | Domain::Cosine | Domain::LogDistribution | Domain::Class => {
             return Ok(());
         }
@@ -272,12 +313,7 @@ pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
     let Some(index) = found else {
         return Ok(());
     };
-    Err(Error::Input {
-        operation: name.into(),
-        name: "targets".into(),
-        found: format!("hold {} at element {index}", targets[index]),
-        allowed: allowed.into(),
-    })
+    Err(input_error(loss, name, format!("hold {} at element {index}", targets[index]), allowed))
 }
 
 /// Where the first number stands that is refused and no NaN. On all cores and without a branch for each number: a search one by

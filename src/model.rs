@@ -7,8 +7,9 @@ use ndarray::{Array2, ArrayBase, Data, Ix2};
 
 use crate::Result;
 use crate::device::Device;
+use crate::inputs;
 use crate::layers::{Dense, Network};
-use crate::losses::{Domain, Loss};
+use crate::losses::{Domain, Family, Loss};
 use crate::optimizers::Optimizer;
 use crate::train::engine::{Engine, SampleTargets, Samples};
 use crate::train::gpu::GpuEngine;
@@ -176,6 +177,11 @@ impl Model {
     /// As [`Model::compile`].
     pub fn compile_boxed(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
         loss.check()?;
+        if let Family::Joint(..) = loss.family() {
+            let allowed = "a model is trained with a loss of predictions and targets";
+            let found = format!("takes {}", inputs::known(&*loss).join(", "));
+            return Err(inputs::input_error(&*loss, "the loss", found, allowed));
+        }
         optimizer.check()?;
         self.compiled = Some(Compiled { loss: Arc::from(loss), optimizer: Arc::from(optimizer) });
         self.progress.steps = 0;

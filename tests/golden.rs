@@ -8,11 +8,18 @@ use support::{Comparison, compare, each_device};
 
 fn golden_cases() -> Vec<Value> {
     let mut cases = Vec::new();
-    for text in
-        [include_str!("golden/pointwise.json"), include_str!("golden/binary.json"), include_str!("golden/classes.json")]
-    {
+    for text in [
+        include_str!("golden/pointwise.json"),
+        include_str!("golden/binary.json"),
+        include_str!("golden/classes.json"),
+        include_str!("golden/embeddings.json"),
+        include_str!("golden/ranking.json"),
+        include_str!("golden/linear.json"),
+        include_str!("golden/sequence.json"),
+    ] {
         cases.extend(serde_json::from_str::<Vec<Value>>(text).expect("the golden files are JSON"));
     }
+    cases.retain(|case| gradus::losses::CATALOGUE.iter().any(|entry| case["loss"] == entry.name));
     cases
 }
 
@@ -26,8 +33,10 @@ fn worst(device: &Device) -> [Comparison; 3] {
         let is_reduced = case["options"]["reduction"] != "none";
         let worst = if is_reduced { &mut reduced } else { &mut values };
         worst.merge(compare(&name, &case["expect"]["value"], &found["value"]));
-        let expected = case["expect"]["gradients"]["predictions"].clone();
-        gradients.merge(compare(&name, &expected, &found["gradients"]["predictions"]));
+        let expected = case["expect"]["gradients"].as_object().expect("each case has gradients");
+        for (input, expected) in expected {
+            gradients.merge(compare(&format!("{name} {input}"), expected, &found["gradients"][input]));
+        }
     }
     [reduced, values, gradients]
 }

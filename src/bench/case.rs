@@ -1,7 +1,8 @@
 //! What is measured: losses, products, layers, steps and epochs on shapes of practice, with inputs that they take.
 
+use crate::host::joint::Example;
 use crate::host::matmul::Layout;
-use crate::losses::{self, Domain, Family, Loss};
+use crate::losses::{self, Domain, Family, Frame, Loss};
 use crate::random::Random;
 use crate::{Error, Result};
 
@@ -141,6 +142,7 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
             &[&[16_384, 32_768], &[8192, 128_256]],
         ),
         Family::Rowwise(_) => chosen(size, &[&[4096, 1000]], &[&[4096, 1000]], &[&[16_384, 32_768]]),
+        Family::Joint(Frame::Pairs, _) => chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]]),
     })
 }
 
@@ -183,12 +185,37 @@ impl Case {
                 let logarithms = logarithms_of_softmax(normal(elements, 2), self.columns());
                 logarithms.into_iter().map(f32::exp).collect()
             }
-            Domain::Positive => cycled(elements, || random.normal().exp() as f32),
+            Domain::Positive | Domain::Variance => cycled(elements, || random.normal().exp() as f32),
             Domain::NonNegative => cycled(elements, || (6.0 * random.uniform()).floor() as f32),
             Domain::Real | Domain::Exponent | Domain::Logits | Domain::Cosine | Domain::Class | Domain::Label => {
                 normal(elements, 2)
             }
         }
+    }
+
+    /// The inputs of a loss of several: those that hold numbers and those that hold whole numbers.
+    pub(super) fn arguments(&self, loss: &dyn Loss) -> [Vec<(Example, Vec<f32>)>; 2] {
+        let Family::Joint(_, host) = loss.family() else { return Default::default() };
+        let (rows, columns) = (self.elements() / self.columns(), self.columns());
+        let made = host.example(rows, columns).into_iter().enumerate().map(|(number, example)| {
+            let argument = loss.arguments().iter().find(|argument| argument.name == example.name);
+            let (domain, is_whole) = argument.map_or((Domain::Real, false), |a| (a.domain, a.role.is_integers()));
+            let (length, seed) = (example.shape.iter().product(), 1 + number as u64);
+            let mut random = Random::new(seed, 0);
+            let below = example.below as f64;
+            let values = match domain {
+                _ if is_whole => cycled(length, || (random.uniform() * below).floor() as f32),
+                Domain::Sign => cycled(length, || if random.uniform() < 0.5 { -1.0 } else { 1.0 }),
+                Domain::ZeroOne | Domain::Probability => cycled(length, || random.uniform().round() as f32),
+                Domain::Positive | Domain::NonNegative | Domain::Variance => {
+                    cycled(length, || random.normal().exp() as f32)
+                }
+                _ => normal(length, seed),
+            };
+            (is_whole, (example, values))
+        });
+        let (whole, numbers): (Vec<_>, Vec<_>) = made.partition(|(is_whole, _)| *is_whole);
+        [numbers, whole].map(|list| list.into_iter().map(|(_, made)| made).collect())
     }
 
     /// A label for each row.
@@ -249,6 +276,10 @@ mod tests {
         for entry in losses::CATALOGUE {
             let case = Case { name: entry.name, shape: vec![4, 5], kind: Kind::Loss };
             let loss = case.loss().unwrap();
+            if let Family::Joint(..) = loss.family() {
+                assert!(!case.arguments(&*loss)[0].is_empty(), "{}", entry.name);
+                continue;
+            }
             match loss.targets().takes_labels() {
                 true => crate::inputs::check_labels(&*loss, &case.labels(), 5, |_| true).unwrap(),
                 false => crate::inputs::check_dense(&*loss, &case.targets(&*loss)).unwrap(),

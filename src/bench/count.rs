@@ -6,6 +6,8 @@
 //! list has none, and so no place in the roofline plot.
 
 use super::case::{Case, Kind};
+use crate::host::joint::Example;
+use crate::losses::Family;
 
 /// Operations for each element of a loss, value and gradient.
 fn operations(loss: &str) -> Option<u64> {
@@ -60,6 +62,7 @@ impl Case {
             Kind::Fma => None,
             // The logits read, the gradient written, a label read for each row.
             Kind::Loss if self.has_labels() => Some(8 * elements + 4 * (elements / self.columns() as u64)),
+            Kind::Loss if self.several_bytes().is_some() => self.several_bytes(),
             // Predictions and targets read, the gradient written.
             Kind::Loss => Some(12 * elements),
             Kind::Adam => Some(ADAM_BYTES * elements),
@@ -69,6 +72,18 @@ impl Case {
             Kind::TrainStep => Some(step_bytes(&self.shape, 1)),
             Kind::Epoch => Some(epoch_batches(&self.shape).map(|batch| step_bytes(&batch, self.shape[4])).sum()),
         }
+    }
+
+    /// Each of several inputs read, the gradients of those that have one written.
+    fn several_bytes(&self) -> Option<u64> {
+        let loss = self.loss().ok()?;
+        let Family::Joint(_, host) = loss.family() else { return None };
+        let gradients = loss.differentiated();
+        let moved = |example: &Example| {
+            let length = example.shape.iter().product::<usize>() as u64;
+            if gradients.contains(&example.name) { 8 * length } else { 4 * length }
+        };
+        Some(host.example(self.elements() / self.columns(), self.columns()).iter().map(moved).sum())
     }
 
     pub(super) fn flops(&self) -> Option<u64> {

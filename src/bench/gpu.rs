@@ -15,11 +15,14 @@ use super::sampling::{Ceiling, Prepared, Run};
 use super::training;
 use crate::activations::Identity;
 use crate::device::{Device, Gpu};
+use crate::host::joint::{JointHost, Shapes};
 use crate::host::matmul::Layout;
 use crate::inputs::Sizes;
 use crate::kernel::{Command, Slice};
+use crate::kernels::loss::joint::{self, Bound as Argument, JointJob};
 use crate::kernels::matmul::Params;
 use crate::kernels::network::{self, Forward, InputGradient, OptimizerParams};
+use crate::losses::{Family, Frame, Loss};
 use crate::optimizers::Adam;
 use crate::tensor::{Tensor, shaped};
 use crate::{Criterion, Result};
@@ -119,6 +122,9 @@ fn fma(gpu: &Gpu) -> Result<Made> {
 fn loss(case: &Case, gpu: &Gpu) -> Result<Made> {
     let device = Device::Gpu(gpu.clone());
     let loss = case.loss()?;
+    if let Family::Joint(frame, host) = loss.family() {
+        return several(case, &*loss, frame, &*host, gpu);
+    }
     let predictions = shaped(&case.shape, case.predictions(&*loss))?;
     let predictions = Tensor::from_array(&device, predictions.view())?;
     let targets = if case.has_labels() {
@@ -131,6 +137,35 @@ fn loss(case: &Case, gpu: &Gpu) -> Result<Made> {
     let criterion = Criterion::from_boxed(loss, &device)?;
     let (commands, buffers) = criterion.plan_on_gpu(gpu, &predictions, &targets, &sizes)?;
     Ok(Made { start, commands, inner: 1, pair: Some([buffers.predictions, buffers.gradient]) })
+}
+
+/// Value and gradients of a loss of several inputs; the ceilings copy the first into its gradient.
+fn several(case: &Case, loss: &dyn Loss, frame: Frame, host: &dyn JointHost, gpu: &Gpu) -> Result<Made> {
+    let [numbers, whole] = case.arguments(loss);
+    let mut arguments = Vec::new();
+    for (example, values) in numbers {
+        arguments.push(Argument { name: example.name, shape: example.shape, buffer: gpu.upload("an input", &values)? });
+    }
+    for (example, values) in whole {
+        let words: Vec<i32> = values.iter().map(|&x| x as i32).collect();
+        arguments.push(Argument { name: example.name, shape: example.shape, buffer: gpu.upload("labels", &words)? });
+    }
+    let given = arguments.iter().map(|bound| (bound.name, bound.shape.clone())).collect();
+    let units = host.units(&Shapes { loss: loss.name(), given })?;
+    let length: usize = units.shape.iter().product();
+    let job = JointJob {
+        arguments,
+        units,
+        weights: None,
+        upstreams: None,
+        each: false,
+        factor: 1.0 / length as f32,
+        upstream: 1.0,
+    };
+    let start = arrived(gpu)?;
+    let (commands, results) = joint::commands(gpu, loss, frame, &job)?;
+    let pair = [job.arguments[0].buffer.clone(), results.gradients[0].clone()];
+    Ok(Made { start, commands, inner: 1, pair: Some(pair) })
 }
 
 /// A matrix product as a dense layer runs it: NN forward, NT for the gradient of its input, TN for that of its weights.

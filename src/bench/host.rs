@@ -11,18 +11,19 @@ use super::case::{Case, Kind, normal};
 use super::sampling::{Ceiling, Prepared, Run};
 use super::training;
 use crate::host::Spread;
+use crate::host::joint::{self, Array, Joint, Units};
 use crate::host::matmul::{Layout, matmul};
 use crate::host::pointwise::{Points, PointwiseHost};
 use crate::host::rowwise::{Auxiliary, Rows, RowwiseHost, Targets};
-use crate::losses::{Family, Loss};
+use crate::losses::{Family, HostReal, Loss};
 use crate::optimizers::{Adam, Optimizer};
 use crate::real::Real;
 use crate::{Device, Result};
 
 /// The two precisions of the host's loops.
-pub(super) trait Precision: Real + Default {
-    fn pointwise(host: &dyn PointwiseHost, points: &Points<Self>, gradient: &mut [Self]) -> f64;
-    fn rowwise(host: &dyn RowwiseHost, rows: &Rows<Self>, gradient: &mut [Self], values: &mut [Self]);
+pub(super) trait Precision: HostReal {
+    fn run_pointwise(host: &dyn PointwiseHost, points: &Points<Self>, gradient: &mut [Self]) -> f64;
+    fn run_rowwise(host: &dyn RowwiseHost, rows: &Rows<Self>, gradient: &mut [Self], values: &mut [Self]);
     /// Whether it is f32, on all cores; the ceilings of arithmetic are measured for that alone.
     const SINGLE: bool;
     /// The device that computes in it.
@@ -32,11 +33,11 @@ pub(super) trait Precision: Real + Default {
 }
 
 impl Precision for f32 {
-    fn pointwise(host: &dyn PointwiseHost, points: &Points<f32>, gradient: &mut [f32]) -> f64 {
+    fn run_pointwise(host: &dyn PointwiseHost, points: &Points<f32>, gradient: &mut [f32]) -> f64 {
         host.run_f32(points, gradient, &mut [])
     }
 
-    fn rowwise(host: &dyn RowwiseHost, rows: &Rows<f32>, gradient: &mut [f32], values: &mut [f32]) {
+    fn run_rowwise(host: &dyn RowwiseHost, rows: &Rows<f32>, gradient: &mut [f32], values: &mut [f32]) {
         host.run_f32(rows, gradient, values, none());
     }
 
@@ -56,11 +57,11 @@ impl Precision for f32 {
 }
 
 impl Precision for f64 {
-    fn pointwise(host: &dyn PointwiseHost, points: &Points<f64>, gradient: &mut [f64]) -> f64 {
+    fn run_pointwise(host: &dyn PointwiseHost, points: &Points<f64>, gradient: &mut [f64]) -> f64 {
         host.run_f64(points, gradient, &mut [])
     }
 
-    fn rowwise(host: &dyn RowwiseHost, rows: &Rows<f64>, gradient: &mut [f64], values: &mut [f64]) {
+    fn run_rowwise(host: &dyn RowwiseHost, rows: &Rows<f64>, gradient: &mut [f64], values: &mut [f64]) {
         host.run_f64(rows, gradient, values, none());
     }
 
@@ -160,6 +161,9 @@ fn loss<R: Precision>(case: &Case) -> Result<(Run, Rc<Buffers<R>>)> {
         true => (case.labels().iter().map(|&label| label as i32).collect(), Vec::new()),
         false => (Vec::<i32>::new(), case.targets(&*loss)),
     };
+    if !loss.arguments().is_empty() {
+        return Ok(several(case, loss));
+    }
     let buffers = Buffers::<R>::new(&case.predictions(&*loss), &targets);
     let shared = buffers.clone();
     let mut values = vec![R::ZERO; case.elements() / columns];
@@ -175,18 +179,63 @@ fn loss<R: Precision>(case: &Case) -> Result<(Run, Rc<Buffers<R>>)> {
             Family::Pointwise(host) => {
                 let points = points(predictions, targets);
                 timed(repeats, || {
-                    black_box(R::pointwise(host, &points, gradient));
+                    black_box(R::run_pointwise(host, &points, gradient));
                     Ok(())
                 })
             }
+            Family::Joint(..) => Ok(0.0),
         }
     };
     Ok((Box::new(run), shared))
 }
 
+/// A loss of several inputs.
+fn several<R: Precision>(case: &Case, loss: Box<dyn Loss>) -> (Run, Rc<Buffers<R>>) {
+    let [numbers, whole] = case.arguments(&*loss);
+    let names = loss.differentiated();
+    let named = numbers.iter().filter(|(example, _)| names.contains(&example.name));
+    let mut gradients: Vec<Vec<R>> = named.map(|(_, values)| vec![R::ZERO; values.len()]).collect();
+    let arrays = numbers.into_iter().map(|(example, values)| Array {
+        name: example.name,
+        shape: example.shape,
+        values: converted(&values).into(),
+    });
+    let integers = whole.into_iter().map(|(example, values)| Array {
+        name: example.name,
+        shape: example.shape,
+        values: values.iter().map(|&x| x as i32).collect::<Vec<_>>().into(),
+    });
+    let mut call = Joint {
+        arrays: arrays.collect(),
+        integers: integers.collect(),
+        units: 0,
+        weight: Vec::new().into(),
+        mask: Vec::new().into(),
+        factor: R::ONE,
+        upstream: R::ONE,
+        upstreams: Vec::new().into(),
+    };
+    let units = match loss.family() {
+        Family::Joint(_, host) => host.units(&call.shapes(loss.entry().name)).unwrap_or_default(),
+        _ => Units::default(),
+    };
+    call.units = units.shape.iter().product();
+    call.factor = R::new(1.0 / call.units as f64);
+    let mut values = vec![R::ZERO; call.units];
+    let run = move |repeats| {
+        let Family::Joint(_, host) = loss.family() else { return Ok(0.0) };
+        timed(repeats, || {
+            R::joint(&*host, &call, &mut gradients, &mut values);
+            black_box(joint::sum(&values));
+            Ok(())
+        })
+    };
+    (Box::new(run), Buffers::plain(case.elements()))
+}
+
 fn run_rows<R: Precision>(loss: &dyn Loss, rows: &Rows<R>, gradient: &mut [R], values: &mut [R]) -> Result<()> {
     if let Family::Rowwise(host) = loss.family() {
-        R::rowwise(host, rows, gradient, values);
+        R::run_rowwise(host, rows, gradient, values);
         black_box(values.iter().map(|value| value.to_f64()).sum::<f64>());
     }
     Ok(())

@@ -40,7 +40,7 @@ pub(super) struct Call<'c, 'a> {
 }
 
 /// The elements of a view in row-major order, borrowed where they lie so already.
-fn flat<'a, T: Clone>(view: &ArrayViewD<'a, T>) -> Cow<'a, [T]> {
+pub(super) fn flat<'a, T: Clone>(view: &ArrayViewD<'a, T>) -> Cow<'a, [T]> {
     match view.to_slice() {
         Some(slice) => Cow::Borrowed(slice),
         None => Cow::Owned(view.iter().cloned().collect()),
@@ -50,8 +50,15 @@ fn flat<'a, T: Clone>(view: &ArrayViewD<'a, T>) -> Cow<'a, [T]> {
 impl<'c, 'a> Call<'c, 'a> {
     pub fn check(criterion: &'c Criterion, inputs: &Inputs<'a>) -> Result<Self> {
         let loss = &*criterion.loss;
-        let shape = inputs.predictions.shape().to_vec();
-        let (target_shape, is_labels) = match &inputs.targets {
+        for (name, _) in &inputs.arrays {
+            inputs::check_known(loss, name)?;
+        }
+        let predictions = inputs.numbers(loss, "predictions")?;
+        let shape = predictions.shape().to_vec();
+        let targets = inputs.get("targets");
+        let targets =
+            targets.ok_or_else(|| inputs::input_error(loss, "targets", "is missing", "it must be an array"))?;
+        let (target_shape, is_labels) = match targets {
             Targets::Dense(dense) => (dense.shape(), false),
             Targets::Labels(labels) => (labels.shape(), true),
         };
@@ -70,7 +77,7 @@ impl<'c, 'a> Call<'c, 'a> {
                 Some((flat(mask), if per_column { Per::Column } else { Per::Element }))
             }
         };
-        let (dense, wide): (Cow<[f32]>, Option<Cow<[i64]>>) = match &inputs.targets {
+        let (dense, wide): (Cow<[f32]>, Option<Cow<[i64]>>) = match targets {
             Targets::Dense(dense) => (flat(dense), None),
             Targets::Labels(labels) => {
                 let wide = labels.as_slice().map_or_else(|| labels.iter().copied().collect(), Cow::Borrowed);
@@ -94,7 +101,7 @@ impl<'c, 'a> Call<'c, 'a> {
         let mut call = Call {
             criterion,
             shape,
-            predictions: flat(&inputs.predictions),
+            predictions: flat(predictions),
             dense,
             // A row that is masked out may hold any label; what does not fit 32 bits becomes one that is no class.
             labels: wide.as_ref().map(|wide| clamp_labels(wide)),
@@ -113,11 +120,9 @@ impl<'c, 'a> Call<'c, 'a> {
     }
 
     fn column_weight(loss: &dyn Loss, inputs: &Inputs<'a>, sizes: &Sizes) -> Result<Cow<'a, [f32]>> {
-        let given = [("class_weight", &inputs.class_weight), ("pos_weight", &inputs.pos_weight)];
         let mut found = Cow::Borrowed(&[][..]);
-        for (name, array) in given {
-            let Some(array) = array else { continue };
-            inputs::check_known(loss, name)?;
+        for name in ["class_weight", "pos_weight"].into_iter().filter(|name| inputs.get(name).is_some()) {
+            let array = inputs.numbers(loss, name)?;
             if array.len() != sizes.columns || array.ndim() > 1 {
                 let allowed = format!("it must be [{}], one for each column of the predictions", sizes.columns);
                 return Err(shape_error(loss.name(), format!("{name} is {:?}", array.shape()), &allowed));
@@ -217,7 +222,8 @@ impl<'c, 'a> Call<'c, 'a> {
     ) -> Result<Evaluation<R>> {
         let values =
             if self.each() { shaped(&self.sizes.value_shape, each)? } else { shaped(&[], vec![self.reported(sum)])? };
-        Ok(Evaluation { values, gradient: shaped(&self.shape, gradient)?, count: self.share.count, auxiliaries })
+        let gradient = shaped(&self.shape, gradient)?;
+        Ok(Evaluation { values, gradient, others: Vec::new(), count: self.share.count, auxiliaries })
     }
 
     pub fn on_gpu(&self, gpu: &Gpu) -> Result<Evaluation> {
@@ -320,7 +326,7 @@ impl<'c, 'a> Call<'c, 'a> {
     }
 }
 
-fn clamp_labels(labels: &[i64]) -> Vec<i32> {
+pub(super) fn clamp_labels(labels: &[i64]) -> Vec<i32> {
     let fits = |label: i64| i64::from(label as i32) == label;
     labels.iter().map(|&label| if fits(label) { label as i32 } else { i32::MIN }).collect()
 }

@@ -121,6 +121,10 @@ impl Criterion {
     /// Whether tensors live on this device and fit the loss and each other.
     fn check_tensors(&self, predictions: &Tensor, targets: &Tensor) -> Result<Sizes> {
         let name = self.loss.name();
+        if let Family::Joint(..) = self.loss.family() {
+            let allowed = format!("it takes {}: use `evaluate`", inputs::known(&*self.loss).join(", "));
+            return Err(inputs::input_error(&*self.loss, "predictions and targets", "were given", allowed));
+        }
         for (which, tensor) in [("predictions", predictions), ("targets", targets)] {
             if !tensor.device().is_same(&self.device) {
                 return Err(Error::Input {

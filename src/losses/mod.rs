@@ -16,6 +16,8 @@ use serde::de::DeserializeOwned;
 
 use crate::catalogue::{self, Entry, catalogue};
 use crate::device::Device;
+use crate::host::joint::JointHost;
+use crate::host::pairs::PairsFrame;
 use crate::host::pointwise::PointwiseHost;
 use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
 use crate::real::Real;
@@ -40,6 +42,7 @@ catalogue! {
         mape::Mape,
         msle::Msle,
         poisson_nll::PoissonNll,
+        gaussian_nll::GaussianNll,
         gamma_deviance::GammaDeviance,
         tweedie::Tweedie,
         bce::Bce,
@@ -68,7 +71,9 @@ catalogue! {
         distillation::Distillation,
         total_variation::TotalVariation,
         dice::Dice,
-        tversky::Tversky;
+        tversky::Tversky,
+        margin_ranking::MarginRanking,
+        bpr::Bpr;
 }
 
 pub use cross_entropy::TargetLogitTransform;
@@ -92,6 +97,53 @@ const MOST_IGNORED: usize = 16;
 const CLASS_WEIGHT: Input = Input { name: "class_weight", shape: "[classes]: weight of each class" };
 const CLASS_MASK: Input = Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" };
 
+/// An input of a loss of several inputs ([`Family::Joint`]), in the order in which its frame takes them.
+#[derive(Debug)]
+pub struct Argument {
+    /// The name: `anchor`.
+    pub name: &'static str,
+    /// Its shape in words.
+    pub shape: &'static str,
+    /// What it is to the loss.
+    pub role: Role,
+    /// What its numbers are.
+    pub domain: Domain,
+}
+
+/// What an input is to a loss of several inputs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Role {
+    /// Numbers that must be given; the loss gives a gradient for them.
+    Differentiated,
+    /// As `Differentiated`, and may be left out.
+    OptionalDifferentiated,
+    /// Numbers that must be given.
+    Fixed,
+    /// Numbers that may be left out.
+    Optional,
+    /// Whole numbers that must be given: labels, lengths.
+    Integers,
+    /// Whole numbers that may be left out.
+    OptionalIntegers,
+}
+
+impl Role {
+    /// Whether the loss gives a gradient for it.
+    pub fn is_differentiated(self) -> bool {
+        matches!(self, Role::Differentiated | Role::OptionalDifferentiated)
+    }
+
+    /// Whether it may be left out.
+    pub fn is_optional(self) -> bool {
+        matches!(self, Role::OptionalDifferentiated | Role::Optional | Role::OptionalIntegers)
+    }
+
+    /// Whether it holds whole numbers.
+    pub fn is_integers(self) -> bool {
+        matches!(self, Role::Integers | Role::OptionalIntegers)
+    }
+}
+
 /// What the numbers of an input are: checked where the host sees them, and drawn from by the tests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Domain {
@@ -105,6 +157,8 @@ pub enum Domain {
     Positive,
     /// From 0 on.
     NonNegative,
+    /// From 0 on; near 0 the loss takes another number in its place, where no derivative can be checked.
+    Variance,
     /// −1 or +1.
     Sign,
     /// 0 or 1.
@@ -199,6 +253,19 @@ pub trait Loss: Debug + Send + Sync {
         &[]
     }
 
+    /// All inputs of a loss of several inputs; empty for one of predictions and targets.
+    fn arguments(&self) -> &'static [Argument] {
+        &[]
+    }
+
+    /// The inputs that the loss gives a gradient for, the first first.
+    fn differentiated(&self) -> Vec<&'static str> {
+        match self.arguments() {
+            [] => vec!["predictions"],
+            arguments => arguments.iter().filter(|a| a.role.is_differentiated()).map(|a| a.name).collect(),
+        }
+    }
+
     /// Labels that leave their row out.
     fn ignored(&self) -> &[i64] {
         &[]
@@ -258,6 +325,7 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
     const HELPERS: &'static [File] = &[];
     const MEAN_OVER_CLASS_WEIGHTS: bool = false;
     const HAS_AUXILIARY: bool = false;
+    const ARGUMENTS: &'static [Argument] = &[];
 
     fn family(&self) -> Family<'_>;
     fn check_options(&self) -> Result<()>;
@@ -316,6 +384,10 @@ impl<T: Filling> Loss for T {
         T::INPUTS
     }
 
+    fn arguments(&self) -> &'static [Argument] {
+        T::ARGUMENTS
+    }
+
     fn ignored(&self) -> &[i64] {
         Filling::ignored(self)
     }
@@ -356,6 +428,26 @@ pub enum Family<'a> {
     Pointwise(&'a dyn PointwiseHost),
     /// One value for each row.
     Rowwise(&'a dyn RowwiseHost),
+    /// Several inputs, named by [`Loss::arguments`]: which frame takes them, and that frame on the host.
+    Joint(Frame, Box<dyn JointHost + 'a>),
+}
+
+/// The frames of losses of several inputs. Closed, as [`Family`] is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Frame {
+    /// Two numbers for each value, and perhaps a truth: `src/host/pairs.rs`.
+    Pairs,
+}
+
+impl<'a> Family<'a> {
+    fn pairs<L: Pairs>(loss: &'a L) -> Self {
+        Family::Joint(Frame::Pairs, Box::new(PairsFrame(loss)))
+    }
+
+    /// Whether each row has a value.
+    pub fn is_rowwise(&self) -> bool {
+        matches!(self, Family::Rowwise(_))
+    }
 }
 
 /// The twin of a pointwise shader: written once, run as f64 by the reference and as f32 by the CPU.
@@ -368,6 +460,28 @@ pub trait Pointwise: Loss + Clone {
     fn loss_at<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> (R, R) {
         self.loss(prediction, truth)
     }
+}
+
+/// The twin of a shader over pairs.
+pub trait Pairs: Loss + Clone {
+    /// Value and both derivatives at one pair; `truth` is 0 where the loss has none.
+    fn pair<R: Real>(&self, first: R, second: R, truth: R) -> Pair<R>;
+
+    /// Whether the second numbers may be one for each row.
+    fn second_per_row(&self) -> bool {
+        false
+    }
+}
+
+/// What a loss over pairs gives for one.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair<R> {
+    /// The value.
+    pub value: R,
+    /// Its derivative by the first number.
+    pub first: R,
+    /// Its derivative by the second.
+    pub second: R,
 }
 
 /// The twin of a row-wise shader.
@@ -433,7 +547,8 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
 pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
-        CLASS_MASK, CLASS_WEIGHT, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pointwise, Rowwise, make,
+        Argument, CLASS_MASK, CLASS_WEIGHT, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pair, Pairs, Pointwise,
+        Role, Rowwise, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

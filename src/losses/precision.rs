@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Family, Loss};
+use crate::host::joint::{Joint, JointHost};
 use crate::host::pointwise::Points;
 use crate::host::rowwise::{Auxiliary, Rows};
 use crate::real::Real;
@@ -18,6 +19,7 @@ pub(crate) trait HostReal: Real + Default {
         values: &mut [Self],
         auxiliary: &mut [Auxiliary<Self>],
     );
+    fn joint(host: &dyn JointHost, call: &Joint<Self>, gradients: &mut [Vec<Self>], values: &mut [Self]);
 }
 
 impl HostReal for f32 {
@@ -28,7 +30,7 @@ impl HostReal for f32 {
     fn pointwise(loss: &dyn Loss, points: &Points<f32>, gradient: &mut [f32], values: &mut [f32]) -> f64 {
         match loss.family() {
             Family::Pointwise(host) => host.run_f32(points, gradient, values),
-            Family::Rowwise(_) => f64::NAN,
+            _ => f64::NAN,
         }
     }
 
@@ -43,6 +45,10 @@ impl HostReal for f32 {
             host.run_f32(rows, gradient, values, auxiliary);
         }
     }
+
+    fn joint(host: &dyn JointHost, call: &Joint<f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+        host.run_f32(call, gradients, values);
+    }
 }
 
 impl HostReal for f64 {
@@ -53,7 +59,7 @@ impl HostReal for f64 {
     fn pointwise(loss: &dyn Loss, points: &Points<f64>, gradient: &mut [f64], values: &mut [f64]) -> f64 {
         match loss.family() {
             Family::Pointwise(host) => host.run_f64(points, gradient, values),
-            Family::Rowwise(_) => f64::NAN,
+            _ => f64::NAN,
         }
     }
 
@@ -67,5 +73,9 @@ impl HostReal for f64 {
         if let Family::Rowwise(host) = loss.family() {
             host.run_f64(rows, gradient, values, auxiliary);
         }
+    }
+
+    fn joint(host: &dyn JointHost, call: &Joint<f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+        host.run_f64(call, gradients, values);
     }
 }

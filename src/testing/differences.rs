@@ -21,6 +21,10 @@ pub fn central_differences(entry: &'static Entry<dyn Loss>) -> Result<Vec<Report
     for options in super::sets_of_options(entry.variants) {
         let loss = (entry.make)(&super::options_value(entry.name, options)?)?;
         loss.check()?;
+        if let Family::Joint(_, host) = loss.family() {
+            reports.push(super::joint::differentiate(&*loss, &*host, super::title(entry.name, options)));
+            continue;
+        }
         let mut report = Report::new(super::title(entry.name, options));
         let kind = Kind::of(&*loss, true);
         let small = |recipe: &Recipe| {

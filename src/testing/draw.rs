@@ -235,7 +235,7 @@ pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, colu
         Domain::Cosine => each(&|u| 1.8 * u - 0.9),
         Domain::Sign => each(&|u| if u < 0.5 { -1.0 } else { 1.0 }),
         Domain::ZeroOne => each(&|u| if u < 0.5 { 0.0 } else { 1.0 }),
-        Domain::Positive => each(&|u| 0.25 + 6.0 * u),
+        Domain::Positive | Domain::Variance => each(&|u| 0.25 + 6.0 * u),
         // Zeros, counts, numbers between them, and counts up to a million.
         Domain::NonNegative => each(&|u| match (10.0 * u).fract() {
             _ if u < 0.2 => 0.0,

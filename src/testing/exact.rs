@@ -63,6 +63,8 @@ pub(super) fn run(loss: &dyn Loss, case: &Case, moved: Move) -> Exact {
     match loss.family() {
         Family::Pointwise(host) => run_points(host, loss, case, &predictions, &targets),
         Family::Rowwise(host) => run_rows(host, loss, case, &predictions, &targets),
+        // `joint` judges these.
+        Family::Joint(..) => Exact { values: Vec::new(), gradient: Vec::new(), auxiliary: Vec::new() },
     }
 }
 

@@ -5,9 +5,9 @@ use ndarray::{Array1, ArrayD};
 use super::draw::{Case, draw};
 use super::exact::{self, Expected};
 use super::recipe::{Kind, recipes};
-use super::{Bounded, Report, options_value, sets_of_options, title};
+use super::{Bounded, Report, joint, options_value, sets_of_options, title};
 use crate::Entry;
-use crate::losses::Loss;
+use crate::losses::{Family, Loss};
 use crate::{Criterion, Device, Evaluation, Reduction, Result, Tensor};
 
 /// Runs a loss on a device with each set of its options over many shapes, reductions, weights, masks and special
@@ -29,6 +29,10 @@ pub fn check_loss(entry: &'static Entry<dyn Loss>, device: &Device) -> Result<Ve
     for options in sets_of_options(entry.variants) {
         let value = options_value(entry.name, options)?;
         let loss = (entry.make)(&value)?;
+        if let Family::Joint(_, host) = loss.family() {
+            reports.push(joint::check(entry, &value, &*host, device, title(entry.name, options))?);
+            continue;
+        }
         let kind = Kind::of(&*loss, options == "{}");
         let criterion = Criterion::from_boxed(loss, device)?;
         let reference = Criterion::from_boxed((entry.make)(&value)?, &Device::Reference)?;

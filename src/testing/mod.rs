@@ -21,6 +21,7 @@ mod activation;
 mod differences;
 mod draw;
 mod exact;
+mod joint;
 mod loss;
 mod matmul;
 mod optimizer;

@@ -159,6 +159,8 @@ impl<R: HostReal> HostEngine<R> {
                 R::rowwise(&*objective.loss, &rows, &mut pass.gradient, &mut pass.values, &mut []);
                 pass.values.iter().map(|value| value.to_f64()).sum()
             }
+            // `Model::compile` refuses them.
+            Family::Joint(..) => f64::NAN,
         };
         let correct = objective.metric.map_or(0, |metric| pass.correct(metric, columns, data.has_labels, ignored));
         Outcome { loss, correct: correct as f64 }

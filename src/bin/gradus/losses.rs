@@ -74,8 +74,15 @@ fn options(choices: &[Choice], defaults: &Value) -> Vec<Value> {
 /// Each input with what it holds.
 fn inputs(loss: &dyn losses::Loss) -> Value {
     let mut inputs = Map::new();
-    inputs.insert("predictions".into(), in_words(loss.predictions()).into());
-    inputs.insert("targets".into(), in_words(loss.targets()).into());
+    if loss.arguments().is_empty() {
+        inputs.insert("predictions".into(), in_words(loss.predictions()).into());
+        inputs.insert("targets".into(), in_words(loss.targets()).into());
+    }
+    for argument in loss.arguments() {
+        let optional = if argument.role.is_optional() { "optional: " } else { "" };
+        let numbers = if argument.role.is_integers() { "whole numbers" } else { in_words(argument.domain) };
+        inputs.insert(argument.name.into(), format!("{optional}{}; {numbers}", argument.shape).into());
+    }
     inputs.insert("weight".into(), "optional: multiplies each element or row".into());
     inputs.insert("mask".into(), "optional: false takes an element or row out".into());
     for input in loss.inputs() {
@@ -90,7 +97,7 @@ fn in_words(domain: Domain) -> &'static str {
         Domain::Exponent => "any numbers; e to the power of each is taken",
         Domain::Logits => "any numbers, of which the softmax of each row is what counts",
         Domain::Positive => "above 0",
-        Domain::NonNegative => "from 0 on",
+        Domain::NonNegative | Domain::Variance => "from 0 on",
         Domain::Sign => "-1 or +1",
         Domain::ZeroOne => "0 or 1",
         Domain::Cosine => "from -1 to 1",

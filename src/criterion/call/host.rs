@@ -16,14 +16,14 @@ impl Call<'_, '_> {
     pub fn on_host<R: HostReal>(&self) -> Result<Evaluation<R>> {
         let mut gradient = vec![R::ZERO; self.predictions.len()];
         let Values { values, count, auxiliaries } = self.on_host_into(&mut gradient)?;
-        Ok(Evaluation { values, gradient: shaped(&self.shape, gradient)?, count, auxiliaries })
+        Ok(Evaluation { values, gradient: shaped(&self.shape, gradient)?, others: Vec::new(), count, auxiliaries })
     }
 
     /// The value; the gradient goes into `gradient`, as long as the predictions and row-major, all of it overwritten.
     pub fn on_host_into<R: HostReal>(&self, gradient: &mut [R]) -> Result<Values> {
         match self.criterion.loss.family() {
             Family::Pointwise(_) => self.pointwise_on_host(gradient),
-            Family::Rowwise(_) => self.rowwise_on_host(gradient),
+            _ => self.rowwise_on_host(gradient),
         }
     }
 

@@ -1,6 +1,8 @@
 //! Runs a loss's fused kernel: the frame, its variant for the adapter and the row length, the parts that a tensor
 //! over the binding limit falls into, and the sum of the partial values.
 
+pub(crate) mod joint;
+mod pairs;
 mod pointwise;
 mod rowwise;
 mod variant;
@@ -151,6 +153,7 @@ pub(crate) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
     match loss.family() {
         Family::Pointwise(_) => pointwise::values_length(gpu, job),
         Family::Rowwise(_) => rowwise::values_length(gpu, job),
+        Family::Joint(..) => 0,
     }
 }
 
@@ -168,6 +171,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     match loss.family() {
         Family::Pointwise(_) => pointwise::programs(loss),
         Family::Rowwise(_) => rowwise::programs(loss),
+        Family::Joint(..) => joint::programs(loss),
     }
 }
 
@@ -190,6 +194,8 @@ pub(crate) fn kernel_commands(
     match loss.family() {
         Family::Pointwise(_) => pointwise::commands(gpu, loss, job, buffers),
         Family::Rowwise(_) => rowwise::commands(gpu, loss, job, buffers),
+        // Their inputs are not predictions and targets: `joint::commands`.
+        Family::Joint(..) => Ok((Vec::new(), Parts { length: 0 })),
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) struct PointwiseParams {
 /// Measured on software Vulkan (2^24 elements, two cores): 8 lanes 17.5 ms whatever the block, 64 lanes 70 ms. On
 /// hardware a block of four vectors for each lane keeps several loads in flight; it grows where there would be more
 /// than 8192 partial sums.
-fn variant(gpu: &Gpu, vectors: usize) -> (usize, usize) {
+pub(super) fn variant(gpu: &Gpu, vectors: usize) -> (usize, usize) {
     if gpu.is_software() {
         return (8, (vectors / 256).clamp(64, 4096).next_multiple_of(8));
     }
@@ -38,7 +38,7 @@ fn variant(gpu: &Gpu, vectors: usize) -> (usize, usize) {
 }
 
 /// Partial sums that one part of a tensor leaves.
-fn partials(gpu: &Gpu, length: usize) -> usize {
+pub(super) fn partials(gpu: &Gpu, length: usize) -> usize {
     let vectors = length.div_ceil(4);
     let (lanes, block) = variant(gpu, vectors);
     vectors.div_ceil(block) * if gpu.is_software() { lanes } else { 1 }

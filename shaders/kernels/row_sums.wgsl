@@ -1,0 +1,42 @@
+// The sum of each row: sums[r] = sum over c of cells[r, c]. A workgroup takes a row, its lanes take turns, a tree joins them.
+
+struct Params {
+    rows: u32,
+    columns: u32,
+}
+
+override WORKGROUP: u32 = 64u;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> cells: array<f32>;
+@group(0) @binding(2) var<storage, read_write> sums: array<f32>;
+
+var<workgroup> parts: array<f32, WORKGROUP>;
+
+@compute @workgroup_size(WORKGROUP)
+fn row_sums(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row = workgroup.y * count.x + workgroup.x;
+    // Uniform in the workgroup: no lane of it reaches the barriers.
+    if row >= params.rows {
+        return;
+    }
+    var sum = 0.0;
+    for (var column = lane; column < params.columns; column += WORKGROUP) {
+        sum += cells[row * params.columns + column];
+    }
+    parts[lane] = sum;
+    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        // The sums of the turn before are written.
+        workgroupBarrier();
+        if lane < half {
+            parts[lane] += parts[lane + half];
+        }
+    }
+    if lane == 0u {
+        sums[row] = parts[0];
+    }
+}

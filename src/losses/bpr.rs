@@ -1,0 +1,66 @@
+//! Bayesian personalized ranking.
+
+use super::prelude::*;
+
+options! {
+    /// Bayesian personalized ranking: the score of an item that a user chose shall lie above that of one that was not.
+    ///
+    /// ln(1 + e^−d), d = positive − negative; derivatives −σ(−d) for `positive` and σ(−d) for `negative`. Both have one
+    /// shape, and there are no targets.
+    ///
+    /// LightFM `loss="bpr"`, which takes 1 − σ(d) as the weight of its update: this derivative.
+    /// Source: S. Rendle, C. Freudenthaler, Z. Gantner and L. Schmidt-Thieme, BPR: Bayesian personalized ranking from
+    /// implicit feedback, 2009.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, losses::{Bpr, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let (positive, negative) = (array![1.0], array![1.0]);
+    /// let inputs = Inputs::named("positive", &positive).input("negative", &negative);
+    /// let step = Bpr::new().on(&Device::reference())?.evaluate(&inputs)?;
+    /// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-15);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-0.5]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Bpr of "bpr" {}
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "bpr",
+    summary: "recommenders: a chosen item above one that was not",
+    formula: "ln(1 + e^−(s⁺ − s⁻))",
+    options: Bpr::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "S. Rendle et al., BPR: Bayesian personalized ranking from implicit feedback, 2009",
+    variants: &[],
+    shader: crate::wgsl::shader!("losses/bpr.wgsl"),
+    make: make::<Bpr>,
+};
+
+impl Filling for Bpr {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ARGUMENTS: &'static [Argument] = &[
+        Argument { name: "positive", shape: "any: scores", role: Role::Differentiated, domain: Domain::Real },
+        Argument { name: "negative", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
+    ];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::pairs(self)
+    }
+}
+
+impl Pairs for Bpr {
+    #[inline(always)]
+    fn pair<R: Real>(&self, first: R, second: R, _truth: R) -> Pair<R> {
+        let difference = first - second;
+        let slope = (-difference).sigmoid();
+        Pair { value: (-difference).softplus(), first: -slope, second: slope }
+    }
+}

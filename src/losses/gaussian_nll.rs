@@ -1,0 +1,93 @@
+//! Negative log-likelihood of a normal distribution whose variance is predicted too.
+
+use super::prelude::*;
+
+options! {
+    /// Gaussian negative log-likelihood of a truth y, from a predicted mean x and a predicted variance.
+    ///
+    /// ½(ln v + e²/v), e = x − y, v = max(variance, ε); `full` adds ½ ln 2π. Derivatives: e/v for `predictions`, and
+    /// ½(1/v − e²/v²) for `variance`, which flows below ε too, as in PyTorch. `predictions` and `targets` have one shape;
+    /// `variance` has it too, or is one for each row, [rows] or [rows, 1]: its gradient is then summed over the row.
+    ///
+    /// PyTorch `GaussianNLLLoss`, burn `GaussianNLLLoss`.
+    /// Source: D. A. Nix and A. S. Weigend, Estimating the mean and variance of the target probability distribution, 1994.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, losses::{GaussianNll, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let (mean, variance, truth) = (array![3.0], array![4.0], array![1.0]);
+    /// let inputs = Inputs::new(&mean, &truth).input("variance", &variance);
+    /// let step = GaussianNll::new().on(&Device::reference())?.evaluate(&inputs)?;
+    /// assert!((step.value() - 0.5 * (4.0_f64.ln() + 1.0)).abs() < 1e-15);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [0.5]);
+    /// assert_eq!(step.gradient_of("variance").unwrap().as_slice().unwrap(), [0.0]); // the variance fits
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct GaussianNll of "gaussian_nll" {
+        /// Whether to add ½ ln 2π.
+        full: bool = false, "true or false" if |_| true;
+        /// The smallest variance that is divided by.
+        epsilon: f64 = 1e-6, "> 0" if |epsilon| epsilon > 0.0 && epsilon.is_finite();
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "gaussian_nll",
+    summary: "mean and variance predicted together: how sure a prediction is",
+    formula: "½(ln v + e²/v)",
+    options: GaussianNll::OPTIONS,
+    torch: "GaussianNLLLoss",
+    keras: "",
+    optax: "",
+    source: "D. A. Nix and A. S. Weigend, Estimating the mean and variance of the target probability distribution, 1994",
+    variants: &[r#"{"full": true, "epsilon": 0.01}"#],
+    shader: crate::wgsl::shader!("losses/gaussian_nll.wgsl"),
+    make: make::<GaussianNll>,
+};
+
+impl Filling for GaussianNll {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ARGUMENTS: &'static [Argument] = &[
+        Argument { name: "predictions", shape: "any: the means", role: Role::Differentiated, domain: Domain::Real },
+        Argument {
+            name: "variance",
+            shape: "of the predictions' shape, or one for each row: [rows] or [rows, 1]",
+            role: Role::Differentiated,
+            domain: Domain::Variance,
+        },
+        Argument { name: "targets", shape: "of the predictions' shape", role: Role::Fixed, domain: Domain::Real },
+    ];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::pairs(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("FULL", f64::from(u8::from(self.full))), ("EPSILON", self.epsilon)]
+    }
+}
+
+impl Pairs for GaussianNll {
+    #[inline(always)]
+    fn pair<R: Real>(&self, first: R, second: R, truth: R) -> Pair<R> {
+        let half = R::new(0.5);
+        let error = first - truth;
+        let variance = second.max(R::new(self.epsilon));
+        let slope = error / variance;
+        let constant = if self.full { half * R::new(std::f64::consts::TAU.ln()) } else { R::ZERO };
+        Pair {
+            value: half * (variance.ln() + error * slope) + constant,
+            first: slope,
+            second: half * (variance - error * error) / variance / variance,
+        }
+    }
+
+    fn second_per_row(&self) -> bool {
+        true
+    }
+}
