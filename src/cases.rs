@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn};
 use serde_json::{Map, Number, Value, json};
 
 use crate::inputs::{self, Inputs};
-use crate::losses::{self, Domain, Loss};
+use crate::losses::{self, Loss};
 use crate::{Criterion, Device, Error, OnEmpty, Reduction, Result};
 
 /// The answer to one case: `{"name", "value", "gradients", "count"}` of a loss, `{"name", "parameters": {"1": tensor, …}}`
