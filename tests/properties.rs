@@ -108,6 +108,7 @@ impl Draw {
                 Domain::NonNegative => (6.0 * u).floor(),
                 Domain::Positive => 6.0 * u + 0.01,
                 Domain::LogDistribution => (u + 1e-3).ln(),
+                Domain::Relevance | Domain::Grade => (5.0 * u).floor() - 1.0,
                 _ => u,
             }
         });

@@ -168,7 +168,10 @@ impl<'c, 'a> Call<'c, 'a> {
     /// Count and factor of the reduction, from masks, weights and labels.
     fn share(&self, labels: Option<&[i64]>) -> Result<Share> {
         let loss = &*self.criterion.loss;
-        let rowwise = matches!(loss.family(), Family::Rowwise(_));
+        if loss.targets().pads() {
+            return self.share_of_lists();
+        }
+        let rowwise = !matches!(loss.family(), Family::Pointwise(_));
         let elements = self.predictions.len();
         // The first element of each unit that has a value of its own.
         let step = if rowwise { self.sizes.row_length } else { 1 };
@@ -201,6 +204,27 @@ impl<'c, 'a> Call<'c, 'a> {
         // Nothing to average: the values are all 0, and so is their mean.
         let factor = if divisor == 0.0 { 0.0 } else { 1.0 / divisor };
         Ok(Share { factor, count })
+    }
+
+    /// As [`Call::share`] of lists: the mean divides by what the items are counted in, pairs or lists that are not empty.
+    fn share_of_lists(&self) -> Result<Share> {
+        let loss = &*self.criterion.loss;
+        let items = self.sizes.row_length;
+        let units = |list: usize| match self.keeps(list * items) {
+            true => inputs::list_units(loss, &self.dense[list * items..][..items]),
+            false => 0,
+        };
+        let count = (0..self.sizes.rows).map(units).sum();
+        let divisor = match self.criterion.reduction {
+            Reduction::None | Reduction::Sum => 1.0,
+            Reduction::Divisor(divisor) => check_divisor(loss, divisor)?,
+            Reduction::BatchMean => self.sizes.rows as f64,
+            Reduction::WeightedMean => {
+                (0..self.sizes.rows).map(|list| self.weight_at(list * items) * units(list) as f64).sum()
+            }
+            Reduction::Mean => count as f64,
+        };
+        Ok(Share { factor: if divisor == 0.0 { 0.0 } else { 1.0 / divisor }, count })
     }
 
     /// The value that is reported: what was summed, unless there was nothing.

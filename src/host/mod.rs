@@ -4,11 +4,13 @@
 //! the length alone, and products and sums are never fused outside the matrix product.
 
 pub mod joint;
+pub mod listwise;
 pub mod matmul;
 pub mod pairs;
 pub mod parallel;
 pub mod pointwise;
 pub mod rowwise;
+pub mod sequence;
 pub mod simd;
 pub(crate) mod softmax;
 pub(crate) mod softmax_target;

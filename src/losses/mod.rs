@@ -20,6 +20,7 @@ use crate::host::joint::JointHost;
 use crate::host::pairs::PairsFrame;
 use crate::host::pointwise::PointwiseHost;
 use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
+use crate::host::sequence::{Item, SequenceFrame};
 use crate::real::Real;
 use crate::wgsl::File;
 use crate::{Criterion, Error, Result};
@@ -72,8 +73,20 @@ catalogue! {
         total_variation::TotalVariation,
         dice::Dice,
         tversky::Tversky,
+        pairwise_logistic::PairwiseLogistic,
+        pairwise_hinge::PairwiseHinge,
+        pairwise_soft_zero_one::PairwiseSoftZeroOne,
+        ranking_softmax::RankingSoftmax,
+        list_net::ListNet,
+        list_mle::ListMle,
+        approx_ndcg::ApproxNdcg,
+        lambda_rank::LambdaRank,
+        unique_softmax::UniqueSoftmax,
+        calibrated_softmax::CalibratedSoftmax,
+        approx_mrr::ApproxMrr,
         margin_ranking::MarginRanking,
-        bpr::Bpr;
+        bpr::Bpr,
+        ctc::Ctc;
 }
 
 pub use cross_entropy::TargetLogitTransform;
@@ -90,12 +103,6 @@ pub struct Input {
     /// Its shape in words.
     pub shape: &'static str,
 }
-
-/// The row-wise kernel holds this many ignored labels in its uniform.
-const MOST_IGNORED: usize = 16;
-
-const CLASS_WEIGHT: Input = Input { name: "class_weight", shape: "[classes]: weight of each class" };
-const CLASS_MASK: Input = Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" };
 
 /// An input of a loss of several inputs ([`Family::Joint`]), in the order in which its frame takes them.
 #[derive(Debug)]
@@ -143,6 +150,11 @@ impl Role {
         matches!(self, Role::Integers | Role::OptionalIntegers)
     }
 }
+/// The row-wise kernel holds this many ignored labels in its uniform.
+const MOST_IGNORED: usize = 16;
+
+const CLASS_WEIGHT: Input = Input { name: "class_weight", shape: "[classes]: weight of each class" };
+const CLASS_MASK: Input = Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" };
 
 /// What the numbers of an input are: checked where the host sees them, and drawn from by the tests.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -175,6 +187,10 @@ pub enum Domain {
     Class,
     /// A class label for each row.
     Label,
+    /// How relevant each item of a list is, from 0 on; below 0 it is padding.
+    Relevance,
+    /// As `Relevance`, of which 2 to the power is taken: up to 100.
+    Grade,
 }
 
 impl Domain {
@@ -186,6 +202,11 @@ impl Domain {
     /// Whether targets of this kind may be numbers, as many as predictions.
     pub fn takes_dense(self) -> bool {
         self != Domain::Label
+    }
+
+    /// Whether a target below 0 takes its item out of the list.
+    pub fn pads(self) -> bool {
+        matches!(self, Domain::Relevance | Domain::Grade)
     }
 }
 
@@ -296,6 +317,11 @@ pub trait Loss: Debug + Send + Sync {
         &[]
     }
 
+    /// Whether `mean` divides by the number of pairs of items whose targets differ, over all lists.
+    fn mean_over_pairs(&self) -> bool {
+        false
+    }
+
     /// Whether the options are in their domains.
     ///
     /// # Errors
@@ -322,10 +348,11 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
     const PREDICTIONS: Domain = Domain::Real;
     const TARGETS: Domain = Domain::Real;
     const INPUTS: &'static [Input] = &[];
+    const ARGUMENTS: &'static [Argument] = &[];
     const HELPERS: &'static [File] = &[];
     const MEAN_OVER_CLASS_WEIGHTS: bool = false;
     const HAS_AUXILIARY: bool = false;
-    const ARGUMENTS: &'static [Argument] = &[];
+    const MEAN_OVER_PAIRS: bool = false;
 
     fn family(&self) -> Family<'_>;
     fn check_options(&self) -> Result<()>;
@@ -412,6 +439,10 @@ impl<T: Filling> Loss for T {
         T::HELPERS
     }
 
+    fn mean_over_pairs(&self) -> bool {
+        T::MEAN_OVER_PAIRS
+    }
+
     fn check(&self) -> Result<()> {
         self.check_options()
     }
@@ -428,6 +459,8 @@ pub enum Family<'a> {
     Pointwise(&'a dyn PointwiseHost),
     /// One value for each row.
     Rowwise(&'a dyn RowwiseHost),
+    /// One value for each list, where an item's derivative needs all the others. On the host a list is a row.
+    Listwise(&'a dyn RowwiseHost),
     /// Several inputs, named by [`Loss::arguments`]: which frame takes them, and that frame on the host.
     Joint(Frame, Box<dyn JointHost + 'a>),
 }
@@ -437,11 +470,20 @@ pub enum Family<'a> {
 pub enum Frame {
     /// Two numbers for each value, and perhaps a truth: `src/host/pairs.rs`.
     Pairs,
+    /// Rows of logits in time, and labels whose places in time are not known: `src/host/sequence.rs`.
+    Sequence {
+        /// The class that stands for no label.
+        blank: usize,
+    },
 }
 
 impl<'a> Family<'a> {
     fn pairs<L: Pairs>(loss: &'a L) -> Self {
         Family::Joint(Frame::Pairs, Box::new(PairsFrame(loss)))
+    }
+
+    fn sequence<L: Sequence>(loss: &'a L) -> Self {
+        Family::Joint(Frame::Sequence { blank: loss.blank() }, Box::new(SequenceFrame(loss)))
     }
 
     /// Whether each row has a value.
@@ -484,6 +526,21 @@ pub struct Pair<R> {
     pub second: R,
 }
 
+/// The twin of a shader over sequences.
+pub trait Sequence: Loss {
+    /// The class that stands for no label.
+    fn blank(&self) -> usize;
+
+    /// Refuses labels that the loss does not take; those that are no class were refused before.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the first item, [`Error::Option`].
+    fn check_sequence(&self, targets: &[i32], lengths: &[i32], length: usize, classes: usize) -> Result<()>;
+
+    /// The value of one item; writes its derivative, [time, classes].
+    fn item<R: Real>(&self, item: &Item<'_, R>, gradient: &mut [R]) -> R;
+}
+
 /// The twin of a row-wise shader.
 pub trait Rowwise: Loss {
     /// The value of one row. Writes `scale` times its derivative into `gradient`, and what else is asked for.
@@ -521,6 +578,25 @@ pub fn entry(name: &str) -> Result<&'static Entry<dyn Loss>> {
     catalogue::find("loss", CATALOGUE, name)
 }
 
+/// Refuses a loss that no model is trained with: of lists, whose mean depends on the targets of each batch, and of other inputs than
+/// predictions and targets.
+pub(crate) fn check_trainable(loss: &dyn Loss) -> Result<()> {
+    let found = match loss.arguments() {
+        [] if loss.targets().pads() => "is one of lists".to_string(),
+        [] => return Ok(()),
+        arguments => format!("takes {}", arguments.iter().map(|argument| argument.name).collect::<Vec<_>>().join(", ")),
+    };
+    Err(Error::Input {
+        operation: loss.name().into(),
+        name: "the loss".into(),
+        found,
+        allowed:
+            "a model takes one of predictions and targets; make a criterion of this one (`Loss::on`) and hand its \
+                  gradients on"
+                .into(),
+    })
+}
+
 /// Reads one label or a list of labels.
 fn one_or_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<i64>, D::Error> {
     #[derive(Deserialize)]
@@ -548,7 +624,7 @@ pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
         Argument, CLASS_MASK, CLASS_WEIGHT, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pair, Pairs, Pointwise,
-        Role, Rowwise, make,
+        Role, Rowwise, Sequence, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

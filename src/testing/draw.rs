@@ -67,7 +67,7 @@ pub(super) fn column_weight_name(loss: &dyn Loss) -> Option<&'static str> {
 /// Draws one case; `number` is its place in the list, which names its stream.
 pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
     let mut random = Random::new(2024, number as u64);
-    let rowwise = matches!(loss.family(), Family::Rowwise(_));
+    let rowwise = !matches!(loss.family(), Family::Pointwise(_));
     let shape = recipe.shape;
     let columns = shape[shape.len() - 1];
     let elements: usize = shape.iter().product();
@@ -90,6 +90,10 @@ pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
         sprinkle(&mut random, rowwise, columns, &mut predictions, dense.as_deref_mut());
     }
     poison(&mut predictions, dense.as_deref_mut(), labels.as_deref_mut(), mask.as_ref(), class_mask.as_ref(), columns);
+    if let (true, Some(truths)) = (loss.targets().pads(), &dense) {
+        // Nobody looks at the score of padding.
+        predictions.iter_mut().zip(truths).filter(|(_, truth)| **truth < 0.0).for_each(|(x, _)| *x = f32::NAN);
+    }
     let value_shape = if rowwise { leading } else { shape };
     let upstream = recipe.upstream.then(|| {
         let wanted = if recipe.reduction == Reduction::None { value_shape } else { &[] };
@@ -235,6 +239,12 @@ pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, colu
         Domain::Cosine => each(&|u| 1.8 * u - 0.9),
         Domain::Sign => each(&|u| if u < 0.5 { -1.0 } else { 1.0 }),
         Domain::ZeroOne => each(&|u| if u < 0.5 { 0.0 } else { 1.0 }),
+        // Padding, grades of which many are equal, and some numbers between them.
+        Domain::Relevance | Domain::Grade => each(&|u| match (8.0 * u).fract() {
+            _ if u < 0.125 => -1.0,
+            v if u < 0.875 => (5.0 * v).floor(),
+            v => 4.0 * v,
+        }),
         Domain::Positive | Domain::Variance => each(&|u| 0.25 + 6.0 * u),
         // Zeros, counts, numbers between them, and counts up to a million.
         Domain::NonNegative => each(&|u| match (10.0 * u).fract() {

@@ -192,7 +192,7 @@ impl Kind {
     /// What a loss takes.
     pub fn of(loss: &dyn Loss, thorough: bool) -> Self {
         Kind {
-            rowwise: matches!(loss.family(), Family::Rowwise(_)),
+            rowwise: !matches!(loss.family(), Family::Pointwise(_)),
             takes_labels: loss.targets().takes_labels(),
             takes_dense: loss.targets().takes_dense(),
             has_auxiliary: loss.has_auxiliary(),

@@ -177,8 +177,8 @@ fn classes(dataset: &Dataset) -> Outcome<usize> {
 fn trainable() -> Vec<&'static str> {
     let fits = |loss: &dyn Loss| {
         let is_open = matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Probability);
-        let is_distribution = matches!(loss.targets(), Domain::Distribution | Domain::LogDistribution | Domain::Logits);
-        is_open && !is_distribution && loss.arguments().is_empty()
+        let is_class = !matches!(loss.targets(), Domain::Distribution | Domain::LogDistribution | Domain::Logits);
+        is_open && is_class && loss.arguments().is_empty()
     };
     let losses = CATALOGUE.iter().filter_map(|entry| (entry.make)(&Value::Null).ok());
     losses.filter(|loss| fits(&**loss)).map(|loss| loss.name()).collect()

@@ -2,9 +2,11 @@
 //! over the binding limit falls into, and the sum of the partial values.
 
 pub(crate) mod joint;
+mod listwise;
 mod pairs;
 mod pointwise;
 mod rowwise;
+mod sequence;
 mod variant;
 
 use std::sync::Arc;
@@ -62,6 +64,8 @@ pub(crate) enum Divisor {
     OfLabels,
     /// The sum of the weights of the rows kept, from labels on the device.
     OfRowWeights,
+    /// Counted from targets on the device: pairs whose targets differ, or lists that have an item.
+    OfLists,
 }
 
 /// The buffers of a loss. What is absent is bound to `absent`, which the kernel then never reads.
@@ -154,6 +158,7 @@ pub(crate) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
         Family::Pointwise(_) => pointwise::values_length(gpu, job),
         Family::Rowwise(_) => rowwise::values_length(gpu, job),
         Family::Joint(..) => 0,
+        Family::Listwise(_) => listwise::values_length(gpu, job),
     }
 }
 
@@ -172,6 +177,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
         Family::Pointwise(_) => pointwise::programs(loss),
         Family::Rowwise(_) => rowwise::programs(loss),
         Family::Joint(..) => joint::programs(loss),
+        Family::Listwise(_) => listwise::programs(loss),
     }
 }
 
@@ -196,6 +202,7 @@ pub(crate) fn kernel_commands(
         Family::Rowwise(_) => rowwise::commands(gpu, loss, job, buffers),
         // Their inputs are not predictions and targets: `joint::commands`.
         Family::Joint(..) => Ok((Vec::new(), Parts { length: 0 })),
+        Family::Listwise(_) => listwise::commands(gpu, loss, job, buffers),
     }
 }
 

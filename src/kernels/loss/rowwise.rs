@@ -39,9 +39,12 @@ pub(super) fn values_length(gpu: &Gpu, job: &Job) -> usize {
             let own = |part: &Part| variant.partials(software, part.length);
             // The divisor leaves its partial sums there first.
             let divisor = |part: &Part| Variant::alone(software, 1).partials(software, part.length);
-            let most =
-                |part: Part| if job.divisor == Divisor::Known { own(&part) } else { own(&part).max(divisor(&part)) };
-            parts(job.rows, most_rows(gpu, job)).map(most).sum()
+            let sum_of = |of: &dyn Fn(&Part) -> usize| parts(job.rows, most_rows(gpu, job)).map(|part| of(&part)).sum();
+            match job.divisor {
+                Divisor::Known => sum_of(&own),
+                Divisor::OfLists => super::listwise::divisor_values_length(gpu, job).max(sum_of(&own)),
+                _ => sum_of(&|part| own(part).max(divisor(part))),
+            }
         }
     }
 }
@@ -98,7 +101,10 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
     let mut commands = Vec::new();
     let mut upstreams = buffers.upstreams.clone();
     if job.divisor != Divisor::Known {
-        divide_by_labels(gpu, loss, job, buffers, &mut commands)?;
+        match job.divisor {
+            Divisor::OfLists => super::listwise::divide(gpu, loss, job, buffers, &mut commands)?,
+            _ => divide_by_labels(gpu, loss, job, buffers, &mut commands)?,
+        }
         upstreams = Some(buffers.result.clone());
     }
     let variant = Variant::new(&Adapter::of(gpu), job.row_length);

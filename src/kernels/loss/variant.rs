@@ -124,6 +124,7 @@ impl Variant {
             ("WORKGROUP", self.lanes as f64),
             ("COLUMNS", self.columns as f64),
             ("HOLDS", flag(self.held > 0)),
+            ("PADDED", flag(loss.targets().pads())),
         ]);
         match self.team {
             Team::Lane { tree } => files.extend([LANE, if tree { PARTIALS_TREE } else { PARTIALS_LANE }]),
