@@ -4,7 +4,7 @@
 mod support;
 
 use gradus::{Criterion, Device, Reduction, losses};
-use ndarray::array;
+use ndarray::{Array2, array};
 use support::each_device;
 
 const INF: f64 = f64::INFINITY;
@@ -127,4 +127,163 @@ fn targets_of_the_wrong_sign_are_refused() {
         let error = criterion.value_and_gradient(&array![0.5_f32], &array![target as f32]).unwrap_err().to_string();
         assert!(error.starts_with(name) && error.contains(words), "{error}");
     }
+}
+
+/// The target of one row.
+#[derive(Clone, Copy, Debug)]
+enum Truth {
+    Label(i64),
+    Dense(&'static [f64]),
+}
+
+use Truth::{Dense, Label};
+
+/// Loss, options, predictions and target of one row, its value and its derivatives.
+type OneRow = (&'static str, &'static str, &'static [f64], Truth, f64, &'static [f64]);
+
+#[rustfmt::skip]
+const ROWS: &[OneRow] = &[
+    ("focal", "{}", &[10.0, -10.0, -12.0], Label(0), 1.281455376771e-26, &[-3.844366122815e-26, 3.386106447653e-26, 4.582596751624e-27]),
+    ("focal", "{}", &[40.0, -40.0], Label(0), 5.879282698245e-105, &[-1.763784809474e-104, 1.763784809474e-104]),
+    ("focal", r#"{"gamma": 0.5}"#, &[20.0, -5.0, -7.0], Label(0), 6.26099173977e-17, &[-9.391487609556e-17, 8.271994844362e-17, 1.119492765194e-17]),
+    ("focal", r#"{"gamma": 0.5}"#, &[60.0, -5.0], Label(0), 4.531980311123e-43, &[-6.797970466685e-43, 6.797970466685e-43]),
+    ("focal", "{}", &[-10000.0, 10000.0, 0.0], Label(0), 20000.0, &[-1.0, 1.0, 0.0]),
+    ("focal", "{}", &[10000.0, -10000.0, 0.0], Label(0), 0.0, &[-0.0, 0.0, 0.0]),
+    ("focal", "{}", &[3.0], Label(0), 0.0, &[0.0]),
+    ("focal", r#"{"gamma": 0.0}"#, &[3.0], Label(0), 0.0, &[0.0]),
+    ("focal", "{}", &[-INF, 1.0, 2.0], Label(0), INF, &[0.0, 0.26894142137, 0.73105857863]),
+    ("focal", "{}", &[1.0, -INF, 2.0], Label(0), 0.7018683034114, &[-0.7682347231993, 0.0, 0.7682347231993]),
+    ("focal", r#"{"gamma": 1.5}"#, &[7.0, -1.0], Label(0), 2.059771428308e-09, &[-5.148047062229e-09, 5.148047062229e-09]),
+    ("generalized_cross_entropy", r#"{"q": 0.7}"#, &[20.0, -1.0], Label(0), 7.582560423025e-10, &[-7.582560418138e-10, 7.582560418138e-10]),
+    ("generalized_cross_entropy", r#"{"q": 0.00001}"#, &[1.0, 2.0, -3.0], Label(0), 1.318166741353, &[-0.7323671919021, 0.7274655674649, 0.004901624437238]),
+    ("generalized_cross_entropy", r#"{"q": 1.0}"#, &[-60.0, 5.0], Label(0), 1.0, &[-5.900090541597e-29, 5.900090541597e-29]),
+    ("generalized_cross_entropy", r#"{"q": 0.5}"#, &[-10000.0, 10000.0], Label(0), 2.0, &[-0.0, 0.0]),
+    ("generalized_cross_entropy", r#"{"q": 0.5}"#, &[-INF, 0.0, 1.0], Label(0), 2.0, &[0.0, 0.0, 0.0]),
+    ("generalized_cross_entropy", "{}", &[2.0], Label(0), 0.0, &[0.0]),
+    ("poly1_cross_entropy", r#"{"epsilon": -0.5}"#, &[6.0, -1.0], Label(0), 0.0004559408565739, &[-0.0004559406043397, 0.0004559406043397]),
+    ("poly1_cross_entropy", r#"{"epsilon": 1000000.0}"#, &[-20.0, 3.0], Label(0), 1000022.999897, &[-1.000102618694, 1.000102618694]),
+    ("poly1_cross_entropy", "{}", &[25.0, -1.0, 0.0], Label(0), 5.699109867818e-11, &[-5.699109867728e-11, 1.53272670837e-11, 4.166383159357e-11]),
+    ("poly1_cross_entropy", "{}", &[-INF, 0.0], Label(0), INF, &[0.0, 1.0]),
+    ("poly_cross_entropy", r#"{"epsilons": [1.0, -0.5, 0.25]}"#, &[12.0, -1.0, 0.5], Label(0), 2.478053897097e-05, &[-2.478023193564e-05, 4.520546790901e-06, 2.025968514473e-05]),
+    ("poly_cross_entropy", r#"{"epsilons": [1.0, -0.5, 0.25]}"#, &[-10000.0, 10000.0], Label(0), 20000.75, &[-1.0, 1.0]),
+    ("multi_margin", "{}", &[2.0, 1.0, 0.5, -INF], Label(0), 0.0, &[0.0, 0.0, 0.0, 0.0]),
+    ("multi_margin", r#"{"p": 2}"#, &[1.0, 0.0, 1.5], Label(0), 0.75, &[-1.0, 0.0, 1.0]),
+    ("multi_margin", "{}", &[5.0], Label(0), 0.0, &[0.0]),
+    ("multi_margin", r#"{"p": 2, "margin": 0.5}"#, &[-10000.0, 10000.0], Label(0), 200010000.125, &[-20000.5, 20000.5]),
+    ("cross_entropy", r#"{"target_logit_transform": "arcface"}"#, &[1.0, 0.5, -1.0], Label(0), 3.200004006815e-11, &[-2.845581321688e-06, 2.048002564329e-09, 4.159682981671e-51]),
+    ("cross_entropy", r#"{"target_logit_transform": "arcface"}"#, &[-1.0, 0.5, -0.5], Label(0), 111.3416172353, &[-64.0, 64.0, 1.026438969951e-26]),
+    ("cross_entropy", r#"{"target_logit_transform": "arcface"}"#, &[0.9999, 0.995, -0.5], Label(0), 7.954636510546, &[-2224.673666409, 63.97753402704, 1.789498486564e-40]),
+    ("cross_entropy", r#"{"target_logit_transform": "arcface", "scale": 4.0}"#, &[0.99999994, 0.5], Label(0), 0.1996565587745, &[-1005.889517501, 0.7239520509517]),
+    ("cross_entropy", r#"{"target_logit_transform": "arcface", "scale": 4.0}"#, &[-0.85, 0.5], Label(0), 5.996483598083, &[-0.4149512097579, 3.990050064766]),
+    ("cross_entropy", r#"{"target_logit_transform": "arcface", "scale": 4.0}"#, &[-0.8777, 0.5], Label(0), 6.471199528922, &[-3.993810525976, 3.993810525976]),
+    ("cross_entropy", r#"{"target_logit_transform": "cosface"}"#, &[1.0, 0.5, -1.0], Label(0), 6.772644300354e-05, &[-0.004334345575665, 0.004334345575665, 8.803457496491e-45]),
+    ("jsd", "{}", &[-0.5, -1.0], Dense(&[-0.75, -0.625]), 0.01198212269803, &[0.03554505020467, -0.03770324354044]),
+    ("jsd", r#"{"beta": 0.1}"#, &[0.0, -100.0, -INF], Dense(&[-100.0, 0.0, -INF]), 0.3250829733914, &[0.09482446409204, -3.270976255034e-42, 0.0]),
+    ("jsd", r#"{"beta": 0.9}"#, &[-1.0, -INF, -0.5], Dense(&[-INF, -1.0, -3.0]), 0.1920657155951, &[0.08470737172603, 0.0, 0.1061070806874]),
+    ("jsd", r#"{"beta": 0.001}"#, &[-2.0, -0.5], Dense(&[-1.0, -0.25]), 0.0001575412195469, &[-0.0002321122537032, -0.0001720734177799]),
+    ("jsd", r#"{"beta": 0.001}"#, &[-5.0, -0.1], Dense(&[-0.1, -5.0]), 0.004342882898549, &[-0.0008422405964049, 0.0008976469252109]),
+    ("distillation", "{}", &[10000.0, -10000.0], Dense(&[-10000.0, 10000.0]), 40000.0, &[2.0, -2.0]),
+    ("distillation", r#"{"temperature": 1.0}"#, &[1.0, 2.0, -INF], Dense(&[0.5, 2.5, -INF]), 0.06713075445313, &[0.1497384993479, -0.1497384993479, 0.0]),
+    ("distillation", r#"{"temperature": 1.0}"#, &[1.0, 2.0, 3.0], Dense(&[-INF, -INF, 0.0]), 0.4076059644444, &[0.09003057317038, 0.2447284710548, -0.3347590442252]),
+    ("distillation", r#"{"temperature": 1.0}"#, &[-INF, 2.0, 3.0], Dense(&[1.0, 0.0, 0.0]), INF, &[0.0, 0.05699986375291, 0.5191170210129]),
+    ("distillation", r#"{"temperature": 4.0, "scaled": false}"#, &[3.0], Dense(&[-7.0]), 0.0, &[0.0]),
+    ("ordinal", "{}", &[10000.0, -10000.0], Label(2), 10000.0, &[-0.0, -1.0]),
+    ("ordinal", "{}", &[10000.0, -10000.0], Label(0), 10000.0, &[1.0, 0.0]),
+    ("ordinal", "{}", &[20.0, -20.0], Label(1), 4.122307240629e-09, &[-2.06115361819e-09, 2.06115361819e-09]),
+    ("ordinal", "{}", &[INF, -INF], Label(1), 0.0, &[0.0, 0.0]),
+    ("ordinal", "{}", &[0.5], Label(1), 0.4740769841801, &[-0.3775406687981]),
+    // Those that share the maximum share its derivative; the label exactly 1 above passes none; one class has no rival.
+    ("multiclass_hinge", "{}", &[0.0, 2.0, 2.0, 1.0], Label(0), 3.0, &[-1.0, 0.5, 0.5, 0.0]),
+    ("multiclass_hinge", "{}", &[2.0, 1.0, 1.0], Label(0), 0.0, &[0.0, 0.0, 0.0]),
+    ("multiclass_hinge", "{}", &[-7.0], Label(0), 0.0, &[0.0]),
+    ("multiclass_hinge", "{}", &[1.0, -INF], Label(0), 0.0, &[0.0, 0.0]),
+    ("multiclass_hinge", "{}", &[-INF, 1.0, 0.0], Label(0), INF, &[-1.0, 1.0, 0.0]),
+    // Keras compares with the label's own 0 too.
+    ("categorical_hinge", "{}", &[0.5, -3.0, -2.0], Label(0), 0.5, &[-1.0, 0.0, 0.0]),
+    ("categorical_hinge", "{}", &[0.5, -3.0, -2.0], Dense(&[1.0, 0.0, 0.0]), 0.5, &[-1.0, 0.0, 0.0]),
+    ("categorical_hinge", "{}", &[0.0, 2.0, 2.0], Label(0), 3.0, &[-1.0, 0.5, 0.5]),
+    ("categorical_hinge", "{}", &[2.0, 4.0], Dense(&[0.25, 0.75]), 0.0, &[0.0, 0.0]),
+    ("categorical_hinge", "{}", &[-1e4, 1e4], Label(0), 20001.0, &[-1.0, 1.0]),
+    ("nll", "{}", &[-0.25, -INF], Label(1), INF, &[0.0, -1.0]),
+    ("nll", "{}", &[-0.25, -INF], Label(0), 0.25, &[-1.0, 0.0]),
+    ("multilabel_soft_margin", "{}", &[1e4, -1e4], Dense(&[0.0, 1.0]), 1e4, &[0.5, -0.5]),
+    ("multilabel_soft_margin", "{}", &[INF, -INF], Dense(&[1.0, 0.0]), 0.0, &[0.0, 0.0]),
+    ("multilabel_soft_margin", "{}", &[20.0], Dense(&[1.0]), 2.061153620314e-9, &[-2.06115361819e-9]),
+    // Nothing there and nothing found; all found; very little of it.
+    ("dice", r#"{"smooth": 0.0}"#, &[0.0, 0.0], Dense(&[0.0, 0.0]), 0.0, &[0.0, 0.0]),
+    ("dice", r#"{"smooth": 0.0}"#, &[1.0, 0.0], Dense(&[1.0, 0.0]), 0.0, &[-0.5, 0.5]),
+    ("dice", r#"{"smooth": 0.0}"#, &[9.5367431640625e-7, 1.0], Dense(&[1.0, 0.0]), 0.999999046326, &[-0.999999046326, 4.768367035e-7]),
+    ("tversky", r#"{"smooth": 0.0}"#, &[0.0, 0.0], Dense(&[0.0, 0.0]), 0.0, &[0.0, 0.0]),
+    ("tversky", r#"{"alpha": 0.0, "beta": 0.0}"#, &[0.5, 0.5], Dense(&[1.0, 0.0]), 0.0, &[0.0, 0.0]),
+    ("total_variation", "{}", &[0.5, 0.5, 0.0], Dense(&[0.5, 0.25, 0.25]), 0.25, &[0.0, 0.5, -0.5]),
+];
+
+fn evaluate_row(row: &OneRow, device: &Device) -> (f64, Vec<f64>) {
+    let &(name, options, scores, truth, ..) = row;
+    let options = serde_json::from_str(options).expect("options are JSON");
+    let loss = losses::from_name(name, &options).unwrap_or_else(|error| panic!("{error}"));
+    let criterion = Criterion::from_boxed(loss, device).expect("it opened before").reduction(Reduction::Sum);
+    let one = |numbers: &[f64]| Array2::from_shape_fn((1, numbers.len()), |(_, column)| numbers[column] as f32);
+    let (predictions, labels, dense);
+    predictions = one(scores);
+    let targets = match truth {
+        Label(label) => {
+            labels = array![label];
+            gradus::Targets::from(&labels)
+        }
+        Dense(numbers) => {
+            dense = one(numbers);
+            gradus::Targets::from(&dense)
+        }
+    };
+    let found = criterion.evaluate_f64(&gradus::Inputs::new(&predictions, targets));
+    let found = found.unwrap_or_else(|error| panic!("{name} of {row:?}: {error}"));
+    (found.value(), found.gradient.iter().copied().collect())
+}
+
+/// A logit of up to 64 (the scale of ArcFace) is rounded at 4e-6, with its margin and once more below the maximum; e^x carries that
+/// on as its relative error, and so do the value and each derivative.
+const ROW_SHARE: f64 = 2e-5;
+
+#[test]
+fn losses_over_classes_are_right_at_their_edges() {
+    let mut failures = Vec::new();
+    for device in each_device() {
+        let share = if device.name() == "reference" { 1e-8 } else { ROW_SHARE };
+        let flushed = if device.name() == "reference" { 1e-44 } else { 2.0 * f64::from(f32::MIN_POSITIVE) };
+        for row in ROWS {
+            let (value, slopes) = evaluate_row(row, &device);
+            let is_right = |found: f64, expected: f64| {
+                found == expected || (found - expected).abs() <= share * expected.abs() + flushed
+            };
+            let right =
+                is_right(value, row.4) && slopes.iter().zip(row.5).all(|(&found, &wanted)| is_right(found, wanted));
+            if !right {
+                failures.push(format!("{} {row:?}: {value:e}, {slopes:?}", device.name()));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+#[test]
+fn targets_of_another_kind_than_a_loss_over_classes_takes_are_refused() {
+    fn refused<'a>(predictions: &'a Array2<f32>, name: &str, targets: gradus::Targets<'a>) -> String {
+        let loss = losses::from_name(name, &serde_json::Value::Null).unwrap();
+        let criterion = Criterion::from_boxed(loss, &Device::cpu()).unwrap();
+        criterion.evaluate(&gradus::Inputs::new(predictions, targets)).unwrap_err().to_string()
+    }
+    let (predictions, dense) = (array![[0.25_f32, 0.75]], array![[0.5_f32, 0.5]]);
+    let (labels, last, beyond) = (array![1_i64], array![2_i64], array![3_i64]);
+    for name in ["nll", "focal", "generalized_cross_entropy", "multi_margin", "multiclass_hinge", "ordinal"] {
+        let error = refused(&predictions, name, (&dense).into());
+        assert!(error.starts_with(name) && error.contains("class labels"), "{error}");
+    }
+    for name in ["jsd", "dice", "tversky", "total_variation", "distillation", "multilabel_soft_margin"] {
+        let error = refused(&predictions, name, (&labels).into());
+        assert!(error.starts_with(name) && error.contains("dense targets"), "{error}");
+    }
+    // Two thresholds part three classes.
+    assert!(refused(&predictions, "ordinal", (&beyond).into()).contains('3'));
+    assert!(refused(&predictions, "nll", (&last).into()).contains('2'));
 }
