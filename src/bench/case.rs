@@ -142,6 +142,8 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
             &[&[16_384, 32_768], &[8192, 128_256]],
         ),
         Family::Rowwise(_) => chosen(size, &[&[4096, 1000]], &[&[4096, 1000]], &[&[16_384, 32_768]]),
+        // Rows and features; the classes are 128 times as many (`LinearFrame::example`).
+        Family::Joint(Frame::Linear, _) => chosen(size, &[&[64, 256]], &[&[512, 256]], &[&[4096, 1024]]),
         Family::Joint(Frame::Pairs, _) => chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]]),
     })
 }

@@ -4,6 +4,7 @@
 //! the length alone, and products and sums are never fused outside the matrix product.
 
 pub mod joint;
+pub mod linear;
 pub mod matmul;
 pub mod pairs;
 pub mod parallel;

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::catalogue::{self, Entry, catalogue};
 use crate::device::Device;
 use crate::host::joint::JointHost;
+use crate::host::linear::LinearFrame;
 use crate::host::pairs::PairsFrame;
 use crate::host::pointwise::PointwiseHost;
 use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
@@ -55,6 +56,7 @@ catalogue! {
         exponential::Exponential,
         hinge_embedding::HingeEmbedding,
         cross_entropy::CrossEntropy,
+        linear_cross_entropy::LinearCrossEntropy,
         kl_div::KlDiv,
         margin_ranking::MarginRanking,
         bpr::Bpr;
@@ -216,6 +218,11 @@ pub trait Loss: Debug + Send + Sync {
         &[]
     }
 
+    /// The loss of the outputs of a linear layer, if this one is it fused with the layer.
+    fn inner(&self) -> Option<&dyn Loss> {
+        None
+    }
+
     /// The inputs that the loss gives a gradient for, the first first.
     fn differentiated(&self) -> Vec<&'static str> {
         match self.arguments() {
@@ -277,6 +284,10 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
         Self::TARGETS
     }
 
+    fn inner(&self) -> Option<&dyn Loss> {
+        None
+    }
+
     fn ignored(&self) -> &[i64] {
         &[]
     }
@@ -319,6 +330,10 @@ impl<T: Filling> Loss for T {
         T::ARGUMENTS
     }
 
+    fn inner(&self) -> Option<&dyn Loss> {
+        Filling::inner(self)
+    }
+
     fn ignored(&self) -> &[i64] {
         Filling::ignored(self)
     }
@@ -352,11 +367,17 @@ pub enum Family<'a> {
 pub enum Frame {
     /// Two numbers for each value, and perhaps a truth: `src/host/pairs.rs`.
     Pairs,
+    /// The inputs of a linear layer, its weights and its bias, and the targets of its outputs: `src/host/linear.rs`.
+    Linear,
 }
 
 impl<'a> Family<'a> {
     fn pairs<L: Pairs>(loss: &'a L) -> Self {
         Family::Joint(Frame::Pairs, Box::new(PairsFrame(loss)))
+    }
+
+    fn linear(name: &'static str, inner: &'a dyn Loss) -> Self {
+        Family::Joint(Frame::Linear, Box::new(LinearFrame { name, inner }))
     }
 
     /// Whether each row has a value.
@@ -447,6 +468,14 @@ fn one_or_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::res
     Ok(match OneOrSeveral::deserialize(deserializer)? {
         OneOrSeveral::One(label) => vec![label],
         OneOrSeveral::Several(labels) => labels,
+    })
+}
+
+/// What the loss behind a linear layer refuses, as the fused loss's own refusal.
+fn in_the_name_of(fused: &Entry<dyn Loss>, checked: Result<()>) -> Result<()> {
+    checked.map_err(|error| match error {
+        Error::Option { name, found, allowed, .. } => Error::Option { owner: fused.name.into(), name, found, allowed },
+        other => other,
     })
 }
 

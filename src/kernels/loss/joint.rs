@@ -1,6 +1,6 @@
 //! The frames of losses of several inputs on the GPU: what they are handed, what they hand back, and which is which.
 
-use super::{pairs, sum};
+use super::{linear, pairs, sum};
 use crate::Result;
 use crate::device::Gpu;
 use crate::host::joint::Units;
@@ -63,6 +63,7 @@ pub(crate) fn commands(
 ) -> Result<(Vec<Command>, JointResults)> {
     let (mut commands, results, length) = match frame {
         Frame::Pairs => pairs::commands(gpu, loss, job)?,
+        Frame::Linear => linear::commands(gpu, loss, job)?,
     };
     if !job.each {
         commands.push(sum(gpu, &results.values, length, &results.result, 0)?);
@@ -74,6 +75,7 @@ pub(crate) fn commands(
 pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     match loss.family() {
         Family::Joint(Frame::Pairs, _) => pairs::programs(loss),
+        Family::Joint(Frame::Linear, _) => linear::programs(loss),
         _ => Vec::new(),
     }
 }

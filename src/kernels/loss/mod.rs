@@ -2,6 +2,7 @@
 //! over the binding limit falls into, and the sum of the partial values.
 
 pub(crate) mod joint;
+mod linear;
 mod pairs;
 mod pointwise;
 mod rowwise;
