@@ -81,24 +81,9 @@ impl Layer {
         let slopes: ArrayView2<f64> = slopes.view();
         let (x, weight) = (self.x.mapv(f64::from), self.weight.mapv(f64::from));
         let gradients = [
-            (
-                "",
-                slopes.dot(&weight).into_dyn(),
-                sizes(slopes).dot(&sizes(weight.view())).into_dyn(),
-                self.weight.nrows(),
-            ),
-            (
-                "linear_weight",
-                slopes.t().dot(&x).into_dyn(),
-                sizes(slopes).t().dot(&sizes(x.view())).into_dyn(),
-                self.x.nrows(),
-            ),
-            (
-                "linear_bias",
-                slopes.sum_axis(Axis(0)).into_dyn(),
-                sizes(slopes).sum_axis(Axis(0)).into_dyn(),
-                self.x.nrows(),
-            ),
+            ("", slopes.dot(&weight).into_dyn(), sizes(slopes).dot(&sizes(weight.view())).into_dyn()),
+            ("linear_weight", slopes.t().dot(&x).into_dyn(), sizes(slopes).t().dot(&sizes(x.view())).into_dyn()),
+            ("linear_bias", slopes.sum_axis(Axis(0)).into_dyn(), sizes(slopes).sum_axis(Axis(0)).into_dyn()),
         ];
         for device in each_device() {
             let found = self.fused(loss.clone(), &device);
@@ -109,14 +94,15 @@ impl Layer {
             // Values are sums of positive terms: of the exponentials of a row, and of the rows.
             let terms = (self.weight.nrows() + self.x.nrows()) as f64;
             compare(&title, &found.values, &exact.values, &exact.values.mapv(|v| v.abs() + 1.0), (32.0 + terms) * unit);
-            for (name, exact, sizes, terms) in &gradients {
+            for (name, exact, sizes) in &gradients {
                 let found = if name.is_empty() { Some(&found.gradient) } else { found.gradient_of(name) };
                 let Some(found) = found else {
                     assert!(*name == "linear_bias" && self.bias.is_none(), "{title}: no gradient of {name}");
                     continue;
                 };
-                // Each derivative is off by some roundings of its own (exp, a division), each sum by one for each term.
-                let share = (32.0 + *terms as f64) * unit;
+                // Each derivative is off by some roundings of its own (exp, a division) and by those of its row's sum, each sum over
+                // classes or rows by one for each term.
+                let share = (32.0 + terms) * unit;
                 compare(&format!("{title}, gradient of {name}"), found, exact, sizes, share);
             }
         }

@@ -75,6 +75,18 @@ struct Chunk {
 }
 
 pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Vec<Command>, JointResults, usize)> {
+    let classes = job.get("linear_weight").map_or(1, |weight| weight.shape[0]);
+    let bytes = MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size);
+    commands_in_chunks(gpu, loss, job, chunk_rows(job.length(), classes, bytes))
+}
+
+/// The same in chunks of so many rows.
+fn commands_in_chunks(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    job: &JointJob,
+    chunk: usize,
+) -> Result<(Vec<Command>, JointResults, usize)> {
     let rows = job.length();
     let (Some(inner), Some(x), Some(weight), Some(targets)) =
         (loss.inner(), job.get("predictions"), job.get("linear_weight"), job.get("targets"))
@@ -83,7 +95,6 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Ve
         return Ok((Vec::new(), JointResults { gradients: Vec::new(), values: nothing.clone(), result: nothing }, 0));
     };
     let (classes, features) = (weight.shape[0], weight.shape[1]);
-    let chunk = chunk_rows(rows, classes, MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size));
     let layer = Layer {
         gpu,
         inner,
@@ -238,3 +249,7 @@ impl Layer<'_> {
 fn products(m: usize, n: usize, k: usize) -> Params {
     Params { m: m as u32, n: n as u32, k: k as u32, ..Params::default() }
 }
+
+#[cfg(test)]
+#[path = "linear_tests.rs"]
+mod tests;
