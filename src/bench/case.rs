@@ -144,6 +144,7 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
         Family::Rowwise(_) => chosen(size, &[&[4096, 1000]], &[&[4096, 1000]], &[&[16_384, 32_768]]),
         // Rows and features; the classes are 128 times as many (`LinearFrame::example`).
         Family::Joint(Frame::Linear, _) => chosen(size, &[&[64, 256]], &[&[512, 256]], &[&[4096, 1024]]),
+        Family::Joint(Frame::Quads, _) => chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]]),
         Family::Joint(Frame::Pairs, _) => chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]]),
     })
 }
@@ -188,6 +189,7 @@ impl Case {
                 logarithms.into_iter().map(f32::exp).collect()
             }
             Domain::Positive | Domain::Variance => cycled(elements, || random.normal().exp() as f32),
+            Domain::LogProbability => cycled(elements, || -random.normal().exp() as f32),
             Domain::NonNegative => cycled(elements, || (6.0 * random.uniform()).floor() as f32),
             Domain::Real | Domain::Exponent | Domain::Class => normal(elements, 2),
         }
@@ -210,6 +212,7 @@ impl Case {
                 Domain::Positive | Domain::NonNegative | Domain::Variance => {
                     cycled(length, || random.normal().exp() as f32)
                 }
+                Domain::LogProbability => cycled(length, || -random.normal().exp() as f32),
                 _ => normal(length, seed),
             };
             (is_whole, (example, values))

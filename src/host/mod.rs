@@ -9,6 +9,7 @@ pub mod matmul;
 pub mod pairs;
 pub mod parallel;
 pub mod pointwise;
+pub mod quads;
 pub mod rowwise;
 pub mod simd;
 pub(crate) mod softmax;

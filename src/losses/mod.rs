@@ -20,6 +20,7 @@ use crate::host::joint::JointHost;
 use crate::host::linear::LinearFrame;
 use crate::host::pairs::PairsFrame;
 use crate::host::pointwise::PointwiseHost;
+use crate::host::quads::QuadsFrame;
 use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
 use crate::real::Real;
 use crate::{Criterion, Error, Result};
@@ -59,7 +60,11 @@ catalogue! {
         linear_cross_entropy::LinearCrossEntropy,
         kl_div::KlDiv,
         margin_ranking::MarginRanking,
-        bpr::Bpr;
+        bpr::Bpr,
+        dpo::Dpo,
+        simpo::Simpo,
+        orpo::Orpo,
+        kto::Kto;
 }
 
 mod precision;
@@ -143,6 +148,8 @@ pub enum Domain {
     Probability,
     /// Logarithms of probabilities that add up to 1 in each row.
     LogDistribution,
+    /// The logarithm of a probability: 0 or below.
+    LogProbability,
     /// Not negative; a distribution in each row.
     Distribution,
     /// A class label for each row, or a distribution in each row.
@@ -176,6 +183,8 @@ impl Labels {
         R::new(slope) * truth - R::new(offset)
     }
 }
+
+pub use dpo::DpoType;
 
 /// A loss with its options. Object-safe: the lists, the models and the command hold `dyn Loss`.
 pub trait Loss: Debug + Send + Sync {
@@ -369,11 +378,17 @@ pub enum Frame {
     Pairs,
     /// The inputs of a linear layer, its weights and its bias, and the targets of its outputs: `src/host/linear.rs`.
     Linear,
+    /// Up to four numbers for each value, the first two differentiated: `src/host/quads.rs`.
+    Quads,
 }
 
 impl<'a> Family<'a> {
     fn pairs<L: Pairs>(loss: &'a L) -> Self {
         Family::Joint(Frame::Pairs, Box::new(PairsFrame(loss)))
+    }
+
+    fn quads<L: Quads>(loss: &'a L) -> Self {
+        Family::Joint(Frame::Quads, Box::new(QuadsFrame(loss)))
     }
 
     fn linear(name: &'static str, inner: &'a dyn Loss) -> Self {
@@ -418,6 +433,21 @@ pub struct Pair<R> {
     pub first: R,
     /// Its derivative by the second.
     pub second: R,
+}
+
+/// The twin of a shader over up to four numbers for each value.
+pub trait Quads: Loss + Clone {
+    /// Value and derivatives; an input that was left out is 0.
+    fn quad<R: Real>(&self, numbers: [R; 4]) -> Quad<R>;
+}
+
+/// What a loss over four numbers gives for one value.
+#[derive(Clone, Copy, Debug)]
+pub struct Quad<R> {
+    /// The value.
+    pub value: R,
+    /// Its derivatives by the first two numbers.
+    pub slopes: [R; 2],
 }
 
 /// The twin of a row-wise shader.
@@ -491,7 +521,7 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
 pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
-        Argument, Domain, Family, Filling, Input, Loss, Pair, Pairs, Pointwise, Role, Rowwise, make,
+        Argument, Domain, Family, Filling, Input, Loss, Pair, Pairs, Pointwise, Quad, Quads, Role, Rowwise, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

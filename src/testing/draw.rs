@@ -233,6 +233,7 @@ pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, colu
         Domain::Sign => each(&|u| if u < 0.5 { -1.0 } else { 1.0 }),
         Domain::ZeroOne => each(&|u| if u < 0.5 { 0.0 } else { 1.0 }),
         Domain::Positive | Domain::Variance => each(&|u| 0.25 + 6.0 * u),
+        Domain::LogProbability => each(&|u| -0.05 - 6.0 * u),
         // Zeros, counts, numbers between them, and counts up to a million.
         Domain::NonNegative => each(&|u| match (10.0 * u).fract() {
             _ if u < 0.2 => 0.0,

@@ -101,6 +101,7 @@ fn in_words(domain: Domain) -> &'static str {
         Domain::ZeroOne => "0 or 1",
         Domain::Probability => "from 0 to 1",
         Domain::LogDistribution => "logarithms of probabilities that add up to 1 in each row",
+        Domain::LogProbability => "0 or below: logarithms of probabilities",
         Domain::Distribution => "a distribution in each row",
         Domain::Class => "a class label for each row, or a distribution in each row",
     }

@@ -1,6 +1,6 @@
 //! The frames of losses of several inputs on the GPU: what they are handed, what they hand back, and which is which.
 
-use super::{linear, pairs, sum};
+use super::{linear, pairs, quads, sum};
 use crate::Result;
 use crate::device::Gpu;
 use crate::host::joint::Units;
@@ -64,6 +64,7 @@ pub(crate) fn commands(
     let (mut commands, results, length) = match frame {
         Frame::Pairs => pairs::commands(gpu, loss, job)?,
         Frame::Linear => linear::commands(gpu, loss, job)?,
+        Frame::Quads => quads::commands(gpu, loss, job)?,
     };
     if !job.each {
         commands.push(sum(gpu, &results.values, length, &results.result, 0)?);
@@ -76,6 +77,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     match loss.family() {
         Family::Joint(Frame::Pairs, _) => pairs::programs(loss),
         Family::Joint(Frame::Linear, _) => linear::programs(loss),
+        Family::Joint(Frame::Quads, _) => quads::programs(loss),
         _ => Vec::new(),
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod joint;
 mod linear;
 mod pairs;
 mod pointwise;
+mod quads;
 mod rowwise;
 mod variant;
 
