@@ -306,6 +306,7 @@ pub(crate) fn check_domain(loss: &dyn Loss, name: &str, domain: Domain, targets:
         ),
         Domain::ZeroOne => (first_refused(targets, |y| (y != 0.0) & (y != 1.0)), "they must be 0 or 1"),
         Domain::Probability => (first_refused(targets, |y| !(0.0..=1.0).contains(&y)), "they must be from 0 to 1"),
+        Domain::LogProbability => (first_refused(targets, |y| y > 0.0), "they must not be above 0"),
         Domain::Positive => (first_refused(targets, |y| y <= 0.0), "they must be above 0"),
         Domain::NonNegative | Domain::Variance | Domain::Distribution => {
             (first_refused(targets, |y| y < 0.0), "they must not be negative")

@@ -32,9 +32,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("device", "kernel", "the pipelines made on a device are kept with it: a type in its map, never called"),
     ("losses", "criterion", "the door `Loss::on`, which every user walks through"),
     ("host/pointwise", "losses", "the frame is written over the trait of what fills it"),
+    ("host/linear", "losses", "the frame runs the loss that the layer is fused with"),
     ("host/pairs", "losses", "the frame is written over the trait of what fills it"),
     ("host/sequence", "losses", "the frame is written over the trait of what fills it"),
     ("host/vectors", "losses", "the frame is written over the trait of what fills it"),
+    ("host/quads", "losses", "the frame is written over the trait of what fills it"),
     ("host/rowwise", "losses", "the frame is written over the trait of what fills it"),
 ];
 

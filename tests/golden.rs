@@ -15,6 +15,7 @@ fn golden_cases() -> Vec<Value> {
         include_str!("golden/embeddings.json"),
         include_str!("golden/ranking.json"),
         include_str!("golden/linear.json"),
+        include_str!("golden/preference.json"),
         include_str!("golden/sequence.json"),
     ] {
         cases.extend(serde_json::from_str::<Vec<Value>>(text).expect("the golden files are JSON"));

@@ -149,6 +149,9 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
             chosen(size, &[&[4096, 100], &[64, 1000]], &[&[4096, 100], &[64, 1000]], &[&[65_536, 100]])
         }
         Family::Joint(Frame::Sequence { .. }, _) => chosen(size, &[&[3200, 64]], &[&[3200, 64]], &[&[32_000, 1000]]),
+        // Rows and features; the classes are 128 times as many (`LinearFrame::example`).
+        Family::Joint(Frame::Linear, _) => chosen(size, &[&[64, 256]], &[&[512, 256]], &[&[4096, 1024]]),
+        Family::Joint(Frame::Quads, _) => chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]]),
         Family::Joint(Frame::Pairs, _) => chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]]),
         Family::Joint(Frame::Vectors, _) => chosen(size, &[&[8192, 128]], &[&[65_536, 128]], &[&[1 << 20, 128]]),
     })
@@ -195,6 +198,7 @@ impl Case {
             }
             Domain::Positive | Domain::Variance => cycled(elements, || random.normal().exp() as f32),
             Domain::Relevance | Domain::Grade => cycled(elements, || (5.0 * random.uniform()).floor() as f32),
+            Domain::LogProbability => cycled(elements, || -random.normal().exp() as f32),
             Domain::NonNegative => cycled(elements, || (6.0 * random.uniform()).floor() as f32),
             Domain::Real | Domain::Exponent | Domain::Logits | Domain::Cosine | Domain::Class | Domain::Label => {
                 normal(elements, 2)
@@ -219,6 +223,7 @@ impl Case {
                 Domain::Positive | Domain::NonNegative | Domain::Variance => {
                     cycled(length, || random.normal().exp() as f32)
                 }
+                Domain::LogProbability => cycled(length, || -random.normal().exp() as f32),
                 _ => normal(length, seed),
             };
             (is_whole, (example, values))

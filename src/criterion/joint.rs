@@ -88,6 +88,7 @@ impl<'c, 'a> JointCall<'c, 'a> {
         let shares = host.shares(&joint)?;
         let factor = settle(criterion, &mut joint, &shares, &units)?;
         joint.factor = factor as f32;
+        host.clear(&mut joint);
         let scale = if criterion.reduction == Reduction::Mean { shares.scale } else { Vec::new() };
         let count = (0..count).filter(|&unit| joint.mask.is_empty() || joint.mask[unit]).count();
         Ok(JointCall { criterion, frame, host, units, joint, factor, scale, count })

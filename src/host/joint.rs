@@ -112,6 +112,9 @@ pub trait JointHost {
         Ok(Shares::default())
     }
 
+    /// Takes out what stands at masked values, where a product by 0 would still see it. The mask is settled.
+    fn clear(&self, _call: &mut Joint<'_, f32>) {}
+
     /// Writes the gradients of the differentiated inputs that were given, in their order, and the value of each unit, all times
     /// weight and factor. In f32 on all cores.
     fn run_f32(&self, call: &Joint<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]);

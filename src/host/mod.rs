@@ -5,11 +5,13 @@
 
 pub mod entmax;
 pub mod joint;
+pub mod linear;
 pub mod listwise;
 pub mod matmul;
 pub mod pairs;
 pub mod parallel;
 pub mod pointwise;
+pub mod quads;
 pub mod rowwise;
 pub mod sequence;
 pub mod simd;

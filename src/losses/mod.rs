@@ -17,8 +17,10 @@ use serde::de::DeserializeOwned;
 use crate::catalogue::{self, Entry, catalogue};
 use crate::device::Device;
 use crate::host::joint::JointHost;
+use crate::host::linear::LinearFrame;
 use crate::host::pairs::PairsFrame;
 use crate::host::pointwise::PointwiseHost;
+use crate::host::quads::QuadsFrame;
 use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
 use crate::host::sequence::{Item, SequenceFrame};
 use crate::host::vectors::VectorsFrame;
@@ -68,6 +70,7 @@ catalogue! {
         categorical_hinge::CategoricalHinge,
         ordinal::Ordinal,
         multilabel_soft_margin::MultilabelSoftMargin,
+        linear_cross_entropy::LinearCrossEntropy,
         kl_div::KlDiv,
         jsd::Jsd,
         distillation::Distillation,
@@ -93,7 +96,11 @@ catalogue! {
         cosine_similarity::CosineSimilarity,
         cosine_embedding::CosineEmbedding,
         triplet_margin::TripletMargin,
-        contrastive::Contrastive;
+        contrastive::Contrastive,
+        dpo::Dpo,
+        simpo::Simpo,
+        orpo::Orpo,
+        kto::Kto;
 }
 
 pub use cross_entropy::TargetLogitTransform;
@@ -190,6 +197,8 @@ pub enum Domain {
     Probability,
     /// Logarithms of probabilities that add up to 1 in each row.
     LogDistribution,
+    /// The logarithm of a probability: 0 or below.
+    LogProbability,
     /// Not negative; a distribution in each row.
     Distribution,
     /// A class label for each row, or a distribution in each row.
@@ -247,6 +256,8 @@ impl Labels {
     }
 }
 
+pub use dpo::DpoType;
+
 /// A loss with its options. Object-safe: the lists, the models and the command hold `dyn Loss`.
 pub trait Loss: Debug + Send + Sync {
     /// Its line in the list: name, formula, filling.
@@ -286,6 +297,11 @@ pub trait Loss: Debug + Send + Sync {
     /// All inputs of a loss of several inputs; empty for one of predictions and targets.
     fn arguments(&self) -> &'static [Argument] {
         &[]
+    }
+
+    /// The loss of the outputs of a linear layer, if this one is it fused with the layer.
+    fn inner(&self) -> Option<&dyn Loss> {
+        None
     }
 
     /// The inputs that the loss gives a gradient for, the first first.
@@ -384,6 +400,10 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
         Self::TARGETS
     }
 
+    fn inner(&self) -> Option<&dyn Loss> {
+        None
+    }
+
     fn ignored(&self) -> &[i64] {
         &[]
     }
@@ -428,6 +448,10 @@ impl<T: Filling> Loss for T {
 
     fn arguments(&self) -> &'static [Argument] {
         T::ARGUMENTS
+    }
+
+    fn inner(&self) -> Option<&dyn Loss> {
+        Filling::inner(self)
     }
 
     fn ignored(&self) -> &[i64] {
@@ -496,6 +520,10 @@ pub enum Frame {
     },
     /// Two or three vectors for each value, and perhaps a truth: `src/host/vectors.rs`.
     Vectors,
+    /// The inputs of a linear layer, its weights and its bias, and the targets of its outputs: `src/host/linear.rs`.
+    Linear,
+    /// Up to four numbers for each value, the first two differentiated: `src/host/quads.rs`.
+    Quads,
 }
 
 impl<'a> Family<'a> {
@@ -509,6 +537,14 @@ impl<'a> Family<'a> {
 
     fn vectors<L: Vectors>(loss: &'a L) -> Self {
         Family::Joint(Frame::Vectors, Box::new(VectorsFrame(loss)))
+    }
+
+    fn quads<L: Quads>(loss: &'a L) -> Self {
+        Family::Joint(Frame::Quads, Box::new(QuadsFrame(loss)))
+    }
+
+    fn linear(name: &'static str, inner: &'a dyn Loss) -> Self {
+        Family::Joint(Frame::Linear, Box::new(LinearFrame { name, inner }))
     }
 
     /// Whether each row has a value.
@@ -599,6 +635,21 @@ pub struct VectorOutcome<R> {
     pub factors: [R; 3],
 }
 
+/// The twin of a shader over up to four numbers for each value.
+pub trait Quads: Loss + Clone {
+    /// Value and derivatives; an input that was left out is 0.
+    fn quad<R: Real>(&self, numbers: [R; 4]) -> Quad<R>;
+}
+
+/// What a loss over four numbers gives for one value.
+#[derive(Clone, Copy, Debug)]
+pub struct Quad<R> {
+    /// The value.
+    pub value: R,
+    /// Its derivatives by the first two numbers.
+    pub slopes: [R; 2],
+}
+
 /// The twin of a row-wise shader.
 pub trait Rowwise: Loss {
     /// The value of one row. Writes `scale` times its derivative into `gradient`, and what else is asked for.
@@ -669,6 +720,14 @@ fn one_or_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::res
     })
 }
 
+/// What the loss behind a linear layer refuses, as the fused loss's own refusal.
+fn in_the_name_of(fused: &Entry<dyn Loss>, checked: Result<()>) -> Result<()> {
+    checked.map_err(|error| match error {
+        Error::Option { name, found, allowed, .. } => Error::Option { owner: fused.name.into(), name, found, allowed },
+        other => other,
+    })
+}
+
 /// Refuses an option whose value does not hold; written so that NaN is refused.
 pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f64) -> Result<()> {
     if holds {
@@ -682,7 +741,7 @@ pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
         Argument, CLASS_MASK, CLASS_WEIGHT, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pair, Pairs, Pointwise,
-        Role, Rowwise, Sequence, VectorOutcome, Vectors, make,
+        Quad, Quads, Role, Rowwise, Sequence, VectorOutcome, Vectors, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

@@ -246,6 +246,7 @@ pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, colu
             v => 4.0 * v,
         }),
         Domain::Positive | Domain::Variance => each(&|u| 0.25 + 6.0 * u),
+        Domain::LogProbability => each(&|u| -0.05 - 6.0 * u),
         // Zeros, counts, numbers between them, and counts up to a million.
         Domain::NonNegative => each(&|u| match (10.0 * u).fract() {
             _ if u < 0.2 => 0.0,

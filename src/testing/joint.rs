@@ -11,7 +11,7 @@ use super::recipe::Size;
 use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP};
 use crate::Entry;
 use crate::host::joint::{Array, Joint, JointHost, Shapes, Units};
-use crate::losses::{Argument, Frame, Loss};
+use crate::losses::{Argument, Family, Frame, Loss};
 use crate::random::Random;
 use crate::{Criterion, Device, Inputs, Reduction, Result};
 
@@ -239,7 +239,7 @@ pub(super) fn check(
         let case = draw(criterion.loss(), host, recipe, number)?;
         let joint = case.joint(criterion.loss(), host)?;
         let exact = run(criterion.loss(), host, &joint);
-        let shares = INPUT_ULPS * ULP;
+        let shares = (INPUT_ULPS + chain_of_outputs(criterion.loss(), recipe.columns) / 2.0) * ULP;
         let moves: Vec<Exact> = (0..joint.arrays.len())
             .flat_map(|which| [shares, -shares].map(|share| moved(criterion.loss(), host, &joint, which, share)))
             .collect();
@@ -260,6 +260,15 @@ pub(super) fn check(
     Ok(report)
 }
 
+/// Products that a linear layer adds up before the loss sees their sum, each with a rounding: as if its inputs were off.
+fn chain_of_outputs(loss: &dyn Loss, columns: usize) -> f64 {
+    if is_linear(loss) { columns as f64 } else { 0.0 }
+}
+
+fn is_linear(loss: &dyn Loss) -> bool {
+    matches!(loss.family(), Family::Joint(Frame::Linear, _))
+}
+
 /// The expected numbers with the tolerance of each, as the head of the module derives it; a gradient's cell is a sum of terms that
 /// the cells of its row have in common, so each carries the size of the largest of them.
 fn bounds(
@@ -271,7 +280,12 @@ fn bounds(
     columns: usize,
     is_device: bool,
 ) -> (Bounded, Vec<(&'static str, Bounded)>) {
-    let chain = if columns <= 64 { columns as f64 } else { columns as f64 / 8.0 + 3.0 };
+    let chain = match columns {
+        // The products behind the loss are sums over all classes and over all rows, one after the other.
+        _ if is_linear(loss) => (columns + joint.units) as f64,
+        ..=64 => columns as f64,
+        _ => columns as f64 / 8.0 + 3.0,
+    };
     let roundings = (RESULT_ULPS + chain / 2.0) * ULP;
     let off = |pick: &dyn Fn(&Exact) -> f64| -> f64 {
         let here = pick(exact);
@@ -303,11 +317,13 @@ fn bounds(
     let gradients = arrays.zip(0..).map(|(array, g)| {
         let gradient = &exact.gradients[g];
         let elements = joint.units;
-        let is_pointwise = matches!(loss.family(), crate::losses::Family::Joint(Frame::Pairs, _));
+        let is_pointwise = matches!(loss.family(), Family::Joint(Frame::Pairs | Frame::Quads, _));
         // Each number of a pair has a derivative of its own, unless it is a sum over a row.
         let width = match is_pointwise {
             true if array.values.len() == elements => 1,
             true => array.values.len(),
+            // A class's gradient is a difference of what all classes have in common, and weights and bias add that up over the rows.
+            false if is_linear(loss) && g > 0 => array.values.len(),
             false => array.shape.last().copied().unwrap_or(1),
         };
         let largest = gradient.chunks(width.max(1)).flat_map(|row| {

@@ -112,6 +112,7 @@ fn in_words(domain: Domain) -> &'static str {
         Domain::Cosine => "from -1 to 1",
         Domain::Probability => "from 0 to 1",
         Domain::LogDistribution => "logarithms of probabilities that add up to 1 in each row",
+        Domain::LogProbability => "0 or below: logarithms of probabilities",
         Domain::Distribution => "a distribution in each row",
         Domain::Relevance => "from 0 on, the more relevant the higher; below 0 is padding",
         Domain::Grade => "from 0 to 100, the more relevant the higher; below 0 is padding",

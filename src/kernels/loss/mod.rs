@@ -2,9 +2,11 @@
 //! over the binding limit falls into, and the sum of the partial values.
 
 pub(crate) mod joint;
+mod linear;
 mod listwise;
 mod pairs;
 mod pointwise;
+mod quads;
 mod rowwise;
 mod sequence;
 mod variant;

@@ -30,7 +30,7 @@ struct VectorsParams {
 }
 
 fn variant(adapter: &Adapter, columns: usize) -> Variant {
-    let variant = Variant::new(adapter, columns);
+    let variant = Variant::new(adapter, columns, 1);
     // On software Vulkan the second read comes out of the cache.
     let held = if adapter.software || variant.held > MOST_HELD { 0 } else { variant.held };
     Variant { held, ..variant }

@@ -1,0 +1,60 @@
+// Direct preference optimization of log-probabilities x = (policy_chosen, policy_rejected, reference_chosen, reference_rejected):
+// a = x.x - x.z and b = x.y - x.w are the gains over the reference, d = (x.x - x.y) - (x.z - x.w), h = BETA d.
+// sigmoid and robust: softplus(-h) + TILT h; hinge: [1 - h]+; ipo: (d - 1/(2 BETA))^2; apo_zero: sigma(-BETA a) + sigma(BETA b);
+// apo_down: sigma(BETA a) + sigma(-h); nca_pair: softplus(-BETA a) + (softplus(BETA a) + softplus(BETA b))/2;
+// sppo_hard: (a - 1/(2 BETA))^2 + (b + 1/(2 BETA))^2.
+override BETA: f32 = 0.1;
+override LOSS_TYPE: u32 = 0u;
+// Of the label smoothing s: s for sigmoid, -s/(1 - 2s) for robust.
+override TILT: f32 = 0.0;
+
+// sigma'(x) - sigma'(y) with its digits where |x| is near |y|: (e - f)(1 - e f)/((1 + e)^2 (1 + f)^2), e = e^-|x|, f = e^-|y|.
+fn difference_of_slopes(x: f32, y: f32) -> f32 {
+    let near = min(abs(x), abs(y));
+    let far = max(abs(x), abs(y));
+    let e = exp_full(-near);
+    let f = exp_full(-far);
+    let apart = e * expm1_full(near - far) * expm1_full(-(near + far));
+    let difference = apart / ((1.0 + e) * (1.0 + e) * (1.0 + f) * (1.0 + f));
+    return select(-difference, difference, abs(x) <= abs(y));
+}
+
+fn quad(x: vec4<f32>) -> Quad {
+    let a = x.x - x.z;
+    let b = x.y - x.w;
+    let d = (x.x - x.y) - (x.z - x.w);
+    let h = BETA * d;
+    let half = 0.5 / BETA;
+    switch LOSS_TYPE {
+        case 2u: {
+            let slope = select(0.0, -BETA, h < 1.0);
+            return Quad(max(1.0 - h, 0.0), vec2<f32>(slope, -slope));
+        }
+        case 3u: {
+            let slope = 2.0 * (d - half);
+            return Quad((d - half) * (d - half), vec2<f32>(slope, -slope));
+        }
+        case 4u: {
+            let low = vec2<f32>(sigmoid(-BETA * a), sigmoid(BETA * b));
+            let high = vec2<f32>(sigmoid(BETA * a), sigmoid(-BETA * b));
+            return Quad(low.x + low.y, BETA * vec2<f32>(-low.x * high.x, low.y * high.y));
+        }
+        case 5u: {
+            let slopes = vec2<f32>(difference_of_slopes(BETA * a, h), sigmoid(h) * sigmoid(-h));
+            return Quad(sigmoid(BETA * a) + sigmoid(-h), BETA * slopes);
+        }
+        case 6u: {
+            let chosen = 0.5 * sigmoid(BETA * a) - sigmoid(-BETA * a);
+            let value = softplus(-BETA * a) + 0.5 * (softplus(BETA * a) + softplus(BETA * b));
+            return Quad(value, BETA * vec2<f32>(chosen, 0.5 * sigmoid(BETA * b)));
+        }
+        case 7u: {
+            let off = vec2<f32>(a - half, b + half);
+            return Quad(dot(off, off), 2.0 * off);
+        }
+        default: {
+            let slope = BETA * (TILT - sigmoid(-h));
+            return Quad(softplus(-h) + TILT * h, vec2<f32>(slope, -slope));
+        }
+    }
+}

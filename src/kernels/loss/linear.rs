@@ -1,0 +1,255 @@
+//! The frame of losses fused with a linear layer: for each chunk of rows the products and, over the outputs, the row-wise kernel
+//! of the loss behind the layer. The twin of `src/host/linear.rs`.
+
+use super::joint::{JointJob, JointResults};
+use super::{Buffers, Divisor, Job, Per, flag, kernel_commands, sum, values_length};
+use crate::Result;
+use crate::activations::{Activation, Identity};
+use crate::device::Gpu;
+use crate::host::linear::{MOST_BYTES, chunk_rows};
+use crate::kernel::{Command, Program, Slice};
+use crate::kernels::matmul::{Epilogue, Layout, Params};
+use crate::kernels::product::{Kind, product};
+use crate::losses::Loss;
+use crate::tensor::padded;
+use crate::wgsl::File;
+
+const COLUMN_SUMS: File = crate::wgsl::shader!("kernels/column_sums.wgsl");
+
+/// Where every driver lets a binding begin, in bytes.
+const BINDING_START: u64 = 256;
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct ColumnSumsParams {
+    rows: u32,
+    columns: u32,
+    accumulate: u32,
+    reserved: u32,
+}
+
+fn lanes(software: bool) -> u32 {
+    if software { 8 } else { 64 }
+}
+
+fn column_sums_program(software: bool) -> Program {
+    Program {
+        label: "sums of columns".into(),
+        header: String::new(),
+        files: vec![COLUMN_SUMS],
+        constants: vec![("WORKGROUP", lanes(software).into())],
+    }
+}
+
+/// Those of the loss behind the layer are its own, and the products are every layer's.
+pub(super) fn programs(loss: &dyn Loss) -> Vec<Program> {
+    let mut programs = [true, false].map(column_sums_program).to_vec();
+    programs.extend(loss.inner().into_iter().flat_map(super::programs));
+    programs
+}
+
+/// What all chunks of a call share.
+struct Layer<'a> {
+    gpu: &'a Gpu,
+    inner: &'a dyn Loss,
+    job: &'a JointJob,
+    features: usize,
+    classes: usize,
+    x: &'a wgpu::Buffer,
+    weight: &'a wgpu::Buffer,
+    bias: Option<&'a wgpu::Buffer>,
+    targets: &'a wgpu::Buffer,
+    of_x: wgpu::Buffer,
+    of_weight: wgpu::Buffer,
+    of_bias: wgpu::Buffer,
+    /// Of the rows of a chunk; their gradient takes their place.
+    outputs: wgpu::Buffer,
+    absent: wgpu::Buffer,
+}
+
+/// The rows of a chunk.
+#[derive(Clone, Copy)]
+struct Chunk {
+    first: usize,
+    rows: usize,
+}
+
+pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Vec<Command>, JointResults, usize)> {
+    let classes = job.get("linear_weight").map_or(1, |weight| weight.shape[0]);
+    let bytes = MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size);
+    commands_in_chunks(gpu, loss, job, chunk_rows(job.length(), classes, bytes))
+}
+
+/// The same in chunks of so many rows.
+fn commands_in_chunks(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    job: &JointJob,
+    chunk: usize,
+) -> Result<(Vec<Command>, JointResults, usize)> {
+    let rows = job.length();
+    let (Some(inner), Some(x), Some(weight), Some(targets)) =
+        (loss.inner(), job.get("predictions"), job.get("linear_weight"), job.get("targets"))
+    else {
+        let nothing = gpu.buffer("nothing", 4)?;
+        return Ok((Vec::new(), JointResults { gradients: Vec::new(), values: nothing.clone(), result: nothing }, 0));
+    };
+    let (classes, features) = (weight.shape[0], weight.shape[1]);
+    let layer = Layer {
+        gpu,
+        inner,
+        job,
+        features,
+        classes,
+        x: &x.buffer,
+        weight: &weight.buffer,
+        bias: job.get("linear_bias").map(|bias| &bias.buffer),
+        targets: &targets.buffer,
+        of_x: gpu.buffer("a gradient", rows * features)?,
+        of_weight: gpu.buffer("a gradient", classes * features)?,
+        of_bias: gpu.buffer("a gradient", classes)?,
+        outputs: gpu.buffer("the outputs of a chunk of rows", chunk * classes)?,
+        absent: gpu.buffer("nothing", 4)?,
+    };
+    let chunks: Vec<Chunk> =
+        (0..rows).step_by(chunk).map(|first| Chunk { first, rows: chunk.min(rows - first) }).collect();
+    let results = JointResults {
+        gradients: Vec::new(),
+        values: gpu.buffer("values", if job.each { rows } else { chunks.len() })?,
+        result: gpu.buffer("a loss", 4)?,
+    };
+    let (mut before, mut commands) = (Vec::new(), Vec::new());
+    for (number, chunk) in chunks.iter().enumerate() {
+        layer.outputs_of(chunk, &mut commands)?;
+        layer.loss_of(number, chunk, &results.values, &mut before, &mut commands)?;
+        layer.gradients_of(chunk, &mut commands)?;
+    }
+    before.extend(commands);
+    let mut gradients = vec![layer.of_x, layer.of_weight];
+    gradients.extend(layer.bias.map(|_| layer.of_bias));
+    Ok((before, JointResults { gradients, ..results }, chunks.len()))
+}
+
+impl Layer<'_> {
+    /// X Wᵀ + b of a chunk.
+    fn outputs_of(&self, chunk: &Chunk, commands: &mut Vec<Command>) -> Result<()> {
+        let (x, left_offset) = self.rows_of(self.x, chunk);
+        let params = Params { left_offset, ..products(chunk.rows, self.classes, self.features) };
+        let constants = [("HAS_BIAS", flag(self.bias.is_some())), ("KEEP_INPUT", 0.0)];
+        let activation: &dyn Activation = &Identity;
+        let kind = Kind {
+            layout: Layout::NT,
+            epilogue: Epilogue::Forward,
+            activation: Some(activation),
+            constants: &constants,
+        };
+        let storage = [
+            x,
+            self.weight.into(),
+            self.bias.unwrap_or(self.weight).into(),
+            (&self.outputs).into(),
+            (&self.absent).into(),
+        ];
+        commands.extend(product(self.gpu, &kind, &params, &storage)?);
+        Ok(())
+    }
+
+    /// The loss's own kernel over the outputs; what it sums goes into the place of the chunk. What it reads of each row is cut out
+    /// of the whole `before` all others, so that the chunks are one pass.
+    fn loss_of(
+        &self,
+        number: usize,
+        chunk: &Chunk,
+        values: &wgpu::Buffer,
+        before: &mut Vec<Command>,
+        commands: &mut Vec<Command>,
+    ) -> Result<()> {
+        let gpu = self.gpu;
+        let job = Job {
+            rows: chunk.rows,
+            row_length: self.classes,
+            columns: self.classes,
+            labels: true,
+            each: self.job.each,
+            factor: self.job.factor,
+            upstream: self.job.upstream,
+            divisor: Divisor::Known,
+            auxiliary: false,
+        };
+        let mut cut = |whole: &wgpu::Buffer| self.cut(whole, chunk, before);
+        let buffers = Buffers {
+            predictions: self.outputs.clone(),
+            targets: cut(self.targets)?,
+            weights: self.job.weights.as_ref().map(&mut cut).transpose()?.map(|weights| (weights, Per::Row)),
+            column_weights: self.job.get("class_weight").map(|bound| bound.buffer.clone()),
+            class_mask: None,
+            upstreams: self.job.upstreams.as_ref().map(&mut cut).transpose()?,
+            gradient: self.outputs.clone(),
+            values: gpu.buffer("values of a chunk", values_length(gpu, self.inner, &job))?,
+            result: values.clone(),
+            absent: self.absent.clone(),
+        };
+        let (kernel, parts) = kernel_commands(gpu, self.inner, &job, &buffers)?;
+        commands.extend(kernel);
+        commands.push(if self.job.each {
+            let (to_offset, size) = (4 * chunk.first as u64, 4 * chunk.rows as u64);
+            Command::Copy { from: buffers.values, from_offset: 0, to: values.clone(), to_offset, size }
+        } else {
+            sum(gpu, &buffers.values, parts.length, values, number as u32)?
+        });
+        Ok(())
+    }
+
+    /// dX = G W, dW += Gᵀ X, db += the column sums of G.
+    fn gradients_of(&self, chunk: &Chunk, commands: &mut Vec<Command>) -> Result<()> {
+        let gpu = self.gpu;
+        let (outputs, weight) = (Slice::from(&self.outputs), Slice::from(self.weight));
+        let (of_x, output_offset) = self.rows_of(&self.of_x, chunk);
+        let params = Params { output_offset, ..products(chunk.rows, self.features, self.classes) };
+        commands.extend(product(gpu, &Kind::plain(Layout::NN), &params, &[outputs, weight, of_x])?);
+        let (x, right_offset) = self.rows_of(self.x, chunk);
+        let accumulate = u32::from(chunk.first > 0);
+        let params = Params { right_offset, accumulate, ..products(self.classes, self.features, chunk.rows) };
+        let storage = [outputs, x, (&self.of_weight).into()];
+        commands.extend(product(gpu, &Kind::plain(Layout::TN), &params, &storage)?);
+        if self.bias.is_some() {
+            let (rows, columns) = (chunk.rows as u32, self.classes as u32);
+            let params = ColumnSumsParams { rows, columns, accumulate, reserved: 0 };
+            let kernel = gpu.kernel(&column_sums_program(gpu.is_software()))?;
+            let workgroups = columns.div_ceil(lanes(gpu.is_software()));
+            commands.push(gpu.dispatch(&kernel, &params, &[outputs, (&self.of_bias).into()], workgroups)?);
+        }
+        Ok(())
+    }
+
+    /// The rows of a chunk of a matrix of so many features: a binding that begins with them where it may, else the whole and how
+    /// many elements lie before them.
+    fn rows_of<'b>(&self, buffer: &'b wgpu::Buffer, chunk: &Chunk) -> (Slice<'b>, u32) {
+        let first = chunk.first * self.features;
+        let offset = 4 * first as u64;
+        if offset % BINDING_START != 0 {
+            return (buffer.into(), first as u32);
+        }
+        (Slice { buffer, offset, size: Some(padded(chunk.rows * self.features)) }, 0)
+    }
+
+    /// What belongs to the rows of a chunk, one 4-byte word for each.
+    fn cut(&self, whole: &wgpu::Buffer, chunk: &Chunk, before: &mut Vec<Command>) -> Result<wgpu::Buffer> {
+        if chunk.rows == self.job.length() {
+            return Ok(whole.clone());
+        }
+        let part = self.gpu.buffer("a chunk of rows", chunk.rows)?;
+        let (from_offset, size) = (4 * chunk.first as u64, 4 * chunk.rows as u64);
+        before.push(Command::Copy { from: whole.clone(), from_offset, to: part.clone(), to_offset: 0, size });
+        Ok(part)
+    }
+}
+
+/// The sizes of a product.
+fn products(m: usize, n: usize, k: usize) -> Params {
+    Params { m: m as u32, n: n as u32, k: k as u32, ..Params::default() }
+}
+
+#[cfg(test)]
+#[path = "linear_tests.rs"]
+mod tests;

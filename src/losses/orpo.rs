@@ -1,0 +1,96 @@
+//! Odds-ratio preference optimization: likelihood and preference in one.
+
+use super::prelude::*;
+
+options! {
+    /// ORPO: the chosen answer becomes likely, and its odds lie above those of the rejected one; no reference model is asked.
+    ///
+    /// Inputs of one shape, [pairs]: `policy_chosen` and `policy_rejected`, the log-probabilities of the answers divided by their
+    /// lengths, at most 0. With odds(x) = x − ln(1 − eˣ) and o = odds(policy_chosen) − odds(policy_rejected) the loss is
+    /// β ln(1 + e^−o) − `nll` · policy_chosen: the second term is the negative log-likelihood of the chosen answer, a mean over
+    /// its tokens (TRL and Liger take the mean over the tokens of the batch: leave it out with `nll` 0 and add
+    /// [`crate::losses::CrossEntropy`] for that). Derivatives: −βσ(−o)/(1 − e^x) − `nll` for `policy_chosen`,
+    /// βσ(−o)/(1 − e^x) for `policy_rejected`.
+    ///
+    /// TRL `ORPOTrainer`, Liger `LigerFusedLinearORPOLoss`.
+    /// Source: J. Hong, N. Lee and J. Thorne, ORPO: monolithic preference optimization without reference model, 2024.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, losses::{Loss, Orpo}};
+    /// use ndarray::array;
+    ///
+    /// let (chosen, rejected) = (array![-1.0], array![-1.0]);
+    /// let inputs = Inputs::named("policy_chosen", &chosen).input("policy_rejected", &rejected);
+    /// let step = Orpo::new().on(&Device::reference())?.evaluate(&inputs)?;
+    /// assert!((step.value() - (1.0 + 0.1 * 2.0_f64.ln())).abs() < 1e-15); // the same odds
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Orpo of "orpo" {
+        /// The weight β (the paper's λ) of the odds ratio.
+        beta: f64 = 0.1, ">= 0" if |beta| beta >= 0.0 && beta.is_finite();
+        /// The weight of the negative log-likelihood of the chosen answer.
+        nll: f64 = 1.0, ">= 0" if |nll| nll >= 0.0 && nll.is_finite();
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "orpo",
+    summary: "language models from preferences: likelihood and odds ratio in one step",
+    formula: "β ln(1 + e^−(odds x⁺ − odds x⁻)) − x⁺, odds x = x − ln(1 − eˣ)",
+    options: Orpo::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "J. Hong, N. Lee and J. Thorne, ORPO: monolithic preference optimization without reference model, 2024",
+    variants: &[r#"{"beta": 0.5, "nll": 0.0}"#],
+    shader: crate::wgsl::shader!("losses/orpo.wgsl"),
+    make: make::<Orpo>,
+};
+
+impl Filling for Orpo {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ARGUMENTS: &'static [Argument] = &[
+        Argument {
+            name: "policy_chosen",
+            shape: "[pairs]: mean log-probabilities",
+            role: Role::Differentiated,
+            domain: Domain::LogProbability,
+        },
+        Argument {
+            name: "policy_rejected",
+            shape: "of the same shape",
+            role: Role::Differentiated,
+            domain: Domain::LogProbability,
+        },
+    ];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::quads(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("BETA", self.beta), ("NLL", self.nll)]
+    }
+}
+
+/// ln(p/(1 − p)) of p = eˣ.
+fn log_odds<R: Real>(x: R) -> R {
+    // 1 − eˣ has its digits near 0 by eˣ − 1, and ln(1 − eˣ) far from it by ln(1 + y).
+    x - R::select(x > R::new(-std::f64::consts::LN_2), (-x.exp_m1()).ln(), (-x.exp()).ln_1p())
+}
+
+impl Quads for Orpo {
+    fn quad<R: Real>(&self, [chosen, rejected, ..]: [R; 4]) -> Quad<R> {
+        let (beta, nll) = (R::new(self.beta), R::new(self.nll));
+        let o = log_odds(chosen) - log_odds(rejected);
+        let pull = beta * (-o).sigmoid();
+        Quad {
+            value: beta * (-o).softplus() - nll * chosen,
+            slopes: [pull / chosen.exp_m1() - nll, -pull / rejected.exp_m1()],
+        }
+    }
+}
