@@ -312,6 +312,10 @@ pub(crate) fn check_domain(loss: &dyn Loss, name: &str, domain: Domain, targets:
             (first_refused(targets, |y| y < 0.0), "they must not be negative")
         }
         Domain::Label => return Err(wants_labels(name)),
+        Domain::ClassList => (
+            first_refused(targets, |y| (y < -1.0) | (y.fract() != 0.0)),
+            "they must be class numbers, each row's list ended by -1",
+        ),
         Domain::Grade => {
             (first_refused(targets, |y| y > 100.0), "they must be up to 100: 2 to the power of each is taken")
         }
@@ -327,6 +331,22 @@ pub(crate) fn check_domain(loss: &dyn Loss, name: &str, domain: Domain, targets:
         return Ok(());
     };
     Err(input_error(loss, name, format!("hold {} at element {index}", targets[index]), allowed))
+}
+
+/// Refuses a class of a row's list that there is not; `keeps` says which rows count at all.
+pub(crate) fn check_class_lists(
+    loss: &dyn Loss,
+    targets: &[f32],
+    classes: usize,
+    keeps: impl Fn(usize) -> bool,
+) -> Result<()> {
+    for (row, list) in targets.chunks_exact(classes).enumerate().filter(|(row, _)| keeps(*row)) {
+        let mut listed = list.iter().take_while(|&&class| class != -1.0);
+        if let Some(&class) = listed.find(|&&class| class >= classes as f32) {
+            return Err(label_error(loss, row, class as i64, classes));
+        }
+    }
+    Ok(())
 }
 
 /// What `mean` counts in a list: the pairs of items whose targets differ, or 1 if there is an item at all.

@@ -109,6 +109,7 @@ impl Draw {
                 Domain::Positive => 6.0 * u + 0.01,
                 Domain::LogDistribution => (u + 1e-3).ln(),
                 Domain::Relevance | Domain::Grade => (5.0 * u).floor() - 1.0,
+                Domain::ClassList => (columns as f32 * u).floor() - 1.0,
                 _ => u,
             }
         });

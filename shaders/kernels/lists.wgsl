@@ -68,6 +68,25 @@ fn is_left_out(list: u32) -> bool {
     return HAS_WEIGHT && weights[list] == MASKED;
 }
 
+// The targets of a row are a list of classes, ended by the first -1: an item's truth is whether it is in it.
+override CLASS_LIST: bool = false;
+
+fn member_at(first: u32, index: u32, score: f32) -> Item {
+    var truth = 0.0;
+    var is_open = true;
+    for (var k = 0u; k < params.items; k += 1u) {
+        let class_number = targets[first + k];
+        is_open = is_open && class_number != -1.0;
+        if is_nan(class_number) || (is_open && (class_number < 0.0 || class_number >= f32(params.items))) {
+            return Item(not_a_number(class_number), 0.0, 0.0, 0.0, index);
+        }
+        if is_open && u32(class_number) == index {
+            truth = 1.0;
+        }
+    }
+    return Item(score, truth, 0.0, 0.0, index);
+}
+
 // As it was handed in, NaN told by its bits: no comparison with a NaN is relied upon.
 fn item_at(first: u32, index: u32) -> Item {
     let place = first + index;
@@ -76,6 +95,9 @@ fn item_at(first: u32, index: u32) -> Item {
         score = gradients[place];
     } else {
         score = predictions[place];
+    }
+    if CLASS_LIST {
+        return member_at(first, index, score);
     }
     let truth = targets[place];
     if is_nan(truth) {

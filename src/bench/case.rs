@@ -199,6 +199,7 @@ impl Case {
             Domain::Positive | Domain::Variance => cycled(elements, || random.normal().exp() as f32),
             Domain::Relevance | Domain::Grade => cycled(elements, || (5.0 * random.uniform()).floor() as f32),
             Domain::LogProbability => cycled(elements, || -random.normal().exp() as f32),
+            Domain::ClassList => cycled(elements, || (8.0 * random.uniform()).floor() as f32 - 1.0),
             Domain::NonNegative => cycled(elements, || (6.0 * random.uniform()).floor() as f32),
             Domain::Real | Domain::Exponent | Domain::Logits | Domain::Cosine | Domain::Class | Domain::Label => {
                 normal(elements, 2)

@@ -12,7 +12,7 @@ use crate::Result;
 use crate::device::Gpu;
 use crate::inputs::{self, Inputs, Sizes, Targets, shape_error};
 use crate::kernels::loss::{self as kernel, Buffers, Divisor, Job, MASKED, PLANES, Per};
-use crate::losses::{Family, Loss};
+use crate::losses::{Domain, Family, Loss};
 use crate::tensor::shaped;
 
 /// What a reduction multiplies by, and how many values took part.
@@ -60,7 +60,7 @@ impl<'c, 'a> Call<'c, 'a> {
             targets.ok_or_else(|| inputs::input_error(loss, "targets", "is missing", "it must be an array"))?;
         let (target_shape, is_labels) = match targets {
             Targets::Dense(dense) => (dense.shape(), false),
-            Targets::Labels(labels) => (labels.shape(), true),
+            Targets::Labels(labels) => (labels.shape(), loss.targets() != Domain::ClassList),
         };
         let sizes = Sizes::of(loss, &shape, target_shape, is_labels)?;
         let per = |name: &str, shape: &[usize]| {
@@ -79,6 +79,9 @@ impl<'c, 'a> Call<'c, 'a> {
         };
         let (dense, wide): (Cow<[f32]>, Option<Cow<[i64]>>) = match targets {
             Targets::Dense(dense) => (flat(dense), None),
+            Targets::Labels(lists) if loss.targets() == Domain::ClassList => {
+                (lists.iter().map(|&class| class as f32).collect(), None)
+            }
             Targets::Labels(labels) => {
                 let wide = labels.as_slice().map_or_else(|| labels.iter().copied().collect(), Cow::Borrowed);
                 (Cow::Borrowed(&[]), Some(wide))
@@ -88,6 +91,9 @@ impl<'c, 'a> Call<'c, 'a> {
         match &wide {
             Some(labels) => inputs::check_labels(loss, labels, sizes.columns, keeps)?,
             None => inputs::check_dense(loss, &dense)?,
+        }
+        if loss.targets() == Domain::ClassList {
+            inputs::check_class_lists(loss, &dense, sizes.columns, keeps)?;
         }
         if inputs.auxiliary && !loss.has_auxiliary() {
             return Err(Error::Input {

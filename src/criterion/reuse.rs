@@ -126,6 +126,7 @@ mod tests {
             Domain::ZeroOne => f32::from(u8::from(x > 0.0)),
             // Every fourth item or so is padding.
             Domain::Relevance | Domain::Grade => (x + 1.0).round(),
+            Domain::ClassList => x.trunc().max(-1.0),
             Domain::Positive => x.abs() + 0.5,
             _ => x.abs() / 3.0,
         }

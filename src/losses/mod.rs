@@ -75,6 +75,7 @@ catalogue! {
         jsd::Jsd,
         distillation::Distillation,
         total_variation::TotalVariation,
+        multilabel_margin::MultilabelMargin,
         sparsemax::Sparsemax,
         entmax::Entmax,
         dice::Dice,
@@ -209,6 +210,8 @@ pub enum Domain {
     Relevance,
     /// As `Relevance`, of which 2 to the power is taken: up to 100.
     Grade,
+    /// Several classes for each row, as numbers: [rows, classes], a row's list ended by its first −1.
+    ClassList,
 }
 
 impl Domain {
@@ -691,7 +694,7 @@ pub fn entry(name: &str) -> Result<&'static Entry<dyn Loss>> {
 /// predictions and targets.
 pub(crate) fn check_trainable(loss: &dyn Loss) -> Result<()> {
     let found = match loss.arguments() {
-        [] if loss.targets().pads() => "is one of lists".to_string(),
+        [] if loss.targets().pads() || loss.targets() == Domain::ClassList => "is one of lists".to_string(),
         [] => return Ok(()),
         arguments => format!("takes {}", arguments.iter().map(|argument| argument.name).collect::<Vec<_>>().join(", ")),
     };

@@ -233,6 +233,9 @@ pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, colu
         Size::Large(size) => size * (2.0 * random.uniform() - 1.0),
         _ => 3.0 * random.normal(),
     };
+    if domain == Domain::ClassList {
+        return (0..elements / columns).flat_map(|_| class_list(random, columns)).collect();
+    }
     let mut each = |one: &dyn Fn(f64) -> f64| (0..elements).map(|_| one(random.uniform()) as f32).collect();
     match domain {
         Domain::Real | Domain::Exponent | Domain::Logits => (0..elements).map(|_| draw(random) as f32).collect(),
@@ -254,6 +257,8 @@ pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, colu
             v if u < 0.9 => 6.0 * v,
             v => 1e6_f64.powf(v).floor(),
         }),
+        // Drawn before, row by row.
+        Domain::ClassList => Vec::new(),
         // With both ends.
         Domain::Probability => each(&|u| (1.2 * u - 0.1).clamp(0.0, 1.0)),
         Domain::Distribution | Domain::Class | Domain::Label | Domain::LogDistribution => {
@@ -265,6 +270,18 @@ pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, colu
             all
         }
     }
+}
+
+/// Some of the classes, none or all, then −1 and what nobody looks at.
+fn class_list(random: &mut Random, columns: usize) -> Vec<f32> {
+    let listed = (random.uniform() * (columns + 1) as f64) as usize;
+    let first = (random.uniform() * columns as f64) as usize;
+    let class = |place: usize| match place {
+        place if place < listed => ((first + place) % columns) as f32,
+        place if place == listed => -1.0,
+        place => (place % 3) as f32 - 1.0,
+    };
+    (0..columns).map(class).collect()
 }
 
 /// A row of numbers as probabilities (those below a thousandth are 0 exactly), or as their logarithms.

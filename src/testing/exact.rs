@@ -222,7 +222,7 @@ pub(super) fn expected(loss: &dyn Loss, case: &Case) -> Expected {
     let share = INPUT_ULPS * ULP;
     let moves = [Move::Predictions(share), Move::Predictions(-share), Move::Targets(share), Move::Targets(-share)];
     // Grades are counted or compared: equal ones a rounding apart would be another list.
-    let is_moved = case.labels.is_none() && !loss.targets().pads();
+    let is_moved = case.labels.is_none() && !loss.targets().pads() && loss.targets() != Domain::ClassList;
     let dense_only = if is_moved { &moves[..] } else { &moves[..2] };
     let moved: Vec<Exact> = dense_only.iter().map(|&direction| run(loss, case, direction)).collect();
     let distance = |pick: &dyn Fn(&Exact) -> f64| -> f64 {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
-use crate::losses::Loss;
+use crate::losses::{Domain, Loss};
 use crate::wgsl::File;
 use crate::{Error, Result};
 
@@ -138,7 +138,9 @@ fn frame(loss: &dyn Loss, kernel: File, layout: &Layout, constants: Vec<(&'stati
     if kernel == LISTWISE {
         files.push(partials(layout));
     }
-    program(loss, &files, with_constants(layout, constants))
+    let mut constants = with_constants(layout, constants);
+    constants.push(("CLASS_LIST", flag(loss.targets() == Domain::ClassList)));
+    program(loss, &files, constants)
 }
 
 fn units_program(layout: &Layout, over_pairs: bool, constants: Vec<(&'static str, f64)>) -> Program {

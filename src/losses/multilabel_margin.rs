@@ -1,0 +1,90 @@
+//! Multi-label margin loss.
+
+use super::prelude::*;
+use crate::host::listwise::{Lambda, Pairs, over_pairs};
+use crate::host::rowwise::{Auxiliary, Row, Target};
+use crate::wgsl::File;
+
+options! {
+    /// Multi-label margin of scores against several classes for each row: every class listed is to lead every other by 1.
+    ///
+    /// (1/C) Σ_{j∈T} Σ_{i∉T} [1 − (xⱼ − xᵢ)]₊, C the classes, T a row's list. Derivative 1/C for each pair inside the margin, 0 at its
+    /// edge, as in PyTorch. Predictions are scores [rows, classes]; targets class numbers of that shape, integers or floats (tensors on a device:
+    /// floats), each row's list ended by its first −1: what stands behind is not looked at. `mean` divides by the number of rows.
+    ///
+    /// PyTorch `MultiLabelMarginLoss`. Source: K. Crammer and Y. Singer, A family of additive online
+    /// algorithms for category ranking, 2003.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Loss, MultilabelMargin}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = MultilabelMargin::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[0.5, 0.25, -2.0, 0.0]], &array![[0_i64, 1, -1, 0]])?;
+    /// assert_eq!(step.value(), 0.3125); // (0.5 + 0.75)/4: classes 0 and 1 against 3; 2 is far behind
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-0.25, -0.25, 0.0, 0.5]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct MultilabelMargin of "multilabel_margin" {
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "multilabel_margin",
+    summary: "multi-label margin: each class of a row ahead of those it has not",
+    formula: "(1/C) Σ_{j∈T} Σ_{i∉T} [1 − (xⱼ − xᵢ)]₊",
+    options: MultilabelMargin::OPTIONS,
+    torch: "MultiLabelMarginLoss",
+    keras: "",
+    optax: "",
+    source: "K. Crammer and Y. Singer, A family of additive online algorithms for category ranking, 2003",
+    variants: &[],
+    shader: crate::wgsl::shader!("losses/multilabel_margin.wgsl"),
+    make: make::<MultilabelMargin>,
+};
+
+impl Filling for MultilabelMargin {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::ClassList;
+    const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/pairs.wgsl")];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Listwise(self)
+    }
+}
+
+impl Rowwise for MultilabelMargin {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        let Target::Dense(list) = row.target else {
+            return R::NAN;
+        };
+        let mut members = vec![R::ZERO; list.len()];
+        for class in list.iter().take_while(|&&class| class >= R::ZERO) {
+            match members.get_mut(class.to_f64() as usize) {
+                Some(member) => *member = R::ONE,
+                // Refused on the host; on the device it is NaN too.
+                None => return R::NAN,
+            }
+        }
+        let share = R::new(1.0 / list.len() as f64);
+        let pairs = Pairs { temperature: 1.0, lambda: Lambda::None, top_n: 0 };
+        let value = over_pairs(
+            &pairs,
+            row.logits,
+            &members,
+            gradient,
+            #[inline(always)]
+            |d: R| {
+                let margin = R::ONE - d;
+                (margin.max(R::ZERO), R::select(margin > R::ZERO, -R::ONE, R::ZERO))
+            },
+        );
+        gradient.iter_mut().for_each(|slope| *slope = scale * share * *slope);
+        share * value
+    }
+}
