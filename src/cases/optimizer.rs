@@ -37,6 +37,9 @@ struct Given<'a> {
     treatment: Treatment<'a>,
 }
 
+/// A clip of a limit.
+type Kind = fn(f64) -> Clip;
+
 /// Options of a case that every optimizer takes: what happens to its gradient before.
 #[derive(Default)]
 struct Around {
@@ -50,7 +53,7 @@ impl Around {
         let Value::Object(options) = options else { return Ok((options.clone(), Around::default())) };
         let mut options = options.clone();
         let mut around = Around::default();
-        let kinds: [(&str, fn(f64) -> Clip); 3] = [
+        let kinds: [(&str, Kind); 3] = [
             // As optax has it: nothing is added to the norm.
             ("clip_global_norm", |limit| Clip::GlobalNorm { limit, epsilon: 0.0 }),
             ("clip_norm", Clip::Norm),
