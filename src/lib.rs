@@ -57,6 +57,9 @@
 //! | `nn.Sequential(nn.Linear(784, 10), nn.ReLU())` | `Sequential([Dense(10, "relu")])` | `Sequential::new(784).then(Dense::new(10).activation(Relu))` |
 //! | | `model.compile`, `fit`, `evaluate`, `predict`, `summary` | the same names on [`Model`] |
 //! | `state_dict`, `torch.save` | `model.save` | [`Model::save`], [`Model::load`]: safetensors with the optimizer's state |
+//! | `lr_scheduler.CosineAnnealingLR` | `schedules.CosineDecay` | `Fit::new().schedule(Cosine::new().steps(1000_u64))`: [`schedules`] |
+//! | `clip_grad_norm_`, `clip_grad_value_` | `global_clipnorm`, `clipvalue` | [`Fit::clip_norm`], [`Fit::clip_value`] |
+//! | `swa_utils.AveragedModel` | `use_ema` | [`Fit::average`], [`Model::averaged`] |
 //! | `optax.adam(1e-3)` (optax) | `Adam(1e-3)` | `Adam::new().learning_rate(1e-3)` |
 //!
 //! # Errors

@@ -205,7 +205,7 @@ impl Population {
     }
 
     /// The states of a member as a model of its own has them, and its running average.
-    fn states(&self, member: usize) -> Result<(Vec<Vec<f64>>, Option<Vec<f64>>)> {
+    fn states(&self, member: usize) -> Result<(States, Option<Vec<f64>>)> {
         let mut states = self.crowd.states(member)?;
         let average = if self.average.is_some() { states.pop() } else { None };
         states.truncate(self.compiled.get(member).map_or(0, |compiled| compiled.optimizer.states()));
@@ -334,6 +334,9 @@ impl Population {
         Intake { network: &self.network, scaling: self.scaling.as_ref() }
     }
 }
+
+/// The states of an optimizer, each as long as the parameters.
+type States = Vec<Vec<f64>>;
 
 /// The options with those of a member set.
 fn merged(options: Value, own: &Map<String, Value>) -> Value {

@@ -4,7 +4,7 @@ use ndarray::ArrayD;
 use serde_json::{Map, Value};
 
 use super::{check_keys, missing, numbers, tensor};
-use crate::kernels::update::{self, Runner, Update};
+use crate::kernels::update::{Runner, Update};
 use crate::optimizers::{self, Clip, Optimizer, Segment, Step, Treatment};
 use crate::real::Real;
 use crate::{Device, Error, Gpu, Result};
@@ -37,6 +37,9 @@ struct Given<'a> {
     treatment: Treatment<'a>,
 }
 
+/// A clip of a limit.
+type Kind = fn(f64) -> Clip;
+
 /// Options of a case that every optimizer takes: what happens to its gradient before.
 #[derive(Default)]
 struct Around {
@@ -50,7 +53,7 @@ impl Around {
         let Value::Object(options) = options else { return Ok((options.clone(), Around::default())) };
         let mut options = options.clone();
         let mut around = Around::default();
-        let kinds: [(&str, fn(f64) -> Clip); 3] = [
+        let kinds: [(&str, Kind); 3] = [
             // As optax has it: nothing is added to the norm.
             ("clip_global_norm", |limit| Clip::GlobalNorm { limit, epsilon: 0.0 }),
             ("clip_norm", Clip::Norm),
@@ -176,7 +179,6 @@ fn on_gpu(optimizer: &dyn Optimizer, given: &Given, gpu: &Gpu) -> Result<Map<Str
     let parameters = gpu.upload("parameters", &flat(&given.parameters))?;
     let gradients = gpu.buffer("gradients", length)?;
     let job = Update { optimizer, length, treatment: given.treatment, average: None };
-    update::check(&job)?;
     let runner = Runner::new(gpu, &job, &parameters, &gradients)?;
     reported(
         optimizer,

@@ -2,6 +2,7 @@
 
 use std::mem::offset_of;
 
+use super::layerwise::CombineParams;
 use super::*;
 use crate::device::GpuOptions;
 use crate::optimizers;

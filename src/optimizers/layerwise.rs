@@ -110,7 +110,7 @@ fn orthogonalize<R: Real>(newton_schulz: &NewtonSchulz, [rows, columns]: [usize;
     let NewtonSchulz { steps, coefficients, epsilon } = *newton_schulz;
     let [a, b, c] = coefficients.map(R::new);
     let scale = R::new(1.0 / norm(matrix).max(epsilon));
-    matrix.iter_mut().for_each(|value| *value = *value * scale);
+    matrix.iter_mut().for_each(|value| *value *= scale);
     let tall = rows > columns;
     let side = rows.min(columns);
     let (mut gram, mut squared) = (vec![R::ZERO; side * side], vec![R::ZERO; side * side]);

@@ -53,7 +53,7 @@ pub struct Train {
     /// A schedule of the learning rate, such as cosine; a wrong name lists them. With --resume the saved one goes on without it
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
-    /// An option of the schedule, such as steps=1000; may be repeated
+    /// An option of the schedule, such as minimum=1e-5; may be repeated. Its steps are those of the whole training if nobody sets them
     #[arg(long = "schedule-set", value_name = "NAME=VALUE", value_parser = setting, requires = "schedule")]
     schedule_settings: Vec<(String, Value)>,
     /// Whether the schedule counts epochs, not updates
@@ -181,7 +181,8 @@ impl Train {
     /// What a new model is compiled with, before any data is read: names and options that are wrong are bad usage.
     fn plan(&self) -> Outcome<Option<Plan>> {
         self.check_limits()?;
-        self.named_schedule()?;
+        // How many updates there will be is not known yet: more than any warm-up has.
+        self.named_schedule(1 << 40)?;
         if self.resume.is_some() {
             return Ok(None);
         }
@@ -219,8 +220,9 @@ impl Train {
         }
     }
 
-    /// The schedule that was asked for. It begins with --learning-rate or the optimizer's own, where it has such an option.
-    fn named_schedule(&self) -> Outcome<Option<Box<dyn Schedule>>> {
+    /// The schedule that was asked for. It begins with --learning-rate or the optimizer's own, and takes the whole training, of so many
+    /// updates an epoch, where it has such options and nobody sets them.
+    fn named_schedule(&self, updates: usize) -> Outcome<Option<Box<dyn Schedule>>> {
         let Some(name) = &self.schedule else { return Ok(None) };
         let mut options: Map<String, Value> = self.schedule_settings.iter().cloned().collect();
         let entry = schedules::entry(name).map_err(Failure::usage)?;
@@ -229,6 +231,11 @@ impl Train {
             let set = self.optimizer_settings.iter().find(|(name, _)| name == "learning_rate");
             let rate = self.learning_rate.or(set.and_then(|(_, rate)| rate.as_f64())).or_else(own);
             options.extend(rate.map(|rate| ("learning_rate".to_string(), json!(rate))));
+        }
+        let spans = ["cosine", "linear", "one_cycle", "polynomial", "warmup_cosine"].contains(&entry.name);
+        if spans && !options.contains_key("steps") {
+            let each = if self.schedule_by_epoch { 1 } else { updates };
+            options.insert("steps".into(), json!(self.epochs.get().saturating_mul(each).max(2)));
         }
         schedules::from_name(name, &Value::Object(options)).map(Some).map_err(Failure::usage)
     }
@@ -297,7 +304,8 @@ impl Train {
 
     fn fit(&self, mut model: Model, task: &Task, parts: &Parts) -> Outcome<Trained> {
         let mut fit = Fit::new().epochs(self.epochs.get()).batch_size(self.batch_size.get());
-        fit = self.paced(fit, &model)?.skip_non_finite(self.skip_non_finite);
+        let updates = parts.train.rows().div_ceil(self.batch_size.get());
+        fit = self.paced(fit, &model, updates)?.skip_non_finite(self.skip_non_finite);
         if let Some(norm) = self.clip_norm {
             fit = fit.clip_norm(norm);
         }
@@ -333,8 +341,8 @@ impl Train {
     }
 
     /// With the learning rate that was asked for: a schedule, a number, or the schedule that a saved model goes on with.
-    fn paced(&self, fit: Fit, model: &Model) -> Outcome<Fit> {
-        if let Some(schedule) = self.named_schedule()? {
+    fn paced(&self, fit: Fit, model: &Model, updates: usize) -> Outcome<Fit> {
+        if let Some(schedule) = self.named_schedule(updates)? {
             return Ok(fit.shared_schedule(schedule.into(), self.schedule_by_epoch));
         }
         if let Some(rate) = self.learning_rate {
