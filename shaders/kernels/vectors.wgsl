@@ -80,6 +80,12 @@ fn magnitude_bits(x: vec4<f32>) -> vec4<u32> {
     return bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu);
 }
 
+// A constant that the driver does not know for one: Mesa takes (a - b) + 1e-6 for (a + 1e-6) - b where it is used once, and of two
+// equal numbers a digit is left.
+fn unknown(x: f32) -> f32 {
+    return select(0.0, x, params.rows > 0u);
+}
+
 fn team_total(x: vec4<f32>) -> f32 {
     return team_sum(sum4(x));
 }

@@ -7,7 +7,7 @@ fn peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
 }
 
 fn fold(peaks: vec3<f32>, cells: Cells) -> Sums {
-    let gap = (cells.first - cells.second) + EPSILON;
+    let gap = (cells.first - cells.second) + unknown(EPSILON);
     return Sums(gap * gap, vec4<f32>(), vec4<f32>());
 }
 
@@ -21,6 +21,6 @@ fn finish(peaks: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
 }
 
 fn slopes(outcome: Outcome, peaks: vec3<f32>, cells: Cells) -> Cells {
-    let slope = outcome.factors.x * ((cells.first - cells.second) + EPSILON);
+    let slope = outcome.factors.x * ((cells.first - cells.second) + unknown(EPSILON));
     return Cells(slope, -slope, vec4<f32>());
 }

@@ -99,7 +99,7 @@ impl TripletMargin {
     /// |x|ᵖ; but for p = 1 and 2 of a share of the peak, so that no power leaves the precision.
     #[inline(always)]
     fn term<R: Real>(&self, x: R, peak: R) -> R {
-        if self.p == 2.0 {
+        if self.p == 2.0 && !self.is_scaled() {
             x * x
         } else if self.p == 1.0 {
             x.abs()
@@ -116,7 +116,7 @@ impl TripletMargin {
         if self.p == 1.0 {
             return (sum, R::ONE);
         }
-        if self.p == 2.0 {
+        if self.p == 2.0 && !self.is_scaled() {
             let distance = sum.sqrt();
             return (distance, R::select(distance > R::ZERO, R::ONE / distance, R::ZERO));
         }
@@ -131,7 +131,7 @@ impl TripletMargin {
     /// `factor` · sign(x)|x|ᵖ⁻¹.
     #[inline(always)]
     fn slope<R: Real>(&self, x: R, peak: R, factor: R) -> R {
-        if self.p == 2.0 {
+        if self.p == 2.0 && !self.is_scaled() {
             factor * x
         } else if self.p == 1.0 {
             factor * x.sign()
@@ -145,7 +145,8 @@ impl TripletMargin {
 
 impl Vectors for TripletMargin {
     fn is_scaled(&self) -> bool {
-        self.p != 1.0 && self.p != 2.0
+        // Squares of differences below 1e-19 leave f32: with a smaller ε they must not be taken as they are.
+        self.p != 1.0 && (self.p != 2.0 || self.epsilon < 1e-15)
     }
 
     #[inline(always)]
