@@ -33,6 +33,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("losses", "criterion", "the door `Loss::on`, which every user walks through"),
     ("host/pointwise", "losses", "the frame is written over the trait of what fills it"),
     ("host/pairs", "losses", "the frame is written over the trait of what fills it"),
+    ("host/similarity", "losses", "the frame is written over the trait of what fills it"),
     ("host/vectors", "losses", "the frame is written over the trait of what fills it"),
     ("host/rowwise", "losses", "the frame is written over the trait of what fills it"),
 ];

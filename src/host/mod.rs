@@ -10,6 +10,7 @@ pub mod parallel;
 pub mod pointwise;
 pub mod rowwise;
 pub mod simd;
+pub mod similarity;
 pub(crate) mod softmax;
 pub mod vectors;
 

@@ -20,6 +20,7 @@ use crate::host::joint::JointHost;
 use crate::host::pairs::PairsFrame;
 use crate::host::pointwise::PointwiseHost;
 use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
+use crate::host::similarity::{self, SimilarityFrame};
 use crate::host::vectors::VectorsFrame;
 use crate::real::Real;
 use crate::{Criterion, Error, Result};
@@ -62,7 +63,8 @@ catalogue! {
         cosine_similarity::CosineSimilarity,
         cosine_embedding::CosineEmbedding,
         triplet_margin::TripletMargin,
-        contrastive::Contrastive;
+        contrastive::Contrastive,
+        info_nce::InfoNce;
 }
 
 mod precision;
@@ -359,6 +361,19 @@ pub enum Frame {
     Pairs,
     /// Two or three vectors for each value, and perhaps a truth: `src/host/vectors.rs`.
     Vectors,
+    /// Embeddings, each against all others: `src/host/similarity.rs`.
+    Similarity(Comparison),
+}
+
+/// What the frame over similarities must know of its loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Comparison {
+    /// Whether the embeddings are divided by their lengths first.
+    pub normalizes: bool,
+    /// Whether the columns are compared as the rows are, half and half.
+    pub is_symmetric: bool,
+    /// Whether single candidates are chosen, not pools of them.
+    pub is_mined: bool,
 }
 
 impl<'a> Family<'a> {
@@ -368,6 +383,12 @@ impl<'a> Family<'a> {
 
     fn vectors<L: Vectors>(loss: &'a L) -> Self {
         Family::Joint(Frame::Vectors, Box::new(VectorsFrame(loss)))
+    }
+
+    fn similarity<L: SimilarityRows>(loss: &'a L) -> Self {
+        let comparison =
+            Comparison { normalizes: loss.normalizes(), is_symmetric: loss.is_symmetric(), is_mined: loss.is_mined() };
+        Family::Joint(Frame::Similarity(comparison), Box::new(SimilarityFrame(loss)))
     }
 
     /// Whether each row has a value.
@@ -443,6 +464,144 @@ pub struct VectorOutcome<R> {
     pub factors: [R; 3],
 }
 
+/// What the frame over similarities asks of its loss: the rows of scores, one by one. [`Similarity`] is the form of those that
+/// pool their candidates.
+pub trait SimilarityRows: Loss + Clone {
+    /// Whether the embeddings are divided by their lengths first.
+    fn normalizes(&self) -> bool {
+        true
+    }
+
+    /// Whether the columns are compared as the rows are, half and half.
+    fn is_symmetric(&self) -> bool {
+        false
+    }
+
+    /// Whether single candidates are chosen, not pools of them: `shaders/kernels/triplets.wgsl`.
+    fn is_mined(&self) -> bool {
+        false
+    }
+
+    /// Whether the gradients are the derivatives of the values: not where a part is held constant.
+    fn derives_its_value(&self) -> bool {
+        true
+    }
+
+    /// What a row with so many positives and negatives counts for in a mean; 0 leaves it out. Asked where there are labels.
+    fn share(&self, positives: usize, negatives: usize) -> f64;
+
+    /// Turns the scores of a row into `scale` times the derivatives by them, and gives the row's value.
+    fn row<R: Real>(&self, rows: &Candidates<'_>, scale: R, scores: &mut [R]) -> R;
+}
+
+/// The twin of a shader over similarities whose candidates are pooled. Numbers in twos belong to the two pools.
+pub trait Similarity: Loss + Clone {
+    /// As [`SimilarityRows::normalizes`].
+    fn normalizes(&self) -> bool {
+        true
+    }
+
+    /// As [`SimilarityRows::is_symmetric`].
+    fn is_symmetric(&self) -> bool {
+        false
+    }
+
+    /// As [`SimilarityRows::derives_its_value`].
+    fn derives_its_value(&self) -> bool {
+        true
+    }
+
+    /// As [`SimilarityRows::share`].
+    fn share(&self, _positives: usize, _negatives: usize) -> f64 {
+        1.0
+    }
+
+    /// What a candidate adds to the pools.
+    fn term<R: Real>(&self, candidate: Candidate<R>) -> Term<R>;
+
+    /// What a candidate adds to two sums besides, which may be made of the logarithms of the pools.
+    #[inline(always)]
+    fn extra<R: Real>(&self, _candidate: Candidate<R>, _lse: [R; 2]) -> [R; 2] {
+        [R::ZERO; 2]
+    }
+
+    /// The value of a row from the logarithms of its pools and its sums, and what its derivatives are made of.
+    fn finish<R: Real>(&self, lse: [R; 2], extras: [R; 2], positives: R) -> PoolOutcome<R>;
+
+    /// The derivative by a candidate's score besides that of the pools.
+    #[inline(always)]
+    fn extra_slope<R: Real>(&self, _candidate: Candidate<R>, _outcome: &PoolOutcome<R>) -> R {
+        R::ZERO
+    }
+}
+
+impl<L: Similarity> SimilarityRows for L {
+    fn normalizes(&self) -> bool {
+        Similarity::normalizes(self)
+    }
+
+    fn is_symmetric(&self) -> bool {
+        Similarity::is_symmetric(self)
+    }
+
+    fn derives_its_value(&self) -> bool {
+        Similarity::derives_its_value(self)
+    }
+
+    fn share(&self, positives: usize, negatives: usize) -> f64 {
+        Similarity::share(self, positives, negatives)
+    }
+
+    #[inline(always)]
+    fn row<R: Real>(&self, rows: &Candidates<'_>, scale: R, scores: &mut [R]) -> R {
+        similarity::pooled(self, rows, scale, scores)
+    }
+}
+
+/// A row among its candidates.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidates<'a> {
+    /// One for each row and column.
+    pub labels: &'a [i32],
+    /// Its number.
+    pub row: usize,
+}
+
+/// What a column is to a row: its own (of two matrices the partner, of one matrix the row itself), of the same label, or neither.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<R> {
+    /// The product of the two embeddings.
+    pub score: R,
+    /// Whether it is the row's own.
+    pub is_own: bool,
+    /// Whether it is another of the same label.
+    pub is_positive: bool,
+}
+
+/// What a candidate adds to the pools, each of them the logarithm of a sum of exponentials.
+#[derive(Clone, Copy, Debug)]
+pub struct Term<R> {
+    /// The exponent.
+    pub exponent: R,
+    /// Its derivative by the score.
+    pub slope: R,
+    /// Which pools it belongs to.
+    pub inside: [bool; 2],
+}
+
+/// What a loss over similarities gives for a row.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolOutcome<R> {
+    /// The value.
+    pub value: R,
+    /// The logarithms of the pools.
+    pub lse: [R; 2],
+    /// The derivatives of the value by them.
+    pub pools: [R; 2],
+    /// What `extra_slope` wants to know.
+    pub extra: R,
+}
+
 /// The twin of a row-wise shader.
 pub trait Rowwise: Loss {
     /// The value of one row. Writes `scale` times its derivative into `gradient`, and what else is asked for.
@@ -506,8 +665,8 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
 pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
-        Argument, Domain, Family, Filling, Input, Loss, Pair, Pairs, Pointwise, Role, Rowwise, VectorOutcome, Vectors,
-        make,
+        Argument, Candidate, Domain, Family, Filling, Input, Loss, Pair, Pairs, Pointwise, PoolOutcome, Role, Rowwise,
+        Similarity, Term, VectorOutcome, Vectors, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

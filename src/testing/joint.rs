@@ -239,7 +239,10 @@ pub(super) fn check(
         let case = draw(criterion.loss(), host, recipe, number)?;
         let joint = case.joint(criterion.loss(), host)?;
         let exact = run(criterion.loss(), host, &joint);
-        let shares = INPUT_ULPS * ULP;
+        // A score is a sum over the columns: its roundings are as if its inputs were so far off, and a temperature or γ multiplies
+        // them as it does the inputs' own.
+        let is_score = matches!(criterion.loss().family(), crate::losses::Family::Joint(Frame::Similarity(_), _));
+        let shares = (INPUT_ULPS + if is_score { chain(recipe.columns) / 2.0 } else { 0.0 }) * ULP;
         let moves: Vec<Exact> = (0..joint.arrays.len())
             .flat_map(|which| [shares, -shares].map(|share| moved(criterion.loss(), host, &joint, which, share)))
             .collect();
@@ -260,6 +263,11 @@ pub(super) fn check(
     Ok(report)
 }
 
+/// Additions in the longest chain of a sum over so many columns.
+fn chain(columns: usize) -> f64 {
+    if columns <= 64 { columns as f64 } else { columns as f64 / 8.0 + 3.0 }
+}
+
 /// The expected numbers with the tolerance of each, as the head of the module derives it; a gradient's cell is a sum of terms that
 /// the cells of its row have in common, so each carries the size of the largest of them.
 fn bounds(
@@ -271,8 +279,7 @@ fn bounds(
     columns: usize,
     is_device: bool,
 ) -> (Bounded, Vec<(&'static str, Bounded)>) {
-    let chain = if columns <= 64 { columns as f64 } else { columns as f64 / 8.0 + 3.0 };
-    let roundings = (RESULT_ULPS + chain / 2.0) * ULP;
+    let roundings = (RESULT_ULPS + chain(columns) / 2.0) * ULP;
     let off = |pick: &dyn Fn(&Exact) -> f64| -> f64 {
         let here = pick(exact);
         moves.iter().map(|there| (pick(there) - here).abs()).filter(|off| off.is_finite()).sum()

@@ -1,6 +1,6 @@
 //! The frames of losses of several inputs on the GPU: what they are handed, what they hand back, and which is which.
 
-use super::{pairs, sum, vectors};
+use super::{pairs, similarity, sum, vectors};
 use crate::Result;
 use crate::device::Gpu;
 use crate::host::joint::Units;
@@ -64,6 +64,7 @@ pub(crate) fn commands(
     let (mut commands, results, length) = match frame {
         Frame::Pairs => pairs::commands(gpu, loss, job)?,
         Frame::Vectors => vectors::commands(gpu, loss, job)?,
+        Frame::Similarity(comparison) => similarity::commands(gpu, loss, comparison, job)?,
     };
     if !job.each {
         commands.push(sum(gpu, &results.values, length, &results.result, 0)?);
@@ -76,6 +77,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     match loss.family() {
         Family::Joint(Frame::Pairs, _) => pairs::programs(loss),
         Family::Joint(Frame::Vectors, _) => vectors::programs(loss),
+        Family::Joint(Frame::Similarity(comparison), _) => similarity::programs(loss, comparison),
         _ => Vec::new(),
     }
 }

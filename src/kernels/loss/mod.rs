@@ -5,6 +5,7 @@ pub(crate) mod joint;
 mod pairs;
 mod pointwise;
 mod rowwise;
+mod similarity;
 mod variant;
 mod vectors;
 
