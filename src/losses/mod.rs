@@ -64,7 +64,8 @@ catalogue! {
         cosine_embedding::CosineEmbedding,
         triplet_margin::TripletMargin,
         contrastive::Contrastive,
-        info_nce::InfoNce;
+        info_nce::InfoNce,
+        sup_con::SupCon;
 }
 
 mod precision;
