@@ -65,7 +65,8 @@ catalogue! {
         triplet_margin::TripletMargin,
         contrastive::Contrastive,
         info_nce::InfoNce,
-        sup_con::SupCon;
+        sup_con::SupCon,
+        nt_xent::NtXent;
 }
 
 mod precision;
