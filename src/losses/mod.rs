@@ -66,7 +66,8 @@ catalogue! {
         contrastive::Contrastive,
         info_nce::InfoNce,
         sup_con::SupCon,
-        nt_xent::NtXent;
+        nt_xent::NtXent,
+        multi_similarity::MultiSimilarity;
 }
 
 mod precision;
