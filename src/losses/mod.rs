@@ -67,7 +67,8 @@ catalogue! {
         info_nce::InfoNce,
         sup_con::SupCon,
         nt_xent::NtXent,
-        multi_similarity::MultiSimilarity;
+        multi_similarity::MultiSimilarity,
+        circle::Circle;
 }
 
 mod precision;
