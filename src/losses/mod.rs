@@ -68,11 +68,13 @@ catalogue! {
         sup_con::SupCon,
         nt_xent::NtXent,
         multi_similarity::MultiSimilarity,
-        circle::Circle;
+        circle::Circle,
+        batch_triplet::BatchTriplet;
 }
 
 mod precision;
 
+pub use batch_triplet::Mining;
 pub(crate) use precision::HostReal;
 
 /// An optional input of a loss, for people.
