@@ -2,10 +2,10 @@
 // two matrices of embeddings, are overwritten by dL/d(score); products with the embeddings make the gradients of these.
 //
 //     lse     = ln of the sum of e^exponent over each of two pools of candidates
-//     extras  = sums of two more numbers over the candidates; with STAGED they may be made of the lse
+//     extras  = sums of two more numbers over the candidates; STAGED: they may be made of the lse
 //     outcome = finish(lse, extras, positives), its .value the row's value
 //
-// Filled by shaders/losses/*.wgsl with `term`, `extra`, `finish` and `extra_slope`. Linked with one of rowwise_subgroups and
+// Filled by shaders/losses/*.wgsl with STAGED, `term`, `extra`, `finish` and `extra_slope`. Linked with one of rowwise_subgroups and
 // rowwise_memory: the team of lanes that takes a row.
 
 struct Params {
@@ -50,7 +50,6 @@ override HAS_WEIGHT: bool = false;
 override EACH: bool = false;
 // The values are added to those that are there: the other direction of a symmetric loss.
 override ADDS: bool = false;
-override STAGED: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> scores: array<f32>;

@@ -4,6 +4,8 @@ override MARGIN: f32 = 0.4;
 override GAMMA: f32 = 80.0;
 override DETACH: bool = true;
 
+const STAGED: bool = false;
+
 fn term(candidate: Candidate) -> Term {
     let s = candidate.score;
     let pull = GAMMA * max(1.0 + MARGIN - s, 0.0);

@@ -2,6 +2,10 @@
 override MARGIN: f32 = 1.0;
 override EPSILON: f32 = 1e-6;
 
+fn is_scaled() -> bool {
+    return false;
+}
+
 fn peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
     return vec3<f32>();
 }

@@ -2,6 +2,8 @@
 // that nothing cancels where the own score is far above them: ln(1 + e^(L - s_own/T)), L = ln of the sum of their e^(s/T).
 override TEMPERATURE: f32 = 0.07;
 
+const STAGED: bool = false;
+
 fn term(candidate: Candidate) -> Term {
     return Term(candidate.score / TEMPERATURE, 1.0 / TEMPERATURE, !candidate.is_own, false);
 }

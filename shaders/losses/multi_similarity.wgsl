@@ -4,6 +4,8 @@ override ALPHA: f32 = 2.0;
 override BETA: f32 = 50.0;
 override BASE: f32 = 0.5;
 
+const STAGED: bool = false;
+
 fn term(candidate: Candidate) -> Term {
     let slope = select(BETA, -ALPHA, candidate.is_positive);
     let is_negative = !candidate.is_own && !candidate.is_positive;

@@ -2,6 +2,8 @@
 // ln(1 + e^(L - s/T)) with L = ln of the sum of e^(s/T) over the negatives; a row's value is the sum over its pairs.
 override TEMPERATURE: f32 = 0.07;
 
+const STAGED: bool = true;
+
 fn term(candidate: Candidate) -> Term {
     return Term(candidate.score / TEMPERATURE, 1.0 / TEMPERATURE, !candidate.is_own && !candidate.is_positive, false);
 }

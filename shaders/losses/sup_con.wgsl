@@ -1,6 +1,8 @@
 // Supervised contrastive loss: ln of the sum of e^(s/T) over all others - the mean of s/T over those of the same label.
 override TEMPERATURE: f32 = 0.1;
 
+const STAGED: bool = false;
+
 fn term(candidate: Candidate) -> Term {
     return Term(candidate.score / TEMPERATURE, 1.0 / TEMPERATURE, !candidate.is_own, false);
 }

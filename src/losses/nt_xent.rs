@@ -66,7 +66,7 @@ impl Filling for NtXent {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("TEMPERATURE", self.temperature), ("STAGED", 1.0)]
+        vec![("TEMPERATURE", self.temperature)]
     }
 }
 

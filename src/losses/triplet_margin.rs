@@ -78,13 +78,7 @@ impl Filling for TripletMargin {
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         let flag = |on: bool| f64::from(u8::from(on));
-        vec![
-            ("MARGIN", self.margin),
-            ("P", self.p),
-            ("EPSILON", self.epsilon),
-            ("SWAP", flag(self.swap)),
-            ("SCALED", flag(self.is_scaled())),
-        ]
+        vec![("MARGIN", self.margin), ("P", self.p), ("EPSILON", self.epsilon), ("SWAP", flag(self.swap))]
     }
 }
 
