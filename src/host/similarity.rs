@@ -228,7 +228,7 @@ fn total<R: Real>(lanes: [R; LANES]) -> R {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
-            halves[lane] = halves[lane] + halves[lane + width];
+            halves[lane] += halves[lane + width];
         }
         width /= 2;
     }

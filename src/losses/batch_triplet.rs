@@ -164,7 +164,7 @@ impl SimilarityRows for BatchTriplet {
             if short > R::ZERO {
                 value += short;
                 slopes[positive] += slope(scores[positive]);
-                slopes[negative] = slopes[negative] - slope(scores[negative]);
+                slopes[negative] -= slope(scores[negative]);
             }
         }
         scores.iter_mut().zip(slopes).for_each(|(score, slope)| *score = scale * slope);
