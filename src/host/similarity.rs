@@ -1,7 +1,7 @@
 //! Similarities on the CPU: embeddings against each other, every row of the scores by itself. The twin of
 //! `shaders/kernels/similarity.wgsl`.
 //!
-//! Of the rows × rows scores there are never more than [`CHUNK`] at a time: a chunk of rows is a product of embeddings, becomes
+//! Of the rows × rows scores there are never more than 16 MiB of f32 at a time: a chunk of rows is a product of embeddings, becomes
 //! the derivatives by its scores in place, and goes by two more products into the gradients, chunk after chunk in order.
 
 use rayon::prelude::*;

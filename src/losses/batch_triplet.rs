@@ -25,7 +25,7 @@ options! {
     /// nearest that is farther than p, and the farthest of all where there is none. Of equal distances the first. `mean` divides by
     /// the number of pairs, also those of value 0; a row without a positive or without a negative is left out. The derivative is
     /// that of the pairs chosen, 0 where a sum or a distance is 0. Two embeddings that are equal but for the last digits of f32 are
-    /// √10⁻⁷ apart or not at all. `predictions` are [rows, columns], `targets` labels [rows].
+    /// √10⁻⁷ apart or not at all. `predictions` are [rows, columns], `targets` labels `[rows]`.
     ///
     /// A row that a mask leaves out has no value of its own, and is still a candidate of all others, with its part of their
     /// gradients; so does a NaN in one row make every value NaN. On a software adapter `semi_hard` takes up to 3,800 rows.

@@ -9,7 +9,7 @@ options! {
     /// ln(1 + Σ_(n∈N_i) e^(γ αₙ (sₙ − m)) Σ_(p∈P_i) e^(−γ αₚ (sₚ − 1 + m))), αₙ = [sₙ + m]₊, αₚ = [1 + m − sₚ]₊, s_ij = x̂_i·x̂_j. α is a
     /// constant in the derivative, as in the paper and in pytorch-metric-learning, unless `detach` is false, as in Keras. A row without a
     /// positive or without a negative is left out of value, gradient and mean. `predictions` are [rows, columns], `targets` labels
-    /// [rows]; the values are [rows].
+    /// `[rows]`; the values are `[rows]`.
     ///
     /// The embeddings are divided by their lengths (at least 10⁻¹²) first. A row that a mask leaves out has no value of its own, and
     /// is still a candidate of all others, with its part of their gradients; so does a NaN in one row make every value NaN.

@@ -8,7 +8,7 @@ options! {
     ///
     /// 1 − cos, cos = x·y / (max(‖x‖, ε) max(‖y‖, ε)); derivative −(ŷ − cos x̂)/‖x‖ by `predictions`; `targets` have none. The
     /// derivative of a length is x/‖x‖ below ε too and 0 at 0, as in PyTorch: a zero vector has value 1 and derivative −ŷ/ε.
-    /// `predictions` and `targets` are [rows, columns]; the values are [rows].
+    /// `predictions` and `targets` are [rows, columns]; the values are `[rows]`.
     ///
     /// PyTorch `1 - F.cosine_similarity(x, y, dim=1)`, optax `cosine_distance`, Keras `1 + CosineSimilarity`.
     /// Source: G. Salton and M. J. McGill, Introduction to Modern Information Retrieval, 1983.

@@ -7,7 +7,7 @@ options! {
     /// the same row.
     ///
     /// lse_j(s_ij/T) − s_ii/T, s_ij = x̂_i·ŷ_j; derivative (softmax_j − [i = j])/T by s_ij. `symmetric` is the mean of this and the same
-    /// over columns, the loss of CLIP. `first` and `second` are [rows, columns]; the values are [rows].
+    /// over columns, the loss of CLIP. `first` and `second` are [rows, columns]; the values are `[rows]`.
     ///
     /// With `normalize` each embedding is divided by its length (at least 10⁻¹², as PyTorch's `normalize`: the derivative of a shorter
     /// one is that of a division by a constant). A row that a mask leaves out has no value of its own, and is still a candidate of

@@ -8,7 +8,7 @@ options! {
     ///
     /// ln(1 + Σ_(p∈P_i) e^(−α(s_ip − λ)))/α + ln(1 + Σ_(n∈N_i) e^(β(s_in − λ)))/β, s_ij = x̂_i·x̂_j. Every row counts, also one
     /// without a positive or a negative. No pairs are mined (pytorch-metric-learning neither, unless a miner is handed to it; the
-    /// paper's mining is `MultiSimilarityMiner` there). `predictions` are [rows, columns], `targets` labels [rows].
+    /// paper's mining is `MultiSimilarityMiner` there). `predictions` are [rows, columns], `targets` labels `[rows]`.
     ///
     /// The embeddings are divided by their lengths (at least 10⁻¹²) first. A row that a mask leaves out has no value of its own, and
     /// is still a candidate of all others, with its part of their gradients; so does a NaN in one row make every value NaN.

@@ -7,7 +7,7 @@ options! {
     ///
     /// A row's value is Σ_(p∈P_i) ln(1 + e^(L_i − s_ip/T)), L_i = lse over the rows of other labels of s_ij/T, s_ij = x̂_i·x̂_j, P_i the
     /// other rows of label i: the other positives are no candidates, as they are in `sup_con`. `mean` divides by the number of pairs;
-    /// a row without a positive has none and is left out. `predictions` are [rows, columns], `targets` labels [rows].
+    /// a row without a positive has none and is left out. `predictions` are [rows, columns], `targets` labels `[rows]`.
     ///
     /// The embeddings are divided by their lengths (at least 10⁻¹²) first. A row that a mask leaves out has no value of its own, and
     /// is still a candidate of all others, with its part of their gradients; so does a NaN in one row make every value NaN.

@@ -6,7 +6,7 @@ options! {
     /// Supervised contrastive loss (L_out): an embedding shall be more similar to those of its own label than to all others.
     ///
     /// lse_(j≠i)(s_ij/T) − (1/|P_i|) Σ_(p∈P_i) s_ip/T, s_ij = x̂_i·x̂_j, P_i the other rows of label i. A row without a positive is left
-    /// out of value, gradient and mean. `predictions` are [rows, columns], `targets` labels [rows]; the values are [rows].
+    /// out of value, gradient and mean. `predictions` are [rows, columns], `targets` labels `[rows]`; the values are `[rows]`.
     ///
     /// The embeddings are divided by their lengths (at least 10⁻¹²) first. A row that a mask leaves out has no value of its own, and
     /// is still a candidate of all others, with its part of their gradients; so does a NaN in one row make every value NaN.

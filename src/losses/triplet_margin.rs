@@ -7,7 +7,7 @@ options! {
     ///
     /// [d(a,p) − d(a,n) + m]₊, d(x,y) = ‖x − y + ε‖ₚ; `swap` takes the smaller of d(a,n) and d(p,n) for the second distance. The
     /// gradient passes where the sum is 0, is halved between two equal distances under `swap`, and is 0 where a distance is 0 and
-    /// at the kinks of p = 1, as in PyTorch. `anchor`, `positive` and `negative` are [rows, columns]; the values are [rows].
+    /// at the kinks of p = 1, as in PyTorch. `anchor`, `positive` and `negative` are [rows, columns]; the values are `[rows]`.
     ///
     /// PyTorch `TripletMarginLoss`, burn `TripletMarginLoss`; its p may be 1 or more here (∞ is left out).
     /// Source: F. Schroff, D. Kalenichenko and J. Philbin, FaceNet, 2015; swap: V. Balntas et al., Learning local feature
