@@ -35,6 +35,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("host/linear", "losses", "the frame runs the loss that the layer is fused with"),
     ("host/pairs", "losses", "the frame is written over the trait of what fills it"),
     ("host/sequence", "losses", "the frame is written over the trait of what fills it"),
+    ("host/similarity", "losses", "the frame is written over the trait of what fills it"),
     ("host/vectors", "losses", "the frame is written over the trait of what fills it"),
     ("host/quads", "losses", "the frame is written over the trait of what fills it"),
     ("host/rowwise", "losses", "the frame is written over the trait of what fills it"),

@@ -5,8 +5,8 @@
 //     gradients[r,c] = upstream * factor * weight[r] * slopes(outcome, peaks, cells), one for each vector
 //     values         = sum over r of factor * weight[r] * outcome.value
 //
-// Filled by shaders/losses/*.wgsl with `peaks`, `fold`, `finish` and `slopes`; with SCALED a pass of its own finds the largest of
-// each of the three peaks first. Linked with one of helpers/vectors_* (how the columns lie in memory) and one of rowwise_lane,
+// Filled by shaders/losses/*.wgsl with `is_scaled`, `peaks`, `fold`, `finish` and `slopes`; one that is scaled has the largest of
+// each of its three peaks found first, in a pass of its own. Linked with one of helpers/vectors_* (how the columns lie in memory) and one of rowwise_lane,
 // rowwise_subgroups and rowwise_memory: the team of lanes that takes a row. A header names `HELD`.
 
 // Four columns of each vector; the third is 0 where there are but two.
@@ -54,7 +54,6 @@ override HAS_THIRD: bool = false;
 override HAS_TRUTH: bool = false;
 // How many of the vectors get a gradient.
 override GRADIENTS: u32 = 2u;
-override SCALED: bool = false;
 // Reduction `none`: every value is written over the upstream that was there.
 override EACH: bool = false;
 
@@ -78,6 +77,12 @@ fn inside_of(columns: vec4<u32>) -> vec4<bool> {
 // The bits of what is not NaN are at most those of infinity.
 fn magnitude_bits(x: vec4<f32>) -> vec4<u32> {
     return bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu);
+}
+
+// A constant that the driver does not know for one: Mesa takes (a - b) + 1e-6 for (a + 1e-6) - b where it is used once, and of two
+// equal numbers a digit is left.
+fn unknown(x: f32) -> f32 {
+    return select(0.0, x, params.rows > 0u);
 }
 
 fn team_total(x: vec4<f32>) -> f32 {
@@ -106,7 +111,7 @@ fn take_row(index: u32, lane: u32) -> f32 {
     }
     var held: array<Cells, HELD>;
     var largest = vec3<f32>();
-    if HOLDS || SCALED {
+    if HOLDS || is_scaled() {
         for (var group = 0u; group < groups; group += 1u) {
             let columns = columns_of(group, lane);
             if columns.x < length {
@@ -114,13 +119,13 @@ fn take_row(index: u32, lane: u32) -> f32 {
                 if HOLDS {
                     held[group] = cells;
                 }
-                if SCALED {
+                if is_scaled() {
                     largest = max(largest, peaks(cells, inside_of(columns)));
                 }
             }
         }
     }
-    if SCALED {
+    if is_scaled() {
         largest = vec3<f32>(team_max(largest.x), team_max(largest.y), team_max(largest.z));
     }
     var sums = Sums(vec4<f32>(), vec4<f32>(), vec4<f32>());

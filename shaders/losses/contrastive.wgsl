@@ -2,12 +2,16 @@
 override MARGIN: f32 = 1.0;
 override EPSILON: f32 = 1e-6;
 
+fn is_scaled() -> bool {
+    return false;
+}
+
 fn peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
     return vec3<f32>();
 }
 
 fn fold(peaks: vec3<f32>, cells: Cells) -> Sums {
-    let gap = (cells.first - cells.second) + EPSILON;
+    let gap = (cells.first - cells.second) + unknown(EPSILON);
     return Sums(gap * gap, vec4<f32>(), vec4<f32>());
 }
 
@@ -21,6 +25,6 @@ fn finish(peaks: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
 }
 
 fn slopes(outcome: Outcome, peaks: vec3<f32>, cells: Cells) -> Cells {
-    let slope = outcome.factors.x * ((cells.first - cells.second) + EPSILON);
+    let slope = outcome.factors.x * ((cells.first - cells.second) + unknown(EPSILON));
     return Cells(slope, -slope, vec4<f32>());
 }

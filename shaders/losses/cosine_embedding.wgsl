@@ -2,6 +2,10 @@
 // The gradient passes at the margin, as in PyTorch.
 override MARGIN: f32 = 0.0;
 
+fn is_scaled() -> bool {
+    return false;
+}
+
 fn peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
     return vec3<f32>();
 }

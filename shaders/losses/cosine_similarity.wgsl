@@ -2,6 +2,10 @@
 // too, and 0 at 0, as in PyTorch.
 override EPSILON: f32 = 1e-8;
 
+fn is_scaled() -> bool {
+    return false;
+}
+
 fn peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
     return vec3<f32>();
 }

@@ -1,17 +1,22 @@
 // Triplet margin: [d(a,p) - d(a,n) + MARGIN]+, d(x,y) the P-norm of x - y + EPSILON; with SWAP the smaller of d(a,n) and d(p,n).
-// The gradient passes at 0 and halves between equal distances, as in PyTorch. SCALED: neither 1 nor 2 is the P, and the powers
-// are taken of numbers up to 1.
+// The gradient passes at 0 and halves between equal distances, as in PyTorch. Scaled, the powers are taken of shares of the peaks:
+// squares of differences below 1e-19 leave f32, and so do higher powers of large ones.
 override MARGIN: f32 = 1.0;
 override P: f32 = 2.0;
 override EPSILON: f32 = 1e-6;
 override SWAP: bool = false;
 
+fn is_scaled() -> bool {
+    return P != 1.0 && (P != 2.0 || EPSILON < 1e-15);
+}
+
 // x - y + EPSILON of anchor and positive, anchor and negative, positive and negative.
 fn gaps(cells: Cells) -> Cells {
+    let epsilon = unknown(EPSILON);
     return Cells(
-        (cells.first - cells.second) + EPSILON,
-        (cells.first - cells.third) + EPSILON,
-        (cells.second - cells.third) + EPSILON,
+        (cells.first - cells.second) + epsilon,
+        (cells.first - cells.third) + epsilon,
+        (cells.second - cells.third) + epsilon,
     );
 }
 
@@ -35,7 +40,7 @@ fn powers(x: vec4<f32>, p: f32) -> vec4<f32> {
 
 // |x|^P of what is to be summed; the scale is the largest |x|.
 fn term(x: vec4<f32>, scale: f32) -> vec4<f32> {
-    if P == 2.0 {
+    if P == 2.0 && !is_scaled() {
         return x * x;
     }
     if P == 1.0 {
@@ -57,7 +62,7 @@ fn fold(peaks: vec3<f32>, cells: Cells) -> Sums {
 }
 
 fn distance_of(sum: f32, scale: f32) -> f32 {
-    if P == 2.0 {
+    if P == 2.0 && !is_scaled() {
         return sqrt(sum);
     }
     if P == 1.0 {
@@ -74,7 +79,7 @@ fn factor_of(sum: f32, distance: f32) -> f32 {
     if distance == 0.0 {
         return 0.0;
     }
-    if P == 2.0 {
+    if P == 2.0 && !is_scaled() {
         return 1.0 / distance;
     }
     return power(sum, 1.0 / P - 1.0);
@@ -103,7 +108,7 @@ fn finish(peaks: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
 
 // factor · sign(x) |x|^(P-1).
 fn slope_of(x: vec4<f32>, scale: f32, factor: f32) -> vec4<f32> {
-    if P == 2.0 {
+    if P == 2.0 && !is_scaled() {
         return factor * x;
     }
     if P == 1.0 {

@@ -153,6 +153,7 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
         Family::Joint(Frame::Linear, _) => chosen(size, &[&[64, 256]], &[&[512, 256]], &[&[4096, 1024]]),
         Family::Joint(Frame::Quads, _) => chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]]),
         Family::Joint(Frame::Pairs, _) => chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]]),
+        Family::Joint(Frame::Similarity(_), _) => chosen(size, &[&[512, 128]], &[&[2048, 128]], &[&[16_384, 512]]),
         Family::Joint(Frame::Vectors, _) => chosen(size, &[&[8192, 128]], &[&[65_536, 128]], &[&[1 << 20, 128]]),
     })
 }

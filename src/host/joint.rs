@@ -104,6 +104,11 @@ pub trait JointHost {
     /// [rows, columns].
     fn example(&self, rows: usize, columns: usize) -> Vec<Example>;
 
+    /// Whether the gradients are the derivatives of the values: not where the loss holds a part of itself constant.
+    fn derives_its_value(&self) -> bool {
+        true
+    }
+
     /// What the inputs hold that a frame refuses or leaves out: labels, lengths.
     ///
     /// # Errors

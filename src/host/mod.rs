@@ -15,6 +15,7 @@ pub mod quads;
 pub mod rowwise;
 pub mod sequence;
 pub mod simd;
+pub mod similarity;
 pub(crate) mod softmax;
 pub(crate) mod softmax_target;
 pub mod vectors;

@@ -39,7 +39,7 @@ impl<L: Pairs> PairsFrame<'_, L> {
                     }
                     values[k] = value;
                     firsts_out[k] = slopes[0];
-                    seconds_out[k / width] = seconds_out[k / width] + slopes[1];
+                    seconds_out[k / width] += slopes[1];
                 }
             },
         );

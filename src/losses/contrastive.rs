@@ -6,9 +6,9 @@ options! {
     /// Contrastive loss: two vectors shall lie together where the target is 1, and at least a margin apart where it is 0.
     ///
     /// t d² + (1 − t)[m − d]₊², d = ‖x₁ − x₂ + ε‖₂; derivative 2(t − (1 − t)[m − d]₊/d)(x₁ − x₂ + ε) for `first`, its opposite for
-    /// `second`; 0 where d = 0. `first` and `second` are [rows, columns], `targets` and the values [rows].
+    /// `second`; 0 where d = 0. `first` and `second` are [rows, columns], `targets` and the values `[rows]`.
     ///
-    /// pytorch-metric-learning `ContrastiveLoss` has [d]₊ and [m − d]₊ without the squares.
+    /// pytorch-metric-learning `ContrastiveLoss` has `[d]₊` and [m − d]₊ without the squares.
     /// Source: R. Hadsell, S. Chopra and Y. LeCun, Dimensionality reduction by learning an invariant mapping, 2006.
     ///
     /// ```

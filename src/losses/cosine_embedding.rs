@@ -8,7 +8,7 @@ options! {
     ///
     /// y = 1: 1 − cos; y = −1: [cos − m]₊; cos = x₁·x₂ / √((‖x₁‖² + δ)(‖x₂‖² + δ)), δ = 10⁻¹², as PyTorch has it: a zero vector
     /// has cosine 0. The gradient passes where cos = m, as in PyTorch. `first` and `second` are [rows, columns], `targets` and the
-    /// values [rows].
+    /// values `[rows]`.
     ///
     /// PyTorch `CosineEmbeddingLoss`, burn `CosineEmbeddingLoss`.
     /// Source: A. Frome et al., DeViSE: a deep visual-semantic embedding model, 2013.

@@ -23,6 +23,7 @@ use crate::host::pointwise::PointwiseHost;
 use crate::host::quads::QuadsFrame;
 use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
 use crate::host::sequence::{Item, SequenceFrame};
+use crate::host::similarity::{self, SimilarityFrame};
 use crate::host::vectors::VectorsFrame;
 use crate::real::Real;
 use crate::wgsl::File;
@@ -98,6 +99,12 @@ catalogue! {
         cosine_embedding::CosineEmbedding,
         triplet_margin::TripletMargin,
         contrastive::Contrastive,
+        info_nce::InfoNce,
+        sup_con::SupCon,
+        nt_xent::NtXent,
+        multi_similarity::MultiSimilarity,
+        circle::Circle,
+        batch_triplet::BatchTriplet,
         dpo::Dpo,
         simpo::Simpo,
         orpo::Orpo,
@@ -109,6 +116,7 @@ pub use cross_entropy::TargetLogitTransform;
 mod custom;
 mod precision;
 
+pub use batch_triplet::Mining;
 pub use custom::{Custom, custom};
 pub(crate) use precision::HostReal;
 
@@ -527,6 +535,19 @@ pub enum Frame {
     Linear,
     /// Up to four numbers for each value, the first two differentiated: `src/host/quads.rs`.
     Quads,
+    /// Embeddings, each against all others: `src/host/similarity.rs`.
+    Similarity(Comparison),
+}
+
+/// What the frame over similarities must know of its loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Comparison {
+    /// Whether the embeddings are divided by their lengths first.
+    pub normalizes: bool,
+    /// Whether the columns are compared as the rows are, half and half.
+    pub is_symmetric: bool,
+    /// Whether single candidates are chosen, not pools of them.
+    pub is_mined: bool,
 }
 
 impl<'a> Family<'a> {
@@ -548,6 +569,12 @@ impl<'a> Family<'a> {
 
     fn linear(name: &'static str, inner: &'a dyn Loss) -> Self {
         Family::Joint(Frame::Linear, Box::new(LinearFrame { name, inner }))
+    }
+
+    fn similarity<L: SimilarityRows>(loss: &'a L) -> Self {
+        let comparison =
+            Comparison { normalizes: loss.normalizes(), is_symmetric: loss.is_symmetric(), is_mined: loss.is_mined() };
+        Family::Joint(Frame::Similarity(comparison), Box::new(SimilarityFrame(loss)))
     }
 
     /// Whether each row has a value.
@@ -653,6 +680,144 @@ pub struct Quad<R> {
     pub slopes: [R; 2],
 }
 
+/// What the frame over similarities asks of its loss: the rows of scores, one by one. [`Similarity`] is the form of those that
+/// pool their candidates.
+pub trait SimilarityRows: Loss + Clone {
+    /// Whether the embeddings are divided by their lengths first.
+    fn normalizes(&self) -> bool {
+        true
+    }
+
+    /// Whether the columns are compared as the rows are, half and half.
+    fn is_symmetric(&self) -> bool {
+        false
+    }
+
+    /// Whether single candidates are chosen, not pools of them: `shaders/kernels/triplets.wgsl`.
+    fn is_mined(&self) -> bool {
+        false
+    }
+
+    /// Whether the gradients are the derivatives of the values: not where a part is held constant.
+    fn derives_its_value(&self) -> bool {
+        true
+    }
+
+    /// What a row with so many positives and negatives counts for in a mean; 0 leaves it out. Asked where there are labels.
+    fn share(&self, positives: usize, negatives: usize) -> f64;
+
+    /// Turns the scores of a row into `scale` times the derivatives by them, and gives the row's value.
+    fn row<R: Real>(&self, rows: &Candidates<'_>, scale: R, scores: &mut [R]) -> R;
+}
+
+/// The twin of a shader over similarities whose candidates are pooled. Numbers in twos belong to the two pools.
+pub trait Similarity: Loss + Clone {
+    /// As [`SimilarityRows::normalizes`].
+    fn normalizes(&self) -> bool {
+        true
+    }
+
+    /// As [`SimilarityRows::is_symmetric`].
+    fn is_symmetric(&self) -> bool {
+        false
+    }
+
+    /// As [`SimilarityRows::derives_its_value`].
+    fn derives_its_value(&self) -> bool {
+        true
+    }
+
+    /// As [`SimilarityRows::share`].
+    fn share(&self, _positives: usize, _negatives: usize) -> f64 {
+        1.0
+    }
+
+    /// What a candidate adds to the pools.
+    fn term<R: Real>(&self, candidate: Candidate<R>) -> Term<R>;
+
+    /// What a candidate adds to two sums besides, which may be made of the logarithms of the pools.
+    #[inline(always)]
+    fn extra<R: Real>(&self, _candidate: Candidate<R>, _lse: [R; 2]) -> [R; 2] {
+        [R::ZERO; 2]
+    }
+
+    /// The value of a row from the logarithms of its pools and its sums, and what its derivatives are made of.
+    fn finish<R: Real>(&self, lse: [R; 2], extras: [R; 2], positives: R) -> PoolOutcome<R>;
+
+    /// The derivative by a candidate's score besides that of the pools.
+    #[inline(always)]
+    fn extra_slope<R: Real>(&self, _candidate: Candidate<R>, _outcome: &PoolOutcome<R>) -> R {
+        R::ZERO
+    }
+}
+
+impl<L: Similarity> SimilarityRows for L {
+    fn normalizes(&self) -> bool {
+        Similarity::normalizes(self)
+    }
+
+    fn is_symmetric(&self) -> bool {
+        Similarity::is_symmetric(self)
+    }
+
+    fn derives_its_value(&self) -> bool {
+        Similarity::derives_its_value(self)
+    }
+
+    fn share(&self, positives: usize, negatives: usize) -> f64 {
+        Similarity::share(self, positives, negatives)
+    }
+
+    #[inline(always)]
+    fn row<R: Real>(&self, rows: &Candidates<'_>, scale: R, scores: &mut [R]) -> R {
+        similarity::pooled(self, rows, scale, scores)
+    }
+}
+
+/// A row among its candidates.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidates<'a> {
+    /// One for each row and column.
+    pub labels: &'a [i32],
+    /// Its number.
+    pub row: usize,
+}
+
+/// What a column is to a row: its own (of two matrices the partner, of one matrix the row itself), of the same label, or neither.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<R> {
+    /// The product of the two embeddings.
+    pub score: R,
+    /// Whether it is the row's own.
+    pub is_own: bool,
+    /// Whether it is another of the same label.
+    pub is_positive: bool,
+}
+
+/// What a candidate adds to the pools, each of them the logarithm of a sum of exponentials.
+#[derive(Clone, Copy, Debug)]
+pub struct Term<R> {
+    /// The exponent.
+    pub exponent: R,
+    /// Its derivative by the score.
+    pub slope: R,
+    /// Which pools it belongs to.
+    pub inside: [bool; 2],
+}
+
+/// What a loss over similarities gives for a row.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolOutcome<R> {
+    /// The value.
+    pub value: R,
+    /// The logarithms of the pools.
+    pub lse: [R; 2],
+    /// The derivatives of the value by them.
+    pub pools: [R; 2],
+    /// What `extra_slope` wants to know.
+    pub extra: R,
+}
+
 /// The twin of a row-wise shader.
 pub trait Rowwise: Loss {
     /// The value of one row. Writes `scale` times its derivative into `gradient`, and what else is asked for.
@@ -743,8 +908,8 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
 pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
-        Argument, CLASS_MASK, CLASS_WEIGHT, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pair, Pairs, Pointwise,
-        Quad, Quads, Role, Rowwise, Sequence, VectorOutcome, Vectors, make,
+        Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pair, Pairs,
+        Pointwise, PoolOutcome, Quad, Quads, Role, Rowwise, Sequence, Similarity, Term, VectorOutcome, Vectors, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

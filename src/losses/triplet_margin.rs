@@ -7,7 +7,7 @@ options! {
     ///
     /// [d(a,p) − d(a,n) + m]₊, d(x,y) = ‖x − y + ε‖ₚ; `swap` takes the smaller of d(a,n) and d(p,n) for the second distance. The
     /// gradient passes where the sum is 0, is halved between two equal distances under `swap`, and is 0 where a distance is 0 and
-    /// at the kinks of p = 1, as in PyTorch. `anchor`, `positive` and `negative` are [rows, columns]; the values are [rows].
+    /// at the kinks of p = 1, as in PyTorch. `anchor`, `positive` and `negative` are [rows, columns]; the values are `[rows]`.
     ///
     /// PyTorch `TripletMarginLoss`, burn `TripletMarginLoss`; its p may be 1 or more here (∞ is left out).
     /// Source: F. Schroff, D. Kalenichenko and J. Philbin, FaceNet, 2015; swap: V. Balntas et al., Learning local feature
@@ -78,13 +78,7 @@ impl Filling for TripletMargin {
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         let flag = |on: bool| f64::from(u8::from(on));
-        vec![
-            ("MARGIN", self.margin),
-            ("P", self.p),
-            ("EPSILON", self.epsilon),
-            ("SWAP", flag(self.swap)),
-            ("SCALED", flag(self.is_scaled())),
-        ]
+        vec![("MARGIN", self.margin), ("P", self.p), ("EPSILON", self.epsilon), ("SWAP", flag(self.swap))]
     }
 }
 
@@ -99,7 +93,7 @@ impl TripletMargin {
     /// |x|ᵖ; but for p = 1 and 2 of a share of the peak, so that no power leaves the precision.
     #[inline(always)]
     fn term<R: Real>(&self, x: R, peak: R) -> R {
-        if self.p == 2.0 {
+        if self.p == 2.0 && !self.is_scaled() {
             x * x
         } else if self.p == 1.0 {
             x.abs()
@@ -116,7 +110,7 @@ impl TripletMargin {
         if self.p == 1.0 {
             return (sum, R::ONE);
         }
-        if self.p == 2.0 {
+        if self.p == 2.0 && !self.is_scaled() {
             let distance = sum.sqrt();
             return (distance, R::select(distance > R::ZERO, R::ONE / distance, R::ZERO));
         }
@@ -131,7 +125,7 @@ impl TripletMargin {
     /// `factor` · sign(x)|x|ᵖ⁻¹.
     #[inline(always)]
     fn slope<R: Real>(&self, x: R, peak: R, factor: R) -> R {
-        if self.p == 2.0 {
+        if self.p == 2.0 && !self.is_scaled() {
             factor * x
         } else if self.p == 1.0 {
             factor * x.sign()
@@ -145,7 +139,8 @@ impl TripletMargin {
 
 impl Vectors for TripletMargin {
     fn is_scaled(&self) -> bool {
-        self.p != 1.0 && self.p != 2.0
+        // Squares of differences below 1e-19 leave f32: with a smaller ε they must not be taken as they are.
+        self.p != 1.0 && (self.p != 2.0 || self.epsilon < 1e-15)
     }
 
     #[inline(always)]

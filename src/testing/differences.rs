@@ -22,6 +22,9 @@ pub fn central_differences(entry: &'static Entry<dyn Loss>) -> Result<Vec<Report
         let loss = (entry.make)(&super::options_value(entry.name, options)?)?;
         loss.check()?;
         if let Family::Joint(_, host) = loss.family() {
+            if !host.derives_its_value() {
+                continue;
+            }
             reports.push(super::joint::differentiate(&*loss, &*host, super::title(entry.name, options)));
             continue;
         }

@@ -239,6 +239,8 @@ pub(super) fn check(
         let case = draw(criterion.loss(), host, recipe, number)?;
         let joint = case.joint(criterion.loss(), host)?;
         let exact = run(criterion.loss(), host, &joint);
+        // A score or an output of a layer is a sum over the columns: its roundings are as if its inputs were so far off, and a
+        // temperature or γ multiplies them as it does the inputs' own.
         let shares = (INPUT_ULPS + chain_of_outputs(criterion.loss(), recipe.columns) / 2.0) * ULP;
         let moves: Vec<Exact> = (0..joint.arrays.len())
             .flat_map(|which| [shares, -shares].map(|share| moved(criterion.loss(), host, &joint, which, share)))
@@ -260,9 +262,18 @@ pub(super) fn check(
     Ok(report)
 }
 
-/// Products that a linear layer adds up before the loss sees their sum, each with a rounding: as if its inputs were off.
+/// Additions in the longest chain of a sum over so many columns.
+fn chain(columns: usize) -> f64 {
+    if columns <= 64 { columns as f64 } else { columns as f64 / 8.0 + 3.0 }
+}
+
+/// Products that are added up before the loss sees their sum: the outputs of a linear layer one after the other, scores in lanes.
 fn chain_of_outputs(loss: &dyn Loss, columns: usize) -> f64 {
-    if is_linear(loss) { columns as f64 } else { 0.0 }
+    match loss.family() {
+        Family::Joint(Frame::Linear, _) => columns as f64,
+        Family::Joint(Frame::Similarity(_), _) => chain(columns),
+        _ => 0.0,
+    }
 }
 
 fn is_linear(loss: &dyn Loss) -> bool {
@@ -280,13 +291,9 @@ fn bounds(
     columns: usize,
     is_device: bool,
 ) -> (Bounded, Vec<(&'static str, Bounded)>) {
-    let chain = match columns {
-        // The products behind the loss are sums over all classes and over all rows, one after the other.
-        _ if is_linear(loss) => (columns + joint.units) as f64,
-        ..=64 => columns as f64,
-        _ => columns as f64 / 8.0 + 3.0,
-    };
-    let roundings = (RESULT_ULPS + chain / 2.0) * ULP;
+    // The products behind a linear layer's loss are sums over all classes and over all rows, one after the other.
+    let links = if is_linear(loss) { (columns + joint.units) as f64 } else { chain(columns) };
+    let roundings = (RESULT_ULPS + links / 2.0) * ULP;
     let off = |pick: &dyn Fn(&Exact) -> f64| -> f64 {
         let here = pick(exact);
         moves.iter().map(|there| (pick(there) - here).abs()).filter(|off| off.is_finite()).sum()

@@ -9,6 +9,7 @@ mod pointwise;
 mod quads;
 mod rowwise;
 mod sequence;
+mod similarity;
 mod variant;
 mod vectors;
 

@@ -1,0 +1,23 @@
+// InfoNCE: cross-entropy of the scores over TEMPERATURE, the own column being the class. Written against the sum of all others, so
+// that nothing cancels where the own score is far above them: ln(1 + e^(L - s_own/T)), L = ln of the sum of their e^(s/T).
+override TEMPERATURE: f32 = 0.07;
+
+const STAGED: bool = false;
+
+fn term(candidate: Candidate) -> Term {
+    return Term(candidate.score / TEMPERATURE, 1.0 / TEMPERATURE, !candidate.is_own, false);
+}
+
+fn extra(candidate: Candidate, lse: vec2<f32>) -> vec2<f32> {
+    return vec2<f32>(select(0.0, candidate.score / TEMPERATURE, candidate.is_own), 0.0);
+}
+
+fn finish(lse: vec2<f32>, extras: vec2<f32>, positives: f32) -> Outcome {
+    let lag = lse.x - extras.x;
+    let share = sigmoid(lag);
+    return Outcome(softplus(lag), lse, vec2<f32>(share, 0.0), -share / TEMPERATURE);
+}
+
+fn extra_slope(candidate: Candidate, outcome: Outcome) -> f32 {
+    return select(0.0, outcome.extra, candidate.is_own);
+}

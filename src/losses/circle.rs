@@ -1,0 +1,108 @@
+//! Positives and negatives of a row against each other, each at a pace of its own.
+
+use super::prelude::*;
+
+options! {
+    /// Circle loss: the similarities of one label shall exceed those of different labels, each pulled the harder the further it is from
+    /// its optimum.
+    ///
+    /// ln(1 + Σ_(n∈N_i) e^(γ αₙ (sₙ − m)) Σ_(p∈P_i) e^(−γ αₚ (sₚ − 1 + m))), αₙ = [sₙ + m]₊, αₚ = [1 + m − sₚ]₊, s_ij = x̂_i·x̂_j. α is a
+    /// constant in the derivative, as in the paper and in pytorch-metric-learning, unless `detach` is false, as in Keras. A row without a
+    /// positive or without a negative is left out of value, gradient and mean. `predictions` are [rows, columns], `targets` labels
+    /// `[rows]`; the values are `[rows]`.
+    ///
+    /// The embeddings are divided by their lengths (at least 10⁻¹²) first. A row that a mask leaves out has no value of its own, and
+    /// is still a candidate of all others, with its part of their gradients; so does a NaN in one row make every value NaN.
+    ///
+    /// pytorch-metric-learning `CircleLoss` (its mean leaves out values of 0 too), Keras `Circle`; both have these defaults.
+    /// Source: Y. Sun et al., Circle loss: a unified perspective of pair similarity optimization, 2020.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, losses::{Loss, Circle}};
+    /// use ndarray::array;
+    ///
+    /// let (embeddings, labels) = (array![[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]], array![7_i64, 7, 3]);
+    /// let inputs = Inputs::new(&embeddings, &labels);
+    /// let step = Circle::new().margin(0.5).gamma(1.0).on(&Device::reference())?.evaluate(&inputs)?;
+    /// assert!((step.value() - (1.0 + (-0.5_f64).exp()).ln()).abs() < 1e-12); // −½(1 − ½) and ½(0 − ½)
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Circle of "circle" {
+        /// How far from their optima the similarities may stay.
+        margin: f64 = 0.4, "from 0 to 1" if |margin| (0.0..=1.0).contains(&margin);
+        /// The scale of the similarities.
+        gamma: f64 = 80.0, "> 0" if |gamma| gamma > 0.0 && gamma.is_finite();
+        /// Whether α is a constant in the derivative.
+        detach: bool = true, "true or false" if |_| true;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "circle",
+    summary: "positives above negatives, each at a pace of its own",
+    formula: "ln(1 + Σ_N e^(γαₙ(sₙ−m)) Σ_P e^(−γαₚ(sₚ−1+m)))",
+    options: Circle::OPTIONS,
+    torch: "",
+    keras: "Circle",
+    optax: "",
+    source: "Y. Sun et al., Circle loss: a unified perspective of pair similarity optimization, 2020",
+    variants: &[r#"{"margin": 0.25, "gamma": 4.0, "detach": false}"#],
+    shader: crate::wgsl::shader!("losses/circle.wgsl"),
+    make: make::<Circle>,
+};
+
+impl Filling for Circle {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ARGUMENTS: &'static [Argument] = &[
+        Argument {
+            name: "predictions",
+            shape: "[rows, columns]: an embedding in each row",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument { name: "targets", shape: "[rows]: a label for each", role: Role::Integers, domain: Domain::Real },
+    ];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::similarity(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("MARGIN", self.margin), ("GAMMA", self.gamma), ("DETACH", f64::from(u8::from(self.detach)))]
+    }
+}
+
+impl Similarity for Circle {
+    fn derives_its_value(&self) -> bool {
+        !self.detach
+    }
+
+    fn share(&self, positives: usize, negatives: usize) -> f64 {
+        if positives > 0 && negatives > 0 { 1.0 } else { 0.0 }
+    }
+
+    #[inline(always)]
+    fn term<R: Real>(&self, candidate: Candidate<R>) -> Term<R> {
+        let Candidate { score, is_own, is_positive } = candidate;
+        let (margin, gamma) = (R::new(self.margin), R::new(self.gamma));
+        let pull = gamma * (R::ONE + margin - score).max(R::ZERO);
+        let push = gamma * (score + margin).max(R::ZERO);
+        let pace = R::select(is_positive, -pull, push);
+        let gap = score - R::select(is_positive, R::ONE - margin, margin);
+        let exponent = pace * gap;
+        // d(pace)/ds is γ for both where the pace is not 0.
+        let through = R::select(pace != R::ZERO, gamma * gap, R::ZERO);
+        let slope = if self.detach { pace } else { pace + through };
+        Term { exponent, slope, inside: [is_positive, !(is_own | is_positive)] }
+    }
+
+    #[inline(always)]
+    fn finish<R: Real>(&self, lse: [R; 2], _: [R; 2], _: R) -> PoolOutcome<R> {
+        let both = lse[0] + lse[1];
+        PoolOutcome { value: both.softplus(), lse, pools: [both.sigmoid(); 2], extra: R::ZERO }
+    }
+}

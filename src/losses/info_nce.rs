@@ -1,0 +1,116 @@
+//! Two embeddings of one thing shall find each other among those of all the others in the batch.
+
+use super::prelude::*;
+
+options! {
+    /// InfoNCE with the negatives of the batch: each embedding of `first` shall have its greatest similarity with the one of `second` in
+    /// the same row.
+    ///
+    /// lse_j(s_ij/T) − s_ii/T, s_ij = x̂_i·ŷ_j; derivative (softmax_j − [i = j])/T by s_ij. `symmetric` is the mean of this and the same
+    /// over columns, the loss of CLIP. `first` and `second` are [rows, columns]; the values are `[rows]`.
+    ///
+    /// With `normalize` each embedding is divided by its length (at least 10⁻¹², as PyTorch's `normalize`: the derivative of a shorter
+    /// one is that of a division by a constant). A row that a mask leaves out has no value of its own, and is still a candidate of
+    /// all others; so does a NaN in one row make every value NaN. Of the rows × rows scores no more than 16 MiB are held at a time.
+    ///
+    /// optax `ntxent` is its relative over one matrix of labels; OpenCLIP `ClipLoss` is `symmetric`.
+    /// Source: A. van den Oord, Y. Li and O. Vinyals, Representation learning with contrastive predictive coding, 2018; symmetric:
+    /// A. Radford et al., Learning transferable visual models from natural language supervision, 2021.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, losses::{InfoNce, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let (first, second) = (array![[2.0, 0.0], [0.0, 1.0]], array![[1.0, 0.0], [0.0, 3.0]]);
+    /// let inputs = Inputs::named("first", &first).input("second", &second);
+    /// let step = InfoNce::new().temperature(1.0).on(&Device::reference())?.evaluate(&inputs)?;
+    /// assert!((step.value() - (1.0 + (-1.0_f64).exp()).ln()).abs() < 1e-12); // cosines 1 and 0: ln(1 + e⁻¹)
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct InfoNce of "info_nce" {
+        /// What the scores are divided by.
+        temperature: f64 = 0.07, "> 0" if |temperature| temperature > 0.0 && temperature.is_finite();
+        /// Whether the columns are compared as the rows are.
+        symmetric: bool = false, "true or false" if |_| true;
+        /// Whether the embeddings are divided by their lengths.
+        normalize: bool = true, "true or false" if |_| true;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "info_nce",
+    summary: "two views of one thing among all others of the batch",
+    formula: "lse_j(s_ij/T) − s_ii/T",
+    options: InfoNce::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "A. van den Oord, Y. Li and O. Vinyals, Representation learning with contrastive predictive coding, 2018",
+    variants: &[r#"{"temperature": 0.5, "symmetric": true}"#, r#"{"temperature": 2.0, "normalize": false}"#],
+    shader: crate::wgsl::shader!("losses/info_nce.wgsl"),
+    make: make::<InfoNce>,
+};
+
+impl Filling for InfoNce {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ARGUMENTS: &'static [Argument] = &[
+        Argument {
+            name: "first",
+            shape: "[rows, columns]: an embedding in each row",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument {
+            name: "second",
+            shape: "of the same shape: the partner in the same row",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+    ];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::similarity(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("TEMPERATURE", self.temperature)]
+    }
+}
+
+impl Similarity for InfoNce {
+    fn normalizes(&self) -> bool {
+        self.normalize
+    }
+
+    fn is_symmetric(&self) -> bool {
+        self.symmetric
+    }
+
+    #[inline(always)]
+    fn term<R: Real>(&self, candidate: Candidate<R>) -> Term<R> {
+        let temperature = R::new(self.temperature);
+        Term { exponent: candidate.score / temperature, slope: temperature.recip(), inside: [!candidate.is_own, false] }
+    }
+
+    #[inline(always)]
+    fn extra<R: Real>(&self, candidate: Candidate<R>, _: [R; 2]) -> [R; 2] {
+        [R::select(candidate.is_own, candidate.score / R::new(self.temperature), R::ZERO), R::ZERO]
+    }
+
+    #[inline(always)]
+    fn finish<R: Real>(&self, lse: [R; 2], [own, _]: [R; 2], _: R) -> PoolOutcome<R> {
+        // Against the sum of all others: with the own score in it, value and slope would cancel where it is far above them.
+        let lag = lse[0] - own;
+        let share = lag.sigmoid();
+        PoolOutcome { value: lag.softplus(), lse, pools: [share, R::ZERO], extra: -(share / R::new(self.temperature)) }
+    }
+
+    #[inline(always)]
+    fn extra_slope<R: Real>(&self, candidate: Candidate<R>, outcome: &PoolOutcome<R>) -> R {
+        R::select(candidate.is_own, outcome.extra, R::ZERO)
+    }
+}

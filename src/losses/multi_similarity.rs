@@ -1,0 +1,96 @@
+//! Positives below and negatives above a similarity, each weighed by the others.
+
+use super::prelude::*;
+
+options! {
+    /// Multi-similarity loss: similarities of one label shall lie above a base, those of different labels below it, each weighed by all
+    /// the others of its row.
+    ///
+    /// ln(1 + Σ_(p∈P_i) e^(−α(s_ip − λ)))/α + ln(1 + Σ_(n∈N_i) e^(β(s_in − λ)))/β, s_ij = x̂_i·x̂_j. Every row counts, also one
+    /// without a positive or a negative. No pairs are mined (pytorch-metric-learning neither, unless a miner is handed to it; the
+    /// paper's mining is `MultiSimilarityMiner` there). `predictions` are [rows, columns], `targets` labels `[rows]`.
+    ///
+    /// The embeddings are divided by their lengths (at least 10⁻¹²) first. A row that a mask leaves out has no value of its own, and
+    /// is still a candidate of all others, with its part of their gradients; so does a NaN in one row make every value NaN.
+    ///
+    /// pytorch-metric-learning `MultiSimilarityLoss`.
+    /// Source: X. Wang et al., Multi-similarity loss with general pair weighting for deep metric learning, 2019.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, losses::{Loss, MultiSimilarity}};
+    /// use ndarray::array;
+    ///
+    /// let (embeddings, labels) = (array![[1.0, 0.0], [2.0, 0.0]], array![7_i64, 7]);
+    /// let inputs = Inputs::new(&embeddings, &labels);
+    /// let step = MultiSimilarity::new().alpha(1.0).beta(1.0).base(0.0).on(&Device::reference())?.evaluate(&inputs)?;
+    /// assert!((step.value() - (1.0 + (-1.0_f64).exp()).ln()).abs() < 1e-12); // one positive at cosine 1
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct MultiSimilarity of "multi_similarity" {
+        /// How sharply the positives are weighed.
+        alpha: f64 = 2.0, "> 0" if |alpha| alpha > 0.0 && alpha.is_finite();
+        /// How sharply the negatives are weighed.
+        beta: f64 = 50.0, "> 0" if |beta| beta > 0.0 && beta.is_finite();
+        /// The similarity between the two.
+        base: f64 = 0.5, "finite" if |base| f64::is_finite(base);
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "multi_similarity",
+    summary: "similarities of one label above a base, others below",
+    formula: "ln(1 + Σ_P e^(−α(s−λ)))/α + ln(1 + Σ_N e^(β(s−λ)))/β",
+    options: MultiSimilarity::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "X. Wang et al., Multi-similarity loss with general pair weighting for deep metric learning, 2019",
+    variants: &[r#"{"alpha": 1.0, "beta": 4.0, "base": 0.2}"#],
+    shader: crate::wgsl::shader!("losses/multi_similarity.wgsl"),
+    make: make::<MultiSimilarity>,
+};
+
+impl Filling for MultiSimilarity {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ARGUMENTS: &'static [Argument] = &[
+        Argument {
+            name: "predictions",
+            shape: "[rows, columns]: an embedding in each row",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument { name: "targets", shape: "[rows]: a label for each", role: Role::Integers, domain: Domain::Real },
+    ];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::similarity(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("ALPHA", self.alpha), ("BETA", self.beta), ("BASE", self.base)]
+    }
+}
+
+impl Similarity for MultiSimilarity {
+    #[inline(always)]
+    fn term<R: Real>(&self, candidate: Candidate<R>) -> Term<R> {
+        let Candidate { score, is_own, is_positive } = candidate;
+        let slope = R::select(is_positive, -R::new(self.alpha), R::new(self.beta));
+        Term { exponent: slope * (score - R::new(self.base)), slope, inside: [is_positive, !(is_own | is_positive)] }
+    }
+
+    #[inline(always)]
+    fn finish<R: Real>(&self, lse: [R; 2], _: [R; 2], _: R) -> PoolOutcome<R> {
+        let (alpha, beta) = (R::new(self.alpha), R::new(self.beta));
+        PoolOutcome {
+            value: lse[0].softplus() / alpha + lse[1].softplus() / beta,
+            lse,
+            pools: [lse[0].sigmoid() / alpha, lse[1].sigmoid() / beta],
+            extra: R::ZERO,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Each pair of one label against the negatives alone.
+
+use super::prelude::*;
+
+options! {
+    /// NT-Xent over labels: each pair of embeddings of one label is a cross-entropy of its own against the negatives of its first.
+    ///
+    /// A row's value is Σ_(p∈P_i) ln(1 + e^(L_i − s_ip/T)), L_i = lse over the rows of other labels of s_ij/T, s_ij = x̂_i·x̂_j, P_i the
+    /// other rows of label i: the other positives are no candidates, as they are in `sup_con`. `mean` divides by the number of pairs;
+    /// a row without a positive has none and is left out. `predictions` are [rows, columns], `targets` labels `[rows]`.
+    ///
+    /// The embeddings are divided by their lengths (at least 10⁻¹²) first. A row that a mask leaves out has no value of its own, and
+    /// is still a candidate of all others, with its part of their gradients; so does a NaN in one row make every value NaN.
+    ///
+    /// pytorch-metric-learning `NTXentLoss`, optax `ntxent`; with two views of each thing that of SimCLR.
+    /// Source: T. Chen et al., A simple framework for contrastive learning of visual representations, 2020.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, losses::{Loss, NtXent}};
+    /// use ndarray::array;
+    ///
+    /// let (embeddings, labels) = (array![[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]], array![7_i64, 7, 3]);
+    /// let inputs = Inputs::new(&embeddings, &labels);
+    /// let step = NtXent::new().temperature(0.5).on(&Device::reference())?.evaluate(&inputs)?;
+    /// assert!((step.value() - (1.0 + (-2.0_f64).exp()).ln()).abs() < 1e-12); // two pairs, ln(1 + e^(0 − 1/T)) each
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct NtXent of "nt_xent" {
+        /// What the scores are divided by.
+        temperature: f64 = 0.07, "> 0" if |temperature| temperature > 0.0 && temperature.is_finite();
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "nt_xent",
+    summary: "each pair of one label against the negatives alone",
+    formula: "Σ_(p∈P_i) ln(1 + e^(L_i − s_ip/T))",
+    options: NtXent::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "ntxent",
+    source: "T. Chen et al., A simple framework for contrastive learning of visual representations, 2020",
+    variants: &[r#"{"temperature": 0.5}"#],
+    shader: crate::wgsl::shader!("losses/nt_xent.wgsl"),
+    make: make::<NtXent>,
+};
+
+impl Filling for NtXent {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ARGUMENTS: &'static [Argument] = &[
+        Argument {
+            name: "predictions",
+            shape: "[rows, columns]: an embedding in each row",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument { name: "targets", shape: "[rows]: a label for each", role: Role::Integers, domain: Domain::Real },
+    ];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::similarity(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("TEMPERATURE", self.temperature)]
+    }
+}
+
+impl Similarity for NtXent {
+    fn share(&self, positives: usize, _: usize) -> f64 {
+        positives as f64
+    }
+
+    #[inline(always)]
+    fn term<R: Real>(&self, candidate: Candidate<R>) -> Term<R> {
+        let temperature = R::new(self.temperature);
+        Term {
+            exponent: candidate.score / temperature,
+            slope: temperature.recip(),
+            inside: [!(candidate.is_own | candidate.is_positive), false],
+        }
+    }
+
+    /// Value and derivative by L of a pair.
+    #[inline(always)]
+    fn extra<R: Real>(&self, candidate: Candidate<R>, lse: [R; 2]) -> [R; 2] {
+        let lag = lse[0] - candidate.score / R::new(self.temperature);
+        [lag.softplus(), lag.sigmoid()].map(|part| R::select(candidate.is_positive, part, R::ZERO))
+    }
+
+    #[inline(always)]
+    fn finish<R: Real>(&self, lse: [R; 2], [value, slope]: [R; 2], _: R) -> PoolOutcome<R> {
+        PoolOutcome { value, lse, pools: [slope, R::ZERO], extra: R::ZERO }
+    }
+
+    #[inline(always)]
+    fn extra_slope<R: Real>(&self, candidate: Candidate<R>, outcome: &PoolOutcome<R>) -> R {
+        let temperature = R::new(self.temperature);
+        let lag = outcome.lse[0] - candidate.score / temperature;
+        R::select(candidate.is_positive, -(lag.sigmoid() / temperature), R::ZERO)
+    }
+}

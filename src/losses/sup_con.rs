@@ -1,0 +1,100 @@
+//! Embeddings of one label among all others of the batch.
+
+use super::prelude::*;
+
+options! {
+    /// Supervised contrastive loss (L_out): an embedding shall be more similar to those of its own label than to all others.
+    ///
+    /// lse_(j≠i)(s_ij/T) − (1/|P_i|) Σ_(p∈P_i) s_ip/T, s_ij = x̂_i·x̂_j, P_i the other rows of label i. A row without a positive is left
+    /// out of value, gradient and mean. `predictions` are [rows, columns], `targets` labels `[rows]`; the values are `[rows]`.
+    ///
+    /// The embeddings are divided by their lengths (at least 10⁻¹²) first. A row that a mask leaves out has no value of its own, and
+    /// is still a candidate of all others, with its part of their gradients; so does a NaN in one row make every value NaN.
+    ///
+    /// pytorch-metric-learning `SupConLoss`.
+    /// Source: P. Khosla et al., Supervised contrastive learning, 2020.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, losses::{Loss, SupCon}};
+    /// use ndarray::array;
+    ///
+    /// let (embeddings, labels) = (array![[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]], array![7_i64, 7, 3]);
+    /// let inputs = Inputs::new(&embeddings, &labels);
+    /// let step = SupCon::new().temperature(1.0).on(&Device::reference())?.evaluate(&inputs)?;
+    /// assert!((step.value() - (1.0 + (-1.0_f64).exp()).ln()).abs() < 1e-12); // ln(e¹ + e⁰) − 1, twice
+    /// assert_eq!(step.count, 2); // the third is alone
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct SupCon of "sup_con" {
+        /// What the scores are divided by.
+        temperature: f64 = 0.1, "> 0" if |temperature| temperature > 0.0 && temperature.is_finite();
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "sup_con",
+    summary: "embeddings of one label among all others",
+    formula: "lse_(j≠i)(s_ij/T) − mean_(p∈P_i) s_ip/T",
+    options: SupCon::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "P. Khosla et al., Supervised contrastive learning, 2020",
+    variants: &[r#"{"temperature": 1.0}"#],
+    shader: crate::wgsl::shader!("losses/sup_con.wgsl"),
+    make: make::<SupCon>,
+};
+
+impl Filling for SupCon {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ARGUMENTS: &'static [Argument] = &[
+        Argument {
+            name: "predictions",
+            shape: "[rows, columns]: an embedding in each row",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument { name: "targets", shape: "[rows]: a label for each", role: Role::Integers, domain: Domain::Real },
+    ];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::similarity(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("TEMPERATURE", self.temperature)]
+    }
+}
+
+impl Similarity for SupCon {
+    fn share(&self, positives: usize, _: usize) -> f64 {
+        if positives > 0 { 1.0 } else { 0.0 }
+    }
+
+    #[inline(always)]
+    fn term<R: Real>(&self, candidate: Candidate<R>) -> Term<R> {
+        let temperature = R::new(self.temperature);
+        Term { exponent: candidate.score / temperature, slope: temperature.recip(), inside: [!candidate.is_own, false] }
+    }
+
+    #[inline(always)]
+    fn extra<R: Real>(&self, candidate: Candidate<R>, _: [R; 2]) -> [R; 2] {
+        [R::select(candidate.is_positive, candidate.score / R::new(self.temperature), R::ZERO), R::ZERO]
+    }
+
+    #[inline(always)]
+    fn finish<R: Real>(&self, lse: [R; 2], [near, _]: [R; 2], positives: R) -> PoolOutcome<R> {
+        let share = positives.max(R::ONE).recip();
+        let extra = share / R::new(self.temperature);
+        PoolOutcome { value: lse[0] - near * share, lse, pools: [R::ONE, R::ZERO], extra }
+    }
+
+    #[inline(always)]
+    fn extra_slope<R: Real>(&self, candidate: Candidate<R>, outcome: &PoolOutcome<R>) -> R {
+        R::select(candidate.is_positive, -outcome.extra, R::ZERO)
+    }
+}
