@@ -1,17 +1,18 @@
 //! Cases as JSON: a loss, its options and inputs in, value and gradients out; or an optimizer and its gradients in, the
-//! parameters after some steps out. What `gradus eval` reads and answers, and what the golden tests are made of.
+//! parameters after some steps out; or a schedule and steps in, the learning rate of each out. What `gradus eval` reads and answers, and what the golden tests are made of.
 
 mod optimizer;
+mod schedule;
 
 use ndarray::{ArrayD, IxDyn};
 use serde_json::{Map, Number, Value, json};
 
 use crate::inputs::{self, Inputs};
-use crate::losses::{self, Domain, Loss};
+use crate::losses::{self, Loss};
 use crate::{Criterion, Device, Error, OnEmpty, Reduction, Result};
 
 /// The answer to one case: `{"name", "value", "gradients", "count"}` of a loss, `{"name", "parameters": {"1": tensor, …}}`
-/// of an optimizer, or `{"name", "error"}`.
+/// of an optimizer, `{"name", "learning_rate": […]}` of a schedule, or `{"name", "error"}`.
 pub fn answer(case: &Value, device: &Device) -> Value {
     let name = case.get("name").cloned().unwrap_or(Value::Null);
     match evaluate(case, device) {
@@ -23,7 +24,7 @@ pub fn answer(case: &Value, device: &Device) -> Value {
     }
 }
 
-/// Value, gradients and count of one case of a loss; the parameters by step of one of an optimizer.
+/// Value, gradients and count of one case of a loss; the parameters by step of one of an optimizer; the rates of one of a schedule.
 ///
 /// # Errors
 /// What is wrong with the case: an unknown loss, option or input, shapes that do not fit.
@@ -31,11 +32,17 @@ pub fn evaluate(case: &Value, device: &Device) -> Result<Map<String, Value>> {
     if let Some(name) = case.get("optimizer").and_then(Value::as_str) {
         return optimizer::evaluate(name, case, device);
     }
+    if let Some(name) = case.get("schedule").and_then(Value::as_str) {
+        return schedule::evaluate(name, case);
+    }
     check_keys(case, &["name", "loss", "options", "inputs", "upstream", "expect", "source"])?;
-    let loss_name = case
-        .get("loss")
-        .and_then(Value::as_str)
-        .ok_or_else(|| missing("a case", "loss", "the name of a loss (or \"optimizer\" that of an optimizer)"))?;
+    let loss_name = case.get("loss").and_then(Value::as_str).ok_or_else(|| {
+        missing(
+            "a case",
+            "loss",
+            "the name of a loss (or \"optimizer\" that of an optimizer, \"schedule\" that of a schedule)",
+        )
+    })?;
     let (loss, reduction, on_empty) = loss_of(loss_name, case.get("options").unwrap_or(&Value::Null))?;
     let criterion = Criterion::from_boxed(loss, device)?.reduction(reduction).on_empty(on_empty);
     let given = case.get("inputs").and_then(Value::as_object);
@@ -120,7 +127,7 @@ impl Tensors {
         for (name, value) in given {
             let argument = loss.arguments().iter().find(|argument| argument.name == *name);
             // Labels have one axis less than the logits; targets of the same rank are dense.
-            let is_label = name == "targets" && loss.targets() == Domain::Class && rank(value) + 1 == predicted_rank;
+            let is_label = name == "targets" && loss.targets().takes_labels() && rank(value) + 1 == predicted_rank;
             let is_whole = argument.map_or(is_label, |argument| argument.role.is_integers());
             match name.as_str() {
                 "weight" => tensors.weight = Some(numbers(owner, name, value)?),

@@ -149,7 +149,8 @@ macro_rules! options {
             /// Each option against its own domain.
             pub(crate) fn check_domains(&self) -> $crate::Result<()> {
                 $({
-                    let $value = self.$field;
+                    // A list among the options is no Copy.
+                    let $value = Clone::clone(&self.$field);
                     if !$holds {
                         let found = format!("{:?}", self.$field);
                         return Err($crate::Error::option($owner, stringify!($field), found, $domain));

@@ -170,8 +170,8 @@ impl Sizes {
     /// From the shapes of predictions and targets.
     pub fn of(loss: &dyn Loss, predictions: &[usize], targets: &[usize], labels: bool) -> Result<Self> {
         let name = loss.name();
-        let rowwise = matches!(loss.family(), Family::Rowwise(_));
-        let takes_labels = loss.targets() == Domain::Class;
+        let rowwise = !matches!(loss.family(), Family::Pointwise(_));
+        let takes_labels = loss.targets().takes_labels();
         if labels && !takes_labels {
             let allowed = format!("it takes dense targets (floats) of the predictions' shape {predictions:?}");
             return Err(input_error(loss, "targets", "are class labels", allowed));
@@ -180,11 +180,16 @@ impl Sizes {
             let found = format!("predictions are {predictions:?}");
             return Err(shape_error(name, found, "they must be [rows, classes]"));
         }
+        if !labels && !loss.targets().takes_dense() {
+            return Err(wants_labels(name));
+        }
         let leading = if rowwise { &predictions[..predictions.len() - 1] } else { predictions };
         let fitting = if labels { leading } else { predictions };
         if targets != fitting {
             let found = format!("predictions are {predictions:?} but targets are {targets:?}");
-            let allowed = if takes_labels {
+            let allowed = if labels && !loss.targets().takes_dense() {
+                format!("targets must be labels {leading:?}")
+            } else if takes_labels {
                 format!("targets must be labels {leading:?} or dense {predictions:?}")
             } else {
                 format!("targets must be {predictions:?} too")
@@ -219,7 +224,7 @@ impl Sizes {
 
     /// Whether a weight or mask has one number for each row (true) or for each element (false).
     pub fn is_per_row(&self, loss: &dyn Loss, name: &str, shape: &[usize]) -> Result<bool> {
-        let rowwise = matches!(loss.family(), Family::Rowwise(_));
+        let rowwise = !matches!(loss.family(), Family::Pointwise(_));
         if !rowwise && shape == self.value_shape {
             return Ok(false);
         }
@@ -253,6 +258,16 @@ impl Sizes {
 pub(crate) fn input_error(loss: &dyn Loss, name: &str, found: impl Into<String>, allowed: impl Into<String>) -> Error {
     let operation = loss.name().into();
     Error::Input { operation, name: name.into(), found: found.into(), allowed: allowed.into() }
+}
+
+/// The refusal of dense targets.
+fn wants_labels(operation: &str) -> Error {
+    Error::Input {
+        operation: operation.into(),
+        name: "targets".into(),
+        found: "are dense".into(),
+        allowed: "it takes class labels (i64 or i32), one for each row".into(),
+    }
 }
 
 /// An [`Error::Shape`].
@@ -296,12 +311,43 @@ pub(crate) fn check_domain(loss: &dyn Loss, name: &str, domain: Domain, targets:
         Domain::NonNegative | Domain::Variance | Domain::Distribution => {
             (first_refused(targets, |y| y < 0.0), "they must not be negative")
         }
-        Domain::Real | Domain::Exponent | Domain::LogDistribution | Domain::Class => return Ok(()),
+        Domain::Label => return Err(wants_labels(name)),
+        Domain::Grade => {
+            (first_refused(targets, |y| y > 100.0), "they must be up to 100: 2 to the power of each is taken")
+        }
+        Domain::Real
+        | Domain::Exponent
+        | Domain::Logits
+        | Domain::Cosine
+        | Domain::LogDistribution
+        | Domain::Class
+        | Domain::Relevance => return Ok(()),
     };
     let Some(index) = found else {
         return Ok(());
     };
     Err(input_error(loss, name, format!("hold {} at element {index}", targets[index]), allowed))
+}
+
+/// What `mean` counts in a list: the pairs of items whose targets differ, or 1 if there is an item at all.
+pub(crate) fn list_units(loss: &dyn Loss, targets: &[f32]) -> usize {
+    // NaN is no padding.
+    let kept = || targets.iter().copied().filter(|&y| y.is_nan() || y >= 0.0);
+    if !loss.mean_over_pairs() {
+        return usize::from(kept().next().is_some());
+    }
+    let mut truths: Vec<f32> = kept().map(|y| y + 0.0).collect();
+    truths.sort_by(f32::total_cmp);
+    let mut pairs = 0;
+    let mut lower = 0;
+    for (place, truth) in truths.iter().enumerate() {
+        // As the device compares: nothing is above or below NaN.
+        if place > 0 && *truth != truths[place - 1] {
+            lower = place;
+        }
+        pairs += if truth.is_nan() { 0 } else { lower };
+    }
+    pairs
 }
 
 /// Where the first number stands that is refused and no NaN. On all cores and without a branch for each number: a search one by
@@ -322,9 +368,10 @@ fn first_refused(targets: &[f32], refused: impl Fn(f32) -> bool + Sync) -> Optio
 pub(crate) fn check_labels(
     loss: &dyn Loss,
     labels: &[i64],
-    classes: usize,
+    columns: usize,
     keeps: impl Fn(usize) -> bool,
 ) -> Result<()> {
+    let classes = loss.classes(columns);
     // Mostly all of them are classes, which a loop without branches tells sooner than one that asks for more. A negative label is
     // a large one without its sign.
     let others: usize = labels.iter().map(|&label| usize::from(label as u64 >= classes as u64)).sum();

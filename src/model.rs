@@ -7,13 +7,15 @@ use ndarray::{Array2, ArrayBase, Data, Ix2};
 
 use crate::Result;
 use crate::device::Device;
-use crate::inputs;
-use crate::layers::{Dense, Network};
-use crate::losses::{Domain, Family, Loss};
+use crate::layers::{Dense, Network, Penalties};
+use crate::losses::{Domain, Loss};
 use crate::optimizers::Optimizer;
+use crate::schedules::{Schedule, Watched};
+use crate::train::average::Average;
 use crate::train::engine::{Engine, SampleTargets, Samples};
 use crate::train::gpu::GpuEngine;
 use crate::train::host::HostEngine;
+use crate::train::pace::Pace;
 use crate::train::samples::{self, Intake, Scaling};
 
 /// Rows that are predicted at a time.
@@ -43,13 +45,14 @@ pub struct Sequential {
     pub(crate) layers: Vec<Dense>,
     pub(crate) l1: f64,
     pub(crate) l2: f64,
+    pub(crate) proximal_l1: f64,
     pub(crate) seed: u64,
 }
 
 impl Sequential {
     /// A model of rows of so many numbers.
     pub fn new(inputs: usize) -> Self {
-        Sequential { inputs, layers: Vec::new(), l1: 0.0, l2: 0.0, seed: 7 }
+        Sequential { inputs, layers: Vec::new(), l1: 0.0, l2: 0.0, proximal_l1: 0.0, seed: 7 }
     }
 
     /// Adds a layer behind the others.
@@ -70,6 +73,19 @@ impl Sequential {
         self
     }
 
+    /// Both at once: λ(ρ Σ|w| + (1 − ρ) Σw²) over the weights of every layer that has none of its own, with λ ≥ 0 and the share ρ of
+    /// l1 in [0, 1]; see [`Dense::elastic_net`].
+    pub fn elastic_net(self, factor: f64, l1_ratio: f64) -> Self {
+        self.l1(factor * l1_ratio).l2(factor * (1.0 - l1_ratio))
+    }
+
+    /// l1 Σ|w| as a proximal step behind each update, which leaves exact zeros, over the weights of every layer that has none of
+    /// its own (default 0); see [`Dense::proximal_l1`].
+    pub fn proximal_l1(mut self, l1: f64) -> Self {
+        self.proximal_l1 = l1;
+        self
+    }
+
     /// What the weights and the order of the batches follow from (default 7). Equal on every device.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -78,7 +94,8 @@ impl Sequential {
 
     /// The layers in their places.
     pub(crate) fn network(&self) -> Result<Network> {
-        Network::new(self.inputs, &self.layers, self.l1, self.l2)
+        let Sequential { l1, l2, proximal_l1, .. } = *self;
+        Network::new(self.inputs, &self.layers, Penalties { l1, l2, proximal_l1 })
     }
 
     /// The parameters that a seed begins with.
@@ -112,6 +129,8 @@ impl Sequential {
             engine,
             compiled: None,
             progress: Progress::default(),
+            average: None,
+            schedule: None,
             scaling: None,
             names: Names::default(),
         })
@@ -127,6 +146,9 @@ pub struct Model {
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) compiled: Option<Compiled>,
     pub(crate) progress: Progress,
+    pub(crate) average: Option<Average>,
+    /// The schedule of the last training.
+    pub(crate) schedule: Option<Pace>,
     pub(crate) scaling: Option<Scaling>,
     pub(crate) names: Names,
 }
@@ -153,12 +175,18 @@ pub(crate) struct Compiled {
 }
 
 /// How far a model has been trained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Progress {
     /// Updates of the parameters.
     pub steps: u64,
     /// Epochs, which choose the order of the rows.
     pub epochs: u32,
+    /// Updates that went into the running average.
+    #[serde(default)]
+    pub averaged: u64,
+    /// What a schedule remembers of the value that it watches.
+    #[serde(default)]
+    pub watched: Watched,
 }
 
 impl Model {
@@ -177,16 +205,13 @@ impl Model {
     /// As [`Model::compile`].
     pub fn compile_boxed(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
         loss.check()?;
-        if let Family::Joint(..) = loss.family() {
-            let allowed = "a model is trained with a loss of predictions and targets";
-            let found = format!("takes {}", inputs::known(&*loss).join(", "));
-            return Err(inputs::input_error(&*loss, "the loss", found, allowed));
-        }
+        crate::losses::check_trainable(&*loss)?;
         optimizer.check()?;
-        self.compiled = Some(Compiled { loss: Arc::from(loss), optimizer: Arc::from(optimizer) });
-        self.progress.steps = 0;
-        let zeros = || vec![0.0; self.network.length];
-        self.engine.set_states(&[zeros(), zeros()])?;
+        self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
+        self.average = None;
+        let compiled = Compiled { loss: Arc::from(loss), optimizer: Arc::from(optimizer) };
+        self.engine.set_states(&compiled.optimizer.first_states(self.network.length))?;
+        self.compiled = Some(compiled);
         Ok(self)
     }
 
@@ -261,6 +286,11 @@ impl Model {
             .is_some_and(|loss| !matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative));
         let softmax = self.network.layers.last().is_some_and(|layer| layer.activation.rowwise());
         self.outputs() > 1 && (takes_classes || softmax)
+    }
+
+    /// The schedule that the model was last trained with, and whether it counts epochs: to go on with it ([`crate::Fit::shared_schedule`]).
+    pub fn schedule(&self) -> Option<(Arc<dyn Schedule>, bool)> {
+        self.schedule.as_ref().map(|pace| (pace.schedule.clone(), pace.by_epoch))
     }
 
     /// How many times the parameters have been moved.

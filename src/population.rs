@@ -12,6 +12,7 @@ use crate::layers::Network;
 use crate::losses::Loss;
 use crate::model::{Compiled, Model, PREDICTION_BATCH, Progress, Sequential};
 use crate::optimizers::Optimizer;
+use crate::train::average::Average;
 use crate::train::crowd::{Crowd, Several, no_member};
 use crate::train::engine::{SampleTargets, Samples};
 use crate::train::gpu::{GpuEngine, SideBySide, most_parameters};
@@ -72,7 +73,8 @@ impl Member {
 /// On the CPU and the reference the members run side by side on all cores. On a GPU members of up to 16,384 parameters (2,048
 /// on a software adapter)
 /// run side by side in the same dispatches, a workgroup each, which takes its model through many steps without a launch
-/// between them; larger ones are trained in turn.
+/// between them; larger ones are trained in turn, and so are those whose optimizer or clip looks at whole tensors (`lamb`,
+/// `adafactor`, `muon`, [`crate::Fit::clip_tensor_norm`]).
 ///
 /// See the crate's documentation for an example; Keras, PyTorch (`torch.func.stack_module_state`) and jax (`vmap` over
 /// parameters) leave the loop to you.
@@ -89,6 +91,7 @@ pub struct Population {
     /// What early stopping would watch, as the last training left it: the lower the better.
     scores: Vec<Option<f64>>,
     scaling: Option<Scaling>,
+    average: Option<Average>,
 }
 
 impl Population {
@@ -119,8 +122,18 @@ impl Population {
         let (progress, scores) = (vec![Progress::default(); members.len()], vec![None; members.len()]);
         let device = device.clone();
         let compiled = Vec::new();
-        let mut population =
-            Population { description, network, device, members, crowd, compiled, progress, scores, scaling: None };
+        let mut population = Population {
+            description,
+            network,
+            device,
+            members,
+            crowd,
+            compiled,
+            progress,
+            scores,
+            scaling: None,
+            average: None,
+        };
         for member in 0..population.len() {
             let parameters = population.description.first_parameters(&population.network, population.seed(member));
             population.crowd.set_parameters(member, &parameters)?;
@@ -137,6 +150,7 @@ impl Population {
     pub fn compile(mut self, loss: impl Loss + 'static, optimizer: impl Optimizer + 'static) -> Result<Self> {
         let (loss, optimizer): (Arc<dyn Loss>, Arc<dyn Optimizer>) = (Arc::new(loss), Arc::new(optimizer));
         loss.check()?;
+        crate::losses::check_trainable(&*loss)?;
         optimizer.check()?;
         let compiled: Vec<Compiled> = self
             .members
@@ -154,13 +168,70 @@ impl Population {
             let owner = format!("member {member}");
             return Err(Error::option(&owner, "loss", found, "with the targets and ignored labels of member 0"));
         }
-        let zeros = || vec![0.0; self.network.length];
-        for member in 0..self.members.len() {
-            self.crowd.set_states(member, &[zeros(), zeros()])?;
-            self.progress[member].steps = 0;
-        }
         self.compiled = compiled;
+        self.average = None;
+        for progress in &mut self.progress {
+            *progress = Progress { epochs: progress.epochs, ..Progress::default() };
+        }
+        if self.compiled.iter().any(|compiled| compiled.optimizer.layerwise().is_some()) {
+            self.train_in_turn()?;
+        }
+        let length = self.network.length;
+        let first = |compiled: &Compiled| compiled.optimizer.first_states(length);
+        let states = self.compiled.iter().map(first).collect();
+        self.set_states(states, None)?;
         Ok(self)
+    }
+
+    /// Sets the states of all members, each as a model of its own has them, and behind them their running averages.
+    fn set_states(&mut self, mut states: Vec<Vec<Vec<f64>>>, averages: Option<Vec<Vec<f64>>>) -> Result<()> {
+        if self.crowd.is_side_by_side() {
+            // All members have as many there: options decide how many an optimizer needs.
+            let most = states.iter().map(Vec::len).max().unwrap_or(0);
+            states.iter_mut().for_each(|states| states.resize(most, vec![0.0; self.network.length]));
+        }
+        for (states, average) in states.iter_mut().zip(averages.into_iter().flatten()) {
+            states.push(average);
+        }
+        self.crowd.set_all_states(&states)
+    }
+
+    /// The states of a member as a model of its own has them, and its running average.
+    fn states(&self, member: usize) -> Result<(Vec<Vec<f64>>, Option<Vec<f64>>)> {
+        let mut states = self.crowd.states(member)?;
+        let average = if self.average.is_some() { states.pop() } else { None };
+        states.truncate(self.compiled.get(member).map_or(0, |compiled| compiled.optimizer.states()));
+        Ok((states, average))
+    }
+
+    /// Parts members that go through the same dispatches: a rule or a clip that looks at whole tensors takes them in turn.
+    fn train_in_turn(&mut self) -> Result<()> {
+        let (true, Device::Gpu(gpu)) = (self.crowd.is_side_by_side(), &self.device) else { return Ok(()) };
+        let engines = (0..self.len()).map(|_| GpuEngine::new(gpu, self.network.clone())).collect::<Result<_>>()?;
+        let all: Vec<_> = (0..self.len()).map(|member| self.states(member)).collect::<Result<_>>()?;
+        let mut crowd: Box<dyn Crowd> = Box::new(Several::<GpuEngine>::new(engines));
+        for member in 0..self.len() {
+            crowd.set_parameters(member, &self.crowd.parameters(member)?)?;
+        }
+        self.crowd = crowd;
+        let (states, averages): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        self.set_states(states, averages.into_iter().collect())
+    }
+
+    /// Makes room for running averages that are new, and lets go of those that are no longer asked for.
+    fn keep_average(&mut self, average: Option<Average>) -> Result<()> {
+        if self.average == average {
+            return Ok(());
+        }
+        let members = 0..self.len();
+        let states = members.clone().map(|member| Ok(self.states(member)?.0)).collect::<Result<_>>()?;
+        let start = |average: &Average| {
+            members.clone().map(|member| Ok(average.start(&self.crowd.parameters(member)?))).collect::<Result<_>>()
+        };
+        let averages = average.as_ref().map(start).transpose()?;
+        self.average = average;
+        self.progress.iter_mut().for_each(|progress| progress.averaged = 0);
+        self.set_states(states, averages)
     }
 
     /// Takes `mean` off each feature and divides by `scale` before anything else, for every member.
@@ -203,8 +274,11 @@ impl Population {
         }
         let mut model = self.description.clone().seed(self.seed(member)).on(&self.device)?;
         model.engine.set_parameters(&self.crowd.parameters(member)?)?;
-        model.engine.set_states(&self.crowd.states(member)?)?;
+        let (mut states, average) = self.states(member)?;
+        states.extend(average);
+        model.engine.set_states(&states)?;
         model.compiled = self.compiled.get(member).cloned();
+        model.average = self.average;
         model.progress = self.progress[member];
         model.scaling = self.scaling.clone();
         Ok(model)

@@ -11,12 +11,12 @@ const FLOORS: &[&[&str]] = &[
     &["catalogue", "host", "data", "cache"],
     &["device"],
     &["tensor", "kernel"],
-    &["losses", "activations", "optimizers"],
+    &["losses", "activations", "optimizers", "schedules"],
     &["inputs", "kernels"],
     &["criterion", "layers"],
     &["plan"],
     // What runs a step on a device knows layers, not models.
-    &["train/engine"],
+    &["train/engine", "train/average", "train/pace"],
     &["kernels/whole", "train/crowd"],
     &["train/gpu", "train/host", "train/samples"],
     &["model"],
@@ -35,6 +35,8 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("host/linear", "losses", "the frame runs the loss that the layer is fused with"),
     ("host/pairs", "losses", "the frame is written over the trait of what fills it"),
     ("host/quads", "losses", "the frame is written over the trait of what fills it"),
+    ("host/sequence", "losses", "the frame is written over the trait of what fills it"),
+    ("host/vectors", "losses", "the frame is written over the trait of what fills it"),
     ("host/rowwise", "losses", "the frame is written over the trait of what fills it"),
 ];
 

@@ -94,6 +94,7 @@ impl Draw {
             let x = 3.0 * random.normal() as f32;
             match loss.predictions() {
                 Domain::Probability => 1.0 / (1.0 + (-x).exp()),
+                Domain::Cosine => x.tanh(),
                 Domain::Positive => x.abs() + 0.1,
                 _ => x,
             }
@@ -101,19 +102,20 @@ impl Draw {
         let mut dense = Array2::from_shape_simple_fn((rows, columns), || {
             let u = random.uniform() as f32;
             match loss.targets() {
-                Domain::Real => 6.0 * u - 3.0,
+                Domain::Real | Domain::Logits => 6.0 * u - 3.0,
                 Domain::Sign => (u - 0.5).signum(),
                 Domain::ZeroOne => u.round(),
                 Domain::NonNegative => (6.0 * u).floor(),
                 Domain::Positive => 6.0 * u + 0.01,
                 Domain::LogDistribution => (u + 1e-3).ln(),
+                Domain::Relevance | Domain::Grade => (5.0 * u).floor() - 1.0,
                 _ => u,
             }
         });
         if matches!(loss.targets(), Domain::Class | Domain::Distribution) {
             dense.rows_mut().into_iter().for_each(|mut row| row /= row.sum() + 1e-6);
         }
-        let takes_labels = loss.targets() == Domain::Class && random.uniform() < 0.7;
+        let takes_labels = loss.targets().takes_labels() && (!loss.targets().takes_dense() || random.uniform() < 0.7);
         let mut label = || match random.uniform() {
             u if u < 0.2 => loss.ignored().first().copied().unwrap_or(0),
             _ => (random.uniform() * columns as f64) as i64,

@@ -1,9 +1,11 @@
 // Joins the partial sums of kernels/gradient_norm and leaves the factor that the optimizer multiplies the gradient with.
-// Linked with helpers/clip. One workgroup, an order that depends on the number of partial sums alone.
+// Linked with helpers/clip and helpers/numbers. One workgroup, an order that depends on the number of partial sums alone.
 
 struct Params {
     length: u32,
     limit: f32,
+    epsilon: f32, // added to the norm
+    reserved: u32,
 }
 
 override WORKGROUP: u32 = 256u;
@@ -11,6 +13,8 @@ override WORKGROUP: u32 = 256u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> partials: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read_write> factor: array<f32>;
+// How many norms were not finite so far.
+@group(0) @binding(3) var<storage, read_write> not_finite: array<u32>;
 
 var<workgroup> sums: array<vec2<f32>, WORKGROUP>;
 
@@ -29,6 +33,10 @@ fn clip(@builtin(local_invocation_index) lane: u32) {
         }
     }
     if lane == 0u {
-        factor[0] = clip_factor(sums[0], params.limit);
+        let found = clip_factor(sums[0], params.limit, params.epsilon);
+        factor[0] = found;
+        if is_nan(found) {
+            not_finite[0] += 1u;
+        }
     }
 }

@@ -3,49 +3,54 @@
 //     (parameters[i], state[i]) = update(parameters[i], clip (gradients[i] + dR/dw(parameters[i])), state[i], step)
 //
 // Filled by shaders/optimizers/*.wgsl: `fn update(parameter, gradient, state, step) -> Update`. Linked with
-// kernels/penalty for R. `clip` is what kernels/clip_factor left, 1 without clipping.
+// kernels/optimizer_step, helpers/treatment, and kernels/penalty for R.
 //
 // Each lane owns one element, neighbours read neighbours; dispatches over 65,535 workgroups fold into y. A state buffer
-// that the optimizer has not (STATES) is neither read nor written: bind one element there, a buffer of its own each, since
-// WebGPU forbids two writable bindings of one buffer.
-
-struct State {
-    first: f32,
-    second: f32,
-}
-
-struct Update {
-    parameter: f32,
-    state: State,
-}
-
-// What changes from step to step, computed by the host in f64.
-struct Step {
-    learning_rate: f32,
-    correction_first: f32,  // 1 - beta1^t
-    correction_second: f32, // 1 - beta2^t
-    is_first: f32,          // 1 in the first step, else 0
-}
-
-struct Params {
-    length: u32,   // parameters in the buffer
-    segments: u32, // segments that cover them; 0 without regularisation
-    reserved_a: u32,
-    reserved_b: u32,
-    step: Step,
-}
+// that the optimizer has not (STATES) is neither read nor written: bind one element there, a range of its own each, since
+// WebGPU forbids two writable bindings of one range.
 
 const WORKGROUP: u32 = 256u;
 override STATES: u32 = 2u;
-// Whether the gradient is clipped; where it is not, `clip` is not read.
-override CLIPS: bool = false;
 
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read_write> parameters: array<f32>;
 @group(0) @binding(3) var<storage, read> gradients: array<f32>;
 @group(0) @binding(4) var<storage, read_write> first_states: array<f32>;
 @group(0) @binding(5) var<storage, read_write> second_states: array<f32>;
-@group(0) @binding(6) var<storage, read> clip: array<f32>;
+@group(0) @binding(6) var<storage, read_write> third_states: array<f32>;
+@group(0) @binding(7) var<storage, read_write> fourth_states: array<f32>;
+@group(0) @binding(8) var<storage, read> clip: array<f32>;
+
+fn state_at(index: u32) -> State {
+    var state = State(0.0, 0.0, 0.0, 0.0);
+    if STATES > 0u {
+        state.first = first_states[index];
+    }
+    if STATES > 1u {
+        state.second = second_states[index];
+    }
+    if STATES > 2u {
+        state.third = third_states[index];
+    }
+    if STATES > 3u {
+        state.fourth = fourth_states[index];
+    }
+    return state;
+}
+
+fn keep(index: u32, state: State) {
+    if STATES > 0u {
+        first_states[index] = state.first;
+    }
+    if STATES > 1u {
+        second_states[index] = state.second;
+    }
+    if STATES > 2u {
+        third_states[index] = state.third;
+    }
+    if STATES > 3u {
+        fourth_states[index] = state.fourth;
+    }
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn optimizer(
@@ -54,27 +59,17 @@ fn optimizer(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
-    if index >= params.length {
+    if index >= params.length || is_skipped(clip[0]) {
         return;
     }
+    let segment = segment_of(index);
     let parameter = parameters[index];
-    var gradient = gradients[index] + regularization(index, parameter);
-    if CLIPS {
-        gradient *= clip[0];
+    let gradient = treated(segment, parameter, gradients[index], params.limit);
+    let result = update(parameter, gradient, state_at(index), params.step);
+    var moved = result.parameter;
+    if params.segments > 0u {
+        moved = shrunk(segment, moved, params.step.learning_rate);
     }
-    var state = State(0.0, 0.0);
-    if STATES > 0u {
-        state.first = first_states[index];
-    }
-    if STATES > 1u {
-        state.second = second_states[index];
-    }
-    let result = update(parameter, gradient, state, params.step);
-    parameters[index] = result.parameter;
-    if STATES > 0u {
-        first_states[index] = result.state.first;
-    }
-    if STATES > 1u {
-        second_states[index] = result.state.second;
-    }
+    parameters[index] = moved;
+    keep(index, result.state);
 }

@@ -1,23 +1,25 @@
-// Regularisation R(w) = l1 |w| + l2 w^2 by segments of the flat parameters (no 1/2 before l2, as Keras). Linked with
-// a frame whose `params.segments` counts the segments that cover the parameters, 0 where nothing is regularised.
+// The tensors of the flat parameters, and their regularisation R(w) = l1 |w| + l2 w^2 (no 1/2 before l2, as Keras). Linked with
+// a frame whose `params.segments` counts the tensors, 0 where nothing depends on them.
 
-// Consecutive parameters with the same regularisation, a layer's weights for one; they end before `end`.
+// A tensor among the parameters. It ends before `end`; some numbers that belong to none may stand between `start` + its
+// length and there.
 struct Segment {
     end: u32,
     l1: f32,
     l2: f32,
-    reserved: u32,
+    proximal: f32,
+    start: u32,
+    rows: u32,
+    columns: u32, // 0 for a vector
+    lines: u32,   // rows and columns of this matrix and of all before it
 }
 
 @group(0) @binding(1) var<storage, read> segments: array<Segment>;
 
-// dR/dw of one parameter: the first segment that ends behind the index is its own.
-fn regularization(index: u32, parameter: f32) -> f32 {
-    if params.segments == 0u {
-        return 0.0;
-    }
+// The first segment that ends behind the index is its own.
+fn segment_of(index: u32) -> u32 {
     var low = 0u;
-    var high = params.segments - 1u;
+    var high = max(params.segments, 1u) - 1u;
     while low < high {
         let middle = (low + high) / 2u;
         if segments[middle].end <= index {
@@ -26,5 +28,26 @@ fn regularization(index: u32, parameter: f32) -> f32 {
             high = middle;
         }
     }
-    return segments[low].l1 * sign(parameter) + 2.0 * segments[low].l2 * parameter;
+    return low;
+}
+
+// dR/dw of one parameter.
+fn regularization_in(segment: u32, parameter: f32) -> f32 {
+    return segments[segment].l1 * sign(parameter) + 2.0 * segments[segment].l2 * parameter;
+}
+
+fn regularization(index: u32, parameter: f32) -> f32 {
+    if params.segments == 0u {
+        return 0.0;
+    }
+    return regularization_in(segment_of(index), parameter);
+}
+
+// sign(w) max(|w| - rate proximal, 0): the proximal step of l1, which leaves exact zeros.
+fn shrunk(segment: u32, parameter: f32, rate: f32) -> f32 {
+    let by = rate * segments[segment].proximal;
+    if by == 0.0 || is_nan(parameter) {
+        return parameter;
+    }
+    return sign(parameter) * max(abs(parameter) - by, 0.0);
 }

@@ -44,6 +44,8 @@ override DIVISOR_ON_DEVICE: bool = false;
 override AUXILIARY: bool = false;
 // The gradient is written over the logits.
 override IN_PLACE: bool = false;
+// Classes that no column stands for: thresholds between classes are one fewer than these.
+override EXTRA_CLASSES: u32 = 0u;
 
 // Bindings 1 to 4 and 7, the arrays of cells, stand in helpers/cells_*.
 @group(0) @binding(0) var<uniform> params: Params;
@@ -79,11 +81,11 @@ fn begin_row(index: u32) -> Row {
         let label = label_of(index);
         if is_ignored(label) {
             row.state = LEFT_OUT;
-        } else if label < 0 || u32(label) >= row_length() {
+        } else if label < 0 || u32(label) >= row_length() + EXTRA_CLASSES {
             row.state = BAD_LABEL;
         } else {
             row.label = u32(label);
-            row.label_logit = logit_at(row.first + row.label);
+            row.label_logit = logit_at(row.first + min(row.label, row_length() - 1u));
         }
     }
     if DIVISOR_ON_DEVICE {

@@ -18,15 +18,19 @@ struct Cells {
     columns: vec4<u32>,
     is_label: vec4<bool>,
     kept: vec4<bool>,         // inside the row and not masked
+    label: u32,               // NO_LABEL with dense targets
+    label_logit: f32,
 }
 
 const INFINITY_BITS: u32 = 0x7f800000u;
 
 // Whether the cells are kept between the two passes over a row, HELD groups of four in each lane.
 override HOLDS: bool = false;
+// A truth below 0 takes its cell out: the row is a list with padding.
+override PADDED: bool = false;
 
 fn cells_of(row: Row, columns: vec4<u32>, logits: vec4<f32>, truths: vec4<f32>) -> Cells {
-    var cells = Cells(logits, truths, vec4<f32>(1.0), columns, vec4<bool>(), inside_of(columns));
+    var cells = Cells(logits, truths, vec4<f32>(1.0), columns, vec4<bool>(), inside_of(columns), row.label, row.label_logit);
     if HAS_LABELS {
         cells.is_label = columns == vec4<u32>(row.label);
     }
@@ -35,6 +39,11 @@ fn cells_of(row: Row, columns: vec4<u32>, logits: vec4<f32>, truths: vec4<f32>) 
     }
     if CLASS_MASK != 0u {
         cells.kept &= class_mask_of(select(0u, row.first, CLASS_MASK == 2u), columns);
+    }
+    if PADDED {
+        // By the bits: a NaN is no padding.
+        let bits = bitcast<vec4<u32>>(truths);
+        cells.kept &= (bits <= vec4<u32>(0x80000000u)) | (bits > vec4<u32>(0xff800000u));
     }
     return cells;
 }
@@ -92,8 +101,12 @@ fn take_row(index: u32, lane: u32) -> f32 {
                 logits = logits_of(row, columns);
                 truths = truths_of(row, columns);
             }
-            let slopes = derivative(row, outcome, cells_of(row, columns, logits, truths));
-            write_gradients(row, columns, select(otherwise, scale * slopes, is_plain));
+            let cells = cells_of(row, columns, logits, truths);
+            var slopes = select(otherwise, scale * derivative(row, outcome, cells), is_plain);
+            if PADDED {
+                slopes = select(vec4<f32>(), slopes, cells.kept);
+            }
+            write_gradients(row, columns, slopes);
         }
     }
     let value = select(otherwise.x, row.weight * outcome.loss, is_plain);

@@ -6,7 +6,8 @@
 //
 // Linked with kernels/whole_dense, once for each layer under a name of its own (`forward`, `backward`, `last_…` are the
 // calls of them in order), with kernels/whole_pointwise or whole_rowwise and a loss, with the filling of an optimizer
-// under `optimizer_`, and helpers/numbers, random and clip. From the header: WORKGROUP, LENGTH (parameters), OUTPUTS,
+// under `optimizer_`, and helpers/numbers, random and clip. From the header: WORKGROUP, LENGTH (parameters), OUTPUTS, STATES (of the
+// optimizer), ALL_STATES (with that of an average), STATE_STRIDE, CLIPS_NORM, CLIPS_VALUE, SKIPS, AVERAGES,
 // OPTIONS (numbers that each member has of its own, `load_options`), HAS_LABELS, COUNTS_CORRECT, CLASSES and so on.
 //
 // A workgroup's scratch lies in `work`: the gradient, the rows of the batch, then for each layer its outputs, what its
@@ -16,6 +17,8 @@
 struct State {
     first: f32,
     second: f32,
+    third: f32,
+    fourth: f32,
 }
 
 struct Update {
@@ -23,12 +26,14 @@ struct Update {
     state: State,
 }
 
-// As in kernels/optimizer.
+// As in kernels/optimizer_step.
 struct Step {
     learning_rate: f32,
     correction_first: f32,
     correction_second: f32,
     is_first: f32,
+    own: vec3<f32>,
+    is_matrix: f32,
 }
 
 struct Params {
@@ -53,8 +58,8 @@ const MODE: u32 = 3u;
 const FACTOR: u32 = 4u;       // of the reduction
 const ACCUMULATES: u32 = 5u;
 const STEP: u32 = 8u;
-const KEYS: u32 = 12u;
-const BATCH: u32 = 20u;
+const KEYS: u32 = 16u;
+const BATCH: u32 = 24u;
 
 const PREDICT: u32 = 0u;
 const EVALUATE: u32 = 1u;
@@ -66,13 +71,14 @@ const TRAIN: u32 = 3u;    // and an update
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
 @group(0) @binding(3) var<storage, read> table: array<u32>;
 @group(0) @binding(4) var<storage, read_write> parameters: array<f32>;
-@group(0) @binding(5) var<storage, read_write> first_states: array<f32>;
-@group(0) @binding(6) var<storage, read_write> second_states: array<f32>;
-@group(0) @binding(7) var<storage, read_write> work: array<f32>;
-@group(0) @binding(8) var<storage, read_write> values: array<f32>;
+// All states of a member behind each other, STATE_STRIDE numbers each.
+@group(0) @binding(5) var<storage, read_write> states: array<f32>;
+@group(0) @binding(6) var<storage, read_write> work: array<f32>;
+@group(0) @binding(7) var<storage, read_write> values: array<f32>;
 
-// Where this workgroup's member and scratch begin.
+// Where this workgroup's member, its states and its scratch begin.
 var<private> own: u32;
+var<private> own_states: u32;
 var<private> scratch: u32;
 var<private> lane: u32;
 
@@ -164,28 +170,71 @@ fn penalize() -> vec2<f32> {
     return squares;
 }
 
-fn optimize(batch: u32, clip: f32) {
-    let step = Step(
-        bitcast<f32>(table[batch + STEP]),
-        bitcast<f32>(table[batch + STEP + 1u]),
-        bitcast<f32>(table[batch + STEP + 2u]),
-        bitcast<f32>(table[batch + STEP + 3u]),
+// The step of a batch: eight numbers of the table.
+fn step_of(batch: u32) -> Step {
+    let at = batch + STEP;
+    return Step(
+        bitcast<f32>(table[at]),
+        bitcast<f32>(table[at + 1u]),
+        bitcast<f32>(table[at + 2u]),
+        bitcast<f32>(table[at + 3u]),
+        vec3(bitcast<f32>(table[at + 4u]), bitcast<f32>(table[at + 5u]), bitcast<f32>(table[at + 6u])),
+        0.0,
     );
+}
+
+fn state_at(i: u32) -> State {
+    var state = State(0.0, 0.0, 0.0, 0.0);
+    if STATES > 0u {
+        state.first = states[own_states + i];
+    }
+    if STATES > 1u {
+        state.second = states[own_states + STATE_STRIDE + i];
+    }
+    if STATES > 2u {
+        state.third = states[own_states + 2u * STATE_STRIDE + i];
+    }
+    if STATES > 3u {
+        state.fourth = states[own_states + 3u * STATE_STRIDE + i];
+    }
+    return state;
+}
+
+fn keep(i: u32, state: State) {
+    if STATES > 0u {
+        states[own_states + i] = state.first;
+    }
+    if STATES > 1u {
+        states[own_states + STATE_STRIDE + i] = state.second;
+    }
+    if STATES > 2u {
+        states[own_states + 2u * STATE_STRIDE + i] = state.third;
+    }
+    if STATES > 3u {
+        states[own_states + 3u * STATE_STRIDE + i] = state.fourth;
+    }
+}
+
+fn optimize(batch: u32, clip: f32, limit: f32) {
+    let step = step_of(batch);
     for (var i = lane; i < LENGTH; i += WORKGROUP) {
-        var state = State(0.0, 0.0);
-        if STATES > 0u {
-            state.first = first_states[own + i];
+        var gradient = clip * work[scratch + i];
+        if CLIPS_VALUE && !is_nan(gradient) {
+            gradient = clamp(gradient, -limit, limit);
         }
-        if STATES > 1u {
-            state.second = second_states[own + i];
+        let result = optimizer_update(parameters[own + i], gradient, state_at(i), step);
+        var moved = result.parameter;
+        if HAS_PROXIMAL {
+            let by = step.learning_rate * proximal_at(i);
+            if by > 0.0 && !is_nan(moved) {
+                moved = sign(moved) * max(abs(moved) - by, 0.0);
+            }
         }
-        let moved = optimizer_update(parameters[own + i], clip * work[scratch + i], state, step);
-        parameters[own + i] = moved.parameter;
-        if STATES > 0u {
-            first_states[own + i] = moved.state.first;
-        }
-        if STATES > 1u {
-            second_states[own + i] = moved.state.second;
+        parameters[own + i] = moved;
+        keep(i, result.state);
+        if AVERAGES {
+            let at = own_states + STATES * STATE_STRIDE + i;
+            states[at] += AVERAGE_WEIGHT * (moved - states[at]);
         }
     }
 }
@@ -217,22 +266,21 @@ fn run(batch: u32, limit: f32, slot: u32) {
     if mode >= GRADIENT {
         backward(rows, table[batch + ACCUMULATES] != 0u);
     }
-    if mode == TRAIN && (HAS_PENALTY || limit > 0.0) {
+    if mode == TRAIN && (HAS_PENALTY || CLIPS_NORM || SKIPS) {
         let squares = penalize();
         told.z = squares.x;
         told.w = squares.y;
     }
     join_sums(told);
+    let norm_factor = clip_factor(sums[0].zw, select(3.4028234e38, limit, CLIPS_NORM), CLIP_EPSILON);
+    let skipped = SKIPS && mode == TRAIN && is_nan(norm_factor);
     if lane == 0u {
         values[2u * slot] = sums[0].x;
-        values[2u * slot + 1u] = sums[0].y;
+        // Below 0 where the step was skipped.
+        values[2u * slot + 1u] = select(sums[0].y, -1.0 - sums[0].y, skipped);
     }
-    if mode == TRAIN {
-        var clip = 1.0;
-        if limit > 0.0 {
-            clip = clip_factor(sums[0].zw, limit);
-        }
-        optimize(batch, clip);
+    if mode == TRAIN && !skipped {
+        optimize(batch, select(1.0, norm_factor, CLIPS_NORM), limit);
     }
 }
 
@@ -250,6 +298,7 @@ fn whole(
     lane = index;
     let header = turn * params.turn_words;
     own = table[header] * params.stride;
+    own_states = table[header] * ALL_STATES * STATE_STRIDE;
     scratch = turn * params.work;
     load_options(header + TURN);
     for (var step = 0u; step < params.steps; step += 1u) {

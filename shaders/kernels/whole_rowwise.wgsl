@@ -17,6 +17,8 @@ struct Cells {
     columns: vec4<u32>,
     is_label: vec4<bool>,
     kept: vec4<bool>, // inside the row
+    label: u32,
+    label_logit: f32,
 }
 
 const NO_LABEL: u32 = 0xffffffffu;
@@ -38,6 +40,10 @@ fn team_max(x: f32) -> f32 {
     return x;
 }
 
+fn row_length() -> u32 {
+    return OUTPUTS;
+}
+
 fn keeps(row: Row, column: u32) -> bool {
     return true;
 }
@@ -49,7 +55,8 @@ fn class_weight(column: u32) -> f32 {
 // Four cells from a column on; beyond the row they are 0 and not kept.
 fn cells_of(row: Row, first_target: u32, column: u32) -> Cells {
     let columns = column + vec4<u32>(0u, 1u, 2u, 3u);
-    var cells = Cells(vec4<f32>(), vec4<f32>(), vec4<f32>(1.0), columns, vec4<bool>(), columns < vec4<u32>(OUTPUTS));
+    let kept = columns < vec4<u32>(OUTPUTS);
+    var cells = Cells(vec4<f32>(), vec4<f32>(), vec4<f32>(1.0), columns, vec4<bool>(), kept, row.label, row.label_logit);
     for (var k = 0u; k < 4u; k += 1u) {
         if column + k < OUTPUTS {
             cells.logits[k] = work[row.first + column + k];
@@ -82,11 +89,11 @@ fn score(index: u32, factor: f32) -> f32 {
         let label = bitcast<i32>(targets[place]);
         if is_ignored_label(label) {
             row.state = LEFT_OUT;
-        } else if label < 0 || u32(label) >= OUTPUTS {
+        } else if label < 0 || u32(label) >= OUTPUTS + EXTRA_CLASSES {
             row.state = BAD_LABEL;
         } else {
             row.label = u32(label);
-            row.label_logit = work[row.first + row.label];
+            row.label_logit = work[row.first + min(row.label, OUTPUTS - 1u)];
         }
     }
     var sums = empty_sums();

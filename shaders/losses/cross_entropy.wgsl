@@ -11,6 +11,12 @@ override LABEL_SMOOTHING: f32 = 0.0;
 override Z_LOSS: f32 = 0.0;
 override SOFTCAP: f32 = 0.0; // 0: no cap
 override TEMPERATURE: f32 = 1.0;
+// On cosines, the label's cos a only: 1 ArcFace, cos(a + MARGIN), beyond pi cos a - MARGIN sin MARGIN; 2 CosFace, cos a - MARGIN.
+override TARGET_LOGIT_TRANSFORM: u32 = 0u;
+override MARGIN: f32 = 0.0;
+override MARGIN_COSINE: f32 = 1.0;
+override MARGIN_SINE: f32 = 0.0;
+override SCALE: f32 = 1.0;
 
 // With m the maximum, below = z - m. What no option asks for is not summed: the switches are constants.
 struct Sums {
@@ -48,7 +54,30 @@ fn scaled(x: vec4<f32>) -> vec4<f32> {
     if SOFTCAP > 0.0 {
         return SOFTCAP / TEMPERATURE * tanh_clamped4(x / SOFTCAP);
     }
+    if TARGET_LOGIT_TRANSFORM != 0u {
+        return SCALE / TEMPERATURE * x;
+    }
     return x / TEMPERATURE;
+}
+
+fn with_margin(cosine: vec4<f32>) -> vec4<f32> {
+    if TARGET_LOGIT_TRANSFORM == 2u {
+        return cosine - MARGIN;
+    }
+    let sine = sqrt(max((1.0 - cosine) * (1.0 + cosine), vec4<f32>()));
+    let turned = MARGIN_COSINE * cosine - MARGIN_SINE * sine;
+    return select(turned, cosine - MARGIN * MARGIN_SINE, cosine <= vec4<f32>(-MARGIN_COSINE));
+}
+
+// sin(a + MARGIN) / sin a; where sin a is 0 that of the next cosine in f32, whose sine is the root of 2^-23. Outside [-1, 1],
+// where no cosine is, the sine stays 0.
+fn margin_slope(cosine: vec4<f32>) -> vec4<f32> {
+    if TARGET_LOGIT_TRANSFORM == 2u {
+        return vec4<f32>(1.0);
+    }
+    let sine = max(sqrt(max((1.0 - cosine) * (1.0 + cosine), vec4<f32>())), vec4<f32>(3.4526698e-4));
+    let turn = select(MARGIN_SINE * cosine / sine, vec4<f32>(), abs(cosine) > vec4<f32>(1.0));
+    return select(MARGIN_COSINE + turn, vec4<f32>(1.0), cosine <= vec4<f32>(-MARGIN_COSINE));
 }
 
 fn scaled_slope(x: vec4<f32>) -> vec4<f32> {
@@ -57,11 +86,14 @@ fn scaled_slope(x: vec4<f32>) -> vec4<f32> {
         let e = exp(-2.0 * abs(x / SOFTCAP));
         return 4.0 * e / ((1.0 + e) * (1.0 + e)) / TEMPERATURE;
     }
-    return vec4<f32>(1.0 / TEMPERATURE);
+    return vec4<f32>(SCALE / TEMPERATURE);
 }
 
 // The scaled logits; a class that is masked is closed, and so is a logit of -inf.
 fn scaled_logits(cells: Cells) -> vec4<f32> {
+    if TARGET_LOGIT_TRANSFORM != 0u {
+        return select(vec4<f32>(CLOSED), scaled(select(cells.logits, with_margin(cells.logits), cells.is_label)), cells.kept);
+    }
     return select(vec4<f32>(CLOSED), scaled(cells.logits), cells.kept);
 }
 
@@ -154,7 +186,11 @@ fn finish(row: Row, joined_sums: Sums) -> Outcome {
     var label_below = 0.0;
     var label_is_open = false;
     if row.label != NO_LABEL {
-        let z = scaled(vec4<f32>(row.label_logit)).x;
+        var x = vec4<f32>(row.label_logit);
+        if TARGET_LOGIT_TRANSFORM != 0u {
+            x = with_margin(x);
+        }
+        let z = scaled(x).x;
         label_is_open = keeps(row, row.label) && z >= LOWEST;
         label_below = select(minus_infinity(), z - sums.maximum, label_is_open);
         label_exp = select(0.0, exp(label_below), label_is_open);
@@ -207,6 +243,9 @@ fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
         slopes -= cells.class_weights * outcome.smoothing;
     }
     slopes = select(slopes, vec4<f32>(outcome.label_slope), cells.is_label) * scaled_slope(cells.logits);
+    if TARGET_LOGIT_TRANSFORM != 0u {
+        slopes *= select(vec4<f32>(1.0), margin_slope(cells.logits), cells.is_label);
+    }
     return select(vec4<f32>(), slopes, z >= vec4<f32>(LOWEST));
 }
 

@@ -11,5 +11,5 @@ fn update(parameter: f32, gradient: f32, state: State, step: Step) -> Update {
     }
     let velocity = select(MOMENTUM * state.first + ONE_MINUS_DAMPENING * g, g, step.is_first > 0.5);
     let direction = select(velocity, g + MOMENTUM * velocity, NESTEROV);
-    return Update(parameter - step.learning_rate * direction, State(velocity, 0.0));
+    return Update(parameter - step.learning_rate * direction, State(velocity, 0.0, 0.0, 0.0));
 }

@@ -135,17 +135,25 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
             chosen(size, &[&[1 << 22]], &[&[1 << 22], &[1 << 24]], &[&[1 << 28]])
         }
         Family::Pointwise(_) => chosen(size, &[&[1 << 22]], &[&[1 << 24]], &[&[1 << 28]]),
-        Family::Rowwise(_) if loss.targets() == Domain::Class => chosen(
+        Family::Rowwise(_) if name == "cross_entropy" => chosen(
             size,
             &[&[4096, 1000]],
             &[&[1024, 32_000], &[4096, 1000], &[65_536, 10]],
             &[&[16_384, 32_768], &[8192, 128_256]],
         ),
+        Family::Rowwise(_) if loss.targets().pads() => {
+            chosen(size, &[&[40_960, 100], &[4096, 1000]], &[&[40_960, 100], &[4096, 1000]], &[&[1 << 20, 100]])
+        }
         Family::Rowwise(_) => chosen(size, &[&[4096, 1000]], &[&[4096, 1000]], &[&[16_384, 32_768]]),
         // Rows and features; the classes are 128 times as many (`LinearFrame::example`).
         Family::Joint(Frame::Linear, _) => chosen(size, &[&[64, 256]], &[&[512, 256]], &[&[4096, 1024]]),
         Family::Joint(Frame::Quads, _) => chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]]),
+        Family::Listwise(_) => {
+            chosen(size, &[&[4096, 100], &[64, 1000]], &[&[4096, 100], &[64, 1000]], &[&[65_536, 100]])
+        }
+        Family::Joint(Frame::Sequence { .. }, _) => chosen(size, &[&[3200, 64]], &[&[3200, 64]], &[&[32_000, 1000]]),
         Family::Joint(Frame::Pairs, _) => chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]]),
+        Family::Joint(Frame::Vectors, _) => chosen(size, &[&[8192, 128]], &[&[65_536, 128]], &[&[1 << 20, 128]]),
     })
 }
 
@@ -159,7 +167,7 @@ impl Case {
     }
 
     pub(super) fn has_labels(&self) -> bool {
-        self.kind == Kind::Loss && self.loss().is_ok_and(|loss| loss.targets() == Domain::Class)
+        self.kind == Kind::Loss && self.loss().is_ok_and(|loss| loss.targets().takes_labels())
     }
 
     pub(super) fn loss(&self) -> Result<Box<dyn Loss>> {
@@ -190,8 +198,11 @@ impl Case {
             }
             Domain::Positive | Domain::Variance => cycled(elements, || random.normal().exp() as f32),
             Domain::LogProbability => cycled(elements, || -random.normal().exp() as f32),
+            Domain::Relevance | Domain::Grade => cycled(elements, || (5.0 * random.uniform()).floor() as f32),
             Domain::NonNegative => cycled(elements, || (6.0 * random.uniform()).floor() as f32),
-            Domain::Real | Domain::Exponent | Domain::Class => normal(elements, 2),
+            Domain::Real | Domain::Exponent | Domain::Logits | Domain::Cosine | Domain::Class | Domain::Label => {
+                normal(elements, 2)
+            }
         }
     }
 
@@ -204,9 +215,9 @@ impl Case {
             let (domain, is_whole) = argument.map_or((Domain::Real, false), |a| (a.domain, a.role.is_integers()));
             let (length, seed) = (example.shape.iter().product(), 1 + number as u64);
             let mut random = Random::new(seed, 0);
-            let below = example.below as f64;
+            let (from, spread) = (example.from as f64, (example.below - example.from) as f64);
             let values = match domain {
-                _ if is_whole => cycled(length, || (random.uniform() * below).floor() as f32),
+                _ if is_whole => cycled(length, || (from + random.uniform() * spread).floor() as f32),
                 Domain::Sign => cycled(length, || if random.uniform() < 0.5 { -1.0 } else { 1.0 }),
                 Domain::ZeroOne | Domain::Probability => cycled(length, || random.uniform().round() as f32),
                 Domain::Positive | Domain::NonNegative | Domain::Variance => {
@@ -283,8 +294,10 @@ mod tests {
                 assert!(!case.arguments(&*loss)[0].is_empty(), "{}", entry.name);
                 continue;
             }
-            crate::inputs::check_dense(&*loss, &case.targets(&*loss)).unwrap();
-            crate::inputs::check_labels(&*loss, &case.labels(), 5, |_| true).unwrap();
+            match loss.targets().takes_labels() {
+                true => crate::inputs::check_labels(&*loss, &case.labels(), 5, |_| true).unwrap(),
+                false => crate::inputs::check_dense(&*loss, &case.targets(&*loss)).unwrap(),
+            }
         }
     }
 }

@@ -18,12 +18,13 @@ use crate::device::{Device, Gpu};
 use crate::host::joint::{JointHost, Shapes};
 use crate::host::matmul::Layout;
 use crate::inputs::Sizes;
-use crate::kernel::{Command, Slice};
+use crate::kernel::Command;
 use crate::kernels::loss::joint::{self, Bound as Argument, JointJob};
 use crate::kernels::matmul::Params;
-use crate::kernels::network::{self, Forward, InputGradient, OptimizerParams};
+use crate::kernels::network::{self, Forward, InputGradient};
+use crate::kernels::update::{Runner, Update};
 use crate::losses::{Family, Frame, Loss};
-use crate::optimizers::Adam;
+use crate::optimizers::{Adam, Treatment};
 use crate::tensor::{Tensor, shaped};
 use crate::{Criterion, Result};
 
@@ -241,13 +242,11 @@ fn adam(case: &Case, gpu: &Gpu) -> Result<Made> {
     let optimizer: &dyn crate::optimizers::Optimizer = &adam;
     let parameters = gpu.upload("parameters", &normal(length, 1))?;
     let gradients = gpu.upload("gradients", &normal(length, 2))?;
-    let states = [gpu.buffer("a state", length)?, gpu.buffer("a state", length)?];
+    let update = Update { optimizer, length, treatment: Treatment::default(), average: None };
+    let runner = Runner::new(gpu, &update, &parameters, &gradients)?;
     let start = arrived(gpu)?;
-    let segments = gpu.buffer("regularisation", 4)?;
-    let (kernel, workgroups) = network::optimizer(gpu, optimizer, length, false)?;
-    let params = OptimizerParams::new(length, &[], &optimizer.step(10, optimizer.initial_learning_rate()));
-    let storage = [&segments, &parameters, &gradients, &states[0], &states[1], &segments].map(Slice::from);
-    let commands = vec![gpu.dispatch(&kernel, &params, &storage, workgroups)?];
+    runner.set(&optimizer.step(10, optimizer.initial_learning_rate()));
+    let commands = runner.commands().to_vec();
     let copied = gpu.buffer("a copy", length)?;
     Ok(Made { start, commands, inner: 1, pair: Some([gradients, copied]) })
 }

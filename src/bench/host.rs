@@ -171,7 +171,7 @@ fn loss<R: Precision>(case: &Case) -> Result<(Run, Rc<Buffers<R>>)> {
         let Buffers { predictions, targets, gradient } = &*buffers;
         let gradient = &mut *gradient.borrow_mut();
         match loss.family() {
-            Family::Rowwise(_) => {
+            Family::Rowwise(_) | Family::Listwise(_) => {
                 let targets = if labels.is_empty() { Targets::Dense(targets) } else { Targets::Labels(&labels) };
                 let rows = rows(&*loss, predictions, columns, targets);
                 timed(repeats, || run_rows(&*loss, &rows, gradient, &mut values))
@@ -234,7 +234,7 @@ fn several<R: Precision>(case: &Case, loss: Box<dyn Loss>) -> (Run, Rc<Buffers<R
 }
 
 fn run_rows<R: Precision>(loss: &dyn Loss, rows: &Rows<R>, gradient: &mut [R], values: &mut [R]) -> Result<()> {
-    if let Family::Rowwise(host) = loss.family() {
+    if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
         R::run_rowwise(host, rows, gradient, values);
         black_box(values.iter().map(|value| value.to_f64()).sum::<f64>());
     }
@@ -304,11 +304,11 @@ fn dense<R: Precision>(case: &Case) -> Run {
 fn adam<R: Precision>(length: usize) -> Run {
     let adam = Adam::new();
     let (mut parameters, gradients) = (converted::<R>(&normal(length, 1)), converted::<R>(&normal(length, 2)));
-    let (mut first, mut second) = (vec![R::ZERO; length], vec![R::ZERO; length]);
+    let mut states = vec![vec![R::ZERO; length]; 2];
     Box::new(move |repeats| {
         let optimizer: &dyn Optimizer = &adam;
         let step = optimizer.step(10, optimizer.initial_learning_rate());
-        timed(repeats, || optimizer.update(&step, &[], &mut parameters, &gradients, &mut first, &mut second))
+        timed(repeats, || optimizer.update(&step, &[], &mut parameters, &gradients, &mut states))
     })
 }
 

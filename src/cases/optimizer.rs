@@ -3,20 +3,23 @@
 use ndarray::ArrayD;
 use serde_json::{Map, Value};
 
-use super::{missing, numbers, tensor};
-use crate::kernel::Slice;
-use crate::kernels::network::{self, OptimizerParams};
-use crate::optimizers::{self, Optimizer, Step};
+use super::{check_keys, missing, numbers, tensor};
+use crate::kernels::update::{self, Runner, Update};
+use crate::optimizers::{self, Clip, Optimizer, Segment, Step, Treatment};
 use crate::real::Real;
 use crate::{Device, Error, Gpu, Result};
 
 /// `{"parameters": {"1": tensor, …}}` for each step in `report`; without it, for the last step.
 pub(super) fn evaluate(name: &str, case: &Value, device: &Device) -> Result<Map<String, Value>> {
-    let optimizer = optimizers::from_name(name, case.get("options").unwrap_or(&Value::Null))?;
+    check_keys(case, &["name", "optimizer", "options", "parameters", "gradients", "report", "expect", "source"])?;
+    optimizers::entry(name)?;
+    let (options, around) = Around::take(name, case.get("options").unwrap_or(&Value::Null))?;
+    let optimizer = optimizers::from_name(name, &options)?;
     let parameters = numbers(name, "parameters", case.get("parameters").unwrap_or(&Value::Null))?;
-    let gradients = gradients(name, case, parameters.shape())?;
+    let gradients = gradients(name, case, parameters.shape(), around.maximize)?;
     let report = report(name, case, gradients.len())?;
-    let given = Given { parameters, gradients, report };
+    let segments = [segment(name, &*optimizer, parameters.shape())?];
+    let given = Given { parameters, gradients, report, treatment: around.treatment(&segments) };
     let found = match device {
         Device::Cpu => on_host::<f32>(&*optimizer, &given)?,
         Device::Reference => on_host::<f64>(&*optimizer, &given)?,
@@ -26,14 +29,73 @@ pub(super) fn evaluate(name: &str, case: &Value, device: &Device) -> Result<Map<
 }
 
 /// What a case gives, checked.
-struct Given {
+struct Given<'a> {
     parameters: ArrayD<f32>,
     gradients: Vec<ArrayD<f32>>,
     /// The steps to report, counted from 1.
     report: Vec<usize>,
+    treatment: Treatment<'a>,
 }
 
-fn gradients(name: &str, case: &Value, shape: &[usize]) -> Result<Vec<ArrayD<f32>>> {
+/// Options of a case that every optimizer takes: what happens to its gradient before.
+#[derive(Default)]
+struct Around {
+    clip: Option<Clip>,
+    maximize: bool,
+}
+
+impl Around {
+    /// Takes them out of a case's options.
+    fn take(name: &str, options: &Value) -> Result<(Value, Around)> {
+        let Value::Object(options) = options else { return Ok((options.clone(), Around::default())) };
+        let mut options = options.clone();
+        let mut around = Around::default();
+        let kinds: [(&str, fn(f64) -> Clip); 3] = [
+            // As optax has it: nothing is added to the norm.
+            ("clip_global_norm", |limit| Clip::GlobalNorm { limit, epsilon: 0.0 }),
+            ("clip_norm", Clip::Norm),
+            ("clip_value", Clip::Value),
+        ];
+        for (key, kind) in kinds {
+            let Some(given) = options.shift_remove(key) else { continue };
+            let limit = given.as_f64().filter(|limit| *limit > 0.0 && limit.is_finite());
+            let limit = limit.ok_or_else(|| Error::option(name, key, &given, "finite and > 0"))?;
+            if around.clip.replace(kind(limit)).is_some() {
+                return Err(Error::option(name, key, limit, "left out beside another clip"));
+            }
+        }
+        if let Some(given) = options.shift_remove("maximize") {
+            let maximize = given.as_bool();
+            around.maximize = maximize.ok_or_else(|| Error::option(name, "maximize", &given, "true or false"))?;
+        }
+        Ok((Value::Object(options), around))
+    }
+
+    fn treatment<'a>(&self, segments: &'a [Segment]) -> Treatment<'a> {
+        Treatment { segments, clip: self.clip, skip_non_finite: false }
+    }
+}
+
+/// The tensor as the optimizer sees it: one axis is a vector, two are a matrix.
+fn segment(name: &str, optimizer: &dyn Optimizer, shape: &[usize]) -> Result<Segment> {
+    let end = shape.iter().product();
+    let columns = match *shape {
+        [_, columns] => columns,
+        [] | [_] => 0,
+        // A norm does not ask for axes; what is kept by row and column does.
+        _ if optimizer.layerwise().is_none_or(|layerwise| layerwise == optimizers::Layerwise::default()) => 0,
+        _ => {
+            return Err(Error::Shape {
+                operation: name.into(),
+                found: format!("parameters are {shape:?}"),
+                allowed: "it takes vectors and matrices".into(),
+            });
+        }
+    };
+    Ok(Segment { end, columns, ..Segment::default() })
+}
+
+fn gradients(name: &str, case: &Value, shape: &[usize], negated: bool) -> Result<Vec<ArrayD<f32>>> {
     let given = case.get("gradients").and_then(Value::as_array);
     let given = given.ok_or_else(|| missing(name, "gradients", "a list of tensors, one for each step"))?;
     let mut gradients = Vec::with_capacity(given.len());
@@ -46,7 +108,7 @@ fn gradients(name: &str, case: &Value, shape: &[usize]) -> Result<Vec<ArrayD<f32
                 allowed: format!("each gradient must be {shape:?} too"),
             });
         }
-        gradients.push(gradient);
+        gradients.push(if negated { -gradient } else { gradient });
     }
     if gradients.is_empty() {
         return Err(Error::Empty { operation: name.into(), name: "gradients".into() });
@@ -95,16 +157,16 @@ fn reported<S>(
 fn on_host<R: Real + Default>(optimizer: &dyn Optimizer, given: &Given) -> Result<Map<String, Value>> {
     let in_precision = |values: &ArrayD<f32>| values.iter().map(|&x| R::from_f32(x)).collect::<Vec<R>>();
     let parameters = in_precision(&given.parameters);
-    let zeros = || vec![R::ZERO; parameters.len()];
-    let state = (parameters.clone(), zeros(), zeros());
+    let states = optimizer.first_states(parameters.len());
     reported(
         optimizer,
         given,
-        state,
-        |(parameters, first, second), step, gradient| {
-            optimizer.update(step, &[], parameters, &in_precision(gradient), first, second)
+        (parameters, states),
+        |(parameters, states), step, gradient| {
+            let gradient = in_precision(gradient);
+            optimizer.update_treated(step, &given.treatment, parameters, &gradient, states).map(drop)
         },
-        |(parameters, _, _)| Ok(parameters.iter().map(|x| x.to_f64()).collect()),
+        |(parameters, _)| Ok(parameters.iter().map(|x| x.to_f64()).collect()),
     )
 }
 
@@ -112,21 +174,20 @@ fn on_gpu(optimizer: &dyn Optimizer, given: &Given, gpu: &Gpu) -> Result<Map<Str
     let flat = |values: &ArrayD<f32>| values.iter().copied().collect::<Vec<f32>>();
     let length = given.parameters.len();
     let parameters = gpu.upload("parameters", &flat(&given.parameters))?;
-    let (first, second) = (gpu.buffer("optimizer state", length)?, gpu.buffer("optimizer state", length)?);
-    let (segments, clip) = (gpu.buffer("segments", 4)?, gpu.buffer("no clip", 4)?);
-    let (kernel, workgroups) = network::optimizer(gpu, optimizer, length, false)?;
+    let gradients = gpu.buffer("gradients", length)?;
+    let job = Update { optimizer, length, treatment: given.treatment, average: None };
+    update::check(&job)?;
+    let runner = Runner::new(gpu, &job, &parameters, &gradients)?;
     reported(
         optimizer,
         given,
-        parameters,
-        |parameters, step, gradient| {
-            let gradient = gpu.upload("a gradient", &flat(gradient))?;
-            let storage = [&segments, &*parameters, &gradient, &first, &second, &clip].map(Slice::from);
-            let params = OptimizerParams::new(length, &[], step);
-            gpu.submit([&gpu.dispatch(&kernel, &params, &storage, workgroups)?])
+        (),
+        |(), step, gradient| {
+            gpu.queue().write_buffer(&gradients, 0, bytemuck::cast_slice(&flat(gradient)));
+            runner.run(step)
         },
-        |parameters| {
-            let values: Vec<f32> = pollster::block_on(gpu.download(parameters, 0, length))?;
+        |()| {
+            let values: Vec<f32> = pollster::block_on(gpu.download(&parameters, 0, length))?;
             Ok(values.into_iter().map(f64::from).collect())
         },
     )

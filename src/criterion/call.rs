@@ -12,7 +12,7 @@ use crate::Result;
 use crate::device::Gpu;
 use crate::inputs::{self, Inputs, Sizes, Targets, shape_error};
 use crate::kernels::loss::{self as kernel, Buffers, Divisor, Job, MASKED, PLANES, Per};
-use crate::losses::{Domain, Family, Loss};
+use crate::losses::{Family, Loss};
 use crate::tensor::shaped;
 
 /// What a reduction multiplies by, and how many values took part.
@@ -89,7 +89,7 @@ impl<'c, 'a> Call<'c, 'a> {
             Some(labels) => inputs::check_labels(loss, labels, sizes.columns, keeps)?,
             None => inputs::check_dense(loss, &dense)?,
         }
-        if inputs.auxiliary && loss.targets() != Domain::Class {
+        if inputs.auxiliary && !loss.has_auxiliary() {
             return Err(Error::Input {
                 operation: loss.name().into(),
                 name: "auxiliary outputs".into(),
@@ -168,7 +168,10 @@ impl<'c, 'a> Call<'c, 'a> {
     /// Count and factor of the reduction, from masks, weights and labels.
     fn share(&self, labels: Option<&[i64]>) -> Result<Share> {
         let loss = &*self.criterion.loss;
-        let rowwise = matches!(loss.family(), Family::Rowwise(_));
+        if loss.targets().pads() {
+            return self.share_of_lists();
+        }
+        let rowwise = !matches!(loss.family(), Family::Pointwise(_));
         let elements = self.predictions.len();
         // The first element of each unit that has a value of its own.
         let step = if rowwise { self.sizes.row_length } else { 1 };
@@ -191,7 +194,7 @@ impl<'c, 'a> Call<'c, 'a> {
             Reduction::BatchMean => self.sizes.rows as f64,
             Reduction::WeightedMean => kept_units().map(|unit| self.weight_at(unit * step)).sum(),
             Reduction::Mean => match labels {
-                Some(labels) if !self.column_weight.is_empty() => {
+                Some(labels) if loss.mean_over_class_weights() && !self.column_weight.is_empty() => {
                     kept_units().map(|unit| f64::from(self.column_weight[labels[unit] as usize])).sum()
                 }
                 _ if rowwise && loss.mean_over_elements() => (count * step) as f64,
@@ -201,6 +204,27 @@ impl<'c, 'a> Call<'c, 'a> {
         // Nothing to average: the values are all 0, and so is their mean.
         let factor = if divisor == 0.0 { 0.0 } else { 1.0 / divisor };
         Ok(Share { factor, count })
+    }
+
+    /// As [`Call::share`] of lists: the mean divides by what the items are counted in, pairs or lists that are not empty.
+    fn share_of_lists(&self) -> Result<Share> {
+        let loss = &*self.criterion.loss;
+        let items = self.sizes.row_length;
+        let units = |list: usize| match self.keeps(list * items) {
+            true => inputs::list_units(loss, &self.dense[list * items..][..items]),
+            false => 0,
+        };
+        let count = (0..self.sizes.rows).map(units).sum();
+        let divisor = match self.criterion.reduction {
+            Reduction::None | Reduction::Sum => 1.0,
+            Reduction::Divisor(divisor) => check_divisor(loss, divisor)?,
+            Reduction::BatchMean => self.sizes.rows as f64,
+            Reduction::WeightedMean => {
+                (0..self.sizes.rows).map(|list| self.weight_at(list * items) * units(list) as f64).sum()
+            }
+            Reduction::Mean => count as f64,
+        };
+        Ok(Share { factor: if divisor == 0.0 { 0.0 } else { 1.0 / divisor }, count })
     }
 
     /// The value that is reported: what was summed, unless there was nothing.

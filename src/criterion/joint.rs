@@ -67,7 +67,7 @@ impl<'c, 'a> JointCall<'c, 'a> {
         }
         let units = host.units(&shapes)?;
         let count: usize = units.shape.iter().product();
-        if count == 0 || shapes.given.iter().any(|(_, shape)| shape.contains(&0)) {
+        if count == 0 || arrays.iter().any(|array| array.values.is_empty()) {
             let (name, shape) = &shapes.given[0];
             return Err(Error::Empty { operation: loss.name().into(), name: format!("{name} {shape:?}") });
         }

@@ -182,7 +182,8 @@ impl Criterion {
         wish: &Wish,
     ) -> Result<(Vec<Command>, DeviceEvaluation)> {
         let labels = targets.is_labels();
-        let by_labels = labels && matches!(self.reduction, Reduction::Mean | Reduction::WeightedMean);
+        let counted = labels || self.loss.targets().pads();
+        let by_labels = counted && matches!(self.reduction, Reduction::Mean | Reduction::WeightedMean);
         let (commands, buffers) = self.plan_as_wished(gpu, [predictions, targets], sizes, wish)?;
         let evaluation = DeviceEvaluation {
             loss: self.loss.clone(),
@@ -216,9 +217,10 @@ impl Criterion {
     ) -> Result<(Vec<Command>, Buffers)> {
         let (p, t) = (gpu_buffer(predictions)?, gpu_buffer(targets)?);
         let labels = targets.is_labels();
-        // Which labels are ignored is known on the device alone, so the device counts.
+        // Which labels are ignored, and which items are padding, is known on the device alone, so the device counts.
         let divisor = match self.reduction {
             Reduction::Mean | Reduction::WeightedMean if labels => Divisor::OfLabels,
+            Reduction::Mean | Reduction::WeightedMean if self.loss.targets().pads() => Divisor::OfLists,
             _ => Divisor::Known,
         };
         let elements = sizes.rows * sizes.row_length;

@@ -74,14 +74,21 @@ pub struct Example {
     pub name: &'static str,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// Whole numbers lie from 0 to below this.
+    /// Whole numbers lie from this
+    pub from: usize,
+    /// to below this.
     pub below: usize,
 }
 
 impl Example {
     /// An input that holds numbers.
     pub fn of(name: &'static str, shape: &[usize]) -> Self {
-        Example { name, shape: shape.to_vec(), below: 1 }
+        Self::whole(name, shape, 0, 1)
+    }
+
+    /// An input that holds whole numbers from one to below another.
+    pub fn whole(name: &'static str, shape: &[usize], from: usize, below: usize) -> Self {
+        Example { name, shape: shape.to_vec(), from, below }
     }
 }
 

@@ -5,14 +5,18 @@
 
 pub mod joint;
 pub mod linear;
+pub mod listwise;
 pub mod matmul;
 pub mod pairs;
 pub mod parallel;
 pub mod pointwise;
 pub mod quads;
 pub mod rowwise;
+pub mod sequence;
 pub mod simd;
 pub(crate) mod softmax;
+pub(crate) mod softmax_target;
+pub mod vectors;
 
 /// A number for each element, for each row, or none.
 #[derive(Clone, Copy, Debug)]

@@ -49,6 +49,8 @@ pub struct Row<'a, R> {
     pub target: Target<'a, R>,
     class_weight: &'a [R],
     class_mask: &'a [bool],
+    /// A target below 0 is padding.
+    pub padded: bool,
 }
 
 /// The target of one row.
@@ -82,6 +84,12 @@ impl<R: Real> Row<'_, R> {
         if self.class_weight.is_empty() { R::ONE } else { self.class_weight[column] }
     }
 
+    /// Whether classes have weights.
+    #[inline(always)]
+    pub fn has_class_weight(&self) -> bool {
+        !self.class_weight.is_empty()
+    }
+
     /// Whether some classes may be masked.
     #[inline(always)]
     pub fn has_class_mask(&self) -> bool {
@@ -91,7 +99,16 @@ impl<R: Real> Row<'_, R> {
     /// Whether a class takes part.
     #[inline(always)]
     pub fn keeps(&self, column: usize) -> bool {
-        self.class_mask.is_empty() || self.class_mask[column]
+        (self.class_mask.is_empty() || self.class_mask[column]) && !self.is_padding(column)
+    }
+
+    /// Whether an item of a list is none: its truth is below 0.
+    #[inline(always)]
+    pub fn is_padding(&self, item: usize) -> bool {
+        match self.target {
+            Target::Dense(dense) => self.padded && dense[item] < R::ZERO,
+            Target::Label(_) => false,
+        }
     }
 
     /// The weight of a class, 0 if it is masked.
@@ -106,13 +123,21 @@ impl<R: Real> Row<'_, R> {
         self.class_weight.is_empty() && self.class_mask.is_empty()
     }
 
+    /// Weight, prediction and dense target of a class; 0 all three where it is masked, whatever stands there.
+    #[inline(always)]
+    pub fn shares(&self, dense: &[R], column: usize) -> (R, R, R) {
+        let keeps = self.keeps(column);
+        let kept = |x: R| R::select(keeps, x, R::ZERO);
+        (kept(self.class_weight(column)), kept(self.logits[column]), kept(dense[column]))
+    }
+
     #[inline(always)]
     fn is_broken(&self) -> bool {
         let truth_is_nan = |column: usize| match self.target {
             Target::Dense(dense) => dense[column].is_nan(),
             Target::Label(_) => false,
         };
-        if self.class_mask.is_empty() {
+        if self.class_mask.is_empty() && !self.padded {
             let mut broken = false;
             for &x in self.logits {
                 broken |= x.is_nan();
@@ -124,7 +149,7 @@ impl<R: Real> Row<'_, R> {
             }
             return broken;
         }
-        (0..self.logits.len()).any(|c| self.class_mask[c] && (self.logits[c].is_nan() || truth_is_nan(c)))
+        (0..self.logits.len()).any(|c| self.keeps(c) && (self.logits[c].is_nan() || truth_is_nan(c)))
     }
 }
 
@@ -215,7 +240,7 @@ fn one<R: Real, L: Rowwise>(
     slot: &mut R,
     auxiliary: Option<&mut Auxiliary<R>>,
 ) {
-    let Some(row) = rows.row(index) else {
+    let Some(row) = rows.row(index, loss.targets().pads()) else {
         gradient.fill(R::ZERO);
         *slot = R::ZERO;
         return;
@@ -224,7 +249,9 @@ fn one<R: Real, L: Rowwise>(
     *slot = weight * loss.row(&row, scale, gradient, auxiliary);
     // NaN in, NaN out, for the whole row.
     if row.is_broken() {
-        gradient.fill(R::NAN);
+        for (item, slope) in gradient.iter_mut().enumerate() {
+            *slope = R::select(row.is_padding(item), R::ZERO, R::NAN);
+        }
         *slot = R::NAN;
     }
 }
@@ -266,7 +293,7 @@ impl<'a, R: Real> Rows<'a, R> {
 
     /// A row, unless it is masked or its label is ignored.
     #[inline(always)]
-    fn row(&self, index: usize) -> Option<Row<'a, R>> {
+    fn row(&self, index: usize, padded: bool) -> Option<Row<'a, R>> {
         if !self.keeps(index) {
             return None;
         }
@@ -282,7 +309,7 @@ impl<'a, R: Real> Rows<'a, R> {
             self.class_mask
         };
         let logits = &self.logits[index * columns..][..columns];
-        Some(Row { logits, target, class_weight: self.class_weight, class_mask: mask })
+        Some(Row { logits, target, class_weight: self.class_weight, class_mask: mask, padded })
     }
 }
 

@@ -7,4 +7,5 @@ pub(crate) mod network;
 pub(crate) mod product;
 pub(crate) mod tile;
 pub(crate) mod tune;
+pub(crate) mod update;
 pub(crate) mod whole;

@@ -1,4 +1,4 @@
-//! The kernels of a dense network: matrix products with what goes before and after them, batches, metrics, updates.
+//! The kernels of a dense network: matrix products with what goes before and after them, batches, metrics.
 
 use std::sync::Arc;
 
@@ -8,7 +8,6 @@ use crate::kernel::{Command, Kernel, Program, Slice};
 use crate::kernels::loss::{MOST_IGNORED, ignored_words};
 use crate::kernels::matmul::{Epilogue, Layout, Params};
 use crate::kernels::product::{Kind, product};
-use crate::optimizers::{Optimizer, Segment, Step};
 use crate::wgsl::File;
 use crate::{Error, Result};
 
@@ -20,11 +19,6 @@ const SOFTMAX_BACKWARD: File = crate::wgsl::shader!("kernels/softmax_backward.wg
 const ACTIVATION_BACKWARD: File = crate::wgsl::shader!("kernels/activation_backward.wgsl");
 const CORRECT: File = crate::wgsl::shader!("kernels/correct.wgsl");
 const SUMMARY: File = crate::wgsl::shader!("kernels/summary.wgsl");
-const OPTIMIZER: File = crate::wgsl::shader!("kernels/optimizer.wgsl");
-const PENALTY: File = crate::wgsl::shader!("kernels/penalty.wgsl");
-const GRADIENT_NORM: File = crate::wgsl::shader!("kernels/gradient_norm.wgsl");
-const CLIP: File = crate::wgsl::shader!("helpers/clip.wgsl");
-const CLIP_FACTOR: File = crate::wgsl::shader!("kernels/clip_factor.wgsl");
 
 /// Uniforms with a dynamic offset lie this far apart: the most that WebGPU lets a device ask for.
 pub(crate) const UNIFORM_STRIDE: u64 = 256;
@@ -231,106 +225,6 @@ pub(crate) fn summary(gpu: &Gpu, numbers: usize) -> Result<Arc<Kernel>> {
     gpu.kernel(&plain("summary", &[SUMMARY], vec![("WORKGROUP", lanes.into())]))
 }
 
-/// Parameters of the optimizer's kernel.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct OptimizerParams {
-    pub length: u32,
-    pub segments: u32,
-    pub reserved: [u32; 2],
-    pub step: [f32; 4],
-}
-
-impl OptimizerParams {
-    pub fn new(length: usize, segments: &[Segment], step: &Step) -> Self {
-        let step: Step<f32> = step.cast();
-        OptimizerParams {
-            length: length as u32,
-            segments: segments.len() as u32,
-            reserved: [0; 2],
-            step: [step.learning_rate, step.correction_first, step.correction_second, step.is_first],
-        }
-    }
-}
-
-/// The kernel of an optimizer and how many workgroups cover so many parameters. It binds, in this order: the
-/// segments, parameters, gradients, both states, and the factor of a clip (anything without `clips`).
-pub(crate) fn optimizer(
-    gpu: &Gpu,
-    optimizer: &dyn Optimizer,
-    length: usize,
-    clips: bool,
-) -> Result<(Arc<Kernel>, u32)> {
-    Ok((gpu.kernel(&optimizer_program(optimizer, clips))?, (length as u32).div_ceil(256)))
-}
-
-/// The program of an optimizer's step.
-pub(crate) fn optimizer_program(optimizer: &dyn Optimizer, clips: bool) -> Program {
-    let mut constants = optimizer.constants();
-    constants.extend([("STATES", optimizer.states() as f64), ("CLIPS", flag(clips))]);
-    plain(optimizer.name(), &[OPTIMIZER, PENALTY, NUMBERS, optimizer.entry().shader], constants)
-}
-
-/// Parameters of the kernel that sums the squares of a gradient.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct NormParams {
-    pub length: u32,
-    pub segments: u32,
-    pub block: u32,
-    pub reserved: u32,
-}
-
-/// Parameters of the kernel that joins those sums.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct ClipParams {
-    pub length: u32,
-    pub limit: f32,
-    pub reserved: [u32; 2],
-}
-
-/// Lanes of a workgroup of the sums over a whole gradient.
-fn summing_lanes(gpu: &Gpu) -> u32 {
-    if gpu.is_software() { 8 } else { 256 }
-}
-
-fn norm_program(lanes: u32) -> Program {
-    plain("gradient norm", &[GRADIENT_NORM, PENALTY], vec![("WORKGROUP", lanes.into())])
-}
-
-fn clip_program(lanes: u32) -> Program {
-    plain("clip", &[CLIP_FACTOR, CLIP], vec![("WORKGROUP", lanes.into())])
-}
-
-/// The commands that leave in `factor[0]` what the optimizer multiplies the gradient with, so that its norm is `limit`
-/// at the most.
-pub(crate) fn clip(
-    gpu: &Gpu,
-    limit: f64,
-    [length, segments]: [usize; 2],
-    [table, parameters, gradients, factor]: [&wgpu::Buffer; 4],
-) -> Result<[Command; 2]> {
-    let lanes = summing_lanes(gpu);
-    // 4096 elements for a workgroup keep several loads of a lane in flight; a thousand partial sums at the most.
-    let block = length.div_ceil(1024).max(4096).next_multiple_of(lanes as usize);
-    let workgroups = length.div_ceil(block);
-    let partials = gpu.buffer("partial sums of a norm", 2 * workgroups)?;
-    let params = NormParams { length: length as u32, segments: segments as u32, block: block as u32, reserved: 0 };
-    let storage = [table, parameters, gradients, &partials].map(Slice::from);
-    let norm = gpu.dispatch(&gpu.kernel(&norm_program(lanes))?, &params, &storage, workgroups as u32)?;
-    let params = ClipParams { length: workgroups as u32, limit: limit as f32, reserved: [0; 2] };
-    let storage = [(&partials).into(), factor.into()];
-    Ok([norm, gpu.dispatch(&gpu.kernel(&clip_program(lanes))?, &params, &storage, 1)?])
-}
-
-/// The segments as the kernel reads them: end, l1, l2, and a word that fills up 16 bytes.
-pub(crate) fn segment_words(segments: &[Segment]) -> Vec<u32> {
-    let words =
-        |segment: &Segment| [segment.end as u32, (segment.l1 as f32).to_bits(), (segment.l2 as f32).to_bits(), 0];
-    segments.iter().flat_map(words).collect()
-}
-
 /// Every program of this file but the products: for the checks of the shaders.
 pub(crate) fn programs(activations: &[Box<dyn Activation>]) -> Vec<Program> {
     let mut programs = Vec::new();
@@ -340,8 +234,6 @@ pub(crate) fn programs(activations: &[Box<dyn Activation>]) -> Vec<Program> {
         programs.push(plain("softmax", &[SOFTMAX_BACKWARD], workgroup()));
         programs.push(plain("gather", &[GATHER, RANDOM], workgroup()));
         programs.push(plain("summary", &[SUMMARY], vec![("WORKGROUP", if lanes == 8.0 { 8.0 } else { 256.0 })]));
-        let summing = if lanes == 8.0 { 8 } else { 256 };
-        programs.extend([norm_program(summing), clip_program(summing)]);
         for labels in [0.0, 1.0] {
             programs.push(plain("accuracy", &[CORRECT], vec![("WORKGROUP", lanes), ("HAS_LABELS", labels)]));
         }

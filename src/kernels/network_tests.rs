@@ -3,8 +3,6 @@
 use std::mem::offset_of;
 
 use super::*;
-use crate::device::GpuOptions;
-use crate::optimizers;
 use crate::wgsl;
 
 /// The shader's members with their offsets; its size is the Rust struct's, whose end may be padding.
@@ -47,78 +45,4 @@ fn the_summarys_uniform_is_the_shaders() {
             ("slot", offset_of!(SummaryParams, slot)),
         ],
     );
-}
-
-#[test]
-fn the_optimizers_uniform_is_the_shaders() {
-    let adam = optimizers::from_name("adam", &serde_json::Value::Null).unwrap();
-    asks(
-        &optimizer_program(&*adam, true),
-        size_of::<OptimizerParams>(),
-        &[
-            ("length", offset_of!(OptimizerParams, length)),
-            ("segments", offset_of!(OptimizerParams, segments)),
-            ("reserved_a", offset_of!(OptimizerParams, reserved)),
-            ("reserved_b", offset_of!(OptimizerParams, reserved) + 4),
-            ("step", offset_of!(OptimizerParams, step)),
-        ],
-    );
-}
-
-#[test]
-fn the_clips_uniforms_are_the_shaders() {
-    asks(
-        &norm_program(8),
-        size_of::<NormParams>(),
-        &[
-            ("length", offset_of!(NormParams, length)),
-            ("segments", offset_of!(NormParams, segments)),
-            ("block", offset_of!(NormParams, block)),
-            ("reserved", offset_of!(NormParams, reserved)),
-        ],
-    );
-    asks(
-        &clip_program(8),
-        size_of::<ClipParams>(),
-        &[("length", offset_of!(ClipParams, length)), ("limit", offset_of!(ClipParams, limit))],
-    );
-}
-
-/// The factor that the device leaves for a gradient.
-fn factor_on(gpu: &Gpu, limit: f64, segments: &[Segment], parameters: &[f32], gradients: &[f32]) -> f32 {
-    let words = segment_words(segments);
-    let table = gpu.upload("segments", if words.is_empty() { &[0; 4] } else { &words[..] }).unwrap();
-    let [w, g] = [parameters, gradients].map(|values| gpu.upload("values", values).unwrap());
-    let factor = gpu.buffer("factor", 4).unwrap();
-    let commands = clip(gpu, limit, [gradients.len(), segments.len()], [&table, &w, &g, &factor]).unwrap();
-    gpu.submit(&commands).unwrap();
-    pollster::block_on(gpu.download(&factor, 0, 1)).unwrap()[0]
-}
-
-#[test]
-fn the_devices_clip_is_the_hosts() {
-    let gpu = Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do");
-    let penalized = [Segment { end: 3, l1: 0.3, l2: 0.2 }, Segment { end: 30_000, l1: 0.0, l2: 0.0 }];
-    for length in [1, 7, 4096, 4097, 30_000] {
-        let gradients: Vec<f32> = (0..length).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
-        let parameters: Vec<f32> = (0..length).map(|i| ((i * 13 % 7) as f32 - 3.0) / 3.0).collect();
-        let segments = if length == 30_000 { &penalized[..] } else { &[] };
-        let expected = optimizers::clip_factor(0.5, segments, &parameters, &gradients);
-        let found = f64::from(factor_on(&gpu, 0.5, segments, &parameters, &gradients));
-        // A lane adds up to 512 squares, then a tree and its like of the partial sums: each sum rounds by half an ulp
-        // of a growing total, so that at most 540/2 ulps stand in the square and half of those in its root.
-        assert!((found - expected).abs() <= 135.0 * 1.2e-7 * expected, "{length}: {found} instead of {expected}");
-    }
-}
-
-#[test]
-fn a_norm_beyond_the_squares_of_f32_still_clips_and_one_that_is_not_finite_gives_nan() {
-    let gpu = Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do");
-    let found = factor_on(&gpu, 1.0, &[], &[0.0; 2], &[3e30, 4e30]);
-    assert!((found * 5e30 - 1.0).abs() <= 1e-6, "{found}");
-    assert_eq!(factor_on(&gpu, 1.0, &[], &[0.0; 2], &[1e-30, 0.0]), 1.0);
-    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        let found = factor_on(&gpu, 1.0, &[], &[0.0; 3], &[1.0, bad, 2.0]);
-        assert!(found.is_nan(), "{bad}: {found}");
-    }
 }

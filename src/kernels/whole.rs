@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use super::linking::{Setting, link};
 use crate::activations::{Activation, Identity};
 use crate::kernel::Program;
-use crate::layers::{Network, Placed};
+use crate::kernels::update::state_stride;
+use crate::layers::{Network, Penalties, Placed};
 use crate::losses::{Family, Loss};
-use crate::optimizers::Optimizer;
-use crate::train::engine::{Metric, Objective};
+use crate::optimizers::{Clip, Optimizer};
+use crate::train::engine::{Aims, Metric, Objective};
 use crate::wgsl::{File, shader};
 
 const WHOLE: File = shader!("kernels/whole.wgsl");
@@ -22,7 +23,7 @@ const CLIP: File = shader!("helpers/clip.wgsl");
 
 /// Words of a turn in the table before its options, and of a batch (`TURN` and `BATCH` in the shader).
 pub(crate) const TURN: usize = 2;
-pub(crate) const BATCH: usize = 20;
+pub(crate) const BATCH: usize = 24;
 
 /// What a batch is for: the shader's `MODE`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -157,13 +158,16 @@ pub(crate) fn whole(network: &Network, objectives: &[&Objective], labels: bool, 
     let of_optimizers: Vec<_> = objectives.iter().map(|objective| objective.optimizer.constants()).collect();
     let loss_settings = settings(&of_losses, &mut options);
     let optimizer_settings = settings(&of_optimizers, &mut options);
-    let loss_filling = link(loss.entry().shader.text, "", &loss_settings);
+    let loss_filling = link(&loss_text(&**loss), "", &loss_settings);
     let optimizer_filling = link(optimizer.entry().shader.text, "optimizer_", &optimizer_settings);
     let planes = Planes::new(network);
-    let mut header = constants(network, &planes, optimizer.states(), options[0].len(), labels, form);
+    // Options decide how many states an optimizer needs: the members have as many as the one that needs most.
+    let states = objectives.iter().map(|objective| objective.optimizer.states()).max().unwrap_or(0);
+    let mut header = constants(network, &planes, states, options[0].len(), labels, form);
     header += &of_metric(objectives[0].metric);
     header += &of_labels(&**loss);
     header += &penalties(network);
+    header += &aims(&objectives[0].aims, states, network);
     let loads = loss_filling.loads + &optimizer_filling.loads;
     let _ = write!(header, "fn load_options(at: u32) {{\n{loads}}}\n{}{}", loss_filling.text, optimizer_filling.text);
     for index in 0..network.layers.len() {
@@ -178,6 +182,7 @@ pub(crate) fn whole(network: &Network, objectives: &[&Objective], labels: bool, 
     // Their text is in the header; here they say what the program is made of, and whether all of it is the crate's own.
     let fillings = network.layers.iter().map(|layer| pointwise(layer).entry().shader);
     let linked = fillings.chain([DENSE, loss.entry().shader, optimizer.entry().shader]);
+    let linked = linked.chain(loss.helpers().iter().copied());
     files.extend(linked.map(File::without_text));
     let label = format!("whole models ({}, {})", loss.entry().name, optimizer.name());
     Whole { program: Program { label, header, files, constants: Vec::new() }, options }
@@ -220,17 +225,51 @@ fn of_labels(loss: &dyn Loss) -> String {
         // As bits: the lowest i32 has no literal.
         let _ = writeln!(text, "    if bitcast<u32>(label) == {}u {{ return true; }}", *word as u32);
     }
-    text + "    return false;\n}\n"
+    text += "    return false;\n}\n";
+    // Of any two columns as of those there are.
+    text + &format!("const EXTRA_CLASSES: u32 = {}u;\n", loss.classes(2) - 2)
+}
+
+/// The filling with the helpers that it asks for.
+fn loss_text(loss: &dyn Loss) -> String {
+    loss.helpers().iter().fold(loss.entry().shader.text.into(), |text, helper| text + helper.text)
 }
 
 fn penalties(network: &Network) -> String {
-    let mut text = format!("const HAS_PENALTY: bool = {};\n", !network.segments.is_empty());
+    let has_penalty = network.segments.iter().any(|segment| segment.l1 != 0.0 || segment.l2 != 0.0);
+    let mut text = format!("const HAS_PENALTY: bool = {has_penalty};\n");
     text += "fn penalty_at(index: u32) -> vec2<f32> {\n";
     for segment in &network.segments {
         let (l1, l2) = (segment.l1 as f32, segment.l2 as f32);
         let _ = writeln!(text, "    if index < {}u {{ return vec2<f32>({l1:?}f, {l2:?}f); }}", segment.end);
     }
-    text + "    return vec2<f32>();\n}\n"
+    text += "    return vec2<f32>();\n}\n";
+    let has_proximal = network.segments.iter().any(|segment| segment.proximal != 0.0);
+    let _ = write!(text, "const HAS_PROXIMAL: bool = {has_proximal};\nfn proximal_at(index: u32) -> f32 {{\n");
+    for segment in &network.segments {
+        let _ = writeln!(text, "    if index < {}u {{ return {:?}f; }}", segment.end, segment.proximal as f32);
+    }
+    text + "    return 0.0;\n}\n"
+}
+
+/// What is done around the optimizer's rule, alike for all members.
+fn aims(aims: &Aims, states: usize, network: &Network) -> String {
+    let epsilon = match aims.clip {
+        Some(Clip::GlobalNorm { epsilon, .. }) => epsilon as f32,
+        _ => 0.0,
+    };
+    let all = states + usize::from(aims.average.is_some());
+    format!(
+        "const ALL_STATES: u32 = {all}u;\nconst STATE_STRIDE: u32 = {}u;\nconst CLIPS_NORM: bool = {};\n\
+         const CLIPS_VALUE: bool = {};\nconst CLIP_EPSILON: f32 = {epsilon:?}f;\nconst SKIPS: bool = {};\n\
+         const AVERAGES: bool = {};\nconst AVERAGE_WEIGHT: f32 = {:?}f;\n",
+        state_stride(network.length),
+        matches!(aims.clip, Some(Clip::GlobalNorm { .. })),
+        matches!(aims.clip, Some(Clip::Value(_))),
+        aims.skip_non_finite,
+        aims.average.is_some(),
+        aims.average.unwrap_or(0.0) as f32,
+    )
 }
 
 /// The name that a layer is linked under.
@@ -328,23 +367,33 @@ pub(crate) fn programs(
     for (index, activation) in activations.into_iter().enumerate() {
         layers.push(crate::Dense::new(3 + index).boxed_activation(activation).bias(index % 2 == 0));
     }
-    let network = Network::new(5, &layers, 0.1, 0.2)?;
-    let objective = |loss: usize, optimizer: usize| Objective {
+    let network = Network::new(5, &layers, Penalties { l1: 0.1, l2: 0.2, proximal_l1: 0.3 })?;
+    let optimizers: Vec<_> = optimizers.iter().filter(|optimizer| optimizer.layerwise().is_none()).collect();
+    let global = Some(Clip::GlobalNorm { limit: 1.0, epsilon: 1e-6 });
+    let all_aims = [
+        Aims { clip: global, skip_non_finite: true, average: Some(0.01) },
+        Aims { clip: Some(Clip::Value(1.0)), ..Aims::default() },
+        Aims::default(),
+    ];
+    let objective = |loss: usize, optimizer: usize, aims: Aims| Objective {
         loss: losses[loss % losses.len()].clone(),
-        optimizer: optimizers[optimizer % optimizers.len()].clone(),
+        optimizer: (*optimizers[optimizer % optimizers.len()]).clone(),
         metric: Some(Metric { threshold: 0.5, truth_threshold: 0.5 }),
-        clip_norm: Some(1.0),
+        aims,
     };
     let mut programs = Vec::new();
     for number in 0..losses.len().max(optimizers.len()) {
-        let objective = objective(number, number);
+        let objective = objective(number, number, all_aims[number % 3]);
         let by_row = matches!(objective.loss.family(), Family::Rowwise(_));
         let forms = [Form { lanes: 8, tall: 4 }, Form { lanes: 256, tall: 1 }];
         programs.push(whole(&network, &[&objective], by_row && number % 2 == 0, forms[number % 2]).program);
     }
     // Members that differ in every option: none of them is a constant then.
     for entry in crate::optimizers::CATALOGUE.iter().filter(|entry| !entry.variants.is_empty()) {
-        let mut members = [objective(0, 0), objective(0, 0)];
+        if (entry.make)(&serde_json::Value::Null)?.layerwise().is_some() {
+            continue;
+        }
+        let mut members = [objective(0, 0, all_aims[0]), objective(0, 0, all_aims[0])];
         for (member, options) in members.iter_mut().zip(["null", entry.variants[0]]) {
             let options = serde_json::from_str(options).unwrap_or_default();
             member.optimizer = (entry.make)(&options)?.into();
@@ -364,9 +413,13 @@ mod tests {
 
     #[test]
     fn the_uniform_is_the_shaders() {
-        let network = Network::new(2, &[Dense::new(1)], 0.0, 0.0).unwrap();
-        let objective =
-            Objective { loss: Arc::new(Mse::new()), optimizer: Arc::new(Adam::new()), metric: None, clip_norm: None };
+        let network = Network::new(2, &[Dense::new(1)], Penalties::default()).unwrap();
+        let objective = Objective {
+            loss: Arc::new(Mse::new()),
+            optimizer: Arc::new(Adam::new()),
+            metric: None,
+            aims: Aims::default(),
+        };
         let program = whole(&network, &[&objective], false, Form { lanes: 8, tall: 4 }).program;
         wgsl::assert_layout!(
             program,

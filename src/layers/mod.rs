@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub use initializer::Initializer;
 
 use crate::activations::{Activation, Identity};
-use crate::optimizers::Segment;
+use crate::optimizers::{Clip, Optimizer, Segment};
 use crate::{Error, Result};
 
 /// A dense layer: y = activation(x W + b), W of shape [inputs, units], b of shape `[units]`.
@@ -27,13 +27,14 @@ pub struct Dense {
     pub(crate) initializer: Initializer,
     pub(crate) l1: Option<f64>,
     pub(crate) l2: Option<f64>,
+    pub(crate) proximal_l1: Option<f64>,
 }
 
 impl Dense {
     /// So many units with a bias and no activation; the weights begin as [`Initializer::GlorotUniform`], the bias at 0.
     pub fn new(units: usize) -> Self {
-        let activation = Arc::new(Identity);
-        Dense { units, activation, bias: true, initializer: Initializer::default(), l1: None, l2: None }
+        let (activation, initializer) = (Arc::new(Identity), Initializer::default());
+        Dense { units, activation, bias: true, initializer, l1: None, l2: None, proximal_l1: None }
     }
 
     /// What is done to the sums (default nothing).
@@ -71,10 +72,35 @@ impl Dense {
         self
     }
 
+    /// Both at once: λ(ρ Σ|w| + (1 − ρ) Σw²), with λ ≥ 0 and the share ρ of l1 in [0, 1].
+    ///
+    /// Source: H. Zou, T. Hastie, Regularization and variable selection via the elastic net, 2005 (whose Σw² this has; scikit-learn halves it).
+    pub fn elastic_net(self, factor: f64, l1_ratio: f64) -> Self {
+        self.l1(factor * l1_ratio).l2(factor * (1.0 - l1_ratio))
+    }
+
+    /// l1 Σ|w| as a proximal step behind each update: w ← sign(w) max(|w| − lr l1, 0), which leaves exact zeros where the
+    /// derivative of `l1` goes back and forth around them (default: the model's). The rate is the optimizer's, whatever it
+    /// divides its gradients by.
+    ///
+    /// Source: N. Parikh, S. Boyd, Proximal Algorithms, 2014.
+    pub fn proximal_l1(mut self, l1: f64) -> Self {
+        self.proximal_l1 = Some(l1);
+        self
+    }
+
     /// The length of the output's last axis.
     pub fn units(&self) -> usize {
         self.units
     }
+}
+
+/// Factors of what is added to the loss, for every layer that has none of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Penalties {
+    pub l1: f64,
+    pub l2: f64,
+    pub proximal_l1: f64,
 }
 
 /// A layer in its place: its sizes, and where its parameters begin in the one flat buffer of the model.
@@ -112,12 +138,13 @@ pub(crate) struct Network {
     /// Elements of the flat buffer. Each layer begins at a multiple of four, so that kernels may read vectors; the
     /// gaps are 0 and stay so, since their gradient is.
     pub length: usize,
+    /// Its tensors: the weights and the biases of each layer in turn.
     pub segments: Vec<Segment>,
 }
 
 impl Network {
-    /// Places layers behind each other. `l1` and `l2` hold where a layer has none of its own.
-    pub fn new(inputs: usize, layers: &[Dense], l1: f64, l2: f64) -> Result<Self> {
+    /// Places layers behind each other. The penalties hold where a layer has none of its own.
+    pub fn new(inputs: usize, layers: &[Dense], penalties: Penalties) -> Result<Self> {
         if layers.is_empty() {
             return Err(Error::Empty { operation: "a model".into(), name: "its layers".into() });
         }
@@ -141,25 +168,35 @@ impl Network {
                 });
             }
             layer.activation.check()?;
-            let (l1, l2) = (layer.l1.unwrap_or(l1), layer.l2.unwrap_or(l2));
-            for (name, value) in [("l1", l1), ("l2", l2)] {
+            let (l1, l2) = (layer.l1.unwrap_or(penalties.l1), layer.l2.unwrap_or(penalties.l2));
+            let proximal = layer.proximal_l1.unwrap_or(penalties.proximal_l1);
+            for (name, value) in [("l1", l1), ("l2", l2), ("proximal_l1", proximal)] {
                 if !(value >= 0.0 && value.is_finite()) {
                     return Err(Error::option(&owner, name, value, ">= 0"));
                 }
             }
             let activation = layer.activation.clone();
             let placed = Placed { inputs: width, units: layer.units, bias: layer.bias, activation, offset };
-            network.segments.push(Segment { end: placed.weights().end, l1, l2 });
+            let (columns, end) = (placed.units, placed.weights().end);
+            network.segments.push(Segment { end, l1, l2, proximal, columns, padding: 0 });
             offset = placed.biases().end.next_multiple_of(4);
-            network.segments.push(Segment { end: offset, l1: 0.0, l2: 0.0 });
+            network.segments.push(Segment { end: offset, padding: offset - placed.biases().end, ..Segment::default() });
             width = layer.units;
             network.layers.push(placed);
         }
         network.length = offset;
-        if network.segments.iter().all(|segment| segment.l1 == 0.0 && segment.l2 == 0.0) {
-            network.segments.clear();
-        }
         Ok(network)
+    }
+
+    /// Whether anything is added to the loss.
+    pub fn is_regularized(&self) -> bool {
+        self.segments.iter().any(Segment::is_regularized)
+    }
+
+    /// The tensors, where a step depends on them.
+    pub fn segments_for(&self, optimizer: &dyn Optimizer, clip: Option<Clip>) -> &[Segment] {
+        let needed = self.is_regularized() || optimizer.layerwise().is_some() || matches!(clip, Some(Clip::Norm(_)));
+        if needed { &self.segments } else { &[] }
     }
 
     /// The length of a prediction.

@@ -1,5 +1,7 @@
 //! Softmax cross-entropy with every option of its peers.
 
+mod margin;
+
 use serde::{Deserialize, Serialize};
 
 use super::prelude::*;
@@ -8,6 +10,9 @@ use crate::Error;
 use crate::catalogue::Choice;
 use crate::host::rowwise::{Auxiliary, Row, Rows, Target, by_itself};
 use crate::host::{simd, softmax};
+
+use margin::Margin;
+pub use margin::TargetLogitTransform;
 
 /// Softmax cross-entropy of logits, against class labels or dense targets.
 ///
@@ -21,6 +26,9 @@ use crate::host::{simd, softmax};
 /// `mean` divides by the sum of the class weights of the rows kept for labels, by the number of rows for dense
 /// targets, as PyTorch. A row whose label is ignored gives 0 and counts for nothing. A logit of −∞ is a masked class
 /// (probability 0, gradient 0, no share of the smoothing) unless it is the target: then the loss is ∞.
+///
+/// With `target_logit_transform` the predictions are cosines of class labels' angles: the label's becomes cos(θ + m) ("arcface") or
+/// cos θ − m ("cosface"), m the `margin`, and all are multiplied by `scale`; see [`TargetLogitTransform`].
 ///
 /// PyTorch `CrossEntropyLoss`, Keras `SparseCategoricalCrossentropy` and `CategoricalCrossentropy` (from_logits=True),
 /// optax `softmax_cross_entropy` and `…_with_integer_labels`, Liger `LigerCrossEntropyLoss`.
@@ -48,10 +56,10 @@ pub struct CrossEntropy {
     z_loss: f64,
     softcap: Option<f64>,
     temperature: f64,
+    target_logit_transform: Option<TargetLogitTransform>,
+    margin: Option<f64>,
+    scale: f64,
 }
-
-/// The row-wise kernel holds this many ignored labels in its uniform.
-const MOST_IGNORED: usize = 16;
 
 pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "cross_entropy",
@@ -71,6 +79,17 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
         Choice { name: "z_loss", domain: ">= 0", meaning: "weight λ of lse², which keeps logits from drifting" },
         Choice { name: "softcap", domain: "> 0 or null", meaning: "logits become c·tanh(x/c) first" },
         Choice { name: "temperature", domain: "> 0", meaning: "logits are divided by it (after the softcap)" },
+        Choice {
+            name: "target_logit_transform",
+            domain: "\"arcface\", \"cosface\" or null; not with a softcap",
+            meaning: "predictions are cosines, and the label's gets a margin",
+        },
+        Choice {
+            name: "margin",
+            domain: "in [0, π], or null: 0.5 for arcface, 0.35 for cosface",
+            meaning: "the margin: of the angle for arcface, of the cosine for cosface",
+        },
+        Choice { name: "scale", domain: "> 0", meaning: "what cosines are multiplied by, where they are transformed" },
     ],
     torch: "CrossEntropyLoss",
     keras: "SparseCategoricalCrossentropy, CategoricalCrossentropy (from_logits=True)",
@@ -80,6 +99,8 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
         r#"{"label_smoothing": 0.1}"#,
         r#"{"z_loss": 0.01}"#,
         r#"{"softcap": 5.0, "temperature": 0.5}"#,
+        r#"{"target_logit_transform": "arcface", "margin": 0.25, "scale": 8.0}"#,
+        r#"{"target_logit_transform": "cosface", "scale": 16.0, "label_smoothing": 0.1}"#,
         r#"{"label_smoothing": 0.2, "ignore_index": [0, -100], "z_loss": 0.001, "softcap": 10.0, "temperature": 2.0}"#,
     ],
     shader: crate::wgsl::shader!("losses/cross_entropy.wgsl"),
@@ -88,7 +109,16 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 
 impl Default for CrossEntropy {
     fn default() -> Self {
-        CrossEntropy { label_smoothing: 0.0, ignore_index: vec![-100], z_loss: 0.0, softcap: None, temperature: 1.0 }
+        CrossEntropy {
+            label_smoothing: 0.0,
+            ignore_index: vec![-100],
+            z_loss: 0.0,
+            softcap: None,
+            temperature: 1.0,
+            target_logit_transform: None,
+            margin: None,
+            scale: 64.0,
+        }
     }
 }
 
@@ -133,11 +163,44 @@ impl CrossEntropy {
         self
     }
 
+    /// Takes predictions as cosines and gives the label's a margin (default: off). Not together with a softcap.
+    pub fn target_logit_transform(mut self, transform: TargetLogitTransform) -> Self {
+        self.target_logit_transform = Some(transform);
+        self
+    }
+
+    /// The margin, from 0 to π (default 0.5 for ArcFace, in radians, and 0.35 for CosFace).
+    pub fn margin(mut self, margin: f64) -> Self {
+        self.margin = Some(margin);
+        self
+    }
+
+    /// Multiplies transformed cosines, > 0 (default 64).
+    pub fn scale(mut self, scale: f64) -> Self {
+        self.scale = scale;
+        self
+    }
+
+    #[inline(always)]
+    fn label_margin(&self) -> Option<Margin> {
+        let transform = self.target_logit_transform?;
+        let usual = if transform == TargetLogitTransform::ArcFace { 0.5 } else { 0.35 };
+        Some(Margin { transform, size: self.margin.unwrap_or(usual) })
+    }
+
+    /// What logits are multiplied by.
+    #[inline(always)]
+    fn stretch<R: Real>(&self) -> R {
+        let scale = if self.target_logit_transform.is_some() { self.scale } else { 1.0 };
+        R::new(scale) / R::new(self.temperature)
+    }
+
     #[inline(always)]
     fn scaled_logit<R: Real>(&self, x: R) -> R {
         let temperature = R::new(self.temperature);
         match self.softcap {
             Some(cap) => R::new(cap) * (x / R::new(cap)).tanh() / temperature,
+            None if self.target_logit_transform.is_some() => self.stretch::<R>() * x,
             None => x / temperature,
         }
     }
@@ -151,7 +214,7 @@ impl CrossEntropy {
                 let e = (R::new(-2.0) * (x / R::new(cap)).abs()).exp();
                 R::new(4.0) * e / ((R::ONE + e) * (R::ONE + e)) / temperature
             }
-            None => R::ONE / temperature,
+            None => self.stretch(),
         }
     }
 }
@@ -159,6 +222,8 @@ impl CrossEntropy {
 impl Filling for CrossEntropy {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Class;
+    const MEAN_OVER_CLASS_WEIGHTS: bool = true;
+    const HAS_AUXILIARY: bool = true;
     const INPUTS: &'static [Input] = &[
         Input { name: "class_weight", shape: "[classes]: weight of each class" },
         Input { name: "class_mask", shape: "[classes] or [rows, classes]: false takes a class out of the softmax" },
@@ -169,12 +234,30 @@ impl Filling for CrossEntropy {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
+        let margin = self.label_margin().map_or(0.0, |margin| margin.size);
         vec![
             ("LABEL_SMOOTHING", self.label_smoothing),
             ("Z_LOSS", self.z_loss),
             ("SOFTCAP", self.softcap.unwrap_or(0.0)),
             ("TEMPERATURE", self.temperature),
+            (
+                "TARGET_LOGIT_TRANSFORM",
+                self.target_logit_transform.map_or(0.0, |transform| f64::from(transform as u8 + 1)),
+            ),
+            ("MARGIN", margin),
+            // The functions of a driver may be 2^-11 off.
+            ("MARGIN_COSINE", margin.cos()),
+            ("MARGIN_SINE", margin.sin()),
+            ("SCALE", if self.target_logit_transform.is_some() { self.scale } else { 1.0 }),
         ]
+    }
+
+    fn predictions(&self) -> Domain {
+        if self.target_logit_transform.is_some() { Domain::Cosine } else { Domain::Real }
+    }
+
+    fn targets(&self) -> Domain {
+        if self.target_logit_transform.is_some() { Domain::Label } else { Domain::Class }
     }
 
     fn ignored(&self) -> &[i64] {
@@ -187,6 +270,13 @@ impl Filling for CrossEntropy {
         let cap = self.softcap.unwrap_or(1.0);
         require(cap > 0.0 && cap.is_finite(), &ENTRY, "softcap", cap)?;
         require(self.temperature > 0.0 && self.temperature.is_finite(), &ENTRY, "temperature", self.temperature)?;
+        let margin = self.margin.unwrap_or(0.0);
+        require((0.0..=std::f64::consts::PI).contains(&margin), &ENTRY, "margin", margin)?;
+        require(self.scale > 0.0 && self.scale.is_finite(), &ENTRY, "scale", self.scale)?;
+        if let (Some(transform), Some(_)) = (self.target_logit_transform, self.softcap) {
+            let found = format!("{transform:?} with a softcap");
+            return Err(Error::option(ENTRY.name, "target_logit_transform", found, "one of both"));
+        }
         if self.ignore_index.len() > MOST_IGNORED {
             let found = format!("a list of {}", self.ignore_index.len());
             return Err(Error::option("cross_entropy", "ignore_index", found, "a label or a list of up to 16"));
@@ -201,12 +291,16 @@ impl Rowwise for CrossEntropy {
         let classes = row.logits.len();
         let gradient = &mut gradient[..classes];
         // z, with the classes that are masked at -inf. From here on `gradient` holds what the row needs next.
-        if self.softcap.is_none() && self.temperature == 1.0 {
+        let margin = self.label_margin();
+        if self.softcap.is_none() && self.temperature == 1.0 && margin.is_none() {
             gradient.copy_from_slice(row.logits);
         } else {
             for (z, &x) in gradient.iter_mut().zip(row.logits) {
                 *z = self.scaled_logit(x);
             }
+        }
+        if let (Some(margin), Target::Label(label)) = (margin, row.target) {
+            gradient[label] = self.scaled_logit(margin.apply(row.logits[label]));
         }
         if row.has_class_mask() {
             for (column, z) in gradient.iter_mut().enumerate() {
@@ -255,7 +349,9 @@ impl Rowwise for CrossEntropy {
                 let own = (mass - q) - mass * others * inverse + z_pull * label_exp * inverse;
                 self.slopes(row, scale, gradient, |column, e| factor * e - row.class_weight(column) * share);
                 let slope = R::select(label_is_open, own, R::ZERO);
-                gradient[label] = scale * slope * self.scaled_logit_slope(row.logits[label]);
+                let x = row.logits[label];
+                let slope = slope * margin.map_or(R::ONE, |margin| margin.slope(x));
+                gradient[label] = scale * slope * self.scaled_logit_slope(x);
             }
             Target::Dense(dense) => {
                 let dense = &dense[..classes];
@@ -273,7 +369,7 @@ impl Rowwise for CrossEntropy {
     #[inline(always)]
     fn plain_rows(&self, rows: &Rows<'_, f32>, first: usize, gradient: &mut [f32], values: &mut [f32]) -> bool {
         let Some(labels) = softmax::plain_labels(rows) else { return false };
-        if self.softcap.is_some() || self.temperature != 1.0 {
+        if self.softcap.is_some() || self.temperature != 1.0 || self.target_logit_transform.is_some() {
             return false;
         }
         let options = softmax::LabelOptions { smoothing: self.label_smoothing as f32, z_loss: self.z_loss as f32 };
@@ -290,7 +386,7 @@ impl CrossEntropy {
     fn slopes<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], slope: impl Fn(usize, R) -> R) {
         let plain = self.softcap.is_none() && !row.has_class_mask();
         if plain {
-            let scale = scale / R::new(self.temperature);
+            let scale = scale * self.stretch::<R>();
             for (column, (cell, &x)) in gradient.iter_mut().zip(row.logits).enumerate() {
                 let masked = x == R::NEG_INFINITY;
                 *cell = R::select(masked, R::ZERO, scale * slope(column, *cell));

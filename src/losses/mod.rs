@@ -22,7 +22,10 @@ use crate::host::pairs::PairsFrame;
 use crate::host::pointwise::PointwiseHost;
 use crate::host::quads::QuadsFrame;
 use crate::host::rowwise::{Auxiliary, Row, Rows, RowwiseHost};
+use crate::host::sequence::{Item, SequenceFrame};
+use crate::host::vectors::VectorsFrame;
 use crate::real::Real;
+use crate::wgsl::File;
 use crate::{Criterion, Error, Result};
 
 catalogue! {
@@ -58,14 +61,47 @@ catalogue! {
         hinge_embedding::HingeEmbedding,
         cross_entropy::CrossEntropy,
         linear_cross_entropy::LinearCrossEntropy,
+        nll::Nll,
+        focal::Focal,
+        poly1_cross_entropy::Poly1CrossEntropy,
+        poly_cross_entropy::PolyCrossEntropy,
+        generalized_cross_entropy::GeneralizedCrossEntropy,
+        multi_margin::MultiMargin,
+        multiclass_hinge::MulticlassHinge,
+        categorical_hinge::CategoricalHinge,
+        ordinal::Ordinal,
+        multilabel_soft_margin::MultilabelSoftMargin,
         kl_div::KlDiv,
+        jsd::Jsd,
+        distillation::Distillation,
+        total_variation::TotalVariation,
+        dice::Dice,
+        tversky::Tversky,
+        pairwise_logistic::PairwiseLogistic,
+        pairwise_hinge::PairwiseHinge,
+        pairwise_soft_zero_one::PairwiseSoftZeroOne,
+        ranking_softmax::RankingSoftmax,
+        list_net::ListNet,
+        list_mle::ListMle,
+        approx_ndcg::ApproxNdcg,
+        lambda_rank::LambdaRank,
+        unique_softmax::UniqueSoftmax,
+        calibrated_softmax::CalibratedSoftmax,
+        approx_mrr::ApproxMrr,
         margin_ranking::MarginRanking,
         bpr::Bpr,
         dpo::Dpo,
         simpo::Simpo,
         orpo::Orpo,
-        kto::Kto;
+        kto::Kto,
+        ctc::Ctc,
+        cosine_similarity::CosineSimilarity,
+        cosine_embedding::CosineEmbedding,
+        triplet_margin::TripletMargin,
+        contrastive::Contrastive;
 }
+
+pub use cross_entropy::TargetLogitTransform;
 
 mod precision;
 
@@ -126,6 +162,11 @@ impl Role {
         matches!(self, Role::Integers | Role::OptionalIntegers)
     }
 }
+/// The row-wise kernel holds this many ignored labels in its uniform.
+const MOST_IGNORED: usize = 16;
+
+const CLASS_WEIGHT: Input = Input { name: "class_weight", shape: "[classes]: weight of each class" };
+const CLASS_MASK: Input = Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" };
 
 /// What the numbers of an input are: checked where the host sees them, and drawn from by the tests.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -134,6 +175,8 @@ pub enum Domain {
     Real,
     /// Any number, of which the exponential is taken: that is ∞ in f32 from 88.8 on.
     Exponent,
+    /// Any numbers, of which the softmax of each row is what counts.
+    Logits,
     /// Above 0.
     Positive,
     /// From 0 on.
@@ -144,6 +187,8 @@ pub enum Domain {
     Sign,
     /// 0 or 1.
     ZeroOne,
+    /// From −1 to 1.
+    Cosine,
     /// From 0 to 1.
     Probability,
     /// Logarithms of probabilities that add up to 1 in each row.
@@ -154,6 +199,29 @@ pub enum Domain {
     Distribution,
     /// A class label for each row, or a distribution in each row.
     Class,
+    /// A class label for each row.
+    Label,
+    /// How relevant each item of a list is, from 0 on; below 0 it is padding.
+    Relevance,
+    /// As `Relevance`, of which 2 to the power is taken: up to 100.
+    Grade,
+}
+
+impl Domain {
+    /// Whether targets of this kind may be labels.
+    pub fn takes_labels(self) -> bool {
+        matches!(self, Domain::Class | Domain::Label)
+    }
+
+    /// Whether targets of this kind may be numbers, as many as predictions.
+    pub fn takes_dense(self) -> bool {
+        self != Domain::Label
+    }
+
+    /// Whether a target below 0 takes its item out of the list.
+    pub fn pads(self) -> bool {
+        matches!(self, Domain::Relevance | Domain::Grade)
+    }
 }
 
 /// How the targets of a two-class loss are written. Said by the caller, never guessed from the data.
@@ -250,6 +318,31 @@ pub trait Loss: Debug + Send + Sync {
         false
     }
 
+    /// Whether `mean` divides by the sum of the class weights of the labels, as PyTorch does for some.
+    fn mean_over_class_weights(&self) -> bool {
+        false
+    }
+
+    /// How many classes a label may name where the predictions have so many columns.
+    fn classes(&self, columns: usize) -> usize {
+        columns
+    }
+
+    /// Whether it hands back [`crate::Auxiliaries`] when asked.
+    fn has_auxiliary(&self) -> bool {
+        false
+    }
+
+    /// Shader files that its own is linked with: what several losses fold alike.
+    fn helpers(&self) -> &'static [File] {
+        &[]
+    }
+
+    /// Whether `mean` divides by the number of pairs of items whose targets differ, over all lists.
+    fn mean_over_pairs(&self) -> bool {
+        false
+    }
+
     /// Whether the options are in their domains.
     ///
     /// # Errors
@@ -277,6 +370,10 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
     const TARGETS: Domain = Domain::Real;
     const INPUTS: &'static [Input] = &[];
     const ARGUMENTS: &'static [Argument] = &[];
+    const HELPERS: &'static [File] = &[];
+    const MEAN_OVER_CLASS_WEIGHTS: bool = false;
+    const HAS_AUXILIARY: bool = false;
+    const MEAN_OVER_PAIRS: bool = false;
 
     fn family(&self) -> Family<'_>;
     fn check_options(&self) -> Result<()>;
@@ -303,6 +400,10 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
 
     fn mean_over_elements(&self) -> bool {
         false
+    }
+
+    fn classes(&self, columns: usize) -> usize {
+        columns
     }
 }
 
@@ -351,6 +452,26 @@ impl<T: Filling> Loss for T {
         Filling::mean_over_elements(self)
     }
 
+    fn mean_over_class_weights(&self) -> bool {
+        T::MEAN_OVER_CLASS_WEIGHTS
+    }
+
+    fn classes(&self, columns: usize) -> usize {
+        Filling::classes(self, columns)
+    }
+
+    fn has_auxiliary(&self) -> bool {
+        T::HAS_AUXILIARY
+    }
+
+    fn helpers(&self) -> &'static [File] {
+        T::HELPERS
+    }
+
+    fn mean_over_pairs(&self) -> bool {
+        T::MEAN_OVER_PAIRS
+    }
+
     fn check(&self) -> Result<()> {
         self.check_options()
     }
@@ -367,6 +488,8 @@ pub enum Family<'a> {
     Pointwise(&'a dyn PointwiseHost),
     /// One value for each row.
     Rowwise(&'a dyn RowwiseHost),
+    /// One value for each list, where an item's derivative needs all the others. On the host a list is a row.
+    Listwise(&'a dyn RowwiseHost),
     /// Several inputs, named by [`Loss::arguments`]: which frame takes them, and that frame on the host.
     Joint(Frame, Box<dyn JointHost + 'a>),
 }
@@ -380,6 +503,13 @@ pub enum Frame {
     Linear,
     /// Up to four numbers for each value, the first two differentiated: `src/host/quads.rs`.
     Quads,
+    /// Rows of logits in time, and labels whose places in time are not known: `src/host/sequence.rs`.
+    Sequence {
+        /// The class that stands for no label.
+        blank: usize,
+    },
+    /// Two or three vectors for each value, and perhaps a truth: `src/host/vectors.rs`.
+    Vectors,
 }
 
 impl<'a> Family<'a> {
@@ -393,6 +523,14 @@ impl<'a> Family<'a> {
 
     fn linear(name: &'static str, inner: &'a dyn Loss) -> Self {
         Family::Joint(Frame::Linear, Box::new(LinearFrame { name, inner }))
+    }
+
+    fn sequence<L: Sequence>(loss: &'a L) -> Self {
+        Family::Joint(Frame::Sequence { blank: loss.blank() }, Box::new(SequenceFrame(loss)))
+    }
+
+    fn vectors<L: Vectors>(loss: &'a L) -> Self {
+        Family::Joint(Frame::Vectors, Box::new(VectorsFrame(loss)))
     }
 
     /// Whether each row has a value.
@@ -450,6 +588,54 @@ pub struct Quad<R> {
     pub slopes: [R; 2],
 }
 
+/// The twin of a shader over sequences.
+pub trait Sequence: Loss {
+    /// The class that stands for no label.
+    fn blank(&self) -> usize;
+
+    /// Refuses labels that the loss does not take; those that are no class were refused before.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the first item, [`Error::Option`].
+    fn check_sequence(&self, targets: &[i32], lengths: &[i32], length: usize, classes: usize) -> Result<()>;
+
+    /// The value of one item; writes its derivative, [time, classes].
+    fn item<R: Real>(&self, item: &Item<'_, R>, gradient: &mut [R]) -> R;
+}
+
+/// The twin of a shader over vectors. Numbers in threes belong to the first, the second and the third vector of a row, of which
+/// the third may be missing, or to the three sums over its columns.
+pub trait Vectors: Loss + Clone {
+    /// Whether a pass over the row for its peaks comes first.
+    fn is_scaled(&self) -> bool {
+        false
+    }
+
+    /// Numbers of which the largest in the row are wanted, none below 0.
+    #[inline(always)]
+    fn peaks<R: Real>(&self, _cells: [R; 3]) -> [R; 3] {
+        [R::ZERO; 3]
+    }
+
+    /// What one column adds to the sums.
+    fn fold<R: Real>(&self, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
+
+    /// The value of a row from its sums, and what its derivatives are made of.
+    fn finish<R: Real>(&self, peaks: [R; 3], sums: [R; 3], truth: R) -> VectorOutcome<R>;
+
+    /// The derivatives of the value by the numbers of one column.
+    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
+}
+
+/// What a loss over vectors gives for a row.
+#[derive(Clone, Copy, Debug)]
+pub struct VectorOutcome<R> {
+    /// The value.
+    pub value: R,
+    /// What the derivatives are made of.
+    pub factors: [R; 3],
+}
+
 /// The twin of a row-wise shader.
 pub trait Rowwise: Loss {
     /// The value of one row. Writes `scale` times its derivative into `gradient`, and what else is asked for.
@@ -487,6 +673,25 @@ pub fn entry(name: &str) -> Result<&'static Entry<dyn Loss>> {
     catalogue::find("loss", CATALOGUE, name)
 }
 
+/// Refuses a loss that no model is trained with: of lists, whose mean depends on the targets of each batch, and of other inputs than
+/// predictions and targets.
+pub(crate) fn check_trainable(loss: &dyn Loss) -> Result<()> {
+    let found = match loss.arguments() {
+        [] if loss.targets().pads() => "is one of lists".to_string(),
+        [] => return Ok(()),
+        arguments => format!("takes {}", arguments.iter().map(|argument| argument.name).collect::<Vec<_>>().join(", ")),
+    };
+    Err(Error::Input {
+        operation: loss.name().into(),
+        name: "the loss".into(),
+        found,
+        allowed:
+            "a model takes one of predictions and targets; make a criterion of this one (`Loss::on`) and hand its \
+                  gradients on"
+                .into(),
+    })
+}
+
 /// Reads one label or a list of labels.
 fn one_or_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<i64>, D::Error> {
     #[derive(Deserialize)]
@@ -521,7 +726,8 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
 pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
-        Argument, Domain, Family, Filling, Input, Loss, Pair, Pairs, Pointwise, Quad, Quads, Role, Rowwise, make,
+        Argument, CLASS_MASK, CLASS_WEIGHT, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pair, Pairs, Pointwise,
+        Quad, Quads, Role, Rowwise, Sequence, VectorOutcome, Vectors, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

@@ -41,7 +41,7 @@ impl HostReal for f32 {
         values: &mut [f32],
         auxiliary: &mut [Auxiliary<f32>],
     ) {
-        if let Family::Rowwise(host) = loss.family() {
+        if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
             host.run_f32(rows, gradient, values, auxiliary);
         }
     }
@@ -70,7 +70,7 @@ impl HostReal for f64 {
         values: &mut [f64],
         auxiliary: &mut [Auxiliary<f64>],
     ) {
-        if let Family::Rowwise(host) = loss.family() {
+        if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
             host.run_f64(rows, gradient, values, auxiliary);
         }
     }

@@ -7,7 +7,7 @@ use crate::real::Real;
 options! {
     /// Adam: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← w − lr m̂/(√v̂ + ε) with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
     ///
-    /// ε stands outside the corrected root. As `torch.optim.Adam` (without `amsgrad`, which needs a third state); Keras has ε 1e-7.
+    /// ε stands outside the corrected root. As `torch.optim.Adam`; Keras has ε 1e-7.
     /// Source: D. Kingma, J. Ba, Adam: A Method for Stochastic Optimization, 2015.
     pub struct Adam of "adam" {
         /// The step size.
@@ -20,6 +20,8 @@ options! {
         epsilon: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
         /// The factor of w that is added to the gradient (L2); see `adamw` for the other kind.
         weight_decay: f64 = 0.0, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
+        /// Whether the largest v so far stands in the place of v.
+        amsgrad: bool = false, "true or false" if |_| true;
     }
 }
 
@@ -32,7 +34,7 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     keras: "keras.optimizers.Adam(epsilon=1e-8)",
     optax: "optax.adam",
     source: "D. Kingma, J. Ba, Adam: A Method for Stochastic Optimization, 2015",
-    variants: &[r#"{"weight_decay": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}"#],
+    variants: &[r#"{"weight_decay": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}"#, r#"{"amsgrad": true}"#],
     shader: crate::wgsl::shader!("optimizers/adam.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Adam>("adam", Adam::OPTIONS, options)?)),
 };
@@ -52,11 +54,12 @@ impl Rule for Adam {
             ("ONE_MINUS_BETA2", 1.0 - self.beta2),
             ("EPSILON", self.epsilon),
             ("WEIGHT_DECAY", self.weight_decay),
+            ("AMSGRAD", f64::from(u8::from(self.amsgrad))),
         ]
     }
 
     fn states(&self) -> usize {
-        2
+        if self.amsgrad { 3 } else { 2 }
     }
 
     fn initial_learning_rate(&self) -> f64 {
@@ -72,8 +75,12 @@ impl Rule for Adam {
         let g = gradient + R::new(self.weight_decay) * parameter;
         let m = R::new(self.beta1) * state.first + R::new(1.0 - self.beta1) * g;
         let v = R::new(self.beta2) * state.second + R::new(1.0 - self.beta2) * g * g;
-        let scale = Real::sqrt(v / step.correction_second) + R::new(self.epsilon);
+        let largest = v.max(state.third);
+        let scale = Real::sqrt(R::select(self.amsgrad, largest, v) / step.correction_second) + R::new(self.epsilon);
         let rate = step.learning_rate / step.correction_first;
-        Update { parameter: parameter - rate * m / scale, state: State { first: m, second: v } }
+        Update {
+            parameter: parameter - rate * m / scale,
+            state: State { first: m, second: v, third: largest, ..state },
+        }
     }
 }

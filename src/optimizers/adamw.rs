@@ -20,6 +20,8 @@ options! {
         epsilon: f64 = 1e-8, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
         /// How much of w is taken off in a step, in units of the learning rate, λ.
         weight_decay: f64 = 0.01, "finite and >= 0" if |decay| decay.is_finite() && decay >= 0.0;
+        /// Whether the largest v so far stands in the place of v.
+        amsgrad: bool = false, "true or false" if |_| true;
     }
 }
 
@@ -32,7 +34,7 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     keras: "keras.optimizers.AdamW",
     optax: "optax.adamw",
     source: "I. Loshchilov, F. Hutter, Decoupled Weight Decay Regularization, 2019",
-    variants: &[r#"{"weight_decay": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}"#],
+    variants: &[r#"{"weight_decay": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}"#, r#"{"amsgrad": true}"#],
     shader: crate::wgsl::shader!("optimizers/adamw.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<AdamW>("adamw", AdamW::OPTIONS, options)?)),
 };
@@ -52,11 +54,12 @@ impl Rule for AdamW {
             ("ONE_MINUS_BETA2", 1.0 - self.beta2),
             ("EPSILON", self.epsilon),
             ("WEIGHT_DECAY", self.weight_decay),
+            ("AMSGRAD", f64::from(u8::from(self.amsgrad))),
         ]
     }
 
     fn states(&self) -> usize {
-        2
+        if self.amsgrad { 3 } else { 2 }
     }
 
     fn initial_learning_rate(&self) -> f64 {
@@ -72,8 +75,9 @@ impl Rule for AdamW {
         let kept = parameter * (R::ONE - step.learning_rate * R::new(self.weight_decay));
         let m = R::new(self.beta1) * state.first + R::new(1.0 - self.beta1) * gradient;
         let v = R::new(self.beta2) * state.second + R::new(1.0 - self.beta2) * gradient * gradient;
-        let scale = Real::sqrt(v / step.correction_second) + R::new(self.epsilon);
+        let largest = v.max(state.third);
+        let scale = Real::sqrt(R::select(self.amsgrad, largest, v) / step.correction_second) + R::new(self.epsilon);
         let rate = step.learning_rate / step.correction_first;
-        Update { parameter: kept - rate * m / scale, state: State { first: m, second: v } }
+        Update { parameter: kept - rate * m / scale, state: State { first: m, second: v, third: largest, ..state } }
     }
 }

@@ -80,9 +80,6 @@ impl Rule for Sgd {
         let moved = momentum * state.first + R::new(1.0 - self.dampening) * g;
         let velocity = R::select(step.is_first > R::ZERO, g, moved);
         let direction = R::select(self.nesterov, g + momentum * velocity, velocity);
-        Update {
-            parameter: parameter - step.learning_rate * direction,
-            state: State { first: velocity, second: R::ZERO },
-        }
+        Update { parameter: parameter - step.learning_rate * direction, state: State { first: velocity, ..state } }
     }
 }

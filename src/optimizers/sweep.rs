@@ -1,6 +1,6 @@
 //! The loops of an optimizer's step over the parameters, their gradients and their states.
 
-use super::{Rule, Segment, State, Step};
+use super::{MOST_STATES, Rule, Segment, State, Step};
 use crate::real::Real;
 
 /// The buffers of one step, all cut alike; a state that the optimizer has not is empty.
@@ -8,17 +8,43 @@ use crate::real::Real;
 pub struct Slices<'a, R> {
     pub(crate) parameters: &'a mut [R],
     pub(crate) gradients: &'a [R],
-    pub(crate) first: &'a mut [R],
-    pub(crate) second: &'a mut [R],
-    /// Of the whole gradient; 1 leaves its bits as they are.
-    pub(crate) factor: R,
+    pub(crate) states: [&'a mut [R]; MOST_STATES],
 }
 
-/// The derivative of the regularisation: l1 sign w + 2 l2 w.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Penalty {
+/// What the frame does around a rule: g ← factor · clip(g + l1 sign w + 2 l2 w), and w ← w shrunk by `proximal` · lr behind it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Frame {
+    /// Of the whole gradient; 1 leaves its bits as they are.
+    pub factor: f64,
+    /// The largest |g|; infinite where no value is clipped.
+    pub limit: f64,
     pub l1: f64,
     pub l2: f64,
+    pub proximal: f64,
+}
+
+impl Frame {
+    /// Hands the gradient on as it is.
+    const PLAIN: Frame = Frame { factor: 1.0, limit: f64::INFINITY, l1: 0.0, l2: 0.0, proximal: 0.0 };
+
+    pub fn of(segment: &Segment, factor: f64, limit: f64) -> Self {
+        Frame { factor, limit, l1: segment.l1, l2: segment.l2, proximal: segment.proximal }
+    }
+
+    /// The gradient that the rule sees.
+    #[inline(always)]
+    pub fn gradient<R: Real>(&self, parameter: R, gradient: R) -> R {
+        let penalized = gradient + R::new(self.l1) * parameter.sign() + R::new(2.0 * self.l2) * parameter;
+        let limit = R::new(self.limit);
+        R::new(self.factor) * penalized.clamp(-limit, limit)
+    }
+
+    /// sign(w) max(|w| − lr · proximal, 0): the proximal step of λΣ|w|, which leaves exact zeros.
+    #[inline(always)]
+    pub fn shrunk<R: Real>(&self, parameter: R, learning_rate: R) -> R {
+        let by = learning_rate * R::new(self.proximal);
+        R::select(by > R::ZERO, parameter.sign() * (parameter.abs() - by).max(R::ZERO), parameter)
+    }
 }
 
 impl<'a, R: Real> Slices<'a, R> {
@@ -27,24 +53,19 @@ impl<'a, R: Real> Slices<'a, R> {
         if R::as_single(self.gradients).is_none() {
             return Err(self);
         }
-        let Slices { parameters, gradients, first, second, factor } = self;
         Ok(Slices {
-            factor: f32::new(factor.to_f64()),
-            parameters: R::as_single_mut(parameters).unwrap_or_default(),
-            gradients: R::as_single(gradients).unwrap_or_default(),
-            first: R::as_single_mut(first).unwrap_or_default(),
-            second: R::as_single_mut(second).unwrap_or_default(),
+            parameters: R::as_single_mut(self.parameters).unwrap_or_default(),
+            gradients: R::as_single(self.gradients).unwrap_or_default(),
+            states: self.states.map(|state| R::as_single_mut(state).unwrap_or_default()),
         })
     }
 
     /// Itself at f64 if that is what R is.
     pub(super) fn into_double(self) -> Option<Slices<'a, f64>> {
         Some(Slices {
-            factor: self.factor.to_f64(),
             parameters: R::as_double_mut(self.parameters)?,
             gradients: R::as_double(self.gradients)?,
-            first: R::as_double_mut(self.first)?,
-            second: R::as_double_mut(self.second)?,
+            states: self.states.map(|state| R::as_double_mut(state).unwrap_or_default()),
         })
     }
 
@@ -52,32 +73,25 @@ impl<'a, R: Real> Slices<'a, R> {
     fn split_at(self, index: usize) -> (Self, Self) {
         let (parameters, parameters_behind) = self.parameters.split_at_mut(index);
         let (gradients, gradients_behind) = self.gradients.split_at(index);
-        let (first, first_behind) = self.first.split_at_mut(index.min(self.first.len()));
-        let (second, second_behind) = self.second.split_at_mut(index.min(self.second.len()));
-        let factor = self.factor;
-        (
-            Slices { parameters, gradients, first, second, factor },
-            Slices {
-                factor,
-                parameters: parameters_behind,
-                gradients: gradients_behind,
-                first: first_behind,
-                second: second_behind,
-            },
-        )
+        let mut states_behind: [&mut [R]; MOST_STATES] = Default::default();
+        let mut states: [&mut [R]; MOST_STATES] = Default::default();
+        for (place, state) in self.states.into_iter().enumerate() {
+            let middle = index.min(state.len());
+            (states[place], states_behind[place]) = state.split_at_mut(middle);
+        }
+        let behind = Slices { parameters: parameters_behind, gradients: gradients_behind, states: states_behind };
+        (Slices { parameters, gradients, states }, behind)
     }
 
-    /// `work` on each segment with its penalty; on all at once where there is no segment.
-    pub(super) fn by_segment(self, segments: &[Segment], work: impl Fn(Option<Penalty>, Slices<'_, R>)) {
+    /// `work` on each segment with its number and what is true of it; on all at once where there is no segment.
+    pub(super) fn by_segment(self, segments: &[Segment], mut work: impl FnMut(usize, &Segment, Slices<'_, R>)) {
+        let whole = [Segment { end: self.parameters.len(), ..Segment::default() }];
+        let segments = if segments.is_empty() { &whole } else { segments };
         let (mut rest, mut start) = (self, 0);
-        for segment in segments {
+        for (number, segment) in segments.iter().enumerate() {
             let (part, behind) = rest.split_at(segment.end - start);
-            let regularized = segment.l1 != 0.0 || segment.l2 != 0.0;
-            work(regularized.then_some(Penalty { l1: segment.l1, l2: segment.l2 }), part);
+            work(number, segment, part);
             (rest, start) = (behind, segment.end);
-        }
-        if !rest.parameters.is_empty() {
-            work(None, rest);
         }
     }
 
@@ -95,50 +109,51 @@ impl<'a, R: Real> Slices<'a, R> {
 
     /// The step itself, one loop for each number of states so that each vectorises.
     #[inline(always)]
-    pub(super) fn update_all(self, rule: &impl Rule, step: &Step<R>, penalty: Option<Penalty>) {
+    pub(super) fn update_all(self, rule: &impl Rule, step: &Step<R>, frame: &Frame) {
         // Options behind a reference would be read again for each parameter, since the parameters might lie over them.
-        let (rule, step) = (&rule.clone(), &step.clone());
-        match penalty {
-            None => self.update_each(
-                rule,
-                step,
+        let (rule, step, frame) = (&rule.clone(), &step.clone(), &frame.clone());
+        if *frame == Frame::PLAIN {
+            return self.update_each(
+                rule.states(),
                 #[inline(always)]
-                |_, gradient| gradient,
-            ),
-            Some(Penalty { l1, l2 }) => {
-                let (l1, twice_l2) = (R::new(l1), R::new(2.0 * l2));
-                self.update_each(
-                    rule,
-                    step,
-                    #[inline(always)]
-                    |parameter, gradient| gradient + l1 * parameter.sign() + twice_l2 * parameter,
-                );
-            }
+                |parameter, gradient, state| rule.update(parameter, gradient, state, step),
+            );
         }
+        self.update_each(
+            rule.states(),
+            #[inline(always)]
+            |parameter, gradient, state| {
+                let mut update = rule.update(parameter, frame.gradient(parameter, gradient), state, step);
+                update.parameter = frame.shrunk(update.parameter, step.learning_rate);
+                update
+            },
+        );
     }
 
     #[inline(always)]
-    fn update_each(self, rule: &impl Rule, step: &Step<R>, penalized: impl Fn(R, R) -> R) {
-        let Slices { parameters, gradients, first, second, factor } = self;
-        let penalized = |parameter, gradient| factor * penalized(parameter, gradient);
+    fn update_each(self, states: usize, update: impl Fn(R, R, State<R>) -> super::Update<R>) {
+        let Slices { parameters, gradients, states: [first, second, third, fourth] } = self;
         let moves = parameters.iter_mut().zip(gradients);
-        if first.is_empty() {
-            for (parameter, &gradient) in moves {
-                let state = State { first: R::ZERO, second: R::ZERO };
-                *parameter = rule.update(*parameter, penalized(*parameter, gradient), state, step).parameter;
-            }
-        } else if second.is_empty() {
-            for ((parameter, &gradient), first) in moves.zip(first) {
-                let state = State { first: *first, second: R::ZERO };
-                let update = rule.update(*parameter, penalized(*parameter, gradient), state, step);
-                (*parameter, *first) = (update.parameter, update.state.first);
-            }
-        } else {
-            for (((parameter, &gradient), first), second) in moves.zip(first).zip(second) {
-                let state = State { first: *first, second: *second };
-                let update = rule.update(*parameter, penalized(*parameter, gradient), state, step);
-                (*parameter, *first, *second) = (update.parameter, update.state.first, update.state.second);
-            }
+        let none = State::zero();
+        match states {
+            0 => moves.for_each(|(w, &g)| *w = update(*w, g, none).parameter),
+            1 => moves.zip(first).for_each(|((w, &g), a)| {
+                let moved = update(*w, g, State { first: *a, ..none });
+                (*w, *a) = (moved.parameter, moved.state.first);
+            }),
+            2 => moves.zip(first).zip(second).for_each(|(((w, &g), a), b)| {
+                let moved = update(*w, g, State { first: *a, second: *b, ..none });
+                (*w, *a, *b) = (moved.parameter, moved.state.first, moved.state.second);
+            }),
+            3 => moves.zip(first).zip(second).zip(third).for_each(|((((w, &g), a), b), c)| {
+                let moved = update(*w, g, State { first: *a, second: *b, third: *c, ..none });
+                (*w, *a, *b, *c) = (moved.parameter, moved.state.first, moved.state.second, moved.state.third);
+            }),
+            _ => moves.zip(first).zip(second).zip(third).zip(fourth).for_each(|(((((w, &g), a), b), c), d)| {
+                let moved = update(*w, g, State { first: *a, second: *b, third: *c, fourth: *d });
+                (*w, *a, *b, *c) = (moved.parameter, moved.state.first, moved.state.second, moved.state.third);
+                *d = moved.state.fourth;
+            }),
         }
     }
 }

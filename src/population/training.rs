@@ -5,9 +5,10 @@ use std::time::Instant;
 use ndarray::{ArrayBase, Data, Ix2};
 
 use super::Population;
+use crate::optimizers::Clip;
 use crate::train::course::{self, Course, Loaded, Snapshot, Watch, summarize};
 use crate::train::crowd::Turn;
-use crate::train::engine::{Metric, Objective, Samples};
+use crate::train::engine::{Aims, Metric, Objective, Samples};
 use crate::train::samples::{Intake, Rows};
 use crate::{Error, Fit, History, Result, Score, Targets};
 
@@ -30,12 +31,16 @@ impl Population {
             return Err(Error::option("population", "checkpoint", path.display(), allowed));
         }
         let mut objectives = self.objectives("fit")?;
+        if matches!(fit.aims().clip, Some(Clip::Norm(_))) {
+            self.train_in_turn()?;
+        }
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
         let load = |samples: &Samples| self.crowd.load(samples);
         let course = Course::new(intake, &*objectives[0].loss, features, &targets.into(), &fit, load)?;
         for objective in &mut objectives {
-            (objective.metric, objective.clip_norm) = (course.metric, fit.clip_norm);
+            (objective.metric, objective.aims) = (course.metric, fit.aims());
         }
+        self.keep_average(fit.average)?;
         let histories = self.epochs(&objectives, &fit, &course);
         course.data().for_each(|data| self.crowd.unload(data));
         histories
@@ -76,7 +81,7 @@ impl Population {
             loss: compiled.loss.clone(),
             optimizer: compiled.optimizer.clone(),
             metric: None,
-            clip_norm: None,
+            aims: Aims::default(),
         };
         Ok(self.compiled.iter().map(objective).collect())
     }
@@ -141,7 +146,9 @@ impl Population {
         let mut told = Vec::with_capacity(active.len());
         for (turn, outcomes) in turns.iter().zip(&outcomes) {
             let (member, watch) = (turn.member, &mut watches[turn.member]);
-            if let Some((batch, loss)) = course::first_not_finite(outcomes, || self.crowd.parameters(member))? {
+            if let Some((batch, loss)) =
+                course::first_not_finite(&objectives[member], outcomes, || self.crowd.parameters(member))?
+            {
                 self.crowd.recall(member)?;
                 self.progress[member] = before[member];
                 watch.spoil(batch, loss);
@@ -150,7 +157,13 @@ impl Population {
             }
             self.progress[member].epochs += 1;
             let steps = &mut watch.history.steps;
-            told.push(summarize(&objectives[member], &turn.batches, outcomes, training.kept, steps));
+            let mut epoch = summarize(&objectives[member], &turn.batches, outcomes, training.kept, steps);
+            if objectives[member].aims.skip_non_finite {
+                epoch.skipped = self.crowd.take_skipped(member)?;
+                let averaged = &mut self.progress[member].averaged;
+                *averaged = averaged.saturating_sub(epoch.skipped as u64);
+            }
+            told.push(epoch);
         }
         if let Some(validation) = course.validation {
             let scores = self.scores_of(&active, objectives, validation)?;
@@ -162,6 +175,7 @@ impl Population {
         let mut going_on = Vec::with_capacity(active.len());
         for (member, mut told) in active.into_iter().zip(told) {
             told.seconds = seconds;
+            course::observe(fit, &mut self.progress[member], &mut told);
             if !watches[member].add(told, fit.early_stopping.as_ref(), || self.snapshot(member))? {
                 going_on.push(member);
             }

@@ -67,13 +67,13 @@ pub(super) fn column_weight_name(loss: &dyn Loss) -> Option<&'static str> {
 /// Draws one case; `number` is its place in the list, which names its stream.
 pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
     let mut random = Random::new(2024, number as u64);
-    let rowwise = matches!(loss.family(), Family::Rowwise(_));
+    let rowwise = !matches!(loss.family(), Family::Pointwise(_));
     let shape = recipe.shape;
     let columns = shape[shape.len() - 1];
     let elements: usize = shape.iter().product();
     let leading = if rowwise { &shape[..shape.len() - 1] } else { &shape[..1] };
     let rows: usize = leading.iter().product();
-    let has_labels = rowwise && recipe.labels && loss.targets() == Domain::Class;
+    let has_labels = rowwise && recipe.labels && loss.targets().takes_labels();
 
     let mut predictions = guesses(&mut random, loss.predictions(), elements, columns, recipe.size);
     let mut dense = (!has_labels).then(|| numbers(&mut random, loss.targets(), elements, columns, Size::Usual));
@@ -90,6 +90,10 @@ pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
         sprinkle(&mut random, rowwise, columns, &mut predictions, dense.as_deref_mut());
     }
     poison(&mut predictions, dense.as_deref_mut(), labels.as_deref_mut(), mask.as_ref(), class_mask.as_ref(), columns);
+    if let (true, Some(truths)) = (loss.targets().pads(), &dense) {
+        // Nobody looks at the score of padding.
+        predictions.iter_mut().zip(truths).filter(|(_, truth)| **truth < 0.0).for_each(|(x, _)| *x = f32::NAN);
+    }
     let value_shape = if rowwise { leading } else { shape };
     let upstream = recipe.upstream.then(|| {
         let wanted = if recipe.reduction == Reduction::None { value_shape } else { &[] };
@@ -211,6 +215,8 @@ fn guesses(random: &mut Random, domain: Domain, elements: usize, columns: usize,
             s if s < 0.0 => size.powf(2.0 * s),
             s => 1.0 - size.powf(-2.0 * s),
         }),
+        // Both ends, where an angle's sine is 0.
+        (Domain::Cosine, Size::Large(_)) => each(&|u| (2.2 * u - 1.1).clamp(-1.0, 1.0)),
         (Domain::Probability, _) => each(&|u| 0.1 + 0.8 * u),
         (Domain::Positive, Size::Large(size)) => each(&|u| size.powf(2.0 * u - 1.0)),
         // e^27 to the power of three, a thousand of them, is an f32 still. Beyond stand the tests of the edges.
@@ -229,9 +235,16 @@ pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, colu
     };
     let mut each = |one: &dyn Fn(f64) -> f64| (0..elements).map(|_| one(random.uniform()) as f32).collect();
     match domain {
-        Domain::Real | Domain::Exponent => (0..elements).map(|_| draw(random) as f32).collect(),
+        Domain::Real | Domain::Exponent | Domain::Logits => (0..elements).map(|_| draw(random) as f32).collect(),
+        Domain::Cosine => each(&|u| 1.8 * u - 0.9),
         Domain::Sign => each(&|u| if u < 0.5 { -1.0 } else { 1.0 }),
         Domain::ZeroOne => each(&|u| if u < 0.5 { 0.0 } else { 1.0 }),
+        // Padding, grades of which many are equal, and some numbers between them.
+        Domain::Relevance | Domain::Grade => each(&|u| match (8.0 * u).fract() {
+            _ if u < 0.125 => -1.0,
+            v if u < 0.875 => (5.0 * v).floor(),
+            v => 4.0 * v,
+        }),
         Domain::Positive | Domain::Variance => each(&|u| 0.25 + 6.0 * u),
         Domain::LogProbability => each(&|u| -0.05 - 6.0 * u),
         // Zeros, counts, numbers between them, and counts up to a million.
@@ -243,7 +256,7 @@ pub(super) fn numbers(random: &mut Random, domain: Domain, elements: usize, colu
         }),
         // With both ends.
         Domain::Probability => each(&|u| (1.2 * u - 0.1).clamp(0.0, 1.0)),
-        Domain::Distribution | Domain::Class | Domain::LogDistribution => {
+        Domain::Distribution | Domain::Class | Domain::Label | Domain::LogDistribution => {
             let mut all = Vec::with_capacity(elements);
             for _ in 0..elements / columns {
                 let row: Vec<f64> = (0..columns).map(|_| draw(random)).collect();
@@ -278,7 +291,7 @@ fn draw_labels(random: &mut Random, loss: &dyn Loss, rows: usize, columns: usize
             next += 1;
             return left_out[next % left_out.len()];
         }
-        (random.uniform() * columns as f64) as i64
+        (random.uniform() * loss.classes(columns) as f64) as i64
     };
     (0..rows).map(label).collect()
 }

@@ -62,7 +62,7 @@ pub(super) fn run(loss: &dyn Loss, case: &Case, moved: Move) -> Exact {
     }
     match loss.family() {
         Family::Pointwise(host) => run_points(host, loss, case, &predictions, &targets),
-        Family::Rowwise(host) => run_rows(host, loss, case, &predictions, &targets),
+        Family::Rowwise(host) | Family::Listwise(host) => run_rows(host, loss, case, &predictions, &targets),
         // `joint` judges these.
         Family::Joint(..) => Exact { values: Vec::new(), gradient: Vec::new(), auxiliary: Vec::new() },
     }
@@ -140,7 +140,7 @@ fn spread<T>(values: &[T], elements: usize) -> Spread<'_, T> {
 
 /// The reduction's factor, written a second time from its definition.
 fn factor(loss: &dyn Loss, case: &Case) -> f64 {
-    let rowwise = matches!(loss.family(), Family::Rowwise(_));
+    let rowwise = !matches!(loss.family(), Family::Pointwise(_));
     let units = if rowwise { case.rows } else { case.predictions.len() };
     // A weight or mask of each row of a pointwise loss counts for every element of the row.
     let at = |length: usize, unit: usize| unit / (units / length);
@@ -151,6 +151,9 @@ fn factor(loss: &dyn Loss, case: &Case) -> f64 {
         (mask.is_empty() || mask[at(mask.len(), unit)])
             && labels.get(unit).is_none_or(|label| !loss.ignored().contains(label))
     };
+    if loss.targets().pads() {
+        return factor_of_lists(loss, case, &mask, &weight);
+    }
     let kept = (0..units).filter(is_kept);
     let divisor = match (case.reduction, &case.column_weight) {
         (Reduction::None | Reduction::Sum, _) => 1.0,
@@ -158,11 +161,35 @@ fn factor(loss: &dyn Loss, case: &Case) -> f64 {
         (Reduction::BatchMean, _) => case.rows as f64,
         (Reduction::WeightedMean, _) if weight.is_empty() => kept.count() as f64,
         (Reduction::WeightedMean, _) => kept.map(|unit| weight[at(weight.len(), unit)]).sum(),
-        (Reduction::Mean, Some(class_weight)) if !labels.is_empty() => {
+        (Reduction::Mean, Some(class_weight)) if loss.mean_over_class_weights() && !labels.is_empty() => {
             kept.map(|unit| f64::from(class_weight[labels[unit] as usize])).sum()
         }
         (Reduction::Mean, _) if rowwise && loss.mean_over_elements() => (kept.count() * case.columns) as f64,
         (Reduction::Mean, _) => kept.count() as f64,
+    };
+    if divisor == 0.0 { 0.0 } else { 1.0 / divisor }
+}
+
+/// The same of lists: a mean divides by pairs of items whose targets differ, or by lists that have an item.
+fn factor_of_lists(loss: &dyn Loss, case: &Case, mask: &[bool], weight: &[f64]) -> f64 {
+    let dense = wide(case.dense.as_ref());
+    let units = |list: usize| -> f64 {
+        let items: Vec<f64> =
+            dense[list * case.columns..][..case.columns].iter().copied().filter(|y| !(*y < 0.0)).collect();
+        let is_kept = mask.get(list).copied().unwrap_or(true);
+        match (is_kept, loss.mean_over_pairs()) {
+            (false, _) => 0.0,
+            (true, true) => items.iter().map(|y| items.iter().filter(|other| *other < y).count() as f64).sum(),
+            (true, false) => f64::from(u8::from(!items.is_empty())),
+        }
+    };
+    let sum = |of: &dyn Fn(usize) -> f64| (0..case.rows).map(of).sum::<f64>();
+    let divisor = match case.reduction {
+        Reduction::None | Reduction::Sum => 1.0,
+        Reduction::Divisor(divisor) => divisor,
+        Reduction::BatchMean => case.rows as f64,
+        Reduction::Mean => sum(&units),
+        Reduction::WeightedMean => sum(&|list| weight.get(list).copied().unwrap_or(1.0) * units(list)),
     };
     if divisor == 0.0 { 0.0 } else { 1.0 / divisor }
 }
@@ -194,13 +221,15 @@ pub(super) fn expected(loss: &dyn Loss, case: &Case) -> Expected {
     let exact = run(loss, case, Move::Nothing);
     let share = INPUT_ULPS * ULP;
     let moves = [Move::Predictions(share), Move::Predictions(-share), Move::Targets(share), Move::Targets(-share)];
-    let dense_only = if case.labels.is_some() { &moves[..2] } else { &moves[..] };
+    // Grades are counted or compared: equal ones a rounding apart would be another list.
+    let is_moved = case.labels.is_none() && !loss.targets().pads();
+    let dense_only = if is_moved { &moves[..] } else { &moves[..2] };
     let moved: Vec<Exact> = dense_only.iter().map(|&direction| run(loss, case, direction)).collect();
     let distance = |pick: &dyn Fn(&Exact) -> f64| -> f64 {
         let here = pick(&exact);
         moved.iter().map(|there| (pick(there) - here).abs()).filter(|off| off.is_finite()).sum()
     };
-    let rowwise = matches!(loss.family(), Family::Rowwise(_));
+    let rowwise = !matches!(loss.family(), Family::Pointwise(_));
     let roundings = (RESULT_ULPS + if rowwise { chain(case.columns) / 2.0 } else { 0.0 }) * ULP;
     let value_tolerance: Vec<f64> = (0..exact.values.len())
         .map(|u| distance(&|e| e.values[u]) + roundings * finite(exact.values[u]) + FLUSHED)
@@ -229,7 +258,8 @@ pub(super) fn expected(loss: &dyn Loss, case: &Case) -> Expected {
 /// The mass of each row's dense target with its weights: a derivative p Σq − q is a difference of factors that large,
 /// and where the two meet none of its cells shows them. (For labels the difference is written without cancelling.)
 fn masses(loss: &dyn Loss, case: &Case) -> Vec<f64> {
-    let (Some(dense), Domain::Class) = (&case.dense, loss.targets()) else {
+    let is_weighed = |domain: Domain| matches!(domain, Domain::Class | Domain::Logits) || domain.pads();
+    let Some(dense) = case.dense.as_ref().filter(|_| is_weighed(loss.targets())) else {
         return Vec::new();
     };
     let (weight, upstream) = (wide(case.weight.as_ref()), wide(case.upstream.as_ref()));
@@ -241,6 +271,10 @@ fn masses(loss: &dyn Loss, case: &Case) -> Vec<f64> {
         .chunks_exact(case.columns)
         .enumerate()
         .map(|(row, cells)| {
+            if loss.targets() == Domain::Logits {
+                // Of their softmax.
+                return (factor * at(&weight, row) * at(&upstream, row)).abs();
+            }
             let mass: f64 = cells.iter().enumerate().map(|(column, &t)| finite(t) * column_weight(column)).sum();
             mass * (factor * at(&weight, row) * at(&upstream, row)).abs()
         })

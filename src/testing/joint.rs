@@ -66,7 +66,7 @@ fn draw(loss: &dyn Loss, host: &dyn JointHost, recipe: &Recipe, number: usize) -
         let length: usize = example.shape.iter().product();
         given.push((example.name, example.shape.clone()));
         if argument.role.is_integers() {
-            let draw = || (random.uniform() * example.below as f64) as i64;
+            let draw = || (example.from as f64 + random.uniform() * (example.below - example.from) as f64) as i64;
             let values: Vec<i64> = std::iter::repeat_with(draw).take(length).collect();
             integers.push((example.name, shaped(&example.shape, values)));
         } else {

@@ -52,12 +52,13 @@ pub fn all_programs() -> Result<Vec<Joined>> {
             programs.extend(kernels::loss::programs(&*loss));
         }
     }
+    let mut made_optimizers = Vec::new();
     for entry in optimizers::CATALOGUE {
         for options in sets_of_options(entry.variants) {
-            let optimizer = (entry.make)(&options_value(entry.name, options)?)?;
-            programs.extend([false, true].map(|clips| kernels::network::optimizer_program(&*optimizer, clips)));
+            made_optimizers.push((entry.make)(&options_value(entry.name, options)?)?);
         }
     }
+    programs.extend(kernels::update::programs(&made_optimizers));
     programs.extend(whole_programs()?);
     let mut made = Vec::new();
     for entry in activations::CATALOGUE {
@@ -85,9 +86,7 @@ fn whole_programs() -> Result<Vec<Program>> {
     let options = Value::Null;
     let losses: Vec<Arc<dyn losses::Loss>> =
         losses::CATALOGUE.iter().map(|entry| Ok((entry.make)(&options)?.into())).collect::<Result<_>>()?;
-    // A model is trained with a loss of predictions and targets.
-    let losses: Vec<_> =
-        losses.into_iter().filter(|loss| !matches!(loss.family(), losses::Family::Joint(..))).collect();
+    let losses: Vec<_> = losses.into_iter().filter(|loss| losses::check_trainable(&**loss).is_ok()).collect();
     let optimizers: Vec<Arc<dyn optimizers::Optimizer>> =
         optimizers::CATALOGUE.iter().map(|entry| Ok((entry.make)(&options)?.into())).collect::<Result<_>>()?;
     let activations = activations::CATALOGUE.iter().map(|entry| (entry.make)(&options)).collect::<Result<_>>()?;

@@ -5,7 +5,7 @@
 
 use super::draw::column_weight_name;
 use crate::Reduction;
-use crate::losses::{Domain, Family, Loss};
+use crate::losses::{Family, Loss};
 
 /// What a number belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -179,6 +179,8 @@ const DENSE_LONG: &[Recipe] = &[
 pub(super) struct Kind {
     pub rowwise: bool,
     pub takes_labels: bool,
+    pub takes_dense: bool,
+    pub has_auxiliary: bool,
     /// It takes `pos_weight` or `class_weight`.
     pub column_weight: bool,
     pub class_mask: bool,
@@ -190,8 +192,10 @@ impl Kind {
     /// What a loss takes.
     pub fn of(loss: &dyn Loss, thorough: bool) -> Self {
         Kind {
-            rowwise: matches!(loss.family(), Family::Rowwise(_)),
-            takes_labels: loss.targets() == Domain::Class,
+            rowwise: !matches!(loss.family(), Family::Pointwise(_)),
+            takes_labels: loss.targets().takes_labels(),
+            takes_dense: loss.targets().takes_dense(),
+            has_auxiliary: loss.has_auxiliary(),
             column_weight: column_weight_name(loss).is_some(),
             class_mask: loss.inputs().iter().any(|input| input.name == "class_mask"),
             thorough,
@@ -207,15 +211,15 @@ pub(super) fn recipes(kind: Kind) -> Vec<Recipe> {
         (POINTWISE_COLUMNS, !kind.rowwise && kind.column_weight),
         (LABELS_SHORT, kind.rowwise && kind.takes_labels),
         (LABELS_LONG, kind.rowwise && kind.takes_labels && kind.thorough),
-        (DENSE_SHORT, kind.rowwise),
-        (DENSE_LONG, kind.rowwise && kind.thorough),
+        (DENSE_SHORT, kind.rowwise && kind.takes_dense),
+        (DENSE_LONG, kind.rowwise && kind.takes_dense && kind.thorough),
     ];
     let chosen = lists.iter().filter(|(_, fits)| *fits).flat_map(|(list, _)| list.iter());
     chosen
         .map(|&recipe| Recipe {
             column_weight: recipe.column_weight && kind.column_weight,
             class_mask: if kind.class_mask { recipe.class_mask } else { Spread::None },
-            auxiliary: recipe.auxiliary && kind.takes_labels,
+            auxiliary: recipe.auxiliary && kind.has_auxiliary,
             ..recipe
         })
         .collect()

@@ -9,11 +9,16 @@ use serde_json::Value;
 
 use crate::layers::{Dense, Initializer};
 use crate::model::{Model, Names, Progress, Sequential};
+use crate::train::average::Average;
+use crate::train::pace::Pace;
 use crate::train::samples::Scaling;
-use crate::{Device, Error, Result, activations, losses, optimizers};
+use crate::{Device, Error, Result, activations, losses, optimizers, schedules};
 
 /// The key of the description in the file's metadata.
 const KEY: &str = "gradus";
+
+/// The optimizer's states by name; a running average is the one behind its own.
+const STATES: [&str; 5] = ["first", "second", "third", "fourth", "fifth"];
 
 /// The form of the description; a file with a higher one is refused.
 const VERSION: u32 = 1;
@@ -25,10 +30,16 @@ struct Description {
     seed: u64,
     l1: f64,
     l2: f64,
+    #[serde(default)]
+    proximal_l1: f64,
     layers: Vec<Layer>,
     loss: Option<Named>,
     optimizer: Option<Named>,
     progress: Progress,
+    #[serde(default)]
+    average: Option<Average>,
+    #[serde(default)]
+    schedule: Option<Scheduled>,
     #[serde(default)]
     names: Names,
 }
@@ -41,6 +52,16 @@ struct Layer {
     initializer: Initializer,
     l1: Option<f64>,
     l2: Option<f64>,
+    #[serde(default)]
+    proximal_l1: Option<f64>,
+}
+
+/// A schedule by name, and what it counts.
+#[derive(Serialize, Deserialize)]
+struct Scheduled {
+    name: String,
+    options: Value,
+    by_epoch: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -101,8 +122,8 @@ impl Model {
             }
         }
         if self.compiled.is_some() {
-            for (name, state) in ["optimizer.first", "optimizer.second"].into_iter().zip(&states) {
-                add(name.into(), vec![state.len()], state, exact);
+            for (name, state) in STATES.into_iter().zip(&states) {
+                add(format!("optimizer.{name}"), vec![state.len()], state, exact);
             }
         }
         if let Some(Scaling { mean, scale }) = &self.scaling {
@@ -113,7 +134,7 @@ impl Model {
     }
 
     fn describe(&self) -> Description {
-        let Sequential { inputs, layers, l1, l2, seed } = &self.description;
+        let Sequential { inputs, layers, l1, l2, proximal_l1, seed } = &self.description;
         let layer = |layer: &Dense| Layer {
             units: layer.units,
             activation: Named { name: layer.activation.name().into(), options: layer.activation.options() },
@@ -121,6 +142,7 @@ impl Model {
             initializer: layer.initializer,
             l1: layer.l1,
             l2: layer.l2,
+            proximal_l1: layer.proximal_l1,
         };
         let compiled = self.compiled.as_ref();
         Description {
@@ -129,10 +151,17 @@ impl Model {
             seed: *seed,
             l1: *l1,
             l2: *l2,
+            proximal_l1: *proximal_l1,
             layers: layers.iter().map(layer).collect(),
             loss: compiled.map(|c| Named { name: c.loss.name().into(), options: c.loss.options() }),
             optimizer: compiled.map(|c| Named { name: c.optimizer.name().into(), options: c.optimizer.options() }),
             progress: self.progress,
+            average: self.average,
+            schedule: self.schedule.as_ref().map(|pace| Scheduled {
+                name: pace.schedule.name().into(),
+                options: pace.schedule.options(),
+                by_epoch: pace.by_epoch,
+            }),
             names: self.names.clone(),
         }
     }
@@ -191,11 +220,12 @@ fn build(
 ) -> Result<Model> {
     let mut sequential =
         Sequential::new(description.inputs).seed(description.seed).l1(description.l1).l2(description.l2);
+    sequential = sequential.proximal_l1(description.proximal_l1);
     for layer in description.layers {
         let activation = activations::from_name(&layer.activation.name, &layer.activation.options)?;
         let mut dense =
             Dense::new(layer.units).boxed_activation(activation).bias(layer.bias).initializer(layer.initializer);
-        (dense.l1, dense.l2) = (layer.l1, layer.l2);
+        (dense.l1, dense.l2, dense.proximal_l1) = (layer.l1, layer.l2, layer.proximal_l1);
         sequential = sequential.then(dense);
     }
     let mut model = sequential.on(device)?;
@@ -212,10 +242,18 @@ fn build(
         let optimizer = optimizers::from_name(&optimizer.name, &optimizer.options)?;
         model = model.compile_boxed(loss, optimizer)?;
         let length = [model.network.length];
-        model.engine.set_states(&[read("optimizer.first", &length)?, read("optimizer.second", &length)?])?;
+        let own = model.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.states());
+        // The running average lies behind the optimizer's own.
+        let count = own + usize::from(description.average.is_some());
+        let states = STATES.iter().take(count).map(|name| read(&format!("optimizer.{name}"), &length));
+        model.engine.set_states(&states.collect::<Result<Vec<_>>>()?)?;
+        model.average = description.average;
     }
     model.engine.set_parameters(&parameters)?;
     model.progress = description.progress;
+    if let Some(Scheduled { name, options, by_epoch }) = description.schedule {
+        model.schedule = Some(Pace { schedule: schedules::from_name(&name, &options)?.into(), by_epoch });
+    }
     model.names = description.names;
     let width = [model.network.inputs];
     if let (Ok(mean), Ok(scale)) = (read("input.mean", &width), read("input.scale", &width)) {

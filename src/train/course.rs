@@ -83,13 +83,18 @@ pub(crate) fn batches(
 ) -> Vec<Batch> {
     let order = fit.shuffle.then(|| Permutation::new(training.rows as u32, seed, progress.epochs));
     let whole = objective.optimizer.whole_batch();
-    let rate = fit.learning_rate.unwrap_or_else(|| objective.optimizer.initial_learning_rate());
+    let own = fit.learning_rate.unwrap_or_else(|| objective.optimizer.initial_learning_rate());
     let size = fit.batch_size.min(training.rows);
     pieces(training.rows, size)
         .map(|(start, rows)| {
             let is_last = start + rows == training.rows;
             let update = (!whole || is_last).then(|| {
+                let rate = fit
+                    .schedule
+                    .as_ref()
+                    .map_or(own, |pace| pace.rate(progress.steps, progress.epochs, &progress.watched));
                 progress.steps += 1;
+                progress.averaged += u64::from(objective.aims.average.is_some());
                 objective.optimizer.step(progress.steps, rate)
             });
             // A whole batch is added up from pieces: each is a part of one mean.
@@ -97,6 +102,14 @@ pub(crate) fn batches(
             Batch { start, rows, order, divisor_rows, accumulate: whole && start > 0, update }
         })
         .collect()
+}
+
+/// Tells an epoch the rate of its last update, and a schedule how the epoch went.
+pub(crate) fn observe(fit: &Fit, progress: &mut Progress, told: &mut Epoch) {
+    let Some(pace) = &fit.schedule else { return };
+    let (steps, epochs) = (progress.steps.saturating_sub(1), progress.epochs.saturating_sub(1));
+    told.learning_rate = Some(pace.rate(steps, epochs, &progress.watched));
+    pace.schedule.observe(&mut progress.watched, told.val_loss.unwrap_or(told.loss));
 }
 
 /// The batches that score rows.
@@ -136,17 +149,18 @@ pub(crate) fn summarize(
     kept: usize,
     steps: &mut Vec<f64>,
 ) -> Epoch {
-    let rows: usize = batches.iter().map(|batch| batch.rows).sum();
     let correct: f64 = outcomes.iter().map(|outcome| outcome.correct).sum();
-    let mut loss = 0.0;
+    let loss;
     if objective.optimizer.whole_batch() {
         loss = outcomes.iter().map(|outcome| outcome.loss).sum();
         steps.push(loss);
     } else {
-        for (batch, outcome) in batches.iter().zip(outcomes) {
-            loss += outcome.loss * batch.rows as f64 / rows as f64;
-            steps.push(outcome.loss);
-        }
+        // The batches that were left out have no part in the mean.
+        let counts = |outcome: &Outcome| !objective.aims.skip_non_finite || outcome.loss.is_finite();
+        let counted = batches.iter().zip(outcomes).filter(|(_, outcome)| counts(outcome));
+        let rows: usize = counted.clone().map(|(batch, _)| batch.rows).sum();
+        loss = counted.map(|(batch, outcome)| outcome.loss * batch.rows as f64 / rows as f64).sum();
+        steps.extend(outcomes.iter().map(|outcome| outcome.loss));
     }
     let accuracy = objective.metric.map(|_| correct / kept.max(1) as f64);
     Epoch { loss, accuracy, ..Epoch::default() }
@@ -155,10 +169,13 @@ pub(crate) fn summarize(
 /// The first batch whose loss is not finite; the last one if it is the parameters that are not, which the last update
 /// of an epoch may spoil before any loss has seen them.
 pub(crate) fn first_not_finite(
+    objective: &Objective,
     outcomes: &[Outcome],
     parameters: impl FnOnce() -> Result<Vec<f64>>,
 ) -> Result<Option<(usize, f64)>> {
-    if let Some(batch) = outcomes.iter().position(|outcome| !outcome.loss.is_finite()) {
+    // With it such a step was left out.
+    let ends = !objective.aims.skip_non_finite;
+    if let Some(batch) = outcomes.iter().position(|outcome| ends && !outcome.loss.is_finite()) {
         return Ok(Some((batch, outcomes[batch].loss)));
     }
     let spoiled = parameters()?.into_iter().find(|parameter| !parameter.is_finite());
@@ -169,7 +186,7 @@ pub(crate) fn first_not_finite(
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub parameters: Vec<f64>,
-    pub states: [Vec<f64>; 2],
+    pub states: Vec<Vec<f64>>,
     pub progress: Progress,
 }
 

@@ -20,8 +20,16 @@ pub(crate) struct Turn {
 pub(crate) trait Crowd: Debug + Send {
     fn parameters(&self, member: usize) -> Result<Vec<f64>>;
     fn set_parameters(&mut self, member: usize, values: &[f64]) -> Result<()>;
-    fn states(&self, member: usize) -> Result<[Vec<f64>; 2]>;
-    fn set_states(&mut self, member: usize, states: &[Vec<f64>; 2]) -> Result<()>;
+    fn states(&self, member: usize) -> Result<Vec<Vec<f64>>>;
+    /// Sets the states of all members, and with them how many each has.
+    fn set_all_states(&mut self, states: &[Vec<Vec<f64>>]) -> Result<()>;
+    fn set_states(&mut self, member: usize, states: &[Vec<f64>]) -> Result<()>;
+    /// How many steps of a member were left out since the last question.
+    fn take_skipped(&mut self, member: usize) -> Result<usize>;
+    /// Whether all members go through the same dispatches, which no rule allows that looks at whole tensors.
+    fn is_side_by_side(&self) -> bool {
+        false
+    }
     /// Keeps the parameters and states of all members as they are now.
     fn remember(&mut self) -> Result<()>;
     /// Takes a member back to what was remembered last.
@@ -101,12 +109,20 @@ impl<E: Shares> Crowd for Several<E> {
         self.member_mut(member)?.set_parameters(values)
     }
 
-    fn states(&self, member: usize) -> Result<[Vec<f64>; 2]> {
+    fn states(&self, member: usize) -> Result<Vec<Vec<f64>>> {
         self.member(member)?.states()
     }
 
-    fn set_states(&mut self, member: usize, states: &[Vec<f64>; 2]) -> Result<()> {
+    fn set_all_states(&mut self, states: &[Vec<Vec<f64>>]) -> Result<()> {
+        self.0.iter_mut().zip(states).try_for_each(|(engine, states)| engine.set_states(states))
+    }
+
+    fn set_states(&mut self, member: usize, states: &[Vec<f64>]) -> Result<()> {
         self.member_mut(member)?.set_states(states)
+    }
+
+    fn take_skipped(&mut self, member: usize) -> Result<usize> {
+        self.member_mut(member)?.take_skipped()
     }
 
     fn remember(&mut self) -> Result<()> {

@@ -4,8 +4,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::Result;
+use crate::layers::Network;
 use crate::losses::{Domain, Family, Loss};
-use crate::optimizers::{Optimizer, Step};
+use crate::optimizers::{Clip, Optimizer, Step, Treatment};
 use crate::random::Permutation;
 
 /// What a model is trained for.
@@ -14,8 +15,17 @@ pub(crate) struct Objective {
     pub loss: Arc<dyn Loss>,
     pub optimizer: Arc<dyn Optimizer>,
     pub metric: Option<Metric>,
-    /// The gradient's norm at the most.
-    pub clip_norm: Option<f64>,
+    pub aims: Aims,
+}
+
+/// What a training does around the optimizer's rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Aims {
+    pub clip: Option<Clip>,
+    /// Leaves out a step whose gradient is not finite.
+    pub skip_non_finite: bool,
+    /// What part of the parameters goes into their running average after each step.
+    pub average: Option<f64>,
 }
 
 /// How a row is found to be predicted right.
@@ -28,6 +38,17 @@ pub(crate) struct Metric {
 }
 
 impl Objective {
+    /// What happens to the gradients of a network.
+    pub fn treatment<'n>(&self, network: &'n Network) -> Treatment<'n> {
+        let Aims { clip, skip_non_finite, .. } = self.aims;
+        Treatment { segments: network.segments_for(&*self.optimizer, clip), clip, skip_non_finite }
+    }
+
+    /// Whether one workgroup can take a network through its steps: no rule and no clip looks at a whole tensor.
+    pub fn is_elementwise(&self) -> bool {
+        self.optimizer.layerwise().is_none() && !matches!(self.aims.clip, Some(Clip::Norm(_)))
+    }
+
     /// The factor of a batch's mean: 1 ÷ its values.
     pub fn factor(&self, rows: usize, columns: usize) -> f64 {
         let elementwise = matches!(self.loss.family(), Family::Pointwise(_)) || self.loss.mean_over_elements();
@@ -40,7 +61,9 @@ impl Metric {
     pub fn of(loss: &dyn Loss, one_hot: bool) -> Option<Self> {
         let of = |threshold, truth_threshold| Some(Metric { threshold, truth_threshold });
         match loss.targets() {
-            Domain::Class => of(0.0, 0.5),
+            // Thresholds between ordered classes: the largest of them says nothing.
+            _ if loss.classes(2) != 2 => None,
+            Domain::Class | Domain::Label => of(0.0, 0.5),
             Domain::Sign => of(0.0, 0.0),
             Domain::Probability if loss.predictions() == Domain::Probability => of(0.5, 0.5),
             Domain::ZeroOne | Domain::Probability => of(0.0, 0.5),
@@ -99,9 +122,12 @@ pub(crate) trait Engine: Debug + Send {
     /// The flat parameters.
     fn parameters(&self) -> Result<Vec<f64>>;
     fn set_parameters(&mut self, values: &[f64]) -> Result<()>;
-    /// The optimizer's two states, as long as the parameters.
-    fn states(&self) -> Result<[Vec<f64>; 2]>;
-    fn set_states(&mut self, states: &[Vec<f64>; 2]) -> Result<()>;
+    /// The optimizer's states, each as long as the parameters; behind them their running average, if there is one.
+    fn states(&self) -> Result<Vec<Vec<f64>>>;
+    /// Sets them, and with them how many there are.
+    fn set_states(&mut self, states: &[Vec<f64>]) -> Result<()>;
+    /// How many steps were left out since the last question.
+    fn take_skipped(&mut self) -> Result<usize>;
     /// Keeps parameters and states as they are now, to come back to them.
     fn remember(&mut self) -> Result<()>;
     /// Goes back to what was remembered last.

@@ -6,7 +6,7 @@ use ndarray::{ArrayBase, Data, Ix2};
 
 use crate::model::Model;
 use crate::train::course::{self, Course, Loaded, Snapshot, Watch, summarize};
-use crate::train::engine::{Batch, Metric, Objective, Outcome, Samples};
+use crate::train::engine::{Aims, Batch, Metric, Objective, Outcome, Samples};
 use crate::train::history::{Epoch, History};
 use crate::train::options::Fit;
 use crate::train::progress::Bar;
@@ -46,7 +46,9 @@ impl Model {
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
         let load = |samples: &Samples| self.engine.load(samples);
         let course = Course::new(intake, &*objective.loss, features, &targets.into(), &fit, load)?;
-        (objective.metric, objective.clip_norm) = (course.metric, fit.clip_norm);
+        (objective.metric, objective.aims) = (course.metric, fit.aims());
+        self.keep_average(fit.average)?;
+        self.schedule = fit.schedule.clone();
         let history = self.epochs(&objective, &fit, &course);
         course.data().for_each(|data| self.engine.unload(data));
         history
@@ -81,7 +83,7 @@ impl Model {
             loss: compiled.loss.clone(),
             optimizer: compiled.optimizer.clone(),
             metric: None,
-            clip_norm: None,
+            aims: Aims::default(),
         })
     }
 
@@ -109,7 +111,7 @@ impl Model {
                     return Err(error);
                 }
             };
-            if let Some((batch, loss)) = course::first_not_finite(&outcomes, || self.engine.parameters())? {
+            if let Some((batch, loss)) = course::first_not_finite(objective, &outcomes, || self.engine.parameters())? {
                 self.engine.recall()?;
                 self.progress = before;
                 watch.spoil(batch, loss);
@@ -121,6 +123,8 @@ impl Model {
                 let score = self.score(objective, validation)?;
                 (told.val_loss, told.val_accuracy) = (Some(score.loss), score.accuracy);
             }
+            told.skipped = self.skipped(objective)?;
+            course::observe(fit, &mut self.progress, &mut told);
             told.seconds = begun.elapsed().as_secs_f64();
             if let Some(bar) = bar {
                 bar.finish(line(&told));
@@ -164,6 +168,16 @@ impl Model {
             at_once = ((REDRAW.as_secs_f64() / each.max(1e-9)) as usize).clamp(1, 4 * at_once);
         }
         Ok(outcomes)
+    }
+
+    /// How many steps of the epoch were left out.
+    fn skipped(&mut self, objective: &Objective) -> Result<usize> {
+        if !objective.aims.skip_non_finite {
+            return Ok(0);
+        }
+        let skipped = self.engine.take_skipped()?;
+        self.progress.averaged = self.progress.averaged.saturating_sub(skipped as u64);
+        Ok(skipped)
     }
 
     fn snapshot(&self) -> Result<Snapshot> {

@@ -16,7 +16,7 @@ pub(crate) use self::whole::most_parameters;
 use self::whole::{Held, MARGIN, RowsOnDevice, WholeModels};
 use crate::device::Gpu;
 use crate::kernel::Command;
-use crate::kernels::network::{self, OptimizerParams};
+use crate::kernels::update::{self, OptimizerParams, state_stride};
 use crate::layers::Network;
 use crate::tensor::{Reading, padded};
 use crate::train::crowd::{Shares, Turn};
@@ -36,11 +36,17 @@ pub(crate) struct GpuEngine {
     network: Network,
     parameters: wgpu::Buffer,
     gradients: wgpu::Buffer,
-    states: [wgpu::Buffer; 2],
+    /// All states of the optimizer in one buffer, and how many there are.
+    states: wgpu::Buffer,
+    state_count: usize,
+    /// Counts the steps that were left out.
+    not_finite: wgpu::Buffer,
+    /// Those that whole models left out.
+    skipped_whole: usize,
     segments: wgpu::Buffer,
     /// Loss and right rows of each batch of two submissions: one runs while the other is read.
     ring: wgpu::Buffer,
-    remembered: Option<[wgpu::Buffer; 3]>,
+    remembered: Option<[wgpu::Buffer; 2]>,
     data: HashMap<usize, Arc<Data>>,
     next: usize,
     plans: HashMap<Key, Plan>,
@@ -71,13 +77,15 @@ struct Part {
 impl GpuEngine {
     pub fn new(gpu: &Gpu, network: Network) -> Result<Self> {
         let length = network.length;
-        let words = network::segment_words(&network.segments);
-        let segments = gpu.upload("regularisation", if words.is_empty() { &[0; 4] } else { &words })?;
+        let segments = gpu.upload("tensors", &update::segment_words(&network.segments))?;
         Ok(GpuEngine {
             gpu: gpu.clone(),
             parameters: gpu.buffer("parameters", length + MARGIN)?,
             gradients: gpu.buffer("gradients", length)?,
-            states: [gpu.buffer("optimizer state", length)?, gpu.buffer("optimizer state", length)?],
+            states: gpu.buffer("no optimizer state", state_stride(length))?,
+            state_count: 0,
+            not_finite: gpu.buffer("steps that were skipped", 4)?,
+            skipped_whole: 0,
             whole: WholeModels::new(gpu, &network),
             segments,
             ring: gpu.buffer("losses of two submissions", 4 * MOST_AT_ONCE)?,
@@ -143,11 +151,14 @@ impl GpuEngine {
 
     /// Whether one workgroup takes a batch through the whole network. By the batch and the shapes alone, so that the bits
     /// do not hang on how many batches a call has.
-    fn fits_workgroup(&self, data: usize, batch: &Batch) -> bool {
+    fn fits_workgroup(&self, data: usize, objective: &Objective, batch: &Batch) -> bool {
         // A gradient that is added up over batches lies elsewhere, and ignored labels are counted elsewhere.
         let is_plain = batch.update.is_some() && !batch.accumulate;
         let fits = |data: &Arc<Data>| data.features.len() == 1 && data.targets.len() == 1 && !data.has_ignored;
-        is_plain && self.whole.is_worth(batch.rows) && self.data.get(&data).is_some_and(fits)
+        is_plain
+            && objective.is_elementwise()
+            && self.whole.is_worth(batch.rows)
+            && self.data.get(&data).is_some_and(fits)
     }
 
     /// Trains on batches that [`GpuEngine::fits_workgroup`].
@@ -156,9 +167,11 @@ impl GpuEngine {
         let (features, targets, labels) =
             (data.features[0].buffer.clone(), data.targets[0].buffer.clone(), data.labels);
         let rows = RowsOnDevice { features: &features, targets: &targets, labels, ignored: &[] };
-        let held = Held { parameters: &self.parameters, states: [&self.states[0], &self.states[1]] };
+        let held = Held { parameters: &self.parameters, states: &self.states };
         let turn = Turn { member: 0, batches: batches.to_vec() };
-        Ok(self.whole.train(held, rows, std::slice::from_ref(objective), &[turn])?.into_iter().flatten().collect())
+        let found = self.whole.train(held, rows, std::slice::from_ref(objective), &[turn])?;
+        self.skipped_whole += self.whole.take_skipped().into_iter().sum::<usize>();
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Takes as many batches to a submission as its time allows.
@@ -189,11 +202,11 @@ impl GpuEngine {
                 kind: if batch.update.is_some() { Kind::TrainAndUpdate } else { kind },
                 objective: described.clone(),
             };
-            let step =
-                batch.update.map(|step| OptimizerParams::new(self.network.length, &self.network.segments, &step));
+            let treatment = objective.treatment(&self.network);
+            let step = batch.update.map(|step| OptimizerParams::new(self.network.length, &treatment, &step));
             let plan = self.planned(key, Some(objective))?;
             plan.encode(place, half * MOST_AT_ONCE + place, batch, &mut uniforms, &mut commands);
-            if let (Some((_, buffer)), Some(step)) = (&plan.update, &step) {
+            if let (Some(buffer), Some(step)) = (&plan.update, &step) {
                 uniforms.write(buffer, place, step);
             }
         }
@@ -211,24 +224,32 @@ impl GpuEngine {
     }
 
     /// Copies whole buffers on the device.
-    fn copy(&self, from: [&wgpu::Buffer; 3], to: [&wgpu::Buffer; 3]) -> Result<()> {
-        let size = padded(self.network.length);
+    fn copy(&self, from: [&wgpu::Buffer; 2], to: [&wgpu::Buffer; 2]) -> Result<()> {
+        let sizes = [padded(self.network.length), 4 * (self.state_count * state_stride(self.network.length)) as u64];
         let commands: Vec<Command> = from
             .into_iter()
             .zip(to)
-            .map(|(from, to)| Command::Copy { from: from.clone(), from_offset: 0, to: to.clone(), to_offset: 0, size })
+            .zip(sizes)
+            .filter(|(_, size)| *size > 0)
+            .map(|((from, to), size)| Command::Copy {
+                from: from.clone(),
+                from_offset: 0,
+                to: to.clone(),
+                to_offset: 0,
+                size,
+            })
             .collect();
         self.gpu.submit(&commands)
     }
 
-    fn read(&self, buffer: &wgpu::Buffer) -> Result<Vec<f64>> {
-        let values: Vec<f32> = pollster::block_on(self.gpu.download(buffer, 0, self.network.length))?;
+    fn read(&self, buffer: &wgpu::Buffer, at: usize) -> Result<Vec<f64>> {
+        let values: Vec<f32> = pollster::block_on(self.gpu.download(buffer, at, self.network.length))?;
         Ok(values.into_iter().map(f64::from).collect())
     }
 
-    fn write(&self, buffer: &wgpu::Buffer, values: &[f64]) {
+    fn write(&self, buffer: &wgpu::Buffer, at: usize, values: &[f64]) {
         let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-        self.gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&values));
+        self.gpu.queue().write_buffer(buffer, 4 * at as u64, bytemuck::cast_slice(&values));
     }
 }
 
@@ -236,7 +257,7 @@ impl GpuEngine {
 fn describe(objective: &Objective) -> String {
     let (loss, optimizer) = (&objective.loss, &objective.optimizer);
     let names = format!("{} {} {}", loss.name(), loss.options(), optimizer.name());
-    format!("{names} {} {:?} {:?}", optimizer.options(), objective.metric, objective.clip_norm)
+    format!("{names} {} {:?} {:?}", optimizer.options(), objective.metric, objective.aims)
 }
 
 impl Shares for GpuEngine {
@@ -265,38 +286,58 @@ impl Shares for GpuEngine {
 
 impl Engine for GpuEngine {
     fn parameters(&self) -> Result<Vec<f64>> {
-        self.read(&self.parameters)
+        self.read(&self.parameters, 0)
     }
 
     fn set_parameters(&mut self, values: &[f64]) -> Result<()> {
-        self.write(&self.parameters, values);
+        self.write(&self.parameters, 0, values);
         self.gpu.check("parameters", padded(values.len()))
     }
 
-    fn states(&self) -> Result<[Vec<f64>; 2]> {
-        Ok([self.read(&self.states[0])?, self.read(&self.states[1])?])
+    fn states(&self) -> Result<Vec<Vec<f64>>> {
+        let stride = state_stride(self.network.length);
+        (0..self.state_count).map(|number| self.read(&self.states, number * stride)).collect()
     }
 
-    fn set_states(&mut self, states: &[Vec<f64>; 2]) -> Result<()> {
-        self.write(&self.states[0], &states[0]);
-        self.write(&self.states[1], &states[1]);
-        self.gpu.check("optimizer state", padded(states[0].len()))
+    fn set_states(&mut self, states: &[Vec<f64>]) -> Result<()> {
+        let stride = state_stride(self.network.length);
+        if states.len() != self.state_count {
+            self.states = self.gpu.buffer("optimizer states", states.len().max(1) * stride)?;
+            self.state_count = states.len();
+            // The plans are bound to the buffer before.
+            self.plans.clear();
+            self.remembered = None;
+        }
+        for (number, state) in states.iter().enumerate() {
+            self.write(&self.states, number * stride, state);
+        }
+        self.gpu.check("optimizer states", padded(states.len() * stride))
+    }
+
+    fn take_skipped(&mut self) -> Result<usize> {
+        let counted: Vec<u32> = pollster::block_on(self.gpu.download(&self.not_finite, 0, 1))?;
+        self.gpu.queue().write_buffer(&self.not_finite, 0, &[0; 4]);
+        Ok(counted[0] as usize + std::mem::take(&mut self.skipped_whole))
     }
 
     fn remember(&mut self) -> Result<()> {
         if self.remembered.is_none() {
-            let buffer = || self.gpu.buffer("a copy of the parameters", self.network.length);
-            self.remembered = Some([buffer()?, buffer()?, buffer()?]);
+            let length = self.network.length;
+            let states = self.state_count.max(1) * state_stride(length);
+            self.remembered = Some([
+                self.gpu.buffer("a copy of the parameters", length)?,
+                self.gpu.buffer("a copy of the states", states)?,
+            ]);
         }
-        if let Some([a, b, c]) = &self.remembered {
-            self.copy([&self.parameters, &self.states[0], &self.states[1]], [a, b, c])?;
+        if let Some([a, b]) = &self.remembered {
+            self.copy([&self.parameters, &self.states], [a, b])?;
         }
         Ok(())
     }
 
     fn recall(&mut self) -> Result<()> {
-        if let Some([a, b, c]) = &self.remembered {
-            self.copy([a, b, c], [&self.parameters, &self.states[0], &self.states[1]])?;
+        if let Some([a, b]) = &self.remembered {
+            self.copy([a, b], [&self.parameters, &self.states])?;
         }
         Ok(())
     }
@@ -315,8 +356,8 @@ impl Engine for GpuEngine {
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut rest = batches;
         while let Some(first) = rest.first() {
-            let whole = self.fits_workgroup(data, first);
-            let alike = rest.iter().take_while(|batch| self.fits_workgroup(data, batch) == whole).count();
+            let whole = self.fits_workgroup(data, objective, first);
+            let alike = rest.iter().take_while(|batch| self.fits_workgroup(data, objective, batch) == whole).count();
             let (now, behind) = rest.split_at(alike);
             outcomes.extend(if whole {
                 self.train_whole(data, objective, now)?

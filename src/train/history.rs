@@ -15,6 +15,10 @@ pub struct Epoch {
     pub val_loss: Option<f64>,
     /// Share of validation rows predicted right.
     pub val_accuracy: Option<f64>,
+    /// Updates that were left out because their gradient was not finite ([`crate::Fit::skip_non_finite`]).
+    pub skipped: usize,
+    /// The learning rate of the last update, where a schedule chose it.
+    pub learning_rate: Option<f64>,
     /// Wall time, validation included.
     pub seconds: f64,
 }
@@ -67,7 +71,8 @@ impl fmt::Display for Stop {
 }
 
 impl History {
-    /// Values by name, as Keras' `history.history`: `loss`, and `accuracy`, `val_loss`, `val_accuracy` where there are any.
+    /// Values by name, as Keras' `history.history`: `loss`, and `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`
+    /// where there are any.
     pub fn columns(&self) -> Vec<(&'static str, Vec<f64>)> {
         let column = |value: fn(&Epoch) -> Option<f64>| self.epochs.iter().filter_map(value).collect::<Vec<f64>>();
         let columns = vec![
@@ -75,6 +80,7 @@ impl History {
             ("accuracy", column(|epoch| epoch.accuracy)),
             ("val_loss", column(|epoch| epoch.val_loss)),
             ("val_accuracy", column(|epoch| epoch.val_accuracy)),
+            ("learning_rate", column(|epoch| epoch.learning_rate)),
         ];
         columns.into_iter().filter(|(_, values)| !values.is_empty()).collect()
     }

@@ -11,7 +11,6 @@ use crate::host::pointwise::Points;
 use crate::host::rowwise::{Rows, Targets, is_ignored};
 use crate::layers::{Network, Placed};
 use crate::losses::{Family, HostReal};
-use crate::optimizers::clip_factor;
 use crate::real::Real;
 use crate::train::crowd::Shares;
 use crate::train::engine::{Batch, Engine, Metric, Objective, Outcome, SampleTargets, Samples};
@@ -22,8 +21,9 @@ pub(crate) struct HostEngine<R> {
     network: Network,
     parameters: Vec<R>,
     gradients: Vec<R>,
-    states: [Vec<R>; 2],
-    remembered: Option<(Vec<R>, [Vec<R>; 2])>,
+    states: Vec<Vec<R>>,
+    remembered: Option<(Vec<R>, Vec<Vec<R>>)>,
+    skipped: usize,
     data: HashMap<usize, Arc<Data<R>>>,
     next: usize,
     pass: Pass<R>,
@@ -61,8 +61,9 @@ impl<R: HostReal> HostEngine<R> {
         HostEngine {
             parameters: zeros(),
             gradients: zeros(),
-            states: [zeros(), zeros()],
+            states: Vec::new(),
             remembered: None,
+            skipped: 0,
             data: HashMap::new(),
             next: 0,
             pass: Pass::default(),
@@ -140,7 +141,7 @@ impl<R: HostReal> HostEngine<R> {
                 };
                 R::pointwise(&*objective.loss, &points, &mut pass.gradient, &mut [])
             }
-            Family::Rowwise(_) => {
+            Family::Rowwise(_) | Family::Listwise(_) => {
                 let targets = if data.has_labels { Targets::Labels(&pass.labels) } else { Targets::Dense(&pass.dense) };
                 let rows = Rows {
                     logits: predictions,
@@ -276,13 +277,17 @@ impl<R: HostReal> Engine for HostEngine<R> {
         Ok(())
     }
 
-    fn states(&self) -> Result<[Vec<f64>; 2]> {
-        Ok([to_doubles(&self.states[0]), to_doubles(&self.states[1])])
+    fn states(&self) -> Result<Vec<Vec<f64>>> {
+        Ok(self.states.iter().map(|state| to_doubles(state)).collect())
     }
 
-    fn set_states(&mut self, states: &[Vec<f64>; 2]) -> Result<()> {
-        self.states = [to_reals(&states[0]), to_reals(&states[1])];
+    fn set_states(&mut self, states: &[Vec<f64>]) -> Result<()> {
+        self.states = states.iter().map(|state| to_reals(state)).collect();
         Ok(())
+    }
+
+    fn take_skipped(&mut self) -> Result<usize> {
+        Ok(std::mem::take(&mut self.skipped))
     }
 
     fn remember(&mut self) -> Result<()> {
@@ -335,15 +340,24 @@ impl<R: HostReal> HostEngine<R> {
             outcomes.push(self.loss(objective, batch, data));
             self.backward(batch)?;
             if let Some(step) = &batch.update {
-                let [first, second] = &mut self.states;
-                let segments = &self.network.segments;
+                let treatment = objective.treatment(&self.network);
                 let (parameters, gradients) = (&mut self.parameters, &self.gradients);
-                let factor =
-                    objective.clip_norm.map_or(1.0, |limit| clip_factor(limit, segments, parameters, gradients));
-                objective.optimizer.update_scaled(step, segments, factor, parameters, gradients, first, second)?;
+                let states = &mut self.states;
+                let moved = objective.optimizer.update_treated(step, &treatment, parameters, gradients, states)?;
+                self.skipped += usize::from(!moved);
+                if let Some(weight) = objective.aims.average.filter(|_| moved) {
+                    self.average(objective.optimizer.states(), R::new(weight));
+                }
             }
         }
         Ok(outcomes)
+    }
+
+    /// average += weight (parameters − average), in the state behind the optimizer's own.
+    fn average(&mut self, state: usize, weight: R) {
+        if let Some(average) = self.states.get_mut(state) {
+            average.iter_mut().zip(&self.parameters).for_each(|(average, &w)| *average += weight * (w - *average));
+        }
     }
 
     fn evaluate_here(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {

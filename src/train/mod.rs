@@ -1,5 +1,7 @@
 //! Training: steps, epochs, what is told of them, and what is kept of them.
 
+pub(crate) mod average;
+mod averaged;
 mod checkpoint;
 pub(crate) mod course;
 pub(crate) mod crowd;
@@ -9,9 +11,11 @@ pub(crate) mod gpu;
 mod history;
 pub(crate) mod host;
 mod options;
+pub(crate) mod pace;
 mod progress;
 pub(crate) mod samples;
 
+pub use average::Average;
 pub use fit::Score;
 pub use history::{Epoch, History, Stop};
 pub use options::{EarlyStopping, Fit};

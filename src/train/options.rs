@@ -5,6 +5,11 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
+use crate::optimizers::Clip;
+use crate::schedules::Schedule;
+use crate::train::average::Average;
+use crate::train::engine::Aims;
+use crate::train::pace::Pace;
 use crate::{Error, Result};
 
 /// The options of a training. Defaults are Keras': 1 epoch of batches of 32, shuffled.
@@ -23,7 +28,12 @@ pub struct Fit {
     pub(crate) validation: Option<Arc<(Array2<f32>, ValidationTargets)>>,
     pub(crate) early_stopping: Option<EarlyStopping>,
     pub(crate) learning_rate: Option<f64>,
+    pub(crate) schedule: Option<Pace>,
     pub(crate) clip_norm: Option<f64>,
+    pub(crate) clip_tensor_norm: Option<f64>,
+    pub(crate) clip_value: Option<f64>,
+    pub(crate) skip_non_finite: bool,
+    pub(crate) average: Option<Average>,
     pub(crate) checkpoint: Option<PathBuf>,
     pub(crate) progress: bool,
 }
@@ -45,7 +55,12 @@ impl Default for Fit {
             validation: None,
             early_stopping: None,
             learning_rate: None,
+            schedule: None,
             clip_norm: None,
+            clip_tensor_norm: None,
+            clip_value: None,
+            skip_non_finite: false,
+            average: None,
             checkpoint: None,
             progress: true,
         }
@@ -104,6 +119,26 @@ impl Fit {
         self
     }
 
+    /// Takes the learning rate of each update from a schedule (see [`crate::schedules`]), counted over all calls since the model was
+    /// compiled, also where it was saved in between. [`crate::Epoch::learning_rate`] tells what it was.
+    ///
+    /// One that watches a value, such as [`crate::schedules::ReduceOnPlateau`], sees that of each epoch: the validation loss, or the
+    /// training loss where nothing is validated.
+    pub fn schedule(self, schedule: impl Schedule + 'static) -> Self {
+        self.shared_schedule(Arc::new(schedule), false)
+    }
+
+    /// As [`Fit::schedule`], counted in epochs.
+    pub fn schedule_by_epoch(self, schedule: impl Schedule + 'static) -> Self {
+        self.shared_schedule(Arc::new(schedule), true)
+    }
+
+    /// As [`Fit::schedule`], of one that was made from its name, counted in epochs or not.
+    pub fn shared_schedule(mut self, schedule: Arc<dyn Schedule>, by_epoch: bool) -> Self {
+        self.schedule = Some(Pace { schedule, by_epoch });
+        self
+    }
+
     /// Clips the gradient by its global norm: g ← g · min(1, c / (‖g‖ + 1e-6)), with the norm over all parameters at once.
     ///
     /// g is the gradient of all that is minimised, penalties `l1` and `l2` included; an optimizer's own `weight_decay`
@@ -115,6 +150,47 @@ impl Fit {
     pub fn clip_norm(mut self, norm: f64) -> Self {
         self.clip_norm = Some(norm);
         self
+    }
+
+    /// Clips the gradient of each tensor, a layer's weights or its bias, by its own norm: g ← g · min(1, c / ‖g‖). Keras `clipnorm`.
+    ///
+    /// One kind of clip at a time. In a population on a GPU the members then train in turn.
+    pub fn clip_tensor_norm(mut self, norm: f64) -> Self {
+        self.clip_tensor_norm = Some(norm);
+        self
+    }
+
+    /// Clips each element of the gradient into [−c, c]: PyTorch `clip_grad_value_`, Keras `clipvalue`, optax `clip`. One kind of clip
+    /// at a time.
+    pub fn clip_value(mut self, value: f64) -> Self {
+        self.clip_value = Some(value);
+        self
+    }
+
+    /// Whether an update whose gradient is not finite is left out, parameters and states staying as they are, and counted in
+    /// [`crate::Epoch::skipped`]; without, it ends the training (default false). The count of steps that Adam's corrections and
+    /// schedules go by goes on. optax `apply_if_finite`, PyTorch's `GradScaler`.
+    pub fn skip_non_finite(mut self, skip: bool) -> Self {
+        self.skip_non_finite = skip;
+        self
+    }
+
+    /// Keeps a running average of the weights, saved with the model; [`crate::Model::averaged`] predicts with it. A call of `fit` without
+    /// it lets go of the one there is.
+    pub fn average(mut self, average: Average) -> Self {
+        self.average = Some(average);
+        self
+    }
+
+    /// What is done around the optimizer's rule.
+    pub(crate) fn aims(&self) -> Aims {
+        let global = |limit| Clip::GlobalNorm { limit, epsilon: 1e-6 };
+        let clip = self.clip_norm.map(global).or(self.clip_tensor_norm.map(Clip::Norm));
+        Aims {
+            clip: clip.or(self.clip_value.map(Clip::Value)),
+            skip_non_finite: self.skip_non_finite,
+            average: self.average.map(|average| average.weight()),
+        }
     }
 
     /// Saves the model with its optimizer's state to this file after each epoch.
@@ -142,8 +218,38 @@ impl Fit {
         if let Some(rate) = self.learning_rate.filter(|rate| !(*rate >= 0.0 && rate.is_finite())) {
             return Err(Error::option("fit", "learning_rate", rate, ">= 0"));
         }
-        if let Some(norm) = self.clip_norm.filter(|norm| !(*norm > 0.0 && norm.is_finite())) {
-            return Err(Error::option("fit", "clip_norm", norm, "finite and > 0"));
+        if let Some(Pace { schedule, .. }) = &self.schedule {
+            schedule.check()?;
+            if let Some(rate) = self.learning_rate {
+                return Err(Error::option(
+                    "fit",
+                    "learning_rate",
+                    rate,
+                    "left out beside a schedule, which has its own",
+                ));
+            }
+        }
+        let clips = [
+            ("clip_norm", self.clip_norm),
+            ("clip_tensor_norm", self.clip_tensor_norm),
+            ("clip_value", self.clip_value),
+        ];
+        let given: Vec<(&str, f64)> = clips.iter().filter_map(|&(name, limit)| Some((name, limit?))).collect();
+        for (name, limit) in &given {
+            if !(*limit > 0.0 && limit.is_finite()) {
+                return Err(Error::option("fit", name, limit, "finite and > 0"));
+            }
+        }
+        if let [_, (name, limit), ..] = given[..] {
+            return Err(Error::option(
+                "fit",
+                name,
+                limit,
+                &format!("left out beside {}: one clip at a time", given[0].0),
+            ));
+        }
+        if let Some(average) = &self.average {
+            average.check()?;
         }
         if let Some(early) = &self.early_stopping {
             early.check()?;

@@ -88,9 +88,10 @@ impl<'a> Rows<'a> {
                 check_rows(operation, rows, labels.len())?;
                 // One column tells two classes apart.
                 let classes = outputs.max(2);
-                let classes = if loss.targets() == Domain::Class { outputs } else { classes };
+                let takes_labels = loss.targets().takes_labels();
+                let classes = if takes_labels { outputs } else { classes };
                 inputs::check_labels(loss, &labels, classes, |_| true)?;
-                if loss.targets() == Domain::Class {
+                if takes_labels {
                     let ignored = loss.ignored();
                     found.kept = labels.iter().filter(|label| !ignored.contains(label)).count();
                     found.labels = narrow_labels(&labels)?;

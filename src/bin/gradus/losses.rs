@@ -95,15 +95,20 @@ fn in_words(domain: Domain) -> &'static str {
     match domain {
         Domain::Real => "any numbers",
         Domain::Exponent => "any numbers; e to the power of each is taken",
+        Domain::Logits => "any numbers, of which the softmax of each row is what counts",
         Domain::Positive => "above 0",
         Domain::NonNegative | Domain::Variance => "from 0 on",
         Domain::Sign => "-1 or +1",
         Domain::ZeroOne => "0 or 1",
+        Domain::Cosine => "from -1 to 1",
         Domain::Probability => "from 0 to 1",
         Domain::LogDistribution => "logarithms of probabilities that add up to 1 in each row",
         Domain::LogProbability => "0 or below: logarithms of probabilities",
         Domain::Distribution => "a distribution in each row",
+        Domain::Relevance => "from 0 on, the more relevant the higher; below 0 is padding",
+        Domain::Grade => "from 0 to 100, the more relevant the higher; below 0 is padding",
         Domain::Class => "a class label for each row, or a distribution in each row",
+        Domain::Label => "a class label for each row",
     }
 }
 

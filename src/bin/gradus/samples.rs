@@ -138,7 +138,7 @@ impl Task {
             (Domain::Real, _) if regresses => {
                 Ok(Task { outputs: classes(dataset)?, activation: "softmax", classes: true })
             }
-            (Domain::Class | Domain::Sign | Domain::ZeroOne | Domain::Probability, _) => {
+            (Domain::Class | Domain::Label | Domain::Sign | Domain::ZeroOne | Domain::Probability, _) => {
                 let activation = if loss.predictions() == Domain::Probability { "sigmoid" } else { "identity" };
                 Ok(Task { outputs: classes(dataset)?, activation, classes: true })
             }
@@ -177,7 +177,8 @@ fn classes(dataset: &Dataset) -> Outcome<usize> {
 fn trainable() -> Vec<&'static str> {
     let fits = |loss: &dyn Loss| {
         let is_open = matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Probability);
-        is_open && loss.targets() != Domain::Distribution && loss.arguments().is_empty()
+        let is_class = !matches!(loss.targets(), Domain::Distribution | Domain::LogDistribution | Domain::Logits);
+        is_open && is_class && loss.arguments().is_empty()
     };
     let losses = CATALOGUE.iter().filter_map(|entry| (entry.make)(&Value::Null).ok());
     losses.filter(|loss| fits(&**loss)).map(|loss| loss.name()).collect()

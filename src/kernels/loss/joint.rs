@@ -1,6 +1,6 @@
 //! The frames of losses of several inputs on the GPU: what they are handed, what they hand back, and which is which.
 
-use super::{linear, pairs, quads, sum};
+use super::{linear, pairs, quads, sequence, sum, vectors};
 use crate::Result;
 use crate::device::Gpu;
 use crate::host::joint::Units;
@@ -65,6 +65,8 @@ pub(crate) fn commands(
         Frame::Pairs => pairs::commands(gpu, loss, job)?,
         Frame::Linear => linear::commands(gpu, loss, job)?,
         Frame::Quads => quads::commands(gpu, loss, job)?,
+        Frame::Sequence { blank } => sequence::commands(gpu, loss, blank, job)?,
+        Frame::Vectors => vectors::commands(gpu, loss, job)?,
     };
     if !job.each {
         commands.push(sum(gpu, &results.values, length, &results.result, 0)?);
@@ -78,6 +80,8 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
         Family::Joint(Frame::Pairs, _) => pairs::programs(loss),
         Family::Joint(Frame::Linear, _) => linear::programs(loss),
         Family::Joint(Frame::Quads, _) => quads::programs(loss),
+        Family::Joint(Frame::Sequence { .. }, _) => sequence::programs(loss),
+        Family::Joint(Frame::Vectors, _) => vectors::programs(loss),
         _ => Vec::new(),
     }
 }

@@ -3,11 +3,14 @@
 
 pub(crate) mod joint;
 mod linear;
+mod listwise;
 mod pairs;
 mod pointwise;
 mod quads;
 mod rowwise;
+mod sequence;
 mod variant;
+mod vectors;
 
 use std::sync::Arc;
 
@@ -64,6 +67,8 @@ pub(crate) enum Divisor {
     OfLabels,
     /// The sum of the weights of the rows kept, from labels on the device.
     OfRowWeights,
+    /// Counted from targets on the device: pairs whose targets differ, or lists that have an item.
+    OfLists,
 }
 
 /// The buffers of a loss. What is absent is bound to `absent`, which the kernel then never reads.
@@ -156,6 +161,7 @@ pub(crate) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
         Family::Pointwise(_) => pointwise::values_length(gpu, job),
         Family::Rowwise(_) => rowwise::values_length(gpu, job),
         Family::Joint(..) => 0,
+        Family::Listwise(_) => listwise::values_length(gpu, job),
     }
 }
 
@@ -163,6 +169,7 @@ pub(crate) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
 fn program(loss: &dyn Loss, frame: &[File], mut constants: Vec<(&'static str, f64)>) -> Program {
     let mut files = frame.to_vec();
     files.push(loss.entry().shader);
+    files.extend(loss.helpers());
     constants.extend(loss.constants());
     Program { label: format!("{} ({})", loss.name(), frame[0].name), header: String::new(), files, constants }
 }
@@ -173,6 +180,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
         Family::Pointwise(_) => pointwise::programs(loss),
         Family::Rowwise(_) => rowwise::programs(loss),
         Family::Joint(..) => joint::programs(loss),
+        Family::Listwise(_) => listwise::programs(loss),
     }
 }
 
@@ -197,6 +205,7 @@ pub(crate) fn kernel_commands(
         Family::Rowwise(_) => rowwise::commands(gpu, loss, job, buffers),
         // Their inputs are not predictions and targets: `joint::commands`.
         Family::Joint(..) => Ok((Vec::new(), Parts { length: 0 })),
+        Family::Listwise(_) => listwise::commands(gpu, loss, job, buffers),
     }
 }
 

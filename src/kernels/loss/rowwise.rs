@@ -39,9 +39,12 @@ pub(super) fn values_length(gpu: &Gpu, job: &Job) -> usize {
             let own = |part: &Part| variant.partials(software, part.length);
             // The divisor leaves its partial sums there first.
             let divisor = |part: &Part| Variant::alone(software, 1).partials(software, part.length);
-            let most =
-                |part: Part| if job.divisor == Divisor::Known { own(&part) } else { own(&part).max(divisor(&part)) };
-            parts(job.rows, most_rows(gpu, job)).map(most).sum()
+            let sum_of = |of: &dyn Fn(&Part) -> usize| parts(job.rows, most_rows(gpu, job)).map(|part| of(&part)).sum();
+            match job.divisor {
+                Divisor::Known => sum_of(&own),
+                Divisor::OfLists => super::listwise::divisor_values_length(gpu, job).max(sum_of(&own)),
+                _ => sum_of(&|part| own(part).max(divisor(part))),
+            }
         }
     }
 }
@@ -98,11 +101,14 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
     let mut commands = Vec::new();
     let mut upstreams = buffers.upstreams.clone();
     if job.divisor != Divisor::Known {
-        divide_by_labels(gpu, loss, job, buffers, &mut commands)?;
+        match job.divisor {
+            Divisor::OfLists => super::listwise::divide(gpu, loss, job, buffers, &mut commands)?,
+            _ => divide_by_labels(gpu, loss, job, buffers, &mut commands)?,
+        }
         upstreams = Some(buffers.result.clone());
     }
     let variant = Variant::new(&Adapter::of(gpu), job.row_length);
-    let mut constants = inputs(job, buffers);
+    let mut constants = inputs(loss, job, buffers);
     constants.extend([
         ("EACH", flag(job.each)),
         ("DIVISOR_ON_DEVICE", flag(job.divisor != Divisor::Known)),
@@ -123,7 +129,7 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
 }
 
 /// The switches of what is handed in.
-fn inputs(job: &Job, buffers: &Buffers) -> Vec<(&'static str, f64)> {
+fn inputs(loss: &dyn Loss, job: &Job, buffers: &Buffers) -> Vec<(&'static str, f64)> {
     let class_mask = match buffers.class_mask {
         None => 0.0,
         Some((_, Per::Column)) => 1.0,
@@ -134,6 +140,7 @@ fn inputs(job: &Job, buffers: &Buffers) -> Vec<(&'static str, f64)> {
         ("HAS_WEIGHT", flag(buffers.weights.is_some())),
         ("HAS_CLASS_WEIGHT", flag(buffers.column_weights.is_some())),
         ("CLASS_MASK", class_mask),
+        ("EXTRA_CLASSES", (loss.classes(job.row_length) - job.row_length) as f64),
     ]
 }
 
@@ -193,7 +200,10 @@ fn divide_by_labels(
 ) -> Result<()> {
     let software = gpu.is_software();
     let variant = Variant::alone(software, 1);
-    let mut constants = inputs(job, buffers);
+    let mut constants = inputs(loss, job, buffers);
+    if !loss.mean_over_class_weights() {
+        constants.retain(|(name, _)| *name != "HAS_CLASS_WEIGHT");
+    }
     constants.push(("IN_PLACE", flag(buffers.in_place())));
     let kernel = gpu.kernel(&divisor_program(&variant, constants, job.divisor == Divisor::OfRowWeights))?;
     let mut length = 0;

@@ -116,10 +116,16 @@ impl Variant {
         if self.team == (Team::Lane { tree: false }) { workgroups * self.lanes } else { workgroups }
     }
 
-    /// The kernel with a filling and its switches.
+    /// The row-wise kernel with a filling and its switches.
     pub fn program(&self, loss: &dyn Loss, mut constants: Vec<(&'static str, f64)>) -> Program {
-        let cells = if self.vec4 { CELLS_VEC4 } else { CELLS_SCALAR };
-        let mut files = vec![ROWWISE, ROWS, cells, NUMBERS];
+        let mut files = vec![ROWWISE, ROWS, if self.vec4 { CELLS_VEC4 } else { CELLS_SCALAR }, NUMBERS];
+        let header = self.team(&mut files, &mut constants);
+        constants.push(("PADDED", flag(loss.targets().pads())));
+        Program { header, ..program(loss, &files, constants) }
+    }
+
+    /// Adds what makes a team of a kernel over rows; gives its header.
+    pub fn team(&self, files: &mut Vec<File>, constants: &mut Vec<(&'static str, f64)>) -> String {
         constants.extend([
             ("WORKGROUP", self.lanes as f64),
             ("COLUMNS", self.columns as f64),
@@ -133,7 +139,6 @@ impl Variant {
             }
             Team::Memory => files.push(MEMORY),
         }
-        let header = format!("const HELD: u32 = {}u;\n", self.held.max(1));
-        Program { header, ..program(loss, &files, constants) }
+        format!("const HELD: u32 = {}u;\n", self.held.max(1))
     }
 }

@@ -9,9 +9,8 @@ use crate::device::Gpu;
 use crate::kernel::{Command, Kernel, Slice};
 use crate::kernels::loss::{self, Buffers, Divisor, Job};
 use crate::kernels::matmul::Params;
-use crate::kernels::network::{
-    self, Forward, GatherParams, InputGradient, OptimizerParams, SummaryParams, UNIFORM_STRIDE,
-};
+use crate::kernels::network::{self, Forward, GatherParams, InputGradient, SummaryParams, UNIFORM_STRIDE};
+use crate::kernels::update::{self, Update};
 use crate::layers::Network;
 use crate::train::engine::{Batch, Objective};
 
@@ -42,7 +41,9 @@ pub(super) struct Plan {
     /// Which commands take their parameters anew for each batch.
     pub gathers: Vec<(usize, Gather)>,
     pub summary: Option<(usize, wgpu::Buffer, SummaryParams)>,
-    pub update: Option<(usize, wgpu::Buffer)>,
+    /// Those that read the numbers of the optimizer's step, and where these go.
+    pub stepped: Vec<usize>,
+    pub update: Option<wgpu::Buffer>,
     pub predictions: wgpu::Buffer,
 }
 
@@ -84,7 +85,9 @@ impl GpuEngine {
         let pass = Pass::new(gpu, &self.network, key.rows, x)?;
         self.forward(&pass, key.rows, &mut commands)?;
         let predictions = pass.outputs[self.network.layers.len()].clone();
-        let mut plan = Plan { commands, gathers, summary: None, update: None, predictions: predictions.clone() };
+        let stepped = Vec::new();
+        let mut plan =
+            Plan { commands, gathers, summary: None, stepped, update: None, predictions: predictions.clone() };
         let Some(objective) = objective.filter(|_| key.kind != Kind::Predict) else {
             return Ok(plan);
         };
@@ -134,22 +137,36 @@ impl GpuEngine {
             self.backward(&pass, key, &mut plan.commands)?;
         }
         if key.kind == Kind::TrainAndUpdate {
-            let length = self.network.length;
-            let factor = gpu.buffer("a factor", 4)?;
-            if let Some(limit) = objective.clip_norm {
-                let buffers = [&self.segments, &self.parameters, &self.gradients, &factor];
-                let lengths = [length, self.network.segments.len()];
-                plan.commands.extend(network::clip(gpu, limit, lengths, buffers)?);
-            }
-            let clips = objective.clip_norm.is_some();
-            let (kernel, workgroups) = network::optimizer(gpu, &*objective.optimizer, length, clips)?;
-            let uniforms = self.uniforms()?;
-            let [first, second] = &self.states;
-            let storage = [&self.segments, &self.parameters, &self.gradients, first, second, &factor].map(Slice::from);
-            plan.update = Some((plan.commands.len(), uniforms.clone()));
-            plan.commands.push(self.stepped(&kernel, &uniforms, size_of::<OptimizerParams>(), &storage, workgroups)?);
+            self.update(objective, &mut plan)?;
         }
         Ok(plan)
+    }
+
+    /// The optimizer's step behind the gradients.
+    fn update(&self, objective: &Objective, plan: &mut Plan) -> Result<()> {
+        let uniforms = self.uniforms()?;
+        let update = Update {
+            optimizer: &*objective.optimizer,
+            length: self.network.length,
+            treatment: objective.treatment(&self.network),
+            average: objective.aims.average,
+        };
+        let buffers = update::Buffers {
+            segments: &self.segments,
+            parameters: &self.parameters,
+            gradients: &self.gradients,
+            states: &self.states,
+            not_finite: &self.not_finite,
+            uniform: &uniforms,
+        };
+        for stepped in update::update(&self.gpu, &update, &buffers)? {
+            if stepped.reads_step {
+                plan.stepped.push(plan.commands.len());
+            }
+            plan.commands.push(stepped.command);
+        }
+        plan.update = Some(uniforms);
+        Ok(())
     }
 
     fn job(&self, key: &Key, objective: &Objective, data: &Data) -> Job {
@@ -312,7 +329,7 @@ impl Plan {
     ) {
         let first = commands.len();
         commands.extend(self.commands.iter().cloned());
-        let mut stepped = Vec::with_capacity(4);
+        let mut stepped = Vec::with_capacity(8);
         for (index, gather) in &self.gathers {
             uniforms.write(&gather.uniforms, place, &gather.params(batch));
             stepped.push(*index);
@@ -321,7 +338,7 @@ impl Plan {
             uniforms.write(buffer, place, &SummaryParams { slot: slot as u32, ..*summary });
             stepped.push(*index);
         }
-        stepped.extend(self.update.as_ref().map(|(index, _)| *index));
+        stepped.extend(&self.stepped);
         for index in stepped {
             if let Command::Dispatch { parameters, .. } = &mut commands[first + index] {
                 *parameters = place as u32 * UNIFORM_STRIDE as u32;

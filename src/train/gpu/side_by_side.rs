@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use super::whole::{Held, MARGIN, RowsOnDevice, WholeModels};
 use crate::device::Gpu;
 use crate::kernel::Command;
+use crate::kernels::update::state_stride;
 use crate::layers::Network;
 use crate::losses::Mse;
 use crate::optimizers::GradientDescent;
 use crate::train::crowd::{Crowd, Turn, no_member};
-use crate::train::engine::{Objective, Outcome, SampleTargets, Samples};
+use crate::train::engine::{Aims, Objective, Outcome, SampleTargets, Samples};
 use crate::{Error, Result};
 
 /// The buffers of all members and the kernel that trains them.
@@ -20,8 +21,12 @@ pub(crate) struct SideBySide {
     /// Parameters of a member.
     length: usize,
     parameters: wgpu::Buffer,
-    states: [wgpu::Buffer; 2],
-    remembered: Option<[wgpu::Buffer; 3]>,
+    /// All states of each member behind each other, and how many each has.
+    states: wgpu::Buffer,
+    state_count: usize,
+    remembered: Option<[wgpu::Buffer; 2]>,
+    /// The steps that each member left out.
+    skipped: Vec<usize>,
     whole: WholeModels,
     data: HashMap<usize, Data>,
     next: usize,
@@ -47,53 +52,58 @@ impl SideBySide {
             let name = format!("{members} members of {length} parameters");
             return Err(Error::TooLarge { name, bytes, limit, advice: "use fewer members in one population".into() });
         }
-        let buffer = |purpose: &str| gpu.buffer(purpose, members * length + MARGIN);
         Ok(SideBySide {
             gpu: gpu.clone(),
             members,
             length,
-            parameters: buffer("parameters of a population")?,
-            states: [buffer("optimizer states of a population")?, buffer("optimizer states of a population")?],
+            parameters: gpu.buffer("parameters of a population", members * length + MARGIN)?,
+            states: gpu.buffer("no optimizer states", MARGIN)?,
+            state_count: 0,
             remembered: None,
+            skipped: vec![0; members],
             whole: WholeModels::new(gpu, network),
             data: HashMap::new(),
             next: 0,
         })
     }
 
-    fn read(&self, buffer: &wgpu::Buffer, member: usize) -> Result<Vec<f64>> {
-        if member >= self.members {
-            return Err(no_member(member, self.members));
-        }
-        let values: Vec<f32> = pollster::block_on(self.gpu.download(buffer, member * self.length, self.length))?;
+    fn read(&self, buffer: &wgpu::Buffer, at: usize) -> Result<Vec<f64>> {
+        let values: Vec<f32> = pollster::block_on(self.gpu.download(buffer, at, self.length))?;
         Ok(values.into_iter().map(f64::from).collect())
     }
 
-    fn write(&self, buffer: &wgpu::Buffer, member: usize, values: &[f64]) -> Result<()> {
-        if member >= self.members {
-            return Err(no_member(member, self.members));
-        }
+    fn write(&self, buffer: &wgpu::Buffer, at: usize, values: &[f64]) -> Result<()> {
         let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-        let offset = 4 * (member * self.length) as u64;
-        self.gpu.queue().write_buffer(buffer, offset, bytemuck::cast_slice(&values));
+        self.gpu.queue().write_buffer(buffer, 4 * at as u64, bytemuck::cast_slice(&values));
         self.gpu.check("parameters of a population", 4 * values.len() as u64)
     }
 
-    fn own(&self) -> [&wgpu::Buffer; 3] {
-        [&self.parameters, &self.states[0], &self.states[1]]
+    /// Where a member's parameters begin.
+    fn place(&self, member: usize) -> Result<usize> {
+        if member < self.members { Ok(member * self.length) } else { Err(no_member(member, self.members)) }
     }
 
-    /// Copies numbers from place to place in buffers of all members.
-    fn copy(&self, from: [&wgpu::Buffer; 3], to: [&wgpu::Buffer; 3], first: usize, length: usize) -> Result<()> {
-        let (offset, size) = (4 * first as u64, 4 * length as u64);
-        let copy = |(from, to): (&wgpu::Buffer, &wgpu::Buffer)| Command::Copy {
+    /// Numbers of all states of a member.
+    fn state_length(&self) -> usize {
+        self.state_count * state_stride(self.length)
+    }
+
+    fn own(&self) -> [&wgpu::Buffer; 2] {
+        [&self.parameters, &self.states]
+    }
+
+    /// Copies parameters and states of some members from place to place.
+    fn copy(&self, from: [&wgpu::Buffer; 2], to: [&wgpu::Buffer; 2], first: usize, members: usize) -> Result<()> {
+        let copy = |((from, to), length): ((&wgpu::Buffer, &wgpu::Buffer), usize)| Command::Copy {
             from: from.clone(),
-            from_offset: offset,
+            from_offset: 4 * (first * length) as u64,
             to: to.clone(),
-            to_offset: offset,
-            size,
+            to_offset: 4 * (first * length) as u64,
+            size: 4 * (members * length) as u64,
         };
-        self.gpu.submit(&from.into_iter().zip(to).map(copy).collect::<Vec<_>>())
+        let lengths = [self.length, self.state_length()];
+        let pairs = from.into_iter().zip(to).zip(lengths).filter(|(_, length)| *length > 0);
+        self.gpu.submit(&pairs.map(copy).collect::<Vec<_>>())
     }
 }
 
@@ -119,37 +129,60 @@ fn no_data() -> Error {
 
 impl Crowd for SideBySide {
     fn parameters(&self, member: usize) -> Result<Vec<f64>> {
-        self.read(&self.parameters, member)
+        self.read(&self.parameters, self.place(member)?)
     }
 
     fn set_parameters(&mut self, member: usize, values: &[f64]) -> Result<()> {
-        self.write(&self.parameters, member, values)
+        self.write(&self.parameters, self.place(member)?, values)
     }
 
-    fn states(&self, member: usize) -> Result<[Vec<f64>; 2]> {
-        Ok([self.read(&self.states[0], member)?, self.read(&self.states[1], member)?])
+    fn states(&self, member: usize) -> Result<Vec<Vec<f64>>> {
+        self.place(member)?;
+        let (first, stride) = (member * self.state_length(), state_stride(self.length));
+        (0..self.state_count).map(|number| self.read(&self.states, first + number * stride)).collect()
     }
 
-    fn set_states(&mut self, member: usize, states: &[Vec<f64>; 2]) -> Result<()> {
-        self.write(&self.states[0], member, &states[0])?;
-        self.write(&self.states[1], member, &states[1])
+    fn set_all_states(&mut self, states: &[Vec<Vec<f64>>]) -> Result<()> {
+        let count = states.first().map_or(0, Vec::len);
+        if count != self.state_count {
+            let length = self.members * count * state_stride(self.length);
+            self.states = self.gpu.buffer("optimizer states of a population", length + MARGIN)?;
+            self.state_count = count;
+            self.remembered = None;
+        }
+        states.iter().enumerate().try_for_each(|(member, states)| self.set_states(member, states))
+    }
+
+    fn set_states(&mut self, member: usize, states: &[Vec<f64>]) -> Result<()> {
+        self.place(member)?;
+        let (first, stride) = (member * self.state_length(), state_stride(self.length));
+        let mut places = states.iter().take(self.state_count).enumerate();
+        places.try_for_each(|(number, state)| self.write(&self.states, first + number * stride, state))
+    }
+
+    fn take_skipped(&mut self, member: usize) -> Result<usize> {
+        self.place(member)?;
+        Ok(std::mem::take(&mut self.skipped[member]))
+    }
+
+    fn is_side_by_side(&self) -> bool {
+        true
     }
 
     fn remember(&mut self) -> Result<()> {
-        let length = self.members * self.length;
         if self.remembered.is_none() {
-            let buffer = || self.gpu.buffer("a copy of a population", length);
-            self.remembered = Some([buffer()?, buffer()?, buffer()?]);
+            let buffer = |length: usize| self.gpu.buffer("a copy of a population", (self.members * length).max(4));
+            self.remembered = Some([buffer(self.length)?, buffer(self.state_length())?]);
         }
         match &self.remembered {
-            Some([a, b, c]) => self.copy(self.own(), [a, b, c], 0, length),
+            Some([a, b]) => self.copy(self.own(), [a, b], 0, self.members),
             None => Ok(()),
         }
     }
 
     fn recall(&mut self, member: usize) -> Result<()> {
         match &self.remembered {
-            Some([a, b, c]) => self.copy([a, b, c], self.own(), member * self.length, self.length),
+            Some([a, b]) => self.copy([a, b], self.own(), member, 1),
             None => Ok(()),
         }
     }
@@ -174,14 +207,18 @@ impl Crowd for SideBySide {
     fn train(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
         let ignored = ignored(data, &objectives[0]);
-        let held = Held { parameters: &self.parameters, states: [&self.states[0], &self.states[1]] };
-        self.whole.train(held, on_device(data, &ignored), objectives, turns)
+        let held = Held { parameters: &self.parameters, states: &self.states };
+        let outcomes = self.whole.train(held, on_device(data, &ignored), objectives, turns)?;
+        for (turn, skipped) in turns.iter().zip(self.whole.take_skipped()) {
+            self.skipped[turn.member] += skipped;
+        }
+        Ok(outcomes)
     }
 
     fn evaluate(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
         let ignored = ignored(data, &objectives[0]);
-        let held = Held { parameters: &self.parameters, states: [&self.states[0], &self.states[1]] };
+        let held = Held { parameters: &self.parameters, states: &self.states };
         self.whole.evaluate(held, on_device(data, &ignored), objectives, turns)
     }
 
@@ -192,9 +229,9 @@ impl Crowd for SideBySide {
             loss: std::sync::Arc::new(Mse::new()),
             optimizer: std::sync::Arc::new(GradientDescent::new()),
             metric: None,
-            clip_norm: None,
+            aims: Aims::default(),
         };
-        let held = Held { parameters: &self.parameters, states: [&self.states[0], &self.states[1]] };
+        let held = Held { parameters: &self.parameters, states: &self.states };
         self.whole.predict(held, on_device(data, &[]), &vec![objective; self.members], data.rows)
     }
 }

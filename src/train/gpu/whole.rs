@@ -49,7 +49,8 @@ pub(crate) const MARGIN: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held<'a> {
     pub parameters: &'a wgpu::Buffer,
-    pub states: [&'a wgpu::Buffer; 2],
+    /// All states of each member behind each other, `state_stride` numbers each.
+    pub states: &'a wgpu::Buffer,
 }
 
 /// Rows on the device.
@@ -73,6 +74,8 @@ pub(crate) struct WholeModels {
     /// Rows of a piece at the most.
     piece_rows: usize,
     at_once: usize,
+    /// Of each turn of the last training, the steps that were left out.
+    skipped: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -90,8 +93,8 @@ struct Linked {
     kernel: Arc<Kernel>,
     options: Vec<Vec<f32>>,
     limits: Vec<f32>,
-    /// Features, targets, parameters and both states.
-    buffers: [wgpu::Buffer; 5],
+    /// Features, targets, parameters and states.
+    buffers: [wgpu::Buffer; 4],
 }
 
 /// One batch as the table holds it.
@@ -113,7 +116,8 @@ impl WholeModels {
             piece_rows /= 2;
         }
         let planes = Planes::new(network);
-        WholeModels { gpu: gpu.clone(), network: network.clone(), planes, form, scratch: None, piece_rows, at_once: 1 }
+        let (gpu, network) = (gpu.clone(), network.clone());
+        WholeModels { gpu, network, planes, form, scratch: None, piece_rows, at_once: 1, skipped: Vec::new() }
     }
 
     /// Whether a lone model is better off in one workgroup than in dispatches of all of them.
@@ -165,6 +169,11 @@ impl WholeModels {
         self.run_cut(held, rows, objectives, turns, size, mode)
     }
 
+    /// How many steps each turn of the last training left out.
+    pub fn take_skipped(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.skipped)
+    }
+
     /// Losses of members on batches.
     pub fn evaluate(
         &mut self,
@@ -207,9 +216,14 @@ impl WholeModels {
             pieces.push(of_turn);
         }
         let found = self.run(&self.link(objectives, held, rows)?, turns, &pieces)?;
+        let skipped = |found: &Vec<Outcome>| found.iter().filter(|outcome| outcome.correct < 0.0).count();
+        self.skipped = found.iter().map(skipped).collect();
         let joined = |(turn, found): (&Turn, Vec<Outcome>)| {
             let mut found = found.into_iter();
-            let sum = |sum: Outcome, o: Outcome| Outcome { loss: sum.loss + o.loss, correct: sum.correct + o.correct };
+            // Below 0 stands −1 − the rows right of a step that was left out.
+            let right = |correct: f64| if correct < 0.0 { -1.0 - correct } else { correct };
+            let sum =
+                |sum: Outcome, o: Outcome| Outcome { loss: sum.loss + o.loss, correct: sum.correct + right(o.correct) };
             let join = |batch: &Batch| found.by_ref().take(batch.rows.div_ceil(size)).fold(Outcome::default(), sum);
             turn.batches.iter().map(join).collect()
         };
@@ -312,13 +326,12 @@ impl WholeModels {
     fn link<'a>(&self, objectives: &[Objective], held: Held<'a>, rows: RowsOnDevice<'a>) -> Result<Linked> {
         let whole = whole(&self.network, &objectives.iter().collect::<Vec<_>>(), rows.labels, self.form);
         let kernel = self.gpu.kernel(&whole.program)?;
-        let limit = |objective: &Objective| objective.clip_norm.map_or(0.0, |limit| limit as f32);
-        let [first, second] = held.states;
+        let limit = |objective: &Objective| objective.aims.clip.map_or(0.0, |clip| clip.limit() as f32);
         Ok(Linked {
             kernel,
             options: whole.options,
             limits: objectives.iter().map(limit).collect(),
-            buffers: [rows.features, rows.targets, held.parameters, first, second].map(Clone::clone),
+            buffers: [rows.features, rows.targets, held.parameters, held.states].map(Clone::clone),
         })
     }
 
@@ -350,8 +363,8 @@ impl WholeModels {
             columns: 0,
         };
         let table = gpu.upload("the batches of whole models", &table)?;
-        let [features, targets, parameters, first, second] = &linked.buffers;
-        let storage = [features, targets, &table, parameters, first, second, &scratch.buffer, &results];
+        let [features, targets, parameters, states] = &linked.buffers;
+        let storage = [features, targets, &table, parameters, states, &scratch.buffer, &results];
         let command = gpu.dispatch(&linked.kernel, &params, &storage.map(Slice::from), turns.len() as u32)?;
         gpu.submit([&command])?;
         Ok(results)
@@ -370,11 +383,10 @@ impl Piece {
         words[5] = u32::from(batch.accumulate);
         if let Some(step) = &batch.update {
             let step = step.cast::<f32>();
-            let numbers = [step.learning_rate, step.correction_first, step.correction_second, step.is_first];
-            words[8..12].copy_from_slice(&numbers.map(f32::to_bits));
+            words[8..16].copy_from_slice(&step.words().map(f32::to_bits));
         }
         if let Some(order) = &batch.order {
-            words[12..20].copy_from_slice(&order.keys());
+            words[16..24].copy_from_slice(&order.keys());
         }
         words
     }

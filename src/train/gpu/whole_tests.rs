@@ -5,9 +5,9 @@ use ndarray::Array2;
 use super::*;
 use crate::activations::{Relu, Softmax};
 use crate::losses::{CrossEntropy, Mse};
-use crate::optimizers::Adam;
+use crate::optimizers::{Adam, Clip};
 use crate::random::{Permutation, Random};
-use crate::train::engine::{Engine, Metric, SampleTargets, Samples};
+use crate::train::engine::{Aims, Engine, Metric, SampleTargets, Samples};
 use crate::train::host::HostEngine;
 use crate::{Dense, Sequential};
 
@@ -30,7 +30,7 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
         loss: if by_label { Arc::new(CrossEntropy::new()) } else { Arc::new(Mse::new()) },
         optimizer: Arc::new(Adam::new().learning_rate(0.01)),
         metric: Some(Metric { threshold: 0.5, truth_threshold: 0.5 }),
-        clip_norm: Some(0.3),
+        aims: Aims { clip: Some(Clip::GlobalNorm { limit: 0.3, epsilon: 1e-6 }), ..Aims::default() },
     };
     let order = Some(Permutation::new(ROWS as u32, 5, 0));
     let batches: Vec<Batch> = (0..40)
@@ -46,6 +46,7 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
 
     let mut host = HostEngine::<f64>::new(network.clone());
     host.set_parameters(&start).unwrap();
+    host.set_states(&objective.optimizer.first_states(network.length)).unwrap();
     let targets = if by_label { SampleTargets::Labels(&labels) } else { SampleTargets::Dense(&dense) };
     let flat = features.as_slice().unwrap();
     let data = host.load(&Samples { rows: ROWS, features: flat, targets, has_ignored: false }).unwrap();
@@ -55,14 +56,14 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
         let values: Vec<f32> = values.iter().map(|&x| x as f32).chain([0.0; MARGIN]).collect();
         gpu.upload("parameters", &values).unwrap()
     };
-    let zeros = vec![0.0; network.length];
-    let (parameters, first, second) = (upload(&start), upload(&zeros), upload(&zeros));
+    let states = vec![0.0; 2 * crate::kernels::update::state_stride(network.length)];
+    let (parameters, states) = (upload(&start), upload(&states));
     let features = gpu.upload("features", flat).unwrap();
     let targets =
         if by_label { gpu.upload("labels", &labels).unwrap() } else { gpu.upload("targets", &dense).unwrap() };
     let mut whole = WholeModels::with_form(&gpu, &network, form);
     whole.piece_rows = whole.piece_rows.min(piece_rows);
-    let held = Held { parameters: &parameters, states: [&first, &second] };
+    let held = Held { parameters: &parameters, states: &states };
     let rows = RowsOnDevice { features: &features, targets: &targets, labels: by_label, ignored: &[] };
     let found = whole.train(held, rows, &[objective], &[Turn { member: 0, batches }]).unwrap().remove(0);
     let behind: Vec<f32> = pollster::block_on(gpu.download(&parameters, 0, network.length)).unwrap();
@@ -93,7 +94,7 @@ fn every_form_of_the_kernel_trains_as_the_reference_does() {
 #[test]
 fn no_dispatch_on_a_software_adapter_takes_more_turns_of_loops_than_it_may() {
     let layers = [Dense::new(64), Dense::new(16), Dense::new(10).activation(Softmax)];
-    let network = crate::layers::Network::new(30, &layers, 0.0, 0.0).unwrap();
+    let network = crate::layers::Network::new(30, &layers, Default::default()).unwrap();
     let form = Form { lanes: 8, tall: 4 };
     assert!(form.turns_of_loops(&network, 4) < MOST_TURNS);
     assert!(form.turns_of_loops(&network, 1024) > form.turns_of_loops(&network, 512));

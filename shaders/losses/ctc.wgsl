@@ -1,0 +1,172 @@
+// Connectionist temporal classification: -ln of the probability of all alignments of an item's labels with its rows, by the
+// forward and backward recursions over the 2 L + 1 states (blank, label, blank, ..., blank), all in logarithms.
+//
+//     a[0, 0] = y[blank], a[0, 1] = y[label 1]
+//     a[t, s] = y[t, s] + lse(a[t-1, s], a[t-1, s-1], and a[t-1, s-2] where the label is another than two states before)
+//     b[t, s] = lse over s' in (s, s+1, s+2 likewise) of b[t+1, s'] + y[t+1, s']
+//     lattice[t, s] = exp(a[t, s] + b[t, s] - ln p), the probability that the alignment is in s at t
+//
+// y is the log-probability less the row's normalizer (kernels/sequence_rows). A workgroup takes an item, its lanes the states;
+// the rows follow each other, with a barrier between them. Linked with helpers/numbers.
+
+struct Params {
+    time: u32,
+    batch: u32,
+    classes: u32,
+    length: u32, // places in a row of targets
+    states: u32, // 2 length + 1
+    blank: u32,
+    factor: f32,
+    upstream: f32,
+}
+
+override WORKGROUP: u32 = 64u;
+override EACH: bool = false;
+// Items without any alignment count 0.
+override ZERO_INFINITY: bool = false;
+
+@group(0) @binding(0) var<uniform> params: Params;
+// The input length of each item, then the target lengths, the weights, the upstreams.
+@group(0) @binding(1) var<storage, read> items: array<u32>;
+@group(0) @binding(2) var<storage, read> logits: array<f32>;
+@group(0) @binding(3) var<storage, read> targets: array<i32>;
+@group(0) @binding(4) var<storage, read> normalizers: array<vec2<f32>>;
+@group(0) @binding(5) var<storage, read_write> lattice: array<f32>;
+// Two rows of b for each item.
+@group(0) @binding(6) var<storage, read_write> backward: array<f32>;
+// The value of each item, then what its gradient is multiplied by.
+@group(0) @binding(7) var<storage, read_write> results: array<f32>;
+
+fn label_of(item: u32, state: u32) -> u32 {
+    if state % 2u == 0u {
+        return params.blank;
+    }
+    return u32(targets[item * params.length + state / 2u]);
+}
+
+// Whether an alignment may come to a state from two states before: over a blank, between two labels that differ.
+fn skips(item: u32, state: u32) -> bool {
+    return state % 2u == 1u && state >= 2u && label_of(item, state) != label_of(item, state - 2u);
+}
+
+fn emission(item: u32, row: u32, state: u32) -> f32 {
+    let place = row * params.batch + item;
+    let x = logits[place * params.classes + label_of(item, state)];
+    let normalizer = normalizers[place];
+    return max((x - normalizer.x) - normalizer.y, LOWEST);
+}
+
+// LOWEST stands for the logarithm of 0: a sum of a few of it stays finite.
+fn add_logarithms(x: f32, y: f32, z: f32) -> f32 {
+    let largest = max(max(x, y), z);
+    return largest + log_accurate(exp(x - largest) + exp(y - largest) + exp(z - largest));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn ctc(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let item = workgroup.y * count.x + workgroup.x;
+    // Uniform in the workgroup.
+    if item >= params.batch {
+        return;
+    }
+    let time = items[item];
+    let states = 2u * items[params.batch + item] + 1u;
+    let first = item * params.time * params.states;
+    var normalizer = 0.0;
+    var lost = 0.0;
+    var is_broken = false;
+    for (var t = 0u; t < time; t += 1u) {
+        let before = first + (t - 1u) * params.states;
+        for (var s = lane; s < states; s += WORKGROUP) {
+            var sum = select(LOWEST, 0.0, s < 2u);
+            if t > 0u {
+                var one = LOWEST;
+                var two = LOWEST;
+                if s >= 1u {
+                    one = lattice[before + s - 1u];
+                }
+                if skips(item, s) {
+                    two = lattice[before + s - 2u];
+                }
+                sum = add_logarithms(lattice[before + s], one, two);
+            }
+            lattice[first + t * params.states + s] = max(sum + emission(item, t, s), LOWEST);
+        }
+        let taken = normalizers[t * params.batch + item].y;
+        is_broken = is_broken || is_nan(taken);
+        // Kahan's sum: what an addition loses is added to the next number.
+        let next = taken - lost;
+        let total = normalizer + next;
+        lost = (total - normalizer) - next;
+        normalizer = total;
+        // The row is written before the next one reads it.
+        storageBarrier();
+    }
+    // Without rows there is the empty alignment alone.
+    var logarithm = select(LOWEST, 0.0, states == 1u);
+    if time > 0u {
+        let last = first + (time - 1u) * params.states;
+        var one = LOWEST;
+        if states > 1u {
+            one = lattice[last + states - 2u];
+        }
+        logarithm = add_logarithms(lattice[last + states - 1u], one, LOWEST);
+    }
+    // Every lane has read the last row before it is written over.
+    storageBarrier();
+    let own = 2u * item * params.states;
+    for (var left = time; left > 0u; left -= 1u) {
+        let t = left - 1u;
+        let here = own + (t % 2u) * params.states;
+        let behind = own + (left % 2u) * params.states;
+        for (var s = lane; s < states; s += WORKGROUP) {
+            var sum = select(LOWEST, 0.0, s + 2u >= states);
+            if left < time {
+                var one = LOWEST;
+                var two = LOWEST;
+                if s + 1u < states {
+                    one = backward[behind + s + 1u] + emission(item, left, s + 1u);
+                }
+                if s + 2u < states && skips(item, s + 2u) {
+                    two = backward[behind + s + 2u] + emission(item, left, s + 2u);
+                }
+                sum = add_logarithms(backward[behind + s] + emission(item, left, s), one, two);
+            }
+            sum = max(sum, LOWEST);
+            backward[here + s] = sum;
+            let place = first + t * params.states + s;
+            lattice[place] = exp((lattice[place] + sum) - logarithm);
+        }
+        storageBarrier();
+    }
+    if lane == 0u {
+        let is_infeasible = logarithm < 0.5 * LOWEST;
+        let bits = items[2u * params.batch + item];
+        let weight = params.factor * bitcast<f32>(bits);
+        var upstream = params.upstream;
+        if EACH {
+            upstream *= bitcast<f32>(items[3u * params.batch + item]);
+        }
+        var value = -weight * (normalizer + logarithm);
+        var scale = weight * upstream;
+        if is_broken {
+            value = not_a_number(value);
+            scale = value;
+        } else if is_infeasible {
+            // As in PyTorch: infinite, without a gradient that means anything.
+            let infinity = bitcast<f32>(0x7f800000u | (item & 0u));
+            value = select(weight * infinity, 0.0, ZERO_INFINITY);
+            scale = select(not_a_number(value), 0.0, ZERO_INFINITY);
+        }
+        if bits == MASKED {
+            value = 0.0;
+            scale = 0.0;
+        }
+        results[item] = value;
+        results[params.batch + item] = scale;
+    }
+}

@@ -1,0 +1,53 @@
+// ListMLE: the negative log-likelihood of the order by truth under Plackett and Luce; equal truths in the order they come.
+//
+//     loss = sum over i of (lse_i - s_i),  lse_i = ln sum over the items k at i or behind it of e^s_k
+//     d/ds_i = e^(s_i - lse_i) - 1 + sum over the items k before i of e^(s_i - lse_k)
+//
+// A record is (score, truth, the largest score m at the item or behind it, ln sum of e^(s - m)): apart, since their sum loses
+// the digits of large scores.
+
+fn takes_notes() -> bool {
+    return true;
+}
+
+fn first_notes() -> vec3<f32> {
+    return vec3<f32>(LOWEST, 0.0, 0.0);
+}
+
+fn is_at_or_behind(item: Item, other: Item) -> bool {
+    return !stands_before(other.truth, other.index, item.truth, item.index);
+}
+
+fn note(notes: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
+    let e = exp(-abs(difference(other.score, notes.x)));
+    // The largest one's own 1 is kept out of the sum of the others: ln(1 + others) has all its digits.
+    let others = select(notes.y + e, (notes.y + 1.0) * e, other.score > notes.x);
+    return select(notes, vec3<f32>(max(notes.x, other.score), others, 0.0), is_at_or_behind(item, other));
+}
+
+fn record(item: Item, notes: vec3<f32>) -> Item {
+    // Only -inf is left: the choice among nothing is worth nothing.
+    let is_closed = notes.x == LOWEST;
+    // inf - inf has no value, and so has the whole list none.
+    let score = select(item.score, not_a_number(item.score), item.score > 3.4028234e38);
+    return Item(score, item.truth, select(notes.x, item.score, is_closed), select(log1p_full(notes.y), 0.0, is_closed), item.index);
+}
+
+fn share(item: Item) -> f32 {
+    return 0.0;
+}
+
+fn scale(total: f32) -> f32 {
+    return 1.0;
+}
+
+// The item's own e^(s - lse) - 1 by expm1: the two meet where it stands far above what is behind it.
+fn own(item: Item) -> vec2<f32> {
+    let below = difference(item.x, item.score) + item.y;
+    return vec2<f32>(below, select(expm1_full(-below), 0.0, item.score < LOWEST));
+}
+
+fn pull(item: Item, other: Item) -> vec2<f32> {
+    let is_open = item.score >= LOWEST && other.index != item.index && is_at_or_behind(other, item);
+    return vec2<f32>(0.0, select(0.0, exp(difference(item.score, other.x) - other.y), is_open));
+}

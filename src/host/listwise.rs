@@ -1,0 +1,294 @@
+//! Lists on the CPU: the items that take part as slices of their own, and what the losses over their pairs share.
+
+use serde::{Deserialize, Serialize};
+
+use super::rowwise::{Row, Target};
+use super::simd;
+use crate::real::Real;
+
+/// The weight of a pair of items, held fixed when the loss is derived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lambda {
+    /// 1.
+    #[default]
+    None,
+    /// |y_i − y_j|.
+    LabelDiff,
+    /// |ΔNDCG|: how much the normalised discounted cumulative gain changes if the two change places.
+    Ndcg,
+}
+
+impl Lambda {
+    pub(crate) fn constant(self) -> (&'static str, f64) {
+        let number = match self {
+            Lambda::None => 0.0,
+            Lambda::LabelDiff => 1.0,
+            Lambda::Ndcg => 2.0,
+        };
+        ("LAMBDA", number)
+    }
+}
+
+/// How the pairs of a list are taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Pairs {
+    /// Divides the scores.
+    pub temperature: f64,
+    /// What weighs each pair.
+    pub lambda: Lambda,
+    /// Places whose discount is not 0; 0 for all.
+    pub top_n: u32,
+}
+
+/// The value of a list that `list(scores, truths, slopes)` computes of the items that take part: those whose truth is not below 0.
+/// `slopes` comes zeroed and takes the derivatives; `scale` times them goes into the gradient, 0 for padding.
+#[inline(always)]
+pub fn kept_items<R: Real>(
+    row: &Row<'_, R>,
+    scale: R,
+    gradient: &mut [R],
+    list: impl FnOnce(&[R], &[R], &mut [R]) -> R,
+) -> R {
+    let Target::Dense(dense) = row.target else {
+        return R::NAN;
+    };
+    gradient.fill(R::ZERO);
+    if (0..dense.len()).all(|item| row.keeps(item)) {
+        let value = list(row.logits, dense, gradient);
+        gradient.iter_mut().for_each(|slope| *slope = scale * *slope);
+        return value;
+    }
+    let kept: Vec<usize> = (0..dense.len()).filter(|&item| row.keeps(item)).collect();
+    let gather = |values: &[R]| kept.iter().map(|&item| values[item]).collect::<Vec<R>>();
+    let mut slopes = vec![R::ZERO; kept.len()];
+    let value = if kept.is_empty() { R::ZERO } else { list(&gather(row.logits), &gather(dense), &mut slopes) };
+    kept.iter().zip(slopes).for_each(|(&item, slope)| gradient[item] = scale * slope);
+    value
+}
+
+/// a − b of two scores: 0 where they are equal, also if both are the same infinity.
+#[inline(always)]
+pub fn difference<R: Real>(a: R, b: R) -> R {
+    R::select(a == b, R::ZERO, a - b)
+}
+
+/// The indices from the largest number down; equal ones in the order they come.
+pub fn descending<R: Real>(values: &[R]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    // −0 is 0; NaN, which makes the list NaN anyway, has a place too: a sort without a total order panics.
+    let key = |item: usize| values[item].to_f64() + 0.0;
+    order.sort_by(|&a, &b| key(b).total_cmp(&key(a)));
+    order
+}
+
+/// 2^y − 1, without cancellation near 0.
+pub fn gain(truth: f64) -> f64 {
+    (truth * std::f64::consts::LN_2).exp_m1()
+}
+
+/// 1/log₂(2 + place), the first place being 0; 0 from `top_n` on, unless that is 0.
+pub fn discount(place: usize, top_n: u32) -> f64 {
+    if top_n != 0 && place >= top_n as usize { 0.0 } else { 1.0 / (place as f64 + 2.0).log2() }
+}
+
+/// Σ gain · discount in the best order.
+pub fn ideal<R: Real>(truths: &[R], top_n: u32) -> f64 {
+    let order = descending(truths);
+    order.iter().enumerate().map(|(place, &item)| gain(truths[item].to_f64()) * discount(place, top_n)).sum()
+}
+
+/// What an item has in the weight of its pairs: its gain and the discount of its place by score.
+struct Standing {
+    gain: Vec<f64>,
+    discount: Vec<f64>,
+}
+
+impl Standing {
+    fn new<R: Real>(pairs: &Pairs, scores: &[R], truths: &[R], by_truth: &[usize]) -> Self {
+        let mut discounts = vec![0.0; scores.len()];
+        let gains: Vec<f64> = match pairs.lambda {
+            Lambda::None => return Standing { gain: Vec::new(), discount: discounts },
+            Lambda::LabelDiff => by_truth.iter().map(|&item| truths[item].to_f64()).collect(),
+            Lambda::Ndcg => {
+                let ideal = ideal(truths, pairs.top_n);
+                let share = if ideal == 0.0 { 0.0 } else { 1.0 / ideal };
+                by_truth.iter().map(|&item| share * gain(truths[item].to_f64())).collect()
+            }
+        };
+        for (place, item) in descending(scores).into_iter().enumerate() {
+            discounts[item] = discount(place, pairs.top_n);
+        }
+        let of_place = |place: usize| if pairs.lambda == Lambda::Ndcg { discounts[by_truth[place]] } else { 0.0 };
+        Standing { gain: gains, discount: (0..scores.len()).map(of_place).collect() }
+    }
+
+    /// Of the items at two places of the order by truth.
+    #[inline(always)]
+    fn weight<R: Real>(&self, lambda: Lambda, above: usize, below: usize) -> R {
+        match lambda {
+            Lambda::None => R::ONE,
+            Lambda::LabelDiff => R::new((self.gain[above] - self.gain[below]).abs()),
+            Lambda::Ndcg => {
+                let apart = (self.discount[above] - self.discount[below]).abs();
+                R::new((self.gain[above] - self.gain[below]).abs() * apart)
+            }
+        }
+    }
+}
+
+/// Numbers that one step of the inner loop takes.
+const BLOCK: usize = 256;
+
+/// Items whose pulls on the others are added up in the loss's own precision before they join the f64 totals: 4,099 in one chain cost
+/// four digits of f32.
+const RUN: usize = 64;
+
+/// Σ w f(d) over the pairs with y_i > y_j, d = (s_i − s_j)/T; `pair(d)` is (f, f′). Adds the derivatives to `slopes`.
+#[inline(always)]
+pub fn over_pairs<R: Real>(
+    pairs: &Pairs,
+    scores: &[R],
+    truths: &[R],
+    slopes: &mut [R],
+    pair: impl Fn(R) -> (R, R),
+) -> R {
+    let order = descending(truths);
+    let sorted: Vec<R> = order.iter().map(|&item| scores[item]).collect();
+    let standing = Standing::new(pairs, scores, truths, &order);
+    let (mut pulls, mut totals) = (vec![R::ZERO; scores.len()], vec![0.0; scores.len()]);
+    let inverse = R::new(1.0 / pairs.temperature);
+    let mut total = 0.0;
+    let mut below = scores.len();
+    let (mut values, mut slopes_of_block) = ([R::ZERO; BLOCK], [R::ZERO; BLOCK]);
+    for above in (0..order.len()).rev() {
+        // The first item whose truth is lower: of the last group of equals it is the end.
+        if above + 1 < order.len() && truths[order[above]] != truths[order[above + 1]] {
+            below = above + 1;
+        }
+        let score = sorted[above];
+        let (mut value_lanes, mut slope_lanes) = ([0.0; simd::LANES], [0.0; simd::LANES]);
+        let mut start = below;
+        while start < order.len() {
+            let end = order.len().min(start + BLOCK);
+            let outputs = values.iter_mut().zip(&mut slopes_of_block).zip(&mut pulls[start..end]);
+            for (offset, (((value, slope), pull), &other)) in outputs.zip(&sorted[start..end]).enumerate() {
+                let weight = standing.weight::<R>(pairs.lambda, above, start + offset);
+                let (f, derivative) = pair(difference(score, other) * inverse);
+                // A weight of 0 takes the pair out, also where it is infinite.
+                *value = R::select(weight == R::ZERO, R::ZERO, weight * f);
+                *slope = R::select(weight == R::ZERO, R::ZERO, weight * derivative * inverse);
+                *pull -= *slope;
+            }
+            simd::add_to_lanes(&values[..end - start], &mut value_lanes);
+            simd::add_to_lanes(&slopes_of_block[..end - start], &mut slope_lanes);
+            start = end;
+        }
+        total += simd::fold_lanes(value_lanes);
+        totals[above] += simd::fold_lanes(slope_lanes);
+        if above.is_multiple_of(RUN) {
+            for (total, pull) in totals.iter_mut().zip(&mut pulls) {
+                *total += pull.to_f64();
+                *pull = R::ZERO;
+            }
+        }
+    }
+    order.iter().zip(totals).for_each(|(&item, total)| slopes[item] = R::new(total));
+    R::new(total)
+}
+
+/// ln(e^a + e^b) in f64.
+pub fn log_add_exp(a: f64, b: f64) -> f64 {
+    let (high, low) = if a > b { (a, b) } else { (b, a) };
+    if high == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
+}
+
+/// A sum over ranks made smooth, −(1/total) Σ term(i, r_i), r_i = ½ + Σ_j σ((s_j − s_i)/T); 0 where the total is. `term(i, r)` is the
+/// term and its derivative by the rank.
+#[inline(always)]
+pub fn over_smooth_ranks<R: Real>(
+    scores: &[R],
+    temperature: f64,
+    total: f64,
+    slopes: &mut [R],
+    term: impl Fn(usize, f64) -> (f64, f64),
+) -> R {
+    if total == 0.0 {
+        return R::ZERO;
+    }
+    let inverse = R::new(1.0 / temperature);
+    let mut value = 0.0;
+    let mut pulls = Vec::with_capacity(scores.len());
+    for (item, &score) in scores.iter().enumerate() {
+        let rank = 0.5
+            + simd::sum_blocks(
+                scores.len(),
+                #[inline(always)]
+                |range, above: &mut [R]| {
+                    for (slot, &other) in above.iter_mut().zip(&scores[range]) {
+                        *slot = (difference(other, score) * inverse).sigmoid();
+                    }
+                },
+            );
+        let (own, by_rank) = term(item, rank);
+        value -= own / total;
+        pulls.push(R::new(-by_rank / (total * temperature)));
+    }
+    for ((&score, &own), slope) in scores.iter().zip(&pulls).zip(slopes) {
+        // dr_j/ds_i = σ′((s_i − s_j)/T)/T, and dr_i/ds_i = minus the sum of these over j.
+        let sum = simd::sum_blocks(
+            scores.len(),
+            #[inline(always)]
+            |range, steps: &mut [R]| {
+                for ((slot, &other), &pull) in steps.iter_mut().zip(&scores[range.clone()]).zip(&pulls[range]) {
+                    let (_, high, low) = (difference(score, other) * inverse).logistic();
+                    *slot = (pull - own) * (high * low);
+                }
+            },
+        );
+        *slope = R::new(sum);
+    }
+    R::new(value)
+}
+
+/// Softmax in place.
+#[inline(always)]
+pub fn softmax<R: Real>(values: &mut [R]) {
+    let maximum = simd::maximum(values);
+    let total = simd::exp_in_place(values, maximum);
+    values.iter_mut().for_each(|value| *value = *value / total);
+}
+
+/// Σ q (lse − s) and, in `slopes`, p Σq − q with p = e^(s − lse); with a virtual item, whose score is 0, its weight among them. 0·(−∞)
+/// counts as 0; a score of −∞ has slope 0.
+#[inline(always)]
+pub fn softmax_against<R: Real>(scores: &[R], weights: &[R], virtual_weight: Option<f64>, slopes: &mut [R]) -> R {
+    let maximum = simd::maximum(scores);
+    // Where every score is −∞ there is no maximum: any finite number keeps (−∞) − (−∞) out.
+    let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
+    let maximum = R::select(virtual_weight.is_some() && maximum < R::ZERO, R::ZERO, maximum);
+    slopes.copy_from_slice(scores);
+    let mut total = simd::exp_in_place(slopes, maximum);
+    let mut mass = R::new(simd::sum(weights));
+    let mut dot = R::new(simd::sum_blocks(
+        scores.len(),
+        #[inline(always)]
+        |range, products: &mut [R]| {
+            let inputs = scores[range.clone()].iter().zip(&weights[range]);
+            for (product, (&score, &weight)) in products.iter_mut().zip(inputs) {
+                *product = R::select(weight == R::ZERO, R::ZERO, weight * (score - maximum));
+            }
+        },
+    ));
+    if let Some(weight) = virtual_weight {
+        total += (-maximum).exp();
+        mass += R::new(weight);
+        dot -= R::new(weight) * maximum;
+    }
+    let log_total = R::select(total == R::ZERO, R::ZERO, total.ln());
+    let inverse = R::select(total == R::ZERO, R::ZERO, mass / total);
+    for ((slope, &weight), &score) in slopes.iter_mut().zip(weights).zip(scores) {
+        *slope = R::select(score == R::NEG_INFINITY, R::ZERO, *slope * inverse - weight);
+    }
+    mass * log_total - dot
+}

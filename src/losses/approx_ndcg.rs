@@ -1,0 +1,84 @@
+//! ApproxNDCG.
+
+use super::prelude::*;
+use std::f64::consts::LN_2;
+
+use crate::host::listwise::{gain, ideal, kept_items, over_smooth_ranks};
+use crate::host::rowwise::{Auxiliary, Row};
+
+options! {
+    /// ApproxNDCG: the negative NDCG of a list with ranks made smooth, −(1/ideal) Σ (2^y − 1)/log₂(1 + r), r = ½ + Σⱼ σ((sⱼ − sᵢ)/temperature).
+    ///
+    /// The ideal is the same sum over the best order. Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
+    /// derivative is 0. `mean` divides by the number of lists that have an item. A list whose targets are all 0 has value and
+    /// derivative 0. Targets are at most 100.
+    ///
+    /// TF-Ranking `ApproxNDCGLoss`. Source: T. Qin, T.-Y. Liu and H. Li, A general approximation framework for direct optimization of
+    /// information retrieval measures, 2010.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{ApproxNdcg, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = ApproxNdcg::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[1.0, 1.0, 7.0]], &array![[1.0, 0.0, -1.0]])?;
+    /// assert!((step.value() + 1.0 / 2.5_f64.log2()).abs() < 1e-15); // both have rank 3/2
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct ApproxNdcg of "approx_ndcg" {
+        /// Divides the differences of scores; the smaller, the nearer the ranks are to the true ones.
+        temperature: f64 = 0.1, "finite and > 0" if |t| t > 0.0 && t.is_finite();
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "approx_ndcg",
+    summary: "ApproxNDCG: NDCG itself, with smooth ranks",
+    formula: "−Σ (2^y − 1)/log₂(1 + r) / ideal, r = ½ + Σ σ((sⱼ − sᵢ)/T)",
+    options: ApproxNdcg::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "T. Qin, T.-Y. Liu and H. Li, A general approximation framework for direct optimization of information retrieval measures, 2010",
+    variants: &[r#"{"temperature": 1.0}"#],
+    shader: crate::wgsl::shader!("losses/approx_ndcg.wgsl"),
+    make: make::<ApproxNdcg>,
+};
+
+impl Filling for ApproxNdcg {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Grade;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Listwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("TEMPERATURE", self.temperature)]
+    }
+}
+
+impl Rowwise for ApproxNdcg {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        kept_items(
+            row,
+            scale,
+            gradient,
+            #[inline(always)]
+            |scores, truths, slopes| {
+                // G/log₂(1 + r), derivative −G ln 2/((1 + r) ln²(1 + r)).
+                let term = |item: usize, rank: f64| {
+                    let log = rank.ln_1p();
+                    let value = gain(truths[item].to_f64()) * LN_2 / log;
+                    (value, -value / ((1.0 + rank) * log))
+                };
+                over_smooth_ranks(scores, self.temperature, ideal(truths, 0), slopes, term)
+            },
+        )
+    }
+}

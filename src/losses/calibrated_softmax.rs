@@ -1,0 +1,76 @@
+//! Calibrated softmax loss of a list.
+
+use super::prelude::*;
+use crate::host::listwise::{kept_items, softmax_against};
+use crate::host::rowwise::{Auxiliary, Row};
+use crate::wgsl::File;
+
+options! {
+    /// Calibrated softmax loss: −Σ y ln softmax(s) with one more item in each list, whose score is 0 and whose target is `virtual_label`.
+    ///
+    /// The fixed score of that item pins the scale: softmax alone does not see a number added to all scores. Derivative
+    /// softmax(s) (Σy + virtual_label) − y. Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
+    /// derivative is 0. `mean` divides by the number of lists that have an item.
+    ///
+    /// Source: L. Yan, Z. Qin, X. Wang, M. Bendersky and M. Najork, Scale calibration of deep ranking models, 2022.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{CalibratedSoftmax, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = CalibratedSoftmax::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[0.0, 7.0]], &array![[1.0, -1.0]])?;
+    /// assert!((step.value() - 2.0 * 2.0_f64.ln()).abs() < 1e-15); // y and the virtual 1, each ln 2
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [0.0, 0.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct CalibratedSoftmax of "calibrated_softmax" {
+        /// The target of the virtual item.
+        virtual_label: f64 = 1.0, "finite and >= 0" if |y| y >= 0.0 && y.is_finite();
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "calibrated_softmax",
+    summary: "softmax of a list with a virtual item, so that scores keep a scale",
+    formula: "−Σ y ln softmax(s, 0)",
+    options: CalibratedSoftmax::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "L. Yan et al., Scale calibration of deep ranking models, 2022",
+    variants: &[r#"{"virtual_label": 0.25}"#],
+    shader: crate::wgsl::shader!("losses/calibrated_softmax.wgsl"),
+    make: make::<CalibratedSoftmax>,
+};
+
+impl Filling for CalibratedSoftmax {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Relevance;
+    const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/list_softmax.wgsl")];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("VIRTUAL_LABEL", self.virtual_label)]
+    }
+}
+
+impl Rowwise for CalibratedSoftmax {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        kept_items(
+            row,
+            scale,
+            gradient,
+            #[inline(always)]
+            |scores, truths, slopes| softmax_against(scores, truths, Some(self.virtual_label), slopes),
+        )
+    }
+}

@@ -1,0 +1,91 @@
+//! Categorical hinge.
+
+use super::prelude::*;
+use crate::host::rowwise::{Auxiliary, Row, Target};
+use crate::host::simd;
+
+options! {
+    /// Categorical hinge of scores, as Keras has it: the best of the other classes, or 0, is to stay 1 below the label.
+    ///
+    /// max(1 + max_c (1 − t_c)x_c − Σ t_c x_c, 0), t the target, one-hot for a label. The label's own cell stands in the maximum as 0: where
+    /// all other scores are negative the label is to reach 1. Derivative where the loss is above 0: (1 − t_c) at the cell that holds
+    /// the maximum (shared by those that tie) and −t_c everywhere. Predictions are scores [rows, classes], targets labels `[rows]` or
+    /// dense [rows, classes]. `mean` divides by the number of rows. A score of −∞ is a masked class unless it is a target.
+    ///
+    /// Keras `CategoricalHinge`; without the 0 in the maximum it is [`crate::losses::MulticlassHinge`].
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{CategoricalHinge, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = CategoricalHinge::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[0.75, 0.5, -2.0]], &array![0_i64])?;
+    /// assert_eq!(step.value(), 0.75);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-1.0, 1.0, 0.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct CategoricalHinge of "categorical_hinge" {}
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "categorical_hinge",
+    summary: "a margin between the label and the best other class, or 0",
+    formula: "max(1 + max_c (1 − t_c)x_c − Σ t_c x_c, 0)",
+    options: CategoricalHinge::OPTIONS,
+    torch: "",
+    keras: "CategoricalHinge",
+    optax: "",
+    source: "F. Chollet et al., Keras, 2015",
+    variants: &[],
+    shader: crate::wgsl::shader!("losses/categorical_hinge.wgsl"),
+    make: make::<CategoricalHinge>,
+};
+
+impl Filling for CategoricalHinge {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Class;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+}
+
+impl Rowwise for CategoricalHinge {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        match row.target {
+            Target::Label(label) => {
+                cells(row.logits, scale, gradient, |column| R::select(column == label, R::ONE, R::ZERO))
+            }
+            Target::Dense(dense) => cells(row.logits, scale, gradient, |column| dense[column]),
+        }
+    }
+}
+
+#[inline(always)]
+fn cells<R: Real>(scores: &[R], scale: R, gradient: &mut [R], truth: impl Fn(usize) -> R) -> R {
+    // 0·∞ is 0: what has no share costs nothing.
+    let times = |share: R, x: R| R::select(share == R::ZERO, R::ZERO, share * x);
+    for ((column, cell), &x) in gradient.iter_mut().enumerate().zip(scores) {
+        *cell = times(R::ONE - truth(column), x);
+    }
+    let best = simd::maximum(gradient);
+    let own = R::new(simd::sum_of(scores.len(), |column| times(truth(column), scores[column])));
+    // Where nothing is left to compare with, any finite number below all scores stands for the best.
+    let excess = R::ONE + (R::select(best == R::NEG_INFINITY, R::new(-1e38), best) - own);
+    if excess > R::ZERO {
+        let ties = R::new(simd::sum_of(scores.len(), |column| R::select(gradient[column] == best, R::ONE, R::ZERO)));
+        for (column, cell) in gradient.iter_mut().enumerate() {
+            let t = truth(column);
+            let is_best = (*cell == best) & (best != R::NEG_INFINITY);
+            *cell = scale * (R::select(is_best, (R::ONE - t) / ties, R::ZERO) - t);
+        }
+        return excess;
+    }
+    gradient.fill(R::ZERO);
+    R::ZERO
+}

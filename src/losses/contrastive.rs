@@ -1,0 +1,102 @@
+//! Pairs of vectors that shall be near each other, or a margin apart.
+
+use super::prelude::*;
+
+options! {
+    /// Contrastive loss: two vectors shall lie together where the target is 1, and at least a margin apart where it is 0.
+    ///
+    /// t d² + (1 − t)[m − d]₊², d = ‖x₁ − x₂ + ε‖₂; derivative 2(t − (1 − t)[m − d]₊/d)(x₁ − x₂ + ε) for `first`, its opposite for
+    /// `second`; 0 where d = 0. `first` and `second` are [rows, columns], `targets` and the values [rows].
+    ///
+    /// pytorch-metric-learning `ContrastiveLoss` has [d]₊ and [m − d]₊ without the squares.
+    /// Source: R. Hadsell, S. Chopra and Y. LeCun, Dimensionality reduction by learning an invariant mapping, 2006.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, losses::{Contrastive, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let (first, second, targets) = (array![[3.0, 4.0], [3.0, 4.0]], array![[0.0, 0.0], [0.0, 0.0]], array![1.0, 0.0]);
+    /// let inputs = Inputs::named("first", &first).input("second", &second).input("targets", &targets);
+    /// let step = Contrastive::new().margin(7.0).epsilon(0.0).on(&Device::reference())?.evaluate(&inputs)?;
+    /// assert!((step.value() - 14.5).abs() < 1e-12); // ½(5² + (7 − 5)²)
+    /// assert!((step.gradient[[0, 1]] - 4.0).abs() < 1e-12 && (step.gradient[[1, 1]] + 1.6).abs() < 1e-12);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Contrastive of "contrastive" {
+        /// How far apart two that differ shall be.
+        margin: f64 = 1.0, "> 0" if |margin| margin > 0.0 && margin.is_finite();
+        /// Added to each difference, so that equal vectors have a distance.
+        epsilon: f64 = 1e-6, ">= 0" if |epsilon| epsilon >= 0.0 && epsilon.is_finite();
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "contrastive",
+    summary: "pairs of vectors, together or a margin apart",
+    formula: "t d² + (1−t)[m−d]₊²",
+    options: Contrastive::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "R. Hadsell, S. Chopra and Y. LeCun, Dimensionality reduction by learning an invariant mapping, 2006",
+    variants: &[r#"{"margin": 6.0, "epsilon": 0.01}"#],
+    shader: crate::wgsl::shader!("losses/contrastive.wgsl"),
+    make: make::<Contrastive>,
+};
+
+impl Filling for Contrastive {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ARGUMENTS: &'static [Argument] = &[
+        Argument {
+            name: "first",
+            shape: "[rows, columns]: a vector in each row",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument { name: "second", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
+        Argument {
+            name: "targets",
+            shape: "[rows]: 1 for two that are alike, else 0",
+            role: Role::Fixed,
+            domain: Domain::ZeroOne,
+        },
+    ];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::vectors(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("MARGIN", self.margin), ("EPSILON", self.epsilon)]
+    }
+}
+
+impl Vectors for Contrastive {
+    #[inline(always)]
+    fn fold<R: Real>(&self, _: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+        let gap = (x - y) + R::new(self.epsilon);
+        [gap * gap, R::ZERO, R::ZERO]
+    }
+
+    #[inline(always)]
+    fn finish<R: Real>(&self, _: [R; 3], [square, ..]: [R; 3], truth: R) -> VectorOutcome<R> {
+        let distance = square.sqrt();
+        let short = (R::new(self.margin) - distance).max(R::ZERO);
+        let apart = R::ONE - truth;
+        let push = R::select(distance > R::ZERO, short / distance, R::ZERO);
+        VectorOutcome {
+            value: truth * square + apart * short * short,
+            factors: [R::new(2.0) * (truth - apart * push), R::ZERO, R::ZERO],
+        }
+    }
+
+    #[inline(always)]
+    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, _: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+        let slope = outcome.factors[0] * ((x - y) + R::new(self.epsilon));
+        [slope, -slope, R::ZERO]
+    }
+}

@@ -1,0 +1,101 @@
+//! Pairs of vectors that shall point the same way, or shall not.
+
+use super::prelude::*;
+
+options! {
+    /// Cosine embedding loss: two vectors shall point the same way where the target is +1, and their cosine shall be no more than a
+    /// margin where it is −1.
+    ///
+    /// y = 1: 1 − cos; y = −1: [cos − m]₊; cos = x₁·x₂ / √((‖x₁‖² + δ)(‖x₂‖² + δ)), δ = 10⁻¹², as PyTorch has it: a zero vector
+    /// has cosine 0. The gradient passes where cos = m, as in PyTorch. `first` and `second` are [rows, columns], `targets` and the
+    /// values [rows].
+    ///
+    /// PyTorch `CosineEmbeddingLoss`, burn `CosineEmbeddingLoss`.
+    /// Source: A. Frome et al., DeViSE: a deep visual-semantic embedding model, 2013.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, losses::{CosineEmbedding, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let (first, second, targets) = (array![[2.0, 0.0]], array![[3.0, 4.0]], array![-1.0]);
+    /// let inputs = Inputs::named("first", &first).input("second", &second).input("targets", &targets);
+    /// let step = CosineEmbedding::new().margin(0.5).on(&Device::reference())?.evaluate(&inputs)?;
+    /// assert!((step.value() - 0.1).abs() < 1e-7); // cos 0.6 is 0.1 above the margin
+    /// assert!((step.gradient[[0, 1]] - 0.4).abs() < 1e-7); // 0.8/2
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct CosineEmbedding of "cosine_embedding" {
+        /// The cosine up to which two that differ are far enough apart.
+        margin: f64 = 0.0, "from -1 to 1" if |margin| (-1.0..=1.0).contains(&margin);
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "cosine_embedding",
+    summary: "pairs of vectors, alike or not, by their angle",
+    formula: "y=1: 1 − cos; y=−1: [cos − m]₊",
+    options: CosineEmbedding::OPTIONS,
+    torch: "CosineEmbeddingLoss",
+    keras: "",
+    optax: "",
+    source: "A. Frome et al., DeViSE: a deep visual-semantic embedding model, 2013",
+    variants: &[r#"{"margin": 0.3}"#],
+    shader: crate::wgsl::shader!("losses/cosine_embedding.wgsl"),
+    make: make::<CosineEmbedding>,
+};
+
+impl Filling for CosineEmbedding {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ARGUMENTS: &'static [Argument] = &[
+        Argument {
+            name: "first",
+            shape: "[rows, columns]: a vector in each row",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument { name: "second", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
+        Argument { name: "targets", shape: "[rows]: +1 or -1", role: Role::Fixed, domain: Domain::Sign },
+    ];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::vectors(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("MARGIN", self.margin)]
+    }
+}
+
+impl Vectors for CosineEmbedding {
+    #[inline(always)]
+    fn fold<R: Real>(&self, _: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+        [x * y, x * x, y * y]
+    }
+
+    #[inline(always)]
+    fn finish<R: Real>(&self, _: [R; 3], [product, first, second]: [R; 3], truth: R) -> VectorOutcome<R> {
+        let (first, second) = (first + R::new(1e-12), second + R::new(1e-12));
+        let (length, other) = (first.sqrt(), second.sqrt());
+        let cosine = product / length / other;
+        let above = cosine - R::new(self.margin);
+        let (value, slope) = if truth > R::ZERO {
+            (R::ONE - cosine, -R::ONE)
+        } else {
+            (above.max(R::ZERO), R::select(above >= R::ZERO, R::ONE, R::ZERO))
+        };
+        VectorOutcome {
+            value,
+            factors: [slope * (R::ONE / length / other), -(slope * cosine / first), -(slope * cosine / second)],
+        }
+    }
+
+    #[inline(always)]
+    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, _: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+        let [across, first, second] = outcome.factors;
+        [across * y + first * x, across * x + second * y, R::ZERO]
+    }
+}

@@ -1,0 +1,96 @@
+//! The angle between a predicted vector and the true one.
+
+use super::prelude::*;
+
+options! {
+    /// Cosine distance of each row of the predictions to its row of the targets: 1 where they are at right angles, 0 where they
+    /// point the same way, 2 where they point opposite ways.
+    ///
+    /// 1 − cos, cos = x·y / (max(‖x‖, ε) max(‖y‖, ε)); derivative −(ŷ − cos x̂)/‖x‖ by `predictions`; `targets` have none. The
+    /// derivative of a length is x/‖x‖ below ε too and 0 at 0, as in PyTorch: a zero vector has value 1 and derivative −ŷ/ε.
+    /// `predictions` and `targets` are [rows, columns]; the values are [rows].
+    ///
+    /// PyTorch `1 - F.cosine_similarity(x, y, dim=1)`, optax `cosine_distance`, Keras `1 + CosineSimilarity`.
+    /// Source: G. Salton and M. J. McGill, Introduction to Modern Information Retrieval, 1983.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{CosineSimilarity, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = CosineSimilarity::new().on(&Device::reference())?;
+    /// let (value, gradient) = criterion.value_and_gradient(&array![[2.0, 0.0]], &array![[3.0, 4.0]])?;
+    /// assert!((value - 0.4).abs() < 1e-7); // cos = 6/(2 · 5)
+    /// assert_eq!(gradient.as_slice().unwrap(), [0.0, -0.4]); // −(0.8 − 0)/2 across, nothing along
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct CosineSimilarity of "cosine_similarity" {
+        /// The smallest length that is divided by.
+        epsilon: f64 = 1e-8, "> 0" if |epsilon| epsilon > 0.0 && epsilon.is_finite();
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "cosine_similarity",
+    summary: "the angle between two vectors, whatever their lengths",
+    formula: "1 − x·y/(‖x‖ ‖y‖)",
+    options: CosineSimilarity::OPTIONS,
+    torch: "functional.cosine_similarity",
+    keras: "CosineSimilarity",
+    optax: "cosine_distance",
+    source: "G. Salton and M. J. McGill, Introduction to Modern Information Retrieval, 1983",
+    variants: &[r#"{"epsilon": 0.001}"#],
+    shader: crate::wgsl::shader!("losses/cosine_similarity.wgsl"),
+    make: make::<CosineSimilarity>,
+};
+
+impl Filling for CosineSimilarity {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ARGUMENTS: &'static [Argument] = &[
+        Argument {
+            name: "predictions",
+            shape: "[rows, columns]: a vector in each row",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument { name: "targets", shape: "of the predictions' shape", role: Role::Fixed, domain: Domain::Real },
+    ];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::vectors(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("EPSILON", self.epsilon)]
+    }
+}
+
+impl Vectors for CosineSimilarity {
+    #[inline(always)]
+    fn fold<R: Real>(&self, _: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+        [x * y, x * x, y * y]
+    }
+
+    #[inline(always)]
+    fn finish<R: Real>(&self, _: [R; 3], [product, first, second]: [R; 3], _: R) -> VectorOutcome<R> {
+        let epsilon = R::new(self.epsilon);
+        let (first, second) = (first.sqrt(), second.sqrt());
+        let (over_first, over_second) = (first.max(epsilon), second.max(epsilon));
+        // One division after the other: the product of two lengths may leave f32.
+        let cosine = product / over_first / over_second;
+        let own = |length: R, over: R| R::select(length > R::ZERO, cosine / over / length, R::ZERO);
+        VectorOutcome {
+            value: R::ONE - cosine,
+            factors: [-(R::ONE / over_first / over_second), own(first, over_first), own(second, over_second)],
+        }
+    }
+
+    #[inline(always)]
+    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, _: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+        let [across, first, second] = outcome.factors;
+        [across * y + first * x, across * x + second * y, R::ZERO]
+    }
+}

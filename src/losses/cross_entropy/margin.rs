@@ -1,0 +1,72 @@
+//! The margins of ArcFace and CosFace on the label's cosine: the twin of `with_margin` and `margin_slope` in the shader.
+
+use serde::{Deserialize, Serialize};
+
+use crate::real::Real;
+
+/// What becomes of the label's logit where the predictions are cosines. The others stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetLogitTransform {
+    /// cos(θ + m), and cos θ − m sin m where θ + m is beyond π, as the authors' own code goes on falling there.
+    ///
+    /// J. Deng, J. Guo, N. Xue and S. Zafeiriou, ArcFace: additive angular margin loss for deep face recognition, 2019.
+    ArcFace,
+    /// cos θ − m.
+    ///
+    /// H. Wang et al., CosFace: large margin cosine loss for deep face recognition, 2018.
+    CosFace,
+}
+
+/// The smallest sine of a cosine below 1 in f32, √(2⁻²³): where |cos θ| = 1 the derivative of cos(θ + m) by cos θ is infinite, and
+/// its neighbour's is taken.
+const LEAST_SINE: f64 = 3.4526698300124393e-4;
+
+/// The transform with its margin.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Margin {
+    pub transform: TargetLogitTransform,
+    pub size: f64,
+}
+
+impl Margin {
+    /// The label's cosine with its margin.
+    #[inline(always)]
+    pub fn apply<R: Real>(self, cosine: R) -> R {
+        let size = R::new(self.size);
+        match self.transform {
+            TargetLogitTransform::CosFace => cosine - size,
+            TargetLogitTransform::ArcFace if self.is_beyond(cosine) => cosine - size * R::new(self.size.sin()),
+            TargetLogitTransform::ArcFace => {
+                cosine * R::new(self.size.cos()) - square_of_sine(cosine).sqrt() * R::new(self.size.sin())
+            }
+        }
+    }
+
+    /// Its derivative: sin(θ + m)/sin θ = cos m + cos θ sin m/sin θ.
+    #[inline(always)]
+    pub fn slope<R: Real>(self, cosine: R) -> R {
+        match self.transform {
+            TargetLogitTransform::CosFace => R::ONE,
+            TargetLogitTransform::ArcFace if self.is_beyond(cosine) => R::ONE,
+            TargetLogitTransform::ArcFace => {
+                let sine = Real::max(square_of_sine(cosine).sqrt(), R::new(LEAST_SINE));
+                // Outside [-1, 1], where no cosine is, the sine stays 0.
+                let turn = R::select(cosine.abs() > R::ONE, R::ZERO, cosine * R::new(self.size.sin()) / sine);
+                R::new(self.size.cos()) + turn
+            }
+        }
+    }
+
+    /// Whether θ + m is not below π.
+    #[inline(always)]
+    fn is_beyond<R: Real>(self, cosine: R) -> bool {
+        cosine <= R::new(-self.size.cos())
+    }
+}
+
+/// 1 − cos², with all its digits near ±1.
+#[inline(always)]
+fn square_of_sine<R: Real>(cosine: R) -> R {
+    Real::max((R::ONE - cosine) * (R::ONE + cosine), R::ZERO)
+}

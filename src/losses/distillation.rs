@@ -1,0 +1,114 @@
+//! Distillation of a teacher's logits.
+
+use super::prelude::*;
+use crate::host::rowwise::{Auxiliary, Row, Target};
+use crate::host::simd;
+
+options! {
+    /// Distillation: the student's logits x are to give the distribution that the teacher's logits y give, both softened.
+    ///
+    /// T² KL(p‖q) = T² Σ p_c (ln p_c − ln q_c) with p = softmax(y/T), q = softmax(x/T), T the `temperature`; derivative T (q_c − p_c). T² keeps the
+    /// size of the gradient when T changes; `scaled` false leaves it out. Predictions and targets are logits [rows, classes]. `mean`
+    /// divides by the number of rows. A class masked for both (input `class_mask`, or a teacher's logit of −∞) costs nothing; a student's −∞
+    /// where the teacher's is finite makes the loss ∞.
+    ///
+    /// Source: G. Hinton, O. Vinyals and J. Dean, Distilling the knowledge in a neural network, 2015.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Distillation, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Distillation::new().temperature(1.0).on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[0.0, 0.0]], &array![[0.0, f32::NEG_INFINITY]])?;
+    /// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-15);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-0.5, 0.5]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Distillation of "distillation" {
+        /// What both logits are divided by: the softer, the more is seen of the classes that are not the best.
+        temperature: f64 = 2.0, "> 0" if |temperature| temperature > 0.0 && temperature.is_finite();
+        /// Whether the loss is multiplied by the temperature's square.
+        scaled: bool = true, "true or false" if |_| true;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "distillation",
+    summary: "a student learns a teacher's whole distribution from its logits",
+    formula: "T² KL(softmax(y/T)‖softmax(x/T))",
+    options: Distillation::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "G. Hinton et al., Distilling the knowledge in a neural network, 2015",
+    variants: &[r#"{"temperature": 1.0}"#, r#"{"temperature": 4.0, "scaled": false}"#],
+    shader: crate::wgsl::shader!("losses/distillation.wgsl"),
+    make: make::<Distillation>,
+};
+
+impl Filling for Distillation {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Logits;
+    const INPUTS: &'static [Input] = &[CLASS_MASK];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("TEMPERATURE", self.temperature), ("SCALED", f64::from(u8::from(self.scaled)))]
+    }
+}
+
+impl Rowwise for Distillation {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        let Target::Dense(dense) = row.target else {
+            return R::NAN;
+        };
+        let columns = row.logits.len();
+        let (dense, gradient) = (&dense[..columns], &mut gradient[..columns]);
+        let temperature = R::new(self.temperature);
+        let tempered = |x: R, column: usize| R::select(row.keeps(column), x / temperature, R::NEG_INFINITY);
+        // Any finite number where nothing is open keeps (−∞) − (−∞) out.
+        let top = |values: &[R]| {
+            let maximum = simd::maximum(values);
+            R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum)
+        };
+        for (column, (cell, &y)) in gradient.iter_mut().zip(dense).enumerate() {
+            *cell = tempered(y, column);
+        }
+        let teacher_top = top(gradient);
+        for (column, (cell, &x)) in gradient.iter_mut().zip(row.logits).enumerate() {
+            *cell = tempered(x, column);
+        }
+        let student_top = top(gradient);
+        let below = |column: usize| tempered(dense[column], column) - teacher_top;
+        let teacher = R::new(simd::sum_of(columns, |column| below(column).exp()));
+        let dot = R::new(simd::sum_of(columns, |column| {
+            let u = below(column);
+            // A class that the teacher rules out costs nothing.
+            R::select(u == R::NEG_INFINITY, R::ZERO, u.exp() * (u - (gradient[column] - student_top)))
+        }));
+        let student = simd::exp_in_place(gradient, student_top);
+        if teacher == R::ZERO {
+            gradient.fill(R::ZERO);
+            return R::ZERO;
+        }
+        // A student without any class is infinitely far already.
+        let log_student = R::select(student == R::ZERO, R::ZERO, student.ln());
+        let inverse = R::select(student == R::ZERO, R::ZERO, R::ONE / student);
+        let factor = if self.scaled { temperature * temperature } else { R::ONE };
+        let pull = scale * factor / temperature;
+        for (column, cell) in gradient.iter_mut().enumerate() {
+            let slope = pull * (*cell * inverse - below(column).exp() / teacher);
+            let is_open = row.keeps(column) & (row.logits[column] != R::NEG_INFINITY);
+            *cell = R::select(is_open, slope, R::ZERO);
+        }
+        factor * (dot / teacher + (log_student - teacher.ln()))
+    }
+}

@@ -1,0 +1,91 @@
+//! Focal loss over classes.
+
+use super::prelude::*;
+use crate::host::rowwise::{Auxiliary, Row};
+use crate::host::softmax_target::{self, Judged};
+use crate::wgsl::{File, shader};
+
+options! {
+    /// Focal loss of logits against class labels: cross-entropy, less of it where the prediction is right already.
+    ///
+    /// −α w_y (1 − p_y)^γ ln p_y with p the softmax, w the input `class_weight` (an α for each class). Derivative
+    /// α w_y (1 − p_y)^γ (1 − γ p_y ln p_y/(1 − p_y)) (p_c − [c = y]). Predictions are logits [rows, classes], targets labels
+    /// `[rows]`. `mean` divides by the number of rows. 1 − p_y is the sum of the other probabilities, so that nothing is lost
+    /// where p_y goes to 1. A logit of −∞ is a masked class unless it is the label: then the loss is ∞.
+    ///
+    /// Keras `CategoricalFocalCrossentropy(from_logits=True)`, whose `alpha` is 0.25.
+    /// Source: T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, Focal loss for dense object detection, 2017.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Focal, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Focal::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[0.0, 0.0]], &array![1_i64])?;
+    /// assert!((step.value() - 2.0_f64.ln() / 4.0).abs() < 1e-15); // ½² ln 2
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Focal of "focal" {
+        /// How fast the weight falls as the prediction becomes right; 0 is cross-entropy.
+        gamma: f64 = 2.0, ">= 0" if |gamma| gamma >= 0.0 && gamma.is_finite();
+        /// A weight of all classes; the input `class_weight` gives each its own.
+        alpha: f64 = 1.0, ">= 0" if |alpha| alpha >= 0.0 && alpha.is_finite();
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "focal",
+    summary: "focal: few hard examples among many easy ones",
+    formula: "−α w_y (1 − p_y)^γ ln p_y",
+    options: Focal::OPTIONS,
+    torch: "",
+    keras: "CategoricalFocalCrossentropy(from_logits=True)",
+    optax: "",
+    source: "T.-Y. Lin et al., Focal loss for dense object detection, 2017",
+    variants: &[r#"{"gamma": 0.5}"#, r#"{"gamma": 0.0, "alpha": 0.25}"#, r#"{"gamma": 3.5}"#],
+    shader: shader!("losses/focal.wgsl"),
+    make: make::<Focal>,
+};
+
+impl Filling for Focal {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Label;
+    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
+    const HELPERS: &'static [File] = &[shader!("helpers/softmax_target.wgsl")];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("GAMMA", self.gamma), ("ALPHA", self.alpha)]
+    }
+}
+
+impl Rowwise for Focal {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        softmax_target::row(
+            row,
+            scale,
+            gradient,
+            #[inline(always)]
+            |standing| {
+                let gamma = R::new(self.gamma);
+                let ease = R::new(self.alpha) * standing.rest.powf(gamma);
+                // cross/rest goes to 1 with rest to 0, and p ln p to 0 with p.
+                let ratio = R::select(standing.rest == R::ZERO, R::ONE, standing.cross / standing.rest);
+                let share = R::select(standing.probability == R::ZERO, R::ZERO, standing.probability * ratio);
+                Judged {
+                    loss: R::select(ease == R::ZERO, R::ZERO, ease * standing.cross),
+                    cross_slope: ease * (R::ONE + gamma * share),
+                    rest_slope: R::ZERO,
+                }
+            },
+        )
+    }
+}

@@ -1,0 +1,83 @@
+//! Generalized cross-entropy.
+
+use super::prelude::*;
+use crate::host::rowwise::{Auxiliary, Row};
+use crate::host::softmax_target::{self, Judged};
+use crate::wgsl::{File, shader};
+
+options! {
+    /// Generalized cross-entropy of logits against class labels, some of which are wrong: bounded by 1/q, between cross-entropy
+    /// (q → 0) and the mean absolute error of the probabilities (q = 1).
+    ///
+    /// w_y (1 − p_y^q)/q with p the softmax, w the input `class_weight`; derivative w_y p_y^q (p_c − [c = y]). Predictions are logits
+    /// [rows, classes], targets labels `[rows]`. `mean` divides by the number of rows. A logit of −∞ is a masked class; at the
+    /// label it gives 1/q.
+    ///
+    /// Keras `CategoricalGeneralizedCrossEntropy` (which takes probabilities).
+    /// Source: Z. Zhang and M. R. Sabuncu, Generalized cross entropy loss for training deep neural networks with noisy labels, 2018.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{GeneralizedCrossEntropy, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = GeneralizedCrossEntropy::new().q(0.5).on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[0.0, 0.0]], &array![1_i64])?;
+    /// assert!((step.value() - 2.0 * (1.0 - 0.5_f64.sqrt())).abs() < 1e-15);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct GeneralizedCrossEntropy of "generalized_cross_entropy" {
+        /// How far from cross-entropy towards the absolute error.
+        q: f64 = 0.7, "in (0, 1]" if |q| q > 0.0 && q <= 1.0;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "generalized_cross_entropy",
+    summary: "cross-entropy that a wrong label cannot pull without bound",
+    formula: "w_y (1 − p_y^q)/q",
+    options: GeneralizedCrossEntropy::OPTIONS,
+    torch: "",
+    keras: "CategoricalGeneralizedCrossEntropy",
+    optax: "",
+    source: "Z. Zhang and M. R. Sabuncu, Generalized cross entropy loss, 2018",
+    variants: &[r#"{"q": 1.0}"#, r#"{"q": 0.001}"#],
+    shader: shader!("losses/generalized_cross_entropy.wgsl"),
+    make: make::<GeneralizedCrossEntropy>,
+};
+
+impl Filling for GeneralizedCrossEntropy {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Label;
+    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
+    const HELPERS: &'static [File] = &[shader!("helpers/softmax_target.wgsl")];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("Q", self.q)]
+    }
+}
+
+impl Rowwise for GeneralizedCrossEntropy {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        softmax_target::row(
+            row,
+            scale,
+            gradient,
+            #[inline(always)]
+            |standing| {
+                // p = e^−cross: 1 − p^q = −(e^(−q cross) − 1).
+                let exponent = -R::new(self.q) * standing.cross;
+                let loss = -exponent.exp_m1() / R::new(self.q);
+                Judged { loss, cross_slope: exponent.exp(), rest_slope: R::ZERO }
+            },
+        )
+    }
+}

@@ -1,0 +1,125 @@
+//! Jensen–Shannon divergence, generalised.
+
+use super::prelude::*;
+use crate::host::rowwise::{Auxiliary, Row, Target};
+use crate::host::simd;
+
+options! {
+    /// Generalised Jensen–Shannon divergence of predictions Q from targets P, both given as log-probabilities x and y.
+    ///
+    /// Per row β KL(P‖M) + (1 − β) KL(Q‖M) with M = βP + (1 − β)Q; derivative (1 − β) Q ln(Q/M). β = 0 is KL(P‖Q) with derivative −P,
+    /// β = 1 KL(Q‖P) with Q(ln(Q/P) + 1), as Liger has them (the limits of the formula would be 0). Both are [rows, classes]; the
+    /// input `class_weight` weighs the classes' shares. `mean` and `batch_mean` divide by the number of rows. Where one of the two has
+    /// probability 0, the class costs the other's share of ln 1/β or ln 1/(1 − β).
+    ///
+    /// Liger `LigerJSD`. Source: J. Lin, Divergence measures based on the Shannon entropy, 1991.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Jsd, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Jsd::new().on(&Device::reference())?;
+    /// let certain = array![[0.0, f32::NEG_INFINITY]];
+    /// let step = criterion.value_and_gradient(&certain, &array![[f32::NEG_INFINITY, 0.0]])?;
+    /// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-15); // nothing in common: the most there is
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Jsd of "jsd" {
+        /// Share of the targets in the mixture M.
+        beta: f64 = 0.5, "in [0, 1]" if |beta| (0.0..=1.0).contains(&beta);
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "jsd",
+    summary: "Jensen-Shannon divergence: bounded, between the two directions of Kullback-Leibler",
+    formula: "β KL(P‖M) + (1 − β) KL(Q‖M), M = βP + (1 − β)Q",
+    options: Jsd::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "J. Lin, Divergence measures based on the Shannon entropy, 1991",
+    variants: &[r#"{"beta": 0.1}"#, r#"{"beta": 0.0}"#, r#"{"beta": 1.0}"#],
+    shader: crate::wgsl::shader!("losses/jsd.wgsl"),
+    make: make::<Jsd>,
+};
+
+impl Filling for Jsd {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const PREDICTIONS: Domain = Domain::LogDistribution;
+    const TARGETS: Domain = Domain::LogDistribution;
+    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("BETA", self.beta)]
+    }
+}
+
+impl Rowwise for Jsd {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        let Target::Dense(dense) = row.target else {
+            return R::NAN;
+        };
+        let weight = |column| row.kept_weight(column);
+        let beta = self.beta;
+        match (beta == 0.0, beta == 1.0) {
+            (true, _) => cells(row.logits, dense, scale, gradient, weight, |p, _, d| (unless_zero(p, p * d), -p)),
+            (_, true) => cells(row.logits, dense, scale, gradient, weight, |_, q, d| {
+                (unless_zero(q, -q * d), unless_zero(q, q * (R::ONE - d)))
+            }),
+            _ => cells(row.logits, dense, scale, gradient, weight, |p, q, d| {
+                let (of_targets, of_predictions) = (R::new(beta), R::new(1.0 - beta));
+                let slope = unless_zero(q, -of_predictions * q * log_ratio(d, of_targets));
+                (unless_zero(p, -of_targets * p * log_ratio(-d, of_predictions)) + slope, slope)
+            }),
+        }
+    }
+}
+
+/// 0·∞ is 0 here: a class of probability 0 costs nothing.
+#[inline(always)]
+fn unless_zero<R: Real>(probability: R, cost: R) -> R {
+    R::select(probability == R::ZERO, R::ZERO, cost)
+}
+
+/// ln(1 + share (e^d − 1)): of M over the distribution that d is measured from. Beyond 80, near the end of f32, it is d but for a constant.
+#[inline(always)]
+fn log_ratio<R: Real>(d: R, share: R) -> R {
+    let far = R::new(80.0);
+    (share * Real::clamp(d, -far, far).exp_m1()).ln_1p() + Real::max(d - far, R::ZERO)
+}
+
+/// The cells of a row; `divergence` gives value and derivative from P, Q and y − x.
+#[inline(always)]
+fn cells<R: Real>(
+    logits: &[R],
+    truths: &[R],
+    scale: R,
+    gradient: &mut [R],
+    weight: impl Fn(usize) -> R,
+    divergence: impl Fn(R, R, R) -> (R, R),
+) -> R {
+    R::new(simd::sum_blocks(
+        logits.len(),
+        #[inline(always)]
+        |range, values: &mut [R]| {
+            let inputs = logits[range.clone()].iter().zip(&truths[range.clone()]);
+            let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
+            for ((column, (value, slope)), (&x, &y)) in range.zip(outputs).zip(inputs) {
+                let (cost, pull) = divergence(y.exp(), x.exp(), y - x);
+                let weight = weight(column);
+                *value = unless_zero(weight, weight * cost);
+                *slope = unless_zero(weight, scale * weight * pull);
+            }
+        },
+    ))
+}

@@ -1,0 +1,99 @@
+//! LambdaRank.
+
+use super::prelude::*;
+use crate::host::listwise::{Lambda, Pairs, kept_items, over_pairs};
+use crate::host::rowwise::{Auxiliary, Row};
+use crate::wgsl::File;
+
+options! {
+    /// LambdaRank: Σ |ΔNDCG| ln(1 + e⁻ᵈ) over the pairs of a list with yᵢ > yⱼ, d = (sᵢ − sⱼ)/temperature.
+    ///
+    /// |ΔNDCG| = |Gᵢ − Gⱼ| |Dᵢ − Dⱼ| / ideal is how much NDCG changes if the two change places, G = 2^y − 1, D = 1/log₂(1 + rank) with the rank
+    /// by the scores as they are; it is held fixed, so that the derivative is |ΔNDCG| times that of the logarithm. Ties of scores
+    /// are broken by the place in the list. Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
+    /// derivative is 0. `mean` divides by the number of lists that have an item. Targets are
+    /// at most 100.
+    ///
+    /// The second derivative's factor is the λ of the paper; as a loss it is LambdaLoss with the weights of LambdaRank.
+    /// Source: C. Burges, R. Ragno and Q. V. Le, Learning to rank with nonsmooth cost functions, 2006; X. Wang et al., The LambdaLoss framework
+    /// for ranking metric optimization, 2018.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{LambdaRank, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = LambdaRank::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[1.0, 1.0, 7.0]], &array![[1.0, 0.0, -1.0]])?;
+    /// let weight = 1.0 - 1.0 / 3.0_f64.log2(); // (1 − 0)(1 − 1/log₂ 3) / 1
+    /// assert!((step.value() - weight * 2.0_f64.ln()).abs() < 1e-15);
+    /// assert!((f64::from(step.gradient[[0, 0]]) + 0.5 * weight).abs() < 1e-7);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct LambdaRank of "lambda_rank" {
+        /// Divides the scores.
+        temperature: f64 = 1.0, "finite and > 0" if |t| t > 0.0 && t.is_finite();
+        /// The weight of a pair, held fixed: none; label_diff, |yᵢ − yⱼ|; ndcg, how much NDCG changes if the two change places.
+        lambda: Lambda = Lambda::Ndcg, "\"none\", \"label_diff\" or \"ndcg\"" if |_| true;
+        /// Places whose discount is not 0 where lambda is ndcg; 0 for all.
+        top_n: u32 = 0_u32, "a whole number from 0 on" if |_| true;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "lambda_rank",
+    summary: "LambdaRank: pairs weighted by what their order is worth in NDCG",
+    formula: "Σ |ΔNDCG| ln(1 + e⁻ᵈ), yᵢ > yⱼ, d = (sᵢ − sⱼ)/T",
+    options: LambdaRank::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "C. Burges, R. Ragno and Q. V. Le, Learning to rank with nonsmooth cost functions, 2006",
+    variants: &[r#"{"temperature": 0.5}"#, r#"{"lambda": "label_diff"}"#, r#"{"top_n": 3}"#],
+    shader: crate::wgsl::shader!("losses/lambda_rank.wgsl"),
+    make: make::<LambdaRank>,
+};
+
+impl Filling for LambdaRank {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Grade;
+    const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/pairs.wgsl")];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Listwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("TEMPERATURE", self.temperature), self.lambda.constant(), ("TOP_N", f64::from(self.top_n))]
+    }
+}
+
+impl Rowwise for LambdaRank {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        let pairs = Pairs { temperature: self.temperature, lambda: self.lambda, top_n: self.top_n };
+        kept_items(
+            row,
+            scale,
+            gradient,
+            #[inline(always)]
+            |scores, truths, slopes| {
+                over_pairs(
+                    &pairs,
+                    scores,
+                    truths,
+                    slopes,
+                    #[inline(always)]
+                    |d: R| {
+                        // f = max(−d, 0) + ln(1 + e^(−|d|)); f′ = −σ(−d).
+                        let (tail, high, low) = d.logistic();
+                        ((-d).max(R::ZERO) + tail, -R::select(d > R::ZERO, low, high))
+                    },
+                )
+            },
+        )
+    }
+}

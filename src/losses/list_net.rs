@@ -1,0 +1,72 @@
+//! ListNet.
+
+use super::prelude::*;
+use crate::host::listwise::{kept_items, softmax, softmax_against};
+use crate::host::rowwise::{Auxiliary, Row};
+
+options! {
+    /// ListNet with its top-one probabilities: the cross-entropy of softmax(s) against softmax(y).
+    ///
+    /// Derivative softmax(s) − softmax(y). Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
+    /// derivative is 0. `mean` divides by the number of lists that have an item. A score of −∞ makes the value ∞.
+    ///
+    /// TF-Ranking has it as `SoftmaxLoss` of targets that went through a softmax. Source: Z. Cao et al., Learning to rank: from pairwise
+    /// approach to listwise approach, 2007.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{ListNet, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = ListNet::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[1.0, 1.0, 7.0]], &array![[2.0, 2.0, -1.0]])?;
+    /// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-15);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [0.0, 0.0, 0.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct ListNet of "list_net" {
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "list_net",
+    summary: "ListNet: the scores' top-one probabilities towards those of the targets",
+    formula: "−Σ softmax(y) ln softmax(s)",
+    options: ListNet::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "Z. Cao et al., Learning to rank: from pairwise approach to listwise approach, 2007",
+    variants: &[],
+    shader: crate::wgsl::shader!("losses/list_net.wgsl"),
+    make: make::<ListNet>,
+};
+
+impl Filling for ListNet {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Relevance;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+}
+
+impl Rowwise for ListNet {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        kept_items(
+            row,
+            scale,
+            gradient,
+            #[inline(always)]
+            |scores, truths, slopes| {
+                let mut weights = truths.to_vec();
+                softmax(&mut weights);
+                softmax_against(scores, &weights, None, slopes)
+            },
+        )
+    }
+}

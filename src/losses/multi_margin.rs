@@ -1,0 +1,106 @@
+//! Multi-class margin loss.
+
+use super::prelude::*;
+use crate::host::rowwise::{Auxiliary, Row, Target};
+use crate::host::simd;
+
+options! {
+    /// Multi-class margin of scores against class labels: every other class is to stay `margin` below the label.
+    ///
+    /// (w_y/C) Σ_{c≠y} max(z_c, 0)^p, z_c = margin − x_y + x_c, C the classes, w the input `class_weight`. Derivative (w_y/C) p z_c^(p−1)
+    /// where z_c > 0, minus the sum of these at the label; at z_c = 0 none passes, as in PyTorch. Predictions are scores
+    /// [rows, classes], targets labels `[rows]`. `mean` divides by the number of rows, with class weights too, as PyTorch. A
+    /// score of −∞ is a masked class unless it is the label: then the loss is ∞.
+    ///
+    /// PyTorch `MultiMarginLoss`. Source: J. Weston and C. Watkins, Multi-class support vector machines, 1998.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Loss, MultiMargin}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = MultiMargin::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[1.0, 0.5, -2.0, 0.0]], &array![0_i64])?;
+    /// assert_eq!(step.value(), 0.125); // (1 − 1 + ½)/4; the last class lies on the margin
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-0.25, 0.25, 0.0, 0.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct MultiMargin of "multi_margin" {
+        /// The power that each excess is taken to.
+        p: u32 = 1_u32, "1 or 2" if |p| p == 1 || p == 2;
+        /// How far below the label the others are to stay.
+        margin: f64 = 1.0, "a finite number" if |margin| margin.is_finite();
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "multi_margin",
+    summary: "a margin between the label and every other class",
+    formula: "(w_y/C) Σ_{c≠y} max(margin − x_y + x_c, 0)^p",
+    options: MultiMargin::OPTIONS,
+    torch: "MultiMarginLoss",
+    keras: "",
+    optax: "",
+    source: "J. Weston and C. Watkins, Multi-class support vector machines, 1998",
+    variants: &[r#"{"p": 2, "margin": 0.5}"#, r#"{"margin": -0.25}"#],
+    shader: crate::wgsl::shader!("losses/multi_margin.wgsl"),
+    make: make::<MultiMargin>,
+};
+
+impl Filling for MultiMargin {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Label;
+    const INPUTS: &'static [Input] = &[CLASS_WEIGHT];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("P", f64::from(self.p)), ("MARGIN", self.margin)]
+    }
+}
+
+impl Rowwise for MultiMargin {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        match self.p {
+            2 => self.powers(row, scale, gradient, |z| (z * z, R::new(2.0) * z)),
+            _ => self.powers(row, scale, gradient, |z| (z, R::select(z > R::ZERO, R::ONE, R::ZERO))),
+        }
+    }
+}
+
+impl MultiMargin {
+    /// `power` gives z^p and its derivative for z ≥ 0; known to the compiler, so that the loop is vectorised.
+    #[inline(always)]
+    fn powers<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], power: impl Fn(R) -> (R, R)) -> R {
+        let Target::Label(label) = row.target else {
+            return R::NAN;
+        };
+        let weight = row.class_weight(label) / R::new(row.logits.len() as f64);
+        let (factor, margin, own) = (scale * weight, R::new(self.margin), row.logits[label]);
+        let gradient = &mut gradient[..row.logits.len()];
+        let total = R::new(simd::sum_blocks(
+            row.logits.len(),
+            #[inline(always)]
+            |range, values: &mut [R]| {
+                let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
+                for ((column, &x), (value, slope)) in range.clone().zip(&row.logits[range]).zip(outputs) {
+                    let z = margin + (x - own);
+                    let counts = (z > R::ZERO) & (x != R::NEG_INFINITY) & (column != label);
+                    (*value, *slope) = power(R::select(counts, z, R::ZERO));
+                }
+            },
+        ));
+        let slopes = R::new(simd::sum(gradient));
+        for slope in gradient.iter_mut() {
+            *slope = R::select(factor == R::ZERO, R::ZERO, factor * *slope);
+        }
+        gradient[label] = R::select(factor == R::ZERO, R::ZERO, -factor * slopes);
+        R::select(weight == R::ZERO, R::ZERO, weight * total)
+    }
+}

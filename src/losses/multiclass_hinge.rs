@@ -1,0 +1,84 @@
+//! Multi-class hinge of Crammer and Singer.
+
+use super::prelude::*;
+use crate::host::rowwise::{Auxiliary, Row, Target};
+use crate::host::simd;
+
+options! {
+    /// Multi-class hinge of scores against class labels: the best of the other classes is to stay 1 below the label.
+    ///
+    /// w_y max(1 + max_{c≠y} x_c − x_y, 0), w the input `class_weight`. Where it is above 0 the derivative is w_y at the best other
+    /// class and −w_y at the label; classes that share the maximum share its derivative, and where the label stands exactly 1
+    /// above none passes. Predictions are scores [rows, classes], targets labels `[rows]`. `mean` divides by the number of rows.
+    /// A score of −∞ is a masked class unless it is the label: then the loss is ∞.
+    ///
+    /// optax `multiclass_hinge_loss`.
+    /// Source: K. Crammer and Y. Singer, On the algorithmic implementation of multiclass kernel-based vector machines, 2001.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Loss, MulticlassHinge}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = MulticlassHinge::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[1.0, 0.5, -2.0]], &array![0_i64])?;
+    /// assert_eq!(step.value(), 0.5);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-1.0, 1.0, 0.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct MulticlassHinge of "multiclass_hinge" {}
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "multiclass_hinge",
+    summary: "a margin between the label and the best other class",
+    formula: "w_y max(1 + max_{c≠y} x_c − x_y, 0)",
+    options: MulticlassHinge::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "multiclass_hinge_loss",
+    source: "K. Crammer and Y. Singer, Multiclass kernel-based vector machines, 2001",
+    variants: &[],
+    shader: crate::wgsl::shader!("losses/multiclass_hinge.wgsl"),
+    make: make::<MulticlassHinge>,
+};
+
+impl Filling for MulticlassHinge {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Label;
+    const INPUTS: &'static [Input] = &[CLASS_WEIGHT];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+}
+
+impl Rowwise for MulticlassHinge {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        let Target::Label(label) = row.target else {
+            return R::NAN;
+        };
+        let gradient = &mut gradient[..row.logits.len()];
+        gradient.copy_from_slice(row.logits);
+        gradient[label] = R::NEG_INFINITY;
+        let best = simd::maximum(gradient);
+        // With no class but the label there is no maximum, and any finite number below all scores stands for it.
+        let excess = R::ONE + (R::select(best == R::NEG_INFINITY, R::new(-1e38), best) - row.logits[label]);
+        let weight = row.class_weight(label);
+        if excess > R::ZERO && weight != R::ZERO {
+            let ties = R::new(simd::sum_of(gradient.len(), |c| R::select(gradient[c] == best, R::ONE, R::ZERO)));
+            let share = scale * weight / ties;
+            for cell in gradient.iter_mut() {
+                *cell = R::select((*cell == best) & (best != R::NEG_INFINITY), share, R::ZERO);
+            }
+            gradient[label] = -scale * weight;
+            return weight * excess;
+        }
+        gradient.fill(R::ZERO);
+        R::ZERO
+    }
+}

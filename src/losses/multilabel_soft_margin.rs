@@ -1,0 +1,104 @@
+//! Multi-label soft margin.
+
+use super::prelude::*;
+use crate::host::rowwise::{Auxiliary, Row, Target};
+use crate::host::simd;
+
+options! {
+    /// Multi-label soft margin: binary cross-entropy of each class, averaged over the classes of a row.
+    ///
+    /// (1/C) Σ_c w_c (t_c sp(−x_c) + (1 − t_c) sp(x_c)), sp(x) = ln(1 + e^x), C the classes kept, w the input `class_weight`; derivative
+    /// (w_c/C)((1 − t_c)σ(x_c) − t_c σ(−x_c)). Predictions are logits, targets from 0 to 1, both [rows, classes]. `none` gives one value per
+    /// row, `mean` divides by the number of rows.
+    ///
+    /// PyTorch `MultiLabelSoftMarginLoss`.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Loss, MultilabelSoftMargin}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = MultilabelSoftMargin::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[0.0, 0.0]], &array![[1.0, 0.0]])?;
+    /// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-15);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-0.25, 0.25]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct MultilabelSoftMargin of "multilabel_soft_margin" {}
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "multilabel_soft_margin",
+    summary: "each class by itself: tags, of which a sample may have many",
+    formula: "(1/C) Σ w_c (t_c sp(−x_c) + (1 − t_c) sp(x_c))",
+    options: MultilabelSoftMargin::OPTIONS,
+    torch: "MultiLabelSoftMarginLoss",
+    keras: "",
+    optax: "",
+    source: "J. Berkson, Application of the logistic function to bio-assay, 1944",
+    variants: &[],
+    shader: crate::wgsl::shader!("losses/multilabel_soft_margin.wgsl"),
+    make: make::<MultilabelSoftMargin>,
+};
+
+impl Filling for MultilabelSoftMargin {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Probability;
+    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+}
+
+impl Rowwise for MultilabelSoftMargin {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        let Target::Dense(dense) = row.target else {
+            return R::NAN;
+        };
+        if row.has_all_classes_alike() {
+            return cells(row.logits, dense, scale, gradient, R::new(row.logits.len() as f64), |_| (true, R::ONE));
+        }
+        let kept = (0..row.logits.len()).filter(|&column| row.keeps(column)).count();
+        let weight = |column| (row.keeps(column), row.class_weight(column));
+        cells(row.logits, dense, scale, gradient, R::new(kept as f64), weight)
+    }
+}
+
+/// The cells of a row; `weight` says whether one counts, and how much.
+#[inline(always)]
+fn cells<R: Real>(
+    logits: &[R],
+    truths: &[R],
+    scale: R,
+    gradient: &mut [R],
+    classes: R,
+    weight: impl Fn(usize) -> (bool, R),
+) -> R {
+    let share = R::select(classes == R::ZERO, R::ZERO, R::ONE / classes);
+    let total = R::new(simd::sum_blocks(
+        logits.len(),
+        #[inline(always)]
+        |range, values: &mut [R]| {
+            let inputs = logits[range.clone()].iter().zip(&truths[range.clone()]);
+            let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
+            for ((column, (value, slope)), (&x, &truth)) in range.zip(outputs).zip(inputs) {
+                let (keeps, weight) = weight(column);
+                let (tail, high, low) = x.logistic();
+                let is_positive = x >= R::ZERO;
+                let (up, down) = (R::select(is_positive, high, low), R::select(is_positive, low, high));
+                // A side that has no share costs nothing, even at ±∞.
+                let side = |part: R, x: R| R::select(part == R::ZERO, R::ZERO, part * (x.max(R::ZERO) + tail));
+                let cost = side(weight * truth, -x) + side(weight * (R::ONE - truth), x);
+                *value = R::select(keeps, cost, R::ZERO);
+                let pull = scale * share * weight * ((R::ONE - truth) * up - truth * down);
+                *slope = R::select(keeps, pull, R::ZERO);
+            }
+        },
+    ));
+    share * total
+}

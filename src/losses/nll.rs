@@ -1,0 +1,115 @@
+//! Negative log-likelihood.
+
+use serde::{Deserialize, Serialize};
+
+use super::prelude::*;
+use crate::Error;
+use crate::catalogue::Choice;
+use crate::host::rowwise::{Auxiliary, Row, Target};
+
+/// Negative log-likelihood of log-probabilities x against class labels: −w_y x_y.
+///
+/// Predictions are log-probabilities [rows, classes] (more leading axes are more rows), targets labels `[rows]`, w the input
+/// `class_weight`. The derivative is −w_y at the label and 0 elsewhere. `mean` divides by the sum of the class weights of the rows
+/// kept, as PyTorch; a row whose label is ignored gives 0 and counts for nothing. −∞ at the label makes the loss ∞. Of logits take
+/// [`crate::losses::CrossEntropy`], which is this of their log-softmax in one pass.
+///
+/// PyTorch `NLLLoss`.
+///
+/// ```
+/// use gradus::{Device, losses::{Loss, Nll}};
+/// use ndarray::array;
+///
+/// let criterion = Nll::new().on(&Device::reference())?;
+/// let step = criterion.value_and_gradient(&array![[-0.5, -1.0], [-2.0, -0.25]], &array![1_i64, -100])?;
+/// assert_eq!((step.value(), step.count), (1.0, 1));
+/// assert_eq!(step.gradient.as_slice().unwrap(), [0.0, -1.0, 0.0, 0.0]);
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Nll {
+    #[serde(deserialize_with = "super::one_or_several")]
+    ignore_index: Vec<i64>,
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "nll",
+    summary: "negative log-likelihood: for a network that ends in a log-softmax",
+    formula: "−w_y x_y",
+    options: &[Choice {
+        name: "ignore_index",
+        domain: "a label or a list of up to 16",
+        meaning: "labels whose rows are left out",
+    }],
+    torch: "NLLLoss",
+    keras: "",
+    optax: "",
+    source: "R. A. Fisher, On the mathematical foundations of theoretical statistics, 1922",
+    variants: &[r#"{"ignore_index": [0, 2]}"#],
+    shader: crate::wgsl::shader!("losses/nll.wgsl"),
+    make: make::<Nll>,
+};
+
+impl Default for Nll {
+    fn default() -> Self {
+        Nll { ignore_index: vec![-100] }
+    }
+}
+
+impl Nll {
+    /// Rows with label −100 are left out.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The label whose rows are left out (default −100).
+    #[must_use]
+    pub fn ignore_index(self, label: i64) -> Self {
+        self.ignore_indices([label])
+    }
+
+    /// Several labels, up to 16, whose rows are left out.
+    #[must_use]
+    pub fn ignore_indices(mut self, labels: impl IntoIterator<Item = i64>) -> Self {
+        self.ignore_index = labels.into_iter().collect();
+        self
+    }
+}
+
+impl Filling for Nll {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const PREDICTIONS: Domain = Domain::LogDistribution;
+    const TARGETS: Domain = Domain::Label;
+    const INPUTS: &'static [Input] = &[CLASS_WEIGHT];
+    const MEAN_OVER_CLASS_WEIGHTS: bool = true;
+
+    fn check_options(&self) -> Result<()> {
+        if self.ignore_index.len() > MOST_IGNORED {
+            let found = format!("a list of {}", self.ignore_index.len());
+            return Err(Error::option(ENTRY.name, "ignore_index", found, ENTRY.options[0].domain));
+        }
+        Ok(())
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn ignored(&self) -> &[i64] {
+        &self.ignore_index
+    }
+}
+
+impl Rowwise for Nll {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        let Target::Label(label) = row.target else {
+            return R::NAN;
+        };
+        let weight = row.class_weight(label);
+        gradient.fill(R::ZERO);
+        gradient[label] = -scale * weight;
+        R::select(weight == R::ZERO, R::ZERO, -weight * row.logits[label])
+    }
+}

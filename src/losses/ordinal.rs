@@ -1,0 +1,84 @@
+//! Ordinal regression by cumulative logits.
+
+use super::prelude::*;
+use crate::host::rowwise::{Auxiliary, Row, Target};
+use crate::host::simd;
+
+options! {
+    /// Ordinal regression: K classes in an order (stars, grades, ages), of which K − 1 logits each say whether the label is above.
+    ///
+    /// Σ_k sp(x_k) − [y > k] x_k for k = 0 … K − 2, sp(x) = ln(1 + e^x): binary cross-entropy of "above class k"; derivative σ(x_k) − [y > k].
+    /// Predictions are logits [rows, K − 1], targets labels `[rows]` from 0 to K − 1: one more class than there are columns. `mean` divides
+    /// by the number of rows. The class predicted is how many of the logits are above 0. That they fall from left to right is up
+    /// to the network: CORAL shares one weight vector among them.
+    ///
+    /// TF-Ranking `OrdinalLoss`, coral-pytorch `coral_loss`.
+    /// Sources: L. Li and H.-T. Lin, Ordinal regression by extended binary classification, 2006; W. Cao, V. Mirjalili and S. Raschka, Rank
+    /// consistent ordinal regression (CORAL), 2020.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Loss, Ordinal}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Ordinal::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[0.0, 0.0], [0.0, 0.0]], &array![1_i64, 2])?; // 3 classes
+    /// assert!((step.value() - 2.0 * 2.0_f64.ln()).abs() < 1e-15);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-0.25, 0.25, -0.25, -0.25]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Ordinal of "ordinal" {}
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "ordinal",
+    summary: "classes in an order, one logit for each step between them",
+    formula: "Σ_k sp(x_k) − [y > k] x_k",
+    options: Ordinal::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "L. Li and H.-T. Lin, Ordinal regression by extended binary classification, 2006; W. Cao et al., CORAL, 2020",
+    variants: &[],
+    shader: crate::wgsl::shader!("losses/ordinal.wgsl"),
+    make: make::<Ordinal>,
+};
+
+impl Filling for Ordinal {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Label;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn classes(&self, columns: usize) -> usize {
+        columns + 1
+    }
+}
+
+impl Rowwise for Ordinal {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        let Target::Label(label) = row.target else {
+            return R::NAN;
+        };
+        R::new(simd::sum_blocks(
+            row.logits.len(),
+            #[inline(always)]
+            |range, values: &mut [R]| {
+                let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
+                for ((column, &x), (value, slope)) in range.clone().zip(&row.logits[range]).zip(outputs) {
+                    // Below the label x is to be large, from there on small.
+                    let sign = R::select(column < label, -R::ONE, R::ONE);
+                    let (tail, high, low) = x.logistic();
+                    *value = Real::max(sign * x, R::ZERO) + tail;
+                    *slope = scale * sign * R::select(sign * x >= R::ZERO, high, low);
+                }
+            },
+        ))
+    }
+}

@@ -1,0 +1,96 @@
+//! Pairwise hinge loss.
+
+use super::prelude::*;
+use crate::host::listwise::{Lambda, Pairs, kept_items, over_pairs};
+use crate::host::rowwise::{Auxiliary, Row};
+use crate::wgsl::File;
+
+options! {
+    /// Pairwise hinge loss (RankSVM): Σ [1 − d]₊ over the pairs of a list with yᵢ > yⱼ, d = (sᵢ − sⱼ)/temperature.
+    ///
+    /// Derivative of a pair: −1 for the higher item inside the margin, 0 at its edge and beyond; its opposite for the lower. Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
+    /// derivative is 0.
+    /// `mean` divides by the number of pairs over all lists, `none` gives the sum of each
+    /// list; a list without a pair is 0. Ties of scores are broken by the place in the list. Targets are at most 100.
+    ///
+    /// TF-Ranking `PairwiseHingeLoss`. Source: R. Herbrich, T. Graepel and K. Obermayer, Large margin rank boundaries for ordinal
+    /// regression, 2000.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{PairwiseHinge, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = PairwiseHinge::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[1.0, 0.5, 7.0]], &array![[1.0, 0.0, -1.0]])?;
+    /// assert_eq!(step.value(), 0.5);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-1.0, 1.0, 0.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct PairwiseHinge of "pairwise_hinge" {
+        /// Divides the scores.
+        temperature: f64 = 1.0, "finite and > 0" if |t| t > 0.0 && t.is_finite();
+        /// The weight of a pair, held fixed: none; label_diff, |yᵢ − yⱼ|; ndcg, how much NDCG changes if the two change places.
+        lambda: Lambda = Lambda::None, "\"none\", \"label_diff\" or \"ndcg\"" if |_| true;
+        /// Places whose discount is not 0 where lambda is ndcg; 0 for all.
+        top_n: u32 = 0_u32, "a whole number from 0 on" if |_| true;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "pairwise_hinge",
+    summary: "pairwise hinge (RankSVM): the higher of two items should score higher by a margin",
+    formula: "Σ w [1 − d]₊, yᵢ > yⱼ, d = (sᵢ − sⱼ)/T",
+    options: PairwiseHinge::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "R. Herbrich, T. Graepel and K. Obermayer, Large margin rank boundaries for ordinal regression, 2000",
+    variants: &[r#"{"temperature": 0.5}"#, r#"{"lambda": "label_diff"}"#, r#"{"lambda": "ndcg", "top_n": 3}"#],
+    shader: crate::wgsl::shader!("losses/pairwise_hinge.wgsl"),
+    make: make::<PairwiseHinge>,
+};
+
+impl Filling for PairwiseHinge {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Grade;
+    const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/pairs.wgsl")];
+    const MEAN_OVER_PAIRS: bool = true;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Listwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("TEMPERATURE", self.temperature), self.lambda.constant(), ("TOP_N", f64::from(self.top_n))]
+    }
+}
+
+impl Rowwise for PairwiseHinge {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        let pairs = Pairs { temperature: self.temperature, lambda: self.lambda, top_n: self.top_n };
+        kept_items(
+            row,
+            scale,
+            gradient,
+            #[inline(always)]
+            |scores, truths, slopes| {
+                over_pairs(
+                    &pairs,
+                    scores,
+                    truths,
+                    slopes,
+                    #[inline(always)]
+                    |d: R| {
+                        let margin = R::ONE - d;
+                        (margin.max(R::ZERO), R::select(margin > R::ZERO, -R::ONE, R::ZERO))
+                    },
+                )
+            },
+        )
+    }
+}

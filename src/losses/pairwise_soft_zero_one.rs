@@ -1,0 +1,97 @@
+//! Pairwise soft zero-one loss.
+
+use super::prelude::*;
+use crate::host::listwise::{Lambda, Pairs, kept_items, over_pairs};
+use crate::host::rowwise::{Auxiliary, Row};
+use crate::wgsl::File;
+
+options! {
+    /// Pairwise soft zero-one loss: Σ σ(−d) over the pairs of a list with yᵢ > yⱼ, d = (sᵢ − sⱼ)/temperature: a smooth count of the pairs
+    /// in the wrong order.
+    ///
+    /// Derivative of a pair: −σ(d)σ(−d) for the higher item, its opposite for the lower. Predictions and targets are [lists, items]; an item whose target is below 0 is padding: it takes no part, whatever its score, and its
+    /// derivative is 0.
+    /// `mean` divides by the number of pairs over all lists, `none` gives the sum of each
+    /// list; a list without a pair is 0. Ties of scores are broken by the place in the list. Targets are at most 100.
+    ///
+    /// TF-Ranking `PairwiseSoftZeroOneLoss`. Source: R. K. Pasumarthi et al., TF-Ranking: scalable TensorFlow library for
+    /// learning-to-rank, 2019.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{PairwiseSoftZeroOne, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = PairwiseSoftZeroOne::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[1.0, 1.0, 7.0]], &array![[1.0, 0.0, -1.0]])?;
+    /// assert_eq!(step.value(), 0.5);
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-0.25, 0.25, 0.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct PairwiseSoftZeroOne of "pairwise_soft_zero_one" {
+        /// Divides the scores.
+        temperature: f64 = 1.0, "finite and > 0" if |t| t > 0.0 && t.is_finite();
+        /// The weight of a pair, held fixed: none; label_diff, |yᵢ − yⱼ|; ndcg, how much NDCG changes if the two change places.
+        lambda: Lambda = Lambda::None, "\"none\", \"label_diff\" or \"ndcg\"" if |_| true;
+        /// Places whose discount is not 0 where lambda is ndcg; 0 for all.
+        top_n: u32 = 0_u32, "a whole number from 0 on" if |_| true;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "pairwise_soft_zero_one",
+    summary: "pairwise soft zero-one: a smooth share of the pairs in the wrong order",
+    formula: "Σ w σ(−d), yᵢ > yⱼ, d = (sᵢ − sⱼ)/T",
+    options: PairwiseSoftZeroOne::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "R. K. Pasumarthi et al., TF-Ranking, 2019",
+    variants: &[r#"{"temperature": 0.5}"#, r#"{"lambda": "label_diff"}"#, r#"{"lambda": "ndcg", "top_n": 3}"#],
+    shader: crate::wgsl::shader!("losses/pairwise_soft_zero_one.wgsl"),
+    make: make::<PairwiseSoftZeroOne>,
+};
+
+impl Filling for PairwiseSoftZeroOne {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Grade;
+    const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/pairs.wgsl")];
+    const MEAN_OVER_PAIRS: bool = true;
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Listwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("TEMPERATURE", self.temperature), self.lambda.constant(), ("TOP_N", f64::from(self.top_n))]
+    }
+}
+
+impl Rowwise for PairwiseSoftZeroOne {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        let pairs = Pairs { temperature: self.temperature, lambda: self.lambda, top_n: self.top_n };
+        kept_items(
+            row,
+            scale,
+            gradient,
+            #[inline(always)]
+            |scores, truths, slopes| {
+                over_pairs(
+                    &pairs,
+                    scores,
+                    truths,
+                    slopes,
+                    #[inline(always)]
+                    |d: R| {
+                        let (_, high, low) = d.logistic();
+                        (R::select(d > R::ZERO, low, high), -(high * low))
+                    },
+                )
+            },
+        )
+    }
+}

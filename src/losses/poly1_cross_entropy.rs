@@ -1,0 +1,83 @@
+//! PolyLoss of the first order.
+
+use super::prelude::*;
+use crate::host::rowwise::{Auxiliary, Row};
+use crate::host::softmax_target::{self, Judged};
+use crate::wgsl::{File, shader};
+
+options! {
+    /// PolyLoss of the first order of logits: cross-entropy with the first coefficient of its series in 1 − p raised by ε.
+    ///
+    /// W (Σ t_c (lse − x_c) + ε(1 − P)), P = Σ t_c p_c, p the softmax, t the target (one-hot for a label); W is the input
+    /// `class_weight` at the label, or its mean under dense targets. Derivative W (p_c Σt − t_c − ε p_c (t_c − P)). Predictions are
+    /// logits [rows, classes], targets labels `[rows]` or dense [rows, classes]. `mean` divides by the number of rows. A logit
+    /// of −∞ is a masked class unless it is a target: then the loss is ∞.
+    ///
+    /// optax `poly_loss_cross_entropy`. Source: Z. Leng et al., PolyLoss: a polynomial expansion perspective of classification
+    /// loss functions, 2022.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Loss, Poly1CrossEntropy}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Poly1CrossEntropy::new().on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[0.0, 0.0]], &array![1_i64])?;
+    /// assert!((step.value() - (2.0_f64.ln() + 1.0)).abs() < 1e-15); // ln 2 + 2 · ½
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Poly1CrossEntropy of "poly1_cross_entropy" {
+        /// What the first coefficient is raised by.
+        epsilon: f64 = 2.0, "a finite number" if |epsilon| epsilon.is_finite();
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "poly1_cross_entropy",
+    summary: "cross-entropy with one more coefficient to tune",
+    formula: "Σ t_c (lse − x_c) + ε(1 − Σ t_c p_c)",
+    options: Poly1CrossEntropy::OPTIONS,
+    torch: "",
+    keras: "",
+    optax: "poly_loss_cross_entropy",
+    source: "Z. Leng et al., PolyLoss, 2022",
+    variants: &[r#"{"epsilon": -1.0}"#],
+    shader: shader!("losses/poly1_cross_entropy.wgsl"),
+    make: make::<Poly1CrossEntropy>,
+};
+
+impl Filling for Poly1CrossEntropy {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Class;
+    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
+    const HELPERS: &'static [File] = &[shader!("helpers/softmax_target.wgsl")];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("EPSILON", self.epsilon)]
+    }
+}
+
+impl Rowwise for Poly1CrossEntropy {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        let epsilon = R::new(self.epsilon);
+        softmax_target::row(
+            row,
+            scale,
+            gradient,
+            #[inline(always)]
+            |standing| Judged {
+                loss: standing.cross + epsilon * standing.rest,
+                cross_slope: R::ONE,
+                rest_slope: epsilon,
+            },
+        )
+    }
+}

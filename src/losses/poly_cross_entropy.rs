@@ -1,0 +1,128 @@
+//! PolyLoss with several coefficients.
+
+use serde::{Deserialize, Serialize};
+
+use super::prelude::*;
+use crate::Error;
+use crate::catalogue::Choice;
+use crate::host::rowwise::{Auxiliary, Row};
+use crate::host::softmax_target::{self, Judged};
+use crate::wgsl::{File, shader};
+
+/// PolyLoss of logits: cross-entropy with the first coefficients of its series in 1 − p raised, one ε for each.
+///
+/// −ln p = Σ_j (1 − p)^j/j, so that W (Σ t_c (lse − x_c) + Σ_j ε_j (1 − P)^j), P = Σ t_c p_c, p the softmax, t the target (one-hot for a
+/// label), has the coefficients 1/j + ε_j up to the last ε and those of cross-entropy from there on. W is the input `class_weight` at
+/// the label, or its mean under dense targets. Derivative W (p_c Σt − t_c − Σ_j j ε_j (1 − P)^(j−1) p_c (t_c − P)). Predictions are
+/// logits [rows, classes], targets labels `[rows]` or dense [rows, classes]. `mean` divides by the number of rows. A logit of −∞ is a
+/// masked class unless it is a target: then the loss is ∞. ε_j = −1/j takes a term away: what is left is a difference, good to the
+/// rounding of the terms themselves. One coefficient alone is [`crate::losses::Poly1CrossEntropy`].
+///
+/// Source: Z. Leng et al., PolyLoss: a polynomial expansion perspective of classification loss functions, 2022.
+///
+/// ```
+/// use gradus::{Device, losses::{Loss, PolyCrossEntropy}};
+/// use ndarray::array;
+///
+/// let criterion = PolyCrossEntropy::new().epsilons([1.0, -0.5]).on(&Device::reference())?;
+/// let step = criterion.value_and_gradient(&array![[0.0, 0.0]], &array![1_i64])?;
+/// assert!((step.value() - (2.0_f64.ln() + 0.5 - 0.125)).abs() < 1e-15); // ln 2 + ½ − ½ · ¼
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolyCrossEntropy {
+    epsilons: Vec<f64>,
+}
+
+/// The shader's `override`s: a coefficient each.
+const NAMES: [&str; 8] =
+    ["EPSILON_1", "EPSILON_2", "EPSILON_3", "EPSILON_4", "EPSILON_5", "EPSILON_6", "EPSILON_7", "EPSILON_8"];
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "poly_cross_entropy",
+    summary: "cross-entropy with the first coefficients of its series to tune",
+    formula: "Σ t_c (lse − x_c) + Σ_j ε_j (1 − Σ t_c p_c)^j",
+    options: &[Choice {
+        name: "epsilons",
+        domain: "a list of 1 to 8 finite numbers",
+        meaning: "what the coefficients of 1 − p, (1 − p)² … are raised by",
+    }],
+    torch: "",
+    keras: "",
+    optax: "",
+    source: "Z. Leng et al., PolyLoss, 2022",
+    variants: &[r#"{"epsilons": [1.0, -0.5, 0.25]}"#, r#"{"epsilons": [-0.5, 0.75, 1.0, 2.0, 0.5, 0.0, 0.0, 3.0]}"#],
+    shader: shader!("losses/poly_cross_entropy.wgsl"),
+    make: make::<PolyCrossEntropy>,
+};
+
+impl Default for PolyCrossEntropy {
+    fn default() -> Self {
+        PolyCrossEntropy { epsilons: vec![2.0] }
+    }
+}
+
+impl PolyCrossEntropy {
+    /// With one coefficient, raised by 2.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What the coefficients of 1 − p, (1 − p)² … are raised by: 1 to 8 finite numbers.
+    #[must_use]
+    pub fn epsilons(mut self, epsilons: impl IntoIterator<Item = f64>) -> Self {
+        self.epsilons = epsilons.into_iter().collect();
+        self
+    }
+}
+
+impl Filling for PolyCrossEntropy {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Class;
+    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
+    const HELPERS: &'static [File] = &[shader!("helpers/softmax_target.wgsl")];
+
+    fn check_options(&self) -> Result<()> {
+        let fits = (1..=NAMES.len()).contains(&self.epsilons.len());
+        if fits && self.epsilons.iter().all(|epsilon| epsilon.is_finite()) {
+            return Ok(());
+        }
+        let found = format!("{:?}", self.epsilons);
+        Err(Error::option(ENTRY.name, "epsilons", found, ENTRY.options[0].domain))
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        let epsilons = self.epsilons.iter().copied().chain(std::iter::repeat(0.0));
+        NAMES.into_iter().zip(epsilons).collect()
+    }
+}
+
+impl Rowwise for PolyCrossEntropy {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        softmax_target::row(
+            row,
+            scale,
+            gradient,
+            #[inline(always)]
+            |standing| {
+                // Horner's rule on the polynomial without its first power, and on its derivative.
+                let (mut polynomial, mut slope) = (R::ZERO, R::ZERO);
+                for &epsilon in self.epsilons.iter().rev() {
+                    slope = slope * standing.rest + polynomial;
+                    polynomial = polynomial * standing.rest + R::new(epsilon);
+                }
+                Judged {
+                    loss: standing.cross + polynomial * standing.rest,
+                    cross_slope: R::ONE,
+                    rest_slope: slope * standing.rest + polynomial,
+                }
+            },
+        )
+    }
+}

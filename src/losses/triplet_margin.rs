@@ -1,0 +1,187 @@
+//! Which of two vectors is the nearer to a third, by a margin.
+
+use super::prelude::*;
+
+options! {
+    /// Triplet margin loss: an anchor shall be nearer to its positive than to its negative, by a margin.
+    ///
+    /// [d(a,p) − d(a,n) + m]₊, d(x,y) = ‖x − y + ε‖ₚ; `swap` takes the smaller of d(a,n) and d(p,n) for the second distance. The
+    /// gradient passes where the sum is 0, is halved between two equal distances under `swap`, and is 0 where a distance is 0 and
+    /// at the kinks of p = 1, as in PyTorch. `anchor`, `positive` and `negative` are [rows, columns]; the values are [rows].
+    ///
+    /// PyTorch `TripletMarginLoss`, burn `TripletMarginLoss`; its p may be 1 or more here (∞ is left out).
+    /// Source: F. Schroff, D. Kalenichenko and J. Philbin, FaceNet, 2015; swap: V. Balntas et al., Learning local feature
+    /// descriptors with triplets and shallow convolutional neural networks, 2016.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, losses::{Loss, TripletMargin}};
+    /// use ndarray::array;
+    ///
+    /// let (anchor, positive, negative) = (array![[0.0, 0.0]], array![[3.0, 4.0]], array![[0.0, 2.0]]);
+    /// let inputs = Inputs::named("anchor", &anchor).input("positive", &positive).input("negative", &negative);
+    /// let step = TripletMargin::new().epsilon(0.0).on(&Device::reference())?.evaluate(&inputs)?;
+    /// assert!((step.value() - 4.0).abs() < 1e-12); // 5 − 2 + 1
+    /// assert!((step.gradient_of("positive").unwrap()[[0, 1]] - 0.8).abs() < 1e-12);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct TripletMargin of "triplet_margin" {
+        /// By how much nearer.
+        margin: f64 = 1.0, "> 0" if |margin| margin > 0.0 && margin.is_finite();
+        /// The norm: 2 is the usual length, 1 the sum of the differences.
+        p: f64 = 2.0, "from 1 on, finite" if |p| p >= 1.0 && p.is_finite();
+        /// Added to each difference, so that equal vectors have a distance.
+        epsilon: f64 = 1e-6, ">= 0" if |epsilon| epsilon >= 0.0 && epsilon.is_finite();
+        /// Whether the negative's distance to the positive counts where it is the smaller.
+        swap: bool = false, "true or false" if |_| true;
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "triplet_margin",
+    summary: "nearer to the positive than to the negative, by a margin",
+    formula: "[d(a,p) − d(a,n) + m]₊",
+    options: TripletMargin::OPTIONS,
+    torch: "TripletMarginLoss",
+    keras: "",
+    optax: "triplet_margin_loss",
+    source: "F. Schroff, D. Kalenichenko and J. Philbin, FaceNet, 2015",
+    variants: &[
+        r#"{"p": 1.0, "margin": 3.0, "epsilon": 0.0}"#,
+        r#"{"swap": true, "margin": 2.0}"#,
+        r#"{"p": 3.5, "swap": true}"#,
+        r#"{"p": 1.5}"#,
+    ],
+    shader: crate::wgsl::shader!("losses/triplet_margin.wgsl"),
+    make: make::<TripletMargin>,
+};
+
+impl Filling for TripletMargin {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const ARGUMENTS: &'static [Argument] = &[
+        Argument {
+            name: "anchor",
+            shape: "[rows, columns]: a vector in each row",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument { name: "positive", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
+        Argument { name: "negative", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
+    ];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::vectors(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        let flag = |on: bool| f64::from(u8::from(on));
+        vec![
+            ("MARGIN", self.margin),
+            ("P", self.p),
+            ("EPSILON", self.epsilon),
+            ("SWAP", flag(self.swap)),
+            ("SCALED", flag(self.is_scaled())),
+        ]
+    }
+}
+
+impl TripletMargin {
+    /// The differences anchor − positive, anchor − negative, positive − negative.
+    #[inline(always)]
+    fn gaps<R: Real>(&self, [a, p, n]: [R; 3]) -> [R; 3] {
+        let epsilon = R::new(self.epsilon);
+        [(a - p) + epsilon, (a - n) + epsilon, (p - n) + epsilon]
+    }
+
+    /// |x|ᵖ; but for p = 1 and 2 of a share of the peak, so that no power leaves the precision.
+    #[inline(always)]
+    fn term<R: Real>(&self, x: R, peak: R) -> R {
+        if self.p == 2.0 {
+            x * x
+        } else if self.p == 1.0 {
+            x.abs()
+        } else if peak > R::ZERO {
+            (x.abs() / peak).powf(R::new(self.p))
+        } else {
+            R::ZERO
+        }
+    }
+
+    /// The distance, and what sign(x)|x|ᵖ⁻¹ is multiplied by in its derivative.
+    #[inline(always)]
+    fn distance<R: Real>(&self, sum: R, peak: R) -> (R, R) {
+        if self.p == 1.0 {
+            return (sum, R::ONE);
+        }
+        if self.p == 2.0 {
+            let distance = sum.sqrt();
+            return (distance, R::select(distance > R::ZERO, R::ONE / distance, R::ZERO));
+        }
+        if peak > R::ZERO {
+            let root = R::new(1.0 / self.p);
+            (peak * sum.powf(root), sum.powf(root - R::ONE))
+        } else {
+            (R::ZERO, R::ZERO)
+        }
+    }
+
+    /// `factor` · sign(x)|x|ᵖ⁻¹.
+    #[inline(always)]
+    fn slope<R: Real>(&self, x: R, peak: R, factor: R) -> R {
+        if self.p == 2.0 {
+            factor * x
+        } else if self.p == 1.0 {
+            factor * x.sign()
+        } else if peak > R::ZERO {
+            factor * x.sign() * (x.abs() / peak).powf(R::new(self.p - 1.0))
+        } else {
+            R::ZERO
+        }
+    }
+}
+
+impl Vectors for TripletMargin {
+    fn is_scaled(&self) -> bool {
+        self.p != 1.0 && self.p != 2.0
+    }
+
+    #[inline(always)]
+    fn peaks<R: Real>(&self, cells: [R; 3]) -> [R; 3] {
+        self.gaps(cells).map(|gap| gap.abs())
+    }
+
+    #[inline(always)]
+    fn fold<R: Real>(&self, peaks: [R; 3], cells: [R; 3]) -> [R; 3] {
+        let gaps = self.gaps(cells);
+        let third = if self.swap { self.term(gaps[2], peaks[2]) } else { R::ZERO };
+        [self.term(gaps[0], peaks[0]), self.term(gaps[1], peaks[1]), third]
+    }
+
+    #[inline(always)]
+    fn finish<R: Real>(&self, peaks: [R; 3], sums: [R; 3], _: R) -> VectorOutcome<R> {
+        let (near, near_factor) = self.distance(sums[0], peaks[0]);
+        let (far, far_factor) = self.distance(sums[1], peaks[1]);
+        let (mut apart, mut swapped, mut other_factor) = (far, R::ZERO, R::ZERO);
+        if self.swap {
+            let (other, factor) = self.distance(sums[2], peaks[2]);
+            swapped = R::select(other < far, R::ONE, R::select(other == far, R::new(0.5), R::ZERO));
+            (apart, other_factor) = (far.min(other), factor);
+        }
+        let short = near - apart + R::new(self.margin);
+        let passes = R::select(short >= R::ZERO, R::ONE, R::ZERO);
+        let shares = [near_factor, -((R::ONE - swapped) * far_factor), -(swapped * other_factor)];
+        VectorOutcome { value: short.max(R::ZERO), factors: shares.map(|share| passes * share) }
+    }
+
+    #[inline(always)]
+    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3] {
+        let gaps = self.gaps(cells);
+        let near = self.slope(gaps[0], peaks[0], outcome.factors[0]);
+        let far = self.slope(gaps[1], peaks[1], outcome.factors[1]);
+        let other = if self.swap { self.slope(gaps[2], peaks[2], outcome.factors[2]) } else { R::ZERO };
+        [near + far, other - near, -far - other]
+    }
+}

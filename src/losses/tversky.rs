@@ -1,0 +1,100 @@
+//! Tversky loss.
+
+use super::prelude::*;
+use crate::host::rowwise::{Auxiliary, Row, Target};
+use crate::host::simd;
+
+options! {
+    /// Tversky loss of probabilities p against t: overlap of two sets, with what is found too much and what is missed weighed apart.
+    ///
+    /// Per row 1 − (I + s)/(I + αF + βM + s) with I = Σ w_c p_c t_c, F = Σ w_c p_c(1 − t_c), M = Σ w_c(1 − p_c)t_c, w the input
+    /// `class_weight`; α = β = ½ is [`crate::losses::Dice`] with twice the `smooth`, α = β = 1 the Jaccard index. With E = αF + βM and B the
+    /// denominator it is E/B, computed so, and the derivative w_c((1 − t_c)α(I + s) − t_c(β(I + s) + E))/B². Where B = 0 both are 0.
+    /// Predictions (of a sigmoid or softmax) and targets [rows, classes], from 0 to 1. `mean` divides by the number of rows.
+    ///
+    /// Keras `Tversky` (all rows as one).
+    /// Source: S. S. M. Salehi, D. Erdogmus and A. Gholipour, Tversky loss function for image segmentation, 2017.
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{Loss, Tversky}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = Tversky::new().alpha(0.5).beta(1.0).smooth(0.0).on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&array![[0.5, 0.5]], &array![[1.0, 0.0]])?;
+    /// assert!((step.value() - 0.6).abs() < 1e-15); // 1 − ½/(½ + ¼ + ½)
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct Tversky of "tversky" {
+        /// Weight of what is found though it is not there.
+        alpha: f64 = 0.5, ">= 0" if |alpha| alpha >= 0.0 && alpha.is_finite();
+        /// Weight of what is there and missed.
+        beta: f64 = 0.5, ">= 0" if |beta| beta >= 0.0 && beta.is_finite();
+        /// Added above and below, which keeps rows without a target from 0/0.
+        smooth: f64 = 1.0, ">= 0" if |smooth| smooth >= 0.0 && smooth.is_finite();
+    }
+}
+
+pub(super) static ENTRY: Entry<dyn Loss> = Entry {
+    name: "tversky",
+    summary: "overlap of two sets, false alarms and misses weighed apart",
+    formula: "1 − (I + s)/(I + αF + βM + s)",
+    options: Tversky::OPTIONS,
+    torch: "",
+    keras: "Tversky",
+    optax: "",
+    source: "S. S. M. Salehi et al., Tversky loss function for image segmentation, 2017",
+    variants: &[r#"{"alpha": 0.3, "beta": 0.7}"#, r#"{"alpha": 0.0, "beta": 1.0, "smooth": 0.25}"#],
+    shader: crate::wgsl::shader!("losses/tversky.wgsl"),
+    make: make::<Tversky>,
+};
+
+impl Filling for Tversky {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const PREDICTIONS: Domain = Domain::Probability;
+    const TARGETS: Domain = Domain::Probability;
+    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
+
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Rowwise(self)
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("ALPHA", self.alpha), ("BETA", self.beta), ("SMOOTH", self.smooth)]
+    }
+}
+
+impl Rowwise for Tversky {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+        let Target::Dense(dense) = row.target else {
+            return R::NAN;
+        };
+        let (alpha, beta) = (R::new(self.alpha), R::new(self.beta));
+        let at = |column: usize| row.shares(dense, column);
+        let found = R::new(simd::sum_of(dense.len(), |column| {
+            let (w, p, t) = at(column);
+            w * (p * t)
+        }));
+        let errors = R::new(simd::sum_of(dense.len(), |column| {
+            let (w, p, t) = at(column);
+            w * (alpha * (p * (R::ONE - t)) + beta * ((R::ONE - p) * t))
+        }));
+        let right = found + R::new(self.smooth);
+        let whole = right + errors;
+        if whole == R::ZERO {
+            gradient.fill(R::ZERO);
+            return R::ZERO;
+        }
+        let (loss, kept) = (errors / whole, right / whole);
+        let (near, far) = (scale * alpha * kept / whole, -scale * (beta * kept + loss) / whole);
+        for (column, slope) in gradient.iter_mut().enumerate() {
+            let (w, _, t) = at(column);
+            *slope = w * ((R::ONE - t) * near + t * far);
+        }
+        loss
+    }
+}

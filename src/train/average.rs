@@ -1,0 +1,58 @@
+//! A running average of the weights, to predict with.
+
+use crate::{Error, Result};
+
+/// A running average of the weights: a ← δa + (1 − δ)w behind each update ([`crate::Fit::average`], [`crate::Model::averaged`]).
+///
+/// ```
+/// use gradus::Average;
+/// let average = Average::new(0.99).debias(true);
+/// # let _ = average;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Average {
+    decay: f64,
+    debias: bool,
+}
+
+impl Average {
+    /// With the part δ of the average that is kept, in [0, 1). It begins with the weights as they are.
+    ///
+    /// Keras `use_ema`, PyTorch `AveragedModel` with `get_ema_multi_avg_fn`.
+    pub fn new(decay: f64) -> Self {
+        Average { decay, debias: false }
+    }
+
+    /// Whether it begins at 0 and is divided by 1 − δᵗ when it is asked for, so that no weight stands for what was there before the
+    /// first update: optax `ema(decay, debias=True)` (default false).
+    pub fn debias(mut self, debias: bool) -> Self {
+        self.debias = debias;
+        self
+    }
+
+    /// What part of the weights goes into it.
+    pub(crate) fn weight(&self) -> f64 {
+        1.0 - self.decay
+    }
+
+    /// What it begins with.
+    pub(crate) fn start(&self, parameters: &[f64]) -> Vec<f64> {
+        if self.debias { vec![0.0; parameters.len()] } else { parameters.to_vec() }
+    }
+
+    /// The weights that an average stands for after so many updates.
+    pub(crate) fn weights(&self, mut average: Vec<f64>, updates: u64) -> Vec<f64> {
+        if self.debias && updates > 0 {
+            let correction = 1.0 - self.decay.powf(updates as f64);
+            average.iter_mut().for_each(|weight| *weight /= correction);
+        }
+        average
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if (0.0..1.0).contains(&self.decay) {
+            return Ok(());
+        }
+        Err(Error::option("average", "decay", self.decay, "in [0, 1)"))
+    }
+}
