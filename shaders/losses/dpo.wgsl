@@ -8,15 +8,14 @@ override LOSS_TYPE: u32 = 0u;
 // Of the label smoothing s: s for sigmoid, -s/(1 - 2s) for robust.
 override TILT: f32 = 0.0;
 
-// sigma'(x) - sigma'(y) with its digits where |x| is near |y|: (e - f)(1 - e f)/((1 + e)^2 (1 + f)^2), e = e^-|x|, f = e^-|y|.
-fn difference_of_slopes(x: f32, y: f32) -> f32 {
-    let near = min(abs(x), abs(y));
-    let far = max(abs(x), abs(y));
-    let e = exp_full(-near);
-    let f = exp_full(-far);
-    let apart = e * expm1_full(near - far) * expm1_full(-(near + far));
-    let difference = apart / ((1.0 + e) * (1.0 + e) * (1.0 + f) * (1.0 + f));
-    return select(-difference, difference, abs(x) <= abs(y));
+// sigma'(x) - sigma'(y) with its digits where |x| is near |y|, from their difference and sum too; e = e^-|x|, f = e^-|y|:
+// max(e, f) (1 - e^-|x - y|)(1 - e^-|x + y|)/((1 + e)^2 (1 + f)^2), negative where |x| is the larger.
+fn difference_of_slopes(x: f32, y: f32, difference: f32, sum: f32) -> f32 {
+    let e = exp_full(-abs(x));
+    let f = exp_full(-abs(y));
+    let apart = max(e, f) * expm1_full(-abs(difference)) * expm1_full(-abs(sum));
+    let size = apart / ((1.0 + e) * (1.0 + e) * (1.0 + f) * (1.0 + f));
+    return select(size, -size, (difference < 0.0) == (sum < 0.0));
 }
 
 fn quad(x: vec4<f32>) -> Quad {
@@ -40,7 +39,7 @@ fn quad(x: vec4<f32>) -> Quad {
             return Quad(low.x + low.y, BETA * vec2<f32>(-low.x * high.x, low.y * high.y));
         }
         case 5u: {
-            let slopes = vec2<f32>(difference_of_slopes(BETA * a, h), sigmoid(h) * sigmoid(-h));
+            let slopes = vec2<f32>(difference_of_slopes(BETA * a, h, BETA * b, BETA * (a + d)), sigmoid(h) * sigmoid(-h));
             return Quad(sigmoid(BETA * a) + sigmoid(-h), BETA * slopes);
         }
         case 6u: {

@@ -190,10 +190,10 @@ impl JointHost for LinearFrame<'_> {
         let classes = if columns >= 256 { 128 * columns } else { columns + 3 };
         let mut inputs =
             vec![Example::of("predictions", &[rows, columns]), Example::of("linear_weight", &[classes, columns])];
-        if rows % 3 != 0 {
+        if !rows.is_multiple_of(3) {
             inputs.push(Example::of("linear_bias", &[classes]));
         }
-        if rows % 5 == 0 {
+        if rows.is_multiple_of(5) {
             inputs.push(Example::of("class_weight", &[classes]));
         }
         inputs.push(Example { below: classes, ..Example::of("targets", &[rows]) });

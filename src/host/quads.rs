@@ -55,7 +55,7 @@ impl<L: Quads> JointHost for QuadsFrame<'_, L> {
 
     fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
         // Without the optional ones now and then.
-        let is_given = |optional: bool| !optional || rows % 3 != 0;
+        let is_given = |optional: bool| !optional || !rows.is_multiple_of(3);
         let arguments = self.0.arguments().iter().filter(|argument| is_given(argument.role.is_optional()));
         arguments.map(|argument| Example::of(argument.name, &[rows, columns])).collect()
     }

@@ -267,10 +267,12 @@ fn chain(columns: usize) -> f64 {
     if columns <= 64 { columns as f64 } else { columns as f64 / 8.0 + 3.0 }
 }
 
-/// Products that are added up before the loss sees their sum: the outputs of a linear layer one after the other, scores in lanes.
+/// How far off the inputs must be for a score or a linear layer's output to be off as it is by its own roundings, in halves of an ulp:
+/// products that are added up before the loss sees their sum. Scores are added in lanes. An output of D products, one after the other,
+/// is off by up to D roundings of Σ|x w|; numbers that are off up or down by chance leave √Σ(x w)² of theirs, √D times less.
 fn chain_of_outputs(loss: &dyn Loss, columns: usize) -> f64 {
     match loss.family() {
-        Family::Joint(Frame::Linear, _) => columns as f64,
+        Family::Joint(Frame::Linear, _) => (columns as f64).powf(1.5),
         Family::Joint(Frame::Similarity(_), _) => chain(columns),
         _ => 0.0,
     }
@@ -337,8 +339,16 @@ fn bounds(
             let largest = row.iter().fold(0.0, |largest: f64, &x| largest.max(finite(x)));
             repeat_n(largest, row.len())
         });
+        let mut moved: Vec<f64> = (0..gradient.len()).map(|i| off(&|e| e.gradients[g][i])).collect();
+        if is_linear(loss) {
+            // What the outputs are off by moves all cells that they are summed into, of which some stand still by chance.
+            for row in moved.chunks_mut(width.max(1)) {
+                let most = row.iter().copied().fold(0.0, f64::max);
+                row.fill(most);
+            }
+        }
         let tolerance = largest.enumerate().map(|(i, largest)| match is_device {
-            true => off(&|e| e.gradients[g][i]) + roundings * largest + FLUSHED,
+            true => moved[i] + roundings * largest + FLUSHED,
             false => near(gradient[i], largest),
         });
         let tolerance = shaped(&array.shape, tolerance.collect());

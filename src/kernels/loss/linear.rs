@@ -227,7 +227,7 @@ impl Layer<'_> {
     fn rows_of<'b>(&self, buffer: &'b wgpu::Buffer, chunk: &Chunk) -> (Slice<'b>, u32) {
         let first = chunk.first * self.features;
         let offset = 4 * first as u64;
-        if offset % BINDING_START != 0 {
+        if !offset.is_multiple_of(BINDING_START) {
             return (buffer.into(), first as u32);
         }
         (Slice { buffer, offset, size: Some(padded(chunk.rows * self.features)) }, 0)
