@@ -87,12 +87,11 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
     return next;
 }
 
+// Without a branch on the turn: it is the same in all lanes, but no compiler can tell that a barrier behind it is reached by all
+// of them, and WebGPU refuses such a program. Before the first turn the sums are 0, behind it the maximum is the same in all lanes.
 fn join(sums: Sums) -> Sums {
     var all = sums;
-    if sums.turn == 0u {
-        all.maximum = team_max(sums.maximum);
-        return all;
-    }
+    all.maximum = team_max(sums.maximum);
     all.total = team_sum(sums.total);
     all.others = team_sum(sums.others);
     all.falling = team_sum(sums.falling);
