@@ -93,6 +93,8 @@ pub struct Evaluation<R = f32> {
     pub count: usize,
     /// What was asked for with [`Inputs::auxiliary`].
     pub auxiliaries: Option<Auxiliaries>,
+    /// What was asked for with [`Inputs::hessian`]: the second derivative by each prediction, of their shape.
+    pub hessian: Option<ArrayD<R>>,
 }
 
 impl<R> Evaluation<R> {
@@ -117,6 +119,7 @@ impl<R> Evaluation<R> {
             others: self.others.into_iter().map(|(name, g)| (name, g.map(|g| convert(g.clone())))).collect(),
             count: self.count,
             auxiliaries: self.auxiliaries,
+            hessian: self.hessian.map(|hessian| hessian.map(|h| convert(h.clone()))),
         }
     }
 }

@@ -30,6 +30,7 @@ pub struct Inputs<'a> {
     pub(crate) class_mask: Option<ArrayViewD<'a, bool>>,
     pub(crate) upstream: Option<ArrayViewD<'a, f32>>,
     pub(crate) auxiliary: bool,
+    pub(crate) hessian: bool,
 }
 
 /// Targets: numbers, or the label of each row's class.
@@ -87,7 +88,15 @@ impl<'a> Inputs<'a> {
 
     /// Nothing yet.
     pub(crate) fn none() -> Self {
-        Inputs { arrays: Vec::new(), weight: None, mask: None, class_mask: None, upstream: None, auxiliary: false }
+        Inputs {
+            arrays: Vec::new(),
+            weight: None,
+            mask: None,
+            class_mask: None,
+            upstream: None,
+            auxiliary: false,
+            hessian: false,
+        }
     }
 
     /// Another input by its name, f32 or whole numbers; one of the same name is replaced.
@@ -149,6 +158,28 @@ impl<'a> Inputs<'a> {
     /// Asks for what a class-axis loss can hand back besides: [`crate::Auxiliaries`].
     pub fn auxiliary(mut self) -> Self {
         self.auxiliary = true;
+        self
+    }
+
+    /// Asks for the diagonal of the Hessian besides: the derivative of each number of the gradient by its own prediction, times
+    /// everything that the gradient is (factor, weight, mask, upstream). For gradient boosting take [`crate::Reduction::Sum`] or
+    /// `None`, so that no factor is in it. Losses have it whose predictions are those of a generalized linear model:
+    /// `mse`, `poisson_nll`, `gamma_deviance`, `tweedie`, `bce_with_logits`, `cross_entropy` (without `softcap` and
+    /// `target_logit_transform`); others refuse. A second pass over the data; nobody else pays for it.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, Reduction, losses::{BceWithLogits, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let criterion = BceWithLogits::new().on(&Device::reference())?.reduction(Reduction::Sum);
+    /// let (scores, labels, weight) = (array![0.0, 0.0], array![1.0, 0.0], array![1.0, 8.0]);
+    /// let step = criterion.evaluate(&Inputs::new(&scores, &labels).weight(&weight).hessian())?;
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [-0.5, 4.0]);
+    /// assert_eq!(step.hessian.unwrap().as_slice().unwrap(), [0.25, 2.0]); // σ(1 − σ) = ¼, times the weight
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn hessian(mut self) -> Self {
+        self.hessian = true;
         self
     }
 }
@@ -252,6 +283,16 @@ impl Sizes {
         let allowed = format!("it must be [{}] (one for each class) or {predictions:?}", self.columns);
         Err(shape_error(loss.name(), format!("class_mask is {shape:?}"), &allowed))
     }
+}
+
+/// Refuses the Hessian of a loss that has none.
+pub(crate) fn check_hessian(loss: &dyn Loss, inputs: &Inputs) -> Result<()> {
+    if !inputs.hessian || loss.has_curvature() {
+        return Ok(());
+    }
+    let allowed = "those of generalized linear models have it: mse, poisson_nll, gamma_deviance, tweedie, bce_with_logits, \
+                   cross_entropy (without softcap and target_logit_transform)";
+    Err(input_error(loss, "the diagonal of the Hessian", "was asked for", allowed))
 }
 
 /// An [`Error::Input`].

@@ -4,7 +4,8 @@
 //     values       = sum over i of factor * weight[i] * loss(predictions[i], targets[i]).value
 //
 // Filled by shaders/losses/*.wgsl: `fn loss(prediction: f32, truth: f32) -> Loss`, or `fn loss_at` with the weight
-// of the column as well. Linked with helpers/numbers and one of helpers/partials_*.
+// of the column as well. Linked with helpers/numbers, one of helpers/partials_* and one of kernels/pointwise_*: which
+// derivative is written, the first or the second.
 //
 // A workgroup owns one contiguous block and its lanes take turns: neighbours read neighbours on any card, and on
 // software Vulkan a block stays within few pages (a stride over the whole buffer is four times slower there).
@@ -69,7 +70,7 @@ fn element(place: u32, prediction: f32, truth: f32) -> Loss {
     let poison = prediction + truth;
     return Loss(
         select(0.0, weight * select(point.value, poison, broken), counts),
-        select(0.0, upstream * weight * select(point.derivative, poison, broken), counts),
+        select(0.0, upstream * weight * select(slope_of(point, prediction, truth, column_weight), poison, broken), counts),
     );
 }
 

@@ -7,7 +7,8 @@
 //     values         = sum over r of factor * weight[r] * outcome.loss
 //
 // Filled by shaders/losses/*.wgsl with `struct Sums`, `struct Outcome`, `empty_sums`, `fold`, `join`, `restart`, `finish`,
-// `derivative` and `auxiliary`. Linked with kernels/rows and one of rowwise_lane, rowwise_subgroups and rowwise_memory:
+// `derivative` and `auxiliary`. Linked with kernels/rows, one of rowwise_first and rowwise_second: which derivative is
+// written; and one of rowwise_lane, rowwise_subgroups and rowwise_memory:
 // the team of lanes that takes a row, with `team_sum`, `team_max` and `team_wait` over it. A header names `HELD`, the groups of four
 // cells of a row that one lane keeps in registers, and `PASSES`.
 
@@ -121,7 +122,7 @@ fn take_row(index: u32, lane: u32) -> f32 {
                 truths = truths_of(row, columns);
             }
             let cells = cells_of(row, columns, logits, truths);
-            var slopes = select(otherwise, scale * derivative(row, outcome, cells), is_plain);
+            var slopes = select(otherwise, scale * slopes_of(row, outcome, cells), is_plain);
             if PADDED {
                 slopes = select(vec4<f32>(), slopes, cells.kept);
             }

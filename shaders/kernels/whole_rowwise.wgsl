@@ -31,6 +31,7 @@ const HAS_CLASS_WEIGHT: bool = false;
 const CLASS_MASK: u32 = 0u;
 const EACH: bool = false;
 const AUXILIARY: bool = false;
+const SECOND: bool = false;
 
 fn team_sum(x: f32) -> f32 {
     return x;

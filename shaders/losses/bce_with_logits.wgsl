@@ -16,3 +16,10 @@ fn loss_at(prediction: f32, truth: f32, column_weight: f32) -> Loss {
     let slope = (far - near * e) / (1.0 + e);
     return Loss(far * size + (far + near) * log1p_unit(e), select(-slope, slope, is_positive));
 }
+
+// (p y + 1 - y) sigmoid(x) sigmoid(-x), of which the two are 1/(1 + e) and e/(1 + e).
+fn curvature(prediction: f32, truth: f32, column_weight: f32) -> f32 {
+    let y = truth * (1.0 - LABEL_SMOOTHING) + 0.5 * LABEL_SMOOTHING;
+    let e = exp(-abs(prediction));
+    return (column_weight * y + (1.0 - y)) * (e / ((1.0 + e) * (1.0 + e)));
+}

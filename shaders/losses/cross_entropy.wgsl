@@ -4,6 +4,7 @@
 //     q_c  = w_c ((1 - s) t_c + s / K)                     (t one-hot for a label; w the class weights)
 //     loss = sum_c q_c (lse - z_c) + Z_LOSS lse^2
 //     d/dz = p_c (Q + 2 Z_LOSS lse) - q_c,   Q = sum q
+//     d2/dz2 = p_c (1 - p_c) (Q + 2 Z_LOSS lse) + 2 Z_LOSS p_c^2
 // Sums are held relative to the running maximum (Milakov and Gimelshein, Online normalizer calculation for softmax,
 // 2018), and the label's own e^z is kept out of them: Q (p_y - 1) = -Q others / (others + e^z_y) has all its digits
 // when p_y goes to 1, and so has ln(1 + others).
@@ -30,6 +31,7 @@ struct Sums {
     others_dot: f32, // of e^below below, for the entropy
     best: f32,       // the column of the largest logit
     best_logit: f32,
+    rest: f32,       // of e^below, all but one cell of the maximum, for the second derivative
 }
 
 struct Outcome {
@@ -42,6 +44,8 @@ struct Outcome {
     entropy: f32,
     probability: f32, // of the label
     best: f32,
+    inverse: f32,     // 1 / sum of all e^below
+    rest: f32,        // 1 - p at the maximum
 }
 
 // Behind all columns.
@@ -103,7 +107,7 @@ fn minus_infinity() -> f32 {
 }
 
 fn empty_sums() -> Sums {
-    return Sums(LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NO_COLUMN, LOWEST);
+    return Sums(LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, NO_COLUMN, LOWEST, 0.0);
 }
 
 // The sums below a maximum that is `rise` higher.
@@ -113,6 +117,10 @@ fn raised(sums: Sums, rise: f32) -> Sums {
     moved.others = shrink * sums.others;
     if AUXILIARY {
         moved.others_dot = shrink * (sums.others_dot - select(0.0, rise * sums.others, sums.others > 0.0));
+    }
+    if SECOND && rise > 0.0 {
+        // The cell that was the maximum is one of the rest now; where there was none yet, e^-rise is 0.
+        moved.rest = shrink * (sums.rest + 1.0);
     }
     moved.spread_dot -= rise * sums.spread;
     moved.hard_dot -= rise * sums.hard;
@@ -143,6 +151,13 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
             }
         }
     }
+    if SECOND {
+        let all = select(vec4<f32>(), exp(below), is_open);
+        let tops = sum4(select(vec4<f32>(), vec4<f32>(1.0), is_open & (below == vec4<f32>())));
+        // Where the maximum is new, one of its cells is no rest.
+        let is_new = maximum > sums.maximum;
+        next.rest += sum4(select(all, vec4<f32>(), below == vec4<f32>())) + (tops - select(0.0, 1.0, is_new));
+    }
     if LABEL_SMOOTHING != 0.0 {
         let weights = select(vec4<f32>(), cells.class_weights, is_open);
         next.spread += sum4(weights);
@@ -162,6 +177,11 @@ fn join(sums: Sums) -> Sums {
     var all = raised(sums, maximum - sums.maximum);
     all.maximum = maximum;
     all.others = team_sum(all.others);
+    if SECOND {
+        // Each lane that found the maximum left one of its cells out; the team leaves out one.
+        let tops = team_sum(select(0.0, 1.0, sums.maximum == maximum));
+        all.rest = team_sum(all.rest) + (tops - 1.0);
+    }
     if AUXILIARY {
         all.others_dot = team_sum(all.others_dot);
         all.best_logit = team_max(sums.best_logit);
@@ -231,6 +251,8 @@ fn finish(row: Row, joined_sums: Sums) -> Outcome {
     outcome.lse = lse;
     outcome.entropy = log_total - (sums.others_dot + select(0.0, label_exp * label_below, label_is_open)) * inverse;
     outcome.best = sums.best;
+    outcome.inverse = inverse;
+    outcome.rest = sums.rest * inverse;
     return outcome;
 }
 
@@ -247,6 +269,16 @@ fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
         slopes *= select(vec4<f32>(1.0), margin_slope(cells.logits), cells.is_label);
     }
     return select(vec4<f32>(), slopes, z >= vec4<f32>(LOWEST));
+}
+
+// 1 - p has no digits left where p is near 1, which only the maximum's can be: there it is the rest over the whole.
+fn curvature(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+    let z = scaled_logits(cells);
+    let e = exp(z - outcome.maximum);
+    let p = e * outcome.inverse;
+    let others = select(1.0 - p, vec4<f32>(outcome.rest), z == vec4<f32>(outcome.maximum));
+    let second = outcome.pull * e * others + 2.0 * Z_LOSS * p * p;
+    return select(vec4<f32>(), second / (TEMPERATURE * TEMPERATURE), z >= vec4<f32>(LOWEST));
 }
 
 // Planes 1 to 5: lse, argmax, whether it is the label, entropy, probability of the label. 0 for a row left out.

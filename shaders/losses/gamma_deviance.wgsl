@@ -5,3 +5,8 @@ fn loss(prediction: f32, truth: f32) -> Loss {
     let ratio = truth * exp_full(-x);
     return Loss(x + ratio, 1.0 - ratio);
 }
+
+// y e^-x.
+fn curvature(prediction: f32, truth: f32, column_weight: f32) -> f32 {
+    return truth * exp_full(-max(prediction, LOWEST));
+}

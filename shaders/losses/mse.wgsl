@@ -3,3 +3,7 @@ fn loss(prediction: f32, truth: f32) -> Loss {
     let error = prediction - truth;
     return Loss(error * error, 2.0 * error);
 }
+
+fn curvature(prediction: f32, truth: f32, column_weight: f32) -> f32 {
+    return 2.0;
+}

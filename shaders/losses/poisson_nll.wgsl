@@ -31,3 +31,12 @@ fn loss(prediction: f32, truth: f32) -> Loss {
     }
     return Loss(value, 1.0 - truth / mean);
 }
+
+// e^x; y / (x + EPSILON)^2, the square never formed: it would leave f32 long before the whole does.
+fn curvature(prediction: f32, truth: f32, column_weight: f32) -> f32 {
+    if LOG_INPUT {
+        return exp_full(min(prediction, 1000.0));
+    }
+    let mean = prediction + EPSILON;
+    return truth / mean / mean;
+}

@@ -31,3 +31,17 @@ fn loss(prediction: f32, truth: f32) -> Loss {
     }
     return Loss(value, rise - pull);
 }
+
+// a e^(ax) - b y e^(bx): not negative for p from 1 to 2.
+fn curvature(prediction: f32, truth: f32, column_weight: f32) -> f32 {
+    let x = clamp(prediction, -1e30, 1e30);
+    var rise = 0.0;
+    if TO_TWO != 0.0 {
+        rise = TO_TWO * exp_full(TO_TWO * x);
+    }
+    var pull = 0.0;
+    if TO_ONE != 0.0 && truth != 0.0 {
+        pull = TO_ONE * (truth * exp_full(TO_ONE * x));
+    }
+    return rise - pull;
+}

@@ -37,6 +37,7 @@ pub(super) struct Call<'c, 'a> {
     upstream: f32,
     share: Share,
     auxiliary: bool,
+    hessian: bool,
 }
 
 /// The elements of a view in row-major order, borrowed where they lie so already.
@@ -103,6 +104,7 @@ impl<'c, 'a> Call<'c, 'a> {
                 allowed: "only a loss over classes (cross_entropy) has them".into(),
             });
         }
+        inputs::check_hessian(loss, inputs)?;
         let (upstream, upstreams) = Self::upstream(criterion, inputs, &sizes)?;
         let mut call = Call {
             criterion,
@@ -119,6 +121,7 @@ impl<'c, 'a> Call<'c, 'a> {
             upstream,
             share: Share { factor: 1.0, count: 0 },
             auxiliary: inputs.auxiliary,
+            hessian: inputs.hessian,
             sizes,
         };
         call.share = call.share(wide.as_deref())?;
@@ -249,11 +252,13 @@ impl<'c, 'a> Call<'c, 'a> {
         gradient: Vec<R>,
         each: Vec<f64>,
         auxiliaries: Option<Auxiliaries>,
+        hessian: Option<Vec<R>>,
     ) -> Result<Evaluation<R>> {
         let values =
             if self.each() { shaped(&self.sizes.value_shape, each)? } else { shaped(&[], vec![self.reported(sum)])? };
         let gradient = shaped(&self.shape, gradient)?;
-        Ok(Evaluation { values, gradient, others: Vec::new(), count: self.share.count, auxiliaries })
+        let hessian = hessian.map(|hessian| shaped(&self.shape, hessian)).transpose()?;
+        Ok(Evaluation { values, gradient, others: Vec::new(), count: self.share.count, auxiliaries, hessian })
     }
 
     pub fn on_gpu(&self, gpu: &Gpu) -> Result<Evaluation> {
@@ -268,6 +273,7 @@ impl<'c, 'a> Call<'c, 'a> {
             upstream: self.upstream,
             divisor: Divisor::Known,
             auxiliary: self.auxiliary,
+            second: false,
         };
         let upload = |values: &[f32]| gpu.upload("an input", values);
         let ones;
@@ -305,15 +311,26 @@ impl<'c, 'a> Call<'c, 'a> {
             result: gpu.buffer("a loss", 4)?,
             absent: gpu.buffer("nothing", 4)?,
         };
-        gpu.submit(&kernel::commands(gpu, loss, &job, &buffers)?)?;
-        self.read_back(gpu, &buffers)
+        let mut commands = kernel::commands(gpu, loss, &job, &buffers)?;
+        let hessian = if self.hessian {
+            // The same kernel with the second derivative in the first one's place: it leaves the same values once more.
+            let gradient = gpu.buffer("a Hessian's diagonal", self.predictions.len())?;
+            let (job, buffers) = (Job { second: true, ..job }, Buffers { gradient, ..buffers.clone() });
+            commands.extend(kernel::kernel_commands(gpu, loss, &job, &buffers)?.0);
+            Some(buffers.gradient)
+        } else {
+            None
+        };
+        gpu.submit(&commands)?;
+        self.read_back(gpu, &buffers, hessian.as_ref())
     }
 
-    fn read_back(&self, gpu: &Gpu, buffers: &Buffers) -> Result<Evaluation> {
+    fn read_back(&self, gpu: &Gpu, buffers: &Buffers, hessian: Option<&wgpu::Buffer>) -> Result<Evaluation> {
         let read = |buffer: &wgpu::Buffer, first: usize, length: usize| -> Result<Vec<f32>> {
             pollster::block_on(gpu.download(buffer, first, length))
         };
         let gradient = read(&buffers.gradient, 0, self.predictions.len())?;
+        let hessian = hessian.map(|buffer| read(buffer, 0, self.predictions.len())).transpose()?;
         let rows = self.sizes.rows;
         let auxiliaries = if self.auxiliary {
             let planes = read(&buffers.values, 0, PLANES * rows)?;
@@ -335,7 +352,7 @@ impl<'c, 'a> Call<'c, 'a> {
         } else {
             (f64::from(read(&buffers.result, 0, 1)?[0]), Vec::new())
         };
-        self.evaluation(sum, gradient, each, auxiliaries)
+        self.evaluation(sum, gradient, each, auxiliaries, hessian)
     }
 
     /// Weight and mask as one: the bits of [`MASKED`] where the mask is false.

@@ -43,6 +43,7 @@ impl<'c, 'a> JointCall<'c, 'a> {
         if inputs.class_mask.is_some() {
             inputs::check_known(loss, "class_mask")?;
         }
+        inputs::check_hessian(loss, inputs)?;
         if inputs.auxiliary {
             return Err(input_error(loss, "auxiliary outputs", "were asked for", "only a loss over classes has them"));
         }
@@ -202,7 +203,7 @@ impl<'c, 'a> JointCall<'c, 'a> {
         };
         let others =
             named.map(|(array, gradient)| Ok((array.name, shaped(&array.shape, gradient)?))).collect::<Result<_>>()?;
-        Ok(Evaluation { values, gradient, others, count: self.count, auxiliaries: None })
+        Ok(Evaluation { values, gradient, others, count: self.count, auxiliaries: None, hessian: None })
     }
 }
 

@@ -244,6 +244,7 @@ impl Criterion {
             upstream: wish.upstream,
             divisor,
             auxiliary: false,
+            second: false,
         };
         let buffers = Buffers {
             gradient: if wish.in_place { p.clone() } else { gpu.buffer("a gradient", elements)? },

@@ -86,6 +86,10 @@ impl Criterion {
             let allowed = "it has several gradients: `evaluate` gives them all";
             return Err(input_error(self.loss(), "gradient", "is one array", allowed));
         }
+        if inputs.hessian {
+            let allowed = "`evaluate` gives it, in an array of its own";
+            return Err(input_error(self.loss(), "the diagonal of the Hessian", "was asked for", allowed));
+        }
         let shape = inputs.numbers(self.loss(), "predictions")?.shape();
         if gradient.shape() != shape {
             let found = format!("gradient is {:?} but predictions are {shape:?}", gradient.shape());

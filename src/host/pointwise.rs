@@ -37,6 +37,10 @@ pub trait PointwiseHost {
     fn run_f32(&self, points: &Points<'_, f32>, gradient: &mut [f32], values: &mut [f32]) -> f64;
     /// As `run_f32`, plain and in f64.
     fn run_f64(&self, points: &Points<'_, f64>, gradient: &mut [f64], values: &mut [f64]) -> f64;
+    /// The diagonal of the Hessian, in f32 on all cores.
+    fn curvature_f32(&self, points: &Points<'_, f32>, hessian: &mut [f32]);
+    /// As `curvature_f32`, plain and in f64.
+    fn curvature_f64(&self, points: &Points<'_, f64>, hessian: &mut [f64]);
 }
 
 impl<L: Pointwise> PointwiseHost for L {
@@ -67,6 +71,39 @@ impl<L: Pointwise> PointwiseHost for L {
 
     fn run_f64(&self, points: &Points<'_, f64>, gradient: &mut [f64], values: &mut [f64]) -> f64 {
         general(self, points, 0, gradient, values)
+    }
+
+    fn curvature_f32(&self, points: &Points<'_, f32>, hessian: &mut [f32]) {
+        parallel::fill(hessian, PIECE, |start, part| {
+            simd::dispatch(
+                #[inline(always)]
+                || curvatures(self, points, start, part),
+            )
+        });
+    }
+
+    fn curvature_f64(&self, points: &Points<'_, f64>, hessian: &mut [f64]) {
+        curvatures(self, points, 0, hessian);
+    }
+}
+
+/// The second derivatives with everything that multiplies the gradient.
+#[inline(always)]
+fn curvatures<R: Real, L: Pointwise>(loss: &L, points: &Points<'_, R>, start: usize, hessian: &mut [R]) {
+    let loss = &loss.clone();
+    for (k, slot) in hessian.iter_mut().enumerate() {
+        let i = start + k;
+        let row = i / points.row_length;
+        *slot = R::ZERO;
+        if points.mask.at(i, row, true) {
+            let (prediction, truth) = (points.predictions[i], points.targets[i]);
+            let column_weight = points.column_weight.get(i % points.column_weight.len().max(1)).copied();
+            let upstream = points.upstream * points.upstreams.get(i).copied().unwrap_or(R::ONE);
+            let weight = upstream * points.factor * points.weight.at(i, row, R::ONE);
+            let second = loss.curvature(prediction, truth, column_weight.unwrap_or(R::ONE));
+            let broken = prediction.is_nan() || truth.is_nan();
+            *slot = weight * R::select(broken, prediction + truth, second);
+        }
     }
 }
 

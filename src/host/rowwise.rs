@@ -175,6 +175,10 @@ pub trait RowwiseHost {
     fn run_f32(&self, rows: &Rows<'_, f32>, gradient: &mut [f32], values: &mut [f32], auxiliary: &mut [Auxiliary<f32>]);
     /// As `run_f32`, plain and in f64.
     fn run_f64(&self, rows: &Rows<'_, f64>, gradient: &mut [f64], values: &mut [f64], auxiliary: &mut [Auxiliary<f64>]);
+    /// The diagonal of the Hessian, in f32 on all cores.
+    fn curvature_f32(&self, rows: &Rows<'_, f32>, hessian: &mut [f32]);
+    /// As `curvature_f32`, plain and in f64.
+    fn curvature_f64(&self, rows: &Rows<'_, f64>, hessian: &mut [f64]);
 }
 
 impl<L: Rowwise> RowwiseHost for L {
@@ -212,6 +216,31 @@ impl<L: Rowwise> RowwiseHost for L {
         auxiliary: &mut [Auxiliary<f64>],
     ) {
         piece(self, rows, 0, gradient, values, auxiliary);
+    }
+
+    fn curvature_f32(&self, rows: &Rows<'_, f32>, hessian: &mut [f32]) {
+        parallel::fill(hessian, parallel::rows_per_piece(rows.columns) * rows.columns, |start, part| {
+            simd::dispatch(
+                #[inline(always)]
+                || curvatures(self, rows, start / rows.columns, part),
+            )
+        });
+    }
+
+    fn curvature_f64(&self, rows: &Rows<'_, f64>, hessian: &mut [f64]) {
+        curvatures(self, rows, 0, hessian);
+    }
+}
+
+/// The second derivatives of the rows from `first` on.
+#[inline(always)]
+fn curvatures<R: Real, L: Rowwise>(loss: &L, rows: &Rows<'_, R>, first: usize, hessian: &mut [R]) {
+    for (k, hessian) in hessian.chunks_exact_mut(rows.columns).enumerate() {
+        match rows.row(first + k, loss.targets().pads()) {
+            None => hessian.fill(R::ZERO),
+            Some(row) if row.is_broken() => hessian.fill(R::NAN),
+            Some(row) => loss.curvature(&row, rows.weight_and_scale(first + k).1, hessian),
+        }
     }
 }
 

@@ -56,6 +56,10 @@ impl Filling for BceWithLogits {
         Family::Pointwise(self)
     }
 
+    fn has_curvature(&self) -> bool {
+        true
+    }
+
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![("LABEL_SMOOTHING", self.label_smoothing)]
     }
@@ -77,5 +81,12 @@ impl Pointwise for BceWithLogits {
         let is_positive = prediction >= R::ZERO;
         let (up, down) = (R::select(is_positive, high, low), R::select(is_positive, low, high));
         (value, negative * up - positive * down)
+    }
+    #[inline(always)]
+    fn curvature<R: Real>(&self, prediction: R, truth: R, column_weight: R) -> R {
+        let smoothing = R::new(self.label_smoothing);
+        let y = truth * (R::ONE - smoothing) + R::new(0.5) * smoothing;
+        let (_, high, low) = prediction.logistic();
+        (column_weight * y + (R::ONE - y)) * (high * low)
     }
 }

@@ -233,6 +233,10 @@ impl Filling for CrossEntropy {
         Family::Rowwise(self)
     }
 
+    fn has_curvature(&self) -> bool {
+        self.softcap.is_none() && self.target_logit_transform.is_none()
+    }
+
     fn constants(&self) -> Vec<(&'static str, f64)> {
         let margin = self.label_margin().map_or(0.0, |margin| margin.size);
         vec![
@@ -364,6 +368,37 @@ impl Rowwise for CrossEntropy {
             }
         }
         value
+    }
+
+    #[inline(always)]
+    fn curvature<R: Real>(&self, row: &Row<'_, R>, scale: R, hessian: &mut [R]) {
+        let temperature = R::new(self.temperature);
+        for (column, (z, &x)) in hessian.iter_mut().zip(row.logits).enumerate() {
+            *z = R::select(row.keeps(column), x / temperature, R::NEG_INFINITY);
+        }
+        let maximum = simd::maximum(hessian);
+        let Some(top) = hessian.iter().position(|&z| z == maximum && maximum > R::NEG_INFINITY) else {
+            return hessian.fill(R::ZERO);
+        };
+        let hard = Mass::of_target(row, hessian, maximum).mass;
+        let smooth = Mass::of_classes(row, hessian, maximum, self.label_smoothing != 0.0);
+        let smoothing = R::new(self.label_smoothing);
+        let share = R::select(smooth.cells > R::ZERO, smoothing / smooth.cells, R::ZERO);
+        let mass = (R::ONE - smoothing) * hard + share * smooth.mass;
+        // 1 − p has no digits left where p is near 1, which only that of the maximum can be: there it is the rest over the whole.
+        hessian[top] = R::NEG_INFINITY;
+        let rest = simd::exp_in_place(hessian, maximum);
+        hessian[top] = (maximum - maximum).exp();
+        let total = hessian[top] + rest;
+        let z_loss = R::new(2.0 * self.z_loss);
+        let pull = mass + z_loss * (maximum + rest.ln_1p());
+        let scale = scale / (temperature * temperature);
+        for (column, e) in hessian.iter_mut().enumerate() {
+            let p = *e / total;
+            let others = R::select(column == top, rest / total, R::ONE - p);
+            let is_open = row.keeps(column) && row.logits[column] != R::NEG_INFINITY;
+            *e = R::select(is_open, scale * (pull * p * others + z_loss * p * p), R::ZERO);
+        }
     }
 
     #[inline(always)]

@@ -49,6 +49,10 @@ impl Filling for GammaDeviance {
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)
     }
+
+    fn has_curvature(&self) -> bool {
+        true
+    }
 }
 
 impl Pointwise for GammaDeviance {
@@ -58,5 +62,9 @@ impl Pointwise for GammaDeviance {
         let x = prediction.max(R::new(-1e38));
         let ratio = truth * (-x).exp();
         (x + ratio, R::ONE - ratio)
+    }
+    #[inline(always)]
+    fn curvature<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
+        truth * (-prediction.max(R::new(-1e38))).exp()
     }
 }

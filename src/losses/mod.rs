@@ -348,6 +348,11 @@ pub trait Loss: Debug + Send + Sync {
         false
     }
 
+    /// Whether it has the diagonal of its Hessian, which [`crate::Inputs::hessian`] asks for.
+    fn has_curvature(&self) -> bool {
+        false
+    }
+
     /// How often the row-wise frame folds a row: more than once where a threshold is sought.
     fn passes(&self) -> u32 {
         1
@@ -423,6 +428,10 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
         false
     }
 
+    fn has_curvature(&self) -> bool {
+        false
+    }
+
     fn classes(&self, columns: usize) -> usize {
         columns
     }
@@ -483,6 +492,10 @@ impl<T: Filling> Loss for T {
 
     fn has_auxiliary(&self) -> bool {
         T::HAS_AUXILIARY
+    }
+
+    fn has_curvature(&self) -> bool {
+        Filling::has_curvature(self)
     }
 
     fn passes(&self) -> u32 {
@@ -592,6 +605,12 @@ pub trait Pointwise: Loss + Clone {
     #[inline(always)]
     fn loss_at<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> (R, R) {
         self.loss(prediction, truth)
+    }
+
+    /// The second derivative at one element, where [`Loss::has_curvature`].
+    #[inline(always)]
+    fn curvature<R: Real>(&self, _prediction: R, _truth: R, _column_weight: R) -> R {
+        R::NAN
     }
 }
 
@@ -822,6 +841,12 @@ pub struct PoolOutcome<R> {
 pub trait Rowwise: Loss {
     /// The value of one row. Writes `scale` times its derivative into `gradient`, and what else is asked for.
     fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], auxiliary: Option<&mut Auxiliary<R>>) -> R;
+
+    /// Writes `scale` times the second derivative by each prediction of one row, where [`Loss::has_curvature`].
+    #[inline(always)]
+    fn curvature<R: Real>(&self, _row: &Row<'_, R>, _scale: R, hessian: &mut [R]) {
+        hessian.fill(R::NAN);
+    }
 
     /// Value and gradient of the rows from `first` on by a shorter way of the CPU, where the loss has one for these inputs; says
     /// whether it has. Marked `#[inline(always)]`, as everything that is to become vector instructions.

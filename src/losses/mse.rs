@@ -48,6 +48,10 @@ impl Filling for Mse {
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)
     }
+
+    fn has_curvature(&self) -> bool {
+        true
+    }
 }
 
 impl Pointwise for Mse {
@@ -55,5 +59,9 @@ impl Pointwise for Mse {
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
         let error = prediction - truth;
         (error * error, R::new(2.0) * error)
+    }
+    #[inline(always)]
+    fn curvature<R: Real>(&self, _prediction: R, _truth: R, _column_weight: R) -> R {
+        R::new(2.0)
     }
 }

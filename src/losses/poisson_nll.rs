@@ -62,6 +62,10 @@ impl Filling for PoissonNll {
         Family::Pointwise(self)
     }
 
+    fn has_curvature(&self) -> bool {
+        true
+    }
+
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![
             ("LOG_INPUT", f64::from(u8::from(self.log_input))),
@@ -118,5 +122,10 @@ impl Pointwise for PoissonNll {
     #[inline(always)]
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
         if self.log_input { self.of_logarithm(prediction, truth) } else { self.of_mean(prediction, truth) }
+    }
+    #[inline(always)]
+    fn curvature<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
+        let mean = prediction + R::new(self.epsilon);
+        R::select(self.log_input, prediction.min(R::new(1000.0)).exp(), truth / mean / mean)
     }
 }

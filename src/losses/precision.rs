@@ -20,6 +20,8 @@ pub(crate) trait HostReal: Real + Default {
         auxiliary: &mut [Auxiliary<Self>],
     );
     fn joint(host: &dyn JointHost, call: &Joint<Self>, gradients: &mut [Vec<Self>], values: &mut [Self]);
+    fn pointwise_curvature(loss: &dyn Loss, points: &Points<Self>, hessian: &mut [Self]);
+    fn rowwise_curvature(loss: &dyn Loss, rows: &Rows<Self>, hessian: &mut [Self]);
 }
 
 impl HostReal for f32 {
@@ -49,6 +51,18 @@ impl HostReal for f32 {
     fn joint(host: &dyn JointHost, call: &Joint<f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
         host.run_f32(call, gradients, values);
     }
+
+    fn pointwise_curvature(loss: &dyn Loss, points: &Points<f32>, hessian: &mut [f32]) {
+        if let Family::Pointwise(host) = loss.family() {
+            host.curvature_f32(points, hessian);
+        }
+    }
+
+    fn rowwise_curvature(loss: &dyn Loss, rows: &Rows<f32>, hessian: &mut [f32]) {
+        if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
+            host.curvature_f32(rows, hessian);
+        }
+    }
 }
 
 impl HostReal for f64 {
@@ -77,5 +91,17 @@ impl HostReal for f64 {
 
     fn joint(host: &dyn JointHost, call: &Joint<f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
         host.run_f64(call, gradients, values);
+    }
+
+    fn pointwise_curvature(loss: &dyn Loss, points: &Points<f64>, hessian: &mut [f64]) {
+        if let Family::Pointwise(host) = loss.family() {
+            host.curvature_f64(points, hessian);
+        }
+    }
+
+    fn rowwise_curvature(loss: &dyn Loss, rows: &Rows<f64>, hessian: &mut [f64]) {
+        if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
+            host.curvature_f64(rows, hessian);
+        }
     }
 }

@@ -54,6 +54,10 @@ impl Filling for Tweedie {
         Family::Pointwise(self)
     }
 
+    fn has_curvature(&self) -> bool {
+        true
+    }
+
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![("TO_TWO", 2.0 - self.power), ("TO_ONE", 1.0 - self.power)]
     }
@@ -89,5 +93,13 @@ impl Pointwise for Tweedie {
         };
         let is_near = truth > R::ZERO && distance.abs() * (a.abs() + b.abs()) < R::new(40.0);
         (R::select(is_near, near, far), rise - pull)
+    }
+    #[inline(always)]
+    fn curvature<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {
+        let (a, b) = (R::new(2.0 - self.power), R::new(1.0 - self.power));
+        let x = prediction.clamp(R::new(-1e30), R::new(1e30));
+        let rise = R::select(a == R::ZERO, R::ZERO, a * (a * x).exp());
+        let pull = R::select(b == R::ZERO || truth == R::ZERO, R::ZERO, b * (truth * (b * x).exp()));
+        rise - pull
     }
 }

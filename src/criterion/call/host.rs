@@ -7,7 +7,7 @@ use crate::host::pointwise::Points;
 use crate::host::rowwise::{Auxiliary, Rows, Targets as RowTargets};
 use crate::host::{Spread, parallel};
 use crate::kernels::loss::Per;
-use crate::losses::{Family, HostReal};
+use crate::losses::{Family, HostReal, Loss};
 use crate::real::Real;
 use crate::tensor::shaped;
 
@@ -16,7 +16,18 @@ impl Call<'_, '_> {
     pub fn on_host<R: HostReal>(&self) -> Result<Evaluation<R>> {
         let mut gradient = vec![R::ZERO; self.predictions.len()];
         let Values { values, count, auxiliaries } = self.on_host_into(&mut gradient)?;
-        Ok(Evaluation { values, gradient: shaped(&self.shape, gradient)?, others: Vec::new(), count, auxiliaries })
+        let mut hessian = vec![R::ZERO; if self.hessian { self.predictions.len() } else { 0 }];
+        if self.hessian {
+            match self.criterion.loss.family() {
+                Family::Pointwise(_) => {
+                    self.with_points(|loss, points| R::pointwise_curvature(loss, points, &mut hessian))
+                }
+                _ => self.with_rows(|loss, rows| R::rowwise_curvature(loss, rows, &mut hessian)),
+            }
+        }
+        let hessian = self.hessian.then(|| shaped(&self.shape, hessian)).transpose()?;
+        let gradient = shaped(&self.shape, gradient)?;
+        Ok(Evaluation { values, gradient, others: Vec::new(), count, auxiliaries, hessian })
     }
 
     /// The value; the gradient goes into `gradient`, as long as the predictions and row-major, all of it overwritten.
@@ -28,6 +39,13 @@ impl Call<'_, '_> {
     }
 
     fn pointwise_on_host<R: HostReal>(&self, gradient: &mut [R]) -> Result<Values> {
+        let mut values = vec![R::ZERO; if self.each() { self.predictions.len() } else { 0 }];
+        let sum = self.with_points(|loss, points| R::pointwise(loss, points, gradient, &mut values));
+        self.values(sum, &values, None)
+    }
+
+    /// Hands on the inputs as a pointwise loss takes them.
+    fn with_points<R: HostReal, T>(&self, run: impl FnOnce(&dyn Loss, &Points<R>) -> T) -> T {
         let (predictions, targets) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
         let weight = self.weight.as_ref().map(|(weight, per)| (R::from_f32s(weight), *per));
         let (column_weight, upstreams) = (R::from_f32s(&self.column_weight), R::from_f32s(&self.upstreams));
@@ -42,12 +60,11 @@ impl Call<'_, '_> {
             upstream: R::from_f32(self.upstream),
             upstreams: &upstreams,
         };
-        let mut values = vec![R::ZERO; if self.each() { predictions.len() } else { 0 }];
-        let sum = R::pointwise(&*self.criterion.loss, &points, gradient, &mut values);
-        self.values(sum, &values, None)
+        run(&*self.criterion.loss, &points)
     }
 
-    fn rowwise_on_host<R: HostReal>(&self, gradient: &mut [R]) -> Result<Values> {
+    /// Hands on the inputs as a row-wise loss takes them.
+    fn with_rows<R: HostReal, T>(&self, run: impl FnOnce(&dyn Loss, &Rows<R>) -> T) -> T {
         let (logits, dense) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
         let weight = self.weight.as_ref().map(|(weight, _)| R::from_f32s(weight)).unwrap_or_default();
         let (class_weight, upstreams) = (R::from_f32s(&self.column_weight), R::from_f32s(&self.upstreams));
@@ -67,9 +84,13 @@ impl Call<'_, '_> {
             upstream: R::from_f32(self.upstream),
             upstreams: &upstreams,
         };
+        run(&*self.criterion.loss, &rows)
+    }
+
+    fn rowwise_on_host<R: HostReal>(&self, gradient: &mut [R]) -> Result<Values> {
         let mut values = vec![R::ZERO; self.sizes.rows];
         let mut auxiliary = vec![Auxiliary::default(); if self.auxiliary { self.sizes.rows } else { 0 }];
-        R::rowwise(&*self.criterion.loss, &rows, gradient, &mut values, &mut auxiliary);
+        self.with_rows(|loss, rows| R::rowwise(loss, rows, gradient, &mut values, &mut auxiliary));
         let auxiliaries = self.auxiliary.then(|| Auxiliaries {
             values: doubles(&values),
             lse: auxiliary.iter().map(|a| a.lse.to_f64()).collect(),

@@ -175,6 +175,7 @@ impl Layer<'_> {
             upstream: self.job.upstream,
             divisor: Divisor::Known,
             auxiliary: false,
+            second: false,
         };
         let mut cut = |whole: &wgpu::Buffer| self.cut(whole, chunk, before);
         let buffers = Buffers {

@@ -57,6 +57,8 @@ pub(crate) struct Job {
     /// The divisor is summed on the device from the labels there.
     pub divisor: Divisor,
     pub auxiliary: bool,
+    /// The diagonal of the Hessian goes where the gradient would; the values are the same.
+    pub second: bool,
 }
 
 /// Where the divisor of a mean comes from.

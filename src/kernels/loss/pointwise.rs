@@ -10,6 +10,8 @@ use crate::losses::Loss;
 use crate::wgsl::File;
 
 const POINTWISE: File = crate::wgsl::shader!("kernels/pointwise.wgsl");
+const FIRST: File = crate::wgsl::shader!("kernels/pointwise_first.wgsl");
+const SECOND: File = crate::wgsl::shader!("kernels/pointwise_second.wgsl");
 const COLUMN_WEIGHT_UNUSED: File = crate::wgsl::shader!("kernels/column_weight_unused.wgsl");
 
 #[repr(C)]
@@ -52,8 +54,8 @@ pub(super) fn values_length(gpu: &Gpu, job: &Job) -> usize {
     parts(elements, binding_elements(gpu)).map(|part| partials(gpu, part.length)).sum()
 }
 
-fn frame(loss: &dyn Loss, partials: File, constants: Vec<(&'static str, f64)>) -> Program {
-    let mut files = vec![POINTWISE, NUMBERS, partials];
+fn frame(loss: &dyn Loss, [partials, slope]: [File; 2], constants: Vec<(&'static str, f64)>) -> Program {
+    let mut files = vec![POINTWISE, NUMBERS, partials, slope];
     if !loss.entry().shader.text.contains("fn loss_at(") {
         files.push(COLUMN_WEIGHT_UNUSED);
     }
@@ -65,8 +67,11 @@ pub(super) fn programs(loss: &dyn Loss) -> Vec<Program> {
     for on in [0.0, 1.0] {
         for (lanes, partials) in [(8.0, PARTIALS_LANE), (256.0, PARTIALS_TREE)] {
             let switches = [("WEIGHTS", 2.0 * on), ("HAS_COLUMN_WEIGHT", on), ("EACH", on), ("IN_PLACE", on)];
-            let constants = std::iter::once(("WORKGROUP", lanes)).chain(switches).collect();
-            programs.push(frame(loss, partials, constants));
+            let constants: Vec<_> = std::iter::once(("WORKGROUP", lanes)).chain(switches).collect();
+            programs.push(frame(loss, [partials, FIRST], constants.clone()));
+            if loss.has_curvature() {
+                programs.push(frame(loss, [partials, SECOND], constants));
+            }
         }
     }
     programs
@@ -92,8 +97,8 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
             ("EACH", flag(job.each)),
             ("IN_PLACE", flag(buffers.in_place())),
         ];
-        let kernel =
-            gpu.kernel(&frame(loss, if gpu.is_software() { PARTIALS_LANE } else { PARTIALS_TREE }, constants))?;
+        let partials_of = if gpu.is_software() { PARTIALS_LANE } else { PARTIALS_TREE };
+        let kernel = gpu.kernel(&frame(loss, [partials_of, if job.second { SECOND } else { FIRST }], constants))?;
         let params = PointwiseParams {
             length: part.length as u32,
             first: part.first as u32,

@@ -74,7 +74,10 @@ pub(super) fn programs(loss: &dyn Loss) -> Vec<Program> {
             "AUXILIARY",
             "IN_PLACE",
         ];
-        programs.extend(variants.iter().map(|v| v.program(loss, switches.map(|switch| (switch, on)).to_vec())));
+        for second in [false, true].into_iter().filter(|second| !second || loss.has_curvature()) {
+            let constants = || switches.map(|switch| (switch, on)).to_vec();
+            programs.extend(variants.iter().map(|v| v.program(loss, second, constants())));
+        }
         for variant in [true, false].map(|software| Variant::alone(software, 1)) {
             let constants = switches[..4].iter().map(|switch| (*switch, on)).collect();
             programs.push(divisor_program(&variant, constants, on != 0.0));
@@ -115,7 +118,7 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
         ("AUXILIARY", flag(job.auxiliary)),
         ("IN_PLACE", flag(buffers.in_place())),
     ]);
-    let kernel = gpu.kernel(&variant.program(loss, constants))?;
+    let kernel = gpu.kernel(&variant.program(loss, job.second, constants))?;
     let mut length = 0;
     for part in parts(job.rows, most) {
         let block = variant.block(gpu.is_software(), part.length);

@@ -10,6 +10,8 @@ pub(super) const ROWS: File = crate::wgsl::shader!("kernels/rows.wgsl");
 pub(super) const CELLS_SCALAR: File = crate::wgsl::shader!("helpers/cells_scalar.wgsl");
 const CELLS_VEC4: File = crate::wgsl::shader!("helpers/cells_vec4.wgsl");
 const ROWWISE: File = crate::wgsl::shader!("kernels/rowwise.wgsl");
+const FIRST: File = crate::wgsl::shader!("kernels/rowwise_first.wgsl");
+const SECOND: File = crate::wgsl::shader!("kernels/rowwise_second.wgsl");
 const LANE: File = crate::wgsl::shader!("kernels/rowwise_lane.wgsl");
 const SUBGROUPS: File = crate::wgsl::shader!("kernels/rowwise_subgroups.wgsl");
 const ONE_PASS: File = crate::wgsl::shader!("helpers/one_pass.wgsl");
@@ -118,9 +120,10 @@ impl Variant {
         if self.team == (Team::Lane { tree: false }) { workgroups * self.lanes } else { workgroups }
     }
 
-    /// The row-wise kernel with a filling and its switches.
-    pub fn program(&self, loss: &dyn Loss, mut constants: Vec<(&'static str, f64)>) -> Program {
-        let mut files = vec![ROWWISE, ROWS, if self.vec4 { CELLS_VEC4 } else { CELLS_SCALAR }, NUMBERS];
+    /// The row-wise kernel with a filling and its switches, for the gradient or the second derivative.
+    pub fn program(&self, loss: &dyn Loss, second: bool, mut constants: Vec<(&'static str, f64)>) -> Program {
+        let cells = if self.vec4 { CELLS_VEC4 } else { CELLS_SCALAR };
+        let mut files = vec![ROWWISE, ROWS, cells, NUMBERS, if second { SECOND } else { FIRST }];
         let header = self.team(&mut files, &mut constants);
         constants.push(("PADDED", flag(loss.targets().pads())));
         if loss.passes() == 1 {

@@ -186,6 +186,7 @@ impl GpuEngine {
             upstream: 1.0,
             divisor: if by_labels { Divisor::OfLabels } else { Divisor::Known },
             auxiliary: false,
+            second: false,
         }
     }
 
