@@ -78,7 +78,8 @@ struct Layer<'a, R> {
     weight: &'a [R],
     bias: Option<&'a [R]>,
     class_weight: &'a [R],
-    labels: &'a [i32],
+    /// A label for each row, or a number for each output.
+    targets: Targets<'a, R>,
 }
 
 impl<'a, R: Real> Layer<'a, R> {
@@ -92,7 +93,10 @@ impl<'a, R: Real> Layer<'a, R> {
             weight: &weight.values,
             bias: call.array("linear_bias").map(|bias| &*bias.values),
             class_weight: call.array("class_weight").map_or(&[], |weights| &*weights.values),
-            labels: call.integer("targets")?,
+            targets: match call.integer("targets") {
+                Some(labels) => Targets::Labels(labels),
+                None => Targets::Dense(&call.array("targets")?.values),
+            },
         })
     }
 }
@@ -146,7 +150,10 @@ fn rows_of<'a, R: Real>(
     Rows {
         logits: outputs,
         columns: layer.classes,
-        targets: Targets::Labels(part(layer.labels, first, rows)),
+        targets: match layer.targets {
+            Targets::Labels(labels) => Targets::Labels(part(labels, first, rows)),
+            Targets::Dense(dense) => Targets::Dense(part(dense, first * layer.classes, rows * layer.classes)),
+        },
         ignored,
         class_weight: layer.class_weight,
         class_mask: &[],
@@ -181,7 +188,9 @@ impl JointHost for LinearFrame<'_> {
         shapes.require("linear_weight", &[classes, features], "predictions")?;
         shapes.require("linear_bias", &[classes], "linear_weight")?;
         shapes.require("class_weight", &[classes], "linear_weight")?;
-        shapes.require("targets", leading, "predictions")?;
+        let cells = [leading, &[classes]].concat();
+        let wanted = if self.inner.targets().takes_labels() { leading } else { &cells[..] };
+        shapes.require("targets", wanted, "predictions")?;
         Ok(Units { rows: leading.iter().product(), shape: leading.to_vec() })
     }
 
@@ -196,16 +205,21 @@ impl JointHost for LinearFrame<'_> {
         if rows.is_multiple_of(5) {
             inputs.push(Example::of("class_weight", &[classes]));
         }
-        inputs.push(Example { below: classes, ..Example::of("targets", &[rows]) });
+        inputs.push(if self.inner.targets().takes_labels() {
+            Example::whole("targets", &[rows], 0, classes)
+        } else {
+            Example::of("targets", &[rows, classes])
+        });
         inputs
     }
 
     fn shares(&self, call: &Joint<'_, f32>) -> Result<Shares> {
         let Some(layer) = Layer::of(call) else { return Ok(Shares::default()) };
+        let Targets::Labels(labels) = layer.targets else { return Ok(Shares::default()) };
         let ignored = self.inner.ignored();
-        let kept = layer.labels.iter().map(|&label| !is_ignored(ignored, label)).collect::<Vec<bool>>();
+        let kept = labels.iter().map(|&label| !is_ignored(ignored, label)).collect::<Vec<bool>>();
         let is_class = |label: i32| usize::try_from(label).is_ok_and(|label| label < layer.classes);
-        for (row, &label) in layer.labels.iter().enumerate() {
+        for (row, &label) in labels.iter().enumerate() {
             if kept[row] && !is_class(label) && call.mask.get(row).copied().unwrap_or(true) {
                 let list: Vec<String> = ignored.iter().map(ToString::to_string).collect();
                 let ignored =
@@ -219,8 +233,7 @@ impl JointHost for LinearFrame<'_> {
             Some(&weight) => f64::from(weight),
             None => 1.0,
         };
-        let mean =
-            if layer.class_weight.is_empty() { Vec::new() } else { layer.labels.iter().map(weight_of).collect() };
+        let mean = if layer.class_weight.is_empty() { Vec::new() } else { labels.iter().map(weight_of).collect() };
         Ok(Shares { kept, mean, scale: Vec::new() })
     }
 

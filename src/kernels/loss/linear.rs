@@ -59,6 +59,8 @@ struct Layer<'a> {
     weight: &'a wgpu::Buffer,
     bias: Option<&'a wgpu::Buffer>,
     targets: &'a wgpu::Buffer,
+    /// The targets of a chunk, where there is one for each output: the chunks take turns in it.
+    cells: Option<wgpu::Buffer>,
     of_x: wgpu::Buffer,
     of_weight: wgpu::Buffer,
     of_bias: wgpu::Buffer,
@@ -105,6 +107,10 @@ fn commands_in_chunks(
         weight: &weight.buffer,
         bias: job.get("linear_bias").map(|bias| &bias.buffer),
         targets: &targets.buffer,
+        cells: match inner.targets().takes_labels() {
+            true => None,
+            false => Some(gpu.buffer("the targets of a chunk of rows", chunk * classes)?),
+        },
         of_x: gpu.buffer("a gradient", rows * features)?,
         of_weight: gpu.buffer("a gradient", classes * features)?,
         of_bias: gpu.buffer("a gradient", classes)?,
@@ -169,7 +175,7 @@ impl Layer<'_> {
             rows: chunk.rows,
             row_length: self.classes,
             columns: self.classes,
-            labels: true,
+            labels: self.cells.is_none(),
             each: self.job.each,
             factor: self.job.factor,
             upstream: self.job.upstream,
@@ -180,7 +186,16 @@ impl Layer<'_> {
         let mut cut = |whole: &wgpu::Buffer| self.cut(whole, chunk, before);
         let buffers = Buffers {
             predictions: self.outputs.clone(),
-            targets: cut(self.targets)?,
+            targets: match &self.cells {
+                None => cut(self.targets)?,
+                Some(cells) => {
+                    let bytes = 4 * self.classes as u64;
+                    let (from_offset, size) = (chunk.first as u64 * bytes, chunk.rows as u64 * bytes);
+                    let (from, to) = (self.targets.clone(), cells.clone());
+                    commands.push(Command::Copy { from, from_offset, to, to_offset: 0, size });
+                    cells.clone()
+                }
+            },
             weights: self.job.weights.as_ref().map(&mut cut).transpose()?.map(|weights| (weights, Per::Row)),
             column_weights: self.job.get("class_weight").map(|bound| bound.buffer.clone()),
             class_mask: None,

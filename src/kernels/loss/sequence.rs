@@ -10,6 +10,7 @@ use crate::{Error, Result};
 
 const CHAIN: File = crate::wgsl::shader!("kernels/sequence_chain.wgsl");
 const ROWS: File = crate::wgsl::shader!("kernels/sequence_rows.wgsl");
+const LATTICE: File = crate::wgsl::shader!("kernels/sequence_lattice.wgsl");
 const GRADIENT: File = crate::wgsl::shader!("kernels/sequence_gradient.wgsl");
 
 #[repr(C)]
@@ -48,7 +49,7 @@ fn plain(file: File, lanes: usize) -> Program {
 fn lattice(loss: &dyn Loss, lanes: usize, each: bool) -> Program {
     let mut constants = vec![("WORKGROUP", lanes as f64), ("EACH", flag(each))];
     constants.extend(loss.constants());
-    let files = vec![loss.entry().shader, NUMBERS];
+    let files = vec![loss.entry().shader, LATTICE, NUMBERS];
     Program { label: format!("{} (lattice)", loss.name()), header: String::new(), files, constants }
 }
 
