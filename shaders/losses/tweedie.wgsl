@@ -5,26 +5,29 @@
 override TO_TWO: f32 = 0.5;
 override TO_ONE: f32 = -0.5;
 
+// (e^(kd) - 1)/k, which is d for k = 0.
+fn grown(k: f32, distance: f32) -> f32 {
+    if k == 0.0 {
+        return distance;
+    }
+    return expm1_full(k * distance) / k;
+}
+
 fn loss(prediction: f32, truth: f32) -> Loss {
     // Finite, so that infinity less infinity and 0 times infinity cannot be.
     let x = clamp(prediction, -1e30, 1e30);
+    let rise = exp_full(TO_TWO * x);
+    let pull = select(truth * exp_full(TO_ONE * x), 0.0, truth == 0.0);
     let distance = x - log_full(truth);
-    let power_of_truth = power(truth, TO_TWO);
-    // Far from its best, where y may be 0, the terms are what they are; near it everything is y^a times what d leaves.
-    // No branches: software Vulkan takes both sides of each.
-    let is_near = truth > 0.0 && abs(distance) * (abs(TO_TWO) + abs(TO_ONE)) < 40.0;
-    let exponent = select(x, distance, is_near);
-    let grown = exp_and_less(TO_TWO * exponent);
-    let shrunk = exp_and_less(TO_ONE * exponent);
-    let pull = select(truth * shrunk.x, 0.0, truth == 0.0);
-    let rises = select(grown.x - power_of_truth, power_of_truth * grown.y, is_near);
-    let falls = select(pull - power_of_truth, power_of_truth * shrunk.y, is_near);
-    let slope = select(grown.x - pull, rises - falls, is_near);
-    if TO_ONE == 0.0 {
-        return Loss(rises - select(truth * distance, 0.0, truth == 0.0), slope);
+    var value = 0.0;
+    if truth > 0.0 && abs(distance) * (abs(TO_TWO) + abs(TO_ONE)) < 40.0 {
+        value = power(truth, TO_TWO) * (grown(TO_TWO, distance) - grown(TO_ONE, distance));
+    } else if TO_ONE == 0.0 {
+        value = rise - select(truth * (1.0 + distance), 0.0, truth == 0.0);
+    } else if TO_TWO == 0.0 {
+        value = distance + pull - 1.0;
+    } else {
+        value = rise / TO_TWO - pull / TO_ONE + power(truth, TO_TWO) / (TO_TWO * TO_ONE);
     }
-    if TO_TWO == 0.0 {
-        return Loss(distance + falls, slope);
-    }
-    return Loss(rises / TO_TWO - falls / TO_ONE, slope);
+    return Loss(value, rise - pull);
 }
