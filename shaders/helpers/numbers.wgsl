@@ -69,9 +69,29 @@ fn log1p_unit(x: f32) -> f32 {
     return 2.0 * s + 2.0 * s * tail;
 }
 
-// ln(1 + x) for any x from -1 on. Beyond 1 the rounding of 1 + x does not show; towards -1 it is exact from -1/2 on.
+// ln(1 + x) for -1 < x < inf by one series: 1 + x = m 2^n as in log_accurate4, and where n is 0, m - 1 is x itself with all
+// its digits. Elsewhere ln(1 + x) is at least 0.34 from 0, where the rounding of 1 + x does not show: 2.2e-7 at most in all.
+fn log1p_inside4(x: vec4<f32>) -> vec4<f32> {
+    let bits = bitcast<vec4<u32>>(1.0 + x);
+    let exponent = bitcast<vec4<i32>>(bits - 0x3f3504f3u) >> vec4<u32>(23u);
+    let mantissa = bitcast<vec4<f32>>(bits - (bitcast<vec4<u32>>(exponent) << vec4<u32>(23u)));
+    let f = select(mantissa - 1.0, x, exponent == vec4<i32>());
+    let s = f / (2.0 + f);
+    let q = s * s;
+    let series = 2.0 * s + 2.0 * s * q * (0.33333333 + q * (0.2 + q * (0.14285714 + q * 0.11111111)));
+    return vec4<f32>(exponent) * 0.69314718 + series;
+}
+
+fn log1p_inside(x: f32) -> f32 {
+    return log1p_inside4(vec4<f32>(x)).x;
+}
+
+// ln(1 + x) of any x: -inf at -1, NaN below, inf at inf.
 fn log1p_full(x: f32) -> f32 {
-    return select(log_full(1.0 + x), log1p_unit(x), x >= -0.5 && x <= 1.0);
+    let bits = bitcast<u32>(1.0 + x);
+    let not_above = select(bits | 0x7fc00000u, bits | 0xff800000u, (bits << 1u) == 0u);
+    let outside = select(not_above, bits, bits == 0x7f800000u);
+    return bitcast<f32>(select(outside, bitcast<u32>(log1p_inside(x)), bits - 1u < 0x7f7fffffu));
 }
 
 // e^x within 1.5 ulp, where a driver's own may be 3 + 2|x| off: what a difference such as e^x - y leaves needs them.
@@ -90,11 +110,33 @@ fn power_of_two(n: i32) -> f32 {
     return bitcast<f32>(u32(n + 127) << 23u);
 }
 
-// e^x - 1: near 0 by its series, the first term left out is 1e-8 of it.
+// e^x and e^x - 1 of any x: with e^r - 1 = p as in exp_full, 2^n (p + 1) - 1 = ((2^h p) + (2^h - 2^(h - n))) 2^(n - h),
+// h = n/2; the second bracket is exact, so that small results keep their digits, and near 0, where n is 0, all is p.
+fn exp_and_less4(x: vec4<f32>) -> array<vec4<f32>, 2> {
+    let inside = clamp(x, vec4<f32>(-105.0), vec4<f32>(89.0));
+    let n = round(inside * 1.442695);
+    let r = (inside - n * 0.693359375) + n * 2.1219444e-4;
+    let tail = r * r * (0.5 + r * (0.16666667 + r * (0.041666667 + r * (0.0083333333 + r * (0.0013888889 + r * 1.9841270e-4)))));
+    let p = r + tail;
+    let half = vec4<i32>(n) >> vec4<u32>(1u);
+    let rest = vec4<i32>(n) - half;
+    let large = power_of_two4(half);
+    let small = power_of_two4(rest);
+    return array<vec4<f32>, 2>((1.0 + p) * large * small, (p * large + (large - power_of_two4(-rest))) * small);
+}
+
+fn power_of_two4(n: vec4<i32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(n + 127) << vec4<u32>(23u));
+}
+
+fn exp_and_less(x: f32) -> vec2<f32> {
+    let found = exp_and_less4(vec4<f32>(x));
+    return vec2<f32>(found[0].x, found[1].x);
+}
+
+// e^x - 1 of any x.
 fn expm1_full(x: f32) -> f32 {
-    let series = x * (1.0 + x * 0.5 * (1.0 + x * 0.33333333 * (1.0 + x * 0.25 * (1.0 + x * 0.2 * (1.0 + x * 0.16666667
-        * (1.0 + x * 0.14285714 * (1.0 + x * 0.125)))))));
-    return select(exp_full(x) - 1.0, series, abs(x) < 0.5);
+    return exp_and_less(x).y;
 }
 
 // x^p for x >= 0. As 2^(p log2 x) a driver loses a digit for each factor of ten in p log2 x; here x = m 2^n with m in

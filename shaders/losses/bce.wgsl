@@ -2,10 +2,16 @@
 // (x - y) / max(x(1 - x), 1e-12). NaN for an x that is no probability.
 fn loss(prediction: f32, truth: f32) -> Loss {
     let rest = 1.0 - prediction;
-    let log_x = max(log_full(prediction), -100.0);
-    // 1 - x has lost digits of a small x, and is exact from 1/2 on.
-    let log_rest = max(select(log_full(rest), log1p_unit(-prediction), prediction <= 0.5), -100.0);
-    let value = -(truth * log_x + (1.0 - truth) * log_rest);
+    // Of x and 1 - x the smaller one is exact and the larger one may have lost its digits: ln of it is ln(1 - smaller).
+    let is_low = prediction <= 0.5;
+    let smaller = select(rest, prediction, is_low);
+    let log_larger = log1p_unit(-smaller);
+    // A subnormal number is its bits times 2^-149, 149 ln 2 = 103.27893; 0 comes out far below -100.
+    let bits = bitcast<u32>(smaller);
+    let is_subnormal = bits < 0x00800000u;
+    let log_normal = log_accurate(select(smaller, f32(bits), is_subnormal));
+    let log_smaller = max(log_normal - select(0.0, 103.27893, is_subnormal), -100.0);
+    let value = -(select(1.0 - truth, truth, is_low) * log_smaller + select(truth, 1.0 - truth, is_low) * log_larger);
     let slope = (prediction - truth) / max(prediction * rest, 1e-12);
     let is_inside = prediction >= 0.0 && prediction <= 1.0;
     let outside = not_a_number(prediction);

@@ -15,8 +15,21 @@ struct Outcome {
 const FAR: f32 = 80.0;
 
 // ln of M over the distribution that d is measured from: ln(1 + share (e^d - 1)).
-fn log_ratio(d: f32, share: f32) -> f32 {
-    return log1p_full(share * expm1_full(clamp(d, -FAR, FAR))) + max(d - FAR, 0.0);
+fn log_ratio(d: vec4<f32>, share: f32) -> vec4<f32> {
+    let growth = exp_and_less4(clamp(d, vec4<f32>(-FAR), vec4<f32>(FAR)))[1];
+    return log1p_inside4(share * growth) + max(d - FAR, vec4<f32>());
+}
+
+// ln(M/Q) and ln(M/P), which are d apart. Where neither share is small one logarithm does, of the distribution that is the
+// larger, and the difference leaves the other one all its digits but one.
+fn log_ratios(d: vec4<f32>) -> array<vec4<f32>, 2> {
+    if BETA < 0.1 || BETA > 0.9 {
+        return array<vec4<f32>, 2>(log_ratio(d, BETA), log_ratio(-d, 1.0 - BETA));
+    }
+    let is_above = d > vec4<f32>();
+    let shares = select(vec4<f32>(BETA), vec4<f32>(1.0 - BETA), is_above);
+    let falls = log1p_inside4(shares * exp_and_less4(-abs(d))[1]);
+    return array<vec4<f32>, 2>(select(falls, falls + d, is_above), select(falls - d, falls, is_above));
 }
 
 // Values and derivatives by x of four cells.
@@ -38,12 +51,9 @@ fn divergence(cells: Cells) -> Divergence {
         values = select(-q * d, vec4<f32>(), q == vec4<f32>());
         slopes = select(q * (1.0 - d), vec4<f32>(), q == vec4<f32>());
     } else {
-        for (var k = 0u; k < 4u; k += 1u) {
-            let of_q = select(-(1.0 - BETA) * q[k] * log_ratio(d[k], BETA), 0.0, q[k] == 0.0);
-            let of_p = select(-BETA * p[k] * log_ratio(-d[k], 1.0 - BETA), 0.0, p[k] == 0.0);
-            values[k] = of_p + of_q;
-            slopes[k] = of_q;
-        }
+        let ratios = log_ratios(d);
+        slopes = select(-(1.0 - BETA) * q * ratios[0], vec4<f32>(), q == vec4<f32>());
+        values = slopes + select(-BETA * p * ratios[1], vec4<f32>(), p == vec4<f32>());
     }
     let weights = select(vec4<f32>(), cells.class_weights, cells.kept);
     let counts = weights != vec4<f32>();

@@ -8,6 +8,7 @@ fn loss(prediction: f32, truth: f32) -> Loss {
     let sine = a * (1.0 + q * 0.16666667 * (1.0 + q * 0.05 * (1.0 + q * 0.023809524 * (1.0 + q * 0.013888889))));
     let e = exp(-2.0 * a);
     let near = a < 1.0;
-    let value = select(a - 0.69314718, 0.0, near) + log1p_unit(select(e, rise, near));
-    return Loss(value, sign(error) * select((1.0 - e) / (1.0 + e), sine / (1.0 + rise), near));
+    let z = select(e, rise, near);
+    let value = select(a - 0.69314718, 0.0, near) + log1p_unit(z);
+    return Loss(value, sign(error) * (select(1.0 - e, sine, near) / (1.0 + z)));
 }

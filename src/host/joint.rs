@@ -146,6 +146,11 @@ impl<R: Real> Joint<'_, R> {
         Shapes { loss, given: numbers.chain(whole).collect() }
     }
 
+    /// Whether every unit counts, and all alike.
+    pub fn is_plain(&self) -> bool {
+        self.mask.is_empty() && self.weight.is_empty() && self.upstreams.is_empty()
+    }
+
     /// What multiplies the value of a unit: factor and weight; nothing where it is masked.
     #[inline(always)]
     pub fn weight_of(&self, unit: usize) -> Option<R> {

@@ -154,8 +154,44 @@ pub fn over_pairs<R: Real>(
     pair: impl Fn(R) -> (R, R),
 ) -> R {
     let order = descending(truths);
-    let sorted: Vec<R> = order.iter().map(|&item| scores[item]).collect();
+    if pairs.lambda == Lambda::None {
+        // With a weight to look up in it, the loop over the longer of the functions is not vectorised.
+        return over_weighted_pairs(
+            pairs,
+            scores,
+            truths,
+            &order,
+            slopes,
+            &pair,
+            #[inline(always)]
+            |_, _| R::ONE,
+        );
+    }
     let standing = Standing::new(pairs, scores, truths, &order);
+    over_weighted_pairs(
+        pairs,
+        scores,
+        truths,
+        &order,
+        slopes,
+        &pair,
+        #[inline(always)]
+        |above, below| standing.weight(pairs.lambda, above, below),
+    )
+}
+
+/// As [`over_pairs`], `weight(above, below)` of the items at two places of the order by truth.
+#[inline(always)]
+fn over_weighted_pairs<R: Real>(
+    pairs: &Pairs,
+    scores: &[R],
+    truths: &[R],
+    order: &[usize],
+    slopes: &mut [R],
+    pair: &impl Fn(R) -> (R, R),
+    weight: impl Fn(usize, usize) -> R,
+) -> R {
+    let sorted: Vec<R> = order.iter().map(|&item| scores[item]).collect();
     let (mut pulls, mut totals) = (vec![R::ZERO; scores.len()], vec![0.0; scores.len()]);
     let inverse = R::new(1.0 / pairs.temperature);
     let mut total = 0.0;
@@ -173,7 +209,7 @@ pub fn over_pairs<R: Real>(
             let end = order.len().min(start + BLOCK);
             let outputs = values.iter_mut().zip(&mut slopes_of_block).zip(&mut pulls[start..end]);
             for (offset, (((value, slope), pull), &other)) in outputs.zip(&sorted[start..end]).enumerate() {
-                let weight = standing.weight::<R>(pairs.lambda, above, start + offset);
+                let weight = weight(above, start + offset);
                 let (f, derivative) = pair(difference(score, other) * inverse);
                 // A weight of 0 takes the pair out, also where it is infinite.
                 *value = R::select(weight == R::ZERO, R::ZERO, weight * f);

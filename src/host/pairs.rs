@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::Result;
 use crate::host::joint::{Example, Joint, JointHost, Shapes, Units};
+use crate::host::simd;
 use crate::losses::{Pair, Pairs};
 use crate::real::Real;
 
@@ -24,13 +25,29 @@ impl<L: Pairs> PairsFrame<'_, L> {
         let rows = (PIECE / width.max(1)).max(1);
         let length = rows * width;
         let pieces = first_gradient.par_chunks_mut(length).zip(second_gradient.par_chunks_mut(rows));
+        let is_plain = width == 1 && call.is_plain();
+        let truths = truths.first().map(|truths| &truths.values[..]);
         pieces.zip(values.par_chunks_mut(length)).enumerate().for_each(
             |(piece, ((firsts_out, seconds_out), values))| {
+                if is_plain {
+                    let range = piece * length..piece * length + values.len();
+                    let inputs = (&firsts.values[range.clone()], &seconds.values[range.clone()]);
+                    let scales = (call.factor, call.factor * call.upstream);
+                    let outputs = (firsts_out, seconds_out, values);
+                    simd::dispatch(
+                        #[inline(always)]
+                        || match truths.map(|truths| &truths[range]) {
+                            Some(truths) => plain(self.0, inputs, |k| truths[k], scales, outputs),
+                            None => plain(self.0, inputs, |_| R::ZERO, scales, outputs),
+                        },
+                    );
+                    return;
+                }
                 seconds_out.fill(R::ZERO);
                 for k in 0..values.len() {
                     let i = piece * length + k;
                     let second = seconds.values[i / width];
-                    let truth = truths.first().map_or(R::ZERO, |truths| truths.values[i]);
+                    let truth = truths.map_or(R::ZERO, |truths| truths[i]);
                     let (mut value, mut slopes) = (R::ZERO, [R::ZERO; 2]);
                     if let Some(weight) = call.weight_of(i) {
                         let pair = guarded(self.0, firsts.values[i], second, truth);
@@ -43,6 +60,28 @@ impl<L: Pairs> PairsFrame<'_, L> {
                 }
             },
         );
+    }
+}
+
+/// Pairs without a weight, each with a second number of its own; `scales` multiply values and derivatives.
+#[inline(always)]
+fn plain<R: Real, L: Pairs>(
+    loss: &L,
+    (firsts, seconds): (&[R], &[R]),
+    truth_of: impl Fn(usize) -> R,
+    (value_scale, slope_scale): (R, R),
+    (first_slopes, second_slopes, values): (&mut [R], &mut [R], &mut [R]),
+) {
+    // A copy: behind a reference the options would be read again for each pair.
+    let loss = &loss.clone();
+    let length = values.len();
+    let (firsts, seconds) = (&firsts[..length], &seconds[..length]);
+    let (first_slopes, second_slopes) = (&mut first_slopes[..length], &mut second_slopes[..length]);
+    for k in 0..length {
+        let pair = guarded(loss, firsts[k], seconds[k], truth_of(k));
+        values[k] = value_scale * pair.value;
+        first_slopes[k] = slope_scale * pair.first;
+        second_slopes[k] = slope_scale * pair.second;
     }
 }
 

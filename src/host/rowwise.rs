@@ -131,6 +131,41 @@ impl<R: Real> Row<'_, R> {
         (kept(self.class_weight(column)), kept(self.logits[column]), kept(dense[column]))
     }
 
+    /// Σ `share(weight, prediction, target)` over the classes, as [`Row::shares`] has them.
+    #[inline(always)]
+    pub fn sum_of_shares(&self, dense: &[R], share: impl Fn(R, R, R) -> R) -> R {
+        let found = if self.has_all_classes_alike() && !self.padded {
+            // By slices alone: with a weight or a mask to look up in it the loop is not vectorised.
+            simd::sum_blocks(
+                dense.len(),
+                #[inline(always)]
+                |range, shares: &mut [R]| {
+                    let inputs = self.logits[range.clone()].iter().zip(&dense[range]);
+                    shares.iter_mut().zip(inputs).for_each(|(slot, (&p, &t))| *slot = share(R::ONE, p, t));
+                },
+            )
+        } else {
+            simd::sum_of(dense.len(), |column| {
+                let (w, p, t) = self.shares(dense, column);
+                share(w, p, t)
+            })
+        };
+        R::new(found)
+    }
+
+    /// Writes `slope(weight, target)` of each class, as [`Row::shares`] has them.
+    #[inline(always)]
+    pub fn each_share(&self, dense: &[R], gradient: &mut [R], slope: impl Fn(R, R) -> R) {
+        if self.has_all_classes_alike() && !self.padded {
+            gradient.iter_mut().zip(dense).for_each(|(cell, &t)| *cell = slope(R::ONE, t));
+            return;
+        }
+        for (column, cell) in gradient.iter_mut().enumerate() {
+            let (w, _, t) = self.shares(dense, column);
+            *cell = slope(w, t);
+        }
+    }
+
     #[inline(always)]
     fn is_broken(&self) -> bool {
         let truth_is_nan = |column: usize| match self.target {

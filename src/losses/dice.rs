@@ -2,7 +2,6 @@
 
 use super::prelude::*;
 use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
 
 options! {
     /// Dice loss of probabilities p against t: how much of two sets does not overlap.
@@ -70,15 +69,16 @@ impl Rowwise for Dice {
         let Target::Dense(dense) = row.target else {
             return R::NAN;
         };
-        let at = |column: usize| row.shares(dense, column);
-        let found = R::new(simd::sum_of(dense.len(), |column| {
-            let (w, p, t) = at(column);
-            w * (p * t)
-        }));
-        let apart = R::new(simd::sum_of(dense.len(), |column| {
-            let (w, p, t) = at(column);
-            w * (p * (R::ONE - t) + t * (R::ONE - p))
-        }));
+        let found = row.sum_of_shares(
+            dense,
+            #[inline(always)]
+            |w, p, t| w * (p * t),
+        );
+        let apart = row.sum_of_shares(
+            dense,
+            #[inline(always)]
+            |w, p, t| w * (p * (R::ONE - t) + t * (R::ONE - p)),
+        );
         let right = R::new(2.0) * found + R::new(self.smooth);
         let whole = right + apart;
         if whole == R::ZERO {
@@ -87,10 +87,12 @@ impl Rowwise for Dice {
         }
         let loss = apart / whole;
         let (near, far) = (scale * right / whole / whole, -scale * (R::ONE + loss) / whole);
-        for (column, slope) in gradient.iter_mut().enumerate() {
-            let (w, _, t) = at(column);
-            *slope = w * ((R::ONE - t) * near + t * far);
-        }
+        row.each_share(
+            dense,
+            gradient,
+            #[inline(always)]
+            |w, t| w * ((R::ONE - t) * near + t * far),
+        );
         loss
     }
 }

@@ -70,10 +70,35 @@ impl Rowwise for Distillation {
         let Target::Dense(dense) = row.target else {
             return R::NAN;
         };
-        let columns = row.logits.len();
+        if row.has_class_mask() {
+            return self.of_kept(row.logits, dense, scale, gradient, |column| row.keeps(column));
+        }
+        // With a mask to look up in them the loops are not vectorised.
+        self.of_kept(
+            row.logits,
+            dense,
+            scale,
+            gradient,
+            #[inline(always)]
+            |_| true,
+        )
+    }
+}
+
+impl Distillation {
+    #[inline(always)]
+    fn of_kept<R: Real>(
+        &self,
+        logits: &[R],
+        dense: &[R],
+        scale: R,
+        gradient: &mut [R],
+        keeps: impl Fn(usize) -> bool,
+    ) -> R {
+        let columns = logits.len();
         let (dense, gradient) = (&dense[..columns], &mut gradient[..columns]);
         let temperature = R::new(self.temperature);
-        let tempered = |x: R, column: usize| R::select(row.keeps(column), x / temperature, R::NEG_INFINITY);
+        let tempered = |x: R, column: usize| R::select(keeps(column), x / temperature, R::NEG_INFINITY);
         // Any finite number where nothing is open keeps (−∞) − (−∞) out.
         let top = |values: &[R]| {
             let maximum = simd::maximum(values);
@@ -83,17 +108,32 @@ impl Rowwise for Distillation {
             *cell = tempered(y, column);
         }
         let teacher_top = top(gradient);
-        for (column, (cell, &x)) in gradient.iter_mut().zip(row.logits).enumerate() {
+        for (column, (cell, &x)) in gradient.iter_mut().zip(logits).enumerate() {
             *cell = tempered(x, column);
         }
         let student_top = top(gradient);
-        let below = |column: usize| tempered(dense[column], column) - teacher_top;
-        let teacher = R::new(simd::sum_of(columns, |column| below(column).exp()));
-        let dot = R::new(simd::sum_of(columns, |column| {
-            let u = below(column);
-            // A class that the teacher rules out costs nothing.
-            R::select(u == R::NEG_INFINITY, R::ZERO, u.exp() * (u - (gradient[column] - student_top)))
-        }));
+        let below = |y: R, column: usize| tempered(y, column) - teacher_top;
+        let teacher = R::new(simd::sum_blocks(
+            columns,
+            #[inline(always)]
+            |range, powers: &mut [R]| {
+                for ((slot, &y), column) in powers.iter_mut().zip(&dense[range.clone()]).zip(range) {
+                    *slot = below(y, column).exp();
+                }
+            },
+        ));
+        let dot = R::new(simd::sum_blocks(
+            columns,
+            #[inline(always)]
+            |range, products: &mut [R]| {
+                let inputs = dense[range.clone()].iter().zip(&gradient[range.clone()]);
+                for ((slot, (&y, &x)), column) in products.iter_mut().zip(inputs).zip(range) {
+                    let u = below(y, column);
+                    // A class that the teacher rules out costs nothing.
+                    *slot = R::select(u == R::NEG_INFINITY, R::ZERO, u.exp() * (u - (x - student_top)));
+                }
+            },
+        ));
         let student = simd::exp_in_place(gradient, student_top);
         if teacher == R::ZERO {
             gradient.fill(R::ZERO);
@@ -104,9 +144,9 @@ impl Rowwise for Distillation {
         let inverse = R::select(student == R::ZERO, R::ZERO, R::ONE / student);
         let factor = if self.scaled { temperature * temperature } else { R::ONE };
         let pull = scale * factor / temperature;
-        for (column, cell) in gradient.iter_mut().enumerate() {
-            let slope = pull * (*cell * inverse - below(column).exp() / teacher);
-            let is_open = row.keeps(column) & (row.logits[column] != R::NEG_INFINITY);
+        for ((column, cell), (&x, &y)) in gradient.iter_mut().enumerate().zip(logits.iter().zip(dense)) {
+            let slope = pull * (*cell * inverse - below(y, column).exp() / teacher);
+            let is_open = keeps(column) & (x != R::NEG_INFINITY);
             *cell = R::select(is_open, slope, R::ZERO);
         }
         factor * (dot / teacher + (log_student - teacher.ln()))

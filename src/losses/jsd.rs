@@ -69,19 +69,38 @@ impl Rowwise for Jsd {
         let Target::Dense(dense) = row.target else {
             return R::NAN;
         };
-        let weight = |column| row.kept_weight(column);
-        let beta = self.beta;
-        match (beta == 0.0, beta == 1.0) {
-            (true, _) => cells(row.logits, dense, scale, gradient, weight, |p, _, d| (unless_zero(p, p * d), -p)),
-            (_, true) => cells(row.logits, dense, scale, gradient, weight, |_, q, d| {
-                (unless_zero(q, -q * d), unless_zero(q, q * (R::ONE - d)))
-            }),
-            _ => cells(row.logits, dense, scale, gradient, weight, |p, q, d| {
-                let (of_targets, of_predictions) = (R::new(beta), R::new(1.0 - beta));
+        if self.beta == 0.0 {
+            return cells(
+                row,
+                dense,
+                scale,
+                gradient,
+                #[inline(always)]
+                |p, _, d| (unless_zero(p, p * d), -p),
+            );
+        }
+        if self.beta == 1.0 {
+            return cells(
+                row,
+                dense,
+                scale,
+                gradient,
+                #[inline(always)]
+                |_, q, d| (unless_zero(q, -q * d), unless_zero(q, q * (R::ONE - d))),
+            );
+        }
+        let (of_targets, of_predictions) = (R::new(self.beta), R::new(1.0 - self.beta));
+        cells(
+            row,
+            dense,
+            scale,
+            gradient,
+            #[inline(always)]
+            |p, q, d| {
                 let slope = unless_zero(q, -of_predictions * q * log_ratio(d, of_targets));
                 (unless_zero(p, -of_targets * p * log_ratio(-d, of_predictions)) + slope, slope)
-            }),
-        }
+            },
+        )
     }
 }
 
@@ -101,12 +120,35 @@ fn log_ratio<R: Real>(d: R, share: R) -> R {
 /// The cells of a row; `divergence` gives value and derivative from P, Q and y − x.
 #[inline(always)]
 fn cells<R: Real>(
+    row: &Row<'_, R>,
+    truths: &[R],
+    scale: R,
+    gradient: &mut [R],
+    divergence: impl Fn(R, R, R) -> (R, R),
+) -> R {
+    if row.has_all_classes_alike() {
+        // With a weight to look up in it the loop is not vectorised.
+        return weighted(
+            row.logits,
+            truths,
+            scale,
+            gradient,
+            #[inline(always)]
+            |_| R::ONE,
+            &divergence,
+        );
+    }
+    weighted(row.logits, truths, scale, gradient, |column| row.kept_weight(column), &divergence)
+}
+
+#[inline(always)]
+fn weighted<R: Real>(
     logits: &[R],
     truths: &[R],
     scale: R,
     gradient: &mut [R],
     weight: impl Fn(usize) -> R,
-    divergence: impl Fn(R, R, R) -> (R, R),
+    divergence: &impl Fn(R, R, R) -> (R, R),
 ) -> R {
     R::new(simd::sum_blocks(
         logits.len(),

@@ -2,7 +2,6 @@
 
 use super::prelude::*;
 use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
 
 options! {
     /// Tversky loss of probabilities p against t: overlap of two sets, with what is found too much and what is missed weighed apart.
@@ -74,15 +73,16 @@ impl Rowwise for Tversky {
             return R::NAN;
         };
         let (alpha, beta) = (R::new(self.alpha), R::new(self.beta));
-        let at = |column: usize| row.shares(dense, column);
-        let found = R::new(simd::sum_of(dense.len(), |column| {
-            let (w, p, t) = at(column);
-            w * (p * t)
-        }));
-        let errors = R::new(simd::sum_of(dense.len(), |column| {
-            let (w, p, t) = at(column);
-            w * (alpha * (p * (R::ONE - t)) + beta * ((R::ONE - p) * t))
-        }));
+        let found = row.sum_of_shares(
+            dense,
+            #[inline(always)]
+            |w, p, t| w * (p * t),
+        );
+        let errors = row.sum_of_shares(
+            dense,
+            #[inline(always)]
+            |w, p, t| w * (alpha * (p * (R::ONE - t)) + beta * ((R::ONE - p) * t)),
+        );
         let right = found + R::new(self.smooth);
         let whole = right + errors;
         if whole == R::ZERO {
@@ -91,10 +91,12 @@ impl Rowwise for Tversky {
         }
         let (loss, kept) = (errors / whole, right / whole);
         let (near, far) = (scale * alpha * kept / whole, -scale * (beta * kept + loss) / whole);
-        for (column, slope) in gradient.iter_mut().enumerate() {
-            let (w, _, t) = at(column);
-            *slope = w * ((R::ONE - t) * near + t * far);
-        }
+        row.each_share(
+            dense,
+            gradient,
+            #[inline(always)]
+            |w, t| w * ((R::ONE - t) * near + t * far),
+        );
         loss
     }
 }
