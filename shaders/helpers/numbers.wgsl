@@ -142,21 +142,23 @@ fn expm1_full(x: f32) -> f32 {
 // x^p for x >= 0. As 2^(p log2 x) a driver loses a digit for each factor of ten in p log2 x; here x = m 2^n with m in
 // [1/sqrt 2, sqrt 2), and the whole part of p n is split off exactly: p_high has 12 bits, n 8.
 fn power(x: f32, p: f32) -> f32 {
-    if p == 1.0 {
-        return x;
-    }
+    // One way out: for each early return SwiftShader's compiler rewrites all callers.
+    var found = x;
     if p == 2.0 {
-        return x * x;
+        found = x * x;
+    } else if p == 0.0 {
+        found = select(1.0, x, is_nan(x));
+    } else if p == 0.5 {
+        found = sqrt(x);
+    } else if x == 0.0 || x > 3.4028234e38 {
+        found = select(1.0 / x, x, p > 0.0);
+    } else if p != 1.0 {
+        found = power_inside(x, p);
     }
-    if p == 0.0 {
-        return select(1.0, x, is_nan(x));
-    }
-    if p == 0.5 {
-        return sqrt(x);
-    }
-    if x == 0.0 || x > 3.4028234e38 {
-        return select(1.0 / x, x, p > 0.0);
-    }
+    return found;
+}
+
+fn power_inside(x: f32, p: f32) -> f32 {
     let bits = bitcast<u32>(x);
     let is_subnormal = bits < 0x00800000u;
     let scaled = select(bits, bitcast<u32>(f32(bits)), is_subnormal);

@@ -8,14 +8,14 @@ override LOSS_TYPE: u32 = 0u;
 // Of the label smoothing s: s for sigmoid, -s/(1 - 2s) for robust.
 override TILT: f32 = 0.0;
 
-// sigma'(x) - sigma'(y) with its digits where |x| is near |y|, from their difference and sum too; e = e^-|x|, f = e^-|y|:
-// max(e, f) (1 - e^-|x - y|)(1 - e^-|x + y|)/((1 + e)^2 (1 + f)^2), negative where |x| is the larger.
-fn difference_of_slopes(x: f32, y: f32, difference: f32, sum: f32) -> f32 {
-    let e = exp_full(-abs(x));
-    let f = exp_full(-abs(y));
-    let apart = max(e, f) * expm1_full(-abs(difference)) * expm1_full(-abs(sum));
-    let size = apart / ((1.0 + e) * (1.0 + e) * (1.0 + f) * (1.0 + f));
-    return select(size, -size, (difference < 0.0) == (sum < 0.0));
+// sigma'(x) - sigma'(y) with its digits where |x| is near |y|: e (1 - e^-|x - y|)(1 - e^-|x + y|)/((1 + e)^2 (1 + f)^2), e = e^-|x|,
+// f = e^-|y|, for |x| <= |y|. Difference and sum are handed in: as x - y of rounded x and y they have lost digits.
+fn difference_of_slopes(x: f32, y: f32, apart: f32, sum: f32) -> f32 {
+    let e = exp_full(-min(abs(x), abs(y)));
+    let f = exp_full(-max(abs(x), abs(y)));
+    let risen = e * expm1_full(-abs(apart)) * expm1_full(-abs(sum));
+    let difference = risen / ((1.0 + e) * (1.0 + e) * (1.0 + f) * (1.0 + f));
+    return select(-difference, difference, abs(x) <= abs(y));
 }
 
 fn quad(x: vec4<f32>) -> Quad {

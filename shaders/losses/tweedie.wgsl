@@ -7,10 +7,11 @@ override TO_ONE: f32 = -0.5;
 
 // (e^(kd) - 1)/k, which is d for k = 0.
 fn grown(k: f32, distance: f32) -> f32 {
-    if k == 0.0 {
-        return distance;
+    var found = distance;
+    if k != 0.0 {
+        found = expm1_full(k * distance) / k;
     }
-    return expm1_full(k * distance) / k;
+    return found;
 }
 
 fn loss(prediction: f32, truth: f32) -> Loss {
@@ -19,15 +20,17 @@ fn loss(prediction: f32, truth: f32) -> Loss {
     let rise = exp_full(TO_TWO * x);
     let pull = select(truth * exp_full(TO_ONE * x), 0.0, truth == 0.0);
     let distance = x - log_full(truth);
+    // Once: a driver that puts each call in line takes minutes for two of them in four cells.
+    let scale = power(truth, TO_TWO);
     var value = 0.0;
     if truth > 0.0 && abs(distance) * (abs(TO_TWO) + abs(TO_ONE)) < 40.0 {
-        value = power(truth, TO_TWO) * (grown(TO_TWO, distance) - grown(TO_ONE, distance));
+        value = scale * (grown(TO_TWO, distance) - grown(TO_ONE, distance));
     } else if TO_ONE == 0.0 {
         value = rise - select(truth * (1.0 + distance), 0.0, truth == 0.0);
     } else if TO_TWO == 0.0 {
         value = distance + pull - 1.0;
     } else {
-        value = rise / TO_TWO - pull / TO_ONE + power(truth, TO_TWO) / (TO_TWO * TO_ONE);
+        value = rise / TO_TWO - pull / TO_ONE + scale / (TO_TWO * TO_ONE);
     }
     return Loss(value, rise - pull);
 }

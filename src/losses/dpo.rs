@@ -141,11 +141,12 @@ impl Filling for Dpo {
 
 /// σ′(x) − σ′(y) from x, y and from their difference and sum, since it has no digits left as it stands where |x| is near |y|: with
 /// e = e^−|x| and f = e^−|y| it is ∓ max(e, f) (1 − e^−|x − y|)(1 − e^−|x + y|)/((1 + e)²(1 + f)²), − where |x| is the larger.
-fn difference_of_slopes<R: Real>(x: R, y: R, difference: R, sum: R) -> R {
-    let (e, f) = ((-x.abs()).exp(), (-y.abs()).exp());
-    let apart = Real::max(e, f) * (-difference.abs()).exp_m1() * (-sum.abs()).exp_m1();
-    let size = apart / ((R::ONE + e) * (R::ONE + e) * (R::ONE + f) * (R::ONE + f));
-    R::select((difference < R::ZERO) == (sum < R::ZERO), -size, size)
+fn difference_of_slopes<R: Real>(x: R, y: R, apart: R, sum: R) -> R {
+    let (near, far) = (Real::min(x.abs(), y.abs()), Real::max(x.abs(), y.abs()));
+    let (e, f) = ((-near).exp(), (-far).exp());
+    let risen = e * (-apart.abs()).exp_m1() * (-sum.abs()).exp_m1();
+    let difference = risen / ((R::ONE + e) * (R::ONE + e) * (R::ONE + f) * (R::ONE + f));
+    R::select(x.abs() <= y.abs(), difference, -difference)
 }
 
 impl Quads for Dpo {
