@@ -113,6 +113,7 @@ mod precision;
 pub use batch_triplet::Mining;
 pub use custom::{Custom, custom};
 pub use domain::{Argument, Domain, Input, Labels, Role};
+use domain::{CLASS_MASK, CLASS_WEIGHT, MOST_IGNORED};
 pub use frames::*;
 pub(crate) use precision::HostReal;
 
