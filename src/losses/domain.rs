@@ -63,7 +63,8 @@ impl Role {
 pub(super) const MOST_IGNORED: usize = 16;
 
 pub(super) const CLASS_WEIGHT: Input = Input { name: "class_weight", shape: "[classes]: weight of each class" };
-pub(super) const CLASS_MASK: Input = Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" };
+pub(super) const CLASS_MASK: Input =
+    Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" };
 
 /// What the numbers of an input are: checked where the host sees them, and drawn from by the tests.
 #[derive(Clone, Copy, Debug, PartialEq)]
