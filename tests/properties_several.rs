@@ -57,7 +57,7 @@ fn number(random: &mut Random, argument: &Argument) -> f32 {
     match argument.domain {
         Domain::Positive | Domain::Variance | Domain::NonNegative => 0.25 + 6.0 * u,
         Domain::Sign => (u - 0.5).signum(),
-        Domain::ZeroOne => u.round(),
+        Domain::ZeroOne | Domain::Probability => u.round(),
         Domain::LogProbability => -0.05 - 6.0 * u,
         _ => x,
     }
