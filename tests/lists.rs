@@ -273,7 +273,8 @@ fn a_model_is_not_trained_with_a_loss_of_lists() {
         let loss: Box<dyn Loss> = losses::from_name(name, &serde_json::Value::Null).unwrap();
         assert!(!matches!(loss.family(), Family::Pointwise(_)));
         let model = Sequential::new(3).then(Dense::new(2)).on(&Device::cpu()).unwrap();
-        let error = model.compile_boxed(loss, Box::new(Adam::new())).err().expect("it is refused").to_string();
+        let Err(error) = model.compile_boxed(loss, Box::new(Adam::new())) else { panic!("it is not refused") };
+        let error = error.to_string();
         assert!(error.contains(name) && error.contains("lists"), "{error}");
     }
 }

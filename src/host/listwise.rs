@@ -292,7 +292,7 @@ pub fn over_smooth_ranks<R: Real>(
 pub fn softmax<R: Real>(values: &mut [R]) {
     let maximum = simd::maximum(values);
     let total = simd::exp_in_place(values, maximum);
-    values.iter_mut().for_each(|value| *value = *value / total);
+    values.iter_mut().for_each(|value| *value /= total);
 }
 
 /// Σ q (lse − s) and, in `slopes`, p Σq − q with p = e^(s − lse); with a virtual item, whose score is 0, its weight among them. 0·(−∞)

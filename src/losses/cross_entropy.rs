@@ -388,7 +388,8 @@ impl Rowwise for CrossEntropy {
         // 1 − p has no digits left where p is near 1, which only that of the maximum can be: there it is the rest over the whole.
         hessian[top] = R::NEG_INFINITY;
         let rest = simd::exp_in_place(hessian, maximum);
-        hessian[top] = (maximum - maximum).exp();
+        // e⁰, but NaN where the maximum is ∞.
+        hessian[top] = R::select(maximum.is_finite(), R::ONE, R::NAN);
         let total = hessian[top] + rest;
         let z_loss = R::new(2.0 * self.z_loss);
         let pull = mass + z_loss * (maximum + rest.ln_1p());

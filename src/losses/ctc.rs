@@ -8,13 +8,13 @@ options! {
     /// Connectionist temporal classification: labels of a sequence whose places in time are not known, as in speech and
     /// handwriting.
     ///
-    /// Per item −ln Σ over all alignments π of Π_t softmax(x_t)[π_t]; an alignment is a path through the classes that gives the
-    /// labels when repeats are joined and blanks are taken out. Derivative by x[t, c]: softmax(x_t)[c] − the probability that the
+    /// Per item −ln Σ over all alignments π of Π_t softmax(x_t) at π_t; an alignment is a path through the classes that gives the
+    /// labels when repeats are joined and blanks are taken out. Derivative by x[t, c]: softmax(x_t) at c − the probability that the
     /// alignment is in class c at t; 0 behind the item's length.
     ///
     /// Inputs: `predictions` [time, batch, classes], logits (log-probabilities give the same: their softmax is
-    /// themselves); `targets` [batch, length], padded with anything; `input_lengths` [batch] up to time and
-    /// `target_lengths` [batch] up to length. `none` gives one value for each item; `mean` divides each by its target length (at least
+    /// themselves); `targets` [batch, length], padded with anything; `input_lengths` `[batch]` up to time and
+    /// `target_lengths` `[batch]` up to length. `none` gives one value for each item; `mean` divides each by its target length (at least
     /// 1) first, as PyTorch does. An item whose rows are too few for its labels costs ∞ and its gradient is NaN, as
     /// PyTorch's is; `zero_infinity` makes both 0.
     ///

@@ -32,7 +32,7 @@ pub enum DpoType {
 options! {
     /// Direct preference optimization: of two answers the chosen one shall gain more over a reference model than the rejected one.
     ///
-    /// Inputs of one shape, [pairs]: the log-probabilities of whole answers `policy_chosen` and `policy_rejected`, which get
+    /// Inputs of one shape, `[pairs]`: the log-probabilities of whole answers `policy_chosen` and `policy_rejected`, which get
     /// gradients, and `reference_chosen` and `reference_rejected`, which do not; without a reference they count as 0. With
     /// a = policy_chosen − reference_chosen, b = policy_rejected − reference_rejected, d = a − b and h = β d the loss is
     /// ln(1 + e^−h) + s h, derivatives β(s − σ(−h)) for `policy_chosen` and the opposite for `policy_rejected`; `loss_type`

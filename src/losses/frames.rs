@@ -137,7 +137,7 @@ pub trait Sequence: Loss {
     /// Refuses labels that the loss does not take; those that are no class were refused before.
     ///
     /// # Errors
-    /// [`Error::Input`] with the first item, [`Error::Option`].
+    /// [`crate::Error::Input`] with the first item, [`crate::Error::Option`].
     fn check_sequence(&self, targets: &[i32], lengths: &[i32], length: usize, classes: usize) -> Result<()>;
 
     /// The value of one item; writes its derivative, [time, classes].

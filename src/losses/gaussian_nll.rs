@@ -7,7 +7,7 @@ options! {
     ///
     /// ½(ln v + e²/v), e = x − y, v = max(variance, ε); `full` adds ½ ln 2π. Derivatives: e/v for `predictions`, and
     /// ½(1/v − e²/v²) for `variance`, which flows below ε too, as in PyTorch. `predictions` and `targets` have one shape;
-    /// `variance` has it too, or is one for each row, [rows] or [rows, 1]: its gradient is then summed over the row.
+    /// `variance` has it too, or is one for each row, `[rows]` or [rows, 1]: its gradient is then summed over the row.
     ///
     /// PyTorch `GaussianNLLLoss`, burn `GaussianNLLLoss`.
     /// Source: D. A. Nix and A. S. Weigend, Estimating the mean and variance of the target probability distribution, 1994.

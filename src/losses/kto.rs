@@ -5,7 +5,7 @@ use super::prelude::*;
 options! {
     /// KTO: answers known to be desirable or not, each by itself, held against a reference model and the mean divergence from it.
     ///
-    /// Inputs of one shape, [answers]: the log-probability `policy`, which gets the gradient, and `reference`, which does not;
+    /// Inputs of one shape, `[answers]`: the log-probability `policy`, which gets the gradient, and `reference`, which does not;
     /// `targets` +1 for a desirable answer and −1 for another; and `kl`, the estimate of the divergence of policy and reference on
     /// the batch (usually one number repeated; below 0 it counts as 0; without it, it is 0), which gets none either. With
     /// z = β(policy − reference − kl) and y the target: w σ(−y z), w the weight of its side; derivative −y w β σ(z) σ(−z).

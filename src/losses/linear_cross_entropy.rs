@@ -9,7 +9,7 @@ use crate::host::linear::{extra_bytes_on_cpu, extra_bytes_on_gpu};
 /// memory than all else.
 ///
 /// Inputs: `predictions` [rows, features], what goes into the layer (more leading axes are more rows); `linear_weight` [classes,
-/// features]; `linear_bias` [classes], if there is one; labels `targets` [rows]; and `class_weight` [classes], if wanted. The value
+/// features]; `linear_bias` `[classes]`, if there is one; labels `targets` `[rows]`; and `class_weight` `[classes]`, if wanted. The value
 /// is that of cross-entropy of predictions · linear_weightᵀ + linear_bias, the gradients are those of predictions, weights and
 /// bias. Rows are taken in chunks: the logits of one are held at a time ([`LinearCrossEntropy::extra_bytes`]).
 ///

@@ -7,7 +7,7 @@ use super::prelude::*;
 /// rows at a time, at most 32 MiB of each.
 ///
 /// Inputs: `predictions` [rows, features], the student's hidden states; `linear_weight` [classes, features]; `linear_bias`
-/// [classes], if there is one; `targets` [rows, classes], the teacher's logits. The value is that of distillation of
+/// `[classes]`, if there is one; `targets` [rows, classes], the teacher's logits. The value is that of distillation of
 /// predictions · linear_weightᵀ + linear_bias, the gradients are those of predictions, weights and bias. All options are those of
 /// [`Distillation`].
 ///

@@ -7,7 +7,7 @@ use crate::host::simd;
 options! {
     /// Ordinal regression: K classes in an order (stars, grades, ages), of which K − 1 logits each say whether the label is above.
     ///
-    /// Σ_k sp(x_k) − [y > k] x_k for k = 0 … K − 2, sp(x) = ln(1 + e^x): binary cross-entropy of "above class k"; derivative σ(x_k) − [y > k].
+    /// Σ_k sp(x_k) − \[y > k\] x_k for k = 0 … K − 2, sp(x) = ln(1 + e^x): binary cross-entropy of "above class k"; derivative σ(x_k) − \[y > k\].
     /// Predictions are logits [rows, K − 1], targets labels `[rows]` from 0 to K − 1: one more class than there are columns. `mean` divides
     /// by the number of rows. The class predicted is how many of the logits are above 0. That they fall from left to right is up
     /// to the network: CORAL shares one weight vector among them.

@@ -5,7 +5,7 @@ use super::prelude::*;
 options! {
     /// ORPO: the chosen answer becomes likely, and its odds lie above those of the rejected one; no reference model is asked.
     ///
-    /// Inputs of one shape, [pairs]: `policy_chosen` and `policy_rejected`, the log-probabilities of the answers divided by their
+    /// Inputs of one shape, `[pairs]`: `policy_chosen` and `policy_rejected`, the log-probabilities of the answers divided by their
     /// lengths, at most 0. With odds(x) = x − ln(1 − eˣ) and o = odds(policy_chosen) − odds(policy_rejected) the loss is
     /// β ln(1 + e^−o) − `nll` · policy_chosen: the second term is the negative log-likelihood of the chosen answer, a mean over
     /// its tokens (TRL and Liger take the mean over the tokens of the batch: leave it out with `nll` 0 and add

@@ -5,7 +5,7 @@ use super::prelude::*;
 options! {
     /// SimPO: the chosen answer's mean log-probability shall lie above the rejected one's by a margin; no reference model is asked.
     ///
-    /// Inputs of one shape, [pairs]: `policy_chosen` and `policy_rejected`, the log-probabilities of the answers divided by their
+    /// Inputs of one shape, `[pairs]`: `policy_chosen` and `policy_rejected`, the log-probabilities of the answers divided by their
     /// lengths. With h = β(policy_chosen − policy_rejected) − γ: ln(1 + e^−h) + s h, s the label smoothing; derivatives
     /// β(s − σ(−h)) for `policy_chosen` and the opposite for `policy_rejected`.
     ///

@@ -175,7 +175,7 @@ fn factor_of_lists(loss: &dyn Loss, case: &Case, mask: &[bool], weight: &[f64]) 
     let dense = wide(case.dense.as_ref());
     let units = |list: usize| -> f64 {
         let items: Vec<f64> =
-            dense[list * case.columns..][..case.columns].iter().copied().filter(|y| !(*y < 0.0)).collect();
+            dense[list * case.columns..][..case.columns].iter().copied().filter(|y| y.is_nan() || *y >= 0.0).collect();
         let is_kept = mask.get(list).copied().unwrap_or(true);
         match (is_kept, loss.mean_over_pairs()) {
             (false, _) => 0.0,
