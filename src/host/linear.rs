@@ -202,7 +202,7 @@ impl JointHost for LinearFrame<'_> {
         if !rows.is_multiple_of(3) {
             inputs.push(Example::of("linear_bias", &[classes]));
         }
-        if rows.is_multiple_of(5) {
+        if rows.is_multiple_of(5) && self.inner.inputs().iter().any(|input| input.name == "class_weight") {
             inputs.push(Example::of("class_weight", &[classes]));
         }
         inputs.push(if self.inner.targets().takes_labels() {
