@@ -39,8 +39,6 @@ pub enum Role {
     Optional,
     /// Whole numbers that must be given: labels, lengths.
     Integers,
-    /// Whole numbers that may be left out.
-    OptionalIntegers,
 }
 
 impl Role {
@@ -51,12 +49,12 @@ impl Role {
 
     /// Whether it may be left out.
     pub fn is_optional(self) -> bool {
-        matches!(self, Role::OptionalDifferentiated | Role::Optional | Role::OptionalIntegers)
+        matches!(self, Role::OptionalDifferentiated | Role::Optional)
     }
 
     /// Whether it holds whole numbers.
     pub fn is_integers(self) -> bool {
-        matches!(self, Role::Integers | Role::OptionalIntegers)
+        self == Role::Integers
     }
 }
 /// The row-wise kernel holds this many ignored labels in its uniform.

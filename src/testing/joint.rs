@@ -153,8 +153,13 @@ impl Case {
 
     /// The reduction, written a second time from its definition.
     fn settle(&self, host: &dyn JointHost, joint: &mut Joint<'static, f64>) -> Result<()> {
+        let narrow = |array: &Array<'_, f64>| Array {
+            name: array.name,
+            shape: array.shape.clone(),
+            values: array.values.iter().map(|&x| x as f32).collect::<Vec<_>>().into(),
+        };
         let single = Joint {
-            arrays: Vec::new(),
+            arrays: joint.arrays.iter().map(narrow).collect(),
             integers: joint.integers.clone(),
             units: joint.units,
             weight: Vec::new().into(),
@@ -162,18 +167,6 @@ impl Case {
             factor: 1.0,
             upstream: 1.0,
             upstreams: Vec::new().into(),
-        };
-        let single = Joint {
-            arrays: joint
-                .arrays
-                .iter()
-                .map(|array| Array {
-                    name: array.name,
-                    shape: array.shape.clone(),
-                    values: array.values.iter().map(|&x| x as f32).collect::<Vec<_>>().into(),
-                })
-                .collect(),
-            ..single
         };
         let shares = host.shares(&single)?;
         let or_ones = |values: &[f64]| if values.is_empty() { vec![1.0; joint.units] } else { values.to_vec() };
