@@ -43,6 +43,9 @@ pub const NEGATIVES: u32 = 0x6e65_6761;
 /// The stream of draws that choose positive items (k-OS).
 pub const POSITIVES: u32 = 0x706f_7369;
 
+/// As many positives can be drawn for k-OS.
+pub const MOST_POSITIVES: usize = 64;
+
 /// In place of an item: there is none.
 pub const NO_ITEM: u32 = u32::MAX;
 
@@ -116,7 +119,8 @@ fn lanes<A: Copy, R: Real>(a: &[A], b: &[A], product: impl Fn(A, A) -> R) -> R {
 }
 
 /// What an item must lie above to matter, and what it costs: L(rank) of WARP.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RankWeight {
     /// min(ln rank, 10), as LightFM.
     #[default]
@@ -131,7 +135,7 @@ impl RankWeight {
         match self {
             _ if rank == 0 => 0.0,
             RankWeight::Log => f64::from(rank).ln().min(10.0) as f32,
-            RankWeight::Harmonic => (1..=rank).rev().map(|place| 1.0 / f64::from(place)).sum::<f64>() as f32,
+            RankWeight::Harmonic => (1..=rank).map(|place| 1.0 / f64::from(place)).sum::<f64>() as f32,
         }
     }
 
@@ -157,9 +161,10 @@ impl RankWeight {
     }
 }
 
-/// Which pairs a model learns from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sampling {
+/// What a model learns from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
     /// Draw items until one violates; its rank is estimated from the number of draws.
     #[default]
     Warp,
@@ -174,8 +179,8 @@ pub enum Sampling {
 /// What a device must know to draw.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// Which pairs.
-    pub sampling: Sampling,
+    /// Which pairs, and what each is worth.
+    pub loss: Loss,
     /// The seed of all draws.
     pub seed: u64,
     /// Draws before an interaction is given up (WARP, k-OS and BPR).
@@ -188,7 +193,7 @@ pub struct Rules {
     pub exact_rank: bool,
     /// The place of the positive that counts among those drawn, from 1 (k-OS).
     pub k: u32,
-    /// How many positives are drawn (k-OS).
+    /// How many positives are drawn, at most [`MOST_POSITIVES`] (k-OS).
     pub n: u32,
 }
 
@@ -290,7 +295,7 @@ impl<R: Real> Sample<R> {
 pub fn sample<R: Real>(rules: &Rules, known: &Known, vectors: &Vectors<R>, epoch: u32, interaction: u32) -> Sample<R> {
     let weight = known.weights[interaction as usize];
     let (user, item) = (known.users[interaction as usize], known.items[interaction as usize]);
-    if rules.sampling == Sampling::Logistic {
+    if rules.loss == Loss::Logistic {
         return logistic(vectors, user, item, weight);
     }
     if weight <= 0.0 {
@@ -299,9 +304,9 @@ pub fn sample<R: Real>(rules: &Rules, known: &Known, vectors: &Vectors<R>, epoch
     }
     let weight = R::from_f32(weight);
     let mut draws = Draws::new(rules.seed, epoch, interaction, NEGATIVES);
-    match rules.sampling {
-        Sampling::Bpr => bpr(rules, known, vectors, &mut draws, (user, item, weight)),
-        Sampling::WarpKos => match kth_positive(rules, known, vectors, epoch, interaction) {
+    match rules.loss {
+        Loss::Bpr => bpr(rules, known, vectors, &mut draws, (user, item, weight)),
+        Loss::WarpKos => match kth_positive(rules, known, vectors, epoch, interaction) {
             Some(positive) => warp(rules, known, vectors, &mut draws, (user, positive, weight)),
             None => Sample::none(item, 0),
         },
@@ -374,14 +379,19 @@ fn kth_positive<R: Real>(
     let user = known.users[interaction as usize];
     let (row, vector) = (known.row(user), vectors.user(user));
     let mut words = Draws::new(rules.seed, epoch, interaction, POSITIVES);
-    let mut drawn: Vec<(f32, u32)> = (0..rules.n.min(row.len() as u32))
-        .map(|draw| row.start + below(words.word(draw), row.len() as u32) as usize)
-        .filter(|&place| known.weights[place] > 0.0)
-        .map(|place| (vectors.decisive(vector, known.items[place]), known.items[place]))
-        .collect();
-    // A stable sort: equal scores keep the order of the draws.
-    drawn.sort_by(|a, b| b.0.total_cmp(&a.0));
-    drawn.get((rules.k as usize).min(drawn.len()).wrapping_sub(1)).map(|&(_, item)| item)
+    let (mut drawn, mut count) = ([(0.0, 0); MOST_POSITIVES], 0);
+    for draw in 0..rules.n.min(row.len() as u32).min(MOST_POSITIVES as u32) {
+        let place = row.start + below(words.word(draw), row.len() as u32) as usize;
+        if known.weights[place] > 0.0 {
+            drawn[count] = (vectors.decisive(vector, known.items[place]), known.items[place]);
+            count += 1;
+        }
+    }
+    let drawn = &drawn[..count];
+    let better = |a: usize, b: usize| drawn[a].0 > drawn[b].0 || (drawn[a].0 == drawn[b].0 && a < b);
+    let place = |draw: usize| (0..count).filter(|&other| better(other, draw)).count();
+    let wanted = (rules.k as usize).min(count).wrapping_sub(1);
+    (0..count).find(|&draw| place(draw) == wanted).map(|draw| drawn[draw].1)
 }
 
 /// The item of the first of `max_sampled` random interactions that is not known to the user; c = σ(−(s⁺ − s⁻)).
