@@ -1,0 +1,13 @@
+//! Recommenders: embeddings of users and items that are trained on who chose what, by WARP, k-OS WARP, BPR or logistic loss.
+
+mod engine;
+mod features;
+mod host;
+mod interactions;
+mod rows;
+pub mod sampling;
+
+pub use engine::Optimizer;
+pub use features::Features;
+pub use interactions::{Ids, Interactions};
+pub use sampling::{Loss, RankWeight};
