@@ -35,7 +35,7 @@ struct Params {
     learning_rate: f32,
     user_alpha: f32,
     item_alpha: f32,
-    reserved: u32,
+    capacity: u32, // interactions in a batch that is full
     unused: vec2<u32>,
 }
 

@@ -160,6 +160,14 @@ fn tried(job: Job, draw: u32, word: u32) -> Found {
     return found;
 }
 
+// A place behind the end of a batch that is not full hits nothing.
+fn leave_out(place: u32) {
+    if place < params.capacity {
+        user_hits[place] = NONE;
+        item_hits[place] = vec2<u32>(NONE);
+    }
+}
+
 // Writes what an interaction moves; `item_hits` of NONE are left out by the sort.
 fn finish(place: u32, job: Job, negative: u32, draws: u32, step: f32, loss: f32) {
     records[place] = vec4<u32>(job.item, negative, draws, bitcast<u32>(step));

@@ -38,6 +38,9 @@ fn sample_exactly(
 ) {
     let place = workgroup.y * count.x + workgroup.x;
     if place >= params.length {
+        if lane == 0u {
+            leave_out(place);
+        }
         return;
     }
     let job = job_at(place);

@@ -21,7 +21,11 @@ fn sample(
         job = job_at(place);
     }
     let found = first_draw(job, job.item != NONE && LOSS != LOGISTIC, lane);
-    if !is_inside || lane % TEAM != 0u {
+    if lane % TEAM != 0u {
+        return;
+    }
+    if !is_inside {
+        leave_out(place);
         return;
     }
     if LOSS == LOGISTIC {

@@ -6,6 +6,7 @@ pub(crate) mod loss;
 pub(crate) mod matmul;
 pub(crate) mod network;
 pub(crate) mod product;
+pub(crate) mod recommend;
 pub(crate) mod sort;
 pub(crate) mod tile;
 pub(crate) mod tune;

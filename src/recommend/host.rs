@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::Result;
 use crate::host::simd;
 use crate::random::Permutation;
 use crate::real::Real;
@@ -11,7 +12,6 @@ use crate::recommend::engine::{Engine, Layout, Pace, State, Tally};
 use crate::recommend::interactions::Interactions;
 use crate::recommend::rows::{Gradients, Rows, Step};
 use crate::recommend::sampling::{Loss, NO_ITEM, Rules, Sample, Vectors, dot, sample};
-use crate::Result;
 
 /// Interactions that a thread samples at a time: some tens of microseconds.
 const SAMPLES: usize = 64;
@@ -126,11 +126,8 @@ impl<R: Real> HostEngine<R> {
                 items.hit(found.negative, place, R::ONE);
             }
         }
-        let step = |alpha: f64| Step {
-            optimizer: pace.optimizer,
-            rate: R::new(pace.learning_rate),
-            alpha: R::new(alpha),
-        };
+        let step =
+            |alpha: f64| Step { optimizer: pace.optimizer, rate: R::new(pace.learning_rate), alpha: R::new(alpha) };
         users.update(&Gradients { vectors: &batch.user_vectors, biases: &batch.user_biases }, step(pace.user_alpha));
         items.update(&Gradients { vectors: &batch.item_vectors, biases: &batch.item_biases }, step(pace.item_alpha));
     }

@@ -274,7 +274,9 @@ impl Interactions {
             let theirs = other.of(user);
             let own = self.of(user).iter().zip(self.weights_of(user));
             let mut row: Vec<(u32, f32)> = theirs.iter().copied().zip(other.weights_of(user).iter().copied()).collect();
-            row.extend(own.filter(|(item, _)| theirs.binary_search(item).is_err()).map(|(&item, &weight)| (item, weight)));
+            row.extend(
+                own.filter(|(item, _)| theirs.binary_search(item).is_err()).map(|(&item, &weight)| (item, weight)),
+            );
             row.sort_unstable_by_key(|&(item, _)| item);
             triples.extend(row.into_iter().map(|(item, weight)| (user as u32, item, weight)));
         }

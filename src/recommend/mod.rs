@@ -2,6 +2,7 @@
 
 mod engine;
 mod features;
+mod gpu;
 mod host;
 mod interactions;
 mod rows;
