@@ -117,6 +117,32 @@ impl Interactions {
         Ok(Self::sorted(users, items, order.iter().map(|&index| triples[index as usize])))
     }
 
+    /// From a file's ratings: those of `min_rating` and above are interactions of weight 1; of the others there is left nothing, or with
+    /// `keep_disliked` an interaction of weight −1. Users and items that nothing is left of drop out; the rest are numbered by
+    /// ascending id.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a `min_rating` that is NaN or that no rating reaches.
+    #[cfg(feature = "data")]
+    pub fn from_ratings(ratings: &crate::data::Ratings, min_rating: f32, keep_disliked: bool) -> Result<Self> {
+        let kept = |place: &usize| keep_disliked || ratings.ratings[*place] >= min_rating;
+        let places: Vec<usize> = (0..ratings.lines.len()).filter(kept).collect();
+        let best = ratings.ratings.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if min_rating.is_nan() || min_rating > best {
+            let allowed = format!("at most {best}, the highest of {} rating(s)", ratings.lines.len());
+            return Err(Error::option("interactions", "min_rating", min_rating, &allowed));
+        }
+        let users = Ids::new("user", places.iter().map(|&place| ratings.users[place]).collect());
+        let items = Ids::new("item", places.iter().map(|&place| ratings.items[place]).collect());
+        let triple = |&place: &usize| {
+            let weight = if ratings.ratings[place] >= min_rating { 1.0 } else { -1.0 };
+            Ok((users.row(ratings.users[place])?, items.row(ratings.items[place])?, weight))
+        };
+        let triples: Vec<(u32, u32, f32)> = places.iter().map(triple).collect::<Result<_>>()?;
+        let interactions = Self::weighted(users.raw.len(), items.raw.len(), &triples)?;
+        Ok(interactions.with_ids(Some(users), Some(items)))
+    }
+
     /// From triples that are in order and within the sizes.
     fn sorted(users: u32, items: u32, triples: impl Iterator<Item = (u32, u32, f32)>) -> Self {
         let mut starts = vec![0; users as usize + 1];
@@ -265,6 +291,12 @@ impl Interactions {
             Self::sorted(self.users, self.items, kept).with_ids(self.user_ids.clone(), self.item_ids.clone())
         };
         (part(false), part(true))
+    }
+
+    /// Those that are liked.
+    pub(crate) fn liked(&self) -> Self {
+        let disliked: Vec<bool> = self.weights.iter().map(|&weight| weight < 0.0).collect();
+        self.parted(&disliked).0
     }
 
     /// Both together; of a pair that stands in both, the weight of `other` holds.

@@ -2,13 +2,20 @@
 
 mod engine;
 mod features;
+mod file;
 mod gpu;
 mod host;
 mod interactions;
+mod metrics;
+mod model;
+mod recommender;
 mod rows;
 pub mod sampling;
 
 pub use engine::Optimizer;
 pub use features::Features;
 pub use interactions::{Ids, Interactions};
+pub use metrics::{Convention, Metrics};
+pub use model::{Epoch, History, Model, Scored};
+pub use recommender::Recommender;
 pub use sampling::{Loss, RankWeight};
