@@ -98,6 +98,7 @@ mod criterion;
 #[cfg(feature = "data")]
 pub mod data;
 mod device;
+pub mod embedding;
 mod error;
 pub mod host;
 mod inputs;
@@ -122,6 +123,7 @@ pub mod wgsl;
 pub use catalogue::{Choice, Entry};
 pub use criterion::{Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction, Values};
 pub use device::{Device, Gpu, GpuOptions, adapters, describe};
+pub use embedding::Embedding;
 pub use error::{Error, Result};
 pub use inputs::{Inputs, TargetElement, Targets};
 pub use layers::{Dense, Initializer};
