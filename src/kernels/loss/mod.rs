@@ -22,6 +22,7 @@ use crate::losses::{Family, Loss};
 use crate::tensor::padded;
 use crate::wgsl::File;
 
+const LANES: File = crate::wgsl::shader!("helpers/lanes.wgsl");
 const NUMBERS: File = crate::wgsl::shader!("helpers/numbers.wgsl");
 const PARTIALS_LANE: File = crate::wgsl::shader!("helpers/partials_lane.wgsl");
 const PARTIALS_TREE: File = crate::wgsl::shader!("helpers/partials_tree.wgsl");
