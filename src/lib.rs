@@ -111,6 +111,7 @@ mod plan;
 mod population;
 pub mod random;
 pub mod real;
+pub mod recommend;
 pub mod schedules;
 mod tensor;
 pub mod testing;

@@ -7,6 +7,8 @@
 //! | `.npy` | dimensions after the first joined | `targets`, or the file beside it with `y` for `x` |
 //! | `.npz` | `x_train`, `x` or `features`; `x_test` | `y_train`, `y` or `targets`; `y_test` |
 //!
+//! Ratings for a recommender have a reader of their own: `read_ratings`.
+//!
 //! A file that is cut off, damaged or of another kind gives [`Error::Data`]: the file, the place, what stands there and what is
 //! expected. NaN, infinities and empty cells are refused, never filled in. .gz, CSV and .npz need the feature `data`.
 
@@ -16,6 +18,8 @@ mod idx;
 mod npy;
 #[cfg(feature = "data")]
 mod npz;
+#[cfg(feature = "data")]
+mod ratings;
 mod source;
 mod standardization;
 #[cfg(feature = "data")]
@@ -30,6 +34,8 @@ pub use idx::{Idx, read_idx, read_idx_folder};
 pub use npy::read_npy;
 #[cfg(feature = "data")]
 pub use npz::read_npz;
+#[cfg(feature = "data")]
+pub use ratings::{Ratings, read_ratings};
 pub use standardization::Standardization;
 #[cfg(feature = "data")]
 pub use table::read_csv;

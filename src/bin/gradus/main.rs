@@ -11,6 +11,7 @@ mod eval;
 mod losses;
 mod output;
 mod predict;
+mod recommend;
 mod samples;
 mod train;
 mod usage;
@@ -45,6 +46,8 @@ enum Command {
     Train(Box<train::Train>),
     /// Predicts the rows of a data set with a saved model
     Predict(predict::Predict),
+    /// Trains a recommender on a file of ratings and tests it on held-out ones
+    Recommend(recommend::Recommend),
     /// Trains the example network on the shipped images, then measures the device
     Demo(demo::Demo),
 }
@@ -69,6 +72,7 @@ fn run(command: Option<Command>) -> Outcome {
         Some(Command::Bench(bench)) => bench.run(),
         Some(Command::Train(train)) => train.run(),
         Some(Command::Predict(predict)) => predict.run(),
+        Some(Command::Recommend(recommend)) => recommend.run(),
         Some(Command::Demo(demo)) => demo.run(),
     }
 }
