@@ -247,7 +247,7 @@ impl Model {
     pub fn predict<S: Data<Elem = f32>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
         let rows = features.nrows();
         let flat = samples::features(self.intake(), "predict", features)?;
-        let samples = Samples { rows, features: &flat, targets: SampleTargets::None, has_ignored: false };
+        let samples = Samples { rows, features: &flat, targets: SampleTargets::None, has_ignored: false, lists: None };
         let data = self.engine.load(&samples)?;
         let predictions = self.engine.predict(data, PREDICTION_BATCH);
         self.engine.unload(data);

@@ -27,7 +27,7 @@ pub struct Source {
 
 impl Source {
     pub fn read(&self) -> Outcome<Split> {
-        let options = ReadOptions { target: self.target.clone(), targets: self.targets.clone() };
+        let options = ReadOptions { target: self.target.clone(), targets: self.targets.clone(), ..Default::default() };
         Ok(data::read(&self.data, &options)?)
     }
 
