@@ -224,6 +224,11 @@ impl Model {
         Ok(())
     }
 
+    /// Whether it scales its features first: [`Model::set_input_scaling`].
+    pub fn scales_inputs(&self) -> bool {
+        self.scaling.is_some()
+    }
+
     /// What rows must know of this model.
     pub(crate) fn intake(&self) -> Intake<'_> {
         Intake { network: &self.network, scaling: self.scaling.as_ref() }

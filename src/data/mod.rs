@@ -159,10 +159,8 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Split> {
         options.only(SVMLIGHT, false, false)?;
         read_svmlight(path, options).map(alone)
     };
-    match name.trim_end_matches(".gz").rsplit_once('.').map(|(_, extension)| extension) {
-        Some("svm" | "svmlight" | "libsvm") => svmlight(),
-        // LETOR's files are called so, too.
-        Some("txt") if svmlight::is_svmlight(path) => svmlight(),
+    match extension(&name) {
+        _ if is_svmlight(path) => svmlight(),
         #[cfg(feature = "data")]
         Some("csv" | "tsv" | "txt") => {
             options.only("a table", true, false)?;
@@ -177,12 +175,27 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Split> {
             options.only(".npz", false, false)?;
             read_npz(path)
         }
-        // A file of another name, as LightGBM's `rank.train`.
-        _ if svmlight::is_svmlight(path) => svmlight(),
         _ => {
             Err(Error::Unknown { kind: "data format".into(), found: path.display().to_string(), known: FORMATS.into() })
         }
     }
+}
+
+/// Whether [`read`] takes a file for one of SVMlight's lines: by its name, or if it has another name than the other formats have and
+/// begins so. LETOR's files end in `.txt`, LightGBM's in `.train`.
+pub fn is_svmlight(path: impl AsRef<Path>) -> bool {
+    let path = path.as_ref();
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    match extension(&name) {
+        Some("svm" | "svmlight" | "libsvm") => true,
+        Some("csv" | "tsv" | "npy" | "npz") => false,
+        _ => path.is_file() && svmlight::begins(path),
+    }
+}
+
+/// The end of a file's name that says its format.
+fn extension(name: &str) -> Option<&str> {
+    name.trim_end_matches(".gz").rsplit_once('.').map(|(_, extension)| extension)
 }
 
 /// That all numbers read from a file are finite.

@@ -49,7 +49,7 @@ pub fn read_svmlight(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Da
 }
 
 /// Whether a file begins with a row of this form.
-pub(super) fn is_svmlight(path: &Path) -> bool {
+pub(super) fn begins(path: &Path) -> bool {
     let Ok(start) = Source::open(path).and_then(|mut source| source.up_to(START)) else { return false };
     let is_feature = |token: &str| {
         let parsed = token.split_once(':').map(|(name, value)| (name == "qid" || name.parse::<u32>().is_ok(), value));

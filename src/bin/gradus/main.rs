@@ -11,6 +11,7 @@ mod eval;
 mod losses;
 mod output;
 mod predict;
+mod ranking;
 mod samples;
 mod train;
 mod usage;
