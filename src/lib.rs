@@ -105,6 +105,7 @@ mod kernel;
 mod kernels;
 pub mod layers;
 pub mod losses;
+pub mod metrics;
 mod model;
 pub mod optimizers;
 mod plan;

@@ -62,6 +62,7 @@ impl<'c, 'a> Call<'c, 'a> {
         let (target_shape, is_labels) = match targets {
             Targets::Dense(dense) => (dense.shape(), false),
             Targets::Labels(labels) => (labels.shape(), loss.targets() != Domain::ClassList),
+            Targets::Grouped { .. } => return Err(inputs::no_lists(loss, "targets")),
         };
         let sizes = Sizes::of(loss, &shape, target_shape, is_labels)?;
         let per = |name: &str, shape: &[usize]| {
@@ -79,7 +80,7 @@ impl<'c, 'a> Call<'c, 'a> {
             }
         };
         let (dense, wide): (Cow<[f32]>, Option<Cow<[i64]>>) = match targets {
-            Targets::Dense(dense) => (flat(dense), None),
+            Targets::Dense(dense) | Targets::Grouped { relevance: dense, .. } => (flat(dense), None),
             Targets::Labels(lists) if loss.targets() == Domain::ClassList => {
                 (lists.iter().map(|&class| class as f32).collect(), None)
             }

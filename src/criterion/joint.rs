@@ -53,7 +53,7 @@ impl<'c, 'a> JointCall<'c, 'a> {
             let Some(given) = given(loss, argument, inputs)? else { continue };
             let name = argument.name;
             match given {
-                Targets::Dense(array) => {
+                Targets::Dense(array) | Targets::Grouped { relevance: array, .. } => {
                     let values = flat(array);
                     inputs::check_domain(loss, name, argument.domain, &values)?;
                     shapes.given.push((name, array.shape().to_vec()));
@@ -221,6 +221,7 @@ fn given<'b, 'a>(loss: &dyn Loss, argument: &Argument, inputs: &'b Inputs<'a>) -
         None => Err(input_error(loss, name, "is missing", wanted)),
         Some(Targets::Dense(_)) if is_whole => Err(input_error(loss, name, "holds floats", wanted)),
         Some(Targets::Labels(_)) if !is_whole => Err(input_error(loss, name, "holds whole numbers", wanted)),
+        Some(Targets::Grouped { .. }) => Err(inputs::no_lists(loss, name)),
         found => Ok(found),
     }
 }

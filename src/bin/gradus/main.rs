@@ -12,6 +12,7 @@ mod losses;
 mod output;
 mod predict;
 mod recommend;
+mod ranking;
 mod samples;
 mod train;
 mod usage;
