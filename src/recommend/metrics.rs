@@ -22,7 +22,7 @@ pub enum Convention {
 /// |---|---|---|
 /// | `precision_at_k` | hits / k, with hits = #(r < k) | Σ hits / Σ min(k, t) |
 /// | `recall_at_k` | hits / t | the same |
-/// | `auc` | mean of 1 − (rᵢ − i) / negatives; ½ without negatives | of the first k, the rest at chance; all items but t are negatives |
+/// | `auc` | mean of 1 − (rᵢ − i) / negatives, with the fraction at most 1; ½ without negatives | of the first k, the rest at chance; all items but t are negatives |
 /// | `mrr` | 1 / (r₀ + 1) | the same |
 /// | `map_at_k` | Σ over hits of (i + 1) / (rᵢ + 1), ÷ min(k, t) | the same |
 /// | `ndcg_at_k` | Σ over hits of 1 / log₂(rᵢ + 2), ÷ its largest possible value | the same |
@@ -139,8 +139,11 @@ impl User {
         if negatives == 0 {
             return 0.5;
         }
-        // Of rᵢ items above, i are test items themselves.
-        let above = |(place, &rank): (usize, &u32)| (f64::from(rank) - place as f64).max(0.0) / negatives as f64;
+        // Of rᵢ items above, i are test items themselves. Where test items tie with each other, they count each other as above: no more
+        // than all negatives are.
+        let above = |(place, &rank): (usize, &u32)| {
+            (rank as usize).saturating_sub(place).min(negatives) as f64 / negatives as f64
+        };
         1.0 - self.ranks.iter().enumerate().map(above).sum::<f64>() / self.ranks.len() as f64
     }
 
@@ -163,12 +166,13 @@ impl User {
 
     fn average_precision(&self) -> f64 {
         let precision = |(place, &rank): (usize, &u32)| (place + 1) as f64 / (f64::from(rank) + 1.0);
-        self.ranks[..self.hits].iter().enumerate().map(precision).sum::<f64>() / self.most_hits() as f64
+        // The sum of nothing is −0.
+        (0.0 + self.ranks[..self.hits].iter().enumerate().map(precision).sum::<f64>()) / self.most_hits() as f64
     }
 
     fn ndcg(&self) -> f64 {
         let gain = |rank: f64| 1.0 / (rank + 2.0).log2();
         let ideal: f64 = (0..self.most_hits()).map(|place| gain(place as f64)).sum();
-        self.ranks[..self.hits].iter().map(|&rank| gain(f64::from(rank))).sum::<f64>() / ideal
+        (0.0 + self.ranks[..self.hits].iter().map(|&rank| gain(f64::from(rank))).sum::<f64>()) / ideal
     }
 }

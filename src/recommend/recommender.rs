@@ -79,7 +79,7 @@ impl Recommender {
         Recommender { users, items, user_features: None, item_features: None, options }
     }
 
-    /// The length of an embedding, > 0 (default 10).
+    /// The length of an embedding, 1 to 4,096 (default 10).
     pub fn components(mut self, components: usize) -> Self {
         self.options.components = components;
         self
@@ -103,7 +103,7 @@ impl Recommender {
         self
     }
 
-    /// Draws before an interaction is given up, > 0 (default 10). More draws find rarer violations: slower and often better.
+    /// Draws before an interaction is given up, 1 to 65,536 (default 10). More draws find rarer violations: slower and often better.
     pub fn max_sampled(mut self, draws: u32) -> Self {
         self.options.max_sampled = draws;
         self
@@ -251,8 +251,8 @@ impl Options {
     fn check(&self) -> Result<()> {
         let refuse = |name: &str, found: String, allowed: &str| Err(Error::option("recommend", name, found, allowed));
         let positive = |value: f64| value > 0.0 && value.is_finite();
-        if self.components == 0 || self.components > 1 << 16 {
-            return refuse("components", self.components.to_string(), "1 to 65536");
+        if self.components == 0 || self.components > 4096 {
+            return refuse("components", self.components.to_string(), "1 to 4096");
         }
         if !positive(self.learning_rate) {
             return refuse("learning_rate", self.learning_rate.to_string(), "> 0 and finite");

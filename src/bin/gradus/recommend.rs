@@ -41,7 +41,7 @@ pub struct Recommend {
     #[arg(long, value_name = "SEED", default_value_t = 7)]
     seed: u64,
     /// Draws before an interaction is given up
-    #[arg(long, value_name = "N", default_value = "10")]
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=65536))]
     max_sampled: u32,
     /// Interactions whose gradients are taken at once; without it a tenth of them, at most 4096
     #[arg(long, value_name = "N")]
