@@ -323,13 +323,22 @@ impl Sizes {
 }
 
 /// Refuses the Hessian of a loss that has none.
-pub(crate) fn check_hessian(loss: &dyn Loss, inputs: &Inputs) -> Result<()> {
-    if !inputs.hessian || loss.has_curvature() {
+pub(crate) fn check_hessian(loss: &dyn Loss, asked: bool) -> Result<()> {
+    if !asked || loss.has_curvature() {
         return Ok(());
     }
     let allowed = "those of generalized linear models have it: mse, poisson_nll, gamma_deviance, tweedie, bce_with_logits, \
                    cross_entropy (without softcap and target_logit_transform)";
     Err(input_error(loss, "the diagonal of the Hessian", "was asked for", allowed))
+}
+
+/// Refuses the auxiliary outputs of a loss that has none.
+pub(crate) fn check_auxiliary(loss: &dyn Loss, asked: bool) -> Result<()> {
+    if !asked || loss.has_auxiliary() {
+        return Ok(());
+    }
+    let allowed = "only a loss over classes (cross_entropy) has them";
+    Err(input_error(loss, "auxiliary outputs", "were asked for", allowed))
 }
 
 /// An [`Error::Input`].
@@ -494,7 +503,7 @@ pub(crate) fn check_labels(
 }
 
 /// An [`Error::Label`] that lists what is ignored.
-fn label_error(loss: &dyn Loss, row: usize, label: i64, classes: usize) -> Error {
+pub(crate) fn label_error(loss: &dyn Loss, row: usize, label: i64, classes: usize) -> Error {
     let list: Vec<String> = loss.ignored().iter().map(ToString::to_string).collect();
     let ignored = if list.is_empty() { String::new() } else { format!(" or an ignored one ({})", list.join(", ")) };
     Error::Label { operation: loss.name().into(), row, label, classes, ignored }

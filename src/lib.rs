@@ -112,6 +112,7 @@ mod plan;
 mod population;
 pub mod random;
 pub mod real;
+pub mod recommend;
 pub mod schedules;
 mod tensor;
 pub mod testing;
@@ -120,7 +121,9 @@ mod train;
 pub mod wgsl;
 
 pub use catalogue::{Choice, Entry};
-pub use criterion::{Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction, Values};
+pub use criterion::{
+    Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction, TensorInputs, Upstream, Values,
+};
 pub use device::{Device, Gpu, GpuOptions, adapters, describe};
 pub use error::{Error, Result};
 pub use inputs::{Inputs, TargetElement, Targets};

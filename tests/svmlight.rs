@@ -185,7 +185,7 @@ fn queries_stay_whole_when_rows_are_parted_and_shuffled() {
     let text = "0 qid:1 1:1\n0 qid:1 1:2\n0 qid:2 1:3\n0 qid:3 1:4\n0 qid:3 1:5\n0 qid:3 1:6\n0 qid:4 1:7\n";
     let rows = read(text, &ReadOptions::default()).unwrap();
     let (first, last) = rows.split(0.5).unwrap();
-    assert_eq!((first.groups, last.groups), (Some(vec![2, 1]), Some(vec![3, 1])));
+    assert_eq!((first.groups.clone(), last.groups.clone()), (Some(vec![2, 1]), Some(vec![3, 1])));
     assert_eq!((first.rows(), last.features[[0, 0]]), (3, 4.0));
     assert_eq!(rows.take(5).groups, Some(vec![2, 1]));
     assert_eq!(rows.take(6).groups, Some(vec![2, 1, 3]));

@@ -43,10 +43,8 @@ impl<'c, 'a> JointCall<'c, 'a> {
         if inputs.class_mask.is_some() {
             inputs::check_known(loss, "class_mask")?;
         }
-        inputs::check_hessian(loss, inputs)?;
-        if inputs.auxiliary {
-            return Err(input_error(loss, "auxiliary outputs", "were asked for", "only a loss over classes has them"));
-        }
+        inputs::check_hessian(loss, inputs.hessian)?;
+        inputs::check_auxiliary(loss, inputs.auxiliary)?;
         let (mut arrays, mut integers, mut shapes) =
             (Vec::new(), Vec::new(), Shapes { loss: loss.name(), given: Vec::new() });
         for argument in loss.arguments() {
@@ -227,7 +225,7 @@ fn given<'b, 'a>(loss: &dyn Loss, argument: &Argument, inputs: &'b Inputs<'a>) -
 }
 
 /// How many values in a row each number of a weight or mask belongs to.
-fn repeats(loss: &dyn Loss, name: &str, shape: &[usize], units: &Units) -> Result<usize> {
+pub(super) fn repeats(loss: &dyn Loss, name: &str, shape: &[usize], units: &Units) -> Result<usize> {
     let trimmed = if shape.len() == units.shape.len() + 1 && shape.last() == Some(&1) {
         &shape[..units.shape.len()]
     } else {

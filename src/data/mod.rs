@@ -8,6 +8,8 @@
 //! | `.svm`, `.svmlight`, `.libsvm`, or what begins as such; plain or .gz | `index:value`, what is left out is 0 | the labels; queries by `qid:` or the file beside it with `.query` behind its name |
 //! | `.npz` | `x_train`, `x` or `features`; `x_test` | `y_train`, `y` or `targets`; `y_test` |
 //!
+//! Ratings for a recommender have a reader of their own: `read_ratings`.
+//!
 //! A file that is cut off, damaged or of another kind gives [`Error::Data`]: the file, the place, what stands there and what is
 //! expected. NaN, infinities and empty cells are refused, never filled in. .gz, CSV and .npz need the feature `data`.
 
@@ -17,6 +19,8 @@ mod idx;
 mod npy;
 #[cfg(feature = "data")]
 mod npz;
+#[cfg(feature = "data")]
+mod ratings;
 mod source;
 mod standardization;
 mod svmlight;
@@ -32,6 +36,8 @@ pub use idx::{Idx, read_idx, read_idx_folder};
 pub use npy::read_npy;
 #[cfg(feature = "data")]
 pub use npz::read_npz;
+#[cfg(feature = "data")]
+pub use ratings::{Ratings, read_ratings};
 pub use standardization::Standardization;
 pub use svmlight::read_svmlight;
 #[cfg(feature = "data")]

@@ -46,7 +46,7 @@ pub fn read_csv(path: impl AsRef<Path>, target: Option<&str>) -> Result<Dataset>
 }
 
 /// The separator that stands most often outside quotes in the first line that is not empty; a comma in doubt.
-fn delimiter(text: &[u8]) -> u8 {
+pub(super) fn delimiter(text: &[u8]) -> u8 {
     let line = text.split(|byte| matches!(byte, b'\n' | b'\r')).find(|line| !line.is_empty()).unwrap_or_default();
     let outside = line.split(|&byte| byte == b'"').step_by(2);
     let count = |delimiter: u8| outside.clone().flatten().filter(|&&byte| byte == delimiter).count();

@@ -448,7 +448,8 @@ pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
         Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pair, Pairs,
-        Pointwise, PoolOutcome, Quad, Quads, Role, Rowwise, Sequence, Similarity, Term, VectorOutcome, Vectors, make,
+        Pointwise, PoolOutcome, Quad, Quads, Role, Rowwise, Sequence, Share, Similarity, Term, VectorOutcome, Vectors,
+        make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

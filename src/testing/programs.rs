@@ -45,6 +45,8 @@ impl From<Program> for Joined {
 #[doc(hidden)]
 pub fn all_programs() -> Result<Vec<Joined>> {
     let mut programs: Vec<Program> = kernels::loss::sum_programs();
+    programs.extend(kernels::loss::shares::programs());
+    programs.extend(kernels::loss::resident::programs());
     programs.extend(crate::bench::programs());
     for entry in losses::CATALOGUE {
         for options in sets_of_options(entry.variants) {

@@ -12,6 +12,7 @@ mod losses;
 mod output;
 mod predict;
 mod ranking;
+mod recommend;
 mod samples;
 mod train;
 mod usage;
@@ -46,6 +47,8 @@ enum Command {
     Train(Box<train::Train>),
     /// Predicts the rows of a data set with a saved model
     Predict(predict::Predict),
+    /// Trains a recommender on a file of ratings and tests it on held-out ones
+    Recommend(recommend::Recommend),
     /// Trains the example network on the shipped images, then measures the device
     Demo(demo::Demo),
 }
@@ -70,6 +73,7 @@ fn run(command: Option<Command>) -> Outcome {
         Some(Command::Bench(bench)) => bench.run(),
         Some(Command::Train(train)) => train.run(),
         Some(Command::Predict(predict)) => predict.run(),
+        Some(Command::Recommend(recommend)) => recommend.run(),
         Some(Command::Demo(demo)) => demo.run(),
     }
 }

@@ -7,6 +7,8 @@ use super::{Data, GpuEngine, MOST_AT_ONCE, Part};
 use crate::Result;
 use crate::device::Gpu;
 use crate::kernel::{Command, Kernel, Slice};
+use crate::kernels::loss::listwise::units_of_lists;
+use crate::kernels::loss::shares::{self, NOTES, Share, Values};
 use crate::kernels::loss::{self, Buffers, Divisor, Job};
 use crate::kernels::matmul::Params;
 use crate::kernels::network::{self, Forward, GatherParams, InputGradient, SummaryParams, UNIFORM_STRIDE};
@@ -118,9 +120,16 @@ impl GpuEngine {
             upstreams: None,
             gradient,
             values: gpu.buffer("values of a batch", values_length + key.rows)?,
-            result: gpu.buffer("a divisor", 4)?,
+            result: gpu.buffer("a divisor", NOTES)?,
             absent: gpu.buffer("nothing", 4)?,
         };
+        if job.divisor == Divisor::Ready {
+            // Which places are padding is known on the device alone.
+            let (counted, units) = units_of_lists(gpu, &*objective.loss, &job, &buffers)?;
+            plan.commands.extend(counted);
+            let values = Values { share: Share::Several(&units), ..Values::plain(key.rows) };
+            plan.commands.extend(shares::count(gpu, &values, &buffers.result)?);
+        }
         let (kernel, parts) = loss::kernel_commands(gpu, &*objective.loss, &job, &buffers)?;
         plan.commands.extend(kernel);
         let mut summary = SummaryParams { length: parts.length as u32, rows: 0, slot: 0, reserved: 0 };
@@ -188,7 +197,7 @@ impl GpuEngine {
         let columns = if data.lists.is_some() { key.places } else { self.network.outputs() };
         let divisor = match key.divisor_rows {
             Some(_) => Divisor::Known,
-            None if data.lists.is_some() => Divisor::OfLists,
+            None if data.lists.is_some() => Divisor::Ready,
             None if data.has_ignored => Divisor::OfLabels,
             None => Divisor::Known,
         };

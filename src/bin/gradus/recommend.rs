@@ -1,0 +1,210 @@
+//! `gradus recommend`: a recommender on a file of ratings, from the command line.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use gradus::data::{self, Ratings};
+use gradus::recommend::{History, Interactions, Loss, Metrics, Recommender};
+use serde_json::{Value, json};
+
+use crate::output::{self, DeviceChoice, Failure, Outcome};
+
+/// The length of the list that is tested.
+const TOP: usize = 10;
+
+/// Trains a recommender on a file of ratings, tests it on held-out ones
+#[derive(Args)]
+pub struct Recommend {
+    /// A CSV with a header as MovieLens', or lines `user::item::rating::time`; plain or .gz
+    #[arg(long, value_name = "FILE")]
+    interactions: PathBuf,
+    /// What is learned from
+    #[arg(long, value_name = "NAME", default_value = "warp")]
+    loss: LossName,
+    /// The length of an embedding
+    #[arg(long, value_name = "N", default_value = "64")]
+    components: NonZeroUsize,
+    /// Passes over the interactions
+    #[arg(long, value_name = "N", default_value = "20")]
+    epochs: NonZeroUsize,
+    /// The learning rate
+    #[arg(long, value_name = "RATE", default_value_t = 0.05, allow_negative_numbers = true)]
+    learning_rate: f64,
+    /// Ratings from here on count as liked; the others are left out
+    #[arg(long, value_name = "RATING", default_value_t = 4.0, allow_negative_numbers = true)]
+    min_rating: f32,
+    /// Share of the interactions to test on
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2, allow_negative_numbers = true)]
+    test_fraction: f64,
+    /// What the split, the first embeddings and all draws follow from
+    #[arg(long, value_name = "SEED", default_value_t = 7)]
+    seed: u64,
+    /// Draws before an interaction is given up
+    #[arg(long, value_name = "N", default_value = "10")]
+    max_sampled: u32,
+    /// Interactions whose gradients are taken at once; without it a tenth of them, at most 4096
+    #[arg(long, value_name = "N")]
+    batch_size: Option<NonZeroUsize>,
+    #[command(flatten)]
+    device: DeviceChoice,
+    /// Where to save the recommender
+    #[arg(long, value_name = "MODEL")]
+    out: Option<PathBuf>,
+    /// One JSON document on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// The names of the losses.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum LossName {
+    /// Draws until an item lies too high; ranks at the top count most.
+    Warp,
+    /// As warp, for the k-th best of the user's items.
+    WarpKos,
+    /// One popular item against each chosen one.
+    Bpr,
+    /// Each chosen item by itself.
+    Logistic,
+}
+
+impl From<LossName> for Loss {
+    fn from(name: LossName) -> Loss {
+        match name {
+            LossName::Warp => Loss::Warp,
+            LossName::WarpKos => Loss::WarpKos,
+            LossName::Bpr => Loss::Bpr,
+            LossName::Logistic => Loss::Logistic,
+        }
+    }
+}
+
+/// What came of a training.
+struct Trained {
+    interactions: Interactions,
+    history: History,
+    test: Option<Metrics>,
+}
+
+impl Recommend {
+    pub fn run(&self) -> Outcome {
+        if !(0.0..1.0).contains(&self.test_fraction) {
+            return Err(Failure::Usage(format!("--test-fraction is {}; it must be in [0, 1)", self.test_fraction)));
+        }
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            return Err(Failure::Usage(format!(
+                "--learning-rate is {}; it must be > 0 and finite",
+                self.learning_rate
+            )));
+        }
+        if self.min_rating.is_nan() {
+            return Err(Failure::Usage("--min-rating is NaN; it must be a number".into()));
+        }
+        let ratings = data::read_ratings(&self.interactions)?;
+        let interactions = Interactions::from_ratings(&ratings, self.min_rating, false)?;
+        self.note_left_out(&ratings, &interactions);
+        let trained = self.train(interactions)?;
+        if self.json {
+            return output::print_json(&self.as_json(&trained));
+        }
+        output::print(&self.as_text(&trained))
+    }
+
+    /// Users of whose ratings none is high enough drop out: said, with the first line of the first one.
+    fn note_left_out(&self, ratings: &Ratings, interactions: &Interactions) {
+        let Some(ids) = interactions.user_ids() else { return };
+        let mut left_out: Vec<(u32, u32)> = (0..ratings.users.len())
+            .filter(|&place| ids.row(ratings.users[place]).is_err())
+            .map(|place| (ratings.users[place], ratings.lines[place]))
+            .collect();
+        left_out.sort_unstable();
+        left_out.dedup_by_key(|(user, _)| *user);
+        if let Some((user, line)) = left_out.iter().min_by_key(|(_, line)| *line) {
+            output::note(&format!(
+                "note: {} user(s) have no rating of {} or more and are left out; the first is user {user} in line {line}",
+                left_out.len(),
+                self.min_rating
+            ));
+        }
+    }
+
+    fn train(&self, interactions: Interactions) -> Outcome<Trained> {
+        let (train, test) = interactions.split(self.test_fraction, self.seed)?;
+        if train.is_empty() || (self.test_fraction > 0.0 && test.is_empty()) {
+            let message = format!(
+                "--test-fraction {} of {} interaction(s) leaves {} to train and {} to test on; at least one each is needed",
+                self.test_fraction,
+                interactions.len(),
+                train.len(),
+                test.len()
+            );
+            return Err(Failure::Failed(message));
+        }
+        let mut recommender = Recommender::new(interactions.users(), interactions.items())
+            .components(self.components.get())
+            .loss(self.loss.into())
+            .learning_rate(self.learning_rate)
+            .max_sampled(self.max_sampled)
+            .seed(self.seed);
+        if let Some(batch_size) = self.batch_size {
+            recommender = recommender.batch_size(batch_size.get());
+        }
+        let device = if self.json { self.device.open(false)? } else { self.device.open_and_tell()? };
+        let mut model = recommender.on(&device)?;
+        let history = model.fit(&train, self.epochs.get())?;
+        let test = if test.is_empty() { None } else { Some(model.evaluate(&test, Some(&train), TOP)?) };
+        if let Some(path) = &self.out {
+            model.save(path)?;
+        }
+        Ok(Trained { interactions, history, test })
+    }
+
+    fn as_json(&self, trained: &Trained) -> Value {
+        let test = trained.test.map(|test| {
+            json!({
+                "precision_at_10": test.precision_at_k,
+                "recall_at_10": test.recall_at_k,
+                "auc": test.auc,
+                "mrr": test.mrr,
+                "ndcg_at_10": test.ndcg_at_k,
+            })
+        });
+        let losses: Vec<f64> = trained.history.epochs.iter().map(|epoch| epoch.loss).collect();
+        json!({
+            "users": trained.interactions.users(),
+            "items": trained.interactions.items(),
+            "interactions": trained.interactions.len(),
+            "history": { "loss": losses },
+            "test": test,
+            "seconds_per_epoch": trained.history.seconds_per_epoch(),
+            "sampled_pairs_per_second": trained.history.sampled_pairs_per_second(),
+        })
+    }
+
+    fn as_text(&self, trained: &Trained) -> String {
+        let mut table = output::table(&["epoch", "loss", "pairs drawn", "updates", "seconds"]);
+        for (index, epoch) in trained.history.epochs.iter().enumerate() {
+            table.add_row([
+                (index + 1).to_string(),
+                format!("{:.5}", epoch.loss),
+                epoch.sampled.to_string(),
+                epoch.updates.to_string(),
+                format!("{:.4}", epoch.seconds),
+            ]);
+        }
+        let (users, items) = (trained.interactions.users(), trained.interactions.items());
+        let mut text = format!("{users} users, {items} items, {} interactions\n{table}\n", trained.interactions.len());
+        let each = trained.history.seconds_per_epoch();
+        let pairs = trained.history.sampled_pairs_per_second() / 1e6;
+        text += &format!("{each:.4} s an epoch, {pairs:.1} million pairs drawn a second\n");
+        if let Some(test) = &trained.test {
+            text += &format!(
+                "test ({} users): precision@10 {:.4}, recall@10 {:.4}, AUC {:.4}, MRR {:.4}, MAP@10 {:.4}, NDCG@10 {:.4}\n",
+                test.users, test.precision_at_k, test.recall_at_k, test.auc, test.mrr, test.map_at_k, test.ndcg_at_k
+            );
+        }
+        text
+    }
+}

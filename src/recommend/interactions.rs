@@ -1,0 +1,327 @@
+//! Who chose what: users × items in compressed rows, and how they are split.
+
+use std::ops::Range;
+
+use crate::random::{Permutation, Random};
+use crate::recommend::sampling::Known;
+use crate::{Error, Result};
+
+/// Which user chose which item, in compressed rows: each user's items ascending.
+///
+/// An interaction has a signed weight: above 0 the user likes the item, below 0 dislikes it; the magnitude is the weight of the
+/// sample. Disliked items are learned from by the logistic loss alone; the others never take them for unknown ones.
+///
+/// ```
+/// use gradus::recommend::Interactions;
+///
+/// let chosen = Interactions::new(3, 4, &[(0, 1), (2, 3), (0, 0)])?;
+/// assert_eq!((chosen.len(), chosen.of(0), chosen.of(1)), (3, &[0, 1][..], &[][..]));
+/// assert!(Interactions::new(3, 4, &[(0, 4)]).is_err()); // items are 0 to 3
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Interactions {
+    users: u32,
+    items: u32,
+    starts: Vec<u32>,
+    rows: Vec<u32>,
+    columns: Vec<u32>,
+    weights: Vec<f32>,
+    user_ids: Option<Ids>,
+    item_ids: Option<Ids>,
+}
+
+/// The ids of a file, ascending: the row of an id is its place among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// `user` or `item`, for messages.
+    kind: &'static str,
+    raw: Vec<u32>,
+}
+
+impl Ids {
+    pub(crate) fn new(kind: &'static str, mut raw: Vec<u32>) -> Self {
+        raw.sort_unstable();
+        raw.dedup();
+        Ids { kind, raw }
+    }
+
+    /// The row of an id.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for an id that was never seen.
+    pub fn row(&self, id: u32) -> Result<u32> {
+        self.raw.binary_search(&id).map(|row| row as u32).map_err(|_| Error::Unknown {
+            kind: self.kind.into(),
+            found: id.to_string(),
+            known: format!("{} ids, from {} to {}", self.raw.len(), self.raw[0], self.raw[self.raw.len() - 1]),
+        })
+    }
+
+    /// The id of each row.
+    pub fn raw(&self) -> &[u32] {
+        &self.raw
+    }
+}
+
+impl Interactions {
+    /// Pairs (user, item), each of weight 1, in any order.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for an index outside or a pair that stands there twice, [`Error::Option`] for a size of 0 or one that does
+    /// not fit 32 bits.
+    pub fn new(users: usize, items: usize, pairs: &[(u32, u32)]) -> Result<Self> {
+        let weighted: Vec<(u32, u32, f32)> = pairs.iter().map(|&(user, item)| (user, item, 1.0)).collect();
+        Self::weighted(users, items, &weighted)
+    }
+
+    /// Triples (user, item, signed weight), in any order.
+    ///
+    /// # Errors
+    /// As [`Interactions::new`], and [`Error::Input`] for a weight that is 0, NaN or infinite.
+    pub fn weighted(users: usize, items: usize, triples: &[(u32, u32, f32)]) -> Result<Self> {
+        let (users, items) = (size("users", users)?, size("items", items)?);
+        if u32::try_from(triples.len()).is_err() {
+            return Err(Error::option("interactions", "length", triples.len(), "below 2³²"));
+        }
+        for (index, &(user, item, weight)) in triples.iter().enumerate() {
+            let refused = |name: &str, found: String, allowed: String| Error::Input {
+                operation: "interactions".into(),
+                name: format!("{name} of number {index}"),
+                found: format!("is {found}"),
+                allowed,
+            };
+            if user >= users {
+                return Err(refused("the user", user.to_string(), format!("it must be 0 to {}", users - 1)));
+            }
+            if item >= items {
+                return Err(refused("the item", item.to_string(), format!("it must be 0 to {}", items - 1)));
+            }
+            if !weight.is_finite() || weight == 0.0 {
+                return Err(refused("the weight", weight.to_string(), "it must be finite and not 0".into()));
+            }
+        }
+        let mut order: Vec<u32> = (0..triples.len() as u32).collect();
+        let pair = |&index: &u32| (triples[index as usize].0, triples[index as usize].1);
+        order.sort_by_key(pair); // stable: of a pair that stands there twice the earlier comes first
+        let twice = order.windows(2).filter(|two| pair(&two[0]) == pair(&two[1])).min_by_key(|two| two[1]);
+        if let Some([first, second]) = twice {
+            let (user, item) = pair(second);
+            return Err(Error::Input {
+                operation: "interactions".into(),
+                name: format!("number {second}"),
+                found: format!("is user {user} and item {item} again, as number {first}"),
+                allowed: "a pair stands there once; add up their weights".into(),
+            });
+        }
+        Ok(Self::sorted(users, items, order.iter().map(|&index| triples[index as usize])))
+    }
+
+    /// From a file's ratings: those of `min_rating` and above are interactions of weight 1; of the others there is left nothing, or with
+    /// `keep_disliked` an interaction of weight −1. Users and items that nothing is left of drop out; the rest are numbered by
+    /// ascending id.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a `min_rating` that is NaN or that no rating reaches.
+    #[cfg(feature = "data")]
+    pub fn from_ratings(ratings: &crate::data::Ratings, min_rating: f32, keep_disliked: bool) -> Result<Self> {
+        let kept = |place: &usize| keep_disliked || ratings.ratings[*place] >= min_rating;
+        let places: Vec<usize> = (0..ratings.lines.len()).filter(kept).collect();
+        let best = ratings.ratings.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if min_rating.is_nan() || min_rating > best {
+            let allowed = format!("at most {best}, the highest of {} rating(s)", ratings.lines.len());
+            return Err(Error::option("interactions", "min_rating", min_rating, &allowed));
+        }
+        let users = Ids::new("user", places.iter().map(|&place| ratings.users[place]).collect());
+        let items = Ids::new("item", places.iter().map(|&place| ratings.items[place]).collect());
+        let triple = |&place: &usize| {
+            let weight = if ratings.ratings[place] >= min_rating { 1.0 } else { -1.0 };
+            Ok((users.row(ratings.users[place])?, items.row(ratings.items[place])?, weight))
+        };
+        let triples: Vec<(u32, u32, f32)> = places.iter().map(triple).collect::<Result<_>>()?;
+        let interactions = Self::weighted(users.raw.len(), items.raw.len(), &triples)?;
+        Ok(interactions.with_ids(Some(users), Some(items)))
+    }
+
+    /// From triples that are in order and within the sizes.
+    fn sorted(users: u32, items: u32, triples: impl Iterator<Item = (u32, u32, f32)>) -> Self {
+        let mut starts = vec![0; users as usize + 1];
+        let (mut rows, mut columns, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+        for (user, item, weight) in triples {
+            starts[user as usize + 1] += 1;
+            rows.push(user);
+            columns.push(item);
+            weights.push(weight);
+        }
+        for user in 0..users as usize {
+            starts[user + 1] += starts[user];
+        }
+        Interactions { users, items, starts, rows, columns, weights, user_ids: None, item_ids: None }
+    }
+
+    pub(crate) fn with_ids(mut self, users: Option<Ids>, items: Option<Ids>) -> Self {
+        (self.user_ids, self.item_ids) = (users, items);
+        self
+    }
+
+    /// From the rows of a saved file; `None` if they do not fit together.
+    pub(crate) fn from_rows(items: u32, starts: &[u32], columns: &[u32], weights: &[f32]) -> Option<Self> {
+        let users = starts.len().checked_sub(1)?;
+        let whole = starts[0] == 0 && starts[users] as usize == columns.len() && columns.len() == weights.len();
+        if !whole || starts.windows(2).any(|two| two[0] > two[1]) {
+            return None;
+        }
+        let of = |user: usize| starts[user] as usize..starts[user + 1] as usize;
+        let triples: Vec<(u32, u32, f32)> = (0..users)
+            .flat_map(|user| of(user).map(move |place| (user as u32, columns[place], weights[place])))
+            .collect();
+        Self::weighted(users, items as usize, &triples).ok()
+    }
+
+    /// How many users there are, with and without items.
+    pub fn users(&self) -> usize {
+        self.users as usize
+    }
+
+    /// How many items there are, chosen or not.
+    pub fn items(&self) -> usize {
+        self.items as usize
+    }
+
+    /// How many interactions there are.
+    pub fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    /// The places of a user's interactions; empty for a user that there is not.
+    pub(crate) fn range(&self, user: usize) -> Range<usize> {
+        if user < self.users() { self.starts[user] as usize..self.starts[user + 1] as usize } else { 0..0 }
+    }
+
+    /// The items of a user, ascending; empty for a user that there is not.
+    pub fn of(&self, user: usize) -> &[u32] {
+        &self.columns[self.range(user)]
+    }
+
+    /// The signed weights of a user's items.
+    pub fn weights_of(&self, user: usize) -> &[f32] {
+        &self.weights[self.range(user)]
+    }
+
+    /// All interactions as (user, item, weight), by user, then by item.
+    pub fn triples(&self) -> impl Iterator<Item = (u32, u32, f32)> + '_ {
+        (0..self.len()).map(|place| (self.rows[place], self.columns[place], self.weights[place]))
+    }
+
+    /// The users without any item.
+    pub fn users_without_items(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.users()).filter(|&user| self.range(user).is_empty())
+    }
+
+    /// The users' ids in the file that they come from.
+    pub fn user_ids(&self) -> Option<&Ids> {
+        self.user_ids.as_ref()
+    }
+
+    /// The items' ids in the file that they come from.
+    pub fn item_ids(&self) -> Option<&Ids> {
+        self.item_ids.as_ref()
+    }
+
+    /// What draws look into.
+    pub fn known(&self) -> Known<'_> {
+        Known {
+            starts: &self.starts,
+            items: &self.columns,
+            users: &self.rows,
+            weights: &self.weights,
+            item_count: self.items,
+        }
+    }
+
+    /// Splits at random: ⌊`test` · length⌋ interactions to test on, the others to train on. Both keep all users and items.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a share outside [0, 1).
+    pub fn split(&self, test: f64, seed: u64) -> Result<(Self, Self)> {
+        if !(0.0..1.0).contains(&test) {
+            return Err(Error::option("interactions", "test", test, "in [0, 1)"));
+        }
+        // f64 holds every count below 2³²; the 1e-9 keeps 0.29 · 100 = 28.999… from losing one.
+        let count = (test * self.len() as f64 + 1e-9).floor() as usize;
+        let order = Permutation::new(self.len() as u32, seed, u32::MAX);
+        let mut held_out = vec![false; self.len()];
+        (0..count as u32).for_each(|index| held_out[order.at(index) as usize] = true);
+        Ok(self.parted(&held_out))
+    }
+
+    /// Holds `k` random interactions of each user out to test on; a user with `k` or fewer keeps all to train on.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a `k` of 0.
+    pub fn leave_out(&self, k: usize, seed: u64) -> Result<(Self, Self)> {
+        if k == 0 {
+            return Err(Error::option("interactions", "k", k, "> 0"));
+        }
+        let mut held_out = vec![false; self.len()];
+        let mut random = Random::new(seed, u64::from(u32::MAX));
+        for user in 0..self.users() {
+            let mut places: Vec<usize> = self.range(user).collect();
+            if places.len() <= k {
+                continue;
+            }
+            for chosen in 0..k {
+                let other = chosen + (random.uniform() * (places.len() - chosen) as f64) as usize;
+                places.swap(chosen, other);
+                held_out[places[chosen]] = true;
+            }
+        }
+        Ok(self.parted(&held_out))
+    }
+
+    /// Those that are not held out, and those that are.
+    fn parted(&self, held_out: &[bool]) -> (Self, Self) {
+        let part = |wanted: bool| {
+            let kept = self.triples().zip(held_out).filter(|(_, out)| **out == wanted).map(|(triple, _)| triple);
+            Self::sorted(self.users, self.items, kept).with_ids(self.user_ids.clone(), self.item_ids.clone())
+        };
+        (part(false), part(true))
+    }
+
+    /// Those that are liked.
+    pub(crate) fn liked(&self) -> Self {
+        let disliked: Vec<bool> = self.weights.iter().map(|&weight| weight < 0.0).collect();
+        self.parted(&disliked).0
+    }
+
+    /// Both together; of a pair that stands in both, the weight of `other` holds.
+    pub(crate) fn united(&self, other: &Self) -> Self {
+        let mut triples = Vec::with_capacity(self.len() + other.len());
+        for user in 0..self.users() {
+            let theirs = other.of(user);
+            let own = self.of(user).iter().zip(self.weights_of(user));
+            let mut row: Vec<(u32, f32)> = theirs.iter().copied().zip(other.weights_of(user).iter().copied()).collect();
+            row.extend(
+                own.filter(|(item, _)| theirs.binary_search(item).is_err()).map(|(&item, &weight)| (item, weight)),
+            );
+            row.sort_unstable_by_key(|&(item, _)| item);
+            triples.extend(row.into_iter().map(|(item, weight)| (user as u32, item, weight)));
+        }
+        let ids = |own: &Option<Ids>, theirs: &Option<Ids>| theirs.clone().or_else(|| own.clone());
+        Self::sorted(self.users, self.items, triples.into_iter())
+            .with_ids(ids(&self.user_ids, &other.user_ids), ids(&self.item_ids, &other.item_ids))
+    }
+}
+
+/// That a number of users, items or features is at least 1 and leaves room for [`super::sampling::NO_ITEM`].
+pub(crate) fn size(name: &str, found: usize) -> Result<u32> {
+    match u32::try_from(found) {
+        Ok(size) if size > 0 && size < u32::MAX => Ok(size),
+        _ => Err(Error::option("interactions", name, found, "> 0 and below 2³² − 1")),
+    }
+}

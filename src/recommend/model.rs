@@ -1,0 +1,328 @@
+//! A recommender on a device: training, prediction, recommendation.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::device::Device;
+use crate::recommend::engine::Engine;
+use crate::recommend::interactions::Interactions;
+use crate::recommend::metrics::{Convention, Metrics};
+use crate::recommend::recommender::Recommender;
+use crate::{Error, Result};
+
+/// A recommender on a device. Made by [`Recommender::on`] or [`Model::load`].
+#[derive(Debug)]
+pub struct Model {
+    pub(crate) description: Recommender,
+    pub(crate) device: Device,
+    pub(crate) engine: Box<dyn Engine>,
+    /// Epochs since the first embeddings.
+    pub(crate) epochs: u32,
+    /// All that it was trained on.
+    pub(crate) seen: Option<Arc<Interactions>>,
+}
+
+/// What an epoch came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Epoch {
+    /// The mean loss of an interaction: of WARP weight · (margin − s⁺ + s⁻) at the pair that was found, 0 where none was; of BPR
+    /// ln(1 + e^−(s⁺ − s⁻)); of the logistic loss the binary cross-entropy.
+    pub loss: f64,
+    /// Negatives that were drawn.
+    pub sampled: u64,
+    /// Interactions that moved something.
+    pub updates: u64,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// What [`Model::fit`] gives back.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// The epochs of this call.
+    pub epochs: Vec<Epoch>,
+}
+
+impl History {
+    /// The mean wall time of an epoch; 0 without epochs.
+    pub fn seconds_per_epoch(&self) -> f64 {
+        self.epochs.iter().map(|epoch| epoch.seconds).sum::<f64>() / self.epochs.len().max(1) as f64
+    }
+
+    /// Negatives drawn a second; 0 where none is drawn.
+    pub fn sampled_pairs_per_second(&self) -> f64 {
+        let seconds: f64 = self.epochs.iter().map(|epoch| epoch.seconds).sum();
+        let sampled: u64 = self.epochs.iter().map(|epoch| epoch.sampled).sum();
+        if seconds > 0.0 { sampled as f64 / seconds } else { 0.0 }
+    }
+}
+
+/// An item and its score, or its similarity.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scored {
+    /// The item.
+    pub item: u32,
+    /// What it is sorted by, descending.
+    pub score: f32,
+}
+
+impl Model {
+    pub(crate) fn new(description: Recommender, device: Device, engine: Box<dyn Engine>) -> Self {
+        Model { description, device, engine, epochs: 0, seen: None }
+    }
+
+    /// Trains from the first embeddings on: what was learned before is forgotten (LightFM's `fit`).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for interactions of another number of users or items, [`Error::Empty`] for none, [`Error::Option`] if the
+    /// embeddings do not stay finite, and what the device says.
+    pub fn fit(&mut self, interactions: &Interactions, epochs: usize) -> Result<History> {
+        self.check(interactions)?;
+        self.engine.set_state(&self.description.first_state())?;
+        (self.epochs, self.seen) = (0, None);
+        self.fit_partial(interactions, epochs)
+    }
+
+    /// Goes on training. `fit` of 3 epochs and `fit_partial` of 4 on the same interactions are `fit` of 7.
+    ///
+    /// # Errors
+    /// As [`Model::fit`].
+    pub fn fit_partial(&mut self, interactions: &Interactions, epochs: usize) -> Result<History> {
+        self.check(interactions)?;
+        let all = match &self.seen {
+            Some(seen) if **seen != *interactions => Arc::new(seen.united(interactions)),
+            Some(seen) => seen.clone(),
+            None => Arc::new(interactions.clone()),
+        };
+        self.engine.set_interactions(Arc::new(interactions.clone()))?;
+        self.seen = Some(all);
+        let options = &self.description.options;
+        let (rules, pace) = (options.rules(self.description.items as u32), options.pace(interactions));
+        let mut history = History::default();
+        for _ in 0..epochs {
+            let start = Instant::now();
+            let tally = self.engine.epoch(&rules, &pace, self.epochs)?;
+            self.epochs += 1;
+            if !tally.loss.is_finite() || !self.engine.is_finite()? {
+                let found = format!("{}, which epoch {} did not stay finite with", pace.learning_rate, self.epochs);
+                return Err(Error::option("recommend", "learning_rate", found, "lower"));
+            }
+            history.epochs.push(Epoch {
+                loss: tally.loss / interactions.len() as f64,
+                sampled: tally.draws,
+                updates: tally.updates,
+                seconds: start.elapsed().as_secs_f64(),
+            });
+        }
+        Ok(history)
+    }
+
+    fn check(&self, interactions: &Interactions) -> Result<()> {
+        self.check_sizes("interactions", interactions)?;
+        if interactions.is_empty() {
+            return Err(Error::Empty { operation: "recommend".into(), name: "interactions".into() });
+        }
+        Ok(())
+    }
+
+    fn check_sizes(&self, name: &str, interactions: &Interactions) -> Result<()> {
+        let Recommender { users, items, .. } = self.description;
+        if (interactions.users(), interactions.items()) == (users, items) {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            operation: "recommend".into(),
+            found: format!("{name} are [{}, {}]", interactions.users(), interactions.items()),
+            allowed: format!("the model has [{users} users, {items} items]"),
+        })
+    }
+
+    /// Scores of pairs: item `items[i]` for user `users[i]`. Only their order within a user means something.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for lists of different lengths, [`Error::Input`] for a user or an item that there is not.
+    pub fn predict(&self, users: &[u32], items: &[u32]) -> Result<Vec<f32>> {
+        if users.len() != items.len() {
+            return Err(Error::Shape {
+                operation: "recommend".into(),
+                found: format!("users are [{}] but items are [{}]", users.len(), items.len()),
+                allowed: "they must be of one length".into(),
+            });
+        }
+        users.iter().try_for_each(|&user| self.check_user(user))?;
+        items.iter().try_for_each(|&item| self.check_item(item))?;
+        let mut distinct = users.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let mut predictions = vec![0.0; users.len()];
+        let mut order: Vec<usize> = (0..users.len()).collect();
+        order.sort_by_key(|&index| users[index]);
+        let mut next = 0;
+        for part in distinct.chunks(self.users_at_a_time()) {
+            let scores = self.engine.scores(part)?;
+            for (row, &user) in part.iter().enumerate() {
+                while next < order.len() && users[order[next]] == user {
+                    predictions[order[next]] = scores[row * self.description.items + items[order[next]] as usize];
+                    next += 1;
+                }
+            }
+        }
+        Ok(predictions)
+    }
+
+    /// Users whose scores of all items are held at once: 64 MiB of them, at least one.
+    fn users_at_a_time(&self) -> usize {
+        ((1 << 24) / self.description.items).max(1)
+    }
+
+    fn check_user(&self, user: u32) -> Result<()> {
+        within("user", user, self.description.users)
+    }
+
+    fn check_item(&self, item: u32) -> Result<()> {
+        within("item", item, self.description.items)
+    }
+
+    /// The rank of each interaction of `test`, in its order: how many other items score at least as high, from 0. The items of
+    /// `train` are left out; ties count against it.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for interactions of other sizes, and what the device says.
+    pub fn predict_rank(&self, test: &Interactions, train: Option<&Interactions>) -> Result<Vec<u32>> {
+        self.check_sizes("test", test)?;
+        if let Some(train) = train {
+            self.check_sizes("train", train)?;
+        }
+        self.engine.ranks(test, train)
+    }
+
+    /// How well held-out interactions are ranked; see [`Metrics`]. Disliked items of `test` count as not chosen.
+    ///
+    /// # Errors
+    /// As [`Model::predict_rank`]; [`Error::Option`] for a `k` of 0; [`Error::Empty`] if no user has a test item.
+    pub fn evaluate(&self, test: &Interactions, train: Option<&Interactions>, k: usize) -> Result<Metrics> {
+        self.evaluate_as(Convention::LightFm, test, train, k)
+    }
+
+    /// As [`Model::evaluate`], by another library's definitions.
+    ///
+    /// # Errors
+    /// As [`Model::evaluate`].
+    pub fn evaluate_as(
+        &self,
+        convention: Convention,
+        test: &Interactions,
+        train: Option<&Interactions>,
+        k: usize,
+    ) -> Result<Metrics> {
+        let liked = test.liked();
+        let ranks = self.predict_rank(&liked, train)?;
+        Metrics::new(convention, &liked, train, &ranks, k)
+    }
+
+    /// The `n` best items of a user, without those that it has had to do with if `filter_seen`. Of equal scores the first item leads.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a user that there is not, or that has no interactions and no side features: its scores would be chance.
+    pub fn recommend(&self, user: u32, n: usize, filter_seen: bool) -> Result<Vec<Scored>> {
+        Ok(self.recommend_all(&[user], n, filter_seen)?.remove(0))
+    }
+
+    /// As [`Model::recommend`], of many users at once.
+    ///
+    /// # Errors
+    /// As [`Model::recommend`].
+    pub fn recommend_all(&self, users: &[u32], n: usize, filter_seen: bool) -> Result<Vec<Vec<Scored>>> {
+        for &user in users {
+            self.check_user(user)?;
+            self.check_known(user)?;
+        }
+        let mut lists = Vec::with_capacity(users.len());
+        for part in users.chunks(self.users_at_a_time()) {
+            let scores = self.engine.scores(part)?;
+            for (row, &user) in scores.chunks(self.description.items).zip(part) {
+                let seen = if filter_seen { self.seen_by(user) } else { &[] };
+                lists.push(best(row, n, |item| seen.binary_search(&item).is_err()));
+            }
+        }
+        Ok(lists)
+    }
+
+    /// The items that a user has had to do with in training.
+    fn seen_by(&self, user: u32) -> &[u32] {
+        self.seen.as_ref().map_or(&[], |seen| seen.of(user as usize))
+    }
+
+    fn check_known(&self, user: u32) -> Result<()> {
+        if self.description.user_features.is_some() || !self.seen_by(user).is_empty() {
+            return Ok(());
+        }
+        Err(Error::Input {
+            operation: "recommend".into(),
+            name: format!("user {user}"),
+            found: "has no interactions that the model was trained on, and no side features".into(),
+            allowed: "take a user that has".into(),
+        })
+    }
+
+    /// The `n` items whose vectors point most nearly the same way (cosine), without the item itself.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for an item that there is not.
+    pub fn similar_items(&self, item: u32, n: usize) -> Result<Vec<Scored>> {
+        self.check_item(item)?;
+        let (vectors, components) = (self.engine.item_vectors()?, self.description.options.components);
+        let row = |item: usize| &vectors[item * components..][..components];
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        let own = row(item as usize);
+        let own_norm = dot(own, own).sqrt();
+        let cosine = |other: usize| {
+            let norms = own_norm * dot(row(other), row(other)).sqrt();
+            if norms > 0.0 { (dot(own, row(other)) / norms) as f32 } else { 0.0 }
+        };
+        let scores: Vec<f32> = (0..self.description.items).map(cosine).collect();
+        Ok(best(&scores, n, |other| other != item))
+    }
+
+    /// The device that the model lives on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Epochs behind it.
+    pub fn epochs(&self) -> u32 {
+        self.epochs
+    }
+
+    /// What it was trained on, all together.
+    pub fn seen(&self) -> Option<&Interactions> {
+        self.seen.as_deref()
+    }
+}
+
+fn within(name: &str, found: u32, count: usize) -> Result<()> {
+    if (found as usize) < count {
+        return Ok(());
+    }
+    Err(Error::Input {
+        operation: "recommend".into(),
+        name: format!("{name} {found}"),
+        found: "was never seen".into(),
+        allowed: format!("the model knows {name}s 0 to {}", count - 1),
+    })
+}
+
+/// The `n` highest of those that `keep` keeps, the first of equals first.
+fn best(scores: &[f32], n: usize, keep: impl Fn(u32) -> bool) -> Vec<Scored> {
+    let mut all: Vec<Scored> = (0..scores.len() as u32)
+        .filter(|&item| keep(item))
+        .map(|item| Scored { item, score: scores[item as usize] })
+        .collect();
+    let order = |a: &Scored, b: &Scored| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item));
+    if n < all.len() {
+        all.select_nth_unstable_by(n, order);
+        all.truncate(n);
+    }
+    all.sort_unstable_by(order);
+    all
+}

@@ -1,0 +1,314 @@
+//! The description of a recommender: sizes, loss, options.
+
+use std::sync::Arc;
+
+use crate::device::Device;
+use crate::random::Random;
+use crate::recommend::engine::{Engine, Layout, Optimizer, Pace, State, Table};
+use crate::recommend::features::Features;
+use crate::recommend::host::HostEngine;
+use crate::recommend::interactions::{Interactions, size};
+use crate::recommend::model::Model;
+use crate::recommend::sampling::{Loss, MOST_POSITIVES, RankWeight, Rules};
+use crate::{Error, Result};
+
+/// The largest batch that is chosen where nobody says.
+const LARGEST_BATCH: usize = 4096;
+
+/// A description of a recommender: s(user, item) = ⟨p, q⟩ + user's bias + item's bias.
+///
+/// The defaults are LightFM's but for the batch: 10 components, Adagrad at 0.05, 10 draws, WARP. The embeddings start uniformly in
+/// ±½ / components, the biases at 0.
+///
+/// | LightFM | gradus |
+/// |---|---|
+/// | `LightFM(no_components=32, loss="warp")` | `Recommender::new(users, items).components(32).loss(Loss::Warp)` |
+/// | `learning_schedule="adagrad"` | [`Recommender::optimizer`] |
+/// | `fit`, `fit_partial`, `predict`, `predict_rank` | the same names on [`Model`] |
+/// | `user_features=`, `item_features=` | [`Recommender::user_features`], [`Recommender::item_features`] |
+/// | `num_threads` | all there are; the result has the same bits for any number |
+#[derive(Clone, Debug)]
+pub struct Recommender {
+    pub(crate) users: usize,
+    pub(crate) items: usize,
+    pub(crate) user_features: Option<Arc<Features>>,
+    pub(crate) item_features: Option<Arc<Features>>,
+    pub(crate) options: Options,
+}
+
+/// All options that are numbers or names; saved as they stand.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Options {
+    pub components: usize,
+    pub loss: Loss,
+    pub optimizer: Optimizer,
+    pub learning_rate: f64,
+    pub max_sampled: u32,
+    pub margin: f32,
+    pub rank_weight: RankWeight,
+    pub exact_rank: bool,
+    pub k: u32,
+    pub n: u32,
+    pub user_alpha: f64,
+    pub item_alpha: f64,
+    pub user_bias_gradient: bool,
+    pub batch_size: Option<usize>,
+    pub seed: u64,
+}
+
+impl Recommender {
+    /// So many users and items.
+    pub fn new(users: usize, items: usize) -> Self {
+        let options = Options {
+            components: 10,
+            loss: Loss::Warp,
+            optimizer: Optimizer::Adagrad,
+            learning_rate: 0.05,
+            max_sampled: 10,
+            margin: 1.0,
+            rank_weight: RankWeight::Log,
+            exact_rank: false,
+            k: 5,
+            n: 10,
+            user_alpha: 0.0,
+            item_alpha: 0.0,
+            user_bias_gradient: false,
+            batch_size: None,
+            seed: 7,
+        };
+        Recommender { users, items, user_features: None, item_features: None, options }
+    }
+
+    /// The length of an embedding, > 0 (default 10).
+    pub fn components(mut self, components: usize) -> Self {
+        self.options.components = components;
+        self
+    }
+
+    /// What is learned from (default [`Loss::Warp`]).
+    pub fn loss(mut self, loss: Loss) -> Self {
+        self.options.loss = loss;
+        self
+    }
+
+    /// How gradients move the rows that they hit (default [`Optimizer::Adagrad`]).
+    pub fn optimizer(mut self, optimizer: Optimizer) -> Self {
+        self.options.optimizer = optimizer;
+        self
+    }
+
+    /// The learning rate, > 0 (default 0.05).
+    pub fn learning_rate(mut self, rate: f64) -> Self {
+        self.options.learning_rate = rate;
+        self
+    }
+
+    /// Draws before an interaction is given up, > 0 (default 10). More draws find rarer violations: slower and often better.
+    pub fn max_sampled(mut self, draws: u32) -> Self {
+        self.options.max_sampled = draws;
+        self
+    }
+
+    /// How far a chosen item shall lie above another under WARP, finite (default 1).
+    pub fn margin(mut self, margin: f32) -> Self {
+        self.options.margin = margin;
+        self
+    }
+
+    /// What a rank costs under WARP (default [`RankWeight::Log`]).
+    pub fn rank_weight(mut self, weight: RankWeight) -> Self {
+        self.options.rank_weight = weight;
+        self
+    }
+
+    /// Whether WARP scores all items to count the rank instead of estimating it from draws, and takes one of the violators at random
+    /// (default no). Costs a scan of the items for each interaction.
+    pub fn exact_rank(mut self, exact: bool) -> Self {
+        self.options.exact_rank = exact;
+        self
+    }
+
+    /// k-OS WARP pulls up the `k`-th best (default 5) of `n` (default 10, at most 64) drawn items of the user.
+    pub fn k_of_n(mut self, k: u32, n: u32) -> Self {
+        (self.options.k, self.options.n) = (k, n);
+        self
+    }
+
+    /// The strength of L2 on the users' embeddings and biases, ≥ 0 (default 0): each hit of a row also takes rate · alpha · row off it.
+    /// Rows that are not hit stay ("lazy").
+    pub fn user_alpha(mut self, alpha: f64) -> Self {
+        self.options.user_alpha = alpha;
+        self
+    }
+
+    /// As [`Recommender::user_alpha`], of the items.
+    pub fn item_alpha(mut self, alpha: f64) -> Self {
+        self.options.item_alpha = alpha;
+        self
+    }
+
+    /// Whether WARP and BPR move the user's bias as LightFM does (default no). Its true derivative is 0, and no ranking depends on it.
+    pub fn user_bias_gradient(mut self, moves: bool) -> Self {
+        self.options.user_bias_gradient = moves;
+        self
+    }
+
+    /// Interactions whose gradients are taken at once, > 0. 1 is LightFM's serial algorithm. Default: a tenth of the interactions, at
+    /// most 4,096. Quality does not depend on it within that; speed does.
+    pub fn batch_size(mut self, interactions: usize) -> Self {
+        self.options.batch_size = Some(interactions);
+        self
+    }
+
+    /// What the first embeddings, the order and all draws follow from (default 7).
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.options.seed = seed;
+        self
+    }
+
+    /// The users' side features; without them each user has an embedding of its own.
+    pub fn user_features(mut self, features: Features) -> Self {
+        self.user_features = Some(Arc::new(features));
+        self
+    }
+
+    /// The items' side features; without them each item has an embedding of its own.
+    pub fn item_features(mut self, features: Features) -> Self {
+        self.item_features = Some(Arc::new(features));
+        self
+    }
+
+    /// The recommender with its first embeddings on a device.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for an option outside its domain, [`Error::Shape`] for features of another number of users or items, and what
+    /// the device says.
+    pub fn on(self, device: &Device) -> Result<Model> {
+        let layout = self.layout()?;
+        let mut engine = engine(layout, device)?;
+        engine.set_state(&self.first_state())?;
+        Ok(Model::new(self, device.clone(), engine))
+    }
+
+    /// The sizes, checked.
+    pub(crate) fn layout(&self) -> Result<Layout> {
+        self.options.check()?;
+        let (users, items) = (size("users", self.users)?, size("items", self.items)?);
+        for (name, features, entities) in
+            [("user", &self.user_features, self.users), ("item", &self.item_features, self.items)]
+        {
+            if let Some(features) = features.as_ref().filter(|features| features.entities() != entities) {
+                return Err(Error::Shape {
+                    operation: "recommend".into(),
+                    found: format!("{name} features are of {} {name}s but there are {entities}", features.entities()),
+                    allowed: format!("give each of the {entities} its features"),
+                });
+            }
+        }
+        Ok(Layout {
+            users,
+            items,
+            components: self.options.components,
+            user_features: self.user_features.clone(),
+            item_features: self.item_features.clone(),
+        })
+    }
+
+    /// Embeddings uniform in ±½ / components, biases 0, squares 1.
+    pub(crate) fn first_state(&self) -> State {
+        let table = |entities: usize, features: &Option<Arc<Features>>, stream: u64| {
+            let rows = features.as_ref().map_or(entities, |features| features.features());
+            let (mut random, components) = (Random::new(self.options.seed, stream), self.options.components);
+            let embeddings: Vec<f64> = (0..rows * components)
+                // As f32, so that every device starts from the same numbers.
+                .map(|_| f64::from(((random.uniform() - 0.5) / components as f64) as f32))
+                .collect();
+            Table {
+                embedding_squares: vec![1.0; embeddings.len()],
+                embeddings,
+                biases: vec![0.0; rows],
+                bias_squares: vec![1.0; rows],
+            }
+        };
+        State { users: table(self.users, &self.user_features, 0), items: table(self.items, &self.item_features, 1) }
+    }
+}
+
+/// The engine of a device.
+pub(crate) fn engine(layout: Layout, device: &Device) -> Result<Box<dyn Engine>> {
+    match device {
+        Device::Gpu(_) => Err(Error::Unknown {
+            kind: "device of a recommender".into(),
+            found: "gpu".into(),
+            known: "cpu, reference".into(),
+        }),
+        Device::Cpu => Ok(Box::new(HostEngine::<f32>::new(layout))),
+        Device::Reference => Ok(Box::new(HostEngine::<f64>::new(layout))),
+    }
+}
+
+impl Options {
+    fn check(&self) -> Result<()> {
+        let refuse = |name: &str, found: String, allowed: &str| Err(Error::option("recommend", name, found, allowed));
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        if self.components == 0 || self.components > 1 << 16 {
+            return refuse("components", self.components.to_string(), "1 to 65536");
+        }
+        if !positive(self.learning_rate) {
+            return refuse("learning_rate", self.learning_rate.to_string(), "> 0 and finite");
+        }
+        if self.max_sampled == 0 || self.max_sampled > 1 << 16 {
+            return refuse("max_sampled", self.max_sampled.to_string(), "1 to 65536");
+        }
+        if !self.margin.is_finite() {
+            return refuse("margin", self.margin.to_string(), "finite");
+        }
+        if self.k == 0 || self.k > self.n {
+            return refuse("k", self.k.to_string(), &format!("1 to n, which is {}", self.n));
+        }
+        if self.n as usize > MOST_POSITIVES {
+            return refuse("n", self.n.to_string(), &format!("1 to {MOST_POSITIVES}"));
+        }
+        for (name, alpha) in [("user_alpha", self.user_alpha), ("item_alpha", self.item_alpha)] {
+            if !(alpha >= 0.0 && alpha.is_finite()) {
+                return refuse(name, alpha.to_string(), ">= 0 and finite");
+            }
+        }
+        if self.batch_size == Some(0) {
+            return refuse("batch_size", "0".into(), "> 0");
+        }
+        Ok(())
+    }
+
+    /// What a device draws by.
+    pub(crate) fn rules(&self, items: u32) -> Rules {
+        let table = if self.exact_rank {
+            self.rank_weight.of_ranks(items)
+        } else {
+            self.rank_weight.of_draws(items, self.max_sampled)
+        };
+        Rules {
+            loss: self.loss,
+            seed: self.seed,
+            max_sampled: self.max_sampled,
+            margin: self.margin,
+            rank_weights: table,
+            exact_rank: self.exact_rank,
+            k: self.k,
+            n: self.n,
+        }
+    }
+
+    /// How a device moves rows when it is trained on these.
+    pub(crate) fn pace(&self, interactions: &Interactions) -> Pace {
+        let tenth = (interactions.len() / 10).clamp(1, LARGEST_BATCH);
+        Pace {
+            optimizer: self.optimizer,
+            learning_rate: self.learning_rate,
+            user_alpha: self.user_alpha,
+            item_alpha: self.item_alpha,
+            user_bias_gradient: self.user_bias_gradient,
+            batch_size: self.batch_size.unwrap_or(tenth),
+        }
+    }
+}
