@@ -11,7 +11,7 @@ use crate::{Error, Result};
 pub struct Case {
     /// The loss's name, or that of another benchmark, as in [`cases`].
     pub name: &'static str,
-    /// The shape of the predictions; operations of `fma`; [m, n, k] of a matrix product; [batch, inputs, units] of a dense layer; batch, inputs and
+    /// The shape of the predictions; operations of `fma`; ids, rows and width of an embedding; [m, n, k] of a matrix product; [batch, inputs, units] of a dense layer; batch, inputs and
     /// units of each layer of a training step, with the rows before them of an epoch.
     pub shape: Vec<usize>,
     pub(super) kind: Kind,
@@ -26,6 +26,10 @@ pub(super) enum Kind {
     Matmul(Layout),
     Dense,
     Adam,
+    /// The gradient of gathered rows and Adagrad on those rows; or a dense gradient and a dense step.
+    Embedding {
+        dense: bool,
+    },
     TrainStep,
     Epoch,
 }
@@ -45,7 +49,8 @@ pub enum Size {
 const CEILINGS: [&str; 3] = ["copy", "read", "fma"];
 
 /// What is measured besides the losses.
-const OTHERS: [&str; 7] = ["matmul", "matmul_nt", "matmul_tn", "dense", "adam", "train_step", "epoch"];
+const OTHERS: [&str; 9] =
+    ["matmul", "matmul_nt", "matmul_tn", "dense", "adam", "embedding", "embedding_dense", "train_step", "epoch"];
 
 /// Operations of one run of the FMA kernel: some milliseconds on two cores. A card takes it many times over in one run.
 pub(super) const FMA_FLOPS: usize = 3 << 28;
@@ -55,7 +60,8 @@ const STEPS: [&[usize]; 3] = [&[64, 784, 128, 10], &[512, 784, 128, 10], &[128, 
 
 /// The cases of these names; all there are without a name: `copy`, `read` and `fma` (the device's ceilings), the losses, `matmul`
 /// with its layouts `matmul_nt` and `matmul_tn`, `dense` (a layer forward and backward), `adam` (a step over one flat buffer),
-/// `train_step` and `epoch`.
+/// `embedding` (the gradient of gathered rows and Adagrad on those), `embedding_dense` (the same by a dense gradient and a dense
+/// step), `train_step` and `epoch`.
 ///
 /// # Errors
 /// [`Error::Unknown`] for a name that cannot be measured, with those that can.
@@ -95,6 +101,8 @@ fn kind(name: &str) -> Kind {
         "matmul_tn" => Kind::Matmul(Layout::TN),
         "dense" => Kind::Dense,
         "adam" => Kind::Adam,
+        "embedding" => Kind::Embedding { dense: false },
+        "embedding_dense" => Kind::Embedding { dense: true },
         "train_step" => Kind::TrainStep,
         "epoch" => Kind::Epoch,
         _ => Kind::Loss,
@@ -121,6 +129,10 @@ fn shapes(kind: Kind, size: Size) -> Vec<Vec<usize>> {
         Kind::Matmul(_) => chosen(size, &[&[512; 3]], &[&[1024; 3]], &[&[4096; 3]]),
         Kind::Dense => vec![vec![512, 784, 512]],
         Kind::Adam => chosen(size, &[&[1 << 20]], &[&[1 << 24]], &[&[1 << 28]]),
+        // Ids, rows, width: words of a batch of text.
+        Kind::Embedding { .. } => {
+            chosen(size, &[&[512, 4096, 64]], &[&[4096, 14_563, 256]], &[&[65_536, 1 << 20, 256]])
+        }
         Kind::TrainStep => chosen(size, &STEPS[..1], &STEPS, &[]),
         Kind::Epoch => chosen(size, &[&[2000, 64, 784, 10, 10]], &[&[10_000, 64, 784, 10, 10]], &[]),
         Kind::Loss => Vec::new(),
@@ -160,7 +172,11 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
 
 impl Case {
     pub(super) fn elements(&self) -> usize {
-        self.shape.iter().product()
+        match self.kind {
+            // Those of the table.
+            Kind::Embedding { .. } => self.shape[1] * self.shape[2],
+            _ => self.shape.iter().product(),
+        }
     }
 
     pub(super) fn columns(&self) -> usize {
@@ -234,6 +250,17 @@ impl Case {
         [numbers, whole].map(|list| list.into_iter().map(|(_, made)| made).collect())
     }
 
+    /// Ids of rows, as often as the words of a text: id k with a probability as 1/(k + 1).
+    pub(super) fn ids(&self) -> Vec<i32> {
+        let (mut random, rows) = (Random::new(5, 0), self.shape[1] as f64);
+        (0..self.shape[0]).map(|_| (rows + 1.0).powf(random.uniform()) as i32 - 1).collect()
+    }
+
+    /// How many rows those ids hit.
+    pub(super) fn rows_hit(&self) -> usize {
+        self.ids().into_iter().collect::<std::collections::HashSet<_>>().len()
+    }
+
     /// A label for each row.
     pub(super) fn labels(&self) -> Vec<i64> {
         let mut random = Random::new(3, 0);
@@ -275,7 +302,10 @@ mod tests {
         }
         let error = super::cases(&["mze".into()], Size::Standard).unwrap_err().to_string();
         assert!(error.starts_with("unknown benchmark `mze`; known: copy, read, fma, mse"), "{error}");
-        assert!(error.ends_with("matmul, matmul_nt, matmul_tn, dense, adam, train_step, epoch"), "{error}");
+        assert!(
+            error.ends_with("matmul, matmul_nt, matmul_tn, dense, adam, embedding, embedding_dense, train_step, epoch"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) enum Bound {
 impl Case {
     pub(super) fn bound(&self) -> Bound {
         match self.kind {
-            Kind::Copy | Kind::Read | Kind::Loss | Kind::Adam => Bound::Memory,
+            Kind::Copy | Kind::Read | Kind::Loss | Kind::Adam | Kind::Embedding { .. } => Bound::Memory,
             Kind::Fma | Kind::Matmul(_) | Kind::Dense | Kind::TrainStep | Kind::Epoch => Bound::Arithmetic,
         }
     }
@@ -66,6 +66,12 @@ impl Case {
             // Predictions and targets read, the gradient written.
             Kind::Loss => Some(12 * elements),
             Kind::Adam => Some(ADAM_BYTES * elements),
+            // The gradient read; of the rows that are hit, numbers and state read and written.
+            Kind::Embedding { dense: false } => Some(4 * axis(2) * (axis(0) + 4 * self.rows_hit() as u64)),
+            // The same, and a dense gradient zeroed, added to where rows are hit, and read by a step over all rows.
+            Kind::Embedding { dense: true } => {
+                Some(4 * axis(2) * (axis(0) + 2 * self.rows_hit() as u64 + (1 + 5) * axis(1)))
+            }
             Kind::Matmul(_) => Some(4 * (axis(0) * axis(2) + axis(2) * axis(1) + axis(0) * axis(1))),
             // X, W, b and dL/dY read; Y, dL/dX, dL/dW and dL/db written.
             Kind::Dense => Some(8 * (axis(0) * axis(1) + axis(1) * axis(2) + axis(2) + axis(0) * axis(2))),
@@ -94,6 +100,7 @@ impl Case {
             Kind::Fma => Some(self.elements() as u64),
             Kind::Loss => operations(self.name).map(|each| each * self.elements() as u64),
             Kind::Adam => Some(ADAM_OPERATIONS * self.elements() as u64),
+            Kind::Embedding { .. } => None,
             Kind::Matmul(_) => Some(2 * product(&self.shape)),
             Kind::Dense => Some(6 * product(&self.shape)),
             Kind::TrainStep => Some(step_flops(&self.shape)),

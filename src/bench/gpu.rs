@@ -5,6 +5,7 @@
 
 mod ceilings;
 mod clock;
+mod embedding;
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -51,6 +52,7 @@ pub(super) fn prepare(case: &Case, gpu: &Gpu) -> Result<Prepared> {
         Kind::Matmul(layout) => product(case, layout, gpu)?,
         Kind::Dense => dense(case, gpu)?,
         Kind::Adam => adam(case, gpu)?,
+        Kind::Embedding { dense } => embedding::commands(case, dense, gpu)?,
         Kind::Fma => fma(gpu)?,
         Kind::TrainStep | Kind::Epoch => return training::prepare(case, &Device::Gpu(gpu.clone())),
     };

@@ -1,6 +1,7 @@
 //! The cases on the CPU, at f32 on all cores or at f64 plainly: the host's own loops over buffers that are used again.
 
 mod ceilings;
+mod embedding;
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -123,6 +124,10 @@ pub(super) fn prepare<R: Precision>(case: &Case) -> Result<Prepared> {
         Kind::Adam => {
             beside.extend(memory(&Buffers::<R>::plain(case.elements())));
             adam::<R>(case.elements())
+        }
+        Kind::Embedding { dense } => {
+            beside.extend(memory(&Buffers::<R>::plain(case.elements())));
+            embedding::run::<R>(case, dense)?
         }
         Kind::Matmul(layout) => product::<R>(case, layout),
         Kind::Dense => dense::<R>(case),

@@ -57,6 +57,7 @@
 mod engine;
 mod features;
 mod file;
+mod gpu;
 mod host;
 mod interactions;
 mod metrics;

@@ -6,6 +6,7 @@ use crate::device::Device;
 use crate::random::Random;
 use crate::recommend::engine::{Engine, Layout, Optimizer, Pace, State, Table};
 use crate::recommend::features::Features;
+use crate::recommend::gpu::GpuEngine;
 use crate::recommend::host::HostEngine;
 use crate::recommend::interactions::{Interactions, size};
 use crate::recommend::model::Model;
@@ -237,11 +238,7 @@ impl Recommender {
 /// The engine of a device.
 pub(crate) fn engine(layout: Layout, device: &Device) -> Result<Box<dyn Engine>> {
     match device {
-        Device::Gpu(_) => Err(Error::Unknown {
-            kind: "device of a recommender".into(),
-            found: "gpu".into(),
-            known: "cpu, reference".into(),
-        }),
+        Device::Gpu(gpu) => Ok(Box::new(GpuEngine::new(layout, gpu)?)),
         Device::Cpu => Ok(Box::new(HostEngine::<f32>::new(layout))),
         Device::Reference => Ok(Box::new(HostEngine::<f64>::new(layout))),
     }

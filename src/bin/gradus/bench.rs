@@ -19,7 +19,7 @@ pub use table::as_table;
 /// Measures losses, products, training steps and epochs, against what the device can do at the most and against the CPU
 #[derive(Args)]
 pub struct Bench {
-    /// What to measure: losses, copy, read, fma, matmul, matmul_nt, matmul_tn, dense, adam, train_step, epoch; all without a name
+    /// What to measure: losses, copy, read, fma, matmul, matmul_nt, matmul_tn, dense, adam, embedding, embedding_dense, train_step, epoch; all without a name
     names: Vec<String>,
     #[command(flatten)]
     device: DeviceChoice,

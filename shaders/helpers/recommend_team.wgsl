@@ -1,0 +1,32 @@
+// TEAM lanes for each interaction: they try as many draws at once, and the first that counts is taken, as if it were one draw after
+// another.
+
+const TEAM: u32 = 16u;
+
+var<workgroup> draws: array<u32, 64>;
+var<workgroup> candidates: array<u32, 64>;
+var<workgroup> scores: array<f32, 64>;
+
+fn first_draw(job: Job, wants: bool, lane: u32) -> Found {
+    let member = lane % TEAM;
+    let leader = lane - member;
+    var found = Found(NONE, NONE, 0.0);
+    for (var begin = 0u; begin < params.max_sampled; begin += TEAM) {
+        let draw = begin + member;
+        draws[lane] = NONE;
+        if wants && found.draw == NONE && draw < params.max_sampled {
+            let own = tried(job, draw, word_of(job.number, draw, NEGATIVES));
+            draws[lane] = own.draw;
+            candidates[lane] = own.item;
+            scores[lane] = own.score;
+        }
+        workgroupBarrier(); // what the team found is written
+        for (var other = leader; other < leader + TEAM; other++) {
+            if found.draw == NONE && draws[other] != NONE {
+                found = Found(draws[other], candidates[other], scores[other]);
+            }
+        }
+        workgroupBarrier(); // and read
+    }
+    return found;
+}

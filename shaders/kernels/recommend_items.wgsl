@@ -1,0 +1,53 @@
+// The items' rows of a batch, each by its hits in the order of their places, the positive item of a place before the negative one:
+//
+//     g = -step p of a positive item, step p of a negative one; of the bias -step and step
+//
+// p are the users' rows as they were at the batch's start: `before`, [places, cells]. A lane for each cell of each place of
+// `sorted`, (item, 2 place or 2 place + 1) by item. Linked with helpers/recommend and helpers/recommend_move.
+
+@group(0) @binding(3) var<storage, read> before: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> items: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> squares: array<vec4<f32>>;
+
+fn gradient(number: u32, cell: u32) -> vec4<f32> {
+    let step = bitcast<f32>(records[number / 2u].w);
+    let signed = select(step, -step, number % 2u == 0u);
+    if cell + 1u == params.cells {
+        return vec4<f32>(signed, 0.0, 0.0, 0.0);
+    }
+    return signed * before[number / 2u * params.cells + cell];
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn move_items(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let first = index / params.cells;
+    if first >= 2u * params.length {
+        return;
+    }
+    let item = sorted[first].x;
+    if item >= params.items {
+        return;
+    }
+    if first > 0u {
+        if sorted[first - 1u].x == item {
+            return;
+        }
+    }
+    let cell = index % params.cells;
+    let at = item * params.cells + cell;
+    var moving = Moving(items[at], squares[at]);
+    for (var place = first; place < 2u * params.length; place++) {
+        let pair = sorted[place];
+        if pair.x != item {
+            break;
+        }
+        moving = hit(moving, gradient(pair.y, cell), params.item_alpha);
+    }
+    items[at] = moving.x;
+    squares[at] = moving.squares;
+}

@@ -1,0 +1,46 @@
+//! An embedding's backward pass and step: on the rows that were hit, and by a dense gradient.
+
+use super::{Precision, converted, timed};
+use crate::bench::case::{Case, normal};
+use crate::bench::sampling::Run;
+use crate::host::parallel;
+use crate::optimizers::{Adagrad, Optimizer};
+use crate::tensor::{Tensor, shaped};
+use crate::{Embedding, Error, Result};
+
+/// The case in one precision.
+pub(super) fn run<R: Precision>(case: &Case, dense: bool) -> Result<Run> {
+    let &[count, rows, width] = &case.shape[..] else {
+        return Err(Error::option("bench", "embedding", format!("{:?}", case.shape), "[ids, rows, width]"));
+    };
+    let (ids, gradient) = (case.ids(), normal(count * width, 2));
+    if dense {
+        return Ok(densely::<R>(&ids, &converted(&gradient), [rows, width]));
+    }
+    let device = R::device();
+    let mut table = Embedding::uniform(&device, [rows, width], 0.05, 1)?;
+    let labels: Vec<i64> = ids.into_iter().map(i64::from).collect();
+    let ids = Tensor::from_labels(&device, &labels)?;
+    let gradient = Tensor::from_array(&device, shaped(&[count, width], gradient)?.view())?;
+    let adagrad = Adagrad::new();
+    Ok(Box::new(move |repeats| timed(repeats, || table.update(&ids, &gradient, &adagrad))))
+}
+
+fn densely<R: Precision>(ids: &[i32], gradient: &[R], [rows, width]: [usize; 2]) -> Run {
+    let (ids, gradient, adagrad) = (ids.to_vec(), gradient.to_vec(), Adagrad::new());
+    let mut parameters = converted::<R>(&normal(rows * width, 1));
+    let mut sums = vec![R::ZERO; rows * width];
+    let mut states = vec![vec![R::ZERO; rows * width]];
+    Box::new(move |repeats| {
+        let optimizer: &dyn Optimizer = &adagrad;
+        let step = optimizer.step(10, optimizer.initial_learning_rate());
+        timed(repeats, || {
+            parallel::fill(&mut sums, parallel::PIECE, |_, part| part.fill(R::ZERO));
+            for (&id, row) in ids.iter().zip(gradient.chunks_exact(width)) {
+                let sum = &mut sums[id as usize * width..][..width];
+                sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
+            }
+            optimizer.update(&step, &[], &mut parameters, &sums, &mut states)
+        })
+    })
+}

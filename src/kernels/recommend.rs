@@ -1,0 +1,193 @@
+//! The kernels of a recommender: sampling, the updates of a batch, ranks. What they compute stands in `recommend::sampling`.
+
+use crate::Result;
+use crate::device::Gpu;
+use crate::kernel::Program;
+use crate::wgsl::File;
+
+const NUMBERS: File = crate::wgsl::shader!("helpers/numbers.wgsl");
+const RANDOM: File = crate::wgsl::shader!("helpers/random.wgsl");
+const HELPERS: File = crate::wgsl::shader!("helpers/recommend.wgsl");
+const DRAWS: File = crate::wgsl::shader!("helpers/recommend_draws.wgsl");
+const LANE: File = crate::wgsl::shader!("helpers/recommend_lane.wgsl");
+const TEAM: File = crate::wgsl::shader!("helpers/recommend_team.wgsl");
+const MOVE: File = crate::wgsl::shader!("helpers/recommend_move.wgsl");
+const SAMPLE: File = crate::wgsl::shader!("kernels/recommend_sample.wgsl");
+const EXACT: File = crate::wgsl::shader!("kernels/recommend_exact.wgsl");
+const USERS: File = crate::wgsl::shader!("kernels/recommend_users.wgsl");
+const ITEMS: File = crate::wgsl::shader!("kernels/recommend_items.wgsl");
+const TALLY: File = crate::wgsl::shader!("kernels/recommend_tally.wgsl");
+const PACK: File = crate::wgsl::shader!("kernels/recommend_pack.wgsl");
+const RANKS: File = crate::wgsl::shader!("kernels/recommend_ranks.wgsl");
+const FINITE: File = crate::wgsl::shader!("kernels/recommend_finite.wgsl");
+
+/// Lanes that try draws of one interaction at once: `TEAM` in the shader.
+const TEAM_LANES: u32 = 16;
+
+/// Parameters of a batch.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct BatchParams {
+    pub seed: [u32; 2],
+    pub epoch: u32,
+    pub batch: u32,
+    pub keys: [u32; 8],
+    pub first: u32,
+    pub length: u32,
+    pub count: u32,
+    pub users: u32,
+    pub items: u32,
+    pub cells: u32,
+    pub max_sampled: u32,
+    pub k: u32,
+    pub n: u32,
+    pub margin: f32,
+    pub learning_rate: f32,
+    pub user_alpha: f32,
+    pub item_alpha: f32,
+    pub capacity: u32,
+    pub unused: [u32; 2],
+}
+
+/// What a batch's programs depend on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Choice {
+    /// `LOSS` in the shader: 0 for WARP, 1 for k-OS, 2 for BPR, 3 for logistic.
+    pub loss: u32,
+    pub exact_rank: bool,
+    pub adagrad: bool,
+    /// The user's bias gets so many times the step.
+    pub user_bias: f64,
+    /// Lanes of a workgroup.
+    pub lanes: u32,
+    /// Whether a team of lanes samples an interaction.
+    pub team: bool,
+}
+
+impl Choice {
+    fn program(&self, label: &str, files: &[File]) -> Program {
+        let constants = vec![("WORKGROUP", self.lanes.into()), ("LOSS", self.loss.into())];
+        Program { label: format!("recommend, {label}"), header: String::new(), files: files.to_vec(), constants }
+    }
+
+    /// The program that samples.
+    pub fn sample(&self) -> Program {
+        let team = if self.team { TEAM } else { LANE };
+        let shared = [HELPERS, DRAWS, RANDOM, NUMBERS];
+        let mut program = match self.exact_rank {
+            true => self.program("exact ranks", &[&[EXACT][..], &shared].concat()),
+            false => self.program("samples", &[&[SAMPLE, team][..], &shared].concat()),
+        };
+        if self.exact_rank {
+            program.constants.retain(|(name, _)| *name != "WORKGROUP");
+        } else if self.team {
+            program.constants[0].1 = 64.0;
+        }
+        program
+    }
+
+    /// Workgroups of it for so many places.
+    pub fn sample_workgroups(&self, places: usize) -> u32 {
+        let places = places as u32;
+        match (self.exact_rank, self.team) {
+            (true, _) => places,
+            (_, true) => places.div_ceil(64 / TEAM_LANES),
+            (_, false) => places.div_ceil(self.lanes),
+        }
+    }
+
+    /// The program that moves users.
+    pub fn users(&self) -> Program {
+        let mut program = self.program("users", &[USERS, HELPERS, MOVE]);
+        program.constants.extend([("ADAGRAD", f64::from(u8::from(self.adagrad))), ("BIAS", self.user_bias)]);
+        program
+    }
+
+    /// The program that moves items.
+    pub fn items(&self) -> Program {
+        let mut program = self.program("items", &[ITEMS, HELPERS, MOVE]);
+        program.constants.retain(|(name, _)| *name != "LOSS");
+        program.constants.push(("ADAGRAD", f64::from(u8::from(self.adagrad))));
+        program
+    }
+}
+
+fn plain(label: &str, files: &[File], constants: &[(&'static str, f64)]) -> Program {
+    let label = format!("recommend, {label}");
+    Program { label, header: String::new(), files: files.to_vec(), constants: constants.to_vec() }
+}
+
+/// The program that sums up a batch; one workgroup.
+pub(crate) fn tally_program() -> Program {
+    plain("tally", &[TALLY, HELPERS], &[])
+}
+
+/// The program that makes rows ready for a product.
+pub(crate) fn pack_program(items: bool, lanes: u32) -> Program {
+    plain("rows", &[PACK], &[("WORKGROUP", lanes.into()), ("IS_ITEMS", f64::from(u8::from(items)))])
+}
+
+/// The program that counts who scores at least as high.
+pub(crate) fn rank_program(lanes: u32) -> Program {
+    plain("ranks", &[RANKS], &[("WORKGROUP", lanes.into())])
+}
+
+/// The program that looks for numbers that are not finite.
+pub(crate) fn finite_program(lanes: u32) -> Program {
+    plain("finite", &[FINITE], &[("WORKGROUP", lanes.into())])
+}
+
+/// Lanes of a workgroup: one vector of a software adapter, two subgroups of a card.
+pub(crate) fn lanes(gpu: &Gpu) -> u32 {
+    if gpu.is_software() { 8 } else { 64 }
+}
+
+/// Most turns of a lane's loops that a software adapter takes: Mesa's leaves them, without a word, after 65,535.
+pub(crate) const MOST_TURNS: u64 = 60_000;
+
+/// Turns of a lane that samples an interaction: draws, each with its random word, its dot product and its search.
+pub(crate) fn sample_turns(choice: &Choice, params: &BatchParams) -> u64 {
+    let [cells, items, draws, n] = [params.cells, params.items, params.max_sampled, params.n].map(u64::from);
+    let search = 32;
+    let scored = cells / 2 + search;
+    let positives = if choice.loss == 1 { n * (cells / 2 + 12) + n * n } else { 0 };
+    let own = match (choice.exact_rank, choice.team) {
+        (true, _) => 2 * items.div_ceil(64) * (1 + scored) + 64,
+        (_, true) => draws.div_ceil(TEAM_LANES.into()) * (scored + 12 + u64::from(TEAM_LANES)),
+        (_, false) => draws * (scored + 4),
+    };
+    positives + own + 64
+}
+
+/// Every program of this file, for the checks of the shaders.
+pub(crate) fn programs() -> Vec<Program> {
+    let mut programs = vec![tally_program()];
+    for lanes in [8, 64] {
+        programs.extend([pack_program(true, lanes), pack_program(false, lanes)]);
+        programs.extend([rank_program(lanes), finite_program(lanes)]);
+        for loss in 0..4 {
+            for (exact_rank, team, adagrad) in [(false, false, true), (false, true, false), (true, false, true)] {
+                let user_bias = if loss == 3 { -1.0 } else { 0.0 };
+                let choice = Choice { loss, exact_rank, adagrad, user_bias, lanes, team };
+                programs.extend([choice.sample(), choice.users(), choice.items()]);
+            }
+        }
+    }
+    programs
+}
+
+/// Bytes between the parameters of two batches.
+pub(crate) use crate::kernels::network::UNIFORM_STRIDE as BATCH_STRIDE;
+
+/// A buffer for the parameters of so many batches.
+pub(crate) fn batch_uniform(gpu: &Gpu, batches: usize) -> Result<wgpu::Buffer> {
+    let size = BATCH_STRIDE * batches as u64;
+    let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        label: Some("batches"),
+        size,
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    gpu.check("batches", size)?;
+    Ok(buffer)
+}

@@ -1,0 +1,169 @@
+//! A recommender on a GPU: an epoch is a chain of dispatches, read back once at its end.
+//!
+//! Each batch: its interactions are sampled side by side, the hits of users and of items are sorted by row, and each row that was hit goes
+//! through its hits in their order. Nothing is added atomically: two runs give the same bits.
+
+mod batches;
+mod ranking;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::device::Gpu;
+use crate::recommend::engine::{Engine, Layout, Pace, State, Table, Tally};
+use crate::recommend::interactions::Interactions;
+use crate::recommend::sampling::{LANES, Rules};
+use crate::{Error, Result};
+
+use batches::Batches;
+
+/// Both sides and the interactions on the device.
+#[derive(Debug)]
+pub(crate) struct GpuEngine {
+    gpu: Gpu,
+    layout: Layout,
+    users: Rows,
+    items: Rows,
+    interactions: Option<Resident>,
+    batches: Option<Batches>,
+}
+
+/// Users or items: [rows, cells] vectors of four, a row's components padded to a multiple of eight and then its bias.
+#[derive(Debug)]
+struct Rows {
+    rows: usize,
+    components: usize,
+    parameters: wgpu::Buffer,
+    /// The sums of the squares of the gradients.
+    squares: wgpu::Buffer,
+}
+
+/// Interactions as the kernels read them.
+#[derive(Debug)]
+struct Resident {
+    count: usize,
+    /// Starts, items, users, weights.
+    known: wgpu::Buffer,
+}
+
+/// Vectors of four in a row.
+fn cells(components: usize) -> usize {
+    components.next_multiple_of(LANES) / 4 + 1
+}
+
+impl GpuEngine {
+    /// Tables of zeros on the device.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for side features, which run on the CPU alone; [`Error::TooLarge`] or [`Error::OutOfMemory`] if there is no room.
+    pub fn new(layout: Layout, gpu: &Gpu) -> Result<Self> {
+        if layout.user_features.is_some() || layout.item_features.is_some() {
+            return Err(Error::option("recommend", "device", "gpu", "`cpu` or `reference` with side features"));
+        }
+        let rows = |count: u32| Rows::new(gpu, count as usize, layout.components);
+        let (users, items) = (rows(layout.users)?, rows(layout.items)?);
+        Ok(GpuEngine { gpu: gpu.clone(), layout, users, items, interactions: None, batches: None })
+    }
+
+    fn cells(&self) -> usize {
+        cells(self.layout.components)
+    }
+}
+
+impl Rows {
+    fn new(gpu: &Gpu, rows: usize, components: usize) -> Result<Self> {
+        let length = rows * 4 * cells(components);
+        if u32::try_from(length).is_err() {
+            let (bytes, limit) = (4 * length as u64, 4 * u64::from(u32::MAX));
+            let advice = "use fewer components or the device `cpu`".into();
+            return Err(Error::TooLarge { name: "the rows of a recommender".into(), bytes, limit, advice });
+        }
+        let parameters = gpu.buffer("rows", length)?;
+        let squares = gpu.buffer("squares of gradients", length)?;
+        Ok(Rows { rows, components, parameters, squares })
+    }
+
+    fn length(&self) -> usize {
+        self.rows * 4 * cells(self.components)
+    }
+
+    fn set(&self, gpu: &Gpu, table: &Table) -> Result<()> {
+        let write = |buffer: &wgpu::Buffer, vectors: &[f64], biases: &[f64], padding: f32| {
+            let width = 4 * cells(self.components);
+            let mut flat = vec![padding; self.length()];
+            for ((row, vector), &bias) in flat.chunks_mut(width).zip(vectors.chunks(self.components)).zip(biases) {
+                row.iter_mut().zip(vector).for_each(|(slot, &x)| *slot = x as f32);
+                row[width - 4] = bias as f32;
+            }
+            gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&flat));
+        };
+        write(&self.parameters, &table.embeddings, &table.biases, 0.0);
+        // A square of 1, so that nothing is divided by 0 in the padding.
+        write(&self.squares, &table.embedding_squares, &table.bias_squares, 1.0);
+        gpu.check("rows", 8 * self.length() as u64)
+    }
+
+    /// Vectors and biases of one of the buffers.
+    fn read(&self, gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<(Vec<f32>, Vec<f32>)> {
+        let flat: Vec<f32> = pollster::block_on(gpu.download(buffer, 0, self.length()))?;
+        let rows = flat.chunks(4 * cells(self.components));
+        let vectors = rows.clone().flat_map(|row| &row[..self.components]).copied().collect();
+        Ok((vectors, rows.map(|row| row[row.len() - 4]).collect()))
+    }
+
+    fn table(&self, gpu: &Gpu) -> Result<Table> {
+        let (embeddings, biases) = self.read(gpu, &self.parameters)?;
+        let (embedding_squares, bias_squares) = self.read(gpu, &self.squares)?;
+        let [embeddings, biases, embedding_squares, bias_squares] =
+            [embeddings, biases, embedding_squares, bias_squares].map(|list| list.into_iter().map(f64::from).collect());
+        Ok(Table { embeddings, biases, embedding_squares, bias_squares })
+    }
+}
+
+impl Engine for GpuEngine {
+    fn set_state(&mut self, state: &State) -> Result<()> {
+        self.users.set(&self.gpu, &state.users)?;
+        self.items.set(&self.gpu, &state.items)
+    }
+
+    fn state(&self) -> Result<State> {
+        Ok(State { users: self.users.table(&self.gpu)?, items: self.items.table(&self.gpu)? })
+    }
+
+    fn set_interactions(&mut self, interactions: Arc<Interactions>) -> Result<()> {
+        let known = interactions.known();
+        let weights: Vec<u32> = known.weights.iter().map(|weight| weight.to_bits()).collect();
+        let words = [known.starts, known.items, known.users, &weights].concat();
+        let known = self.gpu.upload("interactions", &words)?;
+        (self.interactions, self.batches) = (Some(Resident { count: interactions.len(), known }), None);
+        Ok(())
+    }
+
+    fn epoch(&mut self, rules: &Rules, pace: &Pace, epoch: u32) -> Result<Tally> {
+        let gpu = self.gpu.clone();
+        match self.prepared(rules, pace)? {
+            Some(batches) => {
+                batches.run(&gpu, rules, epoch, |_| Vec::new())?;
+                batches.tally(&gpu)
+            }
+            None => Ok(Tally::default()),
+        }
+    }
+
+    fn is_finite(&self) -> Result<bool> {
+        ranking::is_finite(self)
+    }
+
+    fn scores(&self, users: &[u32]) -> Result<Vec<f32>> {
+        ranking::scores(self, users)
+    }
+
+    fn ranks(&self, wanted: &Interactions, excluded: Option<&Interactions>) -> Result<Vec<u32>> {
+        ranking::ranks(self, wanted, excluded)
+    }
+
+    fn item_vectors(&self) -> Result<Vec<f32>> {
+        Ok(self.items.read(&self.gpu, &self.items.parameters)?.0)
+    }
+}

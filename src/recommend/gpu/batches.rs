@@ -1,0 +1,234 @@
+//! The batches of an epoch as commands, made once and run with other numbers each time.
+
+use super::{GpuEngine, Resident};
+use crate::device::Gpu;
+use crate::kernel::{Command, Program, Slice};
+use crate::kernels::embedding::{Sizes, gather};
+use crate::kernels::recommend::{
+    BATCH_STRIDE, BatchParams, Choice, MOST_TURNS, batch_uniform, lanes, sample_turns, tally_program,
+};
+use crate::kernels::sort::Sorter;
+use crate::random::Permutation;
+use crate::recommend::engine::{Optimizer, Pace, Tally};
+use crate::recommend::sampling::{Loss, Rules};
+use crate::{Error, Result};
+
+/// Batches in one submission: short ones, so that no watchdog bites and the host is ahead by one.
+const BATCHES_IN_SUBMISSION: usize = 16;
+
+/// The commands of a batch and what they work on.
+#[derive(Debug)]
+pub(super) struct Batches {
+    choice: Choice,
+    /// What the parameters of all batches share.
+    params: BatchParams,
+    rank_weights: Vec<f32>,
+    /// With a flag for those that read the uniform of their batch.
+    commands: Vec<(Command, bool)>,
+    uniform: wgpu::Buffer,
+    /// (loss, draws, updates, 0) of each batch.
+    tallies: wgpu::Buffer,
+    /// (positive, negative, draws, step) of each interaction of the batch.
+    pub(super) records: wgpu::Buffer,
+}
+
+impl GpuEngine {
+    /// The batches for these rules; None without interactions.
+    pub(super) fn prepared(&mut self, rules: &Rules, pace: &Pace) -> Result<Option<&Batches>> {
+        let count = match &self.interactions {
+            Some(resident) if resident.count > 0 => resident.count,
+            _ => return Ok(None),
+        };
+        let params = BatchParams {
+            seed: [rules.seed as u32, (rules.seed >> 32) as u32],
+            count: count as u32,
+            users: self.layout.users,
+            items: self.layout.items,
+            cells: self.cells() as u32,
+            max_sampled: rules.max_sampled,
+            k: rules.k,
+            n: rules.n,
+            margin: rules.margin,
+            learning_rate: pace.learning_rate as f32,
+            user_alpha: pace.user_alpha as f32,
+            item_alpha: pace.item_alpha as f32,
+            capacity: pace.batch_size.clamp(1, count) as u32,
+            ..BatchParams::default()
+        };
+        let choice = choose(&self.gpu, rules, pace, &params)?;
+        let fits = |batches: &Batches| {
+            batches.choice == choice
+                && bytemuck::bytes_of(&batches.params) == bytemuck::bytes_of(&params)
+                && batches.rank_weights == rules.rank_weights
+        };
+        if !self.batches.as_ref().is_some_and(fits) {
+            self.batches = None; // its buffers are given back before others are asked for
+            let Some(resident) = &self.interactions else { return Ok(None) };
+            self.batches = Some(Batches::new(self, resident, choice, params, rules)?);
+        }
+        Ok(self.batches.as_ref())
+    }
+}
+
+/// Which kernels; an error for what a software adapter cannot count.
+fn choose(gpu: &Gpu, rules: &Rules, pace: &Pace, params: &BatchParams) -> Result<Choice> {
+    let user_bias = match (rules.loss, pace.user_bias_gradient) {
+        (Loss::Logistic, _) => -1.0,
+        (_, true) => 1.0,
+        (_, false) => 0.0,
+    };
+    let loss = match rules.loss {
+        Loss::Warp => 0,
+        Loss::WarpKos => 1,
+        Loss::Bpr => 2,
+        Loss::Logistic => 3,
+    };
+    let exact_rank = rules.exact_rank && loss < 2;
+    let adagrad = pace.optimizer == Optimizer::Adagrad;
+    let mut choice =
+        Choice { loss, exact_rank, adagrad, user_bias, lanes: lanes(gpu), team: !gpu.is_software() && loss < 3 };
+    if !gpu.is_software() {
+        return Ok(choice);
+    }
+    if sample_turns(&choice, params) > MOST_TURNS {
+        choice.team = true;
+    }
+    let refused = |name: &str, found: String| {
+        let allowed = "smaller on a software adapter, whose loops end early; or take the device `cpu`";
+        Err(Error::option("recommend", name, found, allowed))
+    };
+    if sample_turns(&choice, params) > MOST_TURNS {
+        return refused(
+            "max_sampled, items and components",
+            format!("{}, {}, {}", params.max_sampled, params.items, 4 * params.cells - 4),
+        );
+    }
+    // A row may be hit twice by each interaction of a batch.
+    if 2 * u64::from(params.capacity) > MOST_TURNS {
+        return refused("batch_size", params.capacity.to_string());
+    }
+    Ok(choice)
+}
+
+impl Batches {
+    fn new(
+        engine: &GpuEngine,
+        resident: &Resident,
+        choice: Choice,
+        params: BatchParams,
+        rules: &Rules,
+    ) -> Result<Self> {
+        let gpu = &engine.gpu;
+        let (capacity, cells) = (params.capacity as usize, params.cells as usize);
+        let batches = resident.count.div_ceil(capacity);
+        let numbers = |purpose: &str, each: usize| gpu.buffer(purpose, each * capacity);
+        let rank_weights = if rules.rank_weights.is_empty() { &[0.0][..] } else { &rules.rank_weights };
+        let weights = gpu.upload("rank weights", rank_weights)?;
+        let (records, losses) = (numbers("samples", 4)?, numbers("losses", 1)?);
+        let (user_hits, item_hits) = (numbers("hits of users", 1)?, numbers("hits of items", 2)?);
+        let before = numbers("users before", 4 * cells)?;
+        let (users, items) = (&engine.users, &engine.items);
+        let mut made = Batches {
+            choice,
+            params,
+            rank_weights: rules.rank_weights.clone(),
+            commands: Vec::new(),
+            uniform: batch_uniform(gpu, batches)?,
+            tallies: gpu.buffer("tallies", 4 * batches)?,
+            records,
+        };
+        let records = made.records.clone();
+        let storage = [
+            &resident.known,
+            &users.parameters,
+            &items.parameters,
+            &weights,
+            &records,
+            &losses,
+            &user_hits,
+            &item_hits,
+        ];
+        made.push(gpu, &choice.sample(), &storage, choice.sample_workgroups(capacity))?;
+        let tallies = made.tallies.clone();
+        made.push(gpu, &tally_program(), &[&records, &losses, &tallies], 1)?;
+        let sizes = Sizes { ids: capacity, rows: users.rows, width: 4 * cells };
+        sizes.check("recommend")?;
+        made.commands.push((gather(gpu, &sizes, [&user_hits, &users.parameters, &before])?, false));
+        let sides = [(users, &user_hits, capacity), (items, &item_hits, 2 * capacity)];
+        let mut sorted = Vec::new();
+        for (rows, hits, count) in sides {
+            let (commands, pairs) = {
+                let sorter = Sorter::new(gpu, count)?;
+                let (commands, pairs) = sorter.sort(gpu, hits, rows.rows)?;
+                (commands, pairs.clone())
+            };
+            made.commands.extend(commands.into_iter().map(|command| (command, false)));
+            sorted.push(pairs);
+        }
+        let workgroups = |places: usize| ((places * cells) as u64).div_ceil(choice.lanes.into()) as u32;
+        // Users first: they read the items as they were, the items read a copy of the users.
+        let storage = [&sorted[0], &records, &items.parameters, &users.parameters, &users.squares];
+        made.push(gpu, &choice.users(), &storage, workgroups(capacity))?;
+        let storage = [&sorted[1], &records, &before, &items.parameters, &items.squares];
+        made.push(gpu, &choice.items(), &storage, workgroups(2 * capacity))?;
+        Ok(made)
+    }
+
+    /// A command that reads the uniform of its batch.
+    fn push(&mut self, gpu: &Gpu, program: &Program, storage: &[&wgpu::Buffer], workgroups: u32) -> Result<()> {
+        let kernel = gpu.kernel(program)?;
+        let uniform = Slice { buffer: &self.uniform, offset: 0, size: Some(size_of::<BatchParams>() as u64) };
+        let storage: Vec<Slice> = storage.iter().map(|buffer| Slice::from(*buffer)).collect();
+        let bindings = gpu.bind(&kernel, uniform, &storage)?;
+        self.commands.push((Command::Dispatch { kernel, bindings, parameters: 0, workgroups }, true));
+        Ok(())
+    }
+
+    fn count(&self) -> usize {
+        (self.params.count as usize).div_ceil(self.params.capacity as usize)
+    }
+
+    /// Hands an epoch to the device; `behind` gives commands behind those of a batch.
+    pub fn run(&self, gpu: &Gpu, rules: &Rules, epoch: u32, behind: impl Fn(usize) -> Vec<Command>) -> Result<()> {
+        let keys = Permutation::new(self.params.count, rules.seed, epoch).keys();
+        let (capacity, stride) = (self.params.capacity, BATCH_STRIDE as usize);
+        let mut bytes = vec![0; stride * self.count()];
+        for (batch, slot) in bytes.chunks_mut(stride).enumerate() {
+            let first = batch as u32 * capacity;
+            let length = capacity.min(self.params.count - first);
+            let params = BatchParams { epoch, batch: batch as u32, keys, first, length, ..self.params };
+            slot[..size_of::<BatchParams>()].copy_from_slice(bytemuck::bytes_of(&params));
+        }
+        gpu.queue().write_buffer(&self.uniform, 0, &bytes);
+        let mut commands = Vec::new();
+        for batch in 0..self.count() {
+            commands.extend(self.commands.iter().map(|(command, reads)| match (command, reads) {
+                (Command::Dispatch { kernel, bindings, workgroups, .. }, true) => Command::Dispatch {
+                    kernel: kernel.clone(),
+                    bindings: bindings.clone(),
+                    parameters: (batch * stride) as u32,
+                    workgroups: *workgroups,
+                },
+                _ => command.clone(),
+            }));
+            commands.extend(behind(batch));
+            if (batch + 1) % BATCHES_IN_SUBMISSION == 0 || batch + 1 == self.count() {
+                gpu.submit(&commands)?;
+                commands.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the epoch and says what it came to.
+    pub fn tally(&self, gpu: &Gpu) -> Result<Tally> {
+        let words: Vec<u32> = pollster::block_on(gpu.download(&self.tallies, 0, 4 * self.count()))?;
+        let mut tally = Tally::default();
+        for batch in words.chunks(4) {
+            tally.loss += f64::from(f32::from_bits(batch[0]));
+            tally.draws += u64::from(batch[1]);
+            tally.updates += u64::from(batch[2]);
+        }
+        Ok(tally)
+    }
+}

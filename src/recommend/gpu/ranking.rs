@@ -1,0 +1,145 @@
+//! Scores and ranks of all items: a matrix product over so many users at a time as their scores have room, and counting.
+
+use super::GpuEngine;
+use crate::kernel::{Command, Slice};
+use crate::kernels::matmul::{Layout, Params};
+use crate::kernels::product::{Kind, product};
+use crate::kernels::recommend::{MOST_TURNS, finite_program, lanes, pack_program, rank_program};
+use crate::recommend::interactions::Interactions;
+use crate::{Error, Result};
+
+/// Scores in one buffer: 64 MiB.
+const MOST_SCORES: usize = 1 << 24;
+
+/// The items' rows, ready for products.
+struct Scorer<'a> {
+    engine: &'a GpuEngine,
+    items: wgpu::Buffer,
+    /// Users at a time.
+    users: usize,
+    scores: wgpu::Buffer,
+}
+
+impl<'a> Scorer<'a> {
+    fn new(engine: &'a GpuEngine, users: usize) -> Result<Self> {
+        let (gpu, rows) = (&engine.gpu, &engine.items);
+        let items = gpu.buffer("items, ready", rows.length())?;
+        let users = users.min(MOST_SCORES / rows.rows).max(1);
+        let scores = gpu.buffer("scores", users * rows.rows)?;
+        let scorer = Scorer { engine, items, users, scores };
+        let absent = gpu.buffer("nobody", 4)?;
+        gpu.submit(&[scorer.pack(true, rows.rows, &absent, &rows.parameters, &scorer.items)?])?;
+        Ok(scorer)
+    }
+
+    fn pack(
+        &self,
+        items: bool,
+        rows: usize,
+        chosen: &wgpu::Buffer,
+        table: &wgpu::Buffer,
+        packed: &wgpu::Buffer,
+    ) -> Result<Command> {
+        let (gpu, cells) = (&self.engine.gpu, self.engine.cells());
+        let kernel = gpu.kernel(&pack_program(items, lanes(gpu)))?;
+        let params = [rows as u32, cells as u32, 0, 0];
+        let workgroups = (rows * cells).div_ceil(lanes(gpu) as usize) as u32;
+        gpu.dispatch(&kernel, &params, &[chosen, table, packed].map(Slice::from), workgroups)
+    }
+
+    /// The commands that leave the scores of these users, no more than `self.users`.
+    fn score(&self, users: &[u32]) -> Result<Vec<Command>> {
+        let (gpu, k) = (&self.engine.gpu, 4 * self.engine.cells());
+        let chosen = gpu.upload("users", users)?;
+        let packed = gpu.buffer("users, ready", users.len() * k)?;
+        let mut commands = vec![self.pack(false, users.len(), &chosen, &self.engine.users.parameters, &packed)?];
+        let [m, n, k] = [users.len(), self.engine.items.rows, k].map(|axis| axis as u32);
+        let params = Params { m, n, k, ..Params::default() };
+        let storage = [&packed, &self.items, &self.scores].map(Slice::from);
+        commands.extend(product(gpu, &Kind::plain(Layout::NT), &params, &storage)?);
+        Ok(commands)
+    }
+}
+
+/// [users, items].
+pub(super) fn scores(engine: &GpuEngine, users: &[u32]) -> Result<Vec<f32>> {
+    if users.is_empty() {
+        return Ok(Vec::new());
+    }
+    let scorer = Scorer::new(engine, users.len())?;
+    let mut all = Vec::with_capacity(users.len() * engine.items.rows);
+    for users in users.chunks(scorer.users) {
+        engine.gpu.submit(&scorer.score(users)?)?;
+        let length = users.len() * engine.items.rows;
+        all.extend(pollster::block_on(engine.gpu.download::<f32>(&scorer.scores, 0, length))?);
+    }
+    Ok(all)
+}
+
+/// For each wanted interaction: how many other items score at least as high, those of `excluded` left out.
+pub(super) fn ranks(engine: &GpuEngine, wanted: &Interactions, excluded: Option<&Interactions>) -> Result<Vec<u32>> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (gpu, items) = (&engine.gpu, engine.items.rows);
+    let users: Vec<u32> =
+        (0..wanted.users()).filter(|&user| !wanted.of(user).is_empty()).map(|user| user as u32).collect();
+    let scorer = Scorer::new(engine, users.len())?;
+    let lanes = if items as u64 > 8 * MOST_TURNS / 2 { 64 } else { lanes(gpu) };
+    if gpu.is_software() && items as u64 > 64 * MOST_TURNS / 2 {
+        return Err(Error::option(
+            "recommend",
+            "items",
+            items,
+            "fewer on a software adapter; or take the device `cpu`",
+        ));
+    }
+    let none = [0];
+    let left_out =
+        gpu.upload("items left out", excluded.map_or(&none[..], |excluded| nonempty(excluded.known().items)))?;
+    let places = gpu.upload("wanted items", &wanted_words(wanted, excluded, &users, scorer.users))?;
+    let found = gpu.buffer("ranks", wanted.len())?;
+    let kernel = gpu.kernel(&rank_program(lanes))?;
+    let mut first = 0;
+    for users in users.chunks(scorer.users) {
+        let count: usize = users.iter().map(|&user| wanted.of(user as usize).len()).sum();
+        let params = [first as u32, count as u32, items as u32, 0];
+        let storage = [&scorer.scores, &places, &left_out, &found].map(Slice::from);
+        let mut commands = scorer.score(users)?;
+        commands.push(gpu.dispatch(&kernel, &params, &storage, count as u32)?);
+        gpu.submit(&commands)?;
+        first += count;
+    }
+    pollster::block_on(gpu.download(&found, 0, wanted.len()))
+}
+
+/// (row of the scores, item, begin and end of what is left out) of each wanted interaction.
+fn wanted_words(wanted: &Interactions, excluded: Option<&Interactions>, users: &[u32], rows: usize) -> Vec<u32> {
+    let mut words = Vec::with_capacity(4 * wanted.len());
+    for (number, &user) in users.iter().enumerate() {
+        let out = excluded.map_or(0..0, |excluded| excluded.range(user as usize));
+        for &item in wanted.of(user as usize) {
+            words.extend([(number % rows) as u32, item, out.start as u32, out.end as u32]);
+        }
+    }
+    words
+}
+
+fn nonempty(items: &[u32]) -> &[u32] {
+    if items.is_empty() { &[0] } else { items }
+}
+
+/// Whether all rows are finite.
+pub(super) fn is_finite(engine: &GpuEngine) -> Result<bool> {
+    let gpu = &engine.gpu;
+    let found = gpu.upload("numbers that are not finite", &[0_u32; 4])?;
+    let kernel = gpu.kernel(&finite_program(lanes(gpu)))?;
+    let look = |rows: &super::Rows| {
+        let length = (rows.length() / 4) as u32;
+        let storage = [&rows.parameters, &found].map(Slice::from);
+        gpu.dispatch(&kernel, &[length, 0, 0, 0], &storage, length.div_ceil(lanes(gpu)))
+    };
+    gpu.submit(&[look(&engine.users)?, look(&engine.items)?])?;
+    let found: Vec<u32> = pollster::block_on(gpu.download(&found, 0, 1))?;
+    Ok(found[0] == 0)
+}

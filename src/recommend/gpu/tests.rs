@@ -1,0 +1,271 @@
+//! The device against the CPU: the samples of an epoch, the parameters behind it, scores and ranks.
+
+use super::*;
+use crate::device::Device;
+use crate::kernel::Command;
+use crate::random::Permutation;
+use crate::random::Random;
+use crate::recommend::engine::Optimizer;
+use crate::recommend::host::HostEngine;
+use crate::recommend::sampling::{self, Loss, NO_ITEM, RankWeight, Sample, Vectors};
+
+impl GpuEngine {
+    /// An epoch, and what each of its interactions learned from, in the order of the places.
+    fn traced(&mut self, rules: &Rules, pace: &Pace, epoch: u32) -> (Vec<Sample<f32>>, Tally) {
+        let count = self.interactions.as_ref().unwrap().count;
+        let all = self.gpu.buffer("samples of an epoch", 4 * count).unwrap();
+        let gpu = self.gpu.clone();
+        let batches = self.prepared(rules, pace).unwrap().unwrap();
+        let capacity = pace.batch_size.min(count);
+        let copy = |batch: usize| {
+            let length = capacity.min(count - batch * capacity) as u64;
+            let (to, to_offset) = (all.clone(), 16 * (batch * capacity) as u64);
+            vec![Command::Copy { from: batches.records.clone(), from_offset: 0, to, to_offset, size: 16 * length }]
+        };
+        batches.run(&gpu, rules, epoch, copy).unwrap();
+        let tally = batches.tally(&gpu).unwrap();
+        let words: Vec<u32> = pollster::block_on(gpu.download(&all, 0, 4 * count)).unwrap();
+        let sample = |words: &[u32]| Sample {
+            positive: words[0],
+            negative: words[1],
+            draws: words[2],
+            step: f32::from_bits(words[3]),
+            loss: 0.0,
+        };
+        (words.chunks(4).map(sample).collect(), tally)
+    }
+}
+
+fn gpu() -> Gpu {
+    Gpu::open().expect("these tests need an adapter, a software one will do")
+}
+
+fn layout(users: u32, items: u32, components: usize) -> Layout {
+    Layout { users, items, components, user_features: None, item_features: None }
+}
+
+/// Users like items near them on a ring, and dislike a few.
+fn interactions(users: u32, items: u32, each: u32) -> Interactions {
+    let mut random = Random::new(u64::from(users), 5);
+    let mut triples = std::collections::BTreeMap::new();
+    for user in 0..users {
+        for _ in 0..each {
+            // Squared, so that some items are popular.
+            let away = (random.uniform().powi(2) * f64::from(items)) as u32;
+            let item = (user * items / users + away) % items;
+            let weight = if random.uniform() < 0.1 { -1.0 } else { 0.5 + random.uniform() as f32 };
+            triples.insert((user, item), weight);
+        }
+    }
+    let triples: Vec<(u32, u32, f32)> =
+        triples.into_iter().map(|((user, item), weight)| (user, item, weight)).collect();
+    Interactions::weighted(users as usize, items as usize, &triples).unwrap()
+}
+
+fn state(layout: &Layout, spread: f64) -> State {
+    let mut random = Random::new(11, 0);
+    let mut table = |rows: u32| {
+        let length = rows as usize * layout.components;
+        let mut drawn = |length: usize| (0..length).map(|_| f64::from((spread * random.normal()) as f32)).collect();
+        let (embeddings, biases) = (drawn(length), drawn(rows as usize));
+        Table { embeddings, biases, embedding_squares: vec![1.0; length], bias_squares: vec![1.0; rows as usize] }
+    };
+    State { users: table(layout.users), items: table(layout.items) }
+}
+
+fn rules(loss: Loss, items: u32, max_sampled: u32) -> Rules {
+    let rank_weights = RankWeight::Log.of_draws(items, max_sampled);
+    Rules { loss, seed: 0x0123_4567_89ab_cdef, max_sampled, margin: 1.0, rank_weights, exact_rank: false, k: 3, n: 7 }
+}
+
+const PACE: Pace = Pace {
+    optimizer: Optimizer::Adagrad,
+    learning_rate: 0.05,
+    user_alpha: 0.0,
+    item_alpha: 0.0,
+    user_bias_gradient: false,
+    batch_size: 128,
+};
+
+/// Both engines with the same tables and interactions.
+fn both(layout: &Layout, state: &State, interactions: &Arc<Interactions>) -> (GpuEngine, HostEngine<f32>) {
+    let (mut device, mut host) = (GpuEngine::new(layout.clone(), &gpu()).unwrap(), HostEngine::new(layout.clone()));
+    for engine in [&mut device as &mut dyn Engine, &mut host] {
+        engine.set_state(state).unwrap();
+        engine.set_interactions(interactions.clone()).unwrap();
+    }
+    (device, host)
+}
+
+/// The samples of the first batch, by the definition alone.
+fn defined(rules: &Rules, state: &State, layout: &Layout, known: &Interactions, places: usize) -> Vec<Sample<f32>> {
+    let stride = layout.components.next_multiple_of(LANES);
+    let padded = |table: &Table| -> Vec<f32> {
+        let rows = table.embeddings.chunks(layout.components);
+        rows.flat_map(|row| (0..stride).map(|k| row.get(k).map_or(0.0, |&x| x as f32))).collect()
+    };
+    let biases = |table: &Table| -> Vec<f32> { table.biases.iter().map(|&x| x as f32).collect() };
+    let (users, items) = (padded(&state.users), padded(&state.items));
+    let (user_biases, item_biases) = (biases(&state.users), biases(&state.items));
+    let vectors =
+        Vectors { users: &users, user_biases: &user_biases, items: &items, item_biases: &item_biases, stride };
+    let order = Permutation::new(known.len() as u32, rules.seed, 4);
+    (0..places as u32).map(|at| sampling::sample(rules, &known.known(), &vectors, 4, order.at(at))).collect()
+}
+
+/// σ by another e^x: 4 ulp of a step below 1.5.
+const STEP: f32 = 4.0 * 1.5 * f32::EPSILON;
+
+fn assert_same(found: &[Sample<f32>], exact: &[Sample<f32>], case: &str) {
+    assert_eq!(found.len(), exact.len(), "{case}");
+    for (place, (found, exact)) in found.iter().zip(exact).enumerate() {
+        // A disliked interaction has no positive item on the device.
+        let positive = if exact.step == 0.0 { found.positive } else { exact.positive };
+        let expected = (positive, exact.negative, exact.draws);
+        assert_eq!((found.positive, found.negative, found.draws), expected, "{case}, place {place}");
+        assert!((found.step - exact.step).abs() <= STEP, "{case}, place {place}: {} for {}", found.step, exact.step);
+    }
+}
+
+const LOSSES: [Loss; 4] = [Loss::Warp, Loss::WarpKos, Loss::Bpr, Loss::Logistic];
+
+#[test]
+fn every_interaction_draws_what_the_definition_says() {
+    for (users, items, components) in [(5, 40, 3), (60, 200, 8), (90, 333, 33)] {
+        let layout = layout(users, items, components);
+        let known = Arc::new(interactions(users, items, 20));
+        let state = state(&layout, 0.4);
+        for (loss, max_sampled) in LOSSES.iter().flat_map(|loss| [1, 10, 50].map(|draws| (*loss, draws))) {
+            let rules = rules(loss, items, max_sampled);
+            let (mut device, _) = both(&layout, &state, &known);
+            // One batch: all from the same rows.
+            let pace = Pace { batch_size: known.len(), ..PACE };
+            let (found, _) = device.traced(&rules, &pace, 4);
+            let exact = defined(&rules, &state, &layout, &known, known.len());
+            assert_same(&found, &exact, &format!("{loss:?}, {items} items, {max_sampled} draws"));
+            assert!(exact.iter().filter(|sample| sample.step != 0.0).count() > known.len() / 4);
+            assert!(loss == Loss::Logistic || exact.iter().any(|sample| sample.negative != NO_ITEM));
+        }
+    }
+}
+
+#[test]
+fn the_exact_rank_counts_every_item() {
+    let layout = layout(40, 150, 5);
+    let known = Arc::new(interactions(40, 150, 10));
+    let state = state(&layout, 0.6);
+    for loss in [Loss::Warp, Loss::WarpKos] {
+        let rank_weights = RankWeight::Harmonic.of_ranks(150);
+        let rules = Rules { exact_rank: true, rank_weights, ..rules(loss, 150, 10) };
+        let (mut device, _) = both(&layout, &state, &known);
+        let (found, _) = device.traced(&rules, &Pace { batch_size: known.len(), ..PACE }, 4);
+        assert_same(&found, &defined(&rules, &state, &layout, &known, known.len()), &format!("{loss:?}"));
+    }
+}
+
+/// The largest difference of two lists.
+fn difference(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+#[test]
+fn an_epoch_of_batches_leaves_what_the_cpu_leaves() {
+    for (optimizer, alpha, user_bias_gradient, components) in
+        [(Optimizer::Adagrad, 0.0, false, 32), (Optimizer::Adagrad, 1e-3, true, 5), (Optimizer::Sgd, 1e-3, false, 8)]
+    {
+        let layout = layout(70, 250, components);
+        let known = Arc::new(interactions(70, 250, 25));
+        let state = state(&layout, 0.3);
+        let pace = Pace { optimizer, user_alpha: alpha, item_alpha: 2.0 * alpha, user_bias_gradient, ..PACE };
+        for loss in LOSSES {
+            let (mut device, mut host) = both(&layout, &state, &known);
+            let rules = rules(loss, 250, 10);
+            for epoch in 0..2 {
+                let (found, exact) =
+                    (device.epoch(&rules, &pace, epoch).unwrap(), host.epoch(&rules, &pace, epoch).unwrap());
+                assert_eq!((found.draws, found.updates), (exact.draws, exact.updates), "{loss:?}");
+                assert!((found.loss / exact.loss - 1.0).abs() < 1e-5, "{loss:?}: {} for {}", found.loss, exact.loss);
+            }
+            let (found, exact) = (device.state().unwrap(), host.state().unwrap());
+            // Some 200 hits of a row in two epochs, each rounded to half an ulp of a number below 4: 200 · 2⁻²³ · 2 = 5e-5.
+            for (found, exact) in [(&found.users, &exact.users), (&found.items, &exact.items)] {
+                for (name, a, b) in [
+                    ("embeddings", &found.embeddings, &exact.embeddings),
+                    ("biases", &found.biases, &exact.biases),
+                    ("squares of embeddings", &found.embedding_squares, &exact.embedding_squares),
+                    ("squares of biases", &found.bias_squares, &exact.bias_squares),
+                ] {
+                    let largest = b.iter().fold(1.0_f64, |largest, x| largest.max(x.abs()));
+                    let off = difference(a, b) / largest;
+                    assert!(off < 5e-5, "{loss:?} {optimizer:?} {name}: {off:e}");
+                }
+            }
+            assert!(device.is_finite().unwrap());
+        }
+    }
+}
+
+#[test]
+fn two_runs_give_the_same_bits() {
+    let layout = layout(70, 250, 16);
+    let known = Arc::new(interactions(70, 250, 25));
+    let state = state(&layout, 0.3);
+    let run = |loss: Loss| {
+        let (mut device, _) = both(&layout, &state, &known);
+        for epoch in 0..3 {
+            device.epoch(&rules(loss, 250, 10), &PACE, epoch).unwrap();
+        }
+        device.state().unwrap()
+    };
+    for loss in LOSSES {
+        assert_eq!(run(loss), run(loss), "{loss:?}");
+    }
+}
+
+#[test]
+fn scores_and_ranks_are_those_of_the_cpu() {
+    for (users, items, components) in [(3, 7, 1), (50, 333, 20)] {
+        let layout = layout(users, items, components);
+        let (known, wanted) = (Arc::new(interactions(users, items, 9)), interactions(users + 1, items, 6));
+        let pairs: Vec<(u32, u32)> = wanted.triples().filter(|t| t.0 < users).map(|t| (t.0, t.1)).collect();
+        let wanted = Interactions::new(users as usize, items as usize, &pairs).unwrap();
+        let state = state(&layout, 0.5);
+        let (device, host) = both(&layout, &state, &known);
+        let some: Vec<u32> = (0..users).rev().collect();
+        let (found, exact) = (device.scores(&some).unwrap(), host.scores(&some).unwrap());
+        // 24 products of numbers below 4, summed in another order.
+        let limit = 24.0 * 16.0 * f32::EPSILON;
+        assert!(found.iter().zip(&exact).all(|(a, b)| (a - b).abs() <= limit));
+        for excluded in [None, Some(&*known)] {
+            let found = device.ranks(&wanted, excluded).unwrap();
+            assert_eq!(found, host.ranks(&wanted, excluded).unwrap());
+        }
+        assert_eq!(device.item_vectors().unwrap(), host.item_vectors().unwrap());
+    }
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_found_wherever_it_stands() {
+    let layout = layout(4, 6, 5);
+    let known = Arc::new(interactions(4, 6, 2));
+    for place in [0, 19] {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let mut state = state(&layout, 0.5);
+            state.users.embeddings[place] = bad;
+            let (device, _) = both(&layout, &state, &known);
+            assert!(!device.is_finite().unwrap());
+        }
+    }
+    let (device, _) = both(&layout, &state(&layout, 0.5), &known);
+    assert!(device.is_finite().unwrap());
+}
+
+#[test]
+fn side_features_are_refused_with_a_word_of_advice() {
+    let features = Arc::new(crate::recommend::Features::new(4, 2, &[(0, 1, 1.0)]).unwrap());
+    let layout = Layout { user_features: Some(features), ..layout(4, 6, 5) };
+    let Device::Gpu(gpu) = Device::gpu().unwrap() else { return };
+    let error = GpuEngine::new(layout, &gpu).unwrap_err().to_string();
+    assert_eq!(error, "recommend: device is gpu; it must be `cpu` or `reference` with side features");
+}
