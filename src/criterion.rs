@@ -4,6 +4,7 @@ mod call;
 mod joint;
 mod resident;
 mod reuse;
+mod tensor_inputs;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use self::call::Call;
 use self::joint::JointCall;
 pub use self::resident::DeviceEvaluation;
 pub use self::reuse::Values;
+pub use self::tensor_inputs::{TensorInputs, Upstream};
 use crate::device::Device;
 use crate::inputs::{Inputs, Targets};
 use crate::losses::{Family, HostReal, Loss};
@@ -139,6 +141,21 @@ pub struct Auxiliaries {
     pub entropy: Vec<f64>,
     /// Probability of the label; 0 for dense targets.
     pub target_probability: Vec<f64>,
+}
+
+impl Auxiliaries {
+    /// From the planes of numbers that the row-wise kernel leaves.
+    fn of_planes(planes: &[f32], rows: usize) -> Self {
+        let wide = |n: usize| planes[n * rows..][..rows].iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+        Auxiliaries {
+            values: wide(0),
+            lse: wide(1),
+            argmax: wide(2).into_iter().map(|x| x as usize).collect(),
+            correct: wide(3).into_iter().map(|x| x != 0.0).collect(),
+            entropy: wide(4),
+            target_probability: wide(5),
+        }
+    }
 }
 
 impl Criterion {

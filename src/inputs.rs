@@ -40,6 +40,42 @@ pub enum Targets<'a> {
     Dense(ArrayViewD<'a, f32>),
     /// One for each row.
     Labels(CowArray<'a, i64, IxDyn>),
+    /// How relevant each item is, and how many items each list has: [`Targets::grouped`].
+    Grouped {
+        /// One for each item.
+        relevance: ArrayViewD<'a, f32>,
+        /// The number of items of each list, the lists one behind the other.
+        groups: &'a [usize],
+    },
+}
+
+impl<'a> Targets<'a> {
+    /// Targets of items that belong together in lists, as the documents of a query do: what [`crate::Model::fit`] and
+    /// [`crate::Model::evaluate`] train and score a loss of lists with (`lambda_rank`, `list_net`, …). A row of features is then an item,
+    /// the model has one output, its score, and a batch is some lists.
+    ///
+    /// `relevance` is [items] or [items, 1], from 0 on; an item below 0 takes no part. `groups` holds how many items each list has, in the
+    /// order of the rows; together they must be all rows, and none may be 0.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Fit, Sequential, Targets, losses::LambdaRank, metrics, optimizers::Adam};
+    /// use ndarray::array;
+    ///
+    /// let features = array![[0.9], [0.1], [0.3], [0.2], [0.8]];
+    /// let (relevance, groups) = (array![2.0, 0.0, 1.0, 0.0, 1.0], [3, 2]); // a query of three documents, one of two
+    /// let targets = || Targets::grouped(&relevance, &groups);
+    /// let mut model = Sequential::new(1)
+    ///     .then(Dense::new(1))
+    ///     .on(&Device::cpu())?
+    ///     .compile(LambdaRank::new(), Adam::new().learning_rate(0.1))?;
+    /// model.fit(&features, targets(), Fit::new().epochs(100).batch_size(2))?;
+    /// let scores = model.predict(&features)?.into_raw_vec_and_offset().0;
+    /// assert_eq!(metrics::ndcg(&scores, &relevance.to_vec(), &groups, 5, metrics::NoneRelevant::One)?, 1.0);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn grouped<S: Data<Elem = f32>, D: Dimension>(relevance: &'a ArrayBase<S, D>, groups: &'a [usize]) -> Self {
+        Targets::Grouped { relevance: relevance.view().into_dyn(), groups }
+    }
 }
 
 /// The element types that targets come in: f32, and i64 or i32 for labels.
@@ -116,6 +152,7 @@ impl<'a> Inputs<'a> {
         let found = match self.get(name) {
             Some(Targets::Dense(array)) => return Ok(array),
             Some(Targets::Labels(_)) => "holds whole numbers",
+            Some(Targets::Grouped { .. }) => "holds lists",
             None => "is missing",
         };
         Err(input_error(loss, name, found, "it must be an array of f32"))
@@ -286,8 +323,8 @@ impl Sizes {
 }
 
 /// Refuses the Hessian of a loss that has none.
-pub(crate) fn check_hessian(loss: &dyn Loss, inputs: &Inputs) -> Result<()> {
-    if !inputs.hessian || loss.has_curvature() {
+pub(crate) fn check_hessian(loss: &dyn Loss, asked: bool) -> Result<()> {
+    if !asked || loss.has_curvature() {
         return Ok(());
     }
     let allowed = "those of generalized linear models have it: mse, poisson_nll, gamma_deviance, tweedie, bce_with_logits, \
@@ -295,10 +332,26 @@ pub(crate) fn check_hessian(loss: &dyn Loss, inputs: &Inputs) -> Result<()> {
     Err(input_error(loss, "the diagonal of the Hessian", "was asked for", allowed))
 }
 
+/// Refuses the auxiliary outputs of a loss that has none.
+pub(crate) fn check_auxiliary(loss: &dyn Loss, asked: bool) -> Result<()> {
+    if !asked || loss.has_auxiliary() {
+        return Ok(());
+    }
+    let allowed = "only a loss over classes (cross_entropy) has them";
+    Err(input_error(loss, "auxiliary outputs", "were asked for", allowed))
+}
+
 /// An [`Error::Input`].
 pub(crate) fn input_error(loss: &dyn Loss, name: &str, found: impl Into<String>, allowed: impl Into<String>) -> Error {
     let operation = loss.name().into();
     Error::Input { operation, name: name.into(), found: found.into(), allowed: allowed.into() }
+}
+
+/// The refusal of targets in lists where an array is wanted.
+pub(crate) fn no_lists(loss: &dyn Loss, name: &str) -> Error {
+    let allowed =
+        "a criterion takes an array [lists, items], padded with numbers below 0; lists are what a model is trained on";
+    input_error(loss, name, "are in lists", allowed)
 }
 
 /// The refusal of dense targets.
@@ -450,7 +503,7 @@ pub(crate) fn check_labels(
 }
 
 /// An [`Error::Label`] that lists what is ignored.
-fn label_error(loss: &dyn Loss, row: usize, label: i64, classes: usize) -> Error {
+pub(crate) fn label_error(loss: &dyn Loss, row: usize, label: i64, classes: usize) -> Error {
     let list: Vec<String> = loss.ignored().iter().map(ToString::to_string).collect();
     let ignored = if list.is_empty() { String::new() } else { format!(" or an ignored one ({})", list.join(", ")) };
     Error::Label { operation: loss.name().into(), row, label, classes, ignored }

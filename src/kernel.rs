@@ -107,6 +107,8 @@ impl Gpu {
             })
             .collect();
         let device = self.device();
+        // Before it begins: a driver that never ends names its kernel.
+        log::debug!("compiling {} {:?}", program.label, program.constants);
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(&program.label),
             source: wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(module.ir)),

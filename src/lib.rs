@@ -106,6 +106,7 @@ mod kernel;
 mod kernels;
 pub mod layers;
 pub mod losses;
+pub mod metrics;
 mod model;
 pub mod optimizers;
 mod plan;
@@ -121,7 +122,9 @@ mod train;
 pub mod wgsl;
 
 pub use catalogue::{Choice, Entry};
-pub use criterion::{Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction, Values};
+pub use criterion::{
+    Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction, TensorInputs, Upstream, Values,
+};
 pub use device::{Device, Gpu, GpuOptions, adapters, describe};
 pub use embedding::Embedding;
 pub use error::{Error, Result};

@@ -224,6 +224,11 @@ impl Model {
         Ok(())
     }
 
+    /// Whether it scales its features first: [`Model::set_input_scaling`].
+    pub fn scales_inputs(&self) -> bool {
+        self.scaling.is_some()
+    }
+
     /// What rows must know of this model.
     pub(crate) fn intake(&self) -> Intake<'_> {
         Intake { network: &self.network, scaling: self.scaling.as_ref() }
@@ -247,7 +252,7 @@ impl Model {
     pub fn predict<S: Data<Elem = f32>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
         let rows = features.nrows();
         let flat = samples::features(self.intake(), "predict", features)?;
-        let samples = Samples { rows, features: &flat, targets: SampleTargets::None, has_ignored: false };
+        let samples = Samples { rows, features: &flat, targets: SampleTargets::None, has_ignored: false, lists: None };
         let data = self.engine.load(&samples)?;
         let predictions = self.engine.predict(data, PREDICTION_BATCH);
         self.engine.unload(data);

@@ -4,7 +4,7 @@
 //! fresh memory zeroed. A plan writes over the same memory in every run.
 
 use crate::activations::Identity;
-use crate::criterion::{Criterion, DeviceEvaluation};
+use crate::criterion::{Criterion, DeviceEvaluation, TensorInputs};
 use crate::device::{Device, Gpu};
 use crate::kernel::Command;
 use crate::kernels::matmul::Params;
@@ -67,7 +67,16 @@ impl Plan<DeviceEvaluation> {
     /// # Errors
     /// As [`Criterion::backward`]; tensors that live on the host, where [`Criterion::evaluate`] does it.
     pub fn loss(criterion: &Criterion, predictions: &Tensor, targets: &Tensor) -> Result<Self> {
-        let (gpu, commands, evaluation) = criterion.resolve(predictions, targets)?;
+        let (gpu, commands, evaluation) = criterion.resolve(&TensorInputs::new(predictions, targets))?;
+        Ok(Plan::new(gpu, commands, evaluation))
+    }
+
+    /// Value and gradients of a loss with weights, masks and whatever else it takes, as [`Criterion::evaluate_tensors`].
+    ///
+    /// # Errors
+    /// As [`Plan::loss`].
+    pub fn evaluation(criterion: &Criterion, inputs: &TensorInputs) -> Result<Self> {
+        let (gpu, commands, evaluation) = criterion.resolve(inputs)?;
         Ok(Plan::new(gpu, commands, evaluation))
     }
 }

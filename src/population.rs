@@ -74,7 +74,7 @@ impl Member {
 /// on a software adapter)
 /// run side by side in the same dispatches, a workgroup each, which takes its model through many steps without a launch
 /// between them; larger ones are trained in turn, and so are those whose optimizer or clip looks at whole tensors (`lamb`,
-/// `adafactor`, `muon`, [`crate::Fit::clip_tensor_norm`]).
+/// `adafactor`, `muon`, [`crate::Fit::clip_tensor_norm`]) or whose loss is one of lists.
 ///
 /// See the crate's documentation for an example; Keras, PyTorch (`torch.func.stack_module_state`) and jax (`vmap` over
 /// parameters) leave the loop to you.
@@ -181,7 +181,9 @@ impl Population {
         for progress in &mut self.progress {
             *progress = Progress { epochs: progress.epochs, ..Progress::default() };
         }
-        if self.compiled.iter().any(|compiled| compiled.optimizer.layerwise().is_some()) {
+        // A workgroup that takes a whole model knows rows, not lists.
+        let in_turn = |compiled: &Compiled| compiled.optimizer.layerwise().is_some() || compiled.loss.targets().pads();
+        if self.compiled.iter().any(in_turn) {
             self.train_in_turn()?;
         }
         let length = self.network.length;
@@ -307,7 +309,7 @@ impl Population {
     pub fn predict<S: Data<Elem = f32>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Vec<Array2<f32>>> {
         let rows = features.nrows();
         let flat = samples::features(self.intake(), "predict", features)?;
-        let samples = Samples { rows, features: &flat, targets: SampleTargets::None, has_ignored: false };
+        let samples = Samples { rows, features: &flat, targets: SampleTargets::None, has_ignored: false, lists: None };
         let data = self.crowd.load(&samples)?;
         let predictions = self.crowd.predict(data, PREDICTION_BATCH);
         self.crowd.unload(data);

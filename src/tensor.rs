@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension, IxDyn};
 
 use crate::device::{Device, Gpu};
 use crate::{Error, Result};
@@ -60,6 +60,33 @@ impl Tensor {
         Ok(Tensor { device: device.clone(), shape, storage })
     }
 
+    /// Uploads whole numbers of any shape: labels of several axes, lists of classes, the lengths of sequences.
+    ///
+    /// ```
+    /// use gradus::{Device, Tensor};
+    /// use ndarray::array;
+    ///
+    /// let labels = Tensor::from_integers(&Device::cpu(), &array![[0_i64, 2], [1, -100]])?;
+    /// assert_eq!((labels.shape(), labels.is_labels()), (&[2, 2][..], true));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Tensor::from_labels`].
+    pub fn from_integers<S: Data<Elem = i64>, D: Dimension>(device: &Device, values: &ArrayBase<S, D>) -> Result<Self> {
+        let flat: Vec<i64> = values.iter().copied().collect();
+        Ok(Tensor { shape: values.shape().to_vec(), ..Tensor::from_labels(device, &flat)? })
+    }
+
+    /// Uploads a mask of any shape, as whole numbers: 1 where it is true, else 0.
+    ///
+    /// # Errors
+    /// As [`Tensor::from_labels`].
+    pub fn from_mask<S: Data<Elem = bool>, D: Dimension>(device: &Device, mask: &ArrayBase<S, D>) -> Result<Self> {
+        let flat: Vec<i64> = mask.iter().map(|&keep| i64::from(keep)).collect();
+        Ok(Tensor { shape: mask.shape().to_vec(), ..Tensor::from_labels(device, &flat)? })
+    }
+
     pub(crate) fn new(device: &Device, shape: &[usize], storage: Storage) -> Self {
         Tensor { device: device.clone(), shape: shape.to_vec(), storage }
     }
@@ -84,7 +111,7 @@ impl Tensor {
         &self.device
     }
 
-    /// Whether it holds class labels rather than numbers.
+    /// Whether it holds whole numbers (class labels, a mask) rather than floats.
     pub fn is_labels(&self) -> bool {
         matches!(self.storage, Storage::GpuLabels(_) | Storage::Labels(_))
     }
@@ -116,6 +143,17 @@ impl Tensor {
             }
         };
         shaped(&self.shape, flat)
+    }
+}
+
+impl Tensor {
+    /// Downloads whole numbers; none of a tensor of floats.
+    pub(crate) fn integers(&self) -> Result<Vec<i32>> {
+        match (&self.storage, &self.device) {
+            (Storage::GpuLabels(buffer), Device::Gpu(gpu)) => pollster::block_on(gpu.download(buffer, 0, self.len())),
+            (Storage::Labels(values), _) => Ok(values.to_vec()),
+            _ => Ok(Vec::new()),
+        }
     }
 }
 

@@ -281,6 +281,71 @@ fn a_model_is_trained_saved_continued_and_used_to_predict() {
     assert_eq!(String::from_utf8(lines.stdout).unwrap().lines().count(), 1797);
 }
 
+/// Queries of three to six rows whose grade is that of their first feature: SVMlight's lines, features counted from 1.
+fn queries(first: usize, count: usize) -> String {
+    let mut lines = String::new();
+    for query in first..first + count {
+        for item in 0..3 + query % 4 {
+            let grade = (query * 7 + item * 5) % 4;
+            let noise = (query * 13 + item * 29) % 17;
+            lines += &format!("{grade} qid:{query} 2:{} 3:{noise} # row {item}\n", 10 * grade + noise % 3);
+        }
+    }
+    lines
+}
+
+#[test]
+fn rows_of_queries_are_ordered_and_told_by_ndcg() {
+    let folder = TempDir::new().unwrap();
+    let (train, test) = (file(&folder, "rank.svm", queries(0, 40).as_bytes()), queries(100, 12));
+    // An index fewer than there are features, and none that tells where counting begins.
+    let test = file(&folder, "fresh.svm", test.replace(" 3:", " # 3:").as_bytes());
+    let model = folder.path().join("rank.safetensors");
+    for loss in ["lambda_rank", "list_net"] {
+        let arguments = ["train", "--data", text(&train), "--test", text(&test), "--loss", loss, "--device", "cpu"];
+        let found = json_of(&[&arguments[..], &["--json", "--out", text(&model)]].concat());
+        // 40 queries without the tenth that validates, in batches of the settings.
+        let settings = &found["settings"];
+        let (epochs, batch) = (settings["epochs"].as_u64().unwrap(), settings["batch_size"].as_u64().unwrap());
+        assert_eq!(found["steps"], epochs * 36_u64.div_ceil(batch), "{loss}");
+        assert_eq!(settings["standardized"], true);
+        for part in ["validation", "test"] {
+            for name in ["ndcg_at_1", "ndcg_at_3", "ndcg_at_5", "ndcg_at_10", "mrr"] {
+                let value = found[part][name].as_f64().unwrap();
+                assert!(value > 0.9 && value <= 1.0, "{loss}: {part}: {name} {value}");
+            }
+        }
+        assert_eq!(json_of(&[&arguments[..], &["--json"]].concat())["test"], found["test"], "the same twice");
+        let told = String::from_utf8(run(&arguments).stdout).unwrap();
+        assert!(told.contains("36 queries to train on") && told.contains("test: loss"), "{told}");
+        assert!(told.contains("features standardized") && told.contains("ndcg_at_5"), "{told}");
+        let predicted = json_of(&["predict", text(&model), "--data", text(&test), "--device", "cpu", "--json"]);
+        assert_eq!(predicted["predictions"].as_array().unwrap().len(), 12 * 4 + 6, "one score for each row");
+    }
+    let resumed = ["train", "--data", text(&train), "--resume", text(&model), "--epochs", "1", "--device", "cpu", "--json"];
+    let more = json_of(&resumed);
+    assert!(more["validation"]["ndcg_at_5"].as_f64().unwrap() > 0.9 && more["settings"].is_null(), "{more}");
+    let plain = ["train", "--data", text(&train), "--loss", "mse", "--device", "cpu", "--json"];
+    assert!(json_of(&plain)["validation"]["ndcg_at_5"].as_f64().unwrap() > 0.5);
+
+    let train_on = |path: &Path, more: &[&str]| {
+        run(&[&["train", "--data", text(path), "--loss", "lambda_rank", "--device", "cpu"], more].concat())
+    };
+    let alone = file(&folder, "alone.svm", b"1 1:2\n0 1:3\n");
+    assert_one_line(&train_on(&alone, &[]), 1, &["lambda_rank", "queries", ".query", "--groups"]);
+    let damaged = file(&folder, "damaged.svm", b"1 qid:1 1:2\n0 qid:1 2:3 1:4\n");
+    assert_one_line(&train_on(&damaged, &[]), 1, &["damaged.svm", "line 2", "index 1 after 2"]);
+    let wide = file(&folder, "wide.svm", b"1 qid:1 9:2\n");
+    assert_one_line(&train_on(&train, &["--test", text(&wide)]), 1, &["wide.svm", "line 1", "index 9"]);
+    let grades = file(&folder, "grades.svm", b"101 qid:1 1:2\n0 qid:1 2:3\n1 qid:2 1:1\n");
+    assert_one_line(&train_on(&grades, &["--validation", "0"]), 1, &["lambda_rank", "101", "up to 100"]);
+    assert_one_line(
+        &run(&["train", "--data", DIGITS, "--target", "64", "--loss", "list_net"]),
+        1,
+        &["list_net", ".svm"],
+    );
+}
+
 #[test]
 fn numbers_are_regressed_and_images_get_a_softmax_under_a_regression_loss() {
     let arguments = ["train", "--device", "cpu", "--json", "--hidden", "8", "--epochs", "2"];

@@ -231,7 +231,7 @@ fn a_data_set_is_split_taken_and_shuffled_by_rows() {
 
 #[test]
 fn targets_that_are_no_labels_are_named() {
-    let dataset = |target| Dataset { features: Array2::zeros((2, 1)), target, feature_names: vec!["0".into()] };
+    let dataset = |target| Dataset::new(Array2::zeros((2, 1)), target).unwrap();
     let half = dataset(Target::Values(array![[1.0], [2.5]]));
     assert_eq!(message(half.labels()), "data: targets hold 2.5 in row 1; labels are whole numbers");
     assert!(message(dataset(Target::Values(array![[1.0], [f32::INFINITY]])).labels()).contains("hold inf in row 1"));

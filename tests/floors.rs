@@ -9,7 +9,7 @@ const FLOORS: &[&[&str]] = &[
     &["error"],
     &["real", "random", "wgsl"],
     &["catalogue", "host", "data", "cache"],
-    &["device"],
+    &["device", "metrics"],
     &["tensor", "kernel"],
     &["losses", "activations", "optimizers", "schedules"],
     &["inputs", "kernels"],

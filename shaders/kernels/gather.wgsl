@@ -13,7 +13,7 @@ struct Params {
     start: u32,      // place of the batch's first row in the order
     length: u32,     // rows in the order
     shuffled: u32,   // 0: the order is the data set's own
-    reserved: u32,
+    places: u32,     // of a list, where lists are gathered
     first_keys: vec4<u32>,
     last_keys: vec4<u32>,
 }

@@ -1,5 +1,6 @@
 // The divisor of a mean over lists whose targets live on the device: the pairs of items with truths that differ, or the lists
-// that have an item at all. Linked with kernels/lists and one of helpers/partials_*; the sum kernel adds up what it leaves.
+// that have an item at all. Linked with kernels/lists and one of helpers/partials_*; the sum kernel adds up what it leaves, or, of
+// each list by itself (EACH), kernels/list_values.
 
 override OVER_PAIRS: bool = false;
 
@@ -38,17 +39,24 @@ fn list_units(
     var sum = 0.0;
     for (var index = range.x; index < range.y; index += 1u) {
         let unit = unit_of(index);
+        var found = 0.0;
         if !OVER_PAIRS {
             if lane == 0u && unit.begin == 0u && !is_left_out(unit.list) {
-                sum += counts_list(unit);
+                found = counts_list(unit);
             }
-            continue;
+        } else {
+            // Without a break: the loop ends at once where the list is left out.
+            let end = select(unit.end, unit.begin, is_left_out(unit.list));
+            for (var k = unit.begin + lane; k < end; k += WORKGROUP) {
+                found += f32(pairs_of_item(unit, k));
+            }
         }
-        // Without a break: the loop ends at once where the list is left out.
-        let end = select(unit.end, unit.begin, is_left_out(unit.list));
-        for (var k = unit.begin + lane; k < end; k += WORKGROUP) {
-            sum += f32(pairs_of_item(unit, k));
+        if EACH {
+            values[index * WORKGROUP + lane] = found;
         }
+        sum += found;
     }
-    write_partial(place, lane, sum, range.x < range.y);
+    if !EACH {
+        write_partial(place, lane, sum, range.x < range.y);
+    }
 }

@@ -6,7 +6,7 @@
 // A lane owns TILE_ROWS rows × 4 columns of the output. The loops over an array have as many turns as the array has elements:
 // the driver unrolls them then, and `sums` lives in registers.
 //
-// From the header: LANES (4 or 8, at most the subgroup's size), TILE_ROWS (a multiple of LANES), TILE_COLUMNS = 4 · LANES.
+// From the header: LANES (8, at most the subgroup's size), TILE_ROWS (a multiple of LANES), TILE_COLUMNS = 4 · LANES.
 
 // A lane's loads from the left matrix in one turn.
 const SHARES: u32 = TILE_ROWS / LANES;

@@ -1,4 +1,5 @@
-// The sum of each row: sums[r] = sum over c of cells[r, c]. A workgroup takes a row, its lanes take turns, a tree joins them.
+// The sum of each row: sums[r] = sum over c of cells[r, c]. A workgroup takes a row, its lanes take turns, a tree joins
+// them. Linked with helpers/lanes.
 
 struct Params {
     rows: u32,
@@ -10,8 +11,6 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> cells: array<f32>;
 @group(0) @binding(2) var<storage, read_write> sums: array<f32>;
-
-var<workgroup> parts: array<f32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn row_sums(
@@ -28,15 +27,8 @@ fn row_sums(
     for (var column = lane; column < params.columns; column += WORKGROUP) {
         sum += cells[row * params.columns + column];
     }
-    parts[lane] = sum;
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        // The sums of the turn before are written.
-        workgroupBarrier();
-        if lane < half {
-            parts[lane] += parts[lane + half];
-        }
-    }
+    let whole = sum_of(sum, lane);
     if lane == 0u {
-        sums[row] = parts[0];
+        sums[row] = whole;
     }
 }

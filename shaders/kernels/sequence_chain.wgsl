@@ -3,21 +3,8 @@
 //
 //     chain[b, i] = next place j > i with targets[b, j] = targets[b, i], or END; with LATER where an earlier place has it too
 //
-// A lane takes a place.
+// A lane takes a place. Linked with kernels/sequence.
 
-struct Params {
-    batch: u32,
-    length: u32, // places in a row of targets
-}
-
-const END: u32 = 0x7fffffffu;
-const LATER: u32 = 0x80000000u;
-
-override WORKGROUP: u32 = 64u;
-
-@group(0) @binding(0) var<uniform> params: Params;
-// The input length of each item, then the target lengths, the weights, the upstreams.
-@group(0) @binding(1) var<storage, read> items: array<u32>;
 @group(0) @binding(2) var<storage, read> targets: array<i32>;
 @group(0) @binding(3) var<storage, read_write> chain: array<u32>;
 

@@ -3,27 +3,9 @@
 //     gradients[t, b, c] = scale[b] * (softmax(logits[t, b])[c] - sum over states s of class c of lattice[b, t, s])
 //
 // 0 in the rows behind an item's length. A workgroup takes a row [t, b]: first its lanes write the softmax, then the lane of
-// each class that the labels name takes off its states, in order (kernels/sequence_chain). Linked with helpers/numbers.
+// each class that the labels name takes off its states, in order (kernels/sequence_chain).
+// Linked with kernels/sequence, helpers/lanes and helpers/numbers.
 
-struct Params {
-    time: u32,
-    batch: u32,
-    classes: u32,
-    length: u32, // places in a row of targets
-    states: u32, // 2 length + 1
-    blank: u32,
-    factor: f32,
-    upstream: f32,
-}
-
-const END: u32 = 0x7fffffffu;
-const LATER: u32 = 0x80000000u;
-
-override WORKGROUP: u32 = 64u;
-
-@group(0) @binding(0) var<uniform> params: Params;
-// The input length of each item, then the target lengths, the weights, the upstreams.
-@group(0) @binding(1) var<storage, read> items: array<u32>;
 @group(0) @binding(2) var<storage, read> logits: array<f32>;
 @group(0) @binding(3) var<storage, read> targets: array<i32>;
 @group(0) @binding(4) var<storage, read> chain: array<u32>;
@@ -32,25 +14,8 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(7) var<storage, read> results: array<f32>;
 @group(0) @binding(8) var<storage, read_write> gradients: array<f32>;
 
-var<workgroup> parts: array<f32, WORKGROUP>;
 // The class of a probability over a half, or END.
 var<workgroup> likeliest: u32;
-
-fn sum_of(x: f32, lane: u32) -> f32 {
-    parts[lane] = x;
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        // The numbers of the turn before are written.
-        workgroupBarrier();
-        if lane < half {
-            parts[lane] += parts[lane + half];
-        }
-    }
-    workgroupBarrier();
-    let found = parts[0];
-    // Every lane has read before the next use writes.
-    workgroupBarrier();
-    return found;
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn sequence_gradient(

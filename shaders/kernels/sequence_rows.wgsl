@@ -3,60 +3,12 @@
 //     normalizers[t, b] = (log-sum-exp of the row, the largest log-probability of the classes that the item's labels name)
 //
 // The second is taken off each row, so that the lattice's numbers stay small: a rounding of log-probabilities of -1000 would be
-// 1e-4 of every probability. A row that holds NaN has NaN in both. A workgroup takes a row. Linked with helpers/numbers.
+// 1e-4 of every probability. A row that holds NaN has NaN in both. A workgroup takes a row.
+// Linked with kernels/sequence, helpers/lanes and helpers/numbers.
 
-struct Params {
-    time: u32,
-    batch: u32,
-    classes: u32,
-    length: u32, // places in a row of targets
-    states: u32,
-    blank: u32,
-    factor: f32,
-    upstream: f32,
-}
-
-override WORKGROUP: u32 = 64u;
-
-@group(0) @binding(0) var<uniform> params: Params;
-// The input length of each item, then the target lengths, the weights, the upstreams.
-@group(0) @binding(1) var<storage, read> items: array<u32>;
 @group(0) @binding(2) var<storage, read> logits: array<f32>;
 @group(0) @binding(3) var<storage, read> targets: array<i32>;
 @group(0) @binding(4) var<storage, read_write> normalizers: array<vec2<f32>>;
-
-var<workgroup> parts: array<f32, WORKGROUP>;
-
-// The largest of all lanes.
-fn largest_of(x: f32, lane: u32) -> f32 {
-    parts[lane] = x;
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        // The numbers of the turn before are written.
-        workgroupBarrier();
-        if lane < half {
-            parts[lane] = max(parts[lane], parts[lane + half]);
-        }
-    }
-    workgroupBarrier();
-    let found = parts[0];
-    // Every lane has read before the next use writes.
-    workgroupBarrier();
-    return found;
-}
-
-fn sum_of(x: f32, lane: u32) -> f32 {
-    parts[lane] = x;
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if lane < half {
-            parts[lane] += parts[lane + half];
-        }
-    }
-    workgroupBarrier();
-    let found = parts[0];
-    workgroupBarrier();
-    return found;
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn sequence_rows(

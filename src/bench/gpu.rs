@@ -18,7 +18,6 @@ use crate::activations::Identity;
 use crate::device::{Device, Gpu};
 use crate::host::joint::{JointHost, Shapes};
 use crate::host::matmul::Layout;
-use crate::inputs::Sizes;
 use crate::kernel::Command;
 use crate::kernels::loss::joint::{self, Bound as Argument, JointJob};
 use crate::kernels::matmul::Params;
@@ -135,10 +134,9 @@ fn loss(case: &Case, gpu: &Gpu) -> Result<Made> {
     } else {
         Tensor::from_array(&device, shaped(&case.shape, case.targets(&*loss))?.view())?
     };
-    let sizes = Sizes::of(&*loss, predictions.shape(), targets.shape(), targets.is_labels())?;
     let start = arrived(gpu)?;
     let criterion = Criterion::from_boxed(loss, &device)?;
-    let (commands, buffers) = criterion.plan_on_gpu(gpu, &predictions, &targets, &sizes)?;
+    let (commands, buffers) = criterion.plan_on_gpu(gpu, &predictions, &targets)?;
     Ok(Made { start, commands, inner: 1, pair: Some([buffers.predictions, buffers.gradient]) })
 }
 

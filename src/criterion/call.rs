@@ -62,6 +62,7 @@ impl<'c, 'a> Call<'c, 'a> {
         let (target_shape, is_labels) = match targets {
             Targets::Dense(dense) => (dense.shape(), false),
             Targets::Labels(labels) => (labels.shape(), loss.targets() != Domain::ClassList),
+            Targets::Grouped { .. } => return Err(inputs::no_lists(loss, "targets")),
         };
         let sizes = Sizes::of(loss, &shape, target_shape, is_labels)?;
         let per = |name: &str, shape: &[usize]| {
@@ -79,7 +80,7 @@ impl<'c, 'a> Call<'c, 'a> {
             }
         };
         let (dense, wide): (Cow<[f32]>, Option<Cow<[i64]>>) = match targets {
-            Targets::Dense(dense) => (flat(dense), None),
+            Targets::Dense(dense) | Targets::Grouped { relevance: dense, .. } => (flat(dense), None),
             Targets::Labels(lists) if loss.targets() == Domain::ClassList => {
                 (lists.iter().map(|&class| class as f32).collect(), None)
             }
@@ -96,15 +97,8 @@ impl<'c, 'a> Call<'c, 'a> {
         if loss.targets() == Domain::ClassList {
             inputs::check_class_lists(loss, &dense, sizes.columns, keeps)?;
         }
-        if inputs.auxiliary && !loss.has_auxiliary() {
-            return Err(Error::Input {
-                operation: loss.name().into(),
-                name: "auxiliary outputs".into(),
-                found: "were asked for".into(),
-                allowed: "only a loss over classes (cross_entropy) has them".into(),
-            });
-        }
-        inputs::check_hessian(loss, inputs)?;
+        inputs::check_auxiliary(loss, inputs.auxiliary)?;
+        inputs::check_hessian(loss, inputs.hessian)?;
         let (upstream, upstreams) = Self::upstream(criterion, inputs, &sizes)?;
         let mut call = Call {
             criterion,
@@ -333,16 +327,7 @@ impl<'c, 'a> Call<'c, 'a> {
         let hessian = hessian.map(|buffer| read(buffer, 0, self.predictions.len())).transpose()?;
         let rows = self.sizes.rows;
         let auxiliaries = if self.auxiliary {
-            let planes = read(&buffers.values, 0, PLANES * rows)?;
-            let wide = |n: usize| planes[n * rows..][..rows].iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
-            Some(Auxiliaries {
-                values: wide(0),
-                lse: wide(1),
-                argmax: wide(2).into_iter().map(|x| x as usize).collect(),
-                correct: wide(3).into_iter().map(|x| x != 0.0).collect(),
-                entropy: wide(4),
-                target_probability: wide(5),
-            })
+            Some(Auxiliaries::of_planes(&read(&buffers.values, 0, PLANES * rows)?, rows))
         } else {
             None
         };

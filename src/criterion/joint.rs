@@ -43,17 +43,15 @@ impl<'c, 'a> JointCall<'c, 'a> {
         if inputs.class_mask.is_some() {
             inputs::check_known(loss, "class_mask")?;
         }
-        inputs::check_hessian(loss, inputs)?;
-        if inputs.auxiliary {
-            return Err(input_error(loss, "auxiliary outputs", "were asked for", "only a loss over classes has them"));
-        }
+        inputs::check_hessian(loss, inputs.hessian)?;
+        inputs::check_auxiliary(loss, inputs.auxiliary)?;
         let (mut arrays, mut integers, mut shapes) =
             (Vec::new(), Vec::new(), Shapes { loss: loss.name(), given: Vec::new() });
         for argument in loss.arguments() {
             let Some(given) = given(loss, argument, inputs)? else { continue };
             let name = argument.name;
             match given {
-                Targets::Dense(array) => {
+                Targets::Dense(array) | Targets::Grouped { relevance: array, .. } => {
                     let values = flat(array);
                     inputs::check_domain(loss, name, argument.domain, &values)?;
                     shapes.given.push((name, array.shape().to_vec()));
@@ -221,12 +219,13 @@ fn given<'b, 'a>(loss: &dyn Loss, argument: &Argument, inputs: &'b Inputs<'a>) -
         None => Err(input_error(loss, name, "is missing", wanted)),
         Some(Targets::Dense(_)) if is_whole => Err(input_error(loss, name, "holds floats", wanted)),
         Some(Targets::Labels(_)) if !is_whole => Err(input_error(loss, name, "holds whole numbers", wanted)),
+        Some(Targets::Grouped { .. }) => Err(inputs::no_lists(loss, name)),
         found => Ok(found),
     }
 }
 
 /// How many values in a row each number of a weight or mask belongs to.
-fn repeats(loss: &dyn Loss, name: &str, shape: &[usize], units: &Units) -> Result<usize> {
+pub(super) fn repeats(loss: &dyn Loss, name: &str, shape: &[usize], units: &Units) -> Result<usize> {
     let trimmed = if shape.len() == units.shape.len() + 1 && shape.last() == Some(&1) {
         &shape[..units.shape.len()]
     } else {

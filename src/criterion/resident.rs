@@ -1,68 +1,103 @@
-//! Calls of a criterion with tensors that live on its device already: nothing is waited for until the value is read.
+//! Calls of a criterion with tensors that live on its device already: nothing is waited for until a number is read.
+
+mod host;
+mod joint;
+mod plain;
 
 use std::sync::Arc;
 
 use super::call::check_divisor;
-use super::{Criterion, OnEmpty, Reduction};
+use super::{Auxiliaries, Criterion, Reduction, TensorInputs};
 use crate::device::{Device, Gpu};
-use crate::inputs::{self, Inputs, Sizes};
+use crate::host::joint::{Array, Joint};
+use crate::inputs::{self, input_error};
 use crate::kernel::Command;
-use crate::kernels::loss::{self as kernel, Buffers, Divisor, Job};
-use crate::losses::{Family, Loss};
-use crate::tensor::{Storage, Tensor, shaped};
+use crate::kernels::loss::shares::{self, NOTES, Values};
+use crate::kernels::loss::{Buffers, PLANES, resident as kernel};
+use crate::losses::{Domain, Family, Loss};
+use crate::tensor::{Storage, Tensor};
 use crate::{Error, Result};
 
-/// Value and gradient of a loss on its device: nothing has been waited for.
+/// Value and gradients of a loss on its device: nothing has been waited for. A label that is no class makes value and gradient
+/// of its row NaN, and is the error of whatever is read through a method here.
 #[derive(Clone, Debug)]
 pub struct DeviceEvaluation {
     loss: Arc<dyn Loss>,
-    classes: usize,
-    labels: Option<Tensor>,
-    result: Option<wgpu::Buffer>,
-    /// The divisor was summed on the device: 0 is nothing, which gives this.
-    empty: Option<f64>,
-    value: Option<f64>,
-    /// The gradient with respect to the predictions, of their shape.
+    outcome: Outcome,
+    /// The gradient with respect to the predictions, of their shape; with respect to the first of several inputs.
     pub gradient: Tensor,
+    /// The gradients with respect to the other inputs of a loss of several, by name.
+    pub others: Vec<(&'static str, Tensor)>,
+    /// With [`Reduction::None`] the value of each element or row.
+    pub values: Option<Tensor>,
+    /// What was asked for with [`TensorInputs::hessian`].
+    pub hessian: Option<Tensor>,
 }
 
-/// What is asked of a call on tensors besides value and gradient.
-#[derive(Clone, Copy, Debug)]
-struct Wish {
-    upstream: f32,
-    /// The gradient goes over the predictions.
-    in_place: bool,
+/// What is read besides tensors.
+#[derive(Clone, Debug)]
+enum Outcome {
+    OnHost { value: f64, count: usize, auxiliaries: Option<Auxiliaries> },
+    OnGpu(Notes),
 }
 
-impl Default for Wish {
-    fn default() -> Self {
-        Wish { upstream: 1.0, in_place: false }
-    }
+/// Where a GPU leaves what is read besides tensors.
+#[derive(Clone, Debug)]
+struct Notes {
+    gpu: Gpu,
+    /// As `kernels::loss::shares` says: the value, the first wrong label, the divisor, the count.
+    buffer: wgpu::Buffer,
+    /// How many values take part, where it does not depend on what the device holds.
+    count: Option<usize>,
+    /// Nothing to average is NaN.
+    nan_if_empty: bool,
+    check: Check,
+    /// The auxiliary outputs of so many rows.
+    planes: Option<(wgpu::Buffer, usize)>,
+}
+
+/// What the device has checked, and how the host says what is wrong.
+#[derive(Clone, Debug)]
+enum Check {
+    Nothing,
+    /// One label for each row, of so many classes.
+    Labels {
+        classes: usize,
+    },
+    /// Lists of classes, looked at again by the host.
+    Lists {
+        lists: Tensor,
+        classes: usize,
+    },
+    /// The inputs of sequences by name, looked at again by the host.
+    Sequences {
+        inputs: Vec<(&'static str, Tensor)>,
+        mask: Option<Tensor>,
+    },
 }
 
 impl Criterion {
     /// Value and gradient of tensors that live on the device already. Never waits; a wrong label is reported when the
-    /// value is read.
+    /// value is read. [`Criterion::evaluate_tensors`] takes weights, masks and losses of several inputs.
     ///
     /// # Errors
-    /// Shapes that do not fit; tensors of another device; [`Reduction::None`], which has no upstream here;
-    /// [`Error::OutOfMemory`].
+    /// As [`Criterion::evaluate_tensors`].
     pub fn backward(&self, predictions: &Tensor, targets: &Tensor) -> Result<DeviceEvaluation> {
-        self.backward_into(predictions, targets, &Wish::default())
+        self.evaluate_tensors(&TensorInputs::new(predictions, targets))
     }
 
     /// As [`Criterion::backward`] with the gradient times an upstream, dL/d(value): the same pass, no second one to scale
     /// it.
     ///
     /// # Errors
-    /// As [`Criterion::backward`].
+    /// As [`Criterion::evaluate_tensors`].
     pub fn backward_with_upstream(
         &self,
         predictions: &Tensor,
         targets: &Tensor,
         upstream: f32,
     ) -> Result<DeviceEvaluation> {
-        self.backward_into(predictions, targets, &Wish { upstream, in_place: false })
+        self.evaluate_tensors(&TensorInputs::new(predictions, targets).upstream(upstream))
     }
 
     /// As [`Criterion::backward`] with the gradient written over the predictions: a third less memory moved for a
@@ -82,30 +117,48 @@ impl Criterion {
     /// ```
     ///
     /// # Errors
-    /// As [`Criterion::backward`].
+    /// As [`Criterion::evaluate_tensors`]; a loss of several inputs.
     pub fn backward_in_place(&self, predictions: Tensor, targets: &Tensor) -> Result<DeviceEvaluation> {
-        self.backward_into(&predictions, targets, &Wish { in_place: true, ..Wish::default() })
+        self.evaluate_tensors(&TensorInputs::new(&predictions, targets).in_place())
     }
 
-    fn backward_into(&self, predictions: &Tensor, targets: &Tensor, wish: &Wish) -> Result<DeviceEvaluation> {
-        let sizes = self.check_tensors(predictions, targets)?;
-        match &self.device {
-            Device::Gpu(gpu) => {
-                let (commands, evaluation) = self.backward_on_gpu(gpu, [predictions, targets], &sizes, wish)?;
-                gpu.submit(&commands)?;
-                Ok(evaluation)
-            }
-            _ => self.backward_on_host(predictions, targets, wish.upstream),
-        }
+    /// Value and gradients of tensors that live on the device: everything that [`Criterion::evaluate`] does with arrays. Never
+    /// waits for a GPU: what a mean divides by is counted there, and a wrong label is reported when a number is read
+    /// ([`DeviceEvaluation::value`]).
+    ///
+    /// On a GPU the numbers are those of the arrays' call, bit for bit, but where a mean divides by a sum of weights, which is
+    /// taken in f32. Labels, lists of classes and lengths are checked there; that targets of floats lie in the domain of the
+    /// loss is not: it would be a pass of its own.
+    ///
+    /// ```
+    /// use gradus::{Device, Tensor, TensorInputs, losses::{Loss, MarginRanking}};
+    /// use ndarray::array;
+    ///
+    /// let device = Device::cpu();
+    /// let tensor = |numbers: [f32; 2]| Tensor::from_array(&device, array![numbers[0], numbers[1]].view().into_dyn());
+    /// let (first, second, targets, weight) =
+    ///     (tensor([1.0, 2.0])?, tensor([3.0, 0.0])?, tensor([1.0, 1.0])?, tensor([3.0, 1.0])?);
+    /// let inputs = TensorInputs::named("first", &first).input("second", &second).input("targets", &targets);
+    /// let step = MarginRanking::new().on(&device)?.evaluate_tensors(&inputs.weight(&weight))?;
+    /// assert_eq!(step.value()?, 3.0); // ½(3 · 2 + 1 · 0)
+    /// assert_eq!(step.gradient_of("second").unwrap().to_array()?.as_slice().unwrap(), [1.5, 0.0]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Inputs that the loss does not know, that are missing or of the wrong kind; shapes that do not fit; tensors of another
+    /// device; [`Error::OutOfMemory`].
+    pub fn evaluate_tensors(&self, inputs: &TensorInputs) -> Result<DeviceEvaluation> {
+        let Device::Gpu(gpu) = &self.device else {
+            return self.tensors_on_host(inputs);
+        };
+        let (commands, evaluation) = self.tensors_on_gpu(gpu, inputs)?;
+        gpu.submit(&commands)?;
+        Ok(evaluation)
     }
 
-    /// The work of [`Criterion::backward`] and the GPU that can run it as often as wanted into the same gradient.
-    pub(crate) fn resolve(
-        &self,
-        predictions: &Tensor,
-        targets: &Tensor,
-    ) -> Result<(&Gpu, Vec<Command>, DeviceEvaluation)> {
-        let sizes = self.check_tensors(predictions, targets)?;
+    /// The work of [`Criterion::evaluate_tensors`] and the GPU that can run it as often as wanted into the same gradients.
+    pub(crate) fn resolve(&self, inputs: &TensorInputs) -> Result<(&Gpu, Vec<Command>, DeviceEvaluation)> {
         let Device::Gpu(gpu) = &self.device else {
             return Err(Error::Input {
                 operation: self.loss.name().into(),
@@ -114,86 +167,16 @@ impl Criterion {
                 allowed: "a plan needs a GPU; on the host use `evaluate`".into(),
             });
         };
-        let (commands, evaluation) = self.backward_on_gpu(gpu, [predictions, targets], &sizes, &Wish::default())?;
+        let (commands, evaluation) = self.tensors_on_gpu(gpu, inputs)?;
         Ok((gpu, commands, evaluation))
     }
 
-    /// Whether tensors live on this device and fit the loss and each other.
-    fn check_tensors(&self, predictions: &Tensor, targets: &Tensor) -> Result<Sizes> {
-        let name = self.loss.name();
-        if let Family::Joint(..) = self.loss.family() {
-            let allowed = format!("it takes {}: use `evaluate`", inputs::known(&*self.loss).join(", "));
-            return Err(inputs::input_error(&*self.loss, "predictions and targets", "were given", allowed));
+    fn tensors_on_gpu(&self, gpu: &Gpu, inputs: &TensorInputs) -> Result<(Vec<Command>, DeviceEvaluation)> {
+        inputs.check(&*self.loss, &self.device, &self.whole())?;
+        if let Family::Joint(frame, host) = self.loss.family() {
+            return self.several_on_gpu(gpu, frame, &*host, inputs);
         }
-        for (which, tensor) in [("predictions", predictions), ("targets", targets)] {
-            if !tensor.device().is_same(&self.device) {
-                return Err(Error::Input {
-                    operation: name.into(),
-                    name: which.into(),
-                    found: format!("live on another device ({})", tensor.device().name()),
-                    allowed: format!("the criterion is on {}", self.device.describe()),
-                });
-            }
-        }
-        if self.reduction == Reduction::None {
-            return Err(Error::option(
-                name,
-                "reduction",
-                "none",
-                "one that gives a single value; use `evaluate` for each value",
-            ));
-        }
-        Sizes::of(&*self.loss, predictions.shape(), targets.shape(), targets.is_labels())
-    }
-
-    fn backward_on_host(&self, predictions: &Tensor, targets: &Tensor, upstream: f32) -> Result<DeviceEvaluation> {
-        let p = predictions.to_array()?;
-        let labels;
-        let dense;
-        let inputs = match &targets.storage {
-            Storage::Labels(values) => {
-                let wide: Vec<i64> = values.iter().map(|&label| i64::from(label)).collect();
-                labels = shaped(targets.shape(), wide)?;
-                Inputs::new(&p, &labels)
-            }
-            _ => {
-                dense = targets.to_array()?;
-                Inputs::new(&p, &dense)
-            }
-        };
-        let upstream = ndarray::arr0(upstream);
-        let evaluation = self.evaluate(&inputs.upstream(&upstream))?;
-        Ok(DeviceEvaluation {
-            loss: self.loss.clone(),
-            classes: 0,
-            labels: None,
-            result: None,
-            empty: None,
-            value: Some(evaluation.value()),
-            gradient: Tensor::from_array(&self.device, evaluation.gradient.view())?,
-        })
-    }
-
-    fn backward_on_gpu(
-        &self,
-        gpu: &Gpu,
-        [predictions, targets]: [&Tensor; 2],
-        sizes: &Sizes,
-        wish: &Wish,
-    ) -> Result<(Vec<Command>, DeviceEvaluation)> {
-        let labels = targets.is_labels();
-        let counted = labels || self.loss.targets().pads();
-        let by_labels = counted && matches!(self.reduction, Reduction::Mean | Reduction::WeightedMean);
-        let (commands, buffers) = self.plan_as_wished(gpu, [predictions, targets], sizes, wish)?;
-        let evaluation = DeviceEvaluation {
-            loss: self.loss.clone(),
-            classes: sizes.columns,
-            labels: labels.then(|| targets.clone()),
-            result: Some(buffers.result),
-            empty: by_labels.then_some(if self.on_empty == OnEmpty::Nan { f64::NAN } else { 0.0 }),
-            value: None,
-            gradient: Tensor::new(&self.device, predictions.shape(), Storage::Gpu(buffers.gradient)),
-        };
+        let (commands, _, evaluation) = self.plain_on_gpu(gpu, inputs)?;
         Ok((commands, evaluation))
     }
 
@@ -203,93 +186,187 @@ impl Criterion {
         gpu: &Gpu,
         predictions: &Tensor,
         targets: &Tensor,
-        sizes: &Sizes,
     ) -> Result<(Vec<Command>, Buffers)> {
-        self.plan_as_wished(gpu, [predictions, targets], sizes, &Wish::default())
+        let (commands, buffers, _) = self.plain_on_gpu(gpu, &TensorInputs::new(predictions, targets))?;
+        Ok((commands, buffers))
     }
 
-    fn plan_as_wished(
+    /// The inputs that may hold whole numbers.
+    fn whole(&self) -> Vec<&'static str> {
+        match self.loss.arguments() {
+            [] if self.loss.targets().takes_labels() || self.loss.targets() == Domain::ClassList => vec!["targets"],
+            arguments => arguments.iter().filter(|a| a.role.is_integers()).map(|a| a.name).collect(),
+        }
+    }
+
+    fn each(&self) -> bool {
+        self.reduction == Reduction::None
+    }
+
+    fn averages(&self) -> bool {
+        !matches!(self.reduction, Reduction::None | Reduction::Sum | Reduction::Divisor(_))
+    }
+
+    /// 1 over what the reduction divides by, where that is known: `means` are the divisors of `mean` and `weighted_mean`.
+    fn known_factor(&self, rows: usize, means: [usize; 2]) -> Result<f32> {
+        let divisor = match self.reduction {
+            Reduction::None | Reduction::Sum => 1.0,
+            Reduction::Mean => means[0] as f64,
+            Reduction::WeightedMean => means[1] as f64,
+            Reduction::BatchMean => rows as f64,
+            Reduction::Divisor(divisor) => check_divisor(&*self.loss, divisor)?,
+        };
+        Ok((1.0 / divisor) as f32)
+    }
+
+    /// dL/d(value) for each of so many values: what was given, or ones.
+    fn upstreams(
         &self,
         gpu: &Gpu,
-        [predictions, targets]: [&Tensor; 2],
-        sizes: &Sizes,
-        wish: &Wish,
-    ) -> Result<(Vec<Command>, Buffers)> {
-        let (p, t) = (gpu_buffer(predictions)?, gpu_buffer(targets)?);
-        let labels = targets.is_labels();
-        // Which labels are ignored, and which items are padding, is known on the device alone, so the device counts.
-        let divisor = match self.reduction {
-            Reduction::Mean | Reduction::WeightedMean if labels => Divisor::OfLabels,
-            Reduction::Mean | Reduction::WeightedMean if self.loss.targets().pads() => Divisor::OfLists,
-            _ => Divisor::Known,
-        };
-        let elements = sizes.rows * sizes.row_length;
-        let values = if self.mean_is_over_elements() { elements } else { sizes.rows };
-        // Without weights each value weighs 1: the divisor is the number of values that `none` would give.
-        let units = if matches!(self.loss.family(), Family::Pointwise(_)) { elements } else { sizes.rows };
-        let factor = match (divisor, self.reduction) {
-            (Divisor::Known, Reduction::Mean) => 1.0 / values as f64,
-            (Divisor::Known, Reduction::WeightedMean) => 1.0 / units as f64,
-            (Divisor::Known, Reduction::BatchMean) => 1.0 / sizes.rows as f64,
-            (Divisor::Known, Reduction::Divisor(divisor)) => 1.0 / check_divisor(&*self.loss, divisor)?,
-            _ => 1.0,
-        };
-        let job = Job {
-            rows: sizes.rows,
-            row_length: sizes.row_length,
-            columns: sizes.columns,
-            labels,
-            each: false,
-            factor: factor as f32,
-            upstream: wish.upstream,
-            divisor,
-            auxiliary: false,
-            second: false,
-        };
-        let buffers = Buffers {
-            gradient: if wish.in_place { p.clone() } else { gpu.buffer("a gradient", elements)? },
-            predictions: p,
-            targets: t,
-            weights: None,
-            column_weights: None,
-            class_mask: None,
-            upstreams: None,
-            values: gpu.buffer("partial sums", kernel::values_length(gpu, &*self.loss, &job))?,
-            result: gpu.buffer("a loss", 4)?,
-            absent: gpu.buffer("nothing", 4)?,
-        };
-        Ok((kernel::commands(gpu, &*self.loss, &job, &buffers)?, buffers))
+        given: Option<&Tensor>,
+        length: usize,
+        commands: &mut Vec<Command>,
+    ) -> Result<Option<wgpu::Buffer>> {
+        match given {
+            _ if !self.each() => Ok(None),
+            Some(tensor) => gpu_buffer(tensor).map(Some),
+            None => {
+                let (made, ones) = shares::pack(gpu, &Values::plain(length), None)?;
+                commands.extend(made);
+                Ok(Some(ones))
+            }
+        }
     }
 
-    fn mean_is_over_elements(&self) -> bool {
-        matches!(self.loss.family(), Family::Pointwise(_)) || self.loss.mean_over_elements()
+    /// A reduced value's upstream that lives on the device, taken into the gradients.
+    fn scale(
+        &self,
+        gpu: &Gpu,
+        upstream: Option<&Tensor>,
+        gradients: &[&Tensor],
+        commands: &mut Vec<Command>,
+    ) -> Result<()> {
+        let Some(upstream) = upstream.filter(|_| !self.each()) else { return Ok(()) };
+        let upstream = gpu_buffer(upstream)?;
+        for gradient in gradients {
+            commands.extend(kernel::multiply_by_upstream(gpu, &gpu_buffer(gradient)?, gradient.len(), &upstream)?);
+        }
+        Ok(())
     }
 }
 
 impl DeviceEvaluation {
-    /// Reads the value: a wait.
+    /// Reads the value, the sum of the values where they are not reduced: a wait.
     ///
     /// # Errors
     /// [`Error::Label`] for a label on the device that is no class; what the device reports.
     pub fn value(&self) -> Result<f64> {
-        let (Some(buffer), Device::Gpu(gpu)) = (&self.result, self.gradient.device()) else {
-            return Ok(self.value.unwrap_or(f64::NAN));
+        let notes = match &self.outcome {
+            Outcome::OnHost { value, .. } => return Ok(*value),
+            Outcome::OnGpu(notes) => notes,
         };
-        let words: Vec<u32> = pollster::block_on(gpu.download(buffer, 0, 3))?;
-        if let (true, Some(labels)) = (f32::from_bits(words[0]).is_nan(), &self.labels) {
-            self.check_labels(gpu, labels)?;
+        let (value, count) = self.read(notes)?;
+        match &self.values {
+            Some(values) => Ok(values.to_array()?.mapv(f64::from).sum()),
+            None if notes.nan_if_empty && count == 0 => Ok(f64::NAN),
+            None => Ok(f64::from(value)),
         }
-        let nothing = self.empty.filter(|_| f32::from_bits(words[2]) == 0.0);
-        Ok(nothing.unwrap_or(f64::from(f32::from_bits(words[0]))))
     }
 
-    /// A label that is no class makes the value NaN; which one it was, if one it was, is looked up here.
-    fn check_labels(&self, gpu: &Gpu, labels: &Tensor) -> Result<()> {
-        let Storage::GpuLabels(buffer) = &labels.storage else { return Ok(()) };
-        let labels: Vec<i32> = pollster::block_on(gpu.download(buffer, 0, labels.shape().iter().product()))?;
-        let labels: Vec<i64> = labels.into_iter().map(i64::from).collect();
-        inputs::check_labels(&*self.loss, &labels, self.classes, |_| true)
+    /// Reads how many elements or rows took part, 0 if all were masked or ignored: a wait, unless it does not depend on what the
+    /// device holds. Pairs of items beyond 2³² count as so many.
+    ///
+    /// # Errors
+    /// As [`DeviceEvaluation::value`].
+    pub fn count(&self) -> Result<usize> {
+        match &self.outcome {
+            Outcome::OnHost { count, .. } => Ok(*count),
+            Outcome::OnGpu(Notes { count: Some(count), check: Check::Nothing, .. }) => Ok(*count),
+            Outcome::OnGpu(notes) => Ok(self.read(notes)?.1),
+        }
     }
+
+    /// Reads what was asked for with [`TensorInputs::auxiliary`]: a wait.
+    ///
+    /// # Errors
+    /// As [`DeviceEvaluation::value`].
+    pub fn auxiliaries(&self) -> Result<Option<Auxiliaries>> {
+        let notes = match &self.outcome {
+            Outcome::OnHost { auxiliaries, .. } => return Ok(auxiliaries.clone()),
+            Outcome::OnGpu(notes) => notes,
+        };
+        let Some((buffer, rows)) = &notes.planes else { return Ok(None) };
+        self.read(notes)?;
+        let planes: Vec<f32> = pollster::block_on(notes.gpu.download(buffer, 0, PLANES * rows))?;
+        Ok(Some(Auxiliaries::of_planes(&planes, *rows)))
+    }
+
+    /// The gradient with respect to one of [`DeviceEvaluation::others`], by its name.
+    pub fn gradient_of(&self, name: &str) -> Option<&Tensor> {
+        self.others.iter().find(|(other, _)| *other == name).map(|(_, gradient)| gradient)
+    }
+
+    /// Value and count, if no label is wrong.
+    fn read(&self, notes: &Notes) -> Result<(f32, usize)> {
+        let words: Vec<u32> = pollster::block_on(notes.gpu.download(&notes.buffer, 0, NOTES))?;
+        if words[1] > 0 {
+            return Err(self.refusal(notes, (words[1] - 1) as usize, i64::from(words[4] as i32)));
+        }
+        Ok((f32::from_bits(words[0]), notes.count.unwrap_or(words[3] as usize)))
+    }
+
+    /// What is wrong with a row, as the host says it of arrays.
+    fn refusal(&self, notes: &Notes, row: usize, label: i64) -> Error {
+        let loss = &*self.loss;
+        let again = match &notes.check {
+            Check::Nothing => Ok(()),
+            Check::Labels { classes } => Err(inputs::label_error(loss, row, label, *classes)),
+            Check::Lists { lists, classes } => check_list(loss, lists, *classes, row, label),
+            Check::Sequences { inputs, mask } => check_sequences(loss, inputs, mask.as_ref()),
+        };
+        let found = || input_error(loss, "targets", format!("hold {label} in row {row}"), "it must be a class");
+        again.err().unwrap_or_else(found)
+    }
+}
+
+/// What is wrong with a row's list of classes.
+fn check_list(loss: &dyn Loss, lists: &Tensor, classes: usize, row: usize, label: i64) -> Result<()> {
+    if !lists.is_labels() {
+        inputs::check_dense(loss, lists.to_array()?.as_slice().unwrap_or_default())?;
+    }
+    if label < -1 {
+        let found = format!("hold {label} in row {row}");
+        return Err(input_error(loss, "targets", found, "they must be class numbers, each row's list ended by -1"));
+    }
+    Err(inputs::label_error(loss, row, label, classes))
+}
+
+/// What is wrong with sequences: the host's own check over the same numbers.
+fn check_sequences(loss: &dyn Loss, inputs: &[(&'static str, Tensor)], mask: Option<&Tensor>) -> Result<()> {
+    let Family::Joint(_, host) = loss.family() else { return Ok(()) };
+    let mut joint = Joint::<f32> {
+        arrays: Vec::new(),
+        integers: Vec::new(),
+        units: 0,
+        weight: Vec::new().into(),
+        mask: Vec::new().into(),
+        factor: 1.0,
+        upstream: 1.0,
+        upstreams: Vec::new().into(),
+    };
+    for (name, tensor) in inputs {
+        let shape = tensor.shape().to_vec();
+        if tensor.is_labels() {
+            joint.integers.push(Array { name, shape, values: tensor.integers()?.into() });
+        } else {
+            // Its shape alone is looked at.
+            joint.arrays.push(Array { name, shape, values: Vec::new().into() });
+        }
+    }
+    if let Some(mask) = mask {
+        joint.mask = mask.integers()?.into_iter().map(|keep| keep != 0).collect::<Vec<bool>>().into();
+    }
+    host.shares(&joint).map(|_| ())
 }
 
 fn gpu_buffer(tensor: &Tensor) -> Result<wgpu::Buffer> {

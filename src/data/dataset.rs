@@ -49,6 +49,8 @@ pub struct Dataset {
     pub target: Target,
     /// The name of each column.
     pub feature_names: Vec<String>,
+    /// How many rows each query has, the queries one behind the other; none where the rows stand for themselves.
+    pub groups: Option<Vec<usize>>,
 }
 
 impl Dataset {
@@ -70,7 +72,7 @@ impl Dataset {
             });
         }
         let feature_names = (0..features.ncols()).map(|column| column.to_string()).collect();
-        Ok(Dataset { features, target, feature_names })
+        Ok(Dataset { features, target, feature_names, groups: None })
     }
 
     /// How many samples there are.
@@ -146,26 +148,59 @@ impl Dataset {
         }
     }
 
+    /// The rows as those of queries, of which each has so many, one behind the other. [`split`](Self::split), [`take`](Self::take) and
+    /// [`shuffled`](Self::shuffled) then keep queries whole.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if they are not all rows, or one has none.
+    pub fn grouped(mut self, groups: Vec<usize>) -> Result<Self> {
+        let sum = groups.iter().fold(0_usize, |sum, &size| sum.saturating_add(size));
+        if sum != self.rows() || groups.contains(&0) {
+            let empty = if groups.contains(&0) { ", one of them 0" } else { "" };
+            return Err(Error::Shape {
+                operation: "data".into(),
+                found: format!("features have {} rows but {} groups {sum} in all{empty}", self.rows(), groups.len()),
+                allowed: "the groups must be all rows, each of one row at least".into(),
+            });
+        }
+        self.groups = Some(groups);
+        Ok(self)
+    }
+
     /// The first rows and the last ones, of which there are `fraction` (rounded). Nothing is shuffled: where a file is sorted,
-    /// take [`shuffled`](Self::shuffled) first. Keras: `validation_split`.
+    /// take [`shuffled`](Self::shuffled) first. Where the rows are those of queries, it is queries that are counted. Keras: `validation_split`.
     ///
     /// # Errors
     /// [`Error::Option`] if one of the parts would have no rows.
     pub fn split(&self, fraction: f64) -> Result<(Dataset, Dataset)> {
-        let last = (self.rows() as f64 * fraction).round();
-        if !(last >= 1.0 && last < self.rows() as f64) {
-            let allowed = format!("in (0, 1) and leave rows in both parts; there are {}", self.rows());
+        let (units, name) = match &self.groups {
+            Some(groups) => (groups.len(), "queries"),
+            None => (self.rows(), "rows"),
+        };
+        let last = (units as f64 * fraction).round();
+        if !(last >= 1.0 && last < units as f64) {
+            let allowed = format!("in (0, 1) and leave {name} in both parts; there are {units}");
             return Err(Error::option("split", "fraction", fraction, &allowed));
         }
-        let boundary = self.rows() - last as usize;
+        let boundary = units - last as usize;
+        let boundary = self.groups.as_ref().map_or(boundary, |groups| groups[..boundary].iter().sum());
         Ok((self.between(0, boundary), self.between(boundary, self.rows())))
     }
 
-    /// The first `count` rows, or all if there are fewer.
+    /// The first `count` rows, or all if there are fewer; of queries those that are whole among them.
     pub fn take(&self, count: usize) -> Dataset {
-        self.between(0, count.min(self.rows()))
+        let mut end = count.min(self.rows());
+        if let Some(groups) = &self.groups {
+            let ends = groups.iter().scan(0, |sum, &size| {
+                *sum += size;
+                Some(*sum)
+            });
+            end = ends.take_while(|&sum| sum <= count).last().unwrap_or(0);
+        }
+        self.between(0, end)
     }
 
+    /// The rows of a range, whose ends are those of queries where there are any.
     fn between(&self, start: usize, end: usize) -> Dataset {
         let target = match &self.target {
             Target::Labels { labels, classes } => {
@@ -175,10 +210,17 @@ impl Dataset {
             Target::None => Target::None,
         };
         let features = self.features.slice(s![start..end, ..]).to_owned();
-        Dataset { features, target, feature_names: self.feature_names.clone() }
+        let mut before = 0;
+        let inside = |size: &&usize| {
+            before += **size;
+            (start + 1..=end).contains(&before)
+        };
+        let groups = self.groups.as_ref().map(|groups| groups.iter().filter(inside).copied().collect());
+        Dataset { features, target, feature_names: self.feature_names.clone(), groups }
     }
 
-    /// The rows in the order of `Permutation::new(rows, seed, 0)`.
+    /// The rows in the order of `Permutation::new(rows, seed, 0)`; queries in that of `Permutation::new(queries, seed, 0)`, the rows of
+    /// each as they are.
     ///
     /// # Errors
     /// [`Error::TooLarge`] beyond 2³² rows.
@@ -189,8 +231,24 @@ impl Dataset {
             limit: 4 * u64::from(u32::MAX),
             advice: "take fewer rows".into(),
         })?;
-        let permutation = Permutation::new(rows, seed, 0);
-        let order: Vec<usize> = (0..rows).map(|index| permutation.at(index) as usize).collect();
+        let shuffle = |length: u32| {
+            let permutation = Permutation::new(length, seed, 0);
+            (0..length).map(move |index| permutation.at(index) as usize)
+        };
+        let (order, groups): (Vec<usize>, _) = match &self.groups {
+            None => (shuffle(rows).collect(), None),
+            Some(groups) => {
+                let start = |sum: &mut usize, size: &usize| {
+                    *sum += size;
+                    Some(*sum - size)
+                };
+                let starts: Vec<usize> = groups.iter().scan(0, start).collect();
+                // No more groups than rows: each has one at least.
+                let order: Vec<usize> = shuffle(groups.len() as u32).collect();
+                let rows = order.iter().flat_map(|&group| starts[group]..starts[group] + groups[group]).collect();
+                (rows, Some(order.iter().map(|&group| groups[group]).collect()))
+            }
+        };
         let target = match &self.target {
             Target::Labels { labels, classes } => {
                 Target::Labels { labels: labels.select(Axis(0), &order), classes: classes.clone() }
@@ -199,7 +257,7 @@ impl Dataset {
             Target::None => Target::None,
         };
         let features = self.features.select(Axis(0), &order);
-        Ok(Dataset { features, target, feature_names: self.feature_names.clone() })
+        Ok(Dataset { features, target, feature_names: self.feature_names.clone(), groups })
     }
 
     /// That no feature and no target is NaN or infinite.

@@ -1,10 +1,11 @@
-//! Data from files, by one door: [`read`] takes a folder of IDX files, a CSV table or NumPy arrays and gives a [`Split`].
+//! Data from files, by one door: [`read`] takes a folder of IDX files, a CSV table, NumPy arrays or SVMlight's lines and gives a [`Split`].
 //!
 //! | what is read | features | targets |
 //! |---|---|---|
 //! | a folder with MNIST's names, plain or .gz | images as rows, bytes scaled by 1/255 | the label files |
 //! | `.csv`, `.tsv`, `.txt`, plain or .gz | all other columns, numeric | the column `target`: numbers, or text as classes |
 //! | `.npy` | dimensions after the first joined | `targets`, or the file beside it with `y` for `x` |
+//! | `.svm`, `.svmlight`, `.libsvm`, or what begins as such; plain or .gz | `index:value`, what is left out is 0 | the labels; queries by `qid:` or the file beside it with `.query` behind its name |
 //! | `.npz` | `x_train`, `x` or `features`; `x_test` | `y_train`, `y` or `targets`; `y_test` |
 //!
 //! Ratings for a recommender have a reader of their own: `read_ratings`.
@@ -22,6 +23,7 @@ mod npz;
 mod ratings;
 mod source;
 mod standardization;
+mod svmlight;
 #[cfg(feature = "data")]
 mod table;
 
@@ -37,6 +39,7 @@ pub use npz::read_npz;
 #[cfg(feature = "data")]
 pub use ratings::{Ratings, read_ratings};
 pub use standardization::Standardization;
+pub use svmlight::read_svmlight;
 #[cfg(feature = "data")]
 pub use table::read_csv;
 
@@ -58,6 +61,12 @@ pub struct ReadOptions {
     pub target: Option<String>,
     /// The file of the targets, for `.npy`.
     pub targets: Option<PathBuf>,
+    /// The file of the number of rows of each query, for SVMlight.
+    pub groups: Option<PathBuf>,
+    /// How many features a row has, for SVMlight; without it the largest index says.
+    pub features: Option<usize>,
+    /// Whether indices count from 0, for SVMlight; without it they do if one of them is 0.
+    pub zero_based: Option<bool>,
 }
 
 impl ReadOptions {
@@ -73,9 +82,30 @@ impl ReadOptions {
         self
     }
 
+    /// The file of the number of rows of each query, for SVMlight.
+    pub fn groups(mut self, path: impl Into<PathBuf>) -> Self {
+        self.groups = Some(path.into());
+        self
+    }
+
+    /// How many features a row has, for SVMlight; without it the largest index says.
+    pub fn features(mut self, features: usize) -> Self {
+        self.features = Some(features);
+        self
+    }
+
+    /// Whether indices count from 0, for SVMlight; without it they do if one of them is 0.
+    pub fn zero_based(mut self, zero_based: bool) -> Self {
+        self.zero_based = Some(zero_based);
+        self
+    }
+
     /// Refuses an option that the format has no use for: ignored, it would train on other targets than asked for.
     fn only(&self, format: &str, target: bool, targets: bool) -> Result<()> {
         let allowed = |place: &str| format!("left out: {format} has its targets in {place}");
+        if format != SVMLIGHT {
+            self.no_svmlight(format)?;
+        }
         if let (Some(column), false) = (&self.target, target) {
             return Err(Error::option("data", "target", column, &allowed("files or arrays of their own")));
         }
@@ -84,12 +114,28 @@ impl ReadOptions {
         }
         Ok(())
     }
+
+    /// Refuses what SVMlight's form alone has a use for.
+    fn no_svmlight(&self, format: &str) -> Result<()> {
+        let allowed = format!("left out: {format} says it itself; it is for SVMlight's lines");
+        let refuse = |name: &str, found: String| Err(Error::option("data", name, found, &allowed));
+        match (&self.groups, self.features, self.zero_based) {
+            (Some(path), _, _) => refuse("groups", path.display().to_string()),
+            (_, Some(features), _) => refuse("features", features.to_string()),
+            (_, _, Some(zero_based)) => refuse("zero_based", zero_based.to_string()),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(feature = "data")]
-const FORMATS: &str = "a folder of IDX files with MNIST's names, .csv, .tsv, .txt (each also .gz), .npy, .npz";
+const FORMATS: &str = "a folder of IDX files with MNIST's names, .csv, .tsv, .txt, .svm (each also .gz), .npy, .npz";
 #[cfg(not(feature = "data"))]
-const FORMATS: &str = "a folder of IDX files with MNIST's names, .npy; with the feature `data` also .gz, .csv, .npz";
+const FORMATS: &str =
+    "a folder of IDX files with MNIST's names, .svm, .npy; with the feature `data` also .gz, .csv, .npz";
+
+/// The format in messages.
+const SVMLIGHT: &str = "SVMlight";
 
 /// Reads a data set; what it is told by is a folder or the end of the file's name.
 ///
@@ -115,7 +161,12 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Split> {
     }
     let alone = |train| Split { train, test: None };
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    match name.trim_end_matches(".gz").rsplit_once('.').map(|(_, extension)| extension) {
+    let svmlight = || {
+        options.only(SVMLIGHT, false, false)?;
+        read_svmlight(path, options).map(alone)
+    };
+    match extension(&name) {
+        _ if is_svmlight(path) => svmlight(),
         #[cfg(feature = "data")]
         Some("csv" | "tsv" | "txt") => {
             options.only("a table", true, false)?;
@@ -134,6 +185,23 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Split> {
             Err(Error::Unknown { kind: "data format".into(), found: path.display().to_string(), known: FORMATS.into() })
         }
     }
+}
+
+/// Whether [`read`] takes a file for one of SVMlight's lines: by its name, or if it has another name than the other formats have and
+/// begins so. LETOR's files end in `.txt`, LightGBM's in `.train`.
+pub fn is_svmlight(path: impl AsRef<Path>) -> bool {
+    let path = path.as_ref();
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    match extension(&name) {
+        Some("svm" | "svmlight" | "libsvm") => true,
+        Some("csv" | "tsv" | "npy" | "npz") => false,
+        _ => path.is_file() && svmlight::begins(path),
+    }
+}
+
+/// The end of a file's name that says its format.
+fn extension(name: &str) -> Option<&str> {
+    name.trim_end_matches(".gz").rsplit_once('.').map(|(_, extension)| extension)
 }
 
 /// That all numbers read from a file are finite.

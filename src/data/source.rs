@@ -90,7 +90,7 @@ impl Source {
     }
 
     /// The next `count` bytes, fewer at the file's end.
-    fn up_to(&mut self, count: u64) -> Result<Vec<u8>> {
+    pub(super) fn up_to(&mut self, count: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let outcome = self.reader.by_ref().take(count).read_to_end(&mut bytes);
         self.offset += bytes.len() as u64;
@@ -107,7 +107,6 @@ impl Source {
     }
 
     /// All that is left.
-    #[cfg(feature = "data")]
     pub(super) fn rest(&mut self) -> Result<Vec<u8>> {
         self.up_to(u64::MAX)
     }

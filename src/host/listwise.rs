@@ -67,6 +67,24 @@ pub fn kept_items<R: Real>(
     value
 }
 
+/// A loss of pairs over the items of a list that take part: [`over_pairs`] of [`kept_items`].
+#[inline(always)]
+pub fn over_pairs_of<R: Real>(
+    pairs: &Pairs,
+    row: &Row<'_, R>,
+    scale: R,
+    gradient: &mut [R],
+    pair: impl Fn(R) -> (R, R),
+) -> R {
+    kept_items(
+        row,
+        scale,
+        gradient,
+        #[inline(always)]
+        |scores, truths, slopes| over_pairs(pairs, scores, truths, slopes, pair),
+    )
+}
+
 /// a − b of two scores: 0 where they are equal, also if both are the same infinity.
 #[inline(always)]
 pub fn difference<R: Real>(a: R, b: R) -> R {

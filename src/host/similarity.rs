@@ -313,7 +313,7 @@ impl<L: SimilarityRows> JointHost for SimilarityFrame<'_, L> {
         labels.iter().for_each(|&label| *counts.entry(label).or_default() += 1);
         let rows = labels.iter().map(|label| {
             let alike = counts[label];
-            self.0.share(alike - 1, labels.len() - alike)
+            self.0.share().of(alike - 1, labels.len() - alike)
         });
         let mean: Vec<f64> = rows.collect();
         Ok(Shares { kept: mean.iter().map(|&share| share > 0.0).collect(), mean, scale: Vec::new() })

@@ -14,6 +14,7 @@ use crate::{Error, Result};
 const NUMBERS: File = crate::wgsl::shader!("helpers/numbers.wgsl");
 const RANDOM: File = crate::wgsl::shader!("helpers/random.wgsl");
 const GATHER: File = crate::wgsl::shader!("kernels/gather.wgsl");
+const GATHER_LISTS: File = crate::wgsl::shader!("kernels/gather_lists.wgsl");
 const SOFTMAX_FORWARD: File = crate::wgsl::shader!("kernels/softmax_forward.wgsl");
 const SOFTMAX_BACKWARD: File = crate::wgsl::shader!("kernels/softmax_backward.wgsl");
 const ACTIVATION_BACKWARD: File = crate::wgsl::shader!("kernels/activation_backward.wgsl");
@@ -154,7 +155,7 @@ pub(crate) fn input_gradient(gpu: &Gpu, layer: &InputGradient) -> Result<Vec<Com
     Ok(commands)
 }
 
-/// Parameters of the gather kernel.
+/// Parameters of the gather kernels.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct GatherParams {
@@ -165,13 +166,24 @@ pub(crate) struct GatherParams {
     pub start: u32,
     pub length: u32,
     pub shuffled: u32,
-    pub reserved: u32,
+    /// Places of a list in the batch; not read where rows are gathered.
+    pub places: u32,
     pub keys: [u32; 8],
 }
 
 /// The gather kernel; a workgroup for each row of the batch.
 pub(crate) fn gather(gpu: &Gpu) -> Result<Arc<Kernel>> {
     gpu.kernel(&plain("gather", &[GATHER, RANDOM], vec![("WORKGROUP", lanes(gpu).into())]))
+}
+
+/// The gather kernel of lists, which writes `padding` behind each; a workgroup for each place of the batch.
+pub(crate) fn gather_lists(gpu: &Gpu, padding: f32) -> Result<Arc<Kernel>> {
+    gpu.kernel(&gather_lists_program(lanes(gpu).into(), padding))
+}
+
+fn gather_lists_program(lanes: f64, padding: f32) -> Program {
+    let constants = vec![("WORKGROUP", lanes), ("PADDING", padding.to_bits().into())];
+    plain("gather of lists", &[GATHER_LISTS, RANDOM], constants)
 }
 
 /// Which rows are right, behind the partial values of the loss.
@@ -233,6 +245,7 @@ pub(crate) fn programs(activations: &[Box<dyn Activation>]) -> Vec<Program> {
         programs.push(plain("softmax", &[SOFTMAX_FORWARD, NUMBERS], workgroup()));
         programs.push(plain("softmax", &[SOFTMAX_BACKWARD], workgroup()));
         programs.push(plain("gather", &[GATHER, RANDOM], workgroup()));
+        programs.push(gather_lists_program(lanes, -1.0));
         programs.push(plain("summary", &[SUMMARY], vec![("WORKGROUP", if lanes == 8.0 { 8.0 } else { 256.0 })]));
         for labels in [0.0, 1.0] {
             programs.push(plain("accuracy", &[CORRECT], vec![("WORKGROUP", lanes), ("HAS_LABELS", labels)]));

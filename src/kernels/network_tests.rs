@@ -15,23 +15,25 @@ fn asks(program: &Program, own: usize, expected: &[(&str, usize)]) {
 }
 
 #[test]
-fn the_gathers_uniform_is_the_shaders() {
-    asks(
-        &plain("gather", &[GATHER, RANDOM], Vec::new()),
-        size_of::<GatherParams>(),
-        &[
-            ("rows", offset_of!(GatherParams, rows)),
-            ("width", offset_of!(GatherParams, width)),
-            ("part_first", offset_of!(GatherParams, part_first)),
-            ("part_rows", offset_of!(GatherParams, part_rows)),
-            ("start", offset_of!(GatherParams, start)),
-            ("length", offset_of!(GatherParams, length)),
-            ("shuffled", offset_of!(GatherParams, shuffled)),
-            ("reserved", offset_of!(GatherParams, reserved)),
-            ("first_keys", offset_of!(GatherParams, keys)),
-            ("last_keys", offset_of!(GatherParams, keys) + 16),
-        ],
-    );
+fn the_gathers_uniform_is_that_of_both_shaders() {
+    for program in [plain("gather", &[GATHER, RANDOM], Vec::new()), gather_lists_program(8.0, 0.0)] {
+        asks(
+            &program,
+            size_of::<GatherParams>(),
+            &[
+                ("rows", offset_of!(GatherParams, rows)),
+                ("width", offset_of!(GatherParams, width)),
+                ("part_first", offset_of!(GatherParams, part_first)),
+                ("part_rows", offset_of!(GatherParams, part_rows)),
+                ("start", offset_of!(GatherParams, start)),
+                ("length", offset_of!(GatherParams, length)),
+                ("shuffled", offset_of!(GatherParams, shuffled)),
+                ("places", offset_of!(GatherParams, places)),
+                ("first_keys", offset_of!(GatherParams, keys)),
+                ("last_keys", offset_of!(GatherParams, keys) + 16),
+            ],
+        );
+    }
 }
 
 #[test]

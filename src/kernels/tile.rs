@@ -39,8 +39,8 @@ pub(crate) struct Tile {
     pub buffers: u32,
 }
 
-const fn register(rows: u32, lanes: u32) -> Tile {
-    Tile { core: Core::Register, rows, columns: 4 * lanes, k: 4, lanes, eight_by_eight: false, buffers: 0 }
+const fn register(rows: u32) -> Tile {
+    Tile { core: Core::Register, rows, columns: 32, k: 4, lanes: 8, eight_by_eight: false, buffers: 0 }
 }
 
 const fn tiled(side: u32, k: u32, lanes: u32, buffers: u32) -> Tile {
@@ -55,18 +55,17 @@ const fn tiled(side: u32, k: u32, lanes: u32, buffers: u32) -> Tile {
 /// | 32×32, 8 lanes | 10–11 | 180–195 | software, large products |
 /// | 16×32, 8 lanes | 12.5–14 | 125–135 | software |
 /// | 8×32, 8 lanes | 19–22 | 100–110 | software, small products: the first step of a model waits for its pipelines |
-/// | 16×16, 4 lanes | 20–24 | 140–150 | software whose subgroups have four lanes |
 /// | 128×128×16, 256 lanes | | | hardware, large products; with one and with two buffers |
 /// | 64×64×8, 64 lanes | | | hardware, medium products |
 /// | 64×64×32, 256 lanes | | | hardware, medium products: a quarter of the registers, twice the workgroup memory |
-/// | 32×32×16, 64 lanes | | | hardware, small products; software without subgroups |
+/// | 32×32×16, 64 lanes | | | hardware, small products; software without subgroups of eight |
 ///
 /// No tile for hardware has been timed on hardware yet: the rules below are first guesses, and the tuner's to correct.
-/// A lane that read its own operands from storage (8 × 16 outputs each, no shuffles) took twice as long as 32×32.
-pub(crate) const REGISTER_LARGE: Tile = register(32, 8);
-pub(crate) const REGISTER: Tile = register(16, 8);
-pub(crate) const REGISTER_SMALL: Tile = register(8, 8);
-pub(crate) const REGISTER_NARROW: Tile = register(16, 4);
+/// A lane that read its own operands from storage (8 × 16 outputs each, no shuffles) took twice as long as 32×32. Register
+/// tiles for subgroups of four lanes are not worth having: SwiftShader, which has those, did not finish compiling one.
+pub(crate) const REGISTER_LARGE: Tile = register(32);
+pub(crate) const REGISTER: Tile = register(16);
+pub(crate) const REGISTER_SMALL: Tile = register(8);
 pub(crate) const TILED_LARGE: Tile = tiled(128, 16, 256, 1);
 pub(crate) const TILED_LARGE_DOUBLE: Tile = tiled(128, 16, 256, 2);
 pub(crate) const TILED: Tile = tiled(64, 8, 64, 2);
@@ -74,17 +73,8 @@ pub(crate) const TILED_MANY_LANES: Tile = tiled(64, 32, 256, 1);
 pub(crate) const TILED_SMALL: Tile = tiled(32, 16, 64, 1);
 
 /// All of them, for whoever builds or judges each.
-pub(crate) const TILES: [Tile; 9] = [
-    REGISTER_LARGE,
-    REGISTER,
-    REGISTER_SMALL,
-    REGISTER_NARROW,
-    TILED_LARGE,
-    TILED_LARGE_DOUBLE,
-    TILED,
-    TILED_MANY_LANES,
-    TILED_SMALL,
-];
+pub(crate) const TILES: [Tile; 8] =
+    [REGISTER_LARGE, REGISTER, REGISTER_SMALL, TILED_LARGE, TILED_LARGE_DOUBLE, TILED, TILED_MANY_LANES, TILED_SMALL];
 
 /// From so many multiplications on, the large register tile wins back its longer compilation within a hundred calls.
 const LARGE_PRODUCT: u64 = 1 << 26;
@@ -139,11 +129,10 @@ pub(crate) fn candidates(shape: Shape, adapter: &Adapter) -> Vec<Tile> {
 }
 
 pub(crate) fn best_tile(shape: Shape, adapter: &Adapter) -> Tile {
-    if adapter.software && adapter.subgroup >= 4 {
-        return match adapter.subgroup {
-            4..8 => REGISTER_NARROW,
-            _ if shape.products() >= LARGE_PRODUCT => REGISTER_LARGE,
-            _ if shape.products() < SMALL_PRODUCT => REGISTER_SMALL,
+    if adapter.software && adapter.subgroup >= 8 {
+        return match shape.products() {
+            LARGE_PRODUCT.. => REGISTER_LARGE,
+            ..SMALL_PRODUCT => REGISTER_SMALL,
             _ => REGISTER,
         };
     }

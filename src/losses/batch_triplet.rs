@@ -147,12 +147,8 @@ impl SimilarityRows for BatchTriplet {
         true
     }
 
-    fn share(&self, positives: usize, negatives: usize) -> f64 {
-        match (self.mining, positives.min(negatives)) {
-            (_, 0) => 0.0,
-            (Mining::BatchHard, _) => 1.0,
-            (Mining::SemiHard, _) => positives as f64,
-        }
+    fn share(&self) -> Share {
+        Share { needs_positives: true, needs_negatives: true, per_positive: self.mining == Mining::SemiHard }
     }
 
     fn row<R: Real>(&self, rows: &Candidates<'_>, scale: R, scores: &mut [R]) -> R {

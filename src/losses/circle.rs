@@ -81,8 +81,8 @@ impl Similarity for Circle {
         !self.detach
     }
 
-    fn share(&self, positives: usize, negatives: usize) -> f64 {
-        if positives > 0 && negatives > 0 { 1.0 } else { 0.0 }
+    fn share(&self) -> Share {
+        Share { needs_positives: true, needs_negatives: true, per_positive: false }
     }
 
     #[inline(always)]

@@ -54,6 +54,32 @@ pub struct Comparison {
     pub is_symmetric: bool,
     /// Whether single candidates are chosen, not pools of them.
     pub is_mined: bool,
+    /// What a row counts for.
+    pub share: Share,
+}
+
+/// What a row of a similarity counts for in a mean, from how many candidates have its label and how many another one; what counts
+/// 0 is left out. Asked where there are labels. By default each row counts 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Share {
+    /// Nothing without a candidate of its label.
+    pub needs_positives: bool,
+    /// Nothing without a candidate of another label.
+    pub needs_negatives: bool,
+    /// 1 for each candidate of its label, not for the row.
+    pub per_positive: bool,
+}
+
+impl Share {
+    /// What a row with so many positives and negatives counts for.
+    pub fn of(self, positives: usize, negatives: usize) -> f64 {
+        let is_out = self.needs_positives && positives == 0 || self.needs_negatives && negatives == 0;
+        match (is_out, self.per_positive) {
+            (true, _) => 0.0,
+            (false, true) => positives as f64,
+            (false, false) => 1.0,
+        }
+    }
 }
 
 impl<'a> Family<'a> {
@@ -78,8 +104,12 @@ impl<'a> Family<'a> {
     }
 
     pub(super) fn similarity<L: SimilarityRows>(loss: &'a L) -> Self {
-        let comparison =
-            Comparison { normalizes: loss.normalizes(), is_symmetric: loss.is_symmetric(), is_mined: loss.is_mined() };
+        let comparison = Comparison {
+            normalizes: loss.normalizes(),
+            is_symmetric: loss.is_symmetric(),
+            is_mined: loss.is_mined(),
+            share: loss.share(),
+        };
         Family::Joint(Frame::Similarity(comparison), Box::new(SimilarityFrame(loss)))
     }
 
@@ -215,8 +245,8 @@ pub trait SimilarityRows: Loss + Clone {
         true
     }
 
-    /// What a row with so many positives and negatives counts for in a mean; 0 leaves it out. Asked where there are labels.
-    fn share(&self, positives: usize, negatives: usize) -> f64;
+    /// What a row counts for in a mean.
+    fn share(&self) -> Share;
 
     /// Turns the scores of a row into `scale` times the derivatives by them, and gives the row's value.
     fn row<R: Real>(&self, rows: &Candidates<'_>, scale: R, scores: &mut [R]) -> R;
@@ -240,8 +270,8 @@ pub trait Similarity: Loss + Clone {
     }
 
     /// As [`SimilarityRows::share`].
-    fn share(&self, _positives: usize, _negatives: usize) -> f64 {
-        1.0
+    fn share(&self) -> Share {
+        Share::default()
     }
 
     /// What a candidate adds to the pools.
@@ -276,8 +306,8 @@ impl<L: Similarity> SimilarityRows for L {
         Similarity::derives_its_value(self)
     }
 
-    fn share(&self, positives: usize, negatives: usize) -> f64 {
-        Similarity::share(self, positives, negatives)
+    fn share(&self) -> Share {
+        Similarity::share(self)
     }
 
     #[inline(always)]

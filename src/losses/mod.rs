@@ -394,11 +394,11 @@ pub fn entry(name: &str) -> Result<&'static Entry<dyn Loss>> {
     catalogue::find("loss", CATALOGUE, name)
 }
 
-/// Refuses a loss that no model is trained with: of lists, whose mean depends on the targets of each batch, and of other inputs than
-/// predictions and targets.
+/// Refuses a loss that no model is trained with: of lists of classes, whose padding a model's rows have no room for, and of other
+/// inputs than predictions and targets.
 pub(crate) fn check_trainable(loss: &dyn Loss) -> Result<()> {
     let found = match loss.arguments() {
-        [] if loss.targets().pads() || loss.targets() == Domain::ClassList => "is one of lists".to_string(),
+        [] if loss.targets() == Domain::ClassList => "is one of lists of classes".to_string(),
         [] => return Ok(()),
         arguments => format!("takes {}", arguments.iter().map(|argument| argument.name).collect::<Vec<_>>().join(", ")),
     };
@@ -448,7 +448,8 @@ pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
         Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pair, Pairs,
-        Pointwise, PoolOutcome, Quad, Quads, Role, Rowwise, Sequence, Similarity, Term, VectorOutcome, Vectors, make,
+        Pointwise, PoolOutcome, Quad, Quads, Role, Rowwise, Sequence, Share, Similarity, Term, VectorOutcome, Vectors,
+        make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

@@ -71,8 +71,8 @@ impl Filling for NtXent {
 }
 
 impl Similarity for NtXent {
-    fn share(&self, positives: usize, _: usize) -> f64 {
-        positives as f64
+    fn share(&self) -> Share {
+        Share { per_positive: true, ..Share::default() }
     }
 
     #[inline(always)]

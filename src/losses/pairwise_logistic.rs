@@ -1,7 +1,7 @@
 //! Pairwise logistic loss.
 
 use super::prelude::*;
-use crate::host::listwise::{Lambda, Pairs, kept_items, over_pairs};
+use crate::host::listwise::{Lambda, Pairs, over_pairs_of};
 use crate::host::rowwise::{Auxiliary, Row};
 use crate::wgsl::File;
 
@@ -73,24 +73,16 @@ impl Rowwise for PairwiseLogistic {
     #[inline(always)]
     fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
         let pairs = Pairs { temperature: self.temperature, lambda: self.lambda, top_n: self.top_n };
-        kept_items(
+        over_pairs_of(
+            &pairs,
             row,
             scale,
             gradient,
             #[inline(always)]
-            |scores, truths, slopes| {
-                over_pairs(
-                    &pairs,
-                    scores,
-                    truths,
-                    slopes,
-                    #[inline(always)]
-                    |d: R| {
-                        // f = max(−d, 0) + ln(1 + e^(−|d|)); f′ = −σ(−d).
-                        let (tail, high, low) = d.logistic();
-                        ((-d).max(R::ZERO) + tail, -R::select(d > R::ZERO, low, high))
-                    },
-                )
+            |d: R| {
+                // f = max(−d, 0) + ln(1 + e^(−|d|)); f′ = −σ(−d).
+                let (tail, high, low) = d.logistic();
+                ((-d).max(R::ZERO) + tail, -R::select(d > R::ZERO, low, high))
             },
         )
     }

@@ -1,7 +1,7 @@
 //! Pairwise soft zero-one loss.
 
 use super::prelude::*;
-use crate::host::listwise::{Lambda, Pairs, kept_items, over_pairs};
+use crate::host::listwise::{Lambda, Pairs, over_pairs_of};
 use crate::host::rowwise::{Auxiliary, Row};
 use crate::wgsl::File;
 
@@ -74,23 +74,15 @@ impl Rowwise for PairwiseSoftZeroOne {
     #[inline(always)]
     fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
         let pairs = Pairs { temperature: self.temperature, lambda: self.lambda, top_n: self.top_n };
-        kept_items(
+        over_pairs_of(
+            &pairs,
             row,
             scale,
             gradient,
             #[inline(always)]
-            |scores, truths, slopes| {
-                over_pairs(
-                    &pairs,
-                    scores,
-                    truths,
-                    slopes,
-                    #[inline(always)]
-                    |d: R| {
-                        let (_, high, low) = d.logistic();
-                        (R::select(d > R::ZERO, low, high), -(high * low))
-                    },
-                )
+            |d: R| {
+                let (_, high, low) = d.logistic();
+                (R::select(d > R::ZERO, low, high), -(high * low))
             },
         )
     }

@@ -71,8 +71,8 @@ impl Filling for SupCon {
 }
 
 impl Similarity for SupCon {
-    fn share(&self, positives: usize, _: usize) -> f64 {
-        if positives > 0 { 1.0 } else { 0.0 }
+    fn share(&self) -> Share {
+        Share { needs_positives: true, ..Share::default() }
     }
 
     #[inline(always)]

@@ -79,20 +79,23 @@ impl Pointwise for Tweedie {
         let (a, b) = (R::new(2.0 - self.power), R::new(1.0 - self.power));
         // Finite, so that ∞ − ∞ and 0 · ∞ cannot be.
         let x = prediction.clamp(R::new(-1e30), R::new(1e30));
+        let distance = x - truth.ln();
+        let scale = truth.powf(a);
+        // y^a((e^(ad) − 1)/a − (e^(bd) − 1)/b), d = x − ln y: 0 at d = 0, where the terms would leave nothing of each other.
+        let near = scale * (grown(a, distance) - grown(b, distance));
+        // y^a(e^(ad) − e^(bd)), a − b = 1.
+        let slope = scale * (b * distance).exp() * distance.exp_m1();
         let rise = (a * x).exp();
         let pull = R::select(truth == R::ZERO, R::ZERO, truth * (b * x).exp());
-        let distance = x - truth.ln();
-        // y^a((e^(ad) − 1)/a − (e^(bd) − 1)/b), d = x − ln y: 0 at d = 0, where the terms would leave nothing of each other.
-        let near = truth.powf(a) * (grown(a, distance) - grown(b, distance));
         let far = if self.power == 1.0 {
             rise - R::select(truth == R::ZERO, R::ZERO, truth * (R::ONE + distance))
         } else if self.power == 2.0 {
             distance + pull - R::ONE
         } else {
-            rise / a - pull / b + truth.powf(a) / (a * b)
+            rise / a - pull / b + scale / (a * b)
         };
         let is_near = truth > R::ZERO && distance.abs() * (a.abs() + b.abs()) < R::new(40.0);
-        (R::select(is_near, near, far), rise - pull)
+        (R::select(is_near, near, far), R::select(is_near, slope, rise - pull))
     }
     #[inline(always)]
     fn curvature<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {

@@ -61,7 +61,7 @@ impl Population {
         for objective in &mut objectives {
             objective.metric = Metric::of(&*objective.loss, rows.one_hot);
         }
-        let loaded = Loaded { data: self.crowd.load(&rows.all())?, rows: rows.rows, kept: rows.kept };
+        let loaded = Loaded::new(&rows, self.crowd.load(&rows.all())?);
         let all: Vec<usize> = (0..self.len()).collect();
         let scores = self.scores_of(&all, &objectives, loaded);
         self.crowd.unload(loaded.data);

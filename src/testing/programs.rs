@@ -45,6 +45,8 @@ impl From<Program> for Joined {
 #[doc(hidden)]
 pub fn all_programs() -> Result<Vec<Joined>> {
     let mut programs: Vec<Program> = kernels::loss::sum_programs();
+    programs.extend(kernels::loss::shares::programs());
+    programs.extend(kernels::loss::resident::programs());
     programs.extend(crate::bench::programs());
     for entry in losses::CATALOGUE {
         for options in sets_of_options(entry.variants) {
@@ -89,7 +91,8 @@ fn whole_programs() -> Result<Vec<Program>> {
     let options = Value::Null;
     let losses: Vec<Arc<dyn losses::Loss>> =
         losses::CATALOGUE.iter().map(|entry| Ok((entry.make)(&options)?.into())).collect::<Result<_>>()?;
-    let losses: Vec<_> = losses.into_iter().filter(|loss| losses::check_trainable(&**loss).is_ok()).collect();
+    let losses: Vec<_> =
+        losses.into_iter().filter(|loss| losses::check_trainable(&**loss).is_ok() && !loss.targets().pads()).collect();
     let optimizers: Vec<Arc<dyn optimizers::Optimizer>> =
         optimizers::CATALOGUE.iter().map(|entry| Ok((entry.make)(&options)?.into())).collect::<Result<_>>()?;
     let activations = activations::CATALOGUE.iter().map(|entry| (entry.make)(&options)).collect::<Result<_>>()?;

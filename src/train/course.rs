@@ -9,16 +9,25 @@ use crate::random::Permutation;
 use crate::train::engine::{Batch, Metric, Objective, Outcome, Samples};
 use crate::train::fit::Score;
 use crate::train::history::{Epoch, History, Stop};
-use crate::train::options::{EarlyStopping, Fit, ValidationTargets};
+use crate::train::options::{EarlyStopping, Fit};
 use crate::train::samples::{Intake, Rows};
 use crate::{Error, Result, Targets};
 
-/// Rows that are loaded, and how many there are.
+/// Rows, or lists, that are loaded, and how many there are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loaded {
     pub data: usize,
     pub rows: usize,
     pub kept: usize,
+    /// How many are scored at a time.
+    pub at_once: usize,
+}
+
+impl Loaded {
+    /// All of some rows, loaded under a number.
+    pub fn new(rows: &Rows, data: usize) -> Self {
+        Loaded { data, rows: rows.rows, kept: rows.kept, at_once: rows.at_once(PREDICTION_BATCH) }
+    }
 }
 
 /// The rows of a training, on the device.
@@ -49,7 +58,8 @@ impl Course {
         }
         let mut part = |first: usize, count: usize| {
             let kept = rows.kept_of(loss, first, count);
-            Ok::<_, Error>(Loaded { data: load(&rows.part(first, count))?, rows: count, kept })
+            let data = load(&rows.part(first, count))?;
+            Ok::<_, Error>(Loaded { rows: count, kept, ..Loaded::new(&rows, data) })
         };
         let mut course =
             Course { training: part(0, training)?, validation: None, metric: Metric::of(loss, rows.one_hot) };
@@ -57,12 +67,8 @@ impl Course {
             course.validation = Some(part(training, held_back)?);
         }
         if let Some(given) = &fit.validation {
-            let targets = match &given.1 {
-                ValidationTargets::Dense(dense) => Targets::from(dense),
-                ValidationTargets::Labels(labels) => Targets::from(labels),
-            };
-            let rows = Rows::new(intake, loss, "fit (validation)", &given.0, &targets)?;
-            course.validation = Some(Loaded { data: load(&rows.all())?, rows: rows.rows, kept: rows.kept });
+            let rows = Rows::new(intake, loss, "fit (validation)", &given.0, &given.1.targets())?;
+            course.validation = Some(Loaded::new(&rows, load(&rows.all())?));
         }
         Ok(course)
     }
@@ -114,7 +120,7 @@ pub(crate) fn observe(fit: &Fit, progress: &mut Progress, told: &mut Epoch) {
 
 /// The batches that score rows.
 pub(crate) fn scoring(loaded: Loaded) -> Vec<Batch> {
-    pieces(loaded.rows, PREDICTION_BATCH)
+    pieces(loaded.rows, loaded.at_once)
         .map(|(start, rows)| Batch {
             start,
             rows,

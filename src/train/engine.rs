@@ -81,6 +81,46 @@ pub(crate) struct Samples<'a> {
     pub targets: SampleTargets<'a>,
     /// Some labels are ignored, so that a batch's divisor depends on its labels.
     pub has_ignored: bool,
+    /// Where the rows are items of lists: batches are then counted in lists.
+    pub lists: Option<Lists>,
+}
+
+/// Rows that belong together in lists, one behind the other.
+#[derive(Clone, Debug)]
+pub(crate) struct Lists {
+    /// Where each list begins, and where the last one ends.
+    pub offsets: Vec<u32>,
+    /// What a loss's mean counts in each.
+    pub units: Vec<usize>,
+    /// Items of the longest.
+    pub longest: usize,
+}
+
+impl Lists {
+    /// Lists of so many items each, in all no more than 2³² − 1.
+    pub fn new(sizes: &[usize], units: Vec<usize>) -> Self {
+        let mut offsets = vec![0; sizes.len() + 1];
+        for (list, &size) in sizes.iter().enumerate() {
+            offsets[list + 1] = offsets[list] + size as u32;
+        }
+        Lists { offsets, units, longest: sizes.iter().copied().max().unwrap_or(0) }
+    }
+
+    /// Some of the lists, by themselves.
+    pub fn part(&self, first: usize, lists: usize) -> Self {
+        let sizes: Vec<usize> = (first..first + lists).map(|list| self.items(list).len()).collect();
+        Lists::new(&sizes, self.units[first..first + lists].to_vec())
+    }
+
+    /// The rows of a list.
+    pub fn items(&self, list: usize) -> std::ops::Range<usize> {
+        self.offsets[list] as usize..self.offsets[list + 1] as usize
+    }
+
+    /// The lists of a batch, in its order.
+    pub fn of<'l>(&'l self, batch: &'l Batch) -> impl Iterator<Item = usize> + 'l {
+        (batch.start..batch.start + batch.rows).map(|place| batch.row(place))
+    }
 }
 
 /// The targets of all rows.
@@ -93,7 +133,7 @@ pub(crate) enum SampleTargets<'a> {
     Dense(&'a [f32]),
 }
 
-/// One batch: forward, loss, backward, and perhaps an update.
+/// One batch: forward, loss, backward, and perhaps an update. Its rows are lists where the samples are in lists.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Batch {
     /// Place of its first row in the order.
@@ -107,6 +147,13 @@ pub(crate) struct Batch {
     pub accumulate: bool,
     /// Moves the parameters afterwards.
     pub update: Option<Step>,
+}
+
+impl Batch {
+    /// The row, or list, at a place of the order.
+    pub fn row(&self, place: usize) -> usize {
+        self.order.map_or(place, |order| order.at(place as u32) as usize)
+    }
 }
 
 /// What came of a batch.

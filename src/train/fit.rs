@@ -29,6 +29,10 @@ impl Model {
     /// Trains: Keras' `fit`. Goes on from where the model stands, so that two calls, or a call after
     /// [`Model::load`], give the same bits as one long call.
     ///
+    /// A loss of lists takes [`Targets::grouped`]: a row of features is an item, a batch some lists, and shuffling, validation and the
+    /// mean are over lists. On the host the network runs over the items alone, on a GPU also over the padding of a batch, whose lists are
+    /// all as long there as the longest of them, rounded up to a power of two or one and a half.
+    ///
     /// Class labels for a loss that takes dense targets become one-hot rows (−1 and +1 for the hinges' signs).
     /// The data is uploaded once and shuffled on the device.
     ///
@@ -66,7 +70,7 @@ impl Model {
         let mut objective = self.objective("evaluate")?;
         let rows = Rows::new(self.intake(), &*objective.loss, "evaluate", features, &targets.into())?;
         objective.metric = Metric::of(&*objective.loss, rows.one_hot);
-        let loaded = Loaded { data: self.engine.load(&rows.all())?, rows: rows.rows, kept: rows.kept };
+        let loaded = Loaded::new(&rows, self.engine.load(&rows.all())?);
         let score = self.score(&objective, loaded);
         self.engine.unload(loaded.data);
         score

@@ -20,7 +20,7 @@ use crate::kernels::update::{self, OptimizerParams, state_stride};
 use crate::layers::Network;
 use crate::tensor::{Reading, padded};
 use crate::train::crowd::{Shares, Turn};
-use crate::train::engine::{Batch, Engine, Objective, Outcome, SampleTargets, Samples};
+use crate::train::engine::{Batch, Engine, Lists, Objective, Outcome, SampleTargets, Samples};
 use crate::{Error, Result};
 
 /// Batches in one submission at the most; each has a place in the buffers of uniforms.
@@ -65,6 +65,20 @@ pub(crate) struct Data {
     target_width: usize,
     labels: bool,
     has_ignored: bool,
+    /// Where the rows are items of lists, and where these begin.
+    lists: Option<(Lists, wgpu::Buffer)>,
+}
+
+impl Data {
+    /// Places that each list of a batch gets: enough for the longest, and few different numbers of them, since each asks for a plan and
+    /// its memory. 1 where the rows are no lists.
+    fn places(&self, batch: &Batch) -> usize {
+        let Some((lists, _)) = &self.lists else { return 1 };
+        let longest = lists.of(batch).map(|list| lists.items(list).len()).max().unwrap_or(1);
+        let power = longest.next_power_of_two();
+        let between = power / 4 * 3;
+        (if longest <= between { between } else { power }).min(lists.longest)
+    }
 }
 
 #[derive(Debug)]
@@ -154,7 +168,8 @@ impl GpuEngine {
     fn fits_workgroup(&self, data: usize, objective: &Objective, batch: &Batch) -> bool {
         // A gradient that is added up over batches lies elsewhere, and ignored labels are counted elsewhere.
         let is_plain = batch.update.is_some() && !batch.accumulate;
-        let fits = |data: &Arc<Data>| data.features.len() == 1 && data.targets.len() == 1 && !data.has_ignored;
+        let is_simple = |data: &Arc<Data>| data.lists.is_none() && !data.has_ignored;
+        let fits = |data: &Arc<Data>| data.features.len() == 1 && data.targets.len() == 1 && is_simple(data);
         is_plain
             && objective.is_elementwise()
             && self.whole.is_worth(batch.rows)
@@ -197,6 +212,7 @@ impl GpuEngine {
             let key = Key {
                 data,
                 rows: batch.rows,
+                places: self.known(data)?.places(batch),
                 divisor_rows: batch.divisor_rows,
                 accumulate: batch.accumulate,
                 kind: if batch.update.is_some() { Kind::TrainAndUpdate } else { kind },
@@ -274,7 +290,9 @@ impl Shares for GpuEngine {
             SampleTargets::Dense(values) => (self.parts("targets", values, outputs)?, outputs, false),
         };
         let has_ignored = samples.has_ignored;
-        Ok(Arc::new(Data { rows: samples.rows, features, targets, target_width, labels, has_ignored }))
+        let offsets = |lists: &Lists| self.gpu.upload("where lists begin", &lists.offsets);
+        let lists = samples.lists.as_ref().map(|lists| Ok((lists.clone(), offsets(lists)?))).transpose()?;
+        Ok(Arc::new(Data { rows: samples.rows, features, targets, target_width, labels, has_ignored, lists }))
     }
 
     fn adopt(&mut self, data: Arc<Data>) -> usize {
@@ -380,7 +398,8 @@ impl Engine for GpuEngine {
             let rows = batch_size.min(rows - start);
             let batch = Batch { start, rows, order: None, divisor_rows: None, accumulate: false, update: None };
             let objective = Arc::from("");
-            let key = Key { data, rows, divisor_rows: None, accumulate: false, kind: Kind::Predict, objective };
+            let (places, kind) = (1, Kind::Predict);
+            let key = Key { data, rows, places, divisor_rows: None, accumulate: false, kind, objective };
             let (mut uniforms, mut commands) = (Uniforms::default(), Vec::new());
             let plan = self.planned(key, None)?;
             plan.encode(0, 0, &batch, &mut uniforms, &mut commands);

@@ -13,7 +13,7 @@ use crate::layers::{Network, Placed};
 use crate::losses::{Family, HostReal};
 use crate::real::Real;
 use crate::train::crowd::Shares;
-use crate::train::engine::{Batch, Engine, Metric, Objective, Outcome, SampleTargets, Samples};
+use crate::train::engine::{Batch, Engine, Lists, Metric, Objective, Outcome, SampleTargets, Samples};
 
 /// Parameters, gradients and states in the host's memory.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ pub(crate) struct Data<R> {
     dense: Vec<R>,
     has_labels: bool,
     has_ignored: bool,
+    lists: Option<Lists>,
 }
 
 /// What a batch leaves on its way, kept from step to step so that nothing is allocated twice.
@@ -53,6 +54,15 @@ struct Pass<R> {
     labels: Vec<i32>,
     dense: Vec<R>,
     values: Vec<R>,
+    padded: Padded<R>,
+}
+
+/// Lists of a batch beside each other, each as long as the longest.
+#[derive(Debug, Default)]
+struct Padded<R> {
+    scores: Vec<R>,
+    truths: Vec<R>,
+    gradient: Vec<R>,
 }
 
 impl<R: HostReal> HostEngine<R> {
@@ -71,9 +81,9 @@ impl<R: HostReal> HostEngine<R> {
         }
     }
 
-    /// Brings the batch's rows together, in the order asked for.
-    fn gather(&mut self, data: usize, batch: &Batch) {
-        let Some(data) = self.data.get(&data) else { return };
+    /// Brings the batch's rows together, in the order asked for; says how many there are, items where the batch is of lists.
+    fn gather(&mut self, data: usize, batch: &Batch) -> usize {
+        let Some(data) = self.data.get(&data) else { return 0 };
         let (inputs, outputs) = (self.network.inputs, self.network.outputs());
         let pass = &mut self.pass;
         pass.outputs.resize_with(self.network.layers.len() + 1, Vec::new);
@@ -81,16 +91,22 @@ impl<R: HostReal> HostEngine<R> {
         pass.outputs[0].clear();
         pass.labels.clear();
         pass.dense.clear();
-        for k in 0..batch.rows {
-            let place = batch.start + k;
-            let row = batch.order.map_or(place, |order| order.at(place as u32) as usize);
-            pass.outputs[0].extend_from_slice(&data.features[row * inputs..][..inputs]);
+        let mut add = |rows: std::ops::Range<usize>| {
+            pass.outputs[0].extend_from_slice(&data.features[rows.start * inputs..rows.end * inputs]);
             if data.has_labels {
-                pass.labels.push(data.labels[row]);
+                pass.labels.extend_from_slice(&data.labels[rows]);
             } else if !data.dense.is_empty() {
-                pass.dense.extend_from_slice(&data.dense[row * outputs..][..outputs]);
+                pass.dense.extend_from_slice(&data.dense[rows.start * outputs..rows.end * outputs]);
             }
+        };
+        match &data.lists {
+            Some(lists) => lists.of(batch).for_each(|list| add(lists.items(list))),
+            None => (batch.start..batch.start + batch.rows).for_each(|place| {
+                let row = batch.row(place);
+                add(row..row + 1);
+            }),
         }
+        pass.outputs[0].len() / inputs
     }
 
     fn forward(&mut self, rows: usize) -> Result<()> {
@@ -118,6 +134,9 @@ impl<R: HostReal> HostEngine<R> {
         let columns = self.network.outputs();
         let Some(data) = self.data.get(&data) else { return Outcome::default() };
         let pass = &mut self.pass;
+        if let Some(lists) = &data.lists {
+            return pass.loss_of_lists(objective, batch, lists);
+        }
         let predictions = &pass.outputs[self.network.layers.len()];
         resize(&mut pass.gradient, predictions.len());
         let ignored = objective.loss.ignored();
@@ -167,8 +186,7 @@ impl<R: HostReal> HostEngine<R> {
         Outcome { loss, correct: correct as f64 }
     }
 
-    fn backward(&mut self, batch: &Batch) -> Result<()> {
-        let rows = batch.rows;
+    fn backward(&mut self, batch: &Batch, rows: usize) -> Result<()> {
         for index in (0..self.network.layers.len()).rev() {
             let layer = &self.network.layers[index];
             let pass = &mut self.pass;
@@ -203,7 +221,49 @@ fn resize<R: Real>(values: &mut Vec<R>, length: usize) {
     values.resize(length, R::ZERO);
 }
 
-impl<R: Real> Pass<R> {
+impl<R: HostReal> Pass<R> {
+    /// The loss of lists whose items went forward, and its gradient by each item's score.
+    fn loss_of_lists(&mut self, objective: &Objective, batch: &Batch, lists: &Lists) -> Outcome {
+        let Some(scores) = self.outputs.last() else { return Outcome::default() };
+        let sizes: Vec<usize> = lists.of(batch).map(|list| lists.items(list).len()).collect();
+        let columns = sizes.iter().copied().max().unwrap_or(0);
+        let units = batch.divisor_rows.unwrap_or_else(|| lists.of(batch).map(|list| lists.units[list]).sum());
+        let factor = if units == 0 { 0.0 } else { objective.factor(units, columns) };
+        let Padded { scores: padded, truths, gradient } = &mut self.padded;
+        for values in [&mut *padded, &mut *truths, &mut *gradient] {
+            values.clear();
+        }
+        let mut first = 0;
+        for (list, size) in sizes.iter().enumerate() {
+            padded.extend_from_slice(&scores[first..first + size]);
+            truths.extend_from_slice(&self.dense[first..first + size]);
+            first += size;
+            padded.resize((list + 1) * columns, R::ZERO);
+            truths.resize((list + 1) * columns, -R::ONE);
+        }
+        resize(gradient, padded.len());
+        resize(&mut self.values, sizes.len());
+        let rows = Rows {
+            logits: padded,
+            columns,
+            targets: Targets::Dense(truths),
+            ignored: &[],
+            class_weight: &[],
+            class_mask: &[],
+            weight: &[],
+            mask: &[],
+            factor: R::new(factor),
+            upstream: R::ONE,
+            upstreams: &[],
+        };
+        R::rowwise(&*objective.loss, &rows, gradient, &mut self.values, &mut []);
+        self.gradient.clear();
+        for (padded, &size) in gradient.chunks_exact(columns.max(1)).zip(&sizes) {
+            self.gradient.extend_from_slice(&padded[..size]);
+        }
+        Outcome { loss: self.values.iter().map(|value| value.to_f64()).sum(), correct: 0.0 }
+    }
+
     /// How many rows are predicted right: of several columns the largest, the first of equals.
     fn correct(&self, metric: Metric, columns: usize, has_labels: bool, ignored: &[i64]) -> usize {
         let Some(predictions) = self.outputs.last() else { return 0 };
@@ -248,6 +308,7 @@ impl<R: HostReal> Shares for HostEngine<R> {
             dense: Vec::new(),
             has_labels: false,
             has_ignored: samples.has_ignored,
+            lists: samples.lists.clone(),
         };
         match samples.targets {
             SampleTargets::None => {}
@@ -335,10 +396,10 @@ impl<R: HostReal> HostEngine<R> {
     fn train_here(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
-            self.gather(data, batch);
-            self.forward(batch.rows)?;
+            let rows = self.gather(data, batch);
+            self.forward(rows)?;
             outcomes.push(self.loss(objective, batch, data));
-            self.backward(batch)?;
+            self.backward(batch, rows)?;
             if let Some(step) = &batch.update {
                 let treatment = objective.treatment(&self.network);
                 let (parameters, gradients) = (&mut self.parameters, &self.gradients);
@@ -363,8 +424,8 @@ impl<R: HostReal> HostEngine<R> {
     fn evaluate_here(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
-            self.gather(data, batch);
-            self.forward(batch.rows)?;
+            let rows = self.gather(data, batch);
+            self.forward(rows)?;
             outcomes.push(self.loss(objective, batch, data));
         }
         Ok(outcomes)

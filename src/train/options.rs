@@ -43,6 +43,18 @@ pub struct Fit {
 pub(crate) enum ValidationTargets {
     Dense(ndarray::ArrayD<f32>),
     Labels(ndarray::ArrayD<i64>),
+    Grouped(ndarray::ArrayD<f32>, Vec<usize>),
+}
+
+impl ValidationTargets {
+    /// As they were handed in.
+    pub fn targets(&self) -> crate::Targets<'_> {
+        match self {
+            ValidationTargets::Dense(dense) => dense.into(),
+            ValidationTargets::Labels(labels) => labels.into(),
+            ValidationTargets::Grouped(relevance, groups) => crate::Targets::grouped(relevance, groups),
+        }
+    }
 }
 
 impl Default for Fit {
@@ -79,7 +91,7 @@ impl Fit {
         self
     }
 
-    /// Rows of a batch. With `gradient_descent`, which moves once per epoch, the rows that are added up at a time.
+    /// Rows of a batch, lists where the targets are in lists. With `gradient_descent`, which moves once per epoch, the rows that are added up at a time.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
         self
@@ -91,7 +103,7 @@ impl Fit {
         self
     }
 
-    /// Share of the rows, the last ones, that are held back to validate with (default 0). As Keras, not shuffled before.
+    /// Share of the rows, or lists, the last ones, that are held back to validate with (default 0). As Keras, not shuffled before.
     pub fn validation_split(mut self, share: f64) -> Self {
         self.validation_split = share;
         self
@@ -102,6 +114,9 @@ impl Fit {
         let targets = match targets.into() {
             crate::Targets::Dense(dense) => ValidationTargets::Dense(dense.to_owned()),
             crate::Targets::Labels(labels) => ValidationTargets::Labels(labels.to_owned()),
+            crate::Targets::Grouped { relevance, groups } => {
+                ValidationTargets::Grouped(relevance.to_owned(), groups.to_vec())
+            }
         };
         self.validation = Some(Arc::new((features.clone(), targets)));
         self

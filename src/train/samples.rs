@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use ndarray::{Array2, ArrayBase, Data, Ix2};
+use ndarray::{Array2, ArrayBase, ArrayViewD, Data, Ix2};
 
 use crate::inputs::{self, shape_error};
 use crate::layers::Network;
 use crate::losses::{Domain, Loss};
 use crate::tensor::narrow_labels;
-use crate::train::engine::{SampleTargets, Samples};
+use crate::train::engine::{Lists, SampleTargets, Samples};
 use crate::{Error, Result, Targets};
 
 /// What is taken off each feature, and what it is divided by.
@@ -48,15 +48,17 @@ pub(crate) struct Intake<'m> {
 /// Rows with their targets, flat and checked.
 #[derive(Debug)]
 pub(crate) struct Rows<'a> {
+    /// How many rows, or lists where they are items of lists.
     pub rows: usize,
     pub features: Cow<'a, [f32]>,
     dense: Vec<f32>,
     labels: Vec<i32>,
     has_labels: bool,
-    /// Rows whose label is not ignored.
+    /// Rows whose label is not ignored; of lists what the loss's mean counts.
     pub kept: usize,
     /// Each row of targets names one class.
     pub one_hot: bool,
+    lists: Option<Lists>,
     widths: [usize; 2],
 }
 
@@ -80,9 +82,15 @@ impl<'a> Rows<'a> {
             has_labels: false,
             kept: rows,
             one_hot: false,
+            lists: None,
             widths: [model.network.inputs, outputs],
         };
+        let is_grouped = matches!(targets, Targets::Grouped { .. });
+        if is_grouped != loss.targets().pads() {
+            return Err(other_targets(loss, is_grouped));
+        }
         match targets {
+            Targets::Grouped { relevance, groups } => found.group(operation, loss, relevance, groups)?,
             Targets::Labels(labels) => {
                 let labels: Vec<i64> = labels.iter().copied().collect();
                 check_rows(operation, rows, labels.len())?;
@@ -117,30 +125,98 @@ impl<'a> Rows<'a> {
         Ok(found)
     }
 
+    /// Takes the rows as items of lists.
+    fn group(&mut self, operation: &str, loss: &dyn Loss, relevance: &ArrayViewD<f32>, groups: &[usize]) -> Result<()> {
+        let (items, [inputs, outputs]) = (self.rows, self.widths);
+        if outputs != 1 {
+            let found = format!("the model has {outputs} outputs");
+            return Err(shape_error(operation, found, &format!("{} takes one, the score of an item", loss.name())));
+        }
+        if relevance.len() != items || relevance.ndim() > 2 || relevance.shape().first() != Some(&items) {
+            let found = format!("features are [{items}, {inputs}] but relevance is {:?}", relevance.shape());
+            return Err(shape_error(operation, found, &format!("relevance must be [{items}]")));
+        }
+        check_groups(operation, groups, items)?;
+        self.dense = relevance.iter().copied().collect();
+        check_finite(operation, "relevance", &self.dense, 1)?;
+        inputs::check_dense(loss, &self.dense)?;
+        let mut start = 0;
+        let units = groups.iter().map(|&size| {
+            start += size;
+            inputs::list_units(loss, &self.dense[start - size..start])
+        });
+        let lists = Lists::new(groups, units.collect());
+        (self.rows, self.kept) = (groups.len(), lists.units.iter().sum());
+        self.lists = Some(lists);
+        Ok(())
+    }
+
+    /// How many of them are scored at a time, where `rows` are that are plain.
+    pub fn at_once(&self, rows: usize) -> usize {
+        // On a GPU a batch has room for the longest list in each of its places.
+        const MOST_ITEMS: usize = 2048;
+        self.lists.as_ref().map_or(rows, |lists| (MOST_ITEMS / lists.longest).clamp(1, rows))
+    }
+
     /// All rows as an engine takes them.
     pub fn all(&self) -> Samples<'_> {
         self.part(0, self.rows)
     }
 
-    /// Some of the rows.
+    /// Some of the rows, or lists.
     pub fn part(&self, first: usize, rows: usize) -> Samples<'_> {
         let [inputs, outputs] = self.widths;
+        let lists = self.lists.as_ref().map(|lists| lists.part(first, rows));
+        let (first, rows) = self.lists.as_ref().map_or((first, rows), |lists| {
+            let [start, end] = [first, first + rows].map(|list| lists.offsets[list] as usize);
+            (start, end - start)
+        });
         let targets = if self.has_labels {
             SampleTargets::Labels(&self.labels[first..first + rows])
         } else {
             SampleTargets::Dense(&self.dense[first * outputs..(first + rows) * outputs])
         };
         let features = &self.features[first * inputs..(first + rows) * inputs];
-        Samples { rows, features, targets, has_ignored: self.kept < self.rows }
+        let has_ignored = lists.is_none() && self.kept < self.rows;
+        Samples { rows, features, targets, has_ignored, lists }
     }
 
     /// How many of some rows have a label that is not ignored.
     pub fn kept_of(&self, loss: &dyn Loss, first: usize, rows: usize) -> usize {
+        if let Some(lists) = &self.lists {
+            return lists.units[first..first + rows].iter().sum();
+        }
         if self.kept == self.rows {
             return rows;
         }
         let ignored = loss.ignored();
         self.labels[first..first + rows].iter().filter(|&&label| !ignored.contains(&i64::from(label))).count()
+    }
+}
+
+/// A loss of lists wants to know where they begin; any other would be trained on lists as if they were rows.
+fn other_targets(loss: &dyn Loss, is_grouped: bool) -> Error {
+    let (found, allowed) = if is_grouped {
+        ("are in lists", "it is no loss of lists: hand it the numbers alone")
+    } else {
+        (
+            "are no lists",
+            "it takes the relevance of items and how many each list has: Targets::grouped(&relevance, &groups)",
+        )
+    };
+    inputs::input_error(loss, "targets", found, allowed)
+}
+
+/// Refuses lists that are not all rows, and lists of nothing.
+fn check_groups(operation: &str, groups: &[usize], items: usize) -> Result<()> {
+    let sum = groups.iter().fold(0_usize, |sum, &size| sum.saturating_add(size));
+    if sum != items {
+        let found = format!("{} groups have {sum} items in all but features have {items} rows", groups.len());
+        return Err(shape_error(operation, found, "the groups must be all rows"));
+    }
+    match groups.iter().position(|&size| size == 0) {
+        Some(group) => Err(shape_error(operation, format!("group {group} has 0 items"), "each must have one at least")),
+        None => Ok(()),
     }
 }
 

@@ -11,6 +11,7 @@ mod eval;
 mod losses;
 mod output;
 mod predict;
+mod ranking;
 mod recommend;
 mod samples;
 mod train;

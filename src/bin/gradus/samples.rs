@@ -14,7 +14,7 @@ use crate::output::{Failure, Outcome};
 /// Where the rows are.
 #[derive(Args, Clone)]
 pub struct Source {
-    /// A folder of IDX files with MNIST's names, a CSV table, .npy or .npz
+    /// A folder of IDX files with MNIST's names, a CSV table, .npy, .npz, or SVMlight's lines (.svm, or what begins so)
     #[arg(long, value_name = "PATH")]
     pub data: PathBuf,
     /// The target's column in a table: its name, or its index where there is no header
@@ -23,12 +23,37 @@ pub struct Source {
     /// The file of the targets, for .npy
     #[arg(long, value_name = "FILE")]
     targets: Option<PathBuf>,
+    /// The file of the number of rows of each query, for .svm; without it `qid:` says, or the file with .query behind its name
+    #[arg(long, value_name = "FILE")]
+    groups: Option<PathBuf>,
+    /// How many features a row has, for .svm; without it the largest index says
+    #[arg(long, value_name = "N")]
+    features: Option<usize>,
+    /// Whether indices count from 0, for .svm; without it they do if one of them is 0
+    #[arg(long, value_name = "BOOL")]
+    zero_based: Option<bool>,
 }
 
 impl Source {
     pub fn read(&self) -> Outcome<Split> {
-        let options = ReadOptions { target: self.target.clone(), targets: self.targets.clone() };
+        let (target, targets, groups) = (self.target.clone(), self.targets.clone(), self.groups.clone());
+        let options = ReadOptions { target, targets, groups, features: self.features, zero_based: self.zero_based };
         Ok(data::read(&self.data, &options)?)
+    }
+
+    /// Reads rows of another file with the columns of those that were read from this one.
+    pub fn read_beside(&self, path: &Path, known: &Dataset) -> Outcome<Dataset> {
+        let mut source = Source { data: path.into(), targets: None, groups: None, ..self.clone() };
+        if data::is_svmlight(path) {
+            source.count_as(&known.feature_names, known.features.ncols());
+        }
+        arrange(source.read()?.train, &known.feature_names)
+    }
+
+    /// Takes the indices of a file for those of features that were named before: it may have fewer of them, and none of 0.
+    fn count_as(&mut self, names: &[String], features: usize) {
+        self.features = self.features.or(Some(features));
+        self.zero_based = self.zero_based.or(names.first().map(|name| name == "0"));
     }
 
     /// Reads what a saved model asks for: its own target's column unless another is named, its features by name.
@@ -37,6 +62,9 @@ impl Source {
         let mut source = self.clone();
         if source.target.is_none() && !self.is_images() {
             source.target.clone_from(&names.target);
+        }
+        if data::is_svmlight(&self.data) {
+            source.count_as(&names.features, model.inputs());
         }
         let split = match source.read() {
             // Rows to be predicted need not have the target.
@@ -109,6 +137,8 @@ pub enum Truth {
     Labels(Array1<i64>),
     /// Numbers for each row.
     Values(Array2<f32>),
+    /// The relevance of each row, and how many rows each query has.
+    Grouped(Array2<f32>, Vec<usize>),
 }
 
 /// What the targets of a data set ask of a model's last layer.
@@ -117,6 +147,8 @@ pub struct Task {
     pub outputs: usize,
     /// The activation of the last layer.
     pub activation: &'static str,
+    /// Whether rows are ordered, those of each query.
+    pub ranks: bool,
     classes: bool,
 }
 
@@ -131,16 +163,26 @@ impl Task {
                 "the data has no targets; name the column with --target (a table) or the file with --targets (.npy)"
                     .into(),
             )),
+            _ if loss.targets().pads() => match (&dataset.groups, dataset.values()?.ncols()) {
+                (Some(_), 1) => Ok(Task { outputs: 1, activation: "identity", ranks: true, classes: false }),
+                (None, _) => Err(Failure::Failed(format!(
+                    "{name} orders the rows of queries and the data says none: take SVMlight's lines (.svm) with qid:, with a \
+                     file of the same name and .query behind it, or with --groups"
+                ))),
+                (_, columns) => {
+                    Err(Failure::Failed(format!("{name} takes one number for each row; the targets have {columns}")))
+                }
+            },
             (_, Target::Values(values)) if regresses => {
-                Ok(Task { outputs: values.ncols(), activation: "identity", classes: false })
+                Ok(Task { outputs: values.ncols(), activation: "identity", ranks: false, classes: false })
             }
             // Squared and absolute errors want numbers between 0 and 1 for a class, not logits.
             (Domain::Real, _) if regresses => {
-                Ok(Task { outputs: classes(dataset)?, activation: "softmax", classes: true })
+                Ok(Task { outputs: classes(dataset)?, activation: "softmax", ranks: false, classes: true })
             }
             (Domain::Class | Domain::Label | Domain::Sign | Domain::ZeroOne | Domain::Probability, _) => {
                 let activation = if loss.predictions() == Domain::Probability { "sigmoid" } else { "identity" };
-                Ok(Task { outputs: classes(dataset)?, activation, classes: true })
+                Ok(Task { outputs: classes(dataset)?, activation, ranks: false, classes: true })
             }
             _ => Err(Failure::Usage(format!(
                 "{name}: `train` cannot give it the distributions it compares; allowed: {}",
@@ -151,7 +193,11 @@ impl Task {
 
     /// The targets as the loss takes them.
     pub fn truth(&self, dataset: &Dataset) -> Outcome<Truth> {
-        Ok(if self.classes { Truth::Labels(dataset.labels()?) } else { Truth::Values(dataset.values()?) })
+        Ok(match &dataset.groups {
+            Some(groups) if self.ranks => Truth::Grouped(dataset.values()?, groups.clone()),
+            _ if self.classes => Truth::Labels(dataset.labels()?),
+            _ => Truth::Values(dataset.values()?),
+        })
     }
 }
 
@@ -161,6 +207,7 @@ impl Truth {
         match self {
             Truth::Labels(labels) => labels.into(),
             Truth::Values(values) => values.into(),
+            Truth::Grouped(relevance, groups) => Targets::grouped(relevance, groups),
         }
     }
 }

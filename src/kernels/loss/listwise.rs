@@ -1,8 +1,8 @@
-//! The listwise frame: two kernels over the items of each list, what both are given, and the divisor counted on the device.
+//! The listwise frame: two kernels over the items of each list, what both are given, and what a mean counts in each.
 
 use super::{
     ALIGNMENT, Buffers, Job, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Part, Parts, along, binding_elements, flag, parts,
-    program, sum,
+    program,
 };
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
@@ -171,7 +171,7 @@ pub(super) fn programs(loss: &dyn Loss) -> Vec<Program> {
             let given = |names: &[&'static str]| names.iter().map(|&name| (name, on)).collect::<Vec<_>>();
             programs.push(frame(loss, RECORDS, &layout, given(&["IN_PLACE"])));
             programs.push(frame(loss, LISTWISE, &layout, given(&["HAS_WEIGHT", "EACH", "DIVISOR_ON_DEVICE"])));
-            programs.push(units_program(&layout, on != 0.0, given(&["HAS_WEIGHT", "IN_PLACE"])));
+            programs.push(units_program(&layout, on != 0.0, given(&["HAS_WEIGHT", "IN_PLACE", "EACH"])));
         }
         programs.push(values_program(&layout));
     }
@@ -201,17 +201,14 @@ fn check(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> Result<()> {
 pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers) -> Result<(Vec<Command>, Parts)> {
     check(gpu, loss, job)?;
     let mut commands = Vec::new();
-    let mut upstreams = buffers.upstreams.clone();
-    if job.divisor != super::Divisor::Known {
-        divide(gpu, loss, job, buffers, &mut commands)?;
-        upstreams = Some(buffers.result.clone());
-    }
+    let on_device = job.divisor != super::Divisor::Known;
+    let upstreams = if on_device { Some(&buffers.result) } else { buffers.upstreams.as_ref() };
     let (layout, items) = (Layout::of(gpu, job), job.row_length);
     let records = gpu.kernel(&frame(loss, RECORDS, &layout, vec![("IN_PLACE", flag(buffers.in_place()))]))?;
     let switches = vec![
         ("HAS_WEIGHT", flag(buffers.weights.is_some())),
         ("EACH", flag(job.each)),
-        ("DIVISOR_ON_DEVICE", flag(job.divisor != super::Divisor::Known)),
+        ("DIVISOR_ON_DEVICE", flag(on_device)),
     ];
     let listwise = gpu.kernel(&frame(loss, LISTWISE, &layout, switches))?;
     let longest = parts(job.rows, most_lists(gpu, job)).map(|part| part.length).max().unwrap_or(0);
@@ -222,7 +219,7 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
         let params = layout.params(job, &part, length);
         let workgroups = layout.workgroups(items, part.length) as u32;
         let values = each.as_ref().unwrap_or(&buffers.values);
-        let storage = storage(job, buffers, upstreams.as_ref(), &part, [values, &kept]);
+        let storage = storage(job, buffers, upstreams, &part, [values, &kept]);
         commands.push(gpu.dispatch(&records, &params, &storage, workgroups)?);
         commands.push(gpu.dispatch(&listwise, &params, &storage, workgroups)?);
         if let Some(each) = &each {
@@ -260,33 +257,37 @@ fn storage<'a>(
     ]
 }
 
-/// Partial sums that the divisor of a mean over lists leaves in the values.
-pub(super) fn divisor_values_length(gpu: &Gpu, job: &Job) -> usize {
-    values_length(gpu, &Job { each: false, ..job.clone() })
-}
-
-/// Counts the divisor of the mean into `result[2]`, where the loss's kernel reads it, and the host too: 0 says that there
-/// was nothing.
-pub(super) fn divide(
+/// What `mean` counts in each list: its pairs of items whose targets differ, or 1 if it has an item.
+pub(crate) fn units_of_lists(
     gpu: &Gpu,
     loss: &dyn Loss,
     job: &Job,
     buffers: &Buffers,
-    commands: &mut Vec<Command>,
-) -> Result<()> {
+) -> Result<(Vec<Command>, wgpu::Buffer)> {
     check(gpu, loss, job)?;
-    let layout = Layout::of(gpu, job);
-    let constants = vec![("HAS_WEIGHT", flag(buffers.weights.is_some())), ("IN_PLACE", flag(buffers.in_place()))];
+    let (layout, items) = (Layout::of(gpu, job), job.row_length);
+    let constants = vec![("EACH", 1.0), ("IN_PLACE", flag(buffers.in_place()))];
     let kernel = gpu.kernel(&units_program(&layout, loss.mean_over_pairs(), constants))?;
-    let mut length = 0;
+    let join = gpu.kernel(&values_program(&layout))?;
+    let longest = parts(job.rows, most_lists(gpu, job)).map(|part| part.length).max().unwrap_or(0);
+    let each = gpu.buffer("parts of lists", longest * layout.parts_of_list())?;
+    let units = gpu.buffer("units of lists", job.rows)?;
+    // Neither weights nor upstreams are looked at here: every list is counted.
+    let plain = Job { each: false, ..job.clone() };
+    let buffers = Buffers { weights: None, ..buffers.clone() };
+    let mut commands = Vec::new();
     for part in parts(job.rows, most_lists(gpu, job)) {
-        let params = layout.params(job, &part, length);
-        // No record is touched here; what stands for nothing is bound to be read already.
-        let storage = storage(job, buffers, None, &part, [&buffers.values, &buffers.result]);
-        let workgroups = layout.workgroups(job.row_length, part.length) as u32;
-        commands.push(gpu.dispatch(&kernel, &params, &storage, workgroups)?);
-        length += layout.partials(job.row_length, part.length);
+        let storage = storage(&plain, &buffers, None, &part, [&each, &buffers.result]);
+        let workgroups = layout.workgroups(items, part.length) as u32;
+        commands.push(gpu.dispatch(&kernel, &layout.params(job, &part, 0), &storage, workgroups)?);
+        let params = ValuesParams {
+            lists: part.length as u32,
+            count: layout.parts_of_list() as u32,
+            first: part.first as u32,
+            reserved: 0,
+        };
+        let workgroups = part.length.div_ceil(layout.lanes) as u32;
+        commands.push(gpu.dispatch(&join, &params, &[(&each).into(), (&units).into()], workgroups)?);
     }
-    commands.push(sum(gpu, &buffers.values, length, &buffers.result, 2)?);
-    Ok(())
+    Ok((commands, units))
 }

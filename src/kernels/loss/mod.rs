@@ -3,12 +3,14 @@
 
 pub(crate) mod joint;
 mod linear;
-mod listwise;
+pub(crate) mod listwise;
 mod pairs;
 mod pointwise;
 mod quads;
+pub(crate) mod resident;
 mod rowwise;
 mod sequence;
+pub(crate) mod shares;
 mod similarity;
 mod variant;
 mod vectors;
@@ -22,6 +24,7 @@ use crate::losses::{Family, Loss};
 use crate::tensor::padded;
 use crate::wgsl::File;
 
+const LANES: File = crate::wgsl::shader!("helpers/lanes.wgsl");
 const NUMBERS: File = crate::wgsl::shader!("helpers/numbers.wgsl");
 const PARTIALS_LANE: File = crate::wgsl::shader!("helpers/partials_lane.wgsl");
 const PARTIALS_TREE: File = crate::wgsl::shader!("helpers/partials_tree.wgsl");
@@ -70,8 +73,8 @@ pub(crate) enum Divisor {
     OfLabels,
     /// The sum of the weights of the rows kept, from labels on the device.
     OfRowWeights,
-    /// Counted from targets on the device: pairs whose targets differ, or lists that have an item.
-    OfLists,
+    /// It is in `result[2]` when the kernel runs.
+    Ready,
 }
 
 /// The buffers of a loss. What is absent is bound to `absent`, which the kernel then never reads.

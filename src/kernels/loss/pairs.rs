@@ -1,7 +1,7 @@
 //! The frame over pairs: its parameters, its commands.
 
 use super::joint::{Bound, JointJob, JointResults};
-use super::{NUMBERS, PARTIALS_LANE, PARTIALS_TREE, along, binding_elements, flag, parts, pointwise, program};
+use super::{LANES, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, along, binding_elements, flag, parts, pointwise, program};
 use crate::Result;
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
@@ -55,7 +55,7 @@ fn row_sums_program(software: bool) -> Program {
     Program {
         label: "sums of rows".into(),
         header: String::new(),
-        files: vec![ROW_SUMS],
+        files: vec![ROW_SUMS, LANES],
         constants: vec![("WORKGROUP", if software { 8.0 } else { 64.0 })],
     }
 }

@@ -41,8 +41,7 @@ pub(super) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
             let divisor = |part: &Part| Variant::alone(software, 1).partials(software, part.length);
             let sum_of = |of: &dyn Fn(&Part) -> usize| parts(job.rows, most_rows(gpu, job)).map(|part| of(&part)).sum();
             match job.divisor {
-                Divisor::Known => sum_of(&own),
-                Divisor::OfLists => super::listwise::divisor_values_length(gpu, job).max(sum_of(&own)),
+                Divisor::Known | Divisor::Ready => sum_of(&own),
                 _ => sum_of(&|part| own(part).max(divisor(part))),
             }
         }
@@ -104,9 +103,8 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
     let mut commands = Vec::new();
     let mut upstreams = buffers.upstreams.clone();
     if job.divisor != Divisor::Known {
-        match job.divisor {
-            Divisor::OfLists => super::listwise::divide(gpu, loss, job, buffers, &mut commands)?,
-            _ => divide_by_labels(gpu, loss, job, buffers, &mut commands)?,
+        if job.divisor != Divisor::Ready {
+            divide_by_labels(gpu, loss, job, buffers, &mut commands)?;
         }
         upstreams = Some(buffers.result.clone());
     }

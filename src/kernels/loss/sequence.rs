@@ -1,13 +1,14 @@
 //! The frame of sequences: four kernels over a lattice of states.
 
 use super::joint::{JointJob, JointResults};
-use super::{NUMBERS, binding_elements, flag};
+use super::{LANES, NUMBERS, binding_elements, flag};
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
 use crate::losses::Loss;
 use crate::wgsl::File;
 use crate::{Error, Result};
 
+const SEQUENCE: File = crate::wgsl::shader!("kernels/sequence.wgsl");
 const CHAIN: File = crate::wgsl::shader!("kernels/sequence_chain.wgsl");
 const ROWS: File = crate::wgsl::shader!("kernels/sequence_rows.wgsl");
 const LATTICE: File = crate::wgsl::shader!("kernels/sequence_lattice.wgsl");
@@ -26,14 +27,6 @@ struct SequenceParams {
     upstream: f32,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct ChainParams {
-    batch: u32,
-    length: u32,
-    reserved: [u32; 2],
-}
-
 /// Turns that the loops of one invocation may take in all on software Vulkan: llvmpipe leaves them silently after 65,535.
 const MOST_TURNS: usize = 60_000;
 
@@ -41,7 +34,7 @@ fn plain(file: File, lanes: usize) -> Program {
     Program {
         label: file.name.into(),
         header: String::new(),
-        files: if file.name == CHAIN.name { vec![file] } else { vec![file, NUMBERS] },
+        files: if file.name == CHAIN.name { vec![file, SEQUENCE] } else { vec![file, SEQUENCE, LANES, NUMBERS] },
         constants: vec![("WORKGROUP", lanes as f64)],
     }
 }
@@ -49,7 +42,7 @@ fn plain(file: File, lanes: usize) -> Program {
 fn lattice(loss: &dyn Loss, lanes: usize, each: bool) -> Program {
     let mut constants = vec![("WORKGROUP", lanes as f64), ("EACH", flag(each))];
     constants.extend(loss.constants());
-    let files = vec![loss.entry().shader, LATTICE, NUMBERS];
+    let files = vec![loss.entry().shader, LATTICE, SEQUENCE, NUMBERS];
     Program { label: format!("{} (lattice)", loss.name()), header: String::new(), files, constants }
 }
 
@@ -126,14 +119,8 @@ pub(super) fn commands(
         let storage: Vec<Slice> = storage.iter().map(|&buffer| buffer.into()).collect();
         gpu.dispatch(&gpu.kernel(&program)?, &params, &storage, workgroups as u32)
     };
-    let chained = gpu.dispatch(
-        &gpu.kernel(&plain(CHAIN, short))?,
-        &ChainParams { batch: batch as u32, length: length as u32, reserved: [0; 2] },
-        &[(&items).into(), targets.into(), (&chain).into()],
-        (batch * length).div_ceil(short) as u32,
-    )?;
     commands.extend([
-        chained,
+        run(plain(CHAIN, short), &[&items, targets, &chain], (batch * length).div_ceil(short))?,
         run(plain(ROWS, short), &[&items, logits, targets, &normalizers], time * batch)?,
         run(
             lattice(loss, lanes(gpu, time, states)?, job.each),

@@ -7,6 +7,8 @@ use super::{Data, GpuEngine, MOST_AT_ONCE, Part};
 use crate::Result;
 use crate::device::Gpu;
 use crate::kernel::{Command, Kernel, Slice};
+use crate::kernels::loss::listwise::units_of_lists;
+use crate::kernels::loss::shares::{self, NOTES, Share, Values};
 use crate::kernels::loss::{self, Buffers, Divisor, Job};
 use crate::kernels::matmul::Params;
 use crate::kernels::network::{self, Forward, GatherParams, InputGradient, SummaryParams, UNIFORM_STRIDE};
@@ -18,7 +20,10 @@ use crate::train::engine::{Batch, Objective};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub data: usize,
+    /// Rows of the batch, or lists.
     pub rows: usize,
+    /// Places of each list; 1 where the rows are no lists.
+    pub places: usize,
     pub divisor_rows: Option<usize>,
     pub accumulate: bool,
     pub kind: Kind,
@@ -51,6 +56,7 @@ pub(super) struct Plan {
 pub(super) struct Gather {
     uniforms: wgpu::Buffer,
     width: usize,
+    places: usize,
     part_first: usize,
     part_rows: usize,
 }
@@ -76,14 +82,25 @@ impl GpuEngine {
         let columns = self.network.outputs();
         let mut commands = Vec::new();
         let mut gathers = Vec::new();
-        let x = gpu.buffer("a batch", key.rows * self.network.inputs)?;
-        let targets = gpu.buffer("targets of a batch", key.rows * data.target_width.max(1))?;
-        self.gather(&data.features, self.network.inputs, key.rows, &x, &mut commands, &mut gathers)?;
+        // Padding goes through the network with the items: its scores are of no account and its gradient is 0.
+        let rows = key.rows * key.places;
+        let x = gpu.buffer("a batch", rows * self.network.inputs)?;
+        let targets = gpu.buffer("targets of a batch", rows * data.target_width.max(1))?;
+        let lists = data.lists.as_ref().filter(|_| key.kind != Kind::Predict).map(|(_, offsets)| offsets);
+        let size = [key.rows, key.places];
+        let mut gather = |parts: &[Part], width: usize, padding: f32, batch: &wgpu::Buffer| match lists {
+            Some(offsets) => {
+                let kernel = network::gather_lists(gpu, padding)?;
+                self.gather(&kernel, parts, width, size, &[batch, offsets], &mut commands, &mut gathers)
+            }
+            None => self.gather(&network::gather(gpu)?, parts, width, size, &[batch], &mut commands, &mut gathers),
+        };
+        gather(&data.features, self.network.inputs, 0.0, &x)?;
         if key.kind != Kind::Predict {
-            self.gather(&data.targets, data.target_width, key.rows, &targets, &mut commands, &mut gathers)?;
+            gather(&data.targets, data.target_width, -1.0, &targets)?;
         }
-        let pass = Pass::new(gpu, &self.network, key.rows, x)?;
-        self.forward(&pass, key.rows, &mut commands)?;
+        let pass = Pass::new(gpu, &self.network, rows, x)?;
+        self.forward(&pass, rows, &mut commands)?;
         let predictions = pass.outputs[self.network.layers.len()].clone();
         let stepped = Vec::new();
         let mut plan =
@@ -103,9 +120,16 @@ impl GpuEngine {
             upstreams: None,
             gradient,
             values: gpu.buffer("values of a batch", values_length + key.rows)?,
-            result: gpu.buffer("a divisor", 4)?,
+            result: gpu.buffer("a divisor", NOTES)?,
             absent: gpu.buffer("nothing", 4)?,
         };
+        if job.divisor == Divisor::Ready {
+            // Which places are padding is known on the device alone.
+            let (counted, units) = units_of_lists(gpu, &*objective.loss, &job, &buffers)?;
+            plan.commands.extend(counted);
+            let values = Values { share: Share::Several(&units), ..Values::plain(key.rows) };
+            plan.commands.extend(shares::count(gpu, &values, &buffers.result)?);
+        }
         let (kernel, parts) = loss::kernel_commands(gpu, &*objective.loss, &job, &buffers)?;
         plan.commands.extend(kernel);
         let mut summary = SummaryParams { length: parts.length as u32, rows: 0, slot: 0, reserved: 0 };
@@ -170,21 +194,26 @@ impl GpuEngine {
     }
 
     fn job(&self, key: &Key, objective: &Objective, data: &Data) -> Job {
-        let columns = self.network.outputs();
-        let by_labels = data.has_ignored && key.divisor_rows.is_none();
+        let columns = if data.lists.is_some() { key.places } else { self.network.outputs() };
+        let divisor = match key.divisor_rows {
+            Some(_) => Divisor::Known,
+            None if data.lists.is_some() => Divisor::Ready,
+            None if data.has_ignored => Divisor::OfLabels,
+            None => Divisor::Known,
+        };
         Job {
             rows: key.rows,
             row_length: columns,
             columns,
             labels: data.labels,
             each: false,
-            factor: if by_labels {
-                1.0
-            } else {
+            factor: if divisor == Divisor::Known {
                 objective.factor(key.divisor_rows.unwrap_or(key.rows), columns) as f32
+            } else {
+                1.0
             },
             upstream: 1.0,
-            divisor: if by_labels { Divisor::OfLabels } else { Divisor::Known },
+            divisor,
             auxiliary: false,
             second: false,
         }
@@ -204,21 +233,26 @@ impl GpuEngine {
         Ok(Command::Dispatch { kernel: kernel.clone(), bindings, parameters: 0, workgroups })
     }
 
+    /// Brings a batch of so many rows, or lists of so many places, together; `others` is where it goes, and what else the kernel reads.
+    #[allow(clippy::too_many_arguments, reason = "two lists grow, the rest is what one dispatch is made of")]
     fn gather(
         &self,
+        kernel: &Arc<Kernel>,
         parts: &[Part],
         width: usize,
-        rows: usize,
-        batch: &wgpu::Buffer,
+        [rows, places]: [usize; 2],
+        others: &[&wgpu::Buffer],
         commands: &mut Vec<Command>,
         gathers: &mut Vec<(usize, Gather)>,
     ) -> Result<()> {
-        let kernel = network::gather(&self.gpu)?;
         for part in parts {
             let uniforms = self.uniforms()?;
-            let storage = [(&part.buffer).into(), batch.into()];
-            let command = self.stepped(&kernel, &uniforms, size_of::<GatherParams>(), &storage, rows as u32)?;
-            gathers.push((commands.len(), Gather { uniforms, width, part_first: part.first, part_rows: part.rows }));
+            let storage: Vec<Slice> =
+                [&part.buffer].into_iter().chain(others.iter().copied()).map(Slice::from).collect();
+            let workgroups = (rows * places) as u32;
+            let command = self.stepped(kernel, &uniforms, size_of::<GatherParams>(), &storage, workgroups)?;
+            let (part_first, part_rows) = (part.first, part.rows);
+            gathers.push((commands.len(), Gather { uniforms, width, places, part_first, part_rows }));
             commands.push(command);
         }
         Ok(())
@@ -252,7 +286,7 @@ impl GpuEngine {
 
     fn backward(&self, pass: &Pass, key: &Key, commands: &mut Vec<Command>) -> Result<()> {
         let gpu = &self.gpu;
-        let rows = key.rows as u32;
+        let rows = (key.rows * key.places) as u32;
         for (index, layer) in self.network.layers.iter().enumerate().rev() {
             let gradient = &pass.gradients[index];
             if index + 1 == self.network.layers.len() {
@@ -352,14 +386,14 @@ impl Gather {
     fn params(&self, batch: &Batch) -> GatherParams {
         let keys = batch.order.map_or([0; 8], |order| order.keys());
         GatherParams {
-            rows: batch.rows as u32,
+            rows: (batch.rows * self.places) as u32,
             width: self.width as u32,
             part_first: self.part_first as u32,
             part_rows: self.part_rows as u32,
             start: batch.start as u32,
             length: batch.order.map_or(0, |order| order.length()),
             shuffled: u32::from(batch.order.is_some()),
-            reserved: 0,
+            places: self.places as u32,
             keys,
         }
     }

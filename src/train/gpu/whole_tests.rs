@@ -49,7 +49,7 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
     host.set_states(&objective.optimizer.first_states(network.length)).unwrap();
     let targets = if by_label { SampleTargets::Labels(&labels) } else { SampleTargets::Dense(&dense) };
     let flat = features.as_slice().unwrap();
-    let data = host.load(&Samples { rows: ROWS, features: flat, targets, has_ignored: false }).unwrap();
+    let data = host.load(&Samples { rows: ROWS, features: flat, targets, has_ignored: false, lists: None }).unwrap();
     let expected = host.train(data, &objective, &batches).unwrap();
 
     let upload = |values: &[f64]| {

@@ -1,0 +1,272 @@
+//! A call with tensors of predictions and targets on a GPU: what is known here, what the device counts, and the commands.
+
+use super::{Check, DeviceEvaluation, Notes, Outcome, gpu_buffer};
+use crate::Result;
+use crate::criterion::{Criterion, OnEmpty, Reduction, TensorInputs};
+use crate::device::Gpu;
+use crate::inputs::{self, Sizes, shape_error};
+use crate::kernel::Command;
+use crate::kernels::loss::listwise::units_of_lists;
+use crate::kernels::loss::shares::{self, Labels, NOTES, Share, Values};
+use crate::kernels::loss::{self as kernel, Buffers, Divisor, Job, Per};
+use crate::losses::{Domain, Family};
+use crate::tensor::{Storage, Tensor};
+
+/// One call whose inputs fit.
+struct Call<'t> {
+    criterion: &'t Criterion,
+    gpu: &'t Gpu,
+    sizes: Sizes,
+    predictions: &'t Tensor,
+    targets: &'t Tensor,
+    weight: Option<(wgpu::Buffer, Per)>,
+    mask: Option<(wgpu::Buffer, Per)>,
+    column_weight: Option<wgpu::Buffer>,
+    class_mask: Option<(wgpu::Buffer, Per)>,
+    /// dL/d(value) of all, and the tensor of it.
+    upstream: (f32, Option<&'t Tensor>),
+    in_place: bool,
+}
+
+impl Criterion {
+    /// The commands, the buffers they work on and what is read of them.
+    pub(super) fn plain_on_gpu(
+        &self,
+        gpu: &Gpu,
+        inputs: &TensorInputs,
+    ) -> Result<(Vec<Command>, Buffers, DeviceEvaluation)> {
+        inputs::check_auxiliary(&*self.loss, inputs.auxiliary)?;
+        inputs::check_hessian(&*self.loss, inputs.hessian)?;
+        let call = Call::check(self, gpu, inputs)?;
+        let mut commands = Vec::new();
+        let (job, buffers) = call.prepare(inputs.auxiliary, &mut commands)?;
+        commands.extend(kernel::commands(gpu, &*self.loss, &job, &buffers)?);
+        let elements = call.predictions.len();
+        let tensor =
+            |shape: &[usize], buffer: &wgpu::Buffer| Tensor::new(&self.device, shape, Storage::Gpu(buffer.clone()));
+        let hessian = if inputs.hessian {
+            // The same kernel with the second derivative in the first one's place: it leaves the same values once more.
+            let gradient = gpu.buffer("a Hessian's diagonal", elements)?;
+            let (job, buffers) = (Job { second: true, ..job.clone() }, Buffers { gradient, ..buffers.clone() });
+            commands.extend(kernel::kernel_commands(gpu, &*self.loss, &job, &buffers)?.0);
+            Some(tensor(call.predictions.shape(), &buffers.gradient))
+        } else {
+            None
+        };
+        let evaluation = DeviceEvaluation {
+            loss: self.loss.clone(),
+            outcome: Outcome::OnGpu(Notes {
+                gpu: gpu.clone(),
+                buffer: buffers.result.clone(),
+                count: (!call.keeps_depend()).then(|| call.units()),
+                nan_if_empty: self.averages() && self.on_empty == OnEmpty::Nan && call.keeps_depend(),
+                check: call.checked(),
+                planes: inputs.auxiliary.then(|| (buffers.values.clone(), call.sizes.rows)),
+            }),
+            gradient: tensor(call.predictions.shape(), &buffers.gradient),
+            others: Vec::new(),
+            values: self.each().then(|| tensor(&call.sizes.value_shape, &buffers.values)),
+            hessian,
+        };
+        let scaled: Vec<&Tensor> = std::iter::once(&evaluation.gradient).chain(&evaluation.hessian).collect();
+        self.scale(gpu, call.upstream.1, &scaled, &mut commands)?;
+        Ok((commands, buffers, evaluation))
+    }
+}
+
+impl<'t> Call<'t> {
+    fn check(criterion: &'t Criterion, gpu: &'t Gpu, inputs: &TensorInputs<'t>) -> Result<Self> {
+        let loss = &*criterion.loss;
+        let (predictions, targets) = (inputs.required(loss, "predictions")?, inputs.required(loss, "targets")?);
+        let has_labels = targets.is_labels() && loss.targets() != Domain::ClassList;
+        let sizes = Sizes::of(loss, predictions.shape(), targets.shape(), has_labels)?;
+        let spread = |name: &str, tensor: Option<&Tensor>| {
+            let per = |tensor: &Tensor| match sizes.is_per_row(loss, name, tensor.shape())? {
+                true => Ok((gpu_buffer(tensor)?, Per::Row)),
+                false => Ok((gpu_buffer(tensor)?, Per::Element)),
+            };
+            tensor.map(per).transpose()
+        };
+        let (weight, mask) = (spread("weight", inputs.weight)?, spread("mask", inputs.mask)?);
+        let mut column_weight = None;
+        for name in ["class_weight", "pos_weight"] {
+            let Some(tensor) = inputs.get(name) else { continue };
+            if tensor.len() != sizes.columns || tensor.shape().len() > 1 {
+                let allowed = format!("it must be [{}], one for each column of the predictions", sizes.columns);
+                return Err(shape_error(loss.name(), format!("{name} is {:?}", tensor.shape()), &allowed));
+            }
+            column_weight = Some(gpu_buffer(tensor)?);
+        }
+        let class_mask = match inputs.class_mask {
+            None => None,
+            Some(mask) => {
+                let per_column = sizes.is_per_column(loss, predictions.shape(), mask.shape())?;
+                Some((gpu_buffer(mask)?, if per_column { Per::Column } else { Per::Element }))
+            }
+        };
+        let upstream = inputs.upstreams(loss, criterion.each(), &sizes.value_shape)?;
+        let in_place = inputs.in_place;
+        Ok(Call {
+            criterion,
+            gpu,
+            sizes,
+            predictions,
+            targets,
+            weight,
+            mask,
+            column_weight,
+            class_mask,
+            upstream,
+            in_place,
+        })
+    }
+
+    fn is_pointwise(&self) -> bool {
+        matches!(self.criterion.loss.family(), Family::Pointwise(_))
+    }
+
+    fn has_labels(&self) -> bool {
+        self.targets.is_labels() && !self.has_lists()
+    }
+
+    /// Whether the targets are lists of classes.
+    fn has_lists(&self) -> bool {
+        self.criterion.loss.targets() == Domain::ClassList
+    }
+
+    /// Whether the targets hold padding.
+    fn pads(&self) -> bool {
+        self.criterion.loss.targets().pads()
+    }
+
+    /// Values before the reduction.
+    fn units(&self) -> usize {
+        self.sizes.value_shape.iter().product()
+    }
+
+    /// Whether which values take part, or how much, is known on the device alone.
+    fn keeps_depend(&self) -> bool {
+        self.mask.is_some() || self.pads() || self.has_labels() && !self.criterion.loss.ignored().is_empty()
+    }
+
+    fn has_class_weights(&self) -> bool {
+        let loss = &self.criterion.loss;
+        self.has_labels() && self.column_weight.is_some() && loss.mean_over_class_weights()
+    }
+
+    /// Whether the divisor is.
+    fn divides_on_device(&self) -> bool {
+        match self.criterion.reduction {
+            Reduction::Mean => self.keeps_depend() || self.has_class_weights(),
+            Reduction::WeightedMean => self.keeps_depend() || self.weight.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether weights and masks belong to elements, or all of them to rows.
+    fn is_per_element(&self) -> bool {
+        [&self.weight, &self.mask].into_iter().flatten().any(|(_, per)| *per == Per::Element)
+    }
+
+    fn checked(&self) -> Check {
+        let classes = self.criterion.loss.classes(self.sizes.columns);
+        match (self.has_labels(), self.has_lists()) {
+            (true, _) => Check::Labels { classes },
+            (_, true) => Check::Lists { lists: self.targets.clone(), classes },
+            _ => Check::Nothing,
+        }
+    }
+
+    /// What takes part, as the kernels that count take it.
+    fn values<'v>(&'v self, targets: &'v wgpu::Buffer, units_of_lists: Option<&'v wgpu::Buffer>) -> Values<'v> {
+        let (loss, reduction) = (&*self.criterion.loss, self.criterion.reduction);
+        let length = if self.is_per_element() { self.predictions.len() } else { self.sizes.rows };
+        let spread = |input: &'v Option<(wgpu::Buffer, Per)>| {
+            let width = |per: &Per| if self.is_per_element() && *per == Per::Row { self.sizes.row_length } else { 1 };
+            input.as_ref().map(|(buffer, per)| (buffer, width(per)))
+        };
+        let classes = loss.classes(self.sizes.columns);
+        let whole_rows = self.is_pointwise() && !self.is_per_element();
+        let of_elements =
+            whole_rows || !self.is_pointwise() && reduction == Reduction::Mean && loss.mean_over_elements();
+        let scale = |wide: bool| if wide { self.sizes.row_length } else { 1 };
+        Values {
+            weight: spread(&self.weight),
+            mask: spread(&self.mask),
+            labels: match (self.has_labels(), self.has_lists()) {
+                (true, _) => Labels::Classes { labels: targets, classes, ignored: loss.ignored() },
+                (_, true) => Labels::Lists { lists: targets, classes, floats: !self.targets.is_labels() },
+                _ => Labels::None,
+            },
+            share: match (units_of_lists, &self.column_weight) {
+                (Some(units), _) => Share::Several(units),
+                (None, Some(weights)) if self.has_class_weights() => Share::OfClass(weights),
+                _ => Share::One,
+            },
+            by_weight: reduction == Reduction::WeightedMean && self.weight.is_some(),
+            scales: [scale(whole_rows), scale(of_elements)],
+            ..Values::plain(length)
+        }
+    }
+
+    /// Everything before the loss's own kernels: what takes part counted, checked and packed.
+    fn prepare(&self, auxiliary: bool, commands: &mut Vec<Command>) -> Result<(Job, Buffers)> {
+        let (gpu, criterion, sizes) = (self.gpu, self.criterion, &self.sizes);
+        let loss = &*criterion.loss;
+        let elements = self.predictions.len();
+        let on_device = self.divides_on_device();
+        let packs = self.mask.is_some() || on_device && (self.weight.is_some() || self.is_pointwise());
+        let of_elements = if self.is_pointwise() || loss.mean_over_elements() { elements } else { sizes.rows };
+        let means = [of_elements, self.units()];
+        let factor = if on_device { 1.0 } else { criterion.known_factor(sizes.rows, means)? };
+        let job = Job {
+            rows: sizes.rows,
+            row_length: sizes.row_length,
+            columns: sizes.columns,
+            labels: self.has_labels(),
+            each: criterion.each(),
+            factor,
+            upstream: self.upstream.0,
+            divisor: if on_device && !packs { Divisor::Ready } else { Divisor::Known },
+            auxiliary,
+            second: false,
+        };
+        let (predictions, mut targets) = (gpu_buffer(self.predictions)?, gpu_buffer(self.targets)?);
+        let given = targets.clone();
+        if self.has_lists() && self.targets.is_labels() {
+            let (made, floats) = kernel::resident::floats_of(gpu, &targets, self.targets.len())?;
+            commands.extend(made);
+            targets = floats;
+        }
+        let mut buffers = Buffers {
+            gradient: if self.in_place { predictions.clone() } else { gpu.buffer("a gradient", elements)? },
+            predictions,
+            targets,
+            weights: self.weight.clone(),
+            column_weights: self.column_weight.clone(),
+            class_mask: self.class_mask.clone(),
+            upstreams: criterion.upstreams(gpu, self.upstream.1, self.units(), commands)?,
+            values: gpu.buffer("partial sums", kernel::values_length(gpu, loss, &job))?,
+            result: gpu.buffer("a loss", NOTES)?,
+            absent: gpu.buffer("nothing", 4)?,
+        };
+        let units = match self.pads() {
+            true => {
+                let (made, units) = units_of_lists(gpu, loss, &job, &buffers)?;
+                commands.extend(made);
+                Some(units)
+            }
+            false => None,
+        };
+        let values = self.values(&given, units.as_ref());
+        if self.keeps_depend() || on_device || self.has_labels() || self.has_lists() {
+            commands.extend(shares::count(gpu, &values, &buffers.result)?);
+        }
+        if packs {
+            let (made, packed) = shares::pack(gpu, &values, on_device.then_some(&buffers.result))?;
+            commands.extend(made);
+            buffers.weights = Some((packed, if self.is_per_element() { Per::Element } else { Per::Row }));
+        }
+        Ok((job, buffers))
+    }
+}
