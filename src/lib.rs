@@ -15,8 +15,28 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
-//! Weights, masks and whatever else a loss takes go through [`Inputs`]. Data that already lives on the device goes
-//! through [`Tensor`] and [`Criterion::backward`], which never waits.
+//! Weights, masks and whatever else a loss takes go through [`Inputs`].
+//!
+//! # Data that lives on the device
+//!
+//! [`Criterion::backward`] and, with everything that a loss takes, [`Criterion::evaluate_tensors`] work on [`Tensor`]s and give
+//! tensors; neither waits. A read does, and tells what was wrong with a label:
+//!
+//! ```
+//! use gradus::{Device, Tensor, TensorInputs, losses::{InfoNce, Loss}};
+//! use ndarray::array;
+//!
+//! let device = Device::auto();
+//! let query = Tensor::from_array(&device, array![[1.0_f32, 0.0], [0.0, 1.0], [5.0, 5.0]].view().into_dyn())?;
+//! let key = Tensor::from_array(&device, array![[2.0_f32, 0.0], [0.0, 2.0], [1.0, 0.0]].view().into_dyn())?;
+//! let mask = Tensor::from_mask(&device, &array![true, true, false])?;
+//! let inputs = TensorInputs::named("first", &query).input("second", &key).mask(&mask);
+//! let step = InfoNce::new().temperature(1.0).on(&device)?.evaluate_tensors(&inputs)?; // nothing is waited for
+//! let of_keys = step.gradient_of("second").unwrap(); // a tensor on the device
+//! assert_eq!(of_keys.shape(), [3, 2]);
+//! assert_eq!(step.count()?, 2);
+//! # Ok::<(), gradus::Error>(())
+//! ```
 //!
 //! # A model
 //!

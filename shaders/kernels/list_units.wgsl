@@ -1,6 +1,5 @@
-// The divisor of a mean over lists whose targets live on the device: the pairs of items with truths that differ, or the lists
-// that have an item at all. Linked with kernels/lists and one of helpers/partials_*; the sum kernel adds up what it leaves, or, of
-// each list by itself (EACH), kernels/list_values.
+// What a mean over lists counts in each, where the targets live on the device: the pairs of items with truths that differ, or 1 if
+// it has an item at all. Linked with kernels/lists; kernels/list_values joins what it leaves.
 
 override OVER_PAIRS: bool = false;
 
@@ -34,29 +33,17 @@ fn list_units(
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let place = workgroup.y * count.x + workgroup.x;
-    let range = units_of(place);
-    var sum = 0.0;
+    let range = units_of(workgroup.y * count.x + workgroup.x);
     for (var index = range.x; index < range.y; index += 1u) {
         let unit = unit_of(index);
         var found = 0.0;
-        if !OVER_PAIRS {
-            if lane == 0u && unit.begin == 0u && !is_left_out(unit.list) {
-                found = counts_list(unit);
-            }
-        } else {
-            // Without a break: the loop ends at once where the list is left out.
-            let end = select(unit.end, unit.begin, is_left_out(unit.list));
-            for (var k = unit.begin + lane; k < end; k += WORKGROUP) {
+        if OVER_PAIRS {
+            for (var k = unit.begin + lane; k < unit.end; k += WORKGROUP) {
                 found += f32(pairs_of_item(unit, k));
             }
+        } else if lane == 0u && unit.begin == 0u {
+            found = counts_list(unit);
         }
-        if EACH {
-            values[index * WORKGROUP + lane] = found;
-        }
-        sum += found;
-    }
-    if !EACH {
-        write_partial(place, lane, sum, range.x < range.y);
+        values[index * WORKGROUP + lane] = found;
     }
 }

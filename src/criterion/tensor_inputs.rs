@@ -116,8 +116,8 @@ impl<'a> TensorInputs<'a> {
     }
 
     /// dL/d(value), which the gradients are multiplied by: a number or a tensor of shape [], and with
-    /// [`crate::Reduction::None`] a tensor of the values' shape. A number costs nothing; a tensor of shape [] a pass over the
-    /// gradients, in which what is 0 stays 0.
+    /// [`crate::Reduction::None`] a tensor of the values' shape. A number costs nothing; a tensor of shape [] costs a pass over the
+    /// gradients, one rounding more, and what is 0 there keeps its sign.
     pub fn upstream(mut self, upstream: impl Into<Upstream<'a>>) -> Self {
         self.upstream = Some(upstream.into());
         self

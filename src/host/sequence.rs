@@ -132,6 +132,23 @@ impl<L: Sequence> JointHost for SequenceFrame<'_, L> {
         Ok(Shares { scale, ..Shares::default() })
     }
 
+    fn clear(&self, call: &mut Joint<'_, f32>) {
+        let Axes { classes, length, .. } = Axes::of(call);
+        let mask = &call.mask;
+        let Some(targets) = call.integers.iter_mut().find(|array| array.name == "targets") else { return };
+        let is_class = |label: i32| usize::try_from(label).is_ok_and(|label| label < classes);
+        // A device looks up the logit of each label, of masked items too.
+        for item in (0..mask.len()).filter(|&item| !mask[item]) {
+            let places = item * length..(item + 1) * length;
+            if targets.values[places.clone()].iter().any(|&label| !is_class(label)) {
+                targets.values.to_mut()[places]
+                    .iter_mut()
+                    .filter(|label| !is_class(**label))
+                    .for_each(|label| *label = 0);
+            }
+        }
+    }
+
     fn run_f32(&self, call: &Joint<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
         self.run(call, gradients, values);
     }

@@ -149,9 +149,11 @@ impl<'t> Call<'t> {
         self.mask.is_some() || self.pads() || self.has_labels() && !self.criterion.loss.ignored().is_empty()
     }
 
+    /// Whether a mean divides by the weights of the classes.
     fn has_class_weights(&self) -> bool {
-        let loss = &self.criterion.loss;
-        self.has_labels() && self.column_weight.is_some() && loss.mean_over_class_weights()
+        let is_mean = self.criterion.reduction == Reduction::Mean;
+        let by_class = self.criterion.loss.mean_over_class_weights();
+        is_mean && by_class && self.has_labels() && self.column_weight.is_some()
     }
 
     /// Whether the divisor is.

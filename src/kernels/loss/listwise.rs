@@ -146,12 +146,7 @@ fn frame(loss: &dyn Loss, kernel: File, layout: &Layout, constants: Vec<(&'stati
 fn units_program(layout: &Layout, over_pairs: bool, constants: Vec<(&'static str, f64)>) -> Program {
     let mut constants = with_constants(layout, constants);
     constants.push(("OVER_PAIRS", flag(over_pairs)));
-    Program {
-        label: "divisor of a mean over lists".into(),
-        header: String::new(),
-        files: vec![UNITS, LISTS, NUMBERS, partials(layout)],
-        constants,
-    }
+    Program { label: "units of lists".into(), header: String::new(), files: vec![UNITS, LISTS, NUMBERS], constants }
 }
 
 fn values_program(layout: &Layout) -> Program {
@@ -171,7 +166,7 @@ pub(super) fn programs(loss: &dyn Loss) -> Vec<Program> {
             let given = |names: &[&'static str]| names.iter().map(|&name| (name, on)).collect::<Vec<_>>();
             programs.push(frame(loss, RECORDS, &layout, given(&["IN_PLACE"])));
             programs.push(frame(loss, LISTWISE, &layout, given(&["HAS_WEIGHT", "EACH", "DIVISOR_ON_DEVICE"])));
-            programs.push(units_program(&layout, on != 0.0, given(&["HAS_WEIGHT", "IN_PLACE", "EACH"])));
+            programs.push(units_program(&layout, on != 0.0, given(&["IN_PLACE"])));
         }
         programs.push(values_program(&layout));
     }
@@ -266,7 +261,7 @@ pub(crate) fn units_of_lists(
 ) -> Result<(Vec<Command>, wgpu::Buffer)> {
     check(gpu, loss, job)?;
     let (layout, items) = (Layout::of(gpu, job), job.row_length);
-    let constants = vec![("EACH", 1.0), ("IN_PLACE", flag(buffers.in_place()))];
+    let constants = vec![("IN_PLACE", flag(buffers.in_place()))];
     let kernel = gpu.kernel(&units_program(&layout, loss.mean_over_pairs(), constants))?;
     let join = gpu.kernel(&values_program(&layout))?;
     let longest = parts(job.rows, most_lists(gpu, job)).map(|part| part.length).max().unwrap_or(0);

@@ -35,6 +35,36 @@ fn the_sums_uniform_is_the_shaders() {
 }
 
 #[test]
+fn the_uniforms_of_what_takes_part_are_the_shaders() {
+    let [join, count, ..] = &shares::programs()[..] else { panic!("there are programs") };
+    assert_layout!(
+        count,
+        shares::SharesParams as "Params" {
+            length, first, weight_first, weight_width, mask_first, mask_width, classes, first_partial, turns, ignored_count,
+            reserved, ignored
+        }
+    );
+    assert_layout!(join, shares::JoinParams as "Params" { length, count_scale, divisor_scale, by_count });
+}
+
+#[test]
+fn the_uniforms_of_what_inputs_go_through_are_the_shaders() {
+    for program in resident::programs() {
+        match program.files[0].name {
+            "kernels/sequence_check.wgsl" => assert_layout!(
+                program,
+                resident::SequenceSizes as "Params" { batch, time, length, classes, blank }
+            ),
+            "kernels/similarity_shares.wgsl" => assert_layout!(
+                program,
+                resident::SimilaritySharesParams as "Params" { rows, needs_positives, needs_negatives, per_positive }
+            ),
+            _ => assert_layout!(program, resident::ElementsParams as "Params" { length, first, columns }),
+        }
+    }
+}
+
+#[test]
 fn parts_cover_everything_once_and_begin_where_a_binding_may() {
     for (total, most) in [(1, 64), (64, 64), (65, 64), (1000, 100), (1 << 20, 1 << 16), (7, 1)] {
         let all: Vec<Part> = parts(total, most).collect();
