@@ -121,6 +121,8 @@ pub mod wgsl;
 pub use catalogue::{Choice, Entry};
 pub use criterion::{Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction, Values};
 pub use device::{Device, Gpu, GpuOptions, adapters, describe};
+pub use half::f16;
+
 pub use error::{Error, Result};
 pub use inputs::{Inputs, TargetElement, Targets};
 pub use layers::{Dense, Initializer};

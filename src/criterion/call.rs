@@ -274,6 +274,7 @@ impl<'c, 'a> Call<'c, 'a> {
             divisor: Divisor::Known,
             auxiliary: self.auxiliary,
             second: false,
+            half: false,
         };
         let upload = |values: &[f32]| gpu.upload("an input", values);
         let ones;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::call::check_divisor;
 use super::{Criterion, OnEmpty, Reduction};
+use half::f16;
+
 use crate::device::{Device, Gpu};
 use crate::inputs::{self, Inputs, Sizes};
 use crate::kernel::Command;
@@ -43,6 +45,12 @@ impl Default for Wish {
 impl Criterion {
     /// Value and gradient of tensors that live on the device already. Never waits; a wrong label is reported when the
     /// value is read.
+    ///
+    /// Tensors of f16 ([`Tensor::from_half`], predictions and dense targets both) move half the memory: every calculation is in
+    /// f32, the value too, and the gradient is rounded once to f16, to one of its two neighbours there as the driver does it. Below
+    /// 6e-8 that is 0 and above 65,504 infinite: with many elements take [`Reduction::Sum`] or an upstream
+    /// ([`Criterion::backward_with_upstream`]) rather than a mean. Pointwise losses take any shape, row-wise ones rows
+    /// whose length is a multiple of 4; losses of lists refuse. On the host the numbers are widened first.
     ///
     /// # Errors
     /// Shapes that do not fit; tensors of another device; [`Reduction::None`], which has no upstream here;
@@ -143,7 +151,33 @@ impl Criterion {
                 "one that gives a single value; use `evaluate` for each value",
             ));
         }
+        self.check_halves(predictions, targets)?;
         Sizes::of(&*self.loss, predictions.shape(), targets.shape(), targets.is_labels())
+    }
+
+    /// Whether tensors of f16 are a pair, and in a frame and of a shape that has them. A lane writes four numbers of a row: where
+    /// rows end inside a word, two of them would write into it.
+    fn check_halves(&self, predictions: &Tensor, targets: &Tensor) -> Result<()> {
+        let refused =
+            |name: &str, found: String, allowed: &str| Err(inputs::input_error(&*self.loss, name, found, allowed));
+        let kind = |tensor: &Tensor| if tensor.is_half() { "f16" } else { "f32" };
+        if !targets.is_labels() && predictions.is_half() != targets.is_half() {
+            let found = format!("are {} but predictions are {}", kind(targets), kind(predictions));
+            return refused("targets", found, "both f32 or both f16");
+        }
+        if !predictions.is_half() {
+            return Ok(());
+        }
+        let columns = predictions.shape().last().copied().unwrap_or(1);
+        match self.loss.family() {
+            Family::Pointwise(_) => Ok(()),
+            Family::Rowwise(_) if columns.is_multiple_of(4) => Ok(()),
+            Family::Rowwise(_) => {
+                let found = format!("are f16 {:?}", predictions.shape());
+                refused("predictions", found, "rows of f16 are a multiple of 4 long (f32 of any length)")
+            }
+            _ => refused("predictions", "are f16".into(), "pointwise and row-wise losses take f16, this one f32"),
+        }
     }
 
     fn backward_on_host(&self, predictions: &Tensor, targets: &Tensor, upstream: f32) -> Result<DeviceEvaluation> {
@@ -170,7 +204,11 @@ impl Criterion {
             result: None,
             empty: None,
             value: Some(evaluation.value()),
-            gradient: Tensor::from_array(&self.device, evaluation.gradient.view())?,
+            gradient: if predictions.is_half() {
+                Tensor::from_half(&self.device, evaluation.gradient.mapv(f16::from_f32).view())?
+            } else {
+                Tensor::from_array(&self.device, evaluation.gradient.view())?
+            },
         })
     }
 
@@ -192,7 +230,11 @@ impl Criterion {
             result: Some(buffers.result),
             empty: by_labels.then_some(if self.on_empty == OnEmpty::Nan { f64::NAN } else { 0.0 }),
             value: None,
-            gradient: Tensor::new(&self.device, predictions.shape(), Storage::Gpu(buffers.gradient)),
+            gradient: Tensor::new(
+                &self.device,
+                predictions.shape(),
+                if predictions.is_half() { Storage::GpuHalf(buffers.gradient) } else { Storage::Gpu(buffers.gradient) },
+            ),
         };
         Ok((commands, evaluation))
     }
@@ -234,6 +276,7 @@ impl Criterion {
             (Divisor::Known, Reduction::Divisor(divisor)) => 1.0 / check_divisor(&*self.loss, divisor)?,
             _ => 1.0,
         };
+        let words = if predictions.is_half() { elements.div_ceil(2) } else { elements };
         let job = Job {
             rows: sizes.rows,
             row_length: sizes.row_length,
@@ -245,9 +288,10 @@ impl Criterion {
             divisor,
             auxiliary: false,
             second: false,
+            half: predictions.is_half(),
         };
         let buffers = Buffers {
-            gradient: if wish.in_place { p.clone() } else { gpu.buffer("a gradient", elements)? },
+            gradient: if wish.in_place { p.clone() } else { gpu.buffer("a gradient", words)? },
             predictions: p,
             targets: t,
             weights: None,
@@ -294,7 +338,7 @@ impl DeviceEvaluation {
 
 fn gpu_buffer(tensor: &Tensor) -> Result<wgpu::Buffer> {
     match &tensor.storage {
-        Storage::Gpu(buffer) | Storage::GpuLabels(buffer) => Ok(buffer.clone()),
+        Storage::Gpu(buffer) | Storage::GpuLabels(buffer) | Storage::GpuHalf(buffer) => Ok(buffer.clone()),
         _ => Err(Error::Input {
             operation: "backward".into(),
             name: "a tensor".into(),

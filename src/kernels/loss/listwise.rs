@@ -250,7 +250,7 @@ fn storage<'a>(
 ) -> [Slice<'a>; 7] {
     let weights = buffers.weights.as_ref().map(|(buffer, _)| buffer);
     [
-        buffers.read_predictions(part, job.row_length),
+        buffers.read_predictions(part, job.row_length, false),
         along(&buffers.targets, part, job.row_length, true),
         along(weights.unwrap_or(&buffers.absent), part, 1, weights.is_some()),
         along(upstreams.unwrap_or(&buffers.absent), part, 1, job.each),

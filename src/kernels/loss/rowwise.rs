@@ -1,9 +1,9 @@
 //! The row-wise frame: its variants by row length, its parameters, its commands.
 
-use super::variant::{Adapter, CELLS_SCALAR, ROWS, Team, Variant};
+use super::variant::{Adapter, CELLS_HALF, CELLS_SCALAR, ROWS, Team, Variant};
 use super::{
-    ALIGNMENT, Buffers, Divisor, Job, MOST_IGNORED, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, PLANES, Part, Parts, Per,
-    along, binding_elements, flag, ignored_words, parts, sum,
+    ALIGNMENT, Buffers, Divisor, HALF, Job, MOST_IGNORED, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, PLANES, Part, Parts,
+    Per, along, binding_elements, cells, flag, ignored_words, parts, sum,
 };
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
@@ -76,11 +76,13 @@ pub(super) fn programs(loss: &dyn Loss) -> Vec<Program> {
         ];
         for second in [false, true].into_iter().filter(|second| !second || loss.has_curvature()) {
             let constants = || switches.map(|switch| (switch, on)).to_vec();
-            programs.extend(variants.iter().map(|v| v.program(loss, second, constants())));
+            programs.extend(variants.iter().map(|v| v.program(loss, [second, false], constants())));
         }
-        for variant in [true, false].map(|software| Variant::alone(software, 1)) {
+        let constants = || switches.map(|switch| (switch, on)).to_vec();
+        programs.extend(variants.iter().filter(|v| v.vec4).map(|v| v.program(loss, [false, true], constants())));
+        for (software, half) in [(true, false), (false, false), (true, true), (false, true)] {
             let constants = switches[..4].iter().map(|switch| (*switch, on)).collect();
-            programs.push(divisor_program(&variant, constants, on != 0.0));
+            programs.push(divisor_program(&Variant::alone(software, 1), constants, on != 0.0, half));
         }
     }
     programs
@@ -118,7 +120,7 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
         ("AUXILIARY", flag(job.auxiliary)),
         ("IN_PLACE", flag(buffers.in_place())),
     ]);
-    let kernel = gpu.kernel(&variant.program(loss, job.second, constants))?;
+    let kernel = gpu.kernel(&variant.program(loss, [job.second, job.half], constants))?;
     let mut length = 0;
     for part in parts(job.rows, most) {
         let block = variant.block(gpu.is_software(), part.length);
@@ -170,26 +172,32 @@ fn storage<'a>(job: &Job, buffers: &'a Buffers, upstreams: Option<&'a wgpu::Buff
     let weights = buffers.weights.as_ref().map(|(buffer, _)| buffer);
     let width = job.row_length;
     [
-        buffers.read_predictions(part, width),
-        along(&buffers.targets, part, if job.labels { 1 } else { width }, true),
+        buffers.read_predictions(part, width, job.half),
+        if job.labels {
+            along(&buffers.targets, part, 1, true)
+        } else {
+            cells(&buffers.targets, part, width, job.half)
+        },
         buffers.column_weights.as_ref().unwrap_or(absent).into(),
         along(mask, part, width, mask_runs),
         along(weights.unwrap_or(absent), part, 1, weights.is_some()),
         along(upstreams.unwrap_or(absent), part, 1, job.each),
-        along(&buffers.gradient, part, width, true),
+        cells(&buffers.gradient, part, width, job.half),
         (&buffers.values).into(),
     ]
 }
 
-fn divisor_program(variant: &Variant, mut constants: Vec<(&'static str, f64)>, by_row_weight: bool) -> Program {
+fn divisor_program(
+    variant: &Variant,
+    mut constants: Vec<(&'static str, f64)>,
+    by_row_weight: bool,
+    half: bool,
+) -> Program {
     constants.extend([("WORKGROUP", variant.lanes as f64), ("BY_ROW_WEIGHT", flag(by_row_weight))]);
     let partials = if variant.team == (Team::Lane { tree: true }) { PARTIALS_TREE } else { PARTIALS_LANE };
-    Program {
-        label: "divisor of a mean".into(),
-        header: String::new(),
-        files: vec![ROW_DIVISOR, ROWS, CELLS_SCALAR, NUMBERS, partials],
-        constants,
-    }
+    let mut files = vec![ROW_DIVISOR, ROWS, NUMBERS, partials];
+    files.extend(if half { [CELLS_HALF, HALF].as_slice() } else { &[CELLS_SCALAR] });
+    Program { label: "divisor of a mean".into(), header: String::new(), files, constants }
 }
 
 /// Sums the divisor of the mean from labels on the device into `result[2]`, where the loss's kernel reads it, and the
@@ -208,7 +216,7 @@ fn divide_by_labels(
         constants.retain(|(name, _)| *name != "HAS_CLASS_WEIGHT");
     }
     constants.push(("IN_PLACE", flag(buffers.in_place())));
-    let kernel = gpu.kernel(&divisor_program(&variant, constants, job.divisor == Divisor::OfRowWeights))?;
+    let kernel = gpu.kernel(&divisor_program(&variant, constants, job.divisor == Divisor::OfRowWeights, job.half))?;
     let mut length = 0;
     for part in parts(job.rows, most_rows(gpu, job)) {
         let block = variant.block(software, part.length);

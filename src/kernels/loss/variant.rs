@@ -1,6 +1,6 @@
 //! How rows of a length are taken: by a lane, a subgroup or a workgroup, held in registers or read twice.
 
-use super::{NUMBERS, PARTIALS_LANE, PARTIALS_TREE, flag, program};
+use super::{HALF, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, flag, program};
 use crate::device::Gpu;
 use crate::kernel::Program;
 use crate::losses::Loss;
@@ -9,6 +9,7 @@ use crate::wgsl::File;
 pub(super) const ROWS: File = crate::wgsl::shader!("kernels/rows.wgsl");
 pub(super) const CELLS_SCALAR: File = crate::wgsl::shader!("helpers/cells_scalar.wgsl");
 const CELLS_VEC4: File = crate::wgsl::shader!("helpers/cells_vec4.wgsl");
+pub(super) const CELLS_HALF: File = crate::wgsl::shader!("helpers/cells_half.wgsl");
 const ROWWISE: File = crate::wgsl::shader!("kernels/rowwise.wgsl");
 const FIRST: File = crate::wgsl::shader!("kernels/rowwise_first.wgsl");
 const SECOND: File = crate::wgsl::shader!("kernels/rowwise_second.wgsl");
@@ -120,10 +121,20 @@ impl Variant {
         if self.team == (Team::Lane { tree: false }) { workgroups * self.lanes } else { workgroups }
     }
 
-    /// The row-wise kernel with a filling and its switches, for the gradient or the second derivative.
-    pub fn program(&self, loss: &dyn Loss, second: bool, mut constants: Vec<(&'static str, f64)>) -> Program {
-        let cells = if self.vec4 { CELLS_VEC4 } else { CELLS_SCALAR };
-        let mut files = vec![ROWWISE, ROWS, cells, NUMBERS, if second { SECOND } else { FIRST }];
+    /// The row-wise kernel with a filling and its switches, for the gradient or the second derivative, in f32 or in
+    /// f16.
+    pub fn program(
+        &self,
+        loss: &dyn Loss,
+        [second, half]: [bool; 2],
+        mut constants: Vec<(&'static str, f64)>,
+    ) -> Program {
+        let mut files = vec![ROWWISE, ROWS, NUMBERS, if second { SECOND } else { FIRST }];
+        match (half, self.vec4) {
+            (true, _) => files.extend([CELLS_HALF, HALF]),
+            (_, true) => files.push(CELLS_VEC4),
+            _ => files.push(CELLS_SCALAR),
+        }
         let header = self.team(&mut files, &mut constants);
         constants.push(("PADDED", flag(loss.targets().pads())));
         if loss.passes() == 1 {

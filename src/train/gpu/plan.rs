@@ -187,6 +187,7 @@ impl GpuEngine {
             divisor: if by_labels { Divisor::OfLabels } else { Divisor::Known },
             auxiliary: false,
             second: false,
+            half: false,
         }
     }
 
