@@ -121,9 +121,9 @@ pub mod wgsl;
 pub use catalogue::{Choice, Entry};
 pub use criterion::{Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction, Values};
 pub use device::{Device, Gpu, GpuOptions, adapters, describe};
-pub use half::f16;
-
 pub use error::{Error, Result};
+/// A number of 16 bits: 11 significant, up to 65,504.
+pub use half::f16;
 pub use inputs::{Inputs, TargetElement, Targets};
 pub use layers::{Dense, Initializer};
 pub use model::{Model, Names, Sequential};

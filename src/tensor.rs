@@ -26,6 +26,7 @@ pub(crate) enum Storage {
     GpuLabels(wgpu::Buffer),
     /// f16 on a GPU, two in a word.
     GpuHalf(wgpu::Buffer),
+    /// f16 on the host, widened where they are calculated with.
     Half(Arc<Vec<f16>>),
     F32(Arc<Vec<f32>>),
     F64(Arc<Vec<f64>>),
@@ -79,6 +80,15 @@ impl Tensor {
             _ => Storage::Half(Arc::new(flat)),
         };
         Ok(Tensor { device: device.clone(), shape: values.shape().to_vec(), storage })
+    }
+
+    /// Uploads numbers rounded to f16, as [`Tensor::from_half`] has them: to the nearest, of two as near to the even one; from 65,520
+    /// on that is infinity, below 3e-8 it is 0.
+    ///
+    /// # Errors
+    /// As [`Tensor::from_array`].
+    pub fn from_array_as_half<'a>(device: &Device, values: impl Into<ArrayViewD<'a, f32>>) -> Result<Self> {
+        Tensor::from_half(device, values.into().mapv(f16::from_f32).view())
     }
 
     /// Uploads class labels, one for each row.

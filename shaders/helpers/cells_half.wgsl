@@ -1,13 +1,21 @@
 // Rows in f16 whose length is a multiple of four: one load of two words for four cells. Linked with helpers/half.
 
 @group(0) @binding(1) var<storage, read> logits: array<vec2<u32>>;
-@group(0) @binding(2) var<storage, read> targets: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> targets: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read> class_weights: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> class_mask: array<vec4<u32>>;
 @group(0) @binding(7) var<storage, read_write> gradients: array<vec2<u32>>;
 
-fn columns_of(group: u32, lane: u32) -> vec4<u32> {
+// Rows that a lane takes one after the other.
+const TOGETHER: u32 = 1u;
+
+fn columns_of(row: Row, group: u32, lane: u32) -> vec4<u32> {
     return 4u * (group * TEAM + lane) + vec4<u32>(0u, 1u, 2u, 3u);
+}
+
+// Whether any cell of a group is inside the row.
+fn reaches(columns: vec4<u32>) -> bool {
+    return columns.x < row_length();
 }
 
 // Where the first is inside the row, so are its three neighbours.
@@ -27,9 +35,7 @@ fn truths_of(row: Row, columns: vec4<u32>) -> vec4<f32> {
     if HAS_LABELS {
         return vec4<f32>();
     }
-    // Two groups lie in the four words of a vector.
-    let words = targets[(row.first + columns.x) / 8u];
-    return widened(select(words.xy, words.zw, (row.first + columns.x) % 8u != 0u));
+    return widened(targets[(row.first + columns.x) / 4u]);
 }
 
 fn class_weights_of(columns: vec4<u32>) -> vec4<f32> {
@@ -52,7 +58,7 @@ fn logit_at(index: u32) -> f32 {
 }
 
 fn label_of(row: u32) -> i32 {
-    return bitcast<i32>(targets[row / 4u][row % 4u]);
+    return bitcast<i32>(targets[row / 2u][row % 2u]);
 }
 
 fn class_weight_at(column: u32) -> f32 {

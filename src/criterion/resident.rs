@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::call::check_divisor;
-use super::{Criterion, OnEmpty, Reduction};
 use half::f16;
 
+use super::call::check_divisor;
+use super::{Criterion, OnEmpty, Reduction};
 use crate::device::{Device, Gpu};
 use crate::inputs::{self, Inputs, Sizes};
 use crate::kernel::Command;
@@ -46,11 +46,11 @@ impl Criterion {
     /// Value and gradient of tensors that live on the device already. Never waits; a wrong label is reported when the
     /// value is read.
     ///
-    /// Tensors of f16 ([`Tensor::from_half`], predictions and dense targets both) move half the memory: every calculation is in
-    /// f32, the value too, and the gradient is rounded once to f16, to one of its two neighbours there as the driver does it. Below
-    /// 6e-8 that is 0 and above 65,504 infinite: with many elements take [`Reduction::Sum`] or an upstream
-    /// ([`Criterion::backward_with_upstream`]) rather than a mean. Pointwise losses take any shape, row-wise ones rows
-    /// whose length is a multiple of 4; losses of lists refuse. On the host the numbers are widened first.
+    /// Tensors of f16 ([`Tensor::from_half`], predictions and dense targets both) move half the memory. Every calculation is in
+    /// f32, the value too, and the gradient is rounded once to f16: to the nearest, of two as near to the even one. What is below
+    /// 3e-8 becomes 0 and what is 65,520 or more infinite: with many elements take [`Reduction::Sum`] or an upstream
+    /// ([`Criterion::backward_with_upstream`]) rather than a mean. Pointwise and row-wise losses take f16, of any shape; the others
+    /// refuse. On the host the numbers are widened first.
     ///
     /// # Errors
     /// Shapes that do not fit; tensors of another device; [`Reduction::None`], which has no upstream here;
@@ -155,8 +155,7 @@ impl Criterion {
         Sizes::of(&*self.loss, predictions.shape(), targets.shape(), targets.is_labels())
     }
 
-    /// Whether tensors of f16 are a pair, and in a frame and of a shape that has them. A lane writes four numbers of a row: where
-    /// rows end inside a word, two of them would write into it.
+    /// Whether tensors of f16 are a pair, and in a frame that has them.
     fn check_halves(&self, predictions: &Tensor, targets: &Tensor) -> Result<()> {
         let refused =
             |name: &str, found: String, allowed: &str| Err(inputs::input_error(&*self.loss, name, found, allowed));
@@ -168,14 +167,8 @@ impl Criterion {
         if !predictions.is_half() {
             return Ok(());
         }
-        let columns = predictions.shape().last().copied().unwrap_or(1);
         match self.loss.family() {
-            Family::Pointwise(_) => Ok(()),
-            Family::Rowwise(_) if columns.is_multiple_of(4) => Ok(()),
-            Family::Rowwise(_) => {
-                let found = format!("are f16 {:?}", predictions.shape());
-                refused("predictions", found, "rows of f16 are a multiple of 4 long (f32 of any length)")
-            }
+            Family::Pointwise(_) | Family::Rowwise(_) => Ok(()),
             _ => refused("predictions", "are f16".into(), "pointwise and row-wise losses take f16, this one f32"),
         }
     }

@@ -64,6 +64,13 @@ pub(crate) struct Job {
     pub half: bool,
 }
 
+impl Job {
+    /// Parts begin at a multiple of so many elements or rows: 256 bytes of the smallest numbers.
+    fn alignment(&self) -> usize {
+        if self.half { 2 * ALIGNMENT } else { ALIGNMENT }
+    }
+}
+
 /// Where the divisor of a mean comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Divisor {

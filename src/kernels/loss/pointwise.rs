@@ -49,10 +49,9 @@ pub(super) fn partials(gpu: &Gpu, length: usize) -> usize {
     vectors.div_ceil(block) * if gpu.is_software() { lanes } else { 1 }
 }
 
-/// Elements of a part. Those of f16 begin at a multiple of 128: 256 bytes, what every driver takes as an offset.
+/// Elements of a part.
 fn most(gpu: &Gpu, job: &Job) -> usize {
-    let most = binding_elements(gpu);
-    if job.half { (most / 128 * 128).max(128) } else { most }
+    binding_elements(gpu) / job.alignment() * job.alignment()
 }
 
 pub(super) fn values_length(gpu: &Gpu, job: &Job) -> usize {

@@ -1,9 +1,9 @@
 //! The row-wise frame: its variants by row length, its parameters, its commands.
 
-use super::variant::{Adapter, CELLS_HALF, CELLS_SCALAR, ROWS, Team, Variant};
+use super::variant::{Adapter, ROWS, Team, Variant};
 use super::{
-    ALIGNMENT, Buffers, Divisor, HALF, Job, MOST_IGNORED, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, PLANES, Part, Parts,
-    Per, along, binding_elements, cells, flag, ignored_words, parts, sum,
+    Buffers, Divisor, Job, MOST_IGNORED, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, PLANES, Part, Parts, Per, along,
+    binding_elements, cells, flag, ignored_words, parts, sum,
 };
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
@@ -35,10 +35,10 @@ pub(super) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
         (_, true) => job.rows,
         _ => {
             let software = gpu.is_software();
-            let variant = Variant::new(&Adapter::of(gpu), job.row_length, loss.passes());
+            let variant = variant(gpu, loss, job);
             let own = |part: &Part| variant.partials(software, part.length);
             // The divisor leaves its partial sums there first.
-            let divisor = |part: &Part| Variant::alone(software, 1).partials(software, part.length);
+            let divisor = |part: &Part| divisor_variant(software, job).partials(software, part.length);
             let sum_of = |of: &dyn Fn(&Part) -> usize| parts(job.rows, most_rows(gpu, job)).map(|part| of(&part)).sum();
             match job.divisor {
                 Divisor::Known => sum_of(&own),
@@ -76,29 +76,38 @@ pub(super) fn programs(loss: &dyn Loss) -> Vec<Program> {
         ];
         for second in [false, true].into_iter().filter(|second| !second || loss.has_curvature()) {
             let constants = || switches.map(|switch| (switch, on)).to_vec();
-            programs.extend(variants.iter().map(|v| v.program(loss, [second, false], constants())));
+            programs.extend(variants.iter().map(|v| v.program(loss, second, constants())));
         }
         let constants = || switches.map(|switch| (switch, on)).to_vec();
-        programs.extend(variants.iter().filter(|v| v.vec4).map(|v| v.program(loss, [false, true], constants())));
+        programs.extend(variants.iter().map(|v| v.of_halves(true).program(loss, false, constants())));
         for (software, half) in [(true, false), (false, false), (true, true), (false, true)] {
             let constants = switches[..4].iter().map(|switch| (*switch, on)).collect();
-            programs.push(divisor_program(&Variant::alone(software, 1), constants, on != 0.0, half));
+            programs.push(divisor_program(&Variant::alone(software, 1).of_halves(half), constants, on != 0.0));
         }
     }
     programs
 }
 
-/// Rows that fit a binding.
+/// Rows that fit a binding, such that parts of them begin where one may.
 fn most_rows(gpu: &Gpu, job: &Job) -> usize {
-    (binding_elements(gpu) / job.row_length.max(1)).min(u32::MAX as usize)
+    let most = (binding_elements(gpu) / job.row_length.max(1)).min(u32::MAX as usize);
+    if most < job.rows { most / job.alignment() * job.alignment() } else { most }
+}
+
+fn variant(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> Variant {
+    Variant::new(&Adapter::of(gpu), job.row_length, loss.passes()).of_halves(job.half)
+}
+
+fn divisor_variant(software: bool, job: &Job) -> Variant {
+    Variant::alone(software, 1).of_halves(job.half)
 }
 
 pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers) -> Result<(Vec<Command>, Parts)> {
     let most = most_rows(gpu, job);
-    if most < ALIGNMENT && job.rows > most {
+    if most == 0 && job.rows > 0 {
         return Err(Error::TooLarge {
-            name: format!("{} rows of {} columns in {}", ALIGNMENT, job.row_length, loss.name()),
-            bytes: 4 * (ALIGNMENT * job.row_length) as u64,
+            name: format!("{} rows of {} columns in {}", job.alignment(), job.row_length, loss.name()),
+            bytes: 4 * (job.alignment() * job.row_length) as u64,
             limit: gpu.limits().max_storage_buffer_binding_size,
             advice: "use fewer columns or the device `cpu`".into(),
         });
@@ -112,7 +121,7 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
         }
         upstreams = Some(buffers.result.clone());
     }
-    let variant = Variant::new(&Adapter::of(gpu), job.row_length, loss.passes());
+    let variant = variant(gpu, loss, job);
     let mut constants = inputs(loss, job, buffers);
     constants.extend([
         ("EACH", flag(job.each)),
@@ -120,7 +129,7 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
         ("AUXILIARY", flag(job.auxiliary)),
         ("IN_PLACE", flag(buffers.in_place())),
     ]);
-    let kernel = gpu.kernel(&variant.program(loss, [job.second, job.half], constants))?;
+    let kernel = gpu.kernel(&variant.program(loss, job.second, constants))?;
     let mut length = 0;
     for part in parts(job.rows, most) {
         let block = variant.block(gpu.is_software(), part.length);
@@ -187,16 +196,11 @@ fn storage<'a>(job: &Job, buffers: &'a Buffers, upstreams: Option<&'a wgpu::Buff
     ]
 }
 
-fn divisor_program(
-    variant: &Variant,
-    mut constants: Vec<(&'static str, f64)>,
-    by_row_weight: bool,
-    half: bool,
-) -> Program {
+fn divisor_program(variant: &Variant, mut constants: Vec<(&'static str, f64)>, by_row_weight: bool) -> Program {
     constants.extend([("WORKGROUP", variant.lanes as f64), ("BY_ROW_WEIGHT", flag(by_row_weight))]);
     let partials = if variant.team == (Team::Lane { tree: true }) { PARTIALS_TREE } else { PARTIALS_LANE };
     let mut files = vec![ROW_DIVISOR, ROWS, NUMBERS, partials];
-    files.extend(if half { [CELLS_HALF, HALF].as_slice() } else { &[CELLS_SCALAR] });
+    files.extend(variant.cells());
     Program { label: "divisor of a mean".into(), header: String::new(), files, constants }
 }
 
@@ -210,13 +214,13 @@ fn divide_by_labels(
     commands: &mut Vec<Command>,
 ) -> Result<()> {
     let software = gpu.is_software();
-    let variant = Variant::alone(software, 1);
+    let variant = divisor_variant(software, job);
     let mut constants = inputs(loss, job, buffers);
     if !loss.mean_over_class_weights() {
         constants.retain(|(name, _)| *name != "HAS_CLASS_WEIGHT");
     }
     constants.push(("IN_PLACE", flag(buffers.in_place())));
-    let kernel = gpu.kernel(&divisor_program(&variant, constants, job.divisor == Divisor::OfRowWeights, job.half))?;
+    let kernel = gpu.kernel(&divisor_program(&variant, constants, job.divisor == Divisor::OfRowWeights))?;
     let mut length = 0;
     for part in parts(job.rows, most_rows(gpu, job)) {
         let block = variant.block(software, part.length);
