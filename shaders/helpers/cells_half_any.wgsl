@@ -11,9 +11,6 @@
 @group(0) @binding(4) var<storage, read> class_mask: array<u32>;
 @group(0) @binding(7) var<storage, read_write> gradients: array<u32>;
 
-// Rows that a lane takes one after the other.
-const TOGETHER: u32 = 2u;
-
 // The slope that waits for its word's other half.
 var<private> kept_slope: f32;
 

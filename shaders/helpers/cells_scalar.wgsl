@@ -7,9 +7,6 @@
 @group(0) @binding(4) var<storage, read> class_mask: array<u32>;
 @group(0) @binding(7) var<storage, read_write> gradients: array<f32>;
 
-// Rows that a lane takes one after the other.
-const TOGETHER: u32 = 1u;
-
 fn columns_of(row: Row, group: u32, lane: u32) -> vec4<u32> {
     return (4u * group + vec4<u32>(0u, 1u, 2u, 3u)) * TEAM + lane;
 }

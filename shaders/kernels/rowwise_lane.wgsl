@@ -1,4 +1,4 @@
-// Short rows: a lane takes a whole row, or as many one after the other as the cells ask for (`TOGETHER`). Linked with one of
+// Short rows: a lane takes a whole row, or `TOGETHER` rows one after the other, which a header names. Linked with one of
 // helpers/partials_*.
 
 const TEAM: u32 = 1u;

@@ -114,7 +114,7 @@ impl Variant {
         Variant { half, ..self }
     }
 
-    /// Rows that a team takes one after the other: `TOGETHER` of the cells. Two of f16 may share a word.
+    /// Rows that a team takes one after the other, `TOGETHER` in the kernel: two of f16 may share a word.
     fn together(&self) -> usize {
         if self.half && !self.vec4 { 2 } else { 1 }
     }
@@ -172,6 +172,6 @@ impl Variant {
             }
             Team::Memory => files.push(MEMORY),
         }
-        format!("const HELD: u32 = {}u;\n", self.held.max(1))
+        format!("const HELD: u32 = {}u;\nconst TOGETHER: u32 = {}u;\n", self.held.max(1), self.together())
     }
 }
