@@ -38,6 +38,29 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
+//! # Half the memory
+//!
+//! [`Tensor::from_half`] and [`Tensor::from_array_as_half`] hold numbers in f16. Pointwise and row-wise losses take them through
+//! [`Criterion::backward`] and its like: predictions, targets and gradient move half the bytes, every calculation is in f32, and no
+//! adapter needs the feature for it.
+//!
+//! ```
+//! use gradus::{Device, Reduction, Tensor, losses::{Huber, Loss}};
+//! use ndarray::array;
+//!
+//! let device = Device::cpu();
+//! let predictions = Tensor::from_array_as_half(&device, array![0.5, 3.0].view().into_dyn())?;
+//! let targets = Tensor::from_array_as_half(&device, array![0.0, 0.0].view().into_dyn())?;
+//! let step = Huber::new().on(&device)?.reduction(Reduction::Sum).backward(&predictions, &targets)?;
+//! assert_eq!(step.value()?, 2.625);
+//! assert!(step.gradient.is_half());
+//! assert_eq!(step.gradient.to_array()?.as_slice().unwrap(), [0.5, 1.0]);
+//! # Ok::<(), gradus::Error>(())
+//! ```
+//!
+//! The gradient is rounded once, to the nearest number of f16: what is below 3e-8 becomes 0, and from 65,520 on it is infinite. The mean over
+//! many elements has such small slopes: take [`Reduction::Sum`] or [`Criterion::backward_with_upstream`] there.
+//!
 //! # A model
 //!
 //! [`Sequential`] describes layers, [`Sequential::on`] puts them on a device, [`Model::compile`] chooses loss and
@@ -71,6 +94,7 @@
 //! | PyTorch | Keras | gradus |
 //! |---|---|---|
 //! | `torch.device("cuda")` | | [`Device::gpu`] |
+//! | `x.half()` | `mixed_float16` | [`Tensor::from_half`] |
 //! | `CrossEntropyLoss(label_smoothing=0.1)` | `CategoricalCrossentropy(label_smoothing=0.1)` | `CrossEntropy::new().label_smoothing(0.1)` |
 //! | `reduction="none"`, `"sum"`, `"mean"` | `reduction=None`, `"sum"`, `"sum_over_batch_size"` | [`Reduction`] |
 //! | `loss.backward()` | | the gradient is in the [`Evaluation`] |
@@ -148,6 +172,8 @@ pub use criterion::{
 pub use device::{Device, Gpu, GpuOptions, adapters, describe};
 pub use embedding::Embedding;
 pub use error::{Error, Result};
+/// A number of 16 bits: 11 significant, up to 65,504.
+pub use half::f16;
 pub use inputs::{Inputs, TargetElement, Targets};
 pub use layers::{Dense, Initializer};
 pub use model::{Model, Names, Sequential};

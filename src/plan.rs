@@ -203,6 +203,7 @@ fn on_gpu(operation: &str, name: &str, tensor: &Tensor, wanted: Option<&Gpu>) ->
             _ => Ok((gpu.clone(), buffer.clone())),
         },
         (Storage::GpuLabels(_) | Storage::Labels(_), _) => Err(refused("holds labels".into(), "numbers")),
+        (Storage::GpuHalf(_), _) => Err(refused("holds f16".into(), "f32")),
         (_, device) => Err(refused(format!("lives on the host ({})", device.name()), "a tensor of a GPU")),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use half::f16;
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension, IxDyn};
 
 use crate::device::{Device, Gpu};
@@ -23,6 +24,10 @@ pub(crate) enum Storage {
     Gpu(wgpu::Buffer),
     /// i32 labels on a GPU.
     GpuLabels(wgpu::Buffer),
+    /// f16 on a GPU, two in a word.
+    GpuHalf(wgpu::Buffer),
+    /// f16 on the host, widened where they are calculated with.
+    Half(Arc<Vec<f16>>),
     F32(Arc<Vec<f32>>),
     F64(Arc<Vec<f64>>),
     Labels(Arc<Vec<i32>>),
@@ -44,6 +49,46 @@ impl Tensor {
             Device::Reference => Storage::F64(Arc::new(flat.iter().map(|&x| f64::from(x)).collect())),
         };
         Ok(Tensor { device: device.clone(), shape, storage })
+    }
+
+    /// Uploads numbers in f16 ([`crate::f16`]), which stay so: half the memory of f32. [`Criterion::backward`](crate::Criterion::backward)
+    /// takes them with dense targets in f16 too, or with labels, calculates in f32 and gives the gradient in f16.
+    ///
+    /// ```
+    /// use gradus::{Device, Reduction, Tensor, f16, losses::{Huber, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let device = Device::cpu();
+    /// let half = |x: [f32; 2]| Tensor::from_half(&device, array![f16::from_f32(x[0]), f16::from_f32(x[1])].view().into_dyn());
+    /// let criterion = Huber::new().on(&device)?.reduction(Reduction::Sum);
+    /// let step = criterion.backward(&half([0.1, 3.0])?, &half([0.0, 0.0])?)?;
+    /// assert_eq!(step.gradient.to_half_array()?[0].to_f32(), 0.099975586); // 0.1 in f16
+    /// assert_eq!(step.gradient.to_half_array()?[1], f16::ONE);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Tensor::from_array`].
+    pub fn from_half<'a>(device: &Device, values: impl Into<ArrayViewD<'a, f16>>) -> Result<Self> {
+        let values = values.into();
+        let flat: Vec<f16> = values.iter().copied().collect();
+        let storage = match device {
+            Device::Gpu(gpu) => {
+                let word = |pair: &[f16]| pair.iter().rev().fold(0, |word, x| word << 16 | u32::from(x.to_bits()));
+                Storage::GpuHalf(gpu.upload("a tensor of f16", &flat.chunks(2).map(word).collect::<Vec<u32>>())?)
+            }
+            _ => Storage::Half(Arc::new(flat)),
+        };
+        Ok(Tensor { device: device.clone(), shape: values.shape().to_vec(), storage })
+    }
+
+    /// Uploads numbers rounded to f16, as [`Tensor::from_half`] has them: to the nearest, of two as near to the even one; from 65,520
+    /// on that is infinity, below 3e-8 it is 0.
+    ///
+    /// # Errors
+    /// As [`Tensor::from_array`].
+    pub fn from_array_as_half<'a>(device: &Device, values: impl Into<ArrayViewD<'a, f32>>) -> Result<Self> {
+        Tensor::from_half(device, values.into().mapv(f16::from_f32).view())
     }
 
     /// Uploads class labels, one for each row.
@@ -116,6 +161,40 @@ impl Tensor {
         matches!(self.storage, Storage::GpuLabels(_) | Storage::Labels(_))
     }
 
+    /// Whether it holds numbers in f16.
+    pub fn is_half(&self) -> bool {
+        matches!(self.storage, Storage::GpuHalf(_) | Storage::Half(_))
+    }
+
+    /// Downloads the elements of a tensor of f16, waiting for the work that makes them.
+    ///
+    /// # Errors
+    /// What went wrong in that work; [`Error::Input`] for a tensor that is not of f16.
+    pub fn to_half_array(&self) -> Result<ArrayD<f16>> {
+        if !self.is_half() {
+            return Err(Error::Input {
+                operation: "to_half_array".into(),
+                name: "the tensor".into(),
+                found: if self.is_labels() { "holds labels".into() } else { "holds f32".into() },
+                allowed: "made with Tensor::from_half, or the gradient of such a one".into(),
+            });
+        }
+        shaped(&self.shape, pollster::block_on(self.halves())?)
+    }
+
+    /// The elements in f16; none of a tensor that is not of f16.
+    async fn halves(&self) -> Result<Vec<f16>> {
+        match (&self.storage, &self.device) {
+            (Storage::GpuHalf(buffer), Device::Gpu(gpu)) => {
+                let words: Vec<u32> = gpu.download(buffer, 0, self.len().div_ceil(2)).await?;
+                let both = words.into_iter().flat_map(|word| [word as u16, (word >> 16) as u16]);
+                Ok(both.map(f16::from_bits).take(self.len()).collect())
+            }
+            (Storage::Half(values), _) => Ok(values.to_vec()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// Downloads the elements, waiting for the work that makes them.
     ///
     /// # Errors
@@ -131,6 +210,7 @@ impl Tensor {
     pub async fn to_array_async(&self) -> Result<ArrayD<f32>> {
         let flat = match (&self.storage, &self.device) {
             (Storage::Gpu(buffer), Device::Gpu(gpu)) => gpu.download(buffer, 0, self.len()).await?,
+            (Storage::GpuHalf(_) | Storage::Half(_), _) => self.halves().await?.into_iter().map(f16::to_f32).collect(),
             (Storage::F32(values), _) => values.to_vec(),
             (Storage::F64(values), _) => values.iter().map(|&x| x as f32).collect(),
             _ => {

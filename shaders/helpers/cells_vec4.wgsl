@@ -6,8 +6,13 @@
 @group(0) @binding(4) var<storage, read> class_mask: array<vec4<u32>>;
 @group(0) @binding(7) var<storage, read_write> gradients: array<vec4<f32>>;
 
-fn columns_of(group: u32, lane: u32) -> vec4<u32> {
+fn columns_of(row: Row, group: u32, lane: u32) -> vec4<u32> {
     return 4u * (group * TEAM + lane) + vec4<u32>(0u, 1u, 2u, 3u);
+}
+
+// Whether any cell of a group is inside the row.
+fn reaches(columns: vec4<u32>) -> bool {
+    return columns.x < row_length();
 }
 
 // Where the first is inside the row, so are its three neighbours.

@@ -1,7 +1,8 @@
 // What the kernels over lists share: bindings, switches, and the items as one kernel leaves them to the next.
 //
 // A list's items fall into blocks, so that a long list keeps many workgroups busy and no lane loops for long: a unit of
-// work is one block of one list. What an item brings into its pairs is one vector of four numbers.
+// work is one block of one list. What an item brings into its pairs is one vector of four numbers. Linked with one of
+// helpers/items_*: how scores and truths lie in memory.
 
 struct Params {
     lists: u32,         // in this part of the tensor
@@ -43,11 +44,9 @@ override DIVISOR_ON_DEVICE: bool = false;
 override IN_PLACE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> predictions: array<f32>;
-@group(0) @binding(2) var<storage, read> targets: array<f32>;
+// Bindings 1, 2 and 5, predictions, targets and gradients, stand in helpers/items_*.
 @group(0) @binding(3) var<storage, read> weights: array<u32>;
 @group(0) @binding(4) var<storage, read> upstreams: array<f32>;
-@group(0) @binding(5) var<storage, read_write> gradients: array<f32>;
 // Partial sums: of each workgroup; with EACH those of each unit, which kernels/list_values joins.
 @group(0) @binding(6) var<storage, read_write> values: array<f32>;
 @group(0) @binding(7) var<storage, read_write> records: array<vec4<f32>>;
@@ -75,7 +74,7 @@ fn member_at(first: u32, index: u32, score: f32) -> Item {
     var truth = 0.0;
     var is_open = true;
     for (var k = 0u; k < params.items; k += 1u) {
-        let class_number = targets[first + k];
+        let class_number = truth_at(first + k);
         is_open = is_open && class_number != -1.0;
         if is_nan(class_number) || (is_open && (class_number < 0.0 || class_number >= f32(params.items))) {
             return Item(not_a_number(class_number), 0.0, 0.0, 0.0, index);
@@ -90,16 +89,11 @@ fn member_at(first: u32, index: u32, score: f32) -> Item {
 // As it was handed in, NaN told by its bits: no comparison with a NaN is relied upon.
 fn item_at(first: u32, index: u32) -> Item {
     let place = first + index;
-    var score = 0.0;
-    if IN_PLACE {
-        score = gradients[place];
-    } else {
-        score = predictions[place];
-    }
+    let score = score_at(place);
     if CLASS_LIST {
         return member_at(first, index, score);
     }
-    let truth = targets[place];
+    let truth = truth_at(place);
     if is_nan(truth) {
         return Item(truth, 0.0, 0.0, 0.0, index);
     }

@@ -5,7 +5,7 @@
 //
 // Filled by shaders/losses/*.wgsl: `fn loss(prediction: f32, truth: f32) -> Loss`, or `fn loss_at` with the weight
 // of the column as well. Linked with helpers/numbers, one of helpers/partials_* and one of kernels/pointwise_*: which
-// derivative is written, the first or the second.
+// derivative is written, the first or the second; and one of helpers/points_*: how numbers lie in memory.
 //
 // A workgroup owns one contiguous block and its lanes take turns: neighbours read neighbours on any card, and on
 // software Vulkan a block stays within few pages (a stride over the whole buffer is four times slower there).
@@ -36,12 +36,10 @@ override EACH: bool = false;
 override IN_PLACE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> predictions: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> targets: array<vec4<f32>>;
+// Bindings 1, 2 and 6, predictions, targets and gradients, stand in helpers/points_*.
 @group(0) @binding(3) var<storage, read> weights: array<u32>;
 @group(0) @binding(4) var<storage, read> column_weights: array<f32>;
 @group(0) @binding(5) var<storage, read> upstreams: array<f32>;
-@group(0) @binding(6) var<storage, read_write> gradients: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> values: array<f32>;
 
 // One element with everything that multiplies it. Without a branch: on software Vulkan one costs more than what it skips
@@ -74,13 +72,6 @@ fn element(place: u32, prediction: f32, truth: f32) -> Loss {
     );
 }
 
-fn predictions_of(i: u32) -> vec4<f32> {
-    if IN_PLACE {
-        return gradients[i];
-    }
-    return predictions[i];
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn pointwise(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -93,12 +84,12 @@ fn pointwise(
     var sum = 0.0;
     for (var i = begin + lane; i < end; i += WORKGROUP) {
         let prediction = predictions_of(i);
-        let truth = targets[i];
+        let truth = truths_of(i);
         let a = element(4u * i, prediction.x, truth.x);
         let b = element(4u * i + 1u, prediction.y, truth.y);
         let c = element(4u * i + 2u, prediction.z, truth.z);
         let d = element(4u * i + 3u, prediction.w, truth.w);
-        gradients[i] = vec4<f32>(a.derivative, b.derivative, c.derivative, d.derivative);
+        write_gradients(i, vec4<f32>(a.derivative, b.derivative, c.derivative, d.derivative));
         if EACH {
             write_value(4u * i, a.value);
             write_value(4u * i + 1u, b.value);

@@ -70,8 +70,8 @@ fn take_row(index: u32, lane: u32) -> f32 {
     var worst = vec4<u32>();
     if row.state == KEPT {
         for (var group = 0u; group < groups; group += 1u) {
-            let columns = columns_of(group, lane);
-            if columns.x < row_length() {
+            let columns = columns_of(row, group, lane);
+            if reaches(columns) {
                 let logits = logits_of(row, columns);
                 let truths = truths_of(row, columns);
                 if HOLDS {
@@ -87,8 +87,8 @@ fn take_row(index: u32, lane: u32) -> f32 {
     for (var turn = 1u; turn < PASSES; turn += 1u) {
         sums = restart(join(sums));
         for (var group = 0u; group < select(0u, groups, row.state == KEPT); group += 1u) {
-            let columns = columns_of(group, lane);
-            if columns.x < row_length() {
+            let columns = columns_of(row, group, lane);
+            if reaches(columns) {
                 var logits: vec4<f32>;
                 var truths: vec4<f32>;
                 if HOLDS {
@@ -110,8 +110,8 @@ fn take_row(index: u32, lane: u32) -> f32 {
     let is_plain = row.state == KEPT && !is_broken;
     let otherwise = vec4<f32>(select(0.0, nan_of(row), is_broken));
     for (var group = 0u; group < groups; group += 1u) {
-        let columns = columns_of(group, lane);
-        if columns.x < row_length() {
+        let columns = columns_of(row, group, lane);
+        if reaches(columns) {
             var logits: vec4<f32>;
             var truths: vec4<f32>;
             if HOLDS {

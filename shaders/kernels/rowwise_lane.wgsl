@@ -1,4 +1,5 @@
-// Short rows: a lane takes a whole row. Linked with one of helpers/partials_*.
+// Short rows: a lane takes a whole row, or `TOGETHER` rows one after the other, which a header names. Linked with one of
+// helpers/partials_*.
 
 const TEAM: u32 = 1u;
 
@@ -22,8 +23,12 @@ fn rowwise(
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
     var sum = 0.0;
-    for (var index = begin + lane; index < end; index += WORKGROUP) {
+    // The other lanes' rows lie between one run of TOGETHER and the next.
+    let others = (WORKGROUP - 1u) * TOGETHER;
+    var index = begin + lane * TOGETHER;
+    while index < end {
         sum += take_row(index, 0u);
+        index += select(1u, 1u + others, index % TOGETHER == TOGETHER - 1u);
     }
     if !EACH && !AUXILIARY {
         write_partial(block, lane, sum, begin < end);

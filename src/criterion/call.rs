@@ -268,6 +268,7 @@ impl<'c, 'a> Call<'c, 'a> {
             divisor: Divisor::Known,
             auxiliary: self.auxiliary,
             second: false,
+            half: false,
         };
         let upload = |values: &[f32]| gpu.upload("an input", values);
         let ones;

@@ -80,6 +80,12 @@ impl Criterion {
     /// Value and gradient of tensors that live on the device already. Never waits; a wrong label is reported when the
     /// value is read. [`Criterion::evaluate_tensors`] takes weights, masks and losses of several inputs.
     ///
+    /// Tensors of f16 ([`Tensor::from_half`], predictions and dense targets both) move half the memory. Every calculation is in
+    /// f32, the value too, and the gradient is rounded once to f16: to the nearest, of two as near to the even one. What is below
+    /// 3e-8 becomes 0 and what is 65,520 or more infinite: with many elements take [`Reduction::Sum`] or an upstream
+    /// ([`Criterion::backward_with_upstream`]) rather than a mean. Pointwise and row-wise losses take f16, of any shape; the others
+    /// refuse. On the host the numbers are widened first.
+    ///
     /// # Errors
     /// As [`Criterion::evaluate_tensors`].
     pub fn backward(&self, predictions: &Tensor, targets: &Tensor) -> Result<DeviceEvaluation> {
@@ -371,7 +377,7 @@ fn check_sequences(loss: &dyn Loss, inputs: &[(&'static str, Tensor)], mask: Opt
 
 fn gpu_buffer(tensor: &Tensor) -> Result<wgpu::Buffer> {
     match &tensor.storage {
-        Storage::Gpu(buffer) | Storage::GpuLabels(buffer) => Ok(buffer.clone()),
+        Storage::Gpu(buffer) | Storage::GpuLabels(buffer) | Storage::GpuHalf(buffer) => Ok(buffer.clone()),
         _ => Err(Error::Input {
             operation: "backward".into(),
             name: "a tensor".into(),

@@ -2,7 +2,7 @@
 
 use crate::device::Device;
 use crate::inputs::{check_known, input_error, shape_error};
-use crate::losses::Loss;
+use crate::losses::{Family, Loss};
 use crate::tensor::Tensor;
 use crate::{Error, Result};
 
@@ -185,7 +185,38 @@ impl<'a> TensorInputs<'a> {
                 return Err(input_error(loss, name, "holds whole numbers", allowed));
             }
         }
-        Ok(())
+        self.check_halves(loss)
+    }
+
+    /// Whether tensors of f16 are predictions and, unless those are labels, their targets, in a frame that has them.
+    fn check_halves(&self, loss: &dyn Loss) -> Result<()> {
+        let is_half = |name: &str| self.get(name).map(Tensor::is_half);
+        if let Some((name, _)) =
+            self.given().find(|(name, tensor)| tensor.is_half() && !["predictions", "targets"].contains(name))
+        {
+            return Err(input_error(loss, name, "holds f16", "it must be a tensor of Tensor::from_array"));
+        }
+        let (Some(predictions), Some(targets)) = (is_half("predictions"), is_half("targets")) else {
+            return Ok(());
+        };
+        let kind = |is_half: bool| if is_half { "f16" } else { "f32" };
+        if predictions != targets && !self.get("targets").is_some_and(Tensor::is_labels) {
+            let found = format!("are {} but predictions are {}", kind(targets), kind(predictions));
+            return Err(input_error(loss, "targets", found, "both f32 or both f16"));
+        }
+        if !predictions {
+            return Ok(());
+        }
+        if !matches!(loss.family(), Family::Pointwise(_) | Family::Rowwise(_)) {
+            let allowed = "pointwise and row-wise losses take f16, this one f32";
+            return Err(input_error(loss, "predictions", "are f16", allowed));
+        }
+        match self.upstream {
+            Some(Upstream::Tensor(tensor)) if tensor.shape().is_empty() => {
+                Err(input_error(loss, "upstream", "is a tensor and predictions are f16", "a number"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The upstream as a number for all and a tensor, which is of the values' shape where each value has its own.

@@ -1,5 +1,6 @@
 //! Draws the inputs of a case from what an entry says its predictions and targets are, from fixed seeds.
 
+use half::f16;
 use ndarray::{Array1, ArrayD, IxDyn};
 
 use super::recipe::{Recipe, Size, Spread};
@@ -27,6 +28,7 @@ pub(super) struct Case {
     pub reduction: Reduction,
     pub auxiliary: bool,
     pub resident: bool,
+    pub half: bool,
 }
 
 impl Case {
@@ -94,6 +96,9 @@ pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
         // Nobody looks at the score of padding.
         predictions.iter_mut().zip(truths).filter(|(_, truth)| **truth < 0.0).for_each(|(x, _)| *x = f32::NAN);
     }
+    if recipe.half {
+        predictions.iter_mut().chain(dense.iter_mut().flatten()).for_each(|x| *x = rounded(*x));
+    }
     let value_shape = if rowwise { leading } else { shape };
     let upstream = recipe.upstream.then(|| {
         let wanted = if recipe.reduction == Reduction::None { value_shape } else { &[] };
@@ -115,7 +120,14 @@ pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
         reduction: recipe.reduction,
         auxiliary: recipe.auxiliary,
         resident: recipe.resident,
+        half: recipe.half,
     }
+}
+
+/// The nearest number of f16, no infinite one for a finite one.
+fn rounded(x: f32) -> f32 {
+    let largest = f16::MAX.to_f32();
+    f16::from_f32(if x.is_finite() { x.clamp(-largest, largest) } else { x }).to_f32()
 }
 
 /// Puts NaN, and labels that are no class, wherever a mask says that nobody looks.
@@ -169,6 +181,7 @@ fn name(recipe: &Recipe, labels: bool) -> String {
         ("class mask", recipe.class_mask != Spread::None),
         ("upstream", recipe.upstream),
         ("on the device", recipe.resident),
+        ("f16", recipe.half),
         ("NaN and infinities", recipe.size == Size::Special),
     ];
     words.extend(switches.iter().filter(|(_, on)| *on).map(|(word, _)| (*word).to_string()));

@@ -1,6 +1,7 @@
 //! The judge of the losses.
 
-use ndarray::{Array1, ArrayD};
+use half::f16;
+use ndarray::{Array1, ArrayD, Zip};
 
 use super::differences::differentiated;
 use super::draw::{Case, draw};
@@ -147,17 +148,65 @@ fn kept_rows(loss: &dyn Loss, case: &Case) -> Vec<bool> {
 /// The same through tensors that live on the device.
 fn judge_resident(criterion: &Criterion, case: &Case, expected: &Expected, report: &mut Report) -> Result<()> {
     let device = criterion.device();
-    let predictions = Tensor::from_array(device, case.predictions.view())?;
+    let upload = if case.half { Tensor::from_array_as_half } else { Tensor::from_array };
+    let predictions = upload(device, case.predictions.view())?;
     let targets = match (&case.labels, &case.dense) {
         (Some(labels), _) => Tensor::from_labels(device, &labels.iter().copied().collect::<Vec<_>>())?,
-        (None, Some(dense)) => Tensor::from_array(device, dense.view())?,
+        (None, Some(dense)) => upload(device, dense.view())?,
         (None, None) => return Ok(()),
     };
     let found = criterion.backward(&predictions, &targets)?;
     let value = ndarray::arr0(found.value()?).into_dyn();
     report.add_value(&case.name, "value", expected.values.compare(&value));
-    let gradient = found.gradient.to_array()?.mapv(f64::from);
+    let gradient = match case.half {
+        true => Zip::from(&found.gradient.to_half_array()?).and(&expected.gradient.expected).map_collect(unrounded),
+        false => found.gradient.to_array()?.mapv(f64::from),
+    };
     report.add_gradient(&case.name, "gradient", expected.gradient.compare(&gradient));
     debug_assert!(case.reduction != Reduction::None, "there is no upstream for it here");
     Ok(())
+}
+
+/// Of the numbers that f16 rounds to this one, the nearest to the expected: what is left is not the rounding's error.
+fn unrounded(found: &f16, expected: &f64) -> f64 {
+    let number = found.to_f64();
+    if found.is_nan() || expected.is_nan() {
+        return number;
+    }
+    // Sizes count up with the bits, and a unit beyond the largest stands 2^16 for infinity.
+    let size_of = |bits: u16| if bits == 0x7c00 { 65_536.0 } else { f16::from_bits(bits).to_f64() };
+    let bits = found.to_bits() & 0x7fff;
+    let above = if bits == 0x7c00 { f64::INFINITY } else { (size_of(bits) + size_of(bits + 1)) / 2.0 };
+    let below = if bits == 0 { -above } else { (size_of(bits - 1) + size_of(bits)) / 2.0 };
+    let sign = if found.is_sign_negative() { -1.0 } else { 1.0 };
+    sign * (sign * expected).clamp(below, above)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_f16_rounds_away_is_no_error_and_nothing_else_is_forgiven() {
+        let least = 2.0_f64.powi(-24);
+        let cases = [
+            (1.0, 1.0, 1.0),
+            (1.0, 1.0004, 1.0004),
+            (1.0, 1.1, 1.0 + 2.0_f64.powi(-11)),
+            // Below a power of two the numbers are twice as dense.
+            (-1.0, -0.9, -1.0 + 2.0_f64.powi(-12)),
+            (0.0, least / 3.0, least / 3.0),
+            (0.0, -1.0, -least / 2.0),
+            (f64::INFINITY, 65_530.0, 65_530.0),
+            (f64::INFINITY, 60_000.0, 65_520.0),
+            (f64::INFINITY, f64::INFINITY, f64::INFINITY),
+            (f64::NEG_INFINITY, f64::INFINITY, -65_520.0),
+            (65_504.0, f64::INFINITY, 65_520.0),
+        ];
+        for (found, expected, nearest) in cases {
+            assert_eq!(unrounded(&f16::from_f64(found), &expected), nearest, "{found} for {expected}");
+        }
+        assert!(unrounded(&f16::NAN, &1.0).is_nan());
+        assert_eq!(unrounded(&f16::ONE, &f64::NAN), 1.0);
+    }
 }

@@ -47,6 +47,8 @@ pub(super) struct Recipe {
     pub auxiliary: bool,
     /// The inputs live on the device, and so does the count of what is ignored.
     pub resident: bool,
+    /// Predictions and dense targets are f16; where they are, they live on the device.
+    pub half: bool,
 }
 
 const PLAIN: Recipe = Recipe {
@@ -62,9 +64,11 @@ const PLAIN: Recipe = Recipe {
     ignored: 0.0,
     auxiliary: false,
     resident: false,
+    half: false,
 };
 
 const NONE: Recipe = Recipe { reduction: Reduction::None, upstream: true, ..PLAIN };
+const HALF: Recipe = Recipe { half: true, resident: true, ..PLAIN };
 const LABELS: Recipe = Recipe { ignored: 0.25, ..PLAIN };
 const DENSE: Recipe = Recipe { labels: false, ..PLAIN };
 
@@ -84,6 +88,7 @@ const POINTWISE_LONG: &[Recipe] = &[
     Recipe { shape: &[64, 2048], reduction: Reduction::Divisor(1e5), ..PLAIN },
     Recipe { shape: &[5], resident: true, ..PLAIN },
     Recipe { shape: &[129, 513], resident: true, reduction: Reduction::BatchMean, ..PLAIN },
+    Recipe { shape: &[33, 31], reduction: Reduction::Sum, ..HALF },
     Recipe { size: Size::Special, ..PLAIN },
     Recipe { shape: &[41, 29], weight: Spread::Row, reduction: Reduction::WeightedMean, ..PLAIN },
     Recipe { shape: &[3, 4, 5], weight: Spread::Row, mask: Spread::Row, reduction: Reduction::Sum, ..PLAIN },
@@ -156,6 +161,7 @@ const LABELS_LONG: &[Recipe] = &[
     Recipe { shape: &[20, 33], resident: true, ..LABELS },
     Recipe { shape: &[20, 33], resident: true, ignored: 1.0, ..LABELS },
     Recipe { shape: &[20, 33], resident: true, reduction: Reduction::Sum, ..LABELS },
+    Recipe { shape: &[37, 67], ignored: 0.25, ..HALF },
 ];
 
 const DENSE_LONG: &[Recipe] = &[
@@ -168,6 +174,8 @@ const DENSE_LONG: &[Recipe] = &[
     Recipe { shape: &[3, 4099], reduction: Reduction::Divisor(3.0), ..DENSE },
     Recipe { shape: &[20, 10], resident: true, ..DENSE },
     Recipe { shape: &[20, 100], resident: true, reduction: Reduction::BatchMean, ..DENSE },
+    Recipe { shape: &[36, 13], labels: false, reduction: Reduction::Sum, ..HALF },
+    Recipe { shape: &[11, 68], labels: false, ..HALF },
     Recipe { shape: &[30, 12], size: Size::Special, labels: false, ..NONE },
     Recipe { shape: &[30, 120], size: Size::Special, labels: false, ..NONE },
     Recipe { shape: &[25, 11], mask: Spread::Row, reduction: Reduction::WeightedMean, ..DENSE },
@@ -180,6 +188,7 @@ pub(super) struct Kind {
     pub rowwise: bool,
     pub takes_labels: bool,
     pub takes_dense: bool,
+    pub takes_half: bool,
     pub has_auxiliary: bool,
     /// It takes `pos_weight` or `class_weight`.
     pub column_weight: bool,
@@ -195,6 +204,7 @@ impl Kind {
             rowwise: !matches!(loss.family(), Family::Pointwise(_)),
             takes_labels: loss.targets().takes_labels(),
             takes_dense: loss.targets().takes_dense(),
+            takes_half: matches!(loss.family(), Family::Pointwise(_) | Family::Rowwise(_)),
             has_auxiliary: loss.has_auxiliary(),
             column_weight: column_weight_name(loss).is_some(),
             class_mask: loss.inputs().iter().any(|input| input.name == "class_mask"),
@@ -215,6 +225,7 @@ pub(super) fn recipes(kind: Kind) -> Vec<Recipe> {
         (DENSE_LONG, kind.rowwise && kind.takes_dense && kind.thorough),
     ];
     let chosen = lists.iter().filter(|(_, fits)| *fits).flat_map(|(list, _)| list.iter());
+    let chosen = chosen.filter(|recipe| kind.takes_half || !recipe.half);
     chosen
         .map(|&recipe| Recipe {
             column_weight: recipe.column_weight && kind.column_weight,

@@ -1,5 +1,6 @@
 //! Tensors that live on the host: their numbers as arrays, and what the arrays' call gives as tensors again.
 
+use half::f16;
 use ndarray::{ArrayD, arr0};
 
 use super::{DeviceEvaluation, Outcome};
@@ -51,21 +52,26 @@ impl Criterion {
         given.class_mask = class_mask.as_ref().map(|mask| mask.view());
         given.upstream = upstream.as_ref().map(|upstream| upstream.view());
         (given.auxiliary, given.hessian) = (inputs.auxiliary, inputs.hessian);
-        self.as_tensors(self.evaluate(&given)?)
+        let is_half = inputs.get("predictions").is_some_and(Tensor::is_half);
+        self.as_tensors(self.evaluate(&given)?, is_half)
     }
 
-    fn as_tensors(&self, found: Evaluation) -> Result<DeviceEvaluation> {
+    fn as_tensors(&self, found: Evaluation, is_half: bool) -> Result<DeviceEvaluation> {
         let tensor = |array: &ArrayD<f32>| Tensor::from_array(&self.device, array.view());
+        let like_predictions = |array: &ArrayD<f32>| match is_half {
+            true => Tensor::from_half(&self.device, array.mapv(f16::from_f32).view()),
+            false => tensor(array),
+        };
         let value = found.value();
         let each = self.reduction == Reduction::None;
         let values = each.then(|| tensor(&found.values.mapv(|x| x as f32))).transpose()?;
         let others = found.others.iter().map(|(name, gradient)| Ok((*name, tensor(gradient)?)));
         Ok(DeviceEvaluation {
             loss: self.loss.clone(),
-            gradient: tensor(&found.gradient)?,
+            gradient: like_predictions(&found.gradient)?,
             others: others.collect::<Result<_>>()?,
             values,
-            hessian: found.hessian.as_ref().map(tensor).transpose()?,
+            hessian: found.hessian.as_ref().map(like_predictions).transpose()?,
             outcome: Outcome::OnHost { value, count: found.count, auxiliaries: found.auxiliaries },
         })
     }

@@ -41,15 +41,18 @@ impl Criterion {
         let mut commands = Vec::new();
         let (job, buffers) = call.prepare(inputs.auxiliary, &mut commands)?;
         commands.extend(kernel::commands(gpu, &*self.loss, &job, &buffers)?);
-        let elements = call.predictions.len();
         let tensor =
             |shape: &[usize], buffer: &wgpu::Buffer| Tensor::new(&self.device, shape, Storage::Gpu(buffer.clone()));
+        let like_predictions = |buffer: &wgpu::Buffer| {
+            let storage = if job.half { Storage::GpuHalf(buffer.clone()) } else { Storage::Gpu(buffer.clone()) };
+            Tensor::new(&self.device, call.predictions.shape(), storage)
+        };
         let hessian = if inputs.hessian {
             // The same kernel with the second derivative in the first one's place: it leaves the same values once more.
-            let gradient = gpu.buffer("a Hessian's diagonal", elements)?;
+            let gradient = gpu.buffer("a Hessian's diagonal", call.words())?;
             let (job, buffers) = (Job { second: true, ..job.clone() }, Buffers { gradient, ..buffers.clone() });
             commands.extend(kernel::kernel_commands(gpu, &*self.loss, &job, &buffers)?.0);
-            Some(tensor(call.predictions.shape(), &buffers.gradient))
+            Some(like_predictions(&buffers.gradient))
         } else {
             None
         };
@@ -63,7 +66,7 @@ impl Criterion {
                 check: call.checked(),
                 planes: inputs.auxiliary.then(|| (buffers.values.clone(), call.sizes.rows)),
             }),
-            gradient: tensor(call.predictions.shape(), &buffers.gradient),
+            gradient: like_predictions(&buffers.gradient),
             others: Vec::new(),
             values: self.each().then(|| tensor(&call.sizes.value_shape, &buffers.values)),
             hessian,
@@ -123,6 +126,12 @@ impl<'t> Call<'t> {
 
     fn is_pointwise(&self) -> bool {
         matches!(self.criterion.loss.family(), Family::Pointwise(_))
+    }
+
+    /// Of memory, for as many numbers as there are predictions.
+    fn words(&self) -> usize {
+        let elements = self.predictions.len();
+        if self.predictions.is_half() { elements.div_ceil(2) } else { elements }
     }
 
     fn has_labels(&self) -> bool {
@@ -232,6 +241,7 @@ impl<'t> Call<'t> {
             divisor: if on_device && !packs { Divisor::Ready } else { Divisor::Known },
             auxiliary,
             second: false,
+            half: self.predictions.is_half(),
         };
         let (predictions, mut targets) = (gpu_buffer(self.predictions)?, gpu_buffer(self.targets)?);
         let given = targets.clone();
@@ -241,7 +251,7 @@ impl<'t> Call<'t> {
             targets = floats;
         }
         let mut buffers = Buffers {
-            gradient: if self.in_place { predictions.clone() } else { gpu.buffer("a gradient", elements)? },
+            gradient: if self.in_place { predictions.clone() } else { gpu.buffer("a gradient", self.words())? },
             predictions,
             targets,
             weights: self.weight.clone(),

@@ -182,6 +182,7 @@ impl Layer<'_> {
             divisor: Divisor::Known,
             auxiliary: false,
             second: false,
+            half: false,
         };
         let mut cut = |whole: &wgpu::Buffer| self.cut(whole, chunk, before);
         let buffers = Buffers {

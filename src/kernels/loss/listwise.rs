@@ -1,7 +1,7 @@
 //! The listwise frame: two kernels over the items of each list, what both are given, and what a mean counts in each.
 
 use super::{
-    ALIGNMENT, Buffers, Job, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Part, Parts, along, binding_elements, flag, parts,
+    Buffers, Job, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Part, Parts, along, binding_elements, cells, flag, parts,
     program,
 };
 use crate::device::Gpu;
@@ -15,6 +15,8 @@ const RECORDS: File = crate::wgsl::shader!("kernels/list_records.wgsl");
 const LISTWISE: File = crate::wgsl::shader!("kernels/listwise.wgsl");
 const UNITS: File = crate::wgsl::shader!("kernels/list_units.wgsl");
 const VALUES: File = crate::wgsl::shader!("kernels/list_values.wgsl");
+const ITEMS_FLOAT: File = crate::wgsl::shader!("helpers/items_float.wgsl");
+const ITEMS_HALF: File = crate::wgsl::shader!("helpers/items_half.wgsl");
 const GAINS: File = crate::wgsl::shader!("helpers/gains.wgsl");
 
 /// Turns of all loops that a lane may take on software Vulkan: its driver leaves them, without a word, at 65,535.
@@ -114,7 +116,8 @@ fn turns_of_item(items: usize) -> usize {
 
 /// Lists of which four numbers for each item fit a binding.
 fn most_lists(gpu: &Gpu, job: &Job) -> usize {
-    (binding_elements(gpu) / 4 / job.row_length.max(1)).min(u32::MAX as usize)
+    let most = (binding_elements(gpu) / 4 / job.row_length.max(1)).min(u32::MAX as usize);
+    if most < job.rows { most / job.alignment() * job.alignment() } else { most }
 }
 
 pub(super) fn values_length(gpu: &Gpu, job: &Job) -> usize {
@@ -134,7 +137,7 @@ fn partials(layout: &Layout) -> File {
 }
 
 fn frame(loss: &dyn Loss, kernel: File, layout: &Layout, constants: Vec<(&'static str, f64)>) -> Program {
-    let mut files = vec![kernel, LISTS, NUMBERS, GAINS];
+    let mut files = vec![kernel, LISTS, ITEMS_FLOAT, NUMBERS, GAINS];
     if kernel == LISTWISE {
         files.push(partials(layout));
     }
@@ -143,10 +146,12 @@ fn frame(loss: &dyn Loss, kernel: File, layout: &Layout, constants: Vec<(&'stati
     program(loss, &files, constants)
 }
 
-fn units_program(layout: &Layout, over_pairs: bool, constants: Vec<(&'static str, f64)>) -> Program {
+fn units_program(layout: &Layout, [over_pairs, half]: [bool; 2], constants: Vec<(&'static str, f64)>) -> Program {
     let mut constants = with_constants(layout, constants);
     constants.push(("OVER_PAIRS", flag(over_pairs)));
-    Program { label: "units of lists".into(), header: String::new(), files: vec![UNITS, LISTS, NUMBERS], constants }
+    let items = if half { ITEMS_HALF } else { ITEMS_FLOAT };
+    let files = vec![UNITS, LISTS, items, NUMBERS];
+    Program { label: "units of lists".into(), header: String::new(), files, constants }
 }
 
 fn values_program(layout: &Layout) -> Program {
@@ -166,7 +171,9 @@ pub(super) fn programs(loss: &dyn Loss) -> Vec<Program> {
             let given = |names: &[&'static str]| names.iter().map(|&name| (name, on)).collect::<Vec<_>>();
             programs.push(frame(loss, RECORDS, &layout, given(&["IN_PLACE"])));
             programs.push(frame(loss, LISTWISE, &layout, given(&["HAS_WEIGHT", "EACH", "DIVISOR_ON_DEVICE"])));
-            programs.push(units_program(&layout, on != 0.0, given(&["IN_PLACE"])));
+            for half in [false, true] {
+                programs.push(units_program(&layout, [on != 0.0, half], given(&["IN_PLACE"])));
+            }
         }
         programs.push(values_program(&layout));
     }
@@ -182,9 +189,13 @@ fn check(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> Result<()> {
         advice: "use shorter lists or the device `cpu`".into(),
     };
     let most = most_lists(gpu, job);
-    if most == 0 || (most < ALIGNMENT && job.rows > most) {
-        let name = format!("records of {ALIGNMENT} lists of {} items in {}", job.row_length, loss.name());
-        return Err(too_large(name, 16 * ALIGNMENT * job.row_length, gpu.limits().max_storage_buffer_binding_size));
+    if most == 0 && job.rows > 0 {
+        let name = format!("records of {} lists of {} items in {}", job.alignment(), job.row_length, loss.name());
+        return Err(too_large(
+            name,
+            16 * job.alignment() * job.row_length,
+            gpu.limits().max_storage_buffer_binding_size,
+        ));
     }
     if gpu.is_software() && turns_of_item(job.row_length) > MOST_TURNS {
         let name = format!("a list of {} items in {} on a software adapter", job.row_length, loss.name());
@@ -242,11 +253,11 @@ fn storage<'a>(
 ) -> [Slice<'a>; 7] {
     let weights = buffers.weights.as_ref().map(|(buffer, _)| buffer);
     [
-        buffers.read_predictions(part, job.row_length),
-        along(&buffers.targets, part, job.row_length, true),
+        buffers.read_predictions(part, job.row_length, job.half),
+        cells(&buffers.targets, part, job.row_length, job.half),
         along(weights.unwrap_or(&buffers.absent), part, 1, weights.is_some()),
         along(upstreams.unwrap_or(&buffers.absent), part, 1, job.each),
-        along(&buffers.gradient, part, job.row_length, true),
+        cells(&buffers.gradient, part, job.row_length, job.half),
         values.into(),
         records.into(),
     ]
@@ -262,7 +273,7 @@ pub(crate) fn units_of_lists(
     check(gpu, loss, job)?;
     let (layout, items) = (Layout::of(gpu, job), job.row_length);
     let constants = vec![("IN_PLACE", flag(buffers.in_place()))];
-    let kernel = gpu.kernel(&units_program(&layout, loss.mean_over_pairs(), constants))?;
+    let kernel = gpu.kernel(&units_program(&layout, [loss.mean_over_pairs(), job.half], constants))?;
     let join = gpu.kernel(&values_program(&layout))?;
     let longest = parts(job.rows, most_lists(gpu, job)).map(|part| part.length).max().unwrap_or(0);
     let each = gpu.buffer("parts of lists", longest * layout.parts_of_list())?;

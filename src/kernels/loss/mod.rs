@@ -26,6 +26,7 @@ use crate::wgsl::File;
 
 const LANES: File = crate::wgsl::shader!("helpers/lanes.wgsl");
 const NUMBERS: File = crate::wgsl::shader!("helpers/numbers.wgsl");
+const HALF: File = crate::wgsl::shader!("helpers/half.wgsl");
 const PARTIALS_LANE: File = crate::wgsl::shader!("helpers/partials_lane.wgsl");
 const PARTIALS_TREE: File = crate::wgsl::shader!("helpers/partials_tree.wgsl");
 const SUM: File = crate::wgsl::shader!("kernels/sum.wgsl");
@@ -62,6 +63,15 @@ pub(crate) struct Job {
     pub auxiliary: bool,
     /// The diagonal of the Hessian goes where the gradient would; the values are the same.
     pub second: bool,
+    /// Predictions, dense targets and gradient are f16.
+    pub half: bool,
+}
+
+impl Job {
+    /// Parts begin at a multiple of so many elements or rows: 256 bytes of the smallest numbers.
+    fn alignment(&self) -> usize {
+        if self.half { 2 * ALIGNMENT } else { ALIGNMENT }
+    }
 }
 
 /// Where the divisor of a mean comes from.
@@ -103,8 +113,8 @@ impl Buffers {
     }
 
     /// What the kernel reads the predictions from: where it writes over them, the gradient's binding is the only one.
-    fn read_predictions(&self, part: &Part, width: usize) -> Slice<'_> {
-        if self.in_place() { (&self.absent).into() } else { along(&self.predictions, part, width, true) }
+    fn read_predictions(&self, part: &Part, width: usize, half: bool) -> Slice<'_> {
+        if self.in_place() { (&self.absent).into() } else { cells(&self.predictions, part, width, half) }
     }
 }
 
@@ -155,6 +165,15 @@ fn along<'a>(buffer: &'a wgpu::Buffer, part: &Part, width: usize, runs: bool) ->
         return buffer.into();
     }
     Slice { buffer, offset: 4 * (part.first * width) as u64, size: Some(padded(part.length * width)) }
+}
+
+/// The part of a buffer of numbers in f32, or in f16, that runs along with the part of the tensor.
+fn cells<'a>(buffer: &'a wgpu::Buffer, part: &Part, width: usize, half: bool) -> Slice<'a> {
+    if !half {
+        return along(buffer, part, width, true);
+    }
+    let size = Some(padded((part.length * width).div_ceil(2)));
+    Slice { buffer, offset: 2 * (part.first * width) as u64, size }
 }
 
 fn flag(value: bool) -> f64 {

@@ -1,7 +1,8 @@
 //! The pointwise frame: its variants, its parameters, its commands.
 
 use super::{
-    Buffers, Job, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Parts, Per, along, binding_elements, flag, parts, program,
+    Buffers, HALF, Job, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Parts, Per, along, binding_elements, cells, flag, parts,
+    program,
 };
 use crate::Result;
 use crate::device::Gpu;
@@ -10,6 +11,8 @@ use crate::losses::Loss;
 use crate::wgsl::File;
 
 const POINTWISE: File = crate::wgsl::shader!("kernels/pointwise.wgsl");
+const POINTS_FLOAT: File = crate::wgsl::shader!("helpers/points_float.wgsl");
+const POINTS_HALF: File = crate::wgsl::shader!("helpers/points_half.wgsl");
 const FIRST: File = crate::wgsl::shader!("kernels/pointwise_first.wgsl");
 const SECOND: File = crate::wgsl::shader!("kernels/pointwise_second.wgsl");
 const COLUMN_WEIGHT_UNUSED: File = crate::wgsl::shader!("kernels/column_weight_unused.wgsl");
@@ -46,16 +49,22 @@ pub(super) fn partials(gpu: &Gpu, length: usize) -> usize {
     vectors.div_ceil(block) * if gpu.is_software() { lanes } else { 1 }
 }
 
+/// Elements of a part.
+fn most(gpu: &Gpu, job: &Job) -> usize {
+    binding_elements(gpu) / job.alignment() * job.alignment()
+}
+
 pub(super) fn values_length(gpu: &Gpu, job: &Job) -> usize {
     let elements = job.rows * job.row_length;
     if job.each {
         return elements;
     }
-    parts(elements, binding_elements(gpu)).map(|part| partials(gpu, part.length)).sum()
+    parts(elements, most(gpu, job)).map(|part| partials(gpu, part.length)).sum()
 }
 
-fn frame(loss: &dyn Loss, [partials, slope]: [File; 2], constants: Vec<(&'static str, f64)>) -> Program {
+fn frame(loss: &dyn Loss, [partials, slope]: [File; 2], half: bool, constants: Vec<(&'static str, f64)>) -> Program {
     let mut files = vec![POINTWISE, NUMBERS, partials, slope];
+    files.extend(if half { [POINTS_HALF, HALF].as_slice() } else { &[POINTS_FLOAT] });
     if !loss.entry().shader.text.contains("fn loss_at(") {
         files.push(COLUMN_WEIGHT_UNUSED);
     }
@@ -68,9 +77,10 @@ pub(super) fn programs(loss: &dyn Loss) -> Vec<Program> {
         for (lanes, partials) in [(8.0, PARTIALS_LANE), (256.0, PARTIALS_TREE)] {
             let switches = [("WEIGHTS", 2.0 * on), ("HAS_COLUMN_WEIGHT", on), ("EACH", on), ("IN_PLACE", on)];
             let constants: Vec<_> = std::iter::once(("WORKGROUP", lanes)).chain(switches).collect();
-            programs.push(frame(loss, [partials, FIRST], constants.clone()));
+            programs.push(frame(loss, [partials, FIRST], false, constants.clone()));
+            programs.push(frame(loss, [partials, FIRST], true, constants.clone()));
             if loss.has_curvature() {
-                programs.push(frame(loss, [partials, SECOND], constants));
+                programs.push(frame(loss, [partials, SECOND], false, constants));
             }
         }
     }
@@ -82,7 +92,7 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
     let per = buffers.weights.as_ref().map(|(_, per)| *per);
     let mut commands = Vec::new();
     let mut first_partial = 0;
-    for part in parts(elements, binding_elements(gpu)) {
+    for part in parts(elements, most(gpu, job)) {
         let vectors = part.length.div_ceil(4);
         let (lanes, block) = variant(gpu, vectors);
         let weights = match per {
@@ -98,7 +108,8 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
             ("IN_PLACE", flag(buffers.in_place())),
         ];
         let partials_of = if gpu.is_software() { PARTIALS_LANE } else { PARTIALS_TREE };
-        let kernel = gpu.kernel(&frame(loss, [partials_of, if job.second { SECOND } else { FIRST }], constants))?;
+        let kernel =
+            gpu.kernel(&frame(loss, [partials_of, if job.second { SECOND } else { FIRST }], job.half, constants))?;
         let params = PointwiseParams {
             length: part.length as u32,
             first: part.first as u32,
@@ -111,12 +122,12 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
         };
         let weights = buffers.weights.as_ref().map_or(&buffers.absent, |(buffer, _)| buffer);
         let storage = [
-            buffers.read_predictions(&part, 1),
-            along(&buffers.targets, &part, 1, true),
+            buffers.read_predictions(&part, 1, job.half),
+            cells(&buffers.targets, &part, 1, job.half),
             along(weights, &part, 1, per == Some(Per::Element)),
             buffers.column_weights.as_ref().unwrap_or(&buffers.absent).into(),
             along(buffers.upstreams.as_ref().unwrap_or(&buffers.absent), &part, 1, job.each),
-            along(&buffers.gradient, &part, 1, true),
+            cells(&buffers.gradient, &part, 1, job.half),
             along(&buffers.values, &part, 1, job.each),
         ];
         commands.push(gpu.dispatch(&kernel, &params, &storage, vectors.div_ceil(block) as u32)?);

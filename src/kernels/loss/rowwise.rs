@@ -1,9 +1,9 @@
 //! The row-wise frame: its variants by row length, its parameters, its commands.
 
-use super::variant::{Adapter, CELLS_SCALAR, ROWS, Team, Variant};
+use super::variant::{Adapter, ROWS, Team, Variant};
 use super::{
-    ALIGNMENT, Buffers, Divisor, Job, MOST_IGNORED, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, PLANES, Part, Parts, Per,
-    along, binding_elements, flag, ignored_words, parts, sum,
+    Buffers, Divisor, Job, MOST_IGNORED, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, PLANES, Part, Parts, Per, along,
+    binding_elements, cells, flag, ignored_words, parts, sum,
 };
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
@@ -35,10 +35,10 @@ pub(super) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
         (_, true) => job.rows,
         _ => {
             let software = gpu.is_software();
-            let variant = Variant::new(&Adapter::of(gpu), job.row_length, loss.passes());
+            let variant = variant(gpu, loss, job);
             let own = |part: &Part| variant.partials(software, part.length);
             // The divisor leaves its partial sums there first.
-            let divisor = |part: &Part| Variant::alone(software, 1).partials(software, part.length);
+            let divisor = |part: &Part| divisor_variant(software, job).partials(software, part.length);
             let sum_of = |of: &dyn Fn(&Part) -> usize| parts(job.rows, most_rows(gpu, job)).map(|part| of(&part)).sum();
             match job.divisor {
                 Divisor::Known | Divisor::Ready => sum_of(&own),
@@ -77,25 +77,36 @@ pub(super) fn programs(loss: &dyn Loss) -> Vec<Program> {
             let constants = || switches.map(|switch| (switch, on)).to_vec();
             programs.extend(variants.iter().map(|v| v.program(loss, second, constants())));
         }
-        for variant in [true, false].map(|software| Variant::alone(software, 1)) {
+        let constants = || switches.map(|switch| (switch, on)).to_vec();
+        programs.extend(variants.iter().map(|v| v.of_halves(true).program(loss, false, constants())));
+        for (software, half) in [(true, false), (false, false), (true, true), (false, true)] {
             let constants = switches[..4].iter().map(|switch| (*switch, on)).collect();
-            programs.push(divisor_program(&variant, constants, on != 0.0));
+            programs.push(divisor_program(&Variant::alone(software, 1).of_halves(half), constants, on != 0.0));
         }
     }
     programs
 }
 
-/// Rows that fit a binding.
+/// Rows that fit a binding, such that parts of them begin where one may.
 fn most_rows(gpu: &Gpu, job: &Job) -> usize {
-    (binding_elements(gpu) / job.row_length.max(1)).min(u32::MAX as usize)
+    let most = (binding_elements(gpu) / job.row_length.max(1)).min(u32::MAX as usize);
+    if most < job.rows { most / job.alignment() * job.alignment() } else { most }
+}
+
+fn variant(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> Variant {
+    Variant::new(&Adapter::of(gpu), job.row_length, loss.passes()).of_halves(job.half)
+}
+
+fn divisor_variant(software: bool, job: &Job) -> Variant {
+    Variant::alone(software, 1).of_halves(job.half)
 }
 
 pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers) -> Result<(Vec<Command>, Parts)> {
     let most = most_rows(gpu, job);
-    if most < ALIGNMENT && job.rows > most {
+    if most == 0 && job.rows > 0 {
         return Err(Error::TooLarge {
-            name: format!("{} rows of {} columns in {}", ALIGNMENT, job.row_length, loss.name()),
-            bytes: 4 * (ALIGNMENT * job.row_length) as u64,
+            name: format!("{} rows of {} columns in {}", job.alignment(), job.row_length, loss.name()),
+            bytes: 4 * (job.alignment() * job.row_length) as u64,
             limit: gpu.limits().max_storage_buffer_binding_size,
             advice: "use fewer columns or the device `cpu`".into(),
         });
@@ -108,7 +119,7 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
         }
         upstreams = Some(buffers.result.clone());
     }
-    let variant = Variant::new(&Adapter::of(gpu), job.row_length, loss.passes());
+    let variant = variant(gpu, loss, job);
     let mut constants = inputs(loss, job, buffers);
     constants.extend([
         ("EACH", flag(job.each)),
@@ -168,13 +179,17 @@ fn storage<'a>(job: &Job, buffers: &'a Buffers, upstreams: Option<&'a wgpu::Buff
     let weights = buffers.weights.as_ref().map(|(buffer, _)| buffer);
     let width = job.row_length;
     [
-        buffers.read_predictions(part, width),
-        along(&buffers.targets, part, if job.labels { 1 } else { width }, true),
+        buffers.read_predictions(part, width, job.half),
+        if job.labels {
+            along(&buffers.targets, part, 1, true)
+        } else {
+            cells(&buffers.targets, part, width, job.half)
+        },
         buffers.column_weights.as_ref().unwrap_or(absent).into(),
         along(mask, part, width, mask_runs),
         along(weights.unwrap_or(absent), part, 1, weights.is_some()),
         along(upstreams.unwrap_or(absent), part, 1, job.each),
-        along(&buffers.gradient, part, width, true),
+        cells(&buffers.gradient, part, width, job.half),
         (&buffers.values).into(),
     ]
 }
@@ -182,12 +197,9 @@ fn storage<'a>(job: &Job, buffers: &'a Buffers, upstreams: Option<&'a wgpu::Buff
 fn divisor_program(variant: &Variant, mut constants: Vec<(&'static str, f64)>, by_row_weight: bool) -> Program {
     constants.extend([("WORKGROUP", variant.lanes as f64), ("BY_ROW_WEIGHT", flag(by_row_weight))]);
     let partials = if variant.team == (Team::Lane { tree: true }) { PARTIALS_TREE } else { PARTIALS_LANE };
-    Program {
-        label: "divisor of a mean".into(),
-        header: String::new(),
-        files: vec![ROW_DIVISOR, ROWS, CELLS_SCALAR, NUMBERS, partials],
-        constants,
-    }
+    let mut files = vec![ROW_DIVISOR, ROWS, NUMBERS, partials];
+    files.extend(variant.cells());
+    Program { label: "divisor of a mean".into(), header: String::new(), files, constants }
 }
 
 /// Sums the divisor of the mean from labels on the device into `result[2]`, where the loss's kernel reads it, and the
@@ -200,7 +212,7 @@ fn divide_by_labels(
     commands: &mut Vec<Command>,
 ) -> Result<()> {
     let software = gpu.is_software();
-    let variant = Variant::alone(software, 1);
+    let variant = divisor_variant(software, job);
     let mut constants = inputs(loss, job, buffers);
     if !loss.mean_over_class_weights() {
         constants.retain(|(name, _)| *name != "HAS_CLASS_WEIGHT");

@@ -59,7 +59,7 @@ fn team(adapter: &Adapter, columns: usize) -> Variant {
         Some([smallest, _]) => Team::Subgroups { one: lanes <= smallest as usize },
         None => Team::Memory,
     };
-    Variant { team, lanes, held: 0, columns: 0, vec4: false }
+    Variant { team, lanes, held: 0, columns: 0, vec4: false, half: false }
 }
 
 fn scores_program(

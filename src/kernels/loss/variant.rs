@@ -1,14 +1,16 @@
 //! How rows of a length are taken: by a lane, a subgroup or a workgroup, held in registers or read twice.
 
-use super::{NUMBERS, PARTIALS_LANE, PARTIALS_TREE, flag, program};
+use super::{HALF, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, flag, program};
 use crate::device::Gpu;
 use crate::kernel::Program;
 use crate::losses::Loss;
 use crate::wgsl::File;
 
 pub(super) const ROWS: File = crate::wgsl::shader!("kernels/rows.wgsl");
-pub(super) const CELLS_SCALAR: File = crate::wgsl::shader!("helpers/cells_scalar.wgsl");
+const CELLS_SCALAR: File = crate::wgsl::shader!("helpers/cells_scalar.wgsl");
 const CELLS_VEC4: File = crate::wgsl::shader!("helpers/cells_vec4.wgsl");
+const CELLS_HALF: File = crate::wgsl::shader!("helpers/cells_half.wgsl");
+const CELLS_HALF_ANY: File = crate::wgsl::shader!("helpers/cells_half_any.wgsl");
 const ROWWISE: File = crate::wgsl::shader!("kernels/rowwise.wgsl");
 const FIRST: File = crate::wgsl::shader!("kernels/rowwise_first.wgsl");
 const SECOND: File = crate::wgsl::shader!("kernels/rowwise_second.wgsl");
@@ -47,6 +49,8 @@ pub(super) struct Variant {
     /// The length of a row that is compiled in; 0 if it is a parameter.
     pub columns: usize,
     pub vec4: bool,
+    /// Cells are f16.
+    pub half: bool,
 }
 
 /// What the choice of a variant must know of an adapter.
@@ -95,22 +99,42 @@ impl Variant {
         };
         let groups = columns.div_ceil(4 * lanes).next_power_of_two();
         let held = if adapter.software || groups > 8 { 0 } else { groups };
-        Variant { team, lanes, held, columns: 0, vec4: columns.is_multiple_of(4) }
+        Variant { team, lanes, held, columns: 0, vec4: columns.is_multiple_of(4), half: false }
     }
 
     /// A lane takes a row.
     pub fn alone(software: bool, columns: usize) -> Self {
         let lanes = if software { 8 } else { 64 };
         let vec4 = columns.is_multiple_of(4);
-        Variant { team: Team::Lane { tree: !software }, lanes, held: columns.div_ceil(4), columns, vec4 }
+        Variant { team: Team::Lane { tree: !software }, lanes, held: columns.div_ceil(4), columns, vec4, half: false }
+    }
+
+    /// The same for cells in f16, or in f32.
+    pub fn of_halves(self, half: bool) -> Self {
+        Variant { half, ..self }
+    }
+
+    /// Rows that a team takes one after the other, `TOGETHER` in the kernel: two of f16 may share a word.
+    fn together(&self) -> usize {
+        if self.half && !self.vec4 { 2 } else { 1 }
+    }
+
+    /// How the cells lie in memory.
+    pub fn cells(&self) -> &'static [File] {
+        match (self.half, self.vec4) {
+            (true, true) => &[CELLS_HALF, HALF],
+            (true, false) => &[CELLS_HALF_ANY, HALF],
+            (false, true) => &[CELLS_VEC4],
+            (false, false) => &[CELLS_SCALAR],
+        }
     }
 
     /// Rows that one workgroup takes: on software Vulkan several, since starting one costs as much as a short row.
     pub fn block(&self, software: bool, rows: usize) -> usize {
         let turns = |units: usize| if software { (units / 512).clamp(1, 32) } else { 1 };
         match self.team {
-            Team::Lane { .. } => self.lanes * turns(rows / self.lanes),
-            _ => turns(rows),
+            Team::Lane { .. } => self.lanes * turns(rows / self.lanes).next_multiple_of(self.together()),
+            _ => turns(rows).next_multiple_of(self.together()),
         }
     }
 
@@ -122,8 +146,8 @@ impl Variant {
 
     /// The row-wise kernel with a filling and its switches, for the gradient or the second derivative.
     pub fn program(&self, loss: &dyn Loss, second: bool, mut constants: Vec<(&'static str, f64)>) -> Program {
-        let cells = if self.vec4 { CELLS_VEC4 } else { CELLS_SCALAR };
-        let mut files = vec![ROWWISE, ROWS, cells, NUMBERS, if second { SECOND } else { FIRST }];
+        let mut files = vec![ROWWISE, ROWS, NUMBERS, if second { SECOND } else { FIRST }];
+        files.extend(self.cells());
         let header = self.team(&mut files, &mut constants);
         constants.push(("PADDED", flag(loss.targets().pads())));
         if loss.passes() == 1 {
@@ -148,6 +172,6 @@ impl Variant {
             }
             Team::Memory => files.push(MEMORY),
         }
-        format!("const HELD: u32 = {}u;\n", self.held.max(1))
+        format!("const HELD: u32 = {}u;\nconst TOGETHER: u32 = {}u;\n", self.held.max(1), self.together())
     }
 }

@@ -216,6 +216,7 @@ impl GpuEngine {
             divisor,
             auxiliary: false,
             second: false,
+            half: false,
         }
     }
 
