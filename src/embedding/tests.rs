@@ -3,6 +3,7 @@
 use ndarray::{Array2, s};
 
 use super::*;
+use crate::device::{Gpu, GpuOptions};
 use crate::optimizers::{self, Adagrad, Adam, Sgd};
 use crate::testing;
 
@@ -109,6 +110,8 @@ fn every_rule_moves_the_rows_that_were_hit_and_no_others() {
 
 #[test]
 fn the_gpu_sums_as_the_cpu_does_to_the_bit() {
+    let options = GpuOptions { hardware_variants: true, ..GpuOptions::default() };
+    let devices = [gpu(), Device::Gpu(Gpu::open_with(options).unwrap())];
     for sizes in SIZES {
         // Sgd at rate 1 with a first table of zeros: the rows are the sums themselves, negated.
         let sums = |device: &Device| {
@@ -119,7 +122,9 @@ fn the_gpu_sums_as_the_cpu_does_to_the_bit() {
             table.update(&ids, &gradient, &Sgd::new().learning_rate(1.0)).unwrap();
             table.to_array().unwrap().mapv(f32::to_bits)
         };
-        assert_eq!(sums(&gpu()), sums(&Device::cpu()), "{sizes:?}");
+        for device in &devices {
+            assert_eq!(sums(device), sums(&Device::cpu()), "{sizes:?}");
+        }
     }
 }
 

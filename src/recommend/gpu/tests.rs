@@ -1,7 +1,7 @@
 //! The device against the CPU: the samples of an epoch, the parameters behind it, scores and ranks.
 
 use super::*;
-use crate::device::Device;
+use crate::device::{Device, GpuOptions};
 use crate::kernel::Command;
 use crate::random::Permutation;
 use crate::random::Random;
@@ -38,6 +38,12 @@ impl GpuEngine {
 
 fn gpu() -> Gpu {
     Gpu::open().expect("these tests need an adapter, a software one will do")
+}
+
+/// The variants of the kernels: those of the adapter, and those of hardware, where a team of lanes samples an interaction.
+fn variants() -> [Gpu; 2] {
+    [GpuOptions::default(), GpuOptions { hardware_variants: true, ..GpuOptions::default() }]
+        .map(|options| Gpu::open_with(options).expect("these tests need an adapter, a software one will do"))
 }
 
 fn layout(users: u32, items: u32, components: usize) -> Layout {
@@ -89,7 +95,11 @@ const PACE: Pace = Pace {
 
 /// Both engines with the same tables and interactions.
 fn both(layout: &Layout, state: &State, interactions: &Arc<Interactions>) -> (GpuEngine, HostEngine<f32>) {
-    let (mut device, mut host) = (GpuEngine::new(layout.clone(), &gpu()).unwrap(), HostEngine::new(layout.clone()));
+    on(&gpu(), layout, state, interactions)
+}
+
+fn on(gpu: &Gpu, layout: &Layout, state: &State, interactions: &Arc<Interactions>) -> (GpuEngine, HostEngine<f32>) {
+    let (mut device, mut host) = (GpuEngine::new(layout.clone(), gpu).unwrap(), HostEngine::new(layout.clone()));
     for engine in [&mut device as &mut dyn Engine, &mut host] {
         engine.set_state(state).unwrap();
         engine.set_interactions(interactions.clone()).unwrap();
@@ -131,13 +141,16 @@ const LOSSES: [Loss; 4] = [Loss::Warp, Loss::WarpKos, Loss::Bpr, Loss::Logistic]
 
 #[test]
 fn every_interaction_draws_what_the_definition_says() {
+    let variants = variants();
     for (users, items, components) in [(5, 40, 3), (60, 200, 8), (90, 333, 33)] {
         let layout = layout(users, items, components);
         let known = Arc::new(interactions(users, items, 20));
         let state = state(&layout, 0.4);
-        for (loss, max_sampled) in LOSSES.iter().flat_map(|loss| [1, 10, 50].map(|draws| (*loss, draws))) {
+        // 3,000 draws are more than a lane of a software adapter may take: a team does them there too.
+        let cases = LOSSES.iter().flat_map(|loss| [1, 10, 50, 3000].map(|draws| (*loss, draws)));
+        for ((loss, max_sampled), gpu) in cases.flat_map(|case| variants.each_ref().map(|gpu| (case, gpu))) {
             let rules = rules(loss, items, max_sampled);
-            let (mut device, _) = both(&layout, &state, &known);
+            let (mut device, _) = on(gpu, &layout, &state, &known);
             // One batch: all from the same rows.
             let pace = Pace { batch_size: known.len(), ..PACE };
             let (found, _) = device.traced(&rules, &pace, 4);
