@@ -77,9 +77,10 @@ fn module_of(path: &Path, root: &Path) -> String {
 /// What lib.rs hands on under its own name: `Criterion` is `criterion`.
 fn handed_on(lib: &str) -> BTreeMap<String, String> {
     let mut names = BTreeMap::from([("shader".to_string(), "wgsl".to_string())]);
-    for line in lib.lines().filter_map(|line| line.strip_prefix("pub use ")) {
-        let Some((module, rest)) = line.trim_end_matches(';').split_once("::") else { continue };
-        for name in rest.trim_matches(['{', '}']).split(',') {
+    // A list may go over several lines.
+    for list in lib.split("\npub use ").skip(1).filter_map(|rest| rest.split(';').next()) {
+        let Some((module, rest)) = list.split_once("::") else { continue };
+        for name in rest.trim_matches(['{', '}']).split(',').filter(|name| !name.trim().is_empty()) {
             names.insert(name.trim().to_string(), module.to_string());
         }
     }
