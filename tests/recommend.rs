@@ -6,6 +6,8 @@ use gradus::recommend::{
 };
 use gradus::{Device, Error};
 
+mod support;
+
 const LOSSES: [Loss; 4] = [Loss::Warp, Loss::WarpKos, Loss::Bpr, Loss::Logistic];
 
 /// Users of three tastes: of the items of its taste each chooses about half, of the others one in twenty.
@@ -173,15 +175,20 @@ fn batches_of_one_are_the_serial_algorithm() {
 }
 
 #[test]
-fn f32_makes_the_draws_of_f64() {
+fn every_device_makes_the_draws_of_f64() {
     // The first epoch: 1,500 interactions whose tables differ by some 1e-7. What decides is f32 on both.
     let chosen = tastes(90, 90, 5);
     for loss in LOSSES {
         let recommender = Recommender::new(90, 90).loss(loss).components(12);
         let run = |device: Device| recommender.clone().on(&device).unwrap().fit(&chosen, 1).unwrap().epochs[0];
-        let (single, double) = (run(Device::cpu()), run(Device::reference()));
-        assert_eq!((single.sampled, single.updates), (double.sampled, double.updates), "{loss:?}");
-        assert!((single.loss - double.loss).abs() <= 1e-5 * double.loss, "{loss:?}: {} {}", single.loss, double.loss);
+        let double = run(Device::reference());
+        for device in support::each_device() {
+            let name = device.name();
+            let single = run(device);
+            assert_eq!((single.sampled, single.updates), (double.sampled, double.updates), "{loss:?} on {name}");
+            let error = (single.loss - double.loss).abs();
+            assert!(error <= 1e-5 * double.loss, "{loss:?} on {name}: {} {}", single.loss, double.loss);
+        }
     }
 }
 
@@ -206,6 +213,48 @@ fn two_runs_and_any_number_of_threads_give_the_same_bits() {
 }
 
 #[test]
+fn two_runs_on_a_gpu_give_the_same_bits() {
+    let Some(device) = support::gpu() else { return };
+    let chosen = tastes(200, 150, 1);
+    for loss in LOSSES {
+        let run = || {
+            let mut model = Recommender::new(200, 150).loss(loss).components(9).batch_size(700).on(&device).unwrap();
+            model.fit(&chosen, 3).unwrap();
+            let ranks = model.predict_rank(&chosen, None).unwrap();
+            (bits(&all_scores(&model, 200, 150)), ranks, model.recommend_all(&[0, 1, 7], 9, true).unwrap())
+        };
+        assert!(run() == run(), "{loss:?}");
+    }
+}
+
+#[test]
+fn a_gpu_ranks_as_the_cpu_does_with_the_same_tables() {
+    let Some(device) = support::gpu() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tastes.safetensors");
+    let (train, test) = tastes(60, 77, 3).split(0.2, 1).unwrap();
+    let mut trained = Recommender::new(60, 77).components(11).on(&device).unwrap();
+    trained.fit(&train, 6).unwrap();
+    trained.save(&path).unwrap();
+    let single = Model::load(&path, &Device::cpu()).unwrap();
+    let scores = [&trained, &single].map(|model| all_scores(model, 60, 77));
+    // Eleven products and thirteen sums of numbers below 16, fused or not: 24 roundings of 2⁻²⁴ of that each.
+    let bound = 24.0 * 16.0 * f32::EPSILON / 2.0;
+    assert!(scores[0].iter().all(|score| score.abs() < 16.0));
+    assert!(scores[0].iter().zip(&scores[1]).all(|(a, b)| (a - b).abs() <= bound));
+    let ranks = [&trained, &single].map(|model| model.predict_rank(&test, Some(&train)).unwrap());
+    // A rank differs only where two items lie within the bound: hardly ever.
+    let differ = ranks[0].iter().zip(&ranks[1]).filter(|(a, b)| a != b).count();
+    assert!(100 * differ <= test.len(), "{differ} of {}", test.len());
+    let mut goes_on = Model::load(&path, &device).unwrap();
+    assert_eq!(
+        trained.fit_partial(&train, 2).unwrap().epochs[1].loss,
+        goes_on.fit_partial(&train, 2).unwrap().epochs[1].loss
+    );
+    assert_eq!(bits(&all_scores(&trained, 60, 77)), bits(&all_scores(&goes_on, 60, 77)));
+}
+
+#[test]
 fn a_training_in_parts_is_the_training_at_once() {
     let chosen = tastes(60, 50, 2);
     let new = || Recommender::new(60, 50).components(6).on(&Device::cpu()).unwrap();
@@ -224,7 +273,7 @@ fn a_training_in_parts_is_the_training_at_once() {
 #[test]
 fn every_loss_finds_the_tastes() {
     let (train, test) = tastes(150, 120, 9).split(0.2, 4).unwrap();
-    for device in [Device::cpu(), Device::reference()] {
+    for device in support::each_device() {
         for (loss, floor) in [(Loss::Warp, 0.75), (Loss::WarpKos, 0.75), (Loss::Bpr, 0.75)] {
             let mut model = Recommender::new(150, 120).loss(loss).components(8).on(&device).unwrap();
             let history = model.fit(&train, 40).unwrap();
@@ -658,12 +707,12 @@ fn movielens_is_ranked_as_well_as_lightfm_does() {
     let ratings = gradus::data::read_ratings(path).unwrap();
     let all = Interactions::from_ratings(&ratings, 4.0, false).unwrap();
     assert_eq!((all.users(), all.items()), (671, 6170));
-    let mean = |recommender: Recommender| {
+    let on = |device: &Device, recommender: Recommender| {
         let mut sums = [0.0; 3];
         for seed in 1..=3 {
             let (train, test) = all.split(0.2, seed).unwrap();
             assert_eq!(train.len(), 41_255);
-            let mut model = recommender.clone().components(32).seed(seed).on(&Device::cpu()).unwrap();
+            let mut model = recommender.clone().components(32).seed(seed).on(device).unwrap();
             model.fit(&train, 20).unwrap();
             let found = model.evaluate(&test, Some(&train), 10).unwrap();
             let values = [found.precision_at_k, found.recall_at_k, found.auc];
@@ -671,14 +720,16 @@ fn movielens_is_ranked_as_well_as_lightfm_does() {
         }
         sums
     };
-    for (loss, theirs) in LIGHTFM {
-        let ours = mean(Recommender::new(671, 6170).loss(loss));
-        println!("{loss:?}: {ours:.4?} against {theirs:?}");
-        for (ours, theirs) in ours.into_iter().zip(theirs) {
-            assert!(ours >= theirs - 0.005, "{loss:?}");
+    for device in [Some(Device::cpu()), support::gpu()].into_iter().flatten() {
+        for (loss, theirs) in LIGHTFM {
+            let ours = on(&device, Recommender::new(671, 6170).loss(loss));
+            println!("{loss:?} on {}: {ours:.4?} against {theirs:?}", device.name());
+            for (ours, theirs) in ours.into_iter().zip(theirs) {
+                assert!(ours >= theirs - 0.005, "{loss:?}");
+            }
         }
     }
-    let best = mean(Recommender::new(671, 6170).max_sampled(100));
+    let best = on(&Device::cpu(), Recommender::new(671, 6170).max_sampled(100));
     println!("WARP of 100 draws: {best:.4?}");
     assert!(best.into_iter().zip(LIGHTFM[0].1).all(|(ours, theirs)| ours > theirs));
 }

@@ -10,7 +10,7 @@ use crate::random::Permutation;
 use crate::real::Real;
 use crate::recommend::engine::{Engine, Layout, Pace, State, Tally};
 use crate::recommend::interactions::Interactions;
-use crate::recommend::rows::{Gradients, Rows, Step};
+use crate::recommend::rows::{Gradients, Rows, Step, Two};
 use crate::recommend::sampling::{Loss, NO_ITEM, Rules, Sample, Vectors, dot, sample};
 
 /// Interactions that a thread samples at a time: some tens of microseconds.
@@ -80,8 +80,8 @@ impl<R: Real> HostEngine<R> {
             (_, false) => R::ZERO,
         };
         let work = |(((order, samples), (user_vectors, user_biases)), (item_vectors, item_biases)): (
-            ((&[u32], &mut [Sample<R>]), (&mut [R], &mut [R])),
-            (&mut [R], &mut [R]),
+            ((&[u32], &mut [Sample<R>]), Two<R>),
+            Two<R>,
         )| {
             simd::dispatch(
                 #[inline(always)]

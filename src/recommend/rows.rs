@@ -87,6 +87,9 @@ pub(super) struct Gradients<'a, R> {
     pub biases: &'a [R],
 }
 
+/// Two lists that are written side by side: values and their squares, vectors and biases.
+pub(super) type Two<'a, R> = (&'a mut [R], &'a mut [R]);
+
 /// How a hit moves a row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step<R> {
@@ -160,7 +163,7 @@ impl<R: Real> Rows<R> {
         let ranges = (self.embeddings.chunks_mut(width).zip(self.embedding_squares.chunks_mut(width)))
             .zip(self.biases.chunks_mut(per_range).zip(self.bias_squares.chunks_mut(per_range)))
             .enumerate();
-        let move_range = |(range, (embeddings, biases)): (usize, ((&mut [R], &mut [R]), (&mut [R], &mut [R])))| {
+        let move_range = |(range, (embeddings, biases)): (usize, (Two<R>, Two<R>))| {
             for &row in &hits.touched[range] {
                 let place = row as usize - range * per_range;
                 let part = place * stride..(place + 1) * stride;
