@@ -137,9 +137,9 @@ impl Embedding {
     ///
     /// The gradients of equal ids are summed first: in the order of their positions, in pieces of 256 places of all ids sorted. The
     /// states of rows that were not hit stay as they are, and so does everything that the optimizer would do to a row with a
-    /// gradient of 0: momentum and `weight_decay` act on a row when it is hit ("lazy", as PyTorch's `SparseAdam`). For SGD
-    /// without either that is the dense step exactly; for Adagrad it is in every row that was hit, and in the others too.
-    /// Corrections count all updates. The optimizer may come with another learning rate each time, not with other options.
+    /// gradient of 0: momentum and `weight_decay` act on a row when it is hit ("lazy", as PyTorch's `SparseAdam`). Without those two SGD
+    /// and Adagrad move every row as by a dense gradient. Corrections count all updates. The optimizer may come with another
+    /// learning rate each time, not with other options.
     ///
     /// LightFM's Adagrad is `Adagrad::new().initial_accumulator_value(1.0).epsilon(0.0).delayed(true)`.
     ///
