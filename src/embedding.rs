@@ -155,6 +155,18 @@ impl Embedding {
                 allowed: format!("it must be [{}, {}]", sizes.ids, self.width),
             });
         }
+        let elsewhere = || {
+            let allowed = "they must be labels and numbers on its device";
+            refused("ids and gradient", "do not lie where the table does", allowed)
+        };
+        // All that can be refused comes first: the optimizer of a refused call binds nobody.
+        match (&self.table, &ids.storage, &gradient.storage) {
+            (Table::Gpu(_), Storage::GpuLabels(_), Storage::Gpu(_)) => {}
+            (Table::F32(_), Storage::Labels(ids), Storage::F32(_)) | (Table::F64(_), Storage::Labels(ids), Storage::F64(_)) => {
+                checked(ids, self.rows)?;
+            }
+            _ => return Err(elsewhere()),
+        }
         self.take_optimizer(optimizer)?;
         let step = optimizer.step(self.steps + 1, optimizer.initial_learning_rate());
         match (&mut self.table, &ids.storage, &gradient.storage) {
@@ -162,15 +174,12 @@ impl Embedding {
                 table.update(&sizes, ids, gradient, optimizer, &step)?;
             }
             (Table::F32(table), Storage::Labels(ids), Storage::F32(gradient)) => {
-                table.update(checked(ids, self.rows)?, gradient, optimizer, &step);
+                table.update(ids, gradient, optimizer, &step);
             }
             (Table::F64(table), Storage::Labels(ids), Storage::F64(gradient)) => {
-                table.update(checked(ids, self.rows)?, gradient, optimizer, &step);
+                table.update(ids, gradient, optimizer, &step);
             }
-            _ => {
-                let allowed = "they must be labels and numbers on its device";
-                return Err(refused("ids and gradient", "do not lie where the table does", allowed));
-            }
+            _ => return Err(elsewhere()),
         }
         self.steps += 1;
         Ok(())

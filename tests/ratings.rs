@@ -72,7 +72,9 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("userId,movieId,rating\n1,2,NaN\n", &["line 2", "column rating", "NaN", "finite"]),
     ("userId,movieId,rating\n1,2,inf\n", &["line 2", "column rating", "inf"]),
     ("userId,movieId,rating\n1,2,\n", &["line 2", "column rating", "an empty field"]),
-    ("userId,movieId,rating\n1,2\n", &["line 2", "2 fields", "at least 3"]),
+    ("userId,movieId,rating\n1,2\n", &["line 2", "2 fields", "3, as in the first line"]),
+    // A decimal comma.
+    ("userId,movieId,rating\n1,2,4,5\n", &["line 2", "4 fields", "3, as in the first line"]),
     ("userId,movieId,rating\n1,2,3\n1,3,3\n\n1,2,5\n1,3,1\n", &["line 5", "user 1 and item 2 again, as in line 2"]),
     ("1::2::3\n1::x::3\n", &["line 2", "column item", "x"]),
     ("1::2::3\n1::2\n", &["line 2", "2 fields"]),

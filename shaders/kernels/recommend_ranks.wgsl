@@ -1,9 +1,9 @@
 // Ranks of items among all others:
 //
-//     ranks[i] = number of items j other than the wanted one with scores[row, j] >= scores[row, item], but for those left out
+//     ranks[i] = number of items j other than the wanted one whose score is not below the wanted one's, but for those left out
 //
 // wanted[i] = (row of the scores, item, begin, end), the last two of what is left out, in `left_out`. A workgroup for each wanted item;
-// its lanes take turns, counts are added up through workgroup memory. A score of NaN is at least as high as none.
+// its lanes take turns, counts are added up through workgroup memory. A score of NaN is behind all and before none.
 
 override WORKGROUP: u32 = 64u;
 
@@ -22,6 +22,11 @@ struct Params {
 
 var<workgroup> counts: array<u32, 64>;
 
+// Drivers answer a comparison with NaN as they like.
+fn is_below(a: f32, b: f32) -> bool {
+    return !is_nan(a) && !is_nan(b) && a < b;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn rank(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -37,11 +42,11 @@ fn rank(
     let score = scores[row + own.y];
     var above = 0u;
     for (var item = lane; item < params.items; item += WORKGROUP) {
-        above += select(0u, 1u, scores[row + item] >= score && item != own.y);
+        above += select(0u, 1u, !is_below(scores[row + item], score) && item != own.y);
     }
     for (var at = own.z + lane; at < own.w; at += WORKGROUP) {
         let item = left_out[at];
-        above -= select(0u, 1u, scores[row + item] >= score && item != own.y);
+        above -= select(0u, 1u, !is_below(scores[row + item], score) && item != own.y);
     }
     counts[lane] = above;
     workgroupBarrier(); // all lanes have counted

@@ -102,7 +102,7 @@ fn unquoted(field: &[u8]) -> &[u8] {
 struct Reader<'a> {
     path: &'a Path,
     line: u32,
-    /// The places of user, item and rating, and how many fields a line needs.
+    /// The places of user, item and rating, and how many fields each line has: a comma in one of them would shift the others.
     columns: Option<([usize; 3], usize)>,
     separator: Separator,
     ratings: Ratings,
@@ -122,8 +122,8 @@ impl Reader<'_> {
             }
         };
         let fields = self.separator.split(line);
-        if fields.len() < needed {
-            return Err(self.wrong("", format!("{} fields", fields.len()), &format!("at least {needed}")));
+        if fields.len() != needed {
+            return Err(self.wrong("", format!("{} fields", fields.len()), &format!("{needed}, as in the first line")));
         }
         let user = self.id("user", fields[places[0]])?;
         let item = self.id("item", fields[places[1]])?;
@@ -139,7 +139,7 @@ impl Reader<'_> {
     fn first(&mut self, line: &[u8]) -> Result<(([usize; 3], usize), bool)> {
         if line.windows(2).any(|two| two == b"::") {
             self.separator = Separator::Colons;
-            return Ok((([0, 1, 2], 3), false));
+            return Ok((([0, 1, 2], self.separator.split(line).len().max(3)), false));
         }
         self.separator = Separator::Byte(delimiter(line));
         let fields = self.separator.split(line);
@@ -147,7 +147,7 @@ impl Reader<'_> {
             if fields.len() < 3 {
                 return Err(self.wrong("", format!("{} fields", fields.len()), "user, item and rating"));
             }
-            return Ok((([0, 1, 2], 3), false));
+            return Ok((([0, 1, 2], fields.len()), false));
         }
         let names: Vec<String> = fields.iter().map(|field| plain_name(field)).collect();
         let mut places = [0; 3];
@@ -163,7 +163,7 @@ impl Reader<'_> {
                 )
             })?;
         }
-        Ok(((places, 1 + places.into_iter().max().unwrap_or(0)), true))
+        Ok(((places, fields.len()), true))
     }
 
     fn id(&self, what: &str, field: &[u8]) -> Result<u32> {

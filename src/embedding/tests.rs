@@ -62,7 +62,22 @@ fn dense([count, rows, width]: [usize; 3], optimizer: &dyn Optimizer, lazy: bool
 
 /// The largest difference, as a part of 1 + the larger number.
 fn difference(found: &Array2<f32>, exact: &Array2<f64>) -> f64 {
-    found.iter().zip(exact).map(|(&a, &b)| (f64::from(a) - b).abs() / (1.0 + b.abs())).fold(0.0, f64::max)
+    found.iter().zip(exact).map(|(&a, &b)| (f64::from(a) - b).abs() / (1.0 + b.abs())).fold(0.0, larger)
+}
+
+/// NaN if one of them is: `f64::max` would forget it.
+fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b <= a { a } else { b }
+}
+
+#[test]
+fn a_difference_that_is_no_number_is_found() {
+    let exact = Array2::zeros((2, 2));
+    for place in 0..4 {
+        let mut found = Array2::<f32>::zeros((2, 2));
+        found.as_slice_mut().unwrap()[place] = f32::NAN;
+        assert!(!(difference(&found, &exact) <= TOLERANCE), "{place}");
+    }
 }
 
 /// A sum of n normal numbers in f32 is off by n · 2⁻²⁴ · Σ|x| at the most, here n ≤ 600 and Σ|x| about 0.8 n; by √n · 2⁻²⁴ · √n as a rule.

@@ -22,8 +22,9 @@ const UPDATE: File = crate::wgsl::shader!("kernels/embedding_update.wgsl");
 /// Places after which a run of equal ids is cut: `BLOCK` in the shaders.
 pub(crate) const BLOCK: usize = 256;
 
-/// Ids of one call at the most: the judge's lanes take 65,536 turns then.
-const MOST_IDS: usize = (1 << 24) - 256;
+/// Ids of one call at the most: the judge's 256 lanes, and the lane that joins the blocks of one id, take 61,440 turns then, and some
+/// more. Software Vulkan leaves loops at 65,535 in all, without a word.
+const MOST_IDS: usize = 15 << 20;
 
 /// Sizes of a table and of the ids that come to it.
 #[derive(Clone, Copy, Debug, PartialEq)]

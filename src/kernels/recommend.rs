@@ -129,7 +129,7 @@ pub(crate) fn pack_program(items: bool, lanes: u32) -> Program {
 
 /// The program that counts who scores at least as high.
 pub(crate) fn rank_program(lanes: u32) -> Program {
-    plain("ranks", &[RANKS], &[("WORKGROUP", lanes.into())])
+    plain("ranks", &[RANKS, NUMBERS], &[("WORKGROUP", lanes.into())])
 }
 
 /// The program that looks for numbers that are not finite.

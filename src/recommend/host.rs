@@ -201,11 +201,8 @@ impl<R: Real> Engine for HostEngine<R> {
                 }
                 let mut scores = vec![R::ZERO; items];
                 score_items(&vectors, user as u32, |item, score| scores[item] = score);
-                let own: Vec<R> = wanted.of(user).iter().map(|&item| scores[item as usize]).collect();
-                for &item in excluded.map_or(&[][..], |excluded| excluded.of(user)) {
-                    scores[item as usize] = R::NAN; // no comparison holds
-                }
-                own.iter().zip(wanted.of(user)).map(|(&score, &item)| rank_of(&scores, score, item)).collect()
+                let excluded = excluded.map_or(&[][..], |excluded| excluded.of(user));
+                wanted.of(user).iter().map(|&item| rank_of(&scores, item, excluded)).collect()
             })
             .collect();
         Ok(ranks.concat())
@@ -232,8 +229,13 @@ fn score_items<R: Real>(vectors: &Vectors<R>, user: u32, mut take: impl FnMut(us
     );
 }
 
-/// How many other items score at least as high.
-fn rank_of<R: Real>(scores: &[R], score: R, item: u32) -> u32 {
-    let count = scores.iter().filter(|other| **other >= score).count() as u32;
-    count - u32::from(scores[item as usize] >= score)
+/// How many other items do not score lower, but for those left out: a score of NaN is behind all and before none.
+fn rank_of<R: Real>(scores: &[R], item: u32, left_out: &[u32]) -> u32 {
+    let score = scores[item as usize];
+    // Not `>=`, which NaN would be the best of ranks by.
+    let is_below = |other: R| other < score;
+    let counts = |&&other: &&u32| other != item && !is_below(scores[other as usize]);
+    // The item is not below itself, and counted.
+    let all = scores.iter().filter(|&&other| !is_below(other)).count() - 1;
+    (all - left_out.iter().filter(counts).count()) as u32
 }

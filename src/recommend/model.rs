@@ -128,13 +128,33 @@ impl Model {
     fn check_sizes(&self, name: &str, interactions: &Interactions) -> Result<()> {
         let Recommender { users, items, .. } = self.description;
         if (interactions.users(), interactions.items()) == (users, items) {
-            return Ok(());
+            return self.check_ids(name, interactions);
         }
         Err(Error::Shape {
             operation: "recommend".into(),
             found: format!("{name} are [{}, {}]", interactions.users(), interactions.items()),
             allowed: format!("the model has [{users} users, {items} items]"),
         })
+    }
+
+    /// Refuses interactions of another file, whose rows stand for others.
+    fn check_ids(&self, name: &str, interactions: &Interactions) -> Result<()> {
+        let Some(seen) = &self.seen else { return Ok(()) };
+        let differ = |known: Option<&Ids>, given: Option<&Ids>| matches!((known, given), (Some(a), Some(b)) if a != b);
+        for (which, known, given) in [
+            ("users", seen.user_ids(), interactions.user_ids()),
+            ("items", seen.item_ids(), interactions.item_ids()),
+        ] {
+            if differ(known, given) {
+                return Err(Error::Input {
+                    operation: "recommend".into(),
+                    name: name.into(),
+                    found: format!("number other {which} than those that the model was trained on"),
+                    allowed: "parts of one file (`Interactions::split`), or rows by `Ids::row` of its ids".into(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Scores of pairs: item `items[i]` for user `users[i]`. Only their order within a user means something.

@@ -26,7 +26,9 @@ const LARGEST_BATCH: usize = 4096;
 /// | `LightFM(no_components=32, loss="warp")` | `Recommender::new(users, items).components(32).loss(Loss::Warp)` |
 /// | `learning_schedule="adagrad"` | [`Recommender::optimizer`] |
 /// | `fit`, `fit_partial`, `predict`, `predict_rank` | the same names on [`Model`] |
-/// | `user_features=`, `item_features=` | [`Recommender::user_features`], [`Recommender::item_features`] |
+/// | `user_features=`, `item_features=` | [`Recommender::user_features`], [`Recommender::item_features`]; not on a GPU |
+/// | `user_alpha`, `item_alpha` | [`Recommender::user_alpha`], [`Recommender::item_alpha`]: here only rows that are hit shrink, LightFM's all of them, so that one number means less |
+/// | `max_sampled` | [`Recommender::max_sampled`]: here BPR, too, gives a pair up after so many draws |
 /// | `num_threads` | all there are; the result has the same bits for any number |
 #[derive(Clone, Debug)]
 pub struct Recommender {
@@ -154,7 +156,7 @@ impl Recommender {
         self
     }
 
-    /// Interactions whose gradients are taken at once, > 0. 1 is LightFM's serial algorithm. Default: a tenth of the interactions, at
+    /// Interactions whose gradients are taken at once, > 0. 1 is LightFM's serial algorithm (with alphas of 0). Default: a tenth of the interactions, at
     /// most 4,096. Quality does not depend on it within that; speed does.
     pub fn batch_size(mut self, interactions: usize) -> Self {
         self.options.batch_size = Some(interactions);
@@ -167,13 +169,13 @@ impl Recommender {
         self
     }
 
-    /// The users' side features; without them each user has an embedding of its own.
+    /// The users' side features; without them each user has an embedding of its own. On the host alone: a GPU refuses them.
     pub fn user_features(mut self, features: Features) -> Self {
         self.user_features = Some(Arc::new(features));
         self
     }
 
-    /// The items' side features; without them each item has an embedding of its own.
+    /// The items' side features; without them each item has an embedding of its own. On the host alone: a GPU refuses them.
     pub fn item_features(mut self, features: Features) -> Self {
         self.item_features = Some(Arc::new(features));
         self

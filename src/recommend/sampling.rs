@@ -14,7 +14,7 @@
 //!    times in a batch is slowed down as if it were hit one by one. (Summing the gradients first cost .02 of precision@10 at batches
 //!    of 4,096 on MovieLens; this costs nothing up to 8,192.)
 //!
-//! With `batch_size` 1 this is LightFM's serial algorithm.
+//! With `batch_size` 1 and alphas of 0 this is LightFM's serial algorithm; its L2 shrinks rows that were not hit, too.
 //!
 //! # The gradients
 //!

@@ -168,9 +168,10 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Values that a lane counts: of lists one.
+    /// Values that a lane counts: of lists one, as long as one workgroup can join what so many lanes leave.
     fn turns(&self, length: usize) -> usize {
-        if self.label_width() > 1 { 1 } else { TURNS.max(length.div_ceil(MOST_LANES)) }
+        let least = if self.label_width() > 1 { 1 } else { TURNS };
+        least.max(length.div_ceil(MOST_LANES))
     }
 
     fn parts(&self, gpu: &Gpu) -> impl Iterator<Item = Part> + use<> {

@@ -26,7 +26,7 @@ pub(super) struct Batches {
     /// With a flag for those that read the uniform of their batch.
     commands: Vec<(Command, bool)>,
     uniform: wgpu::Buffer,
-    /// (loss, draws, updates, 0) of each batch.
+    /// (loss, draws, updates, draws ÷ 2³²) of each batch.
     tallies: wgpu::Buffer,
     /// (positive, negative, draws, step) of each interaction of the batch.
     pub(super) records: wgpu::Buffer,
@@ -226,7 +226,7 @@ impl Batches {
         let mut tally = Tally::default();
         for batch in words.chunks(4) {
             tally.loss += f64::from(f32::from_bits(batch[0]));
-            tally.draws += u64::from(batch[1]);
+            tally.draws += u64::from(batch[1]) | u64::from(batch[3]) << 32;
             tally.updates += u64::from(batch[2]);
         }
         Ok(tally)

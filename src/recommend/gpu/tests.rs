@@ -179,7 +179,15 @@ fn the_exact_rank_counts_every_item() {
 /// The largest difference of two lists.
 fn difference(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    // NaN stays: `f64::max` would forget it.
+    let larger = |a: f64, b: f64| if a.is_nan() || b <= a { a } else { b };
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, larger)
+}
+
+#[test]
+fn a_difference_that_is_no_number_is_found() {
+    assert!(difference(&[1.0, f64::NAN, 2.0], &[1.0; 3]).is_nan() && difference(&[f64::NAN, 1.0], &[1.0; 2]).is_nan());
+    assert_eq!(difference(&[1.0, 3.0, 2.0], &[1.0; 3]), 2.0);
 }
 
 #[test]
