@@ -19,7 +19,7 @@
 //! assert_eq!(model.recommend(5, 1, true)?[0].item, 6);
 //!
 //! let left_out = Interactions::new(6, 8, &[(0, 0), (1, 1), (2, 2), (3, 4), (4, 5), (5, 6)])?;
-//! assert_eq!(model.evaluate(&left_out, Some(&chosen), 1)?.precision_at_k, 1.0);
+//! assert_eq!(model.evaluate(&left_out, Some(&chosen), 1)?.precision_at_k, 5.0 / 6.0); // five of six users' first one
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
