@@ -98,6 +98,7 @@ mod criterion;
 #[cfg(feature = "data")]
 pub mod data;
 mod device;
+pub mod embedding;
 mod error;
 pub mod host;
 mod inputs;
@@ -125,6 +126,7 @@ pub use criterion::{
     Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction, TensorInputs, Upstream, Values,
 };
 pub use device::{Device, Gpu, GpuOptions, adapters, describe};
+pub use embedding::Embedding;
 pub use error::{Error, Result};
 pub use inputs::{Inputs, TargetElement, Targets};
 pub use layers::{Dense, Initializer};

@@ -322,7 +322,8 @@ fn rows_of_queries_are_ordered_and_told_by_ndcg() {
         let predicted = json_of(&["predict", text(&model), "--data", text(&test), "--device", "cpu", "--json"]);
         assert_eq!(predicted["predictions"].as_array().unwrap().len(), 12 * 4 + 6, "one score for each row");
     }
-    let resumed = ["train", "--data", text(&train), "--resume", text(&model), "--epochs", "1", "--device", "cpu", "--json"];
+    let resumed =
+        ["train", "--data", text(&train), "--resume", text(&model), "--epochs", "1", "--device", "cpu", "--json"];
     let more = json_of(&resumed);
     assert!(more["validation"]["ndcg_at_5"].as_f64().unwrap() > 0.9 && more["settings"].is_null(), "{more}");
     let plain = ["train", "--data", text(&train), "--loss", "mse", "--device", "cpu", "--json"];

@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["tensor", "kernel"],
     &["losses", "activations", "optimizers", "schedules"],
     &["inputs", "kernels"],
-    &["criterion", "layers"],
+    &["criterion", "layers", "embedding"],
     &["plan"],
     // What runs a step on a device knows layers, not models.
     &["train/engine", "train/average", "train/pace"],

@@ -1,6 +1,6 @@
 // Joins the partial sums of kernels/layer_norms. With FACTORS it leaves what each tensor's gradient is multiplied with so that its norm is
 // params.limit at the most, behind the factor of the global norm; without, the norms of the parameters and of the direction
-// of each tensor. A lane for each tensor. Linked with kernels/optimizer_step and helpers/clip.
+// of each tensor. A lane for each tensor. Linked with kernels/optimizer_step, kernels/optimizer_params and helpers/clip.
 
 override WORKGROUP: u32 = 64u;
 override FACTORS: bool = false;

@@ -1,5 +1,5 @@
 // The mean of the means of all rows of a matrix, behind kernels/layer_means: third_states[start]. A workgroup for each tensor. Linked
-// with kernels/optimizer_step, kernels/penalty, helpers/treatment and helpers/numbers.
+// with kernels/optimizer_step, kernels/optimizer_params, kernels/penalty, helpers/treatment and helpers/numbers.
 
 override WORKGROUP: u32 = 256u;
 

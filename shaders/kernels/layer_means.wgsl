@@ -4,7 +4,7 @@
 //     first_states[start + row] += weight (mean over the row - it),  second_states[start + column] likewise
 //
 // with the weight in step.own.x. A workgroup for each row, then for each column, of each matrix in turn. Linked with
-// kernels/optimizer_step, kernels/penalty, helpers/treatment and helpers/numbers.
+// kernels/optimizer_step, kernels/optimizer_params, kernels/penalty, helpers/treatment and helpers/numbers.
 
 override WORKGROUP: u32 = 256u;
 

@@ -3,7 +3,7 @@
 //     partials[tensor * BLOCKS + block] = (sum w^2, sum g^2, sum (g / 2^100)^2, 0)
 //
 // with g the gradient, and that of the penalties where PENALIZED. The third sum stands in where the second overflows. Each
-// workgroup owns one block, so that the order of the sums depends on the lengths alone. Linked with kernels/optimizer_step,
+// workgroup owns one block, so that the order of the sums depends on the lengths alone. Linked with kernels/optimizer_step, kernels/optimizer_params,
 // kernels/penalty and helpers/numbers.
 
 override WORKGROUP: u32 = 256u;

@@ -1,5 +1,5 @@
 // For rules that look at whole tensors: gradients[i] = clip (gradients[i] + dR/dw(parameters[i])), where it stands.
-// Linked with kernels/optimizer_step, kernels/penalty, helpers/treatment and helpers/numbers.
+// Linked with kernels/optimizer_step, kernels/optimizer_params, kernels/penalty, helpers/treatment and helpers/numbers.
 
 override WORKGROUP: u32 = 256u;
 

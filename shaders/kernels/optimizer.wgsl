@@ -3,7 +3,7 @@
 //     (parameters[i], state[i]) = update(parameters[i], clip (gradients[i] + dR/dw(parameters[i])), state[i], step)
 //
 // Filled by shaders/optimizers/*.wgsl: `fn update(parameter, gradient, state, step) -> Update`. Linked with
-// kernels/optimizer_step, helpers/treatment, and kernels/penalty for R.
+// kernels/optimizer_step, kernels/optimizer_params, helpers/treatment, and kernels/penalty for R.
 //
 // Each lane owns one element, neighbours read neighbours; dispatches over 65,535 workgroups fold into y. A state buffer
 // that the optimizer has not (STATES) is neither read nor written: bind one element there, a range of its own each, since

@@ -1,4 +1,4 @@
-// What the fillings of the optimizers are handed, and the uniform of every kernel of a step.
+// What the fillings of the optimizers are handed.
 
 struct State {
     first: f32,
@@ -29,13 +29,3 @@ struct Layer {
     rows: f32,
     columns: f32, // 1 for a vector
 }
-
-struct Params {
-    length: u32,   // parameters in the buffer
-    segments: u32, // tensors that cover them; 0 where nothing depends on them
-    limit: f32,    // of a clip
-    reserved: u32,
-    step: Step,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;

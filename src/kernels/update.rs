@@ -9,8 +9,8 @@ mod layerwise;
 mod programs;
 mod runner;
 
-pub(crate) use programs::programs;
 use programs::*;
+pub(crate) use programs::{STEP, programs};
 pub(crate) use runner::Runner;
 
 /// Partial sums of a tensor (`BLOCKS` in the shaders).

@@ -20,6 +20,9 @@ options! {
         initial_accumulator_value: f64 = 0.0, "finite and >= 0" if |value| value.is_finite() && value >= 0.0;
         /// What keeps the root from 0, ε.
         epsilon: f64 = 1e-10, "finite and >= 0" if |epsilon| epsilon.is_finite() && epsilon >= 0.0;
+        /// Whether g² is added to the sum behind the step, so that the root is that of the steps before: LightFM's, with
+        /// `initial_accumulator_value` 1 and `epsilon` 0.
+        delayed: bool = false, "true or false" if |_| true;
     }
 }
 
@@ -32,7 +35,10 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     keras: "keras.optimizers.Adagrad (epsilon inside the root)",
     optax: "optax.adagrad (epsilon inside the root)",
     source: "J. Duchi, E. Hazan, Y. Singer, Adaptive Subgradient Methods for Online Learning, 2011",
-    variants: &[r#"{"lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.5, "epsilon": 1e-3}"#],
+    variants: &[
+        r#"{"lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.5, "epsilon": 1e-3}"#,
+        r#"{"initial_accumulator_value": 1.0, "epsilon": 0.0, "delayed": true}"#,
+    ],
     shader: crate::wgsl::shader!("optimizers/adagrad.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Adagrad>("adagrad", Adagrad::OPTIONS, options)?)),
 };
@@ -45,7 +51,8 @@ impl Rule for Adagrad {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("EPSILON", self.epsilon), ("WEIGHT_DECAY", self.weight_decay)]
+        let delayed = f64::from(u8::from(self.delayed));
+        vec![("EPSILON", self.epsilon), ("WEIGHT_DECAY", self.weight_decay), ("DELAYED", delayed)]
     }
 
     fn states(&self) -> usize {
@@ -68,7 +75,7 @@ impl Rule for Adagrad {
     fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
         let g = gradient + R::new(self.weight_decay) * parameter;
         let s = state.first + g * g;
-        let scale = Real::sqrt(s) + R::new(self.epsilon);
+        let scale = Real::sqrt(R::select(self.delayed, state.first, s)) + R::new(self.epsilon);
         Update { parameter: parameter - step.learning_rate * g / scale, state: State { first: s, ..state } }
     }
 }

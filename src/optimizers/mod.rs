@@ -32,7 +32,8 @@ mod layerwise;
 mod sweep;
 
 pub use clip::{Clip, Factors, clip_factor};
-use sweep::{Frame, Slices};
+use sweep::Frame;
+pub(crate) use sweep::Slices;
 
 /// States of an optimizer at the most.
 pub const MOST_STATES: usize = 4;
@@ -303,14 +304,23 @@ impl dyn Optimizer + '_ {
         for (slot, state) in slices.iter_mut().zip(states).take(self.states()) {
             *slot = state.as_mut_slice();
         }
-        match (Slices { parameters, gradients, states: slices }).into_single() {
-            Ok(slices) => self.update_single(step, treatment, &factors, slices),
+        self.update_slices(step, treatment, &factors, Slices { parameters, gradients, states: slices });
+        Ok(true)
+    }
+
+    /// One step on a few of the parameters, by a rule that moves each element by itself.
+    pub(crate) fn update_part<R: Real>(&self, step: &Step, slices: Slices<'_, R>) {
+        self.update_slices(step, &Treatment::default(), &Factors::One(1.0), slices);
+    }
+
+    fn update_slices<R: Real>(&self, step: &Step, treatment: &Treatment, factors: &Factors, slices: Slices<'_, R>) {
+        match slices.into_single() {
+            Ok(slices) => self.update_single(step, treatment, factors, slices),
             Err(slices) => {
-                let update = |slices| self.update_double(step, treatment, &factors, slices);
+                let update = |slices| self.update_double(step, treatment, factors, slices);
                 slices.into_double().into_iter().for_each(update);
             }
         }
-        Ok(true)
     }
 
     fn check_length(&self, name: &str, expected: usize, found: usize) -> Result<()> {

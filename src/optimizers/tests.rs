@@ -173,6 +173,7 @@ fn each_filling_with_the_frame_is_valid_wgsl() {
         };
         let linked = [
             crate::wgsl::shader!("kernels/optimizer_step.wgsl"),
+            crate::wgsl::shader!("kernels/optimizer_params.wgsl"),
             crate::wgsl::shader!("kernels/penalty.wgsl"),
             crate::wgsl::shader!("helpers/treatment.wgsl"),
             crate::wgsl::shader!("helpers/numbers.wgsl"),

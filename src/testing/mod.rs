@@ -190,7 +190,7 @@ fn title(name: &str, options: &str) -> String {
 }
 
 /// The defaults and each variant of an entry, as JSON.
-fn sets_of_options(variants: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
+pub(crate) fn sets_of_options(variants: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
     std::iter::once("{}").chain(variants.iter().copied())
 }
 
@@ -198,6 +198,6 @@ fn sets_of_options(variants: &'static [&'static str]) -> impl Iterator<Item = &'
 ///
 /// # Errors
 /// [`crate::Error::Option`] if the list holds something that is not JSON.
-fn options_value(owner: &str, options: &str) -> crate::Result<serde_json::Value> {
+pub(crate) fn options_value(owner: &str, options: &str) -> crate::Result<serde_json::Value> {
     serde_json::from_str(options).map_err(|error| crate::Error::option(owner, "a variant", error, "a JSON object"))
 }

@@ -61,6 +61,8 @@ pub fn all_programs() -> Result<Vec<Joined>> {
         }
     }
     programs.extend(kernels::update::programs(&made_optimizers));
+    programs.extend(kernels::sort::programs());
+    programs.extend(kernels::embedding::programs(&made_optimizers));
     programs.extend(whole_programs()?);
     let mut made = Vec::new();
     for entry in activations::CATALOGUE {

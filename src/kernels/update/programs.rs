@@ -8,7 +8,8 @@ use crate::wgsl::File;
 pub(super) const NUMBERS: File = crate::wgsl::shader!("helpers/numbers.wgsl");
 pub(super) const CLIP: File = crate::wgsl::shader!("helpers/clip.wgsl");
 pub(super) const TREATMENT: File = crate::wgsl::shader!("helpers/treatment.wgsl");
-pub(super) const STEP: File = crate::wgsl::shader!("kernels/optimizer_step.wgsl");
+pub(crate) const STEP: File = crate::wgsl::shader!("kernels/optimizer_step.wgsl");
+pub(super) const PARAMS: File = crate::wgsl::shader!("kernels/optimizer_params.wgsl");
 pub(super) const OPTIMIZER: File = crate::wgsl::shader!("kernels/optimizer.wgsl");
 pub(super) const PENALTY: File = crate::wgsl::shader!("kernels/penalty.wgsl");
 pub(super) const GRADIENT_NORM: File = crate::wgsl::shader!("kernels/gradient_norm.wgsl");
@@ -49,7 +50,7 @@ pub(super) fn treats(treatment: &Treatment) -> [(&'static str, f64); 2] {
 pub(super) fn frame(label: &str, file: File, more: &[(&'static str, f64)], treatment: &Treatment) -> Program {
     let mut constants = treats(treatment).to_vec();
     constants.extend(more);
-    program(label, &[file, STEP, PENALTY, TREATMENT, NUMBERS], &constants)
+    program(label, &[file, STEP, PARAMS, PENALTY, TREATMENT, NUMBERS], &constants)
 }
 
 /// The program of an optimizer's step, for rules that move each element by itself.
@@ -86,11 +87,11 @@ pub(crate) fn clip_program(lanes: u32) -> Program {
 
 pub(super) fn layer_norms_program(lanes: u32, penalized: bool) -> Program {
     let constants = [("WORKGROUP", lanes.into()), ("PENALIZED", flag(penalized))];
-    program("norms of tensors", &[LAYER_NORMS, STEP, PENALTY, NUMBERS], &constants)
+    program("norms of tensors", &[LAYER_NORMS, STEP, PARAMS, PENALTY, NUMBERS], &constants)
 }
 
 pub(super) fn layer_join_program(factors: bool) -> Program {
-    program("norms of tensors, joined", &[LAYER_JOIN, STEP, CLIP], &[("FACTORS", flag(factors))])
+    program("norms of tensors, joined", &[LAYER_JOIN, STEP, PARAMS, CLIP], &[("FACTORS", flag(factors))])
 }
 
 pub(super) fn means_program(file: File, treatment: &Treatment, lanes: u32) -> Program {
