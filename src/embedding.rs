@@ -162,7 +162,8 @@ impl Embedding {
         // All that can be refused comes first: the optimizer of a refused call binds nobody.
         match (&self.table, &ids.storage, &gradient.storage) {
             (Table::Gpu(_), Storage::GpuLabels(_), Storage::Gpu(_)) => {}
-            (Table::F32(_), Storage::Labels(ids), Storage::F32(_)) | (Table::F64(_), Storage::Labels(ids), Storage::F64(_)) => {
+            (Table::F32(_), Storage::Labels(ids), Storage::F32(_))
+            | (Table::F64(_), Storage::Labels(ids), Storage::F64(_)) => {
                 checked(ids, self.rows)?;
             }
             _ => return Err(elsewhere()),

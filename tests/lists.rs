@@ -274,7 +274,8 @@ fn a_model_is_not_trained_with_a_loss_of_lists_on_rows_that_are_in_none() {
         assert!(!matches!(loss.family(), Family::Pointwise(_)));
         let model = Sequential::new(3).then(Dense::new(1)).on(&Device::cpu()).unwrap();
         let mut model = model.compile_boxed(loss, Box::new(Adam::new())).unwrap();
-        let error = model.fit(&Array2::zeros((4, 3)), &Array2::zeros((4, 1)), Fit::new()).unwrap_err().to_string();
+        let (features, targets) = (Array2::<f32>::zeros((4, 3)), Array2::<f32>::zeros((4, 1)));
+        let error = model.fit(&features, &targets, Fit::new()).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains("Targets::grouped"), "{error}");
     }
 }

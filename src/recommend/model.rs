@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::device::Device;
 use crate::recommend::engine::Engine;
-use crate::recommend::interactions::Interactions;
+use crate::recommend::interactions::{Ids, Interactions};
 use crate::recommend::metrics::{Convention, Metrics};
 use crate::recommend::recommender::Recommender;
 use crate::{Error, Result};
@@ -44,17 +44,22 @@ pub struct History {
 }
 
 impl History {
-    /// The mean wall time of an epoch; 0 without epochs.
+    /// The median wall time of an epoch; 0 without epochs. A median, since the first of a GPU's waits for its pipelines.
     pub fn seconds_per_epoch(&self) -> f64 {
-        self.epochs.iter().map(|epoch| epoch.seconds).sum::<f64>() / self.epochs.len().max(1) as f64
+        median(self.epochs.iter().map(|epoch| epoch.seconds))
     }
 
-    /// Negatives drawn a second; 0 where none is drawn.
+    /// The median of the negatives drawn a second; 0 where none is drawn.
     pub fn sampled_pairs_per_second(&self) -> f64 {
-        let seconds: f64 = self.epochs.iter().map(|epoch| epoch.seconds).sum();
-        let sampled: u64 = self.epochs.iter().map(|epoch| epoch.sampled).sum();
-        if seconds > 0.0 { sampled as f64 / seconds } else { 0.0 }
+        median(self.epochs.iter().filter(|epoch| epoch.seconds > 0.0).map(|epoch| epoch.sampled as f64 / epoch.seconds))
     }
+}
+
+/// 0 of nothing.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// An item and its score, or its similarity.
@@ -89,6 +94,7 @@ impl Model {
     /// As [`Model::fit`].
     pub fn fit_partial(&mut self, interactions: &Interactions, epochs: usize) -> Result<History> {
         self.check(interactions)?;
+        self.check_ids("interactions", interactions)?;
         let all = match &self.seen {
             Some(seen) if **seen != *interactions => Arc::new(seen.united(interactions)),
             Some(seen) => seen.clone(),
@@ -128,7 +134,7 @@ impl Model {
     fn check_sizes(&self, name: &str, interactions: &Interactions) -> Result<()> {
         let Recommender { users, items, .. } = self.description;
         if (interactions.users(), interactions.items()) == (users, items) {
-            return self.check_ids(name, interactions);
+            return Ok(());
         }
         Err(Error::Shape {
             operation: "recommend".into(),
@@ -141,10 +147,9 @@ impl Model {
     fn check_ids(&self, name: &str, interactions: &Interactions) -> Result<()> {
         let Some(seen) = &self.seen else { return Ok(()) };
         let differ = |known: Option<&Ids>, given: Option<&Ids>| matches!((known, given), (Some(a), Some(b)) if a != b);
-        for (which, known, given) in [
-            ("users", seen.user_ids(), interactions.user_ids()),
-            ("items", seen.item_ids(), interactions.item_ids()),
-        ] {
+        for (which, known, given) in
+            [("users", seen.user_ids(), interactions.user_ids()), ("items", seen.item_ids(), interactions.item_ids())]
+        {
             if differ(known, given) {
                 return Err(Error::Input {
                     operation: "recommend".into(),
@@ -210,8 +215,10 @@ impl Model {
     /// [`Error::Shape`] for interactions of other sizes, and what the device says.
     pub fn predict_rank(&self, test: &Interactions, train: Option<&Interactions>) -> Result<Vec<u32>> {
         self.check_sizes("test", test)?;
+        self.check_ids("test", test)?;
         if let Some(train) = train {
             self.check_sizes("train", train)?;
+            self.check_ids("train", train)?;
         }
         self.engine.ranks(test, train)
     }

@@ -3,7 +3,7 @@
 use gradus::recommend::{Features, Interactions, Model, Optimizer, Recommender};
 use gradus::{Device, Error};
 
-use crate::{all_scores, bits, says, tastes};
+use crate::{all_scores, bits, says, support, tastes};
 
 #[test]
 fn a_saved_recommender_goes_on_as_if_nothing_had_happened() {
@@ -82,4 +82,39 @@ fn what_does_not_fit_is_named() {
     says(model.predict_rank(&tastes(5, 9, 1), None), &["test are [5, 9]"]);
     let mut wild = base().learning_rate(1e30).optimizer(Optimizer::Sgd).on(&cpu).unwrap();
     says(wild.fit(&all, 30), &["learning_rate is 1000", "epoch 1 did not stay finite", "lower"]);
+}
+
+#[test]
+fn a_model_of_nan_ranks_last_and_not_first() {
+    let all = tastes(6, 9, 1);
+    for device in support::each_device() {
+        let wild = Recommender::new(6, 9).components(4).learning_rate(1e30).optimizer(Optimizer::Sgd);
+        let mut wild = wild.on(&device).unwrap();
+        wild.fit(&all, 30).unwrap_err();
+        let items: Vec<u32> = (0..9).collect();
+        let broken = |user: u32| wild.predict(&[user; 9], &items).unwrap().iter().all(|score| score.is_nan());
+        let users: Vec<u32> = (0..6).filter(|&user| broken(user)).collect();
+        assert!(!users.is_empty(), "{}", device.name());
+        let pairs: Vec<(u32, u32)> = users.iter().map(|&user| (user, 3)).collect();
+        let ranks = wild.predict_rank(&Interactions::new(6, 9, &pairs).unwrap(), None).unwrap();
+        assert!(ranks.iter().all(|&rank| rank == 8), "{}: {ranks:?}", device.name());
+    }
+}
+
+#[test]
+fn interactions_whose_rows_are_others_are_refused() {
+    let of_users = |first: u32| {
+        let lines: String =
+            (0..3).map(|user| format!("{},{},5\n{},9,5\n", first + user, 7 + user % 2, first + user)).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ratings.csv");
+        std::fs::write(&path, format!("userId,movieId,rating\n{lines}")).unwrap();
+        Interactions::from_ratings(&gradus::data::read_ratings(&path).unwrap(), 4.0, false).unwrap()
+    };
+    let (known, others) = (of_users(1), of_users(2));
+    let mut model = Recommender::new(3, 3).components(4).on(&Device::cpu()).unwrap();
+    model.fit(&known, 1).unwrap();
+    says(model.fit_partial(&others, 1), &["interactions", "other users", "Ids::row"]);
+    says(model.evaluate(&others, None, 1), &["test", "other users"]);
+    model.fit(&others, 1).unwrap();
 }
