@@ -252,6 +252,7 @@ impl Criterion {
             targets: t,
             weights: None,
             column_weights: None,
+            pos_weights: false,
             class_mask: None,
             upstreams: None,
             values: gpu.buffer("partial sums", kernel::values_length(gpu, &*self.loss, &job))?,

@@ -113,7 +113,7 @@ mod precision;
 pub use batch_triplet::Mining;
 pub use custom::{Custom, custom};
 pub use domain::{Argument, Domain, Input, Labels, Role};
-use domain::{CLASS_MASK, CLASS_WEIGHT, MOST_IGNORED};
+use domain::{CLASS_MASK, CLASS_WEIGHT, MOST_IGNORED, POS_WEIGHT};
 pub use frames::*;
 pub(crate) use precision::HostReal;
 
@@ -447,8 +447,9 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
 pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
-        Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pair, Pairs,
-        Pointwise, PoolOutcome, Quad, Quads, Role, Rowwise, Sequence, Similarity, Term, VectorOutcome, Vectors, make,
+        Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Domain, Family, Filling, Input, Loss, MOST_IGNORED, POS_WEIGHT,
+        Pair, Pairs, Pointwise, PoolOutcome, Quad, Quads, Role, Rowwise, Sequence, Similarity, Term, VectorOutcome,
+        Vectors, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

@@ -149,6 +149,7 @@ impl<R: HostReal> HostEngine<R> {
                     targets,
                     ignored,
                     class_weight: &[],
+                    pos_weight: &[],
                     class_mask: &[],
                     weight: &[],
                     mask: &[],
