@@ -117,6 +117,7 @@ use domain::{CLASS_MASK, CLASS_WEIGHT, MOST_IGNORED, POS_WEIGHT};
 pub use frames::*;
 pub(crate) use precision::HostReal;
 
+pub use distillation::Divergence;
 pub use dpo::DpoType;
 
 /// A loss with its options. Object-safe: the lists, the models and the command hold `dyn Loss`.
@@ -282,6 +283,14 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
         false
     }
 
+    fn passes(&self) -> u32 {
+        Self::PASSES
+    }
+
+    fn helpers(&self) -> &'static [File] {
+        Self::HELPERS
+    }
+
     fn classes(&self, columns: usize) -> usize {
         columns
     }
@@ -349,11 +358,11 @@ impl<T: Filling> Loss for T {
     }
 
     fn passes(&self) -> u32 {
-        T::PASSES
+        Filling::passes(self)
     }
 
     fn helpers(&self) -> &'static [File] {
-        T::HELPERS
+        Filling::helpers(self)
     }
 
     fn mean_over_pairs(&self) -> bool {
