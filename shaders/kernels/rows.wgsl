@@ -35,6 +35,8 @@ override COLUMNS: u32 = 0u;
 override HAS_LABELS: bool = true;
 override HAS_WEIGHT: bool = false;
 override HAS_CLASS_WEIGHT: bool = false;
+// Behind the weights of the classes lie those of their positive sides.
+override HAS_POS_WEIGHT: bool = false;
 // Class mask: 0 none, 1 one for all rows, 2 one for each row.
 override CLASS_MASK: u32 = 0u;
 // Every value is written, and each has its own upstream.

@@ -28,6 +28,7 @@ const LEFT_OUT: u32 = 2u;
 const INFINITY_BITS: u32 = 0x7f800000u;
 const HAS_WEIGHT: bool = false;
 const HAS_CLASS_WEIGHT: bool = false;
+const HAS_POS_WEIGHT: bool = false;
 const CLASS_MASK: u32 = 0u;
 const EACH: bool = false;
 const AUXILIARY: bool = false;
@@ -51,6 +52,10 @@ fn keeps(row: Row, column: u32) -> bool {
 
 fn class_weight(column: u32) -> f32 {
     return 1.0;
+}
+
+fn pos_weights_of(columns: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(1.0);
 }
 
 // Four cells from a column on; beyond the row they are 0 and not kept.

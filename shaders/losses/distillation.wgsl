@@ -1,25 +1,7 @@
-// Distillation: KL of the student's softmax q of x/T from the teacher's p of y/T, T = TEMPERATURE; times T^2 with SCALED.
-//     loss = sum p (ln p - ln q) = dot/P - ln P + ln Q,   P = sum e^u, Q = sum e^v, u = y/T - max, v = x/T - max, dot = sum e^u (u - v)
-//     d/dx = (q - p) / T
+// Distillation: a divergence of the student's softmax q of x/T from the teacher's p of y/T, T = TEMPERATURE; times T^2 with
+// SCALED. Linked with helpers/distillation_kl or helpers/distillation_jsd, which fold the rows.
 override TEMPERATURE: f32 = 2.0;
 override SCALED: bool = true;
-
-struct Sums {
-    teacher_maximum: f32,
-    student_maximum: f32,
-    teacher: f32,
-    student: f32,
-    dot: f32,
-}
-
-struct Outcome {
-    loss: f32,
-    factor: f32,
-    teacher_maximum: f32,
-    student_maximum: f32,
-    teacher: f32, // 1/sum
-    student: f32,
-}
 
 // No logit, and below all of them.
 const CLOSED: f32 = -3.0e38;
@@ -33,78 +15,18 @@ fn minus_infinity() -> f32 {
     return bitcast<f32>(0xff800000u | (params.columns & 0x80000000u));
 }
 
-fn empty_sums() -> Sums {
-    return Sums(LOWEST, LOWEST, 0.0, 0.0, 0.0);
-}
-
-// The sums below maxima that are so much higher.
-fn raised(sums: Sums, teacher_rise: f32, student_rise: f32) -> Sums {
-    let shrink = exp(-teacher_rise);
-    var dot = shrink * (sums.dot - (teacher_rise - student_rise) * sums.teacher);
-    // Infinite it stays, whatever is small beside it; and nothing is nothing, however far it rises from below all logits.
-    if bitcast<u32>(sums.dot) == INFINITY_BITS {
-        dot = sums.dot;
-    }
-    return Sums(
-        sums.teacher_maximum + teacher_rise,
-        sums.student_maximum + student_rise,
-        shrink * sums.teacher,
-        exp(-student_rise) * sums.student,
-        select(0.0, dot, sums.teacher > 0.0),
-    );
-}
-
-fn fold(sums: Sums, cells: Cells) -> Sums {
-    let y = tempered(cells.truths, cells.kept);
-    let x = tempered(cells.logits, cells.kept);
-    let teacher_maximum = max(sums.teacher_maximum, max(max(y.x, y.y), max(y.z, y.w)));
-    let student_maximum = max(sums.student_maximum, max(max(x.x, x.y), max(x.z, x.w)));
-    var next = raised(sums, teacher_maximum - sums.teacher_maximum, student_maximum - sums.student_maximum);
-    next.teacher_maximum = teacher_maximum;
-    next.student_maximum = student_maximum;
-    let below = select(vec4<f32>(minus_infinity()), x - student_maximum, x >= vec4<f32>(LOWEST));
-    let e = select(vec4<f32>(), exp(y - teacher_maximum), y >= vec4<f32>(LOWEST));
-    next.teacher += sum4(e);
-    next.student += sum4(exp(max(x - student_maximum, vec4<f32>(CLOSED))));
-    // A class that the teacher rules out costs nothing.
-    next.dot += sum4(select(e * ((y - teacher_maximum) - below), vec4<f32>(), e == vec4<f32>()));
-    return next;
-}
-
-fn join(sums: Sums) -> Sums {
-    let teacher_maximum = team_max(sums.teacher_maximum);
-    let student_maximum = team_max(sums.student_maximum);
-    let all = raised(sums, teacher_maximum - sums.teacher_maximum, student_maximum - sums.student_maximum);
-    return Sums(teacher_maximum, student_maximum, team_sum(all.teacher), team_sum(all.student), team_sum(all.dot));
-}
-
-fn finish(row: Row, sums: Sums) -> Outcome {
-    var factor = 1.0;
+// What the divergence is multiplied by.
+fn size() -> f32 {
     if SCALED {
-        factor = TEMPERATURE * TEMPERATURE;
+        return TEMPERATURE * TEMPERATURE;
     }
-    var teacher = select(1.0 / sums.teacher, 0.0, sums.teacher == 0.0);
-    var student = select(1.0 / sums.student, 0.0, sums.student == 0.0);
-    // A logit of +inf: inf - inf has no value, and so has the whole row none.
-    let worst = max(bitcast<u32>(max(sums.teacher_maximum, 0.0)), bitcast<u32>(max(sums.student_maximum, 0.0)));
-    if worst == INFINITY_BITS {
-        teacher = nan_of(row);
-        student = teacher;
-    }
-    if sums.teacher == 0.0 {
-        return Outcome(0.0, 0.0, sums.teacher_maximum, sums.student_maximum, teacher, student);
-    }
-    // A student without any class is infinitely far already.
-    let log_student = select(log_accurate(sums.student), 0.0, sums.student == 0.0);
-    let loss = sums.dot * teacher + (log_student - log_accurate(sums.teacher));
-    return Outcome(factor * loss, factor / TEMPERATURE, sums.teacher_maximum, sums.student_maximum, teacher, student);
+    return 1.0;
 }
 
-fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
-    let x = tempered(cells.logits, cells.kept);
-    let q = outcome.student * exp(x - outcome.student_maximum);
-    let p = outcome.teacher * exp(tempered(cells.truths, cells.kept) - outcome.teacher_maximum);
-    return select(vec4<f32>(), outcome.factor * (q - p), x >= vec4<f32>(LOWEST));
+// A logit of +inf: inf - inf has no value, and so has the whole row none.
+fn has_infinity(teacher_maximum: f32, student_maximum: f32) -> bool {
+    let worst = max(bitcast<u32>(max(teacher_maximum, 0.0)), bitcast<u32>(max(student_maximum, 0.0)));
+    return worst == INFINITY_BITS;
 }
 
 fn auxiliary(place: u32, row: Row, outcome: Outcome) {}

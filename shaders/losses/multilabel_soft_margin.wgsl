@@ -1,5 +1,5 @@
-// Multi-label soft margin: the mean over the C classes kept of w_c (t softplus(-x) + (1 - t) softplus(x)). Derivative
-// w_c/C ((1 - t) sigmoid(x) - t sigmoid(-x)).
+// Multi-label soft margin: the mean over the C classes kept of w_c (p_c t softplus(-x) + (1 - t) softplus(x)), p_c the
+// weight of the positive side. Derivative w_c/C ((1 - t) sigmoid(x) - p_c t sigmoid(-x)).
 
 struct Sums {
     total: f32,
@@ -15,6 +15,14 @@ fn weights_of(cells: Cells) -> vec4<f32> {
     return select(vec4<f32>(), cells.class_weights, cells.kept);
 }
 
+// The shares of the positive sides before the classes' weights.
+fn positives_of(cells: Cells) -> vec4<f32> {
+    if HAS_POS_WEIGHT {
+        return pos_weights_of(cells.columns) * cells.truths;
+    }
+    return cells.truths;
+}
+
 fn empty_sums() -> Sums {
     return Sums(0.0, 0.0);
 }
@@ -26,8 +34,8 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
     let s = e / (2.0 + e);
     let q = s * s;
     let tail = 2.0 * s + 2.0 * s * q * (0.333331573 + q * (0.200124551 + q * (0.139803014 + q * 0.140891676)));
-    let up = weights_of(cells) * cells.truths;
-    let down = weights_of(cells) - up;
+    let up = weights_of(cells) * positives_of(cells);
+    let down = weights_of(cells) * (1.0 - cells.truths);
     // A side that has no share costs nothing, even at infinity.
     let left = select(up * (max(-x, vec4<f32>()) + tail), vec4<f32>(), up == vec4<f32>());
     let right = select(down * (max(x, vec4<f32>()) + tail), vec4<f32>(), down == vec4<f32>());
@@ -56,7 +64,7 @@ fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let is_positive = cells.logits >= vec4<f32>();
     let up = select(e * high, high, is_positive);
     let down = select(high, e * high, is_positive);
-    let slopes = outcome.share * cells.class_weights * ((1.0 - cells.truths) * up - cells.truths * down);
+    let slopes = outcome.share * cells.class_weights * ((1.0 - cells.truths) * up - positives_of(cells) * down);
     return select(vec4<f32>(), slopes, cells.kept);
 }
 

@@ -267,6 +267,7 @@ fn rows<'a, R: Real>(loss: &'a dyn Loss, logits: &'a [R], columns: usize, target
         targets,
         ignored: loss.ignored(),
         class_weight: &[],
+        pos_weight: &[],
         class_mask: &[],
         weight: &[],
         mask: &[],

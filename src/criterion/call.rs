@@ -32,6 +32,8 @@ pub(super) struct Call<'c, 'a> {
     weight: Option<(Cow<'a, [f32]>, Per)>,
     mask: Option<(Cow<'a, [bool]>, Per)>,
     column_weight: Cow<'a, [f32]>,
+    /// Of the positive sides of a row-wise loss's classes; a pointwise loss has them as `column_weight`.
+    pos_weight: Cow<'a, [f32]>,
     class_mask: Option<(Cow<'a, [bool]>, Per)>,
     upstreams: Cow<'a, [f32]>,
     upstream: f32,
@@ -70,7 +72,11 @@ impl<'c, 'a> Call<'c, 'a> {
         };
         let weight = inputs.weight.as_ref().map(|w| Ok((flat(w), per("weight", w.shape())?))).transpose()?;
         let mask = inputs.mask.as_ref().map(|m| Ok((flat(m), per("mask", m.shape())?))).transpose()?;
-        let column_weight = Self::column_weight(loss, inputs, &sizes)?;
+        let mut column_weight = Self::column_weight(loss, inputs, &sizes, "class_weight")?;
+        let mut pos_weight = Self::column_weight(loss, inputs, &sizes, "pos_weight")?;
+        if matches!(loss.family(), Family::Pointwise(_)) {
+            column_weight = std::mem::take(&mut pos_weight);
+        }
         let class_mask = match &inputs.class_mask {
             None => None,
             Some(mask) => {
@@ -110,6 +116,7 @@ impl<'c, 'a> Call<'c, 'a> {
             weight,
             mask,
             column_weight,
+            pos_weight,
             class_mask,
             upstreams,
             upstream,
@@ -122,17 +129,27 @@ impl<'c, 'a> Call<'c, 'a> {
         Ok(call)
     }
 
-    fn column_weight(loss: &dyn Loss, inputs: &Inputs<'a>, sizes: &Sizes) -> Result<Cow<'a, [f32]>> {
-        let mut found = Cow::Borrowed(&[][..]);
-        for name in ["class_weight", "pos_weight"].into_iter().filter(|name| inputs.get(name).is_some()) {
-            let array = inputs.numbers(loss, name)?;
-            if array.len() != sizes.columns || array.ndim() > 1 {
-                let allowed = format!("it must be [{}], one for each column of the predictions", sizes.columns);
-                return Err(shape_error(loss.name(), format!("{name} is {:?}", array.shape()), &allowed));
-            }
-            found = flat(array);
+    /// A number for each column; empty where the input is left out.
+    fn column_weight(loss: &dyn Loss, inputs: &Inputs<'a>, sizes: &Sizes, name: &str) -> Result<Cow<'a, [f32]>> {
+        if inputs.get(name).is_none() {
+            return Ok(Cow::Borrowed(&[]));
         }
-        Ok(found)
+        let array = inputs.numbers(loss, name)?;
+        if array.len() != sizes.columns || array.ndim() > 1 {
+            let allowed = format!("it must be [{}], one for each column of the predictions", sizes.columns);
+            return Err(shape_error(loss.name(), format!("{name} is {:?}", array.shape()), &allowed));
+        }
+        Ok(flat(array))
+    }
+
+    /// The weights of the columns as the kernels take them: behind those of the classes those of their positive sides, if there are.
+    fn packed_column_weight(&self) -> Cow<'_, [f32]> {
+        if self.pos_weight.is_empty() {
+            return Cow::Borrowed(&self.column_weight);
+        }
+        let ones = vec![1.0; self.pos_weight.len()];
+        let classes = if self.column_weight.is_empty() { &ones } else { &*self.column_weight };
+        [classes, &self.pos_weight].concat().into()
     }
 
     /// The upstream for all, and for each where the reduction is `none`.
@@ -291,7 +308,8 @@ impl<'c, 'a> Call<'c, 'a> {
                 .packed_weights()
                 .map(|(packed, per)| Ok((gpu.upload("weights", &packed)?, per)))
                 .transpose()?,
-            column_weights: optional(&self.column_weight)?,
+            column_weights: optional(&self.packed_column_weight())?,
+            pos_weights: !self.pos_weight.is_empty(),
             class_mask: self
                 .class_mask
                 .as_ref()

@@ -78,6 +78,7 @@ struct Layer<'a, R> {
     weight: &'a [R],
     bias: Option<&'a [R]>,
     class_weight: &'a [R],
+    pos_weight: &'a [R],
     /// A label for each row, or a number for each output.
     targets: Targets<'a, R>,
 }
@@ -93,6 +94,7 @@ impl<'a, R: Real> Layer<'a, R> {
             weight: &weight.values,
             bias: call.array("linear_bias").map(|bias| &*bias.values),
             class_weight: call.array("class_weight").map_or(&[], |weights| &*weights.values),
+            pos_weight: call.array("pos_weight").map_or(&[], |weights| &*weights.values),
             targets: match call.integer("targets") {
                 Some(labels) => Targets::Labels(labels),
                 None => Targets::Dense(&call.array("targets")?.values),
@@ -156,6 +158,7 @@ fn rows_of<'a, R: Real>(
         },
         ignored,
         class_weight: layer.class_weight,
+        pos_weight: layer.pos_weight,
         class_mask: &[],
         weight: part(&call.weight, first, rows),
         mask: part(&call.mask, first, rows),
@@ -188,6 +191,7 @@ impl JointHost for LinearFrame<'_> {
         shapes.require("linear_weight", &[classes, features], "predictions")?;
         shapes.require("linear_bias", &[classes], "linear_weight")?;
         shapes.require("class_weight", &[classes], "linear_weight")?;
+        shapes.require("pos_weight", &[classes], "linear_weight")?;
         let cells = [leading, &[classes]].concat();
         let wanted = if self.inner.targets().takes_labels() { leading } else { &cells[..] };
         shapes.require("targets", wanted, "predictions")?;
@@ -202,8 +206,10 @@ impl JointHost for LinearFrame<'_> {
         if !rows.is_multiple_of(3) {
             inputs.push(Example::of("linear_bias", &[classes]));
         }
-        if rows.is_multiple_of(5) && self.inner.inputs().iter().any(|input| input.name == "class_weight") {
-            inputs.push(Example::of("class_weight", &[classes]));
+        let takes = |name: &str| self.inner.inputs().iter().any(|input| input.name == name);
+        let optional = [("class_weight", rows.is_multiple_of(5)), ("pos_weight", rows.is_multiple_of(2))];
+        for (name, _) in optional.into_iter().filter(|(name, is_given)| *is_given && takes(name)) {
+            inputs.push(Example::of(name, &[classes]));
         }
         inputs.push(if self.inner.targets().takes_labels() {
             Example::whole("targets", &[rows], 0, classes)

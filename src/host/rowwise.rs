@@ -17,6 +17,8 @@ pub struct Rows<'a, R> {
     pub ignored: &'a [i64],
     /// One for each class; empty for none.
     pub class_weight: &'a [R],
+    /// Of the positive side of each class; empty for none.
+    pub pos_weight: &'a [R],
     /// For each class, or each class of each row; empty for none.
     pub class_mask: &'a [bool],
     /// One for each row; empty for none.
@@ -48,6 +50,7 @@ pub struct Row<'a, R> {
     /// Its target.
     pub target: Target<'a, R>,
     class_weight: &'a [R],
+    pos_weight: &'a [R],
     class_mask: &'a [bool],
     /// A target below 0 is padding.
     pub padded: bool,
@@ -82,6 +85,12 @@ impl<R: Real> Row<'_, R> {
     #[inline(always)]
     pub fn class_weight(&self, column: usize) -> R {
         if self.class_weight.is_empty() { R::ONE } else { self.class_weight[column] }
+    }
+
+    /// The weight of the positive side of a class.
+    #[inline(always)]
+    pub fn pos_weight(&self, column: usize) -> R {
+        if self.pos_weight.is_empty() { R::ONE } else { self.pos_weight[column] }
     }
 
     /// Whether classes have weights.
@@ -120,7 +129,7 @@ impl<R: Real> Row<'_, R> {
     /// Whether no class has a weight or a mask.
     #[inline(always)]
     pub fn has_all_classes_alike(&self) -> bool {
-        self.class_weight.is_empty() && self.class_mask.is_empty()
+        self.class_weight.is_empty() && self.pos_weight.is_empty() && self.class_mask.is_empty()
     }
 
     /// Weight, prediction and dense target of a class; 0 all three where it is masked, whatever stands there.
@@ -373,7 +382,8 @@ impl<'a, R: Real> Rows<'a, R> {
             self.class_mask
         };
         let logits = &self.logits[index * columns..][..columns];
-        Some(Row { logits, target, class_weight: self.class_weight, class_mask: mask, padded })
+        let (class_weight, pos_weight) = (self.class_weight, self.pos_weight);
+        Some(Row { logits, target, class_weight, pos_weight, class_mask: mask, padded })
     }
 }
 

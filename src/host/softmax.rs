@@ -396,6 +396,7 @@ mod tests {
             targets: Targets::Labels(&problem.labels),
             ignored: &[-100],
             class_weight: &[],
+            pos_weight: &[],
             class_mask: &[],
             weight: &[],
             mask: &problem.mask,

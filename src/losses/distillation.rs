@@ -1,8 +1,23 @@
 //! Distillation of a teacher's logits.
 
+use serde::{Deserialize, Serialize};
+
 use super::prelude::*;
+use crate::Error;
 use crate::host::rowwise::{Auxiliary, Row, Target};
 use crate::host::simd;
+use crate::wgsl::File;
+
+/// Which divergence [`Distillation`] takes of the student's distribution q and the teacher's p.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Divergence {
+    /// KL(p‖q), Kullback and Leibler's.
+    #[default]
+    Kl,
+    /// β KL(p‖m) + (1 − β) KL(q‖m) with m = βp + (1 − β)q, Jensen and Shannon's, generalised.
+    Jsd,
+}
 
 options! {
     /// Distillation: the student's logits x are to give the distribution that the teacher's logits y give, both softened.
@@ -12,16 +27,29 @@ options! {
     /// divides by the number of rows. A class masked for both (input `class_mask`, or a teacher's logit of −∞) costs nothing; a student's −∞
     /// where the teacher's is finite makes the loss ∞.
     ///
-    /// Source: G. Hinton, O. Vinyals and J. Dean, Distilling the knowledge in a neural network, 2015.
+    /// With `divergence` "jsd" it is T² (β KL(p‖m) + (1 − β) KL(q‖m)), m = βp + (1 − β)q, derivative T (1 − β) q_c (ln(q_c/m_c) − KL(q‖m)):
+    /// β is the teacher's share in m. β = 0 is KL(p‖q), β = 1 KL(q‖p) with derivative T q_c (ln(q_c/p_c) − KL(q‖p)), as
+    /// [`crate::losses::Jsd`] and Liger have them. Classes that one of the two rules out cost at most T² ln 2 between the ends; at
+    /// β = 1 a class that the teacher alone rules out makes the loss ∞, and its row's gradient has no value.
+    ///
+    /// Liger `LigerFusedLinearJSD` (with `scaled` false).
+    /// Sources: G. Hinton, O. Vinyals and J. Dean, Distilling the knowledge in a neural network, 2015; R. Agarwal et al.,
+    /// On-policy distillation of language models, 2023 (JSD).
     ///
     /// ```
-    /// use gradus::{Device, losses::{Distillation, Loss}};
+    /// use gradus::{Device, losses::{Distillation, Divergence, Loss}};
     /// use ndarray::array;
     ///
+    /// let (student, teacher) = (array![[0.0, 0.0]], array![[0.0, f32::NEG_INFINITY]]);
     /// let criterion = Distillation::new().temperature(1.0).on(&Device::reference())?;
-    /// let step = criterion.value_and_gradient(&array![[0.0, 0.0]], &array![[0.0, f32::NEG_INFINITY]])?;
+    /// let step = criterion.value_and_gradient(&student, &teacher)?;
     /// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-15);
     /// assert_eq!(step.gradient.as_slice().unwrap(), [-0.5, 0.5]);
+    ///
+    /// let criterion = Distillation::new().temperature(1.0).divergence(Divergence::Jsd).on(&Device::reference())?;
+    /// let step = criterion.value_and_gradient(&student, &teacher)?;
+    /// // m is ¾ and ¼: ½ ln 4/3 + ½ (½ ln 2/3 + ½ ln 2)
+    /// assert!((step.value() - (0.75 * (4.0_f64 / 3.0).ln())).abs() < 1e-15);
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub struct Distillation of "distillation" {
@@ -29,6 +57,10 @@ options! {
         temperature: f64 = 2.0, "> 0" if |temperature| temperature > 0.0 && temperature.is_finite();
         /// Whether the loss is multiplied by the temperature's square.
         scaled: bool = true, "true or false" if |_| true;
+        /// The divergence of the two distributions.
+        divergence: Divergence = Divergence::Kl, "kl or jsd" if |_| true;
+        /// The teacher's share in the mixture of jsd; 0.5 with kl, which has none.
+        beta: f64 = 0.5, "in [0, 1]; 0.5 with kl" if |beta| (0.0..=1.0).contains(&beta);
     }
 }
 
@@ -41,7 +73,14 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     keras: "",
     optax: "",
     source: "G. Hinton et al., Distilling the knowledge in a neural network, 2015",
-    variants: &[r#"{"temperature": 1.0}"#, r#"{"temperature": 4.0, "scaled": false}"#],
+    variants: &[
+        r#"{"temperature": 1.0}"#,
+        r#"{"temperature": 4.0, "scaled": false}"#,
+        r#"{"divergence": "jsd"}"#,
+        r#"{"divergence": "jsd", "beta": 0.1, "temperature": 1.0}"#,
+        r#"{"divergence": "jsd", "beta": 0.0, "scaled": false}"#,
+        r#"{"divergence": "jsd", "beta": 1.0, "temperature": 3.0}"#,
+    ],
     shader: crate::wgsl::shader!("losses/distillation.wgsl"),
     make: make::<Distillation>,
 };
@@ -52,7 +91,21 @@ impl Filling for Distillation {
     const INPUTS: &'static [Input] = &[CLASS_MASK];
 
     fn check_options(&self) -> Result<()> {
-        self.check_domains()
+        self.check_domains()?;
+        if self.divergence == Divergence::Kl && self.beta != 0.5 {
+            return Err(Error::option(ENTRY.name, "beta", self.beta, "0.5 unless divergence is jsd"));
+        }
+        Ok(())
+    }
+
+    fn helpers(&self) -> &'static [File] {
+        const KL: &[File] = &[crate::wgsl::shader!("helpers/distillation_kl.wgsl")];
+        const JSD: &[File] = &[crate::wgsl::shader!("helpers/distillation_jsd.wgsl")];
+        if self.divergence == Divergence::Jsd { JSD } else { KL }
+    }
+
+    fn passes(&self) -> u32 {
+        if self.divergence == Divergence::Jsd { 2 } else { 1 }
     }
 
     fn family(&self) -> Family<'_> {
@@ -60,7 +113,11 @@ impl Filling for Distillation {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("TEMPERATURE", self.temperature), ("SCALED", f64::from(u8::from(self.scaled)))]
+        let mut constants = vec![("TEMPERATURE", self.temperature), ("SCALED", f64::from(u8::from(self.scaled)))];
+        if self.divergence == Divergence::Jsd {
+            constants.push(("BETA", self.beta));
+        }
+        constants
     }
 }
 
@@ -95,6 +152,9 @@ impl Distillation {
         gradient: &mut [R],
         keeps: impl Fn(usize) -> bool,
     ) -> R {
+        if self.divergence == Divergence::Jsd {
+            return self.mixed(logits, dense, scale, gradient, keeps);
+        }
         let columns = logits.len();
         let (dense, gradient) = (&dense[..columns], &mut gradient[..columns]);
         let temperature = R::new(self.temperature);
@@ -151,4 +211,129 @@ impl Distillation {
         }
         factor * (dot / teacher + (log_student - teacher.ln()))
     }
+    /// As [`Distillation::of_kept`] for the divergence from the mixture of both.
+    #[inline(always)]
+    fn mixed<R: Real>(
+        &self,
+        logits: &[R],
+        dense: &[R],
+        scale: R,
+        gradient: &mut [R],
+        keeps: impl Fn(usize) -> bool,
+    ) -> R {
+        let (dense, gradient) = (&dense[..logits.len()], &mut gradient[..logits.len()]);
+        let temperature = R::new(self.temperature);
+        let tempered = |x: R, column: usize| R::select(keeps(column), x / temperature, R::NEG_INFINITY);
+        let Some(teacher) = log_sum_exp(dense, gradient, &tempered) else {
+            gradient.fill(R::ZERO);
+            return R::ZERO;
+        };
+        // A student without any class has no log-sum-exp to take away.
+        let student = log_sum_exp(logits, gradient, &tempered).unwrap_or([R::ZERO; 2]);
+        // One after the other: the sum of the two would have lost digits that a large logit still has.
+        let log_share = |x: R, column: usize, [top, log]: [R; 2]| (tempered(x, column) - top) - log;
+        let apart = (teacher[0] - student[0]) + (teacher[1] - student[1]);
+        let parting = |y: R, x: R, column: usize| {
+            let (log_p, log_q) = (log_share(y, column, teacher), log_share(x, column, student));
+            // ln(p/q) by the difference of the logits, which keeps its digits where they are near each other: what `apart` is off by
+            // is the same for all classes, and to a divergence of the second order.
+            let is_open = (log_p != R::NEG_INFINITY) & (log_q != R::NEG_INFINITY);
+            let d = R::select(is_open, (y - x) / temperature - apart, log_p - log_q);
+            parting(log_p.exp(), log_q.exp(), d, self.beta)
+        };
+        let of_teacher = R::new(simd::sum_blocks(
+            logits.len(),
+            #[inline(always)]
+            |range, values: &mut [R]| {
+                let inputs = dense[range.clone()].iter().zip(&logits[range.clone()]);
+                let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
+                for ((column, (value, cell)), (&y, &x)) in range.zip(outputs).zip(inputs) {
+                    let Parting { teacher, student, .. } = parting(y, x, column);
+                    (*value, *cell) = (teacher, student);
+                }
+            },
+        ));
+        let of_student = R::new(simd::sum_blocks(
+            logits.len(),
+            #[inline(always)]
+            |range, values: &mut [R]| values.copy_from_slice(&gradient[range]),
+        ));
+        let factor = if self.scaled { temperature * temperature } else { R::ONE };
+        // Of 1 − β nothing is left at its end; at the other the slope is q − p as it stands.
+        let share = R::new(if self.beta == 1.0 { 1.0 } else { 1.0 - self.beta });
+        let normalised = if self.beta == 0.0 { R::ZERO } else { of_student };
+        let pull = scale * factor * share / temperature;
+        for ((column, cell), (&x, &y)) in gradient.iter_mut().enumerate().zip(logits.iter().zip(dense)) {
+            let Parting { q, slope, .. } = parting(y, x, column);
+            let slope = pull * (slope - R::select(q == R::ZERO, R::ZERO, q * normalised));
+            *cell = R::select(keeps(column) & (x != R::NEG_INFINITY), slope, R::ZERO);
+        }
+        // At the ends of β the mixture is one of the two, and the divergence that of the other.
+        let weight = if self.beta == 0.0 || self.beta == 1.0 { 1.0 - self.beta } else { self.beta };
+        factor * (R::new(weight) * of_teacher + R::new(1.0 - weight) * of_student)
+    }
+}
+
+/// The largest of the values as `tempered` has them, and ln Σ e^(x − largest); `None` where all are −∞. What it works with is left in
+/// `scratch`.
+#[inline(always)]
+fn log_sum_exp<R: Real>(values: &[R], scratch: &mut [R], tempered: &impl Fn(R, usize) -> R) -> Option<[R; 2]> {
+    for (column, (cell, &x)) in scratch.iter_mut().zip(values).enumerate() {
+        *cell = tempered(x, column);
+    }
+    let top = simd::maximum(scratch);
+    if top == R::NEG_INFINITY {
+        return None;
+    }
+    Some([top, simd::exp_in_place(scratch, top).ln()])
+}
+
+/// What one class adds to the divergences of teacher and student from their mixture, its probability for the student, and the
+/// derivative by the student's log-probability: of both divergences at β = 0, of the student's elsewhere.
+struct Parting<R> {
+    teacher: R,
+    student: R,
+    q: R,
+    slope: R,
+}
+
+/// From both probabilities and d = ln(p/q). Which of the two is the larger is settled first: with e = e^−|d|, and a and b the shares in
+/// m of the smaller and of the larger one, m is b + a e of the larger, and nothing in it overflows or cancels.
+#[inline(always)]
+fn parting<R: Real>(p: R, q: R, d: R, beta: f64) -> Parting<R> {
+    let (of_teacher, of_student) = (R::new(beta), R::new(1.0 - beta));
+    // Neither has the class.
+    let d = R::select((p == R::ZERO) & (q == R::ZERO), R::ZERO, d);
+    let is_below = d <= R::ZERO;
+    let (e, w) = ((-d.abs()).exp(), (-d.abs()).exp_m1());
+    let (a, b) = (R::select(is_below, of_teacher, of_student), R::select(is_below, of_student, of_teacher));
+    let part = b + a * e;
+    let log_part = R::select(e > R::new(0.5), (a * w).ln_1p(), part.ln());
+    // At the ends of β the mixture is one of the two.
+    let log_part = R::select(b == R::ZERO, -d.abs(), log_part);
+    let log_small = R::select(b == R::ZERO, R::ZERO, -d.abs() - log_part);
+    let t = w / part;
+    let m = of_teacher * p + of_student * q;
+    let small = excess(R::select(is_below, p, q), m, log_small, b * t);
+    let large = excess(R::select(is_below, q, p), m, -log_part, -a * t);
+    let ratio = R::select(is_below, -log_part, log_small);
+    let slope =
+        if beta == 0.0 { R::select(is_below, -q * w, p * w) } else { R::select(q == R::ZERO, R::ZERO, q * ratio) };
+    Parting { teacher: R::select(is_below, small, large), student: R::select(is_below, large, small), q, slope }
+}
+
+/// x ln(x/m) − x + m from ln(x/m) and s = x/m − 1: what a class adds to KL(x‖m), never below 0. Near m as m (r s + (1 + s)(2 artanh r − 2r)),
+/// r = s/(2 + s), where the difference of its terms would leave no digit.
+#[inline(always)]
+fn excess<R: Real>(x: R, m: R, log_ratio: R, s: R) -> R {
+    let r = s / (R::new(2.0) + s);
+    let square = r * r;
+    // artanh r = r + r³/3 + r⁵/5 + …: up to r = 1/8 the first one left out is below 1e-18 of the first.
+    let mut tail = R::ZERO;
+    for power in (3..=19).rev().step_by(2) {
+        tail = tail * square + R::new(1.0 / f64::from(power));
+    }
+    let near = m * (r * s + (R::ONE + s) * R::new(2.0) * r * square * tail);
+    let far = R::select(x == R::ZERO, R::ZERO, x * log_ratio) - (x - m);
+    R::select(r.abs() < R::new(0.125), near, far)
 }

@@ -61,6 +61,8 @@ impl Role {
 pub(super) const MOST_IGNORED: usize = 16;
 
 pub(super) const CLASS_WEIGHT: Input = Input { name: "class_weight", shape: "[classes]: weight of each class" };
+pub(super) const POS_WEIGHT: Input =
+    Input { name: "pos_weight", shape: "[classes]: weight of the positive side of each class" };
 pub(super) const CLASS_MASK: Input =
     Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" };
 

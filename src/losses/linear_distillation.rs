@@ -9,7 +9,7 @@ use super::prelude::*;
 /// Inputs: `predictions` [rows, features], the student's hidden states; `linear_weight` [classes, features]; `linear_bias`
 /// `[classes]`, if there is one; `targets` [rows, classes], the teacher's logits. The value is that of distillation of
 /// predictions · linear_weightᵀ + linear_bias, the gradients are those of predictions, weights and bias. All options are those of
-/// [`Distillation`].
+/// [`Distillation`], the divergence among them: with "jsd" it is Liger's `LigerFusedLinearJSD`, of the teacher's logits.
 ///
 /// Sources: G. Hinton, O. Vinyals and J. Dean, Distilling the knowledge in a neural network, 2015; P. Hsu et al., Liger Kernel:
 /// efficient Triton kernels for LLM training, 2024 (chunks of rows).

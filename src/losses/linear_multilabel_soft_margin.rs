@@ -4,11 +4,11 @@ use super::multilabel_soft_margin::{ENTRY as MULTILABEL_SOFT_MARGIN, MultilabelS
 use super::prelude::*;
 
 /// [`MultilabelSoftMargin`] of the outputs of a linear layer, fused with the layer: the head of a model with many tags. Binary cross-entropy with
-/// logits of each output, averaged over the classes of a row; its mean over the rows is the mean of `bce_with_logits` over all cells.
+/// logits of each output, averaged over the classes of a row; its mean over the rows is the mean of [`crate::losses::BceWithLogits`] over all cells.
 ///
 /// Inputs: `predictions` [rows, features], what goes into the layer; `linear_weight` [classes, features]; `linear_bias` `[classes]`,
-/// if there is one; `targets` [rows, classes] from 0 to 1; and `class_weight` `[classes]`, if wanted. The outputs and their gradient
-/// are held for a chunk of rows at a time, at most 32 MiB of each; the gradients are those of predictions, weights and bias.
+/// if there is one; `targets` [rows, classes] from 0 to 1; and `class_weight` and `pos_weight` (the weight of the
+/// positive side) `[classes]`, if wanted. The outputs and their gradient are held for a chunk of rows at a time, at most 32 MiB of each; the gradients are those of predictions, weights and bias.
 ///
 /// Source: P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM training, 2024 (chunks of rows).
 ///
@@ -80,6 +80,12 @@ impl Filling for LinearMultilabelSoftMargin {
         Argument {
             name: "class_weight",
             shape: "[classes]: weight of each class",
+            role: Role::Optional,
+            domain: Domain::NonNegative,
+        },
+        Argument {
+            name: "pos_weight",
+            shape: "[classes]: weight of the positive side of each class",
             role: Role::Optional,
             domain: Domain::NonNegative,
         },

@@ -113,10 +113,11 @@ mod precision;
 pub use batch_triplet::Mining;
 pub use custom::{Custom, custom};
 pub use domain::{Argument, Domain, Input, Labels, Role};
-use domain::{CLASS_MASK, CLASS_WEIGHT, MOST_IGNORED};
+use domain::{CLASS_MASK, CLASS_WEIGHT, MOST_IGNORED, POS_WEIGHT};
 pub use frames::*;
 pub(crate) use precision::HostReal;
 
+pub use distillation::Divergence;
 pub use dpo::DpoType;
 
 /// A loss with its options. Object-safe: the lists, the models and the command hold `dyn Loss`.
@@ -282,6 +283,14 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
         false
     }
 
+    fn passes(&self) -> u32 {
+        Self::PASSES
+    }
+
+    fn helpers(&self) -> &'static [File] {
+        Self::HELPERS
+    }
+
     fn classes(&self, columns: usize) -> usize {
         columns
     }
@@ -349,11 +358,11 @@ impl<T: Filling> Loss for T {
     }
 
     fn passes(&self) -> u32 {
-        T::PASSES
+        Filling::passes(self)
     }
 
     fn helpers(&self) -> &'static [File] {
-        T::HELPERS
+        Filling::helpers(self)
     }
 
     fn mean_over_pairs(&self) -> bool {
@@ -447,9 +456,9 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
 pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
-        Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Domain, Family, Filling, Input, Loss, MOST_IGNORED, Pair, Pairs,
-        Pointwise, PoolOutcome, Quad, Quads, Role, Rowwise, Sequence, Share, Similarity, Term, VectorOutcome, Vectors,
-        make,
+        Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Domain, Family, Filling, Input, Loss, MOST_IGNORED, POS_WEIGHT,
+        Pair, Pairs, Pointwise, PoolOutcome, Quad, Quads, Role, Rowwise, Sequence, Share, Similarity, Term,
+        VectorOutcome, Vectors, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, options};

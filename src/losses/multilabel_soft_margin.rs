@@ -7,8 +7,9 @@ use crate::host::simd;
 options! {
     /// Multi-label soft margin: binary cross-entropy of each class, averaged over the classes of a row.
     ///
-    /// (1/C) Σ_c w_c (t_c sp(−x_c) + (1 − t_c) sp(x_c)), sp(x) = ln(1 + e^x), C the classes kept, w the input `class_weight`; derivative
-    /// (w_c/C)((1 − t_c)σ(x_c) − t_c σ(−x_c)). Predictions are logits, targets from 0 to 1, both [rows, classes]. `none` gives one value per
+    /// (1/C) Σ_c w_c (p_c t_c sp(−x_c) + (1 − t_c) sp(x_c)), sp(x) = ln(1 + e^x), C the classes kept, w the input `class_weight`, p the
+    /// input `pos_weight`, the weight of the positive side (both 1 without); derivative (w_c/C)((1 − t_c)σ(x_c) − p_c t_c σ(−x_c)). With
+    /// reduction `mean` that is [`crate::losses::BceWithLogits`] of the same `pos_weight`. Predictions are logits, targets from 0 to 1, both [rows, classes]. `none` gives one value per
     /// row, `mean` divides by the number of rows.
     ///
     /// PyTorch `MultiLabelSoftMarginLoss`.
@@ -29,7 +30,7 @@ options! {
 pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "multilabel_soft_margin",
     summary: "each class by itself: tags, of which a sample may have many",
-    formula: "(1/C) Σ w_c (t_c sp(−x_c) + (1 − t_c) sp(x_c))",
+    formula: "(1/C) Σ w_c (p_c t_c sp(−x_c) + (1 − t_c) sp(x_c))",
     options: MultilabelSoftMargin::OPTIONS,
     torch: "MultiLabelSoftMarginLoss",
     keras: "",
@@ -43,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 impl Filling for MultilabelSoftMargin {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Probability;
-    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
+    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, POS_WEIGHT, CLASS_MASK];
 
     fn check_options(&self) -> Result<()> {
         self.check_domains()
@@ -61,15 +62,33 @@ impl Rowwise for MultilabelSoftMargin {
             return R::NAN;
         };
         if row.has_all_classes_alike() {
-            return cells(row.logits, dense, scale, gradient, R::new(row.logits.len() as f64), |_| (true, R::ONE));
+            return cells(row.logits, dense, scale, gradient, R::new(row.logits.len() as f64), |_| Class::alike());
         }
         let kept = (0..row.logits.len()).filter(|&column| row.keeps(column)).count();
-        let weight = |column| (row.keeps(column), row.class_weight(column));
-        cells(row.logits, dense, scale, gradient, R::new(kept as f64), weight)
+        let class = |column| Class {
+            keeps: row.keeps(column),
+            weight: row.class_weight(column),
+            positive: row.pos_weight(column),
+        };
+        cells(row.logits, dense, scale, gradient, R::new(kept as f64), class)
     }
 }
 
-/// The cells of a row; `weight` says whether one counts, and how much.
+/// Whether a class counts, and how much; `positive` is the weight of its positive side besides.
+struct Class<R> {
+    keeps: bool,
+    weight: R,
+    positive: R,
+}
+
+impl<R: Real> Class<R> {
+    #[inline(always)]
+    fn alike() -> Self {
+        Class { keeps: true, weight: R::ONE, positive: R::ONE }
+    }
+}
+
+/// The cells of a row.
 #[inline(always)]
 fn cells<R: Real>(
     logits: &[R],
@@ -77,7 +96,7 @@ fn cells<R: Real>(
     scale: R,
     gradient: &mut [R],
     classes: R,
-    weight: impl Fn(usize) -> (bool, R),
+    class: impl Fn(usize) -> Class<R>,
 ) -> R {
     let share = R::select(classes == R::ZERO, R::ZERO, R::ONE / classes);
     let total = R::new(simd::sum_blocks(
@@ -87,15 +106,16 @@ fn cells<R: Real>(
             let inputs = logits[range.clone()].iter().zip(&truths[range.clone()]);
             let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
             for ((column, (value, slope)), (&x, &truth)) in range.zip(outputs).zip(inputs) {
-                let (keeps, weight) = weight(column);
+                let Class { keeps, weight, positive } = class(column);
+                let positive = positive * truth;
                 let (tail, high, low) = x.logistic();
                 let is_positive = x >= R::ZERO;
                 let (up, down) = (R::select(is_positive, high, low), R::select(is_positive, low, high));
                 // A side that has no share costs nothing, even at ±∞.
                 let side = |part: R, x: R| R::select(part == R::ZERO, R::ZERO, part * (x.max(R::ZERO) + tail));
-                let cost = side(weight * truth, -x) + side(weight * (R::ONE - truth), x);
+                let cost = side(weight * positive, -x) + side(weight * (R::ONE - truth), x);
                 *value = R::select(keeps, cost, R::ZERO);
-                let pull = scale * share * weight * ((R::ONE - truth) * up - truth * down);
+                let pull = scale * share * weight * ((R::ONE - truth) * up - positive * down);
                 *slope = R::select(keeps, pull, R::ZERO);
             }
         },

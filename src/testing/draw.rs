@@ -23,6 +23,8 @@ pub(super) struct Case {
     pub weight: Option<ArrayD<f32>>,
     pub mask: Option<ArrayD<bool>>,
     pub column_weight: Option<Array1<f32>>,
+    /// Where the loss takes it beside `class_weight`.
+    pub pos_weight: Option<Array1<f32>>,
     pub class_mask: Option<ArrayD<bool>>,
     pub upstream: Option<ArrayD<f32>>,
     pub reduction: Reduction,
@@ -50,6 +52,9 @@ impl Case {
             let is_pos = column_weight_name(loss) == Some("pos_weight");
             inputs = if is_pos { inputs.pos_weight(weight) } else { inputs.class_weight(weight) };
         }
+        if let Some(weight) = &self.pos_weight {
+            inputs = inputs.pos_weight(weight);
+        }
         if let Some(mask) = &self.class_mask {
             inputs = inputs.class_mask(mask);
         }
@@ -64,6 +69,12 @@ impl Case {
 pub(super) fn column_weight_name(loss: &dyn Loss) -> Option<&'static str> {
     let names = loss.inputs().iter().map(|input| input.name);
     names.into_iter().find(|&name| name == "pos_weight" || name == "class_weight")
+}
+
+/// Whether it takes weights of the classes and of their positive sides.
+fn takes_both(loss: &dyn Loss) -> bool {
+    let takes = |name: &str| loss.inputs().iter().any(|input| input.name == name);
+    takes("class_weight") && takes("pos_weight")
 }
 
 /// Draws one case; `number` is its place in the list, which names its stream.
@@ -115,6 +126,8 @@ pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
         weight,
         mask,
         column_weight: recipe.column_weight.then(|| weights(&mut random, &[columns]).iter().copied().collect()),
+        pos_weight: (recipe.column_weight && takes_both(loss))
+            .then(|| weights(&mut random, &[columns]).iter().copied().collect()),
         class_mask,
         upstream,
         reduction: recipe.reduction,

@@ -1,6 +1,6 @@
 //! The f64 reference run on its own, with inputs that are a little off, and the tolerances that follow from it.
 
-use ndarray::{ArrayD, Zip};
+use ndarray::{Array1, ArrayD, Zip};
 
 use super::draw::Case;
 use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, ULP};
@@ -78,7 +78,11 @@ fn upstream(case: &Case) -> (f64, Vec<f64>) {
 }
 
 fn column_weights(case: &Case) -> Vec<f64> {
-    case.column_weight.iter().flatten().map(|&w| f64::from(w)).collect()
+    wide_of(case.column_weight.as_ref())
+}
+
+fn wide_of(weights: Option<&Array1<f32>>) -> Vec<f64> {
+    weights.into_iter().flatten().map(|&w| f64::from(w)).collect()
 }
 
 fn flags(flags: Option<&ArrayD<bool>>) -> Vec<bool> {
@@ -119,6 +123,7 @@ fn run_rows(host: &dyn RowwiseHost, loss: &dyn Loss, case: &Case, predictions: &
         targets: if case.labels.is_some() { Targets::Labels(&labels) } else { Targets::Dense(targets) },
         ignored: loss.ignored(),
         class_weight: &column_weights(case),
+        pos_weight: &wide_of(case.pos_weight.as_ref()),
         class_mask: &flags(case.class_mask.as_ref()),
         weight: &wide(case.weight.as_ref()),
         mask: &flags(case.mask.as_ref()),

@@ -67,7 +67,8 @@ impl Call<'_, '_> {
     fn with_rows<R: HostReal, T>(&self, run: impl FnOnce(&dyn Loss, &Rows<R>) -> T) -> T {
         let (logits, dense) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
         let weight = self.weight.as_ref().map(|(weight, _)| R::from_f32s(weight)).unwrap_or_default();
-        let (class_weight, upstreams) = (R::from_f32s(&self.column_weight), R::from_f32s(&self.upstreams));
+        let (class_weight, pos_weight) = (R::from_f32s(&self.column_weight), R::from_f32s(&self.pos_weight));
+        let upstreams = R::from_f32s(&self.upstreams);
         let rows = Rows {
             logits: &logits,
             columns: self.sizes.columns,
@@ -77,6 +78,7 @@ impl Call<'_, '_> {
             },
             ignored: self.criterion.loss.ignored(),
             class_weight: &class_weight,
+            pos_weight: &pos_weight,
             class_mask: self.class_mask.as_ref().map_or(&[], |(mask, _)| &mask[..]),
             weight: &weight,
             mask: self.mask.as_ref().map_or(&[], |(mask, _)| &mask[..]),

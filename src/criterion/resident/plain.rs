@@ -22,6 +22,8 @@ struct Call<'t> {
     weight: Option<(wgpu::Buffer, Per)>,
     mask: Option<(wgpu::Buffer, Per)>,
     column_weight: Option<wgpu::Buffer>,
+    /// Of the positive sides of a row-wise loss's classes.
+    pos_weight: Option<wgpu::Buffer>,
     class_mask: Option<(wgpu::Buffer, Per)>,
     /// dL/d(value) of all, and the tensor of it.
     upstream: (f32, Option<&'t Tensor>),
@@ -91,14 +93,17 @@ impl<'t> Call<'t> {
             tensor.map(per).transpose()
         };
         let (weight, mask) = (spread("weight", inputs.weight)?, spread("mask", inputs.mask)?);
-        let mut column_weight = None;
-        for name in ["class_weight", "pos_weight"] {
-            let Some(tensor) = inputs.get(name) else { continue };
+        let of_columns = |name: &str| {
+            let Some(tensor) = inputs.get(name) else { return Ok(None) };
             if tensor.len() != sizes.columns || tensor.shape().len() > 1 {
                 let allowed = format!("it must be [{}], one for each column of the predictions", sizes.columns);
                 return Err(shape_error(loss.name(), format!("{name} is {:?}", tensor.shape()), &allowed));
             }
-            column_weight = Some(gpu_buffer(tensor)?);
+            gpu_buffer(tensor).map(Some)
+        };
+        let (mut column_weight, mut pos_weight) = (of_columns("class_weight")?, of_columns("pos_weight")?);
+        if matches!(loss.family(), Family::Pointwise(_)) {
+            column_weight = pos_weight.take();
         }
         let class_mask = match inputs.class_mask {
             None => None,
@@ -118,10 +123,24 @@ impl<'t> Call<'t> {
             weight,
             mask,
             column_weight,
+            pos_weight,
             class_mask,
             upstream,
             in_place,
         })
+    }
+
+    /// The weights of the columns as the kernels take them: behind those of the classes those of their positive sides, if there are.
+    fn packed_column_weight(&self, commands: &mut Vec<Command>) -> Result<Option<wgpu::Buffer>> {
+        let Some(positive) = &self.pos_weight else { return Ok(self.column_weight.clone()) };
+        let columns = self.sizes.columns;
+        let packed = self.gpu.upload("weights of the columns", &vec![1.0_f32; 2 * columns])?;
+        let size = 4 * columns as u64;
+        for (from, to_offset) in [(self.column_weight.as_ref(), 0), (Some(positive), size)] {
+            let Some(from) = from.cloned() else { continue };
+            commands.push(Command::Copy { from, from_offset: 0, to: packed.clone(), to_offset, size });
+        }
+        Ok(Some(packed))
     }
 
     fn is_pointwise(&self) -> bool {
@@ -255,7 +274,8 @@ impl<'t> Call<'t> {
             predictions,
             targets,
             weights: self.weight.clone(),
-            column_weights: self.column_weight.clone(),
+            column_weights: self.packed_column_weight(commands)?,
+            pos_weights: self.pos_weight.is_some(),
             class_mask: self.class_mask.clone(),
             upstreams: criterion.upstreams(gpu, self.upstream.1, self.units(), commands)?,
             values: gpu.buffer("partial sums", kernel::values_length(gpu, loss, &job))?,

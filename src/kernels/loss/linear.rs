@@ -59,6 +59,8 @@ struct Layer<'a> {
     weight: &'a wgpu::Buffer,
     bias: Option<&'a wgpu::Buffer>,
     targets: &'a wgpu::Buffer,
+    /// Of the classes, and behind them those of their positive sides if there are.
+    column_weights: Option<wgpu::Buffer>,
     /// The targets of a chunk, where there is one for each output: the chunks take turns in it.
     cells: Option<wgpu::Buffer>,
     of_x: wgpu::Buffer,
@@ -97,6 +99,7 @@ fn commands_in_chunks(
         return Ok((Vec::new(), JointResults { gradients: Vec::new(), values: nothing.clone(), result: nothing }, 0));
     };
     let (classes, features) = (weight.shape[0], weight.shape[1]);
+    let (mut before, mut commands) = (Vec::new(), Vec::new());
     let layer = Layer {
         gpu,
         inner,
@@ -107,6 +110,7 @@ fn commands_in_chunks(
         weight: &weight.buffer,
         bias: job.get("linear_bias").map(|bias| &bias.buffer),
         targets: &targets.buffer,
+        column_weights: column_weights(gpu, job, classes, &mut before)?,
         cells: match inner.targets().takes_labels() {
             true => None,
             false => Some(gpu.buffer("the targets of a chunk of rows", chunk * classes)?),
@@ -124,7 +128,6 @@ fn commands_in_chunks(
         values: gpu.buffer("values", if job.each { rows } else { chunks.len() })?,
         result: gpu.buffer("a loss", 4)?,
     };
-    let (mut before, mut commands) = (Vec::new(), Vec::new());
     for (number, chunk) in chunks.iter().enumerate() {
         layer.outputs_of(chunk, &mut commands)?;
         layer.loss_of(number, chunk, &results.values, &mut before, &mut commands)?;
@@ -134,6 +137,24 @@ fn commands_in_chunks(
     let mut gradients = vec![layer.of_x, layer.of_weight];
     gradients.extend(layer.bias.map(|_| layer.of_bias));
     Ok((before, JointResults { gradients, ..results }, chunks.len()))
+}
+
+/// The weights of the classes; where their positive sides have some too, both in one buffer, one behind the other.
+fn column_weights(
+    gpu: &Gpu,
+    job: &JointJob,
+    classes: usize,
+    before: &mut Vec<Command>,
+) -> Result<Option<wgpu::Buffer>> {
+    let class_weight = job.get("class_weight").map(|bound| bound.buffer.clone());
+    let Some(pos_weight) = job.get("pos_weight") else { return Ok(class_weight) };
+    let both = gpu.buffer("weights of classes", 2 * classes)?;
+    let class_weight = class_weight.map_or_else(|| gpu.upload("weights of classes", &vec![1.0_f32; classes]), Ok)?;
+    let size = 4 * classes as u64;
+    for (from, to_offset) in [(class_weight, 0), (pos_weight.buffer.clone(), size)] {
+        before.push(Command::Copy { from, from_offset: 0, to: both.clone(), to_offset, size });
+    }
+    Ok(Some(both))
 }
 
 impl Layer<'_> {
@@ -198,7 +219,8 @@ impl Layer<'_> {
                 }
             },
             weights: self.job.weights.as_ref().map(&mut cut).transpose()?.map(|weights| (weights, Per::Row)),
-            column_weights: self.job.get("class_weight").map(|bound| bound.buffer.clone()),
+            column_weights: self.column_weights.clone(),
+            pos_weights: self.job.get("pos_weight").is_some(),
             class_mask: None,
             upstreams: self.job.upstreams.as_ref().map(&mut cut).transpose()?,
             gradient: self.outputs.clone(),

@@ -94,8 +94,10 @@ pub(crate) struct Buffers {
     pub targets: wgpu::Buffer,
     /// Weights with the mask folded in, for each element or for each row.
     pub weights: Option<(wgpu::Buffer, Per)>,
-    /// `pos_weight` or `class_weight`.
+    /// `class_weight`, or `pos_weight` of a pointwise loss.
     pub column_weights: Option<wgpu::Buffer>,
+    /// Whether the weights of the classes' positive sides lie behind those of the classes.
+    pub pos_weights: bool,
     pub class_mask: Option<(wgpu::Buffer, Per)>,
     pub upstreams: Option<wgpu::Buffer>,
     /// Where it is the predictions' own buffer, the gradient is written over them.

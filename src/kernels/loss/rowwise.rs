@@ -68,6 +68,7 @@ pub(super) fn programs(loss: &dyn Loss) -> Vec<Program> {
             "HAS_WEIGHT",
             "HAS_CLASS_WEIGHT",
             "CLASS_MASK",
+            "HAS_POS_WEIGHT",
             "EACH",
             "DIVISOR_ON_DEVICE",
             "AUXILIARY",
@@ -151,6 +152,7 @@ fn inputs(loss: &dyn Loss, job: &Job, buffers: &Buffers) -> Vec<(&'static str, f
         ("HAS_LABELS", flag(job.labels)),
         ("HAS_WEIGHT", flag(buffers.weights.is_some())),
         ("HAS_CLASS_WEIGHT", flag(buffers.column_weights.is_some())),
+        ("HAS_POS_WEIGHT", flag(buffers.pos_weights)),
         ("CLASS_MASK", class_mask),
         ("EXTRA_CLASSES", (loss.classes(job.row_length) - job.row_length) as f64),
     ]

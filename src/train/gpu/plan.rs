@@ -116,6 +116,7 @@ impl GpuEngine {
             targets: targets.clone(),
             weights: None,
             column_weights: None,
+            pos_weights: false,
             class_mask: None,
             upstreams: None,
             gradient,

@@ -1,0 +1,166 @@
+// Generalised Jensen-Shannon divergence of the student's distribution q and the teacher's p, for losses/distillation:
+//     loss = BETA KL(p|m) + (1 - BETA) KL(q|m),   m = BETA p + (1 - BETA) q
+//     d/dx = (1 - BETA) q (ln(q/m) - KL(q|m)) / T
+// BETA 0 is KL(p|q), (q - p)/T, and 1 is KL(q|p), q (ln(q/p) - KL(q|p))/T. A divergence is the sum of x ln(x/m) - x + m, none of them
+// below 0, so that nothing cancels where student and teacher are near each other. The first pass finds both log-sum-exps.
+override BETA: f32 = 0.5;
+
+struct Sums {
+    turn: u32,
+    teacher_maximum: f32,
+    student_maximum: f32,
+    teacher: f32,
+    student: f32,
+    log_teacher: f32, // of the sums of the first turn
+    log_student: f32,
+    teacher_excess: f32, // KL(p|m)
+    student_excess: f32,
+}
+
+struct Outcome {
+    loss: f32,
+    factor: f32,
+    teacher_maximum: f32,
+    student_maximum: f32,
+    log_teacher: f32,
+    log_student: f32,
+    student_excess: f32,
+}
+
+// Of four classes: what they add to the two divergences, and the derivative without that of the normalisation.
+struct Parting {
+    teacher_excess: vec4<f32>,
+    student_excess: vec4<f32>,
+    slopes: vec4<f32>,
+    q: vec4<f32>,
+}
+
+// x ln(x/m) - x + m with l = ln(x/m) and s = x/m - 1. Near m by 2 artanh(r) = 2r + 2r^3/3 + ..., r = s/(2 + s), of which the first term
+// leaves m r s; the first one left out is below 1e-8 of that.
+fn excess(x: vec4<f32>, m: vec4<f32>, l: vec4<f32>, s: vec4<f32>) -> vec4<f32> {
+    let r = s / (2.0 + s);
+    let q = r * r;
+    let tail = 2.0 * r * q * (0.33333333 + q * (0.2 + q * (0.14285714 + q * 0.11111111)));
+    let far = select(x * l, vec4<f32>(), x == vec4<f32>()) - (x - m);
+    return select(far, m * (r * s + (1.0 + s) * tail), abs(r) < vec4<f32>(0.125));
+}
+
+// Where a row's two distributions begin: the largest logits and ln of the sums below them.
+struct Ends {
+    teacher_maximum: f32,
+    student_maximum: f32,
+    log_teacher: f32,
+    log_student: f32,
+}
+
+fn parting(cells: Cells, ends: Ends) -> Parting {
+    let y = tempered(cells.truths, cells.kept);
+    let x = tempered(cells.logits, cells.kept);
+    let has_p = y >= vec4<f32>(LOWEST);
+    let has_q = x >= vec4<f32>(LOWEST);
+    let p = select(vec4<f32>(), exp((y - ends.teacher_maximum) - ends.log_teacher), has_p);
+    let q = select(vec4<f32>(), exp((x - ends.student_maximum) - ends.log_student), has_q);
+    // ln(p/q) by the difference of the logits, which keeps its digits where they are near each other: what the ends are off by
+    // is the same for all classes, and to a divergence of the second order.
+    let apart = (ends.teacher_maximum - ends.student_maximum) + (ends.log_teacher - ends.log_student);
+    let none = minus_infinity();
+    var d = select(vec4<f32>(none), (cells.truths - cells.logits) / TEMPERATURE - apart, has_p);
+    d = select(vec4<f32>(-none), d, has_q);
+    d = select(d, vec4<f32>(), (p == vec4<f32>()) & (q == vec4<f32>()));
+    let is_below = d <= vec4<f32>();
+    let size = abs(d);
+    let grown = exp_and_less4(-size);
+    // Shares in m of the smaller of the two and of the larger, which m is `part` of.
+    let a = select(vec4<f32>(1.0 - BETA), vec4<f32>(BETA), is_below);
+    let b = select(vec4<f32>(BETA), vec4<f32>(1.0 - BETA), is_below);
+    let part = b + a * grown[0];
+    var log_part = select(log_accurate4(part), log1p_inside4(a * grown[1]), grown[0] > vec4<f32>(0.5));
+    log_part = select(log_part, -size, b == vec4<f32>());
+    let log_small = select(-size - log_part, vec4<f32>(), b == vec4<f32>());
+    let t = grown[1] / part;
+    let m = BETA * p + (1.0 - BETA) * q;
+    let small = excess(select(q, p, is_below), m, log_small, b * t);
+    let large = excess(select(p, q, is_below), m, -log_part, -a * t);
+    var slopes = select(p * grown[1], -q * grown[1], is_below);
+    if BETA != 0.0 {
+        slopes = q * select(log_small, -log_part, is_below);
+    }
+    return Parting(select(large, small, is_below), select(small, large, is_below), slopes, q);
+}
+
+fn empty_sums() -> Sums {
+    return Sums(0u, LOWEST, LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+}
+
+fn fold(sums: Sums, cells: Cells) -> Sums {
+    var next = sums;
+    if sums.turn == 0u {
+        let y = tempered(cells.truths, cells.kept);
+        let x = tempered(cells.logits, cells.kept);
+        next.teacher_maximum = max(sums.teacher_maximum, max(max(y.x, y.y), max(y.z, y.w)));
+        next.student_maximum = max(sums.student_maximum, max(max(x.x, x.y), max(x.z, x.w)));
+        let p = select(vec4<f32>(), exp(y - next.teacher_maximum), y >= vec4<f32>(LOWEST));
+        let q = select(vec4<f32>(), exp(x - next.student_maximum), x >= vec4<f32>(LOWEST));
+        next.teacher = sums.teacher * exp(sums.teacher_maximum - next.teacher_maximum) + sum4(p);
+        next.student = sums.student * exp(sums.student_maximum - next.student_maximum) + sum4(q);
+        return next;
+    }
+    let ends = Ends(sums.teacher_maximum, sums.student_maximum, sums.log_teacher, sums.log_student);
+    let found = parting(cells, ends);
+    next.teacher_excess += sum4(found.teacher_excess);
+    next.student_excess += sum4(found.student_excess);
+    return next;
+}
+
+// Without a branch on the turn, which no compiler can tell to be the same in all lanes: WebGPU refuses a barrier behind it.
+fn join(sums: Sums) -> Sums {
+    var all = sums;
+    all.teacher_maximum = team_max(sums.teacher_maximum);
+    all.student_maximum = team_max(sums.student_maximum);
+    all.teacher = team_sum(sums.teacher * exp(sums.teacher_maximum - all.teacher_maximum));
+    all.student = team_sum(sums.student * exp(sums.student_maximum - all.student_maximum));
+    all.teacher_excess = team_sum(sums.teacher_excess);
+    all.student_excess = team_sum(sums.student_excess);
+    return all;
+}
+
+fn restart(sums: Sums) -> Sums {
+    var next = Sums(1u, sums.teacher_maximum, sums.student_maximum, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+    if sums.teacher > 0.0 {
+        next.log_teacher = log_accurate(sums.teacher);
+    }
+    if sums.student > 0.0 {
+        next.log_student = log_accurate(sums.student);
+    }
+    return next;
+}
+
+fn finish(row: Row, sums: Sums) -> Outcome {
+    var weights = vec2<f32>(BETA, 1.0 - BETA);
+    // At its ends m is the other distribution.
+    if BETA == 0.0 || BETA == 1.0 {
+        weights = weights.yx;
+    }
+    var loss = size() * dot(weights, vec2<f32>(sums.teacher_excess, sums.student_excess));
+    // Of 1 - BETA nothing is left at its end.
+    var factor = size() / TEMPERATURE * select(1.0, 1.0 - BETA, BETA != 1.0);
+    if sums.teacher_maximum <= LOWEST {
+        loss = 0.0;
+        factor = 0.0;
+    }
+    if has_infinity(sums.teacher_maximum, sums.student_maximum) {
+        loss = nan_of(row);
+        factor = loss;
+    }
+    let excess = select(sums.student_excess, 0.0, BETA == 0.0);
+    return Outcome(loss, factor, sums.teacher_maximum, sums.student_maximum, sums.log_teacher, sums.log_student, excess);
+}
+
+fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+    let ends = Ends(outcome.teacher_maximum, outcome.student_maximum, outcome.log_teacher, outcome.log_student);
+    let found = parting(cells, ends);
+    let has_q = tempered(cells.logits, cells.kept) >= vec4<f32>(LOWEST);
+    let slopes = outcome.factor * (found.slopes - found.q * outcome.student_excess);
+    let counts = has_q & (found.q != vec4<f32>()) & vec4<bool>(outcome.factor != 0.0);
+    return select(vec4<f32>(), slopes, counts | (has_q & vec4<bool>(BETA == 0.0 && outcome.factor != 0.0)));
+}
