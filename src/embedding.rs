@@ -54,7 +54,7 @@ pub struct Embedding {
 /// Where the table and its states lie.
 #[derive(Debug)]
 enum Table {
-    Gpu(gpu::Table),
+    Gpu(Box<gpu::Table>),
     F32(host::Table<f32>),
     F64(host::Table<f64>),
 }
@@ -89,7 +89,7 @@ impl Embedding {
 
     fn with_values(device: &Device, [rows, width]: [usize; 2], values: Vec<f32>) -> Result<Self> {
         let table = match device {
-            Device::Gpu(gpu) => Table::Gpu(gpu::Table::new(gpu, values)?),
+            Device::Gpu(gpu) => Table::Gpu(Box::new(gpu::Table::new(gpu, values)?)),
             Device::Cpu => Table::F32(host::Table::new(width, values)),
             Device::Reference => Table::F64(host::Table::new(width, values.into_iter().map(f64::from).collect())),
         };

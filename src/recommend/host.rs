@@ -16,6 +16,9 @@ use crate::recommend::sampling::{Loss, NO_ITEM, Rules, Sample, Vectors, dot, sam
 /// Interactions that a thread samples at a time: some tens of microseconds.
 const SAMPLES: usize = 64;
 
+/// What a thread samples at a time: places in the order, what becomes of them, and the gradients of users and of items.
+type Part<'a, R> = (((&'a [u32], &'a mut [Sample<R>]), Two<'a, R>), Two<'a, R>);
+
 /// Both sides, the interactions and the room for a batch.
 #[derive(Debug)]
 pub(crate) struct HostEngine<R> {
@@ -79,10 +82,8 @@ impl<R: Real> HostEngine<R> {
             (_, true) => R::ONE,
             (_, false) => R::ZERO,
         };
-        let work = |(((order, samples), (user_vectors, user_biases)), (item_vectors, item_biases)): (
-            ((&[u32], &mut [Sample<R>]), Two<R>),
-            Two<R>,
-        )| {
+        let work = |part: Part<R>| {
+            let (((order, samples), (user_vectors, user_biases)), (item_vectors, item_biases)) = part;
             simd::dispatch(
                 #[inline(always)]
                 || {

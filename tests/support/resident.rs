@@ -58,7 +58,7 @@ pub fn of_predictions(random: &mut Random, loss: &dyn Loss, rows: usize, columns
             _ => (random.uniform() * loss.classes(columns) as f64) as i64,
         };
         data.integers.push(("targets", filled(&[rows], label)));
-    } else if loss.targets() == Domain::ClassList && rows % 2 == 0 {
+    } else if loss.targets() == Domain::ClassList && rows.is_multiple_of(2) {
         data.integers.push(("targets", filled(&shape, || number(random, Domain::ClassList, columns) as i64)));
     } else {
         data.arrays.push(("targets", filled(&shape, || number(random, loss.targets(), columns))));
