@@ -54,7 +54,7 @@ impl<'a> Targets<'a> {
     /// [`crate::Model::evaluate`] train and score a loss of lists with (`lambda_rank`, `list_net`, …). A row of features is then an item,
     /// the model has one output, its score, and a batch is some lists.
     ///
-    /// `relevance` is [items] or [items, 1], from 0 on; an item below 0 takes no part. `groups` holds how many items each list has, in the
+    /// `relevance` is `[items]` or [items, 1], from 0 on; an item below 0 takes no part. `groups` holds how many items each list has, in the
     /// order of the rows; together they must be all rows, and none may be 0.
     ///
     /// ```

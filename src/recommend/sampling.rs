@@ -200,7 +200,7 @@ pub struct Rules {
 /// The interactions that draws look into: a CSR with its rows' items ascending.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
-    /// Where each user's items begin, and the end: [users + 1].
+    /// Where each user's items begin, and the end: `[users + 1]`.
     pub starts: &'a [u32],
     /// The items of all interactions.
     pub items: &'a [u32],
@@ -229,13 +229,13 @@ impl<'a> Known<'a> {
 /// The vectors of users and items at a batch's start. Rows are `stride` long, a multiple of [`LANES`], padded with zeros.
 #[derive(Clone, Copy, Debug)]
 pub struct Vectors<'a, R> {
-    /// [users, stride].
+    /// `[users, stride]`.
     pub users: &'a [R],
-    /// [users].
+    /// `[users]`.
     pub user_biases: &'a [R],
-    /// [items, stride].
+    /// `[items, stride]`.
     pub items: &'a [R],
-    /// [items].
+    /// `[items]`.
     pub item_biases: &'a [R],
     /// The length of a row.
     pub stride: usize,
