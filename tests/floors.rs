@@ -32,6 +32,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("device", "kernel", "the pipelines made on a device are kept with it: a type in its map, never called"),
     ("losses", "criterion", "the door `Loss::on`, which every user walks through"),
     ("host/pointwise", "losses", "the frame is written over the trait of what fills it"),
+    ("host/answers", "losses", "the frame runs the loss of the log-probabilities, and the cross-entropy of the tokens"),
     ("host/linear", "losses", "the frame runs the loss that the layer is fused with"),
     ("host/pairs", "losses", "the frame is written over the trait of what fills it"),
     ("host/sequence", "losses", "the frame is written over the trait of what fills it"),

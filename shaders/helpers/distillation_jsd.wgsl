@@ -3,7 +3,15 @@
 //     d/dx = (1 - BETA) q (ln(q/m) - KL(q|m)) / T
 // BETA 0 is KL(p|q), (q - p)/T, and 1 is KL(q|p), q (ln(q/p) - KL(q|p))/T. A divergence is the sum of x ln(x/m) - x + m, none of them
 // below 0, so that nothing cancels where student and teacher are near each other. The first pass finds both log-sum-exps.
-override BETA: f32 = 0.5;
+
+// Of a class: ln(q/m), whether p is below q, e^-|ln(p/q)|, the same less 1, and what m is of the larger of the two.
+struct Place {
+    ratio: f32,
+    is_below: f32,
+    e: f32,
+    w: f32,
+    part: f32,
+}
 
 struct Sums {
     turn: u32,
@@ -15,6 +23,11 @@ struct Sums {
     log_student: f32,
     teacher_excess: f32, // KL(p|m)
     student_excess: f32,
+    top: f32,            // column of the largest logit of the student, and what stands there
+    truth_at_top: f32,
+    logit_at_top: f32,
+    at_top: Place,
+    mean: f32,           // of ln(q/m) less that there under q
 }
 
 struct Outcome {
@@ -24,15 +37,22 @@ struct Outcome {
     student_maximum: f32,
     log_teacher: f32,
     log_student: f32,
-    student_excess: f32,
+    top: f32,
+    at_top: Place,
+    mean: f32,
 }
 
-// Of four classes: what they add to the two divergences, and the derivative without that of the normalisation.
+// Of four classes: what they add to the two divergences, ln(q/m), q less p, and q.
 struct Parting {
     teacher_excess: vec4<f32>,
     student_excess: vec4<f32>,
-    slopes: vec4<f32>,
+    ratios: vec4<f32>,
+    apart: vec4<f32>,
     q: vec4<f32>,
+    is_below: vec4<bool>,
+    e: vec4<f32>,
+    w: vec4<f32>,
+    part: vec4<f32>,
 }
 
 // x ln(x/m) - x + m with l = ln(x/m) and s = x/m - 1. Near m by 2 artanh(r) = 2r + 2r^3/3 + ..., r = s/(2 + s), of which the first term
@@ -53,9 +73,9 @@ struct Ends {
     log_student: f32,
 }
 
-fn parting(cells: Cells, ends: Ends) -> Parting {
-    let y = tempered(cells.truths, cells.kept);
-    let x = tempered(cells.logits, cells.kept);
+fn parting(truths: vec4<f32>, logits: vec4<f32>, kept: vec4<bool>, ends: Ends) -> Parting {
+    let y = tempered(truths, kept);
+    let x = tempered(logits, kept);
     let has_p = y >= vec4<f32>(LOWEST);
     let has_q = x >= vec4<f32>(LOWEST);
     let p = select(vec4<f32>(), exp((y - ends.teacher_maximum) - ends.log_teacher), has_p);
@@ -64,7 +84,7 @@ fn parting(cells: Cells, ends: Ends) -> Parting {
     // is the same for all classes, and to a divergence of the second order.
     let apart = (ends.teacher_maximum - ends.student_maximum) + (ends.log_teacher - ends.log_student);
     let none = minus_infinity();
-    var d = select(vec4<f32>(none), (cells.truths - cells.logits) / TEMPERATURE - apart, has_p);
+    var d = select(vec4<f32>(none), (truths - logits) / TEMPERATURE - apart, has_p);
     d = select(vec4<f32>(-none), d, has_q);
     d = select(d, vec4<f32>(), (p == vec4<f32>()) & (q == vec4<f32>()));
     let is_below = d <= vec4<f32>();
@@ -81,15 +101,33 @@ fn parting(cells: Cells, ends: Ends) -> Parting {
     let m = BETA * p + (1.0 - BETA) * q;
     let small = excess(select(q, p, is_below), m, log_small, b * t);
     let large = excess(select(p, q, is_below), m, -log_part, -a * t);
-    var slopes = select(p * grown[1], -q * grown[1], is_below);
-    if BETA != 0.0 {
-        slopes = q * select(log_small, -log_part, is_below);
+    let ratios = select(log_small, -log_part, is_below);
+    let less = select(p * grown[1], -q * grown[1], is_below);
+    let teacher = select(large, small, is_below);
+    let student = select(small, large, is_below);
+    return Parting(teacher, student, ratios, less, q, is_below, grown[0], grown[1], part);
+}
+
+// What derivatives are made of: q (ln(q/m) - that at the top), from whose mean under q they are. Where the student is certain, the others
+// are too small to be seen beside the top. Where q is the larger one of both, m/q is 1 - BETA + BETA p/q: the difference of the small
+// shares has digits that the logarithms have lost. At BETA 0 it is q - p, whose mean is 0: what ln(p/q) is off by for all goes with it.
+fn pulls(found: Parting, columns: vec4<u32>, top: f32, at_top: Place) -> vec4<f32> {
+    if BETA == 0.0 {
+        return found.apart;
     }
-    return Parting(select(large, small, is_below), select(small, large, is_below), slopes, q);
+    var ratios = found.ratios - at_top.ratio;
+    if BETA < 1.0 {
+        let is_near = (found.e > vec4<f32>(0.5)) & vec4<bool>(at_top.e > 0.5);
+        let risen = select(found.e - at_top.e, found.w - at_top.w, is_near);
+        let both = found.is_below & vec4<bool>(at_top.is_below != 0.0);
+        ratios = select(ratios, -log1p_inside4(BETA * risen / at_top.part), both);
+    }
+    let is_top = vec4<f32>(columns) == vec4<f32>(top);
+    return select(vec4<f32>(), found.q * ratios, (found.q != vec4<f32>()) & !is_top);
 }
 
 fn empty_sums() -> Sums {
-    return Sums(0u, LOWEST, LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+    return Sums(0u, LOWEST, LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, CLOSED, CLOSED, Place(0.0, 0.0, 1.0, 0.0, 1.0), 0.0);
 }
 
 fn fold(sums: Sums, cells: Cells) -> Sums {
@@ -98,7 +136,14 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
         let y = tempered(cells.truths, cells.kept);
         let x = tempered(cells.logits, cells.kept);
         next.teacher_maximum = max(sums.teacher_maximum, max(max(y.x, y.y), max(y.z, y.w)));
-        next.student_maximum = max(sums.student_maximum, max(max(x.x, x.y), max(x.z, x.w)));
+        for (var k = 0u; k < 4u; k += 1u) {
+            if x[k] > next.student_maximum {
+                next.student_maximum = x[k];
+                next.top = f32(cells.columns[k]);
+                next.truth_at_top = cells.truths[k];
+                next.logit_at_top = cells.logits[k];
+            }
+        }
         let p = select(vec4<f32>(), exp(y - next.teacher_maximum), y >= vec4<f32>(LOWEST));
         let q = select(vec4<f32>(), exp(x - next.student_maximum), x >= vec4<f32>(LOWEST));
         next.teacher = sums.teacher * exp(sums.teacher_maximum - next.teacher_maximum) + sum4(p);
@@ -106,9 +151,10 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
         return next;
     }
     let ends = Ends(sums.teacher_maximum, sums.student_maximum, sums.log_teacher, sums.log_student);
-    let found = parting(cells, ends);
+    let found = parting(cells.truths, cells.logits, cells.kept, ends);
     next.teacher_excess += sum4(found.teacher_excess);
     next.student_excess += sum4(found.student_excess);
+    next.mean += sum4(pulls(found, cells.columns, sums.top, sums.at_top));
     return next;
 }
 
@@ -121,17 +167,33 @@ fn join(sums: Sums) -> Sums {
     all.student = team_sum(sums.student * exp(sums.student_maximum - all.student_maximum));
     all.teacher_excess = team_sum(sums.teacher_excess);
     all.student_excess = team_sum(sums.student_excess);
+    all.mean = team_sum(sums.mean);
+    all.top = team_max(select(-1.0, sums.top, sums.student_maximum == all.student_maximum));
+    let is_here = sums.top == all.top;
+    all.truth_at_top = team_max(select(CLOSED, sums.truth_at_top, is_here));
+    all.logit_at_top = team_max(select(CLOSED, sums.logit_at_top, is_here));
     return all;
 }
 
 fn restart(sums: Sums) -> Sums {
-    var next = Sums(1u, sums.teacher_maximum, sums.student_maximum, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+    var next = empty_sums();
+    next.turn = 1u;
+    next.teacher_maximum = sums.teacher_maximum;
+    next.student_maximum = sums.student_maximum;
+    next.top = sums.top;
+    next.truth_at_top = sums.truth_at_top;
+    next.logit_at_top = sums.logit_at_top;
     if sums.teacher > 0.0 {
         next.log_teacher = log_accurate(sums.teacher);
     }
     if sums.student > 0.0 {
         next.log_student = log_accurate(sums.student);
     }
+    let ends = Ends(sums.teacher_maximum, sums.student_maximum, next.log_teacher, next.log_student);
+    let truths = vec4<f32>(sums.truth_at_top);
+    let found = parting(truths, vec4<f32>(sums.logit_at_top), vec4<bool>(sums.top >= 0.0), ends);
+    let is_below = select(0.0, 1.0, found.is_below.x);
+    next.at_top = Place(found.ratios.x, is_below, found.e.x, found.w.x, found.part.x);
     return next;
 }
 
@@ -152,15 +214,23 @@ fn finish(row: Row, sums: Sums) -> Outcome {
         loss = nan_of(row);
         factor = loss;
     }
-    let excess = select(sums.student_excess, 0.0, BETA == 0.0);
-    return Outcome(loss, factor, sums.teacher_maximum, sums.student_maximum, sums.log_teacher, sums.log_student, excess);
+    return Outcome(
+        loss,
+        factor,
+        sums.teacher_maximum,
+        sums.student_maximum,
+        sums.log_teacher,
+        sums.log_student,
+        sums.top,
+        sums.at_top,
+        sums.mean,
+    );
 }
 
 fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let ends = Ends(outcome.teacher_maximum, outcome.student_maximum, outcome.log_teacher, outcome.log_student);
-    let found = parting(cells, ends);
+    let found = parting(cells.truths, cells.logits, cells.kept, ends);
+    let slopes = pulls(found, cells.columns, outcome.top, outcome.at_top) - found.q * outcome.mean;
     let has_q = tempered(cells.logits, cells.kept) >= vec4<f32>(LOWEST);
-    let slopes = outcome.factor * (found.slopes - found.q * outcome.student_excess);
-    let counts = has_q & (found.q != vec4<f32>()) & vec4<bool>(outcome.factor != 0.0);
-    return select(vec4<f32>(), slopes, counts | (has_q & vec4<bool>(BETA == 0.0 && outcome.factor != 0.0)));
+    return select(vec4<f32>(), outcome.factor * slopes, has_q & vec4<bool>(outcome.factor != 0.0));
 }

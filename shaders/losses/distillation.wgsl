@@ -2,6 +2,8 @@
 // SCALED. Linked with helpers/distillation_kl or helpers/distillation_jsd, which fold the rows.
 override TEMPERATURE: f32 = 2.0;
 override SCALED: bool = true;
+// The teacher's share in the mixture of Jensen's and Shannon's divergence.
+override BETA: f32 = 0.5;
 
 // No logit, and below all of them.
 const CLOSED: f32 = -3.0e38;

@@ -9,8 +9,12 @@ fn log_odds(l: f32) -> f32 {
 }
 
 fn quad(x: vec4<f32>) -> Quad {
-    let o = log_odds(x.x) - log_odds(x.y);
+    let odds = vec2<f32>(log_odds(x.x), log_odds(x.y));
+    // A certain answer has infinite odds, of which two are equal.
+    let o = select(odds.x - odds.y, 0.0, x.x == x.y);
     let pull = BETA * sigmoid(-o);
-    let slopes = vec2<f32>(pull / expm1_full(x.x) - NLL, -pull / expm1_full(x.y));
+    // sigma(-o)/(1 - e^x) of a chosen answer that is almost certain is e^(odds of the other - x)/(1 + e^-o): 0/0 as it stands.
+    let near = -BETA * exp_full(odds.y - x.x) / (1.0 + exp(-o));
+    let slopes = vec2<f32>(select(pull / expm1_full(x.x), near, o > 0.0) - NLL, -pull / expm1_full(x.y));
     return Quad(BETA * softplus(-o) - NLL * x.x, slopes);
 }

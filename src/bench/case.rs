@@ -161,8 +161,10 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
             chosen(size, &[&[4096, 100], &[64, 1000]], &[&[4096, 100], &[64, 1000]], &[&[65_536, 100]])
         }
         Family::Joint(Frame::Sequence { .. }, _) => chosen(size, &[&[3200, 64]], &[&[3200, 64]], &[&[32_000, 1000]]),
-        // Rows and features; the classes are 128 times as many (`LinearFrame::example`).
-        Family::Joint(Frame::Linear, _) => chosen(size, &[&[64, 256]], &[&[512, 256]], &[&[4096, 1024]]),
+        // Rows and features; the classes are 128 times as many (`LinearFrame::example`). Of answers all tokens are the rows.
+        Family::Joint(Frame::Linear | Frame::Answers { .. }, _) => {
+            chosen(size, &[&[64, 256]], &[&[512, 256]], &[&[4096, 1024]])
+        }
         Family::Joint(Frame::Quads, _) => chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]]),
         Family::Joint(Frame::Pairs, _) => chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]]),
         Family::Joint(Frame::Similarity(_), _) => chosen(size, &[&[512, 128]], &[&[2048, 128]], &[&[16_384, 512]]),

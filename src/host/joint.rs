@@ -38,6 +38,13 @@ pub struct Joint<'a, R: Clone> {
     pub upstreams: Cow<'a, [R]>,
 }
 
+impl<R: Clone> Array<'_, R> {
+    /// The same without a copy of its numbers.
+    pub fn lent(&self) -> Array<'_, R> {
+        Array { name: self.name, shape: self.shape.clone(), values: Cow::Borrowed(&self.values) }
+    }
+}
+
 /// The shapes of the inputs of one call, those with numbers and those with whole numbers alike.
 #[derive(Clone, Debug)]
 pub struct Shapes {

@@ -114,19 +114,12 @@ impl LinearFrame<'_> {
     ) -> Result<()> {
         let (Some(layer), [of_x, of_weight, of_bias @ ..]) = (Layer::of(call), gradients) else { return Ok(()) };
         let Layer { features, classes, weight, .. } = layer;
-        let mut outputs = vec![R::ZERO; chunk * classes];
-        let mut slopes = outputs.clone();
+        let mut space = Space::of(chunk * classes);
         for first in (0..call.units).step_by(chunk) {
             let rows = chunk.min(call.units - first);
-            let (outputs, slopes) = (&mut outputs[..rows * classes], &mut slopes[..rows * classes]);
+            let slopes = self.loss_of(call, &layer, first, &mut space, &mut values[first..][..rows])?;
             let (of_x, x) = (&mut of_x[first * features..][..rows * features], &layer.x[first * features..]);
             let x = &x[..rows * features];
-            if let Some(bias) = layer.bias {
-                outputs.par_chunks_mut(classes).for_each(|row| row.copy_from_slice(bias));
-            }
-            matmul(Layout::NT, rows, classes, features, x, weight, outputs, layer.bias.is_some())?;
-            let rows_of = rows_of(call, &layer, self.inner.ignored(), outputs, first, rows);
-            R::rowwise(self.inner, &rows_of, slopes, &mut values[first..][..rows], &mut []);
             matmul(Layout::NN, rows, features, classes, slopes, weight, of_x, false)?;
             matmul(Layout::TN, classes, features, rows, slopes, x, of_weight, first > 0)?;
             if let [of_bias, ..] = of_bias {
@@ -134,6 +127,51 @@ impl LinearFrame<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The values alone.
+    pub(crate) fn values<R: HostReal>(&self, call: &Joint<'_, R>, chunk: usize, values: &mut [R]) -> Result<()> {
+        let Some(layer) = Layer::of(call) else { return Ok(()) };
+        let mut space = Space::of(chunk * layer.classes);
+        for first in (0..call.units).step_by(chunk) {
+            let rows = chunk.min(call.units - first);
+            self.loss_of(call, &layer, first, &mut space, &mut values[first..][..rows])?;
+        }
+        Ok(())
+    }
+
+    /// The values of as many rows as there are places for; gives the derivatives by their outputs.
+    fn loss_of<'s, R: HostReal>(
+        &self,
+        call: &Joint<'_, R>,
+        layer: &Layer<'_, R>,
+        first: usize,
+        space: &'s mut Space<R>,
+        values: &mut [R],
+    ) -> Result<&'s [R]> {
+        let &Layer { features, classes, weight, .. } = layer;
+        let rows = values.len();
+        let (outputs, slopes) = (&mut space.outputs[..rows * classes], &mut space.slopes[..rows * classes]);
+        let x = &layer.x[first * features..][..rows * features];
+        if let Some(bias) = layer.bias {
+            outputs.par_chunks_mut(classes).for_each(|row| row.copy_from_slice(bias));
+        }
+        matmul(Layout::NT, rows, classes, features, x, weight, outputs, layer.bias.is_some())?;
+        let rows_of = rows_of(call, layer, self.inner.ignored(), outputs, first, rows);
+        R::rowwise(self.inner, &rows_of, slopes, values, &mut []);
+        Ok(slopes)
+    }
+}
+
+/// What a chunk takes: its outputs and the derivatives by them.
+struct Space<R> {
+    outputs: Vec<R>,
+    slopes: Vec<R>,
+}
+
+impl<R: Real> Space<R> {
+    fn of(cells: usize) -> Self {
+        Space { outputs: vec![R::ZERO; cells], slopes: vec![R::ZERO; cells] }
     }
 }
 
@@ -180,6 +218,33 @@ fn add_column_sums<R: Real>(cells: &[R], columns: usize, sums: &mut [R]) {
     });
 }
 
+/// Refuses the label of a row that counts and is none of the classes.
+pub(crate) fn check_labels(
+    name: &str,
+    labels: &[i32],
+    classes: usize,
+    ignored: &[i64],
+    counts: impl Fn(usize) -> bool,
+) -> Result<()> {
+    let is_class = |label: i32| usize::try_from(label).is_ok_and(|label| label < classes);
+    let Some(row) = (0..labels.len()).find(|&row| counts(row) && !is_class(labels[row])) else { return Ok(()) };
+    let list: Vec<String> = ignored.iter().map(ToString::to_string).collect();
+    let ignored = if list.is_empty() { String::new() } else { format!(" or an ignored one ({})", list.join(", ")) };
+    Err(Error::Label { operation: name.into(), row, label: labels[row].into(), classes, ignored })
+}
+
+/// Takes numbers that are none out of the rows that do not count, where a product by 0 would still see them.
+pub(crate) fn clear_rows(call: &mut Joint<'_, f32>, counts: impl Fn(usize) -> bool) {
+    let Some(x) = call.arrays.iter_mut().find(|array| array.name == "predictions") else { return };
+    let features = x.shape.last().copied().unwrap_or(1);
+    let is_off = |row: &[f32]| row.iter().any(|x| !x.is_finite());
+    let starts = (0..x.values.len() / features).filter(|&row| !counts(row)).map(|row| row * features);
+    let off: Vec<usize> = starts.filter(|&start| is_off(&x.values[start..][..features])).collect();
+    for start in off {
+        x.values.to_mut()[start..][..features].fill(0.0);
+    }
+}
+
 impl JointHost for LinearFrame<'_> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let Some((&features, leading)) = shapes.of("predictions").split_last() else {
@@ -224,16 +289,8 @@ impl JointHost for LinearFrame<'_> {
         let Targets::Labels(labels) = layer.targets else { return Ok(Shares::default()) };
         let ignored = self.inner.ignored();
         let kept = labels.iter().map(|&label| !is_ignored(ignored, label)).collect::<Vec<bool>>();
-        let is_class = |label: i32| usize::try_from(label).is_ok_and(|label| label < layer.classes);
-        for (row, &label) in labels.iter().enumerate() {
-            if kept[row] && !is_class(label) && call.mask.get(row).copied().unwrap_or(true) {
-                let list: Vec<String> = ignored.iter().map(ToString::to_string).collect();
-                let ignored =
-                    if list.is_empty() { String::new() } else { format!(" or an ignored one ({})", list.join(", ")) };
-                let operation = self.name.into();
-                return Err(Error::Label { operation, row, label: label.into(), classes: layer.classes, ignored });
-            }
-        }
+        let counts = |row: usize| kept[row] && call.mask.get(row).copied().unwrap_or(true);
+        check_labels(self.name, labels, layer.classes, ignored, counts)?;
         let weight_of = |&label: &i32| match usize::try_from(label).ok().and_then(|label| layer.class_weight.get(label))
         {
             Some(&weight) => f64::from(weight),
@@ -244,15 +301,8 @@ impl JointHost for LinearFrame<'_> {
     }
 
     fn clear(&self, call: &mut Joint<'_, f32>) {
-        let mask = &call.mask;
-        let Some(x) = call.arrays.iter_mut().find(|array| array.name == "predictions") else { return };
-        let features = x.shape.last().copied().unwrap_or(1);
-        let is_off = |row: &[f32]| row.iter().any(|x| !x.is_finite());
-        let masked = mask.iter().enumerate().filter(|(_, kept)| !**kept).map(|(row, _)| row * features);
-        let off: Vec<usize> = masked.filter(|&start| is_off(&x.values[start..][..features])).collect();
-        for start in off {
-            x.values.to_mut()[start..][..features].fill(0.0);
-        }
+        let mask = call.mask.clone();
+        clear_rows(call, |row| mask.get(row).copied().unwrap_or(true));
     }
 
     fn run_f32(&self, call: &Joint<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {

@@ -3,6 +3,7 @@
 //! Every result is the same bits for any number of threads and any vector width: sums have a fixed number of lanes, splits depend on
 //! the length alone, and products and sums are never fused outside the matrix product.
 
+pub mod answers;
 pub mod entmax;
 pub mod joint;
 pub mod linear;

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::prelude::*;
-use crate::Error;
 use crate::host::rowwise::{Auxiliary, Row, Target};
 use crate::host::simd;
 use crate::wgsl::File;
@@ -59,8 +58,8 @@ options! {
         scaled: bool = true, "true or false" if |_| true;
         /// The divergence of the two distributions.
         divergence: Divergence = Divergence::Kl, "kl or jsd" if |_| true;
-        /// The teacher's share in the mixture of jsd; 0.5 with kl, which has none.
-        beta: f64 = 0.5, "in [0, 1]; 0.5 with kl" if |beta| (0.0..=1.0).contains(&beta);
+        /// The teacher's share in the mixture of jsd; kl has none.
+        beta: f64 = 0.5, "in [0, 1]" if |beta| (0.0..=1.0).contains(&beta);
     }
 }
 
@@ -91,11 +90,7 @@ impl Filling for Distillation {
     const INPUTS: &'static [Input] = &[CLASS_MASK];
 
     fn check_options(&self) -> Result<()> {
-        self.check_domains()?;
-        if self.divergence == Divergence::Kl && self.beta != 0.5 {
-            return Err(Error::option(ENTRY.name, "beta", self.beta, "0.5 unless divergence is jsd"));
-        }
-        Ok(())
+        self.check_domains()
     }
 
     fn helpers(&self) -> &'static [File] {
@@ -113,11 +108,7 @@ impl Filling for Distillation {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        let mut constants = vec![("TEMPERATURE", self.temperature), ("SCALED", f64::from(u8::from(self.scaled)))];
-        if self.divergence == Divergence::Jsd {
-            constants.push(("BETA", self.beta));
-        }
-        constants
+        vec![("TEMPERATURE", self.temperature), ("SCALED", f64::from(u8::from(self.scaled))), ("BETA", self.beta)]
     }
 }
 
@@ -261,12 +252,32 @@ impl Distillation {
         let factor = if self.scaled { temperature * temperature } else { R::ONE };
         // Of 1 − β nothing is left at its end; at the other the slope is q − p as it stands.
         let share = R::new(if self.beta == 1.0 { 1.0 } else { 1.0 - self.beta });
-        let normalised = if self.beta == 0.0 { R::ZERO } else { of_student };
+        // Derivatives are differences of ln(q/m) from their mean under q, both taken from where q is the largest: where the student is certain
+        // the others are too small to be seen beside it. Those of q − p have the mean 0, which takes out what `apart` is off by.
+        let top = top_of(logits, &tempered);
+        let at_top = parting(dense[top], logits[top], top);
+        let pull_of = |part: &Parting<R>, column: usize| {
+            if self.beta == 0.0 {
+                return part.apart;
+            }
+            let ratio = part.ratio_beyond(&at_top, self.beta);
+            R::select((part.q == R::ZERO) | (column == top), R::ZERO, part.q * ratio)
+        };
+        let mean = R::new(simd::sum_blocks(
+            logits.len(),
+            #[inline(always)]
+            |range, values: &mut [R]| {
+                let inputs = dense[range.clone()].iter().zip(&logits[range.clone()]);
+                for ((column, value), (&y, &x)) in range.zip(values).zip(inputs) {
+                    *value = pull_of(&parting(y, x, column), column);
+                }
+            },
+        ));
         let pull = scale * factor * share / temperature;
         for ((column, cell), (&x, &y)) in gradient.iter_mut().enumerate().zip(logits.iter().zip(dense)) {
-            let Parting { q, slope, .. } = parting(y, x, column);
-            let slope = pull * (slope - R::select(q == R::ZERO, R::ZERO, q * normalised));
-            *cell = R::select(keeps(column) & (x != R::NEG_INFINITY), slope, R::ZERO);
+            let part = parting(y, x, column);
+            let slope = pull_of(&part, column) - part.q * mean;
+            *cell = R::select(keeps(column) & (x != R::NEG_INFINITY), pull * slope, R::ZERO);
         }
         // At the ends of β the mixture is one of the two, and the divergence that of the other.
         let weight = if self.beta == 0.0 || self.beta == 1.0 { 1.0 - self.beta } else { self.beta };
@@ -288,13 +299,43 @@ fn log_sum_exp<R: Real>(values: &[R], scratch: &mut [R], tempered: &impl Fn(R, u
     Some([top, simd::exp_in_place(scratch, top).ln()])
 }
 
-/// What one class adds to the divergences of teacher and student from their mixture, its probability for the student, and the
-/// derivative by the student's log-probability: of both divergences at β = 0, of the student's elsewhere.
+/// The column of the largest value.
+#[inline(always)]
+fn top_of<R: Real>(values: &[R], tempered: &impl Fn(R, usize) -> R) -> usize {
+    let mut best = (0, R::NEG_INFINITY);
+    for (column, &x) in values.iter().enumerate() {
+        if tempered(x, column) > best.1 {
+            best = (column, tempered(x, column));
+        }
+    }
+    best.0
+}
+
+/// What one class adds to the divergences of teacher and student from their mixture m; its probability q for the student, ln(q/m), and
+/// q less the teacher's.
 struct Parting<R> {
     teacher: R,
     student: R,
     q: R,
-    slope: R,
+    ratio: R,
+    apart: R,
+    /// Whether p is the smaller one; e^−|d|, the same less 1, and what m is of the larger one.
+    is_below: bool,
+    e: R,
+    w: R,
+    part: R,
+}
+
+impl<R: Real> Parting<R> {
+    /// ln(q/m) less that of another class. Where q is the larger one of both, m/q is 1 − β + β p/q: the difference of the small shares
+    /// has digits that the logarithms have lost.
+    #[inline(always)]
+    fn ratio_beyond(&self, other: &Self, beta: f64) -> R {
+        let half = R::new(0.5);
+        let risen = R::select((self.e > half) & (other.e > half), self.w - other.w, self.e - other.e);
+        let near = -(R::new(beta) * risen / other.part).ln_1p();
+        R::select(self.is_below & other.is_below & (beta < 1.0), near, self.ratio - other.ratio)
+    }
 }
 
 /// From both probabilities and d = ln(p/q). Which of the two is the larger is settled first: with e = e^−|d|, and a and b the shares in
@@ -317,9 +358,9 @@ fn parting<R: Real>(p: R, q: R, d: R, beta: f64) -> Parting<R> {
     let small = excess(R::select(is_below, p, q), m, log_small, b * t);
     let large = excess(R::select(is_below, q, p), m, -log_part, -a * t);
     let ratio = R::select(is_below, -log_part, log_small);
-    let slope =
-        if beta == 0.0 { R::select(is_below, -q * w, p * w) } else { R::select(q == R::ZERO, R::ZERO, q * ratio) };
-    Parting { teacher: R::select(is_below, small, large), student: R::select(is_below, large, small), q, slope }
+    let apart = R::select(is_below, -q * w, p * w);
+    let (teacher, student) = (R::select(is_below, small, large), R::select(is_below, large, small));
+    Parting { teacher, student, q, ratio, apart, is_below, e, w, part }
 }
 
 /// x ln(x/m) − x + m from ln(x/m) and s = x/m − 1: what a class adds to KL(x‖m), never below 0. Near m as m (r s + (1 + s)(2 artanh r − 2r)),

@@ -2,6 +2,7 @@
 
 use super::Loss;
 use crate::Result;
+use crate::host::answers::AnswersFrame;
 use crate::host::joint::JointHost;
 use crate::host::linear::LinearFrame;
 use crate::host::pairs::PairsFrame;
@@ -39,6 +40,12 @@ pub enum Frame {
     Vectors,
     /// The inputs of a linear layer, its weights and its bias, and the targets of its outputs: `src/host/linear.rs`.
     Linear,
+    /// The inputs of a linear layer whose outputs are the logits of answers' tokens, and what a loss of the answers'
+    /// log-probabilities takes besides: `src/host/answers.rs`.
+    Answers {
+        /// Whether an answer's log-probability is the mean over its tokens, not the sum.
+        averages: bool,
+    },
     /// Up to four numbers for each value, the first two differentiated: `src/host/quads.rs`.
     Quads,
     /// Embeddings, each against all others: `src/host/similarity.rs`.
@@ -101,6 +108,10 @@ impl<'a> Family<'a> {
 
     pub(super) fn linear(name: &'static str, inner: &'a dyn Loss) -> Self {
         Family::Joint(Frame::Linear, Box::new(LinearFrame { name, inner }))
+    }
+
+    pub(super) fn answers(name: &'static str, inner: &'a dyn Loss, averages: bool) -> Self {
+        Family::Joint(Frame::Answers { averages }, Box::new(AnswersFrame { name, inner, averages }))
     }
 
     pub(super) fn similarity<L: SimilarityRows>(loss: &'a L) -> Self {

@@ -100,16 +100,22 @@ catalogue! {
         dpo::Dpo,
         simpo::Simpo,
         orpo::Orpo,
-        kto::Kto;
+        kto::Kto,
+        linear_dpo::LinearDpo,
+        linear_simpo::LinearSimpo,
+        linear_orpo::LinearOrpo,
+        linear_kto::LinearKto;
 }
 
 pub use cross_entropy::TargetLogitTransform;
 
+mod answers;
 mod custom;
 mod domain;
 mod frames;
 mod precision;
 
+pub(crate) use answers::tokens;
 pub use batch_triplet::Mining;
 pub use custom::{Custom, custom};
 pub use domain::{Argument, Domain, Input, Labels, Role};
@@ -161,7 +167,7 @@ pub trait Loss: Debug + Send + Sync {
         &[]
     }
 
-    /// The loss of the outputs of a linear layer, if this one is it fused with the layer.
+    /// The loss of the outputs of a linear layer, or of answers' log-probabilities under it, if this one is it fused with the layer.
     fn inner(&self) -> Option<&dyn Loss> {
         None
     }

@@ -86,11 +86,13 @@ fn log_odds<R: Real>(x: R) -> R {
 impl Quads for Orpo {
     fn quad<R: Real>(&self, [chosen, rejected, ..]: [R; 4]) -> Quad<R> {
         let (beta, nll) = (R::new(self.beta), R::new(self.nll));
-        let o = log_odds(chosen) - log_odds(rejected);
+        let odds = [chosen, rejected].map(log_odds);
+        // A certain answer has infinite odds, of which two are equal.
+        let o = R::select(chosen == rejected, R::ZERO, odds[0] - odds[1]);
         let pull = beta * (-o).sigmoid();
-        Quad {
-            value: beta * (-o).softplus() - nll * chosen,
-            slopes: [pull / chosen.exp_m1() - nll, -pull / rejected.exp_m1()],
-        }
+        // σ(−o)/(1 − eˣ) of a chosen answer that is almost certain is e^(odds of the other − x)/(1 + e^−o): 0/0 as it stands.
+        let near = -beta * (odds[1] - chosen).exp() / (R::ONE + (-o).exp());
+        let slope = R::select(o > R::ZERO, near, pull / chosen.exp_m1());
+        Quad { value: beta * (-o).softplus() - nll * chosen, slopes: [slope - nll, -pull / rejected.exp_m1()] }
     }
 }

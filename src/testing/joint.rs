@@ -265,14 +265,14 @@ fn chain(columns: usize) -> f64 {
 /// is off by up to D roundings of Σ|x w|; numbers that are off up or down by chance leave √Σ(x w)² of theirs, √D times less.
 fn chain_of_outputs(loss: &dyn Loss, columns: usize) -> f64 {
     match loss.family() {
-        Family::Joint(Frame::Linear, _) => (columns as f64).powf(1.5),
+        Family::Joint(Frame::Linear | Frame::Answers { .. }, _) => (columns as f64).powf(1.5),
         Family::Joint(Frame::Similarity(_), _) => chain(columns),
         _ => 0.0,
     }
 }
 
 fn is_linear(loss: &dyn Loss) -> bool {
-    matches!(loss.family(), Family::Joint(Frame::Linear, _))
+    matches!(loss.family(), Family::Joint(Frame::Linear | Frame::Answers { .. }, _))
 }
 
 /// The expected numbers with the tolerance of each, as the head of the module derives it; a gradient's cell is a sum of terms that
@@ -287,7 +287,8 @@ fn bounds(
     is_device: bool,
 ) -> (Bounded, Vec<(&'static str, Bounded)>) {
     // The products behind a linear layer's loss are sums over all classes and over all rows, one after the other.
-    let links = if is_linear(loss) { (columns + joint.units) as f64 } else { chain(columns) };
+    let rows = joint.array("predictions").map_or(joint.units, |x| x.values.len() / columns.max(1));
+    let links = if is_linear(loss) { (columns + rows) as f64 } else { chain(columns) };
     let roundings = (RESULT_ULPS + links / 2.0) * ULP;
     let off = |pick: &dyn Fn(&Exact) -> f64| -> f64 {
         let here = pick(exact);

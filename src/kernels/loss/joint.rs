@@ -1,6 +1,6 @@
 //! The frames of losses of several inputs on the GPU: what they are handed, what they hand back, and which is which.
 
-use super::{linear, pairs, quads, sequence, similarity, sum, vectors};
+use super::{answers, linear, pairs, quads, sequence, similarity, sum, vectors};
 use crate::Result;
 use crate::device::Gpu;
 use crate::host::joint::Units;
@@ -66,6 +66,7 @@ pub(crate) fn commands(
         Frame::Sequence { blank } => sequence::commands(gpu, loss, blank, job)?,
         Frame::Vectors => vectors::commands(gpu, loss, job)?,
         Frame::Linear => linear::commands(gpu, loss, job)?,
+        Frame::Answers { averages } => answers::commands(gpu, loss, averages, job)?,
         Frame::Quads => quads::commands(gpu, loss, job)?,
         Frame::Similarity(comparison) => similarity::commands(gpu, loss, comparison, job)?,
     };
@@ -82,6 +83,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
         Family::Joint(Frame::Sequence { .. }, _) => sequence::programs(loss),
         Family::Joint(Frame::Vectors, _) => vectors::programs(loss),
         Family::Joint(Frame::Linear, _) => linear::programs(loss),
+        Family::Joint(Frame::Answers { .. }, _) => answers::programs(loss),
         Family::Joint(Frame::Quads, _) => quads::programs(loss),
         Family::Joint(Frame::Similarity(comparison), _) => similarity::programs(loss, comparison),
         _ => Vec::new(),

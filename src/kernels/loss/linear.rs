@@ -41,9 +41,14 @@ fn column_sums_program(software: bool) -> Program {
     }
 }
 
-/// Those of the loss behind the layer are its own, and the products are every layer's.
+/// Those of the frame alone: the products are every layer's.
+pub(super) fn own_programs() -> [Program; 2] {
+    [true, false].map(column_sums_program)
+}
+
+/// Those of the loss behind the layer are its own.
 pub(super) fn programs(loss: &dyn Loss) -> Vec<Program> {
-    let mut programs = [true, false].map(column_sums_program).to_vec();
+    let mut programs = own_programs().to_vec();
     programs.extend(loss.inner().into_iter().flat_map(super::programs));
     programs
 }
@@ -63,12 +68,16 @@ struct Layer<'a> {
     column_weights: Option<wgpu::Buffer>,
     /// The targets of a chunk, where there is one for each output: the chunks take turns in it.
     cells: Option<wgpu::Buffer>,
-    of_x: wgpu::Buffer,
-    of_weight: wgpu::Buffer,
-    of_bias: wgpu::Buffer,
     /// Of the rows of a chunk; their gradient takes their place.
     outputs: wgpu::Buffer,
     absent: wgpu::Buffer,
+}
+
+/// What the gradients go into.
+struct Gradients {
+    of_x: wgpu::Buffer,
+    of_weight: wgpu::Buffer,
+    of_bias: wgpu::Buffer,
 }
 
 /// The rows of a chunk.
@@ -79,64 +88,70 @@ struct Chunk {
 }
 
 pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Vec<Command>, JointResults, usize)> {
-    let classes = job.get("linear_weight").map_or(1, |weight| weight.shape[0]);
-    let bytes = MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size);
-    commands_in_chunks(gpu, loss, job, chunk_rows(job.length(), classes, bytes))
+    commands_in_chunks(gpu, loss.inner().unwrap_or(loss), job, chosen_rows(gpu, job))
 }
 
-/// The same in chunks of so many rows.
+/// The value of each row alone, of a job that asks for each, under this loss of the outputs.
+pub(super) fn values(gpu: &Gpu, inner: &dyn Loss, job: &JointJob) -> Result<(Vec<Command>, wgpu::Buffer)> {
+    let (mut before, mut commands) = (Vec::new(), Vec::new());
+    let chunk = chosen_rows(gpu, job);
+    let values = gpu.buffer("values", job.length())?;
+    if let Some(layer) = Layer::of(gpu, inner, job, chunk, &mut before)? {
+        for (number, chunk) in chunks(job.length(), chunk).enumerate() {
+            layer.outputs_of(&chunk, &mut commands)?;
+            layer.loss_of(number, &chunk, &values, &mut before, &mut commands)?;
+        }
+    }
+    before.extend(commands);
+    Ok((before, values))
+}
+
+/// The gradients, under this loss of the outputs.
+pub(super) fn gradients(gpu: &Gpu, inner: &dyn Loss, job: &JointJob) -> Result<(Vec<Command>, Vec<wgpu::Buffer>)> {
+    let (commands, results, _) = commands_in_chunks(gpu, inner, job, chosen_rows(gpu, job))?;
+    Ok((commands, results.gradients))
+}
+
+/// Rows that are taken at once.
+fn chosen_rows(gpu: &Gpu, job: &JointJob) -> usize {
+    let classes = job.get("linear_weight").map_or(1, |weight| weight.shape[0]);
+    chunk_rows(job.length(), classes, MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size))
+}
+
+fn chunks(rows: usize, most: usize) -> impl Iterator<Item = Chunk> {
+    (0..rows).step_by(most).map(move |first| Chunk { first, rows: most.min(rows - first) })
+}
+
+/// Value and gradients in chunks of so many rows.
 fn commands_in_chunks(
     gpu: &Gpu,
-    loss: &dyn Loss,
+    inner: &dyn Loss,
     job: &JointJob,
     chunk: usize,
 ) -> Result<(Vec<Command>, JointResults, usize)> {
+    let (mut before, mut commands) = (Vec::new(), Vec::new());
     let rows = job.length();
-    let (Some(inner), Some(x), Some(weight), Some(targets)) =
-        (loss.inner(), job.get("predictions"), job.get("linear_weight"), job.get("targets"))
-    else {
+    let Some(layer) = Layer::of(gpu, inner, job, chunk, &mut before)? else {
         let nothing = gpu.buffer("nothing", 4)?;
         return Ok((Vec::new(), JointResults { gradients: Vec::new(), values: nothing.clone(), result: nothing }, 0));
     };
-    let (classes, features) = (weight.shape[0], weight.shape[1]);
-    let (mut before, mut commands) = (Vec::new(), Vec::new());
-    let layer = Layer {
-        gpu,
-        inner,
-        job,
-        features,
-        classes,
-        x: &x.buffer,
-        weight: &weight.buffer,
-        bias: job.get("linear_bias").map(|bias| &bias.buffer),
-        targets: &targets.buffer,
-        column_weights: column_weights(gpu, job, classes, &mut before)?,
-        cells: match inner.targets().takes_labels() {
-            true => None,
-            false => Some(gpu.buffer("the targets of a chunk of rows", chunk * classes)?),
-        },
-        of_x: gpu.buffer("a gradient", rows * features)?,
-        of_weight: gpu.buffer("a gradient", classes * features)?,
-        of_bias: gpu.buffer("a gradient", classes)?,
-        outputs: gpu.buffer("the outputs of a chunk of rows", chunk * classes)?,
-        absent: gpu.buffer("nothing", 4)?,
+    let into = Gradients {
+        of_x: gpu.buffer("a gradient", rows * layer.features)?,
+        of_weight: gpu.buffer("a gradient", layer.classes * layer.features)?,
+        of_bias: gpu.buffer("a gradient", layer.classes)?,
     };
-    let chunks: Vec<Chunk> =
-        (0..rows).step_by(chunk).map(|first| Chunk { first, rows: chunk.min(rows - first) }).collect();
-    let results = JointResults {
-        gradients: Vec::new(),
-        values: gpu.buffer("values", if job.each { rows } else { chunks.len() })?,
-        result: gpu.buffer("a loss", 4)?,
-    };
-    for (number, chunk) in chunks.iter().enumerate() {
-        layer.outputs_of(chunk, &mut commands)?;
-        layer.loss_of(number, chunk, &results.values, &mut before, &mut commands)?;
-        layer.gradients_of(chunk, &mut commands)?;
+    let parts = rows.div_ceil(chunk);
+    let values = gpu.buffer("values", if job.each { rows } else { parts })?;
+    let result = gpu.buffer("a loss", 4)?;
+    for (number, chunk) in chunks(rows, chunk).enumerate() {
+        layer.outputs_of(&chunk, &mut commands)?;
+        layer.loss_of(number, &chunk, &values, &mut before, &mut commands)?;
+        layer.gradients_of(&chunk, &into, &mut commands)?;
     }
     before.extend(commands);
-    let mut gradients = vec![layer.of_x, layer.of_weight];
-    gradients.extend(layer.bias.map(|_| layer.of_bias));
-    Ok((before, JointResults { gradients, ..results }, chunks.len()))
+    let mut gradients = vec![into.of_x, into.of_weight];
+    gradients.extend(layer.bias.map(|_| into.of_bias));
+    Ok((before, JointResults { gradients, values, result }, parts))
 }
 
 /// The weights of the classes; where their positive sides have some too, both in one buffer, one behind the other.
@@ -157,7 +172,41 @@ fn column_weights(
     Ok(Some(both))
 }
 
-impl Layer<'_> {
+impl<'a> Layer<'a> {
+    /// The layer of a job with room for the outputs of so many rows; `None` where an input is missing.
+    fn of(
+        gpu: &'a Gpu,
+        inner: &'a dyn Loss,
+        job: &'a JointJob,
+        chunk: usize,
+        before: &mut Vec<Command>,
+    ) -> Result<Option<Self>> {
+        let (Some(x), Some(weight), Some(targets)) =
+            (job.get("predictions"), job.get("linear_weight"), job.get("targets"))
+        else {
+            return Ok(None);
+        };
+        let (classes, features) = (weight.shape[0], weight.shape[1]);
+        Ok(Some(Layer {
+            gpu,
+            inner,
+            job,
+            features,
+            classes,
+            x: &x.buffer,
+            weight: &weight.buffer,
+            bias: job.get("linear_bias").map(|bias| &bias.buffer),
+            targets: &targets.buffer,
+            column_weights: column_weights(gpu, job, classes, before)?,
+            cells: match inner.targets().takes_labels() {
+                true => None,
+                false => Some(gpu.buffer("the targets of a chunk of rows", chunk * classes)?),
+            },
+            outputs: gpu.buffer("the outputs of a chunk of rows", chunk * classes)?,
+            absent: gpu.buffer("nothing", 4)?,
+        }))
+    }
+
     /// X Wᵀ + b of a chunk.
     fn outputs_of(&self, chunk: &Chunk, commands: &mut Vec<Command>) -> Result<()> {
         let (x, left_offset) = self.rows_of(self.x, chunk);
@@ -240,23 +289,23 @@ impl Layer<'_> {
     }
 
     /// dX = G W, dW += Gᵀ X, db += the column sums of G.
-    fn gradients_of(&self, chunk: &Chunk, commands: &mut Vec<Command>) -> Result<()> {
+    fn gradients_of(&self, chunk: &Chunk, into: &Gradients, commands: &mut Vec<Command>) -> Result<()> {
         let gpu = self.gpu;
         let (outputs, weight) = (Slice::from(&self.outputs), Slice::from(self.weight));
-        let (of_x, output_offset) = self.rows_of(&self.of_x, chunk);
+        let (of_x, output_offset) = self.rows_of(&into.of_x, chunk);
         let params = Params { output_offset, ..products(chunk.rows, self.features, self.classes) };
         commands.extend(product(gpu, &Kind::plain(Layout::NN), &params, &[outputs, weight, of_x])?);
         let (x, right_offset) = self.rows_of(self.x, chunk);
         let accumulate = u32::from(chunk.first > 0);
         let params = Params { right_offset, accumulate, ..products(self.classes, self.features, chunk.rows) };
-        let storage = [outputs, x, (&self.of_weight).into()];
+        let storage = [outputs, x, (&into.of_weight).into()];
         commands.extend(product(gpu, &Kind::plain(Layout::TN), &params, &storage)?);
         if self.bias.is_some() {
             let (rows, columns) = (chunk.rows as u32, self.classes as u32);
             let params = ColumnSumsParams { rows, columns, accumulate, reserved: 0 };
             let kernel = gpu.kernel(&column_sums_program(gpu.is_software()))?;
             let workgroups = columns.div_ceil(lanes(gpu.is_software()));
-            commands.push(gpu.dispatch(&kernel, &params, &[outputs, (&self.of_bias).into()], workgroups)?);
+            commands.push(gpu.dispatch(&kernel, &params, &[outputs, (&into.of_bias).into()], workgroups)?);
         }
         Ok(())
     }

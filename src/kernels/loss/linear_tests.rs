@@ -5,7 +5,7 @@ use crate::device::GpuOptions;
 use crate::host::joint::{Array, Joint, Units};
 use crate::host::linear::LinearFrame;
 use crate::kernels::loss::joint::Bound;
-use crate::losses::{CrossEntropy, LinearCrossEntropy};
+use crate::losses::CrossEntropy;
 
 const ROWS: usize = 512;
 const FEATURES: usize = 256;
@@ -59,7 +59,7 @@ fn chunks_take_little_longer_than_products_and_loss_of_all_rows_at_once_on_the_g
         factor: 1.0 / ROWS as f32,
         upstream: 1.0,
     };
-    let loss = LinearCrossEntropy::new();
+    let loss = CrossEntropy::new();
     let mut made: Vec<(usize, Vec<Command>)> = Vec::new();
     let mut seconds = |chunk: usize| {
         if !made.iter().any(|(rows, _)| *rows == chunk) {

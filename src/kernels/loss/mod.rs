@@ -1,6 +1,7 @@
 //! Runs a loss's fused kernel: the frame, its variant for the adapter and the row length, the parts that a tensor
 //! over the binding limit falls into, and the sum of the partial values.
 
+mod answers;
 pub(crate) mod joint;
 mod linear;
 pub(crate) mod listwise;
