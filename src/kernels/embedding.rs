@@ -2,6 +2,7 @@
 
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
+use crate::kernels::lanes_of;
 use crate::kernels::sort::Sorter;
 use crate::kernels::update::STEP;
 use crate::optimizers::{MOST_STATES, Optimizer, Step};
@@ -85,8 +86,8 @@ pub(crate) fn judge(gpu: &Gpu, sizes: &Sizes, ids: &wgpu::Buffer, found: &wgpu::
 /// output[i] = table[ids[i]].
 pub(crate) fn gather(gpu: &Gpu, sizes: &Sizes, [ids, table, output]: [&wgpu::Buffer; 3]) -> Result<Command> {
     let params = [sizes.ids as u32, sizes.cells() as u32, sizes.rows as u32, f32::NAN.to_bits()];
-    let kernel = gpu.kernel(&gather_program(sizes.is_vec4(), lanes(gpu)))?;
-    let workgroups = (sizes.ids * sizes.cells()).div_ceil(lanes(gpu) as usize);
+    let kernel = gpu.kernel(&gather_program(sizes.is_vec4(), lanes_of(gpu.is_software())))?;
+    let workgroups = (sizes.ids * sizes.cells()).div_ceil(lanes_of(gpu.is_software()) as usize);
     gpu.dispatch(&kernel, &params, &[ids, table, output].map(Slice::from), workgroups as u32)
 }
 
@@ -138,7 +139,7 @@ impl Workspace {
         ids: &wgpu::Buffer,
         gradients: &wgpu::Buffer,
     ) -> Result<Vec<Command>> {
-        let (sizes, lanes) = (&job.sizes, lanes(gpu));
+        let (sizes, lanes) = (&job.sizes, lanes_of(gpu.is_software()));
         let (mut commands, sorted) = self.sorter.sort(gpu, ids, sizes.rows)?;
         let mut push = |program: &Program, storage: &[Slice], cells: usize| -> Result<()> {
             let kernel = gpu.kernel(program)?;
@@ -160,11 +161,6 @@ impl Workspace {
         push(&update_program(job.optimizer, sizes.is_vec4(), lanes), &storage, sizes.ids * sizes.cells())?;
         Ok(commands)
     }
-}
-
-/// Lanes of a workgroup: one vector of a software adapter, two subgroups of a card.
-fn lanes(gpu: &Gpu) -> u32 {
-    if gpu.is_software() { 8 } else { 64 }
 }
 
 fn plain(label: &str, files: &[File]) -> Program {

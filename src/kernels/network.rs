@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::activations::{Activation, Identity};
 use crate::device::Gpu;
 use crate::kernel::{Command, Kernel, Program, Slice};
+use crate::kernels::lanes_of;
 use crate::kernels::loss::{MOST_IGNORED, ignored_words};
 use crate::kernels::matmul::{Epilogue, Layout, Params};
 use crate::kernels::product::{Kind, product};
@@ -23,11 +24,6 @@ const SUMMARY: File = crate::wgsl::shader!("kernels/summary.wgsl");
 
 /// Uniforms with a dynamic offset lie this far apart: the most that WebGPU lets a device ask for.
 pub(crate) const UNIFORM_STRIDE: u64 = 256;
-
-/// Lanes of a workgroup in the small kernels: one vector of a software adapter, two subgroups of a card.
-fn lanes(gpu: &Gpu) -> u32 {
-    if gpu.is_software() { 8 } else { 64 }
-}
 
 fn flag(value: bool) -> f64 {
     f64::from(u8::from(value))
@@ -62,11 +58,14 @@ pub(crate) fn forward(gpu: &Gpu, layer: &Forward) -> Result<Vec<Command>> {
     let mut commands = product(gpu, &kind, &layer.params, &storage)?;
     if layer.activation.rowwise() {
         check_softmax(gpu, layer.params.n)?;
-        let kernel =
-            gpu.kernel(&plain("softmax", &[SOFTMAX_FORWARD, NUMBERS], vec![("WORKGROUP", lanes(gpu).into())]))?;
+        let kernel = gpu.kernel(&plain(
+            "softmax",
+            &[SOFTMAX_FORWARD, NUMBERS],
+            vec![("WORKGROUP", lanes_of(gpu.is_software()).into())],
+        ))?;
         let rows = layer.params.m;
         let params = [rows, layer.params.n, 0, 0];
-        commands.push(gpu.dispatch(&kernel, &params, &[layer.y.into()], rows.div_ceil(lanes(gpu)))?);
+        commands.push(gpu.dispatch(&kernel, &params, &[layer.y.into()], rows.div_ceil(lanes_of(gpu.is_software())))?);
     }
     Ok(commands)
 }
@@ -94,7 +93,7 @@ pub(crate) fn activation_backward(
     y: &wgpu::Buffer,
     gradient: &wgpu::Buffer,
 ) -> Result<Vec<Command>> {
-    let lanes = lanes(gpu);
+    let lanes = lanes_of(gpu.is_software());
     if activation.rowwise() {
         let kernel = gpu.kernel(&plain("softmax", &[SOFTMAX_BACKWARD], vec![("WORKGROUP", lanes.into())]))?;
         let storage = [y.into(), gradient.into()];
@@ -173,12 +172,12 @@ pub(crate) struct GatherParams {
 
 /// The gather kernel; a workgroup for each row of the batch.
 pub(crate) fn gather(gpu: &Gpu) -> Result<Arc<Kernel>> {
-    gpu.kernel(&plain("gather", &[GATHER, RANDOM], vec![("WORKGROUP", lanes(gpu).into())]))
+    gpu.kernel(&plain("gather", &[GATHER, RANDOM], vec![("WORKGROUP", lanes_of(gpu.is_software()).into())]))
 }
 
 /// The gather kernel of lists, which writes `padding` behind each; a workgroup for each place of the batch.
 pub(crate) fn gather_lists(gpu: &Gpu, padding: f32) -> Result<Arc<Kernel>> {
-    gpu.kernel(&gather_lists_program(lanes(gpu).into(), padding))
+    gpu.kernel(&gather_lists_program(lanes_of(gpu.is_software()).into(), padding))
 }
 
 fn gather_lists_program(lanes: f64, padding: f32) -> Program {
@@ -195,7 +194,7 @@ pub(crate) fn correct(
     thresholds: [f32; 2],
     [predictions, targets, parts]: [&wgpu::Buffer; 3],
 ) -> Result<Command> {
-    let lanes = lanes(gpu);
+    let lanes = lanes_of(gpu.is_software());
     let constants = vec![
         ("WORKGROUP", lanes.into()),
         ("HAS_LABELS", flag(labels)),

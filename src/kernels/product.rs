@@ -4,6 +4,7 @@ use crate::Result;
 use crate::activations::Activation;
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
+use crate::kernels::lanes_of;
 use crate::kernels::matmul::{self, Adapter, Epilogue, Layout, Params, Tile, Variant};
 use crate::kernels::tune;
 use crate::wgsl::File;
@@ -91,7 +92,7 @@ pub(crate) fn product_in_parts(
     let kernel = gpu.kernel(&Kind::plain(kind.layout).program(&variant))?;
     let operands = [storage[0], storage[1], (&products).into()];
     let multiply = gpu.dispatch(&kernel, &each, &operands, parts * variant.workgroups(shape))?;
-    let lanes = if gpu.is_software() { 8 } else { 64 };
+    let lanes = lanes_of(gpu.is_software());
     let kernel = gpu.kernel(&kind.join_program(lanes))?;
     let joined: Vec<Slice> = std::iter::once((&products).into()).chain(storage[2..].iter().copied()).collect();
     let join = gpu.dispatch(&kernel, &Params { part_k, ..*params }, &joined, length.div_ceil(lanes))?;

@@ -137,14 +137,6 @@ pub(crate) fn finite_program(lanes: u32) -> Program {
     plain("finite", &[FINITE], &[("WORKGROUP", lanes.into())])
 }
 
-/// Lanes of a workgroup: one vector of a software adapter, two subgroups of a card.
-pub(crate) fn lanes(gpu: &Gpu) -> u32 {
-    if gpu.is_software() { 8 } else { 64 }
-}
-
-/// Most turns of a lane's loops that a software adapter takes: Mesa's leaves them, without a word, after 65,535.
-pub(crate) const MOST_TURNS: u64 = 60_000;
-
 /// Turns of a lane that samples an interaction: draws, each with its random word, its dot product and its search.
 pub(crate) fn sample_turns(choice: &Choice, params: &BatchParams) -> u64 {
     let [cells, items, draws, n] = [params.cells, params.items, params.max_sampled, params.n].map(u64::from);

@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::device::Gpu;
 use crate::kernel::{Command, Program};
+use crate::kernels::lanes_of;
 use crate::wgsl::File;
 
 const HELPERS: File = crate::wgsl::shader!("helpers/sort.wgsl");
@@ -58,25 +59,20 @@ impl Sorter {
         for shift in (0..bits.max(1)).step_by(DIGITS.ilog2() as usize) {
             let [count, run, runs, limit] = [self.count, self.run, runs, limit].map(|number| number as u32);
             let params = SortParams { count, limit, shift, run, runs, reserved: [0; 3] };
-            let workgroups = runs.div_ceil(lanes(gpu));
-            let kernel = gpu.kernel(&count_program(lanes(gpu), shift == 0))?;
+            let workgroups = runs.div_ceil(lanes_of(gpu.is_software()));
+            let kernel = gpu.kernel(&count_program(lanes_of(gpu.is_software()), shift == 0))?;
             let storage = [ids, from, &self.counts].map(Into::into);
             commands.push(gpu.dispatch(&kernel, &params, &storage, workgroups)?);
             let kernel = gpu.kernel(&scan_program())?;
             let length = [DIGITS as u32 * runs, 0, 0, 0];
             commands.push(gpu.dispatch(&kernel, &length, &[(&self.counts).into()], 1)?);
-            let kernel = gpu.kernel(&place_program(lanes(gpu), shift == 0))?;
+            let kernel = gpu.kernel(&place_program(lanes_of(gpu.is_software()), shift == 0))?;
             let storage = [ids, from, &self.counts, to].map(Into::into);
             commands.push(gpu.dispatch(&kernel, &params, &storage, workgroups)?);
             (from, to) = (to, from);
         }
         Ok((commands, from))
     }
-}
-
-/// Lanes of a workgroup: one vector of a software adapter, two subgroups of a card.
-fn lanes(gpu: &Gpu) -> u32 {
-    if gpu.is_software() { 8 } else { 64 }
 }
 
 fn program(label: &str, files: &[File], constants: &[(&'static str, f64)]) -> Program {

@@ -8,6 +8,7 @@ use crate::device::Gpu;
 use crate::host::answers::{answers_per_value, outer_name};
 use crate::host::joint::Units;
 use crate::kernel::{Command, Program};
+use crate::kernels::lanes_of;
 use crate::losses::{Loss, tokens};
 use crate::wgsl::File;
 
@@ -33,16 +34,12 @@ struct AnswerParams {
     ignored: i32,
 }
 
-fn lanes(software: bool) -> u32 {
-    if software { 8 } else { 64 }
-}
-
 fn program_of(file: File, software: bool) -> Program {
     Program {
         label: file.name.into(),
         header: String::new(),
         files: if file.name == MASK.name { vec![file, NUMBERS] } else { vec![file] },
-        constants: vec![("WORKGROUP", lanes(software).into())],
+        constants: vec![("WORKGROUP", lanes_of(software).into())],
     }
 }
 
@@ -181,6 +178,6 @@ impl Call<'_> {
         let params = TokenParams { tokens: sizes[0], length: sizes[1], values: sizes[2], reserved: 0 };
         let kernel = gpu.kernel(&program_of(file, gpu.is_software()))?;
         let storage: Vec<_> = storage.iter().map(|&buffer| buffer.into()).collect();
-        gpu.dispatch(&kernel, &params, &storage, sizes[0].div_ceil(lanes(gpu.is_software())))
+        gpu.dispatch(&kernel, &params, &storage, sizes[0].div_ceil(lanes_of(gpu.is_software())))
     }
 }

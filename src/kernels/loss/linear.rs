@@ -8,6 +8,7 @@ use crate::activations::{Activation, Identity};
 use crate::device::Gpu;
 use crate::host::linear::{MOST_BYTES, chunk_rows};
 use crate::kernel::{Command, Program, Slice};
+use crate::kernels::lanes_of;
 use crate::kernels::matmul::{Epilogue, Layout, Params};
 use crate::kernels::product::{Kind, product};
 use crate::losses::Loss;
@@ -28,16 +29,12 @@ struct ColumnSumsParams {
     reserved: u32,
 }
 
-fn lanes(software: bool) -> u32 {
-    if software { 8 } else { 64 }
-}
-
 fn column_sums_program(software: bool) -> Program {
     Program {
         label: "sums of columns".into(),
         header: String::new(),
         files: vec![COLUMN_SUMS],
-        constants: vec![("WORKGROUP", lanes(software).into())],
+        constants: vec![("WORKGROUP", lanes_of(software).into())],
     }
 }
 
@@ -304,7 +301,7 @@ impl<'a> Layer<'a> {
             let (rows, columns) = (chunk.rows as u32, self.classes as u32);
             let params = ColumnSumsParams { rows, columns, accumulate, reserved: 0 };
             let kernel = gpu.kernel(&column_sums_program(gpu.is_software()))?;
-            let workgroups = columns.div_ceil(lanes(gpu.is_software()));
+            let workgroups = columns.div_ceil(lanes_of(gpu.is_software()));
             commands.push(gpu.dispatch(&kernel, &params, &[outputs, (&into.of_bias).into()], workgroups)?);
         }
         Ok(())

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
+use crate::kernels::{MOST_TURNS, lanes_of};
 use crate::losses::{Domain, Loss};
 use crate::wgsl::File;
 use crate::{Error, Result};
@@ -18,9 +19,6 @@ const VALUES: File = crate::wgsl::shader!("kernels/list_values.wgsl");
 const ITEMS_FLOAT: File = crate::wgsl::shader!("helpers/items_float.wgsl");
 const ITEMS_HALF: File = crate::wgsl::shader!("helpers/items_half.wgsl");
 const GAINS: File = crate::wgsl::shader!("helpers/gains.wgsl");
-
-/// Turns of all loops that a lane may take on software Vulkan: its driver leaves them, without a word, at 65,535.
-const MOST_TURNS: usize = 60_000;
 
 /// Turns that a lane is given there: several workgroups share a long list, and each of them several short ones.
 const TURNS: usize = 20_000;
@@ -62,7 +60,7 @@ impl Layout {
     /// On software Vulkan a workgroup is one vector of eight lanes. On hardware each item has a lane of its own: a list
     /// of 64 items is a workgroup, a longer one several.
     fn new(software: bool, items: usize) -> Self {
-        let lanes = if software { 8 } else { 64 };
+        let lanes = lanes_of(software) as usize;
         let rounds = if software { (TURNS / turns_of_item(items)).clamp(1, items.div_ceil(lanes).max(1)) } else { 1 };
         let block = lanes * rounds;
         Layout { software, lanes, block, blocks: items.div_ceil(block) }

@@ -5,6 +5,7 @@ use super::{NUMBERS, flag, program};
 use crate::Result;
 use crate::device::Gpu;
 use crate::kernel::{Command, Program};
+use crate::kernels::lanes_of;
 use crate::losses::Loss;
 use crate::wgsl::File;
 
@@ -22,12 +23,9 @@ struct QuadsParams {
     reserved: [u32; 2],
 }
 
-fn lanes(software: bool) -> u32 {
-    if software { 8 } else { 64 }
-}
-
 fn frame(loss: &dyn Loss, software: bool, has_weight: bool, each: bool) -> Program {
-    let constants = vec![("WORKGROUP", lanes(software).into()), ("HAS_WEIGHT", flag(has_weight)), ("EACH", flag(each))];
+    let constants =
+        vec![("WORKGROUP", lanes_of(software).into()), ("HAS_WEIGHT", flag(has_weight)), ("EACH", flag(each))];
     program(loss, &[QUADS, NUMBERS], constants)
 }
 
@@ -73,7 +71,7 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Ve
     let kernel = gpu.kernel(&frame(loss, software, job.weights.is_some(), job.each))?;
     let (weights, upstreams) = (job.weights.as_ref().unwrap_or(&absent), job.upstreams.as_ref().unwrap_or(&absent));
     let storage = [&numbers, weights, upstreams, &packed, &values].map(Into::into);
-    commands.push(gpu.dispatch(&kernel, &params, &storage, (length as u32).div_ceil(lanes(software)))?);
+    commands.push(gpu.dispatch(&kernel, &params, &storage, (length as u32).div_ceil(lanes_of(software)))?);
     let mut each = Vec::new();
     for plane in 0..gradients {
         let gradient = gpu.buffer("a gradient", length)?;

@@ -4,6 +4,7 @@
 use super::{NUMBERS, Part, along, binding_elements, flag, parts};
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
+use crate::kernels::{MOST_TURNS, lanes_of};
 use crate::losses::Share;
 use crate::wgsl::File;
 use crate::{Error, Result};
@@ -13,9 +14,6 @@ const SIMILARITY_SHARES: File = crate::wgsl::shader!("kernels/similarity_shares.
 const CLEAR_ROWS: File = crate::wgsl::shader!("kernels/clear_rows.wgsl");
 const UPSTREAM: File = crate::wgsl::shader!("kernels/upstream.wgsl");
 const INTEGERS_TO_FLOATS: File = crate::wgsl::shader!("kernels/integers_to_floats.wgsl");
-
-/// Turns of a loop on software Vulkan: its driver leaves loops, without a word, at 65,535.
-const MOST_TURNS: usize = 60_000;
 
 /// The sizes of a batch of sequences.
 #[repr(C)]
@@ -46,12 +44,9 @@ pub(super) struct ElementsParams {
     pub columns: u32,
 }
 
-fn lanes(software: bool) -> usize {
-    if software { 8 } else { 64 }
-}
-
 fn program_of(file: File, software: bool, constants: &[(&'static str, f64)]) -> Program {
-    let constants = std::iter::once(("WORKGROUP", lanes(software) as f64)).chain(constants.iter().copied()).collect();
+    let constants =
+        std::iter::once(("WORKGROUP", lanes_of(software).into())).chain(constants.iter().copied()).collect();
     let takes_numbers = file.name == CLEAR_ROWS.name;
     let files = if takes_numbers { vec![file, NUMBERS] } else { vec![file] };
     Program { label: file.name.into(), header: String::new(), files, constants }
@@ -70,7 +65,7 @@ pub(crate) fn programs() -> Vec<Program> {
 
 /// Runs one of them over so many lanes.
 fn run<P: bytemuck::Pod>(gpu: &Gpu, program: &Program, params: &P, storage: &[Slice], count: usize) -> Result<Command> {
-    let workgroups = count.div_ceil(lanes(gpu.is_software())) as u32;
+    let workgroups = count.div_ceil(lanes_of(gpu.is_software()) as usize) as u32;
     gpu.dispatch(&gpu.kernel(program)?, params, storage, workgroups)
 }
 

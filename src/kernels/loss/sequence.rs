@@ -4,6 +4,7 @@ use super::joint::{JointJob, JointResults};
 use super::{LANES, NUMBERS, binding_elements, flag};
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
+use crate::kernels::{MOST_TURNS, lanes_of};
 use crate::losses::Loss;
 use crate::wgsl::File;
 use crate::{Error, Result};
@@ -26,9 +27,6 @@ struct SequenceParams {
     factor: f32,
     upstream: f32,
 }
-
-/// Turns that the loops of one invocation may take in all on software Vulkan: llvmpipe leaves them silently after 65,535.
-const MOST_TURNS: usize = 60_000;
 
 fn plain(file: File, lanes: usize) -> Program {
     Program {
@@ -114,7 +112,7 @@ pub(super) fn commands(
     let values = scratch("values", 2 * batch)?;
     let gradient = scratch("a gradient", elements)?;
     let (logits, targets) = (bound("predictions"), bound("targets"));
-    let short = if gpu.is_software() { 8 } else { 64 };
+    let short = lanes_of(gpu.is_software()) as usize;
     let run = |program: Program, storage: &[&wgpu::Buffer], workgroups: usize| {
         let storage: Vec<Slice> = storage.iter().map(|&buffer| buffer.into()).collect();
         gpu.dispatch(&gpu.kernel(&program)?, &params, &storage, workgroups as u32)

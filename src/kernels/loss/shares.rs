@@ -6,6 +6,7 @@ use super::{MOST_IGNORED, NUMBERS, Part, along, binding_elements, flag, ignored_
 use crate::Result;
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
+use crate::kernels::lanes_of;
 use crate::wgsl::File;
 
 const SHARES: File = crate::wgsl::shader!("kernels/shares.wgsl");
@@ -130,7 +131,7 @@ impl<'a> Values<'a> {
             Share::Several(_) => 3.0,
         };
         vec![
-            ("WORKGROUP", lanes(software) as f64),
+            ("WORKGROUP", lanes_of(software).into()),
             ("HAS_WEIGHT", flag(self.weight.is_some())),
             ("HAS_MASK", flag(self.mask.is_some())),
             ("LABELS", labels),
@@ -201,10 +202,6 @@ impl<'a> Values<'a> {
     }
 }
 
-fn lanes(software: bool) -> usize {
-    if software { 8 } else { 64 }
-}
-
 /// Lanes of the one workgroup that joins: on software Vulkan as many, since the loops of each must stay short there.
 const JOINING: f64 = 64.0;
 
@@ -233,7 +230,7 @@ pub(crate) fn programs() -> Vec<Program> {
             let on = f64::from(u8::from(labels > 0));
             let constants = || {
                 vec![
-                    ("WORKGROUP", lanes(software) as f64),
+                    ("WORKGROUP", lanes_of(software).into()),
                     ("HAS_WEIGHT", on),
                     ("HAS_MASK", on),
                     ("LABELS", f64::from(labels)),
@@ -261,7 +258,7 @@ pub(crate) fn count(gpu: &Gpu, values: &Values, notes: &wgpu::Buffer) -> Result<
         let params = SharesParams { first_partial: first_partial as u32, ..values.params(part.first, part.length) };
         let [weights, keeps, labels, shares] = values.inputs(&part, &absent);
         let storage = [weights, keeps, labels, shares, (&partials).into()];
-        let workgroups = of_part(&part).div_ceil(lanes(software)) as u32;
+        let workgroups = of_part(&part).div_ceil(lanes_of(software) as usize) as u32;
         commands.push(gpu.dispatch(&kernel, &params, &storage, workgroups)?);
         first_partial += of_part(&part);
     }
@@ -291,7 +288,7 @@ pub(crate) fn pack(gpu: &Gpu, values: &Values, notes: Option<&wgpu::Buffer>) -> 
         let lengths = values.lengths.map_or_else(|| (&absent).into(), |lengths| along(lengths, &part, 1, true));
         let notes = notes.unwrap_or(&absent).into();
         let storage = [weights, keeps, labels, shares, lengths, notes, along(&packed, &part, 1, true)];
-        let workgroups = part.length.div_ceil(lanes(software)) as u32;
+        let workgroups = part.length.div_ceil(lanes_of(software) as usize) as u32;
         commands.push(gpu.dispatch(&kernel, &values.params(part.first, part.length), &storage, workgroups)?);
     }
     Ok((commands, packed))

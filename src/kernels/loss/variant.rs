@@ -3,6 +3,7 @@
 use super::{HALF, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, flag, program};
 use crate::device::Gpu;
 use crate::kernel::Program;
+use crate::kernels::lanes_of;
 use crate::losses::Loss;
 use crate::wgsl::File;
 
@@ -104,7 +105,7 @@ impl Variant {
 
     /// A lane takes a row.
     pub fn alone(software: bool, columns: usize) -> Self {
-        let lanes = if software { 8 } else { 64 };
+        let lanes = lanes_of(software) as usize;
         let vec4 = columns.is_multiple_of(4);
         Variant { team: Team::Lane { tree: !software }, lanes, held: columns.div_ceil(4), columns, vec4, half: false }
     }

@@ -4,10 +4,9 @@ use super::{GpuEngine, Resident};
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
 use crate::kernels::embedding::{Sizes, gather};
-use crate::kernels::recommend::{
-    BATCH_STRIDE, BatchParams, Choice, MOST_TURNS, batch_uniform, lanes, sample_turns, tally_program,
-};
+use crate::kernels::recommend::{BATCH_STRIDE, BatchParams, Choice, batch_uniform, sample_turns, tally_program};
 use crate::kernels::sort::Sorter;
+use crate::kernels::{MOST_TURNS, lanes_of};
 use crate::random::Permutation;
 use crate::recommend::engine::{Optimizer, Pace, Tally};
 use crate::recommend::sampling::{Loss, Rules};
@@ -85,26 +84,32 @@ fn choose(gpu: &Gpu, rules: &Rules, pace: &Pace, params: &BatchParams) -> Result
     };
     let exact_rank = rules.exact_rank && loss < 2;
     let adagrad = pace.optimizer == Optimizer::Adagrad;
-    let mut choice =
-        Choice { loss, exact_rank, adagrad, user_bias, lanes: lanes(gpu), team: !gpu.is_software() && loss < 3 };
+    let mut choice = Choice {
+        loss,
+        exact_rank,
+        adagrad,
+        user_bias,
+        lanes: lanes_of(gpu.is_software()),
+        team: !gpu.is_software() && loss < 3,
+    };
     if !gpu.is_software() {
         return Ok(choice);
     }
-    if sample_turns(&choice, params) > MOST_TURNS {
+    if sample_turns(&choice, params) > MOST_TURNS as u64 {
         choice.team = true;
     }
     let refused = |name: &str, found: String| {
         let allowed = "smaller on a software adapter, whose loops end early; or take the device `cpu`";
         Err(Error::option("recommend", name, found, allowed))
     };
-    if sample_turns(&choice, params) > MOST_TURNS {
+    if sample_turns(&choice, params) > MOST_TURNS as u64 {
         return refused(
             "max_sampled, items and components",
             format!("{}, {}, {}", params.max_sampled, params.items, 4 * params.cells - 4),
         );
     }
     // A row may be hit twice by each interaction of a batch.
-    if 2 * u64::from(params.capacity) > MOST_TURNS {
+    if 2 * params.capacity as usize > MOST_TURNS {
         return refused("batch_size", params.capacity.to_string());
     }
     Ok(choice)

@@ -4,7 +4,8 @@ use super::GpuEngine;
 use crate::kernel::{Command, Slice};
 use crate::kernels::matmul::{Layout, Params};
 use crate::kernels::product::{Kind, product};
-use crate::kernels::recommend::{MOST_TURNS, finite_program, lanes, pack_program, rank_program};
+use crate::kernels::recommend::{finite_program, pack_program, rank_program};
+use crate::kernels::{MOST_TURNS, lanes_of};
 use crate::recommend::interactions::Interactions;
 use crate::{Error, Result};
 
@@ -41,9 +42,9 @@ impl<'a> Scorer<'a> {
         packed: &wgpu::Buffer,
     ) -> Result<Command> {
         let (gpu, cells) = (&self.engine.gpu, self.engine.cells());
-        let kernel = gpu.kernel(&pack_program(items, lanes(gpu)))?;
+        let kernel = gpu.kernel(&pack_program(items, lanes_of(gpu.is_software())))?;
         let params = [rows as u32, cells as u32, 0, 0];
-        let workgroups = (rows * cells).div_ceil(lanes(gpu) as usize) as u32;
+        let workgroups = (rows * cells).div_ceil(lanes_of(gpu.is_software()) as usize) as u32;
         gpu.dispatch(&kernel, &params, &[chosen, table, packed].map(Slice::from), workgroups)
     }
 
@@ -85,8 +86,8 @@ pub(super) fn ranks(engine: &GpuEngine, wanted: &Interactions, excluded: Option<
     let users: Vec<u32> =
         (0..wanted.users()).filter(|&user| !wanted.of(user).is_empty()).map(|user| user as u32).collect();
     let scorer = Scorer::new(engine, users.len())?;
-    let lanes = if items as u64 > 8 * MOST_TURNS / 2 { 64 } else { lanes(gpu) };
-    if gpu.is_software() && items as u64 > 64 * MOST_TURNS / 2 {
+    let lanes = if items > 8 * MOST_TURNS / 2 { 64 } else { lanes_of(gpu.is_software()) };
+    if gpu.is_software() && items > 64 * MOST_TURNS / 2 {
         return Err(Error::option(
             "recommend",
             "items",
@@ -133,11 +134,11 @@ fn nonempty(items: &[u32]) -> &[u32] {
 pub(super) fn is_finite(engine: &GpuEngine) -> Result<bool> {
     let gpu = &engine.gpu;
     let found = gpu.upload("numbers that are not finite", &[0_u32; 4])?;
-    let kernel = gpu.kernel(&finite_program(lanes(gpu)))?;
+    let kernel = gpu.kernel(&finite_program(lanes_of(gpu.is_software())))?;
     let look = |rows: &super::Rows| {
         let length = (rows.length() / 4) as u32;
         let storage = [&rows.parameters, &found].map(Slice::from);
-        gpu.dispatch(&kernel, &[length, 0, 0, 0], &storage, length.div_ceil(lanes(gpu)))
+        gpu.dispatch(&kernel, &[length, 0, 0, 0], &storage, length.div_ceil(lanes_of(gpu.is_software())))
     };
     gpu.submit(&[look(&engine.users)?, look(&engine.items)?])?;
     let found: Vec<u32> = pollster::block_on(gpu.download(&found, 0, 1))?;
