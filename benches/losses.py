@@ -28,7 +28,7 @@ REASONS = {
     "exponential": "1 exp of 1.5 ulp, where a driver's own may lose 3 + 2|x|",
     "poisson_nll": "1 exp of 1.5 ulp, where a driver's own may lose 3 + 2|x|",
     "gamma_deviance": "2 exps that keep their digits",
-    "tweedie": "2 exps and their excess over 1, 1 log, 1 power: digits at its best, where the terms cancel",
+    "tweedie": "3 exps with their excess over 1, 1 log, 1 power: digits at its best, where the terms cancel",
     "gaussian_nll": "1 log, 3 divisions",
     "bpr": "1 exp, 1 log, 2 divisions",
     "pseudo_huber": "1 root, 2 divisions",

