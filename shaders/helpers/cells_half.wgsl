@@ -39,6 +39,10 @@ fn class_weights_of(columns: vec4<u32>) -> vec4<f32> {
     return class_weights[columns.x / 4u];
 }
 
+fn pos_weights_of(columns: vec4<u32>) -> vec4<f32> {
+    return class_weights[(row_length() + columns.x) / 4u];
+}
+
 fn class_mask_of(first: u32, columns: vec4<u32>) -> vec4<bool> {
     return class_mask[(first + columns.x) / 4u] != vec4<u32>();
 }

@@ -71,10 +71,18 @@ fn truths_of(row: Row, columns: vec4<u32>) -> vec4<f32> {
 }
 
 fn class_weights_of(columns: vec4<u32>) -> vec4<f32> {
+    return column_weights_from(0u, columns);
+}
+
+fn pos_weights_of(columns: vec4<u32>) -> vec4<f32> {
+    return column_weights_from(row_length(), columns);
+}
+
+fn column_weights_from(first: u32, columns: vec4<u32>) -> vec4<f32> {
     var found = vec4<f32>();
     for (var k = 0u; k < 4u; k += 1u) {
         if columns[k] < row_length() {
-            found[k] = class_weights[columns[k]];
+            found[k] = class_weights[first + columns[k]];
         }
     }
     return found;
