@@ -87,7 +87,8 @@ fn what_does_not_fit_is_named() {
 #[test]
 fn a_model_of_nan_ranks_last_and_not_first() {
     let all = tastes(6, 9, 1);
-    for device in support::each_device() {
+    // In f64 nothing overflows so soon.
+    for device in [Some(Device::cpu()), support::gpu()].into_iter().flatten() {
         let wild = Recommender::new(6, 9).components(4).learning_rate(1e30).optimizer(Optimizer::Sgd);
         let mut wild = wild.on(&device).unwrap();
         wild.fit(&all, 30).unwrap_err();
