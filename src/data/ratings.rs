@@ -154,12 +154,11 @@ impl Reader<'_> {
         for ((place, known), what) in places.iter_mut().zip([USER, ITEM, RATING]).zip(ORDER) {
             let found = known.iter().find_map(|wanted| names.iter().position(|name| name == wanted));
             *place = found.ok_or_else(|| {
-                let given: Vec<_> =
-                    fields.iter().map(|field| String::from_utf8_lossy(field).replace(char::is_control, " ")).collect();
+                let given: Vec<_> = fields.iter().map(|field| plain(field)).collect();
                 self.wrong(
                     "",
-                    format!("no column of {what}s among {}", given.join(", ")),
-                    &format!("a column {}", known[0]),
+                    format!("no column of {what}s among {}", given[..given.len().min(12)].join(", ")),
+                    &format!("a column {}", known.join(" or ")),
                 )
             })?;
         }
@@ -218,6 +217,10 @@ fn shown(field: &[u8]) -> String {
     if field.is_empty() {
         return "an empty field".into();
     }
-    let text: String = String::from_utf8_lossy(field).chars().take(60).collect();
-    format!("`{}`", text.escape_debug())
+    format!("`{}`", plain(field))
+}
+
+/// The beginning of a field as a terminal can stand it.
+fn plain(field: &[u8]) -> String {
+    String::from_utf8_lossy(field).chars().take(60).collect::<String>().escape_debug().to_string()
 }

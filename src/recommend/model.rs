@@ -59,7 +59,12 @@ impl History {
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+    let middle = values.len() / 2;
+    match values.get(middle) {
+        Some(&value) if values.len() % 2 == 1 => value,
+        Some(&value) => 0.5 * (values[middle - 1] + value),
+        None => 0.0,
+    }
 }
 
 /// An item and its score, or its similarity.

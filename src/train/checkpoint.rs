@@ -185,7 +185,9 @@ impl Model {
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(not_tensors)?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(not_tensors)?;
         let text = metadata.metadata().as_ref().and_then(|map| map.get(KEY));
-        let text = text.ok_or_else(|| refused("the metadata", "no key `gradus`".into(), "a model saved by gradus"))?;
+        let text = text.ok_or_else(|| {
+            refused("the metadata", "no key `gradus`".into(), "a network saved by `gradus train` or `Model::save`")
+        })?;
         let description: Description = serde_json::from_str(text)
             .map_err(|error| refused("the metadata", error.to_string(), "the description of a model"))?;
         if description.version > VERSION {

@@ -83,6 +83,9 @@ impl From<LossName> for Loss {
 
 /// What came of a training.
 struct Trained {
+    device: String,
+    /// How many of the interactions were not held out.
+    to_train: usize,
     interactions: Interactions,
     history: History,
     test: Option<Metrics>,
@@ -158,7 +161,7 @@ impl Recommend {
         if let Some(path) = &self.out {
             model.save(path)?;
         }
-        Ok(Trained { interactions, history, test })
+        Ok(Trained { device: device.describe(), to_train: train.len(), interactions, history, test })
     }
 
     fn as_json(&self, trained: &Trained) -> Value {
@@ -169,6 +172,8 @@ impl Recommend {
                 "auc": test.auc,
                 "mrr": test.mrr,
                 "ndcg_at_10": test.ndcg_at_k,
+                "map_at_10": test.map_at_k,
+                "users": test.users,
             })
         });
         let losses: Vec<f64> = trained.history.epochs.iter().map(|epoch| epoch.loss).collect();
@@ -180,6 +185,18 @@ impl Recommend {
             "test": test,
             "seconds_per_epoch": trained.history.seconds_per_epoch(),
             "sampled_pairs_per_second": trained.history.sampled_pairs_per_second(),
+            "device": trained.device,
+            "interactions_to_train": trained.to_train,
+            "settings": {
+                "loss": Loss::from(self.loss),
+                "components": self.components,
+                "epochs": self.epochs,
+                "learning_rate": self.learning_rate,
+                "max_sampled": self.max_sampled,
+                "min_rating": self.min_rating,
+                "test_fraction": self.test_fraction,
+                "seed": self.seed,
+            },
         })
     }
 
@@ -195,10 +212,18 @@ impl Recommend {
             ]);
         }
         let (users, items) = (trained.interactions.users(), trained.interactions.items());
-        let mut text = format!("{users} users, {items} items, {} interactions\n{table}\n", trained.interactions.len());
+        let (all, to_train) = (trained.interactions.len(), trained.to_train);
+        let mut text = format!(
+            "{users} users, {items} items, {all} interactions of a rating of {} or more, {to_train} of them to train on\n{table}\n",
+            self.min_rating
+        );
         let each = trained.history.seconds_per_epoch();
+        text += &format!("{each:.4} s an epoch (the median)");
         let pairs = trained.history.sampled_pairs_per_second() / 1e6;
-        text += &format!("{each:.4} s an epoch, {pairs:.1} million pairs drawn a second\n");
+        if pairs > 0.0 {
+            text += &format!(", {pairs:.1} million pairs drawn a second");
+        }
+        text.push('\n');
         if let Some(test) = &trained.test {
             text += &format!(
                 "test ({} users): precision@10 {:.4}, recall@10 {:.4}, AUC {:.4}, MRR {:.4}, MAP@10 {:.4}, NDCG@10 {:.4}\n",
