@@ -145,7 +145,10 @@ fn the_command_answers_in_json() {
         let keys: Vec<&String> = found.as_object().unwrap().keys().collect();
         let wanted =
             ["users", "items", "interactions", "history", "test", "seconds_per_epoch", "sampled_pairs_per_second"];
-        assert_eq!(keys, wanted);
+        assert_eq!(keys[..7], wanted);
+        assert_eq!(keys[7..], ["device", "interactions_to_train", "settings"]);
+        assert_eq!((&found["settings"]["loss"], &found["settings"]["seed"]), (&loss.into(), &7.into()));
+        assert!(found["interactions_to_train"].as_u64() < found["interactions"].as_u64());
         let keys: Vec<&String> = found["test"].as_object().unwrap().keys().collect();
         assert_eq!(keys, ["precision_at_10", "recall_at_10", "auc", "mrr", "ndcg_at_10"]);
         assert_eq!((&found["users"], &found["items"]), (&60.into(), &50.into()));

@@ -172,8 +172,6 @@ impl Recommend {
                 "auc": test.auc,
                 "mrr": test.mrr,
                 "ndcg_at_10": test.ndcg_at_k,
-                "map_at_10": test.map_at_k,
-                "users": test.users,
             })
         });
         let losses: Vec<f64> = trained.history.epochs.iter().map(|epoch| epoch.loss).collect();
