@@ -142,7 +142,7 @@ fn expm1_full(x: f32) -> f32 {
 // x^p for x >= 0. As 2^(p log2 x) a driver loses a digit for each factor of ten in p log2 x; here x = m 2^n with m in
 // [1/sqrt 2, sqrt 2), and the whole part of p n is split off exactly: p_high has 12 bits, n 8.
 fn power(x: f32, p: f32) -> f32 {
-    // One way out: for each early return SwiftShader's compiler rewrites all callers.
+    // One way out: with early returns here SwiftShader took longer to compile what calls this.
     var found = x;
     if p == 2.0 {
         found = x * x;
