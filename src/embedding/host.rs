@@ -13,8 +13,8 @@ use crate::real::Real;
 const DIGIT: u32 = 8;
 
 /// Rows and states in vectors.
-#[derive(Debug)]
-pub(super) struct Table<R> {
+#[derive(Clone, Debug)]
+pub(crate) struct Table<R> {
     width: usize,
     parameters: Vec<R>,
     states: Vec<Vec<R>>,
@@ -46,66 +46,67 @@ impl<R: Real> Table<R> {
         self.states = optimizer.first_states(self.parameters.len());
     }
 
+    /// The optimizer's states, each as long as the table.
+    pub fn states(&self) -> &[Vec<R>] {
+        &self.states
+    }
+
+    /// Sets the numbers of all rows.
+    pub fn set_parameters(&mut self, parameters: Vec<R>) {
+        self.parameters = parameters;
+    }
+
+    /// Sets them.
+    pub fn set_states(&mut self, states: Vec<Vec<R>>) {
+        self.states = states;
+    }
+
     /// The rows of ids that name one.
     pub fn gather(&self, ids: &[i32]) -> Vec<R> {
         let mut output = vec![R::ZERO; ids.len() * self.width];
-        gather(&self.parameters, self.width, ids, &mut output);
+        self.gather_into(ids, &mut output);
         output
+    }
+
+    /// The rows of ids that name one, one behind the other.
+    pub fn gather_into(&self, ids: &[i32], output: &mut [R]) {
+        let width = self.width;
+        parallel::fill(output, parallel::rows_per_piece(width) * width, |start, part| {
+            for (row, &id) in part.chunks_exact_mut(width).zip(&ids[start / width..]) {
+                row.copy_from_slice(&self.parameters[id as usize * width..][..width]);
+            }
+        });
     }
 
     /// A step on the rows that were hit, by ids that name one.
     pub fn update(&mut self, ids: &[i32], gradients: &[R], optimizer: &dyn Optimizer, step: &Step) {
         let Table { width, parameters, states, pairs } = self;
-        update(Rows { width: *width, parameters, states, pairs }, ids, gradients, optimizer, step);
+        let width = *width;
+        sort(ids, parameters.len() / width, pairs);
+        let sorted = &pairs[0][..];
+        let room = || [vec![R::ZERO; width], vec![R::ZERO; width]];
+        stretches(sorted, width, parameters, states).into_par_iter().for_each_init(room, |[sum, part], stretch| {
+            let Stretch { places, first_row, parameters, mut states } = stretch;
+            let mut first = places.start;
+            for run in sorted[places].chunk_by(|a, b| a >> 32 == b >> 32) {
+                let numbers = ((run[0] >> 32) as usize - first_row) * width..;
+                let gradients = match run {
+                    [one] => &gradients[(*one as u32) as usize * width..][..width],
+                    _ => {
+                        sum_of_run(sorted, first..first + run.len(), gradients, sum, part);
+                        &sum[..]
+                    }
+                };
+                let parameters = &mut parameters[numbers.clone()][..width];
+                let states = states.each_mut().map(|state| match state.is_empty() {
+                    true => &mut state[..],
+                    false => &mut state[numbers.clone()][..width],
+                });
+                optimizer.update_part(step, Slices { parameters, gradients, states });
+                first += run.len();
+            }
+        });
     }
-}
-
-/// A table and its states, wherever they are kept.
-pub(crate) struct Rows<'a, R> {
-    pub width: usize,
-    pub parameters: &'a mut [R],
-    /// Those of the optimizer, each as long as the table.
-    pub states: &'a mut [Vec<R>],
-    /// Room for the sorted ids, kept from step to step.
-    pub pairs: &'a mut [Vec<u64>; 2],
-}
-
-/// The rows of ids that name one.
-pub(crate) fn gather<R: Real>(parameters: &[R], width: usize, ids: &[i32], output: &mut [R]) {
-    parallel::fill(output, parallel::rows_per_piece(width) * width, |start, part| {
-        for (row, &id) in part.chunks_exact_mut(width).zip(&ids[start / width..]) {
-            row.copy_from_slice(&parameters[id as usize * width..][..width]);
-        }
-    });
-}
-
-/// A step on the rows of a table that were hit, by ids that name one.
-pub(crate) fn update<R: Real>(rows: Rows<'_, R>, ids: &[i32], gradients: &[R], optimizer: &dyn Optimizer, step: &Step) {
-    let Rows { width, parameters, states, pairs } = rows;
-    sort(ids, parameters.len() / width, pairs);
-    let sorted = &pairs[0][..];
-    let room = || [vec![R::ZERO; width], vec![R::ZERO; width]];
-    stretches(sorted, width, parameters, states).into_par_iter().for_each_init(room, |[sum, part], stretch| {
-        let Stretch { places, first_row, parameters, mut states } = stretch;
-        let mut first = places.start;
-        for run in sorted[places].chunk_by(|a, b| a >> 32 == b >> 32) {
-            let numbers = ((run[0] >> 32) as usize - first_row) * width..;
-            let gradients = match run {
-                [one] => &gradients[(*one as u32) as usize * width..][..width],
-                _ => {
-                    sum_of_run(sorted, first..first + run.len(), gradients, sum, part);
-                    &sum[..]
-                }
-            };
-            let parameters = &mut parameters[numbers.clone()][..width];
-            let states = states.each_mut().map(|state| match state.is_empty() {
-                true => &mut state[..],
-                false => &mut state[numbers.clone()][..width],
-            });
-            optimizer.update_part(step, Slices { parameters, gradients, states });
-            first += run.len();
-        }
-    });
 }
 
 /// Cuts the sorted ids where runs end, so that each stretch has places enough for a thread and rows of its own.

@@ -130,7 +130,6 @@ pub(crate) struct Workspace {
 
 impl Workspace {
     pub fn new(gpu: &Gpu, sizes: &Sizes) -> Result<Self> {
-        let parts = gpu.buffer("parts of a row's gradient", sizes.ids.div_ceil(BLOCK) * sizes.width)?;
         let uniform = gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("a step on rows"),
             size: size_of::<RowsParams>() as u64,
@@ -138,6 +137,12 @@ impl Workspace {
             mapped_at_creation: false,
         });
         gpu.check("a step on rows", size_of::<RowsParams>() as u64)?;
+        Self::with_uniform(gpu, sizes, uniform)
+    }
+
+    /// With the buffer that the commands find [`RowsParams`] in.
+    pub fn with_uniform(gpu: &Gpu, sizes: &Sizes, uniform: wgpu::Buffer) -> Result<Self> {
+        let parts = gpu.buffer("parts of a row's gradient", sizes.ids.div_ceil(BLOCK) * sizes.width)?;
         Ok(Workspace { sorter: Sorter::new(gpu, sizes.ids)?, parts, uniform })
     }
 
@@ -146,19 +151,22 @@ impl Workspace {
         gpu.queue().write_buffer(&self.uniform, 0, bytemuck::bytes_of(&RowsParams::new(gpu, sizes, step)));
     }
 
-    /// The commands of a step: ids sorted, gradients summed, rows moved.
+    /// The commands of a step: ids sorted, gradients summed, rows moved. Those that read the step's numbers are the last, from the number on that
+    /// is given with them.
     pub fn update(
         &self,
         gpu: &Gpu,
         job: &RowStep,
         ids: &wgpu::Buffer,
         gradients: &wgpu::Buffer,
-    ) -> Result<Vec<Command>> {
+    ) -> Result<(Vec<Command>, usize)> {
         let (sizes, lanes) = (&job.sizes, lanes_of(gpu.is_software()));
         let (mut commands, sorted) = self.sorter.sort(gpu, ids, sizes.rows)?;
+        let stepped = commands.len();
+        let uniform = Slice { buffer: &self.uniform, offset: 0, size: Some(size_of::<RowsParams>() as u64) };
         let mut push = |program: &Program, storage: &[Slice], teams: usize| -> Result<()> {
             let kernel = gpu.kernel(program)?;
-            let bindings = gpu.bind(&kernel, (&self.uniform).into(), storage)?;
+            let bindings = gpu.bind(&kernel, uniform, storage)?;
             let workgroups = (teams * sizes.team(gpu.is_software())).div_ceil(lanes as usize) as u32;
             commands.push(Command::Dispatch { kernel, bindings, parameters: 0, workgroups });
             Ok(())
@@ -174,7 +182,7 @@ impl Workspace {
             storage.push(job.states.get(number).map_or(absent, Slice::from));
         }
         push(&update_program(job.optimizer, sizes.is_vec4(), lanes), &storage, sizes.ids)?;
-        Ok(commands)
+        Ok((commands, stepped))
     }
 }
 
