@@ -3,6 +3,7 @@
 //! buffer of uniforms. The next submission is encoded while the last one runs; losses are read when all are done.
 
 mod chunks;
+mod pass;
 mod plan;
 mod side_by_side;
 mod table;

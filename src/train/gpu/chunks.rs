@@ -1,7 +1,8 @@
 //! The last layer fused with the loss: its outputs are held for a chunk of the batch's rows at a time. The twin of the host engine's
 //! `in_chunks`: the weights' gradient is summed over the chunks in their order.
 
-use super::plan::{Joined, Key, Kind, Pass};
+use super::pass::{Joined, Pass};
+use super::plan::{Key, Kind};
 use super::{Data, GpuEngine};
 use crate::Result;
 use crate::kernel::{Command, Slice};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::chunks::WholeBatch;
+use super::pass::{Joined, Pass};
 use super::{Data, GpuEngine, MOST_AT_ONCE, Part};
 use crate::Result;
 use crate::activations::{Activation, Identity};
@@ -17,7 +18,6 @@ use crate::kernels::loss::{self, Buffers, Divisor, Job};
 use crate::kernels::matmul::Params;
 use crate::kernels::network::{self, Forward, GatherParams, InputGradient, SummaryParams, UNIFORM_STRIDE};
 use crate::kernels::update::{self, Update};
-use crate::layers::Network;
 use crate::train::engine::{Batch, Objective};
 
 /// What decides which dispatches a batch is made of.
@@ -460,43 +460,5 @@ impl Gather {
             places: self.places as u32,
             keys,
         }
-    }
-}
-
-/// The buffers of one batch's way through the network.
-pub(super) struct Pass {
-    /// The batch, then the output of each layer.
-    pub outputs: Vec<wgpu::Buffer>,
-    /// What each activation was given; 16 bytes of nothing where its derivative does not ask.
-    pub kept: Vec<wgpu::Buffer>,
-    /// dL/dx of each activation.
-    pub gradients: Vec<wgpu::Buffer>,
-    /// The gradient of what a table gave.
-    pub of_input: Option<wgpu::Buffer>,
-}
-
-/// The values of a batch: partial sums of its loss, and behind them which rows are right.
-pub(super) struct Joined {
-    pub values: wgpu::Buffer,
-    pub parts: usize,
-    /// Rows that are judged; 0 where there is no metric.
-    pub judged: usize,
-    pub rows: usize,
-}
-
-impl Pass {
-    /// For a batch of so many rows, of which the last layer takes so many at a time.
-    fn new(gpu: &Gpu, network: &Network, [rows, chunk]: [usize; 2], batch: wgpu::Buffer) -> Result<Self> {
-        let mut pass = Pass { outputs: vec![batch], kept: Vec::new(), gradients: Vec::new(), of_input: None };
-        if let Some(lookup) = &network.lookup {
-            pass.of_input = Some(gpu.buffer("the gradient of rows", rows * lookup.outputs())?);
-        }
-        for (index, layer) in network.layers.iter().enumerate() {
-            let length = layer.units * if index + 1 == network.layers.len() { chunk } else { rows };
-            pass.outputs.push(gpu.buffer("a layer's output", length)?);
-            pass.kept.push(gpu.buffer("a layer's sums", if layer.activation.needs_input() { length } else { 4 })?);
-            pass.gradients.push(gpu.buffer("a layer's gradient", length)?);
-        }
-        Ok(pass)
     }
 }
