@@ -10,8 +10,6 @@ mod fit;
 pub(crate) mod gpu;
 mod history;
 pub(crate) mod host;
-#[cfg(test)]
-mod lookup_tests;
 mod options;
 pub(crate) mod pace;
 mod progress;
@@ -21,3 +19,6 @@ pub use average::Average;
 pub use fit::Score;
 pub use history::{Epoch, History, Stop};
 pub use options::{EarlyStopping, Fit};
+
+#[cfg(test)]
+mod lookup_tests;
