@@ -65,32 +65,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "cross_entropy",
     summary: "softmax cross-entropy: one class of many, from images to language models",
     formula: "Σ_c w_c((1 − s)t_c + s/K)(lse − z_c) + λ lse²",
-    options: &[
-        Choice {
-            name: "label_smoothing",
-            domain: "in [0, 1]",
-            meaning: "share s of the target spread over all classes",
-        },
-        Choice {
-            name: "ignore_index",
-            domain: "a label or a list of up to 16",
-            meaning: "labels whose rows are left out",
-        },
-        Choice { name: "z_loss", domain: ">= 0", meaning: "weight λ of lse², which keeps logits from drifting" },
-        Choice { name: "softcap", domain: "> 0 or null", meaning: "logits become c·tanh(x/c) first" },
-        Choice { name: "temperature", domain: "> 0", meaning: "logits are divided by it (after the softcap)" },
-        Choice {
-            name: "target_logit_transform",
-            domain: "\"arcface\", \"cosface\" or null; not with a softcap",
-            meaning: "predictions are cosines, and the label's gets a margin",
-        },
-        Choice {
-            name: "margin",
-            domain: "in [0, π], or null: 0.5 for arcface, 0.35 for cosface",
-            meaning: "the margin: of the angle for arcface, of the cosine for cosface",
-        },
-        Choice { name: "scale", domain: "> 0", meaning: "what cosines are multiplied by, where they are transformed" },
-    ],
+    options: CrossEntropy::OPTIONS,
     torch: "CrossEntropyLoss",
     keras: "SparseCategoricalCrossentropy, CategoricalCrossentropy (from_logits=True)",
     optax: "softmax_cross_entropy, softmax_cross_entropy_with_integer_labels",
@@ -123,6 +98,33 @@ impl Default for CrossEntropy {
 }
 
 impl CrossEntropy {
+    pub(super) const OPTIONS: &'static [Choice] = &[
+        Choice {
+            name: "label_smoothing",
+            domain: "in [0, 1]",
+            meaning: "share s of the target spread over all classes",
+        },
+        Choice {
+            name: "ignore_index",
+            domain: "a label or a list of up to 16",
+            meaning: "labels whose rows are left out",
+        },
+        Choice { name: "z_loss", domain: ">= 0", meaning: "weight λ of lse², which keeps logits from drifting" },
+        Choice { name: "softcap", domain: "> 0 or null", meaning: "logits become c·tanh(x/c) first" },
+        Choice { name: "temperature", domain: "> 0", meaning: "logits are divided by it (after the softcap)" },
+        Choice {
+            name: "target_logit_transform",
+            domain: "\"arcface\", \"cosface\" or null; not with a softcap",
+            meaning: "predictions are cosines, and the label's gets a margin",
+        },
+        Choice {
+            name: "margin",
+            domain: "in [0, π], or null: 0.5 for arcface, 0.35 for cosface",
+            meaning: "the margin: of the angle for arcface, of the cosine for cosface",
+        },
+        Choice { name: "scale", domain: "> 0", meaning: "what cosines are multiplied by, where they are transformed" },
+    ];
+
     /// Plain cross-entropy; rows with label −100 are left out.
     pub fn new() -> Self {
         Self::default()
@@ -219,6 +221,28 @@ impl CrossEntropy {
     }
 }
 
+impl Options for CrossEntropy {
+    fn check_domains(&self) -> Result<()> {
+        require((0.0..=1.0).contains(&self.label_smoothing), &ENTRY, "label_smoothing", self.label_smoothing)?;
+        require(self.z_loss >= 0.0 && self.z_loss.is_finite(), &ENTRY, "z_loss", self.z_loss)?;
+        let cap = self.softcap.unwrap_or(1.0);
+        require(cap > 0.0 && cap.is_finite(), &ENTRY, "softcap", cap)?;
+        require(self.temperature > 0.0 && self.temperature.is_finite(), &ENTRY, "temperature", self.temperature)?;
+        let margin = self.margin.unwrap_or(0.0);
+        require((0.0..=std::f64::consts::PI).contains(&margin), &ENTRY, "margin", margin)?;
+        require(self.scale > 0.0 && self.scale.is_finite(), &ENTRY, "scale", self.scale)?;
+        if let (Some(transform), Some(_)) = (self.target_logit_transform, self.softcap) {
+            let found = format!("{transform:?} with a softcap");
+            return Err(Error::option(ENTRY.name, "target_logit_transform", found, "one of both"));
+        }
+        if self.ignore_index.len() > MOST_IGNORED {
+            let found = format!("a list of {}", self.ignore_index.len());
+            return Err(Error::option("cross_entropy", "ignore_index", found, "a label or a list of up to 16"));
+        }
+        Ok(())
+    }
+}
+
 impl Filling for CrossEntropy {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Class;
@@ -266,26 +290,6 @@ impl Filling for CrossEntropy {
 
     fn ignored(&self) -> &[i64] {
         &self.ignore_index
-    }
-
-    fn check_options(&self) -> Result<()> {
-        require((0.0..=1.0).contains(&self.label_smoothing), &ENTRY, "label_smoothing", self.label_smoothing)?;
-        require(self.z_loss >= 0.0 && self.z_loss.is_finite(), &ENTRY, "z_loss", self.z_loss)?;
-        let cap = self.softcap.unwrap_or(1.0);
-        require(cap > 0.0 && cap.is_finite(), &ENTRY, "softcap", cap)?;
-        require(self.temperature > 0.0 && self.temperature.is_finite(), &ENTRY, "temperature", self.temperature)?;
-        let margin = self.margin.unwrap_or(0.0);
-        require((0.0..=std::f64::consts::PI).contains(&margin), &ENTRY, "margin", margin)?;
-        require(self.scale > 0.0 && self.scale.is_finite(), &ENTRY, "scale", self.scale)?;
-        if let (Some(transform), Some(_)) = (self.target_logit_transform, self.softcap) {
-            let found = format!("{transform:?} with a softcap");
-            return Err(Error::option(ENTRY.name, "target_logit_transform", found, "one of both"));
-        }
-        if self.ignore_index.len() > MOST_IGNORED {
-            let found = format!("a list of {}", self.ignore_index.len());
-            return Err(Error::option("cross_entropy", "ignore_index", found, "a label or a list of up to 16"));
-        }
-        Ok(())
     }
 }
 

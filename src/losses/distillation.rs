@@ -89,10 +89,6 @@ impl Filling for Distillation {
     const TARGETS: Domain = Domain::Logits;
     const INPUTS: &'static [Input] = &[CLASS_MASK];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn helpers(&self) -> &'static [File] {
         const KL: &[File] = &[crate::wgsl::shader!("helpers/distillation_kl.wgsl")];
         const JSD: &[File] = &[crate::wgsl::shader!("helpers/distillation_jsd.wgsl")];

@@ -50,10 +50,6 @@ impl Filling for Jsd {
     const TARGETS: Domain = Domain::LogDistribution;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
     }

@@ -54,10 +54,6 @@ impl Filling for KlDiv {
         Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" },
     ];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
     }

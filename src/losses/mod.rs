@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use serde::de::DeserializeOwned;
 
-use crate::catalogue::{self, Entry, catalogue};
+use crate::catalogue::{self, Entry, Options, catalogue};
 use crate::device::Device;
 use crate::wgsl::File;
 use crate::{Criterion, Error, Result};
@@ -109,18 +109,18 @@ catalogue! {
 
 pub use cross_entropy::TargetLogitTransform;
 
-mod answers;
 mod custom;
 mod domain;
 mod frames;
+mod fused;
 mod precision;
 
-pub(crate) use answers::tokens;
 pub use batch_triplet::Mining;
 pub use custom::{Custom, custom};
 pub use domain::{Argument, Domain, Input, Labels, Role};
-use domain::{CLASS_MASK, CLASS_WEIGHT, MOST_IGNORED, POS_WEIGHT};
+use domain::{CLASS_MASK, CLASS_WEIGHT, LABELLED_EMBEDDINGS, MOST_IGNORED, POS_WEIGHT};
 pub use frames::*;
+pub(crate) use fused::tokens;
 pub(crate) use precision::HostReal;
 
 pub use distillation::Divergence;
@@ -246,7 +246,7 @@ pub trait Loss: Debug + Send + Sync {
 }
 
 /// What the file of a loss states. The blanket [`Loss`] makes the rest of it.
-pub(crate) trait Filling: Debug + Send + Sync + Serialize {
+pub(crate) trait Filling: Options + Debug + Send + Sync + Serialize {
     const ENTRY: &'static Entry<dyn Loss>;
     const PREDICTIONS: Domain = Domain::Real;
     const TARGETS: Domain = Domain::Real;
@@ -259,7 +259,11 @@ pub(crate) trait Filling: Debug + Send + Sync + Serialize {
     const PASSES: u32 = 1;
 
     fn family(&self) -> Family<'_>;
-    fn check_options(&self) -> Result<()>;
+
+    /// The options against their domains, and against each other where that matters.
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         Vec::new()
@@ -442,14 +446,6 @@ fn one_or_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::res
     })
 }
 
-/// What the loss behind a linear layer refuses, as the fused loss's own refusal.
-fn in_the_name_of(fused: &Entry<dyn Loss>, checked: Result<()>) -> Result<()> {
-    checked.map_err(|error| match error {
-        Error::Option { name, found, allowed, .. } => Error::Option { owner: fused.name.into(), name, found, allowed },
-        other => other,
-    })
-}
-
 /// Refuses an option whose value does not hold; written so that NaN is refused.
 pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f64) -> Result<()> {
     if holds {
@@ -462,11 +458,11 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
 pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
-        Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Domain, Family, Filling, Input, Loss, MOST_IGNORED, POS_WEIGHT,
-        Pair, Pairs, Pointwise, PoolOutcome, Quad, Quads, Role, Rowwise, Sequence, Share, Similarity, Term,
-        VectorOutcome, Vectors, make,
+        Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Domain, Family, Filling, Input, LABELLED_EMBEDDINGS, Loss,
+        MOST_IGNORED, POS_WEIGHT, Pair, Pairs, Pointwise, PoolOutcome, Quad, Quads, Role, Rowwise, Sequence, Share,
+        Similarity, Term, VectorOutcome, Vectors, make,
     };
     pub(super) use crate::Result;
-    pub(super) use crate::catalogue::{Entry, options};
+    pub(super) use crate::catalogue::{Entry, Options, options};
     pub(super) use crate::real::Real;
 }

@@ -46,10 +46,6 @@ impl Filling for TotalVariation {
     const TARGETS: Domain = Domain::Distribution;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
     }

@@ -22,7 +22,7 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::catalogue::{self, Entry, catalogue};
+use crate::catalogue::{self, Entry, Options, catalogue};
 use crate::host::{parallel, simd};
 use crate::real::Real;
 use crate::{Error, Result};
@@ -336,11 +336,15 @@ impl dyn Optimizer + '_ {
 }
 
 /// The twin of a filling. The loops are those of the blanket [`Optimizer`].
-pub(crate) trait Rule: Clone + Debug + Send + Sync + Serialize {
+pub(crate) trait Rule: Options + Clone + Debug + Send + Sync + Serialize {
     const ENTRY: &'static Entry<dyn Optimizer>;
     const WHOLE_BATCH: bool = false;
 
-    fn check_options(&self) -> Result<()>;
+    /// The options against their domains, and against each other where that matters.
+    fn check_options(&self) -> Result<()> {
+        self.check_domains()
+    }
+
     fn constants(&self) -> Vec<(&'static str, f64)>;
     fn states(&self) -> usize;
     fn initial_learning_rate(&self) -> f64;
