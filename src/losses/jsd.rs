@@ -48,6 +48,7 @@ impl Filling for Jsd {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const PREDICTIONS: Domain = Domain::LogDistribution;
     const TARGETS: Domain = Domain::LogDistribution;
+    const IS_SEPARABLE: bool = true;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
 
     fn family(&self) -> Family<'_> {
