@@ -154,7 +154,8 @@ impl Variant {
         if loss.passes() == 1 {
             files.push(ONE_PASS);
         }
-        let header = format!("{header}const PASSES: u32 = {}u;\n", loss.passes());
+        let at_once = loss.is_separable() && !second;
+        let header = format!("{header}const PASSES: u32 = {}u;\nconst AT_ONCE: bool = {at_once};\n", loss.passes());
         Program { header, ..program(loss, &files, constants) }
     }
 
