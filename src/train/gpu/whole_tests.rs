@@ -78,7 +78,7 @@ fn every_form_of_the_kernel_trains_as_the_reference_does() {
             let name = format!("{form:?}, pieces of {piece_rows}");
             assert_eq!(expected.len(), found.len(), "{name}");
             for (step, (e, f)) in expected.iter().zip(&found).enumerate() {
-                // As tests/training.rs: f32 rounds to 6e-8, and forty steps of Adam multiply that by some hundred.
+                // As tests/training/stories.rs: f32 rounds to 6e-8, and forty steps of Adam multiply that by some hundred.
                 assert!((e.loss - f.loss).abs() <= 1e-4 * e.loss, "{name}, step {step}: {f:?}, not {e:?}");
                 assert!((e.correct - f.correct).abs() <= 1.0, "{name}, step {step}: {f:?}, not {e:?}");
             }

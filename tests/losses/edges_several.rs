@@ -1,13 +1,11 @@
 //! The numbers at the edges of the losses of several inputs: no alignment, no labels, variances of 0, kinks, huge scores, subnormal numbers,
 //! nothing left.
 
-mod support;
-
+use crate::support::each_device;
 use gradus::losses::{Family, Loss};
 use gradus::{Criterion, Device, Evaluation, Inputs, OnEmpty, Reduction, losses};
 use ndarray::{Array1, Array2, ArrayD, array};
 use serde_json::{Value, json};
-use support::each_device;
 
 const INF: f32 = f32::INFINITY;
 

@@ -1,16 +1,12 @@
 //! What tensors on a device hold or are that does not fit: labels that are found there, shapes and kinds that are refused by name.
 
-#[path = "support/resident.rs"]
-mod drawn;
-mod support;
-
-use drawn::{Data, agrees, draw};
+use crate::drawn::{Data, agrees, draw};
+use crate::support::{each_device, gpu};
 use gradus::losses::{self, CrossEntropy, Ctc, InfoNce, LinearCrossEntropy, Loss, Mse, MultilabelMargin};
 use gradus::random::Random;
 use gradus::{Criterion, Device, Reduction, Tensor, TensorInputs, Upstream};
 use ndarray::{Array1, Array2, ArrayD};
 use serde_json::Value;
-use support::{each_device, gpu};
 
 #[test]
 fn a_wrong_label_is_found_in_every_loss_that_takes_labels() {

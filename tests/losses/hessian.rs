@@ -1,12 +1,10 @@
 //! The diagonal of the Hessian: judged by central differences of the reference's gradient, then the devices by the reference.
 
-mod support;
-
+use crate::support::{compare_slices, each_device};
 use gradus::losses::{self, Domain, Family, Loss};
 use gradus::{Criterion, Device, Inputs, Reduction, Targets};
 use ndarray::{Array1, Array2, ArrayD, array};
 use serde_json::{Value, from_str};
-use support::{compare_slices, each_device};
 
 /// Every loss with each set of its options that has the diagonal.
 fn those_that_have_it() -> Vec<(String, Value)> {

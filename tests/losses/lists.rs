@@ -1,12 +1,10 @@
 //! The losses over lists at their edges: padding, lists without a pair, equal scores, infinities, long lists, lists over the
 //! binding limit, tensors on the device.
 
-mod support;
-
+use crate::support::each_device;
 use gradus::losses::{self, Family, Loss};
 use gradus::{Criterion, Device, Evaluation, Gpu, GpuOptions, Inputs, OnEmpty, Reduction, Tensor};
 use ndarray::{Array2, array};
-use support::each_device;
 
 /// All losses over lists: those whose targets may be padding.
 fn lists() -> Vec<&'static str> {
@@ -203,7 +201,7 @@ fn grades_that_overflow_are_refused_by_name() {
 /// 3,000 items fall into several workgroups on software Vulkan too, 40 into one.
 #[test]
 fn long_lists_and_all_variants_give_what_the_reference_does() {
-    let Some(gpu) = support::gpu() else { return };
+    let Some(gpu) = crate::support::gpu() else { return };
     let hardware = GpuOptions::default().hardware_variants(true);
     let devices = [gpu, Device::Gpu(Gpu::open_with(hardware).expect("the adapter opened before")), Device::cpu()];
     for name in lists() {
@@ -247,7 +245,7 @@ fn tensors_on_the_device_give_the_same_with_the_divisor_counted_there() {
 /// A record of an item takes four numbers: 2²³ items fill a binding of 128 MiB.
 #[test]
 fn lists_over_the_binding_limit_are_computed_in_parts() {
-    let Some(device) = support::gpu() else { return };
+    let Some(device) = crate::support::gpu() else { return };
     let (lists, items) = (1_100_001, 8);
     let (scores, truths) = (scores(lists, items), truths(lists, items));
     for name in ["pairwise_hinge", "list_mle"] {

@@ -1,14 +1,12 @@
 //! Losses of whole answers behind a linear layer against the same in four steps: products, cross-entropy of the tokens, sums, loss.
 
-mod support;
-
+use crate::support::each_device;
 use gradus::losses::{
     self, CrossEntropy, Distillation, Divergence, Dpo, DpoType, LinearDpo, LinearKto, LinearOrpo, LinearSimpo, Loss,
 };
 use gradus::{Criterion, Device, Error, Evaluation, Inputs, Reduction};
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis, array};
 use serde_json::json;
-use support::each_device;
 
 /// Multiples of 1/8 below 1: sums of up to a thousand products of two are exact in f32.
 fn number(place: usize, seed: usize) -> f32 {

@@ -1,14 +1,12 @@
 //! Stories of training: the same on every device, the same twice, the same after a rest, and honest when it fails.
 
-mod support;
-
+use crate::support::each_device;
 use gradus::activations::{Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh};
 use gradus::losses::{CrossEntropy, Hinge, Labels, Loss, Mse};
 use gradus::optimizers::{Adam, GradientDescent, Sgd};
 use gradus::random::Random;
 use gradus::{Dense, Device, EarlyStopping, Fit, Model, Sequential, Stop};
 use ndarray::{Array1, Array2, s};
-use support::each_device;
 
 /// Points in three clouds: features [rows, 5], labels, and a number to regress on.
 fn clouds(rows: usize, seed: u64) -> (Array2<f32>, Array1<i64>, Array2<f32>) {
@@ -208,7 +206,7 @@ fn clipped_training_agrees_on_every_device_and_gives_equal_bits_twice() {
 #[test]
 fn three_runs_of_a_thousand_steps_give_equal_weights() {
     let (x, y, _) = clouds(320, 22);
-    let Some(device) = support::gpu().into_iter().next() else { return };
+    let Some(device) = crate::support::gpu().into_iter().next() else { return };
     let run = || {
         let mut model = classifier(&device);
         let history = model.fit(&x, &y, Fit::new().epochs(100).batch_size(32).clip_norm(0.5)).unwrap();
@@ -374,7 +372,7 @@ fn the_documents_network_learns_fashion() {
     let split = gradus::data::read_idx_folder("data/fashion-mnist-12k").unwrap();
     let (train, test) = (split.train, split.test.unwrap());
     let (y, held_back) = (train.labels().unwrap(), test.labels().unwrap());
-    for device in [Device::cpu()].into_iter().chain(support::gpu()) {
+    for device in [Device::cpu()].into_iter().chain(crate::support::gpu()) {
         let mut accuracies = Vec::new();
         for seed in [1, 2, 3] {
             let mut model = Sequential::new(784)

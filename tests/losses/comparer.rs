@@ -1,8 +1,6 @@
 //! The judges can fail: what is wrong by a little, missing or no number at all is refused, in the comparer and through
 //! the whole path of a device.
 
-mod support;
-
 use gradus::host::rowwise::{Auxiliary, Row, Target};
 use gradus::host::simd;
 use gradus::losses::{Domain, Family, Loss, Pointwise, Rowwise};
@@ -153,7 +151,7 @@ squared_error!(
 
 /// Whether the judge lets a filling pass on the GPU; nothing where there is none.
 fn passes(entry: &'static Entry<dyn Loss>) -> Option<bool> {
-    let device = support::gpu()?;
+    let device = crate::support::gpu()?;
     let reports = testing::check_loss(entry, &device).expect("it runs");
     assert!(reports.iter().all(|report| report.cases > 10));
     Some(reports.iter().all(|report| report.passed))

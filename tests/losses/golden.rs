@@ -1,22 +1,20 @@
 //! The first judge: values that PyTorch, Keras and optax computed in f64, on every device.
 
-mod support;
-
+use crate::support::{Comparison, compare, each_device};
 use gradus::{Device, cases};
 use serde_json::Value;
-use support::{Comparison, compare, each_device};
 
 fn golden_cases() -> Vec<Value> {
     let mut cases = Vec::new();
     for text in [
-        include_str!("golden/pointwise.json"),
-        include_str!("golden/binary.json"),
-        include_str!("golden/classes.json"),
-        include_str!("golden/embeddings.json"),
-        include_str!("golden/ranking.json"),
-        include_str!("golden/linear.json"),
-        include_str!("golden/preference.json"),
-        include_str!("golden/sequence.json"),
+        include_str!("../golden/pointwise.json"),
+        include_str!("../golden/binary.json"),
+        include_str!("../golden/classes.json"),
+        include_str!("../golden/embeddings.json"),
+        include_str!("../golden/ranking.json"),
+        include_str!("../golden/linear.json"),
+        include_str!("../golden/preference.json"),
+        include_str!("../golden/sequence.json"),
     ] {
         cases.extend(serde_json::from_str::<Vec<Value>>(text).expect("the golden files are JSON"));
     }

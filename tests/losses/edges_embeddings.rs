@@ -3,12 +3,10 @@
 
 #![allow(clippy::approx_constant, reason = "the derivative at right angles is what it is, √½ or not")]
 
-mod support;
-
+use crate::support::each_device;
 use gradus::losses;
 use gradus::{Criterion, Device, Evaluation, Inputs, Reduction};
 use ndarray::{Array1, Array2, ArrayD, array};
-use support::each_device;
 
 /// A row of two or three vectors with what PyTorch 2.15 computes for it in f64, its inputs rounded to f32. At a hinge's boundary the
 /// gradient passes, as in the versions before, where 2.15 has 0.

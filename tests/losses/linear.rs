@@ -1,11 +1,9 @@
 //! Losses fused with a linear layer against the same in three steps: products, loss, products.
 
-mod support;
-
+use crate::support::each_device;
 use gradus::losses::{CrossEntropy, LinearCrossEntropy, Loss};
 use gradus::{Criterion, Device, Error, Inputs, Reduction};
 use ndarray::{Array1, Array2, ArrayD, ArrayView2, Axis, array};
-use support::each_device;
 
 /// Multiples of 1/8 below 1: sums of up to a thousand products of two are exact in f32.
 fn numbers(rows: usize, columns: usize, seed: usize) -> Array2<f32> {

@@ -1,10 +1,10 @@
-//! The page of equivalents and the README's table say what the lists say. `GRADUS_WRITE_DOCS=1 cargo test --test docs` writes them anew.
+//! The page of equivalents and the README's table say what the lists say. `GRADUS_WRITE_DOCS=1 cargo test --test house docs` writes them anew.
 
 use gradus::losses::{self, Domain, Family, Loss};
 use gradus::{activations, optimizers, schedules};
 use serde_json::Value;
 
-const BEGIN: &str = "<!-- losses: written by tests/docs.rs -->\n";
+const BEGIN: &str = "<!-- losses: written by tests/house/docs.rs -->\n";
 const END: &str = "<!-- end of losses -->";
 
 /// The kinds of losses, in the order of the README.
@@ -54,7 +54,7 @@ fn table_of_losses() -> String {
 fn equivalents() -> String {
     let mut text = String::from(
         "# Equivalents\n\nThe same in PyTorch, Keras, optax or jax and gradus; a cell is empty where there is none. Written from the lists by \
-         `tests/docs.rs`; `gradus losses NAME` shows one with its inputs and options.\n",
+         `tests/house/docs.rs`; `gradus losses NAME` shows one with its inputs and options.\n",
     );
     macro_rules! section {
         ($title:literal, $list:expr) => {
@@ -81,7 +81,7 @@ fn holds(file: &str, expected: &str) {
     let place = place.unwrap_or(found.lines().count().min(expected.lines().count())) + 1;
     assert!(
         found == expected,
-        "{file} differs from the lists from line {place} on; GRADUS_WRITE_DOCS=1 cargo test --test docs writes it"
+        "{file} differs from the lists from line {place} on; GRADUS_WRITE_DOCS=1 cargo test --test house docs writes it"
     );
 }
 
@@ -92,7 +92,7 @@ fn the_page_of_equivalents_says_what_the_lists_say() {
 
 #[test]
 fn the_table_of_the_readme_says_what_the_lists_say() {
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../../README.md");
     let (before, rest) = readme.split_once(BEGIN).expect("the README marks where its table begins");
     let (_, after) = rest.split_once(END).expect("the README marks where its table ends");
     holds("README.md", &format!("{before}{BEGIN}{}{END}{after}", table_of_losses()));

@@ -1,16 +1,12 @@
 //! Tensors that live on the device give what arrays give: every loss, every input, every reduction.
 
-#[path = "support/resident.rs"]
-mod drawn;
-mod support;
-
-use drawn::{With, agrees, difference, differences, draw, flat, of_predictions};
+use crate::drawn::{With, agrees, difference, differences, draw, flat, of_predictions};
+use crate::support::{each_device, gpu};
 use gradus::losses::{self, Bce, CrossEntropy, LinearCrossEntropy, Loss, Mse, Ordinal};
 use gradus::random::Random;
 use gradus::{Criterion, Device, Entry, Evaluation, Inputs, OnEmpty, Plan, Reduction, Tensor, TensorInputs};
 use ndarray::{Array1, Array2, array};
 use serde_json::Value;
-use support::{each_device, gpu};
 
 const REDUCTIONS: [Reduction; 6] = [
     Reduction::Mean,

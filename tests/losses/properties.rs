@@ -1,13 +1,11 @@
 //! What holds for any shape, options and inputs: drawn at random, and made smaller where it does not hold.
 
-mod support;
-
+use crate::support::{compare_slices, gpu};
 use gradus::losses::{Domain, Family, Loss};
 use gradus::random::Random;
 use gradus::{Criterion, Device, Entry, Evaluation, Inputs, Reduction, Targets, losses};
 use ndarray::{Array1, Array2, Axis};
 use proptest::prelude::*;
-use support::{compare_slices, gpu};
 
 /// Which loss with which options, how large, from which seed.
 #[derive(Clone, Debug)]

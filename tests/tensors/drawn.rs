@@ -5,7 +5,6 @@
 //! of two from ¼ to 2, so that sums of thousands of them are exact in f32 (multiples of ¼ below 2²²), and so are products by them;
 //! 1/n rounds to the same f32 by way of f64 or not (n < 2²⁴: 1/n is never within 2⁻⁴⁹ of the middle of two neighbours, and f64
 //! rounds by 2⁻⁵³).
-#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use gradus::losses::{self, Argument, Domain, Family, Loss};
 use gradus::random::Random;

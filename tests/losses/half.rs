@@ -1,12 +1,10 @@
 //! Tensors of f16: every loss that takes them gives what it gives in f32 on the same numbers, rounded once.
 
-mod support;
-
+use crate::support::each_device;
 use gradus::losses::{self, CrossEntropy, Domain, Family, Loss, Mse};
 use gradus::{Criterion, Device, Gpu, GpuOptions, Reduction, Tensor, f16};
 use ndarray::{Array1, ArrayD, IxDyn};
 use serde_json::Value;
-use support::each_device;
 
 /// A number in [−2, 2) that the index fixes.
 fn number(index: usize) -> f32 {
@@ -127,17 +125,15 @@ fn judge(criterion: &Criterion, predictions: &ArrayD<f16>, truths: &Truths, over
     }
 }
 
-/// The losses of the list that take f16, with each set of options; the first is the defaults. `GRADUS_HALF_WITHOUT` names some to
-/// leave out: a driver may never finish one.
+/// The losses of the list that take f16, with each set of options; the first is the defaults.
 fn each_loss(rowwise: bool) -> Vec<(Vec<Value>, &'static str)> {
-    let without = std::env::var("GRADUS_HALF_WITHOUT").unwrap_or_default();
     let takes = |loss: &dyn Loss| match loss.family() {
         Family::Pointwise(_) => !rowwise,
         Family::Rowwise(_) => rowwise,
         _ => false,
     };
     let mut found = Vec::new();
-    for entry in losses::CATALOGUE.iter().filter(|entry| !without.split(',').any(|name| name == entry.name)) {
+    for entry in losses::CATALOGUE {
         if takes(&*(entry.make)(&Value::Null).unwrap()) {
             let sets = entry.variants.iter().map(|options| serde_json::from_str(options).unwrap());
             found.push((std::iter::once(Value::Null).chain(sets).collect(), entry.name));
@@ -164,7 +160,7 @@ fn sprinkle(predictions: &mut ArrayD<f16>, truths: &mut Truths) {
 
 #[test]
 fn pointwise_losses_of_any_shape_are_those_in_f32_rounded() {
-    let Some(device) = support::gpu() else { return };
+    let Some(device) = crate::support::gpu() else { return };
     for (sets, name) in each_loss(false) {
         for (number, options) in sets.iter().enumerate() {
             let criterion = criterion(name, options, &device, Reduction::Sum);
@@ -184,7 +180,7 @@ fn pointwise_losses_of_any_shape_are_those_in_f32_rounded() {
 /// Rows that end in a word and between two, taken by a lane and by a team.
 #[test]
 fn row_wise_losses_of_any_length_are_those_in_f32_rounded() {
-    let Some(device) = support::gpu() else { return };
+    let Some(device) = crate::support::gpu() else { return };
     for (sets, name) in each_loss(true) {
         for (number, options) in sets.iter().enumerate() {
             let lengths: &[usize] = if number == 0 { &[1, 2, 3, 4, 7, 65, 66, 68, 131] } else { &[5, 67] };
@@ -208,7 +204,7 @@ fn row_wise_losses_of_any_length_are_those_in_f32_rounded() {
 fn every_variant_by_row_length_takes_f16() {
     for hardware in [false, true] {
         for subgroups in [false, true] {
-            if support::gpu().is_none() {
+            if crate::support::gpu().is_none() {
                 return;
             }
             let options = GpuOptions::default().hardware_variants(hardware).subgroups(subgroups);
@@ -280,7 +276,7 @@ fn numbers_go_up_and_come_down_as_they_are_or_rounded() {
 /// More cells than one binding takes, in rows of odd length: the second part begins with a row that begins a word.
 #[test]
 fn rows_over_the_binding_limit_are_computed_in_parts() {
-    let Some(device) = support::gpu() else { return };
+    let Some(device) = crate::support::gpu() else { return };
     let Device::Gpu(gpu) = &device else { return };
     if gpu.limits().max_storage_buffer_binding_size > 256 << 20 {
         println!("IGNORED: one binding takes {} bytes", gpu.limits().max_storage_buffer_binding_size);

@@ -1,8 +1,6 @@
 //! Tensors on the device: over the binding limit, over 65,535 workgroups, labels that only the device sees, and the
 //! errors of a device.
 
-mod support;
-
 use gradus::losses::{CrossEntropy, Loss, Mse};
 use gradus::{Device, Error, Gpu, GpuOptions, Inputs, Reduction, Tensor};
 use ndarray::{Array1, Array2, array};
@@ -21,7 +19,7 @@ fn binding_elements(device: &Device) -> Option<usize> {
 
 #[test]
 fn a_pointwise_tensor_over_the_binding_limit_is_taken_in_parts() {
-    let Some(device) = support::gpu() else { return };
+    let Some(device) = crate::support::gpu() else { return };
     let Some(limit) = binding_elements(&device) else { return };
     let length = limit + limit / 16 + 5;
     let predictions = Array1::from_shape_fn(length, |i| (i % 97) as f32);
@@ -41,7 +39,7 @@ fn a_pointwise_tensor_over_the_binding_limit_is_taken_in_parts() {
 
 #[test]
 fn a_row_wise_tensor_over_the_binding_limit_is_taken_in_parts() {
-    let Some(device) = support::gpu() else { return };
+    let Some(device) = crate::support::gpu() else { return };
     let Some(limit) = binding_elements(&device) else { return };
     let columns = 1000;
     let rows = limit / columns + 777;
@@ -63,7 +61,7 @@ fn a_row_wise_tensor_over_the_binding_limit_is_taken_in_parts() {
 
 #[test]
 fn more_workgroups_than_one_dimension_takes_are_folded() {
-    let Some(device) = support::gpu() else { return };
+    let Some(device) = crate::support::gpu() else { return };
     // A workgroup takes a row of 33 and more columns: 70,000 rows are more than 65,535 workgroups.
     let (rows, columns) = (70_000, 40);
     let logits = Array2::<f32>::zeros((rows, columns));
@@ -87,7 +85,7 @@ impl RowOf for ndarray::ArrayD<f32> {
 
 #[test]
 fn tensors_on_the_device_give_what_arrays_give() {
-    for device in support::each_device() {
+    for device in crate::support::each_device() {
         let logits = array![[1.0, 2.0, -1.0], [0.5, 0.0, 3.0], [2.0, 2.0, 2.0], [0.0, 1.0, 0.0]];
         let labels = array![0_i64, -100, 2, 1];
         let criterion = CrossEntropy::new().on(&device).unwrap();
@@ -104,7 +102,7 @@ fn tensors_on_the_device_give_what_arrays_give() {
 
 #[test]
 fn a_wrong_label_on_the_device_is_reported_when_the_value_is_read() {
-    let Some(device) = support::gpu() else { return };
+    let Some(device) = crate::support::gpu() else { return };
     let logits = Tensor::from_array(&device, Array2::<f32>::zeros((5, 10)).view().into_dyn()).unwrap();
     let labels = Tensor::from_labels(&device, &[1, 2, 10, 3, -7]).unwrap();
     let step = CrossEntropy::new().on(&device).unwrap().backward(&logits, &labels).unwrap();
@@ -117,7 +115,7 @@ fn a_wrong_label_on_the_device_is_reported_when_the_value_is_read() {
 
 #[test]
 fn all_ignored_rows_give_zero_and_say_so() {
-    for device in support::each_device() {
+    for device in crate::support::each_device() {
         let logits = array![[1.0, f32::NAN], [2.0, 0.0]];
         let labels = array![-100_i64, -100];
         let step = CrossEntropy::new().on(&device).unwrap().value_and_gradient(&logits, &labels).unwrap();
@@ -130,7 +128,7 @@ fn all_ignored_rows_give_zero_and_say_so() {
 
 #[test]
 fn auxiliary_outputs_come_with_the_same_pass() {
-    for device in support::each_device() {
+    for device in crate::support::each_device() {
         let logits = array![[1.0, 2.0, 3.0], [5.0, 0.0, 5.0]];
         let labels = array![2_i64, 1];
         let criterion = CrossEntropy::new().on(&device).unwrap();
@@ -151,7 +149,7 @@ fn auxiliary_outputs_come_with_the_same_pass() {
 
 #[test]
 fn checked_and_unchecked_shaders_give_equal_bits() {
-    if support::gpu().is_none() {
+    if crate::support::gpu().is_none() {
         return;
     }
     let logits = Array2::from_shape_fn((37, 131), |(r, c)| ((r * 31 + c * 17) % 23) as f32 / 5.0);
@@ -166,7 +164,7 @@ fn checked_and_unchecked_shaders_give_equal_bits() {
 
 #[test]
 fn a_buffer_that_no_device_holds_is_an_error_not_a_panic() {
-    let Some(device) = support::gpu() else { return };
+    let Some(device) = crate::support::gpu() else { return };
     let Device::Gpu(gpu) = &device else { return };
     let most = gpu.limits().max_storage_buffer_binding_size / 4;
     // One row longer than a binding: it cannot be split.
@@ -183,7 +181,7 @@ fn a_buffer_that_no_device_holds_is_an_error_not_a_panic() {
 
 #[test]
 fn a_masked_class_with_a_share_of_the_target_makes_the_loss_infinite() {
-    for device in support::each_device() {
+    for device in crate::support::each_device() {
         let (logits, targets) = (array![[1.0, 2.0, 0.5]], array![[0.5, 0.25, 0.25]]);
         let mask = array![true, false, true];
         let inputs = Inputs::new(&logits, &targets).class_mask(&mask);
@@ -194,7 +192,7 @@ fn a_masked_class_with_a_share_of_the_target_makes_the_loss_infinite() {
 
 #[test]
 fn rows_left_out_have_no_auxiliary_outputs_and_a_softcap_leaves_the_argmax() {
-    for device in support::each_device() {
+    for device in crate::support::each_device() {
         let logits = array![[20.0, 30.0, 3.0], [1.0, 2.0, 3.0]];
         let labels = array![1_i64, -1];
         let loss = CrossEntropy::new().softcap(1.0).ignore_index(-1);
@@ -207,7 +205,7 @@ fn rows_left_out_have_no_auxiliary_outputs_and_a_softcap_leaves_the_argmax() {
 
 #[test]
 fn an_ignored_label_outside_32_bits_leaves_its_row_out() {
-    for device in support::each_device() {
+    for device in crate::support::each_device() {
         let (logits, labels) = (array![[1.0, 2.0], [3.0, 4.0]], array![9_999_999_999_i64, 1]);
         let loss = CrossEntropy::new().ignore_index(9_999_999_999);
         let step = loss.on(&device).unwrap().value_and_gradient(&logits, &labels).unwrap();
@@ -218,7 +216,7 @@ fn an_ignored_label_outside_32_bits_leaves_its_row_out() {
 
 #[test]
 fn nothing_left_on_the_device_is_zero_or_nan_as_asked() {
-    for device in support::each_device() {
+    for device in crate::support::each_device() {
         let logits = Tensor::from_array(&device, Array2::<f32>::zeros((3, 4)).view().into_dyn()).unwrap();
         let labels = Tensor::from_labels(&device, &[-100; 3]).unwrap();
         let zero = CrossEntropy::new().on(&device).unwrap();
@@ -230,7 +228,7 @@ fn nothing_left_on_the_device_is_zero_or_nan_as_asked() {
 
 #[test]
 fn a_device_that_is_gone_gives_an_error_and_no_panic() {
-    let Some(Device::Gpu(gpu)) = support::gpu() else { return };
+    let Some(Device::Gpu(gpu)) = crate::support::gpu() else { return };
     let device = Device::Gpu(Gpu::open_with(GpuOptions::default().checked(true)).unwrap());
     drop(gpu);
     let Device::Gpu(gpu) = &device else { return };

@@ -1,13 +1,11 @@
 //! What holds for the losses of several inputs, whatever their shapes, options and numbers: drawn at random.
 
-mod support;
-
+use crate::support::gpu;
 use gradus::losses::{Argument, Domain, Family, Frame, Loss};
 use gradus::random::Random;
 use gradus::{Criterion, Device, Entry, Evaluation, Inputs, Reduction, losses};
 use ndarray::{ArrayD, Axis};
 use proptest::prelude::*;
-use support::gpu;
 
 #[derive(Clone, Debug)]
 struct Draw {

@@ -1,11 +1,9 @@
 //! The numbers at the edges of the pointwise losses: kinks, overflow, subnormal numbers, huge counts, infinities. What is
 //! expected was computed from the formulas with 60 digits (mpmath).
 
-mod support;
-
+use crate::support::each_device;
 use gradus::{Criterion, Device, Reduction, losses};
 use ndarray::{Array2, array};
-use support::each_device;
 
 const INF: f64 = f64::INFINITY;
 

@@ -1,8 +1,6 @@
 //! Every variant of a kernel, forced by its switch: unchecked and checked, with and without subgroups, for software and
 //! for hardware; and the calls that ask a kernel for something else.
 
-mod support;
-
 use std::process::Command;
 
 use gradus::losses::{self, CrossEntropy, Loss};
@@ -12,7 +10,7 @@ use ndarray::{Array1, Array2};
 
 /// The GPU with variants forced; none where there is no GPU.
 fn forced(options: GpuOptions) -> Option<Device> {
-    support::gpu()?;
+    crate::support::gpu()?;
     Some(Device::Gpu(Gpu::open_with(options).expect("the adapter opened before")))
 }
 
@@ -169,7 +167,7 @@ fn an_upstream_of_four_makes_the_gradient_four_times_as_large_and_leaves_the_val
 
 #[test]
 fn the_environment_forces_variants_and_the_command_says_which() {
-    if support::gpu().is_none() {
+    if crate::support::gpu().is_none() {
         return;
     }
     let run = |name: &str, value: &str| {

@@ -1,14 +1,12 @@
 //! Populations: each member goes the way that it would go alone.
 
-mod support;
-
+use crate::support::each_device;
 use gradus::activations::{Gelu, LeakyRelu, Relu, Sigmoid, Softmax, Tanh};
 use gradus::losses::{CrossEntropy, Huber, Mse};
 use gradus::optimizers::{Adam, GradientDescent, Sgd};
 use gradus::random::Random;
 use gradus::{Dense, Device, EarlyStopping, Fit, History, Member, Model, Population, Sequential, Stop};
 use ndarray::{Array1, Array2};
-use support::each_device;
 
 /// Points in three clouds: features [rows, 5], labels, and a number to regress on.
 fn clouds(rows: usize, seed: u64) -> (Array2<f32>, Array1<i64>, Array2<f32>) {
@@ -55,7 +53,7 @@ fn bits(model: &Model) -> Vec<u64> {
     layers.iter().flat_map(|(w, b)| w.iter().chain(b).map(|x| x.to_bits()).collect::<Vec<_>>()).collect()
 }
 
-/// Losses of steps within what f32 leaves of a hundred steps of Adam: see tests/training.rs.
+/// Losses of steps within what f32 leaves of a hundred steps of Adam: see tests/training/stories.rs.
 fn assert_alike(name: &str, expected: &[f64], found: &[f64]) {
     assert_eq!(expected.len(), found.len(), "{name}");
     for (step, (e, f)) in expected.iter().zip(found).enumerate() {

@@ -1,14 +1,12 @@
 //! Tensors over what one binding takes, and more workgroups than one dimension of a dispatch takes.
 
-mod support;
-
 use gradus::losses::{CrossEntropy, Loss, Mse};
 use gradus::{Criterion, Device, Error, Inputs, Reduction, Tensor};
 use ndarray::{Array1, Array2, ArrayD};
 
 /// The GPU, if one binding of it takes so little that a test can exceed it: 128 MiB on software Vulkan.
 fn small_bindings() -> Option<Device> {
-    let device = support::gpu()?;
+    let device = crate::support::gpu()?;
     let Device::Gpu(gpu) = &device else { return None };
     if gpu.limits().max_storage_buffer_binding_size > 256 << 20 {
         println!("IGNORED: one binding takes {} bytes", gpu.limits().max_storage_buffer_binding_size);
@@ -74,7 +72,7 @@ fn a_row_wise_loss_over_the_binding_limit_is_computed_in_parts() {
 
 #[test]
 fn the_first_bad_label_on_the_device_is_named_in_whatever_part_it_lies() {
-    let Some(device) = support::gpu() else { return };
+    let Some(device) = crate::support::gpu() else { return };
     let (rows, columns) = (70_000, 40);
     let predictions = Tensor::from_array(&device, numbers(rows, columns, 0).view().into_dyn()).unwrap();
     let criterion: Criterion = CrossEntropy::new().on(&device).unwrap();
@@ -91,7 +89,7 @@ fn the_first_bad_label_on_the_device_is_named_in_whatever_part_it_lies() {
 #[test]
 fn a_very_long_row_and_a_very_deep_product_are_whole() {
     // A driver may leave a long loop without a word: Mesa's software Vulkan does after 65,535 turns.
-    let Some(device) = support::gpu() else { return };
+    let Some(device) = crate::support::gpu() else { return };
     let columns = 1_500_001;
     let logits = numbers(2, columns, 5);
     let labels = ndarray::array![7_i64, columns as i64 - 1];

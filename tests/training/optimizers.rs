@@ -1,8 +1,7 @@
 //! Stories of optimizers: each of them trains on every device, alone and in populations; schedules, clips, skips, averages and penalties
 //! do what their words say.
 
-mod support;
-
+use crate::support::each_device;
 use gradus::activations::Relu;
 use gradus::losses::{CrossEntropy, Mse};
 use gradus::optimizers::{self, Adam, Lamb, Segment, Sgd, Treatment};
@@ -11,7 +10,6 @@ use gradus::schedules::{Constant, Cosine, Exponential, Join, ReduceOnPlateau, St
 use gradus::{Average, Dense, Device, Fit, Member, Model, Population, Sequential, Stop};
 use ndarray::{Array1, Array2, array};
 use serde_json::{Value, json};
-use support::each_device;
 
 /// Points in three clouds: features [rows, 5] and labels.
 fn clouds(rows: usize, seed: u64) -> (Array2<f32>, Array1<i64>) {

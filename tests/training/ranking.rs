@@ -1,7 +1,6 @@
 //! Training on lists: what the host and the device make of items that belong to queries, batch by batch.
 
-mod support;
-
+use crate::support::each_device;
 use gradus::activations::Tanh;
 use gradus::losses::{self, LambdaRank, ListNet, Loss, Mse, PairwiseLogistic};
 use gradus::optimizers::{Adam, GradientDescent, Sgd};
@@ -9,7 +8,6 @@ use gradus::random::Random;
 use gradus::{Criterion, Dense, Device, Fit, Inputs, Member, Model, Population, Sequential, Targets, metrics};
 use ndarray::{Array1, Array2, s};
 use serde_json::Value;
-use support::each_device;
 
 const FEATURES: usize = 4;
 
@@ -128,7 +126,7 @@ fn every_loss_of_lists_trains_alike_on_every_device() {
         assert_eq!(expected.len(), 20, "{name}");
         for device in each_device() {
             for (step, (e, f)) in expected.iter().zip(steps(&device)).enumerate() {
-                // As tests/training.rs: rounding at 6e-8, multiplied by some hundred in twenty steps of Adam.
+                // As tests/training/stories.rs: rounding at 6e-8, multiplied by some hundred in twenty steps of Adam.
                 assert!(
                     (e - f).abs() <= 1e-4 * e.abs().max(0.1),
                     "{name} on {}, step {step}: {f} not {e}",
@@ -230,7 +228,7 @@ fn a_batch_without_a_pair_moves_nothing() {
 
 #[test]
 fn features_beyond_a_binding_come_in_parts() {
-    let Some(device) = support::gpu() else { return };
+    let Some(device) = crate::support::gpu() else { return };
     let Device::Gpu(gpu) = &device else { return };
     // 150 MiB of features, above the 128 MiB of one binding on software Vulkan.
     let (queries, width) = (Queries::new(200, 8), 40_000);

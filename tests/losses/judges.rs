@@ -1,13 +1,11 @@
 //! The second and the third judge: central differences for the reference's derivatives, the reference for what every
 //! device computes. Driven by the lists.
 
-mod support;
-
 use std::time::Instant;
 
+use crate::support::{each_device, gpu};
 use gradus::testing::{self, Report};
 use gradus::{Device, Gpu, GpuOptions, Result, activations, losses, optimizers};
-use support::{each_device, gpu};
 
 /// Prints every report and asks that all have passed and none was empty.
 fn ask(device: &str, reports: Result<Vec<Report>>, failures: &mut Vec<String>) {

@@ -1,0 +1,6 @@
+//! Reading data: tables, NumPy's files, SVMlight's lines, ratings.
+
+mod damage;
+mod ratings;
+mod svmlight;
+mod tables;

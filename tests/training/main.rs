@@ -1,0 +1,8 @@
+//! Training: models alone and in populations, optimizers, lists.
+
+mod optimizers;
+mod population;
+mod ranking;
+mod stories;
+#[path = "../support/mod.rs"]
+mod support;
