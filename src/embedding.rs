@@ -6,7 +6,7 @@
 //! number of threads.
 
 mod gpu;
-mod host;
+pub(crate) mod host;
 #[cfg(test)]
 mod tests;
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayBase, Data, Ix2};
 
-use crate::Result;
+use crate::activations::{Activation, Identity};
 use crate::device::Device;
-use crate::layers::{Dense, Network, Penalties};
-use crate::losses::{Domain, Loss};
+use crate::inputs::shape_error;
+use crate::kernels::embedding::takes_rows;
+use crate::layers::{Dense, Lookup, Network, Penalties};
+use crate::losses::{Domain, Family, Frame, Loss};
 use crate::optimizers::Optimizer;
 use crate::schedules::{Schedule, Watched};
 use crate::train::average::Average;
@@ -17,6 +19,7 @@ use crate::train::gpu::GpuEngine;
 use crate::train::host::HostEngine;
 use crate::train::pace::Pace;
 use crate::train::samples::{self, Intake, Scaling};
+use crate::{Error, Result};
 
 /// Rows that are predicted at a time.
 pub(crate) const PREDICTION_BATCH: usize = 1024;
@@ -42,6 +45,7 @@ pub(crate) const PREDICTION_BATCH: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Sequential {
     pub(crate) inputs: usize,
+    pub(crate) lookup: Option<Lookup>,
     pub(crate) layers: Vec<Dense>,
     pub(crate) l1: f64,
     pub(crate) l2: f64,
@@ -52,7 +56,37 @@ pub struct Sequential {
 impl Sequential {
     /// A model of rows of so many numbers.
     pub fn new(inputs: usize) -> Self {
-        Sequential { inputs, layers: Vec::new(), l1: 0.0, l2: 0.0, proximal_l1: 0.0, seed: 7 }
+        Sequential { inputs, lookup: None, layers: Vec::new(), l1: 0.0, l2: 0.0, proximal_l1: 0.0, seed: 7 }
+    }
+
+    /// A model that begins with an embedding: a row of features is so many `ids`, whole numbers from 0 to `rows` − 1, and the first layer
+    /// gets the vectors of `width` numbers that they name, one behind the other: `ids` · `width` numbers. Keras `Embedding` with `Flatten`
+    /// behind it. The table begins uniform in [−0.05, 0.05).
+    ///
+    /// A step moves the rows of the table that the batch named and no others, with the optimizer of [`Model::compile`]: as
+    /// [`crate::Embedding::update`], which says what that leaves out. Penalties are those of the layers alone. The ids are features like any other,
+    /// in f32, which holds whole numbers up to 2²⁴. `Population` takes no such model.
+    ///
+    /// With [`crate::losses::LinearCrossEntropy`] the last layer, which then has no activation, is fused with the loss: its outputs, one for each
+    /// class, are held for a chunk of rows at a time.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Fit, Sequential, losses::LinearCrossEntropy, optimizers::Adam};
+    /// use ndarray::array;
+    ///
+    /// // Which of four words comes next: 0 1 2 3 0 1 2 3 …
+    /// let words = array![[0.0], [1.0], [2.0], [3.0]];
+    /// let next = array![1_i64, 2, 3, 0];
+    /// let mut model = Sequential::of_ids(1, [4, 8])
+    ///     .then(Dense::new(4))
+    ///     .on(&Device::cpu())?
+    ///     .compile(LinearCrossEntropy::new(), Adam::new().learning_rate(0.1))?;
+    /// model.fit(&words, &next, Fit::new().epochs(30))?;
+    /// assert_eq!(model.evaluate(&words, &next)?.accuracy, Some(1.0));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn of_ids(ids: usize, [rows, width]: [usize; 2]) -> Self {
+        Sequential { lookup: Some(Lookup { ids, rows, width }), ..Sequential::new(ids) }
     }
 
     /// Adds a layer behind the others.
@@ -95,7 +129,11 @@ impl Sequential {
     /// The layers in their places.
     pub(crate) fn network(&self) -> Result<Network> {
         let Sequential { l1, l2, proximal_l1, .. } = *self;
-        Network::new(self.inputs, &self.layers, Penalties { l1, l2, proximal_l1 })
+        let penalties = Penalties { l1, l2, proximal_l1 };
+        match self.lookup {
+            Some(lookup) => Network::behind(lookup, &self.layers, penalties),
+            None => Network::new(self.inputs, &self.layers, penalties),
+        }
     }
 
     /// The parameters that a seed begins with.
@@ -107,6 +145,7 @@ impl Sequential {
                 *slot = f64::from(weight);
             }
         }
+        parameters.extend(network.lookup.iter().flat_map(|lookup| lookup.fill(seed)).map(f64::from));
         parameters
     }
 
@@ -171,7 +210,41 @@ pub struct Names {
 #[derive(Clone, Debug)]
 pub(crate) struct Compiled {
     pub loss: Arc<dyn Loss>,
+    /// Where the loss is fused with the last layer, the loss of that layer's outputs.
+    pub behind_layer: Option<Arc<dyn Loss>>,
     pub optimizer: Arc<dyn Optimizer>,
+}
+
+impl Compiled {
+    /// A loss and an optimizer that a model of its own is trained with.
+    pub fn of_model(network: &Network, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
+        loss.check()?;
+        let behind_layer = behind_layer(network, &*loss)?;
+        if behind_layer.is_none() {
+            crate::losses::check_trainable(&*loss)?;
+        }
+        optimizer.check()?;
+        if network.lookup.is_some() && !takes_rows(&*optimizer) {
+            let allowed = "one that moves each element by itself, keeps no averaged weights and takes batches";
+            return Err(Error::option("embedding", "optimizer", optimizer.name(), allowed));
+        }
+        Ok(Compiled { loss: Arc::from(loss), behind_layer, optimizer: Arc::from(optimizer) })
+    }
+}
+
+/// The loss of the last layer's outputs, of a loss that takes that layer's weights and labels.
+fn behind_layer(network: &Network, loss: &dyn Loss) -> Result<Option<Arc<dyn Loss>>> {
+    let inner = loss.inner().filter(|inner| inner.targets().takes_labels());
+    let (Family::Joint(Frame::Linear, _), Some(inner)) = (loss.family(), inner) else { return Ok(None) };
+    match network.layers.last().map(|layer| layer.activation.name()) {
+        Some(name) if name != Identity.name() => Err(Error::Input {
+            operation: loss.name().into(),
+            name: "the last layer".into(),
+            found: format!("has the activation {name}"),
+            allowed: "it must have none: the loss takes it for its own linear layer".into(),
+        }),
+        _ => Ok(Some(Arc::from(crate::losses::from_name(inner.name(), &inner.options())?))),
+    }
 }
 
 /// How far a model has been trained.
@@ -193,8 +266,13 @@ impl Model {
     /// Chooses the loss and the optimizer: Keras' `compile`. A model that was trained before keeps its weights and
     /// begins with a fresh state of the optimizer.
     ///
+    /// [`crate::losses::LinearCrossEntropy`] takes the model's last layer for its own: the same training as with cross-entropy on that layer's
+    /// outputs, of which it never holds more than a chunk of rows.
+    ///
     /// # Errors
-    /// [`crate::Error::Option`] for an option outside its domain.
+    /// [`crate::Error::Option`] for an option outside its domain, and, where the model begins with an embedding, for an optimizer that looks at
+    /// whole tensors or keeps averaged weights; [`crate::Error::Input`] for a loss that takes other inputs than predictions and targets, and
+    /// for [`crate::losses::LinearCrossEntropy`] behind a last layer with an activation.
     pub fn compile(self, loss: impl Loss + 'static, optimizer: impl Optimizer + 'static) -> Result<Self> {
         self.compile_boxed(Box::new(loss), Box::new(optimizer))
     }
@@ -204,13 +282,10 @@ impl Model {
     /// # Errors
     /// As [`Model::compile`].
     pub fn compile_boxed(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
-        loss.check()?;
-        crate::losses::check_trainable(&*loss)?;
-        optimizer.check()?;
+        let compiled = Compiled::of_model(&self.network, loss, optimizer)?;
         self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
         self.average = None;
-        let compiled = Compiled { loss: Arc::from(loss), optimizer: Arc::from(optimizer) };
-        self.engine.set_states(&compiled.optimizer.first_states(self.network.length))?;
+        self.engine.set_states(&compiled.optimizer.first_states(self.network.all_length()))?;
         self.compiled = Some(compiled);
         Ok(self)
     }
@@ -220,6 +295,14 @@ impl Model {
     /// # Errors
     /// [`crate::Error::Shape`] if there is not one number for each feature, [`crate::Error::Option`] for a scale of 0.
     pub fn set_input_scaling(&mut self, mean: Vec<f64>, scale: Vec<f64>) -> Result<()> {
+        if self.network.lookup.is_some() {
+            return Err(Error::Input {
+                operation: "input scaling".into(),
+                name: "the model".into(),
+                found: "takes ids".into(),
+                allowed: "only numbers can be scaled".into(),
+            });
+        }
         self.scaling = Some(Scaling::new(mean, scale, self.network.inputs)?);
         Ok(())
     }
@@ -286,9 +369,9 @@ impl Model {
 
     /// Whether a prediction tells classes apart: its loss takes classes, or its last layer is a softmax.
     pub fn predicts_classes(&self) -> bool {
-        let takes_classes = self
-            .loss()
-            .is_some_and(|loss| !matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative));
+        let takes_classes = self.loss().is_some_and(|loss| {
+            !matches!(loss.inner().unwrap_or(loss).targets(), Domain::Real | Domain::Positive | Domain::NonNegative)
+        });
         let softmax = self.network.layers.last().is_some_and(|layer| layer.activation.rowwise());
         self.outputs() > 1 && (takes_classes || softmax)
     }
@@ -318,9 +401,24 @@ impl Model {
         Ok(self.network.layers.iter().map(layer).collect())
     }
 
+    /// The table of a model that begins with an embedding, [rows, width].
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn embedding(&self) -> Result<Option<Array2<f64>>> {
+        let Some(lookup) = self.network.lookup else { return Ok(None) };
+        let table = self.engine.parameters()?.split_off(self.network.length);
+        let array = Array2::from_shape_vec((lookup.rows, lookup.width), table);
+        array.map(Some).map_err(|error| shape_error("embedding", error.to_string(), "[rows, width]"))
+    }
+
     /// A table of the layers, their shapes and numbers of parameters: Keras' `summary`.
     pub fn summary(&self) -> String {
         let mut text = format!("{:<24} {:<16} {:>12}\n", "layer", "output", "parameters");
+        if let Some(lookup) = &self.network.lookup {
+            let (name, shape) = (format!("embedding of {} ids", lookup.ids), format!("[rows, {}]", lookup.outputs()));
+            let _ = writeln!(text, "{name:<24} {shape:<16} {:>12}", lookup.length());
+        }
         for (index, layer) in self.network.layers.iter().enumerate() {
             let name = format!("{index} dense, {}", layer.activation.name());
             let _ = writeln!(text, "{name:<24} {:<16} {:>12}", format!("[rows, {}]", layer.units), layer.parameters());

@@ -105,6 +105,14 @@ impl Population {
             return Err(Error::Empty { operation: "a population".into(), name: "its members".into() });
         }
         let network = description.network()?;
+        if network.lookup.is_some() {
+            return Err(Error::Input {
+                operation: "a population".into(),
+                name: "the model".into(),
+                found: "begins with an embedding".into(),
+                allowed: "train such models one by one (`Sequential::on`)".into(),
+            });
+        }
         let engines = || members.iter();
         let crowd: Box<dyn Crowd> = match device {
             Device::Gpu(gpu) if network.length <= most_parameters(gpu) => {
@@ -163,7 +171,13 @@ impl Population {
         let compiled: Vec<Compiled> = self
             .members
             .iter()
-            .map(|member| Ok(Compiled { loss: loss_of(member, &loss)?, optimizer: optimizer_of(member, &optimizer)? }))
+            .map(|member| {
+                Ok(Compiled {
+                    loss: loss_of(member, &loss)?,
+                    behind_layer: None,
+                    optimizer: optimizer_of(member, &optimizer)?,
+                })
+            })
             .collect::<Result<_>>()?;
         let first = &compiled[0].loss;
         let differs = |other: &Compiled| {

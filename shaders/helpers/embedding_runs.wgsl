@@ -11,7 +11,7 @@ struct Params {
     count: u32, // ids
     cells: u32, // of a row
     rows: u32,  // of the table
-    reserved: u32,
+    team: u32,  // lanes that share the cells of a place
     step: Step,
 }
 
@@ -19,17 +19,24 @@ struct Params {
 @group(0) @binding(1) var<storage, read> sorted: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read> gradients: array<Cell>;
 
-// The sum of a cell's gradients from a place on, to the end of its run or its block.
-fn piece(first: u32, cell: u32) -> Cell {
-    let id = sorted[first].x;
-    let end = min((first / BLOCK + 1u) * BLOCK, params.count);
-    var sum = gradients[sorted[first].y * params.cells + cell];
-    for (var at = first + 1u; at < end; at++) {
-        let pair = sorted[at];
-        if pair.x != id {
+// The place behind the piece that begins at a place: where its run or its block ends.
+fn end_of_piece(first: u32, id: u32) -> u32 {
+    let most = min((first / BLOCK + 1u) * BLOCK, params.count);
+    var end = first + 1u;
+    while end < most {
+        if sorted[end].x != id {
             break;
         }
-        sum += gradients[pair.y * params.cells + cell];
+        end++;
+    }
+    return end;
+}
+
+// The sum of a cell's gradients over a piece.
+fn piece(first: u32, end: u32, cell: u32) -> Cell {
+    var sum = gradients[sorted[first].y * params.cells + cell];
+    for (var at = first + 1u; at < end; at++) {
+        sum += gradients[sorted[at].y * params.cells + cell];
     }
     return sum;
 }

@@ -2,7 +2,7 @@
 //
 //     parts[block] = sum of gradients[sorted[i].position], i from block BLOCK on while the id is that of the place before
 //
-// Linked with helpers/embedding_runs, an alias of Cell and kernels/optimizer_step. A lane for each cell of each block but the first.
+// Linked with helpers/embedding_runs, an alias of Cell and kernels/optimizer_step. A team of lanes for each block but the first.
 
 @group(0) @binding(3) var<storage, read_write> parts: array<Cell>;
 
@@ -13,13 +13,17 @@ fn sum_parts(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
-    let block = 1u + index / params.cells;
+    let block = 1u + index / params.team;
     let first = block * BLOCK;
     if first >= params.count {
         return;
     }
     let id = sorted[first].x;
-    if id < params.rows && id == sorted[first - 1u].x {
-        parts[block * params.cells + index % params.cells] = piece(first, index % params.cells);
+    if id >= params.rows || id != sorted[first - 1u].x {
+        return;
+    }
+    let end = end_of_piece(first, id);
+    for (var cell = index % params.team; cell < params.cells; cell += params.team) {
+        parts[block * params.cells + cell] = piece(first, end, cell);
     }
 }

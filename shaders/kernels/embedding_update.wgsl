@@ -5,8 +5,8 @@
 // Filled by shaders/optimizers/*.wgsl. Linked with helpers/embedding_runs, helpers/embedding_scalar and embedding_move_scalar or
 // those of vec4, and kernels/optimizer_step.
 //
-// A lane for each cell of each place of `sorted`: those where a run begins do the row, all others go. A state that the optimizer
-// has not (STATES) is neither read nor written: bind a range of its own there.
+// A team of lanes for each place of `sorted`, each lane for every so-many-th cell of the row: those where a run begins do the row, all
+// others go. A state that the optimizer has not (STATES) is neither read nor written: bind a range of its own there.
 
 override STATES: u32 = 1u;
 
@@ -57,7 +57,7 @@ fn update_rows(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
-    let first = index / params.cells;
+    let first = index / params.team;
     if first >= params.count {
         return;
     }
@@ -70,14 +70,17 @@ fn update_rows(
             return;
         }
     }
-    let cell = index % params.cells;
-    var gradient = piece(first, cell);
-    for (var block = first / BLOCK + 1u; block * BLOCK < params.count; block++) {
-        if sorted[block * BLOCK].x != id {
-            break;
+    let end = end_of_piece(first, id);
+    for (var cell = index % params.team; cell < params.cells; cell += params.team) {
+        var gradient = piece(first, end, cell);
+        // Only a run that goes to the end of its block has more pieces.
+        for (var next = end; next % BLOCK == 0u && next < params.count; next += BLOCK) {
+            if sorted[next].x != id {
+                break;
+            }
+            gradient += parts[next / BLOCK * params.cells + cell];
         }
-        gradient += parts[block * params.cells + cell];
+        let at = id * params.cells + cell;
+        keep(at, moved(cells_at(at), gradient, params.step));
     }
-    let at = id * params.cells + cell;
-    keep(at, moved(cells_at(at), gradient, params.step));
 }

@@ -57,7 +57,7 @@ impl Table {
         let (table, states, absent) = (&self.parameters, &self.states[..], &self.absent);
         let job = RowStep { sizes: *sizes, optimizer, table, states, absent };
         let mut commands = vec![judge(&self.gpu, sizes, ids, &self.found)?];
-        commands.extend(workspace.update(&self.gpu, &job, ids, gradients)?);
+        commands.extend(workspace.update(&self.gpu, &job, ids, gradients)?.0);
         workspace.set(&self.gpu, sizes, step);
         self.gpu.submit(&commands)
     }

@@ -380,6 +380,7 @@ pub(crate) fn programs(
         Aims::default(),
     ];
     let objective = |loss: usize, optimizer: usize, aims: Aims| Objective {
+        in_chunks: false,
         loss: losses[loss % losses.len()].clone(),
         optimizer: (*optimizers[optimizer % optimizers.len()]).clone(),
         metric: Some(Metric { threshold: 0.5, truth_threshold: 0.5 }),
@@ -419,6 +420,7 @@ mod tests {
     fn the_uniform_is_the_shaders() {
         let network = Network::new(2, &[Dense::new(1)], Penalties::default()).unwrap();
         let objective = Objective {
+            in_chunks: false,
             loss: Arc::new(Mse::new()),
             optimizer: Arc::new(Adam::new()),
             metric: None,

@@ -1,10 +1,12 @@
 //! Layers, how their parameters begin, and where they lie.
 
 pub mod initializer;
+mod lookup;
 
 use std::sync::Arc;
 
 pub use initializer::Initializer;
+pub(crate) use lookup::Lookup;
 
 use crate::activations::{Activation, Identity};
 use crate::optimizers::{Clip, Optimizer, Segment};
@@ -134,6 +136,9 @@ impl Placed {
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     pub inputs: usize,
+    /// The table that the inputs are ids of, if they are. It lies in a buffer of its own, and behind the flat buffer where both are written
+    /// down in a row.
+    pub lookup: Option<Lookup>,
     pub layers: Vec<Placed>,
     /// Elements of the flat buffer. Each layer begins at a multiple of four, so that kernels may read vectors; the
     /// gaps are 0 and stay so, since their gradient is.
@@ -149,7 +154,7 @@ impl Network {
             return Err(Error::Empty { operation: "a model".into(), name: "its layers".into() });
         }
         let (mut width, mut offset) = (inputs, 0);
-        let mut network = Network { inputs, layers: Vec::new(), length: 0, segments: Vec::new() };
+        let mut network = Network { inputs, lookup: None, layers: Vec::new(), length: 0, segments: Vec::new() };
         for (index, layer) in layers.iter().enumerate() {
             let owner = format!("layer {index}");
             for (name, size) in [("inputs", width), ("units", layer.units)] {
@@ -188,6 +193,18 @@ impl Network {
         Ok(network)
     }
 
+    /// Places layers behind a table that rows of so many ids are looked up in.
+    pub fn behind(lookup: Lookup, layers: &[Dense], penalties: Penalties) -> Result<Self> {
+        lookup.check()?;
+        let network = Network::new(lookup.outputs(), layers, penalties)?;
+        Ok(Network { inputs: lookup.ids, lookup: Some(lookup), ..network })
+    }
+
+    /// Elements of the flat buffer and of the table behind it.
+    pub fn all_length(&self) -> usize {
+        self.length + self.lookup.map_or(0, |lookup| lookup.length())
+    }
+
     /// Whether anything is added to the loss.
     pub fn is_regularized(&self) -> bool {
         self.segments.iter().any(Segment::is_regularized)
@@ -206,6 +223,6 @@ impl Network {
 
     /// Parameters without the gaps.
     pub fn parameters(&self) -> usize {
-        self.layers.iter().map(Placed::parameters).sum()
+        self.layers.iter().map(Placed::parameters).sum::<usize>() + self.lookup.map_or(0, |lookup| lookup.length())
     }
 }

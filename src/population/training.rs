@@ -78,6 +78,7 @@ impl Population {
             });
         }
         let objective = |compiled: &crate::model::Compiled| Objective {
+            in_chunks: false,
             loss: compiled.loss.clone(),
             optimizer: compiled.optimizer.clone(),
             metric: None,

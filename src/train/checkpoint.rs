@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::layers::{Dense, Initializer};
+use crate::layers::{Dense, Initializer, Lookup};
 use crate::model::{Model, Names, Progress, Sequential};
 use crate::train::average::Average;
 use crate::train::pace::Pace;
@@ -20,13 +20,15 @@ const KEY: &str = "gradus";
 /// The optimizer's states by name; a running average is the one behind its own.
 const STATES: [&str; 5] = ["first", "second", "third", "fourth", "fifth"];
 
-/// The form of the description; a file with a higher one is refused.
-const VERSION: u32 = 1;
+/// The highest form of the description that is known; a file with a higher one is refused. The second has an embedding.
+const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Description {
     version: u32,
     inputs: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    embedding: Option<Lookup>,
     seed: u64,
     l1: f64,
     l2: f64,
@@ -114,6 +116,10 @@ impl Model {
             };
             entries.push(Entry { name, shape, bytes, dtype });
         };
+        if let Some(lookup) = &self.network.lookup {
+            let shape = vec![lookup.rows, lookup.width];
+            add("embedding.weight".into(), shape, &parameters[self.network.length..], exact);
+        }
         for (index, layer) in self.network.layers.iter().enumerate() {
             let shape = vec![layer.inputs, layer.units];
             add(format!("layers.{index}.weight"), shape, &parameters[layer.weights()], exact);
@@ -134,7 +140,7 @@ impl Model {
     }
 
     fn describe(&self) -> Description {
-        let Sequential { inputs, layers, l1, l2, proximal_l1, seed } = &self.description;
+        let Sequential { inputs, lookup, layers, l1, l2, proximal_l1, seed } = &self.description;
         let layer = |layer: &Dense| Layer {
             units: layer.units,
             activation: Named { name: layer.activation.name().into(), options: layer.activation.options() },
@@ -146,8 +152,9 @@ impl Model {
         };
         let compiled = self.compiled.as_ref();
         Description {
-            version: VERSION,
+            version: if lookup.is_some() { VERSION } else { 1 },
             inputs: *inputs,
+            embedding: *lookup,
             seed: *seed,
             l1: *l1,
             l2: *l2,
@@ -194,7 +201,7 @@ impl Model {
             return Err(refused(
                 "the metadata",
                 format!("version {}", description.version),
-                "version 1; use a newer gradus",
+                &format!("up to version {VERSION}; use a newer gradus"),
             ));
         }
         let read = |name: &str, shape: &[usize]| {
@@ -223,6 +230,7 @@ fn build(
     let mut sequential =
         Sequential::new(description.inputs).seed(description.seed).l1(description.l1).l2(description.l2);
     sequential = sequential.proximal_l1(description.proximal_l1);
+    sequential.lookup = description.embedding;
     for layer in description.layers {
         let activation = activations::from_name(&layer.activation.name, &layer.activation.options)?;
         let mut dense =
@@ -239,11 +247,14 @@ fn build(
             parameters[layer.biases()].copy_from_slice(&read(&format!("layers.{index}.bias"), &[layer.units])?);
         }
     }
+    if let Some(lookup) = &model.network.lookup {
+        parameters.extend(read("embedding.weight", &[lookup.rows, lookup.width])?);
+    }
     if let (Some(loss), Some(optimizer)) = (description.loss, description.optimizer) {
         let loss = losses::from_name(&loss.name, &loss.options)?;
         let optimizer = optimizers::from_name(&optimizer.name, &optimizer.options)?;
         model = model.compile_boxed(loss, optimizer)?;
-        let length = [model.network.length];
+        let length = [model.network.all_length()];
         let own = model.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.states());
         // The running average lies behind the optimizer's own.
         let count = own + usize::from(description.average.is_some());

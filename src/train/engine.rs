@@ -13,6 +13,8 @@ use crate::random::Permutation;
 #[derive(Clone, Debug)]
 pub(crate) struct Objective {
     pub loss: Arc<dyn Loss>,
+    /// The last layer's outputs are held for a chunk of rows at a time.
+    pub in_chunks: bool,
     pub optimizer: Arc<dyn Optimizer>,
     pub metric: Option<Metric>,
     pub aims: Aims,

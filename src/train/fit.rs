@@ -46,6 +46,9 @@ impl Model {
         fit: Fit,
     ) -> Result<History> {
         fit.check()?;
+        if self.network.lookup.is_some() {
+            fit.check_for_embedding()?;
+        }
         let mut objective = self.objective("fit")?;
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
         let load = |samples: &Samples| self.engine.load(samples);
@@ -84,7 +87,8 @@ impl Model {
             allowed: "call compile(loss, optimizer) first".into(),
         })?;
         Ok(Objective {
-            loss: compiled.loss.clone(),
+            loss: compiled.behind_layer.as_ref().unwrap_or(&compiled.loss).clone(),
+            in_chunks: compiled.behind_layer.is_some(),
             optimizer: compiled.optimizer.clone(),
             metric: None,
             aims: Aims::default(),

@@ -2,8 +2,11 @@
 //! a plan and then only encoded again, many batches to a submission, with what changes from batch to batch in a
 //! buffer of uniforms. The next submission is encoded while the last one runs; losses are read when all are done.
 
+mod chunks;
+mod pass;
 mod plan;
 mod side_by_side;
+mod table;
 mod whole;
 
 use std::collections::HashMap;
@@ -12,10 +15,12 @@ use std::time::{Duration, Instant};
 
 use self::plan::{Key, Kind, Plan, Uniforms};
 pub(crate) use self::side_by_side::SideBySide;
+use self::table::Table;
 pub(crate) use self::whole::most_parameters;
 use self::whole::{Held, MARGIN, RowsOnDevice, WholeModels};
 use crate::device::Gpu;
 use crate::kernel::Command;
+use crate::kernels::embedding::RowsParams;
 use crate::kernels::update::{self, OptimizerParams, state_stride};
 use crate::layers::Network;
 use crate::tensor::{Reading, padded};
@@ -39,6 +44,8 @@ pub(crate) struct GpuEngine {
     /// All states of the optimizer in one buffer, and how many there are.
     states: wgpu::Buffer,
     state_count: usize,
+    /// What the model begins with, if it takes ids.
+    table: Option<Table>,
     /// Counts the steps that were left out.
     not_finite: wgpu::Buffer,
     /// Those that whole models left out.
@@ -98,6 +105,7 @@ impl GpuEngine {
             gradients: gpu.buffer("gradients", length)?,
             states: gpu.buffer("no optimizer state", state_stride(length))?,
             state_count: 0,
+            table: network.lookup.map(|lookup| Table::new(gpu, lookup)).transpose()?,
             not_finite: gpu.buffer("steps that were skipped", 4)?,
             skipped_whole: 0,
             whole: WholeModels::new(gpu, &network),
@@ -171,6 +179,8 @@ impl GpuEngine {
         let is_simple = |data: &Arc<Data>| data.lists.is_none() && !data.has_ignored;
         let fits = |data: &Arc<Data>| data.features.len() == 1 && data.targets.len() == 1 && is_simple(data);
         is_plain
+            && self.table.is_none()
+            && !objective.in_chunks
             && objective.is_elementwise()
             && self.whole.is_worth(batch.rows)
             && self.data.get(&data).is_some_and(fits)
@@ -208,6 +218,7 @@ impl GpuEngine {
     ) -> Result<()> {
         let mut uniforms = Uniforms::default();
         let mut commands = Vec::new();
+        let gpu = self.gpu.clone();
         for (place, batch) in batches.iter().enumerate() {
             let key = Key {
                 data,
@@ -224,6 +235,9 @@ impl GpuEngine {
             plan.encode(place, half * MOST_AT_ONCE + place, batch, &mut uniforms, &mut commands);
             if let (Some(buffer), Some(step)) = (&plan.update, &step) {
                 uniforms.write(buffer, place, step);
+            }
+            if let (Some((buffer, sizes)), Some(step)) = (&plan.rows_moved, &batch.update) {
+                uniforms.write(buffer, place, &RowsParams::new(&gpu, sizes, step));
             }
         }
         uniforms.upload(&self.gpu);
@@ -273,7 +287,8 @@ impl GpuEngine {
 fn describe(objective: &Objective) -> String {
     let (loss, optimizer) = (&objective.loss, &objective.optimizer);
     let names = format!("{} {} {}", loss.name(), loss.options(), optimizer.name());
-    format!("{names} {} {:?} {:?}", optimizer.options(), objective.metric, objective.aims)
+    let (metric, aims, in_chunks) = (&objective.metric, &objective.aims, objective.in_chunks);
+    format!("{names} {} {metric:?} {aims:?} {in_chunks}", optimizer.options())
 }
 
 impl Shares for GpuEngine {
@@ -283,7 +298,13 @@ impl Shares for GpuEngine {
 
     fn take_in(&self, samples: &Samples) -> Result<Arc<Data>> {
         let outputs = self.network.outputs();
-        let features = self.parts("features", samples.features, self.network.inputs)?;
+        let features = match self.table {
+            Some(_) => {
+                let ids: Vec<u32> = samples.features.iter().map(|&id| id as u32).collect();
+                self.parts("ids", &ids, self.network.inputs)?
+            }
+            None => self.parts("features", samples.features, self.network.inputs)?,
+        };
         let (targets, target_width, labels) = match samples.targets {
             SampleTargets::None => (Vec::new(), 0, false),
             SampleTargets::Labels(values) => (self.parts("labels", values, 1)?, 1, true),
@@ -304,17 +325,32 @@ impl Shares for GpuEngine {
 
 impl Engine for GpuEngine {
     fn parameters(&self) -> Result<Vec<f64>> {
-        self.read(&self.parameters, 0)
+        let mut all = self.read(&self.parameters, 0)?;
+        if let Some(table) = &self.table {
+            all.extend(table.read()?);
+        }
+        Ok(all)
     }
 
     fn set_parameters(&mut self, values: &[f64]) -> Result<()> {
-        self.write(&self.parameters, 0, values);
+        let (own, rows) = values.split_at(self.network.length.min(values.len()));
+        self.write(&self.parameters, 0, own);
+        if let Some(table) = &self.table {
+            table.write(rows);
+        }
         self.gpu.check("parameters", padded(values.len()))
     }
 
     fn states(&self) -> Result<Vec<Vec<f64>>> {
         let stride = state_stride(self.network.length);
-        (0..self.state_count).map(|number| self.read(&self.states, number * stride)).collect()
+        let state = |number: usize| {
+            let mut all = self.read(&self.states, number * stride)?;
+            if let Some(table) = &self.table {
+                all.extend(table.read_state(number)?);
+            }
+            Ok(all)
+        };
+        (0..self.state_count).map(state).collect()
     }
 
     fn set_states(&mut self, states: &[Vec<f64>]) -> Result<()> {
@@ -322,12 +358,19 @@ impl Engine for GpuEngine {
         if states.len() != self.state_count {
             self.states = self.gpu.buffer("optimizer states", states.len().max(1) * stride)?;
             self.state_count = states.len();
+            if let Some(table) = &mut self.table {
+                table.keep_states(states.len())?;
+            }
             // The plans are bound to the buffer before.
             self.plans.clear();
             self.remembered = None;
         }
         for (number, state) in states.iter().enumerate() {
-            self.write(&self.states, number * stride, state);
+            let (own, rows) = state.split_at(self.network.length.min(state.len()));
+            self.write(&self.states, number * stride, own);
+            if let Some(table) = &self.table {
+                table.write_state(number, rows);
+            }
         }
         self.gpu.check("optimizer states", padded(states.len() * stride))
     }
@@ -350,12 +393,18 @@ impl Engine for GpuEngine {
         if let Some([a, b]) = &self.remembered {
             self.copy([&self.parameters, &self.states], [a, b])?;
         }
+        if let Some(table) = &mut self.table {
+            table.remember()?;
+        }
         Ok(())
     }
 
     fn recall(&mut self) -> Result<()> {
         if let Some([a, b]) = &self.remembered {
             self.copy([a, b], [&self.parameters, &self.states])?;
+        }
+        if let Some(table) = &self.table {
+            table.recall()?;
         }
         Ok(())
     }

@@ -1,19 +1,23 @@
 //! The host's engine: f32 on all cores, or f64 as the reference. The same steps as the GPU's, one call each.
 
+mod pass;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
+use self::pass::{Pass, resize};
 use crate::Result;
 use crate::activations::Activation;
-use crate::host::Spread;
+use crate::embedding::host::Table;
+use crate::host::linear::{MOST_BYTES_ON_CPU, chunk_rows};
 use crate::host::matmul::{Layout, matmul};
-use crate::host::pointwise::Points;
-use crate::host::rowwise::{Rows, Targets, is_ignored};
 use crate::layers::{Network, Placed};
-use crate::losses::{Family, HostReal};
+use crate::losses::HostReal;
 use crate::real::Real;
 use crate::train::crowd::Shares;
-use crate::train::engine::{Batch, Engine, Lists, Metric, Objective, Outcome, SampleTargets, Samples};
+use crate::train::engine::{Batch, Engine, Lists, Objective, Outcome, SampleTargets, Samples};
 
 /// Parameters, gradients and states in the host's memory.
 #[derive(Debug)]
@@ -22,47 +26,30 @@ pub(crate) struct HostEngine<R> {
     parameters: Vec<R>,
     gradients: Vec<R>,
     states: Vec<Vec<R>>,
-    remembered: Option<(Vec<R>, Vec<Vec<R>>)>,
+    /// What the model begins with, if it takes ids.
+    table: Option<Table<R>>,
+    remembered: Option<Remembered<R>>,
     skipped: usize,
     data: HashMap<usize, Arc<Data<R>>>,
     next: usize,
     pass: Pass<R>,
 }
 
+/// Parameters, states and table to come back to.
+type Remembered<R> = (Vec<R>, Vec<Vec<R>>, Option<Table<R>>);
+
 /// A data set in the engine's precision.
 #[derive(Debug)]
 pub(crate) struct Data<R> {
     rows: usize,
     features: Vec<R>,
+    /// The features of a model that takes ids.
+    ids: Vec<i32>,
     labels: Vec<i32>,
     dense: Vec<R>,
     has_labels: bool,
     has_ignored: bool,
     lists: Option<Lists>,
-}
-
-/// What a batch leaves on its way, kept from step to step so that nothing is allocated twice.
-#[derive(Debug, Default)]
-struct Pass<R> {
-    /// The batch's rows, then the output of each layer.
-    outputs: Vec<Vec<R>>,
-    /// What each activation was given; empty where its derivative does not ask.
-    inputs: Vec<Vec<R>>,
-    /// dL/dx of the activation, then of the layer's input.
-    gradient: Vec<R>,
-    below: Vec<R>,
-    labels: Vec<i32>,
-    dense: Vec<R>,
-    values: Vec<R>,
-    padded: Padded<R>,
-}
-
-/// Lists of a batch beside each other, each as long as the longest.
-#[derive(Debug, Default)]
-struct Padded<R> {
-    scores: Vec<R>,
-    truths: Vec<R>,
-    gradient: Vec<R>,
 }
 
 impl<R: HostReal> HostEngine<R> {
@@ -72,6 +59,7 @@ impl<R: HostReal> HostEngine<R> {
             parameters: zeros(),
             gradients: zeros(),
             states: Vec::new(),
+            table: network.lookup.map(|lookup| Table::new(lookup.width, vec![R::ZERO; lookup.length()])),
             remembered: None,
             skipped: 0,
             data: HashMap::new(),
@@ -89,10 +77,15 @@ impl<R: HostReal> HostEngine<R> {
         pass.outputs.resize_with(self.network.layers.len() + 1, Vec::new);
         pass.inputs.resize_with(self.network.layers.len(), Vec::new);
         pass.outputs[0].clear();
+        pass.ids.clear();
         pass.labels.clear();
         pass.dense.clear();
         let mut add = |rows: std::ops::Range<usize>| {
-            pass.outputs[0].extend_from_slice(&data.features[rows.start * inputs..rows.end * inputs]);
+            let features = rows.start * inputs..rows.end * inputs;
+            match self.table {
+                Some(_) => pass.ids.extend_from_slice(&data.ids[features]),
+                None => pass.outputs[0].extend_from_slice(&data.features[features]),
+            }
             if data.has_labels {
                 pass.labels.extend_from_slice(&data.labels[rows]);
             } else if !data.dense.is_empty() {
@@ -106,11 +99,16 @@ impl<R: HostReal> HostEngine<R> {
                 add(row..row + 1);
             }),
         }
-        pass.outputs[0].len() / inputs
+        let Some(table) = &self.table else { return pass.outputs[0].len() / inputs };
+        let rows = pass.ids.len() / inputs;
+        resize(&mut pass.outputs[0], rows * self.network.layers[0].inputs);
+        table.gather_into(&pass.ids, &mut pass.outputs[0]);
+        rows
     }
 
-    fn forward(&mut self, rows: usize) -> Result<()> {
-        for (index, layer) in self.network.layers.iter().enumerate() {
+    /// Takes the batch through so many layers.
+    fn forward(&mut self, rows: usize, layers: usize) -> Result<()> {
+        for (index, layer) in self.network.layers[..layers].iter().enumerate() {
             let (before, after) = self.pass.outputs.split_at_mut(index + 1);
             let (x, y) = (&before[index], &mut after[0]);
             resize(y, rows * layer.units);
@@ -137,58 +135,76 @@ impl<R: HostReal> HostEngine<R> {
         if let Some(lists) = &data.lists {
             return pass.loss_of_lists(objective, batch, lists);
         }
-        let predictions = &pass.outputs[self.network.layers.len()];
-        resize(&mut pass.gradient, predictions.len());
-        let ignored = objective.loss.ignored();
-        let mut factor = objective.factor(batch.divisor_rows.unwrap_or(batch.rows), columns);
-        if data.has_ignored && batch.divisor_rows.is_none() {
-            let kept = pass.labels.iter().filter(|&&label| !is_ignored(ignored, label)).count();
-            factor = if kept == 0 { 0.0 } else { 1.0 / kept as f64 };
-        }
-        let loss = match objective.loss.family() {
-            Family::Pointwise(_) => {
-                let points = Points {
-                    predictions,
-                    targets: &pass.dense,
-                    weight: Spread::None,
-                    mask: Spread::None,
-                    column_weight: &[],
-                    row_length: columns,
-                    factor: R::new(factor),
-                    upstream: R::ONE,
-                    upstreams: &[],
-                };
-                R::pointwise(&*objective.loss, &points, &mut pass.gradient, &mut [])
-            }
-            Family::Rowwise(_) | Family::Listwise(_) => {
-                let targets = if data.has_labels { Targets::Labels(&pass.labels) } else { Targets::Dense(&pass.dense) };
-                let rows = Rows {
-                    logits: predictions,
-                    columns,
-                    targets,
-                    ignored,
-                    class_weight: &[],
-                    pos_weight: &[],
-                    class_mask: &[],
-                    weight: &[],
-                    mask: &[],
-                    factor: R::new(factor),
-                    upstream: R::ONE,
-                    upstreams: &[],
-                };
-                resize(&mut pass.values, batch.rows);
-                R::rowwise(&*objective.loss, &rows, &mut pass.gradient, &mut pass.values, &mut []);
-                pass.values.iter().map(|value| value.to_f64()).sum()
-            }
-            // `Model::compile` refuses them.
-            Family::Joint(..) => f64::NAN,
-        };
-        let correct = objective.metric.map_or(0, |metric| pass.correct(metric, columns, data.has_labels, ignored));
-        Outcome { loss, correct: correct as f64 }
+        let factor = pass.factor(objective, batch, data.has_ignored, columns);
+        pass.loss_of_rows(objective, factor, 0, data.has_labels, columns)
     }
 
-    fn backward(&mut self, batch: &Batch, rows: usize) -> Result<()> {
-        for index in (0..self.network.layers.len()).rev() {
+    /// Takes a batch forward from its rows to its loss and, if asked, back to the gradients of all layers, and of what the table gave.
+    fn go_through(&mut self, objective: &Objective, batch: &Batch, data: usize, learns: bool) -> Result<Outcome> {
+        let (rows, layers) = (self.gather(data, batch), self.network.layers.len());
+        let chunk = chunk_rows(rows, self.network.outputs(), MOST_BYTES_ON_CPU);
+        if objective.in_chunks && chunk < rows {
+            return self.in_chunks(objective, batch, data, [rows, chunk], learns);
+        }
+        self.forward(rows, layers)?;
+        let outcome = self.loss(objective, batch, data);
+        if learns {
+            self.backward(batch, rows, layers)?;
+        }
+        Ok(outcome)
+    }
+
+    /// As [`HostEngine::go_through`], of a batch whose outputs are never held all at once: the last layer, which has no activation, and the
+    /// loss go over chunks of the rows. The weights' gradient is summed over the chunks in their order.
+    fn in_chunks(
+        &mut self,
+        objective: &Objective,
+        batch: &Batch,
+        data: usize,
+        [rows, chunk]: [usize; 2],
+        learns: bool,
+    ) -> Result<Outcome> {
+        let last = self.network.layers.len() - 1;
+        self.forward(rows, last)?;
+        let (layer, mut all) = (&self.network.layers[last], Outcome::default());
+        let Some(data) = self.data.get(&data) else { return Ok(all) };
+        let (has_labels, units, inputs) = (data.has_labels, layer.units, layer.inputs);
+        let factor = self.pass.factor(objective, batch, data.has_ignored, units);
+        let (weights, bias) = (&self.parameters[layer.weights()], &self.parameters[layer.biases()]);
+        let x = std::mem::take(&mut self.pass.outputs[last]);
+        let mut below = std::mem::take(&mut self.pass.below);
+        resize(&mut below, rows * inputs);
+        for first in (0..rows).step_by(chunk) {
+            let (pass, count) = (&mut self.pass, chunk.min(rows - first));
+            let x = &x[first * inputs..][..count * inputs];
+            let outputs = &mut pass.outputs[last + 1];
+            resize(outputs, count * units);
+            if layer.bias {
+                outputs.par_chunks_mut(units).for_each(|row| row.copy_from_slice(bias));
+            }
+            matmul(Layout::NN, count, units, inputs, x, weights, outputs, layer.bias)?;
+            let found = pass.loss_of_rows(objective, factor, first, has_labels, units);
+            all = Outcome { loss: all.loss + found.loss, correct: all.correct + found.correct };
+            if learns {
+                let adds = batch.accumulate || first > 0;
+                let of_weights = &mut self.gradients[layer.weights()];
+                matmul(Layout::TN, inputs, units, count, x, &pass.gradient, of_weights, adds)?;
+                bias_gradient(layer, &pass.gradient, &mut self.gradients[layer.biases()], adds);
+                let below = &mut below[first * inputs..][..count * inputs];
+                matmul(Layout::NT, count, inputs, units, &pass.gradient, weights, below, false)?;
+            }
+        }
+        self.pass.outputs[last] = x;
+        self.pass.below = std::mem::replace(&mut self.pass.gradient, below);
+        if learns {
+            self.backward(batch, rows, last)?;
+        }
+        Ok(all)
+    }
+
+    /// The gradients of so many layers, from that of the last one's output on.
+    fn backward(&mut self, batch: &Batch, rows: usize, layers: usize) -> Result<()> {
+        for index in (0..layers).rev() {
             let layer = &self.network.layers[index];
             let pass = &mut self.pass;
             let activation: &dyn Activation = &*layer.activation;
@@ -197,7 +213,7 @@ impl<R: HostReal> HostEngine<R> {
             let weights = &mut self.gradients[layer.weights()];
             matmul(Layout::TN, layer.inputs, layer.units, rows, x, &pass.gradient, weights, batch.accumulate)?;
             bias_gradient(layer, &pass.gradient, &mut self.gradients[layer.biases()], batch.accumulate);
-            if index > 0 {
+            if index > 0 || self.table.is_some() {
                 resize(&mut pass.below, rows * layer.inputs);
                 let weights = &self.parameters[layer.weights()];
                 matmul(Layout::NT, rows, layer.inputs, layer.units, &pass.gradient, weights, &mut pass.below, false)?;
@@ -218,77 +234,6 @@ fn bias_gradient<R: Real>(layer: &Placed, gradient: &[R], bias: &mut [R], accumu
     }
 }
 
-fn resize<R: Real>(values: &mut Vec<R>, length: usize) {
-    values.resize(length, R::ZERO);
-}
-
-impl<R: HostReal> Pass<R> {
-    /// The loss of lists whose items went forward, and its gradient by each item's score.
-    fn loss_of_lists(&mut self, objective: &Objective, batch: &Batch, lists: &Lists) -> Outcome {
-        let Some(scores) = self.outputs.last() else { return Outcome::default() };
-        let sizes: Vec<usize> = lists.of(batch).map(|list| lists.items(list).len()).collect();
-        let columns = sizes.iter().copied().max().unwrap_or(0);
-        let units = batch.divisor_rows.unwrap_or_else(|| lists.of(batch).map(|list| lists.units[list]).sum());
-        let factor = if units == 0 { 0.0 } else { objective.factor(units, columns) };
-        let Padded { scores: padded, truths, gradient } = &mut self.padded;
-        for values in [&mut *padded, &mut *truths, &mut *gradient] {
-            values.clear();
-        }
-        let mut first = 0;
-        for (list, size) in sizes.iter().enumerate() {
-            padded.extend_from_slice(&scores[first..first + size]);
-            truths.extend_from_slice(&self.dense[first..first + size]);
-            first += size;
-            padded.resize((list + 1) * columns, R::ZERO);
-            truths.resize((list + 1) * columns, -R::ONE);
-        }
-        resize(gradient, padded.len());
-        resize(&mut self.values, sizes.len());
-        let rows = Rows {
-            logits: padded,
-            columns,
-            targets: Targets::Dense(truths),
-            ignored: &[],
-            class_weight: &[],
-            pos_weight: &[],
-            class_mask: &[],
-            weight: &[],
-            mask: &[],
-            factor: R::new(factor),
-            upstream: R::ONE,
-            upstreams: &[],
-        };
-        R::rowwise(&*objective.loss, &rows, gradient, &mut self.values, &mut []);
-        self.gradient.clear();
-        for (padded, &size) in gradient.chunks_exact(columns.max(1)).zip(&sizes) {
-            self.gradient.extend_from_slice(&padded[..size]);
-        }
-        Outcome { loss: self.values.iter().map(|value| value.to_f64()).sum(), correct: 0.0 }
-    }
-
-    /// How many rows are predicted right: of several columns the largest, the first of equals.
-    fn correct(&self, metric: Metric, columns: usize, has_labels: bool, ignored: &[i64]) -> usize {
-        let Some(predictions) = self.outputs.last() else { return 0 };
-        let largest = |row: &[R]| (1..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });
-        let is_right = |(index, row): (usize, &[R])| {
-            if columns == 1 && !has_labels {
-                let truth = self.dense[index] > R::from_f32(metric.truth_threshold);
-                return (row[0] > R::from_f32(metric.threshold)) == truth;
-            }
-            if has_labels && is_ignored(ignored, self.labels[index]) {
-                return false;
-            }
-            let truth = if has_labels {
-                self.labels[index] as usize
-            } else {
-                largest(&self.dense[index * columns..][..columns])
-            };
-            largest(row) == truth
-        };
-        predictions.chunks_exact(columns).enumerate().filter(|&row| is_right(row)).count()
-    }
-}
-
 fn to_reals<R: Real>(values: &[f64]) -> Vec<R> {
     values.iter().map(|&value| R::new(value)).collect()
 }
@@ -303,9 +248,14 @@ impl<R: HostReal> Shares for HostEngine<R> {
 
     fn take_in(&self, samples: &Samples) -> Result<Arc<Data<R>>> {
         let convert = |values: &[f32]| values.iter().map(|&value| R::from_f32(value)).collect();
+        let (features, ids) = match self.table {
+            Some(_) => (Vec::new(), samples.features.iter().map(|&id| id as i32).collect()),
+            None => (convert(samples.features), Vec::new()),
+        };
         let mut data = Data {
             rows: samples.rows,
-            features: convert(samples.features),
+            features,
+            ids,
             labels: Vec::new(),
             dense: Vec::new(),
             has_labels: false,
@@ -332,20 +282,37 @@ impl<R: HostReal> Shares for HostEngine<R> {
 
 impl<R: HostReal> Engine for HostEngine<R> {
     fn parameters(&self) -> Result<Vec<f64>> {
-        Ok(to_doubles(&self.parameters))
+        let mut all = to_doubles(&self.parameters);
+        all.extend(self.table.iter().flat_map(|table| to_doubles(table.parameters())));
+        Ok(all)
     }
 
     fn set_parameters(&mut self, values: &[f64]) -> Result<()> {
-        self.parameters = to_reals(values);
+        let (own, rows) = values.split_at(self.network.length.min(values.len()));
+        self.parameters = to_reals(own);
+        if let Some(table) = &mut self.table {
+            table.set_parameters(to_reals(rows));
+        }
         Ok(())
     }
 
     fn states(&self) -> Result<Vec<Vec<f64>>> {
-        Ok(self.states.iter().map(|state| to_doubles(state)).collect())
+        let mut all: Vec<Vec<f64>> = self.states.iter().map(|state| to_doubles(state)).collect();
+        let of_table = self.table.iter().flat_map(|table| table.states());
+        all.iter_mut().zip(of_table).for_each(|(state, rows)| state.extend(to_doubles(rows)));
+        Ok(all)
     }
 
     fn set_states(&mut self, states: &[Vec<f64>]) -> Result<()> {
-        self.states = states.iter().map(|state| to_reals(state)).collect();
+        let parts = |state: &'_ Vec<f64>| {
+            let (own, rows) = state.split_at(self.network.length.min(state.len()));
+            (to_reals(own), to_reals(rows))
+        };
+        let (own, rows) = states.iter().map(parts).unzip();
+        self.states = own;
+        if let Some(table) = &mut self.table {
+            table.set_states(rows);
+        }
         Ok(())
     }
 
@@ -354,14 +321,15 @@ impl<R: HostReal> Engine for HostEngine<R> {
     }
 
     fn remember(&mut self) -> Result<()> {
-        self.remembered = Some((self.parameters.clone(), self.states.clone()));
+        self.remembered = Some((self.parameters.clone(), self.states.clone(), self.table.clone()));
         Ok(())
     }
 
     fn recall(&mut self) -> Result<()> {
-        if let Some((parameters, states)) = &self.remembered {
+        if let Some((parameters, states, table)) = &self.remembered {
             self.parameters.clone_from(parameters);
             self.states.clone_from(states);
+            self.table.clone_from(table);
         }
         Ok(())
     }
@@ -398,16 +366,16 @@ impl<R: HostReal> HostEngine<R> {
     fn train_here(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
-            let rows = self.gather(data, batch);
-            self.forward(rows)?;
-            outcomes.push(self.loss(objective, batch, data));
-            self.backward(batch, rows)?;
+            outcomes.push(self.go_through(objective, batch, data, true)?);
             if let Some(step) = &batch.update {
                 let treatment = objective.treatment(&self.network);
                 let (parameters, gradients) = (&mut self.parameters, &self.gradients);
                 let states = &mut self.states;
                 let moved = objective.optimizer.update_treated(step, &treatment, parameters, gradients, states)?;
                 self.skipped += usize::from(!moved);
+                if let Some(table) = &mut self.table {
+                    table.update(&self.pass.ids, &self.pass.gradient, &*objective.optimizer, step);
+                }
                 if let Some(weight) = objective.aims.average.filter(|_| moved) {
                     self.average(objective.optimizer.states(), R::new(weight));
                 }
@@ -426,9 +394,7 @@ impl<R: HostReal> HostEngine<R> {
     fn evaluate_here(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
-            let rows = self.gather(data, batch);
-            self.forward(rows)?;
-            outcomes.push(self.loss(objective, batch, data));
+            outcomes.push(self.go_through(objective, batch, data, false)?);
         }
         Ok(outcomes)
     }
@@ -440,7 +406,7 @@ impl<R: HostReal> HostEngine<R> {
             let rows = batch_size.min(rows - start);
             let batch = Batch { start, rows, order: None, divisor_rows: None, accumulate: false, update: None };
             self.gather(data, &batch);
-            self.forward(rows)?;
+            self.forward(rows, self.network.layers.len())?;
             predictions.extend(self.pass.outputs.last().into_iter().flatten().map(|value| value.to_f64()));
         }
         Ok(predictions)

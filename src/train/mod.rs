@@ -10,6 +10,8 @@ mod fit;
 pub(crate) mod gpu;
 mod history;
 pub(crate) mod host;
+#[cfg(test)]
+mod lookup_tests;
 mod options;
 pub(crate) mod pace;
 mod progress;

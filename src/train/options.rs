@@ -220,6 +220,21 @@ impl Fit {
         self
     }
 
+    /// Refuses what looks at all gradients or weights at once, of a model whose rows are moved by themselves.
+    pub(crate) fn check_for_embedding(&self) -> Result<()> {
+        let asked = [
+            ("clip_norm", self.clip_norm.is_some()),
+            ("clip_tensor_norm", self.clip_tensor_norm.is_some()),
+            ("clip_value", self.clip_value.is_some()),
+            ("skip_non_finite", self.skip_non_finite),
+            ("average", self.average.is_some()),
+        ];
+        match asked.iter().find(|(_, is_asked)| *is_asked) {
+            Some((name, _)) => Err(Error::option("fit", name, "given", "left out: the model begins with an embedding")),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         if self.epochs == 0 {
             return Err(Error::option("fit", "epochs", 0, "at least 1"));

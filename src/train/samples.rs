@@ -259,6 +259,9 @@ pub(crate) fn features<'a, S: Data<Elem = f32>>(
         None => Cow::Owned(features.iter().copied().collect()),
     };
     check_finite(operation, "features", &flat, width)?;
+    if let Some(lookup) = &model.network.lookup {
+        lookup.check_ids(operation, &flat)?;
+    }
     if let Some(scaling) = model.scaling {
         for row in flat.to_mut().chunks_exact_mut(width) {
             for ((x, mean), scale) in row.iter_mut().zip(&scaling.mean).zip(&scaling.scale) {

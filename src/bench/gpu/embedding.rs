@@ -34,7 +34,7 @@ pub(super) fn commands(case: &Case, dense: bool, gpu: &Gpu) -> Result<Made> {
         workspace.set(gpu, &sizes, &(&sgd as &dyn Optimizer).step(1, -1.0));
         let size = 4 * length as u64;
         let mut commands = vec![Command::Copy { from: zeros, from_offset: 0, to: sums.clone(), to_offset: 0, size }];
-        commands.extend(workspace.update(gpu, &job, &named, &gradients)?);
+        commands.extend(workspace.update(gpu, &job, &named, &gradients)?.0);
         let update = Update { optimizer, length, treatment: Treatment::default(), average: None };
         let runner = Runner::new(gpu, &update, &table, &sums)?;
         runner.set(&step);
@@ -44,7 +44,7 @@ pub(super) fn commands(case: &Case, dense: bool, gpu: &Gpu) -> Result<Made> {
         let states = [gpu.buffer("optimizer states", rows * width)?];
         let job = RowStep { sizes, optimizer, table: &table, states: &states, absent: &absent };
         workspace.set(gpu, &sizes, &step);
-        workspace.update(gpu, &job, &named, &gradients)?
+        workspace.update(gpu, &job, &named, &gradients)?.0
     };
     Ok(Made { start, commands, inner: 1, pair: Some([table, copied]) })
 }

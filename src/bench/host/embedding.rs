@@ -31,15 +31,22 @@ fn densely<R: Precision>(ids: &[i32], gradient: &[R], [rows, width]: [usize; 2])
     let mut parameters = converted::<R>(&normal(rows * width, 1));
     let mut sums = vec![R::ZERO; rows * width];
     let mut states = vec![vec![R::ZERO; rows * width]];
+    let of_thread = rows.div_ceil(rayon::current_num_threads());
     Box::new(move |repeats| {
         let optimizer: &dyn Optimizer = &adagrad;
         let step = optimizer.step(10, optimizer.initial_learning_rate());
         timed(repeats, || {
-            parallel::fill(&mut sums, parallel::PIECE, |_, part| part.fill(R::ZERO));
-            for (&id, row) in ids.iter().zip(gradient.chunks_exact(width)) {
-                let sum = &mut sums[id as usize * width..][..width];
-                sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
-            }
+            // As PyTorch: each thread has rows of its own, and goes over all ids for those that hit them.
+            parallel::fill(&mut sums, of_thread * width, |start, part| {
+                part.fill(R::ZERO);
+                let rows = start / width..start / width + part.len() / width;
+                let hits =
+                    ids.iter().zip(gradient.chunks_exact(width)).filter(|(id, _)| rows.contains(&(**id as usize)));
+                for (&id, row) in hits {
+                    let sum = &mut part[(id as usize - rows.start) * width..][..width];
+                    sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
+                }
+            });
             optimizer.update(&step, &[], &mut parameters, &sums, &mut states)
         })
     })

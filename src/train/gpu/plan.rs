@@ -3,17 +3,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::chunks::WholeBatch;
+use super::pass::{Joined, Pass};
 use super::{Data, GpuEngine, MOST_AT_ONCE, Part};
 use crate::Result;
+use crate::activations::{Activation, Identity};
 use crate::device::Gpu;
+use crate::host::linear::{MOST_BYTES, chunk_rows};
 use crate::kernel::{Command, Kernel, Slice};
+use crate::kernels::embedding::Sizes;
 use crate::kernels::loss::listwise::units_of_lists;
 use crate::kernels::loss::shares::{self, NOTES, Share, Values};
 use crate::kernels::loss::{self, Buffers, Divisor, Job};
 use crate::kernels::matmul::Params;
 use crate::kernels::network::{self, Forward, GatherParams, InputGradient, SummaryParams, UNIFORM_STRIDE};
 use crate::kernels::update::{self, Update};
-use crate::layers::Network;
 use crate::train::engine::{Batch, Objective};
 
 /// What decides which dispatches a batch is made of.
@@ -49,6 +53,8 @@ pub(super) struct Plan {
     /// Those that read the numbers of the optimizer's step, and where these go.
     pub stepped: Vec<usize>,
     pub update: Option<wgpu::Buffer>,
+    /// Where the numbers of the step on the rows of a table go.
+    pub rows_moved: Option<(wgpu::Buffer, Sizes)>,
     pub predictions: wgpu::Buffer,
 }
 
@@ -96,18 +102,46 @@ impl GpuEngine {
             None => self.gather(&network::gather(gpu)?, parts, width, size, &[batch], &mut commands, &mut gathers),
         };
         gather(&data.features, self.network.inputs, 0.0, &x)?;
+        let ids = x.clone();
         if key.kind != Kind::Predict {
             gather(&data.targets, data.target_width, -1.0, &targets)?;
         }
-        let pass = Pass::new(gpu, &self.network, rows, x)?;
-        self.forward(&pass, rows, &mut commands)?;
+        let x = match &self.table {
+            Some(table) => {
+                let found = gpu.buffer("a batch", rows * self.network.layers[0].inputs)?;
+                commands.push(table.forward(rows, [&ids, &found])?);
+                found
+            }
+            None => x,
+        };
+        let chunk = match objective.filter(|objective| objective.in_chunks && key.kind != Kind::Predict) {
+            Some(_) => chunk_rows(rows, columns, MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size)),
+            None => rows,
+        };
+        let pass = Pass::new(gpu, &self.network, [rows, chunk], x)?;
+        let layers = self.network.layers.len() - usize::from(chunk < rows);
+        self.forward(&pass, rows, layers, &mut commands)?;
         let predictions = pass.outputs[self.network.layers.len()].clone();
         let stepped = Vec::new();
-        let mut plan =
-            Plan { commands, gathers, summary: None, stepped, update: None, predictions: predictions.clone() };
+        let mut plan = Plan {
+            commands,
+            gathers,
+            summary: None,
+            stepped,
+            update: None,
+            rows_moved: None,
+            predictions: predictions.clone(),
+        };
         let Some(objective) = objective.filter(|_| key.kind != Kind::Predict) else {
             return Ok(plan);
         };
+        if chunk < rows {
+            let batch = WholeBatch { key, objective, data, pass: &pass, targets: &targets };
+            let joined = self.last_layer_in_chunks(&batch, chunk, &mut plan.commands)?;
+            self.summarize(&mut plan, joined)?;
+            self.learn(objective, key, &pass, [layers, rows], &ids, &mut plan)?;
+            return Ok(plan);
+        }
         let job = self.job(key, objective, data);
         let gradient = pass.gradients[self.network.layers.len() - 1].clone();
         let values_length = loss::values_length(gpu, &*objective.loss, &job);
@@ -133,7 +167,6 @@ impl GpuEngine {
         }
         let (kernel, parts) = loss::kernel_commands(gpu, &*objective.loss, &job, &buffers)?;
         plan.commands.extend(kernel);
-        let mut summary = SummaryParams { length: parts.length as u32, rows: 0, slot: 0, reserved: 0 };
         if let Some(metric) = objective.metric {
             let sizes = [key.rows as u32, columns as u32, parts.length as u32];
             let thresholds = [metric.threshold, metric.truth_threshold];
@@ -146,25 +179,48 @@ impl GpuEngine {
                 thresholds,
                 buffers,
             )?);
-            summary.rows = key.rows as u32;
         }
-        let uniforms = self.uniforms()?;
-        let storage = [(&buffers.values).into(), (&self.ring).into()];
-        plan.summary = Some((plan.commands.len(), uniforms.clone(), summary));
-        plan.commands.push(self.stepped(
-            &network::summary(gpu, parts.length + key.rows)?,
-            &uniforms,
-            size_of::<SummaryParams>(),
-            &storage,
-            1,
-        )?);
-        if key.kind != Kind::Evaluate {
-            self.backward(&pass, key, &mut plan.commands)?;
-        }
-        if key.kind == Kind::TrainAndUpdate {
-            self.update(objective, &mut plan)?;
-        }
+        let judged = if objective.metric.is_some() { key.rows } else { 0 };
+        self.summarize(&mut plan, Joined { values: buffers.values, parts: parts.length, judged, rows: key.rows })?;
+        self.learn(objective, key, &pass, [layers, rows], &ids, &mut plan)?;
         Ok(plan)
+    }
+
+    /// The batch's loss and how many rows are right, into their place of the ring.
+    fn summarize(&self, plan: &mut Plan, joined: Joined) -> Result<()> {
+        let Joined { values, parts, judged, rows } = joined;
+        let uniforms = self.uniforms()?;
+        let summary = SummaryParams { length: parts as u32, rows: judged as u32, slot: 0, reserved: 0 };
+        plan.summary = Some((plan.commands.len(), uniforms.clone(), summary));
+        let (kernel, storage) = (network::summary(&self.gpu, parts + rows)?, [(&values).into(), (&self.ring).into()]);
+        plan.commands.push(self.stepped(&kernel, &uniforms, size_of::<SummaryParams>(), &storage, 1)?);
+        Ok(())
+    }
+
+    /// Gradients of so many layers and a step, as far as the plan asks for them.
+    fn learn(
+        &self,
+        objective: &Objective,
+        key: &Key,
+        pass: &Pass,
+        [layers, rows]: [usize; 2],
+        ids: &wgpu::Buffer,
+        plan: &mut Plan,
+    ) -> Result<()> {
+        if key.kind != Kind::Evaluate {
+            self.backward(pass, key, layers, &mut plan.commands)?;
+        }
+        if key.kind != Kind::TrainAndUpdate {
+            return Ok(());
+        }
+        self.update(objective, plan)?;
+        let (Some(table), Some(gradient)) = (&self.table, &pass.of_input) else { return Ok(()) };
+        let uniforms = self.uniforms()?;
+        let (moved, stepped) = table.update(&*objective.optimizer, rows, [ids, gradient], &uniforms)?;
+        plan.stepped.extend(plan.commands.len() + stepped..plan.commands.len() + moved.len());
+        plan.commands.extend(moved);
+        plan.rows_moved = Some((uniforms, table.sizes(rows)));
+        Ok(())
     }
 
     /// The optimizer's step behind the gradients.
@@ -194,7 +250,7 @@ impl GpuEngine {
         Ok(())
     }
 
-    fn job(&self, key: &Key, objective: &Objective, data: &Data) -> Job {
+    pub(super) fn job(&self, key: &Key, objective: &Objective, data: &Data) -> Job {
         let columns = if data.lists.is_some() { key.places } else { self.network.outputs() };
         let divisor = match key.divisor_rows {
             Some(_) => Divisor::Known,
@@ -260,8 +316,9 @@ impl GpuEngine {
         Ok(())
     }
 
-    fn forward(&self, pass: &Pass, rows: usize, commands: &mut Vec<Command>) -> Result<()> {
-        for (index, layer) in self.network.layers.iter().enumerate() {
+    /// Takes the batch through so many layers.
+    fn forward(&self, pass: &Pass, rows: usize, layers: usize, commands: &mut Vec<Command>) -> Result<()> {
+        for (index, layer) in self.network.layers[..layers].iter().enumerate() {
             let params = Params {
                 m: rows as u32,
                 n: layer.units as u32,
@@ -286,12 +343,13 @@ impl GpuEngine {
         Ok(())
     }
 
-    fn backward(&self, pass: &Pass, key: &Key, commands: &mut Vec<Command>) -> Result<()> {
+    /// The gradients of so many layers, from that of the last one's output on.
+    fn backward(&self, pass: &Pass, key: &Key, layers: usize, commands: &mut Vec<Command>) -> Result<()> {
         let gpu = &self.gpu;
         let rows = (key.rows * key.places) as u32;
-        for (index, layer) in self.network.layers.iter().enumerate().rev() {
+        for (index, layer) in self.network.layers[..layers].iter().enumerate().rev() {
             let gradient = &pass.gradients[index];
-            if index + 1 == self.network.layers.len() {
+            if index + 1 == layers {
                 let (kept, y) = (&pass.kept[index], &pass.outputs[index + 1]);
                 let sizes = [rows, layer.units as u32];
                 commands.extend(network::activation_backward(gpu, &*layer.activation, sizes, kept, y, gradient)?);
@@ -307,9 +365,13 @@ impl GpuEngine {
                 ..Params::default()
             };
             commands.extend(network::weight_gradient(gpu, &params, &pass.outputs[index], gradient, &self.gradients)?);
-            if index == 0 {
-                continue;
-            }
+            let (activation, below, kept): (&dyn Activation, _, _) = match (index.checked_sub(1), &pass.of_input) {
+                (Some(before), _) => {
+                    (&*self.network.layers[before].activation, &pass.gradients[before], &pass.kept[before])
+                }
+                (None, Some(of_input)) => (&Identity, of_input, &pass.outputs[0]),
+                (None, None) => continue,
+            };
             let params = Params {
                 m: rows,
                 n: layer.inputs as u32,
@@ -318,12 +380,12 @@ impl GpuEngine {
                 ..Params::default()
             };
             let below = InputGradient {
-                activation: &*self.network.layers[index - 1].activation,
+                activation,
                 params,
                 gradient,
                 parameters: &self.parameters,
-                below: &pass.gradients[index - 1],
-                kept: &pass.kept[index - 1],
+                below,
+                kept,
                 y: &pass.outputs[index],
             };
             commands.extend(network::input_gradient(gpu, &below)?);
@@ -398,28 +460,5 @@ impl Gather {
             places: self.places as u32,
             keys,
         }
-    }
-}
-
-/// The buffers of one batch's way through the network.
-pub(super) struct Pass {
-    /// The batch, then the output of each layer.
-    outputs: Vec<wgpu::Buffer>,
-    /// What each activation was given; 16 bytes of nothing where its derivative does not ask.
-    kept: Vec<wgpu::Buffer>,
-    /// dL/dx of each activation.
-    gradients: Vec<wgpu::Buffer>,
-}
-
-impl Pass {
-    fn new(gpu: &Gpu, network: &Network, rows: usize, batch: wgpu::Buffer) -> Result<Self> {
-        let mut pass = Pass { outputs: vec![batch], kept: Vec::new(), gradients: Vec::new() };
-        for layer in &network.layers {
-            let length = rows * layer.units;
-            pass.outputs.push(gpu.buffer("a layer's output", length)?);
-            pass.kept.push(gpu.buffer("a layer's sums", if layer.activation.needs_input() { length } else { 4 })?);
-            pass.gradients.push(gpu.buffer("a layer's gradient", length)?);
-        }
-        Ok(pass)
     }
 }

@@ -226,6 +226,7 @@ impl Crowd for SideBySide {
         let data = self.data.get(&data).ok_or_else(no_data)?;
         // Any loss and optimizer will do: a prediction comes before both.
         let objective = Objective {
+            in_chunks: false,
             loss: std::sync::Arc::new(Mse::new()),
             optimizer: std::sync::Arc::new(GradientDescent::new()),
             metric: None,

@@ -27,6 +27,7 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
     let dense: Vec<f32> =
         labels.iter().flat_map(|&label| (0..6).map(move |k| f32::from(u8::from(k == label)))).collect();
     let objective = Objective {
+        in_chunks: false,
         loss: if by_label { Arc::new(CrossEntropy::new()) } else { Arc::new(Mse::new()) },
         optimizer: Arc::new(Adam::new().learning_rate(0.01)),
         metric: Some(Metric { threshold: 0.5, truth_threshold: 0.5 }),
