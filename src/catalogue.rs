@@ -36,6 +36,12 @@ pub struct Entry<T: ?Sized + 'static> {
     pub make: fn(&Value) -> Result<Box<T>>,
 }
 
+/// Options that know their domains: what [`options!`] makes of them.
+pub(crate) trait Options {
+    /// Each option against its own domain.
+    fn check_domains(&self) -> Result<()>;
+}
+
 /// One option of an entry, for people. Its default is in the code alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Choice {
@@ -146,8 +152,10 @@ macro_rules! options {
                 self
             })*
 
-            /// Each option against its own domain.
-            pub(crate) fn check_domains(&self) -> $crate::Result<()> {
+        }
+
+        impl $crate::catalogue::Options for $name {
+            fn check_domains(&self) -> $crate::Result<()> {
                 $({
                     // A list among the options is no Copy.
                     let $value = Clone::clone(&self.$field);

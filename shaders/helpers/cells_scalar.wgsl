@@ -3,8 +3,6 @@
 
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
-@group(0) @binding(3) var<storage, read> class_weights: array<f32>;
-@group(0) @binding(4) var<storage, read> class_mask: array<u32>;
 @group(0) @binding(7) var<storage, read_write> gradients: array<f32>;
 
 fn columns_of(row: Row, group: u32, lane: u32) -> vec4<u32> {
@@ -42,34 +40,6 @@ fn truths_of(row: Row, columns: vec4<u32>) -> vec4<f32> {
     return found;
 }
 
-fn class_weights_of(columns: vec4<u32>) -> vec4<f32> {
-    return column_weights_from(0u, columns);
-}
-
-fn pos_weights_of(columns: vec4<u32>) -> vec4<f32> {
-    return column_weights_from(row_length(), columns);
-}
-
-fn column_weights_from(first: u32, columns: vec4<u32>) -> vec4<f32> {
-    var found = vec4<f32>();
-    for (var k = 0u; k < 4u; k += 1u) {
-        if columns[k] < row_length() {
-            found[k] = class_weights[first + columns[k]];
-        }
-    }
-    return found;
-}
-
-fn class_mask_of(first: u32, columns: vec4<u32>) -> vec4<bool> {
-    var found = vec4<bool>();
-    for (var k = 0u; k < 4u; k += 1u) {
-        if columns[k] < row_length() {
-            found[k] = class_mask[first + columns[k]] != 0u;
-        }
-    }
-    return found;
-}
-
 fn write_gradients(row: Row, columns: vec4<u32>, slopes: vec4<f32>) {
     for (var k = 0u; k < 4u; k += 1u) {
         if columns[k] < row_length() {
@@ -87,12 +57,4 @@ fn logit_at(index: u32) -> f32 {
 
 fn label_of(row: u32) -> i32 {
     return bitcast<i32>(targets[row]);
-}
-
-fn class_weight_at(column: u32) -> f32 {
-    return class_weights[column];
-}
-
-fn class_mask_at(index: u32) -> u32 {
-    return class_mask[index];
 }

@@ -2,23 +2,7 @@
 
 @group(0) @binding(1) var<storage, read> logits: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> targets: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> class_weights: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> class_mask: array<vec4<u32>>;
 @group(0) @binding(7) var<storage, read_write> gradients: array<vec4<f32>>;
-
-fn columns_of(row: Row, group: u32, lane: u32) -> vec4<u32> {
-    return 4u * (group * TEAM + lane) + vec4<u32>(0u, 1u, 2u, 3u);
-}
-
-// Whether any cell of a group is inside the row.
-fn reaches(columns: vec4<u32>) -> bool {
-    return columns.x < row_length();
-}
-
-// Where the first is inside the row, so are its three neighbours.
-fn inside_of(columns: vec4<u32>) -> vec4<bool> {
-    return vec4<bool>(true);
-}
 
 fn logits_of(row: Row, columns: vec4<u32>) -> vec4<f32> {
     let index = (row.first + columns.x) / 4u;
@@ -35,18 +19,6 @@ fn truths_of(row: Row, columns: vec4<u32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(targets[(row.first + columns.x) / 4u]);
 }
 
-fn class_weights_of(columns: vec4<u32>) -> vec4<f32> {
-    return class_weights[columns.x / 4u];
-}
-
-fn pos_weights_of(columns: vec4<u32>) -> vec4<f32> {
-    return class_weights[(row_length() + columns.x) / 4u];
-}
-
-fn class_mask_of(first: u32, columns: vec4<u32>) -> vec4<bool> {
-    return class_mask[(first + columns.x) / 4u] != vec4<u32>();
-}
-
 fn write_gradients(row: Row, columns: vec4<u32>, slopes: vec4<f32>) {
     gradients[(row.first + columns.x) / 4u] = slopes;
 }
@@ -60,12 +32,4 @@ fn logit_at(index: u32) -> f32 {
 
 fn label_of(row: u32) -> i32 {
     return bitcast<i32>(targets[row / 4u][row % 4u]);
-}
-
-fn class_weight_at(column: u32) -> f32 {
-    return class_weights[column / 4u][column % 4u];
-}
-
-fn class_mask_at(index: u32) -> u32 {
-    return class_mask[index / 4u][index % 4u];
 }

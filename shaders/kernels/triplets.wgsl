@@ -1,5 +1,5 @@
 // The frame over mined triplets: of each row of a matrix of scores the pairs of a positive and the negative chosen for it, the
-// scores overwritten by dL/d(score). Bindings, chunks and products as in kernels/similarity.
+// scores overwritten by dL/d(score). Products as in kernels/similarity; linked with helpers/score_rows as it is.
 //
 //     value = sum over the pairs of [distance(positive) - distance(negative) + MARGIN]+
 //
@@ -7,38 +7,11 @@
 // its negative the one of the highest score below its own; where there is none, the one of the lowest of all. Of equal scores the
 // first. Filled by shaders/losses/*.wgsl with `distance`, MARGIN and SEMI_HARD.
 
-struct Params {
-    rows: u32,      // in this chunk
-    columns: u32,   // candidates
-    first_row: u32, // of this chunk
-    block: u32,     // rows that one workgroup takes
-    factor: f32,    // of the reduction
-    upstream: f32,  // dL/d(value)
-}
-
 // The teams' wait then stands between the writes of a row's marks and their reading.
 const IN_PLACE: bool = true;
 
-override WORKGROUP: u32 = 64u;
-override COLUMNS: u32 = 0u;
-override HOLDS: bool = false;
-override HAS_LABELS: bool = true;
-override HAS_WEIGHT: bool = false;
-override EACH: bool = false;
-override ADDS: bool = false;
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> scores: array<f32>;
-@group(0) @binding(2) var<storage, read> labels: array<i32>;
-@group(0) @binding(3) var<storage, read> weights: array<u32>;
-@group(0) @binding(4) var<storage, read> upstreams: array<f32>;
-@group(0) @binding(5) var<storage, read_write> values: array<f32>;
 // Of a positive the column of its negative and 1, or 0 where the pair counts for nothing; of a negative how many pairs it is in.
 @group(0) @binding(6) var<storage, read_write> marks: array<f32>;
-
-fn is_positive(row: u32, column: u32) -> bool {
-    return row != column && labels[row] == labels[column];
-}
 
 fn is_negative(row: u32, column: u32) -> bool {
     return labels[row] != labels[column];
@@ -83,13 +56,8 @@ fn column_from(found: f32) -> u32 {
 fn take_row(index: u32, lane: u32) {
     let row = params.first_row + index;
     let first = index * params.columns;
-    var weight = params.factor;
-    var counts = true;
-    if HAS_WEIGHT {
-        let bits = weights[row];
-        counts = bits != MASKED;
-        weight *= bitcast<f32>(bits);
-    }
+    let weight = weight_of(row);
+    let counts = weight.counts;
     // The highest and the lowest score of the negatives, the lowest of the positives; the lowest ones below 0.
     var peaks = vec3<f32>(LOWEST);
     var worst = 0u;
@@ -136,13 +104,9 @@ fn take_row(index: u32, lane: u32) {
         }
     }
     team_wait();
-    let value = weight * team_sum(sum);
-    var scale = weight * params.upstream;
-    if EACH {
-        scale *= upstreams[row];
-    }
-    // NaN in, NaN out: its bits are put together from some known at run time only.
-    let poison = bitcast<f32>(0x7fc00000u | (row & 1u));
+    let value = weight.factor * team_sum(sum);
+    let scale = scale_of(row, weight);
+    let poison = poison_of(row);
     for (var column = lane; column < params.columns; column += TEAM) {
         let mark = marks[first + column];
         let score = scores[first + column];
@@ -153,14 +117,5 @@ fn take_row(index: u32, lane: u32) {
     }
     if lane == 0u {
         values[row] = select(select(0.0, value, counts), poison, is_broken && counts);
-    }
-}
-
-// The rows of a workgroup one after the other, all its lanes at each.
-fn take_rows(block: u32, lane: u32) {
-    let begin = block * params.block;
-    let end = min(begin + params.block, params.rows);
-    for (var index = begin; index < end; index += 1u) {
-        take_row(index, lane);
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Activation, Pointwise};
-use crate::catalogue::{self, Entry, options};
+use crate::catalogue::{self, Entry, Options, options};
 use crate::real::Real;
 
 /// Which form of GELU.

@@ -1,7 +1,7 @@
 //! Leaky ReLU: as relu, with a small slope below 0 so that no unit dies.
 
 use super::{Activation, Pointwise};
-use crate::catalogue::{self, Entry, options};
+use crate::catalogue::{self, Entry, Options, options};
 use crate::real::Real;
 
 options! {

@@ -50,6 +50,20 @@ pub(super) fn flat<'a, T: Clone>(view: &ArrayViewD<'a, T>) -> Cow<'a, [T]> {
     }
 }
 
+/// The targets as numbers, or as labels; of a list of classes its numbers.
+fn numbers_or_labels<'a, 't>(loss: &dyn Loss, targets: &'t Targets<'a>) -> (Cow<'a, [f32]>, Option<Cow<'t, [i64]>>) {
+    match targets {
+        Targets::Dense(dense) | Targets::Grouped { relevance: dense, .. } => (flat(dense), None),
+        Targets::Labels(lists) if loss.targets() == Domain::ClassList => {
+            (lists.iter().map(|&class| class as f32).collect(), None)
+        }
+        Targets::Labels(labels) => {
+            let wide = labels.as_slice().map_or_else(|| labels.iter().copied().collect(), Cow::Borrowed);
+            (Cow::Borrowed(&[]), Some(wide))
+        }
+    }
+}
+
 impl<'c, 'a> Call<'c, 'a> {
     pub fn check(criterion: &'c Criterion, inputs: &Inputs<'a>) -> Result<Self> {
         let loss = &*criterion.loss;
@@ -77,24 +91,8 @@ impl<'c, 'a> Call<'c, 'a> {
         if matches!(loss.family(), Family::Pointwise(_)) {
             column_weight = std::mem::take(&mut pos_weight);
         }
-        let class_mask = match &inputs.class_mask {
-            None => None,
-            Some(mask) => {
-                inputs::check_known(loss, "class_mask")?;
-                let per_column = sizes.is_per_column(loss, &shape, mask.shape())?;
-                Some((flat(mask), if per_column { Per::Column } else { Per::Element }))
-            }
-        };
-        let (dense, wide): (Cow<[f32]>, Option<Cow<[i64]>>) = match targets {
-            Targets::Dense(dense) | Targets::Grouped { relevance: dense, .. } => (flat(dense), None),
-            Targets::Labels(lists) if loss.targets() == Domain::ClassList => {
-                (lists.iter().map(|&class| class as f32).collect(), None)
-            }
-            Targets::Labels(labels) => {
-                let wide = labels.as_slice().map_or_else(|| labels.iter().copied().collect(), Cow::Borrowed);
-                (Cow::Borrowed(&[]), Some(wide))
-            }
-        };
+        let class_mask = Self::class_mask(loss, inputs, &sizes, &shape)?;
+        let (dense, wide) = numbers_or_labels(loss, targets);
         let keeps = |row: usize| mask.as_ref().is_none_or(|(mask, _)| mask[row]);
         match &wide {
             Some(labels) => inputs::check_labels(loss, labels, sizes.columns, keeps)?,
@@ -127,6 +125,18 @@ impl<'c, 'a> Call<'c, 'a> {
         };
         call.share = call.share(wide.as_deref())?;
         Ok(call)
+    }
+
+    fn class_mask(
+        loss: &dyn Loss,
+        inputs: &Inputs<'a>,
+        sizes: &Sizes,
+        shape: &[usize],
+    ) -> Result<Option<(Cow<'a, [bool]>, Per)>> {
+        let Some(mask) = &inputs.class_mask else { return Ok(None) };
+        inputs::check_known(loss, "class_mask")?;
+        let per_column = sizes.is_per_column(loss, shape, mask.shape())?;
+        Ok(Some((flat(mask), if per_column { Per::Column } else { Per::Element })))
     }
 
     /// A number for each column; empty where the input is left out.
@@ -272,9 +282,8 @@ impl<'c, 'a> Call<'c, 'a> {
         Ok(Evaluation { values, gradient, others: Vec::new(), count: self.share.count, auxiliaries, hessian })
     }
 
-    pub fn on_gpu(&self, gpu: &Gpu) -> Result<Evaluation> {
-        let loss = &*self.criterion.loss;
-        let job = Job {
+    fn job(&self) -> Job {
+        Job {
             rows: self.sizes.rows,
             row_length: self.sizes.row_length,
             columns: self.sizes.columns,
@@ -286,7 +295,11 @@ impl<'c, 'a> Call<'c, 'a> {
             auxiliary: self.auxiliary,
             second: false,
             half: false,
-        };
+        }
+    }
+
+    /// Everything on the device, and room for what it leaves there.
+    fn buffers(&self, gpu: &Gpu, job: &Job) -> Result<Buffers> {
         let upload = |values: &[f32]| gpu.upload("an input", values);
         let ones;
         let upstreams: &[f32] = match (self.each(), self.upstreams.is_empty()) {
@@ -298,7 +311,7 @@ impl<'c, 'a> Call<'c, 'a> {
             }
         };
         let optional = |values: &[f32]| if values.is_empty() { Ok(None) } else { upload(values).map(Some) };
-        let buffers = Buffers {
+        Ok(Buffers {
             predictions: upload(&self.predictions)?,
             targets: match &self.labels {
                 Some(labels) => gpu.upload("labels", labels)?,
@@ -320,10 +333,16 @@ impl<'c, 'a> Call<'c, 'a> {
                 .transpose()?,
             upstreams: optional(upstreams)?,
             gradient: gpu.buffer("a gradient", self.predictions.len())?,
-            values: gpu.buffer("values", kernel::values_length(gpu, loss, &job))?,
+            values: gpu.buffer("values", kernel::values_length(gpu, &*self.criterion.loss, job))?,
             result: gpu.buffer("a loss", 4)?,
             absent: gpu.buffer("nothing", 4)?,
-        };
+        })
+    }
+
+    pub fn on_gpu(&self, gpu: &Gpu) -> Result<Evaluation> {
+        let loss = &*self.criterion.loss;
+        let job = self.job();
+        let buffers = self.buffers(gpu, &job)?;
         let mut commands = kernel::commands(gpu, loss, &job, &buffers)?;
         let hessian = if self.hessian {
             // The same kernel with the second derivative in the first one's place: it leaves the same values once more.

@@ -29,6 +29,39 @@ pub(super) struct JointCall<'c, 'a> {
     count: usize,
 }
 
+/// What the arguments are given, the numbers checked.
+struct Arguments<'a> {
+    arrays: Vec<Array<'a, f32>>,
+    integers: Vec<Array<'a, i32>>,
+    shapes: Shapes,
+}
+
+impl<'a> Arguments<'a> {
+    fn of(loss: &dyn Loss, inputs: &Inputs<'a>) -> Result<Self> {
+        let shapes = Shapes { loss: loss.name(), given: Vec::new() };
+        let mut found = Arguments { arrays: Vec::new(), integers: Vec::new(), shapes };
+        for argument in loss.arguments() {
+            let Some(given) = given(loss, argument, inputs)? else { continue };
+            let name = argument.name;
+            let shape = match given {
+                Targets::Dense(array) | Targets::Grouped { relevance: array, .. } => {
+                    let (values, shape) = (flat(array), array.shape().to_vec());
+                    inputs::check_domain(loss, name, argument.domain, &values)?;
+                    found.arrays.push(Array { name, shape: shape.clone(), values });
+                    shape
+                }
+                Targets::Labels(array) => {
+                    let (wide, shape): (Vec<i64>, _) = (array.iter().copied().collect(), array.shape().to_vec());
+                    found.integers.push(Array { name, shape: shape.clone(), values: clamp_labels(&wide).into() });
+                    shape
+                }
+            };
+            found.shapes.given.push((name, shape));
+        }
+        Ok(found)
+    }
+}
+
 impl<'c, 'a> JointCall<'c, 'a> {
     pub fn check(
         criterion: &'c Criterion,
@@ -45,25 +78,7 @@ impl<'c, 'a> JointCall<'c, 'a> {
         }
         inputs::check_hessian(loss, inputs.hessian)?;
         inputs::check_auxiliary(loss, inputs.auxiliary)?;
-        let (mut arrays, mut integers, mut shapes) =
-            (Vec::new(), Vec::new(), Shapes { loss: loss.name(), given: Vec::new() });
-        for argument in loss.arguments() {
-            let Some(given) = given(loss, argument, inputs)? else { continue };
-            let name = argument.name;
-            match given {
-                Targets::Dense(array) | Targets::Grouped { relevance: array, .. } => {
-                    let values = flat(array);
-                    inputs::check_domain(loss, name, argument.domain, &values)?;
-                    shapes.given.push((name, array.shape().to_vec()));
-                    arrays.push(Array { name, shape: array.shape().to_vec(), values });
-                }
-                Targets::Labels(array) => {
-                    let wide: Vec<i64> = array.iter().copied().collect();
-                    shapes.given.push((name, array.shape().to_vec()));
-                    integers.push(Array { name, shape: array.shape().to_vec(), values: clamp_labels(&wide).into() });
-                }
-            }
-        }
+        let Arguments { arrays, integers, shapes } = Arguments::of(loss, inputs)?;
         let units = host.units(&shapes)?;
         let count: usize = units.shape.iter().product();
         if count == 0 || arrays.iter().any(|array| array.values.is_empty()) {

@@ -69,19 +69,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 
 impl Filling for BatchTriplet {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] = &[
-        Argument {
-            name: "predictions",
-            shape: "[rows, columns]: an embedding in each row",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument { name: "targets", shape: "[rows]: a label for each", role: Role::Integers, domain: Domain::Real },
-    ];
-
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
+    const ARGUMENTS: &'static [Argument] = LABELLED_EMBEDDINGS;
 
     fn family(&self) -> Family<'_> {
         Family::similarity(self)

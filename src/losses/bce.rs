@@ -44,10 +44,6 @@ impl Filling for Bce {
     const PREDICTIONS: Domain = Domain::Probability;
     const TARGETS: Domain = Domain::Probability;
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)
     }

@@ -48,10 +48,6 @@ impl Filling for BceWithLogits {
     const INPUTS: &'static [Input] =
         &[Input { name: "pos_weight", shape: "[columns]: weight of the positive side of each column" }];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)
     }

@@ -47,10 +47,6 @@ impl Filling for Bpr {
         Argument { name: "negative", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
     ];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::pairs(self)
     }

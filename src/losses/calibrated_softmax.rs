@@ -49,10 +49,6 @@ impl Filling for CalibratedSoftmax {
     const TARGETS: Domain = Domain::Relevance;
     const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/list_softmax.wgsl")];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
     }

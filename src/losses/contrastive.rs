@@ -62,10 +62,6 @@ impl Filling for Contrastive {
         },
     ];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::vectors(self)
     }

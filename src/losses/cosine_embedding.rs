@@ -57,10 +57,6 @@ impl Filling for CosineEmbedding {
         Argument { name: "targets", shape: "[rows]: +1 or -1", role: Role::Fixed, domain: Domain::Sign },
     ];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::vectors(self)
     }

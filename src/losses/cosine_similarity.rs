@@ -55,10 +55,6 @@ impl Filling for CosineSimilarity {
         Argument { name: "targets", shape: "of the predictions' shape", role: Role::Fixed, domain: Domain::Real },
     ];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::vectors(self)
     }

@@ -1,6 +1,7 @@
 //! Softmax cross-entropy with every option of its peers.
 
 mod margin;
+mod row;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +9,6 @@ use super::prelude::*;
 use super::require;
 use crate::Error;
 use crate::catalogue::Choice;
-use crate::host::rowwise::{Auxiliary, Row, Rows, Target, by_itself};
-use crate::host::{simd, softmax};
-
-use margin::Margin;
 pub use margin::TargetLogitTransform;
 
 /// Softmax cross-entropy of logits, against class labels or dense targets.
@@ -65,32 +62,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "cross_entropy",
     summary: "softmax cross-entropy: one class of many, from images to language models",
     formula: "Σ_c w_c((1 − s)t_c + s/K)(lse − z_c) + λ lse²",
-    options: &[
-        Choice {
-            name: "label_smoothing",
-            domain: "in [0, 1]",
-            meaning: "share s of the target spread over all classes",
-        },
-        Choice {
-            name: "ignore_index",
-            domain: "a label or a list of up to 16",
-            meaning: "labels whose rows are left out",
-        },
-        Choice { name: "z_loss", domain: ">= 0", meaning: "weight λ of lse², which keeps logits from drifting" },
-        Choice { name: "softcap", domain: "> 0 or null", meaning: "logits become c·tanh(x/c) first" },
-        Choice { name: "temperature", domain: "> 0", meaning: "logits are divided by it (after the softcap)" },
-        Choice {
-            name: "target_logit_transform",
-            domain: "\"arcface\", \"cosface\" or null; not with a softcap",
-            meaning: "predictions are cosines, and the label's gets a margin",
-        },
-        Choice {
-            name: "margin",
-            domain: "in [0, π], or null: 0.5 for arcface, 0.35 for cosface",
-            meaning: "the margin: of the angle for arcface, of the cosine for cosface",
-        },
-        Choice { name: "scale", domain: "> 0", meaning: "what cosines are multiplied by, where they are transformed" },
-    ],
+    options: CrossEntropy::OPTIONS,
     torch: "CrossEntropyLoss",
     keras: "SparseCategoricalCrossentropy, CategoricalCrossentropy (from_logits=True)",
     optax: "softmax_cross_entropy, softmax_cross_entropy_with_integer_labels",
@@ -123,6 +95,33 @@ impl Default for CrossEntropy {
 }
 
 impl CrossEntropy {
+    pub(super) const OPTIONS: &'static [Choice] = &[
+        Choice {
+            name: "label_smoothing",
+            domain: "in [0, 1]",
+            meaning: "share s of the target spread over all classes",
+        },
+        Choice {
+            name: "ignore_index",
+            domain: "a label or a list of up to 16",
+            meaning: "labels whose rows are left out",
+        },
+        Choice { name: "z_loss", domain: ">= 0", meaning: "weight λ of lse², which keeps logits from drifting" },
+        Choice { name: "softcap", domain: "> 0 or null", meaning: "logits become c·tanh(x/c) first" },
+        Choice { name: "temperature", domain: "> 0", meaning: "logits are divided by it (after the softcap)" },
+        Choice {
+            name: "target_logit_transform",
+            domain: "\"arcface\", \"cosface\" or null; not with a softcap",
+            meaning: "predictions are cosines, and the label's gets a margin",
+        },
+        Choice {
+            name: "margin",
+            domain: "in [0, π], or null: 0.5 for arcface, 0.35 for cosface",
+            meaning: "the margin: of the angle for arcface, of the cosine for cosface",
+        },
+        Choice { name: "scale", domain: "> 0", meaning: "what cosines are multiplied by, where they are transformed" },
+    ];
+
     /// Plain cross-entropy; rows with label −100 are left out.
     pub fn new() -> Self {
         Self::default()
@@ -180,42 +179,27 @@ impl CrossEntropy {
         self.scale = scale;
         self
     }
+}
 
-    #[inline(always)]
-    fn label_margin(&self) -> Option<Margin> {
-        let transform = self.target_logit_transform?;
-        let usual = if transform == TargetLogitTransform::ArcFace { 0.5 } else { 0.35 };
-        Some(Margin { transform, size: self.margin.unwrap_or(usual) })
-    }
-
-    /// What logits are multiplied by.
-    #[inline(always)]
-    fn stretch<R: Real>(&self) -> R {
-        let scale = if self.target_logit_transform.is_some() { self.scale } else { 1.0 };
-        R::new(scale) / R::new(self.temperature)
-    }
-
-    #[inline(always)]
-    fn scaled_logit<R: Real>(&self, x: R) -> R {
-        let temperature = R::new(self.temperature);
-        match self.softcap {
-            Some(cap) => R::new(cap) * (x / R::new(cap)).tanh() / temperature,
-            None if self.target_logit_transform.is_some() => self.stretch::<R>() * x,
-            None => x / temperature,
+impl Options for CrossEntropy {
+    fn check_domains(&self) -> Result<()> {
+        require((0.0..=1.0).contains(&self.label_smoothing), &ENTRY, "label_smoothing", self.label_smoothing)?;
+        require(self.z_loss >= 0.0 && self.z_loss.is_finite(), &ENTRY, "z_loss", self.z_loss)?;
+        let cap = self.softcap.unwrap_or(1.0);
+        require(cap > 0.0 && cap.is_finite(), &ENTRY, "softcap", cap)?;
+        require(self.temperature > 0.0 && self.temperature.is_finite(), &ENTRY, "temperature", self.temperature)?;
+        let margin = self.margin.unwrap_or(0.0);
+        require((0.0..=std::f64::consts::PI).contains(&margin), &ENTRY, "margin", margin)?;
+        require(self.scale > 0.0 && self.scale.is_finite(), &ENTRY, "scale", self.scale)?;
+        if let (Some(transform), Some(_)) = (self.target_logit_transform, self.softcap) {
+            let found = format!("{transform:?} with a softcap");
+            return Err(Error::option(ENTRY.name, "target_logit_transform", found, "one of both"));
         }
-    }
-
-    #[inline(always)]
-    fn scaled_logit_slope<R: Real>(&self, x: R) -> R {
-        let temperature = R::new(self.temperature);
-        match self.softcap {
-            Some(cap) => {
-                // 1 − tanh²u = 4e/(1 + e)², e = e^(−2|u|): the difference has no digits left where tanh is near 1.
-                let e = (R::new(-2.0) * (x / R::new(cap)).abs()).exp();
-                R::new(4.0) * e / ((R::ONE + e) * (R::ONE + e)) / temperature
-            }
-            None => self.stretch(),
+        if self.ignore_index.len() > MOST_IGNORED {
+            let found = format!("a list of {}", self.ignore_index.len());
+            return Err(Error::option("cross_entropy", "ignore_index", found, "a label or a list of up to 16"));
         }
+        Ok(())
     }
 }
 
@@ -225,7 +209,7 @@ impl Filling for CrossEntropy {
     const MEAN_OVER_CLASS_WEIGHTS: bool = true;
     const HAS_AUXILIARY: bool = true;
     const INPUTS: &'static [Input] = &[
-        Input { name: "class_weight", shape: "[classes]: weight of each class" },
+        CLASS_WEIGHT,
         Input { name: "class_mask", shape: "[classes] or [rows, classes]: false takes a class out of the softmax" },
     ];
 
@@ -267,228 +251,4 @@ impl Filling for CrossEntropy {
     fn ignored(&self) -> &[i64] {
         &self.ignore_index
     }
-
-    fn check_options(&self) -> Result<()> {
-        require((0.0..=1.0).contains(&self.label_smoothing), &ENTRY, "label_smoothing", self.label_smoothing)?;
-        require(self.z_loss >= 0.0 && self.z_loss.is_finite(), &ENTRY, "z_loss", self.z_loss)?;
-        let cap = self.softcap.unwrap_or(1.0);
-        require(cap > 0.0 && cap.is_finite(), &ENTRY, "softcap", cap)?;
-        require(self.temperature > 0.0 && self.temperature.is_finite(), &ENTRY, "temperature", self.temperature)?;
-        let margin = self.margin.unwrap_or(0.0);
-        require((0.0..=std::f64::consts::PI).contains(&margin), &ENTRY, "margin", margin)?;
-        require(self.scale > 0.0 && self.scale.is_finite(), &ENTRY, "scale", self.scale)?;
-        if let (Some(transform), Some(_)) = (self.target_logit_transform, self.softcap) {
-            let found = format!("{transform:?} with a softcap");
-            return Err(Error::option(ENTRY.name, "target_logit_transform", found, "one of both"));
-        }
-        if self.ignore_index.len() > MOST_IGNORED {
-            let found = format!("a list of {}", self.ignore_index.len());
-            return Err(Error::option("cross_entropy", "ignore_index", found, "a label or a list of up to 16"));
-        }
-        Ok(())
-    }
-}
-
-impl Rowwise for CrossEntropy {
-    #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], auxiliary: Option<&mut Auxiliary<R>>) -> R {
-        let classes = row.logits.len();
-        let gradient = &mut gradient[..classes];
-        // z, with the classes that are masked at -inf. From here on `gradient` holds what the row needs next.
-        let margin = self.label_margin();
-        if self.softcap.is_none() && self.temperature == 1.0 && margin.is_none() {
-            gradient.copy_from_slice(row.logits);
-        } else {
-            for (z, &x) in gradient.iter_mut().zip(row.logits) {
-                *z = self.scaled_logit(x);
-            }
-        }
-        if let (Some(margin), Target::Label(label)) = (margin, row.target) {
-            gradient[label] = self.scaled_logit(margin.apply(row.logits[label]));
-        }
-        if row.has_class_mask() {
-            for (column, z) in gradient.iter_mut().enumerate() {
-                *z = R::select(row.keeps(column), *z, R::NEG_INFINITY);
-            }
-        }
-        // Where every class is masked there is no maximum: any finite number keeps (-inf) - (-inf) out.
-        let maximum = simd::maximum(gradient);
-        let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
-        let smooth = Mass::of_classes(row, gradient, maximum, self.label_smoothing != 0.0);
-        let hard = Mass::of_target(row, gradient, maximum);
-        let smoothing = R::new(self.label_smoothing);
-        let share = R::select(smooth.cells > R::ZERO, smoothing / smooth.cells, R::ZERO);
-        let mass = (R::ONE - smoothing) * hard.mass + share * smooth.mass;
-        let dot = (R::ONE - smoothing) * hard.dot + share * smooth.dot;
-
-        let (mut label_below, mut label_is_open) = (R::NEG_INFINITY, false);
-        if let Target::Label(label) = row.target {
-            label_below = gradient[label] - maximum;
-            label_is_open = gradient[label] != R::NEG_INFINITY;
-            gradient[label] = R::NEG_INFINITY;
-        }
-        // All e^(z - maximum) but the label's: p_y - 1 = -others/total keeps its digits when p_y goes to 1.
-        let below = auxiliary.as_ref().map(|_| weighted_below(gradient, maximum));
-        let others = simd::exp_in_place(gradient, maximum);
-        let label_exp = R::select(label_below == R::NEG_INFINITY, R::ZERO, label_below.exp());
-        let total = others + label_exp;
-        let log_total = R::select(label_exp == R::ONE, others.ln_1p(), total.ln());
-        let log_total = R::select(total == R::ZERO, R::ZERO, log_total);
-        let lse = maximum + log_total;
-        let z_loss = R::new(self.z_loss);
-        let z_pull = R::new(2.0) * z_loss * lse;
-        let value = mass * log_total - dot + R::select(self.z_loss != 0.0, z_loss * lse * lse, R::ZERO);
-
-        let inverse = R::select(total > R::ZERO, R::ONE / total, R::select(total.is_nan(), total, R::ZERO));
-        let factor = (mass + z_pull) * inverse;
-        if let Some(auxiliary) = auxiliary {
-            let label_dot = R::select(label_exp == R::ZERO, R::ZERO, label_exp * label_below);
-            auxiliary.lse = lse;
-            auxiliary.entropy = log_total - (below.unwrap_or(R::ZERO) + label_dot) * inverse;
-            auxiliary.label(row, label_exp * inverse);
-        }
-        match row.target {
-            Target::Label(label) => {
-                let q = row.class_weight(label) * ((R::ONE - smoothing) + share);
-                let own = (mass - q) - mass * others * inverse + z_pull * label_exp * inverse;
-                self.slopes(row, scale, gradient, |column, e| factor * e - row.class_weight(column) * share);
-                let slope = R::select(label_is_open, own, R::ZERO);
-                let x = row.logits[label];
-                let slope = slope * margin.map_or(R::ONE, |margin| margin.slope(x));
-                gradient[label] = scale * slope * self.scaled_logit_slope(x);
-            }
-            Target::Dense(dense) => {
-                let dense = &dense[..classes];
-                let q = |column: usize| (R::ONE - smoothing) * dense[column] + share;
-                if row.has_all_classes_alike() {
-                    self.slopes(row, scale, gradient, |column, e| factor * e - q(column));
-                } else {
-                    self.slopes(row, scale, gradient, |column, e| factor * e - row.class_weight(column) * q(column));
-                }
-            }
-        }
-        value
-    }
-
-    #[inline(always)]
-    fn curvature<R: Real>(&self, row: &Row<'_, R>, scale: R, hessian: &mut [R]) {
-        let temperature = R::new(self.temperature);
-        for (column, (z, &x)) in hessian.iter_mut().zip(row.logits).enumerate() {
-            *z = R::select(row.keeps(column), x / temperature, R::NEG_INFINITY);
-        }
-        let maximum = simd::maximum(hessian);
-        let Some(top) = hessian.iter().position(|&z| z == maximum && maximum > R::NEG_INFINITY) else {
-            return hessian.fill(R::ZERO);
-        };
-        let hard = Mass::of_target(row, hessian, maximum).mass;
-        let smooth = Mass::of_classes(row, hessian, maximum, self.label_smoothing != 0.0);
-        let smoothing = R::new(self.label_smoothing);
-        let share = R::select(smooth.cells > R::ZERO, smoothing / smooth.cells, R::ZERO);
-        let mass = (R::ONE - smoothing) * hard + share * smooth.mass;
-        // 1 − p has no digits left where p is near 1, which only that of the maximum can be: there it is the rest over the whole.
-        hessian[top] = R::NEG_INFINITY;
-        let rest = simd::exp_in_place(hessian, maximum);
-        // e⁰, but NaN where the maximum is ∞.
-        hessian[top] = R::select(maximum.is_finite(), R::ONE, R::NAN);
-        let total = hessian[top] + rest;
-        let z_loss = R::new(2.0 * self.z_loss);
-        let pull = mass + z_loss * (maximum + rest.ln_1p());
-        let scale = scale / (temperature * temperature);
-        for (column, e) in hessian.iter_mut().enumerate() {
-            let p = *e / total;
-            let others = R::select(column == top, rest / total, R::ONE - p);
-            let is_open = row.keeps(column) && row.logits[column] != R::NEG_INFINITY;
-            *e = R::select(is_open, scale * (pull * p * others + z_loss * p * p), R::ZERO);
-        }
-    }
-
-    #[inline(always)]
-    fn plain_rows(&self, rows: &Rows<'_, f32>, first: usize, gradient: &mut [f32], values: &mut [f32]) -> bool {
-        let Some(labels) = softmax::plain_labels(rows) else { return false };
-        if self.softcap.is_some() || self.temperature != 1.0 || self.target_logit_transform.is_some() {
-            return false;
-        }
-        let options = softmax::LabelOptions { smoothing: self.label_smoothing as f32, z_loss: self.z_loss as f32 };
-        softmax::label_rows(rows, labels, &options, first, gradient, values, |index, gradient, value| {
-            by_itself(self, rows, index, gradient, value);
-        });
-        true
-    }
-}
-
-impl CrossEntropy {
-    /// Takes e^(z − maximum) in `gradient` to the scaled derivative with respect to the logits handed in.
-    #[inline(always)]
-    fn slopes<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], slope: impl Fn(usize, R) -> R) {
-        let plain = self.softcap.is_none() && !row.has_class_mask();
-        if plain {
-            let scale = scale * self.stretch::<R>();
-            for (column, (cell, &x)) in gradient.iter_mut().zip(row.logits).enumerate() {
-                let masked = x == R::NEG_INFINITY;
-                *cell = R::select(masked, R::ZERO, scale * slope(column, *cell));
-            }
-            return;
-        }
-        for (column, (cell, &x)) in gradient.iter_mut().zip(row.logits).enumerate() {
-            let masked = !row.keeps(column) || x == R::NEG_INFINITY && self.softcap.is_none();
-            *cell = R::select(masked, R::ZERO, scale * slope(column, *cell) * self.scaled_logit_slope(x));
-        }
-    }
-}
-
-/// Σ of weights, and of weights times (z − maximum).
-struct Mass<R> {
-    mass: R,
-    dot: R,
-    cells: R,
-}
-
-impl<R: Real> Mass<R> {
-    /// Over the classes kept, each with its class weight: what label smoothing spreads over.
-    #[inline(always)]
-    fn of_classes(row: &Row<'_, R>, z: &[R], maximum: R, wanted: bool) -> Self {
-        let mut sums = Mass { mass: R::ZERO, dot: R::ZERO, cells: R::ZERO };
-        if !wanted {
-            return sums;
-        }
-        for (column, &z) in z.iter().enumerate() {
-            if z == R::NEG_INFINITY {
-                continue;
-            }
-            let weight = row.class_weight(column);
-            sums.mass += weight;
-            sums.dot += weight * (z - maximum);
-            sums.cells += R::ONE;
-        }
-        sums
-    }
-
-    /// Over the target: one cell for a label, all for dense targets. 0·(−∞) counts as 0.
-    #[inline(always)]
-    fn of_target(row: &Row<'_, R>, z: &[R], maximum: R) -> Self {
-        let dot = |weight: R, z: R| R::select(weight == R::ZERO, R::ZERO, weight * (z - maximum));
-        let dense = match row.target {
-            Target::Label(label) => {
-                let weight = row.class_weight(label);
-                return Mass { mass: weight, dot: dot(weight, z[label]), cells: R::ZERO };
-            }
-            Target::Dense(dense) => &dense[..z.len()],
-        };
-        let (mass, dots) = if row.has_all_classes_alike() {
-            (simd::sum(dense), simd::sum_of(z.len(), |column| dot(dense[column], z[column])))
-        } else {
-            let weight = |column: usize| row.class_weight(column) * dense[column];
-            (simd::sum_of(z.len(), weight), simd::sum_of(z.len(), |column| dot(weight(column), z[column])))
-        };
-        Mass { mass: R::new(mass), dot: R::new(dots), cells: R::ZERO }
-    }
-}
-
-/// Σ e^(z − maximum)(z − maximum), for the entropy.
-fn weighted_below<R: Real>(z: &[R], maximum: R) -> R {
-    let mut sum = R::ZERO;
-    for &z in z.iter().filter(|&&z| z != R::NEG_INFINITY) {
-        sum += (z - maximum).exp() * (z - maximum);
-    }
-    sum
 }

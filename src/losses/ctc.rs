@@ -84,10 +84,6 @@ impl Filling for Ctc {
         },
     ];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::sequence(self)
     }

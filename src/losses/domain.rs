@@ -57,6 +57,7 @@ impl Role {
         self == Role::Integers
     }
 }
+
 /// The row-wise kernel holds this many ignored labels in its uniform.
 pub(super) const MOST_IGNORED: usize = 16;
 
@@ -65,6 +66,17 @@ pub(super) const POS_WEIGHT: Input =
     Input { name: "pos_weight", shape: "[classes]: weight of the positive side of each class" };
 pub(super) const CLASS_MASK: Input =
     Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" };
+
+/// The inputs of the losses of one matrix of embeddings, each row of a label.
+pub(super) const LABELLED_EMBEDDINGS: &[Argument] = &[
+    Argument {
+        name: "predictions",
+        shape: "[rows, columns]: an embedding in each row",
+        role: Role::Differentiated,
+        domain: Domain::Real,
+    },
+    Argument { name: "targets", shape: "[rows]: a label for each", role: Role::Integers, domain: Domain::Real },
+];
 
 /// What the numbers of an input are: checked where the host sees them, and drawn from by the tests.
 #[derive(Clone, Copy, Debug, PartialEq)]

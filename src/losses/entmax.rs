@@ -52,10 +52,6 @@ impl Filling for Entmax {
     const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/entmax_fold.wgsl")];
     const PASSES: u32 = 15;
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
     }

@@ -47,10 +47,6 @@ impl Filling for Exponential {
     const PREDICTIONS: Domain = Domain::Exponent;
     const TARGETS: Domain = Domain::Sign;
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)
     }

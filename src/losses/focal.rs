@@ -53,10 +53,6 @@ impl Filling for Focal {
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
     const HELPERS: &'static [File] = &[shader!("helpers/softmax_target.wgsl")];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
     }

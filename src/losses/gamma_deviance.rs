@@ -42,10 +42,6 @@ impl Filling for GammaDeviance {
     const PREDICTIONS: Domain = Domain::Exponent;
     const TARGETS: Domain = Domain::Positive;
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)
     }

@@ -59,10 +59,6 @@ impl Filling for GaussianNll {
         Argument { name: "targets", shape: "of the predictions' shape", role: Role::Fixed, domain: Domain::Real },
     ];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::pairs(self)
     }

@@ -68,10 +68,6 @@ impl Filling for InfoNce {
         },
     ];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::similarity(self)
     }

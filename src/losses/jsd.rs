@@ -48,11 +48,8 @@ impl Filling for Jsd {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const PREDICTIONS: Domain = Domain::LogDistribution;
     const TARGETS: Domain = Domain::LogDistribution;
+    const IS_SEPARABLE: bool = true;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
-
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)

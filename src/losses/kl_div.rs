@@ -49,14 +49,8 @@ impl Filling for KlDiv {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const PREDICTIONS: Domain = Domain::LogDistribution;
     const TARGETS: Domain = Domain::Distribution;
-    const INPUTS: &'static [Input] = &[
-        Input { name: "class_weight", shape: "[classes]: weight of each class" },
-        Input { name: "class_mask", shape: "[classes] or [rows, classes]: false leaves a class out" },
-    ];
-
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
+    const IS_SEPARABLE: bool = true;
+    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)

@@ -68,10 +68,6 @@ impl Filling for Kto {
         Argument { name: "kl", shape: "of the same shape", role: Role::Optional, domain: Domain::Real },
     ];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::quads(self)
     }

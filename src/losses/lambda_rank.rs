@@ -58,10 +58,6 @@ impl Filling for LambdaRank {
     const TARGETS: Domain = Domain::Grade;
     const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/pairs.wgsl")];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Listwise(self)
     }

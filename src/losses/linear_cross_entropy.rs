@@ -1,49 +1,58 @@
 //! Softmax cross-entropy fused with the linear layer before it.
 
 use super::cross_entropy::{CrossEntropy, ENTRY as CROSS_ENTROPY};
+use super::fused::*;
 use super::prelude::*;
 use crate::Device;
 use crate::host::linear::{extra_bytes_on_cpu, extra_bytes_on_gpu};
 
-/// [`CrossEntropy`] of the outputs of a linear layer, fused with the layer: the head of a language model, whose logits would take more
-/// memory than all else.
-///
-/// Inputs: `predictions` [rows, features], what goes into the layer (more leading axes are more rows); `linear_weight` [classes,
-/// features]; `linear_bias` `[classes]`, if there is one; labels `targets` `[rows]`; and `class_weight` `[classes]`, if wanted. The value
-/// is that of cross-entropy of predictions · linear_weightᵀ + linear_bias, the gradients are those of predictions, weights and
-/// bias. Rows are taken in chunks: the logits of one are held at a time ([`LinearCrossEntropy::extra_bytes`]).
-///
-/// All options are those of [`CrossEntropy`], from which it is made. `mean` divides as there; a row whose label is ignored gives
-/// 0 to all gradients; a bias of −∞ takes its class out.
-///
-/// Liger `LigerFusedLinearCrossEntropyLoss`, PyTorch `LinearCrossEntropyLoss`.
-/// Sources: P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM training, 2024 (chunks of rows); E. Wijmans et al.,
-/// Cut your losses in large-vocabulary language models, 2024.
-///
-/// ```
-/// use gradus::{Device, Inputs, losses::{LinearCrossEntropy, Loss}};
-/// use ndarray::array;
-///
-/// let (states, weight) = (array![[1.0, 0.0]], array![[2.0, 1.0], [2.0, -1.0]]);
-/// let targets = array![1_i64];
-/// let inputs = Inputs::new(&states, &targets).input("linear_weight", &weight);
-/// let step = LinearCrossEntropy::new().on(&Device::reference())?.evaluate(&inputs)?;
-/// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-15); // both logits are 2
-/// assert_eq!(step.gradient.as_slice().unwrap(), [0.0, 1.0]);
-/// assert_eq!(step.gradient_of("linear_weight").unwrap().as_slice().unwrap(), [0.5, 0.0, -0.5, 0.0]);
-/// # Ok::<(), gradus::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
-pub struct LinearCrossEntropy {
-    inner: CrossEntropy,
+fused! {
+    /// [`CrossEntropy`] of the outputs of a linear layer, fused with the layer: the head of a language model, whose logits would take more
+    /// memory than all else.
+    ///
+    /// Inputs: `predictions` [rows, features], what goes into the layer (more leading axes are more rows); `linear_weight` [classes,
+    /// features]; `linear_bias` `[classes]`, if there is one; labels `targets` `[rows]`; and `class_weight` `[classes]`, if wanted. The value
+    /// is that of cross-entropy of predictions · linear_weightᵀ + linear_bias, the gradients are those of predictions, weights and
+    /// bias. Rows are taken in chunks: the logits of one are held at a time ([`LinearCrossEntropy::extra_bytes`]).
+    ///
+    /// All options are those of [`CrossEntropy`], from which it is made. `mean` divides as there; a row whose label is ignored gives
+    /// 0 to all gradients; a bias of −∞ takes its class out.
+    ///
+    /// Liger `LigerFusedLinearCrossEntropyLoss`, PyTorch `LinearCrossEntropyLoss`.
+    /// Sources: P. Hsu et al., Liger Kernel: efficient Triton kernels for LLM training, 2024 (chunks of rows); E. Wijmans et al.,
+    /// Cut your losses in large-vocabulary language models, 2024.
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, losses::{self, LinearCrossEntropy, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let (states, weight) = (array![[1.0, 0.0]], array![[2.0, 1.0], [2.0, -1.0]]);
+    /// let targets = array![1_i64];
+    /// let inputs = Inputs::new(&states, &targets).input("linear_weight", &weight);
+    /// let step = LinearCrossEntropy::new().on(&Device::reference())?.evaluate(&inputs)?;
+    /// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-15); // both logits are 2
+    /// assert_eq!(step.gradient.as_slice().unwrap(), [0.0, 1.0]);
+    /// assert_eq!(step.gradient_of("linear_weight").unwrap().as_slice().unwrap(), [0.5, 0.0, -0.5, 0.0]);
+    ///
+    /// let smoothed = LinearCrossEntropy::of(losses::CrossEntropy::new().label_smoothing(0.1));
+    /// assert_eq!(smoothed.options()["label_smoothing"], 0.1);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct LinearCrossEntropy of CrossEntropy;
+    takes &[
+        PREDICTIONS,
+        LINEAR_WEIGHT,
+        LINEAR_BIAS,
+        Argument { name: "targets", shape: "[rows]: labels", role: Role::Integers, domain: Domain::Class },
+        WEIGHT_OF_CLASSES,
+    ];
 }
 
 pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "linear_cross_entropy",
     summary: "language models: cross-entropy of a linear layer's outputs without holding them",
     formula: "cross_entropy(X Wᵀ + b)",
-    options: CROSS_ENTROPY.options,
+    options: LinearCrossEntropy::OPTIONS,
     torch: "LinearCrossEntropyLoss",
     keras: "",
     optax: "",
@@ -54,22 +63,6 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 };
 
 impl LinearCrossEntropy {
-    /// With the default options of cross-entropy.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// With the options of this cross-entropy.
-    ///
-    /// ```
-    /// use gradus::losses::{CrossEntropy, LinearCrossEntropy, Loss};
-    /// let loss = LinearCrossEntropy::of(CrossEntropy::new().label_smoothing(0.1));
-    /// assert_eq!(loss.options()["label_smoothing"], 0.1);
-    /// ```
-    pub fn of(cross_entropy: CrossEntropy) -> Self {
-        LinearCrossEntropy { inner: cross_entropy }
-    }
-
     /// Bytes that a call takes besides its inputs and gradients, whatever the number of rows at most 32 MiB as long as a row fits.
     ///
     /// ```
@@ -83,51 +76,5 @@ impl LinearCrossEntropy {
             Device::Cpu => extra_bytes_on_cpu(rows, classes, 4),
             Device::Reference => extra_bytes_on_cpu(rows, classes, 8),
         }
-    }
-}
-
-impl Filling for LinearCrossEntropy {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] = &[
-        Argument {
-            name: "predictions",
-            shape: "[rows, features]: what goes into the layer",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "linear_weight",
-            shape: "[classes, features]",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument { name: "linear_bias", shape: "[classes]", role: Role::OptionalDifferentiated, domain: Domain::Real },
-        Argument { name: "targets", shape: "[rows]: labels", role: Role::Integers, domain: Domain::Class },
-        Argument {
-            name: "class_weight",
-            shape: "[classes]: weight of each class",
-            role: Role::Optional,
-            domain: Domain::NonNegative,
-        },
-    ];
-
-    fn check_options(&self) -> Result<()> {
-        super::in_the_name_of(&ENTRY, self.inner.check_options())
-    }
-
-    fn family(&self) -> Family<'_> {
-        Family::linear(ENTRY.name, &self.inner)
-    }
-
-    fn inner(&self) -> Option<&dyn Loss> {
-        Some(&self.inner)
-    }
-
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        Filling::constants(&self.inner)
-    }
-
-    fn ignored(&self) -> &[i64] {
-        Filling::ignored(&self.inner)
     }
 }

@@ -1,42 +1,52 @@
 //! Distillation of a teacher's logits, fused with the student's last linear layer.
 
 use super::distillation::{Distillation, ENTRY as DISTILLATION};
+use super::fused::*;
 use super::prelude::*;
 
-/// [`Distillation`] of the outputs of a linear layer, fused with the layer: the student's logits and their gradient are held for a chunk of
-/// rows at a time, at most 32 MiB of each.
-///
-/// Inputs: `predictions` [rows, features], the student's hidden states; `linear_weight` [classes, features]; `linear_bias`
-/// `[classes]`, if there is one; `targets` [rows, classes], the teacher's logits. The value is that of distillation of
-/// predictions · linear_weightᵀ + linear_bias, the gradients are those of predictions, weights and bias. All options are those of
-/// [`Distillation`], the divergence among them: with "jsd" it is Liger's `LigerFusedLinearJSD`, of the teacher's logits.
-///
-/// Sources: G. Hinton, O. Vinyals and J. Dean, Distilling the knowledge in a neural network, 2015; P. Hsu et al., Liger Kernel:
-/// efficient Triton kernels for LLM training, 2024 (chunks of rows).
-///
-/// ```
-/// use gradus::{Device, Inputs, losses::{Distillation, LinearDistillation, Loss}};
-/// use ndarray::array;
-///
-/// let (states, weight, teacher) = (array![[1.0]], array![[2.0], [2.0]], array![[0.0, f32::NEG_INFINITY]]);
-/// let loss = LinearDistillation::of(Distillation::new().temperature(1.0));
-/// let inputs = Inputs::new(&states, &teacher).input("linear_weight", &weight);
-/// let step = loss.on(&Device::reference())?.evaluate(&inputs)?;
-/// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-15); // the student holds both classes for equally likely
-/// assert_eq!(step.gradient_of("linear_weight").unwrap().as_slice().unwrap(), [-0.5, 0.5]);
-/// # Ok::<(), gradus::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
-pub struct LinearDistillation {
-    inner: Distillation,
+fused! {
+    /// [`Distillation`] of the outputs of a linear layer, fused with the layer: the student's logits and their gradient are held for a chunk of
+    /// rows at a time, at most 32 MiB of each.
+    ///
+    /// Inputs: `predictions` [rows, features], the student's hidden states; `linear_weight` [classes, features]; `linear_bias`
+    /// `[classes]`, if there is one; `targets` [rows, classes], the teacher's logits. The value is that of distillation of
+    /// predictions · linear_weightᵀ + linear_bias, the gradients are those of predictions, weights and bias. All options are those of
+    /// [`Distillation`], the divergence among them: with "jsd" it is Liger's `LigerFusedLinearJSD`, of the teacher's logits.
+    ///
+    /// Sources: G. Hinton, O. Vinyals and J. Dean, Distilling the knowledge in a neural network, 2015; P. Hsu et al., Liger Kernel:
+    /// efficient Triton kernels for LLM training, 2024 (chunks of rows).
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, losses::{Distillation, LinearDistillation, Loss}};
+    /// use ndarray::array;
+    ///
+    /// let (states, weight, teacher) = (array![[1.0]], array![[2.0], [2.0]], array![[0.0, f32::NEG_INFINITY]]);
+    /// let loss = LinearDistillation::of(Distillation::new().temperature(1.0));
+    /// let inputs = Inputs::new(&states, &teacher).input("linear_weight", &weight);
+    /// let step = loss.on(&Device::reference())?.evaluate(&inputs)?;
+    /// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-15); // the student holds both classes for equally likely
+    /// assert_eq!(step.gradient_of("linear_weight").unwrap().as_slice().unwrap(), [-0.5, 0.5]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct LinearDistillation of Distillation;
+    takes &[
+        PREDICTIONS,
+        LINEAR_WEIGHT,
+        LINEAR_BIAS,
+        Argument {
+            name: "targets",
+            shape: "[rows, classes]: the teacher's logits",
+            role: Role::Fixed,
+            domain: Domain::Logits,
+        },
+    ];
 }
 
 pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "linear_distillation",
     summary: "a student's last layer learns a teacher's distribution without holding its own logits",
     formula: "distillation(X Wᵀ + b)",
-    options: DISTILLATION.options,
+    options: LinearDistillation::OPTIONS,
     torch: "",
     keras: "",
     optax: "",
@@ -45,56 +55,3 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     shader: DISTILLATION.shader,
     make: make::<LinearDistillation>,
 };
-
-impl LinearDistillation {
-    /// With the default options of [`Distillation`].
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// With the options of this one.
-    pub fn of(inner: Distillation) -> Self {
-        LinearDistillation { inner }
-    }
-}
-
-impl Filling for LinearDistillation {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] = &[
-        Argument {
-            name: "predictions",
-            shape: "[rows, features]: what goes into the layer",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument {
-            name: "linear_weight",
-            shape: "[classes, features]",
-            role: Role::Differentiated,
-            domain: Domain::Real,
-        },
-        Argument { name: "linear_bias", shape: "[classes]", role: Role::OptionalDifferentiated, domain: Domain::Real },
-        Argument {
-            name: "targets",
-            shape: "[rows, classes]: the teacher's logits",
-            role: Role::Fixed,
-            domain: Domain::Logits,
-        },
-    ];
-
-    fn check_options(&self) -> Result<()> {
-        super::in_the_name_of(&ENTRY, self.inner.check_options())
-    }
-
-    fn family(&self) -> Family<'_> {
-        Family::linear(ENTRY.name, &self.inner)
-    }
-
-    fn inner(&self) -> Option<&dyn Loss> {
-        Some(&self.inner)
-    }
-
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        Filling::constants(&self.inner)
-    }
-}

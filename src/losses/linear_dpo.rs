@@ -1,57 +1,50 @@
 //! Direct preference optimization, fused with the last linear layer of the policy.
 
-use super::answers::{
-    IGNORED, LINEAR_BIAS, LINEAR_WEIGHT, PREDICTIONS, REFERENCE_CHOSEN, REFERENCE_REJECTED, TARGETS, with_average,
-};
 use super::dpo::{Dpo, ENTRY as DPO};
+use super::fused::*;
 use super::prelude::*;
-use crate::catalogue::Choice;
 
-/// [`Dpo`] of answers whose tokens' logits are the outputs of a linear layer, fused with the layer: the log-probabilities of all tokens
-/// without their logits at once.
-///
-/// Inputs: `predictions` [2 pairs, tokens, features], what goes into the layer, all chosen answers first, then all rejected ones in the
-/// same order; `linear_weight` [classes, features]; `linear_bias` `[classes]`, if there is one; labels `targets` [2 pairs, tokens],
-/// −100 for a token that is left out (a prompt, padding); and the log-probabilities `reference_chosen` and
-/// `reference_rejected` `[pairs]` of the answers under a reference model, which count as 0 without it.
-///
-/// The log-probability of an answer is the sum of those of its tokens (the mean with `average_log_prob` true); that of an answer
-/// without tokens is 0. One value for each pair, gradients of predictions, weights and bias. The logits are held for a
-/// chunk of tokens at a time, at most 32 MiB of them, and computed twice.
-/// All other options are those of [`Dpo`].
-///
-/// Liger `LigerFusedLinearDPOLoss`, whose `compute_nll_loss` adds the negative log-likelihood of the chosen answers: for
-/// that add [`crate::losses::LinearCrossEntropy`] of them.
-/// Sources: R. Rafailov et al., Direct preference optimization: your language model is secretly a reward model, 2023; P. Hsu et al.,
-/// Liger Kernel: efficient Triton kernels for LLM training, 2024 (chunks of rows).
-///
-/// ```
-/// use gradus::{Device, Inputs, losses::{LinearDpo, Loss}};
-/// use ndarray::array;
-///
-/// // One pair of answers of two tokens, of which the rejected one's second is padding. Each token has probability ½.
-/// let (states, weight) = (array![[[1.0], [2.0]], [[1.0], [0.0]]], array![[0.0], [0.0]]);
-/// let targets = array![[0_i64, 1], [1, -100]];
-/// let inputs = Inputs::new(&states, &targets).input("linear_weight", &weight);
-/// let step = LinearDpo::new().on(&Device::reference())?.evaluate(&inputs)?;
-/// // The chosen answer has one factor of ½ more: h = β ln ½.
-/// assert!((step.value() - (1.0 + 2.0_f64.powf(0.1)).ln()).abs() < 1e-15);
-/// # Ok::<(), gradus::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct LinearDpo {
-    #[serde(flatten)]
-    inner: Dpo,
-    average_log_prob: bool,
+fused! {
+    /// [`Dpo`] of answers whose tokens' logits are the outputs of a linear layer, fused with the layer: the log-probabilities of all tokens
+    /// without their logits at once.
+    ///
+    /// Inputs: `predictions` [2 pairs, tokens, features], what goes into the layer, all chosen answers first, then all rejected ones in the
+    /// same order; `linear_weight` [classes, features]; `linear_bias` `[classes]`, if there is one; labels `targets` [2 pairs, tokens],
+    /// −100 for a token that is left out (a prompt, padding); and the log-probabilities `reference_chosen` and
+    /// `reference_rejected` `[pairs]` of the answers under a reference model, which count as 0 without it.
+    ///
+    /// The log-probability of an answer is the sum of those of its tokens (the mean with `average_log_prob` true); that of an answer
+    /// without tokens is 0. One value for each pair, gradients of predictions, weights and bias. The logits are held for a
+    /// chunk of tokens at a time, at most 32 MiB of them, and computed twice.
+    /// All other options are those of [`Dpo`].
+    ///
+    /// Liger `LigerFusedLinearDPOLoss`, whose `compute_nll_loss` adds the negative log-likelihood of the chosen answers: for
+    /// that add [`crate::losses::LinearCrossEntropy`] of them.
+    /// Sources: R. Rafailov et al., Direct preference optimization: your language model is secretly a reward model, 2023; P. Hsu et al.,
+    /// Liger Kernel: efficient Triton kernels for LLM training, 2024 (chunks of rows).
+    ///
+    /// ```
+    /// use gradus::{Device, Inputs, losses::{LinearDpo, Loss}};
+    /// use ndarray::array;
+    ///
+    /// // One pair of answers of two tokens, of which the rejected one's second is padding. Each token has probability ½.
+    /// let (states, weight) = (array![[[1.0], [2.0]], [[1.0], [0.0]]], array![[0.0], [0.0]]);
+    /// let targets = array![[0_i64, 1], [1, -100]];
+    /// let inputs = Inputs::new(&states, &targets).input("linear_weight", &weight);
+    /// let step = LinearDpo::new().on(&Device::reference())?.evaluate(&inputs)?;
+    /// // The chosen answer has one factor of ½ more: h = β ln ½.
+    /// assert!((step.value() - (1.0 + 2.0_f64.powf(0.1)).ln()).abs() < 1e-15);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub struct LinearDpo of Dpo { average_log_prob: bool = false };
+    takes &[ANSWERS, LINEAR_WEIGHT, LINEAR_BIAS, ANSWER_LABELS, REFERENCE_CHOSEN, REFERENCE_REJECTED];
 }
-
-const OPTIONS: [Choice; Dpo::OPTIONS.len() + 1] = with_average(Dpo::OPTIONS);
 
 pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "linear_dpo",
     summary: "language models from preferences: without holding the logits of the answers",
     formula: "dpo(Σ ln softmax(X Wᵀ + b)_y)",
-    options: &OPTIONS,
+    options: LinearDpo::OPTIONS,
     torch: "",
     keras: "",
     optax: "",
@@ -69,48 +62,3 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     shader: DPO.shader,
     make: make::<LinearDpo>,
 };
-
-impl LinearDpo {
-    /// With the default options of [`Dpo`].
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// With the options of this one.
-    pub fn of(inner: Dpo) -> Self {
-        LinearDpo { inner, ..Self::default() }
-    }
-
-    /// Whether an answer's log-probability is the mean over its tokens, not the sum (default false).
-    #[must_use]
-    pub fn average_log_prob(mut self, average_log_prob: bool) -> Self {
-        self.average_log_prob = average_log_prob;
-        self
-    }
-}
-
-impl Filling for LinearDpo {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
-    const ARGUMENTS: &'static [Argument] =
-        &[PREDICTIONS, LINEAR_WEIGHT, LINEAR_BIAS, TARGETS, REFERENCE_CHOSEN, REFERENCE_REJECTED];
-
-    fn check_options(&self) -> Result<()> {
-        super::in_the_name_of(&ENTRY, self.inner.check_options())
-    }
-
-    fn family(&self) -> Family<'_> {
-        Family::answers(ENTRY.name, &self.inner, self.average_log_prob)
-    }
-
-    fn inner(&self) -> Option<&dyn Loss> {
-        Some(&self.inner)
-    }
-
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        Filling::constants(&self.inner)
-    }
-
-    fn ignored(&self) -> &[i64] {
-        IGNORED
-    }
-}

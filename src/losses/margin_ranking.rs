@@ -51,10 +51,6 @@ impl Filling for MarginRanking {
         Argument { name: "targets", shape: "of the same shape", role: Role::Fixed, domain: Domain::Sign },
     ];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::pairs(self)
     }

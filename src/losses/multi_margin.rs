@@ -51,10 +51,6 @@ impl Filling for MultiMargin {
     const TARGETS: Domain = Domain::Label;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
     }

@@ -47,10 +47,6 @@ impl Filling for MulticlassHinge {
     const TARGETS: Domain = Domain::Label;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
     }

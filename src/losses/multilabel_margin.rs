@@ -48,10 +48,6 @@ impl Filling for MultilabelMargin {
     const TARGETS: Domain = Domain::ClassList;
     const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/pairs.wgsl")];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Listwise(self)
     }

@@ -46,10 +46,6 @@ impl Filling for MultilabelSoftMargin {
     const TARGETS: Domain = Domain::Probability;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, POS_WEIGHT, CLASS_MASK];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
     }

@@ -77,20 +77,22 @@ impl Nll {
     }
 }
 
-impl Filling for Nll {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
-    const PREDICTIONS: Domain = Domain::LogDistribution;
-    const TARGETS: Domain = Domain::Label;
-    const INPUTS: &'static [Input] = &[CLASS_WEIGHT];
-    const MEAN_OVER_CLASS_WEIGHTS: bool = true;
-
-    fn check_options(&self) -> Result<()> {
+impl Options for Nll {
+    fn check_domains(&self) -> Result<()> {
         if self.ignore_index.len() > MOST_IGNORED {
             let found = format!("a list of {}", self.ignore_index.len());
             return Err(Error::option(ENTRY.name, "ignore_index", found, ENTRY.options[0].domain));
         }
         Ok(())
     }
+}
+
+impl Filling for Nll {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const PREDICTIONS: Domain = Domain::LogDistribution;
+    const TARGETS: Domain = Domain::Label;
+    const INPUTS: &'static [Input] = &[CLASS_WEIGHT];
+    const MEAN_OVER_CLASS_WEIGHTS: bool = true;
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)

@@ -46,10 +46,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 impl Filling for Ordinal {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
-
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
+    const IS_SEPARABLE: bool = true;
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)

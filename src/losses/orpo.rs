@@ -64,10 +64,6 @@ impl Filling for Orpo {
         },
     ];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::quads(self)
     }

@@ -56,10 +56,6 @@ impl Filling for PairwiseHinge {
     const HELPERS: &'static [File] = &[crate::wgsl::shader!("helpers/pairs.wgsl")];
     const MEAN_OVER_PAIRS: bool = true;
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Listwise(self)
     }

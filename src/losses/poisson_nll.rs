@@ -54,10 +54,6 @@ impl Filling for PoissonNll {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::NonNegative;
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)
     }

@@ -51,10 +51,6 @@ impl Filling for Poly1CrossEntropy {
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
     const HELPERS: &'static [File] = &[shader!("helpers/softmax_target.wgsl")];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
     }

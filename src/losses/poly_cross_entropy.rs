@@ -77,13 +77,8 @@ impl PolyCrossEntropy {
     }
 }
 
-impl Filling for PolyCrossEntropy {
-    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
-    const TARGETS: Domain = Domain::Class;
-    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
-    const HELPERS: &'static [File] = &[shader!("helpers/softmax_target.wgsl")];
-
-    fn check_options(&self) -> Result<()> {
+impl Options for PolyCrossEntropy {
+    fn check_domains(&self) -> Result<()> {
         let fits = (1..=NAMES.len()).contains(&self.epsilons.len());
         if fits && self.epsilons.iter().all(|epsilon| epsilon.is_finite()) {
             return Ok(());
@@ -91,6 +86,13 @@ impl Filling for PolyCrossEntropy {
         let found = format!("{:?}", self.epsilons);
         Err(Error::option(ENTRY.name, "epsilons", found, ENTRY.options[0].domain))
     }
+}
+
+impl Filling for PolyCrossEntropy {
+    const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+    const TARGETS: Domain = Domain::Class;
+    const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
+    const HELPERS: &'static [File] = &[shader!("helpers/softmax_target.wgsl")];
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)

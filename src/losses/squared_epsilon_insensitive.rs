@@ -44,10 +44,6 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 impl Filling for SquaredEpsilonInsensitive {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)
     }

@@ -45,10 +45,7 @@ impl Filling for TotalVariation {
     const PREDICTIONS: Domain = Domain::Probability;
     const TARGETS: Domain = Domain::Distribution;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
-
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
+    const IS_SEPARABLE: bool = true;
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)

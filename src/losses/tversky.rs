@@ -53,10 +53,6 @@ impl Filling for Tversky {
     const TARGETS: Domain = Domain::Probability;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
     }

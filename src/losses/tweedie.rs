@@ -46,10 +46,6 @@ impl Filling for Tweedie {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const PREDICTIONS: Domain = Domain::Exponent;
 
-    fn check_options(&self) -> Result<()> {
-        self.check_domains()
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Pointwise(self)
     }

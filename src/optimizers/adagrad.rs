@@ -46,10 +46,6 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
 impl Rule for Adagrad {
     const ENTRY: &'static Entry<dyn Optimizer> = &ENTRY;
 
-    fn check_options(&self) -> crate::Result<()> {
-        self.check_domains()
-    }
-
     fn constants(&self) -> Vec<(&'static str, f64)> {
         let delayed = f64::from(u8::from(self.delayed));
         vec![("EPSILON", self.epsilon), ("WEIGHT_DECAY", self.weight_decay), ("DELAYED", delayed)]

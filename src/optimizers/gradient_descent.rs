@@ -34,10 +34,6 @@ impl Rule for GradientDescent {
     const ENTRY: &'static Entry<dyn Optimizer> = &ENTRY;
     const WHOLE_BATCH: bool = true;
 
-    fn check_options(&self) -> crate::Result<()> {
-        self.check_domains()
-    }
-
     fn constants(&self) -> Vec<(&'static str, f64)> {
         Vec::new()
     }

@@ -19,20 +19,21 @@
 
 use std::fmt::Debug;
 
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::catalogue::{self, Entry, catalogue};
-use crate::host::{parallel, simd};
 use crate::real::Real;
 use crate::{Error, Result};
 
 mod clip;
 mod layerwise;
+mod rule;
+mod step;
 mod sweep;
 
 pub use clip::{Clip, Factors, clip_factor};
-use sweep::Frame;
+use rule::{Layer, Rule, State, Update};
+pub use step::{Layerwise, NewtonSchulz, Segment, Step, Treatment};
 pub(crate) use sweep::Slices;
 
 /// States of an optimizer at the most.
@@ -64,139 +65,6 @@ catalogue! {
 
 #[cfg(test)]
 mod tests;
-
-/// What changes from step to step: the numbers of the shader's uniform `Step`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step<R = f64> {
-    /// The learning rate of this step.
-    pub learning_rate: R,
-    /// 1 − β₁ᵗ, or 1 where there is no β₁.
-    pub correction_first: R,
-    /// 1 − β₂ᵗ, or 1 where there is no β₂.
-    pub correction_second: R,
-    /// 1 in the first step, else 0.
-    pub is_first: R,
-    /// Numbers that the rule itself makes of the step: see its file.
-    pub own: [R; 3],
-    /// 1 where a rule that looks at whole tensors is at a matrix; set by the frame.
-    pub is_matrix: R,
-}
-
-impl Step {
-    /// In another precision; the f32 form is what the shader reads.
-    pub fn cast<R: Real>(&self) -> Step<R> {
-        Step {
-            learning_rate: R::new(self.learning_rate),
-            correction_first: R::new(self.correction_first),
-            correction_second: R::new(self.correction_second),
-            is_first: R::new(self.is_first),
-            own: self.own.map(R::new),
-            is_matrix: R::new(self.is_matrix),
-        }
-    }
-}
-
-impl Step<f32> {
-    /// As the shader's uniform holds it.
-    pub(crate) fn words(&self) -> [f32; 8] {
-        let [a, b, c] = self.own;
-        [self.learning_rate, self.correction_first, self.correction_second, self.is_first, a, b, c, self.is_matrix]
-    }
-}
-
-/// A tensor among the parameters, and its regularisation R(w) = `l1` Σ|w| + `l2` Σw² (no ½ before `l2`, as Keras).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Segment {
-    /// The index behind its last parameter; the first segment starts at 0, each other where the one before ends.
-    pub end: usize,
-    /// The factor of Σ|w|.
-    pub l1: f64,
-    /// The factor of Σw².
-    pub l2: f64,
-    /// The factor λ of Σ|w| that is taken as a proximal step behind the update: w ← sign(w) max(|w| − lr λ, 0), with exact zeros.
-    pub proximal: f64,
-    /// Columns of the matrix that it is, row-major; 0 for a vector.
-    pub columns: usize,
-    /// Elements at its end that belong to no tensor.
-    pub padding: usize,
-}
-
-impl Segment {
-    /// Whether anything is added to its loss.
-    pub fn is_regularized(&self) -> bool {
-        self.l1 != 0.0 || self.l2 != 0.0 || self.proximal != 0.0
-    }
-
-    /// Rows and columns of so many elements; a vector is one column.
-    pub(crate) fn shape(&self, length: usize) -> [usize; 2] {
-        let columns = self.columns.max(1);
-        [length / columns, columns]
-    }
-}
-
-/// What an optimizer remembers of one parameter; what it does not use stays 0.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct State<R> {
-    pub first: R,
-    pub second: R,
-    pub third: R,
-    pub fourth: R,
-}
-
-impl<R: Real> State<R> {
-    pub fn zero() -> Self {
-        State { first: R::ZERO, second: R::ZERO, third: R::ZERO, fourth: R::ZERO }
-    }
-}
-
-/// A parameter and its state after a step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Update<R> {
-    pub parameter: R,
-    pub state: State<R>,
-}
-
-/// What a rule that looks at whole tensors is told of one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Layer<R> {
-    /// √Σw².
-    pub parameter_norm: R,
-    /// √Σd² of its direction.
-    pub direction_norm: R,
-    pub rows: R,
-    /// 1 for a vector.
-    pub columns: R,
-}
-
-/// What a rule asks of the frame besides the norms of each tensor.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Layerwise {
-    /// Of a matrix, means of the squares by row and by column are kept instead of a state for each element.
-    pub(crate) factored: bool,
-    /// The direction of a matrix is made orthogonal.
-    pub(crate) orthogonal: Option<NewtonSchulz>,
-}
-
-/// Newton–Schulz's iteration: X ← a X + (b A + c A²) X with A = X Xᵀ, which draws every singular value towards 1.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct NewtonSchulz {
-    pub(crate) steps: u32,
-    /// a, b, c.
-    pub(crate) coefficients: [f64; 3],
-    /// The least norm that the matrix is divided by at first.
-    pub(crate) epsilon: f64,
-}
-
-/// What happens to a gradient before the rule sees it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Treatment<'a> {
-    /// The tensors; empty where nothing depends on them.
-    pub segments: &'a [Segment],
-    /// How it is cut, if it is.
-    pub clip: Option<Clip>,
-    /// Whether a step whose gradient is not finite is left out.
-    pub skip_non_finite: bool,
-}
 
 /// An optimizer with its options.
 pub trait Optimizer: Debug + Send + Sync {
@@ -332,142 +200,6 @@ impl dyn Optimizer + '_ {
             found: format!("{name}: {found} elements"),
             allowed: format!("they must have {expected}, as the parameters ask for"),
         })
-    }
-}
-
-/// The twin of a filling. The loops are those of the blanket [`Optimizer`].
-pub(crate) trait Rule: Clone + Debug + Send + Sync + Serialize {
-    const ENTRY: &'static Entry<dyn Optimizer>;
-    const WHOLE_BATCH: bool = false;
-
-    fn check_options(&self) -> Result<()>;
-    fn constants(&self) -> Vec<(&'static str, f64)>;
-    fn states(&self) -> usize;
-    fn initial_learning_rate(&self) -> f64;
-
-    fn initial_states(&self) -> [f64; MOST_STATES] {
-        [0.0; MOST_STATES]
-    }
-
-    fn averaged_state(&self) -> Option<usize> {
-        None
-    }
-
-    fn layerwise(&self) -> Option<Layerwise> {
-        None
-    }
-
-    /// (β₁, β₂), whose powers correct the running means; 0 where there is none.
-    fn betas(&self) -> (f64, f64) {
-        (0.0, 0.0)
-    }
-
-    /// The learning rate of step `t`, where the rule has a part in it.
-    fn learning_rate_at(&self, _t: u64, learning_rate: f64) -> f64 {
-        learning_rate
-    }
-
-    /// The numbers of step `t` that are the rule's own.
-    fn own_numbers(&self, _t: u64, _learning_rate: f64) -> [f64; 3] {
-        [0.0; 3]
-    }
-
-    /// One parameter, one step. A rule that looks at whole tensors gives back its direction in the place of the parameter.
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R>;
-
-    /// The parameter moved along its direction, by a rule that looks at whole tensors.
-    fn settle<R: Real>(&self, parameter: R, direction: R, _layer: &Layer<R>, step: &Step<R>) -> R {
-        parameter - step.learning_rate * direction
-    }
-}
-
-impl<T: Rule> Optimizer for T {
-    fn entry(&self) -> &'static Entry<dyn Optimizer> {
-        T::ENTRY
-    }
-
-    fn options(&self) -> Value {
-        catalogue::write(self)
-    }
-
-    fn check(&self) -> Result<()> {
-        self.check_options()
-    }
-
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        Rule::constants(self)
-    }
-
-    fn states(&self) -> usize {
-        Rule::states(self)
-    }
-
-    fn initial_states(&self) -> [f64; MOST_STATES] {
-        Rule::initial_states(self)
-    }
-
-    fn averaged_state(&self) -> Option<usize> {
-        Rule::averaged_state(self)
-    }
-
-    fn layerwise(&self) -> Option<Layerwise> {
-        Rule::layerwise(self)
-    }
-
-    fn initial_learning_rate(&self) -> f64 {
-        Rule::initial_learning_rate(self)
-    }
-
-    fn whole_batch(&self) -> bool {
-        T::WHOLE_BATCH
-    }
-
-    fn step(&self, t: u64, learning_rate: f64) -> Step {
-        let (beta1, beta2) = self.betas();
-        // βᵗ = e^(t ln β) for any t; 0 stays 0.
-        let correction = |beta: f64| 1.0 - beta.powf(t as f64);
-        Step {
-            learning_rate: self.learning_rate_at(t, learning_rate),
-            correction_first: correction(beta1),
-            correction_second: correction(beta2),
-            is_first: if t <= 1 { 1.0 } else { 0.0 },
-            own: self.own_numbers(t, learning_rate),
-            is_matrix: 0.0,
-        }
-    }
-
-    fn update_single(&self, step: &Step, treatment: &Treatment, factors: &Factors, slices: Slices<'_, f32>) {
-        let (step, limit) = (step.cast(), value_limit(treatment.clip));
-        slices.by_segment(treatment.segments, |number, segment, slices| {
-            let frame = Frame::of(segment, factors.of(number), limit);
-            if Rule::layerwise(self).is_some() {
-                return layerwise::update(self, &step, &frame, segment, slices);
-            }
-            slices.in_pieces(parallel::PIECE, &|slices: Slices<'_, f32>| {
-                simd::dispatch(
-                    #[inline(always)]
-                    || slices.update_all(self, &step, &frame),
-                );
-            });
-        });
-    }
-
-    fn update_double(&self, step: &Step, treatment: &Treatment, factors: &Factors, slices: Slices<'_, f64>) {
-        let limit = value_limit(treatment.clip);
-        slices.by_segment(treatment.segments, |number, segment, slices| {
-            let frame = Frame::of(segment, factors.of(number), limit);
-            match Rule::layerwise(self) {
-                Some(_) => layerwise::update(self, step, &frame, segment, slices),
-                None => slices.update_all(self, step, &frame),
-            }
-        });
-    }
-}
-
-fn value_limit(clip: Option<Clip>) -> f64 {
-    match clip {
-        Some(Clip::Value(limit)) => limit,
-        _ => f64::INFINITY,
     }
 }
 

@@ -50,10 +50,6 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
 impl Rule for Muon {
     const ENTRY: &'static Entry<dyn Optimizer> = &ENTRY;
 
-    fn check_options(&self) -> crate::Result<()> {
-        self.check_domains()
-    }
-
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![
             ("MOMENTUM", self.momentum),

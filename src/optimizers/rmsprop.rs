@@ -46,10 +46,6 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
 impl Rule for RmsProp {
     const ENTRY: &'static Entry<dyn Optimizer> = &ENTRY;
 
-    fn check_options(&self) -> crate::Result<()> {
-        self.check_domains()
-    }
-
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![
             ("ALPHA", self.alpha),

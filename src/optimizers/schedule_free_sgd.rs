@@ -42,10 +42,6 @@ pub(super) static ENTRY: Entry<dyn Optimizer> = Entry {
 impl Rule for ScheduleFreeSgd {
     const ENTRY: &'static Entry<dyn Optimizer> = &ENTRY;
 
-    fn check_options(&self) -> crate::Result<()> {
-        self.check_domains()
-    }
-
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![("BETA1", self.beta1), ("ONE_MINUS_BETA1", 1.0 - self.beta1), ("WEIGHT_DECAY", self.weight_decay)]
     }

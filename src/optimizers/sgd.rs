@@ -1,7 +1,7 @@
 //! SGD: gradient descent on batches, with momentum.
 
 use super::{Optimizer, Rule, State, Step, Update};
-use crate::catalogue::{self, Entry, options};
+use crate::catalogue::{self, Entry, Options, options};
 use crate::real::Real;
 use crate::{Error, Result};
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Entry, Schedule, between, common, line, share};
-use crate::catalogue::{self, Choice, options};
+use crate::catalogue::{self, Choice, Options, options};
 use crate::{Error, Result};
 
 options! {
@@ -199,7 +199,9 @@ impl Linear {
         self.steps = steps;
         self
     }
+}
 
+impl Options for Linear {
     fn check_domains(&self) -> Result<()> {
         for (name, rate) in [("initial", self.initial), ("final", self.last)] {
             if !(rate.is_finite() && rate >= 0.0) {

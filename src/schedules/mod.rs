@@ -171,7 +171,7 @@ macro_rules! common {
         }
 
         fn check(&self) -> Result<()> {
-            self.check_domains()
+            $crate::catalogue::Options::check_domains(self)
         }
     };
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Entry, Schedule, between, common, half_wave, line, share};
-use crate::catalogue::{self, options};
+use crate::catalogue::{self, Options, options};
 use crate::{Error, Result};
 
 options! {

@@ -106,7 +106,8 @@ fn a_name_is_the_stem_of_its_shader_and_of_its_rust_file() {
 #[test]
 fn every_file_of_a_list_is_a_line_in_it() {
     // The list itself, its tests, and what its entries share.
-    let shared = ["mod", "tests", "precision", "custom", "domain", "frames", "answers", "sweep", "clip", "layerwise"];
+    let shared = "mod tests precision custom domain frames fused loss rule step sweep clip layerwise";
+    let shared: Vec<&str> = shared.split(' ').collect();
     for list in ["losses", "activations", "optimizers"] {
         let names: BTreeSet<String> = lines().iter().filter(|l| l.list == list).map(|l| l.name.to_string()).collect();
         let fillings = lines().iter().filter(|l| l.list == list).map(|l| l.stem().to_string()).collect();
@@ -296,4 +297,27 @@ fn a_filling_is_short_and_opens_with_its_formula() {
         let longest = line.shader.text.lines().map(|text| text.chars().count()).max().unwrap_or(0);
         assert!(longest <= 160, "{}: a line of {longest} characters", line.title());
     }
+}
+
+/// The frame hands such a filling no outcome: one that asked for it would be given zeros.
+#[test]
+fn the_losses_that_are_written_as_they_are_folded_are_those_that_ask_for_no_outcome() {
+    let mut separable = 0;
+    for entry in losses::CATALOGUE {
+        for variant in entry.variants.iter().chain(&["{}"]) {
+            let options = serde_json::from_str(variant).expect("a variant is JSON");
+            let loss = losses::from_name(entry.name, &options).expect("it is valid");
+            if !matches!(loss.family(), losses::Family::Rowwise(_)) {
+                continue;
+            }
+            let texts = loss.helpers().iter().map(|file| file.text).chain([entry.shader.text]);
+            let bodies =
+                texts.filter_map(|text| text.split("\nfn derivative(row: Row, outcome: Outcome, cells: Cells)").nth(1));
+            let body = bodies.last().and_then(|rest| rest.split("\n}\n").next());
+            let body = body.unwrap_or_else(|| panic!("{} has no derivative", entry.name));
+            assert_eq!(loss.is_separable(), !body.contains("outcome"), "{} {variant}", entry.name);
+            separable += usize::from(loss.is_separable());
+        }
+    }
+    assert!(separable > 4, "only {separable}");
 }

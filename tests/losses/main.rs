@@ -2,6 +2,7 @@
 
 mod answers;
 mod comparer;
+mod drawn;
 mod edges;
 mod edges_embeddings;
 mod edges_several;

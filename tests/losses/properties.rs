@@ -1,42 +1,16 @@
 //! What holds for any shape, options and inputs: drawn at random, and made smaller where it does not hold.
 
+use crate::drawn::{Draw, config, drawn};
 use crate::support::{compare_slices, gpu};
-use gradus::losses::{Domain, Family, Loss};
+use gradus::losses::{Domain, Family};
 use gradus::random::Random;
-use gradus::{Criterion, Device, Entry, Evaluation, Inputs, Reduction, Targets, losses};
+use gradus::{Criterion, Device, Evaluation, Inputs, Reduction, Targets};
 use ndarray::{Array1, Array2, Axis};
 use proptest::prelude::*;
 
-/// Which loss with which options, how large, from which seed.
-#[derive(Clone, Debug)]
-struct Draw {
-    loss: usize,
-    /// 0 the defaults, else a variant.
-    options: usize,
-    rows: usize,
-    columns: usize,
-    reduction: Reduction,
-    seed: u64,
-}
-
-/// The losses of predictions and targets.
-fn of_predictions() -> Vec<&'static Entry<dyn Loss>> {
-    let made = |name| losses::from_name(name, &serde_json::Value::Null).unwrap();
-    losses::CATALOGUE.iter().copied().filter(|entry| made(entry.name).arguments().is_empty()).collect()
-}
-
+/// Of the losses of predictions and targets.
 fn draws() -> impl Strategy<Value = Draw> {
-    let reduction = prop_oneof![
-        Just(Reduction::None),
-        Just(Reduction::Sum),
-        Just(Reduction::Mean),
-        Just(Reduction::BatchMean),
-        Just(Reduction::WeightedMean),
-        (0.1..100.0).prop_map(Reduction::Divisor),
-    ];
-    (0..of_predictions().len(), 0..6_usize, 1..40_usize, 1..70_usize, reduction, any::<u64>()).prop_map(
-        |(loss, options, rows, columns, reduction, seed)| Draw { loss, options, rows, columns, reduction, seed },
-    )
+    drawn(|loss| loss.arguments().is_empty(), [6, 40, 70])
 }
 
 /// Inputs of one call, owned.
@@ -70,65 +44,45 @@ impl Data {
     }
 }
 
-impl Draw {
-    fn loss(&self) -> Box<dyn Loss> {
-        let entry = of_predictions()[self.loss];
-        let options = match self.options % (entry.variants.len() + 1) {
-            0 => "{}",
-            number => entry.variants[number - 1],
-        };
-        losses::from_name(entry.name, &serde_json::from_str(options).unwrap()).unwrap()
-    }
-
-    fn criterion(&self, device: &Device) -> Criterion {
-        Criterion::from_boxed(self.loss(), device).unwrap().reduction(self.reduction)
-    }
-
-    fn data(&self) -> Data {
-        let loss = self.loss();
-        let mut random = Random::new(self.seed, 0);
-        let (rows, columns) = (self.rows, self.columns);
-        let predictions = Array2::from_shape_simple_fn((rows, columns), || {
-            let x = 3.0 * random.normal() as f32;
-            match loss.predictions() {
-                Domain::Probability => 1.0 / (1.0 + (-x).exp()),
-                Domain::Cosine => x.tanh(),
-                Domain::Positive => x.abs() + 0.1,
-                _ => x,
-            }
-        });
-        let mut dense = Array2::from_shape_simple_fn((rows, columns), || {
-            let u = random.uniform() as f32;
-            match loss.targets() {
-                Domain::Real | Domain::Logits => 6.0 * u - 3.0,
-                Domain::Sign => (u - 0.5).signum(),
-                Domain::ZeroOne => u.round(),
-                Domain::NonNegative => (6.0 * u).floor(),
-                Domain::Positive => 6.0 * u + 0.01,
-                Domain::LogDistribution => (u + 1e-3).ln(),
-                Domain::Relevance | Domain::Grade => (5.0 * u).floor() - 1.0,
-                Domain::ClassList => (columns as f32 * u).floor() - 1.0,
-                _ => u,
-            }
-        });
-        if matches!(loss.targets(), Domain::Class | Domain::Distribution) {
-            dense.rows_mut().into_iter().for_each(|mut row| row /= row.sum() + 1e-6);
+fn data_of(draw: &Draw) -> Data {
+    let loss = draw.loss();
+    let mut random = Random::new(draw.seed, 0);
+    let (rows, columns) = (draw.rows, draw.columns);
+    let predictions = Array2::from_shape_simple_fn((rows, columns), || {
+        let x = 3.0 * random.normal() as f32;
+        match loss.predictions() {
+            Domain::Probability => 1.0 / (1.0 + (-x).exp()),
+            Domain::Cosine => x.tanh(),
+            Domain::Positive => x.abs() + 0.1,
+            _ => x,
         }
-        let takes_labels = loss.targets().takes_labels() && (!loss.targets().takes_dense() || random.uniform() < 0.7);
-        let mut label = || match random.uniform() {
-            u if u < 0.2 => loss.ignored().first().copied().unwrap_or(0),
-            _ => (random.uniform() * columns as f64) as i64,
-        };
-        let labels = takes_labels.then(|| (0..rows).map(|_| label()).collect());
-        let weight = (0..rows).map(|_| 0.25 + random.uniform() as f32).collect();
-        let mask = (0..rows).map(|_| random.uniform() < 0.7).collect();
-        Data { predictions, dense, labels, weight, mask }
+    });
+    let mut dense = Array2::from_shape_simple_fn((rows, columns), || {
+        let u = random.uniform() as f32;
+        match loss.targets() {
+            Domain::Real | Domain::Logits => 6.0 * u - 3.0,
+            Domain::Sign => (u - 0.5).signum(),
+            Domain::ZeroOne => u.round(),
+            Domain::NonNegative => (6.0 * u).floor(),
+            Domain::Positive => 6.0 * u + 0.01,
+            Domain::LogDistribution => (u + 1e-3).ln(),
+            Domain::Relevance | Domain::Grade => (5.0 * u).floor() - 1.0,
+            Domain::ClassList => (columns as f32 * u).floor() - 1.0,
+            _ => u,
+        }
+    });
+    if matches!(loss.targets(), Domain::Class | Domain::Distribution) {
+        dense.rows_mut().into_iter().for_each(|mut row| row /= row.sum() + 1e-6);
     }
-}
-
-fn config(cases: u32) -> ProptestConfig {
-    // No files beside the tests: a case that failed is printed whole.
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    let takes_labels = loss.targets().takes_labels() && (!loss.targets().takes_dense() || random.uniform() < 0.7);
+    let mut label = || match random.uniform() {
+        u if u < 0.2 => loss.ignored().first().copied().unwrap_or(0),
+        _ => (random.uniform() * columns as f64) as i64,
+    };
+    let labels = takes_labels.then(|| (0..rows).map(|_| label()).collect());
+    let weight = (0..rows).map(|_| 0.25 + random.uniform() as f32).collect();
+    let mask = (0..rows).map(|_| random.uniform() < 0.7).collect();
+    Data { predictions, dense, labels, weight, mask }
 }
 
 /// Values and gradient within 2e-5 of what the largest of them is: golden cases and judges hold each to less; here a
@@ -150,7 +104,7 @@ fn near(exact: &Evaluation<f64>, found: &Evaluation<f64>) -> Result<(), TestCase
 }
 
 fn agrees(draw: &Draw, device: &Device) -> Result<(), TestCaseError> {
-    let data = draw.data();
+    let data = data_of(draw);
     for inputs in
         [data.inputs(), data.inputs().weight(&data.weight), data.inputs().mask(&data.mask).weight(&data.weight)]
     {
@@ -174,7 +128,7 @@ proptest! {
 
     #[test]
     fn a_sum_is_the_mean_times_what_it_divides_by(draw in draws()) {
-        let data = draw.data();
+        let data = data_of(&draw);
         let criterion = Criterion::from_boxed(draw.loss(), &Device::reference()).unwrap();
         let evaluate = |reduction| criterion.clone().reduction(reduction).evaluate_f64(&data.inputs()).unwrap();
         let (sum, mean, each) = (evaluate(Reduction::Sum), evaluate(Reduction::Mean), evaluate(Reduction::None));
@@ -187,7 +141,7 @@ proptest! {
 
     #[test]
     fn what_is_masked_changes_nothing_and_has_no_gradient(draw in draws()) {
-        let mut data = draw.data();
+        let mut data = data_of(&draw);
         data.mask[0] = true;
         let criterion = draw.criterion(&Device::cpu());
         let before = criterion.evaluate(&data.inputs().mask(&data.mask)).unwrap();
@@ -211,7 +165,7 @@ proptest! {
     fn masking_rows_out_is_leaving_them_out(draw in draws()) {
         // The number of rows itself is what `batch_mean` divides by.
         prop_assume!(draw.reduction != Reduction::BatchMean);
-        let mut data = draw.data();
+        let mut data = data_of(&draw);
         data.mask[0] = true;
         let kept: Vec<usize> = (0..draw.rows).filter(|&row| data.mask[row]).collect();
         let fewer = data.select(&kept);
@@ -225,7 +179,7 @@ proptest! {
 
     #[test]
     fn two_runs_give_the_same_bits(draw in draws()) {
-        let data = draw.data();
+        let data = data_of(&draw);
         let criterion = draw.criterion(&Device::cpu());
         let run = || bits(&criterion.evaluate(&data.inputs().weight(&data.weight)).unwrap());
         prop_assert_eq!(run(), run());
@@ -233,7 +187,7 @@ proptest! {
 
     #[test]
     fn rows_in_another_order_give_the_gradients_in_that_order(draw in draws()) {
-        let data = draw.data();
+        let data = data_of(&draw);
         let mut order: Vec<usize> = (0..draw.rows).collect();
         order.rotate_left(draw.seed as usize % draw.rows);
         order.swap(0, draw.rows - 1);
@@ -251,7 +205,7 @@ proptest! {
     #[test]
     fn twice_the_weight_is_twice_the_value_and_the_gradient(draw in draws()) {
         prop_assume!(draw.reduction != Reduction::WeightedMean);
-        let data = draw.data();
+        let data = data_of(&draw);
         let double = data.weight.mapv(|w| 2.0 * w);
         let criterion = draw.criterion(&Device::cpu());
         let once = criterion.evaluate(&data.inputs().weight(&data.weight)).unwrap();
@@ -269,7 +223,7 @@ fn the_gpu_agrees_with_the_reference_and_with_itself() {
     runner
         .run(&draws(), |draw| {
             agrees(&draw, &device)?;
-            let data = draw.data();
+            let data = data_of(&draw);
             let criterion = draw.criterion(&device);
             let run = || bits(&criterion.evaluate(&data.inputs().mask(&data.mask)).unwrap());
             prop_assert_eq!(run(), run());

@@ -1,40 +1,15 @@
 //! What holds for the losses of several inputs, whatever their shapes, options and numbers: drawn at random.
 
+use crate::drawn::{Draw, config, drawn};
 use crate::support::gpu;
-use gradus::losses::{Argument, Domain, Family, Frame, Loss};
+use gradus::losses::{Argument, Domain, Family, Frame};
 use gradus::random::Random;
-use gradus::{Criterion, Device, Entry, Evaluation, Inputs, Reduction, losses};
+use gradus::{Criterion, Device, Evaluation, Inputs, Reduction};
 use ndarray::{ArrayD, Axis};
 use proptest::prelude::*;
 
-#[derive(Clone, Debug)]
-struct Draw {
-    loss: usize,
-    /// 0 the defaults, else a variant.
-    options: usize,
-    rows: usize,
-    columns: usize,
-    reduction: Reduction,
-    seed: u64,
-}
-
-fn of_several() -> Vec<&'static Entry<dyn Loss>> {
-    let made = |name| losses::from_name(name, &serde_json::Value::Null).unwrap();
-    losses::CATALOGUE.iter().copied().filter(|entry| !made(entry.name).arguments().is_empty()).collect()
-}
-
 fn draws() -> impl Strategy<Value = Draw> {
-    let reduction = prop_oneof![
-        Just(Reduction::None),
-        Just(Reduction::Sum),
-        Just(Reduction::Mean),
-        Just(Reduction::BatchMean),
-        Just(Reduction::WeightedMean),
-        (0.1..100.0).prop_map(Reduction::Divisor),
-    ];
-    (0..of_several().len(), 0..9_usize, 1..30_usize, 1..40_usize, reduction, any::<u64>()).prop_map(
-        |(loss, options, rows, columns, reduction, seed)| Draw { loss, options, rows, columns, reduction, seed },
-    )
+    drawn(|loss| !loss.arguments().is_empty(), [9, 30, 40])
 }
 
 /// Inputs of one call, owned.
@@ -70,46 +45,26 @@ impl Data {
     }
 }
 
-impl Draw {
-    fn loss(&self) -> Box<dyn Loss> {
-        let entry = of_several()[self.loss];
-        let options = match self.options % (entry.variants.len() + 1) {
-            0 => "{}",
-            number => entry.variants[number - 1],
-        };
-        losses::from_name(entry.name, &serde_json::from_str(options).unwrap()).unwrap()
-    }
-
-    fn criterion(&self, device: &Device) -> Criterion {
-        Criterion::from_boxed(self.loss(), device).unwrap().reduction(self.reduction)
-    }
-
-    fn data(&self) -> Data {
-        let loss = self.loss();
-        let Family::Joint(_, host) = loss.family() else { panic!("{} has several inputs", loss.name()) };
-        let mut random = Random::new(self.seed, 0);
-        let (mut arrays, mut integers) = (Vec::new(), Vec::new());
-        for example in host.example(self.rows, self.columns) {
-            let argument = loss.arguments().iter().find(|argument| argument.name == example.name).unwrap();
-            if argument.role.is_integers() {
-                let (from, span) = (example.from as f64, (example.below - example.from) as f64);
-                integers.push((example.name, filled(&example.shape, || (from + random.uniform() * span) as i64)));
-            } else {
-                arrays.push((example.name, filled(&example.shape, || number(&mut random, argument))));
-            }
+fn data_of(draw: &Draw) -> Data {
+    let loss = draw.loss();
+    let Family::Joint(_, host) = loss.family() else { panic!("{} has several inputs", loss.name()) };
+    let mut random = Random::new(draw.seed, 0);
+    let (mut arrays, mut integers) = (Vec::new(), Vec::new());
+    for example in host.example(draw.rows, draw.columns) {
+        let argument = loss.arguments().iter().find(|argument| argument.name == example.name).unwrap();
+        if argument.role.is_integers() {
+            let (from, span) = (example.from as f64, (example.below - example.from) as f64);
+            integers.push((example.name, filled(&example.shape, || (from + random.uniform() * span) as i64)));
+        } else {
+            arrays.push((example.name, filled(&example.shape, || number(&mut random, argument))));
         }
-        let mut data = Data { arrays, integers, weight: filled(&[], || 1.0), mask: filled(&[], || true) };
-        let each = Criterion::from_boxed(self.loss(), &Device::reference()).unwrap().reduction(Reduction::None);
-        let shape = each.evaluate(&data.inputs()).unwrap().values.shape().to_vec();
-        data.weight = filled(&shape, || 0.25 + random.uniform() as f32);
-        data.mask = filled(&shape, || random.uniform() < 0.7);
-        data
     }
-}
-
-fn config(cases: u32) -> ProptestConfig {
-    // No files beside the tests: a case that failed is printed whole.
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    let mut data = Data { arrays, integers, weight: filled(&[], || 1.0), mask: filled(&[], || true) };
+    let each = Criterion::from_boxed(draw.loss(), &Device::reference()).unwrap().reduction(Reduction::None);
+    let shape = each.evaluate(&data.inputs()).unwrap().values.shape().to_vec();
+    data.weight = filled(&shape, || 0.25 + random.uniform() as f32);
+    data.mask = filled(&shape, || random.uniform() < 0.7);
+    data
 }
 
 /// All gradients, the first first.
@@ -137,7 +92,7 @@ fn values<R>(found: &Evaluation<R>) -> Vec<f64> {
 }
 
 fn agrees(draw: &Draw, device: &Device) -> Result<(), TestCaseError> {
-    let data = draw.data();
+    let data = data_of(draw);
     for inputs in [data.inputs(), data.inputs().mask(&data.mask).weight(&data.weight)] {
         let exact = draw.criterion(&Device::reference()).evaluate_f64(&inputs).unwrap();
         let found = draw.criterion(device).evaluate_f64(&inputs).unwrap();
@@ -170,7 +125,7 @@ proptest! {
 
     #[test]
     fn two_runs_give_the_same_bits(draw in draws()) {
-        let data = draw.data();
+        let data = data_of(&draw);
         let criterion = draw.criterion(&Device::cpu());
         let run = || bits(&criterion.evaluate(&data.inputs().weight(&data.weight)).unwrap());
         prop_assert_eq!(run(), run());
@@ -178,7 +133,7 @@ proptest! {
 
     #[test]
     fn a_sum_is_that_of_the_values_and_a_divisor_divides_it(draw in draws()) {
-        let data = draw.data();
+        let data = data_of(&draw);
         let criterion = Criterion::from_boxed(draw.loss(), &Device::reference()).unwrap();
         let evaluate = |reduction| criterion.clone().reduction(reduction).evaluate_f64(&data.inputs()).unwrap();
         let (sum, each, part) = (evaluate(Reduction::Sum), evaluate(Reduction::None), evaluate(Reduction::Divisor(8.0)));
@@ -192,7 +147,7 @@ proptest! {
     #[test]
     fn twice_the_weight_is_twice_the_value_and_the_gradients(draw in draws()) {
         prop_assume!(draw.reduction != Reduction::WeightedMean);
-        let data = draw.data();
+        let data = data_of(&draw);
         let double = data.weight.mapv(|w| 2.0 * w);
         let criterion = draw.criterion(&Device::reference());
         let once = criterion.evaluate_f64(&data.inputs().weight(&data.weight)).unwrap();
@@ -206,7 +161,7 @@ proptest! {
     #[test]
     fn the_gradients_grow_with_the_upstream_and_the_value_does_not(draw in draws()) {
         prop_assume!(draw.reduction != Reduction::None);
-        let data = draw.data();
+        let data = data_of(&draw);
         let upstream = ndarray::arr0(-4.0_f32);
         let criterion = draw.criterion(&Device::cpu());
         let plain = criterion.evaluate(&data.inputs()).unwrap();
@@ -223,7 +178,7 @@ proptest! {
         // The candidates of a similarity take part in the values of others.
         let loss = draw.loss();
         prop_assume!(!matches!(loss.family(), Family::Joint(Frame::Similarity(_), _)));
-        let data = draw.data();
+        let data = data_of(&draw);
         let criterion = Criterion::from_boxed(loss, &Device::reference()).unwrap();
         let each = criterion.clone().reduction(Reduction::None).evaluate_f64(&data.inputs()).unwrap();
         let kept: f64 = each.values.iter().zip(&data.mask).filter(|(_, kept)| **kept).map(|(value, _)| value).sum();
@@ -236,7 +191,7 @@ proptest! {
         let loss = draw.loss();
         let is_by_row = matches!(loss.family(), Family::Joint(Frame::Pairs | Frame::Quads | Frame::Vectors, _));
         prop_assume!(is_by_row);
-        let data = draw.data();
+        let data = data_of(&draw);
         let mut order: Vec<usize> = (0..draw.rows).collect();
         order.rotate_left(draw.seed as usize % draw.rows);
         let mut moved = data.clone();
@@ -261,7 +216,7 @@ fn the_gpu_agrees_with_the_reference_and_with_itself() {
     runner
         .run(&draws(), |draw| {
             agrees(&draw, &device)?;
-            let data = draw.data();
+            let data = data_of(&draw);
             let criterion = draw.criterion(&device);
             let run = || bits(&criterion.evaluate(&data.inputs().mask(&data.mask)).unwrap());
             prop_assert_eq!(run(), run());

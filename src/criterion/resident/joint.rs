@@ -71,30 +71,15 @@ impl Criterion {
             let (from, to) = (results.result, notes.clone());
             commands.push(Command::Copy { from, from_offset: 0, to, to_offset: 0, size: 4 });
         }
-        let tensor = |shape: &[usize], buffer| Tensor::new(&self.device, shape, Storage::Gpu(buffer));
-        let differentiated = call.given.iter().filter(|(argument, _)| argument.role.is_differentiated());
-        let mut gradients = differentiated
-            .zip(results.gradients)
-            .map(|((argument, t), buffer)| (argument.name, tensor(t.shape(), buffer)));
-        let Some((_, gradient)) = gradients.next() else {
-            return Err(input_error(loss, "its inputs", "have no gradient", "at least one must be given that has one"));
-        };
-        let others: Vec<(&'static str, Tensor)> = gradients.collect();
+        let (gradient, others) = call.gradients(results.gradients)?;
         let scaled: Vec<&Tensor> = std::iter::once(&gradient).chain(others.iter().map(|(_, other)| other)).collect();
         self.scale(gpu, upstreams, &scaled, &mut commands)?;
         let evaluation = DeviceEvaluation {
             loss: self.loss.clone(),
-            outcome: Outcome::OnGpu(Notes {
-                gpu: gpu.clone(),
-                buffer: notes,
-                count: (!call.keeps_depend()).then(|| call.length()),
-                nan_if_empty: self.averages() && self.on_empty == OnEmpty::Nan && call.keeps_depend(),
-                check: call.checked(inputs.mask),
-                planes: None,
-            }),
+            outcome: Outcome::OnGpu(call.notes(notes, inputs.mask)),
             gradient,
             others,
-            values: self.each().then(|| tensor(&call.units.shape, results.values)),
+            values: self.each().then(|| call.tensor_of(&call.units.shape, results.values)),
             hessian: None,
         };
         Ok((commands, evaluation))
@@ -158,6 +143,36 @@ impl<'t> Call<'t> {
 
     fn length(&self) -> usize {
         self.units.shape.iter().product()
+    }
+
+    fn tensor_of(&self, shape: &[usize], buffer: wgpu::Buffer) -> Tensor {
+        Tensor::new(&self.criterion.device, shape, Storage::Gpu(buffer))
+    }
+
+    /// The gradients in the order of their arguments, the first and the others by name.
+    fn gradients(&self, buffers: Vec<wgpu::Buffer>) -> Result<(Tensor, Vec<(&'static str, Tensor)>)> {
+        let differentiated = self.given.iter().filter(|(argument, _)| argument.role.is_differentiated());
+        let mut gradients = differentiated
+            .zip(buffers)
+            .map(|((argument, tensor), buffer)| (argument.name, self.tensor_of(tensor.shape(), buffer)));
+        let Some((_, gradient)) = gradients.next() else {
+            let (found, allowed) = ("have no gradient", "at least one must be given that has one");
+            return Err(input_error(&*self.criterion.loss, "its inputs", found, allowed));
+        };
+        Ok((gradient, gradients.collect()))
+    }
+
+    /// How the value is read later, and what is checked then.
+    fn notes(&self, buffer: wgpu::Buffer, mask: Option<&Tensor>) -> Notes {
+        let (criterion, depends) = (self.criterion, self.keeps_depend());
+        Notes {
+            gpu: self.gpu.clone(),
+            buffer,
+            count: (!depends).then(|| self.length()),
+            nan_if_empty: criterion.averages() && criterion.on_empty == OnEmpty::Nan && depends,
+            check: self.checked(mask),
+            planes: None,
+        }
     }
 
     fn bound(&self, name: &str) -> Option<&Bound> {

@@ -239,29 +239,33 @@ impl<'t> Call<'t> {
         }
     }
 
-    /// Everything before the loss's own kernels: what takes part counted, checked and packed.
-    fn prepare(&self, auxiliary: bool, commands: &mut Vec<Command>) -> Result<(Job, Buffers)> {
-        let (gpu, criterion, sizes) = (self.gpu, self.criterion, &self.sizes);
-        let loss = &*criterion.loss;
-        let elements = self.predictions.len();
-        let on_device = self.divides_on_device();
-        let packs = self.mask.is_some() || on_device && (self.weight.is_some() || self.is_pointwise());
-        let of_elements = if self.is_pointwise() || loss.mean_over_elements() { elements } else { sizes.rows };
-        let means = [of_elements, self.units()];
-        let factor = if on_device { 1.0 } else { criterion.known_factor(sizes.rows, means)? };
-        let job = Job {
+    /// What the kernels are told. `on_device`: the divisor of a mean is counted there; `packs`: it goes into the weights.
+    fn job(&self, on_device: bool, packs: bool, auxiliary: bool) -> Result<Job> {
+        let (criterion, sizes) = (self.criterion, &self.sizes);
+        let by_element = self.is_pointwise() || criterion.loss.mean_over_elements();
+        let means = [if by_element { self.predictions.len() } else { sizes.rows }, self.units()];
+        Ok(Job {
             rows: sizes.rows,
             row_length: sizes.row_length,
             columns: sizes.columns,
             labels: self.has_labels(),
             each: criterion.each(),
-            factor,
+            factor: if on_device { 1.0 } else { criterion.known_factor(sizes.rows, means)? },
             upstream: self.upstream.0,
             divisor: if on_device && !packs { Divisor::Ready } else { Divisor::Known },
             auxiliary,
             second: false,
             half: self.predictions.is_half(),
-        };
+        })
+    }
+
+    /// Everything before the loss's own kernels: what takes part counted, checked and packed.
+    fn prepare(&self, auxiliary: bool, commands: &mut Vec<Command>) -> Result<(Job, Buffers)> {
+        let (gpu, criterion) = (self.gpu, self.criterion);
+        let loss = &*criterion.loss;
+        let on_device = self.divides_on_device();
+        let packs = self.mask.is_some() || on_device && (self.weight.is_some() || self.is_pointwise());
+        let job = self.job(on_device, packs, auxiliary)?;
         let (predictions, mut targets) = (gpu_buffer(self.predictions)?, gpu_buffer(self.targets)?);
         let given = targets.clone();
         if self.has_lists() && self.targets.is_labels() {

@@ -14,6 +14,7 @@ use crate::{Error, Result};
 
 const SIMILARITY: File = crate::wgsl::shader!("kernels/similarity.wgsl");
 const TRIPLETS: File = crate::wgsl::shader!("kernels/triplets.wgsl");
+const SCORE_ROWS: File = crate::wgsl::shader!("helpers/score_rows.wgsl");
 const UNIT_ROWS: File = crate::wgsl::shader!("kernels/unit_rows.wgsl");
 const UNIT_ROWS_BACKWARD: File = crate::wgsl::shader!("kernels/unit_rows_backward.wgsl");
 
@@ -68,7 +69,7 @@ fn scores_program(
     variant: &Variant,
     mut constants: Vec<(&'static str, f64)>,
 ) -> Program {
-    let mut files = vec![if is_mined { TRIPLETS } else { SIMILARITY }, NUMBERS];
+    let mut files = vec![if is_mined { TRIPLETS } else { SIMILARITY }, SCORE_ROWS, NUMBERS];
     let header = variant.team(&mut files, &mut constants);
     Program { header, ..program(loss, &files, constants) }
 }

@@ -10,6 +10,8 @@ use crate::wgsl::File;
 pub(super) const ROWS: File = crate::wgsl::shader!("kernels/rows.wgsl");
 const CELLS_SCALAR: File = crate::wgsl::shader!("helpers/cells_scalar.wgsl");
 const CELLS_VEC4: File = crate::wgsl::shader!("helpers/cells_vec4.wgsl");
+const CLASSES_SCALAR: File = crate::wgsl::shader!("helpers/classes_scalar.wgsl");
+const CLASSES_VEC4: File = crate::wgsl::shader!("helpers/classes_vec4.wgsl");
 const CELLS_HALF: File = crate::wgsl::shader!("helpers/cells_half.wgsl");
 const CELLS_HALF_ANY: File = crate::wgsl::shader!("helpers/cells_half_any.wgsl");
 const ROWWISE: File = crate::wgsl::shader!("kernels/rowwise.wgsl");
@@ -123,10 +125,10 @@ impl Variant {
     /// How the cells lie in memory.
     pub fn cells(&self) -> &'static [File] {
         match (self.half, self.vec4) {
-            (true, true) => &[CELLS_HALF, HALF],
-            (true, false) => &[CELLS_HALF_ANY, HALF],
-            (false, true) => &[CELLS_VEC4],
-            (false, false) => &[CELLS_SCALAR],
+            (true, true) => &[CELLS_HALF, CLASSES_VEC4, HALF],
+            (true, false) => &[CELLS_HALF_ANY, CLASSES_SCALAR, HALF],
+            (false, true) => &[CELLS_VEC4, CLASSES_VEC4],
+            (false, false) => &[CELLS_SCALAR, CLASSES_SCALAR],
         }
     }
 
@@ -154,7 +156,8 @@ impl Variant {
         if loss.passes() == 1 {
             files.push(ONE_PASS);
         }
-        let header = format!("{header}const PASSES: u32 = {}u;\n", loss.passes());
+        let at_once = loss.is_separable() && !second;
+        let header = format!("{header}const PASSES: u32 = {}u;\nconst AT_ONCE: bool = {at_once};\n", loss.passes());
         Program { header, ..program(loss, &files, constants) }
     }
 

@@ -1,0 +1,309 @@
+//! One row of cross-entropy: the twin of `shaders/losses/cross_entropy.wgsl`.
+
+use super::margin::{Margin, TargetLogitTransform};
+use super::{CrossEntropy, Rowwise};
+use crate::host::rowwise::{Auxiliary, Row, Rows, Target, by_itself};
+use crate::host::{simd, softmax};
+use crate::real::Real;
+
+impl Rowwise for CrossEntropy {
+    #[inline(always)]
+    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], auxiliary: Option<&mut Auxiliary<R>>) -> R {
+        // It holds what the row needs next: first the logits, then their powers, then the derivatives.
+        let gradient = &mut gradient[..row.logits.len()];
+        self.write_logits(row, gradient);
+        // Where every class is masked there is no maximum: any finite number keeps (-inf) - (-inf) out.
+        let maximum = simd::maximum(gradient);
+        let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
+        let pull = self.pull(row, gradient, maximum);
+        let sums = Sums::of(row, gradient, maximum, auxiliary.is_some());
+        if let Some(auxiliary) = auxiliary {
+            sums.tell(row, auxiliary);
+        }
+        let z_loss = R::new(self.z_loss);
+        let z_pull = R::new(2.0) * z_loss * sums.lse;
+        self.write_slopes(row, scale, gradient, &pull, &sums, z_pull);
+        pull.mass * sums.log_total - pull.dot + R::select(self.z_loss != 0.0, z_loss * sums.lse * sums.lse, R::ZERO)
+    }
+
+    #[inline(always)]
+    fn curvature<R: Real>(&self, row: &Row<'_, R>, scale: R, hessian: &mut [R]) {
+        let temperature = R::new(self.temperature);
+        for (column, (z, &x)) in hessian.iter_mut().zip(row.logits).enumerate() {
+            *z = R::select(row.keeps(column), x / temperature, R::NEG_INFINITY);
+        }
+        let maximum = simd::maximum(hessian);
+        let Some(top) = hessian.iter().position(|&z| z == maximum && maximum > R::NEG_INFINITY) else {
+            return hessian.fill(R::ZERO);
+        };
+        let hard = Mass::of_target(row, hessian, maximum).mass;
+        let smooth = Mass::of_classes(row, hessian, maximum, self.label_smoothing != 0.0);
+        let smoothing = R::new(self.label_smoothing);
+        let share = R::select(smooth.cells > R::ZERO, smoothing / smooth.cells, R::ZERO);
+        let mass = (R::ONE - smoothing) * hard + share * smooth.mass;
+        // 1 − p has no digits left where p is near 1, which only that of the maximum can be: there it is the rest over the whole.
+        hessian[top] = R::NEG_INFINITY;
+        let rest = simd::exp_in_place(hessian, maximum);
+        // e⁰, but NaN where the maximum is ∞.
+        hessian[top] = R::select(maximum.is_finite(), R::ONE, R::NAN);
+        let total = hessian[top] + rest;
+        let z_loss = R::new(2.0 * self.z_loss);
+        let pull = mass + z_loss * (maximum + rest.ln_1p());
+        let scale = scale / (temperature * temperature);
+        for (column, e) in hessian.iter_mut().enumerate() {
+            let p = *e / total;
+            let others = R::select(column == top, rest / total, R::ONE - p);
+            let is_open = row.keeps(column) && row.logits[column] != R::NEG_INFINITY;
+            *e = R::select(is_open, scale * (pull * p * others + z_loss * p * p), R::ZERO);
+        }
+    }
+
+    #[inline(always)]
+    fn plain_rows(&self, rows: &Rows<'_, f32>, first: usize, gradient: &mut [f32], values: &mut [f32]) -> bool {
+        let Some(labels) = softmax::plain_labels(rows) else { return false };
+        if self.softcap.is_some() || self.temperature != 1.0 || self.target_logit_transform.is_some() {
+            return false;
+        }
+        let options = softmax::LabelOptions { smoothing: self.label_smoothing as f32, z_loss: self.z_loss as f32 };
+        softmax::label_rows(rows, labels, &options, first, gradient, values, |index, gradient, value| {
+            by_itself(self, rows, index, gradient, value);
+        });
+        true
+    }
+}
+
+impl CrossEntropy {
+    #[inline(always)]
+    pub(super) fn label_margin(&self) -> Option<Margin> {
+        let transform = self.target_logit_transform?;
+        let usual = if transform == TargetLogitTransform::ArcFace { 0.5 } else { 0.35 };
+        Some(Margin { transform, size: self.margin.unwrap_or(usual) })
+    }
+
+    /// What logits are multiplied by.
+    #[inline(always)]
+    fn stretch<R: Real>(&self) -> R {
+        let scale = if self.target_logit_transform.is_some() { self.scale } else { 1.0 };
+        R::new(scale) / R::new(self.temperature)
+    }
+
+    #[inline(always)]
+    fn scaled_logit<R: Real>(&self, x: R) -> R {
+        let temperature = R::new(self.temperature);
+        match self.softcap {
+            Some(cap) => R::new(cap) * (x / R::new(cap)).tanh() / temperature,
+            None if self.target_logit_transform.is_some() => self.stretch::<R>() * x,
+            None => x / temperature,
+        }
+    }
+
+    #[inline(always)]
+    fn scaled_logit_slope<R: Real>(&self, x: R) -> R {
+        let temperature = R::new(self.temperature);
+        match self.softcap {
+            Some(cap) => {
+                // 1 − tanh²u = 4e/(1 + e)², e = e^(−2|u|): the difference has no digits left where tanh is near 1.
+                let e = (R::new(-2.0) * (x / R::new(cap)).abs()).exp();
+                R::new(4.0) * e / ((R::ONE + e) * (R::ONE + e)) / temperature
+            }
+            None => self.stretch(),
+        }
+    }
+
+    /// z: the logits, scaled, with the classes that are masked at −∞.
+    #[inline(always)]
+    fn write_logits<R: Real>(&self, row: &Row<'_, R>, z: &mut [R]) {
+        let margin = self.label_margin();
+        if self.softcap.is_none() && self.temperature == 1.0 && margin.is_none() {
+            z.copy_from_slice(row.logits);
+        } else {
+            for (z, &x) in z.iter_mut().zip(row.logits) {
+                *z = self.scaled_logit(x);
+            }
+        }
+        if let (Some(margin), Target::Label(label)) = (margin, row.target) {
+            z[label] = self.scaled_logit(margin.apply(row.logits[label]));
+        }
+        if row.has_class_mask() {
+            for (column, z) in z.iter_mut().enumerate() {
+                *z = R::select(row.keeps(column), *z, R::NEG_INFINITY);
+            }
+        }
+    }
+
+    /// The target with its smoothing.
+    #[inline(always)]
+    fn pull<R: Real>(&self, row: &Row<'_, R>, z: &[R], maximum: R) -> Pull<R> {
+        let smooth = Mass::of_classes(row, z, maximum, self.label_smoothing != 0.0);
+        let hard = Mass::of_target(row, z, maximum);
+        let smoothing = R::new(self.label_smoothing);
+        let share = R::select(smooth.cells > R::ZERO, smoothing / smooth.cells, R::ZERO);
+        let mass = (R::ONE - smoothing) * hard.mass + share * smooth.mass;
+        let dot = (R::ONE - smoothing) * hard.dot + share * smooth.dot;
+        Pull { mass, dot, share }
+    }
+
+    /// Takes the powers in `gradient` to the scaled derivatives.
+    #[inline(always)]
+    fn write_slopes<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        pull: &Pull<R>,
+        sums: &Sums<R>,
+        z_pull: R,
+    ) {
+        let (smoothing, share) = (R::new(self.label_smoothing), pull.share);
+        let factor = (pull.mass + z_pull) * sums.inverse;
+        match row.target {
+            Target::Label(label) => {
+                let q = row.class_weight(label) * ((R::ONE - smoothing) + share);
+                // p_y - 1 = -others/total keeps its digits when p_y goes to 1.
+                let own = (pull.mass - q) - pull.mass * sums.others * sums.inverse + z_pull * sums.label_exp * sums.inverse;
+                self.slopes(row, scale, gradient, |column, e| factor * e - row.class_weight(column) * share);
+                let slope = R::select(sums.label_is_open, own, R::ZERO);
+                let x = row.logits[label];
+                let slope = slope * self.label_margin().map_or(R::ONE, |margin| margin.slope(x));
+                gradient[label] = scale * slope * self.scaled_logit_slope(x);
+            }
+            Target::Dense(dense) => {
+                let dense = &dense[..gradient.len()];
+                let q = |column: usize| (R::ONE - smoothing) * dense[column] + share;
+                if row.has_all_classes_alike() {
+                    self.slopes(row, scale, gradient, |column, e| factor * e - q(column));
+                } else {
+                    self.slopes(row, scale, gradient, |column, e| factor * e - row.class_weight(column) * q(column));
+                }
+            }
+        }
+    }
+
+    /// Takes e^(z − maximum) in `gradient` to the scaled derivative with respect to the logits handed in.
+    #[inline(always)]
+    fn slopes<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], slope: impl Fn(usize, R) -> R) {
+        let plain = self.softcap.is_none() && !row.has_class_mask();
+        if plain {
+            let scale = scale * self.stretch::<R>();
+            for (column, (cell, &x)) in gradient.iter_mut().zip(row.logits).enumerate() {
+                let masked = x == R::NEG_INFINITY;
+                *cell = R::select(masked, R::ZERO, scale * slope(column, *cell));
+            }
+            return;
+        }
+        for (column, (cell, &x)) in gradient.iter_mut().zip(row.logits).enumerate() {
+            let masked = !row.keeps(column) || x == R::NEG_INFINITY && self.softcap.is_none();
+            *cell = R::select(masked, R::ZERO, scale * slope(column, *cell) * self.scaled_logit_slope(x));
+        }
+    }
+}
+
+/// What the target pulls with: Σ q, Σ q (z − maximum), and what smoothing gives each class.
+struct Pull<R> {
+    mass: R,
+    dot: R,
+    share: R,
+}
+
+/// The powers e^(z − maximum) of a row, added up.
+struct Sums<R> {
+    /// Of all classes but the label's.
+    others: R,
+    /// z − maximum and its power, of the label; −∞ and 0 where there is none.
+    label_below: R,
+    label_exp: R,
+    label_is_open: bool,
+    log_total: R,
+    lse: R,
+    /// 1/total, 0 where the total is 0.
+    inverse: R,
+    /// Σ e^(z − maximum)(z − maximum) of the others, where it is wanted.
+    below: R,
+}
+
+impl<R: Real> Sums<R> {
+    /// Takes z to its powers; that of the label is 0 then.
+    #[inline(always)]
+    fn of(row: &Row<'_, R>, z: &mut [R], maximum: R, wants_entropy: bool) -> Self {
+        let (mut label_below, mut label_is_open) = (R::NEG_INFINITY, false);
+        if let Target::Label(label) = row.target {
+            label_below = z[label] - maximum;
+            label_is_open = z[label] != R::NEG_INFINITY;
+            z[label] = R::NEG_INFINITY;
+        }
+        let below = if wants_entropy { weighted_below(z, maximum) } else { R::ZERO };
+        let others = simd::exp_in_place(z, maximum);
+        let label_exp = R::select(label_below == R::NEG_INFINITY, R::ZERO, label_below.exp());
+        let total = others + label_exp;
+        let log_total = R::select(label_exp == R::ONE, others.ln_1p(), total.ln());
+        let log_total = R::select(total == R::ZERO, R::ZERO, log_total);
+        let lse = maximum + log_total;
+        let inverse = R::select(total > R::ZERO, R::ONE / total, R::select(total.is_nan(), total, R::ZERO));
+        Sums { others, label_below, label_exp, label_is_open, log_total, lse, inverse, below }
+    }
+
+    #[inline(always)]
+    fn tell(&self, row: &Row<'_, R>, auxiliary: &mut Auxiliary<R>) {
+        let label_dot = R::select(self.label_exp == R::ZERO, R::ZERO, self.label_exp * self.label_below);
+        auxiliary.lse = self.lse;
+        auxiliary.entropy = self.log_total - (self.below + label_dot) * self.inverse;
+        auxiliary.label(row, self.label_exp * self.inverse);
+    }
+}
+
+/// Σ of weights, and of weights times (z − maximum).
+struct Mass<R> {
+    mass: R,
+    dot: R,
+    cells: R,
+}
+
+impl<R: Real> Mass<R> {
+    /// Over the classes kept, each with its class weight: what label smoothing spreads over.
+    #[inline(always)]
+    fn of_classes(row: &Row<'_, R>, z: &[R], maximum: R, wanted: bool) -> Self {
+        let mut sums = Mass { mass: R::ZERO, dot: R::ZERO, cells: R::ZERO };
+        if !wanted {
+            return sums;
+        }
+        for (column, &z) in z.iter().enumerate() {
+            if z == R::NEG_INFINITY {
+                continue;
+            }
+            let weight = row.class_weight(column);
+            sums.mass += weight;
+            sums.dot += weight * (z - maximum);
+            sums.cells += R::ONE;
+        }
+        sums
+    }
+
+    /// Over the target: one cell for a label, all for dense targets. 0·(−∞) counts as 0.
+    #[inline(always)]
+    fn of_target(row: &Row<'_, R>, z: &[R], maximum: R) -> Self {
+        let dot = |weight: R, z: R| R::select(weight == R::ZERO, R::ZERO, weight * (z - maximum));
+        let dense = match row.target {
+            Target::Label(label) => {
+                let weight = row.class_weight(label);
+                return Mass { mass: weight, dot: dot(weight, z[label]), cells: R::ZERO };
+            }
+            Target::Dense(dense) => &dense[..z.len()],
+        };
+        let (mass, dots) = if row.has_all_classes_alike() {
+            (simd::sum(dense), simd::sum_of(z.len(), |column| dot(dense[column], z[column])))
+        } else {
+            let weight = |column: usize| row.class_weight(column) * dense[column];
+            (simd::sum_of(z.len(), weight), simd::sum_of(z.len(), |column| dot(weight(column), z[column])))
+        };
+        Mass { mass: R::new(mass), dot: R::new(dots), cells: R::ZERO }
+    }
+}
+
+/// Σ e^(z − maximum)(z − maximum), for the entropy.
+fn weighted_below<R: Real>(z: &[R], maximum: R) -> R {
+    let mut sum = R::ZERO;
+    for &z in z.iter().filter(|&&z| z != R::NEG_INFINITY) {
+        sum += (z - maximum).exp() * (z - maximum);
+    }
+    sum
+}

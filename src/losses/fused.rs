@@ -1,0 +1,167 @@
+//! What the losses fused with the linear layer before them share: the struct, the inputs, and the loss of an answer's tokens.
+
+use std::sync::LazyLock;
+
+use super::{Argument, CrossEntropy, Domain, Loss, Role};
+use crate::catalogue::{Choice, Entry};
+use crate::{Error, Result};
+
+/// A loss of the outputs of a linear layer (`pub struct LinearJsd of Jsd;`) or of the log-probabilities of answers under it
+/// (`of Dpo { average_log_prob: bool = false }`), and the inputs that it takes. All else is the loss's own.
+macro_rules! fused {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident of $inner:ident $({ $average:ident: bool = $default:literal })?;
+        takes $arguments:expr;
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        pub struct $name {
+            #[serde(flatten)]
+            inner: $inner,
+            $($average: bool,)?
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::of($inner::default())
+            }
+        }
+
+        impl $name {
+            const OPTIONS: &'static [$crate::catalogue::Choice] = fused!(@options $inner $($average)?);
+
+            #[doc = concat!("With the default options of [`", stringify!($inner), "`].")]
+            pub fn new() -> Self {
+                Self::default()
+            }
+
+            #[doc = concat!("With the options of this [`", stringify!($inner), "`].")]
+            pub fn of(inner: $inner) -> Self {
+                Self { inner, $($average: $default)? }
+            }
+
+            $(/// Whether an answer's log-probability is the mean over its tokens, not the sum.
+            #[doc = concat!("\n\nDefault `", stringify!($default), "`.")]
+            #[must_use]
+            pub fn $average(mut self, $average: bool) -> Self {
+                self.$average = $average;
+                self
+            })?
+        }
+
+        impl Options for $name {
+            fn check_domains(&self) -> Result<()> {
+                in_the_name_of(&ENTRY, self.inner.check_options())
+            }
+        }
+
+        impl Filling for $name {
+            const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
+            const ARGUMENTS: &'static [Argument] = $arguments;
+
+            fn inner(&self) -> Option<&dyn Loss> {
+                Some(&self.inner)
+            }
+
+            fn constants(&self) -> Vec<(&'static str, f64)> {
+                Filling::constants(&self.inner)
+            }
+
+            fused!(@frame $($average)?);
+        }
+    };
+    (@options $inner:ident) => { $inner::OPTIONS };
+    (@options $inner:ident $average:ident) => { &with_average::<{ $inner::OPTIONS.len() + 1 }>($inner::OPTIONS) };
+    (@frame) => {
+        fn family(&self) -> Family<'_> {
+            Family::linear(ENTRY.name, &self.inner)
+        }
+
+        fn ignored(&self) -> &[i64] {
+            Filling::ignored(&self.inner)
+        }
+    };
+    (@frame $average:ident) => {
+        fn family(&self) -> Family<'_> {
+            Family::answers(ENTRY.name, &self.inner, self.$average)
+        }
+
+        fn ignored(&self) -> &[i64] {
+            tokens().ignored()
+        }
+    };
+}
+pub(super) use fused;
+
+/// What the loss behind a linear layer refuses, as the fused loss's own refusal.
+pub(super) fn in_the_name_of(fused: &Entry<dyn Loss>, checked: Result<()>) -> Result<()> {
+    checked.map_err(|error| match error {
+        Error::Option { name, found, allowed, .. } => Error::Option { owner: fused.name.into(), name, found, allowed },
+        other => other,
+    })
+}
+
+pub(super) const PREDICTIONS: Argument = Argument {
+    name: "predictions",
+    shape: "[rows, features]: what goes into the layer",
+    role: Role::Differentiated,
+    domain: Domain::Real,
+};
+
+pub(super) const WEIGHT_OF_CLASSES: Argument = Argument {
+    name: "class_weight",
+    shape: "[classes]: weight of each class",
+    role: Role::Optional,
+    domain: Domain::NonNegative,
+};
+
+pub(super) const ANSWERS: Argument = Argument {
+    name: "predictions",
+    shape: "[answers, tokens, features]: what goes into the layer; of pairs all chosen answers, then all rejected ones",
+    role: Role::Differentiated,
+    domain: Domain::Real,
+};
+
+pub(super) const LINEAR_WEIGHT: Argument =
+    Argument { name: "linear_weight", shape: "[classes, features]", role: Role::Differentiated, domain: Domain::Real };
+
+pub(super) const LINEAR_BIAS: Argument =
+    Argument { name: "linear_bias", shape: "[classes]", role: Role::OptionalDifferentiated, domain: Domain::Real };
+
+pub(super) const ANSWER_LABELS: Argument = Argument {
+    name: "targets",
+    shape: "[answers, tokens]: labels, -100 for a token that is left out",
+    role: Role::Integers,
+    domain: Domain::Label,
+};
+
+pub(super) const REFERENCE_CHOSEN: Argument =
+    Argument { name: "reference_chosen", shape: "[pairs]", role: Role::Optional, domain: Domain::Real };
+
+pub(super) const REFERENCE_REJECTED: Argument =
+    Argument { name: "reference_rejected", shape: "[pairs]", role: Role::Optional, domain: Domain::Real };
+
+const AVERAGE_LOG_PROB: Choice = Choice {
+    name: "average_log_prob",
+    domain: "true or false",
+    meaning: "whether an answer's log-probability is the mean over its tokens, not the sum",
+};
+
+/// The options of the loss inside and the one that all have.
+pub(super) const fn with_average<const N: usize>(inner: &[Choice]) -> [Choice; N] {
+    let mut all = [AVERAGE_LOG_PROB; N];
+    let mut i = 0;
+    while i < inner.len() {
+        all[i] = inner[i];
+        i += 1;
+    }
+    all
+}
+
+static TOKENS: LazyLock<CrossEntropy> = LazyLock::new(CrossEntropy::default);
+
+/// The loss of each token: its negative log-probability; label −100 is ignored.
+pub(crate) fn tokens() -> &'static dyn Loss {
+    &*TOKENS
+}
