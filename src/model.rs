@@ -65,7 +65,8 @@ impl Sequential {
     ///
     /// A step moves the rows of the table that the batch named and no others, with the optimizer of [`Model::compile`]: as
     /// [`crate::Embedding::update`], which says what that leaves out. Penalties are those of the layers alone. The ids are features like any other,
-    /// in f32, which holds whole numbers up to 2²⁴. `Population` takes no such model.
+    /// in f32, which holds whole numbers up to 2²⁴. What looks at all gradients or weights at once is refused: clips, `skip_non_finite` and
+    /// averages of [`crate::Fit`], and populations.
     ///
     /// With [`crate::losses::LinearCrossEntropy`] the last layer, which then has no activation, is fused with the loss: its outputs, one for each
     /// class, are held for a chunk of rows at a time.

@@ -21,15 +21,15 @@ pub(super) struct WholeBatch<'a> {
     pub objective: &'a Objective,
     pub data: &'a Data,
     pub pass: &'a Pass,
-    /// A label for each row.
+    /// A label for each row, or a number for each of its outputs.
     pub targets: &'a wgpu::Buffer,
 }
 
-/// Some of its rows, with their labels.
+/// Some of its rows, with their targets.
 struct Chunk {
     first: usize,
     rows: usize,
-    labels: wgpu::Buffer,
+    targets: wgpu::Buffer,
 }
 
 impl GpuEngine {
@@ -51,12 +51,13 @@ impl GpuEngine {
             commands.extend(shares::count(&self.gpu, &Values { labels, ..Values::plain(key.rows) }, &result)?);
             job.divisor = Divisor::Ready;
         }
-        // All labels first: a copy ends the pass that the kernels run in.
+        // All targets first: a copy ends the pass that the kernels run in.
+        let width = data.target_width;
         let chunks = (0..key.rows).step_by(chunk).map(|first| {
             let rows = chunk.min(key.rows - first);
-            let labels = self.gpu.buffer("labels of a chunk", rows)?;
-            commands.push(words(targets, first, &labels, 0, rows));
-            Ok(Chunk { first, rows, labels })
+            let own = self.gpu.buffer("targets of a chunk", rows * width)?;
+            commands.push(words(targets, first * width, &own, 0, rows * width));
+            Ok(Chunk { first, rows, targets: own })
         });
         let chunks = chunks.collect::<Result<Vec<_>>>()?;
         let mut found = Vec::with_capacity(chunks.len());
@@ -105,7 +106,7 @@ impl GpuEngine {
         let job = Job { rows: chunk.rows, ..job.clone() };
         let buffers = Buffers {
             predictions: y.clone(),
-            targets: chunk.labels.clone(),
+            targets: chunk.targets.clone(),
             weights: None,
             column_weights: None,
             pos_weights: false,
@@ -121,8 +122,8 @@ impl GpuEngine {
         if let Some(metric) = objective.metric {
             let sizes = [chunk.rows, layer.units, parts.length].map(|size| size as u32);
             let thresholds = [metric.threshold, metric.truth_threshold];
-            let (ignored, judged) = (objective.loss.ignored(), [y, &chunk.labels, &buffers.values]);
-            commands.push(network::correct(gpu, sizes, true, ignored, thresholds, judged)?);
+            let (ignored, judged) = (objective.loss.ignored(), [y, &chunk.targets, &buffers.values]);
+            commands.push(network::correct(gpu, sizes, batch.data.labels, ignored, thresholds, judged)?);
         }
         Ok((buffers.values, parts.length))
     }
