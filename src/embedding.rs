@@ -159,6 +159,9 @@ impl Embedding {
             let allowed = "they must be labels and numbers on its device";
             refused("ids and gradient", "do not lie where the table does", allowed)
         };
+        if !gradient.device().is_same(&self.device) {
+            return Err(elsewhere());
+        }
         // All that can be refused comes first: the optimizer of a refused call binds nobody.
         match (&self.table, &ids.storage, &gradient.storage) {
             (Table::Gpu(_), Storage::GpuLabels(_), Storage::Gpu(_)) => {}

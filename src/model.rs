@@ -21,9 +21,6 @@ use crate::train::pace::Pace;
 use crate::train::samples::{self, Intake, Scaling};
 use crate::{Error, Result};
 
-/// Rows that are predicted at a time.
-pub(crate) const PREDICTION_BATCH: usize = 1024;
-
 /// A description of a model: the length of its input, then dense layers.
 ///
 /// ```
@@ -338,7 +335,7 @@ impl Model {
         let flat = samples::features(self.intake(), "predict", features)?;
         let samples = Samples { rows, features: &flat, targets: SampleTargets::None, has_ignored: false, lists: None };
         let data = self.engine.load(&samples)?;
-        let predictions = self.engine.predict(data, PREDICTION_BATCH);
+        let predictions = self.engine.predict(data, self.network.prediction_batch());
         self.engine.unload(data);
         samples::predictions(rows, self.network.outputs(), predictions?)
     }

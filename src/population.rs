@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::device::Device;
 use crate::layers::Network;
 use crate::losses::Loss;
-use crate::model::{Compiled, Model, PREDICTION_BATCH, Progress, Sequential};
+use crate::model::{Compiled, Model, Progress, Sequential};
 use crate::optimizers::Optimizer;
 use crate::train::average::Average;
 use crate::train::crowd::{Crowd, Several, no_member};
@@ -325,7 +325,7 @@ impl Population {
         let flat = samples::features(self.intake(), "predict", features)?;
         let samples = Samples { rows, features: &flat, targets: SampleTargets::None, has_ignored: false, lists: None };
         let data = self.crowd.load(&samples)?;
-        let predictions = self.crowd.predict(data, PREDICTION_BATCH);
+        let predictions = self.crowd.predict(data, self.network.prediction_batch());
         self.crowd.unload(data);
         let outputs = self.network.outputs();
         predictions?.into_iter().map(|flat| samples::predictions(rows, outputs, flat)).collect()

@@ -59,6 +59,12 @@ impl Dataset {
     /// # Errors
     /// [`Error::Shape`] if the rows differ.
     pub fn new(features: Array2<f32>, target: Target) -> Result<Self> {
+        let feature_names = (0..features.ncols()).map(|column| column.to_string()).collect();
+        Self::with_names(features, target, feature_names)
+    }
+
+    /// As [`Dataset::new`], the columns named: of millions of columns the names are most of the memory, and made once.
+    pub(crate) fn with_names(features: Array2<f32>, target: Target, feature_names: Vec<String>) -> Result<Self> {
         let (rows, shape) = match &target {
             Target::Labels { labels, .. } => (labels.len(), format!("{:?}", labels.shape())),
             Target::Values(values) => (values.nrows(), format!("{:?}", values.shape())),
@@ -71,7 +77,6 @@ impl Dataset {
                 allowed: "there must be one target for each row".into(),
             });
         }
-        let feature_names = (0..features.ncols()).map(|column| column.to_string()).collect();
         Ok(Dataset { features, target, feature_names, groups: None })
     }
 

@@ -17,6 +17,9 @@ const FREE_BYTES: u128 = 1 << 30;
 /// Dense features of a larger file: so many for each that it holds.
 const LARGEST_SHARE: u128 = 64;
 
+/// What the name of a column takes: a `String` and a small block of the heap.
+const NAME_BYTES: u128 = 64;
+
 /// Bytes at the beginning of a file that tell whether it is one.
 const START: u64 = 1 << 16;
 
@@ -224,15 +227,15 @@ impl Rows {
         }
         let features = self.dense(width, base as usize)?;
         let target = Target::Values(Array2::from_shape_fn((self.labels.len(), 1), |(row, _)| self.labels[row]));
-        let mut dataset = Dataset::new(features, target)?;
-        dataset.feature_names = (0..width).map(|column| (column + base as usize).to_string()).collect();
+        let names = (0..width).map(|column| (column + base as usize).to_string()).collect();
+        let mut dataset = Dataset::with_names(features, target, names)?;
         dataset.groups = self.groups(options)?;
         Ok(dataset)
     }
 
     fn dense(&self, width: usize, base: usize) -> Result<Array2<f32>> {
         let rows = self.labels.len();
-        let bytes = 4 * rows as u128 * width as u128;
+        let bytes = (4 * rows as u128 + NAME_BYTES) * width as u128;
         let limit = FREE_BYTES.max(LARGEST_SHARE * 4 * self.cells.len() as u128);
         if bytes > limit {
             let (line, index) = (self.widest.1, self.widest.0);

@@ -230,3 +230,15 @@ fn an_optimizer_that_does_not_fit_is_refused() {
         assert_eq!(table.steps(), 2);
     }
 }
+
+#[test]
+fn a_gradient_of_another_device_is_refused() {
+    let (here, there) = (gpu(), gpu());
+    let mut table = Embedding::uniform(&here, [3, 4], 0.5, 0).unwrap();
+    let ids = Tensor::from_labels(&here, &[1, 2]).unwrap();
+    for device in [there, Device::cpu()] {
+        let gradient = Tensor::from_array(&device, Array2::<f32>::ones((2, 4)).view().into_dyn()).unwrap();
+        let error = table.update(&ids, &gradient, &Sgd::new()).unwrap_err().to_string();
+        assert!(error.contains("do not lie where the table does"), "{error}");
+    }
+}

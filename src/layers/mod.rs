@@ -205,6 +205,14 @@ impl Network {
         self.length + self.lookup.map_or(0, |lookup| lookup.length())
     }
 
+    /// How many rows are predicted at a time: fewer than usual where the ids of a row stand for so many numbers that a batch of them would
+    /// pass 32 MiB, or what the kernels of a lookup count.
+    pub fn prediction_batch(&self) -> usize {
+        const USUAL: usize = 1024;
+        const MOST_NUMBERS: usize = 8 << 20;
+        self.lookup.map_or(USUAL, |lookup| (MOST_NUMBERS / lookup.outputs()).clamp(1, USUAL))
+    }
+
     /// Whether anything is added to the loss.
     pub fn is_regularized(&self) -> bool {
         self.segments.iter().any(Segment::is_regularized)

@@ -72,6 +72,7 @@ impl Features {
             // Behind them lie the entities' own: without this it would become one of those.
             return Self::new(entities, features, &[*outside]);
         }
+        size("features", features.saturating_add(entities))?;
         let own = (0..size("entities", entities)?).map(|entity| (entity, first + entity, 1.0));
         let all: Vec<(u32, u32, f32)> = triples.iter().copied().chain(own).collect();
         Self::new(entities, features + entities, &all)

@@ -100,6 +100,11 @@ impl Model {
     pub fn fit_partial(&mut self, interactions: &Interactions, epochs: usize) -> Result<History> {
         self.check(interactions)?;
         self.check_ids("interactions", interactions)?;
+        // Epochs number the draws in 32 bits; a file may say that there were nearly as many.
+        let left = u32::MAX - self.epochs;
+        if u32::try_from(epochs).map_or(true, |epochs| epochs > left) {
+            return Err(Error::option("recommend", "epochs", epochs, &format!("up to {left}, which are left of 2³²")));
+        }
         let all = match &self.seen {
             Some(seen) if **seen != *interactions => Arc::new(seen.united(interactions)),
             Some(seen) => seen.clone(),

@@ -217,14 +217,15 @@ impl Model {
             numbers(&view)
                 .ok_or_else(|| refused(&format!("tensor `{name}`"), format!("{:?}", view.dtype()), "F32 or F64"))
         };
-        build(description, device, read)
+        build(description, device, |name| tensors.tensor(name).is_ok(), read)
     }
 }
 
-/// The model of a description, with what `read` gives for each tensor.
+/// The model of a description, with what `read` gives for each tensor that the file `has`.
 fn build(
     description: Description,
     device: &Device,
+    has: impl Fn(&str) -> bool,
     read: impl Fn(&str, &[usize]) -> Result<Vec<f64>>,
 ) -> Result<Model> {
     let mut sequential =
@@ -238,18 +239,26 @@ fn build(
         (dense.l1, dense.l2, dense.proximal_l1) = (layer.l1, layer.l2, layer.proximal_l1);
         sequential = sequential.then(dense);
     }
-    let mut model = sequential.on(device)?;
-    let mut parameters = vec![0.0; model.network.length];
-    for (index, layer) in model.network.layers.iter().enumerate() {
+    // What the tensors do not bear out must not make memory: they are read before a model of the description's sizes is.
+    let network = sequential.network()?;
+    let mut read_parts = Vec::new();
+    for (index, layer) in network.layers.iter().enumerate() {
         let weights = read(&format!("layers.{index}.weight"), &[layer.inputs, layer.units])?;
-        parameters[layer.weights()].copy_from_slice(&weights);
+        read_parts.push((layer.weights(), weights));
         if layer.bias {
-            parameters[layer.biases()].copy_from_slice(&read(&format!("layers.{index}.bias"), &[layer.units])?);
+            read_parts.push((layer.biases(), read(&format!("layers.{index}.bias"), &[layer.units])?));
         }
     }
-    if let Some(lookup) = &model.network.lookup {
-        parameters.extend(read("embedding.weight", &[lookup.rows, lookup.width])?);
+    let table = match &network.lookup {
+        Some(lookup) => read("embedding.weight", &[lookup.rows, lookup.width])?,
+        None => Vec::new(),
+    };
+    let mut parameters = vec![0.0; network.length];
+    for (place, numbers) in read_parts {
+        parameters[place].copy_from_slice(&numbers);
     }
+    parameters.extend(table);
+    let mut model = sequential.on(device)?;
     if let (Some(loss), Some(optimizer)) = (description.loss, description.optimizer) {
         let loss = losses::from_name(&loss.name, &loss.options)?;
         let optimizer = optimizers::from_name(&optimizer.name, &optimizer.options)?;
@@ -268,9 +277,9 @@ fn build(
         model.schedule = Some(Pace { schedule: schedules::from_name(&name, &options)?.into(), by_epoch });
     }
     model.names = description.names;
-    let width = [model.network.inputs];
-    if let (Ok(mean), Ok(scale)) = (read("input.mean", &width), read("input.scale", &width)) {
-        model.set_input_scaling(mean, scale)?;
+    if has("input.mean") || has("input.scale") {
+        let width = [model.network.inputs];
+        model.set_input_scaling(read("input.mean", &width)?, read("input.scale", &width)?)?;
     }
     Ok(model)
 }

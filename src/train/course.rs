@@ -4,7 +4,7 @@
 use ndarray::{ArrayBase, Data, Ix2};
 
 use crate::losses::Loss;
-use crate::model::{PREDICTION_BATCH, Progress};
+use crate::model::Progress;
 use crate::random::Permutation;
 use crate::train::engine::{Batch, Metric, Objective, Outcome, Samples};
 use crate::train::fit::Score;
@@ -26,7 +26,7 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// All of some rows, loaded under a number.
     pub fn new(rows: &Rows, data: usize) -> Self {
-        Loaded { data, rows: rows.rows, kept: rows.kept, at_once: rows.at_once(PREDICTION_BATCH) }
+        Loaded { data, rows: rows.rows, kept: rows.kept, at_once: rows.at_once() }
     }
 }
 

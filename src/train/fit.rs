@@ -49,6 +49,11 @@ impl Model {
         if self.network.lookup.is_some() {
             fit.check_for_embedding()?;
         }
+        // Epochs number the orders of the rows in 32 bits; a file may say that there were nearly as many.
+        let left = u32::MAX - self.progress.epochs;
+        if u32::try_from(fit.epochs).map_or(true, |epochs| epochs > left) {
+            return Err(Error::option("fit", "epochs", fit.epochs, &format!("up to {left}, which are left of 2³²")));
+        }
         let mut objective = self.objective("fit")?;
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
         let load = |samples: &Samples| self.engine.load(samples);

@@ -60,6 +60,8 @@ pub(crate) struct Rows<'a> {
     pub one_hot: bool,
     lists: Option<Lists>,
     widths: [usize; 2],
+    /// How many plain rows are scored at a time.
+    batch: usize,
 }
 
 impl<'a> Rows<'a> {
@@ -84,6 +86,7 @@ impl<'a> Rows<'a> {
             one_hot: false,
             lists: None,
             widths: [model.network.inputs, outputs],
+            batch: model.network.prediction_batch(),
         };
         let is_grouped = matches!(targets, Targets::Grouped { .. });
         if is_grouped != loss.targets().pads() {
@@ -151,11 +154,11 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// How many of them are scored at a time, where `rows` are that are plain.
-    pub fn at_once(&self, rows: usize) -> usize {
+    /// How many of them are scored at a time.
+    pub fn at_once(&self) -> usize {
         // On a GPU a batch has room for the longest list in each of its places.
         const MOST_ITEMS: usize = 2048;
-        self.lists.as_ref().map_or(rows, |lists| (MOST_ITEMS / lists.longest).clamp(1, rows))
+        self.lists.as_ref().map_or(self.batch, |lists| (MOST_ITEMS / lists.longest).clamp(1, self.batch))
     }
 
     /// All rows as an engine takes them.

@@ -133,6 +133,7 @@ fn damage_is_told_by_its_line() {
         ("1 99999999999999999999999:1", "index 99999999999999999999999; expected an index that fits 32 bits"),
         ("1 qid:1 1:1\n0 1:1", "at line 2: a row without qid:; expected a query in each row"),
         ("1 1:1\n0 qid:1 1:1", "at line 2: qid:1; expected no query"),
+        ("1 268435456:1", "268435456 in line 1) takes 18253611008 bytes"),
         ("1 qid:x 1:1", "at line 1: `qid:x`; expected a whole number"),
         ("1 qid:-1 1:1", "at line 1: `qid:-1`"),
         ("1 qid:1 1:1\n1 qid:2 1:1\n1 qid:1 1:1", "at line 3: query 1 again, whose rows ended before line 2"),

@@ -1,6 +1,6 @@
 //! Tensors over what one binding takes, and more workgroups than one dimension of a dispatch takes.
 
-use gradus::losses::{CrossEntropy, Loss, Mse};
+use gradus::losses::{CrossEntropy, Ctc, GaussianNll, Loss, Mse};
 use gradus::{Criterion, Device, Error, Inputs, Reduction, Tensor};
 use ndarray::{Array1, Array2, ArrayD};
 
@@ -110,4 +110,33 @@ fn a_very_long_row_and_a_very_deep_product_are_whole() {
     plan.run().unwrap();
     // Whole numbers below 2^24: exact in any order.
     assert!(plan.result.to_array().unwrap().iter().all(|&sum| sum == k as f32));
+}
+
+#[test]
+fn one_variance_of_a_very_long_row_and_very_many_classes_of_a_sequence_are_whole() {
+    // As above: eight lanes would take 75,000 turns and more.
+    let Some(device) = crate::support::gpu() else { return };
+    let (x, y, variance) = (numbers(1, 600_000, 1), numbers(1, 600_000, 2), ndarray::array![[0.5_f32]]);
+    let on = |device: &Device| {
+        let inputs = Inputs::new(&x, &y).input("variance", &variance);
+        GaussianNll::new().on(device).unwrap().reduction(Reduction::Sum).evaluate(&inputs).unwrap()
+    };
+    let of = |device: &Device| on(device).gradient_of("variance").unwrap()[[0, 0]];
+    let (found, expected) = (of(&device), of(&Device::reference()));
+    // 600,000 terms of one size in a tree of 2,344 and 8 levels in f32: (2,352)·6e-8 of their magnitudes at the most, far less on average.
+    assert!((found - expected).abs() <= 1e-4 * expected.abs(), "{found} instead of {expected}");
+
+    let classes = 300_000;
+    let logits = numbers(3, classes, 3).insert_axis(ndarray::Axis(1));
+    let (labels, rows, count) = (ndarray::array![[299_999_i64]], ndarray::array![3_i64], ndarray::array![1_i64]);
+    let on = |device: &Device| {
+        let inputs = Inputs::new(&logits, &labels).input("input_lengths", &rows).input("target_lengths", &count);
+        Ctc::new().on(device).unwrap().evaluate(&inputs).unwrap()
+    };
+    let (found, expected) = (on(&device), on(&Device::reference()));
+    assert!((found.value() - expected.value()).abs() <= 1e-6 * expected.value(), "{}", found.value());
+    for (f, e) in found.gradient.iter().zip(&expected.gradient) {
+        // Probabilities near 3e-6, and beside those of the label and the blank what f32 leaves of 1.
+        assert!((f - e).abs() <= 1e-5 * e.abs() + 1e-7, "{f} instead of {e}");
+    }
 }

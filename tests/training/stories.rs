@@ -366,6 +366,43 @@ fn a_damaged_model_file_is_refused_and_never_panics() {
     }
 }
 
+/// A saved model with one word of its header replaced.
+fn with_header(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let (length, rest) = bytes.split_at(8);
+    let (header, tensors) = rest.split_at(u64::from_le_bytes(length.try_into().unwrap()) as usize);
+    let header = std::str::from_utf8(header).unwrap();
+    assert_eq!(header.matches(from).count(), 1, "{header}");
+    let header = header.replace(from, to);
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), tensors].concat()
+}
+
+#[test]
+fn what_a_model_file_claims_is_asked_of_its_tensors_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let mut model = Sequential::new(2).then(Dense::new(3)).on(&Device::cpu()).unwrap();
+    model.set_input_scaling(vec![0.5, 1.0], vec![1.0, 2.0]).unwrap();
+    model.save(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    for (from, to, expected) in [
+        // Scaling that is half there is not left out in silence.
+        ("input.scale", "input.scald", "`input.scale`"),
+        ("input.mean", "input.meam", "`input.mean`"),
+        // 16 GiB of weights would be made before the tensor is looked at.
+        (r#"\"inputs\":2"#, r#"\"inputs\":1400000000"#, "`layers.0.weight`"),
+    ] {
+        std::fs::write(&path, with_header(&bytes, from, to)).unwrap();
+        let error = Model::load(&path, &Device::cpu()).unwrap_err().to_string();
+        assert!(error.contains("model.safetensors") && error.contains(expected), "{error}");
+    }
+    let last = with_header(&bytes, r#"\"epochs\":0"#, r#"\"epochs\":4294967294"#);
+    std::fs::write(&path, last).unwrap();
+    let mut model = Model::load(&path, &Device::cpu()).unwrap().compile(Mse::new(), Sgd::new()).unwrap();
+    let error =
+        model.fit(&Array2::<f32>::zeros((4, 2)), &Array2::<f32>::zeros((4, 3)), Fit::new().epochs(2)).unwrap_err();
+    assert!(error.to_string().contains("epochs is 2") && error.to_string().contains("up to 1"), "{error}");
+}
+
 #[test]
 #[cfg(feature = "data")]
 fn the_documents_network_learns_fashion() {

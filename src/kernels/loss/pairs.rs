@@ -2,11 +2,12 @@
 
 use super::joint::{Bound, JointJob, JointResults};
 use super::{LANES, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, along, binding_elements, flag, parts, pointwise, program};
-use crate::Result;
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
+use crate::kernels::MOST_TURNS;
 use crate::losses::Loss;
 use crate::wgsl::File;
+use crate::{Error, Result};
 
 const PAIRS: File = crate::wgsl::shader!("kernels/pairs.wgsl");
 const ROW_SUMS: File = crate::wgsl::shader!("kernels/row_sums.wgsl");
@@ -47,16 +48,29 @@ fn frame(loss: &dyn Loss, software: bool, switches: [f64; 4]) -> Program {
 pub(super) fn programs(loss: &dyn Loss) -> Vec<Program> {
     let sets = [true, false].into_iter().flat_map(|software| [0.0, 1.0].map(|on| (software, on)));
     let mut programs: Vec<Program> = sets.map(|(software, on)| frame(loss, software, [on; 4])).collect();
-    programs.extend([true, false].map(row_sums_program));
+    programs.extend([8, 64, 256].map(row_sums_program));
     programs
 }
 
-fn row_sums_program(software: bool) -> Program {
+/// Lanes that sum a row: as few on software as the turns of their loop allow.
+fn row_sums_lanes(software: bool, width: usize) -> Result<usize> {
+    if !software {
+        return Ok(64);
+    }
+    [8, 256].into_iter().find(|&lanes| width.div_ceil(lanes) <= MOST_TURNS).ok_or_else(|| Error::TooLarge {
+        name: format!("rows of {width} whose gradients are summed into one"),
+        bytes: 4 * width as u64,
+        limit: 4 * (256 * MOST_TURNS) as u64,
+        advice: "a software adapter ends loops of this length; use shorter rows or the device `cpu`".into(),
+    })
+}
+
+fn row_sums_program(lanes: usize) -> Program {
     Program {
         label: "sums of rows".into(),
         header: String::new(),
         files: vec![ROW_SUMS, LANES],
-        constants: vec![("WORKGROUP", if software { 8.0 } else { 64.0 })],
+        constants: vec![("WORKGROUP", lanes as f64)],
     }
 }
 
@@ -107,7 +121,7 @@ pub(super) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Ve
     if width > 1 {
         let sums = gpu.buffer("a gradient", seconds)?;
         let params = RowSumsParams { rows: seconds as u32, columns: width as u32, reserved: [0; 2] };
-        let kernel = gpu.kernel(&row_sums_program(software))?;
+        let kernel = gpu.kernel(&row_sums_program(row_sums_lanes(software, width)?))?;
         commands.push(gpu.dispatch(&kernel, &params, &[(&second_gradient).into(), (&sums).into()], seconds as u32)?);
         second_gradient = sums;
     }

@@ -46,23 +46,29 @@ fn lattice(loss: &dyn Loss, lanes: usize, each: bool) -> Program {
 
 pub(super) fn programs(loss: &dyn Loss) -> Vec<Program> {
     let mut programs = Vec::new();
-    for lanes in [8, 64] {
+    for lanes in LANE_COUNTS {
         programs.extend([CHAIN, ROWS, GRADIENT].map(|file| plain(file, lanes)));
         programs.extend([false, true].map(|each| lattice(loss, lanes, each)));
     }
     programs
 }
 
-/// Lanes that take an item's states: as few as the loops' turns allow on software, where each barrier of more than a
-/// subgroup costs; on hardware a lane for each of 64 states, since most labels are shorter than 32.
-fn lanes(gpu: &Gpu, time: usize, states: usize) -> Result<usize> {
+const LANE_COUNTS: [usize; 3] = [8, 64, 256];
+
+/// Lanes whose loops take so many `turns`: as few as may be on software, where each barrier of more than a subgroup costs; on hardware
+/// `usual`.
+fn lanes(
+    gpu: &Gpu,
+    usual: usize,
+    [time, states, classes]: [usize; 3],
+    turns: impl Fn(usize) -> usize,
+) -> Result<usize> {
     if !gpu.is_software() {
-        return Ok(64);
+        return Ok(usual);
     }
-    let turns = |lanes: usize| 2 * time * (1 + states.div_ceil(lanes)) + 16;
-    [8, 64, 256].into_iter().find(|&lanes| turns(lanes) <= MOST_TURNS).ok_or_else(|| Error::TooLarge {
-        name: format!("a lattice of {time} rows and {states} states"),
-        bytes: 4 * (time * states) as u64,
+    LANE_COUNTS.into_iter().find(|&lanes| turns(lanes) + 16 <= MOST_TURNS).ok_or_else(|| Error::TooLarge {
+        name: format!("a lattice of {time} rows and {states} states, {classes} classes"),
+        bytes: 4 * (time * states.max(classes)) as u64,
         limit: gpu.limits().max_storage_buffer_binding_size,
         advice: "a software adapter ends loops of this length; use shorter sequences or the device `cpu`".into(),
     })
@@ -112,21 +118,27 @@ pub(super) fn commands(
     let values = scratch("values", 2 * batch)?;
     let gradient = scratch("a gradient", elements)?;
     let (logits, targets) = (bound("predictions"), bound("targets"));
+    let sizes = [time, states, classes];
     let short = lanes_of(gpu.is_software()) as usize;
+    // On hardware a lane for each of 64 states, since most labels are shorter than 32.
+    let across = lanes(gpu, 64, sizes, |lanes| 2 * time * (1 + states.div_ceil(lanes)))?;
+    // The gradient goes over the classes thrice; its first lane over the labels of the blank, and one may have all labels in its chain.
+    let along_classes =
+        lanes(gpu, short, sizes, |lanes| 3 * classes.div_ceil(lanes) + states.div_ceil(lanes) + 2 * length)?;
     let run = |program: Program, storage: &[&wgpu::Buffer], workgroups: usize| {
         let storage: Vec<Slice> = storage.iter().map(|&buffer| buffer.into()).collect();
         gpu.dispatch(&gpu.kernel(&program)?, &params, &storage, workgroups as u32)
     };
     commands.extend([
         run(plain(CHAIN, short), &[&items, targets, &chain], (batch * length).div_ceil(short))?,
-        run(plain(ROWS, short), &[&items, logits, targets, &normalizers], time * batch)?,
+        run(plain(ROWS, along_classes), &[&items, logits, targets, &normalizers], time * batch)?,
         run(
-            lattice(loss, lanes(gpu, time, states)?, job.each),
+            lattice(loss, across, job.each),
             &[&items, logits, targets, &normalizers, &lattice_buffer, &backward, &values],
             batch,
         )?,
         run(
-            plain(GRADIENT, short),
+            plain(GRADIENT, along_classes),
             &[&items, logits, targets, &chain, &normalizers, &lattice_buffer, &values, &gradient],
             time * batch,
         )?,

@@ -160,7 +160,8 @@ impl CrossEntropy {
             Target::Label(label) => {
                 let q = row.class_weight(label) * ((R::ONE - smoothing) + share);
                 // p_y - 1 = -others/total keeps its digits when p_y goes to 1.
-                let own = (pull.mass - q) - pull.mass * sums.others * sums.inverse + z_pull * sums.label_exp * sums.inverse;
+                let own =
+                    (pull.mass - q) - pull.mass * sums.others * sums.inverse + z_pull * sums.label_exp * sums.inverse;
                 self.slopes(row, scale, gradient, |column, e| factor * e - row.class_weight(column) * share);
                 let slope = R::select(sums.label_is_open, own, R::ZERO);
                 let x = row.logits[label];

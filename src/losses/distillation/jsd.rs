@@ -129,11 +129,7 @@ impl<'a, R: Real, K: Fn(usize) -> bool> Mixture<'a, R, K> {
 
 /// The largest of the logits, softened, and ln Σ e^(x − largest); `None` where all are −∞.
 #[inline(always)]
-fn log_sum_exp<R: Real>(
-    both: &Both<'_, R, impl Fn(usize) -> bool>,
-    logits: &[R],
-    scratch: &mut [R],
-) -> Option<[R; 2]> {
+fn log_sum_exp<R: Real>(both: &Both<'_, R, impl Fn(usize) -> bool>, logits: &[R], scratch: &mut [R]) -> Option<[R; 2]> {
     let top = both.top(logits, scratch);
     if top == R::NEG_INFINITY {
         return None;

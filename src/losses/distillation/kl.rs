@@ -38,12 +38,7 @@ pub(super) fn row<R: Real>(
 /// With the tops t of the softened logits of the teacher y and the student x, e = e^(y − t): Σ e and Σ e ((y − t) − (x − t)).
 /// `softened` holds the student's.
 #[inline(always)]
-fn sums<R: Real>(
-    both: &Both<'_, R, impl Fn(usize) -> bool>,
-    softened: &[R],
-    teacher_top: R,
-    student_top: R,
-) -> (R, R) {
+fn sums<R: Real>(both: &Both<'_, R, impl Fn(usize) -> bool>, softened: &[R], teacher_top: R, student_top: R) -> (R, R) {
     let teacher = simd::sum_blocks(
         softened.len(),
         #[inline(always)]
