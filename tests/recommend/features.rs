@@ -69,6 +69,16 @@ fn a_gpu_trains_ranks_and_keeps_side_features() {
     let lists = [&model, &host].map(|model| model.recommend_all(&users, 5, true).unwrap());
     let same = lists[0].iter().zip(&lists[1]).filter(|(a, b)| a[0].item == b[0].item).count();
     assert!(same >= 118, "{same}");
+    for item in [0, 44, 89] {
+        let [found, exact] = [&model, &host].map(|model| model.similar_items(item, 10).unwrap());
+        // Cosines of eight numbers in f32: 20 roundings at the most.
+        let close = |a: f32, b: f32| (a - b).abs() <= 20.0 * f32::EPSILON;
+        assert!(
+            found.iter().zip(&exact).all(|(a, b)| close(a.score, b.score) && a.item != item),
+            "{found:?} {exact:?}"
+        );
+        assert_eq!((found.len(), exact.len()), (10, 10));
+    }
     let mut goes_on = Model::load(&path, &device).unwrap();
     let mut model = model;
     assert_eq!(
