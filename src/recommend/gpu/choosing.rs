@@ -64,7 +64,7 @@ pub(super) fn choose(
     left_out: &[&[u32]],
 ) -> Result<Vec<Vec<Scored>>> {
     let choice = Choice::new(gpu, scores, items, n, left_out)?;
-    gpu.submit(&[choice.command.clone()])?;
+    gpu.submit([&choice.command])?;
     choice.read(gpu)
 }
 
