@@ -36,7 +36,8 @@ struct Params {
     user_alpha: f32,
     item_alpha: f32,
     capacity: u32, // interactions in a batch that is full
-    unused: vec2<u32>,
+    user_rows: u32, // rows that are moved: users, or features of users
+    item_rows: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -3,10 +3,11 @@
 //     g = -step p of a positive item, step p of a negative one; of the bias -step and step
 //
 // p are the users' rows as they were at the batch's start: `before`, [places, cells]. A lane for each cell of each place of
-// `sorted`, (item, 2 place or 2 place + 1) by item. Linked with helpers/recommend and helpers/recommend_move.
+// `sorted`, (item, 2 place or 2 place + 1) by item. With side features rows are features, which take
+// their share of g. Linked with helpers/recommend, helpers/recommend_move and helpers/recommend_own or helpers/recommend_shares.
 
 @group(0) @binding(3) var<storage, read> before: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> items: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> rows: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> squares: array<vec4<f32>>;
 
 fn gradient(number: u32, cell: u32) -> vec4<f32> {
@@ -26,28 +27,28 @@ fn move_items(
 ) {
     let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
     let first = index / params.cells;
-    if first >= 2u * params.length {
+    if first >= places_of(2u * params.length) {
         return;
     }
-    let item = sorted[first].x;
-    if item >= params.items {
+    let row = sorted[first].x;
+    if row >= params.item_rows {
         return;
     }
     if first > 0u {
-        if sorted[first - 1u].x == item {
+        if sorted[first - 1u].x == row {
             return;
         }
     }
     let cell = index % params.cells;
-    let at = item * params.cells + cell;
-    var moving = Moving(items[at], squares[at]);
-    for (var place = first; place < 2u * params.length; place++) {
+    let at = row * params.cells + cell;
+    var moving = Moving(rows[at], squares[at]);
+    for (var place = first; place < places_of(2u * params.length); place++) {
         let pair = sorted[place];
-        if pair.x != item {
+        if pair.x != row {
             break;
         }
-        moving = hit(moving, gradient(pair.y, cell), params.item_alpha);
+        moving = hit(moving, share_at(pair.y) * gradient(hit_at(pair.y), cell), params.item_alpha);
     }
-    items[at] = moving.x;
+    rows[at] = moving.x;
     squares[at] = moving.squares;
 }

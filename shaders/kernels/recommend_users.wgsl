@@ -3,12 +3,13 @@
 //     g = step (q(negative) - q(positive)), without a negative item -step q(positive); of the bias BIAS step
 //
 // The items are still as they were at the batch's start. A lane for each cell of each place of `sorted`, (user, place) by user: those
-// where a user's run begins do the row, all others go. Linked with helpers/recommend and helpers/recommend_move.
+// where a user's run begins do the row, all others go. With side features rows are features, which take their share of g. Linked with
+// helpers/recommend, helpers/recommend_move and helpers/recommend_own or helpers/recommend_shares.
 
 override BIAS: f32 = 0.0;
 
 @group(0) @binding(3) var<storage, read> items: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> users: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> rows: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> squares: array<vec4<f32>>;
 
 fn gradient(record: vec4<u32>, cell: u32) -> vec4<f32> {
@@ -31,28 +32,28 @@ fn move_users(
 ) {
     let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
     let first = index / params.cells;
-    if first >= params.length {
+    if first >= places_of(params.length) {
         return;
     }
-    let user = sorted[first].x;
-    if user >= params.users {
+    let row = sorted[first].x;
+    if row >= params.user_rows {
         return;
     }
     if first > 0u {
-        if sorted[first - 1u].x == user {
+        if sorted[first - 1u].x == row {
             return;
         }
     }
     let cell = index % params.cells;
-    let at = user * params.cells + cell;
-    var moving = Moving(users[at], squares[at]);
-    for (var place = first; place < params.length; place++) {
+    let at = row * params.cells + cell;
+    var moving = Moving(rows[at], squares[at]);
+    for (var place = first; place < places_of(params.length); place++) {
         let pair = sorted[place];
-        if pair.x != user {
+        if pair.x != row {
             break;
         }
-        moving = hit(moving, gradient(records[pair.y], cell), params.user_alpha);
+        moving = hit(moving, share_at(pair.y) * gradient(records[hit_at(pair.y)], cell), params.user_alpha);
     }
-    users[at] = moving.x;
+    rows[at] = moving.x;
     squares[at] = moving.squares;
 }

@@ -11,6 +11,9 @@ const HELPERS: File = crate::wgsl::shader!("helpers/recommend.wgsl");
 const DRAWS: File = crate::wgsl::shader!("helpers/recommend_draws.wgsl");
 const LANE: File = crate::wgsl::shader!("helpers/recommend_lane.wgsl");
 const TEAM: File = crate::wgsl::shader!("helpers/recommend_team.wgsl");
+const OWN: File = crate::wgsl::shader!("helpers/recommend_own.wgsl");
+const SHARES: File = crate::wgsl::shader!("helpers/recommend_shares.wgsl");
+const PARTS: File = crate::wgsl::shader!("helpers/recommend_parts.wgsl");
 const MOVE: File = crate::wgsl::shader!("helpers/recommend_move.wgsl");
 const SAMPLE: File = crate::wgsl::shader!("kernels/recommend_sample.wgsl");
 const EXACT: File = crate::wgsl::shader!("kernels/recommend_exact.wgsl");
@@ -19,6 +22,10 @@ const ITEMS: File = crate::wgsl::shader!("kernels/recommend_items.wgsl");
 const TALLY: File = crate::wgsl::shader!("kernels/recommend_tally.wgsl");
 const PACK: File = crate::wgsl::shader!("kernels/recommend_pack.wgsl");
 const RANKS: File = crate::wgsl::shader!("kernels/recommend_ranks.wgsl");
+const SHARE: File = crate::wgsl::shader!("kernels/recommend_share.wgsl");
+const SUMS: File = crate::wgsl::shader!("kernels/recommend_sums.wgsl");
+const SIMILAR: File = crate::wgsl::shader!("kernels/recommend_similar.wgsl");
+const BEST: File = crate::wgsl::shader!("kernels/recommend_best.wgsl");
 const FINITE: File = crate::wgsl::shader!("kernels/recommend_finite.wgsl");
 
 /// Lanes that try draws of one interaction at once: `TEAM` in the shader.
@@ -46,7 +53,21 @@ pub(crate) struct BatchParams {
     pub user_alpha: f32,
     pub item_alpha: f32,
     pub capacity: u32,
-    pub unused: [u32; 2],
+    /// Rows that are moved: users or items, or their features.
+    pub user_rows: u32,
+    pub item_rows: u32,
+}
+
+/// Parameters of the kernels that know the features of entities.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct PartsParams {
+    pub entities: u32,
+    pub entries: u32,
+    pub cells: u32,
+    pub hits: u32,
+    pub most: u32,
+    pub reserved: [u32; 3],
 }
 
 /// What a batch's programs depend on.
@@ -96,18 +117,24 @@ impl Choice {
         }
     }
 
-    /// The program that moves users.
-    pub fn users(&self) -> Program {
-        let mut program = self.program("users", &[USERS, HELPERS, MOVE]);
-        program.constants.extend([("ADAGRAD", f64::from(u8::from(self.adagrad))), ("BIAS", self.user_bias)]);
+    /// The program that moves users, or the features of which each has `most`.
+    pub fn users(&self, most: Option<u32>) -> Program {
+        let mut program = self.moving("users", USERS, most);
+        program.constants.push(("BIAS", self.user_bias));
         program
     }
 
-    /// The program that moves items.
-    pub fn items(&self) -> Program {
-        let mut program = self.program("items", &[ITEMS, HELPERS, MOVE]);
+    /// The program that moves items, or the features of which each has `most`.
+    pub fn items(&self, most: Option<u32>) -> Program {
+        let mut program = self.moving("items", ITEMS, most);
         program.constants.retain(|(name, _)| *name != "LOSS");
+        program
+    }
+
+    fn moving(&self, label: &str, kernel: File, most: Option<u32>) -> Program {
+        let mut program = self.program(label, &[kernel, HELPERS, MOVE, most.map_or(OWN, |_| SHARES)]);
         program.constants.push(("ADAGRAD", f64::from(u8::from(self.adagrad))));
+        program.constants.extend(most.map(|most| ("MOST", most.into())));
         program
     }
 }
@@ -132,6 +159,31 @@ pub(crate) fn rank_program(lanes: u32) -> Program {
     plain("ranks", &[RANKS, NUMBERS], &[("WORKGROUP", lanes.into())])
 }
 
+/// The program that makes hits of features from those of entities.
+pub(crate) fn share_program(lanes: u32) -> Program {
+    plain("shares", &[SHARE, PARTS], &[("WORKGROUP", lanes.into())])
+}
+
+/// The program that adds up the features of entities.
+pub(crate) fn sums_program(lanes: u32) -> Program {
+    plain("sums", &[SUMS, PARTS], &[("WORKGROUP", lanes.into())])
+}
+
+/// The program that compares an item with all others.
+pub(crate) fn similar_program(lanes: u32) -> Program {
+    plain("similar items", &[SIMILAR, NUMBERS], &[("WORKGROUP", lanes.into())])
+}
+
+/// The program that takes the best of each row; a workgroup for each.
+pub(crate) fn best_program() -> Program {
+    plain("best items", &[BEST], &[])
+}
+
+/// Turns of a lane that looks for the best of so many items: four counts, two walks through its stretch, what is left out; and the digits.
+pub(crate) fn best_turns(items: usize) -> usize {
+    7 * items.div_ceil(64) + 4 * (256 + 4 + 1) + 64
+}
+
 /// The program that looks for numbers that are not finite.
 pub(crate) fn finite_program(lanes: u32) -> Program {
     plain("finite", &[FINITE], &[("WORKGROUP", lanes.into())])
@@ -153,15 +205,19 @@ pub(crate) fn sample_turns(choice: &Choice, params: &BatchParams) -> u64 {
 
 /// Every program of this file, for the checks of the shaders.
 pub(crate) fn programs() -> Vec<Program> {
-    let mut programs = vec![tally_program()];
+    let mut programs = vec![tally_program(), best_program()];
     for lanes in [8, 64] {
         programs.extend([pack_program(true, lanes), pack_program(false, lanes)]);
         programs.extend([rank_program(lanes), finite_program(lanes)]);
+        programs.extend([share_program(lanes), sums_program(lanes), similar_program(lanes)]);
         for loss in 0..4 {
             for (exact_rank, team, adagrad) in [(false, false, true), (false, true, false), (true, false, true)] {
                 let user_bias = if loss == 3 { -1.0 } else { 0.0 };
                 let choice = Choice { loss, exact_rank, adagrad, user_bias, lanes, team };
-                programs.extend([choice.sample(), choice.users(), choice.items()]);
+                programs.push(choice.sample());
+                for most in [None, Some(3)] {
+                    programs.extend([choice.users(most), choice.items(most)]);
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::Result;
+use crate::recommend::best::Scored;
 use crate::recommend::features::Features;
 use crate::recommend::interactions::Interactions;
 use crate::recommend::sampling::Rules;
@@ -96,6 +97,9 @@ pub(crate) trait Engine: Debug + Send {
     /// For each interaction of `wanted`, in its order: how many other items score at least as high, those of `excluded` left out.
     fn ranks(&self, wanted: &Interactions, excluded: Option<&Interactions>) -> Result<Vec<u32>>;
 
-    /// The vectors of all items: [items, components].
-    fn item_vectors(&self) -> Result<Vec<f32>>;
+    /// The `n` best items of each of these users, without those of `seen`.
+    fn best(&self, users: &[u32], n: usize, seen: Option<&Interactions>) -> Result<Vec<Vec<Scored>>>;
+
+    /// The `n` items whose vectors point most nearly the way of this one's, without itself.
+    fn similar(&self, item: u32, n: usize) -> Result<Vec<Scored>>;
 }

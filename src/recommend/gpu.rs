@@ -4,6 +4,10 @@
 //! through its hits in their order. Nothing is added atomically: two runs give the same bits.
 
 mod batches;
+mod choosing;
+mod hybrid;
+#[cfg(test)]
+mod hybrid_tests;
 mod ranking;
 #[cfg(test)]
 mod tests;
@@ -11,12 +15,15 @@ mod tests;
 use std::sync::Arc;
 
 use crate::device::Gpu;
+use crate::recommend::best::Scored;
 use crate::recommend::engine::{Engine, Layout, Pace, State, Table, Tally};
+use crate::recommend::features::Features;
 use crate::recommend::interactions::Interactions;
 use crate::recommend::sampling::{LANES, Rules};
 use crate::{Error, Result};
 
 use batches::Batches;
+use hybrid::Hybrid;
 
 /// Both sides and the interactions on the device.
 #[derive(Debug)]
@@ -32,11 +39,16 @@ pub(crate) struct GpuEngine {
 /// Users or items: [rows, cells] vectors of four, a row's components padded to a multiple of eight and then its bias.
 #[derive(Debug)]
 struct Rows {
+    /// Users or items.
+    entities: usize,
+    /// What is trained: as many rows as entities, or as features.
     rows: usize,
     components: usize,
     parameters: wgpu::Buffer,
     /// The sums of the squares of the gradients.
     squares: wgpu::Buffer,
+    /// Where entities are sums of features.
+    hybrid: Option<Hybrid>,
 }
 
 /// Interactions as the kernels read them.
@@ -56,13 +68,12 @@ impl GpuEngine {
     /// Tables of zeros on the device.
     ///
     /// # Errors
-    /// [`Error::Option`] for side features, which run on the CPU alone; [`Error::TooLarge`] or [`Error::OutOfMemory`] if there is no room.
+    /// [`Error::TooLarge`] or [`Error::OutOfMemory`] if there is no room; what [`Hybrid::new`] says.
     pub fn new(layout: Layout, gpu: &Gpu) -> Result<Self> {
-        if layout.user_features.is_some() || layout.item_features.is_some() {
-            return Err(Error::option("recommend", "device", "gpu", "`cpu` or `reference` with side features"));
-        }
-        let rows = |count: u32| Rows::new(gpu, count as usize, layout.components);
-        let (users, items) = (rows(layout.users)?, rows(layout.items)?);
+        let rows = |count: u32, features: &Option<Arc<Features>>| {
+            Rows::new(gpu, count as usize, layout.components, features.as_deref())
+        };
+        let (users, items) = (rows(layout.users, &layout.user_features)?, rows(layout.items, &layout.item_features)?);
         Ok(GpuEngine { gpu: gpu.clone(), layout, users, items, interactions: None, batches: None })
     }
 
@@ -72,16 +83,23 @@ impl GpuEngine {
 }
 
 impl Rows {
-    fn new(gpu: &Gpu, rows: usize, components: usize) -> Result<Self> {
+    fn new(gpu: &Gpu, entities: usize, components: usize, features: Option<&Features>) -> Result<Self> {
+        let rows = features.map_or(entities, Features::features);
         let length = rows * 4 * cells(components);
-        if u32::try_from(length).is_err() {
+        if u32::try_from(length.max(entities * 4 * cells(components))).is_err() {
             let (bytes, limit) = (4 * length as u64, 4 * u64::from(u32::MAX));
             let advice = "use fewer components or the device `cpu`".into();
             return Err(Error::TooLarge { name: "the rows of a recommender".into(), bytes, limit, advice });
         }
         let parameters = gpu.buffer("rows", length)?;
         let squares = gpu.buffer("squares of gradients", length)?;
-        Ok(Rows { rows, components, parameters, squares })
+        let hybrid = features.map(|features| Hybrid::new(gpu, features, cells(components))).transpose()?;
+        Ok(Rows { entities, rows, components, parameters, squares, hybrid })
+    }
+
+    /// What an entity is: [entities, cells].
+    fn vectors(&self) -> &wgpu::Buffer {
+        self.hybrid.as_ref().map_or(&self.parameters, |hybrid| &hybrid.vectors)
     }
 
     fn length(&self) -> usize {
@@ -101,7 +119,11 @@ impl Rows {
         write(&self.parameters, &table.embeddings, &table.biases, 0.0);
         // A square of 1, so that nothing is divided by 0 in the padding.
         write(&self.squares, &table.embedding_squares, &table.bias_squares, 1.0);
-        gpu.check("rows", 8 * self.length() as u64)
+        gpu.check("rows", 8 * self.length() as u64)?;
+        match &self.hybrid {
+            Some(hybrid) => gpu.submit(&[hybrid.sums(gpu, &self.parameters)?]),
+            None => Ok(()),
+        }
     }
 
     /// Vectors and biases of one of the buffers.
@@ -163,7 +185,11 @@ impl Engine for GpuEngine {
         ranking::ranks(self, wanted, excluded)
     }
 
-    fn item_vectors(&self) -> Result<Vec<f32>> {
-        Ok(self.items.read(&self.gpu, &self.items.parameters)?.0)
+    fn best(&self, users: &[u32], n: usize, seen: Option<&Interactions>) -> Result<Vec<Vec<Scored>>> {
+        choosing::best_of(self, users, n, seen)
+    }
+
+    fn similar(&self, item: u32, n: usize) -> Result<Vec<Scored>> {
+        choosing::similar(self, item, n)
     }
 }

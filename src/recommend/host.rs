@@ -8,6 +8,7 @@ use crate::Result;
 use crate::host::simd;
 use crate::random::Permutation;
 use crate::real::Real;
+use crate::recommend::best::{Scored, best, cosines};
 use crate::recommend::engine::{Engine, Layout, Pace, State, Tally};
 use crate::recommend::interactions::Interactions;
 use crate::recommend::rows::{Gradients, Rows, Step, Two};
@@ -209,10 +210,21 @@ impl<R: Real> Engine for HostEngine<R> {
         Ok(ranks.concat())
     }
 
-    fn item_vectors(&self) -> Result<Vec<f32>> {
-        let (vectors, _) = self.items.vectors();
+    fn best(&self, users: &[u32], n: usize, seen: Option<&Interactions>) -> Result<Vec<Vec<Scored>>> {
+        let (vectors, items) = (self.vectors(), self.layout.items as usize);
+        let list = |&user: &u32| {
+            let (mut scores, bias) = (vec![0.0; items], vectors.user_biases[user as usize]);
+            score_items(&vectors, user, |item, score| scores[item] = (score + bias).to_f32());
+            best(&scores, n, seen.map_or(&[], |seen| seen.of(user as usize)))
+        };
+        Ok(users.par_iter().map(list).collect())
+    }
+
+    fn similar(&self, item: u32, n: usize) -> Result<Vec<Scored>> {
+        let (vectors, components) = (self.items.vectors().0, self.layout.components);
         let rows = vectors.chunks(self.stride);
-        Ok(rows.flat_map(|row| &row[..self.layout.components]).map(|x| x.to_f32()).collect())
+        let vectors: Vec<f32> = rows.flat_map(|row| &row[..components]).map(|x| x.to_f32()).collect();
+        Ok(best(&cosines(&vectors, components, item), n, &[item]))
     }
 }
 

@@ -56,6 +56,7 @@
 //! ranking from implicit feedback* (2009); M. Kula, *Metadata embeddings for user and item cold-start recommendations* (2015), whose
 //! LightFM the definitions follow.
 
+mod best;
 mod engine;
 mod features;
 mod file;
@@ -68,10 +69,11 @@ mod recommender;
 mod rows;
 pub mod sampling;
 
+pub use best::Scored;
 pub use engine::Optimizer;
 pub use features::Features;
 pub use interactions::{Ids, Interactions};
 pub use metrics::{Convention, Metrics};
-pub use model::{Epoch, History, Model, Scored};
+pub use model::{Epoch, History, Model};
 pub use recommender::Recommender;
 pub use sampling::{Loss, RankWeight};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::device::Device;
+use crate::recommend::best::Scored;
 use crate::recommend::engine::Engine;
 use crate::recommend::interactions::{Ids, Interactions};
 use crate::recommend::metrics::{Convention, Metrics};
@@ -65,15 +66,6 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
         Some(&value) => 0.5 * (values[middle - 1] + value),
         None => 0.0,
     }
-}
-
-/// An item and its score, or its similarity.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scored {
-    /// The item.
-    pub item: u32,
-    /// What it is sorted by, descending.
-    pub score: f32,
 }
 
 impl Model {
@@ -265,7 +257,7 @@ impl Model {
         Ok(self.recommend_all(&[user], n, filter_seen)?.remove(0))
     }
 
-    /// As [`Model::recommend`], of many users at once.
+    /// As [`Model::recommend`], of many users at once. On a GPU the items are chosen there, and `n` of them for each user come back.
     ///
     /// # Errors
     /// As [`Model::recommend`].
@@ -274,15 +266,8 @@ impl Model {
             self.check_user(user)?;
             self.check_known(user)?;
         }
-        let mut lists = Vec::with_capacity(users.len());
-        for part in users.chunks(self.users_at_a_time()) {
-            let scores = self.engine.scores(part)?;
-            for (row, &user) in scores.chunks(self.description.items).zip(part) {
-                let seen = if filter_seen { self.seen_by(user) } else { &[] };
-                lists.push(best(row, n, |item| seen.binary_search(&item).is_err()));
-            }
-        }
-        Ok(lists)
+        let seen = if filter_seen { self.seen.as_deref() } else { None };
+        self.engine.best(users, n, seen)
     }
 
     /// The items that a user has had to do with in training.
@@ -302,23 +287,14 @@ impl Model {
         })
     }
 
-    /// The `n` items whose vectors point most nearly the same way (cosine), without the item itself.
+    /// The `n` items whose vectors point most nearly the same way (cosine), without the item itself. On a GPU they are
+    /// compared and chosen there, in f32: two items whose cosines differ by less than 1e-6 may change places.
     ///
     /// # Errors
     /// [`Error::Input`] for an item that there is not.
     pub fn similar_items(&self, item: u32, n: usize) -> Result<Vec<Scored>> {
         self.check_item(item)?;
-        let (vectors, components) = (self.engine.item_vectors()?, self.description.options.components);
-        let row = |item: usize| &vectors[item * components..][..components];
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-        let own = row(item as usize);
-        let own_norm = dot(own, own).sqrt();
-        let cosine = |other: usize| {
-            let norms = own_norm * dot(row(other), row(other)).sqrt();
-            if norms > 0.0 { (dot(own, row(other)) / norms) as f32 } else { 0.0 }
-        };
-        let scores: Vec<f32> = (0..self.description.items).map(cosine).collect();
-        Ok(best(&scores, n, |other| other != item))
+        self.engine.similar(item, n)
     }
 
     /// The device that the model lives on.
@@ -347,19 +323,4 @@ fn within(name: &str, found: u32, count: usize) -> Result<()> {
         found: "was never seen".into(),
         allowed: format!("the model knows {name}s 0 to {}", count - 1),
     })
-}
-
-/// The `n` highest of those that `keep` keeps, the first of equals first.
-fn best(scores: &[f32], n: usize, keep: impl Fn(u32) -> bool) -> Vec<Scored> {
-    let mut all: Vec<Scored> = (0..scores.len() as u32)
-        .filter(|&item| keep(item))
-        .map(|item| Scored { item, score: scores[item as usize] })
-        .collect();
-    let order = |a: &Scored, b: &Scored| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item));
-    if n < all.len() {
-        all.select_nth_unstable_by(n, order);
-        all.truncate(n);
-    }
-    all.sort_unstable_by(order);
-    all
 }

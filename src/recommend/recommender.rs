@@ -26,7 +26,7 @@ const LARGEST_BATCH: usize = 4096;
 /// | `LightFM(no_components=32, loss="warp")` | `Recommender::new(users, items).components(32).loss(Loss::Warp)` |
 /// | `learning_schedule="adagrad"` | [`Recommender::optimizer`] |
 /// | `fit`, `fit_partial`, `predict`, `predict_rank` | the same names on [`Model`] |
-/// | `user_features=`, `item_features=` | [`Recommender::user_features`], [`Recommender::item_features`]; not on a GPU |
+/// | `user_features=`, `item_features=` | [`Recommender::user_features`], [`Recommender::item_features`] |
 /// | `user_alpha`, `item_alpha` | [`Recommender::user_alpha`], [`Recommender::item_alpha`]: here only rows that are hit shrink, LightFM's all of them, so that one number means less |
 /// | `max_sampled` | [`Recommender::max_sampled`]: here BPR, too, gives a pair up after so many draws |
 /// | `num_threads` | all there are; the result has the same bits for any number |
@@ -169,13 +169,14 @@ impl Recommender {
         self
     }
 
-    /// The users' side features; without them each user has an embedding of its own. On the host alone: a GPU refuses them.
+    /// The users' side features; without them each user has an embedding of its own. On a GPU as [`Recommender::item_features`].
     pub fn user_features(mut self, features: Features) -> Self {
         self.user_features = Some(Arc::new(features));
         self
     }
 
-    /// The items' side features; without them each item has an embedding of its own. On the host alone: a GPU refuses them.
+    /// The items' side features; without them each item has an embedding of its own. On a GPU a batch makes room, for each interaction,
+    /// for as many features as the richest item has: with many features of a few items take a smaller `batch_size`.
     pub fn item_features(mut self, features: Features) -> Self {
         self.item_features = Some(Arc::new(features));
         self

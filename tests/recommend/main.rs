@@ -1,5 +1,6 @@
 //! Recommenders: the serial algorithm against one written on its own, laws of the metrics, equal bits, files, what is refused.
 
+mod features;
 mod files;
 mod ranking;
 mod serial;

@@ -1,7 +1,7 @@
-//! What training comes to: equal bits, options, weights, side features.
+//! What training comes to: equal bits, options, weights.
 
 use gradus::Device;
-use gradus::recommend::{Features, Interactions, Loss, Optimizer, RankWeight, Recommender};
+use gradus::recommend::{Interactions, Loss, Optimizer, RankWeight, Recommender};
 
 use crate::{LOSSES, all_scores, bits, support, tastes};
 
@@ -146,47 +146,4 @@ fn weights_count_and_disliked_items_are_never_negatives() {
         model.predict(&[0], &[0]).unwrap()[0] - before
     };
     assert!((step(3.0) / step(1.0) - 3.0).abs() < 0.02); // the vectors' part, of second order, is below 1 %
-}
-
-#[test]
-fn features_of_their_own_are_no_features() {
-    let chosen = tastes(60, 50, 2);
-    let own = |count: u32| {
-        let triples: Vec<(u32, u32, f32)> = (0..count).map(|entity| (entity, entity, 1.0)).collect();
-        Features::new(count as usize, count as usize, &triples).unwrap()
-    };
-    let scores = |recommender: Recommender| {
-        let mut model = recommender.components(6).on(&Device::cpu()).unwrap();
-        model.fit(&chosen, 5).unwrap();
-        bits(&all_scores(&model, 60, 50))
-    };
-    let plain = Recommender::new(60, 50);
-    assert_eq!(scores(plain.clone()), scores(plain.user_features(own(60)).item_features(own(50))));
-}
-
-#[test]
-fn features_tell_what_is_to_be_thought_of_a_new_item() {
-    // Items 60 to 89 were never chosen in training: their taste is known by a feature alone.
-    let all = tastes(120, 90, 6);
-    let part = |new: bool| {
-        let pairs: Vec<(u32, u32)> =
-            all.triples().filter(|triple| (triple.1 >= 60) == new).map(|(user, item, _)| (user, item)).collect();
-        Interactions::new(120, 90, &pairs).unwrap()
-    };
-    let (train, test) = (part(false), part(true));
-    let taste: Vec<(u32, u32, f32)> = (0..90).map(|item| (item, item % 3, 1.0)).collect();
-    let auc = |features: Option<Features>| {
-        let mut recommender = Recommender::new(120, 90).components(8);
-        if let Some(features) = features {
-            recommender = recommender.item_features(features);
-        }
-        let mut model = recommender.on(&Device::cpu()).unwrap();
-        model.fit(&train, 30).unwrap();
-        model.evaluate(&test, Some(&train), 10).unwrap().auc
-    };
-    let (with, without) = (auc(Some(Features::new(90, 3, &taste).unwrap())), auc(None));
-    // Items of one taste tie, and ties count against: a test item of the user's taste has at worst the 20 of its taste that are left
-    // above it, of 54 negatives, and five of six test items are of that taste: 5/6 · (1 − 20/54) = 0.52. With no features a new item
-    // has a bias of 0 and lies below all that were drawn up.
-    assert!(with > 0.52 && with > without + 0.1, "{with} {without}");
 }

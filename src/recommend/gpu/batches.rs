@@ -1,6 +1,6 @@
 //! The batches of an epoch as commands, made once and run with other numbers each time.
 
-use super::{GpuEngine, Resident};
+use super::{GpuEngine, Resident, Rows};
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
 use crate::kernels::embedding::{Sizes, gather};
@@ -52,9 +52,14 @@ impl GpuEngine {
             user_alpha: pace.user_alpha as f32,
             item_alpha: pace.item_alpha as f32,
             capacity: pace.batch_size.clamp(1, count) as u32,
+            user_rows: self.users.rows as u32,
+            item_rows: self.items.rows as u32,
             ..BatchParams::default()
         };
-        let choice = choose(&self.gpu, rules, pace, &params)?;
+        let repeats = [&self.users, &self.items].map(|rows| rows.hybrid.as_ref().map_or(1, |hybrid| hybrid.repeats));
+        // An item may be hit twice by each interaction of a batch.
+        let longest = params.capacity as usize * repeats[0].max(2 * repeats[1]);
+        let choice = choose(&self.gpu, rules, pace, &params, longest)?;
         let fits = |batches: &Batches| {
             batches.choice == choice
                 && bytemuck::bytes_of(&batches.params) == bytemuck::bytes_of(&params)
@@ -69,8 +74,8 @@ impl GpuEngine {
     }
 }
 
-/// Which kernels; an error for what a software adapter cannot count.
-fn choose(gpu: &Gpu, rules: &Rules, pace: &Pace, params: &BatchParams) -> Result<Choice> {
+/// Which kernels, with `longest` hits of a row at the most; an error for what a software adapter cannot count.
+fn choose(gpu: &Gpu, rules: &Rules, pace: &Pace, params: &BatchParams, longest: usize) -> Result<Choice> {
     let user_bias = match (rules.loss, pace.user_bias_gradient) {
         (Loss::Logistic, _) => -1.0,
         (_, true) => 1.0,
@@ -108,8 +113,7 @@ fn choose(gpu: &Gpu, rules: &Rules, pace: &Pace, params: &BatchParams) -> Result
             format!("{}, {}, {}", params.max_sampled, params.items, 4 * params.cells - 4),
         );
     }
-    // A row may be hit twice by each interaction of a batch.
-    if 2 * params.capacity as usize > MOST_TURNS {
+    if longest > MOST_TURNS {
         return refused("batch_size", params.capacity.to_string());
     }
     Ok(choice)
@@ -143,40 +147,46 @@ impl Batches {
             records,
         };
         let records = made.records.clone();
-        let storage = [
-            &resident.known,
-            &users.parameters,
-            &items.parameters,
-            &weights,
-            &records,
-            &losses,
-            &user_hits,
-            &item_hits,
-        ];
+        let storage =
+            [&resident.known, users.vectors(), items.vectors(), &weights, &records, &losses, &user_hits, &item_hits];
         made.push(gpu, &choice.sample(), &storage, choice.sample_workgroups(capacity))?;
         let tallies = made.tallies.clone();
         made.push(gpu, &tally_program(), &[&records, &losses, &tallies], 1)?;
-        let sizes = Sizes { ids: capacity, rows: users.rows, width: 4 * cells };
+        let sizes = Sizes { ids: capacity, rows: users.entities, width: 4 * cells };
         sizes.check("recommend")?;
-        made.commands.push((gather(gpu, &sizes, [&user_hits, &users.parameters, &before])?, false));
-        let sides = [(users, &user_hits, capacity), (items, &item_hits, 2 * capacity)];
-        let mut sorted = Vec::new();
-        for (rows, hits, count) in sides {
-            let (commands, pairs) = {
-                let sorter = Sorter::new(gpu, count)?;
-                let (commands, pairs) = sorter.sort(gpu, hits, rows.rows)?;
-                (commands, pairs.clone())
-            };
-            made.commands.extend(commands.into_iter().map(|command| (command, false)));
-            sorted.push(pairs);
-        }
-        let workgroups = |places: usize| ((places * cells) as u64).div_ceil(choice.lanes.into()) as u32;
+        made.commands.push((gather(gpu, &sizes, [&user_hits, users.vectors(), &before])?, false));
         // Users first: they read the items as they were, the items read a copy of the users.
-        let storage = [&sorted[0], &records, &items.parameters, &users.parameters, &users.squares];
-        made.push(gpu, &choice.users(), &storage, workgroups(capacity))?;
-        let storage = [&sorted[1], &records, &before, &items.parameters, &items.squares];
-        made.push(gpu, &choice.items(), &storage, workgroups(2 * capacity))?;
+        let users_read = [&records, items.vectors()];
+        made.move_side(gpu, users, (&user_hits, capacity), users_read, |most| choice.users(most))?;
+        let items_read = [&records, &before];
+        made.move_side(gpu, items, (&item_hits, 2 * capacity), items_read, |most| choice.items(most))?;
         Ok(made)
+    }
+
+    /// The commands that move a side's rows: hits sorted by row, each row through its hits, entities added up from their features.
+    fn move_side(
+        &mut self,
+        gpu: &Gpu,
+        rows: &Rows,
+        (hits, count): (&wgpu::Buffer, usize),
+        [records, other]: [&wgpu::Buffer; 2],
+        program: impl Fn(Option<u32>) -> Program,
+    ) -> Result<()> {
+        let most = rows.hybrid.as_ref().map(|hybrid| hybrid.most());
+        let shares = rows.hybrid.as_ref().map(|hybrid| hybrid.shares(gpu, hits, count)).transpose()?;
+        self.commands.extend(shares.iter().map(|shares| (shares.command.clone(), false)));
+        let places = count * most.unwrap_or(1) as usize;
+        let sorter = Sorter::new(gpu, places)?;
+        let (commands, sorted) = sorter.sort(gpu, shares.as_ref().map_or(hits, |shares| &shares.rows), rows.rows)?;
+        self.commands.extend(commands.into_iter().map(|command| (command, false)));
+        let mut storage = vec![sorted, records, other, &rows.parameters, &rows.squares];
+        storage.extend(shares.iter().map(|shares| &shares.shares));
+        let lanes = places as u64 * u64::from(self.params.cells);
+        self.push(gpu, &program(most), &storage, lanes.div_ceil(self.choice.lanes.into()) as u32)?;
+        if let Some(hybrid) = &rows.hybrid {
+            self.commands.push((hybrid.sums(gpu, &rows.parameters)?, false));
+        }
+        Ok(())
     }
 
     /// A command that reads the uniform of its batch.

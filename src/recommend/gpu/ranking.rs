@@ -13,23 +13,23 @@ use crate::{Error, Result};
 const MOST_SCORES: usize = 1 << 24;
 
 /// The items' rows, ready for products.
-struct Scorer<'a> {
+pub(super) struct Scorer<'a> {
     engine: &'a GpuEngine,
     items: wgpu::Buffer,
     /// Users at a time.
-    users: usize,
-    scores: wgpu::Buffer,
+    pub users: usize,
+    pub scores: wgpu::Buffer,
 }
 
 impl<'a> Scorer<'a> {
-    fn new(engine: &'a GpuEngine, users: usize) -> Result<Self> {
+    pub fn new(engine: &'a GpuEngine, users: usize) -> Result<Self> {
         let (gpu, rows) = (&engine.gpu, &engine.items);
-        let items = gpu.buffer("items, ready", rows.length())?;
-        let users = users.min(MOST_SCORES / rows.rows).max(1);
-        let scores = gpu.buffer("scores", users * rows.rows)?;
+        let items = gpu.buffer("items, ready", rows.entities * 4 * engine.cells())?;
+        let users = users.min(MOST_SCORES / rows.entities).max(1);
+        let scores = gpu.buffer("scores", users * rows.entities)?;
         let scorer = Scorer { engine, items, users, scores };
         let absent = gpu.buffer("nobody", 4)?;
-        gpu.submit(&[scorer.pack(true, rows.rows, &absent, &rows.parameters, &scorer.items)?])?;
+        gpu.submit(&[scorer.pack(true, rows.entities, &absent, rows.vectors(), &scorer.items)?])?;
         Ok(scorer)
     }
 
@@ -49,12 +49,12 @@ impl<'a> Scorer<'a> {
     }
 
     /// The commands that leave the scores of these users, no more than `self.users`.
-    fn score(&self, users: &[u32]) -> Result<Vec<Command>> {
+    pub fn score(&self, users: &[u32]) -> Result<Vec<Command>> {
         let (gpu, k) = (&self.engine.gpu, 4 * self.engine.cells());
         let chosen = gpu.upload("users", users)?;
         let packed = gpu.buffer("users, ready", users.len() * k)?;
-        let mut commands = vec![self.pack(false, users.len(), &chosen, &self.engine.users.parameters, &packed)?];
-        let [m, n, k] = [users.len(), self.engine.items.rows, k].map(|axis| axis as u32);
+        let mut commands = vec![self.pack(false, users.len(), &chosen, self.engine.users.vectors(), &packed)?];
+        let [m, n, k] = [users.len(), self.engine.items.entities, k].map(|axis| axis as u32);
         let params = Params { m, n, k, ..Params::default() };
         let storage = [&packed, &self.items, &self.scores].map(Slice::from);
         commands.extend(product(gpu, &Kind::plain(Layout::NT), &params, &storage)?);
@@ -68,10 +68,10 @@ pub(super) fn scores(engine: &GpuEngine, users: &[u32]) -> Result<Vec<f32>> {
         return Ok(Vec::new());
     }
     let scorer = Scorer::new(engine, users.len())?;
-    let mut all = Vec::with_capacity(users.len() * engine.items.rows);
+    let mut all = Vec::with_capacity(users.len() * engine.items.entities);
     for users in users.chunks(scorer.users) {
         engine.gpu.submit(&scorer.score(users)?)?;
-        let length = users.len() * engine.items.rows;
+        let length = users.len() * engine.items.entities;
         all.extend(pollster::block_on(engine.gpu.download::<f32>(&scorer.scores, 0, length))?);
     }
     Ok(all)
@@ -82,7 +82,7 @@ pub(super) fn ranks(engine: &GpuEngine, wanted: &Interactions, excluded: Option<
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let (gpu, items) = (&engine.gpu, engine.items.rows);
+    let (gpu, items) = (&engine.gpu, engine.items.entities);
     let users: Vec<u32> =
         (0..wanted.users()).filter(|&user| !wanted.of(user).is_empty()).map(|user| user as u32).collect();
     let scorer = Scorer::new(engine, users.len())?;

@@ -1,0 +1,94 @@
+//! Side features on the device: hits of entities become hits of features, and entities are added up again behind each batch.
+
+use crate::device::Gpu;
+use crate::kernel::{Command, Slice};
+use crate::kernels::recommend::{PartsParams, share_program, sums_program};
+use crate::kernels::{MOST_TURNS, lanes_of};
+use crate::recommend::features::Features;
+use crate::{Error, Result};
+
+/// The features of users or items, and what they add up to.
+#[derive(Debug)]
+pub(super) struct Hybrid {
+    params: PartsParams,
+    /// Where each entity's features begin, the features, their weights.
+    parts: wgpu::Buffer,
+    /// [entities, cells] vectors of four.
+    pub vectors: wgpu::Buffer,
+    /// How often an entity has one and the same feature at the most.
+    pub repeats: usize,
+}
+
+/// Hits of features.
+#[derive(Debug)]
+pub(super) struct Shares {
+    /// The command that makes them.
+    pub command: Command,
+    /// The feature of each, or none.
+    pub rows: wgpu::Buffer,
+    /// Its weight.
+    pub shares: wgpu::Buffer,
+}
+
+impl Hybrid {
+    /// Uploads features.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for more features of an entity than a software adapter can count; what the device says.
+    pub fn new(gpu: &Gpu, features: &Features, cells: usize) -> Result<Self> {
+        let entities = features.entities();
+        let most = (0..entities).map(|entity| features.of(entity).0.len()).max().unwrap_or(0);
+        if gpu.is_software() && most > MOST_TURNS {
+            let allowed = "fewer on a software adapter, whose loops end early; or take the device `cpu`";
+            return Err(Error::option("recommend", "features of one user or item", most, allowed));
+        }
+        let (starts, ids, weights) = features.rows();
+        let weights: Vec<u32> = weights.iter().map(|weight| weight.to_bits()).collect();
+        let parts = gpu.upload("side features", &[starts, ids, &weights].concat())?;
+        let vectors = gpu.buffer("entities", 4 * entities * cells)?;
+        let repeats = (0..entities).map(|entity| longest_run(features.of(entity).0)).max().unwrap_or(0).max(1);
+        let [entities, entries, cells, most] = [entities, ids.len(), cells, most.max(1)].map(|number| number as u32);
+        let params = PartsParams { entities, entries, cells, most, ..PartsParams::default() };
+        Ok(Hybrid { params, parts, vectors, repeats })
+    }
+
+    /// Features of an entity at the most, at least 1.
+    pub fn most(&self) -> u32 {
+        self.params.most
+    }
+
+    /// Adds the entities up from the features' rows. All of them: those that nothing moved get the same bits again.
+    pub fn sums(&self, gpu: &Gpu, rows: &wgpu::Buffer) -> Result<Command> {
+        let lanes = lanes_of(gpu.is_software());
+        let workgroups = (u64::from(self.params.entities) * u64::from(self.params.cells)).div_ceil(lanes.into());
+        let storage = [&self.parts, rows, &self.vectors].map(Slice::from);
+        gpu.dispatch(&gpu.kernel(&sums_program(lanes))?, &self.params, &storage, workgroups as u32)
+    }
+
+    /// Makes hits of features from `count` hits of entities.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for more than 32 bits count, and what the device says.
+    pub fn shares(&self, gpu: &Gpu, hits: &wgpu::Buffer, count: usize) -> Result<Shares> {
+        let places = count as u64 * u64::from(self.params.most);
+        let (lane_count, limit) = (places * u64::from(self.params.cells), u64::from(u32::MAX));
+        if lane_count > limit {
+            let name = "the features that a batch of a recommender hits".into();
+            let advice = "use a smaller `batch_size` or the device `cpu`".into();
+            return Err(Error::TooLarge { name, bytes: 4 * lane_count, limit: 4 * limit, advice });
+        }
+        let rows = gpu.buffer("hits of features", places as usize)?;
+        let shares = gpu.buffer("shares of features", places as usize)?;
+        let lanes = lanes_of(gpu.is_software());
+        let params = PartsParams { hits: count as u32, ..self.params };
+        let storage = [&self.parts, hits, &rows, &shares].map(Slice::from);
+        let workgroups = places.div_ceil(lanes.into()) as u32;
+        let command = gpu.dispatch(&gpu.kernel(&share_program(lanes))?, &params, &storage, workgroups)?;
+        Ok(Shares { command, rows, shares })
+    }
+}
+
+/// The longest run of one number.
+fn longest_run(ascending: &[u32]) -> usize {
+    ascending.chunk_by(|a, b| a == b).map(<[u32]>::len).max().unwrap_or(0)
+}
