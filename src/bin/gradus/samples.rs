@@ -280,7 +280,7 @@ impl Task {
         if !matches!(dataset.target, Target::Labels { .. }) {
             return many.then(|| {
                 format!(
-                    "{target} is taken for {} classes, numbered from 0, in {} rows; to predict it as a number take a loss of numbers \
+                    "{target} is taken for {} classes, numbered from 0, in the {} rows to train on; to predict it as a number take a loss of numbers \
                      (--loss mse, --loss huber)",
                     names.len(),
                     dataset.rows()
@@ -291,7 +291,7 @@ impl Task {
         let example = names.iter().find(|name| name.parse::<f32>().is_err()).or(names.first())?;
         (many || 2 * quantities > names.len()).then(|| {
             format!(
-                "{target} is taken for {} classes in {} rows, since it holds text such as `{example}`; to predict it as a number \
+                "{target} is taken for {} classes in the {} rows to train on, since it holds text such as `{example}`; to predict it as a number \
                  write plain numbers with a decimal point and take a loss of numbers (--loss mse, --loss huber)",
                 names.len(),
                 dataset.rows()

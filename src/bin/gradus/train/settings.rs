@@ -90,7 +90,7 @@ impl Train {
 
     fn chosen_in_words(&self, settings: &Settings, task: &Task, model: &Model) -> String {
         let of = |name: &str| settings.compiled.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
-        let mut parts = vec![of("loss")];
+        let mut parts = vec![of("loss") + &set(&self.settings)];
         if self.resume.is_none() {
             let hidden: Vec<String> = settings.hidden.iter().map(ToString::to_string).collect();
             let with = format!("{} with {}", hidden.join(","), self.activation);
@@ -98,12 +98,13 @@ impl Train {
             parts.push(format!("l1 {}, l2 {}", self.l1, settings.l2));
         }
         let rate = settings.learning_rate.map_or("the saved one".into(), |rate| rate.to_string());
-        parts.push(format!("{} at learning rate {rate}", of("optimizer")));
+        parts.push(format!("{}{} at learning rate {rate}", of("optimizer"), set(&self.optimizer_settings)));
         if let Some(schedule) = &self.schedule {
             parts.push(format!("schedule {schedule}"));
         }
         let rows = if task.ranks { "queries" } else { "rows" };
-        parts.push(format!("{} epochs of batches of {} {rows}", settings.epochs, settings.batch_size));
+        let epochs = if settings.epochs == 1 { "epoch" } else { "epochs" };
+        parts.push(format!("{} {epochs} of batches of {} {rows}", settings.epochs, settings.batch_size));
         parts.push(format!("features {}", if model.scales_inputs() { "standardized" } else { "as they are" }));
         parts.push(format!("seed {}", settings.compiled.get("seed").unwrap_or(&json!(self.seed))));
         parts.join(", ")
@@ -172,6 +173,11 @@ impl Train {
         let made = schedules::from_name(name, &Value::Object(options));
         made.map(Some).map_err(|error| named(error, "--schedule", "--schedule-set"))
     }
+}
+
+/// Options that were set, behind a name.
+fn set(options: &[(String, Value)]) -> String {
+    options.iter().map(|(name, value)| format!(" {name}={value}")).collect()
 }
 
 /// How many rows or queries each part has.
