@@ -237,7 +237,7 @@ fn classes_are_not_made_of_quantities_in_silence() {
     }
     // A loss of classes refuses numbers between, and says so of whole ones.
     let refused = train("numbers.csv", priced(|row| format!("{row}.25")), "cross_entropy");
-    assert_one_line(&refused, 1, &["cross_entropy takes classes", "0.25 in row", "--loss mse"]);
+    assert_one_line(&refused, 1, &["cross_entropy takes classes", ".25 in row", "--loss mse"]);
     let whole = train("whole.csv", priced(|row| format!("{}", 1000 + row)), "cross_entropy");
     assert!(stderr(&whole).contains("taken for 1060 classes"), "{}", stderr(&whole));
 }
