@@ -89,6 +89,87 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
+//! # Data
+//!
+//! With the feature `data`, [`data::read`] reads a folder of IDX files (MNIST's names), CSV tables, `.npy`, `.npz` and SVMlight's lines, plain
+//! or gzip, by the end of the name. What is wrong in a file is an error with its line and column. A [`data::Dataset`] is an array of
+//! features and a [`data::Target`]: classes or numbers.
+//!
+//! ```
+//! # #[cfg(feature = "data")] {
+//! use gradus::data::{self, ReadOptions, Standardization};
+//!
+//! let path = std::env::temp_dir().join(format!("gradus-manual-{}.csv", std::process::id()));
+//! std::fs::write(&path, "size,rooms,kind\n30,1,flat\n90,3,house\n50,2,flat\n120,5,house\n").unwrap();
+//! let homes = data::read(&path, &ReadOptions::default().target("kind"))?.train;
+//! assert_eq!(homes.feature_names, ["size", "rooms"]);
+//! assert_eq!((homes.classes()?, homes.labels()?.to_vec()), (vec!["flat".into(), "house".into()], vec![0, 1, 0, 1]));
+//!
+//! let (train, validation) = homes.shuffled(7)?.split(0.25)?; // the last quarter of a shuffled table
+//! assert_eq!((train.rows(), validation.rows()), (3, 1));
+//! let mut features = homes.features.clone();
+//! Standardization::fit(&homes.features)?.apply(&mut features)?; // mean 0, standard deviation 1 in each column
+//! assert!(features.column(0).sum().abs() < 1e-6);
+//! let error = data::read(&path, &ReadOptions::default().target("price")).unwrap_err().to_string();
+//! assert!(error.ends_with("known: size, rooms, kind"));
+//! # std::fs::remove_file(&path).unwrap();
+//! # }
+//! # Ok::<(), gradus::Error>(())
+//! ```
+//!
+//! # Learning to rank
+//!
+//! A loss over lists (`lambda_rank`, `list_net`, `approx_ndcg` …) orders the rows of each query by one score each. [`Targets::grouped`] says
+//! which rows belong together; a batch is so many queries. [`metrics::ndcg`] and [`metrics::mrr`] tell how good the order is.
+//!
+//! ```
+//! use gradus::metrics::{NoneRelevant, ndcg};
+//! use gradus::{Dense, Device, Fit, Sequential, Targets, losses::LambdaRank, optimizers::Adam};
+//! use ndarray::array;
+//!
+//! // Two queries of three documents; the second feature is what makes a document relevant.
+//! let documents = array![[0.3, 0.1], [0.9, 0.8], [0.5, 0.4], [0.2, 0.9], [0.8, 0.2], [0.1, 0.5]];
+//! let (relevance, groups) = (array![[0.0], [2.0], [1.0], [2.0], [0.0], [1.0]], [3, 3]);
+//! let mut model = Sequential::new(2)
+//!     .then(Dense::new(1))
+//!     .on(&Device::cpu())?
+//!     .compile(LambdaRank::new(), Adam::new().learning_rate(0.1))?;
+//! model.fit(&documents, Targets::grouped(&relevance, &groups), Fit::new().epochs(50).batch_size(2))?;
+//! let scores: Vec<f32> = model.predict(&documents)?.iter().copied().collect();
+//! let grades: Vec<f32> = relevance.iter().copied().collect();
+//! assert_eq!(ndcg(&scores, &grades, &groups, 3, NoneRelevant::One)?, 1.0); // in the right order
+//! # Ok::<(), gradus::Error>(())
+//! ```
+//!
+//! # A recommender
+//!
+//! [`recommend`] learns from who chose what. A [`recommend::Recommender`] describes it, [`recommend::Interactions`] are what it is trained on:
+//! pairs of rows, or the ratings of a file (`data::read_ratings`), whose ids [`recommend::Ids`] turns into rows and back.
+//!
+//! ```
+//! use gradus::Device;
+//! use gradus::recommend::{Interactions, Loss, Model, Recommender};
+//!
+//! // Even users like even items, odd users odd ones; each has not yet met one of theirs.
+//! let met = |user: u32, item: u32| user % 2 == item % 2 && item / 2 != user / 2;
+//! let pairs: Vec<(u32, u32)> = (0..64).map(|pair| (pair / 8, pair % 8)).filter(|&(user, item)| met(user, item)).collect();
+//! let interactions = Interactions::new(8, 8, &pairs)?;
+//! let mut model = Recommender::new(8, 8).components(4).loss(Loss::Warp).on(&Device::cpu())?;
+//! model.fit(&interactions, 100)?;
+//! assert_eq!(model.recommend(2, 1, true)?[0].item, 2); // the even item that user 2 has not met
+//! assert_eq!(model.similar_items(5, 3)?.iter().filter(|found| found.item % 2 == 1).count(), 3);
+//!
+//! let path = std::env::temp_dir().join(format!("gradus-manual-{}.safetensors", std::process::id()));
+//! model.save(&path)?; // with what it has seen and the ids of the file
+//! let again = Model::load(&path, &Device::cpu())?;
+//! assert_eq!(again.recommend(2, 3, true)?, model.recommend(2, 3, true)?);
+//! # std::fs::remove_file(&path).unwrap();
+//! # Ok::<(), gradus::Error>(())
+//! ```
+//!
+//! On the command line the same is `gradus recommend --interactions ratings.csv --out MODEL`, then `gradus recommend --model MODEL --user ID`
+//! or `--similar-to ITEM`, by the ids of the file.
+//!
 //! # For those who come from elsewhere
 //!
 //! | PyTorch | Keras | gradus |

@@ -1,13 +1,10 @@
-//! Files of ratings: how they are read, what is refused with its line, and the command that trains on them.
+//! Files of ratings: how they are read, what is refused with its line.
 #![cfg(feature = "cli")]
 
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
 
 use gradus::data::read_ratings;
-use gradus::random::Random;
 use gradus::recommend::Interactions;
-use serde_json::Value;
 use tempfile::TempDir;
 
 fn file(folder: &TempDir, content: impl AsRef<[u8]>) -> PathBuf {
@@ -93,128 +90,4 @@ fn what_is_wrong_is_named_with_its_line() {
     }
     assert!(read_ratings(file(&folder, b"\xff\xfe\x00,\x00\n\x80,\x81,3\n")).is_err());
     assert!(read_ratings(folder.path().join("none.csv")).unwrap_err().to_string().contains("none.csv"));
-}
-
-fn run(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gradus"));
-    command.arg("recommend").args(arguments).stdin(Stdio::null()).output().unwrap()
-}
-
-/// Users of two tastes who give 5 stars to half of the items of theirs and 2 to some others.
-fn made_up(folder: &TempDir) -> PathBuf {
-    let (mut random, mut text) = (Random::new(4, 0), String::from("userId,movieId,rating,timestamp\n"));
-    for user in 0..60 {
-        for item in 0..50 {
-            match (user % 2 == item % 2, random.uniform()) {
-                (true, chance) if chance < 0.5 => text += &format!("{user},{},5.0,0\n", 10 * item),
-                (false, chance) if chance < 0.1 => text += &format!("{user},{},2.0,0\n", 10 * item),
-                _ => {}
-            }
-        }
-    }
-    file(folder, text + "99,30,1.0,0\n")
-}
-
-#[test]
-fn the_command_answers_in_json() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = made_up(&folder);
-    for loss in ["warp", "warp_kos", "bpr", "logistic"] {
-        let arguments = [
-            "--interactions",
-            path.to_str().unwrap(),
-            "--loss",
-            loss,
-            "--components",
-            "8",
-            "--device",
-            "cpu",
-            "--json",
-        ];
-        let answer = || {
-            let output = run(&arguments);
-            let stderr = String::from_utf8(output.stderr).unwrap();
-            assert_eq!(output.status.code(), Some(0), "{stderr}");
-            assert!(
-                stderr.contains("1 user(s) have no rating of 4 or more") && stderr.contains("user 99 in line"),
-                "{stderr}"
-            );
-            serde_json::from_slice::<Value>(&output.stdout).unwrap()
-        };
-        let found = answer();
-        let keys: Vec<&String> = found.as_object().unwrap().keys().collect();
-        let wanted =
-            ["users", "items", "interactions", "history", "test", "seconds_per_epoch", "sampled_pairs_per_second"];
-        assert_eq!(keys[..7], wanted);
-        assert_eq!(keys[7..], ["device", "interactions_to_train", "settings"]);
-        assert_eq!((&found["settings"]["loss"], &found["settings"]["seed"]), (&loss.into(), &7.into()));
-        assert!(found["interactions_to_train"].as_u64() < found["interactions"].as_u64());
-        let keys: Vec<&String> = found["test"].as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["precision_at_10", "recall_at_10", "auc", "mrr", "ndcg_at_10"]);
-        assert_eq!((&found["users"], &found["items"]), (&60.into(), &50.into()));
-        assert_eq!(found["history"]["loss"].as_array().unwrap().len(), 20);
-        assert!(found["seconds_per_epoch"].as_f64().unwrap() > 0.0);
-        assert_eq!(found["sampled_pairs_per_second"].as_f64().unwrap() > 0.0, loss != "logistic");
-        // Of the ~37 items left a fifth of the ~12 of its taste are test items, and no other: chance is ½, the tastes alone give ¾.
-        if loss != "logistic" {
-            assert!(found["test"]["auc"].as_f64().unwrap() > 0.65, "{loss}: {}", found["test"]);
-        }
-        assert_eq!((&found["history"], &found["test"]), (&answer()["history"], &answer()["test"]));
-    }
-    let whole = run(&["--interactions", path.to_str().unwrap(), "--test-fraction", "0", "--device", "cpu", "--json"]);
-    assert_eq!(serde_json::from_slice::<Value>(&whole.stdout).unwrap()["test"], Value::Null);
-    let table = run(&["--interactions", path.to_str().unwrap(), "--device", "cpu", "--epochs", "3"]);
-    assert!(String::from_utf8(table.stdout).unwrap().contains("precision@10"));
-}
-
-#[test]
-fn bad_input_of_the_command_is_one_line() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = made_up(&folder);
-    let good = path.to_str().unwrap();
-    let assert_one_line = |arguments: &[&str], code: i32, words: &[&str]| {
-        let output = run(arguments);
-        let message = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
-        let errors: Vec<&str> = message.lines().filter(|line| line.starts_with("error: ")).collect();
-        assert!(errors.len() == 1 && output.stdout.is_empty(), "{message}");
-        for word in words {
-            assert!(errors[0].contains(word), "`{word}` is not in: {message}");
-        }
-    };
-    assert_one_line(&[], 2, &["--interactions"]);
-    for (option, value) in [
-        ("--loss", "wrap"),
-        ("--components", "0"),
-        ("--components", "many"),
-        ("--epochs", "0"),
-        ("--learning-rate", "0"),
-        ("--learning-rate", "NaN"),
-        ("--min-rating", "NaN"),
-        ("--test-fraction", "1"),
-        ("--test-fraction", "-0.5"),
-        ("--max-sampled", "0"),
-        ("--batch-size", "0"),
-        ("--device", "tpu"),
-        ("--seed", "x"),
-    ] {
-        assert_one_line(&["--interactions", good, option, value], 2, &[option]);
-    }
-    assert_one_line(&["--interactions", "nowhere.csv", "--device", "cpu"], 1, &["nowhere.csv"]);
-    assert_one_line(
-        &["--interactions", good, "--min-rating", "6", "--device", "cpu"],
-        1,
-        &["min_rating is 6", "at most 5"],
-    );
-    assert_one_line(&["--interactions", good, "--test-fraction", "0.0001", "--device", "cpu"], 1, &["0 to test on"]);
-    assert_one_line(
-        &["--interactions", good, "--learning-rate", "1e30", "--device", "cpu"],
-        1,
-        &["learning_rate", "finite", "lower"],
-    );
-    for (content, words) in REFUSED {
-        let bad = folder.path().join("bad.csv");
-        std::fs::write(&bad, content).unwrap();
-        assert_one_line(&["--interactions", bad.to_str().unwrap(), "--device", "cpu"], 1, words);
-    }
 }

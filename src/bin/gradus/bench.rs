@@ -95,7 +95,7 @@ fn rows(report: &Report) -> Value {
 }
 
 fn write(file: &std::path::Path, text: &str) -> Outcome {
-    std::fs::write(file, text).map_err(|error| Failure::Failed(format!("writing {}: {error}", file.display())))
+    std::fs::write(file, text).map_err(|error| Failure::Failed(format!("--html: writing {}: {error}", file.display())))
 }
 
 /// Measures each case on a device and on the CPU, in turns.

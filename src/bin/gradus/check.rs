@@ -5,6 +5,7 @@ use gradus::testing::{self, Report};
 use gradus::{Device, activations, losses, optimizers};
 use serde_json::{Value, json};
 
+use crate::names;
 use crate::output::{self, DeviceChoice, Failure, Outcome};
 
 /// Compares every kernel with the f64 reference on a device
@@ -89,7 +90,7 @@ impl Check {
         let all = Subject::all();
         if let Some(name) = self.names.iter().find(|name| all.iter().all(|subject| subject.name() != name.as_str())) {
             let known: Vec<&str> = all.iter().map(|subject| subject.name()).collect();
-            return Err(Failure::Usage(format!("unknown name `{name}`; known: {}", known.join(", "))));
+            return Err(Failure::Usage(names::among("name", name, &known)));
         }
         let asked = |subject: &Subject| self.names.is_empty() || self.names.iter().any(|name| name == subject.name());
         Ok(all.into_iter().filter(asked).collect())

@@ -7,6 +7,12 @@ use wgpu::Features;
 
 use crate::output::{self, Outcome};
 
+/// The width of a terminal.
+const COLUMNS: usize = 80;
+
+/// Where what is said of a name begins.
+const INDENT: usize = 12;
+
 /// Shows the adapters, their limits and features, and which one `auto` takes
 #[derive(Args)]
 pub struct Devices {
@@ -32,19 +38,19 @@ impl Devices {
                 "advice": gpu.as_ref().err().map(ToString::to_string),
             }));
         }
-        let mut text = String::new();
-        if !found.is_empty() {
-            text = format!("{}\n\n", table(&found));
-        }
-        text += &format!("cpu    {threads}, vectors of {lanes} f32\n");
-        text += &format!("auto   takes {}: {why}\n", auto.describe());
+        let mut text: String = found.iter().map(|adapter| in_lines(adapter) + "\n").collect();
+        text += &entry("cpu", &format!("{threads}, vectors of {lanes} f32"));
+        text += &entry("auto", &format!("takes {}: {why}", auto.describe()));
         text += &match gpu {
-            Ok(gpu) => format!(
-                "gpu    takes {} (WGPU_ADAPTER_NAME and WGPU_BACKEND choose another)\n       \
-                 GRADUS_CHECKED=1, GRADUS_SUBGROUPS=off and GRADUS_VARIANTS=hardware force variants of its kernels\n",
-                gpu.describe()
-            ),
-            Err(error) => format!("gpu    {error}\n"),
+            Ok(gpu) => {
+                let takes = format!("takes {} (WGPU_ADAPTER_NAME and WGPU_BACKEND choose another)", gpu.describe());
+                entry("gpu", &takes)
+                    + &entry(
+                        "",
+                        "GRADUS_CHECKED=1, GRADUS_SUBGROUPS=off and GRADUS_VARIANTS=hardware force variants of its kernels",
+                    )
+            }
+            Err(error) => entry("gpu", &error.to_string()),
         };
         output::print(&text)
     }
@@ -93,40 +99,42 @@ fn kind(kind: wgpu::DeviceType) -> &'static str {
     }
 }
 
-fn table(adapters: &[Value]) -> comfy_table::Table {
-    let mut table = output::table(&[
-        "adapter",
-        "type",
-        "backend",
-        "driver",
-        "binding",
-        "buffer",
-        "workgroup memory",
-        "lanes",
-        "timestamps",
-        "subgroups",
-        "f16",
-    ]);
-    for adapter in adapters {
-        let (limits, features) = (&adapter["limits"], &adapter["features"]);
-        let word = |value: &Value| value.as_str().unwrap_or_default().to_string();
-        let mark = |value: &Value| if value.as_bool() == Some(true) { "yes" } else { "no" }.to_string();
-        let subgroups = features["subgroups"].as_array().map(|sizes| format!("{} to {}", sizes[0], sizes[1]));
-        table.add_row(vec![
-            word(&adapter["name"]),
-            word(&adapter["type"]),
-            word(&adapter["backend"]),
-            word(&adapter["driver"]),
-            bytes(&limits["binding_bytes"]),
-            bytes(&limits["buffer_bytes"]),
-            bytes(&limits["workgroup_memory_bytes"]),
-            limits["workgroup_lanes"].to_string(),
-            mark(&features["timestamps"]),
-            subgroups.unwrap_or_else(|| "no".into()),
-            mark(&features["f16"]),
-        ]);
+/// An adapter as lines of a name and what it is: a table with a column for each is wider than a terminal.
+fn in_lines(adapter: &Value) -> String {
+    let (limits, features) = (&adapter["limits"], &adapter["features"]);
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_string();
+    let mark = |value: &Value| if value.as_bool() == Some(true) { "yes" } else { "no" };
+    let subgroups = features["subgroups"].as_array().map(|sizes| format!("{} to {} lanes", sizes[0], sizes[1]));
+    let of_workgroup =
+        format!("{} lanes, {} of memory", limits["workgroup_lanes"], bytes(&limits["workgroup_memory_bytes"]));
+    let lines = [
+        ("adapter", word(&adapter["name"])),
+        ("type", format!("{}, {}", word(&adapter["type"]), word(&adapter["backend"]))),
+        ("driver", word(&adapter["driver"])),
+        ("a binding", bytes(&limits["binding_bytes"])),
+        ("a buffer", bytes(&limits["buffer_bytes"])),
+        ("workgroup", of_workgroup),
+        ("subgroups", subgroups.unwrap_or_else(|| "no".into())),
+        ("timestamps", mark(&features["timestamps"]).into()),
+        ("f16", mark(&features["f16"]).into()),
+    ];
+    lines.into_iter().map(|(name, text)| entry(name, &text)).collect()
+}
+
+/// A name and what it is, folded between words to the width of a terminal.
+fn entry(name: &str, text: &str) -> String {
+    let (mut lines, mut line) = (String::new(), format!("{name:<INDENT$}"));
+    for word in text.split_whitespace() {
+        let is_first = line.trim_end() == name || line.trim().is_empty();
+        if !is_first && line.chars().count() + 1 + word.chars().count() > COLUMNS {
+            lines += &(line + "\n");
+            line = " ".repeat(INDENT);
+        } else if !is_first {
+            line.push(' ');
+        }
+        line += word;
     }
-    table
+    lines + line.trim_end() + "\n"
 }
 
 /// A number of bytes in the largest unit that leaves at least 1.
@@ -161,6 +169,18 @@ fn vector_bits() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_line_is_wider_than_a_terminal_and_no_word_is_lost() {
+        let text = "GRADUS_CHECKED=1 and others ".repeat(9) + &"x".repeat(90);
+        let folded = entry("gpu", &text);
+        assert!(folded.starts_with("gpu         GRADUS_CHECKED=1 and"), "{folded}");
+        let wide: Vec<&str> = folded.lines().filter(|line| line.chars().count() > 80).collect();
+        assert_eq!(wide, [" ".repeat(12) + &"x".repeat(90)], "only a word that is wider itself");
+        let words: Vec<&str> = folded.split_whitespace().skip(1).collect();
+        assert_eq!(words, text.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(entry("f16", "no"), "f16         no\n");
+    }
 
     #[test]
     fn bytes_are_told_in_the_largest_unit_that_fits() {

@@ -53,7 +53,7 @@ fn read(file: &Path) -> Outcome<Vec<Value>> {
     } else {
         std::fs::read(file).map(|content| bytes = content)
     };
-    outcome.map_err(|source| Error::Io { path: name.clone(), source })?;
+    outcome.map_err(|source| Failure::from(Error::Io { path: name.clone(), source }).of("FILE"))?;
     parse(&name, &bytes)
 }
 

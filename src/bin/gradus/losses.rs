@@ -5,6 +5,7 @@ use gradus::losses::Domain;
 use gradus::{Choice, activations, losses, optimizers, schedules};
 use serde_json::{Map, Value, json};
 
+use crate::names;
 use crate::output::{self, Failure, Outcome};
 
 /// Lists the losses, activations, optimizers and schedules, or shows one of them with its options
@@ -27,11 +28,7 @@ impl Losses {
         match all.find(|entry| entry["name"] == **name) {
             Some(entry) if self.json => output::print_json(entry),
             Some(entry) => output::print(&in_full(entry)),
-            None => {
-                let known: Vec<String> =
-                    lists.iter().map(|(kind, entries)| format!("{kind}: {}", names(entries))).collect();
-                Err(Failure::Usage(format!("unknown name `{name}`; known {}", known.join("; "))))
-            }
+            None => Err(Failure::Usage(names::in_catalogue("name", name))),
         }
     }
 }
@@ -124,10 +121,6 @@ fn in_words(domain: Domain) -> &'static str {
 
 fn as_document(lists: &[(&str, Vec<Value>)]) -> Value {
     Value::Object(lists.iter().map(|(kind, entries)| ((*kind).to_string(), entries.clone().into())).collect())
-}
-
-fn names(entries: &[Value]) -> String {
-    entries.iter().filter_map(|entry| entry["name"].as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn word<'a>(entry: &'a Value, field: &str) -> &'a str {

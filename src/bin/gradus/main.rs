@@ -9,11 +9,14 @@ mod demo;
 mod devices;
 mod eval;
 mod losses;
+mod names;
+mod numbers;
 mod output;
 mod predict;
 mod ranking;
 mod recommend;
 mod samples;
+mod saved;
 mod train;
 mod usage;
 
@@ -47,7 +50,7 @@ enum Command {
     Train(Box<train::Train>),
     /// Predicts the rows of a data set with a saved model
     Predict(predict::Predict),
-    /// Trains a recommender on a file of ratings and tests it on held-out ones
+    /// Trains a recommender on a file of ratings and tests it on held-out ones, or asks a saved one
     Recommend(recommend::Recommend),
     /// Trains the example network on the shipped images, then measures the device
     Demo(demo::Demo),

@@ -1,4 +1,5 @@
-//! What the commands share: stdout that survives a closed pipe, tables, the device and how it is announced, exit codes.
+//! What the commands share: stdout that survives a closed pipe, tables, the device and how it is announced, exit codes: 2 for what the
+//! command line alone shows to be wrong, 1 for what shows once files, data or a device are looked at.
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -7,6 +8,8 @@ use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use gradus::{Device, Error, Gpu, GpuOptions};
 use serde_json::Value;
+
+use crate::names;
 
 /// Columns of a table where stdout is no terminal.
 const WIDTH: u16 = 160;
@@ -32,14 +35,23 @@ pub enum Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure::Failed(error.to_string())
+        Failure::Failed(names::explain(&error))
     }
 }
 
 impl Failure {
     /// An error about what stands on the command line.
-    pub fn usage(error: impl ToString) -> Self {
-        Failure::Usage(error.to_string())
+    pub fn usage(error: Error) -> Self {
+        Failure::Usage(names::explain(&error))
+    }
+
+    /// The same with the flag that it is about.
+    pub fn of(self, flag: &str) -> Self {
+        match self {
+            Failure::Usage(message) => Failure::Usage(format!("{flag}: {message}")),
+            Failure::Failed(message) => Failure::Failed(format!("{flag}: {message}")),
+            other => other,
+        }
     }
 }
 

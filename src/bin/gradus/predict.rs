@@ -8,8 +8,9 @@ use gradus::data::{Dataset, Target};
 use ndarray::{Array2, ArrayView1};
 use serde_json::{Value, json};
 
-use crate::output::{self, DeviceChoice, Outcome};
+use crate::output::{self, DeviceChoice, Failure, Outcome};
 use crate::samples::{Source, labels_for};
+use crate::saved;
 
 /// Predicts the rows of a data set with a saved model
 #[derive(Args)]
@@ -27,8 +28,9 @@ pub struct Predict {
 
 impl Predict {
     pub fn run(&self) -> Outcome {
+        saved::check_kind("MODEL", &self.model, saved::Kind::Network)?;
         let device = self.device.open(false)?;
-        let mut model = Model::load(&self.model, &device)?;
+        let mut model = Model::load(&self.model, &device).map_err(|error| Failure::from(error).of("MODEL"))?;
         if model.keeps_average() {
             model = model.averaged()?;
         }

@@ -1,7 +1,9 @@
-//! `gradus recommend`: a recommender on a file of ratings, from the command line.
+//! `gradus recommend`: a recommender on a file of ratings, from the command line; and what a saved one answers.
+
+mod lookup;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use gradus::data::{self, Ratings};
@@ -9,47 +11,60 @@ use gradus::recommend::{History, Interactions, Loss, Metrics, Recommender};
 use serde_json::{Value, json};
 
 use crate::output::{self, DeviceChoice, Failure, Outcome};
+use crate::{numbers, saved};
 
 /// The length of the list that is tested.
 const TOP: usize = 10;
 
-/// Trains a recommender on a file of ratings, tests it on held-out ones
+/// Trains a recommender on a file of ratings, tests it on held-out ones; or asks a saved one
 #[derive(Args)]
 pub struct Recommend {
-    /// A CSV with a header as MovieLens', or lines `user::item::rating::time`; plain or .gz
-    #[arg(long, value_name = "FILE")]
-    interactions: PathBuf,
+    /// A CSV with a header as MovieLens', or lines `user::item::rating::time`; plain or .gz. With --model: what of it the user has rated is left out
+    #[arg(long, value_name = "FILE", required_unless_present = "model")]
+    interactions: Option<PathBuf>,
+    /// Asks a saved recommender (--out) instead of training one, by --user or --similar-to
+    #[arg(long, value_name = "FILE", requires = "question")]
+    model: Option<PathBuf>,
+    /// The best items for this user, by the ids of the ratings' file
+    #[arg(long, value_name = "ID", requires = "model", group = "question", value_parser = numbers::id, allow_negative_numbers = true)]
+    user: Option<u32>,
+    /// The items that are most like this one
+    #[arg(long, value_name = "ITEM", requires = "model", group = "question", conflicts_with = "interactions", value_parser = numbers::id, allow_negative_numbers = true)]
+    similar_to: Option<u32>,
+    /// How many items are told
+    #[arg(long, value_name = "N", requires = "model", default_value = "10", value_parser = numbers::count, allow_negative_numbers = true)]
+    count: NonZeroUsize,
     /// What is learned from
-    #[arg(long, value_name = "NAME", default_value = "warp")]
+    #[arg(long, value_name = "NAME", default_value = "warp", conflicts_with = "model")]
     loss: LossName,
     /// The length of an embedding
-    #[arg(long, value_name = "N", default_value = "64")]
+    #[arg(long, value_name = "N", default_value = "64", conflicts_with = "model", value_parser = numbers::components, allow_negative_numbers = true)]
     components: NonZeroUsize,
     /// Passes over the interactions
-    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(long, value_name = "N", default_value = "20", conflicts_with = "model", value_parser = numbers::count, allow_negative_numbers = true)]
     epochs: NonZeroUsize,
     /// The learning rate
-    #[arg(long, value_name = "RATE", default_value_t = 0.05, allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", default_value_t = 0.05, conflicts_with = "model", value_parser = numbers::positive, allow_negative_numbers = true)]
     learning_rate: f64,
     /// Ratings from here on count as liked; the others are left out
-    #[arg(long, value_name = "RATING", default_value_t = 4.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATING", default_value_t = 4.0, conflicts_with = "model", value_parser = numbers::rating, allow_negative_numbers = true)]
     min_rating: f32,
     /// Share of the interactions to test on
-    #[arg(long, value_name = "SHARE", default_value_t = 0.2, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2, conflicts_with = "model", value_parser = numbers::share, allow_negative_numbers = true)]
     test_fraction: f64,
     /// What the split, the first embeddings and all draws follow from
-    #[arg(long, value_name = "SEED", default_value_t = 7)]
+    #[arg(long, value_name = "SEED", default_value_t = 7, conflicts_with = "model", value_parser = numbers::seed, allow_negative_numbers = true)]
     seed: u64,
     /// Draws before an interaction is given up
-    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, value_name = "N", default_value = "10", conflicts_with = "model", value_parser = numbers::draws, allow_negative_numbers = true)]
     max_sampled: u32,
     /// Interactions whose gradients are taken at once; without it a tenth of them, at most 4096
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "model", value_parser = numbers::count, allow_negative_numbers = true)]
     batch_size: Option<NonZeroUsize>,
     #[command(flatten)]
     device: DeviceChoice,
     /// Where to save the recommender
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
     out: Option<PathBuf>,
     /// One JSON document on stdout
     #[arg(long)]
@@ -93,24 +108,22 @@ struct Trained {
 
 impl Recommend {
     pub fn run(&self) -> Outcome {
-        if !(0.0..1.0).contains(&self.test_fraction) {
-            return Err(Failure::Usage(format!("--test-fraction is {}; it must be in [0, 1)", self.test_fraction)));
+        if let Some(path) = &self.model {
+            return self.ask(path);
         }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return Err(Failure::Usage(format!(
-                "--learning-rate is {}; it must be > 0 and finite",
-                self.learning_rate
-            )));
+        let Some(path) = &self.interactions else {
+            return Err(Failure::Usage("--interactions FILE or --model FILE is needed".into()));
+        };
+        if let Some(out) = &self.out {
+            saved::check_out(out)?;
         }
-        if self.min_rating.is_nan() {
-            return Err(Failure::Usage("--min-rating is NaN; it must be a number".into()));
-        }
-        let ratings = data::read_ratings(&self.interactions)?;
-        let interactions = Interactions::from_ratings(&ratings, self.min_rating, false)?;
+        let ratings = data::read_ratings(path).map_err(|error| Failure::from(error).of("--interactions"))?;
+        let interactions = Interactions::from_ratings(&ratings, self.min_rating, false)
+            .map_err(|error| Failure::from(error).of("--min-rating"))?;
         self.note_left_out(&ratings, &interactions);
         let trained = self.train(interactions)?;
         if self.json {
-            return output::print_json(&self.as_json(&trained));
+            return output::print_json(&self.as_json(path, &trained));
         }
         output::print(&self.as_text(&trained))
     }
@@ -159,12 +172,12 @@ impl Recommend {
         let history = model.fit(&train, self.epochs.get())?;
         let test = if test.is_empty() { None } else { Some(model.evaluate(&test, Some(&train), TOP)?) };
         if let Some(path) = &self.out {
-            model.save(path)?;
+            model.save(path).map_err(|error| Failure::from(error).of("--out"))?;
         }
         Ok(Trained { device: device.describe(), to_train: train.len(), interactions, history, test })
     }
 
-    fn as_json(&self, trained: &Trained) -> Value {
+    fn as_json(&self, path: &Path, trained: &Trained) -> Value {
         let test = trained.test.map(|test| {
             json!({
                 "precision_at_10": test.precision_at_k,
@@ -186,10 +199,13 @@ impl Recommend {
             "device": trained.device,
             "interactions_to_train": trained.to_train,
             "settings": {
+                "gradus": env!("CARGO_PKG_VERSION"),
+                "interactions": path,
                 "loss": Loss::from(self.loss),
                 "components": self.components,
                 "epochs": self.epochs,
                 "learning_rate": self.learning_rate,
+                "batch_size": self.batch_size,
                 "max_sampled": self.max_sampled,
                 "min_rating": self.min_rating,
                 "test_fraction": self.test_fraction,

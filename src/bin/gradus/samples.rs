@@ -1,14 +1,16 @@
 //! What `train` and `predict` read: the data, and what its targets ask of a model.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gradus::data::{self, Dataset, ReadOptions, Split, Target};
 use gradus::losses::{CATALOGUE, Domain, Loss};
-use gradus::{Model, Targets};
+use gradus::{Error, Model, Targets};
 use ndarray::{Array1, Array2};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::numbers;
 use crate::output::{Failure, Outcome};
 
 /// Where the rows are.
@@ -27,8 +29,8 @@ pub struct Source {
     #[arg(long, value_name = "FILE")]
     groups: Option<PathBuf>,
     /// How many features a row has, for .svm; without it the largest index says
-    #[arg(long, value_name = "N")]
-    features: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
+    features: Option<NonZeroUsize>,
     /// Whether indices count from 0, for .svm; without it they do if one of them is 0
     #[arg(long, value_name = "BOOL")]
     zero_based: Option<bool>,
@@ -36,9 +38,45 @@ pub struct Source {
 
 impl Source {
     pub fn read(&self) -> Outcome<Split> {
+        self.read_as("--data")
+    }
+
+    fn read_as(&self, flag: &str) -> Outcome<Split> {
         let (target, targets, groups) = (self.target.clone(), self.targets.clone(), self.groups.clone());
-        let options = ReadOptions { target, targets, groups, features: self.features, zero_based: self.zero_based };
-        Ok(data::read(&self.data, &options)?)
+        let features = self.features.map(NonZeroUsize::get);
+        let options = ReadOptions { target, targets, groups, features, zero_based: self.zero_based };
+        data::read(&self.data, &options).map_err(|error| {
+            let flag = self.flag_of(&error, flag);
+            Failure::from(error).of(&flag)
+        })
+    }
+
+    /// The flag that an error is about; `own` is that of the file itself.
+    fn flag_of(&self, error: &Error, own: &str) -> String {
+        match error {
+            Error::Unknown { kind, .. } if kind.starts_with("column of ") => "--target".into(),
+            Error::Option { owner, name, .. } if owner == "data" => format!("--{}", name.replace('_', "-")),
+            Error::Io { path, .. } | Error::Data { path, .. } if self.targets.as_ref() == Some(path) => {
+                "--targets".into()
+            }
+            Error::Io { path, .. } | Error::Data { path, .. } if self.groups.as_ref() == Some(path) => {
+                "--groups".into()
+            }
+            _ => own.into(),
+        }
+    }
+
+    /// The target's column, where one is named.
+    pub fn target(&self) -> Option<&str> {
+        self.target.as_deref()
+    }
+
+    /// What is read and how.
+    pub fn as_json(&self) -> Value {
+        json!({
+            "path": self.data, "target": self.target, "targets": self.targets, "groups": self.groups,
+            "features": self.features, "zero_based": self.zero_based,
+        })
     }
 
     /// Reads rows of another file with the columns of those that were read from this one.
@@ -47,12 +85,12 @@ impl Source {
         if data::is_svmlight(path) {
             source.count_as(&known.feature_names, known.features.ncols());
         }
-        arrange(source.read()?.train, &known.feature_names)
+        arrange(source.read_as("--test")?.train, &known.feature_names)
     }
 
     /// Takes the indices of a file for those of features that were named before: it may have fewer of them, and none of 0.
     fn count_as(&mut self, names: &[String], features: usize) {
-        self.features = self.features.or(Some(features));
+        self.features = self.features.or(NonZeroUsize::new(features));
         self.zero_based = self.zero_based.or(names.first().map(|name| name == "0"));
     }
 
@@ -141,6 +179,23 @@ pub enum Truth {
     Grouped(Array2<f32>, Vec<usize>),
 }
 
+/// Classes that are named where a decision is told.
+const SHOWN: usize = 5;
+
+/// So many classes are no surprise, however few the rows.
+const MANY: usize = 20;
+
+/// Whether text is a number with something about it: a decimal comma, separators of thousands, a unit before or behind it.
+fn is_quantity(text: &str) -> bool {
+    let number = text.trim_matches(|letter: char| !letter.is_ascii_digit());
+    let units = text.chars().count() - number.chars().count();
+    let is_number =
+        !number.is_empty() && number.chars().all(|letter| letter.is_ascii_digit() || " .,'_eE+-".contains(letter));
+    let is_priced = text.contains(['$', '€', '£', '%']);
+    // `class 1` is a name; `1.5 kg`, `1,5` and `$ 1` are quantities.
+    is_number && (units == 0 || is_priced || number.contains([',', '.']))
+}
+
 /// What the targets of a data set ask of a model's last layer.
 pub struct Task {
     /// Units of the last layer: one for each class, or one for each number.
@@ -178,17 +233,70 @@ impl Task {
             }
             // Squared and absolute errors want numbers between 0 and 1 for a class, not logits.
             (Domain::Real, _) if regresses => {
-                Ok(Task { outputs: classes(dataset)?, activation: "softmax", ranks: false, classes: true })
+                Ok(Task { outputs: classes(name, dataset)?, activation: "softmax", ranks: false, classes: true })
             }
             (Domain::Class | Domain::Label | Domain::Sign | Domain::ZeroOne | Domain::Probability, _) => {
                 let activation = if loss.predictions() == Domain::Probability { "sigmoid" } else { "identity" };
-                Ok(Task { outputs: classes(dataset)?, activation, ranks: false, classes: true })
+                Ok(Task { outputs: classes(name, dataset)?, activation, ranks: false, classes: true })
             }
             _ => Err(Failure::Usage(format!(
                 "{name}: `train` cannot give it the distributions it compares; allowed: {}",
                 trainable().join(", ")
             ))),
         }
+    }
+
+    /// What the model predicts.
+    pub fn predicts(&self) -> &'static str {
+        match (self.ranks, self.classes) {
+            (true, _) => "scores",
+            (_, true) => "classes",
+            _ => "numbers",
+        }
+    }
+
+    /// What the targets are taken for, in words.
+    pub fn decided(&self, dataset: &Dataset, column: Option<&str>) -> String {
+        let target = column.map_or("targets".into(), |column| format!("target `{column}`"));
+        let count = self.outputs;
+        match self.predicts() {
+            "classes" => {
+                let names = dataset.classes().unwrap_or_default();
+                let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let more = if names.len() > SHOWN { ", …" } else { "" };
+                let last = if self.activation == "identity" { "logits" } else { self.activation };
+                format!("{target}: {count} classes ({shown}{more}), {last}")
+            }
+            "scores" => format!("{target}: the relevance of each row, one score each"),
+            _ => format!("{target}: numbers, {count} output{}", if count == 1 { "" } else { "s" }),
+        }
+    }
+
+    /// That classes were made of a target that looks like a quantity, and how to have it otherwise; none where nothing is odd.
+    pub fn doubt(&self, dataset: &Dataset, column: Option<&str>) -> Option<String> {
+        let names = if self.classes { dataset.classes().ok()? } else { return None };
+        let target = column.map_or("the target".into(), |column| format!("--target {column}"));
+        let many = names.len() > MANY.max(dataset.rows() / 2);
+        if !matches!(dataset.target, Target::Labels { .. }) {
+            return many.then(|| {
+                format!(
+                    "{target} is taken for {} classes, numbered from 0, in the {} rows to train on; to predict it as a number take a loss of numbers \
+                     (--loss mse, --loss huber)",
+                    names.len(),
+                    dataset.rows()
+                )
+            });
+        }
+        let quantities = names.iter().filter(|name| is_quantity(name)).count();
+        let example = names.iter().find(|name| name.parse::<f32>().is_err()).or(names.first())?;
+        (many || 2 * quantities > names.len()).then(|| {
+            format!(
+                "{target} is taken for {} classes in the {} rows to train on, since it holds text such as `{example}`; to predict it as a number \
+                 write plain numbers with a decimal point and take a loss of numbers (--loss mse, --loss huber)",
+                names.len(),
+                dataset.rows()
+            )
+        })
     }
 
     /// The targets as the loss takes them.
@@ -212,8 +320,12 @@ impl Truth {
     }
 }
 
-fn classes(dataset: &Dataset) -> Outcome<usize> {
-    let classes = dataset.classes()?.len();
+fn classes(loss: &str, dataset: &Dataset) -> Outcome<usize> {
+    let classes = dataset.classes().map_err(|error| {
+        let advice = "for numbers take a loss of numbers, such as --loss mse or --loss huber";
+        Failure::Failed(format!("{loss} takes classes here; {error}; {advice}"))
+    })?;
+    let classes = classes.len();
     if classes < 2 {
         return Err(Failure::Failed(format!("the targets hold {classes} class; a class loss needs at least 2")));
     }
@@ -229,4 +341,19 @@ fn trainable() -> Vec<&'static str> {
     };
     let losses = CATALOGUE.iter().filter_map(|entry| (entry.make)(&Value::Null).ok());
     losses.filter(|loss| fits(&**loss)).map(|loss| loss.name()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantity_is_told_from_a_name() {
+        for text in ["1,5", "1.5", "$ 300", "12 %", "1.234,50 €", "2.5 kg", "-3,25", "1e5", "17"] {
+            assert!(is_quantity(text), "{text}");
+        }
+        for text in ["setosa", "class 1", "", "n/a", "A4", "3rd", "12 to 14"] {
+            assert!(!is_quantity(text), "{text}");
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! Bad usage, told in one line: what was given and what is allowed.
 
-use clap::error::ErrorKind;
+use std::error::Error as _;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::output::{self, Failure, Outcome};
 
@@ -8,8 +10,20 @@ use crate::output::{self, Failure, Outcome};
 pub fn report(error: &clap::Error) -> Outcome {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => output::print(&error.render().to_string()),
-        _ => Err(Failure::Usage(one_line(&error.render().to_string()))),
+        _ => Err(Failure::Usage(of_value(error).unwrap_or_else(|| one_line(&error.render().to_string())))),
     }
+}
+
+/// A value that its flag does not take, as all such errors are told: `--epochs is 0; it must be …`.
+fn of_value(error: &clap::Error) -> Option<String> {
+    let word = |kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => Some(word.as_str()),
+        _ => None,
+    };
+    let (argument, value) = (word(ContextKind::InvalidArg)?, word(ContextKind::InvalidValue)?);
+    let flag = argument.split_whitespace().next()?;
+    (error.kind() == ErrorKind::ValueValidation).then_some(())?;
+    Some(format!("{flag} is {value}; {}", error.source()?))
 }
 
 /// The help, and an error that names the commands: `gradus` alone asks for nothing.

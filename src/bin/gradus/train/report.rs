@@ -1,0 +1,88 @@
+//! What a training tells: as JSON, and in words.
+
+use gradus::{History, Score, cases};
+use serde_json::{Map, Value, json};
+
+use super::Train;
+use super::run::Trained;
+use crate::output;
+use crate::ranking::Ranking;
+use crate::samples::Task;
+
+impl Train {
+    pub(super) fn as_json(&self, trained: &Trained, task: &Task) -> Value {
+        let number = cases::number_to_json;
+        let history: Map<String, Value> = trained
+            .history
+            .columns()
+            .into_iter()
+            .map(|(name, values)| (name.to_string(), values.into_iter().map(number).collect()))
+            .collect();
+        let epochs = trained.history.epochs.len().max(1) as f64;
+        let mut document = json!({
+            "device": trained.model.device().name(),
+            "adapter": trained.model.device().describe(),
+            "parameters": trained.model.parameters(),
+            "history": history,
+            "test": trained.test.as_ref().map(|(score, ranking)| score_as_json(score, ranking.as_ref())),
+            "seconds": trained.seconds,
+            "seconds_per_epoch": trained.seconds / epochs,
+            "steps": trained.history.steps.len(),
+            "stopped": trained.history.stopped.as_ref().map(ToString::to_string),
+        });
+        if let Some((score, ranking)) = &trained.validation {
+            document["validation"] = score_as_json(score, Some(ranking));
+        }
+        document["settings"] = self.settings_as_json(trained, task);
+        if self.skip_non_finite {
+            document["skipped"] = trained.history.epochs.iter().map(|epoch| epoch.skipped).sum::<usize>().into();
+        }
+        if self.step_losses {
+            document["step_losses"] = trained.history.steps.iter().map(|&loss| number(loss)).collect();
+        }
+        document
+    }
+}
+
+/// The epochs, and how well the rest was predicted.
+pub fn as_text(trained: &Trained) -> String {
+    let mut text = format!("{}\n\n", epochs(&trained.history));
+    let each = trained.seconds / trained.history.epochs.len().max(1) as f64;
+    text += &format!("{} steps in {:.1} s, {each:.2} s an epoch\n", trained.history.steps.len(), trained.seconds);
+    if let Some((score, ranking)) = &trained.validation {
+        text += &format!("validation: loss {:.5}, {}\n", score.loss, ranking.in_words());
+    }
+    if let Some((score, ranking)) = &trained.test {
+        let ranking = ranking.as_ref().map_or(String::new(), |ranking| format!(", {}", ranking.in_words()));
+        text += &format!("test: {}{ranking}\n", describe(score));
+    }
+    text
+}
+
+fn score_as_json(score: &Score, ranking: Option<&Ranking>) -> Value {
+    let mut object = Map::new();
+    object.insert("loss".into(), cases::number_to_json(score.loss));
+    object.insert("accuracy".into(), json!(score.accuracy));
+    if let Some(ranking) = ranking {
+        ranking.add_to(&mut object);
+    }
+    Value::Object(object)
+}
+
+/// Loss and accuracy in words.
+fn describe(score: &Score) -> String {
+    let accuracy = score.accuracy.map(|accuracy| format!(", accuracy {:.2} %", 100.0 * accuracy));
+    format!("loss {:.5}{}", score.loss, accuracy.unwrap_or_default())
+}
+
+/// The epochs as a table.
+fn epochs(history: &History) -> comfy_table::Table {
+    let columns = history.columns();
+    let headings: Vec<&str> = ["epoch"].into_iter().chain(columns.iter().map(|(name, _)| *name)).collect();
+    let mut table = output::table(&headings);
+    for epoch in 0..history.epochs.len() {
+        let numbers = columns.iter().map(|(_, values)| values.get(epoch).map_or(String::new(), |x| format!("{x:.5}")));
+        table.add_row([(epoch + 1).to_string()].into_iter().chain(numbers));
+    }
+    table
+}

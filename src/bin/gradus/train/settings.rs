@@ -1,0 +1,196 @@
+//! What a training goes by: what was asked for, and what is taken where nothing was.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use gradus::schedules::{self, Schedule};
+use gradus::{Model, optimizers};
+use serde_json::{Map, Value, json};
+
+use super::run::Trained;
+use super::{Hidden, Parts, Plan, Train, named};
+use crate::output::{Failure, Outcome};
+use crate::samples::Task;
+use crate::saved;
+
+/// Adam's learning rate for a loss of lists.
+const RANKING_RATE: f64 = 2e-3;
+
+/// What a training goes by.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub hidden: Vec<usize>,
+    /// The optimizer's own if none.
+    pub learning_rate: Option<f64>,
+    pub epochs: usize,
+    /// Of rows, or of queries.
+    pub batch_size: usize,
+    pub l2: f64,
+    /// Loss and optimizer with all their options, and what a saved model brings along.
+    compiled: Map<String, Value>,
+}
+
+impl Settings {
+    /// With what a new model is compiled with.
+    pub(super) fn with(mut self, plan: &Plan) -> Self {
+        self.learning_rate = Some(plan.optimizer.initial_learning_rate());
+        self.compiled.insert("loss".into(), plan.loss.name().into());
+        self.compiled.insert("loss_options".into(), plan.loss.options());
+        self.compiled.insert("optimizer".into(), plan.optimizer.name().into());
+        self.compiled.insert("optimizer_options".into(), plan.optimizer.options());
+        self
+    }
+
+    /// With what a saved model goes on with, as its file describes it.
+    pub(super) fn resumed(mut self, path: &Path) -> Self {
+        let described = saved::description(path).map(|(_, described)| described).unwrap_or_default();
+        for part in ["loss", "optimizer"] {
+            self.compiled.insert(part.into(), described[part]["name"].clone());
+            self.compiled.insert(format!("{part}_options"), described[part]["options"].clone());
+        }
+        let layers = described["layers"].as_array().map_or(&[][..], Vec::as_slice);
+        let hidden = &layers[..layers.len().saturating_sub(1)];
+        self.compiled.insert("hidden".into(), hidden.iter().map(|layer| layer["units"].clone()).collect());
+        self.compiled.insert(
+            "activation".into(),
+            hidden.first().map_or(Value::Null, |layer| layer["activation"]["name"].clone()),
+        );
+        for name in ["l1", "l2", "proximal_l1", "seed"] {
+            self.compiled.insert(name.into(), described[name].clone());
+        }
+        if self.learning_rate.is_none() {
+            self.learning_rate = described["optimizer"]["options"]["learning_rate"].as_f64();
+        }
+        self
+    }
+}
+
+impl Train {
+    /// What was asked for, and what is taken where nothing was. For a loss of lists by NDCG@5 of three of them
+    /// (`lambda_rank`, `list_net`, `pairwise_logistic`) on a fifth of the training queries of LightGBM's ranking example, mean of 12 seeds.
+    pub(super) fn settings(&self, ranks: bool) -> Settings {
+        let or = |given: Option<NonZeroUsize>, own: usize| given.map_or(own, NonZeroUsize::get);
+        let is_set = self.optimizer_settings.iter().any(|(name, _)| name == "learning_rate");
+        let own_rate = (ranks && self.optimizer == "adam" && !is_set && self.resume.is_none()).then_some(RANKING_RATE);
+        Settings {
+            hidden: self.hidden.clone().map_or(if ranks { vec![32] } else { vec![128, 64] }, |Hidden(units)| units),
+            learning_rate: self.learning_rate.or(own_rate),
+            epochs: or(self.epochs, if ranks { 20 } else { 5 }),
+            batch_size: or(self.batch_size, if ranks { 8 } else { 64 }),
+            l2: self.l2.unwrap_or(if ranks { 0.01 } else { 0.0 }),
+            compiled: Map::new(),
+        }
+    }
+
+    /// How many rows and what their targets are taken for in one line; all that was chosen in another.
+    pub(super) fn in_words(&self, parts: &Parts, settings: &Settings, task: &Task, model: &Model) -> String {
+        let decided = task.decided(&parts.train, self.source.target());
+        format!("{}; {decided}\n{}\n", sizes(parts), self.chosen_in_words(settings, task, model))
+    }
+
+    fn chosen_in_words(&self, settings: &Settings, task: &Task, model: &Model) -> String {
+        let of = |name: &str| settings.compiled.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
+        let mut parts = vec![of("loss") + &set(&self.settings)];
+        if self.resume.is_none() {
+            let hidden: Vec<String> = settings.hidden.iter().map(ToString::to_string).collect();
+            let with = format!("{} with {}", hidden.join(","), self.activation);
+            parts.push(format!("hidden {}", if hidden.is_empty() { "none" } else { with.as_str() }));
+            parts.push(format!("l1 {}, l2 {}", self.l1, settings.l2));
+        }
+        let rate = settings.learning_rate.map_or("the saved one".into(), |rate| rate.to_string());
+        parts.push(format!("{}{} at learning rate {rate}", of("optimizer"), set(&self.optimizer_settings)));
+        if let Some(schedule) = &self.schedule {
+            parts.push(format!("schedule {schedule}"));
+        }
+        let rows = if task.ranks { "queries" } else { "rows" };
+        let epochs = if settings.epochs == 1 { "epoch" } else { "epochs" };
+        parts.push(format!("{} {epochs} of batches of {} {rows}", settings.epochs, settings.batch_size));
+        parts.push(format!("features {}", if model.scales_inputs() { "standardized" } else { "as they are" }));
+        parts.push(format!("seed {}", settings.compiled.get("seed").unwrap_or(&json!(self.seed))));
+        parts.join(", ")
+    }
+
+    /// All that a run depends on: with it and the data the same numbers come out again.
+    pub(super) fn settings_as_json(&self, trained: &Trained, task: &Task) -> Value {
+        let Settings { hidden, learning_rate, epochs, batch_size, l2, compiled } = &trained.chosen;
+        let schedule = trained.model.schedule().map(|(schedule, by_epoch)| {
+            json!({ "name": schedule.name(), "options": schedule.options(), "by_epoch": by_epoch })
+        });
+        let mut document = json!({
+            "gradus": env!("CARGO_PKG_VERSION"),
+            "data": self.source.as_json(),
+            "test": self.test,
+            "resume": self.resume,
+            "predicts": task.predicts(),
+            "outputs": task.outputs,
+            "loss": null,
+            "loss_options": null,
+            "hidden": hidden,
+            "activation": self.activation,
+            "output_activation": task.activation,
+            "optimizer": null,
+            "optimizer_options": null,
+            "learning_rate": learning_rate,
+            "schedule": schedule,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "l1": self.l1,
+            "l2": l2,
+            "proximal_l1": self.proximal_l1,
+            "clip_norm": self.clip_norm,
+            "clip_tensor_norm": self.clip_tensor_norm,
+            "clip_value": self.clip_value,
+            "skip_non_finite": self.skip_non_finite,
+            "average": self.average,
+            "patience": self.patience,
+            "seed": self.seed,
+            "validation": self.validation,
+            "standardized": trained.model.scales_inputs(),
+        });
+        if let Value::Object(document) = &mut document {
+            document.extend(compiled.clone());
+        }
+        document
+    }
+
+    /// The schedule that was asked for. It begins with --learning-rate or the optimizer's own, and takes the whole training, of so many
+    /// updates an epoch, where it has such options and nobody sets them.
+    pub(super) fn named_schedule(&self, updates: usize, settings: &Settings) -> Outcome<Option<Box<dyn Schedule>>> {
+        let Some(name) = &self.schedule else { return Ok(None) };
+        let mut options: Map<String, Value> = self.schedule_settings.iter().cloned().collect();
+        let entry = schedules::entry(name).map_err(|error| Failure::usage(error).of("--schedule"))?;
+        if entry.options.iter().any(|option| option.name == "learning_rate") && !options.contains_key("learning_rate") {
+            let own = || Some(optimizers::from_name(&self.optimizer, &Value::Null).ok()?.initial_learning_rate());
+            let set = self.optimizer_settings.iter().find(|(name, _)| name == "learning_rate");
+            let rate = settings.learning_rate.or(set.and_then(|(_, rate)| rate.as_f64())).or_else(own);
+            options.extend(rate.map(|rate| ("learning_rate".to_string(), json!(rate))));
+        }
+        let spans = ["cosine", "linear", "one_cycle", "polynomial", "warmup_cosine"].contains(&entry.name);
+        if spans && !options.contains_key("steps") {
+            let each = if self.schedule_by_epoch { 1 } else { updates };
+            options.insert("steps".into(), json!(settings.epochs.saturating_mul(each).max(2)));
+        }
+        let made = schedules::from_name(name, &Value::Object(options));
+        made.map(Some).map_err(|error| named(error, "--schedule", "--schedule-set"))
+    }
+}
+
+/// Options that were set, behind a name.
+fn set(options: &[(String, Value)]) -> String {
+    options.iter().map(|(name, value)| format!(" {name}={value}")).collect()
+}
+
+/// How many rows or queries each part has.
+fn sizes(parts: &Parts) -> String {
+    let mut text = match &parts.train.groups {
+        Some(groups) => format!("{} queries to train on ({} rows)", groups.len(), parts.train.rows()),
+        None => format!("{} rows to train on", parts.train.rows()),
+    };
+    for (rows, purpose) in [(&parts.validation, "validate"), (&parts.test, "test")] {
+        if let Some(rows) = rows {
+            let count = rows.groups.as_ref().map_or(rows.rows(), Vec::len);
+            text += &format!(", {count} to {purpose} on");
+        }
+    }
+    text
+}
