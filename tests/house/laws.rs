@@ -311,9 +311,9 @@ fn the_losses_that_are_written_as_they_are_folded_are_those_that_ask_for_no_outc
                 continue;
             }
             let texts = loss.helpers().iter().map(|file| file.text).chain([entry.shader.text]);
-            let bodies =
+            let mut bodies =
                 texts.filter_map(|text| text.split("\nfn derivative(row: Row, outcome: Outcome, cells: Cells)").nth(1));
-            let body = bodies.last().and_then(|rest| rest.split("\n}\n").next());
+            let body = bodies.next_back().and_then(|rest| rest.split("\n}\n").next());
             let body = body.unwrap_or_else(|| panic!("{} has no derivative", entry.name));
             assert_eq!(loss.is_separable(), !body.contains("outcome"), "{} {variant}", entry.name);
             separable += usize::from(loss.is_separable());

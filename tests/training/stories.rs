@@ -388,8 +388,8 @@ fn what_a_model_file_claims_is_asked_of_its_tensors_first() {
         // Scaling that is half there is not left out in silence.
         ("input.scale", "input.scald", "`input.scale`"),
         ("input.mean", "input.meam", "`input.mean`"),
-        // 16 GiB of weights would be made before the tensor is looked at.
-        (r#"\"inputs\":2"#, r#"\"inputs\":1400000000"#, "`layers.0.weight`"),
+        // 400 MB of weights would be made before the tensor is looked at.
+        (r#"\"inputs\":2"#, r#"\"inputs\":16777215"#, "`layers.0.weight`"),
     ] {
         std::fs::write(&path, with_header(&bytes, from, to)).unwrap();
         let error = Model::load(&path, &Device::cpu()).unwrap_err().to_string();
