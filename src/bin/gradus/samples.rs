@@ -211,6 +211,9 @@ impl Task {
     /// What a loss makes of the targets: numbers for a regression loss, classes otherwise.
     pub fn of(loss: &dyn Loss, dataset: &Dataset) -> Outcome<Self> {
         let name = loss.name();
+        // A loss fused with the last layer asks of its outputs what the loss inside asks.
+        let loss =
+            loss.inner().filter(|inner| matches!(inner.targets(), Domain::Class | Domain::Label)).unwrap_or(loss);
         let regresses = matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative)
             && matches!(loss.predictions(), Domain::Real | Domain::Exponent);
         match (loss.targets(), &dataset.target) {
