@@ -7,11 +7,15 @@ export XDG_RUNTIME_DIR ?= /tmp
 demo:
 	cargo run --release --quiet -- demo
 
-test: driver
+# Built once, with the features that the tests ask of the packages: `cargo run` before it would build most of them twice.
+test:
+	cargo test --release --no-run
+	@$(MAKE) --no-print-directory driver
 	@if $(HAS_ADAPTER); then export GRADUS_REQUIRE_GPU=1; fi; set -x; cargo test --release
 
 # A table here and a page with plots in target/bench.html; then criterion over the catalogue.
 bench:
+	cargo build --release --quiet
 	@if $(HAS_ADAPTER); then device=gpu; else device=cpu; fi; set -x; \
 	  cargo run --release --quiet -- bench --device $$device --html target/bench.html
 	cargo bench -- --quick
@@ -22,8 +26,9 @@ lint:
 	cargo clippy --release --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --quiet
 
-# Asks gradus itself: a driver may be installed and have no device.
-HAS_ADAPTER = cargo run --release --quiet -- devices --json | grep -q '"backend"'
+# Asks gradus itself, as it was built: a driver may be installed and have no device.
+TARGET = $$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+HAS_ADAPTER = "$(TARGET)/release/gradus" devices --json | grep -q '"backend"'
 
 # The tests want an adapter. Where the machine has none a software one is installed; without any the parts of the tests
 # that need a GPU say that they are ignored, and with one they must run (GRADUS_REQUIRE_GPU).

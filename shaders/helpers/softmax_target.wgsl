@@ -4,7 +4,8 @@
 // t is the target, one-hot for a label, p = e^(z - lse), w the class weights:
 //     standing.cross = sum t (lse - z),  standing.rest = sum p (1 - t),  standing.probability = 1 - rest
 //     loss = W judge(standing).loss,     W = sum w t / sum t
-//     d/dz = W (p pull - t (cross_slope + rest_slope p)),   pull = cross_slope sum t + rest_slope (1 - rest)
+//     d/dz = W (cross_slope (p sum t - t) + rest_slope p (1 - rest - t))
+// of a label W p pull, less W pull at the label itself,     pull = cross_slope + rest_slope (1 - rest)
 // The label's own e^z is kept out of the sums: rest = others / (others + e^z_y) has all its digits when p_y goes to 1.
 
 struct Sums {
@@ -34,8 +35,10 @@ struct Outcome {
     loss: f32,
     maximum: f32,
     inverse: f32, // 1 / sum of e^(z - maximum)
+    probability: f32,
     rest: f32,
-    cross_slope: f32,
+    mass: f32,
+    cross_slope: f32, // times W, as the next
     rest_slope: f32,
     pull: f32,
 }
@@ -140,14 +143,15 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     standing.rest = select(standing.rest, 1.0, total == 0.0);
     let found = judge(standing);
     // Written so that neither end of the probability loses digits.
-    let near = (found.cross_slope * mass + found.rest_slope) - found.rest_slope * standing.rest;
-    let far = found.cross_slope * mass + found.rest_slope * standing.probability;
+    let near = (found.cross_slope + found.rest_slope) - found.rest_slope * standing.rest;
+    let far = found.cross_slope + found.rest_slope * standing.probability;
     let pull = weight * select(far, near, standing.probability > 0.5);
     var loss = select(weight * found.loss, 0.0, weight == 0.0);
     if is_infinite {
         loss = log_total;
     }
-    return Outcome(loss, sums.maximum, inverse, standing.rest, weight * found.cross_slope, weight * found.rest_slope, pull);
+    let slopes = weight * vec2<f32>(found.cross_slope, found.rest_slope);
+    return Outcome(loss, sums.maximum, inverse, standing.probability, standing.rest, mass, slopes.x, slopes.y, pull);
 }
 
 fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
@@ -157,7 +161,10 @@ fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     if HAS_LABELS {
         slopes = select(slopes, vec4<f32>(-outcome.pull * outcome.rest), cells.is_label);
     } else {
-        slopes -= cells.truths * (outcome.cross_slope + outcome.rest_slope * p);
+        // Two differences, each of what is equal where there is one class: of larger sums their rounding would stay.
+        let t = cells.truths;
+        let apart = select(outcome.probability - t, (1.0 - t) - outcome.rest, outcome.probability > 0.5);
+        slopes = outcome.cross_slope * (p * outcome.mass - t) + outcome.rest_slope * p * apart;
     }
     return select(vec4<f32>(), slopes, z >= vec4<f32>(LOWEST));
 }

@@ -70,7 +70,7 @@ fn of_label<R: Real>(
     let standing = Standing { cross: log_total - below, probability: label_exp * inverse, rest };
     let found = judge(standing);
     let weight = row.class_weight(label);
-    let pull = scale * weight * pull(&standing, &found, R::ONE);
+    let pull = scale * weight * pull(&standing, &found);
     let factor = pull * inverse;
     for cell in gradient.iter_mut() {
         *cell = factor * *cell;
@@ -109,20 +109,22 @@ fn of_dense<R: Real>(
         R::ONE
     };
     let (cross_slope, rest_slope) = (scale * weight * found.cross_slope, scale * weight * found.rest_slope);
-    let pull = scale * weight * pull(&standing, &found, mass);
+    // Two differences, each of what is equal where there is one class: of larger sums their rounding would stay.
+    let is_near = standing.probability > R::new(0.5);
     for (cell, &t) in gradient.iter_mut().zip(dense) {
         let p = inverse * *cell;
-        *cell = p * pull - t * (cross_slope + rest_slope * p);
+        let apart = R::select(is_near, (R::ONE - t) - standing.rest, standing.probability - t);
+        *cell = cross_slope * (p * mass - t) + rest_slope * p * apart;
     }
     close(row, gradient);
     R::select(weight == R::ZERO, R::ZERO, weight * found.loss)
 }
 
-/// cross_slope Σt + rest_slope P, written so that neither end of the probability P loses digits.
+/// cross_slope + rest_slope P, written so that neither end of the label's probability P loses digits.
 #[inline(always)]
-fn pull<R: Real>(standing: &Standing<R>, found: &Judged<R>, mass: R) -> R {
-    let near = (found.cross_slope * mass + found.rest_slope) - found.rest_slope * standing.rest;
-    let far = found.cross_slope * mass + found.rest_slope * standing.probability;
+fn pull<R: Real>(standing: &Standing<R>, found: &Judged<R>) -> R {
+    let near = (found.cross_slope + found.rest_slope) - found.rest_slope * standing.rest;
+    let far = found.cross_slope + found.rest_slope * standing.probability;
     R::select(standing.probability > R::new(0.5), near, far)
 }
 

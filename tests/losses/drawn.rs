@@ -43,6 +43,11 @@ pub fn drawn(takes: impl Fn(&dyn Loss) -> bool, below: [usize; 3]) -> impl Strat
 }
 
 impl Draw {
+    /// A mean with the default options.
+    pub fn once(name: &'static str, rows: usize, columns: usize) -> Self {
+        Draw { name, options: 0, rows, columns, reduction: Reduction::Mean, seed: 7 }
+    }
+
     pub fn loss(&self) -> Box<dyn Loss> {
         let entry = losses::entry(self.name).unwrap();
         let options = match self.options % (entry.variants.len() + 1) {
