@@ -22,6 +22,8 @@ const ITEMS: File = crate::wgsl::shader!("kernels/recommend_items.wgsl");
 const TALLY: File = crate::wgsl::shader!("kernels/recommend_tally.wgsl");
 const PACK: File = crate::wgsl::shader!("kernels/recommend_pack.wgsl");
 const RANKS: File = crate::wgsl::shader!("kernels/recommend_ranks.wgsl");
+const ORDER: File = crate::wgsl::shader!("kernels/recommend_order.wgsl");
+const MEASURE: File = crate::wgsl::shader!("kernels/recommend_measure.wgsl");
 const SHARE: File = crate::wgsl::shader!("kernels/recommend_share.wgsl");
 const SUMS: File = crate::wgsl::shader!("kernels/recommend_sums.wgsl");
 const SIMILAR: File = crate::wgsl::shader!("kernels/recommend_similar.wgsl");
@@ -159,6 +161,16 @@ pub(crate) fn rank_program(lanes: u32) -> Program {
     plain("ranks", &[RANKS, NUMBERS], &[("WORKGROUP", lanes.into())])
 }
 
+/// The program that merges runs of each user's ranks; a lane for each rank.
+pub(crate) fn order_program(lanes: u32) -> Program {
+    plain("order of ranks", &[ORDER], &[("WORKGROUP", lanes.into())])
+}
+
+/// The program that sums up what metrics come to, by implicit's AUC or by LightFM's.
+pub(crate) fn measure_program(implicit: bool, lanes: u32) -> Program {
+    plain("metrics", &[MEASURE], &[("WORKGROUP", lanes.into()), ("IMPLICIT", f64::from(u8::from(implicit)))])
+}
+
 /// The program that makes hits of features from those of entities.
 pub(crate) fn share_program(lanes: u32) -> Program {
     plain("shares", &[SHARE, PARTS], &[("WORKGROUP", lanes.into())])
@@ -208,7 +220,8 @@ pub(crate) fn programs() -> Vec<Program> {
     let mut programs = vec![tally_program(), best_program()];
     for lanes in [8, 64] {
         programs.extend([pack_program(true, lanes), pack_program(false, lanes)]);
-        programs.extend([rank_program(lanes), finite_program(lanes)]);
+        programs.extend([rank_program(lanes), finite_program(lanes), order_program(lanes)]);
+        programs.extend([measure_program(false, lanes), measure_program(true, lanes)]);
         programs.extend([share_program(lanes), sums_program(lanes), similar_program(lanes)]);
         for loss in 0..4 {
             for (exact_rank, team, adagrad) in [(false, false, true), (false, true, false), (true, false, true)] {

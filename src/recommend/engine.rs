@@ -7,6 +7,7 @@ use crate::Result;
 use crate::recommend::best::Scored;
 use crate::recommend::features::Features;
 use crate::recommend::interactions::Interactions;
+use crate::recommend::metrics::{Convention, Metrics};
 use crate::recommend::sampling::Rules;
 
 /// How the hits of a row move it; see [`crate::recommend::sampling`].
@@ -96,6 +97,17 @@ pub(crate) trait Engine: Debug + Send {
 
     /// For each interaction of `wanted`, in its order: how many other items score at least as high, those of `excluded` left out.
     fn ranks(&self, wanted: &Interactions, excluded: Option<&Interactions>) -> Result<Vec<u32>>;
+
+    /// How well `test` is ranked, the items of `train` left out. A device that has the ranks sums them up itself.
+    fn metrics(
+        &self,
+        convention: Convention,
+        test: &Interactions,
+        train: Option<&Interactions>,
+        k: usize,
+    ) -> Result<Metrics> {
+        Metrics::new(convention, test, train, &self.ranks(test, train)?, k)
+    }
 
     /// The `n` best items of each of these users, without those of `seen`.
     fn best(&self, users: &[u32], n: usize, seen: Option<&Interactions>) -> Result<Vec<Vec<Scored>>>;

@@ -8,6 +8,9 @@ mod choosing;
 mod hybrid;
 #[cfg(test)]
 mod hybrid_tests;
+mod measuring;
+#[cfg(test)]
+mod measuring_tests;
 mod ranking;
 #[cfg(test)]
 mod tests;
@@ -19,6 +22,7 @@ use crate::recommend::best::Scored;
 use crate::recommend::engine::{Engine, Layout, Pace, State, Table, Tally};
 use crate::recommend::features::Features;
 use crate::recommend::interactions::Interactions;
+use crate::recommend::metrics::{Convention, Metrics};
 use crate::recommend::sampling::{LANES, Rules};
 use crate::{Error, Result};
 
@@ -183,6 +187,16 @@ impl Engine for GpuEngine {
 
     fn ranks(&self, wanted: &Interactions, excluded: Option<&Interactions>) -> Result<Vec<u32>> {
         ranking::ranks(self, wanted, excluded)
+    }
+
+    fn metrics(
+        &self,
+        convention: Convention,
+        test: &Interactions,
+        train: Option<&Interactions>,
+        k: usize,
+    ) -> Result<Metrics> {
+        measuring::metrics(self, convention, test, train, k)
     }
 
     fn best(&self, users: &[u32], n: usize, seen: Option<&Interactions>) -> Result<Vec<Vec<Scored>>> {

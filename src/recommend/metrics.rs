@@ -58,6 +58,19 @@ pub struct Metrics {
     pub ndcg_at_k: f64,
 }
 
+/// What metrics come to, summed over users.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Sums {
+    /// Test items among the first k.
+    pub hits: u64,
+    pub recall: f64,
+    /// By the convention that was asked for.
+    pub auc: f64,
+    pub reciprocal_rank: f64,
+    pub average_precision: f64,
+    pub ndcg: f64,
+}
+
 /// One user's test items.
 struct User {
     /// Ascending.
@@ -81,9 +94,7 @@ impl Metrics {
         ranks: &[u32],
         k: usize,
     ) -> Result<Self> {
-        if k == 0 {
-            return Err(Error::option("metrics", "k", k, "> 0"));
-        }
+        check(test, k)?;
         if ranks.len() != test.len() {
             return Err(Error::Shape {
                 operation: "metrics".into(),
@@ -96,29 +107,52 @@ impl Metrics {
             .filter(|&user| !test.of(user).is_empty())
             .map(|user| User::new(&ranks[test.range(user)], k, test.items(), excluded(user)))
             .collect();
-        if users.is_empty() {
-            return Err(Error::Empty { operation: "metrics".into(), name: "test interactions".into() });
-        }
-        let mean = |value: fn(&User) -> f64| users.iter().map(value).sum::<f64>() / users.len() as f64;
-        let (precision, auc) = match convention {
-            Convention::LightFm => (mean(|user| user.hits as f64 / user.k as f64), mean(User::auc)),
-            Convention::Implicit => {
-                let hits: usize = users.iter().map(|user| user.hits).sum();
-                let most: usize = users.iter().map(User::most_hits).sum();
-                (hits as f64 / most as f64, mean(User::auc_at_k))
-            }
+        let sum = |value: fn(&User) -> f64| users.iter().map(value).sum::<f64>();
+        let sums = Sums {
+            hits: users.iter().map(|user| user.hits as u64).sum(),
+            recall: sum(|user| user.hits as f64 / user.ranks.len() as f64),
+            auc: sum(match convention {
+                Convention::LightFm => User::auc,
+                Convention::Implicit => User::auc_at_k,
+            }),
+            reciprocal_rank: sum(|user| 1.0 / (f64::from(user.ranks[0]) + 1.0)),
+            average_precision: sum(User::average_precision),
+            ndcg: sum(User::ndcg),
         };
-        Ok(Metrics {
-            users: users.len(),
-            k,
-            precision_at_k: precision,
-            recall_at_k: mean(|user| user.hits as f64 / user.ranks.len() as f64),
-            auc,
-            mrr: mean(|user| 1.0 / (f64::from(user.ranks[0]) + 1.0)),
-            map_at_k: mean(User::average_precision),
-            ndcg_at_k: mean(User::ndcg),
-        })
+        Ok(Self::from_sums(convention, test, k, &sums))
     }
+
+    /// From sums over the users of `test`, of which one at least has an item.
+    pub(crate) fn from_sums(convention: Convention, test: &Interactions, k: usize, sums: &Sums) -> Self {
+        let counts = || (0..test.users()).map(|user| test.of(user).len()).filter(|&count| count > 0);
+        let users = counts().count();
+        let mean = |sum: f64| sum / users as f64;
+        let places = match convention {
+            Convention::LightFm => users as f64 * k as f64,
+            Convention::Implicit => counts().map(|count| k.min(count)).sum::<usize>() as f64,
+        };
+        Metrics {
+            users,
+            k,
+            precision_at_k: sums.hits as f64 / places,
+            recall_at_k: mean(sums.recall),
+            auc: mean(sums.auc),
+            mrr: mean(sums.reciprocal_rank),
+            map_at_k: mean(sums.average_precision),
+            ndcg_at_k: mean(sums.ndcg),
+        }
+    }
+}
+
+/// Refuses what has no metrics.
+pub(crate) fn check(test: &Interactions, k: usize) -> Result<()> {
+    if k == 0 {
+        return Err(Error::option("metrics", "k", k, "> 0"));
+    }
+    if test.is_empty() {
+        return Err(Error::Empty { operation: "metrics".into(), name: "test interactions".into() });
+    }
+    Ok(())
 }
 
 impl User {

@@ -82,6 +82,16 @@ pub(super) fn ranks(engine: &GpuEngine, wanted: &Interactions, excluded: Option<
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
+    let found = ranks_on_device(engine, wanted, excluded)?;
+    pollster::block_on(engine.gpu.download(&found, 0, wanted.len()))
+}
+
+/// As [`ranks`], of one interaction at least, where the device leaves them.
+pub(super) fn ranks_on_device(
+    engine: &GpuEngine,
+    wanted: &Interactions,
+    excluded: Option<&Interactions>,
+) -> Result<wgpu::Buffer> {
     let (gpu, items) = (&engine.gpu, engine.items.entities);
     let users: Vec<u32> =
         (0..wanted.users()).filter(|&user| !wanted.of(user).is_empty()).map(|user| user as u32).collect();
@@ -111,7 +121,7 @@ pub(super) fn ranks(engine: &GpuEngine, wanted: &Interactions, excluded: Option<
         gpu.submit(&commands)?;
         first += count;
     }
-    pollster::block_on(gpu.download(&found, 0, wanted.len()))
+    Ok(found)
 }
 
 /// (row of the scores, item, begin and end of what is left out) of each wanted interaction.
