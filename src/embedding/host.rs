@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::host::parallel;
+use crate::host::{parallel, simd};
 use crate::kernels::embedding::BLOCK;
-use crate::optimizers::{MOST_STATES, Optimizer, Slices, Step};
+use crate::optimizers::{MOST_STATES, Optimizer, Rows, Slices, Step};
 use crate::real::Real;
 
 /// Bits of an id that are sorted by at a time: 256 counters stay in a core's nearest cache.
@@ -30,6 +30,40 @@ struct Stretch<'a, R> {
     first_row: usize,
     parameters: &'a mut [R],
     states: [&'a mut [R]; MOST_STATES],
+}
+
+/// The rows that a stretch of ids hits, in order, each with the sum of its gradients.
+struct Hits<'a, R> {
+    sorted: &'a [u64],
+    stretch: Stretch<'a, R>,
+    width: usize,
+    gradients: &'a [R],
+    /// Of a row that is hit more than once, and of a piece of its run.
+    room: &'a mut [Vec<R>; 2],
+}
+
+impl<R: Real> Rows<R> for Hits<'_, R> {
+    fn next(&mut self) -> Option<Slices<'_, R>> {
+        let Stretch { places, first_row, parameters, states } = &mut self.stretch;
+        let first = places.start;
+        let row = self.sorted[places.clone()].first()? >> 32;
+        let more = self.sorted[first + 1..places.end].iter().take_while(|&&pair| pair >> 32 == row).count();
+        places.start += 1 + more;
+        let numbers = (row as usize - *first_row) * self.width..;
+        let gradients = if more == 0 {
+            &self.gradients[(self.sorted[first] as u32) as usize * self.width..][..self.width]
+        } else {
+            let [sum, part] = &mut *self.room;
+            sum_of_run(self.sorted, first..places.start, self.gradients, sum, part);
+            &sum[..]
+        };
+        let parameters = &mut parameters[numbers.clone()][..self.width];
+        let states = states.each_mut().map(|state| match state.is_empty() {
+            true => &mut state[..],
+            false => &mut state[numbers.clone()][..self.width],
+        });
+        Some(Slices { parameters, gradients, states })
+    }
 }
 
 impl<R: Real> Table<R> {
@@ -85,26 +119,8 @@ impl<R: Real> Table<R> {
         sort(ids, parameters.len() / width, pairs);
         let sorted = &pairs[0][..];
         let room = || [vec![R::ZERO; width], vec![R::ZERO; width]];
-        stretches(sorted, width, parameters, states).into_par_iter().for_each_init(room, |[sum, part], stretch| {
-            let Stretch { places, first_row, parameters, mut states } = stretch;
-            let mut first = places.start;
-            for run in sorted[places].chunk_by(|a, b| a >> 32 == b >> 32) {
-                let numbers = ((run[0] >> 32) as usize - first_row) * width..;
-                let gradients = match run {
-                    [one] => &gradients[(*one as u32) as usize * width..][..width],
-                    _ => {
-                        sum_of_run(sorted, first..first + run.len(), gradients, sum, part);
-                        &sum[..]
-                    }
-                };
-                let parameters = &mut parameters[numbers.clone()][..width];
-                let states = states.each_mut().map(|state| match state.is_empty() {
-                    true => &mut state[..],
-                    false => &mut state[numbers.clone()][..width],
-                });
-                optimizer.update_part(step, Slices { parameters, gradients, states });
-                first += run.len();
-            }
+        stretches(sorted, width, parameters, states).into_par_iter().for_each_init(room, |room, stretch| {
+            optimizer.update_rows(step, &mut Hits { sorted, stretch, width, gradients, room });
         });
     }
 }
@@ -167,6 +183,14 @@ fn sort(ids: &[i32], rows: usize, [pairs, other]: &mut [Vec<u64>; 2]) {
 
 /// The gradients of a run of places, in order, piece by piece: see `shaders/helpers/embedding_runs.wgsl`.
 fn sum_of_run<R: Real>(sorted: &[u64], places: Range<usize>, gradients: &[R], sum: &mut [R], part: &mut [R]) {
+    simd::dispatch(
+        #[inline(always)]
+        || sum_pieces(sorted, places, gradients, sum, part),
+    );
+}
+
+#[inline(always)]
+fn sum_pieces<R: Real>(sorted: &[u64], places: Range<usize>, gradients: &[R], sum: &mut [R], part: &mut [R]) {
     let mut start = places.start;
     while start < places.end {
         let end = ((start / BLOCK + 1) * BLOCK).min(places.end);

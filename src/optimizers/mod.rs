@@ -34,7 +34,8 @@ mod sweep;
 pub use clip::{Clip, Factors, clip_factor};
 use rule::{Layer, Rule, State, Update};
 pub use step::{Layerwise, NewtonSchulz, Segment, Step, Treatment};
-pub(crate) use sweep::Slices;
+use sweep::InOnePrecision;
+pub(crate) use sweep::{Rows, Slices};
 
 /// States of an optimizer at the most.
 pub const MOST_STATES: usize = 4;
@@ -117,6 +118,12 @@ pub trait Optimizer: Debug + Send + Sync {
     /// The same at f64, plainly.
     #[doc(hidden)]
     fn update_double(&self, step: &Step, treatment: &Treatment, factors: &Factors, slices: Slices<'_, f64>);
+    /// One step at f32 on rows one after the other, by a rule that moves each element by itself.
+    #[doc(hidden)]
+    fn update_rows_single(&self, step: &Step, rows: &mut dyn Rows<f32>);
+    /// The same at f64.
+    #[doc(hidden)]
+    fn update_rows_double(&self, step: &Step, rows: &mut dyn Rows<f64>);
 }
 
 impl dyn Optimizer + '_ {
@@ -176,9 +183,12 @@ impl dyn Optimizer + '_ {
         Ok(true)
     }
 
-    /// One step on a few of the parameters, by a rule that moves each element by itself.
-    pub(crate) fn update_part<R: Real>(&self, step: &Step, slices: Slices<'_, R>) {
-        self.update_slices(step, &Treatment::default(), &Factors::One(1.0), slices);
+    /// One step on rows one after the other, by a rule that moves each element by itself.
+    pub(crate) fn update_rows<R: Real>(&self, step: &Step, rows: &mut dyn Rows<R>) {
+        match R::as_single(&[]) {
+            Some(_) => self.update_rows_single(step, &mut InOnePrecision(rows)),
+            None => self.update_rows_double(step, &mut InOnePrecision(rows)),
+        }
     }
 
     fn update_slices<R: Real>(&self, step: &Step, treatment: &Treatment, factors: &Factors, slices: Slices<'_, R>) {

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::sweep::{Frame, Slices};
+use super::sweep::{Frame, Rows, Slices, update_rows};
 use super::{Clip, Factors, Layerwise, MOST_STATES, Optimizer, Step, Treatment, layerwise};
 use crate::Result;
 use crate::catalogue::{self, Entry, Options};
@@ -176,6 +176,18 @@ impl<T: Rule> Optimizer for T {
                 None => slices.update_all(self, step, &frame),
             }
         });
+    }
+
+    fn update_rows_single(&self, step: &Step, rows: &mut dyn Rows<f32>) {
+        let step = step.cast();
+        simd::dispatch(
+            #[inline(always)]
+            || update_rows(rows, self, &step),
+        );
+    }
+
+    fn update_rows_double(&self, step: &Step, rows: &mut dyn Rows<f64>) {
+        update_rows(rows, self, step);
     }
 }
 

@@ -11,6 +11,40 @@ pub struct Slices<'a, R> {
     pub(crate) states: [&'a mut [R]; MOST_STATES],
 }
 
+/// Rows of a table that a step moves, one after the other. Each is lent until the next is asked for.
+pub trait Rows<R> {
+    /// The next row with its gradient and states.
+    fn next(&mut self) -> Option<Slices<'_, R>>;
+}
+
+/// Rows of any precision as those of the one that they are of.
+pub(super) struct InOnePrecision<'a, R>(pub &'a mut dyn Rows<R>);
+
+impl<R: Real> Rows<f32> for InOnePrecision<'_, R> {
+    fn next(&mut self) -> Option<Slices<'_, f32>> {
+        self.0.next()?.into_single().ok()
+    }
+}
+
+impl<R: Real> Rows<f64> for InOnePrecision<'_, R> {
+    fn next(&mut self) -> Option<Slices<'_, f64>> {
+        self.0.next()?.into_double()
+    }
+}
+
+/// The step on each row. All in one loop: chosen anew for each, instructions and buffers cost as much as a row of 256 numbers.
+#[inline(always)]
+pub(super) fn update_rows<R: Real>(rows: &mut dyn Rows<R>, rule: &impl Rule, step: &Step<R>) {
+    let (rule, step) = (&rule.clone(), &step.clone());
+    while let Some(slices) = rows.next() {
+        slices.update_each(
+            rule.states(),
+            #[inline(always)]
+            |parameter, gradient, state| rule.update(parameter, gradient, state, step),
+        );
+    }
+}
+
 /// What the frame does around a rule: g ← factor · clip(g + l1 sign w + 2 l2 w), and w ← w shrunk by `proximal` · lr behind it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Frame {
