@@ -165,6 +165,10 @@ fn spelling(folder: &Path, name: &str, dimensions: usize) -> Option<PathBuf> {
 }
 
 fn missing(folder: &Path, name: &str) -> Error {
-    let text = format!("the folder holds no `{name}` (nor with .gz, nor with `.idx`); MNIST's names are expected");
+    let text = if folder.is_dir() {
+        format!("the folder holds no `{name}` (nor with .gz, nor with `.idx`); MNIST's names are expected")
+    } else {
+        "there is no such folder".to_string()
+    };
     Error::Io { path: folder.into(), source: std::io::Error::new(std::io::ErrorKind::NotFound, text) }
 }

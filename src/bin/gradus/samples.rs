@@ -290,6 +290,8 @@ impl Task {
                 )
             });
         }
+        // Only text of a table can be a quantity in disguise: labels of IDX files are classes.
+        column?;
         let quantities = names.iter().filter(|name| is_quantity(name)).count();
         let example = names.iter().find(|name| name.parse::<f32>().is_err()).or(names.first())?;
         (many || 2 * quantities > names.len()).then(|| {
