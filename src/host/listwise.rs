@@ -394,3 +394,36 @@ pub fn softmax_against<R: Real>(scores: &[R], weights: &[R], virtual_weight: Opt
     }
     mass * log_total - dot
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    #[test]
+    fn f32_is_ordered_as_f64_is_with_ties_zeros_infinities_and_nan() {
+        let special =
+            [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -f32::NAN, 1e-45, -1e-45, f32::MAX, f32::MIN];
+        let mut random = Random::new(5, 0);
+        for length in [0, 1, 2, 37, 1000] {
+            let values: Vec<f32> = (0..length)
+                .map(|_| match random.uniform() {
+                    u if u < 0.3 => special[(random.uniform() * special.len() as f64) as usize],
+                    u if u < 0.6 => (8.0 * u as f32).floor() - 3.0,
+                    _ => random.normal() as f32,
+                })
+                .collect();
+            let wide: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
+            assert_eq!(descending(&values), descending(&wide), "{length} values");
+        }
+        assert_eq!(descending(&[1.0_f32, 3.0, -2.0, 3.0]), [1, 3, 0, 2]);
+    }
+
+    #[test]
+    fn discounts_are_those_of_the_formula_on_both_sides_of_the_table_s_end() {
+        for place in [0, 1, 2, 1022, 1023, 1024, 1025, 100_000] {
+            assert_eq!(discount(place, 0), 1.0 / (2.0 + place as f64).log2(), "place {place}");
+            assert_eq!(discount(place, 1024), if place < 1024 { discount(place, 0) } else { 0.0 }, "place {place}");
+        }
+    }
+}
