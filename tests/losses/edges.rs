@@ -285,3 +285,22 @@ fn targets_of_another_kind_than_a_loss_over_classes_takes_are_refused() {
     assert!(refused(&predictions, "ordinal", (&beyond).into()).contains('3'));
     assert!(refused(&predictions, "nll", (&last).into()).contains('2'));
 }
+
+/// The softmax of one class is 1 whatever its logit. A drawn case once had 2.4e-7 here, of terms that should have cancelled.
+#[test]
+fn one_class_has_no_gradient_under_dense_targets() {
+    let predictions = Array2::from_shape_fn((40, 1), |(row, _)| 0.37 * row as f32 - 7.0);
+    let targets = Array2::from_shape_fn((40, 1), |(row, _)| 1.0 - 0.013 * row as f32);
+    for device in each_device() {
+        for name in ["poly1_cross_entropy", "poly_cross_entropy"] {
+            let entry = losses::entry(name).expect("it is in the list");
+            for options in std::iter::once(&"{}").chain(entry.variants) {
+                let options = serde_json::from_str(options).expect("options are JSON");
+                let loss = losses::from_name(name, &options).unwrap_or_else(|error| panic!("{error}"));
+                let criterion = Criterion::from_boxed(loss, &device).expect("it opened before");
+                let step = criterion.value_and_gradient(&predictions, &targets).expect("dense targets are taken");
+                assert!(step.gradient.iter().all(|&slope| slope == 0.0), "{name} {options} on {}", device.name());
+            }
+        }
+    }
+}
