@@ -15,6 +15,7 @@
 
 mod dataset;
 mod elements;
+mod encoding;
 mod idx;
 mod npy;
 #[cfg(feature = "data")]
@@ -24,7 +25,6 @@ mod ratings;
 mod source;
 mod standardization;
 mod svmlight;
-#[cfg(feature = "data")]
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 use ndarray::Array2;
 
 pub use dataset::{Dataset, Target};
+pub use encoding::{ColumnReport, Encoding, EncodingOptions, TargetEncoding, TargetKind};
 pub use idx::{Idx, read_idx, read_idx_folder};
 pub use npy::read_npy;
 #[cfg(feature = "data")]
@@ -42,6 +43,7 @@ pub use standardization::Standardization;
 pub use svmlight::read_svmlight;
 #[cfg(feature = "data")]
 pub use table::read_csv;
+pub use table::{Cells, Column, Decimal, Delimiter, Header, Table, TableOptions};
 
 use crate::{Error, Result};
 

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::source::Source;
-use super::table::delimiter;
 use crate::{Error, Result};
 
 /// Names that the columns go by, in lower case and without `_`, `-` and spaces.
@@ -223,4 +222,13 @@ fn shown(field: &[u8]) -> String {
 /// The beginning of a field as a terminal can stand it.
 fn plain(field: &[u8]) -> String {
     String::from_utf8_lossy(field).chars().take(60).collect::<String>().escape_debug().to_string()
+}
+
+/// The separator that stands most often outside quotes in the first line that is not empty; a comma in doubt.
+fn delimiter(text: &[u8]) -> u8 {
+    let line = text.split(|byte| matches!(byte, b'\n' | b'\r')).find(|line| !line.is_empty()).unwrap_or_default();
+    let outside = line.split(|&byte| byte == b'"').step_by(2);
+    let count = |delimiter: u8| outside.clone().flatten().filter(|&&byte| byte == delimiter).count();
+    // `max_by_key` takes the last of equals.
+    [b'\t', b';', b','].into_iter().max_by_key(|&delimiter| count(delimiter)).unwrap_or(b',')
 }

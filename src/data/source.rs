@@ -24,13 +24,18 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Opens a file; gzip is known by its first bytes, not by its name.
+    /// Opens a file, of the name `-` standard input; gzip is known by its first bytes, not by its name.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let io = |source| Error::Io { path: path.into(), source };
-        let file = File::open(path).map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
-        // A pipe has no length.
-        let length = if metadata.is_file() { metadata.len() } else { u64::MAX };
+        let (file, length): (Box<dyn Read>, u64) = if path == Path::new("-") {
+            (Box::new(io::stdin()), u64::MAX)
+        } else {
+            let file = File::open(path).map_err(io)?;
+            let metadata = file.metadata().map_err(io)?;
+            // A pipe has no length.
+            let length = if metadata.is_file() { metadata.len() } else { u64::MAX };
+            (Box::new(file), length)
+        };
         let mut reader = BufReader::with_capacity(1 << 16, file);
         let mut start = Vec::new();
         reader.by_ref().take(2).read_to_end(&mut start).map_err(io)?;
@@ -104,6 +109,12 @@ impl Source {
                 Err(self.wrong(self.offset, format!("a damaged gzip stream ({error})"), "a whole gzip stream"))
             }
         }
+    }
+
+    /// A reader of all that is left.
+    #[cfg(feature = "data")]
+    pub(super) fn into_reader(self) -> Box<dyn Read> {
+        self.reader
     }
 
     /// All that is left.
