@@ -45,6 +45,7 @@ pub use svmlight::read_svmlight;
 pub use table::read_csv;
 pub use table::{Cells, Column, Decimal, Delimiter, Header, Table, TableOptions};
 
+use crate::random::Permutation;
 use crate::{Error, Result};
 
 /// What a path holds: the rows to learn from and, if the source has its own, those to test on.
@@ -131,10 +132,14 @@ impl ReadOptions {
 }
 
 #[cfg(feature = "data")]
-const FORMATS: &str = "a folder of IDX files with MNIST's names, .csv, .tsv, .txt, .svm (each also .gz), .npy, .npz";
+const FORMATS: &str =
+    "a folder of IDX files with MNIST's names, .csv, .tsv, .tab, .txt, .data, .svm (each also .gz), .npy, .npz";
 #[cfg(not(feature = "data"))]
 const FORMATS: &str =
     "a folder of IDX files with MNIST's names, .svm, .npy; with the feature `data` also .gz, .csv, .npz";
+
+/// The ends of tables' names.
+const TABLES: [&str; 5] = ["csv", "tsv", "tab", "txt", "data"];
 
 /// The format in messages.
 const SVMLIGHT: &str = "SVMlight";
@@ -170,7 +175,7 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Split> {
     match extension(&name) {
         _ if is_svmlight(path) => svmlight(),
         #[cfg(feature = "data")]
-        Some("csv" | "tsv" | "txt") => {
+        Some(ending) if TABLES.contains(&ending) => {
             options.only("a table", true, false)?;
             read_csv(path, options.target.as_deref()).map(alone)
         }
@@ -199,6 +204,28 @@ pub fn is_svmlight(path: impl AsRef<Path>) -> bool {
         Some("csv" | "tsv" | "npy" | "npz") => false,
         _ => path.is_file() && svmlight::begins(path),
     }
+}
+
+/// Whether a path is that of a table: `-`, which is standard input, or a file that ends as tables do and is none of SVMlight's.
+pub fn is_table(path: impl AsRef<Path>) -> bool {
+    let path = path.as_ref();
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    path == Path::new("-") || TABLES.contains(&extension(&name).unwrap_or_default()) && !is_svmlight(path)
+}
+
+/// The rows in an order of their own: `Permutation::new(rows, seed, 0)`, as [`Dataset::shuffled`] has them.
+///
+/// # Errors
+/// [`Error::TooLarge`] beyond 2³² rows.
+pub fn shuffled_rows(rows: usize, seed: u64) -> Result<Vec<usize>> {
+    let length = u32::try_from(rows).map_err(|_| Error::TooLarge {
+        name: "the order of the rows".into(),
+        bytes: 4 * rows as u64,
+        limit: 4 * u64::from(u32::MAX),
+        advice: "take fewer rows".into(),
+    })?;
+    let permutation = Permutation::new(length, seed, 0);
+    Ok((0..length).map(|index| permutation.at(index) as usize).collect())
 }
 
 /// The end of a file's name that says its format.

@@ -7,6 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::data::Encoding;
 use crate::layers::{Dense, Initializer, Lookup};
 use crate::model::{Model, Names, Progress, Sequential};
 use crate::train::average::Average;
@@ -44,6 +45,8 @@ struct Description {
     schedule: Option<Scheduled>,
     #[serde(default)]
     names: Names,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encoding: Option<Encoding>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -170,6 +173,7 @@ impl Model {
                 by_epoch: pace.by_epoch,
             }),
             names: self.names.clone(),
+            encoding: self.encoding.clone(),
         }
     }
 
@@ -277,6 +281,7 @@ fn build(
         model.schedule = Some(Pace { schedule: schedules::from_name(&name, &options)?.into(), by_epoch });
     }
     model.names = description.names;
+    model.encoding = description.encoding;
     if has("input.mean") || has("input.scale") {
         let width = [model.network.inputs];
         model.set_input_scaling(read("input.mean", &width)?, read("input.scale", &width)?)?;

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gradus::data::{Dataset, Standardization};
+use gradus::data::{Standardization, TargetKind};
 use gradus::losses::{self, Loss};
 use gradus::optimizers::{self, Optimizer};
 use gradus::{Dense, Device, Error, Model, Sequential, Stop, activations};
@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::numbers;
 use crate::output::{self, DeviceChoice, Failure, Outcome};
-use crate::samples::{Source, Task};
+use crate::samples::{Asked, Prepared, Source, Task, target_kind};
 use crate::saved::{self, Kind};
 
 use settings::Settings;
@@ -143,13 +143,6 @@ fn named(error: Error, name: &str, options: &str) -> Failure {
     Failure::usage(error).of(if is_name { name } else { options })
 }
 
-/// The rows to train on, to validate on and to test on.
-struct Parts {
-    train: Dataset,
-    validation: Option<Dataset>,
-    test: Option<Dataset>,
-}
-
 impl Train {
     pub fn run(&self) -> Outcome {
         let plan = self.plan()?;
@@ -159,20 +152,17 @@ impl Train {
         if let Some(path) = &self.resume {
             saved::check_kind("--resume", path, Kind::Network)?;
         }
-        let parts = self.parts()?;
-        let task = match &plan {
-            Some(plan) => Some(Task::of(&*plan.loss, &parts.train)?),
-            None => None,
-        };
-        let device = self.device.open_and_tell()?;
-        let (model, task, settings) = match (plan, task) {
-            (Some(plan), Some(task)) => {
+        let (model, task, settings, parts) = match plan {
+            Some(plan) => {
+                let parts = self.parts(target_kind(&*plan.loss), None)?;
+                let task = Task::of(&*plan.loss, &parts.train)?;
+                let device = self.device.open_and_tell()?;
                 let settings = self.settings(task.ranks).with(&plan);
-                (self.new_model(plan, &task, &parts.train, &device)?, task, settings)
+                (self.new_model(plan, &task, &parts, &device)?, task, settings, parts)
             }
-            _ => self.resumed(&parts.train, &device)?,
+            None => self.resumed(&self.device.open_and_tell()?)?,
         };
-        if let Some(doubt) = task.doubt(&parts.train, self.source.target()) {
+        if let Some(doubt) = task.doubt(&parts.train, self.source.target().as_deref()) {
             output::note(&format!("warning: {doubt}"));
         }
         if !self.json {
@@ -218,38 +208,21 @@ impl Train {
         Ok(Some(Plan { loss, optimizer }))
     }
 
-    fn parts(&self) -> Outcome<Parts> {
-        let split = self.source.read()?;
-        let test = match (&self.test, split.test) {
-            (Some(path), _) => Some(self.source.read_beside(path, &split.train)?),
-            (None, own) => own,
-        };
-        for dataset in [Some(&split.train), test.as_ref()].into_iter().flatten() {
-            dataset.check_finite()?;
-        }
-        // A table may be sorted by its target: its last rows would be no sample of it.
-        let rows = if self.source.is_images() { split.train } else { split.train.shuffled(self.seed)? };
-        let (train, validation) = if self.validation > 0.0 {
-            let (train, validation) = rows.split(self.validation).map_err(|error| self.too_few(error))?;
-            (train, Some(validation))
-        } else {
-            (rows, None)
-        };
-        Ok(Parts { train, validation, test })
+    /// The rows, as a model that goes on was trained with them or as a new one is.
+    fn parts(&self, kind: TargetKind, known: Option<&Model>) -> Outcome<Prepared> {
+        let encoding = known.and_then(|model| Some((model.encoding()?, &model.names().features[..])));
+        self.source.prepare(&Asked {
+            kind,
+            known: encoding,
+            seed: self.seed,
+            validation: self.validation,
+            test: self.test.as_deref(),
+            standardize: !self.no_standardize,
+        })
     }
 
-    /// A share that leaves one of the two parts nothing.
-    fn too_few(&self, error: Error) -> Failure {
-        match error {
-            Error::Option { allowed, .. } => Failure::Failed(format!(
-                "--validation is {}; it must be {allowed} (0 validates on nothing)",
-                self.validation
-            )),
-            other => other.into(),
-        }
-    }
-
-    fn new_model(&self, plan: Plan, task: &Task, train: &Dataset, device: &Device) -> Outcome<Model> {
+    fn new_model(&self, plan: Plan, task: &Task, parts: &Prepared, device: &Device) -> Outcome<Model> {
+        let train = &parts.train;
         let settings = self.settings(task.ranks);
         let mut layers = Sequential::new(train.features.ncols()).seed(self.seed).l1(self.l1).l2(settings.l2);
         layers = layers.proximal_l1(self.proximal_l1);
@@ -260,7 +233,7 @@ impl Train {
         let last = activations::from_name(task.activation, &Value::Null)?;
         layers = layers.then(Dense::new(task.outputs).boxed_activation(last));
         let mut model = layers.on(device)?.compile_boxed(plan.loss, plan.optimizer)?;
-        if !self.no_standardize && !self.source.is_images() {
+        if !self.no_standardize && !self.source.is_images() && !parts.encoding.takes_tables() {
             let learned = Standardization::fit(&train.features)?;
             model.set_input_scaling(learned.mean, learned.scale)?;
         }
@@ -268,10 +241,11 @@ impl Train {
             let (features, classes, target) = self.source.names(train);
             model.set_names(features, classes, target);
         }
+        model.set_encoding(parts.encoding.clone());
         Ok(model)
     }
 
-    fn resumed(&self, train: &Dataset, device: &Device) -> Outcome<(Model, Task, Settings)> {
+    fn resumed(&self, device: &Device) -> Outcome<(Model, Task, Settings, Prepared)> {
         let path = self.resume.as_deref().unwrap_or(Path::new(""));
         let model = Model::load(path, device).map_err(|error| Failure::from(error).of("--resume"))?;
         let Some(loss) = model.loss() else {
@@ -282,16 +256,15 @@ impl Train {
             let message = format!("--loss is {asked} but {} goes on with {name}; leave --loss out", path.display());
             return Err(Failure::Usage(message));
         }
-        let names = self.source.names(train);
-        let known = model.names();
-        if !known.features.is_empty() && (known.features != names.0 || known.classes != names.1) {
-            let found = format!("{} and classes {}", names.0.join(", "), names.1.join(", "));
-            let wanted = format!("{} and classes {}", known.features.join(", "), known.classes.join(", "));
-            return Err(Failure::Failed(format!("the data has columns {found}; the model was trained on {wanted}")));
+        let parts = self.parts(target_kind(loss), Some(&model))?;
+        let task = Task::of(loss, &parts.train)?;
+        if (parts.train.features.ncols(), task.outputs) != (model.inputs(), model.outputs()) {
+            let found = format!("{} features and {} outputs", parts.train.features.ncols(), task.outputs);
+            let wanted = format!("{} and {}", model.inputs(), model.outputs());
+            return Err(Failure::Failed(format!("the data has {found}; the model was trained on {wanted}")));
         }
-        let task = Task::of(loss, train)?;
         let settings = self.settings(task.ranks).resumed(path);
-        Ok((model, task, settings))
+        Ok((model, task, settings, parts))
     }
 }
 

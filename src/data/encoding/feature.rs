@@ -76,6 +76,11 @@ impl Feature {
         &self.column
     }
 
+    /// Whether it is of numbers that are brought to mean 0 and deviation 1.
+    pub(super) fn is_standardized(&self) -> bool {
+        matches!(&self.encoded, Encoded::Number { mean, scale, .. } if (*mean, *scale) != (0.0, 1.0))
+    }
+
     /// How many columns it becomes.
     pub(super) fn width(&self) -> usize {
         let own = match &self.encoded {

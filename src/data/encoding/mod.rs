@@ -234,6 +234,11 @@ impl Encoding {
         self.features.is_some()
     }
 
+    /// Whether a column of numbers is standardized.
+    pub fn standardizes(&self) -> bool {
+        self.kept().any(Feature::is_standardized)
+    }
+
     /// What became of each column.
     pub fn report(&self) -> Vec<ColumnReport> {
         self.features.iter().flatten().map(Feature::report).chain(self.target.report()).collect()

@@ -247,8 +247,8 @@ impl Table {
         self.wrong(&format!("{}, column `{column}`", self.place.of(row)), found, expected)
     }
 
-    /// `line 7` of a row.
-    pub(super) fn line_of(&self, row: usize) -> String {
+    /// Where a row stands in its file: `line 7`; `row 5` of a table that was not read from one.
+    pub fn line_of(&self, row: usize) -> String {
         self.place.of(row)
     }
 

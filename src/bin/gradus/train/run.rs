@@ -3,27 +3,26 @@
 use std::time::Instant;
 
 use gradus::data::Dataset;
-use gradus::{Average, EarlyStopping, Fit, History, Model, Score};
+use gradus::{Average, EarlyStopping, Fit, History, Model};
 
+use super::Train;
 use super::settings::Settings;
-use super::{Parts, Train};
 use crate::output::Outcome;
-use crate::ranking::Ranking;
-use crate::samples::Task;
+use crate::samples::{Prepared, Task};
+use crate::scores::{Scores, loss_unit};
 
 /// What a training gave.
 pub struct Trained {
     pub model: Model,
     pub history: History,
     pub chosen: Settings,
-    /// On rows of queries.
-    pub validation: Option<(Score, Ranking)>,
-    pub test: Option<(Score, Option<Ranking>)>,
+    pub validation: Option<Scores>,
+    pub test: Option<Scores>,
     pub seconds: f64,
 }
 
 impl Train {
-    pub(super) fn fit(&self, mut model: Model, task: &Task, parts: &Parts, chosen: Settings) -> Outcome<Trained> {
+    pub(super) fn fit(&self, mut model: Model, task: &Task, parts: &Prepared, chosen: Settings) -> Outcome<Trained> {
         let mut fit = Fit::new().epochs(chosen.epochs).batch_size(chosen.batch_size);
         let rows = parts.train.groups.as_ref().filter(|_| task.ranks).map_or(parts.train.rows(), Vec::len);
         let updates = rows.div_ceil(chosen.batch_size);
@@ -50,18 +49,15 @@ impl Train {
             fit = fit.validation_data(&validation.features, task.truth(validation)?.targets());
         }
         let start = Instant::now();
-        let history = model.fit(&parts.train.features, task.truth(&parts.train)?.targets(), fit)?;
+        let mut history = model.fit(&parts.train.features, task.truth(&parts.train)?.targets(), fit)?;
         let seconds = start.elapsed().as_secs_f64();
         let mut averaged = if model.keeps_average() { Some(model.averaged()?) } else { None };
         let judged = averaged.as_mut().unwrap_or(&mut model);
-        let mut score = |rows: &Dataset| -> Outcome<(Score, Option<Ranking>)> {
-            let score = judged.evaluate(&rows.features, task.truth(rows)?.targets())?;
-            Ok((score, Ranking::of(judged, rows)?))
-        };
-        let test = parts.test.as_ref().map(&mut score).transpose()?;
-        let of_queries = parts.validation.as_ref().filter(|rows| rows.groups.is_some());
-        let validation = of_queries.map(&mut score).transpose()?;
-        let validation = validation.and_then(|(score, ranking)| Some((score, ranking?)));
+        let mut scores = |rows: &Dataset| Scores::of(judged, task, rows, Some(&parts.encoding));
+        let test = parts.test.as_ref().map(&mut scores).transpose()?;
+        let validation = parts.validation.as_ref().map(&mut scores).transpose()?;
+        let unit = loss_unit(judged, Some(&parts.encoding));
+        in_unit(&mut history, unit);
         Ok(Trained { model, history, chosen, validation, test, seconds })
     }
 
@@ -77,5 +73,14 @@ impl Train {
             Some((schedule, by_epoch)) => fit.shared_schedule(schedule, by_epoch),
             None => fit,
         })
+    }
+}
+
+/// Losses of standardized targets in the targets' own unit.
+fn in_unit(history: &mut History, unit: f64) {
+    history.steps.iter_mut().for_each(|loss| *loss *= unit);
+    for epoch in &mut history.epochs {
+        epoch.loss *= unit;
+        epoch.val_loss = epoch.val_loss.map(|loss| loss * unit);
     }
 }

@@ -8,9 +8,9 @@ use gradus::{Model, optimizers};
 use serde_json::{Map, Value, json};
 
 use super::run::Trained;
-use super::{Hidden, Parts, Plan, Train, named};
+use super::{Hidden, Plan, Train, named};
 use crate::output::{Failure, Outcome};
-use crate::samples::Task;
+use crate::samples::{Prepared, Task, columns_as_json, columns_in_words};
 use crate::saved;
 
 /// Adam's learning rate for a loss of lists.
@@ -83,9 +83,10 @@ impl Train {
     }
 
     /// How many rows and what their targets are taken for in one line; all that was chosen in another.
-    pub(super) fn in_words(&self, parts: &Parts, settings: &Settings, task: &Task, model: &Model) -> String {
-        let decided = task.decided(&parts.train, self.source.target());
-        format!("{}; {decided}\n{}\n", sizes(parts), self.chosen_in_words(settings, task, model))
+    pub(super) fn in_words(&self, parts: &Prepared, settings: &Settings, task: &Task, model: &Model) -> String {
+        let decided = task.decided(&parts.train, self.source.target().as_deref());
+        let columns = columns_in_words(&parts.encoding);
+        format!("{columns}{}; {decided}\n{}\n", sizes(parts), self.chosen_in_words(settings, task, model))
     }
 
     fn chosen_in_words(&self, settings: &Settings, task: &Task, model: &Model) -> String {
@@ -105,7 +106,7 @@ impl Train {
         let rows = if task.ranks { "queries" } else { "rows" };
         let epochs = if settings.epochs == 1 { "epoch" } else { "epochs" };
         parts.push(format!("{} {epochs} of batches of {} {rows}", settings.epochs, settings.batch_size));
-        parts.push(format!("features {}", if model.scales_inputs() { "standardized" } else { "as they are" }));
+        parts.push(format!("features {}", if is_standardized(model) { "standardized" } else { "as they are" }));
         parts.push(format!("seed {}", settings.compiled.get("seed").unwrap_or(&json!(self.seed))));
         parts.join(", ")
     }
@@ -145,7 +146,8 @@ impl Train {
             "patience": self.patience,
             "seed": self.seed,
             "validation": self.validation,
-            "standardized": trained.model.scales_inputs(),
+            "columns": trained.model.encoding().map(columns_as_json),
+            "standardized": is_standardized(&trained.model),
         });
         if let Value::Object(document) = &mut document {
             document.extend(compiled.clone());
@@ -175,13 +177,18 @@ impl Train {
     }
 }
 
+/// Whether a model scales its features, itself or as its columns are encoded.
+fn is_standardized(model: &Model) -> bool {
+    model.scales_inputs() || model.encoding().is_some_and(gradus::data::Encoding::standardizes)
+}
+
 /// Options that were set, behind a name.
 fn set(options: &[(String, Value)]) -> String {
     options.iter().map(|(name, value)| format!(" {name}={value}")).collect()
 }
 
 /// How many rows or queries each part has.
-fn sizes(parts: &Parts) -> String {
+fn sizes(parts: &Prepared) -> String {
     let mut text = match &parts.train.groups {
         Some(groups) => format!("{} queries to train on ({} rows)", groups.len(), parts.train.rows()),
         None => format!("{} rows to train on", parts.train.rows()),

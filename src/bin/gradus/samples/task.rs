@@ -1,173 +1,12 @@
-//! What `train` and `predict` read: the data, and what its targets ask of a model.
+//! What the targets of a data set ask of a model.
 
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-
-use clap::Args;
-use gradus::data::{self, Dataset, ReadOptions, Split, Target};
+use gradus::Targets;
+use gradus::data::{Dataset, Target, TargetKind};
 use gradus::losses::{CATALOGUE, Domain, Loss};
-use gradus::{Error, Model, Targets};
 use ndarray::{Array1, Array2};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::numbers;
 use crate::output::{Failure, Outcome};
-
-/// Where the rows are.
-#[derive(Args, Clone)]
-pub struct Source {
-    /// A folder of IDX files with MNIST's names, a CSV table, .npy, .npz, or SVMlight's lines (.svm, or what begins so)
-    #[arg(long, value_name = "PATH")]
-    pub data: PathBuf,
-    /// The target's column in a table: its name, or its index where there is no header
-    #[arg(long, value_name = "COLUMN")]
-    target: Option<String>,
-    /// The file of the targets, for .npy
-    #[arg(long, value_name = "FILE")]
-    targets: Option<PathBuf>,
-    /// The file of the number of rows of each query, for .svm; without it `qid:` says, or the file with .query behind its name
-    #[arg(long, value_name = "FILE")]
-    groups: Option<PathBuf>,
-    /// How many features a row has, for .svm; without it the largest index says
-    #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
-    features: Option<NonZeroUsize>,
-    /// Whether indices count from 0, for .svm; without it they do if one of them is 0
-    #[arg(long, value_name = "BOOL")]
-    zero_based: Option<bool>,
-}
-
-impl Source {
-    pub fn read(&self) -> Outcome<Split> {
-        self.read_as("--data")
-    }
-
-    fn read_as(&self, flag: &str) -> Outcome<Split> {
-        let (target, targets, groups) = (self.target.clone(), self.targets.clone(), self.groups.clone());
-        let features = self.features.map(NonZeroUsize::get);
-        let options = ReadOptions { target, targets, groups, features, zero_based: self.zero_based };
-        data::read(&self.data, &options).map_err(|error| {
-            let flag = self.flag_of(&error, flag);
-            Failure::from(error).of(&flag)
-        })
-    }
-
-    /// The flag that an error is about; `own` is that of the file itself.
-    fn flag_of(&self, error: &Error, own: &str) -> String {
-        match error {
-            Error::Unknown { kind, .. } if kind.starts_with("column of ") => "--target".into(),
-            Error::Option { owner, name, .. } if owner == "data" => format!("--{}", name.replace('_', "-")),
-            Error::Io { path, .. } | Error::Data { path, .. } if self.targets.as_ref() == Some(path) => {
-                "--targets".into()
-            }
-            Error::Io { path, .. } | Error::Data { path, .. } if self.groups.as_ref() == Some(path) => {
-                "--groups".into()
-            }
-            _ => own.into(),
-        }
-    }
-
-    /// The target's column, where one is named.
-    pub fn target(&self) -> Option<&str> {
-        self.target.as_deref()
-    }
-
-    /// What is read and how.
-    pub fn as_json(&self) -> Value {
-        json!({
-            "path": self.data, "target": self.target, "targets": self.targets, "groups": self.groups,
-            "features": self.features, "zero_based": self.zero_based,
-        })
-    }
-
-    /// Reads rows of another file with the columns of those that were read from this one.
-    pub fn read_beside(&self, path: &Path, known: &Dataset) -> Outcome<Dataset> {
-        let mut source = Source { data: path.into(), targets: None, groups: None, ..self.clone() };
-        if data::is_svmlight(path) {
-            source.count_as(&known.feature_names, known.features.ncols());
-        }
-        arrange(source.read_as("--test")?.train, &known.feature_names)
-    }
-
-    /// Takes the indices of a file for those of features that were named before: it may have fewer of them, and none of 0.
-    fn count_as(&mut self, names: &[String], features: usize) {
-        self.features = self.features.or(NonZeroUsize::new(features));
-        self.zero_based = self.zero_based.or(names.first().map(|name| name == "0"));
-    }
-
-    /// Reads what a saved model asks for: its own target's column unless another is named, its features by name.
-    pub fn read_for(&self, model: &Model) -> Outcome<Split> {
-        let names = model.names();
-        let mut source = self.clone();
-        if source.target.is_none() && !self.is_images() {
-            source.target.clone_from(&names.target);
-        }
-        if data::is_svmlight(&self.data) {
-            source.count_as(&names.features, model.inputs());
-        }
-        let split = match source.read() {
-            // Rows to be predicted need not have the target.
-            Err(_) if self.target.is_none() && source.target.is_some() => self.read()?,
-            other => other?,
-        };
-        if names.features.is_empty() || self.is_images() {
-            return Ok(split);
-        }
-        let arranged = |dataset: Dataset| arrange(dataset, &names.features);
-        Ok(Split { train: arranged(split.train)?, test: split.test.map(arranged).transpose()? })
-    }
-
-    /// The names that are saved with a model trained on this.
-    pub fn names(&self, dataset: &Dataset) -> (Vec<String>, Vec<String>, Option<String>) {
-        let classes = match &dataset.target {
-            Target::Labels { classes, .. } => classes.clone(),
-            _ => Vec::new(),
-        };
-        (dataset.feature_names.clone(), classes, self.target.clone())
-    }
-
-    /// Images are scaled where they are read and lie in an order of their own; tables are neither scaled nor shuffled.
-    pub fn is_images(&self) -> bool {
-        Path::new(&self.data).is_dir()
-    }
-}
-
-/// The columns that a model was trained on, in its order.
-fn arrange(mut dataset: Dataset, names: &[String]) -> Outcome<Dataset> {
-    if dataset.feature_names == names || dataset.feature_names.is_empty() {
-        return Ok(dataset);
-    }
-    let place = |name: &String| {
-        dataset.feature_names.iter().position(|found| found == name).ok_or_else(|| {
-            let found = dataset.feature_names.join(", ");
-            Failure::Failed(format!("the model wants a column `{name}`; the data has {found}"))
-        })
-    };
-    let order = names.iter().map(place).collect::<Outcome<Vec<usize>>>()?;
-    dataset.features = dataset.features.select(ndarray::Axis(1), &order);
-    dataset.feature_names = names.to_vec();
-    Ok(dataset)
-}
-
-/// The labels of a data set in a model's own numbers: its classes may stand in another order, or be fewer.
-pub fn labels_for(model: &Model, dataset: &Dataset) -> Outcome<Array1<i64>> {
-    let names = &model.names().classes;
-    let Target::Labels { labels, classes } = &dataset.target else {
-        return Ok(dataset.labels()?);
-    };
-    if names.is_empty() || names == classes {
-        return Ok(labels.clone());
-    }
-    let number = |class: &String| names.iter().position(|name| name == class).map(|label| label as i64);
-    let numbers: Vec<Option<i64>> = classes.iter().map(number).collect();
-    let label = |&label: &i64| {
-        let index = usize::try_from(label).unwrap_or(usize::MAX);
-        numbers.get(index).copied().flatten().ok_or_else(|| {
-            let class = classes.get(index).map_or("?", String::as_str);
-            Failure::Failed(format!("the data has the class `{class}`; the model knows {}", names.join(", ")))
-        })
-    };
-    labels.iter().map(label).collect()
-}
 
 /// Targets as a loss takes them.
 pub enum Truth {
@@ -196,6 +35,41 @@ fn is_quantity(text: &str) -> bool {
     is_number && (units == 0 || is_priced || number.contains([',', '.']))
 }
 
+/// Losses that grow with the square of the error: standardized by mean and deviation. Twice the error is four times the loss.
+const SQUARED: [&str; 3] = ["mse", "expectile", "squared_epsilon_insensitive"];
+
+/// Losses that grow with the error itself: standardized by the median. Twice the error is twice the loss.
+const LINEAR: [&str; 3] = ["mae", "quantile", "epsilon_insensitive"];
+
+/// Losses that grow with the square of small errors and with large ones themselves: standardized by the median.
+const MIXED: [&str; 5] = ["huber", "pseudo_huber", "smooth_l1", "log_cosh", "cauchy"];
+
+/// What a loss takes its targets for. Numbers are standardized where a loss looks at errors alone: one that takes logarithms or ratios of
+/// the targets would be another loss then.
+pub fn target_kind(loss: &dyn Loss) -> TargetKind {
+    let inside = loss.inner().unwrap_or(loss);
+    match inside.targets() {
+        targets if targets.pads() => TargetKind::Numbers,
+        _ if SQUARED.contains(&loss.name()) => TargetKind::Standardized,
+        _ if LINEAR.contains(&loss.name()) || MIXED.contains(&loss.name()) => TargetKind::MedianStandardized,
+        Domain::Real | Domain::Positive | Domain::NonNegative => TargetKind::Numbers,
+        Domain::Sign => TargetKind::Signs,
+        Domain::ZeroOne | Domain::Probability => TargetKind::Flags,
+        _ => TargetKind::Classes,
+    }
+}
+
+/// A loss of standardized targets times this is the loss in the targets' own unit, of which the encoded one is `unit`. None where there is no
+/// such number: a loss with a bend of its own, such as huber, is told of the standardized targets.
+pub fn loss_in_unit(loss: &dyn Loss, unit: f64) -> Option<f64> {
+    let no_margin = loss.options().get("epsilon").and_then(Value::as_f64).unwrap_or(0.0) == 0.0;
+    match loss.name() {
+        name if SQUARED.contains(&name) && no_margin => Some(unit * unit),
+        name if LINEAR.contains(&name) && no_margin => Some(unit),
+        _ => None,
+    }
+}
+
 /// What the targets of a data set ask of a model's last layer.
 pub struct Task {
     /// Units of the last layer: one for each class, or one for each number.
@@ -205,6 +79,8 @@ pub struct Task {
     /// Whether rows are ordered, those of each query.
     pub ranks: bool,
     classes: bool,
+    /// Each output is a label that a row has or has not.
+    labels: bool,
 }
 
 impl Task {
@@ -221,8 +97,14 @@ impl Task {
                 "the data has no targets; name the column with --target (a table) or the file with --targets (.npy)"
                     .into(),
             )),
+            (Domain::Sign | Domain::ZeroOne | Domain::Probability, Target::Values(values)) if values.ncols() > 1 => {
+                let activation = if loss.predictions() == Domain::Probability { "sigmoid" } else { "identity" };
+                Ok(Task { outputs: values.ncols(), activation, ranks: false, classes: false, labels: true })
+            }
             _ if loss.targets().pads() => match (&dataset.groups, dataset.values()?.ncols()) {
-                (Some(_), 1) => Ok(Task { outputs: 1, activation: "identity", ranks: true, classes: false }),
+                (Some(_), 1) => {
+                    Ok(Task { outputs: 1, activation: "identity", ranks: true, classes: false, labels: false })
+                }
                 (None, _) => Err(Failure::Failed(format!(
                     "{name} orders the rows of queries and the data says none: take SVMlight's lines (.svm) with qid:, with a \
                      file of the same name and .query behind it, or with --groups"
@@ -231,16 +113,24 @@ impl Task {
                     Err(Failure::Failed(format!("{name} takes one number for each row; the targets have {columns}")))
                 }
             },
-            (_, Target::Values(values)) if regresses => {
-                Ok(Task { outputs: values.ncols(), activation: "identity", ranks: false, classes: false })
-            }
+            (_, Target::Values(values)) if regresses => Ok(Task {
+                outputs: values.ncols(),
+                activation: "identity",
+                ranks: false,
+                classes: false,
+                labels: false,
+            }),
             // Squared and absolute errors want numbers between 0 and 1 for a class, not logits.
-            (Domain::Real, _) if regresses => {
-                Ok(Task { outputs: classes(name, dataset)?, activation: "softmax", ranks: false, classes: true })
-            }
+            (Domain::Real, _) if regresses => Ok(Task {
+                outputs: classes(name, dataset)?,
+                activation: "softmax",
+                ranks: false,
+                classes: true,
+                labels: false,
+            }),
             (Domain::Class | Domain::Label | Domain::Sign | Domain::ZeroOne | Domain::Probability, _) => {
                 let activation = if loss.predictions() == Domain::Probability { "sigmoid" } else { "identity" };
-                Ok(Task { outputs: classes(name, dataset)?, activation, ranks: false, classes: true })
+                Ok(Task { outputs: classes(name, dataset)?, activation, ranks: false, classes: true, labels: false })
             }
             _ => Err(Failure::Usage(format!(
                 "{name}: `train` cannot give it the distributions it compares; allowed: {}",
@@ -254,6 +144,7 @@ impl Task {
         match (self.ranks, self.classes) {
             (true, _) => "scores",
             (_, true) => "classes",
+            _ if self.labels => "labels",
             _ => "numbers",
         }
     }
@@ -270,6 +161,7 @@ impl Task {
                 let last = if self.activation == "identity" { "logits" } else { self.activation };
                 format!("{target}: {count} classes ({shown}{more}), {last}")
             }
+            "labels" => format!("{target}: {count} labels, of which a row may have several"),
             "scores" => format!("{target}: the relevance of each row, one score each"),
             _ => format!("{target}: numbers, {count} output{}", if count == 1 { "" } else { "s" }),
         }
@@ -280,10 +172,10 @@ impl Task {
         let names = if self.classes { dataset.classes().ok()? } else { return None };
         let target = column.map_or("the target".into(), |column| format!("--target {column}"));
         let many = names.len() > MANY.max(dataset.rows() / 2);
-        if !matches!(dataset.target, Target::Labels { .. }) {
+        if names.iter().all(|name| name.parse::<f64>().is_ok()) {
             return many.then(|| {
                 format!(
-                    "{target} is taken for {} classes, numbered from 0, in the {} rows to train on; to predict it as a number take a loss of numbers \
+                    "{target} is taken for {} classes in the {} rows to train on; to predict it as a number take a loss of numbers \
                      (--loss mse, --loss huber)",
                     names.len(),
                     dataset.rows()
