@@ -225,6 +225,7 @@ pub mod data;
 mod device;
 pub mod embedding;
 mod error;
+pub mod files;
 pub mod host;
 mod inputs;
 mod kernel;

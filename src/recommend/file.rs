@@ -13,7 +13,7 @@ use crate::recommend::features::Features;
 use crate::recommend::interactions::{Ids, Interactions};
 use crate::recommend::model::Model;
 use crate::recommend::recommender::{Options, Recommender, engine};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// The key of the description in the file's metadata.
 const KEY: &str = "gradus_recommender";
@@ -94,10 +94,7 @@ impl Model {
             .map_err(|error| failed(error.to_string()))?;
         let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])))
             .map_err(|error| failed(error.to_string()))?;
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(".unfinished");
-        let written = std::fs::write(&unfinished, bytes).and_then(|()| std::fs::rename(&unfinished, path));
-        written.map_err(|source| Error::Io { path: path.into(), source })
+        files::write(path, &bytes)
     }
 
     fn entries(&self) -> Result<Vec<Entry>> {

@@ -12,7 +12,7 @@ use crate::model::{Model, Names, Progress, Sequential};
 use crate::train::average::Average;
 use crate::train::pace::Pace;
 use crate::train::samples::Scaling;
-use crate::{Device, Error, Result, activations, losses, optimizers, schedules};
+use crate::{Device, Error, Result, activations, files, losses, optimizers, schedules};
 
 /// The key of the description in the file's metadata.
 const KEY: &str = "gradus";
@@ -98,10 +98,7 @@ impl Model {
             .map_err(|error| io_error(path, error.to_string()))?;
         let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])))
             .map_err(|error| io_error(path, error.to_string()))?;
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(".unfinished");
-        let written = std::fs::write(&unfinished, bytes).and_then(|()| std::fs::rename(&unfinished, path));
-        written.map_err(|source| Error::Io { path: path.into(), source })
+        files::write(path, &bytes)
     }
 
     fn entries(&self) -> Result<Vec<Entry>> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The floors, lowest first. A folder is one module, unless parts of it stand on a floor of their own.
 const FLOORS: &[&[&str]] = &[
     &["error"],
-    &["real", "random", "wgsl"],
+    &["real", "random", "wgsl", "files"],
     &["catalogue", "host", "data", "cache"],
     &["device", "metrics"],
     &["tensor", "kernel"],
