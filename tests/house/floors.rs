@@ -16,7 +16,9 @@ const FLOORS: &[&[&str]] = &[
     &["criterion", "layers", "embedding"],
     &["plan"],
     // What runs a step on a device knows layers, not models.
-    &["train/engine", "train/average", "train/pace"],
+    &["train/engine", "train/average", "train/pace", "train/callback", "train/history"],
+    &["train/options"],
+    &["train/training"],
     &["kernels/whole", "train/crowd"],
     &["train/gpu", "train/host", "train/samples"],
     &["model"],
