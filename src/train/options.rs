@@ -218,6 +218,18 @@ impl Fit {
         self
     }
 
+    /// Takes back a learning rate and a schedule: for a `Fit` of [`crate::Model::fit_to_resume`] that shall have another.
+    pub fn clear_learning_rate(mut self) -> Self {
+        (self.learning_rate, self.schedule) = (None, None);
+        self
+    }
+
+    /// Takes back any clip, as [`Fit::clear_learning_rate`].
+    pub fn clear_clip(mut self) -> Self {
+        (self.clip_norm, self.clip_tensor_norm, self.clip_value) = (None, None, None);
+        self
+    }
+
     /// What is done around the optimizer's rule.
     pub(crate) fn aims(&self) -> Aims {
         let global = |limit| Clip::GlobalNorm { limit, epsilon: 1e-6 };
