@@ -7,8 +7,8 @@ mod table;
 use std::path::PathBuf;
 
 use clap::Args;
-use gradus::{Device, files};
 use gradus::bench::{self, Case, Measurement, Report, Size};
+use gradus::{Device, files};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
