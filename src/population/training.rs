@@ -31,11 +31,9 @@ impl Population {
             let allowed = "left out; save the members one by one (Population::member)";
             return Err(Error::option("population", "checkpoint", path.display(), allowed));
         }
-        for (name, given) in [
-            ("resume", fit.resume),
-            ("on_step", fit.on_step.is_some()),
-            ("on_epoch", fit.on_epoch.is_some()),
-        ] {
+        for (name, given) in
+            [("resume", fit.resume), ("on_step", fit.on_step.is_some()), ("on_epoch", fit.on_epoch.is_some())]
+        {
             if given {
                 return Err(Error::option("population", name, "given", "left out: it is for one model (`Model::fit`)"));
             }

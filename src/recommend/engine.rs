@@ -98,7 +98,8 @@ pub(crate) trait Engine: Debug + Send {
 
     /// Some batches of a pass over the interactions, in the order and with the arithmetic that [`crate::recommend::sampling`] defines.
     /// What they come to is added to the tally, batch by batch: it does not depend on how many are run at once.
-    fn batches(&mut self, rules: &Rules, pace: &Pace, epoch: u32, which: Range<usize>, tally: &mut Tally) -> Result<()>;
+    fn batches(&mut self, rules: &Rules, pace: &Pace, epoch: u32, which: Range<usize>, tally: &mut Tally)
+    -> Result<()>;
 
     /// One whole pass.
     #[cfg(test)]

@@ -107,7 +107,11 @@ impl Model {
             has_seen: self.seen.is_some(),
             planned: self.planned,
             history: self.history.len(),
-            cut: self.cut.map(|Cut { batches, tally: Tally { draws, updates, .. } }| CutEpoch { batches, draws, updates }),
+            cut: self.cut.map(|Cut { batches, tally: Tally { draws, updates, .. } }| CutEpoch {
+                batches,
+                draws,
+                updates,
+            }),
             preparation: self.preparation,
         };
         let text = serde_json::to_string(&description).map_err(|error| failed(error.to_string()))?;

@@ -167,7 +167,14 @@ impl Engine for GpuEngine {
         Ok(())
     }
 
-    fn batches(&mut self, rules: &Rules, pace: &Pace, epoch: u32, which: Range<usize>, tally: &mut Tally) -> Result<()> {
+    fn batches(
+        &mut self,
+        rules: &Rules,
+        pace: &Pace,
+        epoch: u32,
+        which: Range<usize>,
+        tally: &mut Tally,
+    ) -> Result<()> {
         let gpu = self.gpu.clone();
         let Some(batches) = self.prepared(rules, pace)? else { return Ok(()) };
         let which = batches.within(which);

@@ -168,7 +168,14 @@ impl<R: Real> Engine for HostEngine<R> {
         Ok(())
     }
 
-    fn batches(&mut self, rules: &Rules, pace: &Pace, epoch: u32, which: Range<usize>, tally: &mut Tally) -> Result<()> {
+    fn batches(
+        &mut self,
+        rules: &Rules,
+        pace: &Pace,
+        epoch: u32,
+        which: Range<usize>,
+        tally: &mut Tally,
+    ) -> Result<()> {
         let Some(interactions) = self.interactions.clone() else { return Ok(()) };
         let [start, end] =
             [which.start, which.end].map(|batch| batch.saturating_mul(pace.batch_size).min(interactions.len()) as u32);

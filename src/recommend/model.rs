@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::device::Device;
+use crate::model::HeldOut;
 use crate::recommend::best::Scored;
 use crate::recommend::engine::{Cut, Engine};
 use crate::recommend::interactions::{Ids, Interactions};
 use crate::recommend::metrics::{Convention, Metrics};
-use crate::model::HeldOut;
 use crate::recommend::recommender::Recommender;
 use crate::train::history::Stop;
 use crate::{Error, Result};

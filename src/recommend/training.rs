@@ -99,7 +99,8 @@ impl Model {
     ) -> Result<()> {
         let start = Instant::now();
         let batches = interactions.len().div_ceil(pace.batch_size);
-        let (mut done, mut tally) = self.cut.take().map_or((0, Tally::default()), |cut| (cut.batches.min(batches), cut.tally));
+        let (mut done, mut tally) =
+            self.cut.take().map_or((0, Tally::default()), |cut| (cut.batches.min(batches), cut.tally));
         while done < batches {
             let begun = Instant::now();
             let next = if fit.on_step.is_some() { (done + *at_once).min(batches) } else { batches };

@@ -147,7 +147,13 @@ impl Model {
         Ok(found)
     }
 
-    fn epochs(&mut self, objective: &Objective, fit: &Fit, course: &Course, training: &mut Training) -> Result<History> {
+    fn epochs(
+        &mut self,
+        objective: &Objective,
+        fit: &Fit,
+        course: &Course,
+        training: &mut Training,
+    ) -> Result<History> {
         let early = fit.early_stopping.as_ref();
         let mut at_once = FIRST_PIECE;
         // A training may have been cut when early stopping had just waited long enough.
@@ -214,8 +220,7 @@ impl Model {
         if is_asked {
             let counted = if objective.optimizer.whole_batch() { 1 } else { outcomes.len() as u64 };
             let averaged = if objective.aims.average.is_some() { counted.saturating_sub(skipped as u64) } else { 0 };
-            self.progress =
-                Progress { steps: before.steps + counted, averaged: before.averaged + averaged, ..before };
+            self.progress = Progress { steps: before.steps + counted, averaged: before.averaged + averaged, ..before };
             self.cut(training, (before, batches.len()), outcomes, skipped)?;
             return Ok(true);
         }
@@ -272,7 +277,8 @@ impl Model {
     /// Puts the best weights back where the training is over, and saves.
     fn finish(&mut self, fit: &Fit, training: &mut Training) -> Result<History> {
         let stopped = &training.watch.history.stopped;
-        let (is_asked, is_early) = (matches!(stopped, Some(Stop::Asked { .. })), matches!(stopped, Some(Stop::Early { .. })));
+        let (is_asked, is_early) =
+            (matches!(stopped, Some(Stop::Asked { .. })), matches!(stopped, Some(Stop::Early { .. })));
         let restores = fit.early_stopping.as_ref().is_some_and(|early| early.restore_best && !is_asked);
         let done = training.done();
         if let Some(best) = training.watch.best.as_ref().filter(|best| restores && best.epoch < done) {

@@ -45,11 +45,8 @@ struct CutEpoch {
 impl Record {
     pub fn of(training: &Training) -> Self {
         let best = |best: &Best| BestEpoch { epoch: best.epoch, progress: best.snapshot.progress };
-        let cut = |cut: &Cut| CutEpoch {
-            batches: cut.outcomes.len(),
-            skipped: cut.skipped,
-            progress: cut.before.progress,
-        };
+        let cut =
+            |cut: &Cut| CutEpoch { batches: cut.outcomes.len(), skipped: cut.skipped, progress: cut.before.progress };
         Record {
             options: training.options.clone(),
             planned: training.planned,
@@ -88,18 +85,10 @@ impl Record {
             let before = snapshot("before", cut.progress)?;
             Ok::<_, crate::Error>(Cut { before, outcomes, skipped: cut.skipped })
         });
-        let watch = Watch {
-            history: History { epochs, ..History::default() },
-            best: best.transpose()?,
-            waited: self.waited,
-        };
+        let watch =
+            Watch { history: History { epochs, ..History::default() }, best: best.transpose()?, waited: self.waited };
         let last = self.last.map(|progress| snapshot("last", progress)).transpose()?;
-        Ok(Training {
-            watch,
-            last,
-            cut: cut.transpose()?,
-            ..Training::new(self.options, self.planned, self.rows)
-        })
+        Ok(Training { watch, last, cut: cut.transpose()?, ..Training::new(self.options, self.planned, self.rows) })
     }
 }
 
@@ -151,7 +140,9 @@ mod tests {
 
     #[test]
     fn an_epoch_comes_back_with_every_bit() {
-        for (accuracy, val_loss, rate) in [(None, None, None), (Some(0.5), Some(f64::NAN), Some(1e-300)), (None, Some(0.1 + 0.2), None)] {
+        for (accuracy, val_loss, rate) in
+            [(None, None, None), (Some(0.5), Some(f64::NAN), Some(1e-300)), (None, Some(0.1 + 0.2), None)]
+        {
             let told = Epoch { loss: 0.1, accuracy, val_loss, learning_rate: rate, skipped: 3, ..Epoch::default() };
             let found = epoch(&columns(&told));
             assert_eq!(format!("{found:?}"), format!("{told:?}"));

@@ -63,7 +63,8 @@ pub fn check_out(flag: &str, path: &Path, inputs: &[(&str, PathBuf)]) -> Outcome
         }
     }
     let handle = same_file::Handle::from_path(path);
-    let is = |stream: std::io::Result<same_file::Handle>| handle.as_ref().ok() == stream.as_ref().ok() && handle.is_ok();
+    let is =
+        |stream: std::io::Result<same_file::Handle>| handle.as_ref().ok() == stream.as_ref().ok() && handle.is_ok();
     if path.is_file() && (is(same_file::Handle::stdout()) || is(same_file::Handle::stderr())) {
         return refused("stdout or stderr goes into it; name another file".into());
     }
