@@ -51,7 +51,7 @@ use sampling::{Ceiling, Prepared, Sampled};
 pub struct Effort {
     /// Samples whose median is taken, at the most. By default 20.
     pub samples: usize,
-    /// Seconds that the samples of a case may take on all its devices; there are at least three of them all the same. By default 40.
+    /// Seconds that the samples of a case may take on all its devices; there are three all the same, one where three would take ten times as long. By default 40.
     pub seconds: f64,
 }
 

@@ -7,8 +7,9 @@ use crate::Result;
 /// A sample runs its work as often as fits this many seconds, so that the clock's grain and the submission do not show.
 const SAMPLE_SECONDS: f64 = 1e-2;
 
-/// So many samples are taken, however long they take.
+/// So many samples are taken even where they do not fit, but one alone where that would take ten times as long as there is time.
 const FEWEST: usize = 3;
+const FAR_TOO_LONG: f64 = 10.0;
 
 /// Runs something so many times and tells the seconds that one run took.
 pub(super) type Run = Box<dyn FnMut(usize) -> Result<f64>>;
@@ -86,7 +87,8 @@ fn repeats(seconds: f64) -> usize {
 /// How many samples fit the time of a case.
 fn fitting(effort: &Effort, round: f64) -> usize {
     let fitting = (effort.seconds / round.max(1e-9)) as usize;
-    effort.samples.min(fitting).max(FEWEST.min(effort.samples)).max(1)
+    let fewest = if FEWEST as f64 * round > FAR_TOO_LONG * effort.seconds { 1 } else { FEWEST };
+    effort.samples.min(fitting).max(fewest.min(effort.samples)).max(1)
 }
 
 /// Takes samples of everything that was prepared, in turns.
@@ -139,7 +141,8 @@ mod tests {
         assert_eq!(fitting(20, 40.0, 0.1), 20);
         assert_eq!(fitting(20, 40.0, 4.0), 10);
         assert_eq!(fitting(20, 0.5, 0.1), 5);
-        assert_eq!(fitting(20, 40.0, 400.0), 3);
+        assert_eq!(fitting(20, 40.0, 100.0), 3);
+        assert_eq!(fitting(20, 40.0, 400.0), 1);
         assert_eq!(fitting(1, 40.0, 400.0), 1);
         assert_eq!(fitting(0, 40.0, 0.1), 1);
     }

@@ -34,8 +34,11 @@ struct Machine {
 
 /// A table of the headline cases on this machine's devices and on those that are kept; empty if none of them was measured here.
 pub fn table(report: &Report) -> String {
-    let own: Vec<(String, Vec<Option<f64>>)> =
-        report.devices.iter().map(|device| (format!("here: {}", device.device), of(&report.rows, device.device))).collect();
+    let own: Vec<(String, Vec<Option<f64>>)> = report
+        .devices
+        .iter()
+        .map(|device| (format!("here: {}", device.device), of(&report.rows, device.device)))
+        .collect();
     if own.iter().all(|(_, seconds)| seconds.iter().flatten().count() < 2) {
         return String::new();
     }

@@ -98,10 +98,7 @@ fn tell_left_out(cases: &[Case], time: Option<Duration>) {
     let names: Vec<String> =
         cases.iter().map(|case| format!("{} {}", case.name, table::shape(case.name, &case.shape))).collect();
     let seconds = time.unwrap_or_default().as_secs_f64();
-    output::note(&format!(
-        "left out, since the {seconds:.0} s were over (--seconds gives more): {}",
-        names.join(", ")
-    ));
+    output::note(&format!("left out, since the {seconds:.0} s were over (--seconds gives more): {}", names.join(", ")));
 }
 
 #[cfg(test)]
