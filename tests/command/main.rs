@@ -2,7 +2,10 @@
 #![cfg(feature = "cli")]
 
 mod cases;
+mod interrupts;
+mod kills;
 mod recommend;
+mod saving;
 mod training;
 mod usage;
 

@@ -3,6 +3,7 @@
 mod optimizers;
 mod population;
 mod ranking;
+mod resuming;
 mod stories;
 #[path = "../support/mod.rs"]
 mod support;

@@ -46,7 +46,7 @@ pub struct Recommend {
     /// The length of an embedding
     #[arg(long, value_name = "N", default_value = "64", conflicts_with_all = ["model", "resume"], value_parser = numbers::components, allow_negative_numbers = true)]
     components: NonZeroUsize,
-    /// Passes over the interactions, with --resume further ones [default: 20; with --resume those that are left, if any]
+    /// Passes over the interactions, with --resume further ones [default: 20; with --resume those that are left]
     #[arg(long, value_name = "N", conflicts_with = "model", value_parser = numbers::count, allow_negative_numbers = true)]
     epochs: Option<NonZeroUsize>,
     /// The learning rate
@@ -103,6 +103,11 @@ impl From<LossName> for Loss {
             LossName::Logistic => Loss::Logistic,
         }
     }
+}
+
+/// Whether a recommender says how many epochs it shall have: a file of gradus 0.1.0 does not.
+fn says(model: &Model) -> bool {
+    model.epochs_left() > 0 || !model.history().is_empty()
 }
 
 /// What came of a training.
@@ -207,7 +212,7 @@ impl Recommend {
         };
         model.set_preparation(preparation);
         let before = model.epochs() as usize;
-        let left = Some(model.epochs_left()).filter(|&left| left > 0);
+        let left = self.resume.as_ref().filter(|_| says(&model)).map(|_| model.epochs_left());
         let epochs = self.epochs.map(NonZeroUsize::get).or(left).unwrap_or(EPOCHS);
         let step = interrupt.clone();
         let mut fit = Fit::new().epochs(epochs).on_step(move |_, _| step.flow());
@@ -258,9 +263,12 @@ impl Recommend {
             );
             return Err(Failure::Failed(message));
         }
-        if model.epochs_left() > 0 {
-            let done = model.epochs();
-            output::note(&format!("resumed: {done} of {} epochs are done", done as usize + model.epochs_left()));
+        if self.epochs.is_none() && says(&model) {
+            let (done, left) = (model.epochs() as usize, model.epochs_left());
+            output::note(&match left {
+                0 => "resumed: the saved training is over; --epochs N adds to it".into(),
+                _ => format!("resumed: {done} of {} epochs are done", done + left),
+            });
         }
         Ok(model)
     }

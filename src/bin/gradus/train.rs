@@ -48,7 +48,7 @@ pub struct Train {
     /// The learning rate; without it the optimizer's own, and 0.002 for adam and a loss of lists
     #[arg(long, value_name = "RATE", value_parser = numbers::not_negative, allow_negative_numbers = true)]
     learning_rate: Option<f64>,
-    /// Passes over the data, with --resume further ones [default: 5; for a loss of lists 20; with --resume those that are left, if any]
+    /// Passes over the data, with --resume further ones [default: 5; for a loss of lists 20; with --resume those that are left]
     #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
     epochs: Option<NonZeroUsize>,
     /// Rows of a batch, queries for a loss of lists [default: 64; for a loss of lists 8]
@@ -189,7 +189,7 @@ impl Train {
             _ => self.resumed(&parts.train, &device, earlier.as_ref())?,
         };
         model.set_held_out(held_out);
-        if let Some(done) = earlier.as_ref().and_then(Earlier::in_words) {
+        if let Some(done) = earlier.as_ref().filter(|_| self.epochs.is_none()).and_then(Earlier::in_words) {
             output::note(&format!("resumed: {done}"));
         }
         if let Some(doubt) = task.doubt(&parts.train, self.source.target()) {

@@ -63,16 +63,18 @@ impl Earlier {
         [number("epochs"), number("planned")]
     }
 
-    /// How many epochs are left; none of a training that is over.
+    /// How many epochs are left, 0 of a training that is over; none where the file does not say, as one of gradus 0.1.0.
     pub fn left(&self) -> Option<usize> {
         let [done, planned] = self.epochs();
-        Some(planned.saturating_sub(done)).filter(|&left| left > 0)
+        self.0["training"].is_object().then(|| planned.saturating_sub(done))
     }
 
-    /// Where the training was cut, in words.
+    /// Where the training stands, in words.
     pub fn in_words(&self) -> Option<String> {
         let [done, planned] = self.epochs();
-        self.left()?;
+        if self.left()? == 0 {
+            return Some("the saved training is over; --epochs N adds to it".into());
+        }
         let batches = self.0["training"]["cut"]["batches"].as_u64();
         let more = batches.map_or(String::new(), |batches| format!(" and {batches} batches of the next"));
         Some(format!("{done} of {planned} epochs{more} are done"))
