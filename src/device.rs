@@ -12,6 +12,8 @@ use crate::{Error, Result};
 mod choices;
 mod learned;
 mod pipelines;
+#[cfg(test)]
+pub(crate) mod test_adapter;
 
 use learned::Learned;
 

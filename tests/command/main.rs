@@ -3,6 +3,8 @@
 
 mod cases;
 mod recommend;
+#[path = "../support/mod.rs"]
+mod support;
 mod training;
 mod usage;
 
@@ -131,6 +133,9 @@ fn check_reports_each_set_of_options() {
 
 #[test]
 fn bench_gives_the_fields_of_the_contract() {
+    if support::gpu().is_none() {
+        return;
+    }
     let folder = TempDir::new().unwrap();
     let page = folder.path().join("bench.html");
     let arguments = ["bench", "--device", "gpu", "--quick", "mse", "matmul", "--json", "--html", text(&page)];
