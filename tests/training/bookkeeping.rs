@@ -188,3 +188,30 @@ fn a_relevance_of_minus_zero_is_a_relevance_and_no_padding() {
         assert_eq!(steps(relevance(-0.0)), steps(relevance(0.0)), "{}", device.describe());
     }
 }
+
+#[test]
+fn a_save_replaces_the_file_in_one_move_and_a_newer_form_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, other] = ["model.safetensors", "other"].map(|name| folder.path().join(name));
+    let model = |units| Sequential::new(2).then(Dense::new(units)).on(&Device::cpu()).unwrap();
+    model(3).save(&path).unwrap();
+    // A second name of the file that was there shows whether its bytes were written over.
+    std::fs::hard_link(&path, &other).unwrap();
+    let before = std::fs::read(&other).unwrap();
+    model(4).save(&path).unwrap();
+    assert_eq!(std::fs::read(&other).unwrap(), before);
+    assert_eq!(Model::load(&path, &Device::cpu()).unwrap().outputs(), 4);
+    let mut names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["model.safetensors", "other"], "nothing unfinished is left");
+
+    let key = br#"\"version\":"#;
+    let start = before.windows(key.len()).position(|bytes| bytes == key).unwrap() + key.len();
+    assert!(before[start].is_ascii_digit() && before[start + 1] == b',');
+    let newer = [&before[..start], b"9", &before[start + 1..]].concat();
+    std::fs::write(&path, newer).unwrap();
+    let error = Model::load(&path, &Device::cpu()).unwrap_err().to_string();
+    for word in ["model.safetensors", "version 9", "newer gradus"] {
+        assert!(error.contains(word), "{error}");
+    }
+}
