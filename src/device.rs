@@ -322,6 +322,12 @@ impl Gpu {
         self.0.device.destroy();
     }
 
+    /// Bytes that are taken on the device, where its backend tells. For tests of what is let go of.
+    #[doc(hidden)]
+    pub fn allocated_bytes(&self) -> Option<u64> {
+        self.0.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
+
     pub(crate) fn device(&self) -> &wgpu::Device {
         &self.0.device
     }

@@ -11,7 +11,7 @@ const WHOLE: [u64; 16] =
     [0, 1, 2, 7, 8, 127, 128, 255, 256, 65_535, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 53, i64::MAX as u64, u64::MAX];
 
 /// Pieces of text that readers of tables, of lines and of headers treat apart.
-const TOKENS: [&str; 48] = [
+const TOKENS: &[&str] = &[
     "\"",
     "\"\"",
     "'",
@@ -56,6 +56,7 @@ const TOKENS: [&str; 48] = [
     "0:1",
     "1:",
     "999999:1",
+    "30000000:1",
     "4294967295:1",
     "é",
     "\u{202e}",
@@ -122,7 +123,7 @@ impl Mutator {
                 }
                 7 => bytes.extend(std::iter::repeat_n(*self.pick(&[0, 0xff, b'1']), self.below(300))),
                 _ => {
-                    let token = self.pick(&TOKENS).as_bytes();
+                    let token = self.pick(TOKENS).as_bytes();
                     bytes.splice(place..place, token.iter().copied());
                 }
             }
@@ -138,7 +139,7 @@ impl Mutator {
             let start = if which == 0 { 0 } else { separators[which - 1] + 1 };
             let token = start..separators[which];
             match self.below(8) {
-                0..=2 => drop(bytes.splice(token, self.pick(&TOKENS).bytes())),
+                0..=2 => drop(bytes.splice(token, self.pick(TOKENS).bytes())),
                 3 => drop(bytes.drain(token)),
                 4 => {
                     let copy = bytes[token].to_vec();

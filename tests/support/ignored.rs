@@ -8,9 +8,14 @@ use std::sync::{Mutex, PoisonError};
 /// The tests of this program that were ignored so far.
 static IGNORED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
+/// Whether a test that needs a GPU fails where there is none.
+pub fn requires_gpu() -> bool {
+    std::env::var_os("GRADUS_REQUIRE_GPU").is_some()
+}
+
 /// Says once for each test, with a count, that it is ignored and why; `GRADUS_REQUIRE_GPU` makes it a failure.
 pub fn ignored(test: &str, why: &str) {
-    assert!(std::env::var_os("GRADUS_REQUIRE_GPU").is_none(), "GRADUS_REQUIRE_GPU is set, and {test} {why}");
+    assert!(!requires_gpu(), "GRADUS_REQUIRE_GPU is set, and {test} {why}");
     let mut ignored = IGNORED.lock().unwrap_or_else(PoisonError::into_inner);
     if ignored.insert(test.into()) {
         let count = ignored.len();

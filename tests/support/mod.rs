@@ -21,16 +21,28 @@ pub fn gpu() -> Option<Device> {
     open("needs a GPU")
 }
 
-/// Only the want of any adapter excuses a test: one that does not open is a failure.
 fn open(why: &str) -> Option<Device> {
-    match Device::gpu() {
+    match adapter() {
         Ok(device) => Some(device),
-        Err(error) if gradus::adapters().is_empty() => {
+        Err(error) => {
             ignored::ignored(&ignored::running(), &format!("{why}: {error}"));
             None
         }
+    }
+}
+
+/// The GPU, or why there is none. Only the want of any adapter excuses a test: one that does not open is a failure.
+pub fn adapter() -> Result<Device, String> {
+    match Device::gpu() {
+        Ok(device) => Ok(device),
+        Err(error) if gradus::adapters().is_empty() => Err(error.to_string()),
         Err(error) => panic!("{error}"),
     }
+}
+
+/// Whether a test that needs a GPU fails where there is none.
+pub fn requires_gpu() -> bool {
+    ignored::requires_gpu()
 }
 
 /// The worst relative error of one or many comparisons.
