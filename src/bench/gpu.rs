@@ -262,6 +262,7 @@ mod tests {
 
     #[test]
     fn the_clock_of_the_device_tells_no_more_than_the_wall_around_it() {
+        crate::device::test_adapter::needs_gpu!();
         let gpu = gpu();
         let elements = 1 << 20;
         let buffer = || gpu.buffer("a copy", elements).unwrap();
@@ -275,6 +276,7 @@ mod tests {
 
     #[test]
     fn each_layout_is_the_product_that_it_says() {
+        crate::device::test_adapter::needs_gpu!();
         let gpu = gpu();
         let (left, right) = (normal(8 * 20, 1), normal(20 * 12, 2));
         let buffers = [&left, &right].map(|values| gpu.upload("a matrix", values).unwrap());
