@@ -2,7 +2,12 @@
 #![cfg(feature = "cli")]
 
 mod cases;
+mod interrupts;
+mod kills;
 mod recommend;
+mod saving;
+#[path = "../support/mod.rs"]
+mod support;
 mod training;
 mod usage;
 
@@ -131,6 +136,9 @@ fn check_reports_each_set_of_options() {
 
 #[test]
 fn bench_gives_the_fields_of_the_contract() {
+    if support::gpu().is_none() {
+        return;
+    }
     let folder = TempDir::new().unwrap();
     let page = folder.path().join("bench.html");
     let arguments = ["bench", "--device", "gpu", "--quick", "mse", "matmul", "--json", "--html", text(&page)];
@@ -171,7 +179,11 @@ fn bench_refuses_what_it_does_not_know_or_cannot_write() {
     assert_one_line(&run(&["bench", "mze"]), 2, &words);
     assert_one_line(&run(&["bench", "--quick", "--large"]), 2, &["--quick", "--large"]);
     let nowhere = "/nonexistent/bench.html";
-    assert_one_line(&run(&["bench", "mse", "--device", "cpu", "--html", nowhere]), 1, &["writing", nowhere]);
+    assert_one_line(
+        &run(&["bench", "mse", "--device", "cpu", "--html", nowhere]),
+        1,
+        &["--html", nowhere, "no folder"],
+    );
 }
 
 #[test]

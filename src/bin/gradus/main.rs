@@ -9,6 +9,7 @@ mod demo;
 mod devices;
 mod eval;
 mod evaluate;
+mod interrupt;
 mod losses;
 mod names;
 mod numbers;

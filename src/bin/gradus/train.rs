@@ -1,6 +1,7 @@
 //! `gradus train`: a dense network on a data set, from the command line.
 
 mod report;
+mod resume;
 mod run;
 mod settings;
 
@@ -11,14 +12,17 @@ use clap::Args;
 use gradus::data::{Standardization, TargetKind};
 use gradus::losses::{self, Loss};
 use gradus::optimizers::{self, Optimizer};
-use gradus::{Dense, Device, Error, Model, Sequential, Stop, activations};
+use gradus::{Dense, Device, Error, HeldOut, Model, Sequential, Stop, activations};
 use serde_json::{Map, Value, json};
 
+use crate::interrupt::Interrupt;
 use crate::numbers;
 use crate::output::{self, DeviceChoice, Failure, Outcome};
 use crate::samples::{Asked, Prepared, Source, Task, target_kind};
 use crate::saved::{self, Kind};
 
+use resume::Earlier;
+use run::Trained;
 use settings::Settings;
 
 /// Trains a dense network on a data set
@@ -44,7 +48,7 @@ pub struct Train {
     /// The learning rate; without it the optimizer's own, and 0.002 for adam and a loss of lists
     #[arg(long, value_name = "RATE", value_parser = numbers::not_negative, allow_negative_numbers = true)]
     learning_rate: Option<f64>,
-    /// Passes over the data [default: 5; for a loss of lists 20]
+    /// Passes over the data, with --resume further ones [default: 5; for a loss of lists 20; with --resume those that are left]
     #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
     epochs: Option<NonZeroUsize>,
     /// Rows of a batch, queries for a loss of lists [default: 64; for a loss of lists 8]
@@ -86,9 +90,9 @@ pub struct Train {
     /// What the first weights and the order of the rows follow from
     #[arg(long, value_name = "SEED", default_value_t = 7, value_parser = numbers::seed, allow_negative_numbers = true, conflicts_with = "resume")]
     seed: u64,
-    /// Share of the rows to validate on, of the queries where the rows belong to some
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = numbers::share, allow_negative_numbers = true)]
-    validation: f64,
+    /// Share of the rows to validate on, of the queries where the rows belong to some [default: 0.1; with --resume the same rows as before]
+    #[arg(long, value_name = "SHARE", value_parser = numbers::share, allow_negative_numbers = true)]
+    validation: Option<f64>,
     /// Rows to test on when the training is over, in the form of --data
     #[arg(long, value_name = "PATH")]
     test: Option<PathBuf>,
@@ -101,7 +105,7 @@ pub struct Train {
     /// Leaves the features of a table as they are
     #[arg(long)]
     no_standardize: bool,
-    /// Goes on with a saved model, its loss and its optimizer
+    /// Goes on with a saved model, its loss, its optimizer and the options of its training; one that was cut goes on to its last epoch
     #[arg(long, value_name = "MODEL")]
     resume: Option<PathBuf>,
     #[command(flatten)]
@@ -147,50 +151,69 @@ impl Train {
     pub fn run(&self) -> Outcome {
         let plan = self.plan()?;
         if let Some(path) = &self.out {
-            saved::check_out(path)?;
+            saved::check_out("--out", path, &self.inputs())?;
         }
         if let Some(path) = &self.resume {
             saved::check_kind("--resume", path, Kind::Network)?;
         }
-        let (model, task, settings, parts) = match plan {
+        let earlier = self.resume.as_deref().map(Earlier::of);
+        let held_out = self.held_out(earlier.as_ref());
+        let (mut model, task, settings, parts) = match plan {
             Some(plan) => {
-                let parts = self.parts(target_kind(&*plan.loss), None)?;
+                let parts = self.parts(target_kind(&*plan.loss), held_out, None)?;
                 let task = Task::of(&*plan.loss, &parts.train)?;
                 let device = self.device.open_and_tell()?;
-                let settings = self.settings(task.ranks).with(&plan);
+                let settings = self.settings(task.ranks, None).with(&plan);
                 (self.new_model(plan, &task, &parts, &device)?, task, settings, parts)
             }
-            None => self.resumed(&self.device.open_and_tell()?)?,
+            None => self.resumed(held_out, &self.device.open_and_tell()?, earlier.as_ref())?,
         };
+        model.set_held_out(held_out);
+        if let Some(done) = earlier.as_ref().filter(|_| self.epochs.is_none()).and_then(Earlier::in_words) {
+            output::note(&format!("resumed: {done}"));
+        }
         if let Some(doubt) = task.doubt(&parts.train, self.source.target().as_deref()) {
             output::note(&format!("warning: {doubt}"));
         }
         if !self.json {
-            output::print(&format!("{}\n{}", model.summary(), self.in_words(&parts, &settings, &task, &model)))?;
+            let chosen = self.in_words(&parts, &settings, &task, &model);
+            output::print_beside(self.out.as_deref(), &format!("{}\n{chosen}", model.summary()))?;
         }
-        let trained = self.fit(model, &task, &parts, settings)?;
-        if let Some(path) = &self.out {
-            trained.model.save(path).map_err(|error| Failure::from(error).of("--out"))?;
-        }
-        if self.json {
-            output::print_json(&self.as_json(&trained, &task))?;
-        } else {
-            output::print(&report::as_text(&trained))?;
-        }
+        let interrupt = Interrupt::listen()?;
+        let trained = self.fit(model, &task, &parts, settings, &interrupt)?;
+        let told = if self.json { format!("{:#}\n", self.as_json(&trained, &task)) } else { report::as_text(&trained) };
+        output::print_beside(self.out.as_deref(), &told)?;
+        self.ended(&trained, interrupt.is_asked())
+    }
+
+    /// The files that are read.
+    fn inputs(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut inputs = self.source.files();
+        inputs.extend(self.test.clone().map(|path| ("--test", path)));
+        inputs
+    }
+
+    /// How the command ends behind a training.
+    fn ended(&self, trained: &Trained, interrupted: bool) -> Outcome {
         match &trained.history.stopped {
-            Some(stop @ Stop::NotFinite { .. }) => Err(Failure::Failed(stop.to_string())),
-            Some(stop) => {
-                output::note(&stop.to_string());
-                Ok(())
+            Some(stop @ Stop::NotFinite { .. }) => return Err(Failure::Failed(stop.to_string())),
+            Some(stop @ Stop::Asked { .. }) => {
+                let kept = match &self.out {
+                    Some(path) => format!("saved to {}: go on with --resume", path.display()),
+                    None => "nothing is saved: --out was not given".into(),
+                };
+                return Err(Failure::Interrupted(format!("{stop}; {kept}")));
             }
-            None => Ok(()),
+            Some(stop) => output::note(&stop.to_string()),
+            None => {}
         }
+        if interrupted { Err(Failure::Interrupted("the training was over".into())) } else { Ok(()) }
     }
 
     /// What a new model is compiled with, before any data is read: names and options that are wrong are bad usage.
     fn plan(&self) -> Outcome<Option<Plan>> {
         // How many updates there will be is not known yet: more than any warm-up has.
-        self.named_schedule(1 << 40, &self.settings(false))?;
+        self.named_schedule(1 << 40, &self.settings(false, None))?;
         if self.resume.is_some() {
             return Ok(None);
         }
@@ -198,7 +221,7 @@ impl Train {
         let name = self.loss.as_deref().unwrap_or_default();
         let loss = losses::from_name(name, &Value::Object(options)).map_err(|error| named(error, "--loss", "--set"))?;
         let mut options: Map<String, Value> = self.optimizer_settings.iter().cloned().collect();
-        if let Some(rate) = self.settings(loss.targets().pads()).learning_rate {
+        if let Some(rate) = self.settings(loss.targets().pads(), None).learning_rate {
             options.insert("learning_rate".into(), json!(rate));
         }
         let optimizer = optimizers::from_name(&self.optimizer, &Value::Object(options))
@@ -209,13 +232,12 @@ impl Train {
     }
 
     /// The rows, as a model that goes on was trained with them or as a new one is.
-    fn parts(&self, kind: TargetKind, known: Option<&Model>) -> Outcome<Prepared> {
+    fn parts(&self, kind: TargetKind, held_out: HeldOut, known: Option<&Model>) -> Outcome<Prepared> {
         let encoding = known.and_then(|model| Some((model.encoding()?, &model.names().features[..])));
         self.source.prepare(&Asked {
             kind,
             known: encoding,
-            seed: self.seed,
-            validation: self.validation,
+            held_out,
             test: self.test.as_deref(),
             standardize: !self.no_standardize,
         })
@@ -223,7 +245,7 @@ impl Train {
 
     fn new_model(&self, plan: Plan, task: &Task, parts: &Prepared, device: &Device) -> Outcome<Model> {
         let train = &parts.train;
-        let settings = self.settings(task.ranks);
+        let settings = self.settings(task.ranks, None);
         let mut layers = Sequential::new(train.features.ncols()).seed(self.seed).l1(self.l1).l2(settings.l2);
         layers = layers.proximal_l1(self.proximal_l1);
         for units in settings.hidden {
@@ -245,7 +267,12 @@ impl Train {
         Ok(model)
     }
 
-    fn resumed(&self, device: &Device) -> Outcome<(Model, Task, Settings, Prepared)> {
+    fn resumed(
+        &self,
+        held_out: HeldOut,
+        device: &Device,
+        earlier: Option<&Earlier>,
+    ) -> Outcome<(Model, Task, Settings, Prepared)> {
         let path = self.resume.as_deref().unwrap_or(Path::new(""));
         let model = Model::load(path, device).map_err(|error| Failure::from(error).of("--resume"))?;
         let Some(loss) = model.loss() else {
@@ -256,14 +283,14 @@ impl Train {
             let message = format!("--loss is {asked} but {} goes on with {name}; leave --loss out", path.display());
             return Err(Failure::Usage(message));
         }
-        let parts = self.parts(target_kind(loss), Some(&model))?;
+        let parts = self.parts(target_kind(loss), held_out, Some(&model))?;
         let task = Task::of(loss, &parts.train)?;
         if (parts.train.features.ncols(), task.outputs) != (model.inputs(), model.outputs()) {
             let found = format!("{} features and {} outputs", parts.train.features.ncols(), task.outputs);
             let wanted = format!("{} and {}", model.inputs(), model.outputs());
             return Err(Failure::Failed(format!("the data has {found}; the model was trained on {wanted}")));
         }
-        let settings = self.settings(task.ranks).resumed(path);
+        let settings = self.settings(task.ranks, earlier);
         Ok((model, task, settings, parts))
     }
 }

@@ -113,12 +113,20 @@ impl Source {
             table.notes().iter().for_each(|note| output::note(&format!("note: {}: {note}", self.data.display())));
             return Ok(Raw::Table(table));
         }
+        self.refuse_options_of_tables()?;
+        data::read(&self.data, &self.array_options()).map(Raw::Arrays).map_err(failed)
+    }
+
+    fn array_options(&self) -> ReadOptions {
         let (targets, groups) = (self.targets.clone(), self.groups.clone());
         let features = self.features.map(NonZeroUsize::get);
         let target = self.target.first().cloned();
-        let options = ReadOptions { target, targets, groups, features, zero_based: self.zero_based };
-        self.refuse_options_of_tables()?;
-        data::read(&self.data, &options).map(Raw::Arrays).map_err(failed)
+        ReadOptions { target, targets, groups, features, zero_based: self.zero_based }
+    }
+
+    /// The files that are read, with the flag that names them.
+    pub fn files(&self) -> Vec<(&'static str, PathBuf)> {
+        data::sources(&self.data, &self.array_options()).into_iter().map(|path| ("--data", path)).collect()
     }
 
     fn table_options(&self, known: &[String]) -> TableOptions {

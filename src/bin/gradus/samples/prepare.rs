@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use gradus::data::{self, Dataset, Encoding, EncodingOptions, Split, Table, Target, TargetKind};
-use gradus::{Error, Model};
+use gradus::{Error, HeldOut, Model};
 use ndarray::Axis;
 
 use super::{Raw, Source};
@@ -15,9 +15,8 @@ pub struct Asked<'a> {
     pub kind: TargetKind,
     /// The encoding of a model that goes on, with the features that it was trained on.
     pub known: Option<(&'a Encoding, &'a [String])>,
-    pub seed: u64,
-    /// The share of the rows to validate on.
-    pub validation: f64,
+    /// Which rows are validated on.
+    pub held_out: HeldOut,
     pub test: Option<&'a Path>,
     pub standardize: bool,
 }
@@ -132,8 +131,8 @@ impl Source {
         }
         let all = if asked.known.is_some() { arrange(split.train, &known)? } else { split.train };
         // A file may be sorted by its target: its last rows would be no sample of it. Images lie mixed.
-        let rows = if self.is_images() { all } else { all.shuffled(asked.seed)? };
-        let (training, _) = parts(rows.rows(), asked.validation);
+        let rows = if self.is_images() { all } else { all.shuffled(asked.held_out.seed)? };
+        let (training, _) = parts(rows.rows(), asked.held_out.share);
         let encoding = match asked.known {
             Some((encoding, _)) => encoding.clone(),
             None => Encoding::of_arrays(&rows, &(0..training).collect::<Vec<_>>(), asked.kind)?,
@@ -141,8 +140,9 @@ impl Source {
         let rows = encoding.apply_to_arrays(rows)?;
         let test = test.map(|rows| encoding.apply_to_arrays(rows)).transpose();
         let test = test.map_err(|error| Failure::from(error).of("--test"))?;
-        let (train, validation) = if asked.validation > 0.0 {
-            let (train, validation) = rows.split(asked.validation).map_err(|error| too_few(error, asked.validation))?;
+        let (train, validation) = if asked.held_out.share > 0.0 {
+            let (train, validation) =
+                rows.split(asked.held_out.share).map_err(|error| too_few(error, asked.held_out.share))?;
             (train, Some(validation))
         } else {
             (rows, None)
@@ -174,15 +174,15 @@ fn parts(rows: usize, validation: f64) -> (usize, usize) {
 
 /// Places of the rows to train on and to validate on, by a seed and a share alone.
 fn split_rows(count: usize, asked: &Asked) -> Outcome<(Vec<usize>, Vec<usize>)> {
-    let (training, last) = parts(count, asked.validation);
-    if asked.validation > 0.0 && (last == 0 || training == 0) {
+    let (training, last) = parts(count, asked.held_out.share);
+    if asked.held_out.share > 0.0 && (last == 0 || training == 0) {
         let allowed = format!("in (0, 1) and leave rows in both parts; there are {count}");
         return Err(too_few(
             Error::Option { owner: "split".into(), name: "fraction".into(), found: String::new(), allowed },
-            asked.validation,
+            asked.held_out.share,
         ));
     }
-    let mut train = data::shuffled_rows(count, asked.seed)?;
+    let mut train = data::shuffled_rows(count, asked.held_out.seed)?;
     let validation = train.split_off(training);
     Ok((train, validation))
 }
