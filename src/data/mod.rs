@@ -4,9 +4,10 @@
 //! |---|---|---|
 //! | a folder with MNIST's names, plain or .gz | images as rows, bytes scaled by 1/255 | the label files |
 //! | `.csv`, `.tsv`, `.txt`, plain or .gz | all other columns, numeric | the column `target`: numbers, or text as classes |
+//! | a folder of `x.npy` and `y.npy` | as `.npy` | as `.npy` |
 //! | `.npy` | dimensions after the first joined | `targets`, or the file beside it with `y` for `x` |
 //! | `.svm`, `.svmlight`, `.libsvm`, or what begins as such; plain or .gz | `index:value`, what is left out is 0 | the labels; queries by `qid:` or the file beside it with `.query` behind its name |
-//! | `.npz` | `x_train`, `x` or `features`; `x_test` | `y_train`, `y` or `targets`; `y_test` |
+//! | `.npz` | `x_train`, `X`, `features`, `train_images`, `data`, `arr_0` …; `x_test` … | `y_train`, `y`, `targets`, `train_labels`, `target`, `arr_1` …; `y_test` … |
 //!
 //! Ratings for a recommender have a reader of their own: `read_ratings`.
 //!
@@ -26,6 +27,8 @@ mod source;
 mod standardization;
 mod svmlight;
 mod table;
+#[cfg(feature = "data")]
+mod titles;
 
 use std::path::{Path, PathBuf};
 
@@ -33,17 +36,19 @@ use ndarray::Array2;
 
 pub use dataset::{Dataset, Target};
 pub use encoding::{ColumnReport, Encoding, EncodingOptions, TargetEncoding, TargetKind};
-pub use idx::{Idx, read_idx, read_idx_folder};
+pub use idx::{Idx, read_idx, read_idx_folder, read_idx_pair};
 pub use npy::read_npy;
 #[cfg(feature = "data")]
 pub use npz::read_npz;
 #[cfg(feature = "data")]
-pub use ratings::{Ratings, read_ratings};
+pub use ratings::{Duplicates, Ratings, RatingsOptions, read_ratings, read_ratings_with};
 pub use standardization::Standardization;
 pub use svmlight::read_svmlight;
 #[cfg(feature = "data")]
 pub use table::read_csv;
 pub use table::{Cells, Column, Decimal, Delimiter, Header, Table, TableOptions};
+#[cfg(feature = "data")]
+pub use titles::read_titles;
 
 use crate::random::Permutation;
 use crate::{Error, Result};
@@ -163,6 +168,10 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Split> {
     let path = path.as_ref();
     let metadata = std::fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?;
     if metadata.is_dir() {
+        if let Some(arrays) = folder_of_arrays(path) {
+            options.only(".npy", false, true)?;
+            return read_npy(arrays, options.targets.as_deref()).map(|train| Split { train, test: None });
+        }
         options.only("a folder of IDX files", false, false)?;
         return read_idx_folder(path);
     }
@@ -194,11 +203,28 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Split> {
     }
 }
 
+/// The features of a folder of `x.npy` and `y.npy`.
+fn folder_of_arrays(folder: &Path) -> Option<PathBuf> {
+    let names = ["x.npy", "X.npy", "x_train.npy", "X_train.npy", "features.npy"];
+    names
+        .into_iter()
+        .map(|name| folder.join(name))
+        .find(|path| path.is_file())
+        .filter(|_| idx::files(folder).is_empty())
+}
+
+/// Whether a path is a folder of images in IDX files, which are scaled where they are read.
+pub fn is_idx_folder(path: impl AsRef<Path>) -> bool {
+    path.as_ref().is_dir() && folder_of_arrays(path.as_ref()).is_none()
+}
+
 /// The files that [`read`] opens for a path, as far as they are there: what must not be written over.
 pub fn sources(path: impl AsRef<Path>, options: &ReadOptions) -> Vec<PathBuf> {
     let path = path.as_ref();
     if path.is_dir() {
-        return idx::files(path);
+        let arrays = folder_of_arrays(path);
+        let targets = arrays.as_ref().and_then(|path| options.targets.clone().or_else(|| npy::sibling(path)));
+        return if arrays.is_some() { arrays.into_iter().chain(targets).collect() } else { idx::files(path) };
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let beside = match extension(&name) {
@@ -246,6 +272,19 @@ pub fn shuffled_rows(rows: usize, seed: u64) -> Result<Vec<usize>> {
 /// The end of a file's name that says its format.
 fn extension(name: &str) -> Option<&str> {
     name.trim_end_matches(".gz").rsplit_once('.').map(|(_, extension)| extension)
+}
+
+/// The order of ids: whole numbers by value, of any length, then text by its letters.
+pub(crate) fn compare_ids(one: &str, other: &str) -> std::cmp::Ordering {
+    let key = |id: &str| {
+        let is_whole = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = if is_whole { id.trim_start_matches('0').len() } else { 0 };
+        (!is_whole, digits)
+    };
+    key(one)
+        .cmp(&key(other))
+        .then_with(|| one.trim_start_matches('0').cmp(other.trim_start_matches('0')))
+        .then_with(|| one.cmp(other))
 }
 
 /// That all numbers read from a file are finite.

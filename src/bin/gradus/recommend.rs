@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use gradus::data::{self, Ratings};
+use gradus::data::{self, Duplicates, Ratings, RatingsOptions};
 use gradus::recommend::{Epoch, Fit, History, Interactions, Loss, Metrics, Model, Preparation, Recommender};
 use gradus::{Device, HeldOut, Stop};
 use serde_json::{Value, json};
@@ -25,18 +25,37 @@ const EPOCHS: usize = 20;
 /// Trains a recommender on a file of ratings, tests it on held-out ones; or asks a saved one
 #[derive(Args)]
 pub struct Recommend {
-    /// A CSV with a header as MovieLens', or lines `user::item::rating::time`; plain or .gz. With --model: what of it the user has rated is left out
+    /// A table of users, items and ratings (or likes), with a header or without, or lines `user::item::rating::time`; plain or .gz. With --model: what of it the user has rated is left out
     #[arg(long, value_name = "FILE", required_unless_present = "model")]
     interactions: Option<PathBuf>,
     /// Asks a saved recommender (--out) instead of training one, by --user or --similar-to
     #[arg(long, value_name = "FILE", requires = "question")]
     model: Option<PathBuf>,
-    /// The best items for this user, by the ids of the ratings' file
-    #[arg(long, value_name = "ID", requires = "model", group = "question", value_parser = numbers::id, allow_negative_numbers = true)]
-    user: Option<u32>,
+    /// With --model: the best items for this user, by the ids of the ratings' file. Else the column of users, where its name does not say
+    #[arg(long, value_name = "ID", group = "question", allow_negative_numbers = true)]
+    user: Option<String>,
+    /// The column of items, where its name does not say
+    #[arg(long, value_name = "COLUMN")]
+    item: Option<String>,
+    /// The column of ratings, where its name does not say
+    #[arg(long, value_name = "COLUMN")]
+    rating: Option<String>,
+    /// What becomes of a user and an item that stand in the file again
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    duplicates: DuplicatesName,
+    /// A table of items' ids and titles, which are shown with the answers
+    #[arg(long, value_name = "FILE", requires = "model")]
+    titles: Option<PathBuf>,
     /// The items that are most like this one
-    #[arg(long, value_name = "ITEM", requires = "model", group = "question", conflicts_with = "interactions", value_parser = numbers::id, allow_negative_numbers = true)]
-    similar_to: Option<u32>,
+    #[arg(
+        long,
+        value_name = "ITEM",
+        requires = "model",
+        group = "question",
+        conflicts_with = "interactions",
+        allow_negative_numbers = true
+    )]
+    similar_to: Option<String>,
     /// How many items are told
     #[arg(long, value_name = "N", requires = "model", default_value = "10", value_parser = numbers::count, allow_negative_numbers = true)]
     count: NonZeroUsize,
@@ -78,6 +97,17 @@ pub struct Recommend {
     /// One JSON document on stdout
     #[arg(long)]
     json: bool,
+}
+
+/// What becomes of a user and an item that stand in the file again.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DuplicatesName {
+    /// The file is refused.
+    Refuse,
+    /// The last rating counts.
+    Last,
+    /// The ratings are added up.
+    Sum,
 }
 
 /// The names of the losses.
@@ -144,7 +174,8 @@ impl Recommend {
         }
         // The ratings are read before a device is opened; what was held out is known before.
         let preparation = self.preparation();
-        let ratings = data::read_ratings(path).map_err(|error| Failure::from(error).of("--interactions"))?;
+        let ratings = self.ratings(path)?;
+        ratings.notes.iter().for_each(|note| output::note(&format!("note: {}: {note}", path.display())));
         let interactions = Interactions::from_ratings(&ratings, preparation.min_rating, false)
             .map_err(|error| Failure::from(error).of("--min-rating"))?;
         self.note_left_out(&ratings, &interactions, preparation.min_rating);
@@ -165,6 +196,23 @@ impl Recommend {
         }
     }
 
+    /// Reads a file of ratings.
+    fn ratings(&self, path: &Path) -> Outcome<Ratings> {
+        let duplicates = match self.duplicates {
+            DuplicatesName::Refuse => Duplicates::Refuse,
+            DuplicatesName::Last => Duplicates::Last,
+            DuplicatesName::Sum => Duplicates::Sum,
+        };
+        let options = RatingsOptions {
+            user: self.user.clone().filter(|_| self.model.is_none()),
+            item: self.item.clone(),
+            rating: self.rating.clone(),
+            duplicates,
+            ..RatingsOptions::default()
+        };
+        data::read_ratings_with(path, &options).map_err(|error| Failure::from(error).of("--interactions"))
+    }
+
     /// What becomes of the ratings: of a saved recommender the same as before, so that what was held out stays so.
     fn preparation(&self) -> Preparation {
         let asked = Preparation {
@@ -179,13 +227,15 @@ impl Recommend {
     /// Users of whose ratings none is high enough drop out: said, with the first line of the first one.
     fn note_left_out(&self, ratings: &Ratings, interactions: &Interactions, min_rating: f32) {
         let Some(ids) = interactions.user_ids() else { return };
+        let is_left: Vec<bool> = ratings.user_ids.iter().map(|id| ids.row(id).is_ok()).collect();
         let mut left_out: Vec<(u32, u32)> = (0..ratings.users.len())
-            .filter(|&place| ids.row(ratings.users[place]).is_err())
+            .filter(|&place| !is_left[ratings.users[place] as usize])
             .map(|place| (ratings.users[place], ratings.lines[place]))
             .collect();
         left_out.sort_unstable();
         left_out.dedup_by_key(|(user, _)| *user);
         if let Some((user, line)) = left_out.iter().min_by_key(|(_, line)| *line) {
+            let user = &ratings.user_ids[*user as usize];
             output::note(&format!(
                 "note: {} user(s) have no rating of {min_rating} or more and are left out; the first is user {user} in line {line}",
                 left_out.len(),
@@ -300,6 +350,9 @@ impl Recommend {
             "settings": {
                 "gradus": env!("CARGO_PKG_VERSION"),
                 "interactions": path,
+                "user": self.user,
+                "item": self.item,
+                "rating": self.rating,
                 "loss": Loss::from(self.loss),
                 "components": self.components,
                 "epochs": trained.epochs,

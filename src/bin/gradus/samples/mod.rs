@@ -23,8 +23,14 @@ pub use task::{Task, loss_in_unit, target_kind};
 #[derive(Args, Clone)]
 pub struct Source {
     /// A folder of IDX files with MNIST's names, a CSV table (`-`: standard input), .npy, .npz, or SVMlight's lines (.svm, or what begins so)
-    #[arg(long, value_name = "PATH")]
-    pub data: PathBuf,
+    #[arg(long, value_name = "PATH", required_unless_present = "images", conflicts_with = "images")]
+    data: Option<PathBuf>,
+    /// A file of images in IDX form, of any name
+    #[arg(long, value_name = "FILE", requires = "labels")]
+    images: Option<PathBuf>,
+    /// The labels of --images
+    #[arg(long, value_name = "FILE", requires = "images")]
+    labels: Option<PathBuf>,
     /// The target's column in a table: its name, or its index where there is no header; may be repeated
     #[arg(long, value_name = "COLUMN")]
     target: Vec<String>,
@@ -107,10 +113,15 @@ impl Source {
             let flag = self.flag_of(&error, flag);
             Failure::from(error).of(&flag)
         };
-        if data::is_table(&self.data) {
+        if let (Some(images), Some(labels)) = (&self.images, &self.labels) {
+            self.refuse_options_of_tables()?;
+            let train = data::read_idx_pair(images, labels).map_err(|error| Failure::from(error).of("--images"))?;
+            return Ok(Raw::Arrays(Split { train, test: None }));
+        }
+        if data::is_table(self.path()) {
             self.refuse_options_of_arrays()?;
             let table = Table::read(&self.data, &self.table_options(known)).map_err(failed)?;
-            table.notes().iter().for_each(|note| output::note(&format!("note: {}: {note}", self.data.display())));
+            table.notes().iter().for_each(|note| output::note(&format!("note: {}: {note}", self.path().display())));
             return Ok(Raw::Table(table));
         }
         self.refuse_options_of_tables()?;
@@ -126,7 +137,10 @@ impl Source {
 
     /// The files that are read, with the flag that names them.
     pub fn files(&self) -> Vec<(&'static str, PathBuf)> {
-        data::sources(&self.data, &self.array_options()).into_iter().map(|path| ("--data", path)).collect()
+        let pair = [("--images", &self.images), ("--labels", &self.labels)];
+        let pair = pair.into_iter().filter_map(|(flag, path)| Some((flag, path.clone()?)));
+        let data = self.data.as_ref().map(|path| data::sources(path, &self.array_options())).unwrap_or_default();
+        data.into_iter().map(|path| ("--data", path)).chain(pair).collect()
     }
 
     fn table_options(&self, known: &[String]) -> TableOptions {
@@ -146,7 +160,7 @@ impl Source {
             ("--features", self.features.is_some(), "it is for SVMlight's lines"),
             ("--zero-based", self.zero_based.is_some(), "it is for SVMlight's lines"),
         ];
-        refuse(&given, &self.data)
+        refuse(&given, self.path())
     }
 
     fn refuse_options_of_tables(&self) -> Outcome {
@@ -157,7 +171,7 @@ impl Source {
             ("--delimiter", self.delimiter.is_some(), "it is for tables"),
             ("--decimal", self.decimal.is_some(), "it is for tables"),
         ];
-        refuse(&given, &self.data)
+        refuse(&given, self.path())
     }
 
     /// The flag that an error is about; `own` is that of the file itself.
@@ -179,6 +193,11 @@ impl Source {
         (!self.target.is_empty()).then(|| self.target.join(", "))
     }
 
+    /// The file or folder of the rows.
+    pub fn path(&self) -> &Path {
+        self.data.as_deref().or(self.images.as_deref()).unwrap_or(Path::new(""))
+    }
+
     /// What is read and how.
     pub fn as_json(&self) -> Value {
         let target = match &self.target[..] {
@@ -187,14 +206,15 @@ impl Source {
             several => json!(several),
         };
         json!({
-            "path": self.data, "target": target, "drop": self.drop, "columns": self.columns, "targets": self.targets,
+            "path": self.path(), "labels": self.labels, "target": target, "drop": self.drop, "columns": self.columns, "targets": self.targets,
             "groups": self.groups, "features": self.features, "zero_based": self.zero_based,
         })
     }
 
     /// Reads rows of another file with the columns of those that were read from this one.
     fn read_beside(&self, path: &Path, known: &[String]) -> Outcome<Raw> {
-        let mut source = Source { data: path.into(), targets: None, groups: None, ..self.clone() };
+        let mut source =
+            Source { data: Some(path.into()), images: None, labels: None, targets: None, groups: None, ..self.clone() };
         if data::is_svmlight(path) {
             source.count_as(known);
         }
@@ -218,7 +238,7 @@ impl Source {
 
     /// Images are scaled where they are read and lie in an order of their own; tables are neither scaled nor shuffled.
     pub fn is_images(&self) -> bool {
-        self.data.is_dir()
+        self.images.is_some() || data::is_idx_folder(self.path())
     }
 
     /// All rows as a saved model takes them, with targets if each has them.

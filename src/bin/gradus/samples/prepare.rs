@@ -48,7 +48,7 @@ impl Source {
         let (train, validation) = (of(train), of(validation));
         let encoding = match asked.known {
             Some((encoding, _)) if encoding.takes_tables() => encoding.clone(),
-            Some(_) => return Err(other_form("arrays", "a table", &self.data)),
+            Some(_) => return Err(other_form("arrays", "a table", self.path())),
             None => Encoding::fit(table, &train, &options).map_err(|error| self.of_target(error))?,
         };
         let encoded =
@@ -232,7 +232,7 @@ pub fn read_for(source: &Source, model: &Model, answered: bool) -> Outcome<Rows>
     let names = &model.names().features;
     let mut source = source.clone();
     let wanted = model.encoding().map_or_else(|| names.clone(), Encoding::wanted);
-    if data::is_svmlight(&source.data) {
+    if data::is_svmlight(source.path()) {
         source.count_as(names);
     }
     match (source.read(&wanted)?, model.encoding()) {
@@ -245,7 +245,7 @@ pub fn read_for(source: &Source, model: &Model, answered: bool) -> Outcome<Rows>
             of_arrays(arrange(dataset, names)?, encoding)
         }
         (Raw::Arrays(_), Some(encoding)) if encoding.takes_tables() => {
-            Err(other_form("a table", "arrays", &source.data))
+            Err(other_form("a table", "arrays", source.path()))
         }
         (Raw::Arrays(split), encoding) => {
             let rows = split.test.unwrap_or(split.train);
