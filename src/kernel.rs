@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::device::Gpu;
+use crate::device::{Gpu, Work};
 use crate::wgsl::{self, Access, File};
 use crate::{Error, Result};
 
@@ -75,6 +75,13 @@ impl Program {
             let _ = write!(key, "|{name}={:x}", value.to_bits());
         }
         key
+    }
+}
+
+impl Kernel {
+    /// Its name for messages.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
     }
 }
 
@@ -220,6 +227,7 @@ impl Gpu {
     ) -> Result<()> {
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut commands = commands.into_iter().peekable();
+        let mut work = Work::default();
         while let Some(command) = commands.peek() {
             if let Command::Copy { from, from_offset, to, to_offset, size } = command {
                 encoder.copy_buffer_to_buffer(from, *from_offset, to, *to_offset, *size);
@@ -239,10 +247,12 @@ impl Gpu {
                 pass.set_bind_group(0, bindings, &[*parameters]);
                 let [x, y] = fold(*workgroups);
                 pass.dispatch_workgroups(x, y, 1);
+                work.add(kernel);
                 commands.next();
             }
         }
-        self.queue().submit([encoder.finish()]);
+        let index = self.queue().submit([encoder.finish()]);
+        self.submitted(&index, work);
         self.check("a submission", 0)
     }
 }

@@ -242,6 +242,8 @@ pub mod recommend;
 pub mod schedules;
 mod tensor;
 pub mod testing;
+#[doc(hidden)]
+pub mod text;
 mod train;
 #[doc(hidden)]
 pub mod wgsl;
@@ -255,7 +257,7 @@ pub use embedding::Embedding;
 pub use error::{Error, Result};
 /// A number of 16 bits: 11 significant, up to 65,504.
 pub use half::f16;
-pub use inputs::{Inputs, TargetElement, Targets};
+pub use inputs::{FloatElement, Floats, Inputs, TargetElement, Targets};
 pub use layers::{Dense, Initializer};
 pub use model::{Model, Names, Sequential};
 pub use plan::{DensePass, Plan};

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayBase, Data, Ix2};
 
 use crate::activations::{Activation, Identity};
 use crate::device::Device;
-use crate::inputs::shape_error;
+use crate::inputs::{FloatElement, shape_error};
 use crate::kernels::embedding::takes_rows;
 use crate::layers::{Dense, Lookup, Network, Penalties};
 use crate::losses::{Domain, Family, Frame, Loss};
@@ -330,9 +330,9 @@ impl Model {
     /// # Errors
     /// [`crate::Error::Shape`] if a row has not as many features as the model, [`crate::Error::Empty`] without rows,
     /// [`crate::Error::NonFinite`] for NaN or infinities.
-    pub fn predict<S: Data<Elem = f32>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
+    pub fn predict<S: Data<Elem: FloatElement>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
         let rows = features.nrows();
-        let flat = samples::features(self.intake(), "predict", features)?;
+        let flat = samples::features(self.intake(), "predict", FloatElement::floats(features))?;
         let samples = Samples { rows, features: &flat, targets: SampleTargets::None, has_ignored: false, lists: None };
         let data = self.engine.load(&samples)?;
         let predictions = self.engine.predict(data, self.network.prediction_batch());

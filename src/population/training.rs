@@ -5,6 +5,7 @@ use std::time::Instant;
 use ndarray::{ArrayBase, Data, Ix2};
 
 use super::Population;
+use crate::inputs::FloatElement;
 use crate::optimizers::Clip;
 use crate::train::course::{self, Course, Loaded, Snapshot, Watch, summarize};
 use crate::train::crowd::Turn;
@@ -19,7 +20,7 @@ impl Population {
     ///
     /// # Errors
     /// As [`crate::Model::fit`]; [`Error::Option`] for a `checkpoint`, which has room for one model.
-    pub fn fit<'a, S: Data<Elem = f32>>(
+    pub fn fit<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
         targets: impl Into<Targets<'a>>,
@@ -36,7 +37,8 @@ impl Population {
         }
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
         let load = |samples: &Samples| self.crowd.load(samples);
-        let course = Course::new(intake, &*objectives[0].loss, features, &targets.into(), &fit, load)?;
+        let course =
+            Course::new(intake, &*objectives[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
         for objective in &mut objectives {
             (objective.metric, objective.aims) = (course.metric, fit.aims());
         }
@@ -50,14 +52,15 @@ impl Population {
     ///
     /// # Errors
     /// As [`crate::Model::fit`].
-    pub fn evaluate<'a, S: Data<Elem = f32>>(
+    pub fn evaluate<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
         targets: impl Into<Targets<'a>>,
     ) -> Result<Vec<Score>> {
         let mut objectives = self.objectives("evaluate")?;
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
-        let rows = Rows::new(intake, &*objectives[0].loss, "evaluate", features, &targets.into())?;
+        let rows =
+            Rows::new(intake, &*objectives[0].loss, "evaluate", FloatElement::floats(features), &targets.into())?;
         for objective in &mut objectives {
             objective.metric = Metric::of(&*objective.loss, rows.one_hot);
         }

@@ -1,8 +1,7 @@
 //! What every training has in common, of one model or of many: its rows, its batches, what is told of an epoch, and
 //! whether it is worth going on.
 
-use ndarray::{ArrayBase, Data, Ix2};
-
+use crate::inputs::Floats;
 use crate::losses::Loss;
 use crate::model::Progress;
 use crate::random::Permutation;
@@ -40,10 +39,10 @@ pub(crate) struct Course {
 
 impl Course {
     /// Checks the rows, parts them as `fit` says and hands them to `load`.
-    pub fn new<S: Data<Elem = f32>>(
+    pub fn new(
         intake: Intake,
         loss: &dyn Loss,
-        features: &ArrayBase<S, Ix2>,
+        features: Floats,
         targets: &Targets,
         fit: &Fit,
         mut load: impl FnMut(&Samples) -> Result<usize>,
@@ -67,7 +66,7 @@ impl Course {
             course.validation = Some(part(training, held_back)?);
         }
         if let Some(given) = &fit.validation {
-            let rows = Rows::new(intake, loss, "fit (validation)", &given.0, &given.1.targets())?;
+            let rows = Rows::new(intake, loss, "fit (validation)", given.0.floats(), &given.1.targets())?;
             course.validation = Some(Loaded::new(&rows, load(&rows.all())?));
         }
         Ok(course)

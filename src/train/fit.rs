@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use ndarray::{ArrayBase, Data, Ix2};
 
+use crate::inputs::FloatElement;
 use crate::model::Model;
 use crate::train::course::{self, Course, Loaded, Snapshot, Watch, summarize};
 use crate::train::engine::{Aims, Batch, Metric, Objective, Outcome, Samples};
@@ -39,7 +40,7 @@ impl Model {
     /// # Errors
     /// Shapes, labels and values that do not fit, options outside their domains, a model that was not compiled, and
     /// what the device reports. A loss that is not finite is no error: it ends the training ([`History::stopped`]).
-    pub fn fit<'a, S: Data<Elem = f32>>(
+    pub fn fit<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
         targets: impl Into<Targets<'a>>,
@@ -57,7 +58,8 @@ impl Model {
         let mut objective = self.objective("fit")?;
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
         let load = |samples: &Samples| self.engine.load(samples);
-        let course = Course::new(intake, &*objective.loss, features, &targets.into(), &fit, load)?;
+        let course =
+            Course::new(intake, &*objective.loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
         (objective.metric, objective.aims) = (course.metric, fit.aims());
         self.keep_average(fit.average)?;
         self.schedule = fit.schedule.clone();
@@ -70,13 +72,14 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::fit`].
-    pub fn evaluate<'a, S: Data<Elem = f32>>(
+    pub fn evaluate<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
         targets: impl Into<Targets<'a>>,
     ) -> Result<Score> {
         let mut objective = self.objective("evaluate")?;
-        let rows = Rows::new(self.intake(), &*objective.loss, "evaluate", features, &targets.into())?;
+        let rows =
+            Rows::new(self.intake(), &*objective.loss, "evaluate", FloatElement::floats(features), &targets.into())?;
         objective.metric = Metric::of(&*objective.loss, rows.one_hot);
         let loaded = Loaded::new(&rows, self.engine.load(&rows.all())?);
         let score = self.score(&objective, loaded);

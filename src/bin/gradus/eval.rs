@@ -26,7 +26,7 @@ impl Eval {
         let cases = read(&self.file)?;
         let device = self.device.open(self.checked)?;
         let answers: Vec<Value> = cases.iter().map(|case| cases::answer(case, &device)).collect();
-        output::print(&as_array(&answers))?;
+        output::print_document(&as_array(&answers))?;
         let mut failed = false;
         for (index, answer) in answers.iter().enumerate() {
             if let Some(message) = answer["error"].as_str() {

@@ -200,7 +200,7 @@ impl Recommend {
             "interactions_to_train": trained.to_train,
             "settings": {
                 "gradus": env!("CARGO_PKG_VERSION"),
-                "interactions": path,
+                "interactions": output::path(path),
                 "loss": Loss::from(self.loss),
                 "components": self.components,
                 "epochs": self.epochs,

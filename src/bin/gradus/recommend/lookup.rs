@@ -141,7 +141,7 @@ impl Answer {
         if let Some(excluded) = excluded {
             document["excluded"] = excluded;
         }
-        document["model"] = json!(model);
+        document["model"] = output::path(model);
         document["device"] = json!(device);
         document
     }
