@@ -264,4 +264,4 @@ pub use plan::{DensePass, Plan};
 pub use population::{Member, Population};
 pub use real::Real;
 pub use tensor::Tensor;
-pub use train::{Average, EarlyStopping, Epoch, Fit, History, Score, Stop};
+pub use train::{Average, Baseline, EarlyStopping, Epoch, Fit, History, Score, Stop};

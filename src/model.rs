@@ -19,7 +19,7 @@ use crate::train::gpu::GpuEngine;
 use crate::train::host::HostEngine;
 use crate::train::pace::Pace;
 use crate::train::samples::{self, Intake, Scaling};
-use crate::{Error, Result};
+use crate::{Error, Result, text};
 
 /// A description of a model: the length of its input, then dense layers.
 ///
@@ -268,6 +268,7 @@ impl Model {
     /// outputs, of which it never holds more than a chunk of rows.
     ///
     /// # Errors
+    /// [`crate::Error::Input`] for a last layer whose activation the loss takes itself: a softmax or sigmoid under a loss of logits;
     /// [`crate::Error::Option`] for an option outside its domain, and, where the model begins with an embedding, for an optimizer that looks at
     /// whole tensors or keeps averaged weights; [`crate::Error::Input`] for a loss that takes other inputs than predictions and targets, and
     /// for [`crate::losses::LinearCrossEntropy`] behind a last layer with an activation.
@@ -279,7 +280,15 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::compile`].
-    pub fn compile_boxed(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
+    pub fn compile_boxed(self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
+        if let Some(last) = self.network.layers.last() {
+            crate::losses::check_outputs(&*loss, last.activation.name())?;
+        }
+        self.compile_known(loss, optimizer)
+    }
+
+    /// As [`Model::compile_boxed`] of a file: what was trained once goes on, whatever its last layer is.
+    pub(crate) fn compile_known(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
         let compiled = Compiled::of_model(&self.network, loss, optimizer)?;
         self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
         self.average = None;
@@ -424,8 +433,8 @@ impl Model {
         let parameters = self.parameters();
         let _ = write!(
             text,
-            "{parameters} parameters ({:.1} KiB) on {}",
-            4.0 * parameters as f64 / 1024.0,
+            "{parameters} parameters ({}) on {}",
+            text::bytes(4.0 * parameters as f64),
             self.device.describe()
         );
         text

@@ -168,6 +168,9 @@ impl Population {
         let (loss, optimizer): (Arc<dyn Loss>, Arc<dyn Optimizer>) = (Arc::from(loss), Arc::from(optimizer));
         loss.check()?;
         crate::losses::check_trainable(&*loss)?;
+        if let Some(last) = self.network.layers.last() {
+            crate::losses::check_outputs(&*loss, last.activation.name())?;
+        }
         optimizer.check()?;
         let compiled: Vec<Compiled> = self
             .members

@@ -38,14 +38,21 @@ impl Population {
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
         let load = |samples: &Samples| self.crowd.load(samples);
         let course =
-            Course::new(intake, &*objectives[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
+            Course::new(intake, &objectives[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
         for objective in &mut objectives {
             (objective.metric, objective.aims) = (course.metric, fit.aims());
         }
         self.keep_average(fit.average)?;
         let histories = self.epochs(&objectives, &fit, &course);
         course.data().for_each(|data| self.crowd.unload(data));
-        histories
+        let mut histories = histories?;
+        for (history, objective) in histories.iter_mut().zip(&objectives) {
+            // With other options of the loss its yardstick is another.
+            let same = objective.loss.options() == objectives[0].loss.options();
+            history.baseline = course.yardstick.as_ref().filter(|_| same).map(|yardstick| yardstick.baseline);
+            course.reach.explain(&mut history.stopped);
+        }
+        Ok(histories)
     }
 
     /// Each member's loss and accuracy on rows that are not trained on.
@@ -179,6 +186,9 @@ impl Population {
         let mut going_on = Vec::with_capacity(active.len());
         for (member, mut told) in active.into_iter().zip(told) {
             told.seconds = seconds;
+            if let Some(yardstick) = &course.yardstick {
+                yardstick.tell_squared(&mut told);
+            }
             course::observe(fit, &mut self.progress[member], &mut told);
             if !watches[member].add(told, fit.early_stopping.as_ref(), || self.snapshot(member))? {
                 going_on.push(member);

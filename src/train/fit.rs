@@ -12,7 +12,7 @@ use crate::train::history::{Epoch, History};
 use crate::train::options::Fit;
 use crate::train::progress::Bar;
 use crate::train::samples::{Intake, Rows};
-use crate::{Error, Result, Targets};
+use crate::{Error, Result, Targets, text};
 
 /// How well a model does on some rows.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
@@ -58,14 +58,16 @@ impl Model {
         let mut objective = self.objective("fit")?;
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
         let load = |samples: &Samples| self.engine.load(samples);
-        let course =
-            Course::new(intake, &*objective.loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
+        let course = Course::new(intake, &objective.loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
         (objective.metric, objective.aims) = (course.metric, fit.aims());
         self.keep_average(fit.average)?;
         self.schedule = fit.schedule.clone();
         let history = self.epochs(&objective, &fit, &course);
         course.data().for_each(|data| self.engine.unload(data));
-        history
+        let mut history = history?;
+        history.baseline = course.yardstick.as_ref().map(|yardstick| yardstick.baseline);
+        course.reach.explain(&mut history.stopped);
+        Ok(history)
     }
 
     /// Loss and accuracy on rows that are not trained on: Keras' `evaluate`.
@@ -140,6 +142,7 @@ impl Model {
                 (told.val_loss, told.val_accuracy) = (Some(score.loss), score.accuracy);
             }
             told.skipped = self.skipped(objective)?;
+            self.measure(course, &mut told)?;
             course::observe(fit, &mut self.progress, &mut told);
             told.seconds = begun.elapsed().as_secs_f64();
             if let Some(bar) = bar {
@@ -186,6 +189,13 @@ impl Model {
         Ok(outcomes)
     }
 
+    /// Adds R² to an epoch of a regression.
+    fn measure(&mut self, course: &Course, told: &mut Epoch) -> Result<()> {
+        let Some(yardstick) = &course.yardstick else { return Ok(()) };
+        let (data, batch) = (course.validation.unwrap_or(course.training).data, self.network.prediction_batch());
+        yardstick.tell(told, || self.engine.predict(data, batch))
+    }
+
     /// How many steps of the epoch were left out.
     fn skipped(&mut self, objective: &Objective) -> Result<usize> {
         if !objective.aims.skip_non_finite {
@@ -203,12 +213,16 @@ impl Model {
 }
 
 fn line(epoch: &Epoch) -> String {
-    let mut text = format!("loss {:.4}", epoch.loss);
-    for (name, value) in
-        [("accuracy", epoch.accuracy), ("val_loss", epoch.val_loss), ("val_accuracy", epoch.val_accuracy)]
-    {
+    let mut text = format!("loss {}", text::number(epoch.loss));
+    for (name, value) in [
+        ("accuracy", epoch.accuracy),
+        ("val_loss", epoch.val_loss),
+        ("val_accuracy", epoch.val_accuracy),
+        ("r2", epoch.r2),
+        ("val_r2", epoch.val_r2),
+    ] {
         if let Some(value) = value {
-            text.push_str(&format!(", {name} {value:.4}"));
+            text.push_str(&format!(", {name} {}", text::significant(value, 4)));
         }
     }
     text

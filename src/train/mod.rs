@@ -2,6 +2,7 @@
 
 pub(crate) mod average;
 mod averaged;
+pub(crate) mod baseline;
 mod checkpoint;
 pub(crate) mod course;
 pub(crate) mod crowd;
@@ -16,6 +17,7 @@ mod progress;
 pub(crate) mod samples;
 
 pub use average::Average;
+pub use baseline::Baseline;
 pub use fit::Score;
 pub use history::{Epoch, History, Stop};
 pub use options::{EarlyStopping, Fit};

@@ -193,6 +193,15 @@ impl<'a> Rows<'a> {
         Samples { rows, features, targets, has_ignored, lists }
     }
 
+    /// The targets of some rows, where they are numbers of rows that stand for themselves; else none.
+    pub fn dense(&self, first: usize, rows: usize) -> &[f32] {
+        let outputs = self.widths[1];
+        match self.lists {
+            None if !self.has_labels => &self.dense[first * outputs..(first + rows) * outputs],
+            _ => &[],
+        }
+    }
+
     /// How many of some rows have a label that is not ignored.
     pub fn kept_of(&self, loss: &dyn Loss, first: usize, rows: usize) -> usize {
         if let Some(lists) = &self.lists {

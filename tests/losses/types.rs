@@ -1,7 +1,7 @@
 //! The types of arrays that losses take, and the gradient of each input by its name.
 
 use gradus::losses::{CrossEntropy, Loss, MarginRanking, Mse, TripletMargin};
-use gradus::{Device, Inputs, Reduction, Targets, Tensor, TensorInputs};
+use gradus::{Device, Inputs, Reduction, Tensor, TensorInputs};
 use ndarray::{Array1, Array2, array};
 
 #[test]

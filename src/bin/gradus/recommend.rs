@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use gradus::data::{self, Ratings};
 use gradus::recommend::{History, Interactions, Loss, Metrics, Recommender};
+use gradus::text;
 use serde_json::{Value, json};
 
 use crate::output::{self, DeviceChoice, Failure, Outcome};
@@ -215,14 +216,14 @@ impl Recommend {
     }
 
     fn as_text(&self, trained: &Trained) -> String {
-        let mut table = output::table(&["epoch", "loss", "pairs drawn", "updates", "seconds"]);
+        let mut table = output::table(&["epoch", "loss", "pairs drawn", "updates", "time"]);
         for (index, epoch) in trained.history.epochs.iter().enumerate() {
             table.add_row([
                 (index + 1).to_string(),
-                format!("{:.5}", epoch.loss),
-                epoch.sampled.to_string(),
-                epoch.updates.to_string(),
-                format!("{:.4}", epoch.seconds),
+                text::number(epoch.loss),
+                text::count(epoch.sampled as u64),
+                text::count(epoch.updates as u64),
+                text::seconds(epoch.seconds),
             ]);
         }
         let (users, items) = (trained.interactions.users(), trained.interactions.items());
@@ -232,10 +233,10 @@ impl Recommend {
             self.min_rating
         );
         let each = trained.history.seconds_per_epoch();
-        text += &format!("{each:.4} s an epoch (the median)");
-        let pairs = trained.history.sampled_pairs_per_second() / 1e6;
+        text += &format!("{} an epoch (the median)", text::seconds(each));
+        let pairs = trained.history.sampled_pairs_per_second();
         if pairs > 0.0 {
-            text += &format!(", {pairs:.1} million pairs drawn a second");
+            text += &format!(", {} pairs drawn a second", text::rate(pairs));
         }
         text.push('\n');
         if let Some(test) = &trained.test {

@@ -3,6 +3,7 @@
 mod report;
 mod run;
 mod settings;
+mod surprises;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -161,7 +162,11 @@ impl Train {
         }
         let parts = self.parts()?;
         let task = match &plan {
-            Some(plan) => Some(Task::of(&*plan.loss, &parts.train)?),
+            Some(plan) => {
+                let task = Task::of(&*plan.loss, &parts.train)?;
+                self.refuse_quantities(&parts.train, &task)?;
+                Some(task)
+            }
             None => None,
         };
         let device = self.device.open_and_tell()?;

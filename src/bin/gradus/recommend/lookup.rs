@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gradus::data;
+use gradus::{data, text};
 use gradus::recommend::{Ids, Interactions, Model, Scored};
 use serde_json::{Value, json};
 
@@ -149,7 +149,7 @@ impl Answer {
     fn as_text(&self) -> String {
         let mut table = output::table(&["place", "item", self.measure]);
         for (place, (item, number)) in self.items.iter().enumerate() {
-            table.add_row([(place + 1).to_string(), item.to_string(), format!("{number:.4}")]);
+            table.add_row([(place + 1).to_string(), item.to_string(), text::significant((*number).into(), 4)]);
         }
         format!("{}\n{table}\n", self.heading)
     }

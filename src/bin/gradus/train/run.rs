@@ -24,6 +24,7 @@ pub struct Trained {
 
 impl Train {
     pub(super) fn fit(&self, mut model: Model, task: &Task, parts: &Parts, chosen: Settings) -> Outcome<Trained> {
+        Train::note_single_classes(parts, task)?;
         let mut fit = Fit::new().epochs(chosen.epochs).batch_size(chosen.batch_size);
         let rows = parts.train.groups.as_ref().filter(|_| task.ranks).map_or(parts.train.rows(), Vec::len);
         let updates = rows.div_ceil(chosen.batch_size);
@@ -62,6 +63,7 @@ impl Train {
         let of_queries = parts.validation.as_ref().filter(|rows| rows.groups.is_some());
         let validation = of_queries.map(&mut score).transpose()?;
         let validation = validation.and_then(|(score, ranking)| Some((score, ranking?)));
+        Train::note_same_answers(averaged.as_mut().unwrap_or(&mut model), parts, task)?;
         Ok(Trained { model, history, chosen, validation, test, seconds })
     }
 
