@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::path::PathBuf;
 
-use crate::text::{OneLine, printable_lines};
+use crate::text::{OneLine, exact, printable_lines};
 
 /// What [`Result`] carries when something cannot be done.
 ///
@@ -249,7 +249,14 @@ impl Error {
 
     /// An [`Error::Option`], the shape in which every options check ends.
     pub(crate) fn option(owner: &str, name: &str, found: impl ToString, allowed: &str) -> Self {
-        Error::Option { owner: owner.into(), name: name.into(), found: found.to_string(), allowed: allowed.into() }
+        let mut found = found.to_string();
+        // A float of 1e300 comes with all its zeros.
+        if found.len() > 20
+            && let Ok(number) = found.parse::<f64>()
+        {
+            found = exact(number);
+        }
+        Error::Option { owner: owner.into(), name: name.into(), found, allowed: allowed.into() }
     }
 
     /// An [`Error::Unknown`] that lists the names there are.

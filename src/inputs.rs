@@ -4,6 +4,7 @@ use ndarray::{ArrayBase, ArrayD, ArrayViewD, CowArray, Data, Dimension, IxDyn};
 
 use crate::host::{parallel, simd};
 use crate::losses::{Domain, Family, Loss};
+use crate::text::exact;
 use crate::{Error, Result};
 
 /// The inputs of a loss, borrowed. Made with [`Inputs::new`] of predictions and targets, or with [`Inputs::named`] for a loss
@@ -278,7 +279,12 @@ impl<'a> Inputs<'a> {
         }
         let round = |(name, array): &(&'a str, ArrayViewD<'a, f64>)| {
             rounded(array).map(|array| (*name, array)).map_err(|(element, x)| {
-                input_error(loss, name, format!("holds {x:e} at element {element}"), format!("it must be {WITHIN_F32}"))
+                input_error(
+                    loss,
+                    name,
+                    format!("holds {} at element {element}", exact(x)),
+                    format!("it must be {WITHIN_F32}"),
+                )
             })
         };
         let owned = self.wide.iter().map(round).collect::<Result<Vec<_>>>()?;
@@ -574,7 +580,7 @@ pub(crate) fn check_domain(loss: &dyn Loss, name: &str, domain: Domain, targets:
     let Some(index) = found else {
         return Ok(());
     };
-    Err(input_error(loss, name, format!("hold {} at element {index}", targets[index]), allowed))
+    Err(input_error(loss, name, format!("hold {} at element {index}", exact(targets[index].into())), allowed))
 }
 
 /// Refuses a class of a row's list that there is not; `keeps` says which rows count at all.
@@ -587,6 +593,11 @@ pub(crate) fn check_class_lists(
     for (row, list) in targets.chunks_exact(classes).enumerate().filter(|(row, _)| keeps(*row)) {
         let mut listed = list.iter().take_while(|&&class| class != -1.0);
         if let Some(&class) = listed.find(|&&class| class >= classes as f32) {
+            // Far from every class the number is told as it stands: as an i64 it would be another.
+            if class.abs() >= 1e9 {
+                let found = format!("name class {} in row {row}", exact(class.into()));
+                return Err(input_error(loss, "targets", found, format!("classes are 0 to {}", classes - 1)));
+            }
             return Err(label_error(loss, row, class as i64, classes));
         }
     }

@@ -95,6 +95,10 @@ impl Gpu {
     }
 
     fn compile(&self, program: &Program) -> Result<Kernel> {
+        // What a user's text and the kernel around it make together is looked at whole: two functions of one name, say.
+        if !program.files.iter().all(File::is_own) {
+            wgsl::validate(&program.label, &program.header, &program.files)?;
+        }
         let module = wgsl::parse(&program.label, &program.header, &program.files)?;
         let entries: Vec<wgpu::BindGroupLayoutEntry> = module
             .bindings

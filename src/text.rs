@@ -97,6 +97,12 @@ pub fn significant(x: f64, digits: usize) -> String {
     format!("{x:.*}", (digits as i32 - 1 - exponent).max(0) as usize)
 }
 
+/// A number with all its digits, as short as it can be written: `0.1`, `500001`, `1e300` and not 301 digits.
+pub fn exact(x: f64) -> String {
+    let size = x.abs();
+    if x == 0.0 || !x.is_finite() || (1e-5..1e16).contains(&size) { x.to_string() } else { format!("{x:e}") }
+}
+
 /// A whole number with its thousands apart: `41,085`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -179,6 +185,7 @@ mod tests {
             [3e-8, 4.56e-3, 7.891, 99.96, 725.0, 12_000.0].map(seconds),
             ["30.0 ns", "4.56 ms", "7.89 s", "1 min 40 s", "12 min 5 s", "3 h 20 min"]
         );
+        assert_eq!([0.1, 500_001.0, 1e300, -2e-7].map(exact), ["0.1", "500001", "1e300", "-2e-7"]);
         assert_eq!([999, 1000, 41_085, 1_234_567].map(count), ["999", "1,000", "41,085", "1,234,567"]);
         assert_eq!([1023.0, 134_217_728.0, 2_147_483_647.0].map(bytes), ["1023 B", "128 MiB", "2 GiB"]);
     }

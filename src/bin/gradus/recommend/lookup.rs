@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use gradus::{data, text};
 use gradus::recommend::{Ids, Interactions, Model, Scored};
+use gradus::{data, text};
 use serde_json::{Value, json};
 
 use super::Recommend;
