@@ -302,7 +302,8 @@ fn narrow(model: Intake, operation: &str, wide: &ArrayViewD<f64>) -> Result<Vec<
     };
     let numbers: Vec<f64> = wide.iter().enumerate().map(scaled).collect();
     if let Some(place) = numbers.iter().position(|&x| inputs::is_beyond_f32(x)) {
-        return Err(beyond_f32(operation, "features", numbers[place], place, width));
+        let found = wide.iter().nth(place).copied().unwrap_or(f64::NAN);
+        return Err(beyond_f32(operation, "features", found, place, width));
     }
     let flat: Vec<f32> = numbers.into_iter().map(|x| x as f32).collect();
     check_finite(operation, "features", &flat, width)?;

@@ -3,6 +3,7 @@
 
 mod cases;
 mod recommend;
+mod surprises;
 mod training;
 mod usage;
 

@@ -67,7 +67,7 @@ pub fn in_catalogue(kind: &str, found: &str) -> String {
 }
 
 /// Names of others than losses that are listed in full.
-const LISTED: usize = 12;
+const LISTED: usize = 20;
 
 /// A name that is neither a loss nor one of others, which are listed where they are few.
 pub fn among(kind: &str, found: &str, known: &[&str]) -> String {

@@ -115,11 +115,40 @@ pub fn path(path: &Path) -> Value {
     path.to_string_lossy().into()
 }
 
-/// How many columns a line on stdout may have.
-pub fn width() -> usize {
-    let terminal = Table::new().width();
+/// How many columns a line on stdout may have: those of the terminal, or `COLUMNS`; none where nobody says.
+fn told_width() -> Option<usize> {
     let columns = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns: &u16| columns >= 40);
-    terminal.or_else(columns).unwrap_or(WIDTH).into()
+    Table::new().width().or_else(columns).map(usize::from)
+}
+
+/// How many columns a table may have.
+pub fn width() -> usize {
+    told_width().unwrap_or(WIDTH.into())
+}
+
+/// Lines folded between words to the width of a terminal, what is folded two columns in. Where there is none they stay whole, so that a
+/// program finds its words in one line.
+pub fn folded(text: &str) -> String {
+    let Some(width) = told_width() else { return text.into() };
+    let mut out = String::with_capacity(text.len() + 16);
+    for line in text.lines() {
+        let mut length = 0;
+        for word in line.split(' ') {
+            let letters = word.chars().count();
+            if length > 0 && length + 1 + letters > width {
+                out.push_str("\n  ");
+                length = 2;
+            } else if length > 0 {
+                out.push(' ');
+                length += 1;
+            }
+            out.push_str(word);
+            length += letters;
+        }
+        out.push('\n');
+    }
+    out.truncate(out.len() - usize::from(!text.ends_with('\n') && !text.is_empty()));
+    out
 }
 
 fn written(outcome: io::Result<()>) -> Outcome {

@@ -240,10 +240,10 @@ impl Recommend {
         }
         text.push('\n');
         if let Some(test) = &trained.test {
-            text += &format!(
+            text += &output::folded(&format!(
                 "test ({} users): precision@10 {:.4}, recall@10 {:.4}, AUC {:.4}, MRR {:.4}, MAP@10 {:.4}, NDCG@10 {:.4}\n",
                 test.users, test.precision_at_k, test.recall_at_k, test.auc, test.mrr, test.map_at_k, test.ndcg_at_k
-            );
+            ));
         }
         text
     }

@@ -181,7 +181,8 @@ impl Train {
             output::note(&format!("warning: {doubt}"));
         }
         if !self.json {
-            output::print(&format!("{}\n{}", model.summary(), self.in_words(&parts, &settings, &task, &model)))?;
+            let words = output::folded(&self.in_words(&parts, &settings, &task, &model));
+            output::print(&format!("{}\n{words}", output::folded(&model.summary())))?;
         }
         let trained = self.fit(model, &task, &parts, settings)?;
         if let Some(path) = &self.out {

@@ -72,11 +72,11 @@ pub fn as_text(trained: &Trained) -> String {
         text::seconds(each)
     );
     if let Some((score, ranking)) = &trained.validation {
-        text += &format!("validation: loss {}, {}\n", text::number(score.loss), ranking.in_words());
+        text += &output::folded(&format!("validation: loss {}, {}\n", text::number(score.loss), ranking.in_words()));
     }
     if let Some((score, ranking)) = &trained.test {
         let ranking = ranking.as_ref().map_or(String::new(), |ranking| format!(", {}", ranking.in_words()));
-        text += &format!("test: {}{ranking}\n", describe(score));
+        text += &output::folded(&format!("test: {}{ranking}\n", describe(score)));
     }
     text
 }
