@@ -40,7 +40,7 @@ use crate::{Device, Error, Result};
 
 pub use case::{Case, Size, cases, ceilings};
 pub(crate) use gpu::programs;
-pub use report::{Ceilings, DeviceReport, Report};
+pub use report::{Ceilings, DeviceReport, Report, now};
 
 use count::Bound;
 use sampling::{Ceiling, Prepared, Sampled};

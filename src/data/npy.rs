@@ -44,7 +44,7 @@ pub fn read_npy(path: impl AsRef<Path>, targets: Option<&Path>) -> Result<Datase
 }
 
 /// The file of the targets that belongs to a file of features.
-fn sibling(path: &Path) -> Option<PathBuf> {
+pub(super) fn sibling(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?;
     // A name that is no UTF-8 has its targets beside it too.
     let text = name.to_string_lossy();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["text"],
     &["error"],
-    &["real", "random", "wgsl"],
+    &["real", "random", "wgsl", "files"],
     &["catalogue", "host", "data", "cache"],
     &["device", "metrics"],
     &["tensor", "kernel"],
@@ -17,7 +17,9 @@ const FLOORS: &[&[&str]] = &[
     &["criterion", "layers", "embedding"],
     &["plan"],
     // What runs a step on a device knows layers, not models.
-    &["train/engine", "train/average", "train/pace"],
+    &["train/engine", "train/average", "train/pace", "train/callback", "train/history"],
+    &["train/options"],
+    &["train/training"],
     &["kernels/whole", "train/crowd"],
     &["train/gpu", "train/host", "train/samples"],
     &["model"],

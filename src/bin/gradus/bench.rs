@@ -7,12 +7,13 @@ mod table;
 use std::path::PathBuf;
 
 use clap::Args;
-use gradus::Device;
 use gradus::bench::{self, Case, Measurement, Report, Size};
+use gradus::{Device, files};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::output::{self, DeviceChoice, Failure, Outcome};
+use crate::saved;
 
 pub use table::as_table;
 
@@ -52,7 +53,7 @@ impl Bench {
         });
         // An hour of measuring should not end with a file that cannot be written.
         if let Some(file) = &self.html {
-            write(file, "")?;
+            saved::check_out("--html", file, &[])?;
         }
         let device = self.device.open_and_tell()?;
         let report = measure(&cases, &device, size)?;
@@ -61,7 +62,8 @@ impl Bench {
             output::note(&format!("skipped: {} {shape} on {}: {}", skipped.name, skipped.device, skipped.reason));
         }
         if let Some(file) = &self.html {
-            write(file, &page::page(&report)?)?;
+            let page = page::page(&report)?;
+            files::write(file, page.as_bytes()).map_err(|error| Failure::from(error).of("--html"))?;
             output::note(&format!("page: {}", file.display()));
         }
         if self.json {
@@ -92,10 +94,6 @@ fn rows(report: &Report) -> Value {
         row
     };
     report.rows.iter().map(row).collect()
-}
-
-fn write(file: &std::path::Path, text: &str) -> Outcome {
-    std::fs::write(file, text).map_err(|error| Failure::Failed(format!("--html: writing {}: {error}", file.display())))
 }
 
 /// Measures each case on a device and on the CPU, in turns.

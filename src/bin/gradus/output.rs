@@ -11,7 +11,7 @@ use gradus::text::{printable, printable_json, printable_lines};
 use gradus::{Device, Error, Gpu, GpuOptions};
 use serde_json::Value;
 
-use crate::names;
+use crate::{interrupt, names};
 
 /// Columns of a table where stdout is no terminal and `COLUMNS` says nothing.
 const WIDTH: u16 = 100;
@@ -29,6 +29,8 @@ pub enum Failure {
     Usage(String),
     /// It could not be done.
     Failed(String),
+    /// The user ended it, and what was done is saved.
+    Interrupted(String),
     /// Errors that were told already.
     Told,
     /// Nobody reads stdout any more.
@@ -63,6 +65,10 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
         // As `head` has read enough, all is well.
         Ok(()) | Err(Failure::Closed) => return ExitCode::SUCCESS,
         Err(Failure::Told) => return ExitCode::from(1),
+        Err(Failure::Interrupted(message)) => {
+            note(&format!("interrupted: {message}"));
+            return ExitCode::from(interrupt::EXIT_CODE);
+        }
         Err(Failure::Usage(message)) => (2, message),
         Err(Failure::Failed(message)) => (1, message),
     };
@@ -98,6 +104,18 @@ pub fn print(text: &str) -> Outcome {
 fn write(text: &str) -> Outcome {
     let mut stdout = io::stdout().lock();
     written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+/// Text about a training that may be saved to a file. That nobody reads stdout any more ends it only where nothing else would be left of
+/// it, and then not as if all were well.
+pub fn print_beside(out: Option<&Path>, text: &str) -> Outcome {
+    match (print(text), out) {
+        (Err(Failure::Closed), Some(_)) => Ok(()),
+        (Err(Failure::Closed), None) => {
+            Err(Failure::Failed("stdout is closed, and without --out nothing is left of the training".into()))
+        }
+        (other, _) => other,
+    }
 }
 
 /// A JSON document on stdout.
