@@ -13,6 +13,8 @@ mod backends;
 mod choices;
 mod learned;
 mod pipelines;
+#[cfg(test)]
+pub(crate) mod test_adapter;
 mod waiting;
 mod wayland;
 
@@ -302,6 +304,12 @@ impl Gpu {
     #[doc(hidden)]
     pub fn destroy(&self) {
         self.0.device.destroy();
+    }
+
+    /// Bytes that are taken on the device, where its backend tells. For tests of what is let go of.
+    #[doc(hidden)]
+    pub fn allocated_bytes(&self) -> Option<u64> {
+        self.0.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
     }
 
     pub(crate) fn device(&self) -> &wgpu::Device {

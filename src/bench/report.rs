@@ -80,6 +80,13 @@ impl Report {
         }
     }
 
+    /// How many cases have a row.
+    pub fn measured(&self) -> usize {
+        let mut cases: Vec<_> = self.rows.iter().map(|row| (row.name, &row.shape)).collect();
+        cases.dedup();
+        cases.len()
+    }
+
     /// Adds what was found of a case.
     pub fn add(&mut self, measured: Measured) {
         for row in &measured.rows {

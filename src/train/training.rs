@@ -177,7 +177,7 @@ impl Training {
 
     /// Nothing but the options: early stopping has ended it, and what comes is another.
     pub fn end(&mut self) {
-        *self = Training::new(self.options.clone(), 0, 0);
+        *self = Training::new(self.options.clone(), 0, self.rows);
     }
 }
 

@@ -2,7 +2,12 @@
 #![cfg(feature = "cli")]
 
 mod cases;
+mod interrupts;
+mod kills;
 mod recommend;
+mod saving;
+#[path = "../support/mod.rs"]
+mod support;
 mod surprises;
 mod training;
 mod usage;
@@ -132,6 +137,9 @@ fn check_reports_each_set_of_options() {
 
 #[test]
 fn bench_gives_the_fields_of_the_contract() {
+    if support::gpu().is_none() {
+        return;
+    }
     let folder = TempDir::new().unwrap();
     let page = folder.path().join("bench.html");
     let arguments = ["bench", "--device", "gpu", "--quick", "mse", "matmul", "--json", "--html", text(&page)];

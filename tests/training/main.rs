@@ -1,8 +1,10 @@
 //! Training: models alone and in populations, optimizers, lists.
 
+mod bookkeeping;
 mod optimizers;
 mod population;
 mod ranking;
+mod resuming;
 mod stories;
 #[path = "../support/mod.rs"]
 mod support;

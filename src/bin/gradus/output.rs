@@ -120,7 +120,12 @@ pub fn print_beside(out: Option<&Path>, text: &str) -> Outcome {
 
 /// A JSON document on stdout.
 pub fn print_json(document: &Value) -> Outcome {
-    print_document(&format!("{document:#}\n"))
+    write(&self::document(document))
+}
+
+/// A JSON document as it is printed.
+pub fn document(document: &Value) -> String {
+    printable_json(&format!("{document:#}\n")).into_owned()
 }
 
 /// The text of a JSON document on stdout.

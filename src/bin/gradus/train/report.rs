@@ -14,7 +14,7 @@ impl Train {
         let number = cases::number_to_json;
         let columns = trained.history.columns();
         // The lists that this training has are there even when it ended before its first epoch did.
-        let validates = trained.history.epochs.is_empty() && self.validation > 0.0;
+        let validates = trained.history.epochs.is_empty() && self.validation != Some(0.0);
         let empty = |name: &&str| match *name {
             "loss" => true,
             "accuracy" => task.predicts() == "classes",
@@ -28,7 +28,7 @@ impl Train {
         history.extend(
             columns.into_iter().map(|(name, values)| (name.to_string(), values.into_iter().map(number).collect())),
         );
-        let epochs = trained.history.epochs.len().max(1) as f64;
+        let epochs = trained.epochs().max(1) as f64;
         let mut document = json!({
             "device": trained.model.device().name(),
             "adapter": trained.model.device().describe(),
@@ -37,6 +37,7 @@ impl Train {
             "baseline": trained.history.baseline.map(|baseline| {
                 json!({ "loss": number(baseline.loss), "val_loss": baseline.val_loss.map(number) })
             }),
+            "epochs_before": trained.history.before,
             "test": trained.test.as_ref().map(|(score, ranking)| score_as_json(score, ranking.as_ref())),
             "seconds": trained.seconds,
             "seconds_per_epoch": trained.seconds / epochs,
@@ -47,7 +48,7 @@ impl Train {
             document["validation"] = score_as_json(score, Some(ranking));
         }
         document["settings"] = self.settings_as_json(trained, task);
-        if self.skip_non_finite {
+        if trained.chosen.skip_non_finite {
             document["skipped"] = trained.history.epochs.iter().map(|epoch| epoch.skipped).sum::<usize>().into();
         }
         if self.step_losses {
@@ -60,7 +61,7 @@ impl Train {
 /// The epochs, and how well the rest was predicted.
 pub fn as_text(trained: &Trained) -> String {
     let mut text = format!("{}\n\n", epochs(&trained.history));
-    let each = trained.seconds / trained.history.epochs.len().max(1) as f64;
+    let each = trained.seconds / trained.epochs().max(1) as f64;
     if let Some(baseline) = trained.history.baseline {
         let validation = baseline.val_loss.map(|loss| format!(", val_loss {}", text::number(loss))).unwrap_or_default();
         text += &format!("predicting the mean: loss {}{validation}\n", text::number(baseline.loss));
