@@ -1,5 +1,5 @@
 # demo: see it work. test: the whole suite. bench: numbers. lint: what a change must pass.
-.PHONY: demo test bench lint driver
+.PHONY: demo test bench lint driver card card-pack
 
 # Unset, as in containers, it makes Mesa's device-select layer write a line for each device that is opened.
 export XDG_RUNTIME_DIR ?= /tmp
@@ -8,15 +8,16 @@ demo:
 	cargo run --release --quiet -- demo
 
 # Built once, with the features that the tests ask of the packages: `cargo run` before it would build most of them twice.
+# With an adapter the tests that need one must run; without, each of them says that it is ignored.
 test:
 	cargo test --release --no-run
 	@$(MAKE) --no-print-directory driver
-	@if $(HAS_ADAPTER); then export GRADUS_REQUIRE_GPU=1; fi; set -x; cargo test --release
+	@$(FIND_ADAPTER); if [ $$adapter = yes ]; then export GRADUS_REQUIRE_GPU=1; fi; set -x; cargo test --release
 
 # A table here and a page with plots in target/bench.html; then criterion over the catalogue.
 bench:
 	cargo build --release --quiet
-	@if $(HAS_ADAPTER); then device=gpu; else device=cpu; fi; set -x; \
+	@$(FIND_ADAPTER); if [ $$adapter = yes ]; then device=gpu; else device=cpu; fi; set -x; \
 	  cargo run --release --quiet -- bench --device $$device --html target/bench.html
 	cargo bench -- --quick
 
@@ -26,19 +27,31 @@ lint:
 	cargo clippy --release --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --quiet
 
-# Asks gradus itself, as it was built: a driver may be installed and have no device.
+# Asks gradus itself, as it was built: a driver may be installed and have no device. A probe that fails says nothing of
+# adapters: its error is shown, and nothing goes on as if there were none.
 TARGET = $$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-HAS_ADAPTER = "$(TARGET)/release/gradus" devices --json | grep -q '"backend"'
+FIND_ADAPTER = program="$(TARGET)/release/gradus"; found=$$("$$program" devices --json) || { \
+	    echo "'$$program devices' failed, so it is not known whether there is a GPU adapter; its error stands above" >&2; \
+	    exit 1; \
+	}; case "$$found" in *'"backend"'*) adapter=yes;; *) adapter=no;; esac
 
-# The tests want an adapter. Where the machine has none a software one is installed; without any the parts of the tests
-# that need a GPU say that they are ignored, and with one they must run (GRADUS_REQUIRE_GPU).
+# The tests want an adapter. Where the machine has none a software one is installed, with all that apt-get says.
 driver:
-	@if $(HAS_ADAPTER); then \
+	@$(FIND_ADAPTER); \
+	if [ $$adapter = yes ]; then \
 	    true; \
 	elif [ "$$(uname)" = Linux ] && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	    echo "no GPU adapter: installing a software Vulkan driver (mesa-vulkan-drivers)"; \
-	    apt-get update -qq && apt-get install -y -qq --no-install-recommends mesa-vulkan-drivers libvulkan1 >/dev/null \
-	      || echo "could not install it: the GPU parts of the tests will be ignored"; \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends mesa-vulkan-drivers libvulkan1 \
+	      || echo "could not install it, for the reason above: the GPU tests will be ignored"; \
 	else \
-	    echo "no GPU adapter: the GPU parts of the tests will be ignored; install a Vulkan driver (Debian, as root: apt-get install mesa-vulkan-drivers libvulkan1)"; \
+	    echo "no GPU adapter: the GPU tests will be ignored; install a Vulkan driver (Debian, as root: apt-get install mesa-vulkan-drivers libvulkan1)"; \
 	fi
+
+# Measures a card that is at hand for minutes, ends by itself after eight: benches/card/README.md.
+card: card-pack
+	bash "$(TARGET)/card/run.sh" "$(TARGET)/card-results"
+	python3 benches/card/report.py "$(TARGET)/card-results"
+
+card-pack:
+	bash benches/card/pack.sh

@@ -231,6 +231,7 @@ mod tests {
 
     #[test]
     fn a_dense_pass_gives_output_and_all_gradients() {
+        crate::device::test_adapter::needs_gpu!();
         let device = gpu();
         // Numbers of few bits: every order of the sums is exact.
         let (x, parameters, upstream) = (numbers(5, 7, 0.5), numbers(8, 6, 0.25), numbers(5, 6, 1.0));
@@ -250,6 +251,7 @@ mod tests {
 
     #[test]
     fn a_planned_loss_gives_the_bits_of_backward_in_every_run() {
+        crate::device::test_adapter::needs_gpu!();
         let device = gpu();
         let (p, t) = (numbers(9, 13, 0.3), numbers(9, 13, 0.7));
         let criterion = Mse::new().on(&device).unwrap();
@@ -265,6 +267,7 @@ mod tests {
 
     #[test]
     fn a_planned_loss_over_labels_reports_a_label_that_is_no_class() {
+        crate::device::test_adapter::needs_gpu!();
         let device = gpu();
         let logits = upload(&device, &numbers(2, 3, 0.5));
         let labels = Tensor::from_labels(&device, &[1, 3]).unwrap();
@@ -276,6 +279,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_by_name() {
+        crate::device::test_adapter::needs_gpu!();
         let device = gpu();
         let (square, flat) = (upload(&device, &numbers(2, 2, 1.0)), upload(&device, &numbers(1, 3, 1.0)));
         let host = upload(&Device::cpu(), &numbers(2, 2, 1.0));

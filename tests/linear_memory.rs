@@ -3,34 +3,12 @@
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use gradus::losses::{LinearCrossEntropy, Loss};
 use gradus::{Device, Inputs};
 use ndarray::{Array1, Array2};
-
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: all of it is the system's allocator, which is asked with what was handed in.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Relaxed) + layout.size();
-        MOST.fetch_max(now, Relaxed);
-        // SAFETY: the layout is the caller's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: pointer and layout are the caller's.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use support::counting::{Counting, peak_of};
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
@@ -75,10 +53,7 @@ fn the_cpu_takes_no_more_than_it_says_however_many_rows_there_are() {
         let criterion = LinearCrossEntropy::new().on(&Device::cpu()).unwrap();
         // Threads and what they keep for products are there from the first call on.
         criterion.evaluate(&Layer::of(64, features).inputs()).unwrap();
-        let before = NOW.load(Relaxed);
-        MOST.store(before, Relaxed);
-        criterion.evaluate(&layer.inputs()).unwrap();
-        let taken = MOST.load(Relaxed) - before;
+        let (_, taken) = peak_of(|| criterion.evaluate(&layer.inputs()).unwrap());
         let (gradients, logits) = (layer.gradients(), 4 * rows * CLASSES);
         let said = LinearCrossEntropy::extra_bytes(rows, CLASSES, &Device::cpu()) as usize;
         // Labels and values, and what the products keep of their operands in blocks.

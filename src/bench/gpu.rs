@@ -65,11 +65,11 @@ pub(super) fn prepare(case: &Case, gpu: &Gpu) -> Result<Prepared> {
         Box::new(move |repeats| Ok(clock.time(&gpu, &commands, repeats)? / inner as f64))
     };
     let mut beside = Vec::new();
-    if let Some([from, to]) = &made.pair {
+    if case.bound() == Bound::Arithmetic && case.kind != Kind::Fma {
+        beside.push(fma_beside(gpu)?);
+    } else if let Some([from, to]) = &made.pair {
         beside.push((Ceiling::Copy, run(ceilings::copy(gpu, from, to, case.elements())?, 1)));
         beside.push((Ceiling::Read, run(ceilings::read(gpu, from, case.elements())?.0, 1)));
-    } else if case.bound() == Bound::Arithmetic && case.kind != Kind::Fma {
-        beside.push(fma_beside(gpu)?);
     }
     Ok(Prepared {
         first_call,
@@ -262,6 +262,7 @@ mod tests {
 
     #[test]
     fn the_clock_of_the_device_tells_no_more_than_the_wall_around_it() {
+        crate::device::test_adapter::needs_gpu!();
         let gpu = gpu();
         let elements = 1 << 20;
         let buffer = || gpu.buffer("a copy", elements).unwrap();
@@ -275,6 +276,7 @@ mod tests {
 
     #[test]
     fn each_layout_is_the_product_that_it_says() {
+        crate::device::test_adapter::needs_gpu!();
         let gpu = gpu();
         let (left, right) = (normal(8 * 20, 1), normal(20 * 12, 2));
         let buffers = [&left, &right].map(|values| gpu.upload("a matrix", values).unwrap());

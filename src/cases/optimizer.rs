@@ -218,11 +218,7 @@ mod tests {
 
     #[test]
     fn each_reported_step_holds_the_parameters_after_it() {
-        for device in [
-            Device::gpu().expect("these tests need an adapter, a software one will do"),
-            Device::Cpu,
-            Device::Reference,
-        ] {
+        for device in crate::device::test_adapter::each_device() {
             let found = answer(&case(json!({})), &device);
             assert_eq!(found["parameters"]["1"]["data"], json!([0.5, 2.5]));
             assert_eq!(found["parameters"]["2"]["data"], json!([0.5, 2.0]));

@@ -11,11 +11,14 @@ use super::dataset::{Dataset, Target};
 use super::source::Source;
 use crate::{Error, Result};
 
-/// Bytes of dense features that any file may ask for.
-const FREE_BYTES: u128 = 1 << 30;
+/// Bytes of dense features that any file may ask for, and for each byte of its text. One line with a large index makes a table as
+/// wide as that: what a small file makes of memory must stay small.
+const FREE_BYTES: u128 = 48 << 20;
+const LARGEST_SHARE: u128 = 10;
 
-/// Dense features of a larger file: so many for each that it holds.
-const LARGEST_SHARE: u128 = 64;
+/// The same where the number of features was asked for by whoever reads the file: in all, or of each number in it.
+const ASKED_BYTES: u128 = 1 << 30;
+const LARGEST_ASKED_SHARE: u128 = 64;
 
 /// What the name of a column takes: a `String` and a small block of the heap.
 const NAME_BYTES: u128 = 64;
@@ -38,12 +41,13 @@ const START: u64 = 1 << 16;
 /// # Errors
 /// [`Error::Data`] with the line (from 1) for NaN, infinities, what is no number, indices that do not ascend, do not fit 32 bits or are
 /// beyond the features that were asked for, a query whose rows do not stand together, rows with `qid:` beside rows without, an empty
-/// file, and groups that are not all rows; [`Error::TooLarge`] if the dense features would be above 1 GiB and more than 64 times what
-/// the file holds.
+/// file, and groups that are not all rows; [`Error::TooLarge`] if the dense features would take more than 48 MiB and ten times the file,
+/// or, where [`ReadOptions::features`] says how many there are, above 1 GiB and more than 64 times what the file holds.
 pub fn read_svmlight(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Dataset> {
     let mut source = Source::open(path.as_ref())?;
     let text = source.rest()?;
     let mut rows = Rows::new(path.as_ref(), options);
+    rows.bytes = text.len();
     for line in lines(&text) {
         rows.line += 1;
         rows.add(line)?;
@@ -88,6 +92,8 @@ fn finite(text: &str) -> Option<f32> {
 /// Rows that grow line by line.
 struct Rows {
     path: PathBuf,
+    /// How long the text is.
+    bytes: usize,
     /// The number of the line at hand, from 1.
     line: usize,
     labels: Vec<f32>,
@@ -109,6 +115,7 @@ impl Rows {
     fn new(path: &Path, options: &ReadOptions) -> Self {
         Rows {
             path: path.into(),
+            bytes: 0,
             line: 0,
             labels: Vec::new(),
             cells: Vec::new(),
@@ -236,7 +243,10 @@ impl Rows {
     fn dense(&self, width: usize, base: usize) -> Result<Array2<f32>> {
         let rows = self.labels.len();
         let bytes = (4 * rows as u128 + NAME_BYTES) * width as u128;
-        let limit = FREE_BYTES.max(LARGEST_SHARE * 4 * self.cells.len() as u128);
+        let limit = match self.features {
+            Some(_) => ASKED_BYTES.max(LARGEST_ASKED_SHARE * 4 * self.cells.len() as u128),
+            None => FREE_BYTES + LARGEST_SHARE * self.bytes as u128,
+        };
         if bytes > limit {
             let (line, index) = (self.widest.1, self.widest.0);
             return Err(Error::TooLarge {
@@ -246,7 +256,7 @@ impl Rows {
                 ),
                 bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
                 limit: u64::try_from(limit).unwrap_or(u64::MAX),
-                advice: "renumber the features, or keep the frequent ones".into(),
+                advice: "renumber the features, keep the frequent ones, or say how many there are".into(),
             });
         }
         let mut features = Array2::zeros((rows, width));

@@ -3,6 +3,7 @@
 use ndarray::{Array2, s};
 
 use super::*;
+use crate::device::test_adapter::each_device;
 use crate::device::{Gpu, GpuOptions};
 use crate::optimizers::{self, Adagrad, Adam, Sgd};
 use crate::testing;
@@ -102,7 +103,7 @@ fn rules() -> Vec<Box<dyn Optimizer>> {
 
 #[test]
 fn without_momentum_rows_move_as_by_the_dense_gradient_and_the_dense_optimizer() {
-    for device in [Device::reference(), Device::cpu(), gpu()] {
+    for device in each_device() {
         for sizes in SIZES {
             for rule in rules() {
                 let found = difference(&trained(&device, sizes, &*rule), &dense(sizes, &*rule, false));
@@ -122,7 +123,7 @@ fn every_rule_moves_the_rows_that_were_hit_and_no_others() {
             }
             let sizes = [40, 12, 8];
             let exact = dense(sizes, &*rule, true);
-            for device in [Device::reference(), Device::cpu(), gpu()] {
+            for device in each_device() {
                 let found = trained(&device, sizes, &*rule);
                 // Rules with signs or roots of small numbers may turn the rounding of a sum into a step of their own size:
                 // the catalogue's own checks hold them to f64, here three steps must come within a hundredth of one.
@@ -136,6 +137,7 @@ fn every_rule_moves_the_rows_that_were_hit_and_no_others() {
 
 #[test]
 fn the_gpu_sums_as_the_cpu_does_to_the_bit() {
+    crate::device::test_adapter::needs_gpu!();
     let options = GpuOptions { hardware_variants: true, ..GpuOptions::default() };
     let devices = [gpu(), Device::Gpu(Gpu::open_with(options).unwrap())];
     for sizes in SIZES {
@@ -156,7 +158,7 @@ fn the_gpu_sums_as_the_cpu_does_to_the_bit() {
 
 #[test]
 fn gathered_rows_are_those_of_the_table() {
-    for device in [Device::reference(), Device::cpu(), gpu()] {
+    for device in each_device() {
         for [count, rows, width] in SIZES {
             let table = Embedding::uniform(&device, [rows, width], 0.5, 3).unwrap();
             let (ids, _) = drawn([count, rows, width], 4);
@@ -173,6 +175,7 @@ fn gathered_rows_are_those_of_the_table() {
 
 #[test]
 fn an_id_that_names_no_row_is_told_with_its_position_and_moves_nothing() {
+    crate::device::test_adapter::needs_gpu!();
     for width in [3, 4] {
         let device = gpu();
         let mut table = Embedding::uniform(&device, [5, width], 0.5, 3).unwrap();
@@ -199,7 +202,7 @@ fn an_id_that_names_no_row_is_told_with_its_position_and_moves_nothing() {
 
 #[test]
 fn one_id_ten_thousand_times_is_summed_once() {
-    for device in [Device::cpu(), gpu()] {
+    for device in each_device() {
         let mut table = Embedding::uniform(&device, [3, 4], 0.0, 0).unwrap();
         let ids = Tensor::from_labels(&device, &[1; 10_000]).unwrap();
         let gradient = Tensor::from_array(&device, Array2::<f32>::ones((10_000, 4)).view().into_dyn()).unwrap();
@@ -212,7 +215,7 @@ fn one_id_ten_thousand_times_is_summed_once() {
 
 #[test]
 fn an_optimizer_that_does_not_fit_is_refused() {
-    for device in [Device::cpu(), gpu()] {
+    for device in each_device() {
         let mut table = Embedding::uniform(&device, [3, 4], 0.5, 0).unwrap();
         let ids = Tensor::from_labels(&device, &[1, 2]).unwrap();
         let gradient = Tensor::from_array(&device, Array2::<f32>::ones((2, 4)).view().into_dyn()).unwrap();
@@ -233,6 +236,7 @@ fn an_optimizer_that_does_not_fit_is_refused() {
 
 #[test]
 fn a_gradient_of_another_device_is_refused() {
+    crate::device::test_adapter::needs_gpu!();
     let (here, there) = (gpu(), gpu());
     let mut table = Embedding::uniform(&here, [3, 4], 0.5, 0).unwrap();
     let ids = Tensor::from_labels(&here, &[1, 2]).unwrap();

@@ -351,6 +351,7 @@ fn compare(gpu: &Gpu, tiles: &[Tile]) {
 
 #[test]
 fn all_tiles_and_layouts_equal_the_product_in_f64() {
+    crate::device::test_adapter::needs_gpu!();
     compare(
         &Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do"),
         &TILES,
@@ -359,6 +360,7 @@ fn all_tiles_and_layouts_equal_the_product_in_f64() {
 
 #[test]
 fn both_cores_equal_the_product_in_f64_with_bounds_checked() {
+    crate::device::test_adapter::needs_gpu!();
     let gpu = Gpu::open_with(GpuOptions::default().checked(true))
         .expect("these tests need an adapter, a software one will do");
     compare(&gpu, &[REGISTER, TILED_SMALL]);
@@ -369,6 +371,7 @@ const DEEP: [(u32, u32, u32); 2] = [(68, 76, 404), (35, 41, 403)];
 
 #[test]
 fn all_tiles_give_the_same_bits() {
+    crate::device::test_adapter::needs_gpu!();
     let gpu = Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do");
     for (m, n, k) in DEEP {
         for layout in LAYOUTS {
@@ -395,6 +398,7 @@ fn all_tiles_give_the_same_bits() {
 
 #[test]
 fn all_tiles_give_the_same_bits_for_a_split_k() {
+    crate::device::test_adapter::needs_gpu!();
     let gpu = Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do");
     let p = Params { part_k: 96, ..Params::new(shape(35, 40, 404)) };
     let operands = Operands::new(&p, Layout::NN);
@@ -410,6 +414,7 @@ fn all_tiles_give_the_same_bits_for_a_split_k() {
 
 #[test]
 fn a_split_k_gives_the_product_in_f64_in_every_layout_and_epilogue() {
+    crate::device::test_adapter::needs_gpu!();
     let gpu = Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do");
     let checked = Gpu::open_with(GpuOptions::default().checked(true))
         .expect("these tests need an adapter, a software one will do");

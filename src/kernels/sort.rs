@@ -127,6 +127,7 @@ mod tests {
 
     #[test]
     fn ids_come_in_order_and_equal_ones_in_the_order_of_their_positions() {
+        crate::device::test_adapter::needs_gpu!();
         for (count, limit) in [(1, 1), (15, 3), (17, 16), (1000, 255), (4096, 14_563), (9000, 1 << 20)] {
             let [found, exact] = both(count, limit, limit as f64 + 4.0);
             assert_eq!(found, exact, "{count} ids below {limit}");
@@ -135,6 +136,7 @@ mod tests {
 
     #[test]
     fn a_run_grows_where_there_would_be_too_many() {
+        crate::device::test_adapter::needs_gpu!();
         let count = MOST_RUNS * LEAST_RUN + 5;
         let [found, exact] = both(count, 300, 40.0);
         assert!(found == exact, "{count} ids, each some 3000 times");

@@ -32,6 +32,7 @@ fn sizes_share_a_choice_up_to_the_next_power_of_two() {
 
 #[test]
 fn small_products_and_a_tuner_that_is_off_take_the_rule() {
+    crate::device::test_adapter::needs_gpu!();
     let gpu = gpu();
     let folder = tempfile::tempdir().unwrap();
     gpu.keep_choices_in(folder.path());
@@ -46,6 +47,7 @@ fn small_products_and_a_tuner_that_is_off_take_the_rule() {
 
 #[test]
 fn what_was_chosen_is_kept_for_the_next_process() {
+    crate::device::test_adapter::needs_gpu!();
     let folder = tempfile::tempdir().unwrap();
     let size = params(512, 256, 128);
     let first = gpu();
@@ -70,6 +72,7 @@ fn what_was_chosen_is_kept_for_the_next_process() {
 
 #[test]
 fn a_name_that_no_tile_bears_gives_the_rule() {
+    crate::device::test_adapter::needs_gpu!();
     let gpu = gpu();
     let folder = tempfile::tempdir().unwrap();
     gpu.keep_choices_in(folder.path());
@@ -88,6 +91,7 @@ fn tiles_have_names_of_their_own() {
 
 #[test]
 fn every_epilogue_can_be_tried_whatever_the_sizes() {
+    crate::device::test_adapter::needs_gpu!();
     let gpu = gpu();
     let input_gradient = Kind { layout: Layout::NT, epilogue: Epilogue::InputGradient, ..forward() };
     let weights = Params { ones: 1, accumulate: 1, output_offset: 8, ..params(13, 12, 20) };

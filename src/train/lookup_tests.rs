@@ -10,8 +10,8 @@ use crate::random::Random;
 use crate::train::average::Average;
 use crate::{Dense, Device, Embedding, Error, Fit, Inputs, Member, Model, Population, Sequential, Tensor};
 
-fn devices() -> [Device; 3] {
-    [Device::reference(), Device::cpu(), Device::gpu().expect("these tests need an adapter, a software one will do")]
+fn devices() -> Vec<Device> {
+    crate::device::test_adapter::each_device()
 }
 
 /// Rows of ids, and a label for each.
@@ -235,6 +235,7 @@ fn what_a_model_that_takes_ids_cannot_do_is_refused_by_name() {
 
 #[test]
 fn rows_of_very_many_ids_are_predicted_in_smaller_batches() {
+    crate::device::test_adapter::needs_gpu!();
     // 1,024 rows at once would be 16,384,000 ids, more than the kernels of a lookup count.
     let rows = 1030;
     let ids = Array2::from_shape_fn((rows, 16_000), |(row, place)| ((7 * row + place) % 10) as f32);

@@ -6,6 +6,8 @@ mod interrupts;
 mod kills;
 mod recommend;
 mod saving;
+#[path = "../support/mod.rs"]
+mod support;
 mod training;
 mod usage;
 
@@ -134,6 +136,9 @@ fn check_reports_each_set_of_options() {
 
 #[test]
 fn bench_gives_the_fields_of_the_contract() {
+    if support::gpu().is_none() {
+        return;
+    }
     let folder = TempDir::new().unwrap();
     let page = folder.path().join("bench.html");
     let arguments = ["bench", "--device", "gpu", "--quick", "mse", "matmul", "--json", "--html", text(&page)];

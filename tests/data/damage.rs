@@ -115,6 +115,38 @@ fn sizes_that_cannot_be_there_are_refused_at_once() {
     assert!(outcome(folder.path(), "h.npy", &nested).unwrap_err().to_string().contains("expected a size"));
 }
 
+/// A `.npy` of numbers in two columns.
+fn array_of(numbers: &[f32]) -> Vec<u8> {
+    let shape = format!("({}, 2)", numbers.len() / 2);
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let values: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &values].concat()
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    for (bad, told) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
+        let numbers = [0.0, 1.0, 2.0, bad];
+        let big: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+        let idx = [&[0, 0, 0x0d, 2, 0, 0, 0, 2, 0, 0, 0, 2][..], &big].concat();
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        zip.start_file("x.npy", zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(&array_of(&numbers)).unwrap();
+        let npz = zip.finish().unwrap().into_inner();
+        for (name, bytes) in [("a.npy", array_of(&numbers)), ("b.npz", npz), ("c.idx", idx)] {
+            let found = outcome(folder.path(), name, &bytes).unwrap_err().to_string();
+            assert!(found.contains(name) && found.contains("row 1, column 1"), "{found}");
+            assert!(found.contains(&format!(": {told};")) && found.contains("finite"), "{found}");
+        }
+        // Targets as well.
+        std::fs::write(folder.path().join("x.npy"), array_of(&[0.0, 1.0, 2.0, 3.0])).unwrap();
+        std::fs::write(folder.path().join("y.npy"), array_of(&numbers)).unwrap();
+        let found = read(&folder.path().join("x.npy")).unwrap_err().to_string();
+        assert!(found.contains("y.npy") && found.contains(told), "{found}");
+    }
+}
+
 #[test]
 fn a_damaged_gzip_stream_is_told_by_its_checksum() {
     let folder = tempfile::tempdir().unwrap();

@@ -144,9 +144,13 @@ fn damage_is_told_by_its_line() {
         let message = refusal(text, &plain);
         assert!(message.starts_with("rows.svm: at line ") && message.contains(words), "{text:?}: {message}");
     }
-    // A GiB of features would be allowed; their names would take sixteen more.
-    let names = refusal("1 268435456:1", &plain);
+    // A GiB of features would be allowed where it is asked for; their names would take sixteen more.
+    let names = refusal("1 268435456:1", &plain.clone().features(268_435_456));
     assert!(names.contains("[1, 268435456] (index 268435456 in line 1) takes 18253611008 bytes"), "{names}");
+    // 68 MB from 11 bytes are refused, unless somebody says that there are so many.
+    let large = refusal("1 1000000:1", &plain);
+    assert!(large.contains("takes 68000000 bytes") && large.contains("say how many there are"), "{large}");
+    assert_eq!(read("1 1000000:1", &plain.clone().features(1_000_000)).unwrap().features.ncols(), 1_000_000);
     assert!(refusal(b"1 1:\xff", &plain).contains("at line 1: bytes that are no text"));
     let narrow = refusal("1 1:1\n1 3:1 5:1\n0 1:1", &plain.clone().features(4));
     assert!(narrow.contains("at line 2: index 5; expected indices up to 4, as there are 4 features"), "{narrow}");

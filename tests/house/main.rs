@@ -3,4 +3,5 @@
 mod docs;
 mod floors;
 mod laws;
+mod makefile;
 mod shaders;

@@ -119,3 +119,23 @@ fn interactions_whose_rows_are_others_are_refused() {
     says(model.evaluate(&others, None, 1), &["test", "other users"]);
     model.fit(&others, 1).unwrap();
 }
+
+#[test]
+fn a_save_replaces_the_file_in_one_move_and_a_newer_form_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, other] = ["model.safetensors", "other"].map(|name| folder.path().join(name));
+    let model = |components| Recommender::new(3, 4).components(components).on(&Device::cpu()).unwrap();
+    model(2).save(&path).unwrap();
+    // A second name of the file that was there shows whether its bytes were written over.
+    std::fs::hard_link(&path, &other).unwrap();
+    let before = std::fs::read(&other).unwrap();
+    model(3).save(&path).unwrap();
+    assert_eq!(std::fs::read(&other).unwrap(), before);
+    assert_ne!(std::fs::read(&path).unwrap(), before);
+
+    let key = br#"\"version\":"#;
+    let start = before.windows(key.len()).position(|bytes| bytes == key).unwrap() + key.len();
+    let newer = [&before[..start], b"9", &before[start + 1..]].concat();
+    std::fs::write(&path, newer).unwrap();
+    says(Model::load(&path, &Device::cpu()), &["model.safetensors", "version 9", "newer gradus"]);
+}

@@ -1,5 +1,8 @@
-//! What the tests share: the devices there are, and the comparer.
+//! Shared by the test programs: the devices there are, and the comparer.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+
+pub mod counting;
+mod ignored;
 
 use std::fmt;
 
@@ -9,20 +12,37 @@ use serde_json::Value;
 /// The CPU's two devices, and the GPU if the machine has an adapter; says so where it has none.
 pub fn each_device() -> Vec<Device> {
     let mut devices = vec![Device::reference(), Device::cpu()];
-    devices.extend(gpu());
+    devices.extend(open("its part on a GPU needs one"));
     devices
 }
 
-/// The GPU, or a line that says that its part of the test is ignored. `GRADUS_REQUIRE_GPU` makes it a failure.
+/// The GPU, or a line that says that the running test is ignored. `GRADUS_REQUIRE_GPU` makes it a failure.
 pub fn gpu() -> Option<Device> {
-    match Device::gpu() {
+    open("needs a GPU")
+}
+
+fn open(why: &str) -> Option<Device> {
+    match adapter() {
         Ok(device) => Some(device),
-        Err(error) if std::env::var_os("GRADUS_REQUIRE_GPU").is_some() => panic!("{error}"),
         Err(error) => {
-            println!("IGNORED on the GPU: {error}");
+            ignored::ignored(&ignored::running(), &format!("{why}: {error}"));
             None
         }
     }
+}
+
+/// The GPU, or why there is none. Only the want of any adapter excuses a test: one that does not open is a failure.
+pub fn adapter() -> Result<Device, String> {
+    match Device::gpu() {
+        Ok(device) => Ok(device),
+        Err(error) if gradus::adapters().is_empty() => Err(error.to_string()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Whether a test that needs a GPU fails where there is none.
+pub fn requires_gpu() -> bool {
+    ignored::requires_gpu()
 }
 
 /// The worst relative error of one or many comparisons.

@@ -147,6 +147,7 @@ mod tests {
 
     #[test]
     fn the_copy_kernel_copies_every_element() {
+        crate::device::test_adapter::needs_gpu!();
         let gpu = gpu();
         for elements in [1, 4, 4099, 65_537] {
             let values: Vec<f32> = (0..elements).map(|i| i as f32).collect();
@@ -160,6 +161,7 @@ mod tests {
 
     #[test]
     fn the_read_kernel_reads_every_element_once() {
+        crate::device::test_adapter::needs_gpu!();
         let gpu = gpu();
         for elements in [4, 4100, 65_536, 1 << 20] {
             // Whole numbers below 2²⁴ are exact whatever their order.
@@ -175,6 +177,7 @@ mod tests {
 
     #[test]
     fn the_chains_run_to_their_limit_and_are_as_many_as_are_counted() {
+        crate::device::test_adapter::needs_gpu!();
         let gpu = gpu();
         let (commands, runs) = fma(&gpu).unwrap();
         assert_eq!((commands.len(), FMA_FLOPS % (FLOPS_OF_AN_ITERATION * 8 * WORKGROUPS_ON_SOFTWARE as usize)), (1, 0));

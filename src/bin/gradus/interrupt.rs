@@ -20,6 +20,11 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
+    /// Hears of nothing: signals end the process as they always do.
+    pub fn none() -> Self {
+        Interrupt { asked: Arc::default(), idle: Arc::default() }
+    }
+
     pub fn listen() -> Outcome<Self> {
         let found = Interrupt { asked: Arc::default(), idle: Arc::default() };
         for signal in [SIGINT, SIGTERM] {

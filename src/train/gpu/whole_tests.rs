@@ -73,6 +73,7 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
 
 #[test]
 fn every_form_of_the_kernel_trains_as_the_reference_does() {
+    crate::device::test_adapter::needs_gpu!();
     for form in [Form { lanes: 8, tall: 4 }, Form { lanes: 64, tall: 1 }, Form { lanes: 256, tall: 1 }] {
         for (piece_rows, by_label) in [(1024, true), (1024, false), (16, true)] {
             let [(expected, parameters), (found, behind)] = train(form, piece_rows, by_label);
@@ -94,6 +95,7 @@ fn every_form_of_the_kernel_trains_as_the_reference_does() {
 
 #[test]
 fn no_dispatch_on_a_software_adapter_takes_more_turns_of_loops_than_it_may() {
+    crate::device::test_adapter::needs_gpu!();
     let layers = [Dense::new(64), Dense::new(16), Dense::new(10).activation(Softmax)];
     let network = crate::layers::Network::new(30, &layers, Default::default()).unwrap();
     let form = Form { lanes: 8, tall: 4 };
