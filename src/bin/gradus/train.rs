@@ -195,11 +195,11 @@ impl Train {
         if let Some(doubt) = task.doubt(&parts.train, self.source.target()) {
             output::note(&format!("warning: {doubt}"));
         }
+        let interrupt = Interrupt::listen()?;
         if !self.json {
             let chosen = self.in_words(&parts, &settings, &task, &model);
             output::print_beside(self.out.as_deref(), &format!("{}\n{chosen}", model.summary()))?;
         }
-        let interrupt = Interrupt::listen()?;
         let trained = self.fit(model, &task, &parts, settings, &interrupt)?;
         let told = if self.json { format!("{:#}\n", self.as_json(&trained, &task)) } else { report::as_text(&trained) };
         output::print_beside(self.out.as_deref(), &told)?;
