@@ -200,12 +200,12 @@ impl Train {
         if let Some(doubt) = task.doubt(&parts.train, self.source.target()) {
             output::note(&format!("warning: {doubt}"));
         }
+        let interrupt = Interrupt::listen()?;
         if !self.json {
             let chosen = output::folded(&self.in_words(&parts, &settings, &task, &model));
             let summary = output::folded(&model.summary());
             output::print_beside(self.out.as_deref(), &format!("{summary}\n{chosen}"))?;
         }
-        let interrupt = Interrupt::listen()?;
         let trained = self.fit(model, &task, &parts, settings, &interrupt)?;
         let told = if self.json { output::document(&self.as_json(&trained, &task)) } else { report::as_text(&trained) };
         output::print_beside(self.out.as_deref(), &told)?;
