@@ -1,5 +1,5 @@
 # demo: see it work. test: the whole suite. bench: numbers. lint: what a change must pass.
-.PHONY: demo test bench lint driver
+.PHONY: demo test bench lint driver card card-pack
 
 # Unset, as in containers, it makes Mesa's device-select layer write a line for each device that is opened.
 export XDG_RUNTIME_DIR ?= /tmp
@@ -47,3 +47,11 @@ driver:
 	else \
 	    echo "no GPU adapter: the GPU tests will be ignored; install a Vulkan driver (Debian, as root: apt-get install mesa-vulkan-drivers libvulkan1)"; \
 	fi
+
+# Measures a card that is at hand for minutes, ends by itself after eight: benches/card/README.md.
+card: card-pack
+	bash "$(TARGET)/card/run.sh" "$(TARGET)/card-results"
+	python3 benches/card/report.py "$(TARGET)/card-results"
+
+card-pack:
+	bash benches/card/pack.sh

@@ -10,7 +10,7 @@
 //!
 //! **Samples.** Twenty, taken in turns: the case, its ceilings, the same on the CPU, and again. Each is run twice before, untimed, and what
 //! takes less than 10 ms once more before each sample, which then repeats it for 10 ms. Told are the median and the 10th and 90th percentile.
-//! Whose samples would take more than 40 s gets fewer, and says how many.
+//! A case whose samples would take longer than its time ([`Effort`], 40 s without a word) gets fewer, at least three, and says how many.
 //!
 //! **Clock.** On a GPU the device's timestamps around the pass where it has them and they agree with the host's clock in a trial, else
 //! the host's around submission and wait; each result says which. Within a sample nothing is uploaded, allocated or read back;
@@ -19,7 +19,8 @@
 //! ```
 //! use gradus::{Device, bench};
 //! let cases = bench::cases(&["mse".into()], bench::Size::Quick)?;
-//! let found = &bench::measure(&cases[0], &[Device::cpu()], 3)?.rows[0];
+//! let effort = bench::Effort { samples: 3, ..Default::default() };
+//! let found = &bench::measure(&cases[0], &[Device::cpu()], effort)?.rows[0];
 //! assert_eq!((found.name, found.device, found.samples), ("mse", "cpu", 3));
 //! assert!(found.seconds_p10 <= found.seconds && found.seconds <= found.seconds_p90);
 //! # Ok::<(), gradus::Error>(())
@@ -40,19 +41,33 @@ use crate::{Device, Error, Result};
 
 pub use case::{Case, Size, cases, ceilings};
 pub(crate) use gpu::programs;
-pub use report::{Ceilings, DeviceReport, Report};
+pub use report::{Ceilings, DeviceReport, Report, now};
 
 use count::Bound;
 use sampling::{Ceiling, Prepared, Sampled};
 
-/// Samples of a measure whose median is taken.
-pub const SAMPLES: usize = 20;
+/// How thoroughly a case is measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Effort {
+    /// Samples whose median is taken, at the most. By default 20.
+    pub samples: usize,
+    /// Seconds that the samples of a case may take on all its devices; there are three all the same, one where three would take ten times as long. By default 40.
+    pub seconds: f64,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Effort { samples: 20, seconds: 40.0 }
+    }
+}
 
 /// What was found of a case on a device: one of the `rows` of `gradus bench --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measurement {
     /// The loss's name, or that of another benchmark, as in [`cases`].
     pub name: &'static str,
+    /// What the case belongs to, as [`Case::group`].
+    pub group: &'static str,
     /// `gpu`, `cpu` or `reference`.
     pub device: &'static str,
     /// The adapter, or the CPU with its threads.
@@ -132,7 +147,7 @@ pub struct Measured {
 ///
 /// # Errors
 /// What a device reports, but that it has no room: such a case is skipped there.
-pub fn measure(case: &Case, devices: &[Device], samples: usize) -> Result<Measured> {
+pub fn measure(case: &Case, devices: &[Device], effort: Effort) -> Result<Measured> {
     let (mut prepared, mut on, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
     for device in devices {
         match prepare(case, device) {
@@ -149,7 +164,7 @@ pub fn measure(case: &Case, devices: &[Device], samples: usize) -> Result<Measur
             Err(error) => return Err(error),
         }
     }
-    let sampled = sampling::sample(&mut prepared, samples.max(1))?;
+    let sampled = sampling::sample(&mut prepared, &effort)?;
     let found = prepared.iter().zip(&sampled).zip(&on);
     let mut rows: Vec<Measurement> =
         found.map(|((prepared, sampled), device)| summed_up(case, device, prepared, sampled)).collect();
@@ -183,6 +198,7 @@ fn summed_up(case: &Case, device: &Device, prepared: &Prepared, sampled: &Sample
     let fused_seconds = of(Ceiling::Fused);
     Measurement {
         name: case.name,
+        group: case.group(),
         device: device.name(),
         adapter: match device {
             Device::Gpu(gpu) => gpu.info().name.clone(),
@@ -251,7 +267,7 @@ mod tests {
         for mut case in cases(&[], Size::Quick).unwrap() {
             // As small as they go: what is measured here is whether they run.
             case.shape.iter_mut().filter(|axis| **axis > 784).for_each(|axis| *axis = 512);
-            let found = measure(&case, &[Device::cpu()], 1).unwrap().rows.remove(0);
+            let found = measure(&case, &[Device::cpu()], Effort { samples: 1, seconds: 1.0 }).unwrap().rows.remove(0);
             assert!(found.seconds > 0.0 && found.first_call_seconds > 0.0, "{}", case.name);
             let ceiling = if found.bound == "memory" { found.copy_gb_per_s } else { found.fma_gflop_per_s };
             assert_eq!(ceiling.is_some(), !["copy", "read", "fma"].contains(&case.name), "{}", case.name);

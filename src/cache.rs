@@ -4,9 +4,10 @@
 //! The folder is `GRADUS_CACHE_DIR`, else `gradus` in the system's folder for caches: `$XDG_CACHE_HOME` or `~/.cache`,
 //! `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::{Error, Result, files};
 
 /// The folder, which need not be there yet. None where the system names no place.
 pub(crate) fn folder() -> Option<PathBuf> {
@@ -59,26 +60,15 @@ pub(crate) fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
 /// Puts bytes into a file as a whole: who reads it at the same time, or after a crash, finds the old or the new ones.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) {
     if let Err(error) = try_replace(path, bytes) {
-        log::info!("{}: not kept: {error}", path.display());
+        log::info!("not kept: {error}");
     }
 }
 
-fn try_replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
+fn try_replace(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.into(), source })?;
     }
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let draft = path.with_extension(format!("{}-{number}.draft", std::process::id()));
-    let write = || {
-        let mut file = std::fs::File::create(&draft)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&draft, path)
-    };
-    write().inspect_err(|_| {
-        let _ = std::fs::remove_file(&draft);
-    })
+    files::write(path, bytes)
 }
 
 /// A number that another text has only by chance (FNV-1a; Fowler, Noll, Vo, 1991).

@@ -169,8 +169,15 @@ fn backends() -> wgpu::Backends {
     wgpu::Backends::from_env().unwrap_or(wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12)
 }
 
+/// Whether the adapter is a null device, which compiles shaders and executes nothing: Mesa's RADV opens one for developers where
+/// `RADV_FORCE_FAMILY` is set. Its results would be whatever lay in memory.
+fn is_null(info: &wgpu::AdapterInfo) -> bool {
+    info.name.starts_with("Null hardware")
+}
+
 fn rank(info: &wgpu::AdapterInfo) -> u8 {
     match info.device_type {
+        _ if is_null(info) => 5,
         wgpu::DeviceType::DiscreteGpu => 0,
         wgpu::DeviceType::IntegratedGpu => 1,
         wgpu::DeviceType::VirtualGpu => 2,
@@ -229,6 +236,15 @@ impl Gpu {
     /// Opens a given adapter with all its limits: wgpu's defaults would cap bindings at 128 MiB on any card.
     fn from_adapter(adapter: &wgpu::Adapter, options: GpuOptions) -> Result<Self> {
         let info = adapter.get_info();
+        if is_null(&info) {
+            return Err(Error::NoAdapter {
+                asked: info.name.clone(),
+                found: "a null device, which compiles shaders and cannot compute".into(),
+                advice:
+                    "unset RADV_FORCE_FAMILY, choose another adapter with WGPU_ADAPTER_NAME, or take the device `cpu`"
+                        .into(),
+            });
+        }
         let mut features = adapter.features()
             & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | pipelines::wanted_feature(&info));
         features.set(wgpu::Features::SUBGROUP, features.contains(wgpu::Features::SUBGROUP) && options.subgroups);
@@ -379,6 +395,7 @@ impl Gpu {
 /// The adapter's name, type, backend and driver in one line.
 pub fn describe(info: &wgpu::AdapterInfo) -> String {
     let kind = match info.device_type {
+        _ if is_null(info) => "null device: compiles, cannot compute",
         wgpu::DeviceType::DiscreteGpu => "discrete GPU",
         wgpu::DeviceType::IntegratedGpu => "integrated GPU",
         wgpu::DeviceType::VirtualGpu => "virtual GPU",

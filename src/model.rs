@@ -12,13 +12,15 @@ use crate::kernels::embedding::takes_rows;
 use crate::layers::{Dense, Lookup, Network, Penalties};
 use crate::losses::{Domain, Family, Frame, Loss};
 use crate::optimizers::Optimizer;
-use crate::schedules::{Schedule, Watched};
+use crate::schedules::Schedule;
 use crate::train::average::Average;
 use crate::train::engine::{Engine, SampleTargets, Samples};
 use crate::train::gpu::GpuEngine;
 use crate::train::host::HostEngine;
+use crate::train::options::Fit;
 use crate::train::pace::Pace;
 use crate::train::samples::{self, Intake, Scaling};
+use crate::train::training::{Progress, Training};
 use crate::{Error, Result};
 
 /// A description of a model: the length of its input, then dense layers.
@@ -170,6 +172,8 @@ impl Sequential {
             schedule: None,
             scaling: None,
             names: Names::default(),
+            held_out: None,
+            training: None,
         })
     }
 }
@@ -188,6 +192,19 @@ pub struct Model {
     pub(crate) schedule: Option<Pace>,
     pub(crate) scaling: Option<Scaling>,
     pub(crate) names: Names,
+    pub(crate) held_out: Option<HeldOut>,
+    /// The training that it is in, or was last in.
+    pub(crate) training: Option<Training>,
+}
+
+/// Which rows were held out, to validate with, before a model saw them: saved with it, so that they stay held out where its training
+/// goes on.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct HeldOut {
+    /// What the order of the rows followed from, the last of which were held out.
+    pub seed: u64,
+    /// What share of them.
+    pub share: f64,
 }
 
 /// What the columns and classes of a model are called where its data comes from: saved with it, so that another file
@@ -245,21 +262,6 @@ fn behind_layer(network: &Network, loss: &dyn Loss) -> Result<Option<Arc<dyn Los
     }
 }
 
-/// How far a model has been trained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Progress {
-    /// Updates of the parameters.
-    pub steps: u64,
-    /// Epochs, which choose the order of the rows.
-    pub epochs: u32,
-    /// Updates that went into the running average.
-    #[serde(default)]
-    pub averaged: u64,
-    /// What a schedule remembers of the value that it watches.
-    #[serde(default)]
-    pub watched: Watched,
-}
-
 impl Model {
     /// Chooses the loss and the optimizer: Keras' `compile`. A model that was trained before keeps its weights and
     /// begins with a fresh state of the optimizer.
@@ -282,7 +284,7 @@ impl Model {
     pub fn compile_boxed(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
         let compiled = Compiled::of_model(&self.network, loss, optimizer)?;
         self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
-        self.average = None;
+        (self.average, self.training) = (None, None);
         self.engine.set_states(&compiled.optimizer.first_states(self.network.all_length()))?;
         self.compiled = Some(compiled);
         Ok(self)
@@ -377,6 +379,44 @@ impl Model {
     /// The schedule that the model was last trained with, and whether it counts epochs: to go on with it ([`crate::Fit::shared_schedule`]).
     pub fn schedule(&self) -> Option<(Arc<dyn Schedule>, bool)> {
         self.schedule.as_ref().map(|pace| (pace.schedule.clone(), pace.by_epoch))
+    }
+
+    /// Which rows were held out where the model was trained.
+    pub fn held_out(&self) -> Option<HeldOut> {
+        self.held_out
+    }
+
+    /// Says which rows were held out; saved with the model.
+    pub fn set_held_out(&mut self, held_out: HeldOut) {
+        self.held_out = Some(held_out);
+    }
+
+    /// The options of the training that the model was saved in, or was last in, to go on with it: those that its numbers depend on, its
+    /// schedule and its average, and as many epochs as are left, which may be none. Rows to validate on, the checkpoint and callbacks
+    /// are to be given again. None for a model that was not trained.
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, EarlyStopping, Fit, Model, Sequential, losses::Mse, optimizers::Adam};
+    /// # use ndarray::array;
+    /// # let (x, y) = (array![[0.0_f32], [1.0], [2.0]], array![[0.0_f32], [1.0], [2.0]]);
+    /// # let path = std::env::temp_dir().join(format!("gradus-resume-{}.safetensors", std::process::id()));
+    /// let mut model = Sequential::new(1).then(Dense::new(1)).on(&Device::cpu())?.compile(Mse::new(), Adam::new())?;
+    /// let fit = Fit::new().epochs(9).early_stopping(EarlyStopping::new().patience(3)).checkpoint(&path);
+    /// model.fit(&x, &y, fit.on_epoch(|epoch, _| if epoch < 4 { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) }))?;
+    ///
+    /// // Another day, or behind a crash:
+    /// let mut model = Model::load(&path, &Device::cpu())?;
+    /// let fit = model.fit_to_resume().unwrap_or_default();
+    /// let history = model.fit(&x, &y, fit.checkpoint(&path))?;
+    /// assert_eq!((history.before, history.epochs.len()), (4, 9));
+    /// # std::fs::remove_file(&path).unwrap();
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn fit_to_resume(&self) -> Option<Fit> {
+        let training = self.training.as_ref()?;
+        let mut fit = training.options.fit().epochs(training.left()).resume(true);
+        (fit.schedule, fit.average) = (self.schedule.clone(), self.average);
+        Some(fit)
     }
 
     /// How many times the parameters have been moved.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::device::Device;
 use crate::layers::Network;
 use crate::losses::Loss;
-use crate::model::{Compiled, Model, Progress, Sequential};
+use crate::model::{Compiled, Model, Sequential};
 use crate::optimizers::Optimizer;
 use crate::train::average::Average;
 use crate::train::crowd::{Crowd, Several, no_member};
@@ -18,6 +18,7 @@ use crate::train::engine::{SampleTargets, Samples};
 use crate::train::gpu::{GpuEngine, SideBySide, most_parameters};
 use crate::train::host::HostEngine;
 use crate::train::samples::{self, Intake, Scaling};
+use crate::train::training::Progress;
 use crate::{Error, Result};
 
 /// What sets one member of a [`Population`] apart: its seed, and options of the optimizer and the loss.

@@ -52,6 +52,19 @@ const CEILINGS: [&str; 3] = ["copy", "read", "fma"];
 const OTHERS: [&str; 9] =
     ["matmul", "matmul_nt", "matmul_tn", "dense", "adam", "embedding", "embedding_dense", "train_step", "epoch"];
 
+/// The groups in the order of a report: those that most people ask for come first.
+const GROUPS: [&str; 9] = [
+    "ceilings",
+    "products and layers",
+    "optimizers and embeddings",
+    "training",
+    "losses: a value for each element",
+    "losses: a value for each row",
+    "losses: a value for each list",
+    "losses of several inputs",
+    "losses behind a linear layer",
+];
+
 /// Operations of one run of the FMA kernel: some milliseconds on two cores. A card takes it many times over in one run.
 pub(super) const FMA_FLOPS: usize = 3 << 28;
 
@@ -173,6 +186,31 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
 }
 
 impl Case {
+    /// What it belongs to: `ceilings`, `products and layers`, `optimizers and embeddings`, `training`, and the losses by what they have a value for.
+    pub fn group(&self) -> &'static str {
+        match self.kind {
+            Kind::Copy | Kind::Read | Kind::Fma => GROUPS[0],
+            Kind::Matmul(_) | Kind::Dense => GROUPS[1],
+            Kind::Adam | Kind::Embedding { .. } => GROUPS[2],
+            Kind::TrainStep | Kind::Epoch => GROUPS[3],
+            Kind::Loss => match self.loss() {
+                Ok(loss) => match loss.family() {
+                    Family::Pointwise(_) => GROUPS[4],
+                    Family::Rowwise(_) => GROUPS[5],
+                    Family::Listwise(_) => GROUPS[6],
+                    Family::Joint(Frame::Linear | Frame::Answers { .. }, _) => GROUPS[8],
+                    Family::Joint(..) => GROUPS[7],
+                },
+                Err(_) => GROUPS[7],
+            },
+        }
+    }
+
+    /// The place of its group in a report.
+    pub fn place(&self) -> usize {
+        GROUPS.iter().position(|group| *group == self.group()).unwrap_or(GROUPS.len())
+    }
+
     pub(super) fn elements(&self) -> usize {
         match self.kind {
             // Those of the table.

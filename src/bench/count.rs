@@ -7,7 +7,7 @@
 
 use super::case::{Case, Kind};
 use crate::host::joint::Example;
-use crate::losses::Family;
+use crate::losses::{Family, Frame};
 
 /// Operations for each element of a loss, value and gradient.
 fn operations(loss: &str) -> Option<u64> {
@@ -31,6 +31,23 @@ fn operations(loss: &str) -> Option<u64> {
     })
 }
 
+/// Operations for each pair of items of a list, of the losses that compare all pairs.
+fn operations_of_a_pair(loss: &str) -> Option<u64> {
+    Some(match loss {
+        // d = (sᵢ − sⱼ)/T; the comparison of the truths; e^−d, ln(1 + e^−d), 1/(1 + e^d); w, summed; added to both gradients
+        "pairwise_logistic" => 13,
+        // the same with [1 − d]₊ and its step
+        "pairwise_hinge" => 9,
+        // the same with σ(−d) and σ(1 − σ)
+        "pairwise_soft_zero_one" => 14,
+        // as pairwise_logistic; the differences of gains and of discounts, their product, its magnitude
+        "lambda_rank" => 17,
+        // σ((sⱼ − sᵢ)/T) added to both ranks; σ(1 − σ) times the difference of the ranks' gradients, added to both scores
+        "approx_ndcg" | "approx_mrr" => 13,
+        _ => return None,
+    })
+}
+
 /// Operations for each parameter of a step of Adam: m 3, v 4, its correction, root and ε 3, the step 3.
 const ADAM_OPERATIONS: u64 = 13;
 
@@ -47,6 +64,7 @@ pub(super) enum Bound {
 impl Case {
     pub(super) fn bound(&self) -> Bound {
         match self.kind {
+            Kind::Loss if self.pairs_and_products().is_some() => Bound::Arithmetic,
             Kind::Copy | Kind::Read | Kind::Loss | Kind::Adam | Kind::Embedding { .. } => Bound::Memory,
             Kind::Fma | Kind::Matmul(_) | Kind::Dense | Kind::TrainStep | Kind::Epoch => Bound::Arithmetic,
         }
@@ -92,13 +110,37 @@ impl Case {
         Some(host.example(self.elements() / self.columns(), self.columns()).iter().map(moved).sum())
     }
 
+    /// Operations of a loss over pairs of items or over products of matrices, which grow faster than what it must move.
+    fn pairs_and_products(&self) -> Option<u64> {
+        let (rows, columns) = ((self.elements() / self.columns()) as u64, self.columns() as u64);
+        if let Some(each) = operations_of_a_pair(self.name) {
+            return Some(each * rows * columns * (columns - 1) / 2);
+        }
+        let loss = self.loss().ok()?;
+        let Family::Joint(frame, host) = loss.family() else { return None };
+        match frame {
+            // All similarities, and the gradient of each side: of one set of embeddings the two sides are the same sum.
+            Frame::Similarity(_) => Some(2 * (1 + loss.differentiated().len() as u64) * rows * rows * columns),
+            // Logits, and the gradients of the inputs and of the weights.
+            Frame::Linear | Frame::Answers { .. } => {
+                let inputs = host.example(rows as usize, columns as usize);
+                let weights = inputs.iter().find(|input| input.name == "linear_weight")?;
+                Some(6 * rows * weights.shape.iter().product::<usize>() as u64)
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn flops(&self) -> Option<u64> {
         let product = |axes: &[usize]| axes.iter().map(|&axis| axis as u64).product::<u64>();
         match self.kind {
             Kind::Copy => None,
             Kind::Read => Some(self.elements() as u64),
             Kind::Fma => Some(self.elements() as u64),
-            Kind::Loss => operations(self.name).map(|each| each * self.elements() as u64),
+            Kind::Loss => {
+                let of_elements = operations(self.name).map(|each| each * self.elements() as u64);
+                self.pairs_and_products().or(of_elements)
+            }
             Kind::Adam => Some(ADAM_OPERATIONS * self.elements() as u64),
             Kind::Embedding { .. } => None,
             Kind::Matmul(_) => Some(2 * product(&self.shape)),
@@ -162,6 +204,17 @@ mod tests {
         assert_eq!(flops("train_step"), Some(2 * 64 * (2 * 784 * 128 + 3 * 128 * 10)));
         assert_eq!(flops("mse"), Some(5 << 22));
         assert_eq!(flops("copy"), None);
+    }
+
+    #[test]
+    fn losses_over_pairs_and_products_are_bound_by_arithmetic() {
+        let lists = first("pairwise_hinge");
+        assert_eq!((lists.bound(), lists.flops()), (Bound::Arithmetic, Some(9 * 4096 * 100 * 99 / 2)));
+        // One set of 512 embeddings of 128 numbers; two sets.
+        assert_eq!(first("sup_con").flops(), Some(4 * 512 * 512 * 128));
+        assert_eq!(first("info_nce").flops(), Some(6 * 512 * 512 * 128));
+        assert_eq!(first("linear_cross_entropy").flops(), Some(6 * 64 * 256 * 128 * 256));
+        assert_eq!(first("cross_entropy").bound(), Bound::Memory);
     }
 
     #[test]

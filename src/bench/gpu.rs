@@ -65,11 +65,11 @@ pub(super) fn prepare(case: &Case, gpu: &Gpu) -> Result<Prepared> {
         Box::new(move |repeats| Ok(clock.time(&gpu, &commands, repeats)? / inner as f64))
     };
     let mut beside = Vec::new();
-    if let Some([from, to]) = &made.pair {
+    if case.bound() == Bound::Arithmetic && case.kind != Kind::Fma {
+        beside.push(fma_beside(gpu)?);
+    } else if let Some([from, to]) = &made.pair {
         beside.push((Ceiling::Copy, run(ceilings::copy(gpu, from, to, case.elements())?, 1)));
         beside.push((Ceiling::Read, run(ceilings::read(gpu, from, case.elements())?.0, 1)));
-    } else if case.bound() == Bound::Arithmetic && case.kind != Kind::Fma {
-        beside.push(fma_beside(gpu)?);
     }
     Ok(Prepared {
         first_call,

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::case::{Case, Kind, normal};
+use super::count::Bound;
 use super::sampling::{Ceiling, Prepared, Run};
 use super::training;
 use crate::host::Spread;
@@ -115,7 +116,9 @@ pub(super) fn prepare<R: Precision>(case: &Case) -> Result<Prepared> {
         Kind::Fma => ceilings::fma(),
         Kind::Loss => {
             let (work, buffers) = loss::<R>(case)?;
-            beside.extend(memory(&buffers));
+            if case.bound() == Bound::Memory {
+                beside.extend(memory(&buffers));
+            }
             if case.name == "mse" && R::SINGLE {
                 beside.push((Ceiling::Fused, ceilings::fused_mse(buffers)));
             }
@@ -133,7 +136,7 @@ pub(super) fn prepare<R: Precision>(case: &Case) -> Result<Prepared> {
         Kind::Dense => dense::<R>(case),
         Kind::TrainStep | Kind::Epoch => return training::prepare(case, &R::device()),
     };
-    if matches!(case.kind, Kind::Matmul(_) | Kind::Dense) && R::SINGLE {
+    if case.bound() == Bound::Arithmetic && case.kind != Kind::Fma && R::SINGLE {
         beside.push(fma_beside());
     }
     let mut prepared = Prepared { first_call: 0.0, work, ceilings: beside, clock: "wall", inner: 1 };

@@ -65,7 +65,7 @@ impl Report {
     pub fn new(devices: &[Device], size: Size) -> Self {
         Report {
             gradus: env!("CARGO_PKG_VERSION"),
-            date: date(SystemTime::now()),
+            date: now(),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             processor: processor(),
             threads: rayon::current_num_threads(),
@@ -78,6 +78,13 @@ impl Report {
             rows: Vec::new(),
             skipped: Vec::new(),
         }
+    }
+
+    /// How many cases have a row.
+    pub fn measured(&self) -> usize {
+        let mut cases: Vec<_> = self.rows.iter().map(|row| (row.name, &row.shape)).collect();
+        cases.dedup();
+        cases.len()
     }
 
     /// Adds what was found of a case.
@@ -125,6 +132,11 @@ fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_string())
+}
+
+/// Date and time of now in UTC, as ISO 8601 writes them: `2026-11-28T20:05:00Z`.
+pub fn now() -> String {
+    date(SystemTime::now())
 }
 
 fn date(time: SystemTime) -> String {

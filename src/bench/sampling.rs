@@ -1,16 +1,15 @@
 //! Samples taken in turns: the work, its ceilings, the next device's, and again, so that all see the same machine.
 
+use super::Effort;
 use super::statistics::Spread;
 use crate::Result;
 
 /// A sample runs its work as often as fits this many seconds, so that the clock's grain and the submission do not show.
 const SAMPLE_SECONDS: f64 = 1e-2;
 
-/// One case should not take longer: whose samples would, has fewer of them, and says how many.
-const CASE_SECONDS: f64 = 40.0;
-
-/// So many samples are taken, however long they take.
+/// So many samples are taken even where they do not fit, but one alone where that would take ten times as long as there is time.
 const FEWEST: usize = 3;
+const FAR_TOO_LONG: f64 = 10.0;
 
 /// Runs something so many times and tells the seconds that one run took.
 pub(super) type Run = Box<dyn FnMut(usize) -> Result<f64>>;
@@ -86,12 +85,14 @@ fn repeats(seconds: f64) -> usize {
 }
 
 /// How many samples fit the time of a case.
-fn fitting(samples: usize, round: f64) -> usize {
-    samples.min((CASE_SECONDS / round.max(1e-9)) as usize).max(FEWEST.min(samples)).max(1)
+fn fitting(effort: &Effort, round: f64) -> usize {
+    let fitting = (effort.seconds / round.max(1e-9)) as usize;
+    let fewest = if FEWEST as f64 * round > FAR_TOO_LONG * effort.seconds { 1 } else { FEWEST };
+    effort.samples.min(fitting).max(fewest.min(effort.samples)).max(1)
 }
 
 /// Takes samples of everything that was prepared, in turns.
-pub(super) fn sample(prepared: &mut [Prepared], samples: usize) -> Result<Vec<Sampled>> {
+pub(super) fn sample(prepared: &mut [Prepared], effort: &Effort) -> Result<Vec<Sampled>> {
     let mut lanes = Vec::new();
     let mut round = 0.0;
     for one in prepared.iter_mut() {
@@ -105,7 +106,7 @@ pub(super) fn sample(prepared: &mut [Prepared], samples: usize) -> Result<Vec<Sa
         }
         lanes.push(own);
     }
-    let samples = fitting(samples, round);
+    let samples = fitting(effort, round);
     for _ in 0..samples {
         for (_, lane) in lanes.iter_mut().flatten() {
             lane.sample()?;
@@ -136,11 +137,14 @@ mod tests {
 
     #[test]
     fn samples_that_would_take_too_long_become_fewer_but_never_none() {
-        assert_eq!(fitting(20, 0.1), 20);
-        assert_eq!(fitting(20, 4.0), 10);
-        assert_eq!(fitting(20, 400.0), 3);
-        assert_eq!(fitting(1, 400.0), 1);
-        assert_eq!(fitting(0, 0.1), 1);
+        let fitting = |samples, seconds, round| fitting(&Effort { samples, seconds }, round);
+        assert_eq!(fitting(20, 40.0, 0.1), 20);
+        assert_eq!(fitting(20, 40.0, 4.0), 10);
+        assert_eq!(fitting(20, 0.5, 0.1), 5);
+        assert_eq!(fitting(20, 40.0, 100.0), 3);
+        assert_eq!(fitting(20, 40.0, 400.0), 1);
+        assert_eq!(fitting(1, 40.0, 400.0), 1);
+        assert_eq!(fitting(0, 40.0, 0.1), 1);
     }
 
     #[test]
@@ -160,7 +164,7 @@ mod tests {
             clock: "wall",
             inner: 1,
         };
-        let found = sample(&mut [one('a', 'b'), one('c', 'd')], 3).unwrap();
+        let found = sample(&mut [one('a', 'b'), one('c', 'd')], &Effort { samples: 3, seconds: 40.0 }).unwrap();
         // Two runs of each to warm up, then in turns.
         assert_eq!(log.borrow().as_str(), "aabbccddabcdabcdabcd");
         assert_eq!((found.len(), found[1].samples, found[1].work.median), (2, 3, 0.2));

@@ -157,6 +157,12 @@ fn pair(folder: &Path, part: &str) -> Result<Option<(Array2<f32>, Array1<i64>)>>
     Ok(Some((images.features()?, labels.labels()?)))
 }
 
+/// The files of a folder that are read.
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
+    let parts = [("train-images", 3), ("train-labels", 1), ("t10k-images", 3), ("t10k-labels", 1)];
+    parts.into_iter().filter_map(|(name, dimensions)| spelling(folder, name, dimensions)).collect()
+}
+
 /// The first spelling of a name that is there.
 fn spelling(folder: &Path, name: &str, dimensions: usize) -> Option<PathBuf> {
     let separators = ["-", "."].into_iter().flat_map(|separator| [(separator, ""), (separator, ".gz")]);

@@ -187,6 +187,21 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Split> {
     }
 }
 
+/// The files that [`read`] opens for a path, as far as they are there: what must not be written over.
+pub fn sources(path: impl AsRef<Path>, options: &ReadOptions) -> Vec<PathBuf> {
+    let path = path.as_ref();
+    if path.is_dir() {
+        return idx::files(path);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let beside = match extension(&name) {
+        Some("npy") => options.targets.clone().or_else(|| npy::sibling(path)),
+        _ if is_svmlight(path) => options.groups.clone().or_else(|| svmlight::companion(path)),
+        _ => None,
+    };
+    [Some(path.to_path_buf()), beside].into_iter().flatten().filter(|path| path.exists()).collect()
+}
+
 /// Whether [`read`] takes a file for one of SVMlight's lines: by its name, or if it has another name than the other formats have and
 /// begins so. LETOR's files end in `.txt`, LightGBM's in `.train`.
 pub fn is_svmlight(path: impl AsRef<Path>) -> bool {

@@ -42,7 +42,7 @@ pub fn read_npy(path: impl AsRef<Path>, targets: Option<&Path>) -> Result<Datase
 }
 
 /// The file of the targets that belongs to a file of features.
-fn sibling(path: &Path) -> Option<PathBuf> {
+pub(super) fn sibling(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
     let rest = |start: &str| name.strip_prefix(start).filter(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()));
     let other = match (rest("x").or(rest("X")), rest("features")) {

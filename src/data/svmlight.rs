@@ -306,7 +306,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// The file of the groups that stands beside a file of rows.
-fn companion(path: &Path) -> Option<PathBuf> {
+pub(super) fn companion(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
     let names = [name, name.trim_end_matches(".gz")].map(|name| [format!("{name}.query"), format!("{name}.query.gz")]);
     names.into_iter().flatten().map(|name| path.with_file_name(name)).find(|path| path.is_file())

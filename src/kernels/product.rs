@@ -31,7 +31,7 @@ impl Kind<'_> {
     /// The program that multiplies.
     pub(crate) fn program(&self, variant: &Variant) -> Program {
         let files = variant.sources(self.layout, self.epilogue);
-        self.linked(format!("matmul {:?}", self.layout), variant.header(), files)
+        self.linked(format!("matmul {:?}, {}", self.layout, variant.tile.name()), variant.header(), files)
     }
 
     /// The program that sums the parts of a split k.

@@ -6,10 +6,11 @@ use ndarray::{ArrayBase, Data, Ix2};
 
 use super::Population;
 use crate::optimizers::Clip;
-use crate::train::course::{self, Course, Loaded, Snapshot, Watch, summarize};
+use crate::train::course::{self, Course, Loaded, summarize};
 use crate::train::crowd::Turn;
 use crate::train::engine::{Aims, Metric, Objective, Samples};
 use crate::train::samples::{Intake, Rows};
+use crate::train::training::{Snapshot, Watch};
 use crate::{Error, Fit, History, Result, Score, Targets};
 
 impl Population {
@@ -18,7 +19,7 @@ impl Population {
     /// There is no bar, and an epoch's `seconds` are those of all members together.
     ///
     /// # Errors
-    /// As [`crate::Model::fit`]; [`Error::Option`] for a `checkpoint`, which has room for one model.
+    /// As [`crate::Model::fit`]; [`Error::Option`] for a `checkpoint`, which has room for one model, and for `resume` and callbacks.
     pub fn fit<'a, S: Data<Elem = f32>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
@@ -29,6 +30,13 @@ impl Population {
         if let Some(path) = &fit.checkpoint {
             let allowed = "left out; save the members one by one (Population::member)";
             return Err(Error::option("population", "checkpoint", path.display(), allowed));
+        }
+        for (name, given) in
+            [("resume", fit.resume), ("on_step", fit.on_step.is_some()), ("on_epoch", fit.on_epoch.is_some())]
+        {
+            if given {
+                return Err(Error::option("population", name, "given", "left out: it is for one model (`Model::fit`)"));
+            }
         }
         let mut objectives = self.objectives("fit")?;
         if matches!(fit.aims().clip, Some(Clip::Norm(_))) {
@@ -108,10 +116,9 @@ impl Population {
         let early = fit.early_stopping.as_ref();
         for (member, watch) in watches.iter_mut().enumerate() {
             self.scores[member] = watch.history.epochs.last().map(|epoch| epoch.val_loss.unwrap_or(epoch.loss));
-            let value = watch.best.as_ref().map(|&(_, _, value)| value);
-            if let Some(best) = watch.restored(early) {
-                self.restore(member, &best)?;
-                self.scores[member] = value;
+            if let Some(best) = watch.best.take().filter(|_| early.is_some_and(|early| early.restore_best)) {
+                self.restore(member, &best.snapshot)?;
+                self.scores[member] = Some(best.value);
             }
         }
         Ok(watches.into_iter().map(|watch| watch.history).collect())

@@ -1,6 +1,7 @@
 //! What a device does for a recommender: the seam between the model and the devices.
 
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::Result;
@@ -75,6 +76,15 @@ pub(crate) struct Tally {
     pub updates: u64,
 }
 
+/// An epoch that was ended in its midst.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Cut {
+    /// How many of its batches were done.
+    pub batches: usize,
+    /// What they came to.
+    pub tally: Tally,
+}
+
 /// A recommender's tables on a device.
 pub(crate) trait Engine: Debug + Send {
     /// Writes tables.
@@ -86,8 +96,18 @@ pub(crate) trait Engine: Debug + Send {
     /// Brings interactions to the device, to train on.
     fn set_interactions(&mut self, interactions: Arc<Interactions>) -> Result<()>;
 
-    /// One pass over the interactions, in the order and with the arithmetic that [`crate::recommend::sampling`] defines.
-    fn epoch(&mut self, rules: &Rules, pace: &Pace, epoch: u32) -> Result<Tally>;
+    /// Some batches of a pass over the interactions, in the order and with the arithmetic that [`crate::recommend::sampling`] defines.
+    /// What they come to is added to the tally, batch by batch: it does not depend on how many are run at once.
+    fn batches(&mut self, rules: &Rules, pace: &Pace, epoch: u32, which: Range<usize>, tally: &mut Tally)
+    -> Result<()>;
+
+    /// One whole pass.
+    #[cfg(test)]
+    fn epoch(&mut self, rules: &Rules, pace: &Pace, epoch: u32) -> Result<Tally> {
+        let mut tally = Tally::default();
+        self.batches(rules, pace, epoch, 0..usize::MAX, &mut tally)?;
+        Ok(tally)
+    }
 
     /// Whether all embeddings and biases are finite.
     fn is_finite(&self) -> Result<bool>;

@@ -8,12 +8,12 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::device::Device;
-use crate::recommend::engine::{State, Table};
+use crate::recommend::engine::{Cut, State, Table, Tally};
 use crate::recommend::features::Features;
 use crate::recommend::interactions::{Ids, Interactions};
-use crate::recommend::model::Model;
+use crate::recommend::model::{Epoch, Model, Preparation};
 use crate::recommend::recommender::{Options, Recommender, engine};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// The key of the description in the file's metadata.
 const KEY: &str = "gradus_recommender";
@@ -32,7 +32,27 @@ struct Description {
     user_features: Option<usize>,
     item_features: Option<usize>,
     has_seen: bool,
+    #[serde(default)]
+    planned: u32,
+    /// Epochs in the tensor `history`.
+    #[serde(default)]
+    history: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cut: Option<CutEpoch>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    preparation: Option<Preparation>,
 }
+
+/// An epoch that was ended in its midst; its loss is in the tensor `cut`, with every bit.
+#[derive(Serialize, Deserialize)]
+struct CutEpoch {
+    batches: usize,
+    draws: u64,
+    updates: u64,
+}
+
+/// Numbers of an epoch in the tensor `history`: loss, draws, updates.
+const COLUMNS: usize = 3;
 
 /// A tensor to be written.
 struct Entry {
@@ -85,6 +105,14 @@ impl Model {
             user_features: count(user_features),
             item_features: count(item_features),
             has_seen: self.seen.is_some(),
+            planned: self.planned,
+            history: self.history.len(),
+            cut: self.cut.map(|Cut { batches, tally: Tally { draws, updates, .. } }| CutEpoch {
+                batches,
+                draws,
+                updates,
+            }),
+            preparation: self.preparation,
         };
         let text = serde_json::to_string(&description).map_err(|error| failed(error.to_string()))?;
         let views: Vec<(&str, TensorView)> = entries
@@ -94,10 +122,7 @@ impl Model {
             .map_err(|error| failed(error.to_string()))?;
         let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])))
             .map_err(|error| failed(error.to_string()))?;
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(".unfinished");
-        let written = std::fs::write(&unfinished, bytes).and_then(|()| std::fs::rename(&unfinished, path));
-        written.map_err(|source| Error::Io { path: path.into(), source })
+        files::write(path, &bytes)
     }
 
     fn entries(&self) -> Result<Vec<Entry>> {
@@ -123,6 +148,14 @@ impl Model {
                 entries.push(Entry::single(format!("{side}.features.weights"), weights));
             }
         }
+        if !self.history.is_empty() {
+            let epoch = |epoch: &Epoch| [epoch.loss, epoch.sampled as f64, epoch.updates as f64];
+            let numbers: Vec<f64> = self.history.iter().flat_map(epoch).collect();
+            entries.push(Entry::number("history".into(), vec![self.history.len(), COLUMNS], &numbers, true));
+        }
+        if let Some(cut) = &self.cut {
+            entries.push(Entry::number("cut".into(), vec![1], &[cut.tally.loss], true));
+        }
         if let Some(seen) = &self.seen {
             let known = seen.known();
             entries.push(Entry::whole("seen.starts".into(), known.starts));
@@ -143,8 +176,11 @@ impl Model {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
         let file = Saved::open(path, &bytes)?;
-        let Description { users, items, epochs, options, user_features, item_features, has_seen, .. } =
-            file.description()?;
+        let described = file.description()?;
+        let (history, cut) = (file.history(described.history)?, file.cut(described.cut)?);
+        let Description { users, items, epochs, planned, preparation, options, .. } = described;
+        let (user_features, item_features, has_seen) =
+            (described.user_features, described.item_features, described.has_seen);
         let mut description = Recommender { users, items, user_features: None, item_features: None, options };
         description.user_features = file.features("users", user_features)?.map(Arc::new);
         description.item_features = file.features("items", item_features)?.map(Arc::new);
@@ -162,6 +198,7 @@ impl Model {
         engine.set_state(&state)?;
         let mut model = Model::new(description, device.clone(), engine);
         (model.epochs, model.seen) = (epochs, seen.map(Arc::new));
+        (model.history, model.planned, model.cut, model.preparation) = (history, planned, cut, preparation);
         Ok(model)
     }
 }
@@ -239,6 +276,18 @@ impl<'a> Saved<'a> {
             return Err(self.refused(&format!("tensor `{name}`"), value.to_string(), "finite numbers"));
         }
         Ok(values)
+    }
+
+    fn history(&self, epochs: usize) -> Result<Vec<Epoch>> {
+        let numbers = if epochs == 0 { Vec::new() } else { self.numbers("history", &[epochs, COLUMNS])? };
+        let epoch = |row: &[f64]| Epoch { loss: row[0], sampled: row[1] as u64, updates: row[2] as u64, seconds: 0.0 };
+        Ok(numbers.chunks_exact(COLUMNS).map(epoch).collect())
+    }
+
+    fn cut(&self, cut: Option<CutEpoch>) -> Result<Option<Cut>> {
+        let Some(CutEpoch { batches, draws, updates }) = cut else { return Ok(None) };
+        let loss = self.numbers("cut", &[1])?[0];
+        Ok(Some(Cut { batches, tally: Tally { loss, draws, updates } }))
     }
 
     fn table(&self, side: &str, rows: usize, components: usize) -> Result<Table> {

@@ -15,6 +15,7 @@ mod ranking;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::device::Gpu;
@@ -166,15 +167,19 @@ impl Engine for GpuEngine {
         Ok(())
     }
 
-    fn epoch(&mut self, rules: &Rules, pace: &Pace, epoch: u32) -> Result<Tally> {
+    fn batches(
+        &mut self,
+        rules: &Rules,
+        pace: &Pace,
+        epoch: u32,
+        which: Range<usize>,
+        tally: &mut Tally,
+    ) -> Result<()> {
         let gpu = self.gpu.clone();
-        match self.prepared(rules, pace)? {
-            Some(batches) => {
-                batches.run(&gpu, rules, epoch, |_| Vec::new())?;
-                batches.tally(&gpu)
-            }
-            None => Ok(Tally::default()),
-        }
+        let Some(batches) = self.prepared(rules, pace)? else { return Ok(()) };
+        let which = batches.within(which);
+        batches.run(&gpu, rules, epoch, which.clone(), |_| Vec::new())?;
+        batches.add_to(&gpu, which, tally)
     }
 
     fn is_finite(&self) -> Result<bool> {

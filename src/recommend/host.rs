@@ -1,5 +1,6 @@
 //! A recommender on the CPU: f32 with vector instructions on all cores, or the f64 reference. Any number of threads, the same bits.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -167,16 +168,24 @@ impl<R: Real> Engine for HostEngine<R> {
         Ok(())
     }
 
-    fn epoch(&mut self, rules: &Rules, pace: &Pace, epoch: u32) -> Result<Tally> {
-        let mut tally = Tally::default();
-        let Some(interactions) = self.interactions.clone() else { return Ok(tally) };
+    fn batches(
+        &mut self,
+        rules: &Rules,
+        pace: &Pace,
+        epoch: u32,
+        which: Range<usize>,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let Some(interactions) = self.interactions.clone() else { return Ok(()) };
+        let [start, end] =
+            [which.start, which.end].map(|batch| batch.saturating_mul(pace.batch_size).min(interactions.len()) as u32);
         let shuffle = Permutation::new(interactions.len() as u32, rules.seed, epoch);
-        let order: Vec<u32> = (0..interactions.len() as u32).into_par_iter().map(|place| shuffle.at(place)).collect();
+        let order: Vec<u32> = (start..end).into_par_iter().map(|place| shuffle.at(place)).collect();
         for order in order.chunks(pace.batch_size) {
             self.sample(&interactions, order, rules, pace, epoch);
-            self.update(&interactions, order, pace, &mut tally);
+            self.update(&interactions, order, pace, tally);
         }
-        Ok(tally)
+        Ok(())
     }
 
     fn is_finite(&self) -> Result<bool> {

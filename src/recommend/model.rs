@@ -1,14 +1,15 @@
 //! A recommender on a device: training, prediction, recommendation.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::device::Device;
+use crate::model::HeldOut;
 use crate::recommend::best::Scored;
-use crate::recommend::engine::Engine;
+use crate::recommend::engine::{Cut, Engine};
 use crate::recommend::interactions::{Ids, Interactions};
 use crate::recommend::metrics::{Convention, Metrics};
 use crate::recommend::recommender::Recommender;
+use crate::train::history::Stop;
 use crate::{Error, Result};
 
 /// A recommender on a device. Made by [`Recommender::on`] or [`Model::load`].
@@ -21,6 +22,22 @@ pub struct Model {
     pub(crate) epochs: u32,
     /// All that it was trained on.
     pub(crate) seen: Option<Arc<Interactions>>,
+    /// The epochs behind it, as far as they are known.
+    pub(crate) history: Vec<Epoch>,
+    /// Epochs that its last training shall have brought it to.
+    pub(crate) planned: u32,
+    /// The epoch that its last training was cut in.
+    pub(crate) cut: Option<Cut>,
+    pub(crate) preparation: Option<Preparation>,
+}
+
+/// What became of a file of ratings before a recommender saw it: saved with it, so that the same is held out where its training goes on.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Preparation {
+    /// The rating from which on one counts.
+    pub min_rating: f32,
+    /// What was held out to test on ([`Interactions::split`]).
+    pub held_out: HeldOut,
 }
 
 /// What an epoch came to.
@@ -33,7 +50,7 @@ pub struct Epoch {
     pub sampled: u64,
     /// Interactions that moved something.
     pub updates: u64,
-    /// Wall time.
+    /// Wall time; 0 where it is read from a file.
     pub seconds: f64,
 }
 
@@ -42,6 +59,8 @@ pub struct Epoch {
 pub struct History {
     /// The epochs of this call.
     pub epochs: Vec<Epoch>,
+    /// Why it ended before its last epoch, if it did.
+    pub stopped: Option<Stop>,
 }
 
 impl History {
@@ -70,70 +89,20 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 impl Model {
     pub(crate) fn new(description: Recommender, device: Device, engine: Box<dyn Engine>) -> Self {
-        Model { description, device, engine, epochs: 0, seen: None }
-    }
-
-    /// Trains from the first embeddings on: what was learned before is forgotten (LightFM's `fit`).
-    ///
-    /// # Errors
-    /// [`Error::Shape`] for interactions of another number of users or items, [`Error::Empty`] for none, [`Error::Option`] if the
-    /// embeddings do not stay finite, and what the device says.
-    pub fn fit(&mut self, interactions: &Interactions, epochs: usize) -> Result<History> {
-        self.check(interactions)?;
-        self.engine.set_state(&self.description.first_state())?;
-        (self.epochs, self.seen) = (0, None);
-        self.fit_partial(interactions, epochs)
-    }
-
-    /// Goes on training. `fit` of 3 epochs and `fit_partial` of 4 on the same interactions are `fit` of 7.
-    ///
-    /// # Errors
-    /// As [`Model::fit`].
-    pub fn fit_partial(&mut self, interactions: &Interactions, epochs: usize) -> Result<History> {
-        self.check(interactions)?;
-        self.check_ids("interactions", interactions)?;
-        // Epochs number the draws in 32 bits; a file may say that there were nearly as many.
-        let left = u32::MAX - self.epochs;
-        if u32::try_from(epochs).map_or(true, |epochs| epochs > left) {
-            return Err(Error::option("recommend", "epochs", epochs, &format!("up to {left}, which are left of 2³²")));
+        Model {
+            description,
+            device,
+            engine,
+            epochs: 0,
+            seen: None,
+            history: Vec::new(),
+            planned: 0,
+            cut: None,
+            preparation: None,
         }
-        let all = match &self.seen {
-            Some(seen) if **seen != *interactions => Arc::new(seen.united(interactions)),
-            Some(seen) => seen.clone(),
-            None => Arc::new(interactions.clone()),
-        };
-        self.engine.set_interactions(Arc::new(interactions.clone()))?;
-        self.seen = Some(all);
-        let options = &self.description.options;
-        let (rules, pace) = (options.rules(self.description.items as u32), options.pace(interactions));
-        let mut history = History::default();
-        for _ in 0..epochs {
-            let start = Instant::now();
-            let tally = self.engine.epoch(&rules, &pace, self.epochs)?;
-            self.epochs += 1;
-            if !tally.loss.is_finite() || !self.engine.is_finite()? {
-                let found = format!("{}, which epoch {} did not stay finite with", pace.learning_rate, self.epochs);
-                return Err(Error::option("recommend", "learning_rate", found, "lower"));
-            }
-            history.epochs.push(Epoch {
-                loss: tally.loss / interactions.len() as f64,
-                sampled: tally.draws,
-                updates: tally.updates,
-                seconds: start.elapsed().as_secs_f64(),
-            });
-        }
-        Ok(history)
     }
 
-    fn check(&self, interactions: &Interactions) -> Result<()> {
-        self.check_sizes("interactions", interactions)?;
-        if interactions.is_empty() {
-            return Err(Error::Empty { operation: "recommend".into(), name: "interactions".into() });
-        }
-        Ok(())
-    }
-
-    fn check_sizes(&self, name: &str, interactions: &Interactions) -> Result<()> {
+    pub(super) fn check_sizes(&self, name: &str, interactions: &Interactions) -> Result<()> {
         let Recommender { users, items, .. } = self.description;
         if (interactions.users(), interactions.items()) == (users, items) {
             return Ok(());
@@ -146,7 +115,7 @@ impl Model {
     }
 
     /// Refuses interactions of another file, whose rows stand for others.
-    fn check_ids(&self, name: &str, interactions: &Interactions) -> Result<()> {
+    pub(super) fn check_ids(&self, name: &str, interactions: &Interactions) -> Result<()> {
         let Some(seen) = &self.seen else { return Ok(()) };
         let differ = |known: Option<&Ids>, given: Option<&Ids>| matches!((known, given), (Some(a), Some(b)) if a != b);
         for (which, known, given) in
@@ -309,6 +278,26 @@ impl Model {
     /// Epochs behind it.
     pub fn epochs(&self) -> u32 {
         self.epochs
+    }
+
+    /// How many epochs are left of the training that it was saved in, or was last in.
+    pub fn epochs_left(&self) -> usize {
+        self.planned.saturating_sub(self.epochs) as usize
+    }
+
+    /// The epochs behind it. A file of gradus 0.1.0 keeps none.
+    pub fn history(&self) -> &[Epoch] {
+        &self.history
+    }
+
+    /// What became of the file of ratings that it was trained on.
+    pub fn preparation(&self) -> Option<Preparation> {
+        self.preparation
+    }
+
+    /// Says what became of the file of ratings; saved with the recommender.
+    pub fn set_preparation(&mut self, preparation: Preparation) {
+        self.preparation = Some(preparation);
     }
 
     /// What it was trained on, all together.

@@ -14,6 +14,8 @@ use crate::{Result, activations, kernels, losses, optimizers, wgsl};
 #[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct Joined {
+    /// The kernel's label, which the variants of a loss share.
+    pub label: String,
     /// The kernel's label and the switches that make it this one.
     pub name: String,
     /// The files under `shaders/` that it is made of.
@@ -32,6 +34,7 @@ impl From<Program> for Joined {
         Joined {
             name: format!("{} [{}] {} {}", program.label, files.join(" "), header.join(" "), constants.join(" ")),
             text: wgsl::join(&program.header, &program.files),
+            label: program.label,
             files,
             constants: program.constants,
         }

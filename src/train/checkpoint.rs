@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::layers::{Dense, Initializer, Lookup};
-use crate::model::{Model, Names, Progress, Sequential};
+use crate::model::{HeldOut, Model, Names, Sequential};
 use crate::train::average::Average;
 use crate::train::pace::Pace;
+use crate::train::record::{self, Record};
 use crate::train::samples::Scaling;
-use crate::{Device, Error, Result, activations, losses, optimizers, schedules};
+use crate::train::training::{Progress, Training};
+use crate::{Device, Error, Result, activations, files, losses, optimizers, schedules};
 
 /// The key of the description in the file's metadata.
 const KEY: &str = "gradus";
@@ -44,6 +46,10 @@ struct Description {
     schedule: Option<Scheduled>,
     #[serde(default)]
     names: Names,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held_out: Option<HeldOut>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training: Option<Record>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,15 +87,20 @@ struct Entry {
 }
 
 impl Model {
-    /// Saves weights, the optimizer's state and the description to a safetensors file. The file is replaced in one
-    /// move: a crash while saving leaves the one before.
+    /// Saves weights, the optimizer's state, how far its training has come and the description to a safetensors file. The file is
+    /// replaced in one move ([`files::write`]): a crash while saving leaves the one before.
     ///
     /// # Errors
     /// [`Error::Io`] with the path; what the device reports.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let entries = self.entries()?;
-        let description = self.describe();
+        self.save_in(path.as_ref(), self.training.as_ref())
+    }
+
+    /// Saves in the midst of a training.
+    pub(crate) fn save_in(&self, path: &Path, training: Option<&Training>) -> Result<()> {
+        let entries = self.entries(training)?;
+        let mut description = self.describe();
+        description.training = training.map(Record::of);
         let text = serde_json::to_string(&description).map_err(|error| io_error(path, error.to_string()))?;
         let views: Vec<(&str, TensorView)> = entries
             .iter()
@@ -98,13 +109,10 @@ impl Model {
             .map_err(|error| io_error(path, error.to_string()))?;
         let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])))
             .map_err(|error| io_error(path, error.to_string()))?;
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(".unfinished");
-        let written = std::fs::write(&unfinished, bytes).and_then(|()| std::fs::rename(&unfinished, path));
-        written.map_err(|source| Error::Io { path: path.into(), source })
+        files::write(path, &bytes)
     }
 
-    fn entries(&self) -> Result<Vec<Entry>> {
+    fn entries(&self, training: Option<&Training>) -> Result<Vec<Entry>> {
         let (parameters, states) = (self.engine.parameters()?, self.engine.states()?);
         let exact = matches!(self.device, Device::Reference);
         let mut entries = Vec::new();
@@ -135,6 +143,9 @@ impl Model {
         if let Some(Scaling { mean, scale }) = &self.scaling {
             add("input.mean".into(), vec![mean.len()], mean, true);
             add("input.scale".into(), vec![scale.len()], scale, true);
+        }
+        if let Some(training) = training {
+            record::tensors(training, exact, add);
         }
         Ok(entries)
     }
@@ -170,6 +181,8 @@ impl Model {
                 by_epoch: pace.by_epoch,
             }),
             names: self.names.clone(),
+            held_out: self.held_out,
+            training: None,
         }
     }
 
@@ -273,6 +286,12 @@ fn build(
     }
     model.engine.set_parameters(&parameters)?;
     model.progress = description.progress;
+    model.held_out = description.held_out;
+    if let Some(record) = description.training {
+        let states = model.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.states());
+        let states = states + usize::from(model.average.is_some());
+        model.training = Some(record.training([model.network.all_length(), states], &read)?);
+    }
     if let Some(Scheduled { name, options, by_epoch }) = description.schedule {
         model.schedule = Some(Pace { schedule: schedules::from_name(&name, &options)?.into(), by_epoch });
     }

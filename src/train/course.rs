@@ -4,13 +4,13 @@
 use ndarray::{ArrayBase, Data, Ix2};
 
 use crate::losses::Loss;
-use crate::model::Progress;
 use crate::random::Permutation;
 use crate::train::engine::{Batch, Metric, Objective, Outcome, Samples};
 use crate::train::fit::Score;
-use crate::train::history::{Epoch, History, Stop};
-use crate::train::options::{EarlyStopping, Fit};
+use crate::train::history::Epoch;
+use crate::train::options::Fit;
 use crate::train::samples::{Intake, Rows};
+use crate::train::training::Progress;
 use crate::{Error, Result, Targets};
 
 /// Rows, or lists, that are loaded, and how many there are.
@@ -115,7 +115,7 @@ pub(crate) fn observe(fit: &Fit, progress: &mut Progress, told: &mut Epoch) {
     let Some(pace) = &fit.schedule else { return };
     let (steps, epochs) = (progress.steps.saturating_sub(1), progress.epochs.saturating_sub(1));
     told.learning_rate = Some(pace.rate(steps, epochs, &progress.watched));
-    pace.schedule.observe(&mut progress.watched, told.val_loss.unwrap_or(told.loss));
+    pace.schedule.observe(&mut progress.watched, told.watched());
 }
 
 /// The batches that score rows.
@@ -186,61 +186,4 @@ pub(crate) fn first_not_finite(
     }
     let spoiled = parameters()?.into_iter().find(|parameter| !parameter.is_finite());
     Ok(spoiled.map(|parameter| (outcomes.len().saturating_sub(1), parameter)))
-}
-
-/// Weights to come back to.
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    pub parameters: Vec<f64>,
-    pub states: Vec<Vec<f64>>,
-    pub progress: Progress,
-}
-
-/// How one model fares, epoch by epoch.
-#[derive(Debug, Default)]
-pub(crate) struct Watch {
-    pub history: History,
-    /// What the best epoch left, and its number and value.
-    pub best: Option<(Snapshot, usize, f64)>,
-    waited: usize,
-}
-
-impl Watch {
-    /// Adds an epoch, and keeps a snapshot of it if it is the best so far; true where early stopping ends the training.
-    pub fn add(
-        &mut self,
-        told: Epoch,
-        early: Option<&EarlyStopping>,
-        snapshot: impl FnOnce() -> Result<Snapshot>,
-    ) -> Result<bool> {
-        let watched = told.val_loss.unwrap_or(told.loss);
-        self.history.epochs.push(told);
-        let Some(early) = early else { return Ok(false) };
-        // Anything is better than NaN, which is less than nothing.
-        let gains = self.best.as_ref().is_none_or(|(_, _, best)| best.is_nan() || watched < best - early.min_delta);
-        if gains {
-            self.best = Some((snapshot()?, self.history.epochs.len(), watched));
-            self.waited = 0;
-            return Ok(false);
-        }
-        self.waited += 1;
-        let ends = self.waited >= early.patience.max(1);
-        if ends {
-            let stop = |&(_, best_epoch, best): &(Snapshot, usize, f64)| Stop::Early { best_epoch, best };
-            self.history.stopped = self.best.as_ref().map(stop);
-        }
-        Ok(ends)
-    }
-
-    /// Notes that a batch's loss was not finite.
-    pub fn spoil(&mut self, batch: usize, loss: f64) {
-        let epoch = self.history.epochs.len() + 1;
-        self.history.stopped = Some(Stop::NotFinite { epoch, batch: batch + 1, loss });
-    }
-
-    /// The snapshot to go back to when all is over.
-    pub fn restored(&mut self, early: Option<&EarlyStopping>) -> Option<Snapshot> {
-        let best = self.best.take()?;
-        early.is_some_and(|early| early.restore_best).then_some(best.0)
-    }
 }

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 use ndarray::{ArrayBase, Data, Ix2};
 
 use crate::model::Model;
-use crate::train::course::{self, Course, Loaded, Snapshot, Watch, summarize};
-use crate::train::engine::{Aims, Batch, Metric, Objective, Outcome, Samples};
-use crate::train::history::{Epoch, History};
-use crate::train::options::Fit;
+use crate::train::callback::Callback;
+use crate::train::course::{self, Course, Loaded, summarize};
+use crate::train::engine::{Aims, Batch, Metric, Objective, Outcome, SampleTargets, Samples};
+use crate::train::history::{Epoch, History, Stop};
+use crate::train::options::{Fit, StepReport};
 use crate::train::progress::Bar;
 use crate::train::samples::{Intake, Rows};
-use crate::{Error, Result, Targets};
+use crate::train::training::{Cut, Fingerprint, Options, Progress, Snapshot, Training};
+use crate::{Error, Result, Targets, files};
 
 /// How well a model does on some rows.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
@@ -25,9 +27,12 @@ pub struct Score {
 /// How often a bar is drawn anew.
 const REDRAW: Duration = Duration::from_millis(150);
 
+/// Batches that a training is watched over first, before it is known how long one takes.
+const FIRST_PIECE: usize = 8;
+
 impl Model {
     /// Trains: Keras' `fit`. Goes on from where the model stands, so that two calls, or a call after
-    /// [`Model::load`], give the same bits as one long call.
+    /// [`Model::load`], give the same bits as one long call; with early stopping they do with [`Fit::resume`].
     ///
     /// A loss of lists takes [`Targets::grouped`]: a row of features is an item, a batch some lists, and shuffling, validation and the
     /// mean are over lists. On the host the network runs over the items alone, on a GPU also over the padding of a batch, whose lists are
@@ -54,15 +59,24 @@ impl Model {
         if u32::try_from(fit.epochs).map_or(true, |epochs| epochs > left) {
             return Err(Error::option("fit", "epochs", fit.epochs, &format!("up to {left}, which are left of 2³²")));
         }
+        if let Some(path) = &fit.checkpoint {
+            files::check_writable(path)?;
+        }
         let mut objective = self.objective("fit")?;
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
-        let load = |samples: &Samples| self.engine.load(samples);
+        let mut rows = Fingerprint::new();
+        let load = |samples: &Samples| {
+            add_to(&mut rows, samples);
+            self.engine.load(samples)
+        };
         let course = Course::new(intake, &*objective.loss, features, &targets.into(), &fit, load)?;
         (objective.metric, objective.aims) = (course.metric, fit.aims());
+        let mut training = self.begin(&fit, rows.value())?;
         self.keep_average(fit.average)?;
         self.schedule = fit.schedule.clone();
-        let history = self.epochs(&objective, &fit, &course);
+        let history = self.epochs(&objective, &fit, &course, &mut training);
         course.data().for_each(|data| self.engine.unload(data));
+        self.training = Some(training);
         history
     }
 
@@ -105,97 +119,274 @@ impl Model {
         Ok(course::score(objective, &outcomes, loaded.kept))
     }
 
-    fn epochs(&mut self, objective: &Objective, fit: &Fit, course: &Course) -> Result<History> {
-        let (mut watch, training) = (Watch::default(), course.training);
-        let early = fit.early_stopping.as_ref();
-        for epoch in 1..=fit.epochs {
-            let begun = Instant::now();
-            let before = self.progress;
-            self.engine.remember()?;
-            let batches = course::batches(objective, fit, training, self.description.seed, &mut self.progress);
-            let bar = Bar::new(fit.progress, epoch, fit.epochs, training.rows);
-            let outcomes = match self.train(training.data, objective, &batches, bar.as_ref()) {
-                Ok(outcomes) => outcomes,
-                Err(error) => {
-                    // The epoch did not happen: neither its updates, which were counted when the batches were made,
-                    // nor what they did to the weights. That a lost device cannot go back is told by `error` already.
-                    self.progress = before;
-                    let _ = self.engine.recall();
-                    return Err(error);
-                }
-            };
-            if let Some((batch, loss)) = course::first_not_finite(objective, &outcomes, || self.engine.parameters())? {
-                self.engine.recall()?;
-                self.progress = before;
-                watch.spoil(batch, loss);
-                break;
-            }
-            self.progress.epochs += 1;
-            let mut told = summarize(objective, &batches, &outcomes, training.kept, &mut watch.history.steps);
-            if let Some(validation) = course.validation {
-                let score = self.score(objective, validation)?;
-                (told.val_loss, told.val_accuracy) = (Some(score.loss), score.accuracy);
-            }
-            told.skipped = self.skipped(objective)?;
-            course::observe(fit, &mut self.progress, &mut told);
-            told.seconds = begun.elapsed().as_secs_f64();
-            if let Some(bar) = bar {
-                bar.finish(line(&told));
-            }
-            if let Some(path) = &fit.checkpoint {
-                self.save(path)?;
-            }
-            if watch.add(told, early, || self.snapshot())? {
-                break;
-            }
+    /// The training to go on with, or a new one.
+    fn begin(&mut self, fit: &Fit, rows: u64) -> Result<Training> {
+        let options = Options::of(fit);
+        let found = self.training.take().filter(|found| fit.resume && (found.done() > 0 || found.cut.is_some()));
+        let Some(mut found) = found else { return Ok(Training::new(options, fit.epochs, rows)) };
+        if found.rows != rows || self.average != fit.average {
+            let what = if found.rows == rows { "average is another" } else { "rows are not those" };
+            log::warn!(
+                "the {what} than before the training was saved: a new one begins with its weights, and what it is validated on \
+                 may have been trained on"
+            );
+            return Ok(Training::new(options, fit.epochs, rows));
         }
-        if let Some(best) = watch.restored(early) {
-            self.engine.set_parameters(&best.parameters)?;
-            self.engine.set_states(&best.states)?;
-            self.progress = best.progress;
+        if let Some(last) = found.last.take() {
+            self.restore(&last)?;
         }
-        Ok(watch.history)
+        if let Some(cut) = found.cut.take_if(|_| !found.options.same_batches(&options)) {
+            log::warn!("the batches are not those of the epoch that was cut: it begins anew");
+            self.restore(&cut.before)?;
+        }
+        if fit.early_stopping.is_none() {
+            (found.watch.best, found.watch.waited) = (None, 0);
+        }
+        found.watch.history.before = found.done();
+        (found.planned, found.options) = (found.done() + fit.epochs, options);
+        Ok(found)
     }
 
-    /// Trains on batches, in pieces while somebody watches: reading a loss is a wait.
+    fn epochs(
+        &mut self,
+        objective: &Objective,
+        fit: &Fit,
+        course: &Course,
+        training: &mut Training,
+    ) -> Result<History> {
+        let early = fit.early_stopping.as_ref();
+        let mut at_once = FIRST_PIECE;
+        // A training may have been cut when early stopping had just waited long enough.
+        let mut ends = early.is_some_and(|early| training.watch.ends(early));
+        while !ends && training.left() > 0 {
+            ends = self.epoch(objective, fit, course, training, &mut at_once)?;
+        }
+        self.finish(fit, training)
+    }
+
+    /// One epoch, or what is left of it; true where it is the last one.
+    fn epoch(
+        &mut self,
+        objective: &Objective,
+        fit: &Fit,
+        course: &Course,
+        training: &mut Training,
+        at_once: &mut usize,
+    ) -> Result<bool> {
+        let (begun, loaded) = (Instant::now(), course.training);
+        let (mut outcomes, mut skipped) = (Vec::new(), 0);
+        match training.cut.take() {
+            None => self.engine.remember()?,
+            // What is gone back to, should a loss not be finite, is what the whole epoch began with.
+            Some(cut) => {
+                let now = self.snapshot()?;
+                self.restore(&cut.before)?;
+                self.engine.remember()?;
+                self.restore(&now)?;
+                (outcomes, skipped) = (cut.outcomes, cut.skipped);
+                self.progress = cut.before.progress;
+            }
+        }
+        let before = self.progress;
+        let batches = course::batches(objective, fit, loaded, self.description.seed, &mut self.progress);
+        if outcomes.len() > batches.len() {
+            // Only a file that somebody changed says so.
+            self.engine.recall()?;
+            (outcomes, skipped) = (Vec::new(), 0);
+        }
+        let earlier = outcomes.len();
+        let watcher = Watcher {
+            bar: Bar::new(fit.progress, training.done() + 1, training.planned, loaded.rows),
+            on_step: fit.on_step.as_ref(),
+            epoch: training.done() + 1,
+        };
+        let is_asked = match self.train(loaded.data, objective, &batches, &mut outcomes, &watcher, at_once) {
+            Ok(is_asked) => is_asked,
+            Err(error) => {
+                // The epoch did not happen: neither its updates, which were counted when the batches were made,
+                // nor what they did to the weights. That a lost device cannot go back is told by `error` already.
+                self.progress = before;
+                let _ = self.engine.recall();
+                return Err(error);
+            }
+        };
+        if let Some((batch, loss)) = course::first_not_finite(objective, &outcomes, || self.engine.parameters())? {
+            self.engine.recall()?;
+            self.progress = before;
+            training.watch.spoil(batch, loss);
+            return Ok(true);
+        }
+        skipped += self.skipped(objective)?;
+        if is_asked {
+            let counted = if objective.optimizer.whole_batch() { 1 } else { outcomes.len() as u64 };
+            let averaged = if objective.aims.average.is_some() { counted.saturating_sub(skipped as u64) } else { 0 };
+            self.progress = Progress { steps: before.steps + counted, averaged: before.averaged + averaged, ..before };
+            self.cut(training, (before, batches.len()), outcomes, skipped)?;
+            return Ok(true);
+        }
+        self.progress.averaged = self.progress.averaged.saturating_sub(skipped as u64);
+        self.progress.epochs += 1;
+        let mut steps = Vec::new();
+        let mut told = summarize(objective, &batches, &outcomes, loaded.kept, &mut steps);
+        training.watch.history.steps.extend(steps.into_iter().skip(earlier));
+        if let Some(validation) = course.validation {
+            let score = self.score(objective, validation)?;
+            (told.val_loss, told.val_accuracy) = (Some(score.loss), score.accuracy);
+        }
+        told.skipped = skipped;
+        course::observe(fit, &mut self.progress, &mut told);
+        told.seconds = begun.elapsed().as_secs_f64();
+        if let Some(bar) = watcher.bar {
+            bar.finish(line(&told));
+        }
+        self.close(fit, training, told)
+    }
+
+    /// Takes an epoch's numbers in, saves, and asks whether to go on; true where the training ends.
+    fn close(&mut self, fit: &Fit, training: &mut Training, told: Epoch) -> Result<bool> {
+        let ends = training.watch.add(told.clone(), fit.early_stopping.as_ref(), || self.snapshot())?;
+        // The last epoch's file is written when all is over.
+        if let Some(path) = fit.checkpoint.as_ref().filter(|_| !ends && training.left() > 0) {
+            self.save_in(path, Some(training))?;
+        }
+        let done = training.done();
+        let is_asked = fit.on_epoch.as_ref().is_some_and(|call| call.ends(done, &told));
+        if is_asked && !ends && training.left() > 0 {
+            training.watch.history.stopped = Some(Stop::Asked { epochs: done, batches: 0, of: 0 });
+        }
+        Ok(ends || is_asked)
+    }
+
+    /// Keeps an epoch that a callback ended in its midst.
+    fn cut(
+        &mut self,
+        training: &mut Training,
+        (began, of): (Progress, usize),
+        outcomes: Vec<Outcome>,
+        skipped: usize,
+    ) -> Result<()> {
+        let now = self.snapshot()?;
+        self.engine.recall()?;
+        let before = Snapshot { progress: began, ..self.snapshot()? };
+        self.restore(&now)?;
+        training.watch.history.stopped = Some(Stop::Asked { epochs: training.done(), batches: outcomes.len(), of });
+        training.cut = Some(Cut { before, outcomes, skipped });
+        Ok(())
+    }
+
+    /// Puts the best weights back where the training is over, and saves.
+    fn finish(&mut self, fit: &Fit, training: &mut Training) -> Result<History> {
+        let stopped = &training.watch.history.stopped;
+        let (is_asked, is_early) =
+            (matches!(stopped, Some(Stop::Asked { .. })), matches!(stopped, Some(Stop::Early { .. })));
+        let restores = fit.early_stopping.as_ref().is_some_and(|early| early.restore_best && !is_asked);
+        let done = training.done();
+        if let Some(best) = training.watch.best.as_ref().filter(|best| restores && best.epoch < done) {
+            let last = self.snapshot()?;
+            self.restore(&best.snapshot)?;
+            training.last = Some(last);
+        }
+        let history = std::mem::take(&mut training.watch.history);
+        if is_early {
+            training.end();
+        } else {
+            // What a file and another call need of it.
+            training.watch.history.epochs.clone_from(&history.epochs);
+        }
+        if let Some(path) = &fit.checkpoint {
+            self.save_in(path, Some(training))?;
+        }
+        Ok(history)
+    }
+
+    /// Trains on the batches that have no outcome yet, in pieces while somebody watches: reading a loss is a wait. True where the callback
+    /// asks for the end.
     fn train(
         &mut self,
         data: usize,
         objective: &Objective,
         batches: &[Batch],
-        bar: Option<&Bar>,
-    ) -> Result<Vec<Outcome>> {
-        let Some(bar) = bar else {
-            return self.engine.train(data, objective, batches);
-        };
-        let mut outcomes: Vec<Outcome> = Vec::with_capacity(batches.len());
-        let mut at_once = 8;
-        while outcomes.len() < batches.len() {
-            let begun = Instant::now();
-            let now = &batches[outcomes.len()..(outcomes.len() + at_once).min(batches.len())];
-            outcomes.extend(self.engine.train(data, objective, now)?);
-            let done = &batches[..outcomes.len()];
-            let rows: usize = done.iter().map(|batch| batch.rows).sum();
-            bar.update(rows, line(&summarize(objective, done, &outcomes, rows, &mut Vec::new())));
-            let each = begun.elapsed().as_secs_f64() / now.len() as f64;
-            at_once = ((REDRAW.as_secs_f64() / each.max(1e-9)) as usize).clamp(1, 4 * at_once);
+        outcomes: &mut Vec<Outcome>,
+        watcher: &Watcher,
+        at_once: &mut usize,
+    ) -> Result<bool> {
+        if outcomes.len() == batches.len() {
+            return Ok(false);
         }
-        Ok(outcomes)
+        if watcher.bar.is_none() && watcher.on_step.is_none() {
+            outcomes.extend(self.engine.train(data, objective, &batches[outcomes.len()..])?);
+            return Ok(false);
+        }
+        while outcomes.len() < batches.len() {
+            let (begun, first) = (Instant::now(), outcomes.len());
+            let now = &batches[first..(first + *at_once).min(batches.len())];
+            outcomes.extend(self.engine.train(data, objective, now)?);
+            if let Some(bar) = &watcher.bar {
+                let done = &batches[..outcomes.len()];
+                let rows: usize = done.iter().map(|batch| batch.rows).sum();
+                bar.update(rows, line(&summarize(objective, done, outcomes, rows, &mut Vec::new())));
+            }
+            let each = begun.elapsed().as_secs_f64() / now.len() as f64;
+            *at_once = ((REDRAW.as_secs_f64() / each.max(1e-9)) as usize).clamp(1, 4 * *at_once);
+            if watcher.asks(objective, batches, outcomes, first) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    /// How many steps of the epoch were left out.
+    /// How many steps were left out since the last question.
     fn skipped(&mut self, objective: &Objective) -> Result<usize> {
-        if !objective.aims.skip_non_finite {
-            return Ok(0);
-        }
-        let skipped = self.engine.take_skipped()?;
-        self.progress.averaged = self.progress.averaged.saturating_sub(skipped as u64);
-        Ok(skipped)
+        if objective.aims.skip_non_finite { self.engine.take_skipped() } else { Ok(0) }
     }
 
     fn snapshot(&self) -> Result<Snapshot> {
         let (parameters, states) = (self.engine.parameters()?, self.engine.states()?);
         Ok(Snapshot { parameters, states, progress: self.progress })
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.engine.set_parameters(&snapshot.parameters)?;
+        self.engine.set_states(&snapshot.states)?;
+        self.progress = snapshot.progress;
+        Ok(())
+    }
+}
+
+/// Who watches an epoch.
+struct Watcher<'f> {
+    bar: Option<Bar>,
+    on_step: Option<&'f Callback<StepReport>>,
+    epoch: usize,
+}
+
+impl Watcher<'_> {
+    /// Tells the callback the steps from `first` on; true where it asks for the end.
+    fn asks(&self, objective: &Objective, batches: &[Batch], outcomes: &[Outcome], first: usize) -> bool {
+        let Some(call) = self.on_step else { return false };
+        let batches = batches.len();
+        if objective.optimizer.whole_batch() {
+            // All batches are one step.
+            let loss = outcomes.iter().map(|outcome| outcome.loss).sum();
+            return outcomes.len() == batches && call.ends(self.epoch, &StepReport { batch: batches, batches, loss });
+        }
+        let steps = outcomes.iter().enumerate().skip(first);
+        let reports = steps.map(|(place, outcome)| StepReport { batch: place + 1, batches, loss: outcome.loss });
+        // Each is told, also behind one at which it would end.
+        reports.fold(false, |ends, report| call.ends(self.epoch, &report) || ends)
+    }
+}
+
+/// Adds what is trained or validated on.
+fn add_to(rows: &mut Fingerprint, samples: &Samples) {
+    rows.add_all(samples.features);
+    match samples.targets {
+        SampleTargets::None => {}
+        SampleTargets::Labels(labels) => rows.add_all(labels),
+        SampleTargets::Dense(dense) => rows.add_all(dense),
+    }
+    if let Some(lists) = &samples.lists {
+        rows.add_all(&lists.offsets);
     }
 }
 

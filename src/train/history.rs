@@ -19,16 +19,25 @@ pub struct Epoch {
     pub skipped: usize,
     /// The learning rate of the last update, where a schedule chose it.
     pub learning_rate: Option<f64>,
-    /// Wall time, validation included.
+    /// Wall time, validation included; 0 for an epoch that was done before a training was resumed.
     pub seconds: f64,
+}
+
+impl Epoch {
+    /// What early stopping and schedules watch.
+    pub(crate) fn watched(&self) -> f64 {
+        self.val_loss.unwrap_or(self.loss)
+    }
 }
 
 /// What [`crate::Model::fit`] gives back: Keras' `History`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// The epochs of this call.
+    /// The epochs of the training: of a resumed one ([`crate::Fit::resume`]) those too that it had behind it.
     pub epochs: Vec<Epoch>,
-    /// The loss of each batch, in order.
+    /// How many of them were done before this call.
+    pub before: usize,
+    /// The loss of each batch of this call, in order.
     pub steps: Vec<f64>,
     /// Why it ended before its last epoch, if it did.
     pub stopped: Option<Stop>,
@@ -39,19 +48,28 @@ pub struct History {
 pub enum Stop {
     /// What was watched no longer got better.
     Early {
-        /// The best epoch, counted from 1 in this call.
+        /// The best epoch, counted from 1.
         best_epoch: usize,
         /// Its value.
         best: f64,
     },
     /// A batch's loss was NaN or infinite. The weights are those of the last good epoch.
     NotFinite {
-        /// The epoch, counted from 1 in this call.
+        /// The epoch, counted from 1.
         epoch: usize,
         /// The batch, counted from 1 in its epoch.
         batch: usize,
         /// Its loss.
         loss: f64,
+    },
+    /// A callback asked for it ([`crate::Fit::on_step`], [`crate::Fit::on_epoch`]). The weights are those of the last step.
+    Asked {
+        /// Epochs that were done.
+        epochs: usize,
+        /// Batches that were done of the next one.
+        batches: usize,
+        /// How many it has.
+        of: usize,
     },
 }
 
@@ -66,6 +84,10 @@ impl fmt::Display for Stop {
                 "stopped: the loss was {loss} in batch {batch} of epoch {epoch}; the weights of the last good epoch are \
                  kept; try a lower learning rate"
             ),
+            Stop::Asked { epochs, batches: 0, .. } => write!(f, "stopped after epoch {epochs}"),
+            Stop::Asked { epochs, batches, of } => {
+                write!(f, "stopped after {batches} of the {of} batches of epoch {}", epochs + 1)
+            }
         }
     }
 }

@@ -2,23 +2,26 @@
 
 pub(crate) mod average;
 mod averaged;
+pub(crate) mod callback;
 mod checkpoint;
 pub(crate) mod course;
 pub(crate) mod crowd;
 pub(crate) mod engine;
 mod fit;
 pub(crate) mod gpu;
-mod history;
+pub(crate) mod history;
 pub(crate) mod host;
-mod options;
+pub(crate) mod options;
 pub(crate) mod pace;
 mod progress;
+mod record;
 pub(crate) mod samples;
+pub(crate) mod training;
 
 pub use average::Average;
 pub use fit::Score;
 pub use history::{Epoch, History, Stop};
-pub use options::{EarlyStopping, Fit};
+pub use options::{EarlyStopping, Fit, StepReport};
 
 #[cfg(test)]
 mod lookup_tests;

@@ -1,5 +1,6 @@
 //! How a training goes: the options of [`crate::Model::fit`].
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +9,9 @@ use ndarray::Array2;
 use crate::optimizers::Clip;
 use crate::schedules::Schedule;
 use crate::train::average::Average;
+use crate::train::callback::Callback;
 use crate::train::engine::Aims;
+use crate::train::history::Epoch;
 use crate::train::pace::Pace;
 use crate::{Error, Result};
 
@@ -35,7 +38,22 @@ pub struct Fit {
     pub(crate) skip_non_finite: bool,
     pub(crate) average: Option<Average>,
     pub(crate) checkpoint: Option<PathBuf>,
+    pub(crate) resume: bool,
+    pub(crate) on_step: Option<Callback<StepReport>>,
+    pub(crate) on_epoch: Option<Callback<Epoch>>,
     pub(crate) progress: bool,
+}
+
+/// What is told of a step: one batch, or with an optimizer that takes all rows at once one epoch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct StepReport {
+    /// The number of the batch in its epoch, counted from 1.
+    pub batch: usize,
+    /// How many batches the epoch has.
+    pub batches: usize,
+    /// Its loss.
+    pub loss: f64,
 }
 
 /// Owned targets of the validation rows.
@@ -74,6 +92,9 @@ impl Default for Fit {
             skip_non_finite: false,
             average: None,
             checkpoint: None,
+            resume: false,
+            on_step: None,
+            on_epoch: None,
             progress: true,
         }
     }
@@ -197,6 +218,18 @@ impl Fit {
         self
     }
 
+    /// Takes back a learning rate and a schedule: for a `Fit` of [`crate::Model::fit_to_resume`] that shall have another.
+    pub fn clear_learning_rate(mut self) -> Self {
+        (self.learning_rate, self.schedule) = (None, None);
+        self
+    }
+
+    /// Takes back any clip, as [`Fit::clear_learning_rate`].
+    pub fn clear_clip(mut self) -> Self {
+        (self.clip_norm, self.clip_tensor_norm, self.clip_value) = (None, None, None);
+        self
+    }
+
     /// What is done around the optimizer's rule.
     pub(crate) fn aims(&self) -> Aims {
         let global = |limit| Clip::GlobalNorm { limit, epsilon: 1e-6 };
@@ -208,9 +241,48 @@ impl Fit {
         }
     }
 
-    /// Saves the model with its optimizer's state to this file after each epoch.
+    /// Saves the model to this file after each epoch and at the end, with all that the training needs to go on ([`Fit::resume`]). That
+    /// the file can be written is found out first.
     pub fn checkpoint(mut self, path: impl AsRef<Path>) -> Self {
         self.checkpoint = Some(path.as_ref().into());
+        self
+    }
+
+    /// Whether the training goes on that the model was saved in, or was last in, as if it had never been cut (default false): early
+    /// stopping knows its best epoch and how long it has waited, an epoch that was cut goes on with its next batch, and the history
+    /// begins with the epochs that were done. `epochs` are those still to come, which may be 0. [`crate::Model::fit_to_resume`] gives a
+    /// `Fit` with the options and the number of epochs that are left.
+    ///
+    /// On other rows, or with another average, a new training begins with the model's weights, as without; a warning is logged. So it
+    /// does behind one that early stopping has ended.
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.resume = resume;
+        self
+    }
+
+    /// Calls a function behind each step, with the number of the epoch, counted from 1, and what is told of the step. Where it breaks,
+    /// the training ends with [`crate::Stop::Asked`], and the checkpoint, if there is one, is saved with what the epoch has done.
+    ///
+    /// Steps are handed to the device several at a time, for about a seventh of a second: the function is called for all of them
+    /// when they are done.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use gradus::Fit;
+    /// let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    /// let in_time = move || if std::time::Instant::now() < until { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+    /// let fit = Fit::new().epochs(1000).on_step(move |_epoch, _step| in_time());
+    /// # let _ = fit;
+    /// ```
+    pub fn on_step(mut self, call: impl FnMut(usize, &StepReport) -> ControlFlow<()> + Send + 'static) -> Self {
+        self.on_step = Some(Callback::new(call));
+        self
+    }
+
+    /// Calls a function behind each epoch with its number, counted from 1; where it breaks, the training ends with
+    /// [`crate::Stop::Asked`] and the weights of that epoch.
+    pub fn on_epoch(mut self, call: impl FnMut(usize, &Epoch) -> ControlFlow<()> + Send + 'static) -> Self {
+        self.on_epoch = Some(Callback::new(call));
         self
     }
 
@@ -236,7 +308,7 @@ impl Fit {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        if self.epochs == 0 {
+        if self.epochs == 0 && !self.resume {
             return Err(Error::option("fit", "epochs", 0, "at least 1"));
         }
         if self.batch_size == 0 {
@@ -289,7 +361,7 @@ impl Fit {
 }
 
 /// When to stop before the last epoch. Watches the validation loss, or the training loss where nothing is validated.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EarlyStopping {
     pub(crate) patience: usize,
     pub(crate) min_delta: f64,

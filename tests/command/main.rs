@@ -2,7 +2,10 @@
 #![cfg(feature = "cli")]
 
 mod cases;
+mod interrupts;
+mod kills;
 mod recommend;
+mod saving;
 #[path = "../support/mod.rs"]
 mod support;
 mod training;
@@ -176,7 +179,11 @@ fn bench_refuses_what_it_does_not_know_or_cannot_write() {
     assert_one_line(&run(&["bench", "mze"]), 2, &words);
     assert_one_line(&run(&["bench", "--quick", "--large"]), 2, &["--quick", "--large"]);
     let nowhere = "/nonexistent/bench.html";
-    assert_one_line(&run(&["bench", "mse", "--device", "cpu", "--html", nowhere]), 1, &["writing", nowhere]);
+    assert_one_line(
+        &run(&["bench", "mse", "--device", "cpu", "--html", nowhere]),
+        1,
+        &["--html", nowhere, "no folder"],
+    );
 }
 
 #[test]

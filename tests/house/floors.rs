@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The floors, lowest first. A folder is one module, unless parts of it stand on a floor of their own.
 const FLOORS: &[&[&str]] = &[
     &["error"],
-    &["real", "random", "wgsl"],
+    &["real", "random", "wgsl", "files"],
     &["catalogue", "host", "data", "cache"],
     &["device", "metrics"],
     &["tensor", "kernel"],
@@ -16,7 +16,9 @@ const FLOORS: &[&[&str]] = &[
     &["criterion", "layers", "embedding"],
     &["plan"],
     // What runs a step on a device knows layers, not models.
-    &["train/engine", "train/average", "train/pace"],
+    &["train/engine", "train/average", "train/pace", "train/callback", "train/history"],
+    &["train/options"],
+    &["train/training"],
     &["kernels/whole", "train/crowd"],
     &["train/gpu", "train/host", "train/samples"],
     &["model"],

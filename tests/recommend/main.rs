@@ -3,6 +3,7 @@
 mod features;
 mod files;
 mod ranking;
+mod resuming;
 mod serial;
 #[path = "../support/mod.rs"]
 mod support;

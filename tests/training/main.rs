@@ -4,6 +4,7 @@ mod bookkeeping;
 mod optimizers;
 mod population;
 mod ranking;
+mod resuming;
 mod stories;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,20 +1,27 @@
 //! `gradus bench`: how fast a device is, and how far from what it could be, with the CPU beside it.
 
+mod machines;
 mod page;
 mod plots;
+mod run;
 mod table;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
-use gradus::Device;
-use gradus::bench::{self, Case, Measurement, Report, Size};
-use indicatif::{ProgressBar, ProgressStyle};
+use gradus::bench::{self, Case, Report, Size};
+use gradus::{Device, files};
 use serde_json::{Value, json};
 
+use crate::interrupt::Interrupt;
 use crate::output::{self, DeviceChoice, Failure, Outcome};
+use crate::{numbers, saved};
 
-pub use table::as_table;
+use run::{Ended, Listener};
+
+/// Seconds that a run takes without a word: two minutes, less what the last case takes longer than its share.
+const SECONDS: f64 = 105.0;
 
 /// Measures losses, products, training steps and epochs, against what the device can do at the most and against the CPU
 #[derive(Args)]
@@ -29,7 +36,10 @@ pub struct Bench {
     /// Shapes that fill a card's memory as well
     #[arg(long)]
     large: bool,
-    /// One JSON document on stdout
+    /// Time for the whole run: each case gets a share and fewer samples where it is short [default: 105; no limit with --large]
+    #[arg(long, value_name = "SECONDS", value_parser = numbers::positive, allow_negative_numbers = true)]
+    seconds: Option<f64>,
+    /// A JSON list on stdout, a row a line, each as it is measured
     #[arg(long)]
     json: bool,
     /// Writes a page with plots
@@ -39,35 +49,47 @@ pub struct Bench {
 
 impl Bench {
     pub fn run(&self) -> Outcome {
-        let size = self.size();
-        let mut cases = bench::cases(&self.names, size).map_err(Failure::usage)?;
-        // Everything is held against the ceilings, so they are always measured, and first.
-        cases.splice(0..0, bench::ceilings(size));
-        let mut seen = Vec::new();
-        cases.retain(|case| {
-            !seen.contains(case) && {
-                seen.push(case.clone());
-                true
-            }
-        });
+        let cases = self.cases()?;
         // An hour of measuring should not end with a file that cannot be written.
         if let Some(file) = &self.html {
-            write(file, "")?;
+            saved::check_out("--html", file, &[])?;
         }
         let device = self.device.open_and_tell()?;
-        let report = measure(&cases, &device, size)?;
-        for skipped in &report.skipped {
-            let shape = table::shape(skipped.name, &skipped.shape);
-            output::note(&format!("skipped: {} {shape} on {}: {}", skipped.name, skipped.device, skipped.reason));
-        }
+        let interrupt = Interrupt::listen()?;
+        let mut listener: Box<dyn Listener> =
+            if self.json { Box::<Rows>::default() } else { Box::new(table::Lines::new(&device)) };
+        let (report, ended) = run::measure(&cases, &device, self.size(), self.time(), &interrupt, &mut *listener)?;
         if let Some(file) = &self.html {
-            write(file, &page::page(&report)?)?;
+            let page = page::page(&report)?;
+            files::write(file, page.as_bytes()).map_err(|error| Failure::from(error).of("--html"))?;
             output::note(&format!("page: {}", file.display()));
         }
-        if self.json {
-            return output::print_json(&rows(&report));
+        match ended {
+            Ended::Interrupted => {
+                let told = format!("{} of {} cases were measured and told", report.measured(), cases.len());
+                Err(Failure::Interrupted(told))
+            }
+            Ended::Whole => Ok(()),
         }
-        output::print(&format!("{}{}", table::ceilings(&report), as_table(&report.rows)))
+    }
+
+    /// The cases in the order of their groups. Everything is held against the ceilings, so they are always measured, and first.
+    fn cases(&self) -> Outcome<Vec<Case>> {
+        let size = self.size();
+        let mut cases = bench::ceilings(size);
+        for case in bench::cases(&self.names, size).map_err(Failure::usage)? {
+            if !cases.contains(&case) {
+                cases.push(case);
+            }
+        }
+        cases.sort_by_key(Case::place);
+        Ok(cases)
+    }
+
+    /// How long the run may take.
+    fn time(&self) -> Option<Duration> {
+        let default = if self.large { None } else { Some(SECONDS) };
+        self.seconds.or(default).map(Duration::from_secs_f64)
     }
 
     fn size(&self) -> Size {
@@ -79,47 +101,45 @@ impl Bench {
     }
 }
 
-/// A row for each case and device, each with where and when it was measured: rows of several runs can lie in one list.
-fn rows(report: &Report) -> Value {
-    let row = |found: &Measurement| {
-        let mut row = json!(found);
-        row["driver"] = json!(report.devices.iter().find(|of| of.device == found.device).map(|of| &of.driver));
-        row["gradus"] = json!(report.gradus);
-        row["date"] = json!(report.date);
-        row["system"] = json!(report.system);
-        row["processor"] = json!(report.processor);
-        row["threads"] = json!(report.threads);
-        row
-    };
-    report.rows.iter().map(row).collect()
+/// A table of a few cases, for the demo.
+pub fn show(names: &[String], device: &Device) -> Outcome {
+    let cases = bench::cases(names, Size::Quick)?;
+    let mut lines = table::Lines::new(device);
+    run::measure(&cases, device, Size::Quick, None, &Interrupt::none(), &mut lines)?;
+    Ok(())
 }
 
-fn write(file: &std::path::Path, text: &str) -> Outcome {
-    std::fs::write(file, text).map_err(|error| Failure::Failed(format!("--html: writing {}: {error}", file.display())))
+/// The rows of `--json`: a list with a row a line, written as they come. Each says where and when it was measured, so that rows of several
+/// runs can lie in one list.
+#[derive(Default)]
+struct Rows {
+    written: usize,
 }
 
-/// Measures each case on a device and on the CPU, in turns.
-pub fn measure(cases: &[Case], device: &Device, size: Size) -> Outcome<Report> {
-    let bar = ProgressBar::new(cases.len() as u64);
-    // A template that cannot be read leaves the bar as it is.
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
-        bar.set_style(style);
+impl Listener for Rows {
+    fn measured(&mut self, report: &Report, new: usize) -> Outcome {
+        for found in &report.rows[report.rows.len() - new..] {
+            let mut row = json!(found);
+            row["driver"] = json!(report.devices.iter().find(|of| of.device == found.device).map(|of| &of.driver));
+            row["gradus"] = json!(report.gradus);
+            row["date"] = json!(report.date);
+            row["system"] = json!(report.system);
+            row["processor"] = json!(report.processor);
+            row["threads"] = json!(report.threads);
+            self.write(&row)?;
+        }
+        Ok(())
     }
-    let mut devices = vec![device.clone()];
-    if !matches!(device, Device::Cpu) {
-        devices.push(Device::cpu());
+
+    fn ended(&mut self, _: &Report) -> Outcome {
+        output::print(if self.written == 0 { "[]\n" } else { "\n]\n" })
     }
-    let mut report = Report::new(&devices, size);
-    for case in cases {
-        bar.set_message(format!("{} {}", case.name, table::shape(case.name, &case.shape)));
-        report.add(bench::measure(case, &devices, samples(device))?);
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    Ok(report)
 }
 
-/// The reference is for its digits; a few samples tell its order of magnitude.
-fn samples(device: &Device) -> usize {
-    if matches!(device, Device::Reference) { 3 } else { bench::SAMPLES }
+impl Rows {
+    fn write(&mut self, row: &Value) -> Outcome {
+        output::print(&format!("{}{row}", if self.written == 0 { "[\n" } else { ",\n" }))?;
+        self.written += 1;
+        Ok(())
+    }
 }

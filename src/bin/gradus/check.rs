@@ -1,12 +1,14 @@
 //! `gradus check`: every kernel against the f64 reference on a device, with a table of errors.
 
+use std::time::{Duration, Instant};
+
 use clap::Args;
 use gradus::testing::{self, Report};
 use gradus::{Device, activations, losses, optimizers};
 use serde_json::{Value, json};
 
-use crate::names;
 use crate::output::{self, DeviceChoice, Failure, Outcome};
+use crate::{names, numbers};
 
 /// Compares every kernel with the f64 reference on a device
 #[derive(Args)]
@@ -15,6 +17,9 @@ pub struct Check {
     names: Vec<String>,
     #[command(flatten)]
     device: DeviceChoice,
+    /// Begins no further check after so long, and says which were left out
+    #[arg(long, value_name = "SECONDS", value_parser = numbers::positive, allow_negative_numbers = true)]
+    seconds: Option<f64>,
     /// One JSON document on stdout
     #[arg(long)]
     json: bool,
@@ -69,15 +74,24 @@ impl Check {
     pub fn run(&self) -> Outcome {
         let subjects = self.subjects()?;
         let device = self.device.open_and_tell()?;
-        let mut reports = Vec::new();
+        let (mut reports, mut left_out) = (Vec::new(), Vec::new());
+        let (start, time) = (Instant::now(), self.seconds.map(Duration::from_secs_f64));
         for subject in subjects {
+            if time.is_some_and(|time| start.elapsed() >= time) {
+                left_out.push(subject.name());
+                continue;
+            }
             let found = subject.check(&device)?;
             reports.extend(found.into_iter().map(|report| (subject.kind(), report)));
         }
         if self.json {
-            output::print_json(&as_json(&device, &reports))?;
+            output::print_json(&as_json(&device, &reports, &left_out))?;
         } else {
             output::print(&as_table(&reports))?;
+        }
+        if !left_out.is_empty() {
+            let seconds = self.seconds.unwrap_or_default();
+            output::note(&format!("left out, since the {seconds} s were over: {}", left_out.join(", ")));
         }
         let failed: Vec<_> = reports.iter().filter(|(_, report)| !report.passed).collect();
         for (_, report) in &failed {
@@ -97,7 +111,7 @@ impl Check {
     }
 }
 
-fn as_json(device: &Device, reports: &[(&str, Report)]) -> Value {
+fn as_json(device: &Device, reports: &[(&str, Report)], left_out: &[&str]) -> Value {
     // NaN and infinities as words: `null` would read as "not measured".
     let error = gradus::cases::number_to_json;
     let rows: Vec<Value> = reports
@@ -114,6 +128,7 @@ fn as_json(device: &Device, reports: &[(&str, Report)]) -> Value {
         "device": device.name(),
         "adapter": device.describe(),
         "passed": reports.iter().all(|(_, report)| report.passed),
+        "left_out": left_out,
         "checks": rows,
     })
 }

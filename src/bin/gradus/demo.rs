@@ -8,7 +8,7 @@ use gradus::activations::{Relu, Softmax};
 use gradus::data::{self, Dataset, ReadOptions};
 use gradus::losses::{CrossEntropy, Mse};
 use gradus::optimizers::Adam;
-use gradus::{Dense, Device, Fit, Model, Sequential, bench};
+use gradus::{Dense, Device, Fit, Model, Sequential};
 
 use crate::output::{self, DeviceChoice, Failure, Outcome};
 
@@ -122,7 +122,5 @@ fn train(mut model: Model, images: &Images) -> Outcome {
 
 fn measure(device: &Device) -> Outcome {
     let names = ["mse", "cross_entropy", "matmul", "train_step"].map(String::from);
-    let size = bench::Size::Quick;
-    let report = crate::bench::measure(&bench::cases(&names, size)?, device, size)?;
-    output::print(&crate::bench::as_table(&report.rows))
+    crate::bench::show(&names, device)
 }

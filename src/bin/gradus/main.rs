@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod devices;
 mod eval;
+mod interrupt;
 mod losses;
 mod names;
 mod numbers;

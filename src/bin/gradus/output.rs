@@ -2,6 +2,7 @@
 //! command line alone shows to be wrong, 1 for what shows once files, data or a device are looked at.
 
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -9,7 +10,7 @@ use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use gradus::{Device, Error, Gpu, GpuOptions};
 use serde_json::Value;
 
-use crate::names;
+use crate::{interrupt, names};
 
 /// Columns of a table where stdout is no terminal.
 const WIDTH: u16 = 160;
@@ -27,6 +28,8 @@ pub enum Failure {
     Usage(String),
     /// It could not be done.
     Failed(String),
+    /// The user ended it, and what was done is saved.
+    Interrupted(String),
     /// Errors that were told already.
     Told,
     /// Nobody reads stdout any more.
@@ -61,6 +64,10 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
         // As `head` has read enough, all is well.
         Ok(()) | Err(Failure::Closed) => return ExitCode::SUCCESS,
         Err(Failure::Told) => return ExitCode::from(1),
+        Err(Failure::Interrupted(message)) => {
+            note(&format!("interrupted: {message}"));
+            return ExitCode::from(interrupt::EXIT_CODE);
+        }
         Err(Failure::Usage(message)) => (2, message),
         Err(Failure::Failed(message)) => (1, message),
     };
@@ -82,6 +89,18 @@ pub fn note(line: &str) {
 pub fn print(text: &str) -> Outcome {
     let mut stdout = io::stdout().lock();
     written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+/// Text about a training that may be saved to a file. That nobody reads stdout any more ends it only where nothing else would be left of
+/// it, and then not as if all were well.
+pub fn print_beside(out: Option<&Path>, text: &str) -> Outcome {
+    match (print(text), out) {
+        (Err(Failure::Closed), Some(_)) => Ok(()),
+        (Err(Failure::Closed), None) => {
+            Err(Failure::Failed("stdout is closed, and without --out nothing is left of the training".into()))
+        }
+        (other, _) => other,
+    }
 }
 
 /// A JSON document on stdout.

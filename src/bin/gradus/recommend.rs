@@ -7,14 +7,20 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use gradus::data::{self, Ratings};
-use gradus::recommend::{History, Interactions, Loss, Metrics, Recommender};
+use gradus::recommend::{Epoch, Fit, History, Interactions, Loss, Metrics, Model, Preparation, Recommender};
+use gradus::{Device, HeldOut, Stop};
 use serde_json::{Value, json};
 
+use crate::interrupt::Interrupt;
+use crate::numbers;
 use crate::output::{self, DeviceChoice, Failure, Outcome};
-use crate::{numbers, saved};
+use crate::saved::{self, Kind};
 
 /// The length of the list that is tested.
 const TOP: usize = 10;
+
+/// Epochs where nobody says.
+const EPOCHS: usize = 20;
 
 /// Trains a recommender on a file of ratings, tests it on held-out ones; or asks a saved one
 #[derive(Args)]
@@ -35,35 +41,38 @@ pub struct Recommend {
     #[arg(long, value_name = "N", requires = "model", default_value = "10", value_parser = numbers::count, allow_negative_numbers = true)]
     count: NonZeroUsize,
     /// What is learned from
-    #[arg(long, value_name = "NAME", default_value = "warp", conflicts_with = "model")]
+    #[arg(long, value_name = "NAME", default_value = "warp", conflicts_with_all = ["model", "resume"])]
     loss: LossName,
     /// The length of an embedding
-    #[arg(long, value_name = "N", default_value = "64", conflicts_with = "model", value_parser = numbers::components, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value = "64", conflicts_with_all = ["model", "resume"], value_parser = numbers::components, allow_negative_numbers = true)]
     components: NonZeroUsize,
-    /// Passes over the interactions
-    #[arg(long, value_name = "N", default_value = "20", conflicts_with = "model", value_parser = numbers::count, allow_negative_numbers = true)]
-    epochs: NonZeroUsize,
+    /// Passes over the interactions, with --resume further ones [default: 20; with --resume those that are left]
+    #[arg(long, value_name = "N", conflicts_with = "model", value_parser = numbers::count, allow_negative_numbers = true)]
+    epochs: Option<NonZeroUsize>,
     /// The learning rate
-    #[arg(long, value_name = "RATE", default_value_t = 0.05, conflicts_with = "model", value_parser = numbers::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", default_value_t = 0.05, conflicts_with_all = ["model", "resume"], value_parser = numbers::positive, allow_negative_numbers = true)]
     learning_rate: f64,
     /// Ratings from here on count as liked; the others are left out
-    #[arg(long, value_name = "RATING", default_value_t = 4.0, conflicts_with = "model", value_parser = numbers::rating, allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATING", default_value_t = 4.0, conflicts_with_all = ["model", "resume"], value_parser = numbers::rating, allow_negative_numbers = true)]
     min_rating: f32,
     /// Share of the interactions to test on
-    #[arg(long, value_name = "SHARE", default_value_t = 0.2, conflicts_with = "model", value_parser = numbers::share, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2, conflicts_with_all = ["model", "resume"], value_parser = numbers::share, allow_negative_numbers = true)]
     test_fraction: f64,
     /// What the split, the first embeddings and all draws follow from
-    #[arg(long, value_name = "SEED", default_value_t = 7, conflicts_with = "model", value_parser = numbers::seed, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SEED", default_value_t = 7, conflicts_with_all = ["model", "resume"], value_parser = numbers::seed, allow_negative_numbers = true)]
     seed: u64,
     /// Draws before an interaction is given up
-    #[arg(long, value_name = "N", default_value = "10", conflicts_with = "model", value_parser = numbers::draws, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value = "10", conflicts_with_all = ["model", "resume"], value_parser = numbers::draws, allow_negative_numbers = true)]
     max_sampled: u32,
     /// Interactions whose gradients are taken at once; without it a tenth of them, at most 4096
-    #[arg(long, value_name = "N", conflicts_with = "model", value_parser = numbers::count, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", conflicts_with_all = ["model", "resume"], value_parser = numbers::count, allow_negative_numbers = true)]
     batch_size: Option<NonZeroUsize>,
     #[command(flatten)]
     device: DeviceChoice,
-    /// Where to save the recommender
+    /// Goes on with a saved recommender, its options and the interactions that it was trained on; one that was cut goes on to its last epoch
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
+    resume: Option<PathBuf>,
+    /// Where to save the recommender, after each epoch
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     out: Option<PathBuf>,
     /// One JSON document on stdout
@@ -96,6 +105,11 @@ impl From<LossName> for Loss {
     }
 }
 
+/// Whether a recommender says how many epochs it shall have: a file of gradus 0.1.0 does not.
+fn says(model: &Model) -> bool {
+    model.epochs_left() > 0 || !model.history().is_empty()
+}
+
 /// What came of a training.
 struct Trained {
     device: String,
@@ -103,6 +117,14 @@ struct Trained {
     to_train: usize,
     interactions: Interactions,
     history: History,
+    /// The epochs of the whole training, those that a saved recommender had behind it first.
+    all: Vec<Epoch>,
+    before: usize,
+    /// Epochs that were asked for.
+    epochs: usize,
+    preparation: Preparation,
+    /// Why it ended before its last epoch.
+    stopped: Option<Stop>,
     test: Option<Metrics>,
 }
 
@@ -115,21 +137,47 @@ impl Recommend {
             return Err(Failure::Usage("--interactions FILE or --model FILE is needed".into()));
         };
         if let Some(out) = &self.out {
-            saved::check_out(out)?;
+            saved::check_out("--out", out, &[("--interactions", path.clone())])?;
         }
+        if let Some(path) = &self.resume {
+            saved::check_kind("--resume", path, Kind::Recommender)?;
+        }
+        // The ratings are read before a device is opened; what was held out is known before.
+        let preparation = self.preparation();
         let ratings = data::read_ratings(path).map_err(|error| Failure::from(error).of("--interactions"))?;
-        let interactions = Interactions::from_ratings(&ratings, self.min_rating, false)
+        let interactions = Interactions::from_ratings(&ratings, preparation.min_rating, false)
             .map_err(|error| Failure::from(error).of("--min-rating"))?;
-        self.note_left_out(&ratings, &interactions);
-        let trained = self.train(interactions)?;
-        if self.json {
-            return output::print_json(&self.as_json(path, &trained));
+        self.note_left_out(&ratings, &interactions, preparation.min_rating);
+        let interrupt = Interrupt::listen()?;
+        let trained = self.train(interactions, preparation, &interrupt)?;
+        let told = if self.json { format!("{:#}\n", self.as_json(path, &trained)) } else { self.as_text(&trained) };
+        output::print_beside(self.out.as_deref(), &told)?;
+        match &trained.stopped {
+            Some(stop) => {
+                let kept = match &self.out {
+                    Some(path) => format!("saved to {}: go on with --resume", path.display()),
+                    None => "nothing is saved: --out was not given".into(),
+                };
+                Err(Failure::Interrupted(format!("{stop}; {kept}")))
+            }
+            None if interrupt.is_asked() => Err(Failure::Interrupted("the training was over".into())),
+            None => Ok(()),
         }
-        output::print(&self.as_text(&trained))
+    }
+
+    /// What becomes of the ratings: of a saved recommender the same as before, so that what was held out stays so.
+    fn preparation(&self) -> Preparation {
+        let asked = Preparation {
+            min_rating: self.min_rating,
+            held_out: HeldOut { seed: self.seed, share: self.test_fraction },
+        };
+        let described = self.resume.as_deref().and_then(saved::description).map(|(_, described)| described);
+        let kept = described.and_then(|described| serde_json::from_value(described["preparation"].clone()).ok());
+        kept.unwrap_or(asked)
     }
 
     /// Users of whose ratings none is high enough drop out: said, with the first line of the first one.
-    fn note_left_out(&self, ratings: &Ratings, interactions: &Interactions) {
+    fn note_left_out(&self, ratings: &Ratings, interactions: &Interactions, min_rating: f32) {
         let Some(ids) = interactions.user_ids() else { return };
         let mut left_out: Vec<(u32, u32)> = (0..ratings.users.len())
             .filter(|&place| ids.row(ratings.users[place]).is_err())
@@ -139,25 +187,60 @@ impl Recommend {
         left_out.dedup_by_key(|(user, _)| *user);
         if let Some((user, line)) = left_out.iter().min_by_key(|(_, line)| *line) {
             output::note(&format!(
-                "note: {} user(s) have no rating of {} or more and are left out; the first is user {user} in line {line}",
+                "note: {} user(s) have no rating of {min_rating} or more and are left out; the first is user {user} in line {line}",
                 left_out.len(),
-                self.min_rating
             ));
         }
     }
 
-    fn train(&self, interactions: Interactions) -> Outcome<Trained> {
-        let (train, test) = interactions.split(self.test_fraction, self.seed)?;
-        if train.is_empty() || (self.test_fraction > 0.0 && test.is_empty()) {
+    fn train(&self, interactions: Interactions, preparation: Preparation, interrupt: &Interrupt) -> Outcome<Trained> {
+        let HeldOut { seed, share } = preparation.held_out;
+        let (train, test) = interactions.split(share, seed)?;
+        if train.is_empty() || (share > 0.0 && test.is_empty()) {
             let message = format!(
-                "--test-fraction {} of {} interaction(s) leaves {} to train and {} to test on; at least one each is needed",
-                self.test_fraction,
+                "--test-fraction {share} of {} interaction(s) leaves {} to train and {} to test on; at least one each is needed",
                 interactions.len(),
                 train.len(),
                 test.len()
             );
             return Err(Failure::Failed(message));
         }
+        let device = if self.json { self.device.open(false)? } else { self.device.open_and_tell()? };
+        let mut model = match &self.resume {
+            Some(path) => self.resumed(path, &train, &device)?,
+            None => self.recommender(&interactions).on(&device)?,
+        };
+        model.set_preparation(preparation);
+        let before = model.epochs() as usize;
+        let left = self.resume.as_ref().filter(|_| says(&model)).map(|_| model.epochs_left());
+        let epochs = self.epochs.map(NonZeroUsize::get).or(left).unwrap_or(EPOCHS);
+        let step = interrupt.clone();
+        let mut fit = Fit::new().epochs(epochs).on_step(move |_, _| step.flow());
+        if let Some(path) = &self.out {
+            fit = fit.checkpoint(path);
+        }
+        let history = model.train(&train, fit)?;
+        interrupt.end_at_once();
+        let is_tested = !test.is_empty() && history.stopped.is_none();
+        let test = if is_tested { Some(model.evaluate(&test, Some(&train), TOP)?) } else { None };
+        let all = model.history().to_vec();
+        let stopped = history.stopped.clone();
+        let device = device.describe();
+        Ok(Trained {
+            device,
+            to_train: train.len(),
+            interactions,
+            history,
+            all,
+            before,
+            epochs,
+            preparation,
+            stopped,
+            test,
+        })
+    }
+
+    fn recommender(&self, interactions: &Interactions) -> Recommender {
         let mut recommender = Recommender::new(interactions.users(), interactions.items())
             .components(self.components.get())
             .loss(self.loss.into())
@@ -167,14 +250,27 @@ impl Recommend {
         if let Some(batch_size) = self.batch_size {
             recommender = recommender.batch_size(batch_size.get());
         }
-        let device = if self.json { self.device.open(false)? } else { self.device.open_and_tell()? };
-        let mut model = recommender.on(&device)?;
-        let history = model.fit(&train, self.epochs.get())?;
-        let test = if test.is_empty() { None } else { Some(model.evaluate(&test, Some(&train), TOP)?) };
-        if let Some(path) = &self.out {
-            model.save(path).map_err(|error| Failure::from(error).of("--out"))?;
+        recommender
+    }
+
+    /// A saved recommender, if it was trained on these interactions.
+    fn resumed(&self, path: &Path, train: &Interactions, device: &Device) -> Outcome<Model> {
+        let model = Model::load(path, device).map_err(|error| Failure::from(error).of("--resume"))?;
+        if model.seen().is_none_or(|seen| seen != train) {
+            let message = format!(
+                "--resume: {} was trained on other interactions than --interactions has; take the file that it was trained on",
+                path.display()
+            );
+            return Err(Failure::Failed(message));
         }
-        Ok(Trained { device: device.describe(), to_train: train.len(), interactions, history, test })
+        if self.epochs.is_none() && says(&model) {
+            let (done, left) = (model.epochs() as usize, model.epochs_left());
+            output::note(&match left {
+                0 => "resumed: the saved training is over; --epochs N adds to it".into(),
+                _ => format!("resumed: {done} of {} epochs are done", done + left),
+            });
+        }
+        Ok(model)
     }
 
     fn as_json(&self, path: &Path, trained: &Trained) -> Value {
@@ -187,12 +283,15 @@ impl Recommend {
                 "ndcg_at_10": test.ndcg_at_k,
             })
         });
-        let losses: Vec<f64> = trained.history.epochs.iter().map(|epoch| epoch.loss).collect();
-        json!({
+        let losses: Vec<f64> = trained.all.iter().map(|epoch| epoch.loss).collect();
+        let Preparation { min_rating, held_out } = trained.preparation;
+        let mut document = json!({
             "users": trained.interactions.users(),
             "items": trained.interactions.items(),
             "interactions": trained.interactions.len(),
             "history": { "loss": losses },
+            "epochs_before": trained.before,
+            "stopped": trained.stopped.as_ref().map(ToString::to_string),
             "test": test,
             "seconds_per_epoch": trained.history.seconds_per_epoch(),
             "sampled_pairs_per_second": trained.history.sampled_pairs_per_second(),
@@ -203,20 +302,29 @@ impl Recommend {
                 "interactions": path,
                 "loss": Loss::from(self.loss),
                 "components": self.components,
-                "epochs": self.epochs,
+                "epochs": trained.epochs,
                 "learning_rate": self.learning_rate,
                 "batch_size": self.batch_size,
                 "max_sampled": self.max_sampled,
-                "min_rating": self.min_rating,
-                "test_fraction": self.test_fraction,
-                "seed": self.seed,
+                "min_rating": min_rating,
+                "test_fraction": held_out.share,
+                "seed": held_out.seed,
+                "resume": self.resume,
             },
-        })
+        });
+        // A saved recommender has its own options.
+        let described = self.resume.as_deref().and_then(saved::description).map(|(_, described)| described);
+        for name in ["loss", "components", "learning_rate", "batch_size", "max_sampled"] {
+            if let Some(own) = described.as_ref().and_then(|described| described["options"].get(name)) {
+                document["settings"][name] = own.clone();
+            }
+        }
+        document
     }
 
     fn as_text(&self, trained: &Trained) -> String {
         let mut table = output::table(&["epoch", "loss", "pairs drawn", "updates", "seconds"]);
-        for (index, epoch) in trained.history.epochs.iter().enumerate() {
+        for (index, epoch) in trained.all.iter().enumerate() {
             table.add_row([
                 (index + 1).to_string(),
                 format!("{:.5}", epoch.loss),
@@ -229,7 +337,7 @@ impl Recommend {
         let (all, to_train) = (trained.interactions.len(), trained.to_train);
         let mut text = format!(
             "{users} users, {items} items, {all} interactions of a rating of {} or more, {to_train} of them to train on\n{table}\n",
-            self.min_rating
+            trained.preparation.min_rating
         );
         let each = trained.history.seconds_per_epoch();
         text += &format!("{each:.4} s an epoch (the median)");

@@ -41,11 +41,19 @@ impl Source {
         self.read_as("--data")
     }
 
-    fn read_as(&self, flag: &str) -> Outcome<Split> {
+    fn options(&self) -> ReadOptions {
         let (target, targets, groups) = (self.target.clone(), self.targets.clone(), self.groups.clone());
         let features = self.features.map(NonZeroUsize::get);
-        let options = ReadOptions { target, targets, groups, features, zero_based: self.zero_based };
-        data::read(&self.data, &options).map_err(|error| {
+        ReadOptions { target, targets, groups, features, zero_based: self.zero_based }
+    }
+
+    /// The files that are read, with the flag that names them.
+    pub fn files(&self) -> Vec<(&'static str, PathBuf)> {
+        data::sources(&self.data, &self.options()).into_iter().map(|path| ("--data", path)).collect()
+    }
+
+    fn read_as(&self, flag: &str) -> Outcome<Split> {
+        data::read(&self.data, &self.options()).map_err(|error| {
             let flag = self.flag_of(&error, flag);
             Failure::from(error).of(&flag)
         })

@@ -1,10 +1,10 @@
 //! Files of models: which command a file is for, and whether one can be written before hours of training are spent on it.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use gradus::Error;
+use gradus::files;
 use serde_json::Value;
 
 use crate::output::{Failure, Outcome};
@@ -53,30 +53,22 @@ pub fn description(path: &Path) -> Option<(Kind, Value)> {
     })
 }
 
-/// That `--out` can be written. Models are written under another name in the same folder and then moved to their own: that is what is
-/// tried, and what was there stays.
-pub fn check_out(path: &Path) -> Outcome {
-    let refused = |source: std::io::Error| Failure::from(Error::Io { path: path.into(), source }).of("--out");
-    let other = |message: &str| refused(std::io::Error::other(message.to_string()));
-    if path.is_dir() {
-        return Err(other("it is a folder; name a file in it"));
-    }
-    let Some(name) = path.file_name() else { return Err(other("it names no file")) };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        return Err(other(&format!("there is no folder {}; make it first", folder.display())));
-    }
-    let mut unfinished = name.to_owned();
-    unfinished.push(".unfinished");
-    let unfinished: PathBuf = folder.join(unfinished);
-    match OpenOptions::new().write(true).create_new(true).open(&unfinished) {
-        Ok(_) => std::fs::remove_file(&unfinished).map_err(refused),
-        // Left behind by a crash: it will be written over.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            OpenOptions::new().write(true).open(&unfinished).map(|_| ()).map_err(refused)
+/// That a file can be written, before hours are spent on what goes into it, and that it is none of the files that are read, by whatever
+/// name: the flags of these stand beside them.
+pub fn check_out(flag: &str, path: &Path, inputs: &[(&str, PathBuf)]) -> Outcome {
+    let refused = |why: String| Err(Failure::Failed(format!("{flag}: {}: {why}", path.display())));
+    for (other, input) in inputs {
+        if same_file::is_same_file(path, input).unwrap_or(false) {
+            return refused(format!("it is {}, which {other} reads; name another file", input.display()));
         }
-        Err(error) => Err(refused(error)),
     }
+    let handle = same_file::Handle::from_path(path);
+    let is =
+        |stream: std::io::Result<same_file::Handle>| handle.as_ref().ok() == stream.as_ref().ok() && handle.is_ok();
+    if path.is_file() && (is(same_file::Handle::stdout()) || is(same_file::Handle::stderr())) {
+        return refused("stdout or stderr goes into it; name another file".into());
+    }
+    files::check_writable(path).map_err(|error| Failure::from(error).of(flag))
 }
 
 #[cfg(test)]
@@ -87,16 +79,32 @@ mod tests {
     fn a_file_that_is_tried_leaves_nothing_behind_and_keeps_what_was_there() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
+        let check_out = |path: &Path| check_out("--out", path, &[]);
         check_out(&path).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         std::fs::write(&path, "a model").unwrap();
-        std::fs::write(folder.path().join("m.safetensors.unfinished"), "half a model").unwrap();
         check_out(&path).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "a model");
         for wrong in [folder.path(), &folder.path().join("none/m"), &path.join("m"), Path::new("..")] {
             let Err(Failure::Failed(message)) = check_out(wrong) else { panic!("{}", wrong.display()) };
             assert!(message.starts_with("--out: "), "{message}");
         }
+    }
+
+    #[test]
+    fn an_input_is_no_output_under_any_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("data.csv"), "a,b").unwrap();
+        std::fs::write(at("other.csv"), "a,b").unwrap();
+        std::fs::hard_link(at("data.csv"), at("linked")).unwrap();
+        std::fs::create_dir(at("below")).unwrap();
+        let inputs = [("--data", at("data.csv"))];
+        for name in ["data.csv", "linked", "below/../data.csv", "./data.csv"] {
+            let Err(Failure::Failed(message)) = check_out("--out", &at(name), &inputs) else { panic!("{name}") };
+            assert!(message.contains("which --data reads"), "{message}");
+        }
+        check_out("--out", &at("other.csv"), &inputs).unwrap();
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `gradus train`: a dense network on a data set, from the command line.
 
 mod report;
+mod resume;
 mod run;
 mod settings;
 
@@ -11,14 +12,17 @@ use clap::Args;
 use gradus::data::{Dataset, Standardization};
 use gradus::losses::{self, Loss};
 use gradus::optimizers::{self, Optimizer};
-use gradus::{Dense, Device, Error, Model, Sequential, Stop, activations};
+use gradus::{Dense, Device, Error, HeldOut, Model, Sequential, Stop, activations};
 use serde_json::{Map, Value, json};
 
+use crate::interrupt::Interrupt;
 use crate::numbers;
 use crate::output::{self, DeviceChoice, Failure, Outcome};
 use crate::samples::{Source, Task};
 use crate::saved::{self, Kind};
 
+use resume::Earlier;
+use run::Trained;
 use settings::Settings;
 
 /// Trains a dense network on a data set
@@ -44,7 +48,7 @@ pub struct Train {
     /// The learning rate; without it the optimizer's own, and 0.002 for adam and a loss of lists
     #[arg(long, value_name = "RATE", value_parser = numbers::not_negative, allow_negative_numbers = true)]
     learning_rate: Option<f64>,
-    /// Passes over the data [default: 5; for a loss of lists 20]
+    /// Passes over the data, with --resume further ones [default: 5; for a loss of lists 20; with --resume those that are left]
     #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
     epochs: Option<NonZeroUsize>,
     /// Rows of a batch, queries for a loss of lists [default: 64; for a loss of lists 8]
@@ -86,9 +90,9 @@ pub struct Train {
     /// What the first weights and the order of the rows follow from
     #[arg(long, value_name = "SEED", default_value_t = 7, value_parser = numbers::seed, allow_negative_numbers = true, conflicts_with = "resume")]
     seed: u64,
-    /// Share of the rows to validate on, of the queries where the rows belong to some
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = numbers::share, allow_negative_numbers = true)]
-    validation: f64,
+    /// Share of the rows to validate on, of the queries where the rows belong to some [default: 0.1; with --resume the same rows as before]
+    #[arg(long, value_name = "SHARE", value_parser = numbers::share, allow_negative_numbers = true)]
+    validation: Option<f64>,
     /// Rows to test on when the training is over, in the form of --data
     #[arg(long, value_name = "PATH")]
     test: Option<PathBuf>,
@@ -101,7 +105,7 @@ pub struct Train {
     /// Leaves the features of a table as they are
     #[arg(long)]
     no_standardize: bool,
-    /// Goes on with a saved model, its loss and its optimizer
+    /// Goes on with a saved model, its loss, its optimizer and the options of its training; one that was cut goes on to its last epoch
     #[arg(long, value_name = "MODEL")]
     resume: Option<PathBuf>,
     #[command(flatten)]
@@ -143,6 +147,16 @@ fn named(error: Error, name: &str, options: &str) -> Failure {
     Failure::usage(error).of(if is_name { name } else { options })
 }
 
+/// A share that leaves one of the two parts nothing.
+fn too_few(share: f64, error: Error) -> Failure {
+    match error {
+        Error::Option { allowed, .. } => {
+            Failure::Failed(format!("--validation is {share}; it must be {allowed} (0 validates on nothing)"))
+        }
+        other => other.into(),
+    }
+}
+
 /// The rows to train on, to validate on and to test on.
 struct Parts {
     train: Dataset,
@@ -154,53 +168,72 @@ impl Train {
     pub fn run(&self) -> Outcome {
         let plan = self.plan()?;
         if let Some(path) = &self.out {
-            saved::check_out(path)?;
+            saved::check_out("--out", path, &self.inputs())?;
         }
         if let Some(path) = &self.resume {
             saved::check_kind("--resume", path, Kind::Network)?;
         }
-        let parts = self.parts()?;
+        let earlier = self.resume.as_deref().map(Earlier::of);
+        let held_out = self.held_out(earlier.as_ref());
+        let parts = self.parts(held_out)?;
         let task = match &plan {
             Some(plan) => Some(Task::of(&*plan.loss, &parts.train)?),
             None => None,
         };
         let device = self.device.open_and_tell()?;
-        let (model, task, settings) = match (plan, task) {
+        let (mut model, task, settings) = match (plan, task) {
             (Some(plan), Some(task)) => {
-                let settings = self.settings(task.ranks).with(&plan);
+                let settings = self.settings(task.ranks, None).with(&plan);
                 (self.new_model(plan, &task, &parts.train, &device)?, task, settings)
             }
-            _ => self.resumed(&parts.train, &device)?,
+            _ => self.resumed(&parts.train, &device, earlier.as_ref())?,
         };
+        model.set_held_out(held_out);
+        if let Some(done) = earlier.as_ref().filter(|_| self.epochs.is_none()).and_then(Earlier::in_words) {
+            output::note(&format!("resumed: {done}"));
+        }
         if let Some(doubt) = task.doubt(&parts.train, self.source.target()) {
             output::note(&format!("warning: {doubt}"));
         }
         if !self.json {
-            output::print(&format!("{}\n{}", model.summary(), self.in_words(&parts, &settings, &task, &model)))?;
+            let chosen = self.in_words(&parts, &settings, &task, &model);
+            output::print_beside(self.out.as_deref(), &format!("{}\n{chosen}", model.summary()))?;
         }
-        let trained = self.fit(model, &task, &parts, settings)?;
-        if let Some(path) = &self.out {
-            trained.model.save(path).map_err(|error| Failure::from(error).of("--out"))?;
-        }
-        if self.json {
-            output::print_json(&self.as_json(&trained, &task))?;
-        } else {
-            output::print(&report::as_text(&trained))?;
-        }
+        let interrupt = Interrupt::listen()?;
+        let trained = self.fit(model, &task, &parts, settings, &interrupt)?;
+        let told = if self.json { format!("{:#}\n", self.as_json(&trained, &task)) } else { report::as_text(&trained) };
+        output::print_beside(self.out.as_deref(), &told)?;
+        self.ended(&trained, interrupt.is_asked())
+    }
+
+    /// The files that are read.
+    fn inputs(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut inputs = self.source.files();
+        inputs.extend(self.test.clone().map(|path| ("--test", path)));
+        inputs
+    }
+
+    /// How the command ends behind a training.
+    fn ended(&self, trained: &Trained, interrupted: bool) -> Outcome {
         match &trained.history.stopped {
-            Some(stop @ Stop::NotFinite { .. }) => Err(Failure::Failed(stop.to_string())),
-            Some(stop) => {
-                output::note(&stop.to_string());
-                Ok(())
+            Some(stop @ Stop::NotFinite { .. }) => return Err(Failure::Failed(stop.to_string())),
+            Some(stop @ Stop::Asked { .. }) => {
+                let kept = match &self.out {
+                    Some(path) => format!("saved to {}: go on with --resume", path.display()),
+                    None => "nothing is saved: --out was not given".into(),
+                };
+                return Err(Failure::Interrupted(format!("{stop}; {kept}")));
             }
-            None => Ok(()),
+            Some(stop) => output::note(&stop.to_string()),
+            None => {}
         }
+        if interrupted { Err(Failure::Interrupted("the training was over".into())) } else { Ok(()) }
     }
 
     /// What a new model is compiled with, before any data is read: names and options that are wrong are bad usage.
     fn plan(&self) -> Outcome<Option<Plan>> {
         // How many updates there will be is not known yet: more than any warm-up has.
-        self.named_schedule(1 << 40, &self.settings(false))?;
+        self.named_schedule(1 << 40, &self.settings(false, None))?;
         if self.resume.is_some() {
             return Ok(None);
         }
@@ -208,7 +241,7 @@ impl Train {
         let name = self.loss.as_deref().unwrap_or_default();
         let loss = losses::from_name(name, &Value::Object(options)).map_err(|error| named(error, "--loss", "--set"))?;
         let mut options: Map<String, Value> = self.optimizer_settings.iter().cloned().collect();
-        if let Some(rate) = self.settings(loss.targets().pads()).learning_rate {
+        if let Some(rate) = self.settings(loss.targets().pads(), None).learning_rate {
             options.insert("learning_rate".into(), json!(rate));
         }
         let optimizer = optimizers::from_name(&self.optimizer, &Value::Object(options))
@@ -218,7 +251,7 @@ impl Train {
         Ok(Some(Plan { loss, optimizer }))
     }
 
-    fn parts(&self) -> Outcome<Parts> {
+    fn parts(&self, held_out: HeldOut) -> Outcome<Parts> {
         let split = self.source.read()?;
         let test = match (&self.test, split.test) {
             (Some(path), _) => Some(self.source.read_beside(path, &split.train)?),
@@ -228,9 +261,9 @@ impl Train {
             dataset.check_finite()?;
         }
         // A table may be sorted by its target: its last rows would be no sample of it.
-        let rows = if self.source.is_images() { split.train } else { split.train.shuffled(self.seed)? };
-        let (train, validation) = if self.validation > 0.0 {
-            let (train, validation) = rows.split(self.validation).map_err(|error| self.too_few(error))?;
+        let rows = if self.source.is_images() { split.train } else { split.train.shuffled(held_out.seed)? };
+        let (train, validation) = if held_out.share > 0.0 {
+            let (train, validation) = rows.split(held_out.share).map_err(|error| too_few(held_out.share, error))?;
             (train, Some(validation))
         } else {
             (rows, None)
@@ -238,19 +271,8 @@ impl Train {
         Ok(Parts { train, validation, test })
     }
 
-    /// A share that leaves one of the two parts nothing.
-    fn too_few(&self, error: Error) -> Failure {
-        match error {
-            Error::Option { allowed, .. } => Failure::Failed(format!(
-                "--validation is {}; it must be {allowed} (0 validates on nothing)",
-                self.validation
-            )),
-            other => other.into(),
-        }
-    }
-
     fn new_model(&self, plan: Plan, task: &Task, train: &Dataset, device: &Device) -> Outcome<Model> {
-        let settings = self.settings(task.ranks);
+        let settings = self.settings(task.ranks, None);
         let mut layers = Sequential::new(train.features.ncols()).seed(self.seed).l1(self.l1).l2(settings.l2);
         layers = layers.proximal_l1(self.proximal_l1);
         for units in settings.hidden {
@@ -271,7 +293,7 @@ impl Train {
         Ok(model)
     }
 
-    fn resumed(&self, train: &Dataset, device: &Device) -> Outcome<(Model, Task, Settings)> {
+    fn resumed(&self, train: &Dataset, device: &Device, earlier: Option<&Earlier>) -> Outcome<(Model, Task, Settings)> {
         let path = self.resume.as_deref().unwrap_or(Path::new(""));
         let model = Model::load(path, device).map_err(|error| Failure::from(error).of("--resume"))?;
         let Some(loss) = model.loss() else {
@@ -290,7 +312,7 @@ impl Train {
             return Err(Failure::Failed(format!("the data has columns {found}; the model was trained on {wanted}")));
         }
         let task = Task::of(loss, train)?;
-        let settings = self.settings(task.ranks).resumed(path);
+        let settings = self.settings(task.ranks, earlier);
         Ok((model, task, settings))
     }
 }

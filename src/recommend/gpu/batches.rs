@@ -1,5 +1,7 @@
 //! The batches of an epoch as commands, made once and run with other numbers each time.
 
+use std::ops::Range;
+
 use super::{GpuEngine, Resident, Rows};
 use crate::device::Gpu;
 use crate::kernel::{Command, Program, Slice};
@@ -199,24 +201,36 @@ impl Batches {
         Ok(())
     }
 
-    fn count(&self) -> usize {
-        (self.params.count as usize).div_ceil(self.params.capacity as usize)
+    /// Those of some batches that there are.
+    pub fn within(&self, which: Range<usize>) -> Range<usize> {
+        let count = (self.params.count as usize).div_ceil(self.params.capacity as usize);
+        which.start.min(count)..which.end.min(count)
     }
 
-    /// Hands an epoch to the device; `behind` gives commands behind those of a batch.
-    pub fn run(&self, gpu: &Gpu, rules: &Rules, epoch: u32, behind: impl Fn(usize) -> Vec<Command>) -> Result<()> {
+    /// Hands some batches of an epoch to the device; `behind` gives commands behind those of a batch.
+    pub fn run(
+        &self,
+        gpu: &Gpu,
+        rules: &Rules,
+        epoch: u32,
+        which: Range<usize>,
+        behind: impl Fn(usize) -> Vec<Command>,
+    ) -> Result<()> {
+        if which.is_empty() {
+            return Ok(());
+        }
         let keys = Permutation::new(self.params.count, rules.seed, epoch).keys();
         let (capacity, stride) = (self.params.capacity, BATCH_STRIDE as usize);
-        let mut bytes = vec![0; stride * self.count()];
-        for (batch, slot) in bytes.chunks_mut(stride).enumerate() {
+        let mut bytes = vec![0; stride * which.len()];
+        for (batch, slot) in which.clone().zip(bytes.chunks_mut(stride)) {
             let first = batch as u32 * capacity;
             let length = capacity.min(self.params.count - first);
             let params = BatchParams { epoch, batch: batch as u32, keys, first, length, ..self.params };
             slot[..size_of::<BatchParams>()].copy_from_slice(bytemuck::bytes_of(&params));
         }
-        gpu.queue().write_buffer(&self.uniform, 0, &bytes);
+        gpu.queue().write_buffer(&self.uniform, (stride * which.start) as u64, &bytes);
         let mut commands = Vec::new();
-        for batch in 0..self.count() {
+        for batch in which.clone() {
             commands.extend(self.commands.iter().map(|(command, reads)| match (command, reads) {
                 (Command::Dispatch { kernel, bindings, workgroups, .. }, true) => Command::Dispatch {
                     kernel: kernel.clone(),
@@ -227,7 +241,7 @@ impl Batches {
                 _ => command.clone(),
             }));
             commands.extend(behind(batch));
-            if (batch + 1) % BATCHES_IN_SUBMISSION == 0 || batch + 1 == self.count() {
+            if (batch + 1) % BATCHES_IN_SUBMISSION == 0 || batch + 1 == which.end {
                 gpu.submit(&commands)?;
                 commands.clear();
             }
@@ -235,15 +249,17 @@ impl Batches {
         Ok(())
     }
 
-    /// Waits for the epoch and says what it came to.
-    pub fn tally(&self, gpu: &Gpu) -> Result<Tally> {
-        let words: Vec<u32> = pollster::block_on(gpu.download(&self.tallies, 0, 4 * self.count()))?;
-        let mut tally = Tally::default();
+    /// Waits for some batches and adds what they came to.
+    pub fn add_to(&self, gpu: &Gpu, which: Range<usize>, tally: &mut Tally) -> Result<()> {
+        if which.is_empty() {
+            return Ok(());
+        }
+        let words: Vec<u32> = pollster::block_on(gpu.download(&self.tallies, 4 * which.start, 4 * which.len()))?;
         for batch in words.chunks(4) {
             tally.loss += f64::from(f32::from_bits(batch[0]));
             tally.draws += u64::from(batch[1]) | u64::from(batch[3]) << 32;
             tally.updates += u64::from(batch[2]);
         }
-        Ok(tally)
+        Ok(())
     }
 }

@@ -22,8 +22,10 @@ impl GpuEngine {
             let (to, to_offset) = (all.clone(), 16 * (batch * capacity) as u64);
             vec![Command::Copy { from: batches.records.clone(), from_offset: 0, to, to_offset, size: 16 * length }]
         };
-        batches.run(&gpu, rules, epoch, copy).unwrap();
-        let tally = batches.tally(&gpu).unwrap();
+        let which = batches.within(0..usize::MAX);
+        batches.run(&gpu, rules, epoch, which.clone(), copy).unwrap();
+        let mut tally = Tally::default();
+        batches.add_to(&gpu, which, &mut tally).unwrap();
         let words: Vec<u32> = pollster::block_on(gpu.download(&all, 0, 4 * count)).unwrap();
         let sample = |words: &[u32]| Sample {
             positive: words[0],

@@ -186,7 +186,7 @@ mod tests {
         let mut report = Report::new(&devices, Size::Quick);
         let names = ["mse", "huber", "adam", "train_step"].map(String::from);
         for case in bench::ceilings(Size::Quick).into_iter().chain(bench::cases(&names, Size::Quick).unwrap()) {
-            report.add(bench::measure(&case, &devices, 1).unwrap());
+            report.add(bench::measure(&case, &devices, bench::Effort { samples: 1, seconds: 1.0 }).unwrap());
         }
         report
     }

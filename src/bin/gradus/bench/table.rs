@@ -1,9 +1,11 @@
 //! What was measured, for people at a terminal.
 
-use comfy_table::CellAlignment;
+use gradus::Device;
 use gradus::bench::{Measurement, Report};
 
-use crate::output;
+use super::machines;
+use super::run::Listener;
+use crate::output::{self, Outcome};
 
 /// A shape as it is spoken: 2²⁴, 1024×32000, 64×784-128-10 (a batch through layers), 10000 rows of an epoch.
 pub fn shape(name: &str, shape: &[usize]) -> String {
@@ -51,85 +53,118 @@ pub fn rate(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// How far the samples lie apart: the 10th and 90th percentile as a distance from the median.
-pub fn spread(row: &Measurement) -> String {
-    let percent = |seconds: f64| 100.0 * (seconds / row.seconds - 1.0);
-    format!("{:+.0} {:+.0} %", percent(row.seconds_p10), percent(row.seconds_p90))
-}
-
 /// What of its ceiling a case reaches, and which that is.
 pub fn of_ceiling(row: &Measurement) -> String {
     let told = |fraction: Option<f64>, ceiling| fraction.map(|share| format!("{:.0} % of {ceiling}", 100.0 * share));
     told(row.copy_fraction, "copy").or_else(|| told(row.fma_fraction, "fma")).unwrap_or_default()
 }
 
-/// The ceilings of each device, a line each.
-pub fn ceilings(report: &Report) -> String {
+/// Columns of a case, and of a time, a share of a ceiling and a ratio: 80 in all.
+const CASE: usize = 40;
+const TIME: usize = 10;
+const SHARE: usize = 7;
+const RATIO: usize = 6;
+
+/// Prints a line for each case as it is measured, with all devices side by side, grouped by what the cases belong to.
+pub struct Lines {
+    devices: Vec<&'static str>,
+    group: &'static str,
+}
+
+impl Lines {
+    /// For a device with the CPU beside it.
+    pub fn new(device: &Device) -> Self {
+        let mut devices = vec![device.name()];
+        if device.name() != "cpu" {
+            devices.push("cpu");
+        }
+        Lines { devices, group: "" }
+    }
+
+    fn heading(&self, group: &str) -> String {
+        let columns = self.devices.iter().map(|device| format!("{device:>TIME$}{:>SHARE$}", "of max"));
+        let ratio = if self.devices.len() > 1 { format!("{:>RATIO$}", "cpu÷") } else { String::new() };
+        format!("\n{group:CASE$}{}{ratio}\n", columns.collect::<String>())
+    }
+
+    fn line(&self, rows: &[Measurement]) -> String {
+        let Some(first) = rows.first() else { return String::new() };
+        let mut line = format!("{:CASE$}", format!("{} {}", first.name, shape(first.name, &first.shape)));
+        for device in &self.devices {
+            let row = rows.iter().find(|row| row.device == *device);
+            line += &format!("{:>TIME$}", row.map_or("-".into(), |row| time(row.seconds)));
+            line += &format!("{:>SHARE$}", row.and_then(|row| fraction(row).map(percent)).unwrap_or_default());
+        }
+        let ratio = first.cpu_ratio.filter(|_| self.devices.len() > 1 && first.device != "cpu");
+        line += &ratio.map_or(String::new(), |ratio| format!("{:>RATIO$}", ratio_in_digits(ratio)));
+        format!("{}\n", line.trim_end())
+    }
+}
+
+impl Listener for Lines {
+    fn measured(&mut self, report: &Report, new: usize) -> Outcome {
+        let rows = &report.rows[report.rows.len() - new..];
+        let mut text = String::new();
+        if let Some(row) = rows.first().filter(|row| row.group != self.group) {
+            self.group = row.group;
+            text += &self.heading(self.group);
+        }
+        output::print(&(text + &self.line(rows)))
+    }
+
+    fn ended(&mut self, report: &Report) -> Outcome {
+        output::print(&format!("{}{}", headlines(report), machines::table(report)))
+    }
+}
+
+/// What of its ceiling a row reaches: of the copy for what moves memory, of the multiply-adds for what computes.
+fn fraction(row: &Measurement) -> Option<f64> {
+    row.copy_fraction.or(row.fma_fraction)
+}
+
+/// 98 %, 0.4 %.
+fn percent(fraction: f64) -> String {
+    let percent = 100.0 * fraction;
+    if percent < 1.0 { format!("{percent:.1} %") } else { format!("{percent:.0} %") }
+}
+
+/// 0.21, 3.4, 120.
+fn ratio_in_digits(ratio: f64) -> String {
+    match ratio {
+        _ if ratio < 1.0 => format!("{ratio:.2}"),
+        _ if ratio < 10.0 => format!("{ratio:.1}"),
+        _ => format!("{ratio:.0}"),
+    }
+}
+
+/// Two lines for each device: what it is and what it can do at the most, and what the losses and products reach of that.
+fn headlines(report: &Report) -> String {
     let told = |value: Option<f64>, unit: &str| value.map_or("?".into(), |value| format!("{} {unit}", rate(value)));
     let lines = report.devices.iter().map(|device| {
         let found = device.ceilings;
-        format!(
-            "{}: {}\n     copy {}, read {}, fma {}\n",
-            device.device,
-            device.description,
+        let most = format!(
+            "at most: copy {}, read {}, multiply-add {}",
             told(found.copy_gb_per_s, "GB/s"),
             told(found.read_gb_per_s, "GB/s"),
             told(found.fma_gflop_per_s, "GFLOP/s")
-        )
+        );
+        let reached = |bound: &str, what: &str| {
+            let of = |row: &&Measurement| row.device == device.device && row.bound == bound && row.group != "ceilings";
+            let mut fractions: Vec<f64> = report.rows.iter().filter(of).filter_map(fraction).collect();
+            fractions.sort_by(f64::total_cmp);
+            let middle = fractions.get(fractions.len() / 2).copied();
+            middle.map(|middle| format!("{} of {what} (median of {} cases)", percent(middle), fractions.len()))
+        };
+        let shares = [reached("memory", "copy"), reached("arithmetic", "multiply-add")];
+        let shares: Vec<String> = shares.into_iter().flatten().collect();
+        let shares = if shares.is_empty() { String::new() } else { format!("     reached: {}\n", shares.join(", ")) };
+        let description = match (&device.adapter, &device.backend, &device.driver) {
+            (Some(adapter), Some(backend), Some(driver)) => format!("{adapter}\n     {backend}, {driver}"),
+            _ => device.description.clone(),
+        };
+        format!("\n{}: {description}\n     {most}\n{shares}", device.device)
     });
     lines.collect()
-}
-
-/// The measures.
-pub fn as_table(rows: &[Measurement]) -> String {
-    let headings = [
-        "what",
-        "device",
-        "shape",
-        "median",
-        "p10 p90",
-        "first call",
-        "GB/s",
-        "GFLOP/s",
-        "of its ceiling",
-        "CPU ÷",
-        "n",
-        "clock",
-    ];
-    let mut table = output::table(&headings);
-    for row in rows {
-        // Operations of losses are nominal: what they are told for is the roofline plot.
-        let gflop_per_s = row.gflop_per_s.filter(|_| row.bound == "arithmetic");
-        let gb_per_s = row.gb_per_s.filter(|_| row.bound == "memory");
-        table.add_row(vec![
-            row.name.into(),
-            row.device.into(),
-            shape(row.name, &row.shape),
-            time(row.seconds),
-            spread(row),
-            time(row.first_call_seconds),
-            gb_per_s.map_or(String::new(), rate),
-            gflop_per_s.map_or(String::new(), rate),
-            of_ceiling(row),
-            row.cpu_ratio.map_or(String::new(), |ratio| format!("{ratio:.2}")),
-            row.samples.to_string(),
-            if row.clock == "timestamps" { "device".into() } else { row.clock.into() },
-        ]);
-        if let (Some(seconds), Some(fraction)) = (row.fused_seconds, row.fused_fraction) {
-            let mut by_hand = vec![String::new(); headings.len()];
-            by_hand[0] = "└ by hand".into();
-            by_hand[1] = row.device.into();
-            by_hand[3] = time(seconds);
-            by_hand[8] = format!("{} is {:.0} % of it", row.name, 100.0 * fraction);
-            table.add_row(by_hand);
-        }
-    }
-    for column in [3, 4, 5, 6, 7, 9, 10] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    format!("{table}\n")
 }
 
 #[cfg(test)]

@@ -18,12 +18,13 @@ impl Train {
             .into_iter()
             .map(|(name, values)| (name.to_string(), values.into_iter().map(number).collect()))
             .collect();
-        let epochs = trained.history.epochs.len().max(1) as f64;
+        let epochs = trained.epochs().max(1) as f64;
         let mut document = json!({
             "device": trained.model.device().name(),
             "adapter": trained.model.device().describe(),
             "parameters": trained.model.parameters(),
             "history": history,
+            "epochs_before": trained.history.before,
             "test": trained.test.as_ref().map(|(score, ranking)| score_as_json(score, ranking.as_ref())),
             "seconds": trained.seconds,
             "seconds_per_epoch": trained.seconds / epochs,
@@ -34,7 +35,7 @@ impl Train {
             document["validation"] = score_as_json(score, Some(ranking));
         }
         document["settings"] = self.settings_as_json(trained, task);
-        if self.skip_non_finite {
+        if trained.chosen.skip_non_finite {
             document["skipped"] = trained.history.epochs.iter().map(|epoch| epoch.skipped).sum::<usize>().into();
         }
         if self.step_losses {
@@ -47,7 +48,7 @@ impl Train {
 /// The epochs, and how well the rest was predicted.
 pub fn as_text(trained: &Trained) -> String {
     let mut text = format!("{}\n\n", epochs(&trained.history));
-    let each = trained.seconds / trained.history.epochs.len().max(1) as f64;
+    let each = trained.seconds / trained.epochs().max(1) as f64;
     text += &format!("{} steps in {:.1} s, {each:.2} s an epoch\n", trained.history.steps.len(), trained.seconds);
     if let Some((score, ranking)) = &trained.validation {
         text += &format!("validation: loss {:.5}, {}\n", score.loss, ranking.in_words());

@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use gradus::data::Dataset;
-use gradus::{Average, EarlyStopping, Fit, History, Model, Score};
+use gradus::{Average, EarlyStopping, Fit, History, Model, Score, Stop};
 
 use super::settings::Settings;
 use super::{Parts, Train};
+use crate::interrupt::Interrupt;
 use crate::output::Outcome;
 use crate::ranking::Ranking;
 use crate::samples::Task;
@@ -22,36 +23,41 @@ pub struct Trained {
     pub seconds: f64,
 }
 
+impl Trained {
+    /// Epochs of this run alone.
+    pub fn epochs(&self) -> usize {
+        self.history.epochs.len() - self.history.before
+    }
+}
+
 impl Train {
-    pub(super) fn fit(&self, mut model: Model, task: &Task, parts: &Parts, chosen: Settings) -> Outcome<Trained> {
-        let mut fit = Fit::new().epochs(chosen.epochs).batch_size(chosen.batch_size);
+    pub(super) fn fit(
+        &self,
+        mut model: Model,
+        task: &Task,
+        parts: &Parts,
+        chosen: Settings,
+        interrupt: &Interrupt,
+    ) -> Outcome<Trained> {
         let rows = parts.train.groups.as_ref().filter(|_| task.ranks).map_or(parts.train.rows(), Vec::len);
-        let updates = rows.div_ceil(chosen.batch_size);
-        fit = self.paced(fit, &model, updates, &chosen)?.skip_non_finite(self.skip_non_finite);
-        if let Some(norm) = self.clip_norm {
-            fit = fit.clip_norm(norm);
-        }
-        if let Some(norm) = self.clip_tensor_norm {
-            fit = fit.clip_tensor_norm(norm);
-        }
-        if let Some(value) = self.clip_value {
-            fit = fit.clip_value(value);
-        }
-        if let Some(decay) = self.average {
-            fit = fit.average(Average::new(decay));
-        }
-        if let Some(patience) = self.patience {
-            fit = fit.early_stopping(EarlyStopping::new().patience(patience));
-        }
+        let mut fit = self.asked(&model, rows.div_ceil(chosen.batch_size), &chosen)?;
         if let Some(path) = &self.out {
             fit = fit.checkpoint(path);
         }
         if let Some(validation) = &parts.validation {
             fit = fit.validation_data(&validation.features, task.truth(validation)?.targets());
         }
-        let start = Instant::now();
-        let history = model.fit(&parts.train.features, task.truth(&parts.train)?.targets(), fit)?;
+        let (start, step) = (Instant::now(), interrupt.clone());
+        let history = model.fit(
+            &parts.train.features,
+            task.truth(&parts.train)?.targets(),
+            fit.on_step(move |_, _| step.flow()),
+        )?;
         let seconds = start.elapsed().as_secs_f64();
+        interrupt.end_at_once();
+        if matches!(history.stopped, Some(Stop::Asked { .. })) {
+            return Ok(Trained { model, history, chosen, validation: None, test: None, seconds });
+        }
         let mut averaged = if model.keeps_average() { Some(model.averaged()?) } else { None };
         let judged = averaged.as_mut().unwrap_or(&mut model);
         let mut score = |rows: &Dataset| -> Outcome<(Score, Option<Ranking>)> {
@@ -65,13 +71,36 @@ impl Train {
         Ok(Trained { model, history, chosen, validation, test, seconds })
     }
 
+    /// The options that were asked for, over those that a saved model was trained with.
+    fn asked(&self, model: &Model, updates: usize, chosen: &Settings) -> Outcome<Fit> {
+        let saved = self.resume.as_ref().and_then(|_| model.fit_to_resume());
+        let mut fit = saved.unwrap_or_default().resume(self.resume.is_some());
+        fit = fit.epochs(chosen.epochs).batch_size(chosen.batch_size).skip_non_finite(chosen.skip_non_finite);
+        fit = self.paced(fit, model, updates, chosen)?;
+        if let Some((name, limit)) = chosen.clip {
+            fit = fit.clear_clip();
+            fit = match name {
+                "clip_norm" => fit.clip_norm(limit),
+                "clip_tensor_norm" => fit.clip_tensor_norm(limit),
+                _ => fit.clip_value(limit),
+            };
+        }
+        if let Some(decay) = self.average {
+            fit = fit.average(Average::new(decay));
+        }
+        if let Some(patience) = self.patience {
+            fit = fit.early_stopping(EarlyStopping::new().patience(patience));
+        }
+        Ok(fit)
+    }
+
     /// With the learning rate that was asked for: a schedule, a number, or the schedule that a saved model goes on with.
     fn paced(&self, fit: Fit, model: &Model, updates: usize, settings: &Settings) -> Outcome<Fit> {
         if let Some(schedule) = self.named_schedule(updates, settings)? {
-            return Ok(fit.shared_schedule(schedule.into(), self.schedule_by_epoch));
+            return Ok(fit.clear_learning_rate().shared_schedule(schedule.into(), self.schedule_by_epoch));
         }
         if let Some(rate) = self.learning_rate {
-            return Ok(fit.learning_rate(rate));
+            return Ok(fit.clear_learning_rate().learning_rate(rate));
         }
         Ok(match model.schedule() {
             Some((schedule, by_epoch)) => fit.shared_schedule(schedule, by_epoch),

@@ -1,20 +1,22 @@
 //! What a training goes by: what was asked for, and what is taken where nothing was.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
 
 use gradus::schedules::{self, Schedule};
 use gradus::{Model, optimizers};
 use serde_json::{Map, Value, json};
 
+use super::resume::Earlier;
 use super::run::Trained;
 use super::{Hidden, Parts, Plan, Train, named};
 use crate::output::{Failure, Outcome};
 use crate::samples::Task;
-use crate::saved;
 
 /// Adam's learning rate for a loss of lists.
 const RANKING_RATE: f64 = 2e-3;
+
+/// The clips, as `Fit` and the document of settings name them.
+const CLIPS: [&str; 3] = ["clip_norm", "clip_tensor_norm", "clip_value"];
 
 /// What a training goes by.
 #[derive(Clone, Debug)]
@@ -26,6 +28,11 @@ pub struct Settings {
     /// Of rows, or of queries.
     pub batch_size: usize,
     pub l2: f64,
+    pub average: Option<f64>,
+    pub patience: Option<usize>,
+    pub skip_non_finite: bool,
+    /// The clip by its option's name.
+    pub clip: Option<(&'static str, f64)>,
     /// Loss and optimizer with all their options, and what a saved model brings along.
     compiled: Map<String, Value>,
 }
@@ -40,46 +47,43 @@ impl Settings {
         self.compiled.insert("optimizer_options".into(), plan.optimizer.options());
         self
     }
-
-    /// With what a saved model goes on with, as its file describes it.
-    pub(super) fn resumed(mut self, path: &Path) -> Self {
-        let described = saved::description(path).map(|(_, described)| described).unwrap_or_default();
-        for part in ["loss", "optimizer"] {
-            self.compiled.insert(part.into(), described[part]["name"].clone());
-            self.compiled.insert(format!("{part}_options"), described[part]["options"].clone());
-        }
-        let layers = described["layers"].as_array().map_or(&[][..], Vec::as_slice);
-        let hidden = &layers[..layers.len().saturating_sub(1)];
-        self.compiled.insert("hidden".into(), hidden.iter().map(|layer| layer["units"].clone()).collect());
-        self.compiled.insert(
-            "activation".into(),
-            hidden.first().map_or(Value::Null, |layer| layer["activation"]["name"].clone()),
-        );
-        for name in ["l1", "l2", "proximal_l1", "seed"] {
-            self.compiled.insert(name.into(), described[name].clone());
-        }
-        if self.learning_rate.is_none() {
-            self.learning_rate = described["optimizer"]["options"]["learning_rate"].as_f64();
-        }
-        self
-    }
 }
 
 impl Train {
     /// What was asked for, and what is taken where nothing was. For a loss of lists by NDCG@5 of three of them
     /// (`lambda_rank`, `list_net`, `pairwise_logistic`) on a fifth of the training queries of LightGBM's ranking example, mean of 12 seeds.
-    pub(super) fn settings(&self, ranks: bool) -> Settings {
-        let or = |given: Option<NonZeroUsize>, own: usize| given.map_or(own, NonZeroUsize::get);
+    ///
+    /// A saved model goes on with what it was trained with, as far as nothing else is asked for.
+    pub(super) fn settings(&self, ranks: bool, earlier: Option<&Earlier>) -> Settings {
+        let or = |given: Option<NonZeroUsize>, kept: Option<usize>, own: usize| {
+            given.map(NonZeroUsize::get).or(kept).unwrap_or(own)
+        };
         let is_set = self.optimizer_settings.iter().any(|(name, _)| name == "learning_rate");
         let own_rate = (ranks && self.optimizer == "adam" && !is_set && self.resume.is_none()).then_some(RANKING_RATE);
+        let kept_rate = earlier.map_or(own_rate, Earlier::learning_rate);
+        let kept_clip = || {
+            let number = |name: &'static str| Some((name, earlier?.option(name).as_f64()?));
+            CLIPS.into_iter().find_map(number)
+        };
         Settings {
             hidden: self.hidden.clone().map_or(if ranks { vec![32] } else { vec![128, 64] }, |Hidden(units)| units),
-            learning_rate: self.learning_rate.or(own_rate),
-            epochs: or(self.epochs, if ranks { 20 } else { 5 }),
-            batch_size: or(self.batch_size, if ranks { 8 } else { 64 }),
+            learning_rate: self.learning_rate.or(kept_rate),
+            epochs: or(self.epochs, earlier.and_then(Earlier::left), if ranks { 20 } else { 5 }),
+            batch_size: or(self.batch_size, earlier.and_then(Earlier::batch_size), if ranks { 8 } else { 64 }),
             l2: self.l2.unwrap_or(if ranks { 0.01 } else { 0.0 }),
-            compiled: Map::new(),
+            average: self.average.or_else(|| earlier?.average()),
+            patience: self.patience.or_else(|| earlier?.patience()),
+            skip_non_finite: self.skip_non_finite
+                || earlier.is_some_and(|earlier| earlier.option("skip_non_finite") == &Value::Bool(true)),
+            clip: self.clip().or_else(kept_clip),
+            compiled: earlier.map(Earlier::compiled).unwrap_or_default(),
         }
+    }
+
+    /// The clip that was asked for.
+    fn clip(&self) -> Option<(&'static str, f64)> {
+        let given = [self.clip_norm, self.clip_tensor_norm, self.clip_value];
+        CLIPS.into_iter().zip(given).find_map(|(name, limit)| Some((name, limit?)))
     }
 
     /// How many rows and what their targets are taken for in one line; all that was chosen in another.
@@ -105,6 +109,9 @@ impl Train {
         let rows = if task.ranks { "queries" } else { "rows" };
         let epochs = if settings.epochs == 1 { "epoch" } else { "epochs" };
         parts.push(format!("{} {epochs} of batches of {} {rows}", settings.epochs, settings.batch_size));
+        parts.extend(settings.clip.map(|(name, limit)| format!("{name} {limit}")));
+        parts.extend(settings.average.map(|decay| format!("average {decay}")));
+        parts.extend(settings.patience.map(|epochs| format!("patience {epochs}")));
         parts.push(format!("features {}", if model.scales_inputs() { "standardized" } else { "as they are" }));
         parts.push(format!("seed {}", settings.compiled.get("seed").unwrap_or(&json!(self.seed))));
         parts.join(", ")
@@ -112,7 +119,10 @@ impl Train {
 
     /// All that a run depends on: with it and the data the same numbers come out again.
     pub(super) fn settings_as_json(&self, trained: &Trained, task: &Task) -> Value {
-        let Settings { hidden, learning_rate, epochs, batch_size, l2, compiled } = &trained.chosen;
+        let Settings { hidden, learning_rate, epochs, batch_size, l2, .. } = &trained.chosen;
+        let Settings { average, patience, skip_non_finite, compiled, .. } = &trained.chosen;
+        let clip = |name: &str| trained.chosen.clip.filter(|(own, _)| *own == name).map(|(_, limit)| limit);
+        let held_out = trained.model.held_out();
         let schedule = trained.model.schedule().map(|(schedule, by_epoch)| {
             json!({ "name": schedule.name(), "options": schedule.options(), "by_epoch": by_epoch })
         });
@@ -137,14 +147,14 @@ impl Train {
             "l1": self.l1,
             "l2": l2,
             "proximal_l1": self.proximal_l1,
-            "clip_norm": self.clip_norm,
-            "clip_tensor_norm": self.clip_tensor_norm,
-            "clip_value": self.clip_value,
-            "skip_non_finite": self.skip_non_finite,
-            "average": self.average,
-            "patience": self.patience,
+            "clip_norm": clip("clip_norm"),
+            "clip_tensor_norm": clip("clip_tensor_norm"),
+            "clip_value": clip("clip_value"),
+            "skip_non_finite": skip_non_finite,
+            "average": average,
+            "patience": patience,
             "seed": self.seed,
-            "validation": self.validation,
+            "validation": held_out.map(|held_out| held_out.share),
             "standardized": trained.model.scales_inputs(),
         });
         if let Value::Object(document) = &mut document {

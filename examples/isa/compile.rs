@@ -1,0 +1,75 @@
+//! The library's programs, chosen by label and compiled on all cores.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gradus::testing::{Joined, all_programs};
+
+use super::compiler::Compiler;
+use super::statistics::Row;
+
+/// Compiled again so often before a program counts as slow: the first compilation on a thread also loads the compiler's own code.
+const TRIES: usize = 2;
+
+/// All programs whose label has one of the names in it (all without a name), each once; `fast` takes the first of each label.
+pub fn programs(names: &[String], fast: bool) -> Result<Vec<Joined>, String> {
+    let mut all = all_programs().map_err(|error| error.to_string())?;
+    all.retain(|program| names.is_empty() || names.iter().any(|name| program.label.contains(name.as_str())));
+    let mut seen = HashSet::new();
+    if fast {
+        all.retain(|program| seen.insert(group_of(program).to_string()));
+    } else {
+        all.retain(|program| {
+            let constants: Vec<String> = program.constants.iter().map(|(name, x)| format!("{name}={x}")).collect();
+            seen.insert(format!("{} {}", constants.join(" "), program.text))
+        });
+    }
+    Ok(all)
+}
+
+/// The label under which a program is counted. The fused kernels of whole models pair each loss with an optimizer by their places in
+/// the lists: a new loss would give all of them another label.
+fn group_of(program: &Joined) -> &str {
+    if program.label.starts_with("whole models") { "whole models" } else { &program.label }
+}
+
+/// The rows of the programs in their order, and a line for each that was refused.
+pub fn all(compiler: &Compiler, programs: &[Joined]) -> (Vec<Row>, Vec<String>) {
+    let found = Mutex::new(Vec::new());
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(program) = programs.get(index) else { break };
+                    let row = one(compiler, program);
+                    found.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((index, row));
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    found.sort_by_key(|(index, _)| *index);
+    let (mut rows, mut refused) = (Vec::new(), Vec::new());
+    for (_, row) in found {
+        match row {
+            Ok(row) => rows.push(row),
+            Err(line) => refused.push(line),
+        }
+    }
+    (rows, refused)
+}
+
+fn one(compiler: &Compiler, program: &Joined) -> Result<Row, String> {
+    let compile = || compiler.compile(program).map_err(|error| format!("{}: {error}", program.name));
+    let mut statistics = compile()?;
+    for _ in 0..TRIES {
+        if statistics.seconds > 1.0 {
+            statistics.seconds = statistics.seconds.min(compile()?.seconds);
+        }
+    }
+    Ok(Row { label: group_of(program).into(), program: program.name.clone(), statistics })
+}

@@ -1,0 +1,210 @@
+//! How far a training has come, in such detail that it can go on as if it had never been cut.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::schedules::Watched;
+use crate::train::engine::Outcome;
+use crate::train::history::{Epoch, History, Stop};
+use crate::train::options::{EarlyStopping, Fit};
+
+/// How far a model has been trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// Updates of the parameters.
+    pub steps: u64,
+    /// Epochs, which choose the order of the rows.
+    pub epochs: u32,
+    /// Updates that went into the running average.
+    #[serde(default)]
+    pub averaged: u64,
+    /// What a schedule remembers of the value that it watches.
+    #[serde(default)]
+    pub watched: Watched,
+}
+
+/// Weights to come back to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Snapshot {
+    pub parameters: Vec<f64>,
+    pub states: Vec<Vec<f64>>,
+    pub progress: Progress,
+}
+
+/// The best epoch so far.
+#[derive(Debug)]
+pub(crate) struct Best {
+    pub snapshot: Snapshot,
+    /// Counted from 1.
+    pub epoch: usize,
+    pub value: f64,
+}
+
+/// How one model fares, epoch by epoch.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    pub history: History,
+    pub best: Option<Best>,
+    /// Epochs in a row that were no better.
+    pub waited: usize,
+}
+
+impl Watch {
+    /// Adds an epoch, and keeps a snapshot of it if it is the best so far; true where early stopping ends the training.
+    pub fn add(
+        &mut self,
+        told: Epoch,
+        early: Option<&EarlyStopping>,
+        snapshot: impl FnOnce() -> Result<Snapshot>,
+    ) -> Result<bool> {
+        let value = told.watched();
+        self.history.epochs.push(told);
+        let Some(early) = early else { return Ok(false) };
+        // Anything is better than NaN, which is less than nothing.
+        let gains = self.best.as_ref().is_none_or(|best| best.value.is_nan() || value < best.value - early.min_delta);
+        if gains {
+            self.best = Some(Best { snapshot: snapshot()?, epoch: self.history.epochs.len(), value });
+            self.waited = 0;
+            return Ok(false);
+        }
+        self.waited += 1;
+        Ok(self.ends(early))
+    }
+
+    /// Whether early stopping has waited long enough; noted as the reason of the end.
+    pub fn ends(&mut self, early: &EarlyStopping) -> bool {
+        let Some(best) = self.best.as_ref().filter(|_| self.waited >= early.patience.max(1)) else { return false };
+        self.history.stopped = Some(Stop::Early { best_epoch: best.epoch, best: best.value });
+        true
+    }
+
+    /// Notes that a batch's loss was not finite.
+    pub fn spoil(&mut self, batch: usize, loss: f64) {
+        let epoch = self.history.epochs.len() + 1;
+        self.history.stopped = Some(Stop::NotFinite { epoch, batch: batch + 1, loss });
+    }
+}
+
+/// The options of a training that belong to its numbers: it goes on with them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Options {
+    batch_size: usize,
+    shuffle: bool,
+    validation_split: f64,
+    learning_rate: Option<f64>,
+    clip_norm: Option<f64>,
+    clip_tensor_norm: Option<f64>,
+    clip_value: Option<f64>,
+    skip_non_finite: bool,
+    early_stopping: Option<EarlyStopping>,
+}
+
+impl Options {
+    pub fn of(fit: &Fit) -> Self {
+        Options {
+            batch_size: fit.batch_size,
+            shuffle: fit.shuffle,
+            validation_split: fit.validation_split,
+            learning_rate: fit.learning_rate,
+            clip_norm: fit.clip_norm,
+            clip_tensor_norm: fit.clip_tensor_norm,
+            clip_value: fit.clip_value,
+            skip_non_finite: fit.skip_non_finite,
+            early_stopping: fit.early_stopping.clone(),
+        }
+    }
+
+    pub fn fit(&self) -> Fit {
+        Fit {
+            batch_size: self.batch_size,
+            shuffle: self.shuffle,
+            validation_split: self.validation_split,
+            learning_rate: self.learning_rate,
+            clip_norm: self.clip_norm,
+            clip_tensor_norm: self.clip_tensor_norm,
+            clip_value: self.clip_value,
+            skip_non_finite: self.skip_non_finite,
+            early_stopping: self.early_stopping.clone(),
+            ..Fit::default()
+        }
+    }
+
+    /// Whether an epoch has the same batches.
+    pub fn same_batches(&self, other: &Self) -> bool {
+        (self.batch_size, self.shuffle) == (other.batch_size, other.shuffle)
+    }
+}
+
+/// An epoch that a callback ended in its midst.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    /// What the epoch began with.
+    pub before: Snapshot,
+    /// What came of the batches that it had.
+    pub outcomes: Vec<Outcome>,
+    /// Updates that were left out.
+    pub skipped: usize,
+}
+
+/// The training that a model is in, or was last in.
+#[derive(Debug)]
+pub(crate) struct Training {
+    pub options: Options,
+    /// Epochs that it shall have in all.
+    pub planned: usize,
+    /// A fingerprint of the rows that it goes over and validates on.
+    pub rows: u64,
+    pub watch: Watch,
+    /// What the last epoch left, where the best one's weights were put back.
+    pub last: Option<Snapshot>,
+    pub cut: Option<Cut>,
+}
+
+impl Training {
+    pub fn new(options: Options, planned: usize, rows: u64) -> Self {
+        Training { options, planned, rows, watch: Watch::default(), last: None, cut: None }
+    }
+
+    /// Epochs behind it.
+    pub fn done(&self) -> usize {
+        self.watch.history.epochs.len()
+    }
+
+    /// How many epochs are left.
+    pub fn left(&self) -> usize {
+        self.planned.saturating_sub(self.done())
+    }
+
+    /// Nothing but the options: early stopping has ended it, and what comes is another.
+    pub fn end(&mut self) {
+        *self = Training::new(self.options.clone(), 0, self.rows);
+    }
+}
+
+/// A number that other rows have only by chance. As FNV-1a, but of eight bytes at a time.
+#[derive(Debug)]
+pub(crate) struct Fingerprint(u64);
+
+impl Fingerprint {
+    pub fn new() -> Self {
+        Fingerprint(0xcbf2_9ce4_8422_2325)
+    }
+
+    fn add(&mut self, word: u64) {
+        self.0 = (self.0 ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
+    }
+
+    /// Adds numbers, and how many there are.
+    pub fn add_all<T: bytemuck::Pod>(&mut self, values: &[T]) {
+        let (words, rest) = bytemuck::cast_slice::<T, u8>(values).as_chunks::<8>();
+        words.iter().for_each(|word| self.add(u64::from_le_bytes(*word)));
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.add(u64::from_le_bytes(last));
+        self.add(values.len() as u64);
+    }
+
+    pub fn value(&self) -> u64 {
+        self.0
+    }
+}
