@@ -29,6 +29,7 @@ TREE = WORK / "tree"
 # As quick to build as it gets; what the tests find does not depend on it.
 PROFILE = ["--config", "profile.release.package.gradus.opt-level=1", "--config", "profile.release.package.gradus.codegen-units=128"]
 TIMEOUT = 600
+NO_WGSL = "no WGSL"
 COUNTS = {"host": 40, "shaders": 20, "known": 0}
 
 # Left out: what measures time, what judges the rest by tolerances, and the helpers of tests.
@@ -176,7 +177,8 @@ def instead(mutant, number, old):
     if mutant["file"].endswith(".wgsl"):
         if mutant["old"].endswith(";"):
             return f"if MUTANT != {number}u {{ {old} }} else {{ {new} }}"
-        return f"select({old}, {new}, MUTANT == {number}u)"
+        # In brackets: `a < b, c > d` would be a list of template parameters.
+        return f"select(({old}), ({new}), MUTANT == {number}u)"
     on = f"{'gradus' if mutant['file'].startswith('src/bin/') else 'crate'}::mutants::on({number})"
     if mutant["old"].endswith(";"):
         return f"if {on} {{ {new} }} else {{ {old} }}"
@@ -285,6 +287,8 @@ def run(programs, test, number, timeout):
     except subprocess.TimeoutExpired:
         return False, "too long"
     told = (out.stdout + out.stderr).decode(errors="replace")
+    if "the GPU refused" in told or "Gpu { kernel" in told:
+        return False, NO_WGSL
     failed = re.findall(r"^test (\S+) \.\.\. FAILED", told, re.M) or re.findall(r"^\s*(\S.*(?:failed|error).*)$", told, re.M | re.I)
     return out.returncode == 0, failed[0][:100] if failed else f"exit {out.returncode}"
 
@@ -298,7 +302,7 @@ def judge(programs, mutant, number, everything):
         if not passed and not passes_unbroken(programs, test):
             sys.exit(f"`{test}` fails without a mutant")
         if not passed:
-            return f"{test}: {place}"
+            return place if place == NO_WGSL else f"{test}: {place}"
     return None
 
 
@@ -338,15 +342,18 @@ def main():
     judged = []
     for kind in options.kinds:
         judged += [(n, m) for n, m in left if m["kind"] == kind][: None if kind == "known" else options.count or COUNTS[kind]]
-    killed, start = dict.fromkeys(options.kinds, 0), time.monotonic()
+    killed, refused, start = dict.fromkeys(options.kinds, 0), dict.fromkeys(options.kinds, 0), time.monotonic()
     with ThreadPoolExecutor(options.jobs) as pool:
         for mutant, noticed in pool.map(lambda job: (job[1], judge(programs, job[1], job[0], not options.quick)), judged):
+            if noticed == NO_WGSL:
+                refused[mutant["kind"]] += 1
+                continue
             killed[mutant["kind"]] += noticed is not None
             place = f"{mutant['file']}:{mutant['line']}: `{mutant['old']}` -> `{mutant['new']}`"
             print(f"{'noticed ' if noticed else 'SURVIVED'} {place}{'; ' + noticed if noticed else ''}", flush=True)
     enough = True
     for kind in options.kinds:
-        count = sum(mutant["kind"] == kind for _, mutant in judged)
+        count = sum(mutant["kind"] == kind for _, mutant in judged) - refused[kind]
         print(f"{kind}, seed {options.seed}: {killed[kind]} of {count} noticed")
         enough &= killed[kind] * 10 >= 9 * count
     print(f"{time.monotonic() - start:.0f} s")
