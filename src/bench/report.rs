@@ -184,7 +184,14 @@ mod tests {
     fn the_ceilings_of_a_device_are_those_of_its_own_cases() {
         let mut report = Report::new(&[Device::cpu()], Size::Quick);
         for case in super::super::ceilings(Size::Quick) {
-            report.add(super::super::measure(&case, &[Device::cpu()], 1).unwrap());
+            report.add(
+                super::super::measure(
+                    &case,
+                    &[Device::cpu()],
+                    super::super::Effort { samples: 1, ..Default::default() },
+                )
+                .unwrap(),
+            );
         }
         let ceilings = report.devices[0].ceilings;
         assert_eq!(ceilings.copy_gb_per_s, report.rows[0].gb_per_s);
