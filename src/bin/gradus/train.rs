@@ -4,6 +4,7 @@ mod report;
 mod resume;
 mod run;
 mod settings;
+mod surprises;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -162,6 +163,7 @@ impl Train {
             Some(plan) => {
                 let parts = self.parts(target_kind(&*plan.loss), held_out, None)?;
                 let task = Task::of(&*plan.loss, &parts.train)?;
+                self.refuse_quantities(&parts.train, &task)?;
                 let device = self.device.open_and_tell()?;
                 let settings = self.settings(task.ranks, None).with(&plan);
                 (self.new_model(plan, &task, &parts, &device)?, task, settings, parts)
@@ -175,13 +177,14 @@ impl Train {
         if let Some(doubt) = task.doubt(&parts.train, self.source.target().as_deref()) {
             output::note(&format!("warning: {doubt}"));
         }
-        if !self.json {
-            let chosen = self.in_words(&parts, &settings, &task, &model);
-            output::print_beside(self.out.as_deref(), &format!("{}\n{chosen}", model.summary()))?;
-        }
         let interrupt = Interrupt::listen()?;
+        if !self.json {
+            let chosen = output::folded(&self.in_words(&parts, &settings, &task, &model));
+            let summary = output::folded(&model.summary());
+            output::print_beside(self.out.as_deref(), &format!("{summary}\n{chosen}"))?;
+        }
         let trained = self.fit(model, &task, &parts, settings, &interrupt)?;
-        let told = if self.json { format!("{:#}\n", self.as_json(&trained, &task)) } else { report::as_text(&trained) };
+        let told = if self.json { output::document(&self.as_json(&trained, &task)) } else { report::as_text(&trained) };
         output::print_beside(self.out.as_deref(), &told)?;
         self.ended(&trained, interrupt.is_asked())
     }

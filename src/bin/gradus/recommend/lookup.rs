@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use gradus::data;
 use gradus::recommend::{Ids, Interactions, Model, Scored};
+use gradus::{data, text};
 use serde_json::{Value, json};
 
 use super::Recommend;
@@ -178,7 +178,7 @@ impl Answer {
         if let Some(excluded) = excluded {
             document["excluded"] = excluded;
         }
-        document["model"] = json!(model);
+        document["model"] = output::path(model);
         document["device"] = json!(device);
         document
     }
@@ -190,7 +190,12 @@ impl Answer {
         let mut table = output::table(&headings);
         for (place, (item, number)) in self.items.iter().enumerate() {
             let title = self.titles.as_ref().map(|titles| titles.get(item).cloned().unwrap_or_default());
-            let cells = [Some((place + 1).to_string()), Some(item.clone()), title, Some(format!("{number:.4}"))];
+            let cells = [
+                Some((place + 1).to_string()),
+                Some(item.clone()),
+                title,
+                Some(text::significant((*number).into(), 4)),
+            ];
             table.add_row(cells.into_iter().flatten());
         }
         format!("{}\n{table}\n", self.heading)

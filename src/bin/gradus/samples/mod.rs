@@ -120,12 +120,12 @@ impl Source {
         }
         if data::is_table(self.path()) {
             self.refuse_options_of_arrays()?;
-            let table = Table::read(&self.data, &self.table_options(known)).map_err(failed)?;
+            let table = Table::read(self.path(), &self.table_options(known)).map_err(failed)?;
             table.notes().iter().for_each(|note| output::note(&format!("note: {}: {note}", self.path().display())));
             return Ok(Raw::Table(table));
         }
         self.refuse_options_of_tables()?;
-        data::read(&self.data, &self.array_options()).map(Raw::Arrays).map_err(failed)
+        data::read(self.path(), &self.array_options()).map(Raw::Arrays).map_err(failed)
     }
 
     fn array_options(&self) -> ReadOptions {
@@ -206,8 +206,9 @@ impl Source {
             several => json!(several),
         };
         json!({
-            "path": self.path(), "labels": self.labels, "target": target, "drop": self.drop, "columns": self.columns, "targets": self.targets,
-            "groups": self.groups, "features": self.features, "zero_based": self.zero_based,
+            "path": output::path(self.path()), "labels": self.labels.as_deref().map(output::path), "target": target,
+            "drop": self.drop, "columns": self.columns, "targets": self.targets.as_deref().map(output::path),
+            "groups": self.groups.as_deref().map(output::path), "features": self.features, "zero_based": self.zero_based,
         })
     }
 

@@ -172,15 +172,9 @@ impl Task {
         let names = if self.classes { dataset.classes().ok()? } else { return None };
         let target = column.map_or("the target".into(), |column| format!("--target {column}"));
         let many = names.len() > MANY.max(dataset.rows() / 2);
+        // Numbers as names are classes on purpose, or were refused.
         if names.iter().all(|name| name.parse::<f64>().is_ok()) {
-            return many.then(|| {
-                format!(
-                    "{target} is taken for {} classes in the {} rows to train on; to predict it as a number take a loss of numbers \
-                     (--loss mse, --loss huber)",
-                    names.len(),
-                    dataset.rows()
-                )
-            });
+            return None;
         }
         // Only text of a table can be a quantity in disguise: labels of IDX files are classes.
         column?;

@@ -38,6 +38,7 @@ impl Train {
         chosen: Settings,
         interrupt: &Interrupt,
     ) -> Outcome<Trained> {
+        Train::note_single_classes(parts, task)?;
         let rows = parts.train.groups.as_ref().filter(|_| task.ranks).map_or(parts.train.rows(), Vec::len);
         let mut fit = self.asked(&model, rows.div_ceil(chosen.batch_size), &chosen)?;
         if let Some(path) = &self.out {
@@ -64,6 +65,7 @@ impl Train {
         let validation = parts.validation.as_ref().map(&mut scores).transpose()?;
         let unit = loss_unit(judged, Some(&parts.encoding));
         in_unit(&mut history, unit);
+        Train::note_same_answers(averaged.as_mut().unwrap_or(&mut model), parts, task)?;
         Ok(Trained { model, history, chosen, validation, test, seconds })
     }
 
@@ -107,6 +109,10 @@ impl Train {
 
 /// Losses of standardized targets in the targets' own unit.
 fn in_unit(history: &mut History, unit: f64) {
+    if let Some(baseline) = &mut history.baseline {
+        baseline.loss *= unit;
+        baseline.val_loss = baseline.val_loss.map(|loss| loss * unit);
+    }
     history.steps.iter_mut().for_each(|loss| *loss *= unit);
     for epoch in &mut history.epochs {
         epoch.loss *= unit;
