@@ -18,6 +18,26 @@ pub(super) fn most_expanded(compressed: u64) -> u64 {
     compressed.saturating_mul(100).saturating_add(32 << 20)
 }
 
+/// A compressed file that ends with an error where it expands to more than it may.
+#[cfg(feature = "data")]
+struct Bounded {
+    reader: Box<dyn Read>,
+    left: u64,
+}
+
+#[cfg(feature = "data")]
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
+            let text =
+                "it expands to more than 100 times the file's size and 32 MiB; decompress it first if it is meant so";
+            io::Error::new(io::ErrorKind::FileTooLarge, text)
+        })?;
+        Ok(count)
+    }
+}
+
 /// A file that is read from front to back.
 pub(super) struct Source {
     path: PathBuf,
@@ -127,7 +147,10 @@ impl Source {
     /// A reader of all that is left.
     #[cfg(feature = "data")]
     pub(super) fn into_reader(self) -> Box<dyn Read> {
-        self.reader
+        if self.inside.is_empty() {
+            return self.reader;
+        }
+        Box::new(Bounded { reader: self.reader, left: self.most.saturating_sub(self.offset) })
     }
 
     /// All that is left.

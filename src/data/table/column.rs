@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::number::{self, Decimal};
+use crate::text::exact;
 
 /// The code of a blank cell among words.
 const BLANK: u32 = u32::MAX;
@@ -91,7 +92,7 @@ impl Column {
             Cells::Words { codes, words } => Cow::Borrowed(&*words[codes[row] as usize]),
             Cells::Numbers(numbers) => match self.written.binary_search_by_key(&row, |(row, _)| *row) {
                 Ok(place) => Cow::Borrowed(&*self.written[place].1),
-                Err(_) => Cow::Owned(numbers[row].to_string()),
+                Err(_) => Cow::Owned(exact(numbers[row])),
             },
         })
     }
@@ -155,7 +156,7 @@ impl Builder {
     pub(super) fn add(&mut self, cell: &str) {
         if let Some(words) = &mut self.words {
             match number::number(cell, self.decimal).filter(|number| !says_more(cell, number)) {
-                Some(number) => words.add(&number.value.to_string()),
+                Some(number) => words.add(&exact(number.value)),
                 None => words.add(&visible(cell)),
             }
             return;
@@ -197,7 +198,7 @@ impl Builder {
             match written.next_if(|(place, _)| *place == row) {
                 Some((_, text)) => words.add(&visible(&text)),
                 None if number.is_nan() => words.add(""),
-                None => words.add(&number.to_string()),
+                None => words.add(&exact(number)),
             }
         }
         self.words = Some(words);

@@ -56,6 +56,12 @@ pub(super) fn broken(path: &Path, line: u64, error: &io::Error) -> Error {
             found: format!("a damaged gzip stream ({error})"),
             expected: "a whole gzip stream".into(),
         },
+        io::ErrorKind::FileTooLarge => Error::Data {
+            path: path.into(),
+            position: format!("line {line} or after it"),
+            found: error.to_string(),
+            expected: "a table".into(),
+        },
         kind => Error::Io { path: path.into(), source: io::Error::new(kind, error.to_string()) },
     }
 }

@@ -20,12 +20,13 @@ impl Train {
         if task.predicts() != "classes" || !is_numbered(train) {
             return Ok(());
         }
-        let (classes, rows) = (train.classes()?.len(), train.rows());
+        let (names, rows) = (train.classes()?, train.rows());
+        let classes = names.len();
         if classes <= MANY.max(rows / 2) {
             return Ok(());
         }
-        let labels = train.labels()?;
-        let (least, most) = (labels.iter().min().copied().unwrap_or(0), labels.iter().max().copied().unwrap_or(0));
+        // Classes that are numbers stand in their order.
+        let (least, most) = (&names[0], &names[classes - 1]);
         let target = self.source.target().map_or("the target".into(), |column| format!("--target {column}"));
         Err(Failure::Failed(format!(
             "{target} holds whole numbers from {least} to {most}, which would be {classes} classes for {rows} rows to train on: too many to \
