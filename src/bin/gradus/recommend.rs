@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use gradus::data::{self, Duplicates, Ratings, RatingsOptions};
-use gradus::recommend::{Epoch, Fit, History, Interactions, Loss, Metrics, Model, Preparation, Recommender};
+use gradus::recommend::{
+    Epoch, Fit, History, Interactions, Loss, Metrics, Model, Preparation, Recommender, popularity,
+};
 use gradus::{Device, HeldOut, Stop, text};
 use serde_json::{Value, json};
 
@@ -156,6 +158,8 @@ struct Trained {
     /// Why it ended before its last epoch.
     stopped: Option<Stop>,
     test: Option<Metrics>,
+    /// What the most chosen items alone come to on the same test.
+    popularity: Option<Metrics>,
 }
 
 impl Recommend {
@@ -272,6 +276,7 @@ impl Recommend {
         let history = model.train(&train, fit)?;
         interrupt.end_at_once();
         let is_tested = !test.is_empty() && history.stopped.is_none();
+        let popularity = if is_tested { Some(popularity(&test, &train, TOP)?) } else { None };
         let test = if is_tested { Some(model.evaluate(&test, Some(&train), TOP)?) } else { None };
         let all = model.history().to_vec();
         let stopped = history.stopped.clone();
@@ -287,6 +292,7 @@ impl Recommend {
             preparation,
             stopped,
             test,
+            popularity,
         })
     }
 
@@ -324,15 +330,16 @@ impl Recommend {
     }
 
     fn as_json(&self, path: &Path, trained: &Trained) -> Value {
-        let test = trained.test.map(|test| {
+        let told = |metrics: Metrics| {
             json!({
-                "precision_at_10": test.precision_at_k,
-                "recall_at_10": test.recall_at_k,
-                "auc": test.auc,
-                "mrr": test.mrr,
-                "ndcg_at_10": test.ndcg_at_k,
+                "precision_at_10": metrics.precision_at_k,
+                "recall_at_10": metrics.recall_at_k,
+                "auc": metrics.auc,
+                "mrr": metrics.mrr,
+                "ndcg_at_10": metrics.ndcg_at_k,
             })
-        });
+        };
+        let (test, popularity) = (trained.test.map(told), trained.popularity.map(told));
         let losses: Vec<f64> = trained.all.iter().map(|epoch| epoch.loss).collect();
         let Preparation { min_rating, held_out } = trained.preparation;
         let mut document = json!({
@@ -343,6 +350,7 @@ impl Recommend {
             "epochs_before": trained.before,
             "stopped": trained.stopped.as_ref().map(ToString::to_string),
             "test": test,
+            "popularity": popularity,
             "seconds_per_epoch": trained.history.seconds_per_epoch(),
             "sampled_pairs_per_second": trained.history.sampled_pairs_per_second(),
             "device": trained.device,
@@ -400,11 +408,18 @@ impl Recommend {
         }
         text.push('\n');
         if let Some(test) = &trained.test {
-            text += &output::folded(&format!(
-                "test ({} users): precision@10 {:.4}, recall@10 {:.4}, AUC {:.4}, MRR {:.4}, MAP@10 {:.4}, NDCG@10 {:.4}\n",
-                test.users, test.precision_at_k, test.recall_at_k, test.auc, test.mrr, test.map_at_k, test.ndcg_at_k
-            ));
+            text += &output::folded(&format!("test ({} users): {}\n", test.users, in_words(test)));
+        }
+        if let Some(popularity) = &trained.popularity {
+            text += &output::folded(&format!("popularity alone: {}\n", in_words(popularity)));
         }
         text
     }
+}
+
+fn in_words(metrics: &Metrics) -> String {
+    format!(
+        "precision@10 {:.4}, recall@10 {:.4}, AUC {:.4}, MRR {:.4}, MAP@10 {:.4}, NDCG@10 {:.4}",
+        metrics.precision_at_k, metrics.recall_at_k, metrics.auc, metrics.mrr, metrics.map_at_k, metrics.ndcg_at_k
+    )
 }

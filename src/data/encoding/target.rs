@@ -1,22 +1,21 @@
 //! What is to be predicted: classes by name, numbers in a unit, labels that a row has or has not.
 
-use ndarray::{Array1, Array2};
+mod classes;
+mod flags;
+
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::super::dataset::{Dataset, Target};
 use super::super::table::{Cells, Column, Table};
 use super::ColumnReport;
-use super::categories::{counted, places, some, truth};
+use super::categories::some;
 use super::feature::check_numbers;
 use super::numbers::{mean_and_deviation, quantile, sorted};
 use super::report::short;
-use crate::{Error, Result};
-
-/// Different numbers that are not whole: more of them than this are quantities, not names of classes.
-const MOST_FRACTIONS: usize = 20;
-
-/// Classes above this are taken for something else, before memory is spent on them.
-const MOST_CLASSES: usize = 1 << 20;
+use crate::Result;
+use classes::{classes, labels};
+use flags::{check_flags, flag, one_hot};
 
 /// The quartiles of a normal distribution lie so many deviations apart.
 const NORMAL_QUARTILES: f64 = 1.349;
@@ -224,86 +223,9 @@ pub(super) fn as_table(dataset: &Dataset) -> Result<Table> {
     }
 }
 
-/// The names of the classes of a column, from all of its rows.
-fn classes(table: &Table, column: &Column) -> Result<Vec<String>> {
-    let rows: Vec<usize> = (0..column.len()).collect();
-    if let Cells::Numbers(numbers) = column.cells() {
-        let mut different = sorted(numbers.iter().copied());
-        different.dedup();
-        let odd = numbers.iter().position(|number| number.is_infinite() || number.fract() != 0.0 && !number.is_nan());
-        if let Some(row) = odd.filter(|&row| different.len() > MOST_FRACTIONS || numbers[row].is_infinite()) {
-            let found = format!("{}, one of {} different numbers", table.shown(column, row), different.len());
-            return Err(table.wrong_cell(row, column.name(), found, "the name of a class: a word or a whole number"));
-        }
-        check_count(column, different.len())?;
-    }
-    let names: Vec<String> = counted(column, &rows).into_iter().map(|(name, _)| name).collect();
-    check_count(column, names.len())?;
-    Ok(names)
-}
-
-fn check_count(column: &Column, count: usize) -> Result<()> {
-    if count <= MOST_CLASSES {
-        return Ok(());
-    }
-    let found = format!("has {count} different values");
-    let allowed = format!("at most {MOST_CLASSES} classes are taken");
-    Err(Error::Input { operation: "data".into(), name: format!("target `{}`", column.name()), found, allowed })
-}
-
-fn labels(table: &Table, column: &Column, classes: &[String], rows: &[usize]) -> Result<Array1<i64>> {
-    let label = |place: Result<Option<usize>, usize>| match place {
-        // Blanks were refused before.
-        Ok(place) => Ok(place.map_or(-1, |place| place as i64)),
-        Err(row) => {
-            let class = column.text(row).unwrap_or_default();
-            let expected = format!("one of the classes of the data to train on: {}", some(classes));
-            Err(table.wrong_cell(row, column.name(), format!("class `{class}`"), &expected))
-        }
-    };
-    places(column, classes, rows).into_iter().map(label).collect()
-}
-
-/// The column that is 1 in each row.
-fn one_hot(table: &Table, columns: &[&Column], rows: &[usize]) -> Result<Array1<i64>> {
-    let label = |&row: &usize| {
-        let flags: Vec<bool> = columns.iter().map(|column| flag(table, column, row)).collect::<Result<_>>()?;
-        let set = flags.iter().filter(|flag| **flag).count();
-        if set != 1 {
-            let found = format!("{set} of the {} targets say yes", flags.len());
-            let expected = "one, the row's class; rows with several labels want a loss such as bce_with_logits";
-            return Err(table.wrong(&table.line_of(row), found, expected));
-        }
-        Ok(flags.iter().position(|flag| *flag).unwrap_or(0) as i64)
-    };
-    rows.iter().map(label).collect()
-}
-
 fn known_rows(columns: &[&Column]) -> Vec<usize> {
     let rows = columns.first().map_or(0, |column| column.len());
     (0..rows).filter(|&row| !columns.iter().any(|column| column.is_blank(row))).collect()
-}
-
-/// Whether a cell says yes.
-fn flag(table: &Table, column: &Column, row: usize) -> Result<bool> {
-    let found = column.text(row).and_then(|text| match &*text {
-        "1" => Some(true),
-        "0" | "-1" => Some(false),
-        word => truth(word),
-    });
-    found.ok_or_else(|| {
-        table.wrong_cell(
-            row,
-            column.name(),
-            table.shown(column, row),
-            "0 or 1, true or false: the targets are labels that a row has or has not",
-        )
-    })
-}
-
-fn check_flags(table: &Table, column: &Column) -> Result<()> {
-    let known = (0..column.len()).filter(|&row| !column.is_blank(row));
-    known.map(|row| flag(table, column, row).map(|_| ())).collect()
 }
 
 fn check_blanks(table: &Table, columns: &[&Column], rows: &[usize]) -> Result<()> {

@@ -161,7 +161,7 @@ impl Records {
                 Ok(text) => cell.push_str(text.trim()),
                 Err(_) => {
                     *is_latin1 = true;
-                    cell.extend(field.iter().map(|&byte| char::from(byte)));
+                    cell.extend(field.trim_ascii().iter().map(|&byte| char::from(byte)));
                 }
             }
         }
