@@ -65,11 +65,11 @@ fn bad_usage_ends_with_2_and_one_line() {
 #[test]
 fn bad_data_ends_with_1_and_one_line() {
     let folder = TempDir::new().unwrap();
-    let broken = file(&folder, "broken.csv", b"a,b\n1,2\n3,NaN\n");
+    let broken = file(&folder, "broken.csv", b"a,b\n1,2\n3,inf\n4,5\n6,7\n8,9\n10,11\n");
     let train = |data: &Path, target: &str| {
         run(&["train", "--data", text(data), "--target", target, "--loss", "mse", "--device", "cpu"])
     };
-    assert_one_line(&train(&broken, "a"), 1, &["--data", "broken.csv", "line 3", "NaN"]);
+    assert_one_line(&train(&broken, "a"), 1, &["--data", "broken.csv", "line 3", "column `b`", "inf"]);
     assert_one_line(&train(&broken, "c"), 1, &["--target", "`c`", "a, b"]);
     assert_one_line(&train(Path::new("/nonexistent.csv"), "a"), 1, &["--data", "/nonexistent.csv"]);
     let with = |more: &[&'static str]| {

@@ -160,6 +160,8 @@ struct Trained {
     test: Option<Metrics>,
     /// What the most chosen items alone come to on the same test.
     popularity: Option<Metrics>,
+    /// Whether the file has ratings; else its lines are likes.
+    has_ratings: bool,
 }
 
 impl Recommend {
@@ -185,6 +187,7 @@ impl Recommend {
         self.note_left_out(&ratings, &interactions, preparation.min_rating);
         let interrupt = Interrupt::listen()?;
         let trained = self.train(interactions, preparation, &interrupt)?;
+        let trained = Trained { has_ratings: ratings.has_ratings, ..trained };
         let told = if self.json { output::document(&self.as_json(path, &trained)) } else { self.as_text(&trained) };
         output::print_beside(self.out.as_deref(), &told)?;
         match &trained.stopped {
@@ -293,6 +296,7 @@ impl Recommend {
             stopped,
             test,
             popularity,
+            has_ratings: true,
         })
     }
 
@@ -396,10 +400,11 @@ impl Recommend {
         }
         let (users, items) = (trained.interactions.users(), trained.interactions.items());
         let (all, to_train) = (trained.interactions.len(), trained.to_train);
-        let mut text = format!(
-            "{users} users, {items} items, {all} interactions of a rating of {} or more, {to_train} of them to train on\n{table}\n",
-            trained.preparation.min_rating
-        );
+        let what = match trained.has_ratings {
+            true => format!("interactions of a rating of {} or more", trained.preparation.min_rating),
+            false => "likes".into(),
+        };
+        let mut text = format!("{users} users, {items} items, {all} {what}, {to_train} of them to train on\n{table}\n");
         let each = trained.history.seconds_per_epoch();
         text += &format!("{} an epoch (the median)", text::seconds(each));
         let pairs = trained.history.sampled_pairs_per_second();

@@ -120,9 +120,7 @@ impl Source {
         }
         if data::is_table(self.path()) {
             self.refuse_options_of_arrays()?;
-            let table = Table::read(self.path(), &self.table_options(known)).map_err(failed)?;
-            table.notes().iter().for_each(|note| output::note(&format!("note: {}: {note}", self.path().display())));
-            return Ok(Raw::Table(table));
+            return Table::read(self.path(), &self.table_options(known)).map(Raw::Table).map_err(failed);
         }
         self.refuse_options_of_tables()?;
         data::read(self.path(), &self.array_options()).map(Raw::Arrays).map_err(failed)
@@ -256,7 +254,7 @@ impl Source {
 fn refuse(given: &[(&str, bool, &str)], path: &Path) -> Outcome {
     match given.iter().find(|(_, is_given, _)| *is_given) {
         Some((flag, _, reason)) => {
-            Err(Failure::Usage(format!("{flag}: {} does not take it: {reason}; leave it out", path.display())))
+            Err(Failure::Failed(format!("{flag}: {} does not take it: {reason}; leave it out", path.display())))
         }
         None => Ok(()),
     }

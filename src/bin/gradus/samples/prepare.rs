@@ -54,12 +54,10 @@ impl Source {
         let encoded =
             |rows: &[usize]| encoding.apply_rows(table, rows).map_err(|error| Failure::from(error).of("--data"));
         let test = asked.test.map(|path| self.test_rows(path, &encoding)).transpose()?;
-        Ok(Prepared {
-            train: encoded(&train)?,
-            validation: if validation.is_empty() { None } else { Some(encoded(&validation)?) },
-            test,
-            encoding,
-        })
+        let (train, validation) =
+            (encoded(&train)?, if validation.is_empty() { None } else { Some(encoded(&validation)?) });
+        tell_notes(table);
+        Ok(Prepared { train, validation, test, encoding })
     }
 
     /// The rows to test on, of a table.
@@ -149,6 +147,11 @@ impl Source {
         };
         Ok(Prepared { train, validation, test, encoding })
     }
+}
+
+/// What was found about the form of a file: told where it was read without an error, which stands alone.
+fn tell_notes(table: &Table) {
+    table.notes().iter().for_each(|note| output::note(&format!("note: {}: {note}", table.path().display())));
 }
 
 /// Columns by name. A name with commas that is no column may be several.
@@ -271,6 +274,7 @@ fn of_table(table: &Table, encoding: &Encoding, answered: bool) -> Outcome<Rows>
     };
     let mut dataset = Dataset::new(features, target)?;
     dataset.feature_names = encoding.names();
+    tell_notes(table);
     Ok(Rows { dataset, encoding: Some(encoding.clone()), no_targets })
 }
 

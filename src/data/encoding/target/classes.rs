@@ -22,7 +22,7 @@ pub(super) fn classes(table: &Table, column: &Column) -> Result<Vec<String>> {
         let odd = numbers.iter().position(|number| number.is_infinite() || number.fract() != 0.0 && !number.is_nan());
         if let Some(row) = odd.filter(|&row| different.len() > MOST_FRACTIONS || numbers[row].is_infinite()) {
             let found = format!("{}, one of {} different numbers", table.shown(column, row), different.len());
-            return Err(table.wrong_cell(row, column.name(), found, "the name of a class: a word or a whole number"));
+            return Err(table.wrong_cell(row, column.name(), found, "the name of a class, a word or a whole number; to predict the number itself take a loss of numbers (--loss mse, --loss huber)"));
         }
         check_count(column, different.len())?;
     }
