@@ -243,6 +243,8 @@ pub mod recommend;
 pub mod schedules;
 mod tensor;
 pub mod testing;
+#[doc(hidden)]
+pub mod text;
 mod train;
 #[doc(hidden)]
 pub mod wgsl;
@@ -256,11 +258,11 @@ pub use embedding::Embedding;
 pub use error::{Error, Result};
 /// A number of 16 bits: 11 significant, up to 65,504.
 pub use half::f16;
-pub use inputs::{Inputs, TargetElement, Targets};
+pub use inputs::{FloatElement, Floats, Inputs, TargetElement, Targets};
 pub use layers::{Dense, Initializer};
 pub use model::{HeldOut, Model, Names, Sequential};
 pub use plan::{DensePass, Plan};
 pub use population::{Member, Population};
 pub use real::Real;
 pub use tensor::Tensor;
-pub use train::{Average, EarlyStopping, Epoch, Fit, History, Score, StepReport, Stop};
+pub use train::{Average, Baseline, EarlyStopping, Epoch, Fit, History, Score, StepReport, Stop};

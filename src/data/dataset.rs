@@ -97,7 +97,8 @@ impl Dataset {
                 match values.iter().position(|&value| !whole(value)) {
                     None => Ok(values.iter().map(|&value| value as i64).collect()),
                     Some(row) => {
-                        Err(input(format!("hold {} in row {row}", values[[row, 0]]), "labels are whole numbers"))
+                        let found = crate::text::exact(values[[row, 0]].into());
+                        Err(input(format!("hold {found} in row {row}"), "labels are whole numbers up to 16777216"))
                     }
                 }
             }

@@ -55,6 +55,15 @@ impl Element {
         }
     }
 
+    /// The first number that is finite and becomes an infinity in f32, with its place.
+    pub(super) fn first_beyond_f32(self, bytes: &[u8], order: Order) -> Option<(usize, f64)> {
+        if self != Element::F64 {
+            return None;
+        }
+        let is_beyond = |(_, x): &(usize, f64)| x.is_finite() && !(*x as f32).is_finite();
+        each(bytes, order, f64::from_be_bytes).into_iter().enumerate().find(is_beyond)
+    }
+
     /// The numbers as whole ones, or the index and value of the first that is none (or none that fits).
     pub(super) fn to_i64(self, bytes: &[u8], order: Order) -> Result<Vec<i64>, (usize, f64)> {
         match self {

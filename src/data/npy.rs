@@ -3,6 +3,7 @@
 //! The header is read here, so that each message has its offset, and so that a shape which the file cannot hold is refused:
 //! a reader that allocates what the header claims ends the process.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array2, ArrayD, IxDyn, ShapeBuilder};
@@ -11,6 +12,7 @@ use super::dataset::{Dataset, Target, numbered_classes};
 use super::elements::{Element, Order};
 use super::finite_in_file;
 use super::source::Source;
+use crate::text::exact;
 use crate::{Error, Result};
 
 /// An array as it stands in a file.
@@ -43,14 +45,31 @@ pub fn read_npy(path: impl AsRef<Path>, targets: Option<&Path>) -> Result<Datase
 
 /// The file of the targets that belongs to a file of features.
 pub(super) fn sibling(path: &Path) -> Option<PathBuf> {
-    let name = path.file_name()?.to_str()?;
-    let rest = |start: &str| name.strip_prefix(start).filter(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()));
-    let other = match (rest("x").or(rest("X")), rest("features")) {
-        (Some(rest), _) => format!("y{rest}"),
-        (_, Some(rest)) => format!("targets{rest}"),
+    let name = path.file_name()?;
+    // A name that is no UTF-8 has its targets beside it too.
+    let text = name.to_string_lossy();
+    let rest = |start: &str| text.strip_prefix(start).filter(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()));
+    let (start, other) = match (rest("x").or(rest("X")), rest("features")) {
+        (Some(_), _) => (1, "y"),
+        (_, Some(_)) => ("features".len(), "targets"),
         _ => return None,
     };
-    Some(path.with_file_name(other)).filter(|path| path.is_file())
+    let mut sibling = OsString::from(other);
+    sibling.push(behind(name, start)?);
+    Some(path.with_file_name(sibling)).filter(|path| path.is_file())
+}
+
+/// What stands behind the first letters of a name, which are ASCII.
+#[cfg(unix)]
+fn behind(name: &OsStr, start: usize) -> Option<OsString> {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    Some(OsString::from_vec(name.as_bytes().get(start..)?.to_vec()))
+}
+
+/// What stands behind the first letters of a name, which are ASCII.
+#[cfg(not(unix))]
+fn behind(name: &OsStr, start: usize) -> Option<OsString> {
+    Some(name.to_str()?.get(start..)?.into())
 }
 
 /// Features and targets of as many rows.
@@ -109,6 +128,14 @@ impl Npy {
 
     /// One row for each entry of the first dimension, the others joined.
     pub(super) fn rows(&self) -> Result<Array2<f32>> {
+        if let Some((place, x)) = self.element.first_beyond_f32(&self.bytes, self.order) {
+            return Err(Error::Data {
+                path: self.path.clone(),
+                position: format!("element {place}{}", self.inside),
+                found: exact(x),
+                expected: "a number within f32, which ends at ±3.4e38; scale such numbers first".into(),
+            });
+        }
         let numbers = self.element.to_f32(&self.bytes, self.order);
         let columns: usize = self.shape[1..].iter().product();
         let whole = ArrayD::from_shape_vec(IxDyn(&self.shape).set_f(self.fortran), numbers);

@@ -9,7 +9,7 @@ use zip::result::ZipError;
 
 use super::Split;
 use super::npy::{Npy, joined};
-use super::source::Source;
+use super::source::{Source, most_expanded};
 use crate::{Error, Result};
 
 /// The arrays of features and of targets that belong together, in the order in which they are looked for.
@@ -48,8 +48,20 @@ fn array(archive: &mut ZipArchive<BufReader<File>>, path: &Path, name: &str) -> 
         Err(error) => return Err(broken(path, error)),
     };
     // The size that the archive claims is not reserved in advance: the bytes come first.
+    let (claimed, most) = (entry.size(), most_expanded(entry.compressed_size()));
+    let wrong = |found: String, expected: &str| {
+        Err(Error::Data { path: path.into(), position: name.clone(), found, expected: expected.into() })
+    };
+    if claimed > most {
+        let expected =
+            "at most 100 times its compressed size and 32 MiB; save it uncompressed (numpy.savez) if it is meant so";
+        return wrong(format!("a claim of {claimed} bytes"), expected);
+    }
     let mut bytes = Vec::new();
-    let outcome = entry.read_to_end(&mut bytes);
+    let outcome = entry.by_ref().take(claimed.saturating_add(1)).read_to_end(&mut bytes);
+    if bytes.len() as u64 > claimed {
+        return wrong(format!("more bytes than the {claimed} that the archive claims"), "a whole zip archive");
+    }
     outcome.map_err(|error| Error::Data {
         path: path.into(),
         position: format!("byte {} of {name}", bytes.len()),

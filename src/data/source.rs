@@ -11,6 +11,13 @@ use crate::{Error, Result};
 #[cfg(feature = "data")]
 const LARGEST_EXPANSION: u64 = 1032;
 
+/// What a compressed file may expand to: so many times its size, and some more for small ones. Tables of text shrink to a tenth, of
+/// zeros to a hundredth; a file that claims more is decompressed by hand first, or is a trap for memory.
+#[cfg(feature = "data")]
+pub(super) fn most_expanded(compressed: u64) -> u64 {
+    compressed.saturating_mul(100).saturating_add(32 << 20)
+}
+
 /// A file that is read from front to back.
 pub(super) struct Source {
     path: PathBuf,
@@ -44,7 +51,7 @@ impl Source {
     fn decompressed(self) -> Result<Self> {
         Ok(Source {
             reader: Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(self.reader))),
-            most: self.most.saturating_mul(LARGEST_EXPANSION),
+            most: self.most.saturating_mul(LARGEST_EXPANSION).min(most_expanded(self.most)),
             inside: " of the decompressed data".into(),
             ..self
         })
@@ -92,8 +99,14 @@ impl Source {
     /// The next `count` bytes, fewer at the file's end.
     pub(super) fn up_to(&mut self, count: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let outcome = self.reader.by_ref().take(count).read_to_end(&mut bytes);
+        let room = self.most.saturating_sub(self.offset);
+        let outcome = self.reader.by_ref().take(count.min(room.saturating_add(1))).read_to_end(&mut bytes);
         self.offset += bytes.len() as u64;
+        // A plain file may grow while it is read; a compressed one that expands so far is a trap.
+        if bytes.len() as u64 > room && !self.inside.is_empty() {
+            let expected = "at most 100 times the file's size and 32 MiB; decompress it first if it is meant so";
+            return Err(self.wrong(self.offset, format!("more than {room} bytes"), expected));
+        }
         match outcome {
             Ok(_) => Ok(bytes),
             Err(error) if self.inside.is_empty() => Err(Error::Io { path: self.path.clone(), source: error }),

@@ -275,7 +275,7 @@ fn build(
     if let (Some(loss), Some(optimizer)) = (description.loss, description.optimizer) {
         let loss = losses::from_name(&loss.name, &loss.options)?;
         let optimizer = optimizers::from_name(&optimizer.name, &optimizer.options)?;
-        model = model.compile_boxed(loss, optimizer)?;
+        model = model.compile_known(loss, optimizer)?;
         let length = [model.network.all_length()];
         let own = model.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.states());
         // The running average lies behind the optimizer's own.

@@ -8,6 +8,7 @@ mod recommend;
 mod saving;
 #[path = "../support/mod.rs"]
 mod support;
+mod surprises;
 mod training;
 mod usage;
 

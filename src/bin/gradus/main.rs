@@ -58,8 +58,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    quiet_the_vulkan_loader();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("gradus=warn")).init();
+    output::begin_log();
     let outcome = match Cli::try_parse() {
         Ok(cli) => run(cli.command),
         Err(error) => usage::report(&error),
@@ -79,14 +78,5 @@ fn run(command: Option<Command>) -> Outcome {
         Some(Command::Predict(predict)) => predict.run(),
         Some(Command::Recommend(recommend)) => recommend.run(),
         Some(Command::Demo(demo)) => demo.run(),
-    }
-}
-
-/// Mesa's device-select layer writes a line of its own to stderr where XDG_RUNTIME_DIR is unset, as in containers: it would stand
-/// among our errors.
-fn quiet_the_vulkan_loader() {
-    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        // SAFETY: the first statement of `main`; no other thread exists that could read the environment meanwhile.
-        unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) };
     }
 }

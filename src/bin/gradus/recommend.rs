@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use gradus::data::{self, Ratings};
 use gradus::recommend::{Epoch, Fit, History, Interactions, Loss, Metrics, Model, Preparation, Recommender};
-use gradus::{Device, HeldOut, Stop};
+use gradus::{Device, HeldOut, Stop, text};
 use serde_json::{Value, json};
 
 use crate::interrupt::Interrupt;
@@ -150,7 +150,7 @@ impl Recommend {
         self.note_left_out(&ratings, &interactions, preparation.min_rating);
         let interrupt = Interrupt::listen()?;
         let trained = self.train(interactions, preparation, &interrupt)?;
-        let told = if self.json { format!("{:#}\n", self.as_json(path, &trained)) } else { self.as_text(&trained) };
+        let told = if self.json { output::document(&self.as_json(path, &trained)) } else { self.as_text(&trained) };
         output::print_beside(self.out.as_deref(), &told)?;
         match &trained.stopped {
             Some(stop) => {
@@ -299,7 +299,7 @@ impl Recommend {
             "stopped": trained.stopped.as_ref().map(ToString::to_string),
             "settings": {
                 "gradus": env!("CARGO_PKG_VERSION"),
-                "interactions": path,
+                "interactions": output::path(path),
                 "loss": Loss::from(self.loss),
                 "components": self.components,
                 "epochs": trained.epochs,
@@ -323,14 +323,14 @@ impl Recommend {
     }
 
     fn as_text(&self, trained: &Trained) -> String {
-        let mut table = output::table(&["epoch", "loss", "pairs drawn", "updates", "seconds"]);
+        let mut table = output::table(&["epoch", "loss", "pairs drawn", "updates", "time"]);
         for (index, epoch) in trained.all.iter().enumerate() {
             table.add_row([
                 (index + 1).to_string(),
-                format!("{:.5}", epoch.loss),
-                epoch.sampled.to_string(),
-                epoch.updates.to_string(),
-                format!("{:.4}", epoch.seconds),
+                text::number(epoch.loss),
+                text::count(epoch.sampled as u64),
+                text::count(epoch.updates as u64),
+                text::seconds(epoch.seconds),
             ]);
         }
         let (users, items) = (trained.interactions.users(), trained.interactions.items());
@@ -340,17 +340,17 @@ impl Recommend {
             trained.preparation.min_rating
         );
         let each = trained.history.seconds_per_epoch();
-        text += &format!("{each:.4} s an epoch (the median)");
-        let pairs = trained.history.sampled_pairs_per_second() / 1e6;
+        text += &format!("{} an epoch (the median)", text::seconds(each));
+        let pairs = trained.history.sampled_pairs_per_second();
         if pairs > 0.0 {
-            text += &format!(", {pairs:.1} million pairs drawn a second");
+            text += &format!(", {} pairs drawn a second", text::rate(pairs));
         }
         text.push('\n');
         if let Some(test) = &trained.test {
-            text += &format!(
+            text += &output::folded(&format!(
                 "test ({} users): precision@10 {:.4}, recall@10 {:.4}, AUC {:.4}, MRR {:.4}, MAP@10 {:.4}, NDCG@10 {:.4}\n",
                 test.users, test.precision_at_k, test.recall_at_k, test.auc, test.mrr, test.map_at_k, test.ndcg_at_k
-            );
+            ));
         }
         text
     }

@@ -11,7 +11,7 @@ use ndarray::{Array1, Array2};
 use serde_json::{Value, json};
 
 use crate::numbers;
-use crate::output::{Failure, Outcome};
+use crate::output::{self, Failure, Outcome};
 
 /// Where the rows are.
 #[derive(Args, Clone)]
@@ -82,7 +82,8 @@ impl Source {
     /// What is read and how.
     pub fn as_json(&self) -> Value {
         json!({
-            "path": self.data, "target": self.target, "targets": self.targets, "groups": self.groups,
+            "path": output::path(&self.data), "target": self.target,
+            "targets": self.targets.as_deref().map(output::path), "groups": self.groups.as_deref().map(output::path),
             "features": self.features, "zero_based": self.zero_based,
         })
     }

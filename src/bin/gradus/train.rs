@@ -4,6 +4,7 @@ mod report;
 mod resume;
 mod run;
 mod settings;
+mod surprises;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -177,7 +178,11 @@ impl Train {
         let held_out = self.held_out(earlier.as_ref());
         let parts = self.parts(held_out)?;
         let task = match &plan {
-            Some(plan) => Some(Task::of(&*plan.loss, &parts.train)?),
+            Some(plan) => {
+                let task = Task::of(&*plan.loss, &parts.train)?;
+                self.refuse_quantities(&parts.train, &task)?;
+                Some(task)
+            }
             None => None,
         };
         let device = self.device.open_and_tell()?;
@@ -197,11 +202,12 @@ impl Train {
         }
         let interrupt = Interrupt::listen()?;
         if !self.json {
-            let chosen = self.in_words(&parts, &settings, &task, &model);
-            output::print_beside(self.out.as_deref(), &format!("{}\n{chosen}", model.summary()))?;
+            let chosen = output::folded(&self.in_words(&parts, &settings, &task, &model));
+            let summary = output::folded(&model.summary());
+            output::print_beside(self.out.as_deref(), &format!("{summary}\n{chosen}"))?;
         }
         let trained = self.fit(model, &task, &parts, settings, &interrupt)?;
-        let told = if self.json { format!("{:#}\n", self.as_json(&trained, &task)) } else { report::as_text(&trained) };
+        let told = if self.json { output::document(&self.as_json(&trained, &task)) } else { report::as_text(&trained) };
         output::print_beside(self.out.as_deref(), &told)?;
         self.ended(&trained, interrupt.is_asked())
     }

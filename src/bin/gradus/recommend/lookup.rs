@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use gradus::data;
 use gradus::recommend::{Ids, Interactions, Model, Scored};
+use gradus::{data, text};
 use serde_json::{Value, json};
 
 use super::Recommend;
@@ -141,7 +141,7 @@ impl Answer {
         if let Some(excluded) = excluded {
             document["excluded"] = excluded;
         }
-        document["model"] = json!(model);
+        document["model"] = output::path(model);
         document["device"] = json!(device);
         document
     }
@@ -149,7 +149,7 @@ impl Answer {
     fn as_text(&self) -> String {
         let mut table = output::table(&["place", "item", self.measure]);
         for (place, (item, number)) in self.items.iter().enumerate() {
-            table.add_row([(place + 1).to_string(), item.to_string(), format!("{number:.4}")]);
+            table.add_row([(place + 1).to_string(), item.to_string(), text::significant((*number).into(), 4)]);
         }
         format!("{}\n{table}\n", self.heading)
     }

@@ -39,6 +39,7 @@ impl Train {
         chosen: Settings,
         interrupt: &Interrupt,
     ) -> Outcome<Trained> {
+        Train::note_single_classes(parts, task)?;
         let rows = parts.train.groups.as_ref().filter(|_| task.ranks).map_or(parts.train.rows(), Vec::len);
         let mut fit = self.asked(&model, rows.div_ceil(chosen.batch_size), &chosen)?;
         if let Some(path) = &self.out {
@@ -68,6 +69,7 @@ impl Train {
         let of_queries = parts.validation.as_ref().filter(|rows| rows.groups.is_some());
         let validation = of_queries.map(&mut score).transpose()?;
         let validation = validation.and_then(|(score, ranking)| Some((score, ranking?)));
+        Train::note_same_answers(averaged.as_mut().unwrap_or(&mut model), parts, task)?;
         Ok(Trained { model, history, chosen, validation, test, seconds })
     }
 

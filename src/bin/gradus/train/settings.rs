@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::resume::Earlier;
 use super::run::Trained;
 use super::{Hidden, Parts, Plan, Train, named};
-use crate::output::{Failure, Outcome};
+use crate::output::{self, Failure, Outcome};
 use crate::samples::Task;
 
 /// Adam's learning rate for a loss of lists.
@@ -129,8 +129,8 @@ impl Train {
         let mut document = json!({
             "gradus": env!("CARGO_PKG_VERSION"),
             "data": self.source.as_json(),
-            "test": self.test,
-            "resume": self.resume,
+            "test": self.test.as_deref().map(output::path),
+            "resume": self.resume.as_deref().map(output::path),
             "predicts": task.predicts(),
             "outputs": task.outputs,
             "loss": null,
