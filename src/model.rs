@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayBase, Data, Ix2};
 
 use crate::activations::{Activation, Identity};
+use crate::data::Encoding;
 use crate::device::Device;
 use crate::inputs::{FloatElement, shape_error};
 use crate::kernels::embedding::takes_rows;
@@ -172,6 +173,7 @@ impl Sequential {
             schedule: None,
             scaling: None,
             names: Names::default(),
+            encoding: None,
             held_out: None,
             training: None,
         })
@@ -192,6 +194,7 @@ pub struct Model {
     pub(crate) schedule: Option<Pace>,
     pub(crate) scaling: Option<Scaling>,
     pub(crate) names: Names,
+    pub(crate) encoding: Option<Encoding>,
     pub(crate) held_out: Option<HeldOut>,
     /// The training that it is in, or was last in.
     pub(crate) training: Option<Training>,
@@ -336,6 +339,17 @@ impl Model {
         self.names = Names { features, classes, target };
     }
 
+    /// How the columns of a table become the features of this model, and its outputs numbers or classes of the targets.
+    pub fn encoding(&self) -> Option<&Encoding> {
+        self.encoding.as_ref()
+    }
+
+    /// Says how the columns of a table become features; saved with the model. Features and targets that the model is handed are encoded
+    /// already: [`Encoding::apply`].
+    pub fn set_encoding(&mut self, encoding: Encoding) {
+        self.encoding = Some(encoding);
+    }
+
     /// Predictions for rows of features: [rows, units of the last layer].
     ///
     /// # Errors
@@ -383,6 +397,11 @@ impl Model {
         });
         let softmax = self.network.layers.last().is_some_and(|layer| layer.activation.rowwise());
         self.outputs() > 1 && (takes_classes || softmax)
+    }
+
+    /// The name of the last layer's activation: what the outputs are is told by it and the loss.
+    pub fn output_activation(&self) -> &'static str {
+        self.network.layers.last().map_or("identity", |layer| layer.activation.name())
     }
 
     /// The schedule that the model was last trained with, and whether it counts epochs: to go on with it ([`crate::Fit::shared_schedule`]).

@@ -24,25 +24,20 @@ fn judged(reports: Result<Vec<Report>>) -> Result<(), Failed> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
 }
 
-/// What is there in all of a device: names, and what judges each on it.
-fn judges() -> Vec<(&'static str, fn(&str, &Device) -> Result<Vec<Report>>)> {
-    let losses = losses::CATALOGUE.iter().map(|entry| {
-        let judge: fn(&str, &Device) -> Result<Vec<Report>> =
-            |name, device| testing::check_loss(losses::entry(name)?, device);
-        (entry.name, judge)
-    });
-    let activations = activations::CATALOGUE.iter().map(|entry| {
-        let judge: fn(&str, &Device) -> Result<Vec<Report>> =
-            |name, device| testing::check_activation(activations::entry(name)?, device);
-        (entry.name, judge)
-    });
-    let optimizers = optimizers::CATALOGUE.iter().map(|entry| {
-        let judge: fn(&str, &Device) -> Result<Vec<Report>> =
-            |name, device| testing::check_optimizer(optimizers::entry(name)?, device);
-        (entry.name, judge)
-    });
-    let all = losses.chain(activations).chain(optimizers);
-    all.chain([("matmul", (|_, device| testing::check_matmul(device)) as fn(&str, &Device) -> _)]).collect()
+/// Judges one entry on a device.
+type Judge = fn(&str, &Device) -> Result<Vec<Report>>;
+
+/// All that a device must be right about.
+fn judges() -> Vec<(&'static str, Judge)> {
+    let loss: Judge = |name, device| testing::check_loss(losses::entry(name)?, device);
+    let activation: Judge = |name, device| testing::check_activation(activations::entry(name)?, device);
+    let optimizer: Judge = |name, device| testing::check_optimizer(optimizers::entry(name)?, device);
+    let matmul: Judge = |_, device| testing::check_matmul(device);
+    let mut all: Vec<(&'static str, Judge)> = losses::CATALOGUE.iter().map(|entry| (entry.name, loss)).collect();
+    all.extend(activations::CATALOGUE.iter().map(|entry| (entry.name, activation)));
+    all.extend(optimizers::CATALOGUE.iter().map(|entry| (entry.name, optimizer)));
+    all.push(("matmul", matmul));
+    all
 }
 
 fn main() -> ExitCode {

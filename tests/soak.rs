@@ -95,7 +95,7 @@ fn an_hour_of_work_leaves_no_more_than_its_first_rounds() {
     while start.elapsed() < length {
         devices.iter().for_each(|device| round(device, number));
         // A device that is opened for a round and closed again.
-        if number % 50 == 49 && devices.len() > 1 {
+        if (number + 1).is_multiple_of(50) && devices.len() > 1 {
             let opened = Gpu::open_with(GpuOptions::default()).unwrap();
             round(&Device::Gpu(opened), number);
         }

@@ -2,6 +2,7 @@
 #![cfg(feature = "cli")]
 
 mod cases;
+mod field;
 mod interrupts;
 mod kills;
 mod recommend;

@@ -55,7 +55,7 @@ fn prices_are_not_half_a_million_classes() {
 /// Labels that no feature tells of, three of four of them `a`.
 fn one_sided(folder: &TempDir) -> PathBuf {
     let mut table = String::from("x,kind\n");
-    (0..80).for_each(|row| writeln!(table, "1,{}", if row % 4 == 0 { "b" } else { "a" }).unwrap());
+    (0..80).for_each(|row| writeln!(table, "{},{}", row % 3, if row % 4 == 0 { "b" } else { "a" }).unwrap());
     file(folder, "kinds.csv", table.as_bytes())
 }
 
@@ -69,10 +69,11 @@ fn one_answer_to_everything_is_told_in_a_line() {
     let words = stderr(&output);
     assert_eq!(output.status.code(), Some(0), "{words}");
     assert!(words.contains("note: the model answers `a` to each of 20 validation rows"), "{words}");
-    let mut table = String::from("x,y\n");
-    (0..80).for_each(|row| writeln!(table, "1,{}", row % 9).unwrap());
-    let data = file(&folder, "flat.csv", table.as_bytes());
-    let output = run(&[&["train", "--data", text(&data), "--target", "y", "--loss", "mse"][..], &device].concat());
+    // A table's constant column is left out; an array's stays.
+    let mut rows = String::new();
+    (0..80).for_each(|row| writeln!(rows, "{} 1:1", row % 9).unwrap());
+    let data = file(&folder, "flat.svm", rows.as_bytes());
+    let output = run(&[&["train", "--data", text(&data), "--loss", "mse"][..], &device].concat());
     let words = stderr(&output);
     assert!(words.contains("to each of 20 validation rows, whatever their features"), "{words}");
 }
@@ -92,15 +93,19 @@ fn rows_of_one_class_are_told_before_the_training() {
 #[test]
 fn a_training_that_ends_in_its_first_epoch_still_has_its_lists() {
     let folder = TempDir::new().unwrap();
-    let data = line(&folder, 1e30);
+    let mut table = String::from("x,y\n");
+    (0..80).for_each(|row| writeln!(table, "{}e30,{row}", row % 7).unwrap());
+    let data = file(&folder, "large.csv", table.as_bytes());
     let arguments = ["train", "--data", text(&data), "--target", "y", "--loss", "mse", "--device", "cpu", "--json"];
-    let output = run(&arguments);
+    // Standardized they are learned from.
+    assert_eq!(run(&arguments).status.code(), Some(0));
+    let output = run(&[&arguments[..], &["--no-standardize"]].concat());
     assert_eq!(output.status.code(), Some(1));
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found["history"], json!({ "loss": [], "val_loss": [] }));
     // And the numbers are to blame, not the learning rate.
     let words = stderr(&output);
-    assert!(words.contains("the targets reach") && words.contains("beyond f32"), "{words}");
+    assert!(words.contains("the features reach") && words.contains("beyond f32"), "{words}");
     assert!(!words.contains("learning rate"), "{words}");
 }
 

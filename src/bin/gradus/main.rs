@@ -8,16 +8,19 @@ mod check;
 mod demo;
 mod devices;
 mod eval;
+mod evaluate;
 mod interrupt;
 mod losses;
 mod names;
 mod numbers;
 mod output;
 mod predict;
+mod probabilities;
 mod ranking;
 mod recommend;
 mod samples;
 mod saved;
+mod scores;
 mod train;
 mod usage;
 
@@ -49,6 +52,8 @@ enum Command {
     Bench(bench::Bench),
     /// Trains a dense network on a data set
     Train(Box<train::Train>),
+    /// Measures a saved model on rows with answers
+    Evaluate(evaluate::Evaluate),
     /// Predicts the rows of a data set with a saved model
     Predict(predict::Predict),
     /// Trains a recommender on a file of ratings and tests it on held-out ones, or asks a saved one
@@ -75,6 +80,7 @@ fn run(command: Option<Command>) -> Outcome {
         Some(Command::Check(check)) => check.run(),
         Some(Command::Bench(bench)) => bench.run(),
         Some(Command::Train(train)) => train.run(),
+        Some(Command::Evaluate(evaluate)) => evaluate.run(),
         Some(Command::Predict(predict)) => predict.run(),
         Some(Command::Recommend(recommend)) => recommend.run(),
         Some(Command::Demo(demo)) => demo.run(),

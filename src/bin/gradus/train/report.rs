@@ -1,13 +1,13 @@
 //! What a training tells: as JSON, and in words.
 
-use gradus::{History, Score, cases, text};
+use gradus::{History, cases, text};
 use serde_json::{Map, Value, json};
 
 use super::Train;
 use super::run::Trained;
 use crate::output;
-use crate::ranking::Ranking;
 use crate::samples::Task;
+use crate::scores::Scores;
 
 impl Train {
     pub(super) fn as_json(&self, trained: &Trained, task: &Task) -> Value {
@@ -38,14 +38,14 @@ impl Train {
                 json!({ "loss": number(baseline.loss), "val_loss": baseline.val_loss.map(number) })
             }),
             "epochs_before": trained.history.before,
-            "test": trained.test.as_ref().map(|(score, ranking)| score_as_json(score, ranking.as_ref())),
+            "test": trained.test.as_ref().map(Scores::as_json),
             "seconds": trained.seconds,
             "seconds_per_epoch": trained.seconds / epochs,
             "steps": trained.history.steps.len(),
             "stopped": trained.history.stopped.as_ref().map(ToString::to_string),
         });
-        if let Some((score, ranking)) = &trained.validation {
-            document["validation"] = score_as_json(score, Some(ranking));
+        if let Some(scores) = &trained.validation {
+            document["validation"] = Value::Object(scores.as_json());
         }
         document["settings"] = self.settings_as_json(trained, task);
         if trained.chosen.skip_non_finite {
@@ -72,30 +72,12 @@ pub fn as_text(trained: &Trained) -> String {
         text::seconds(trained.seconds),
         text::seconds(each)
     );
-    if let Some((score, ranking)) = &trained.validation {
-        text += &output::folded(&format!("validation: loss {}, {}\n", text::number(score.loss), ranking.in_words()));
-    }
-    if let Some((score, ranking)) = &trained.test {
-        let ranking = ranking.as_ref().map_or(String::new(), |ranking| format!(", {}", ranking.in_words()));
-        text += &output::folded(&format!("test: {}{ranking}\n", describe(score)));
+    for (name, scores) in [("validation", &trained.validation), ("test", &trained.test)] {
+        if let Some(scores) = scores {
+            text += &output::folded(&format!("{name}: {}\n", scores.in_words()));
+        }
     }
     text
-}
-
-fn score_as_json(score: &Score, ranking: Option<&Ranking>) -> Value {
-    let mut object = Map::new();
-    object.insert("loss".into(), cases::number_to_json(score.loss));
-    object.insert("accuracy".into(), json!(score.accuracy));
-    if let Some(ranking) = ranking {
-        ranking.add_to(&mut object);
-    }
-    Value::Object(object)
-}
-
-/// Loss and accuracy in words.
-fn describe(score: &Score) -> String {
-    let accuracy = score.accuracy.map(|accuracy| format!(", accuracy {:.2} %", 100.0 * accuracy));
-    format!("loss {}{}", text::number(score.loss), accuracy.unwrap_or_default())
 }
 
 /// The epochs as a table.

@@ -4,9 +4,9 @@ use gradus::data::{Dataset, Target};
 use gradus::{Model, text};
 use ndarray::{Array1, Array2};
 
-use super::{Parts, Train};
+use super::Train;
 use crate::output::{self, Failure, Outcome};
-use crate::samples::{Task, labels_for};
+use crate::samples::{Prepared, Task};
 
 /// So many classes are no surprise, however few the rows.
 const MANY: usize = 20;
@@ -20,12 +20,13 @@ impl Train {
         if task.predicts() != "classes" || !is_numbered(train) {
             return Ok(());
         }
-        let (classes, rows) = (train.classes()?.len(), train.rows());
+        let (names, rows) = (train.classes()?, train.rows());
+        let classes = names.len();
         if classes <= MANY.max(rows / 2) {
             return Ok(());
         }
-        let labels = train.labels()?;
-        let (least, most) = (labels.iter().min().copied().unwrap_or(0), labels.iter().max().copied().unwrap_or(0));
+        // Classes that are numbers stand in their order.
+        let (least, most) = (&names[0], &names[classes - 1]);
         let target = self.source.target().map_or("the target".into(), |column| format!("--target {column}"));
         Err(Failure::Failed(format!(
             "{target} holds whole numbers from {least} to {most}, which would be {classes} classes for {rows} rows to train on: too many to \
@@ -34,7 +35,7 @@ impl Train {
     }
 
     /// Says that validation or test rows hold one class only.
-    pub(super) fn note_single_classes(parts: &Parts, task: &Task) -> Outcome {
+    pub(super) fn note_single_classes(parts: &Prepared, task: &Task) -> Outcome {
         for (rows, name) in [(&parts.train, "training")].into_iter().chain(others(parts)) {
             if let Some(class) = only_class(rows, task)? {
                 output::note(&format!(
@@ -48,7 +49,7 @@ impl Train {
     }
 
     /// Says that a trained model gives the same answer whatever it is asked.
-    pub(super) fn note_same_answers(model: &mut Model, parts: &Parts, task: &Task) -> Outcome {
+    pub(super) fn note_same_answers(model: &mut Model, parts: &Prepared, task: &Task) -> Outcome {
         let (rows, name) = others(parts).next().unwrap_or((&parts.train, "training"));
         let rows = rows.take(LOOKED_AT);
         if rows.rows() < 2 || task.ranks {
@@ -62,7 +63,7 @@ impl Train {
                 return Ok(());
             }
             // A class that the model does not know is told where its rows are scored.
-            let Ok(labels) = labels_for(model, &rows) else { return Ok(()) };
+            let Ok(labels) = rows.labels() else { return Ok(()) };
             let right = labels.iter().filter(|label| **label == class as i64).count();
             let name_of = model.names().classes.get(class).cloned().unwrap_or_else(|| class.to_string());
             output::note(&format!(
@@ -70,7 +71,8 @@ impl Train {
                  tell classes apart; more epochs, another learning rate or other features may help",
                 100.0 * right as f64 / count as f64
             ));
-        } else if let Some(value) = only_value(&outputs) {
+        } else if only_value(&outputs).is_some() {
+            let value = parts.encoding.decode(&outputs)[[0, 0]];
             output::note(&format!(
                 "note: the model answers {} to each of {count} {name} rows, whatever their features: it has learned nothing from them; a \
                  lower learning rate, another activation or standardized features may help",
@@ -82,7 +84,7 @@ impl Train {
 }
 
 /// The rows that are not trained on, with what they are for.
-fn others(parts: &Parts) -> impl Iterator<Item = (&Dataset, &'static str)> {
+fn others(parts: &Prepared) -> impl Iterator<Item = (&Dataset, &'static str)> {
     let validation = parts.validation.as_ref().map(|rows| (rows, "validation"));
     validation.into_iter().chain(parts.test.as_ref().map(|rows| (rows, "test")))
 }
