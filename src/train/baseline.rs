@@ -136,7 +136,7 @@ impl Reach {
     pub fn explain(self, stopped: &mut Option<Stop>) {
         let Some(Stop::NotFinite { epoch, batch, cause, .. }) = stopped else { return };
         let overflows = |name: &str, size: f64| {
-            format!("the {name} reach {size:e}, whose square is beyond f32 (up to 3.4e38): scale them first")
+            format!("the {name} reach {:e}, whose square is beyond f32 (up to 3.4e38): scale them first", size as f32)
         };
         *cause = if self.targets >= SQUARES_OVERFLOW {
             Some(overflows("targets", self.targets))
