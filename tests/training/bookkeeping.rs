@@ -4,7 +4,7 @@
 use crate::support::each_device;
 use gradus::activations::Relu;
 use gradus::losses::{CrossEntropy, LambdaRank, Mse};
-use gradus::optimizers::{Adam, GradientDescent, Sgd};
+use gradus::optimizers::{Adam, GradientDescent, Optimizer, Sgd};
 use gradus::random::Random;
 use gradus::{Average, Dense, Device, EarlyStopping, Fit, Initializer, Model, Sequential, Stop, Targets};
 use ndarray::{Array1, Array2, array};
@@ -90,6 +90,26 @@ fn each_step_over_a_whole_batch_has_a_gradient_of_its_own_added_up_from_all_piec
             let close = |found: f64, expected: f64| (found - expected).abs() <= 36.0 * 8.0 * f64::from(f32::EPSILON);
             let found = (weights[[0, 0]], biases[0]);
             assert!(close(found.0, w) && close(found.1, b), "{} {batch_size}: {found:?} {w} {b}", device.describe());
+        }
+    }
+}
+
+#[test]
+fn amsgrad_keeps_the_largest_square_when_gradients_fall() {
+    let [beta1, beta2, rate, epsilon] = [0.5, 0.5, 0.1, 1e-3];
+    let adam = |amsgrad| Adam::new().beta1(beta1).beta2(beta2).learning_rate(rate).epsilon(epsilon).amsgrad(amsgrad);
+    for amsgrad in [false, true] {
+        let optimizer: Box<dyn Optimizer> = Box::new(adam(amsgrad));
+        let (mut found, mut states) = (vec![1.0_f64], optimizer.first_states::<f64>(1));
+        let [mut w, mut m, mut v, mut largest] = [1.0, 0.0, 0.0, 0.0_f64];
+        for (t, g) in (1..).zip([4.0, 0.25, 0.125, 8.0]) {
+            optimizer.update(&optimizer.step(t, rate), &[], &mut found, &[g], &mut states).unwrap();
+            m = beta1 * m + (1.0 - beta1) * g;
+            v = beta2 * v + (1.0 - beta2) * g * g;
+            largest = largest.max(v);
+            let [first, second] = [beta1, beta2].map(|beta| 1.0 - beta.powi(t as i32));
+            w -= rate * (m / first) / (((if amsgrad { largest } else { v }) / second).sqrt() + epsilon);
+            assert!((found[0] - w).abs() <= 1e-12, "{amsgrad}, step {t}: {} instead of {w}", found[0]);
         }
     }
 }
