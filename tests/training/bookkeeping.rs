@@ -3,7 +3,7 @@
 
 use crate::support::each_device;
 use gradus::activations::Relu;
-use gradus::losses::{CrossEntropy, LambdaRank, Mse};
+use gradus::losses::{BceWithLogits, CrossEntropy, LambdaRank, Mse};
 use gradus::optimizers::{Adam, GradientDescent, Optimizer, Sgd};
 use gradus::random::Random;
 use gradus::{Average, Dense, Device, EarlyStopping, Fit, Initializer, Model, Sequential, Stop, Targets};
@@ -183,8 +183,13 @@ fn of_equal_outputs_the_first_is_the_prediction_and_a_threshold_is_no_yes() {
         assert_eq!(model.evaluate(&x, &first).unwrap().accuracy, Some(1.0), "{}", device.describe());
         let mut model = zeros(3).compile(Mse::new(), Sgd::new()).unwrap();
         assert_eq!(model.evaluate(&x, &one_hot).unwrap().accuracy, third, "{}", device.describe());
+        // Of several classes that are true the first counts: of the first two rows it is predicted.
+        let several = array![[1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 1.0]];
+        let mut model = zeros(3).compile(BceWithLogits::new(), Sgd::new()).unwrap();
+        let accuracy = model.evaluate(&x, &several).unwrap().accuracy.unwrap();
+        assert!((accuracy - 2.0 / 3.0).abs() < 1e-12, "{}: {accuracy}", device.describe());
         // A logit of 0 is a probability of ½: not above it, so the class is 0.
-        let mut model = zeros(1).compile(gradus::losses::BceWithLogits::new(), Sgd::new()).unwrap();
+        let mut model = zeros(1).compile(BceWithLogits::new(), Sgd::new()).unwrap();
         let accuracy = model.evaluate(&x, &level).unwrap().accuracy;
         assert!(accuracy.is_none_or(|accuracy| (accuracy - 2.0 / 3.0).abs() < 1e-12), "{accuracy:?}");
         let binary = array![0_i64, 1, 0];
