@@ -8,7 +8,7 @@ mod tensor_inputs;
 
 use std::sync::Arc;
 
-use ndarray::{ArrayBase, ArrayD, Data, Dimension};
+use ndarray::ArrayD;
 
 use self::call::Call;
 use self::joint::JointCall;
@@ -97,6 +97,8 @@ pub struct Evaluation<R = f32> {
     pub auxiliaries: Option<Auxiliaries>,
     /// What was asked for with [`Inputs::hessian`]: the second derivative by each prediction, of their shape.
     pub hessian: Option<ArrayD<R>>,
+    /// The name of the input that `gradient` belongs to: `predictions`, or that of the first of several inputs.
+    pub first: &'static str,
 }
 
 impl<R> Evaluation<R> {
@@ -105,8 +107,12 @@ impl<R> Evaluation<R> {
         self.values.sum()
     }
 
-    /// The gradient with respect to one of [`Evaluation::others`], by its name.
+    /// The gradient with respect to an input, by its name: the predictions, the first of several inputs or one of
+    /// [`Evaluation::others`]. None for an input that the loss gives no gradient for.
     pub fn gradient_of(&self, name: &str) -> Option<&ArrayD<R>> {
+        if name == self.first {
+            return Some(&self.gradient);
+        }
         self.others.iter().find(|(other, _)| *other == name).map(|(_, gradient)| gradient)
     }
 
@@ -122,6 +128,7 @@ impl<R> Evaluation<R> {
             count: self.count,
             auxiliaries: self.auxiliaries,
             hessian: self.hessian.map(|hessian| hessian.map(|h| convert(h.clone()))),
+            first: self.first,
         }
     }
 }
@@ -196,11 +203,25 @@ impl Criterion {
 
     /// Value and gradient of predictions against targets: `jax.value_and_grad`.
     ///
+    /// Arrays of f64 are taken too, each number rounded to f32; labels are whole numbers of any type ([`crate::TargetElement`]).
+    ///
+    /// ```
+    /// use gradus::{Device, losses::{CrossEntropy, Loss, Mse}};
+    /// use ndarray::array;
+    ///
+    /// let logits = array![[0.0_f64, 0.0], [0.0, 0.0]];
+    /// let step = CrossEntropy::new().on(&Device::cpu())?.value_and_gradient(&logits, &array![0_usize, 1])?;
+    /// assert!((step.value() - 2.0_f64.ln()).abs() < 1e-6);
+    /// let error = Mse::new().on(&Device::cpu())?.value_and_gradient(&array![0.5], &array![1e300]).unwrap_err();
+    /// assert!(error.to_string().starts_with("mse: targets holds 1e300 at element 0; it must be a number within f32"));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// Shapes that do not fit, labels that are no class, targets of the wrong kind; what the device reports.
-    pub fn value_and_gradient<'a, S: Data<Elem = f32>, D: Dimension>(
+    /// Shapes that do not fit, labels that are no class, targets of the wrong kind, numbers beyond f32; what the device reports.
+    pub fn value_and_gradient<'a>(
         &self,
-        predictions: &'a ArrayBase<S, D>,
+        predictions: impl Into<Targets<'a>>,
         targets: impl Into<Targets<'a>>,
     ) -> Result<Evaluation> {
         self.evaluate(&Inputs::new(predictions, targets))
@@ -211,6 +232,11 @@ impl Criterion {
     /// # Errors
     /// As [`Criterion::value_and_gradient`].
     pub fn evaluate(&self, inputs: &Inputs) -> Result<Evaluation> {
+        inputs.narrowed(&*self.loss, |inputs| self.evaluate_narrow(inputs))
+    }
+
+    /// As [`Criterion::evaluate`], of inputs without f64.
+    fn evaluate_narrow(&self, inputs: &Inputs) -> Result<Evaluation> {
         match &self.device {
             Device::Gpu(gpu) => match self.loss.family() {
                 Family::Joint(frame, host) => JointCall::check(self, frame, host, inputs)?.on_gpu(gpu),
@@ -227,7 +253,7 @@ impl Criterion {
     /// As [`Criterion::evaluate`].
     pub fn evaluate_f64(&self, inputs: &Inputs) -> Result<Evaluation<f64>> {
         if matches!(self.device, Device::Reference) {
-            return self.on_host::<f64>(inputs);
+            return inputs.narrowed(&*self.loss, |inputs| self.on_host::<f64>(inputs));
         }
         Ok(self.evaluate(inputs)?.map(f64::from))
     }

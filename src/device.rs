@@ -9,13 +9,18 @@ pub use self::options::GpuOptions;
 use crate::kernel::Kernel;
 use crate::{Error, Result};
 
+mod backends;
 mod choices;
 mod learned;
 mod pipelines;
 #[cfg(test)]
 pub(crate) mod test_adapter;
+mod waiting;
+mod wayland;
 
+pub use backends::adapters;
 use learned::Learned;
+pub(crate) use waiting::Work;
 
 /// Where a loss or a model runs. Cloning it is cheap: a GPU's clones share one wgpu device and one pipeline cache.
 #[derive(Clone, Debug)]
@@ -49,24 +54,17 @@ impl Device {
         Device::Reference
     }
 
-    /// A hardware GPU if there is one, else the CPU. The choice is logged at level `info`; [`Device::describe`] says it too.
+    /// A hardware GPU if there is one, else the CPU. The choice is logged at level `info`, and as a warning where
+    /// `WGPU_ADAPTER_NAME` or `WGPU_BACKEND` ask for what there is not; [`Device::auto_with_reason`] says it too.
     ///
     /// A software adapter is not taken: it runs on the same cores as the CPU device and is slower.
     pub fn auto() -> Self {
-        match Gpu::open() {
-            Ok(gpu) if !gpu.is_software() => {
-                log::info!("auto: {}", gpu.describe());
-                Device::Gpu(gpu)
-            }
-            Ok(gpu) => {
-                log::info!("auto: the CPU, since the only adapter is software ({})", gpu.describe());
-                Device::Cpu
-            }
-            Err(error) => {
-                log::info!("auto: the CPU ({error})");
-                Device::Cpu
-            }
-        }
+        let (device, reason) = Device::auto_with_reason();
+        // Who names an adapter or a backend does not expect the CPU.
+        let is_named = ["WGPU_ADAPTER_NAME", "WGPU_BACKEND"].iter().any(|name| std::env::var_os(name).is_some());
+        let level = if is_named && matches!(device, Device::Cpu) { log::Level::Warn } else { log::Level::Info };
+        log::log!(level, "auto: {}: {reason}", device.describe());
+        device
     }
 
     /// The device of a name: `auto`, `gpu`, `cpu`, `reference`.
@@ -141,6 +139,7 @@ struct Shared {
     kernels: Mutex<HashMap<String, Arc<Kernel>>>,
     fault: Arc<Mutex<Option<Fault>>>,
     learned: Learned,
+    submissions: waiting::Submissions,
 }
 
 impl Drop for Shared {
@@ -164,11 +163,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The backends that are asked for: `WGPU_BACKEND`, else all that were compiled in.
-fn backends() -> wgpu::Backends {
-    wgpu::Backends::from_env().unwrap_or(wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12)
-}
-
 /// Whether the adapter is a null device, which compiles shaders and executes nothing: Mesa's RADV opens one for developers where
 /// `RADV_FORCE_FAMILY` is set. Its results would be whatever lay in memory.
 fn is_null(info: &wgpu::AdapterInfo) -> bool {
@@ -186,17 +180,6 @@ fn rank(info: &wgpu::AdapterInfo) -> u8 {
     }
 }
 
-/// All adapters of the backends asked for, best first.
-pub fn adapters() -> Vec<wgpu::Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-        backends: backends(),
-        ..wgpu::InstanceDescriptor::new_without_display_handle_from_env()
-    });
-    let mut adapters = pollster::block_on(instance.enumerate_adapters(backends()));
-    adapters.sort_by_key(|adapter| rank(&adapter.get_info()));
-    adapters
-}
-
 impl Gpu {
     /// Opens the adapter that [`Device::gpu`] describes, with the variants that the environment asks for.
     pub(crate) fn open() -> Result<Self> {
@@ -208,29 +191,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::NoAdapter`] if no adapter fits or the driver gives no device.
     pub fn open_with(options: GpuOptions) -> Result<Self> {
-        let wanted = std::env::var("WGPU_ADAPTER_NAME").unwrap_or_default();
-        let adapters = adapters();
-        let chosen = adapters.iter().find(|a| a.get_info().name.to_lowercase().contains(&wanted.to_lowercase()));
-        let Some(adapter) = chosen else {
-            let found: Vec<String> = adapters.iter().map(|a| format!("`{}`", a.get_info().name)).collect();
-            let name = if wanted.is_empty() {
-                String::new()
-            } else {
-                format!(" with `{wanted}` in its name (WGPU_ADAPTER_NAME)")
-            };
-            return Err(Error::NoAdapter {
-                asked: format!("{}{name}", backend_names()),
-                found: if found.is_empty() { "none".into() } else { found.join(", ") },
-                advice: if adapters.is_empty() {
-                    "install a GPU driver or a software one (Debian: apt-get install mesa-vulkan-drivers libvulkan1), \
-                     or take the device `cpu`"
-                        .into()
-                } else {
-                    "name one of those, or take the device `cpu`".into()
-                },
-            });
-        };
-        Self::from_adapter(adapter, options)
+        Self::from_adapter(&backends::choose()?, options)
     }
 
     /// Opens a given adapter with all its limits: wgpu's defaults would cap bindings at 128 MiB on any card.
@@ -280,8 +241,19 @@ impl Gpu {
             }
         });
         let learned = Learned::new(&device, &info);
-        let kernels = Mutex::default();
-        Ok(Gpu(Arc::new(Shared { info, limits, features, options, device, queue, kernels, fault, learned })))
+        let (kernels, submissions) = (Mutex::default(), waiting::Submissions::default());
+        Ok(Gpu(Arc::new(Shared {
+            info,
+            limits,
+            features,
+            options,
+            device,
+            queue,
+            kernels,
+            fault,
+            learned,
+            submissions,
+        })))
     }
 
     /// The adapter's name, type, backend and driver in one line, and which variants are forced.
@@ -376,20 +348,6 @@ impl Gpu {
             }),
         }
     }
-
-    /// Waits for all submitted work.
-    pub(crate) fn wait(&self) -> Result<()> {
-        self.wait_for(None)
-    }
-
-    /// Waits for a submission and what was before it; for everything if none is named.
-    pub(crate) fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        if let Err(error) = self.device().poll(wgpu::PollType::Wait { submission_index, timeout: None }) {
-            self.check("waiting for the device", 0)?;
-            return Err(Error::DeviceLost { adapter: self.0.info.name.clone(), reason: one_line(&error.to_string()) });
-        }
-        self.check("the work before this point", 0)
-    }
 }
 
 /// The adapter's name, type, backend and driver in one line.
@@ -403,23 +361,6 @@ pub fn describe(info: &wgpu::AdapterInfo) -> String {
         wgpu::DeviceType::Other => "GPU of unknown type",
     };
     format!("{} ({kind}, {}, {} {})", info.name, info.backend, info.driver, info.driver_info).trim_end().to_string()
-}
-
-fn backend_names() -> String {
-    let names: Vec<&str> = [
-        (wgpu::Backends::VULKAN, "Vulkan"),
-        (wgpu::Backends::METAL, "Metal"),
-        (wgpu::Backends::DX12, "DX12"),
-        (wgpu::Backends::GL, "GL (not compiled in)"),
-    ]
-    .into_iter()
-    .filter_map(|(backend, name)| backends().contains(backend).then_some(name))
-    .collect();
-    if names.is_empty() {
-        let given = std::env::var("WGPU_BACKEND").unwrap_or_default();
-        return format!("the backend `{given}` (WGPU_BACKEND; known: vulkan, metal, dx12)");
-    }
-    names.join(", ")
 }
 
 /// wgpu's messages run over many lines; ours are one.

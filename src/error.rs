@@ -1,15 +1,18 @@
 //! The one error type: what was asked, what was found, what is allowed.
 
+use std::fmt::{self, Write};
 use std::path::PathBuf;
+
+use crate::text::{OneLine, exact, printable_lines};
 
 /// What [`Result`] carries when something cannot be done.
 ///
-/// Each message is one line and says what to do next.
-#[derive(Debug, thiserror::Error)]
+/// Each message is one line and says what to do next; control characters in it, from a file or a command line, stand as escapes. `Debug`
+/// prints the message too: it is what a `main` that returns an error shows.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Shapes that do not fit each other.
-    #[error("{operation}: {found}; {allowed}")]
     Shape {
         /// The loss, layer or function that was called.
         operation: String,
@@ -19,7 +22,6 @@ pub enum Error {
         allowed: String,
     },
     /// An option outside its domain.
-    #[error("{owner}: {name} is {found}; it must be {allowed}")]
     Option {
         /// Whose option it is: `huber`, `adam`, `fit`.
         owner: String,
@@ -31,7 +33,6 @@ pub enum Error {
         allowed: String,
     },
     /// A name that is in none of the lists.
-    #[error("unknown {kind} `{found}`; known: {known}")]
     Unknown {
         /// What was looked for: `loss`, `option of huber`, `input of mse`.
         kind: String,
@@ -41,7 +42,6 @@ pub enum Error {
         known: String,
     },
     /// An input that is missing, of the wrong kind or of a wrong value.
-    #[error("{operation}: {name} {found}; {allowed}")]
     Input {
         /// The loss, layer or function that was called.
         operation: String,
@@ -53,7 +53,6 @@ pub enum Error {
         allowed: String,
     },
     /// A class label that names no class.
-    #[error("{operation}: row {row} has label {label}; labels must be 0 to {} ({classes} classes){ignored}", *classes as i64 - 1)]
     Label {
         /// The loss that was called.
         operation: String,
@@ -67,9 +66,6 @@ pub enum Error {
         ignored: String,
     },
     /// NaN or an infinity where a number is needed.
-    #[error(
-        "{operation}: {name} holds {found} at {position} ({count} value(s) not finite in all); clean or drop such rows"
-    )]
     NonFinite {
         /// What was asked for.
         operation: String,
@@ -83,7 +79,6 @@ pub enum Error {
         count: usize,
     },
     /// Nothing to work on.
-    #[error("{operation}: {name} hold no rows; at least one is needed")]
     Empty {
         /// What was asked for.
         operation: String,
@@ -91,7 +86,6 @@ pub enum Error {
         name: String,
     },
     /// No GPU adapter that fits the request.
-    #[error("no GPU adapter: asked for {asked}, found {found}; {advice}")]
     NoAdapter {
         /// Backends and name that were asked for.
         asked: String,
@@ -101,9 +95,6 @@ pub enum Error {
         advice: String,
     },
     /// The driver gave the device up.
-    #[error(
-        "the GPU {adapter} was lost: {reason}; lower the batch size, close other programs on it, or take device `cpu`; training can go on from the last checkpoint"
-    )]
     DeviceLost {
         /// The adapter's name.
         adapter: String,
@@ -111,9 +102,6 @@ pub enum Error {
         reason: String,
     },
     /// The device has no room for a buffer.
-    #[error(
-        "the GPU is out of memory: {asked} bytes were asked for {purpose}; lower the batch size or take device `cpu`"
-    )]
     OutOfMemory {
         /// What the memory was for.
         purpose: String,
@@ -121,7 +109,6 @@ pub enum Error {
         asked: u64,
     },
     /// A tensor that the device cannot hold or bind even in parts.
-    #[error("{name} takes {bytes} bytes; this device allows {limit}; {advice}")]
     TooLarge {
         /// The tensor.
         name: String,
@@ -133,15 +120,40 @@ pub enum Error {
         advice: String,
     },
     /// wgpu refused a shader, a pipeline or a dispatch.
-    #[error("the GPU refused {kernel}: {message}; please report it with the output of `gradus devices`")]
     Gpu {
         /// The kernel's label.
         kernel: String,
         /// wgpu's words, on one line.
         message: String,
     },
+    /// WGSL of the user's own that is refused: [`crate::losses::custom`].
+    Wgsl {
+        /// Whose text it is: the loss's name.
+        name: String,
+        /// The line in that text, from 1; none where the text as a whole lacks something.
+        line: Option<u32>,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The device did not end some work within the time that it may take ([`crate::GpuOptions::timeout`]).
+    Timeout {
+        /// The adapter's name.
+        adapter: String,
+        /// The kernel that was running.
+        running: String,
+        /// How long it was waited for.
+        seconds: f64,
+    },
+    /// A loss of the user's own that does not do what it says: [`crate::testing::check`].
+    Check {
+        /// The loss's name.
+        name: String,
+        /// How many checks failed.
+        failed: usize,
+        /// The checks as a table, one a line.
+        table: String,
+    },
     /// A file whose content is not what its format says.
-    #[error("{}: at {position}: {found}; expected {expected}", path.display())]
     Data {
         /// The file.
         path: PathBuf,
@@ -153,7 +165,6 @@ pub enum Error {
         expected: String,
     },
     /// A file that cannot be opened, read or written.
-    #[error("{}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -162,13 +173,90 @@ pub enum Error {
     },
 }
 
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Error::Check { name, failed, table } = self {
+            write!(OneLine(f), "{name}: {failed} check(s) failed")?;
+            return write!(f, "\n{}", printable_lines(table));
+        }
+        self.message(&mut OneLine(f))
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// A result with gradus's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// Writes the message; `f` keeps it on one line.
+    fn message(&self, f: &mut OneLine) -> fmt::Result {
+        match self {
+            Error::Shape { operation, found, allowed } => write!(f, "{operation}: {found}; {allowed}"),
+            Error::Option { owner, name, found, allowed } => {
+                write!(f, "{owner}: {name} is {found}; it must be {allowed}")
+            }
+            Error::Unknown { kind, found, known } => write!(f, "unknown {kind} `{found}`; known: {known}"),
+            Error::Input { operation, name, found, allowed } => write!(f, "{operation}: {name} {found}; {allowed}"),
+            Error::Label { operation, row, label, classes, ignored } => write!(
+                f,
+                "{operation}: row {row} has label {label}; labels must be 0 to {} ({classes} classes){ignored}",
+                *classes as i64 - 1
+            ),
+            Error::NonFinite { operation, name, found, position, count } => write!(
+                f,
+                "{operation}: {name} holds {found} at {position} ({count} value(s) not finite in all); clean or drop such rows"
+            ),
+            Error::Empty { operation, name } => write!(f, "{operation}: {name} hold no rows; at least one is needed"),
+            Error::NoAdapter { asked, found, advice } => {
+                write!(f, "no GPU adapter: asked for {asked}, found {found}; {advice}")
+            }
+            Error::DeviceLost { adapter, reason } => write!(
+                f,
+                "the GPU {adapter} was lost: {reason}; lower the batch size, close other programs on it, or take device `cpu`; \
+                 training can go on from the last checkpoint"
+            ),
+            Error::OutOfMemory { purpose, asked } => write!(
+                f,
+                "the GPU is out of memory: {asked} bytes were asked for {purpose}; lower the batch size or take device `cpu`"
+            ),
+            Error::TooLarge { name, bytes, limit, advice } => {
+                write!(f, "{name} takes {bytes} bytes; this device allows {limit}; {advice}")
+            }
+            Error::Gpu { kernel, message } => {
+                write!(f, "the GPU refused {kernel}: {message}; please report it with the output of `gradus devices`")
+            }
+            Error::Wgsl { name, line, message } => {
+                let line = line.map_or(String::new(), |line| format!(", line {line}"));
+                write!(f, "the WGSL of `{name}`{line}: {message}")
+            }
+            Error::Timeout { adapter, running, seconds } => write!(
+                f,
+                "the GPU {adapter} did not end {running} within {seconds} s; lower the batch size or take device `cpu`; a slow device \
+                 may take longer with GRADUS_GPU_TIMEOUT=SECONDS (`off` waits for ever)"
+            ),
+            Error::Check { name, failed, .. } => write!(f, "{name}: {failed} check(s) failed"),
+            Error::Data { path, position, found, expected } => {
+                write!(f, "{}: at {position}: {found}; expected {expected}", path.display())
+            }
+            Error::Io { path, source } => write!(f, "{}: {source}", path.display()),
+        }
+    }
+
     /// An [`Error::Option`], the shape in which every options check ends.
     pub(crate) fn option(owner: &str, name: &str, found: impl ToString, allowed: &str) -> Self {
-        Error::Option { owner: owner.into(), name: name.into(), found: found.to_string(), allowed: allowed.into() }
+        let mut found = found.to_string();
+        // A float of 1e300 comes with all its zeros.
+        if found.len() > 20
+            && let Ok(number) = found.parse::<f64>()
+        {
+            found = exact(number);
+        }
+        Error::Option { owner: owner.into(), name: name.into(), found, allowed: allowed.into() }
     }
 
     /// An [`Error::Unknown`] that lists the names there are.

@@ -1,9 +1,10 @@
 //! What is handed to a loss, and the checks that it fits.
 
-use ndarray::{ArrayBase, ArrayViewD, CowArray, Data, Dimension, IxDyn};
+use ndarray::{ArrayBase, ArrayD, ArrayViewD, CowArray, Data, Dimension, IxDyn};
 
 use crate::host::{parallel, simd};
 use crate::losses::{Domain, Family, Loss};
+use crate::text::exact;
 use crate::{Error, Result};
 
 /// The inputs of a loss, borrowed. Made with [`Inputs::new`] of predictions and targets, or with [`Inputs::named`] for a loss
@@ -25,6 +26,8 @@ use crate::{Error, Result};
 pub struct Inputs<'a> {
     /// `predictions`, `targets` and all others that hold numbers, whole or not.
     pub(crate) arrays: Vec<(&'a str, Targets<'a>)>,
+    /// Inputs of f64, `weight` and `upstream` too, as long as they have not been rounded to f32 ([`Inputs::narrowed`]).
+    wide: Vec<(&'a str, ArrayViewD<'a, f64>)>,
     pub(crate) weight: Option<ArrayViewD<'a, f32>>,
     pub(crate) mask: Option<ArrayViewD<'a, bool>>,
     pub(crate) class_mask: Option<ArrayViewD<'a, bool>>,
@@ -38,12 +41,14 @@ pub struct Inputs<'a> {
 pub enum Targets<'a> {
     /// As many as predictions.
     Dense(ArrayViewD<'a, f32>),
+    /// As `Dense`; each number is rounded to the nearest f32, and one beyond f32 is refused.
+    Wide(ArrayViewD<'a, f64>),
     /// One for each row.
     Labels(CowArray<'a, i64, IxDyn>),
     /// How relevant each item is, and how many items each list has: [`Targets::grouped`].
     Grouped {
         /// One for each item.
-        relevance: ArrayViewD<'a, f32>,
+        relevance: CowArray<'a, f32, IxDyn>,
         /// The number of items of each list, the lists one behind the other.
         groups: &'a [usize],
     },
@@ -73,12 +78,30 @@ impl<'a> Targets<'a> {
     /// assert_eq!(metrics::ndcg(&scores, &relevance.to_vec(), &groups, 5, metrics::NoneRelevant::One)?, 1.0);
     /// # Ok::<(), gradus::Error>(())
     /// ```
-    pub fn grouped<S: Data<Elem = f32>, D: Dimension>(relevance: &'a ArrayBase<S, D>, groups: &'a [usize]) -> Self {
-        Targets::Grouped { relevance: relevance.view().into_dyn(), groups }
+    pub fn grouped<S, D>(relevance: &'a ArrayBase<S, D>, groups: &'a [usize]) -> Self
+    where
+        S: Data<Elem: FloatElement>,
+        D: Dimension,
+    {
+        let relevance = match FloatElement::floats(relevance) {
+            Floats::Narrow(array) => array.into(),
+            Floats::Wide(array) => array.mapv(|x| x as f32).into(),
+        };
+        Targets::Grouped { relevance, groups }
+    }
+
+    /// The same for a shorter time.
+    fn reborrowed(&self) -> Targets<'_> {
+        match self {
+            Targets::Dense(array) => Targets::Dense(array.view()),
+            Targets::Wide(array) => Targets::Wide(array.view()),
+            Targets::Labels(array) => Targets::Labels(array.view().into()),
+            Targets::Grouped { relevance, groups } => Targets::Grouped { relevance: relevance.view().into(), groups },
+        }
     }
 }
 
-/// The element types that targets come in: f32, and i64 or i32 for labels.
+/// The element types that targets come in: f32 or f64, and whole numbers (`i64`, `i32`, `u64`, `usize`, `u32`, `u8`) for labels.
 pub trait TargetElement: Sized {
     /// An array of this type as targets.
     fn targets<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Targets<'_>;
@@ -90,17 +113,91 @@ impl TargetElement for f32 {
     }
 }
 
+impl TargetElement for f64 {
+    fn targets<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Targets<'_> {
+        Targets::Wide(array.view().into_dyn())
+    }
+}
+
 impl TargetElement for i64 {
     fn targets<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Targets<'_> {
         Targets::Labels(array.view().into_dyn().into())
     }
 }
 
-impl TargetElement for i32 {
-    fn targets<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Targets<'_> {
-        Targets::Labels(array.mapv(i64::from).into_dyn().into())
+/// Labels of other whole numbers. What no i64 holds becomes the largest of them, which names no class and is refused as that.
+macro_rules! labels {
+    ($($whole:ty),+) => {$(
+        impl TargetElement for $whole {
+            fn targets<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Targets<'_> {
+                Targets::Labels(array.mapv(|label| i64::try_from(label).unwrap_or(i64::MAX)).into_dyn().into())
+            }
+        }
+    )+};
+}
+labels!(i32, u64, usize, u32, u8);
+
+/// The element types that predictions, weights and features come in: f32, and f64, which is rounded to f32.
+pub trait FloatElement: Copy + Into<f64> {
+    /// The array as numbers of f32 or f64.
+    fn floats<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Floats<'_>;
+}
+
+/// Numbers of f32, or of f64, which are rounded to f32 where they are used.
+#[derive(Clone, Debug)]
+pub enum Floats<'a> {
+    /// As they are used.
+    Narrow(ArrayViewD<'a, f32>),
+    /// To be rounded.
+    Wide(ArrayViewD<'a, f64>),
+}
+
+impl Floats<'_> {
+    /// The array's shape.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Floats::Narrow(array) => array.shape(),
+            Floats::Wide(array) => array.shape(),
+        }
     }
 }
+
+impl FloatElement for f32 {
+    fn floats<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Floats<'_> {
+        Floats::Narrow(array.view().into_dyn())
+    }
+}
+
+impl FloatElement for f64 {
+    fn floats<S: Data<Elem = Self>, D: Dimension>(array: &ArrayBase<S, D>) -> Floats<'_> {
+        Floats::Wide(array.view().into_dyn())
+    }
+}
+
+impl<'a> From<Floats<'a>> for Targets<'a> {
+    fn from(floats: Floats<'a>) -> Self {
+        match floats {
+            Floats::Narrow(array) => Targets::Dense(array),
+            Floats::Wide(array) => Targets::Wide(array),
+        }
+    }
+}
+
+/// Whether a finite number is beyond what f32 holds: it would become an infinity.
+pub(crate) fn is_beyond_f32(x: f64) -> bool {
+    x.is_finite() && !(x as f32).is_finite()
+}
+
+/// Numbers rounded to f32, or the element and the number that f32 cannot hold.
+pub(crate) fn rounded(numbers: &ArrayViewD<f64>) -> std::result::Result<ArrayD<f32>, (usize, f64)> {
+    match numbers.iter().position(|&x| is_beyond_f32(x)) {
+        None => Ok(numbers.mapv(|x| x as f32)),
+        Some(element) => Err((element, numbers.iter().nth(element).copied().unwrap_or_default())),
+    }
+}
+
+/// What fits in place of a number that f32 cannot hold.
+pub(crate) const WITHIN_F32: &str = "a number within f32, which ends at ±3.4e38; scale such numbers first";
 
 impl<'a, A: TargetElement, S: Data<Elem = A>, D: Dimension> From<&'a ArrayBase<S, D>> for Targets<'a> {
     fn from(array: &'a ArrayBase<S, D>) -> Self {
@@ -110,10 +207,7 @@ impl<'a, A: TargetElement, S: Data<Elem = A>, D: Dimension> From<&'a ArrayBase<S
 
 impl<'a> Inputs<'a> {
     /// Predictions and targets.
-    pub fn new<S: Data<Elem = f32>, D: Dimension>(
-        predictions: &'a ArrayBase<S, D>,
-        targets: impl Into<Targets<'a>>,
-    ) -> Self {
+    pub fn new(predictions: impl Into<Targets<'a>>, targets: impl Into<Targets<'a>>) -> Self {
         Inputs::named("predictions", predictions).input("targets", targets)
     }
 
@@ -126,6 +220,7 @@ impl<'a> Inputs<'a> {
     pub(crate) fn none() -> Self {
         Inputs {
             arrays: Vec::new(),
+            wide: Vec::new(),
             weight: None,
             mask: None,
             class_mask: None,
@@ -135,11 +230,73 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Another input by its name, f32 or whole numbers; one of the same name is replaced.
+    /// Another input by its name, f32, f64 (rounded to f32) or whole numbers; one of the same name is replaced.
     pub fn input(mut self, name: &'a str, array: impl Into<Targets<'a>>) -> Self {
         self.arrays.retain(|(given, _)| *given != name);
-        self.arrays.push((name, array.into()));
+        self.wide.retain(|(given, _)| *given != name);
+        match array.into() {
+            Targets::Wide(array) => self.wide.push((name, array)),
+            array => self.arrays.push((name, array)),
+        }
         self
+    }
+
+    /// Sets `weight` or `upstream`, or keeps their f64 until they are rounded.
+    fn with_floats(mut self, name: &'static str, floats: Floats<'a>) -> Self {
+        self.wide.retain(|(given, _)| *given != name);
+        let narrow = match floats {
+            Floats::Narrow(array) => Some(array),
+            Floats::Wide(array) => {
+                self.wide.push((name, array));
+                None
+            }
+        };
+        *(if name == "weight" { &mut self.weight } else { &mut self.upstream }) = narrow;
+        self
+    }
+
+    /// The same for a shorter time: the type of an array's view fixes its lifetime.
+    fn reborrowed(&self) -> Inputs<'_> {
+        Inputs {
+            arrays: self.arrays.iter().map(|(name, array)| (*name, array.reborrowed())).collect(),
+            wide: Vec::new(),
+            weight: self.weight.as_ref().map(|array| array.view()),
+            mask: self.mask.as_ref().map(|array| array.view()),
+            class_mask: self.class_mask.as_ref().map(|array| array.view()),
+            upstream: self.upstream.as_ref().map(|array| array.view()),
+            auxiliary: self.auxiliary,
+            hessian: self.hessian,
+        }
+    }
+
+    /// Calls `run` with all inputs of f64 rounded to f32.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a number that f32 cannot hold: as an infinity it would be a silent surprise.
+    pub(crate) fn narrowed<T>(&self, loss: &dyn Loss, run: impl FnOnce(&Inputs) -> Result<T>) -> Result<T> {
+        if self.wide.is_empty() {
+            return run(self);
+        }
+        let round = |(name, array): &(&'a str, ArrayViewD<'a, f64>)| {
+            rounded(array).map(|array| (*name, array)).map_err(|(element, x)| {
+                input_error(
+                    loss,
+                    name,
+                    format!("holds {} at element {element}", exact(x)),
+                    format!("it must be {WITHIN_F32}"),
+                )
+            })
+        };
+        let owned = self.wide.iter().map(round).collect::<Result<Vec<_>>>()?;
+        let mut inputs = self.reborrowed();
+        for (name, array) in &owned {
+            inputs = match *name {
+                "weight" => Inputs { weight: Some(array.view()), ..inputs },
+                "upstream" => Inputs { upstream: Some(array.view()), ..inputs },
+                name => inputs.input(name, array),
+            };
+        }
+        run(&inputs)
     }
 
     /// An input by its name.
@@ -153,15 +310,15 @@ impl<'a> Inputs<'a> {
             Some(Targets::Dense(array)) => return Ok(array),
             Some(Targets::Labels(_)) => "holds whole numbers",
             Some(Targets::Grouped { .. }) => "holds lists",
+            Some(Targets::Wide(_)) => "holds f64",
             None => "is missing",
         };
-        Err(input_error(loss, name, found, "it must be an array of f32"))
+        Err(input_error(loss, name, found, "it must be an array of f32 or f64"))
     }
 
     /// Multiplies each value and its gradient: of the predictions' shape (pointwise losses), or one for each row.
-    pub fn weight<S: Data<Elem = f32>, D: Dimension>(mut self, weight: &'a ArrayBase<S, D>) -> Self {
-        self.weight = Some(weight.view().into_dyn());
-        self
+    pub fn weight<S: Data<Elem: FloatElement>, D: Dimension>(self, weight: &'a ArrayBase<S, D>) -> Self {
+        self.with_floats("weight", FloatElement::floats(weight))
     }
 
     /// False takes an element or a row out, whatever stands there. Shapes as [`Inputs::weight`].
@@ -171,8 +328,8 @@ impl<'a> Inputs<'a> {
     }
 
     /// One weight for each class, `[classes]`.
-    pub fn class_weight<S: Data<Elem = f32>, D: Dimension>(self, weight: &'a ArrayBase<S, D>) -> Self {
-        self.input("class_weight", weight)
+    pub fn class_weight<S: Data<Elem: FloatElement>, D: Dimension>(self, weight: &'a ArrayBase<S, D>) -> Self {
+        self.input("class_weight", FloatElement::floats(weight))
     }
 
     /// False takes a class out of the softmax: `[classes]`, or of the predictions' shape.
@@ -182,14 +339,13 @@ impl<'a> Inputs<'a> {
     }
 
     /// The weight of the positive side of each column, `[columns]`.
-    pub fn pos_weight<S: Data<Elem = f32>, D: Dimension>(self, weight: &'a ArrayBase<S, D>) -> Self {
-        self.input("pos_weight", weight)
+    pub fn pos_weight<S: Data<Elem: FloatElement>, D: Dimension>(self, weight: &'a ArrayBase<S, D>) -> Self {
+        self.input("pos_weight", FloatElement::floats(weight))
     }
 
     /// dL/d(value), which the gradient is multiplied by: of the value's shape.
-    pub fn upstream<S: Data<Elem = f32>, D: Dimension>(mut self, upstream: &'a ArrayBase<S, D>) -> Self {
-        self.upstream = Some(upstream.view().into_dyn());
-        self
+    pub fn upstream<S: Data<Elem: FloatElement>, D: Dimension>(self, upstream: &'a ArrayBase<S, D>) -> Self {
+        self.with_floats("upstream", FloatElement::floats(upstream))
     }
 
     /// Asks for what a class-axis loss can hand back besides: [`crate::Auxiliaries`].
@@ -360,7 +516,7 @@ fn wants_labels(operation: &str) -> Error {
         operation: operation.into(),
         name: "targets".into(),
         found: "are dense".into(),
-        allowed: "it takes class labels (i64 or i32), one for each row".into(),
+        allowed: "it takes class labels (i64, i32, u64, usize, u32 or u8), one for each row".into(),
     }
 }
 
@@ -424,7 +580,7 @@ pub(crate) fn check_domain(loss: &dyn Loss, name: &str, domain: Domain, targets:
     let Some(index) = found else {
         return Ok(());
     };
-    Err(input_error(loss, name, format!("hold {} at element {index}", targets[index]), allowed))
+    Err(input_error(loss, name, format!("hold {} at element {index}", exact(targets[index].into())), allowed))
 }
 
 /// Refuses a class of a row's list that there is not; `keeps` says which rows count at all.
@@ -437,6 +593,11 @@ pub(crate) fn check_class_lists(
     for (row, list) in targets.chunks_exact(classes).enumerate().filter(|(row, _)| keeps(*row)) {
         let mut listed = list.iter().take_while(|&&class| class != -1.0);
         if let Some(&class) = listed.find(|&&class| class >= classes as f32) {
+            // Far from every class the number is told as it stands: as an i64 it would be another.
+            if class.abs() >= 1e9 {
+                let found = format!("name class {} in row {row}", exact(class.into()));
+                return Err(input_error(loss, "targets", found, format!("classes are 0 to {}", classes - 1)));
+            }
             return Err(label_error(loss, row, class as i64, classes));
         }
     }

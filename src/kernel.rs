@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::device::Gpu;
+use crate::device::{Gpu, Work};
 use crate::wgsl::{self, Access, File};
 use crate::{Error, Result};
 
@@ -78,6 +78,13 @@ impl Program {
     }
 }
 
+impl Kernel {
+    /// Its name for messages.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+}
+
 impl Gpu {
     /// The kernel of a program, compiled on first use.
     ///
@@ -88,6 +95,10 @@ impl Gpu {
     }
 
     fn compile(&self, program: &Program) -> Result<Kernel> {
+        // What a user's text and the kernel around it make together is looked at whole: two functions of one name, say.
+        if !program.files.iter().all(File::is_own) {
+            wgsl::validate(&program.label, &program.header, &program.files)?;
+        }
         let module = wgsl::parse(&program.label, &program.header, &program.files)?;
         let entries: Vec<wgpu::BindGroupLayoutEntry> = module
             .bindings
@@ -220,6 +231,7 @@ impl Gpu {
     ) -> Result<()> {
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut commands = commands.into_iter().peekable();
+        let mut work = Work::default();
         while let Some(command) = commands.peek() {
             if let Command::Copy { from, from_offset, to, to_offset, size } = command {
                 encoder.copy_buffer_to_buffer(from, *from_offset, to, *to_offset, *size);
@@ -239,10 +251,12 @@ impl Gpu {
                 pass.set_bind_group(0, bindings, &[*parameters]);
                 let [x, y] = fold(*workgroups);
                 pass.dispatch_workgroups(x, y, 1);
+                work.add(kernel);
                 commands.next();
             }
         }
-        self.queue().submit([encoder.finish()]);
+        let index = self.queue().submit([encoder.finish()]);
+        self.submitted(&index, work);
         self.check("a submission", 0)
     }
 }

@@ -117,6 +117,27 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
+//! Tables as people have them, with words, blanks and targets of any size, are read into a [`data::Table`] of columns; a [`data::Encoding`],
+//! fitted on the rows to train on, makes numbers of them and of every table that comes later, and is saved with the model
+//! ([`Model::set_encoding`]). The command trains so.
+//!
+//! ```
+//! # #[cfg(feature = "data")] {
+//! use gradus::data::{Encoding, EncodingOptions, Table, TableOptions, TargetKind};
+//!
+//! let path = std::env::temp_dir().join(format!("gradus-encoding-{}.csv", std::process::id()));
+//! std::fs::write(&path, "size;ocean;price\n30,5;near;120000\n90;far;200000\n;near;150000\n").unwrap();
+//! let table = Table::read(&path, &TableOptions::default())?;
+//! let options = EncodingOptions::default().target("price").kind(TargetKind::Standardized);
+//! let encoding = Encoding::fit(&table, &[0, 1, 2], &options)?;
+//! let homes = encoding.apply(&table)?;
+//! assert_eq!(homes.feature_names, ["size", "size is blank", "ocean=far", "ocean=near"]);
+//! assert!((encoding.decode(&homes.values()?)[[1, 0]] - 200_000.0).abs() < 0.1); // in dollars again
+//! # std::fs::remove_file(&path).unwrap();
+//! # }
+//! # Ok::<(), gradus::Error>(())
+//! ```
+//!
 //! # Learning to rank
 //!
 //! A loss over lists (`lambda_rank`, `list_net`, `approx_ndcg` …) orders the rows of each query by one score each. [`Targets::grouped`] says
@@ -243,6 +264,8 @@ pub mod recommend;
 pub mod schedules;
 mod tensor;
 pub mod testing;
+#[doc(hidden)]
+pub mod text;
 mod train;
 #[doc(hidden)]
 pub mod wgsl;
@@ -256,11 +279,11 @@ pub use embedding::Embedding;
 pub use error::{Error, Result};
 /// A number of 16 bits: 11 significant, up to 65,504.
 pub use half::f16;
-pub use inputs::{Inputs, TargetElement, Targets};
+pub use inputs::{FloatElement, Floats, Inputs, TargetElement, Targets};
 pub use layers::{Dense, Initializer};
 pub use model::{HeldOut, Model, Names, Sequential};
 pub use plan::{DensePass, Plan};
 pub use population::{Member, Population};
 pub use real::Real;
 pub use tensor::Tensor;
-pub use train::{Average, EarlyStopping, Epoch, Fit, History, Score, StepReport, Stop};
+pub use train::{Average, Baseline, EarlyStopping, Epoch, Fit, History, Score, StepReport, Stop};

@@ -1,8 +1,14 @@
-//! How good an order is: NDCG and the mean reciprocal rank of items that a model has scored.
+//! How good predictions are: errors of numbers, confusions of classes, and of an order NDCG and the mean reciprocal rank.
 //!
-//! Items belong together in groups, one behind the other, as in [`crate::Targets::grouped`]. They are ordered by their scores from the
+//! Items that were scored belong together in groups, one behind the other, as in [`crate::Targets::grouped`]. They are ordered by their scores from the
 //! largest down, equal scores in the order they come; an item whose relevance is below 0 takes no part. Everything is computed in f64 on
 //! the host.
+
+mod confusion;
+mod regression;
+
+pub use confusion::Confusion;
+pub use regression::{Regression, regression};
 
 use crate::host::listwise::{descending, discount, gain, ideal};
 use crate::{Error, Result};

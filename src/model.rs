@@ -6,8 +6,9 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayBase, Data, Ix2};
 
 use crate::activations::{Activation, Identity};
+use crate::data::Encoding;
 use crate::device::Device;
-use crate::inputs::shape_error;
+use crate::inputs::{FloatElement, shape_error};
 use crate::kernels::embedding::takes_rows;
 use crate::layers::{Dense, Lookup, Network, Penalties};
 use crate::losses::{Domain, Family, Frame, Loss};
@@ -21,7 +22,7 @@ use crate::train::options::Fit;
 use crate::train::pace::Pace;
 use crate::train::samples::{self, Intake, Scaling};
 use crate::train::training::{Progress, Training};
-use crate::{Error, Result};
+use crate::{Error, Result, text};
 
 /// A description of a model: the length of its input, then dense layers.
 ///
@@ -172,6 +173,7 @@ impl Sequential {
             schedule: None,
             scaling: None,
             names: Names::default(),
+            encoding: None,
             held_out: None,
             training: None,
         })
@@ -192,6 +194,7 @@ pub struct Model {
     pub(crate) schedule: Option<Pace>,
     pub(crate) scaling: Option<Scaling>,
     pub(crate) names: Names,
+    pub(crate) encoding: Option<Encoding>,
     pub(crate) held_out: Option<HeldOut>,
     /// The training that it is in, or was last in.
     pub(crate) training: Option<Training>,
@@ -270,6 +273,7 @@ impl Model {
     /// outputs, of which it never holds more than a chunk of rows.
     ///
     /// # Errors
+    /// [`crate::Error::Input`] for a last layer whose activation the loss takes itself: a softmax or sigmoid under a loss of logits;
     /// [`crate::Error::Option`] for an option outside its domain, and, where the model begins with an embedding, for an optimizer that looks at
     /// whole tensors or keeps averaged weights; [`crate::Error::Input`] for a loss that takes other inputs than predictions and targets, and
     /// for [`crate::losses::LinearCrossEntropy`] behind a last layer with an activation.
@@ -281,7 +285,15 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::compile`].
-    pub fn compile_boxed(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
+    pub fn compile_boxed(self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
+        if let Some(last) = self.network.layers.last() {
+            crate::losses::check_outputs(&*loss, last.activation.name())?;
+        }
+        self.compile_known(loss, optimizer)
+    }
+
+    /// As [`Model::compile_boxed`] of a file: what was trained once goes on, whatever its last layer is.
+    pub(crate) fn compile_known(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
         let compiled = Compiled::of_model(&self.network, loss, optimizer)?;
         self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
         (self.average, self.training) = (None, None);
@@ -327,14 +339,25 @@ impl Model {
         self.names = Names { features, classes, target };
     }
 
+    /// How the columns of a table become the features of this model, and its outputs numbers or classes of the targets.
+    pub fn encoding(&self) -> Option<&Encoding> {
+        self.encoding.as_ref()
+    }
+
+    /// Says how the columns of a table become features; saved with the model. Features and targets that the model is handed are encoded
+    /// already: [`Encoding::apply`].
+    pub fn set_encoding(&mut self, encoding: Encoding) {
+        self.encoding = Some(encoding);
+    }
+
     /// Predictions for rows of features: [rows, units of the last layer].
     ///
     /// # Errors
     /// [`crate::Error::Shape`] if a row has not as many features as the model, [`crate::Error::Empty`] without rows,
     /// [`crate::Error::NonFinite`] for NaN or infinities.
-    pub fn predict<S: Data<Elem = f32>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
+    pub fn predict<S: Data<Elem: FloatElement>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
         let rows = features.nrows();
-        let flat = samples::features(self.intake(), "predict", features)?;
+        let flat = samples::features(self.intake(), "predict", FloatElement::floats(features))?;
         let samples = Samples { rows, features: &flat, targets: SampleTargets::None, has_ignored: false, lists: None };
         let data = self.engine.load(&samples)?;
         let predictions = self.engine.predict(data, self.network.prediction_batch());
@@ -374,6 +397,11 @@ impl Model {
         });
         let softmax = self.network.layers.last().is_some_and(|layer| layer.activation.rowwise());
         self.outputs() > 1 && (takes_classes || softmax)
+    }
+
+    /// The name of the last layer's activation: what the outputs are is told by it and the loss.
+    pub fn output_activation(&self) -> &'static str {
+        self.network.layers.last().map_or("identity", |layer| layer.activation.name())
     }
 
     /// The schedule that the model was last trained with, and whether it counts epochs: to go on with it ([`crate::Fit::shared_schedule`]).
@@ -464,8 +492,8 @@ impl Model {
         let parameters = self.parameters();
         let _ = write!(
             text,
-            "{parameters} parameters ({:.1} KiB) on {}",
-            4.0 * parameters as f64 / 1024.0,
+            "{parameters} parameters ({}) on {}",
+            text::bytes(4.0 * parameters as f64),
             self.device.describe()
         );
         text

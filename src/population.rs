@@ -8,6 +8,7 @@ use ndarray::{Array2, ArrayBase, Data, Ix2};
 use serde_json::{Map, Value};
 
 use crate::device::Device;
+use crate::inputs::FloatElement;
 use crate::layers::Network;
 use crate::losses::Loss;
 use crate::model::{Compiled, Model, Sequential};
@@ -168,6 +169,9 @@ impl Population {
         let (loss, optimizer): (Arc<dyn Loss>, Arc<dyn Optimizer>) = (Arc::from(loss), Arc::from(optimizer));
         loss.check()?;
         crate::losses::check_trainable(&*loss)?;
+        if let Some(last) = self.network.layers.last() {
+            crate::losses::check_outputs(&*loss, last.activation.name())?;
+        }
         optimizer.check()?;
         let compiled: Vec<Compiled> = self
             .members
@@ -321,9 +325,9 @@ impl Population {
     ///
     /// # Errors
     /// As [`Model::predict`].
-    pub fn predict<S: Data<Elem = f32>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Vec<Array2<f32>>> {
+    pub fn predict<S: Data<Elem: FloatElement>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Vec<Array2<f32>>> {
         let rows = features.nrows();
-        let flat = samples::features(self.intake(), "predict", features)?;
+        let flat = samples::features(self.intake(), "predict", FloatElement::floats(features))?;
         let samples = Samples { rows, features: &flat, targets: SampleTargets::None, has_ignored: false, lists: None };
         let data = self.crowd.load(&samples)?;
         let predictions = self.crowd.predict(data, self.network.prediction_batch());
@@ -336,7 +340,7 @@ impl Population {
     ///
     /// # Errors
     /// As [`Model::predict`].
-    pub fn predict_mean<S: Data<Elem = f32>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
+    pub fn predict_mean<S: Data<Elem: FloatElement>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
         let all = self.predict(features)?;
         let mut sum = Array2::<f64>::zeros((features.nrows(), self.network.outputs()));
         all.iter().for_each(|predictions| sum += &predictions.mapv(f64::from));

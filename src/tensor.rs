@@ -5,7 +5,7 @@ use std::sync::Arc;
 use half::f16;
 use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension, IxDyn};
 
-use crate::device::{Device, Gpu};
+use crate::device::{Device, Gpu, Work};
 use crate::{Error, Result};
 
 /// Numbers or labels on a device, row-major. Cloning shares the memory; nothing writes to it after it was
@@ -326,6 +326,7 @@ impl Gpu {
         let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(buffer, 4 * first as u64, &landing, 0, size);
         let submission = self.queue().submit([encoder.finish()]);
+        self.submitted(&submission, Work::default());
         let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
         landing.slice(..).map_async(wgpu::MapMode::Read, move |outcome| {
             let _ = sender.send(outcome);

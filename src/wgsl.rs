@@ -91,12 +91,12 @@ pub fn join(header: &str, files: &[File]) -> String {
 /// Parses the joined files.
 ///
 /// # Errors
-/// [`Error::Gpu`] with the file and the line in it where the text is not WGSL.
+/// [`Error::Wgsl`] with the line where a text of the user's own is not WGSL, [`Error::Gpu`] with file and line where it is one of ours.
 pub fn parse(label: &str, header: &str, files: &[File]) -> Result<Module> {
     let text = join(header, files);
     let ir = naga::front::wgsl::parse_str(&text).map_err(|error| {
-        let place = error.location(&text).map_or_else(String::new, |at| locate(header, files, at.line_number));
-        Error::Gpu { kernel: label.into(), message: format!("{place}{}", error.message()) }
+        let at = error.location(&text).map(|at| at.line_number);
+        refused(label, header, files, at, error.message())
     })?;
     let mut bindings: Vec<Binding> = ir
         .global_variables
@@ -128,7 +128,7 @@ pub fn validate(label: &str, header: &str, files: &[File]) -> Result<()> {
         Ok(_) => Ok(()),
         Err(error) => {
             let text = join(header, files);
-            let place = error.location(&text).map_or_else(String::new, |at| locate(header, files, at.line_number));
+            let at = error.location(&text).map(|at| at.line_number);
             // The causes say what is wrong, the error itself only where.
             let mut message = error.as_inner().to_string();
             let mut cause = std::error::Error::source(error.as_inner());
@@ -136,25 +136,88 @@ pub fn validate(label: &str, header: &str, files: &[File]) -> Result<()> {
                 message = format!("{message}: {inner}");
                 cause = inner.source();
             }
-            Err(Error::Gpu { kernel: label.into(), message: format!("{place}{message}") })
+            Err(refused(label, header, files, at, &message))
         }
     }
 }
 
-/// `file:line: ` for a line (from 1) of the joined text.
-fn locate(header: &str, files: &[File], line: u32) -> String {
+/// The refusal of a text at a line (from 1) of the joined files. Where one of them is the user's, the fault is there: ours are compiled
+/// by the tests.
+fn refused(label: &str, header: &str, files: &[File], line: Option<u32>, message: &str) -> Error {
+    let place = line.and_then(|line| locate(header, files, line));
+    let message = one_line(message);
+    match (place, files.iter().find(|file| !file.is_own())) {
+        (Some((Some(file), line)), _) if !file.is_own() => {
+            Error::Wgsl { name: file.name.into(), line: Some(line), message }
+        }
+        (_, Some(file)) => {
+            let wanted = "`gradus::losses::custom` says what it must hold";
+            Error::Wgsl { name: file.name.into(), line: None, message: format!("{message}; {wanted}") }
+        }
+        (None, None) => Error::Gpu { kernel: label.into(), message },
+        (Some((file, line)), None) => {
+            let file = file.map_or("header", |file| file.name);
+            Error::Gpu { kernel: label.into(), message: format!("{file}:{line}: {message}") }
+        }
+    }
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The file that a line (from 1) of the joined text stands in, none for the header, and the line in it.
+fn locate<'f>(header: &str, files: &'f [File], line: u32) -> Option<(Option<&'f File>, u32)> {
     let mut first = 1 + header.matches('\n').count() as u32;
     if line < first {
-        return format!("header:{line}: ");
+        return Some((None, line));
     }
     for file in files {
         let lines = 1 + file.text.matches('\n').count() as u32;
         if line < first + lines {
-            return format!("{}:{}: ", file.name, line - first + 1);
+            return Some((Some(file), line - first + 1));
         }
         first += lines;
     }
-    String::new()
+    None
+}
+
+/// Bytes of private memory that a text of the user's own may ask for in each invocation: drivers reserve it for every lane in flight,
+/// and a hundred megabytes end the process or the machine.
+const MOST_PRIVATE: u32 = 16 << 10;
+
+/// Refuses a text of the user's own that holds what a function of a loss has no use for and a kernel cannot bear: entry points, bindings,
+/// types larger than [`MOST_PRIVATE`].
+///
+/// # Errors
+/// [`Error::Wgsl`].
+pub fn check_own(file: File, helpers: &[File], header: &str) -> Result<()> {
+    let files: Vec<File> = helpers.iter().copied().chain([file]).collect();
+    let ir = parse(file.name, header, &files)?.ir;
+    let refuse = |message: String| Err(Error::Wgsl { name: file.name.into(), line: None, message });
+    if let Some(entry) = ir.entry_points.first() {
+        return refuse(format!("it holds the entry point `{}`; the kernel has its own: leave it out", entry.name));
+    }
+    if let Some((_, variable)) = ir.global_variables.iter().find(|(_, variable)| variable.binding.is_some()) {
+        let name = variable.name.as_deref().unwrap_or_default();
+        return refuse(format!("it binds `{name}`; a loss sees its prediction and its truth alone"));
+    }
+    let mut layouter = naga::proc::Layouter::default();
+    if let Err(error) = layouter.update(ir.to_ctx()) {
+        return refuse(one_line(&error.to_string()));
+    }
+    for (handle, ty) in ir.types.iter() {
+        let size = layouter[handle].size;
+        if size > MOST_PRIVATE {
+            let name = ty.name.as_deref().map_or("an array".into(), |name| format!("`{name}`"));
+            return refuse(format!(
+                "{name} takes {} in each of thousands of invocations; at most {} are allowed",
+                crate::text::bytes(size.into()),
+                crate::text::bytes(MOST_PRIVATE.into())
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Asks that a uniform's Rust struct lies in memory as the shader's does: its size, and each field's name and offset.
@@ -204,6 +267,9 @@ mod tests {
     fn an_error_names_the_file_and_its_own_line() {
         let bad = crate::wgsl::File::new("bad.wgsl", "fn f() {}\nfn g() { let x = ; }\n");
         let message = parse("test", "const ROWS: u32 = 4u;\n", &[GOOD, bad]).unwrap_err().to_string();
-        assert!(message.contains("bad.wgsl:2"), "{message}");
+        assert!(message.starts_with("the WGSL of `bad.wgsl`, line 2: "), "{message}");
+        let ours = File { own: true, ..bad };
+        let message = parse("test", "const ROWS: u32 = 4u;\n", &[ours]).unwrap_err().to_string();
+        assert!(message.contains("bad.wgsl:2: ") && message.contains("please report it"), "{message}");
     }
 }

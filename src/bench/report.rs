@@ -163,6 +163,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
 mod tests {
     use std::time::Duration;
 
+    use super::super::Effort;
     use super::*;
 
     #[test]
@@ -184,14 +185,7 @@ mod tests {
     fn the_ceilings_of_a_device_are_those_of_its_own_cases() {
         let mut report = Report::new(&[Device::cpu()], Size::Quick);
         for case in super::super::ceilings(Size::Quick) {
-            report.add(
-                super::super::measure(
-                    &case,
-                    &[Device::cpu()],
-                    super::super::Effort { samples: 1, ..Default::default() },
-                )
-                .unwrap(),
-            );
+            report.add(super::super::measure(&case, &[Device::cpu()], Effort { samples: 1, seconds: 1.0 }).unwrap());
         }
         let ceilings = report.devices[0].ceilings;
         assert_eq!(ceilings.copy_gb_per_s, report.rows[0].gb_per_s);

@@ -53,10 +53,12 @@ pub(super) fn flat<'a, T: Clone>(view: &ArrayViewD<'a, T>) -> Cow<'a, [T]> {
 /// The targets as numbers, or as labels; of a list of classes its numbers.
 fn numbers_or_labels<'a, 't>(loss: &dyn Loss, targets: &'t Targets<'a>) -> (Cow<'a, [f32]>, Option<Cow<'t, [i64]>>) {
     match targets {
-        Targets::Dense(dense) | Targets::Grouped { relevance: dense, .. } => (flat(dense), None),
+        Targets::Dense(dense) => (flat(dense), None),
+        Targets::Grouped { relevance, .. } => (relevance.iter().copied().collect(), None),
         Targets::Labels(lists) if loss.targets() == Domain::ClassList => {
             (lists.iter().map(|&class| class as f32).collect(), None)
         }
+        Targets::Wide(numbers) => (numbers.iter().map(|&x| x as f32).collect(), None),
         Targets::Labels(labels) => {
             let wide = labels.as_slice().map_or_else(|| labels.iter().copied().collect(), Cow::Borrowed);
             (Cow::Borrowed(&[]), Some(wide))
@@ -77,6 +79,7 @@ impl<'c, 'a> Call<'c, 'a> {
             targets.ok_or_else(|| inputs::input_error(loss, "targets", "is missing", "it must be an array"))?;
         let (target_shape, is_labels) = match targets {
             Targets::Dense(dense) => (dense.shape(), false),
+            Targets::Wide(dense) => (dense.shape(), false),
             Targets::Labels(labels) => (labels.shape(), loss.targets() != Domain::ClassList),
             Targets::Grouped { .. } => return Err(inputs::no_lists(loss, "targets")),
         };
@@ -279,7 +282,15 @@ impl<'c, 'a> Call<'c, 'a> {
             if self.each() { shaped(&self.sizes.value_shape, each)? } else { shaped(&[], vec![self.reported(sum)])? };
         let gradient = shaped(&self.shape, gradient)?;
         let hessian = hessian.map(|hessian| shaped(&self.shape, hessian)).transpose()?;
-        Ok(Evaluation { values, gradient, others: Vec::new(), count: self.share.count, auxiliaries, hessian })
+        Ok(Evaluation {
+            values,
+            gradient,
+            others: Vec::new(),
+            count: self.share.count,
+            auxiliaries,
+            hessian,
+            first: "predictions",
+        })
     }
 
     fn job(&self) -> Job {

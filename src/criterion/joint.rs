@@ -44,9 +44,15 @@ impl<'a> Arguments<'a> {
             let Some(given) = given(loss, argument, inputs)? else { continue };
             let name = argument.name;
             let shape = match given {
-                Targets::Dense(array) | Targets::Grouped { relevance: array, .. } => {
+                Targets::Grouped { .. } => return Err(inputs::no_lists(loss, name)),
+                Targets::Dense(array) => {
                     let (values, shape) = (flat(array), array.shape().to_vec());
                     inputs::check_domain(loss, name, argument.domain, &values)?;
+                    found.arrays.push(Array { name, shape: shape.clone(), values });
+                    shape
+                }
+                Targets::Wide(array) => {
+                    let (values, shape) = (array.iter().map(|&x| x as f32).collect(), array.shape().to_vec());
                     found.arrays.push(Array { name, shape: shape.clone(), values });
                     shape
                 }
@@ -210,13 +216,13 @@ impl<'c, 'a> JointCall<'c, 'a> {
             shaped(&[], vec![if is_nan { f64::NAN } else { sum }])?
         };
         let mut named = self.differentiated().into_iter().zip(gradients);
-        let gradient = match named.next() {
-            Some((array, gradient)) => shaped(&array.shape, gradient)?,
-            None => shaped(&[0], Vec::new())?,
+        let (first, gradient) = match named.next() {
+            Some((array, gradient)) => (array.name, shaped(&array.shape, gradient)?),
+            None => ("", shaped(&[0], Vec::new())?),
         };
         let others =
             named.map(|(array, gradient)| Ok((array.name, shaped(&array.shape, gradient)?))).collect::<Result<_>>()?;
-        Ok(Evaluation { values, gradient, others, count: self.count, auxiliaries: None, hessian: None })
+        Ok(Evaluation { values, gradient, others, count: self.count, auxiliaries: None, hessian: None, first })
     }
 }
 
@@ -228,11 +234,11 @@ fn of_precision<'b, R: HostReal>(array: &'b Array<'_, f32>) -> Array<'b, R> {
 fn given<'b, 'a>(loss: &dyn Loss, argument: &Argument, inputs: &'b Inputs<'a>) -> Result<Option<&'b Targets<'a>>> {
     let name = argument.name;
     let is_whole = argument.role.is_integers();
-    let wanted = if is_whole { "it must be an array of i64 or i32" } else { "it must be an array of f32" };
+    let wanted = if is_whole { "it must be an array of whole numbers" } else { "it must be an array of f32 or f64" };
     match inputs.get(name) {
         None if argument.role.is_optional() => Ok(None),
         None => Err(input_error(loss, name, "is missing", wanted)),
-        Some(Targets::Dense(_)) if is_whole => Err(input_error(loss, name, "holds floats", wanted)),
+        Some(Targets::Dense(_) | Targets::Wide(_)) if is_whole => Err(input_error(loss, name, "holds floats", wanted)),
         Some(Targets::Labels(_)) if !is_whole => Err(input_error(loss, name, "holds whole numbers", wanted)),
         Some(Targets::Grouped { .. }) => Err(inputs::no_lists(loss, name)),
         found => Ok(found),

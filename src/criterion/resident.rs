@@ -307,8 +307,12 @@ impl DeviceEvaluation {
         Ok(Some(Auxiliaries::of_planes(&planes, *rows)))
     }
 
-    /// The gradient with respect to one of [`DeviceEvaluation::others`], by its name.
+    /// The gradient with respect to an input, by its name: the predictions, the first of several inputs or one of
+    /// [`DeviceEvaluation::others`]. None for an input that the loss gives no gradient for.
     pub fn gradient_of(&self, name: &str) -> Option<&Tensor> {
+        if self.loss.differentiated().first() == Some(&name) {
+            return Some(&self.gradient);
+        }
         self.others.iter().find(|(other, _)| *other == name).map(|(_, gradient)| gradient)
     }
 

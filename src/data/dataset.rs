@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, Axis, s};
 
-use crate::random::Permutation;
+use super::shuffled_rows;
 use crate::{Error, Result};
 
 /// Labels above this are taken for something else than classes, before memory is spent on them.
@@ -97,7 +97,8 @@ impl Dataset {
                 match values.iter().position(|&value| !whole(value)) {
                     None => Ok(values.iter().map(|&value| value as i64).collect()),
                     Some(row) => {
-                        Err(input(format!("hold {} in row {row}", values[[row, 0]]), "labels are whole numbers"))
+                        let found = crate::text::exact(values[[row, 0]].into());
+                        Err(input(format!("hold {found} in row {row}"), "labels are whole numbers up to 16777216"))
                     }
                 }
             }
@@ -230,26 +231,15 @@ impl Dataset {
     /// # Errors
     /// [`Error::TooLarge`] beyond 2³² rows.
     pub fn shuffled(&self, seed: u64) -> Result<Dataset> {
-        let rows = u32::try_from(self.rows()).map_err(|_| Error::TooLarge {
-            name: "the order of the rows".into(),
-            bytes: 4 * self.rows() as u64,
-            limit: 4 * u64::from(u32::MAX),
-            advice: "take fewer rows".into(),
-        })?;
-        let shuffle = |length: u32| {
-            let permutation = Permutation::new(length, seed, 0);
-            (0..length).map(move |index| permutation.at(index) as usize)
-        };
         let (order, groups): (Vec<usize>, _) = match &self.groups {
-            None => (shuffle(rows).collect(), None),
+            None => (shuffled_rows(self.rows(), seed)?, None),
             Some(groups) => {
                 let start = |sum: &mut usize, size: &usize| {
                     *sum += size;
                     Some(*sum - size)
                 };
                 let starts: Vec<usize> = groups.iter().scan(0, start).collect();
-                // No more groups than rows: each has one at least.
-                let order: Vec<usize> = shuffle(groups.len() as u32).collect();
+                let order = shuffled_rows(groups.len(), seed)?;
                 let rows = order.iter().flat_map(|&group| starts[group]..starts[group] + groups[group]).collect();
                 (rows, Some(order.iter().map(|&group| groups[group]).collect()))
             }

@@ -12,6 +12,7 @@ pub(super) enum Element {
     I32,
     U64,
     I64,
+    F16,
     F32,
     F64,
 }
@@ -28,7 +29,7 @@ impl Element {
     pub(super) fn size(self) -> usize {
         match self {
             Element::Bool | Element::U8 | Element::I8 => 1,
-            Element::U16 | Element::I16 => 2,
+            Element::U16 | Element::I16 | Element::F16 => 2,
             Element::U32 | Element::I32 | Element::F32 => 4,
             Element::U64 | Element::I64 | Element::F64 => 8,
         }
@@ -36,7 +37,7 @@ impl Element {
 
     /// Whether such numbers are whole by their type.
     pub(super) fn is_integer(self) -> bool {
-        !matches!(self, Element::F32 | Element::F64)
+        !matches!(self, Element::F16 | Element::F32 | Element::F64)
     }
 
     /// The numbers, each rounded to the nearest f32.
@@ -50,9 +51,19 @@ impl Element {
             Element::I32 => each(bytes, order, |number| i32::from_be_bytes(number) as f32),
             Element::U64 => each(bytes, order, |number| u64::from_be_bytes(number) as f32),
             Element::I64 => each(bytes, order, |number| i64::from_be_bytes(number) as f32),
+            Element::F16 => each(bytes, order, |number| half::f16::from_be_bytes(number).to_f32()),
             Element::F32 => each(bytes, order, f32::from_be_bytes),
             Element::F64 => each(bytes, order, |number| f64::from_be_bytes(number) as f32),
         }
+    }
+
+    /// The first number that is finite and becomes an infinity in f32, with its place.
+    pub(super) fn first_beyond_f32(self, bytes: &[u8], order: Order) -> Option<(usize, f64)> {
+        if self != Element::F64 {
+            return None;
+        }
+        let is_beyond = |(_, x): &(usize, f64)| x.is_finite() && !(*x as f32).is_finite();
+        each(bytes, order, f64::from_be_bytes).into_iter().enumerate().find(is_beyond)
     }
 
     /// The numbers as whole ones, or the index and value of the first that is none (or none that fits).
@@ -70,6 +81,7 @@ impl Element {
                 .enumerate()
                 .map(|(index, number)| i64::try_from(number).map_err(|_| (index, number as f64)))
                 .collect(),
+            Element::F16 => whole(each(bytes, order, |number| half::f16::from_be_bytes(number).to_f64())),
             Element::F32 => whole(each(bytes, order, |number| f64::from(f32::from_be_bytes(number)))),
             Element::F64 => whole(each(bytes, order, f64::from_be_bytes)),
         }

@@ -109,20 +109,45 @@ impl Idx {
         Ok(Array1::from_vec(labels))
     }
 
+    /// The class of each sample: of labels with several columns, as QMNIST's, the first.
+    fn first_labels(&self) -> Result<Array1<i64>> {
+        let [rows, columns] = self.shape[..] else { return self.labels() };
+        let all = Idx { shape: vec![rows * columns], ..self.clone() }.labels()?;
+        Ok(all.into_iter().step_by(columns).collect())
+    }
+
     fn wrong(&self, byte: usize, found: String, expected: &str) -> Error {
         Error::Data { path: self.path.clone(), position: format!("byte {byte}"), found, expected: expected.into() }
     }
 }
 
 /// Reads a folder of IDX files with MNIST's names: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and, if they are there,
-/// `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`; with `.gz` or without, also spelt `train-images.idx3-ubyte`.
+/// `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`; with `.gz` or without, also spelt `train-images.idx3-ubyte`, with something before
+/// them and `test` for `t10k` (`emnist-letters-train-images-idx3-ubyte`), and with labels of several columns, the first of which is the
+/// class (`qmnist-train-labels-idx2-int`).
 ///
 /// # Errors
-/// [`Error::Io`] if the training files are missing, [`Error::Data`] if a file is damaged or images and labels do not agree.
+/// [`Error::Io`] if the training files are missing, [`Error::Data`] if a file is damaged, if images and labels do not agree, or if there are
+/// several sets of images.
 pub fn read_idx_folder(path: impl AsRef<Path>) -> Result<Split> {
     let folder = path.as_ref();
-    let (features, labels) = pair(folder, "train")?.ok_or_else(|| missing(folder, "train-images-idx3-ubyte"))?;
-    let test = pair(folder, "t10k")?;
+    let (features, labels) = part(folder, &TRAIN)?.ok_or_else(|| missing(folder, "train-images-idx3-ubyte"))?;
+    split(folder, (features, labels), part(folder, &TEST)?)
+}
+
+/// Reads a pair of IDX files: images, and a label for each.
+///
+/// # Errors
+/// As [`read_idx_folder`].
+pub fn read_idx_pair(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Dataset> {
+    let images = images.as_ref();
+    Ok(split(images, pair(images, labels.as_ref())?, None)?.train)
+}
+
+/// Features and labels.
+type Pair = (Array2<f32>, Array1<i64>);
+
+fn split(folder: &Path, (features, labels): Pair, test: Option<Pair>) -> Result<Split> {
     if let Some((images, _)) = &test
         && images.ncols() != features.ncols()
     {
@@ -141,33 +166,63 @@ pub fn read_idx_folder(path: impl AsRef<Path>) -> Result<Split> {
     Ok(Split { test: test.map(dataset).transpose()?, train: dataset((features, labels))? })
 }
 
+/// Parts by the words in their names.
+const TRAIN: [&str; 1] = ["train"];
+const TEST: [&str; 2] = ["t10k", "test"];
+
 /// Images and labels of one part; `None` if there are no such images.
-fn pair(folder: &Path, part: &str) -> Result<Option<(Array2<f32>, Array1<i64>)>> {
-    let Some(images_path) = spelling(folder, &format!("{part}-images"), 3) else {
-        return Ok(None);
-    };
-    let labels_path = spelling(folder, &format!("{part}-labels"), 1)
-        .ok_or_else(|| missing(folder, &format!("{part}-labels-idx1-ubyte")))?;
-    let images = read_idx(&images_path)?;
-    let labels = read_idx(&labels_path)?;
+fn part(folder: &Path, words: &[&str]) -> Result<Option<Pair>> {
+    let Some(images) = found(folder, words, "images", &["idx3-ubyte", "idx4-ubyte"])? else { return Ok(None) };
+    let labels = found(folder, words, "labels", &["idx1-ubyte", "idx2-int"])?
+        .ok_or_else(|| missing(folder, &format!("{}-labels-idx1-ubyte", words[0])))?;
+    pair(&images, &labels).map(Some)
+}
+
+fn pair(images_path: &Path, labels_path: &Path) -> Result<Pair> {
+    let images = read_idx(images_path)?;
+    let labels = read_idx(labels_path)?;
     if labels.shape[0] != images.shape[0] {
         let expected = format!("{}, one for each image in {}", images.shape[0], images_path.display());
         return Err(labels.wrong(4, format!("{} labels", labels.shape[0]), &expected));
     }
-    Ok(Some((images.features()?, labels.labels()?)))
+    Ok((images.features()?, labels.first_labels()?))
 }
 
 /// The files of a folder that are read.
 pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
-    let parts = [("train-images", 3), ("train-labels", 1), ("t10k-images", 3), ("t10k-labels", 1)];
-    parts.into_iter().filter_map(|(name, dimensions)| spelling(folder, name, dimensions)).collect()
+    let kinds = [("images", &["idx3-ubyte", "idx4-ubyte"][..]), ("labels", &["idx1-ubyte", "idx2-int"])];
+    let parts = [&TRAIN[..], &TEST].into_iter().flat_map(|words| kinds.map(|(kind, ends)| (words, kind, ends)));
+    parts.filter_map(|(words, kind, ends)| found(folder, words, kind, ends).ok().flatten()).collect()
 }
 
-/// The first spelling of a name that is there.
-fn spelling(folder: &Path, name: &str, dimensions: usize) -> Option<PathBuf> {
-    let separators = ["-", "."].into_iter().flat_map(|separator| [(separator, ""), (separator, ".gz")]);
-    let paths = separators.map(|(separator, end)| folder.join(format!("{name}{separator}idx{dimensions}-ubyte{end}")));
-    paths.into_iter().find(|path| path.is_file())
+/// The file of a folder whose name is that of a part's images or labels; an error if there are several.
+fn found(folder: &Path, words: &[&str], kind: &str, ends: &[&str]) -> Result<Option<PathBuf>> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(None) };
+    let fits = |name: &str| {
+        let plain = name.strip_suffix(".gz").unwrap_or(name).replace(".idx", "-idx");
+        let wanted = words.iter().flat_map(|word| ends.iter().map(move |end| format!("{word}-{kind}-{end}")));
+        wanted.into_iter().any(|wanted| {
+            plain.strip_suffix(&wanted).is_some_and(|before| before.is_empty() || before.ends_with(['-', '_', '.']))
+        })
+    };
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| fits(name)).collect();
+    // A file beside its own .gz is the same.
+    names.sort_by_key(|name| (name.strip_suffix(".gz").unwrap_or(name).to_string(), name.len()));
+    names.dedup_by_key(|name| name.strip_suffix(".gz").unwrap_or(name).replace(".idx", "-idx"));
+    match &names[..] {
+        [] => Ok(None),
+        [name] => Ok(Some(folder.join(name))),
+        [first, second, ..] => Err(Error::Data {
+            path: folder.into(),
+            position: "its files".into(),
+            found: format!("`{first}` and `{second}`"),
+            expected: format!(
+                "one file of {kind} to {}; name a pair with --images and --labels",
+                words[0].replace("t10k", "test")
+            ),
+        }),
+    }
 }
 
 fn missing(folder: &Path, name: &str) -> Error {

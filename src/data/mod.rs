@@ -4,9 +4,10 @@
 //! |---|---|---|
 //! | a folder with MNIST's names, plain or .gz | images as rows, bytes scaled by 1/255 | the label files |
 //! | `.csv`, `.tsv`, `.txt`, plain or .gz | all other columns, numeric | the column `target`: numbers, or text as classes |
+//! | a folder of `x.npy` and `y.npy` | as `.npy` | as `.npy` |
 //! | `.npy` | dimensions after the first joined | `targets`, or the file beside it with `y` for `x` |
 //! | `.svm`, `.svmlight`, `.libsvm`, or what begins as such; plain or .gz | `index:value`, what is left out is 0 | the labels; queries by `qid:` or the file beside it with `.query` behind its name |
-//! | `.npz` | `x_train`, `x` or `features`; `x_test` | `y_train`, `y` or `targets`; `y_test` |
+//! | `.npz` | `x_train`, `X`, `features`, `train_images`, `data`, `arr_0` …; `x_test` … | `y_train`, `y`, `targets`, `train_labels`, `target`, `arr_1` …; `y_test` … |
 //!
 //! Ratings for a recommender have a reader of their own: `read_ratings`.
 //!
@@ -15,6 +16,7 @@
 
 mod dataset;
 mod elements;
+mod encoding;
 mod idx;
 mod npy;
 #[cfg(feature = "data")]
@@ -24,25 +26,31 @@ mod ratings;
 mod source;
 mod standardization;
 mod svmlight;
-#[cfg(feature = "data")]
 mod table;
+#[cfg(feature = "data")]
+mod titles;
 
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 
 pub use dataset::{Dataset, Target};
-pub use idx::{Idx, read_idx, read_idx_folder};
+pub use encoding::{ColumnReport, Encoding, EncodingOptions, TargetEncoding, TargetKind};
+pub use idx::{Idx, read_idx, read_idx_folder, read_idx_pair};
 pub use npy::read_npy;
 #[cfg(feature = "data")]
 pub use npz::read_npz;
 #[cfg(feature = "data")]
-pub use ratings::{Ratings, read_ratings};
+pub use ratings::{Duplicates, Ratings, RatingsOptions, read_ratings, read_ratings_with};
 pub use standardization::Standardization;
 pub use svmlight::read_svmlight;
 #[cfg(feature = "data")]
 pub use table::read_csv;
+pub use table::{Cells, Column, Decimal, Delimiter, Header, Table, TableOptions};
+#[cfg(feature = "data")]
+pub use titles::read_titles;
 
+use crate::random::Permutation;
 use crate::{Error, Result};
 
 /// What a path holds: the rows to learn from and, if the source has its own, those to test on.
@@ -129,10 +137,14 @@ impl ReadOptions {
 }
 
 #[cfg(feature = "data")]
-const FORMATS: &str = "a folder of IDX files with MNIST's names, .csv, .tsv, .txt, .svm (each also .gz), .npy, .npz";
+const FORMATS: &str =
+    "a folder of IDX files with MNIST's names, .csv, .tsv, .tab, .txt, .data, .svm (each also .gz), .npy, .npz";
 #[cfg(not(feature = "data"))]
 const FORMATS: &str =
     "a folder of IDX files with MNIST's names, .svm, .npy; with the feature `data` also .gz, .csv, .npz";
+
+/// The ends of tables' names.
+const TABLES: [&str; 5] = ["csv", "tsv", "tab", "txt", "data"];
 
 /// The format in messages.
 const SVMLIGHT: &str = "SVMlight";
@@ -156,6 +168,10 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Split> {
     let path = path.as_ref();
     let metadata = std::fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?;
     if metadata.is_dir() {
+        if let Some(arrays) = folder_of_arrays(path) {
+            options.only(".npy", false, true)?;
+            return read_npy(arrays, options.targets.as_deref()).map(|train| Split { train, test: None });
+        }
         options.only("a folder of IDX files", false, false)?;
         return read_idx_folder(path);
     }
@@ -168,7 +184,7 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Split> {
     match extension(&name) {
         _ if is_svmlight(path) => svmlight(),
         #[cfg(feature = "data")]
-        Some("csv" | "tsv" | "txt") => {
+        Some(ending) if TABLES.contains(&ending) => {
             options.only("a table", true, false)?;
             read_csv(path, options.target.as_deref()).map(alone)
         }
@@ -187,11 +203,28 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Split> {
     }
 }
 
+/// The features of a folder of `x.npy` and `y.npy`.
+fn folder_of_arrays(folder: &Path) -> Option<PathBuf> {
+    let names = ["x.npy", "X.npy", "x_train.npy", "X_train.npy", "features.npy"];
+    names
+        .into_iter()
+        .map(|name| folder.join(name))
+        .find(|path| path.is_file())
+        .filter(|_| idx::files(folder).is_empty())
+}
+
+/// Whether a path is a folder of images in IDX files, which are scaled where they are read.
+pub fn is_idx_folder(path: impl AsRef<Path>) -> bool {
+    path.as_ref().is_dir() && folder_of_arrays(path.as_ref()).is_none()
+}
+
 /// The files that [`read`] opens for a path, as far as they are there: what must not be written over.
 pub fn sources(path: impl AsRef<Path>, options: &ReadOptions) -> Vec<PathBuf> {
     let path = path.as_ref();
     if path.is_dir() {
-        return idx::files(path);
+        let arrays = folder_of_arrays(path);
+        let targets = arrays.as_ref().and_then(|path| options.targets.clone().or_else(|| npy::sibling(path)));
+        return if arrays.is_some() { arrays.into_iter().chain(targets).collect() } else { idx::files(path) };
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let beside = match extension(&name) {
@@ -209,14 +242,49 @@ pub fn is_svmlight(path: impl AsRef<Path>) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     match extension(&name) {
         Some("svm" | "svmlight" | "libsvm") => true,
-        Some("csv" | "tsv" | "npy" | "npz") => false,
+        Some("csv" | "tsv" | "tab" | "npy" | "npz") => false,
         _ => path.is_file() && svmlight::begins(path),
     }
+}
+
+/// Whether a path is that of a table: `-`, which is standard input, or a file that ends as tables do and is none of SVMlight's.
+pub fn is_table(path: impl AsRef<Path>) -> bool {
+    let path = path.as_ref();
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    path == Path::new("-") || TABLES.contains(&extension(&name).unwrap_or_default()) && !is_svmlight(path)
+}
+
+/// The rows in an order of their own: `Permutation::new(rows, seed, 0)`, as [`Dataset::shuffled`] has them.
+///
+/// # Errors
+/// [`Error::TooLarge`] beyond 2³² rows.
+pub fn shuffled_rows(rows: usize, seed: u64) -> Result<Vec<usize>> {
+    let length = u32::try_from(rows).map_err(|_| Error::TooLarge {
+        name: "the order of the rows".into(),
+        bytes: 4 * rows as u64,
+        limit: 4 * u64::from(u32::MAX),
+        advice: "take fewer rows".into(),
+    })?;
+    let permutation = Permutation::new(length, seed, 0);
+    Ok((0..length).map(|index| permutation.at(index) as usize).collect())
 }
 
 /// The end of a file's name that says its format.
 fn extension(name: &str) -> Option<&str> {
     name.trim_end_matches(".gz").rsplit_once('.').map(|(_, extension)| extension)
+}
+
+/// The order of ids: whole numbers by value, of any length, then text by its letters.
+pub(crate) fn compare_ids(one: &str, other: &str) -> std::cmp::Ordering {
+    let key = |id: &str| {
+        let is_whole = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = if is_whole { id.trim_start_matches('0').len() } else { 0 };
+        (!is_whole, digits)
+    };
+    key(one)
+        .cmp(&key(other))
+        .then_with(|| one.trim_start_matches('0').cmp(other.trim_start_matches('0')))
+        .then_with(|| one.cmp(other))
 }
 
 /// That all numbers read from a file are finite.

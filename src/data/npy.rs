@@ -3,6 +3,7 @@
 //! The header is read here, so that each message has its offset, and so that a shape which the file cannot hold is refused:
 //! a reader that allocates what the header claims ends the process.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array2, ArrayD, IxDyn, ShapeBuilder};
@@ -11,6 +12,7 @@ use super::dataset::{Dataset, Target, numbered_classes};
 use super::elements::{Element, Order};
 use super::finite_in_file;
 use super::source::Source;
+use crate::text::exact;
 use crate::{Error, Result};
 
 /// An array as it stands in a file.
@@ -20,6 +22,8 @@ pub(super) struct Npy {
     order: Order,
     fortran: bool,
     bytes: Vec<u8>,
+    /// The words, where it holds text.
+    words: Option<Vec<String>>,
     path: PathBuf,
     /// Where in the file the array lies, for messages.
     inside: String,
@@ -28,8 +32,9 @@ pub(super) struct Npy {
 /// Reads features from an `.npy` file and targets from another: `targets`, or the one beside it whose name has `y` for `x` or
 /// `targets` for `features` (`x.npy` and `y.npy`, `X_train.npy` and `y_train.npy`). Without such a file there are no targets.
 ///
-/// Booleans, integers, f32 and f64 are read in either byte order; dimensions after the first are joined, and nothing is scaled.
-/// Targets of one dimension that are whole by their type and number classes from 0 become labels, others values.
+/// Booleans, integers, f16, f32 and f64 are read in either byte order; dimensions after the first are joined, and nothing is scaled.
+/// Targets of one dimension (or of one column) that are whole by their type and number classes from 0, booleans and text (`U`, `S`) become
+/// labels, others values.
 ///
 /// # Errors
 /// [`Error::Data`] with the offset if a file is cut off or no `.npy`, or if the rows differ; [`Error::Io`] if one cannot be read.
@@ -43,14 +48,31 @@ pub fn read_npy(path: impl AsRef<Path>, targets: Option<&Path>) -> Result<Datase
 
 /// The file of the targets that belongs to a file of features.
 pub(super) fn sibling(path: &Path) -> Option<PathBuf> {
-    let name = path.file_name()?.to_str()?;
-    let rest = |start: &str| name.strip_prefix(start).filter(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()));
-    let other = match (rest("x").or(rest("X")), rest("features")) {
-        (Some(rest), _) => format!("y{rest}"),
-        (_, Some(rest)) => format!("targets{rest}"),
+    let name = path.file_name()?;
+    // A name that is no UTF-8 has its targets beside it too.
+    let text = name.to_string_lossy();
+    let rest = |start: &str| text.strip_prefix(start).filter(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()));
+    let (start, other) = match (rest("x").or(rest("X")), rest("features")) {
+        (Some(_), _) => (1, "y"),
+        (_, Some(_)) => ("features".len(), "targets"),
         _ => return None,
     };
-    Some(path.with_file_name(other)).filter(|path| path.is_file())
+    let mut sibling = OsString::from(other);
+    sibling.push(behind(name, start)?);
+    Some(path.with_file_name(sibling)).filter(|path| path.is_file())
+}
+
+/// What stands behind the first letters of a name, which are ASCII.
+#[cfg(unix)]
+fn behind(name: &OsStr, start: usize) -> Option<OsString> {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    Some(OsString::from_vec(name.as_bytes().get(start..)?.to_vec()))
+}
+
+/// What stands behind the first letters of a name, which are ASCII.
+#[cfg(not(unix))]
+fn behind(name: &OsStr, start: usize) -> Option<OsString> {
+    Some(name.to_str()?.get(start..)?.into())
 }
 
 /// Features and targets of as many rows.
@@ -86,21 +108,29 @@ impl Npy {
         let header = Header::parse(&text)
             .map_err(|(place, found, expected)| source.wrong(offset + place as u64, found, expected))?;
         let described = format!("{} numbers of shape {:?}", header.descr, header.shape);
-        let Some((element, order)) = element(&header.descr) else {
-            let expected = "b1, u1 to u8, i1 to i8, f4 or f8";
+        let text = Text::of(&header.descr);
+        let Some((element, order)) = element(&header.descr).or(text.map(|text| (Element::U8, text.order))) else {
+            let expected = match header.descr.contains('O') {
+                true => {
+                    "plain numbers or text: objects are pickled Python, save them with .astype(str) or .astype(float)"
+                }
+                false => "b1, u1 to u8, i1 to i8, f2, f4, f8; for targets also text, U or S",
+            };
             return Err(source.wrong(offset, format!("numbers of type `{}`", header.descr), expected));
         };
         if header.shape.is_empty() || header.shape.contains(&0) {
             return Err(source.wrong(offset, format!("shape {:?}", header.shape), "at least one row and one column"));
         }
         // Saturation keeps a shape whose product overflows too large to be there.
-        let count = header.shape.iter().fold(element.size() as u128, |count, &size| count.saturating_mul(size as u128));
+        let size = text.map_or(element.size(), Text::size);
+        let count = header.shape.iter().fold(size as u128, |count, &size| count.saturating_mul(size as u128));
         let bytes = source.last(count, &described)?;
         Ok(Npy {
             shape: header.shape,
             element,
             order,
             fortran: header.fortran,
+            words: text.map(|text| text.words(&bytes)),
             bytes,
             path: source.path().into(),
             inside: source.inside().into(),
@@ -109,6 +139,19 @@ impl Npy {
 
     /// One row for each entry of the first dimension, the others joined.
     pub(super) fn rows(&self) -> Result<Array2<f32>> {
+        if self.words.is_some() {
+            return Err(
+                self.wrong("text".into(), "numbers; text can be targets alone: a table (.csv) takes it as features")
+            );
+        }
+        if let Some((place, x)) = self.element.first_beyond_f32(&self.bytes, self.order) {
+            return Err(Error::Data {
+                path: self.path.clone(),
+                position: format!("element {place}{}", self.inside),
+                found: exact(x),
+                expected: "a number within f32, which ends at ±3.4e38; scale such numbers first".into(),
+            });
+        }
         let numbers = self.element.to_f32(&self.bytes, self.order);
         let columns: usize = self.shape[1..].iter().product();
         let whole = ArrayD::from_shape_vec(IxDyn(&self.shape).set_f(self.fortran), numbers);
@@ -120,7 +163,16 @@ impl Npy {
     }
 
     fn target(&self) -> Result<Target> {
-        if let ([_], true) = (&self.shape[..], self.element.is_integer())
+        let is_column = self.shape.len() == 1 || self.shape.len() == 2 && self.shape[1] == 1;
+        if let Some(words) = self.words.as_ref().filter(|_| is_column) {
+            return Ok(named(words));
+        }
+        if is_column && self.element == Element::Bool {
+            let labels = self.bytes.iter().map(|&byte| i64::from(byte != 0)).collect();
+            return Ok(Target::Labels { labels, classes: vec!["False".into(), "True".into()] });
+        }
+        if is_column
+            && self.element.is_integer()
             && let Ok(labels) = self.element.to_i64(&self.bytes, self.order)
             && let Ok(classes) = numbered_classes(labels.iter().copied())
         {
@@ -136,6 +188,64 @@ impl Npy {
             found,
             expected: expected.into(),
         }
+    }
+}
+
+/// Labels of words, classes in order of their names.
+fn named(words: &[String]) -> Target {
+    let mut classes = words.to_vec();
+    classes.sort_unstable();
+    classes.dedup();
+    let labels = words.iter().map(|word| classes.binary_search(word).map_or(-1, |place| place as i64)).collect();
+    Target::Labels { labels, classes }
+}
+
+/// Text of a fixed width: `<U5`, of four bytes a letter, or `|S5`, of one.
+#[derive(Clone, Copy)]
+struct Text {
+    order: Order,
+    letters: usize,
+    wide: bool,
+}
+
+impl Text {
+    fn of(descr: &str) -> Option<Self> {
+        let (order, kind) = descr.split_at_checked(1)?;
+        let order = match order {
+            ">" => Order::Big,
+            "<" | "|" => Order::Little,
+            _ => return None,
+        };
+        let (kind, letters) = kind.split_at_checked(1)?;
+        let wide = match kind {
+            "U" => true,
+            "S" => false,
+            _ => return None,
+        };
+        let letters = letters.parse().ok().filter(|&letters: &usize| (1..=1 << 16).contains(&letters))?;
+        Some(Text { order, letters, wide })
+    }
+
+    /// Bytes of a word.
+    fn size(self) -> usize {
+        self.letters * if self.wide { 4 } else { 1 }
+    }
+
+    fn words(self, bytes: &[u8]) -> Vec<String> {
+        let word = |bytes: &[u8]| {
+            let text: String = if self.wide {
+                let letter = |bytes: &[u8; 4]| match self.order {
+                    Order::Big => u32::from_be_bytes(*bytes),
+                    Order::Little => u32::from_le_bytes(*bytes),
+                };
+                let letters = bytes.as_chunks::<4>().0.iter().map(letter);
+                letters.map(|code| char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+            } else {
+                String::from_utf8_lossy(bytes).into_owned()
+            };
+            text.trim_end_matches('\0').replace(char::is_control, " ")
+        };
+        bytes.chunks_exact(self.size()).map(word).collect()
     }
 }
 
@@ -157,6 +267,7 @@ fn element(descr: &str) -> Option<(Element, Order)> {
         "i4" => Element::I32,
         "u8" => Element::U64,
         "i8" => Element::I64,
+        "f2" => Element::F16,
         "f4" => Element::F32,
         "f8" => Element::F64,
         _ => return None,

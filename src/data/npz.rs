@@ -9,14 +9,26 @@ use zip::result::ZipError;
 
 use super::Split;
 use super::npy::{Npy, joined};
-use super::source::Source;
+use super::source::{Source, most_expanded};
 use crate::{Error, Result};
 
-/// The arrays of features and of targets that belong together, in the order in which they are looked for.
-const TRAIN: [(&str, &str); 3] = [("x_train", "y_train"), ("x", "y"), ("features", "targets")];
+/// The arrays of features and of targets that belong together, in the order in which they are looked for, and those of the test; in any case.
+const NAMES: [[&str; 4]; 9] = [
+    ["x_train", "y_train", "x_test", "y_test"],
+    ["train_images", "train_labels", "test_images", "test_labels"],
+    ["train_data", "train_labels", "test_data", "test_labels"],
+    ["x", "y", "x_test", "y_test"],
+    ["features", "targets", "", ""],
+    ["images", "labels", "", ""],
+    ["data", "labels", "", ""],
+    ["data", "target", "", ""],
+    ["arr_0", "arr_1", "", ""],
+];
 
-/// Reads the arrays of an `.npz` file: features `x_train`, `x` or `features` with targets `y_train`, `y` or `targets`, and for the
-/// test `x_test` with `y_test`. What [`read_npy`](super::read_npy) says of arrays holds here too.
+/// Reads the arrays of an `.npz` file: features and targets by the names that people give them, in upper or lower case (`x_train` and
+/// `y_train`, `X` and `y`, `features` and `targets`, `train_images` and `train_labels`, `data` and `target` …, `arr_0` and `arr_1`), for the
+/// test `x_test` with `y_test` or their like; of two arrays of any other names the first one, if they have as many rows. What
+/// [`read_npy`](super::read_npy) says of arrays holds here too.
 ///
 /// # Errors
 /// [`Error::Unknown`] with the arrays there are if none holds features; [`Error::Data`] if the archive or an array is damaged.
@@ -25,38 +37,57 @@ pub fn read_npz(path: impl AsRef<Path>) -> Result<Split> {
     let io = |source| Error::Io { path: path.into(), source };
     let file = File::open(path).map_err(io)?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| broken(path, error))?;
-    for (features, targets) in TRAIN {
-        if let Some(features) = array(&mut archive, path, features)? {
-            let train = joined(&features, array(&mut archive, path, targets)?.as_ref())?;
-            let test = match array(&mut archive, path, "x_test")? {
-                Some(features) => Some(joined(&features, array(&mut archive, path, "y_test")?.as_ref())?),
-                None => None,
-            };
-            return Ok(Split { train, test });
+    let names: Vec<String> = archive.file_names().map(String::from).collect();
+    let stem = |name: &str| name.trim_end_matches(".npy").to_lowercase();
+    let find = |wanted: &str| names.iter().find(|name| !wanted.is_empty() && stem(name) == wanted);
+    for [features, targets, test_features, test_targets] in NAMES {
+        let Some(features) = find(features) else { continue };
+        let features = array(&mut archive, path, features)?;
+        let mut read = |name: Option<&String>| name.map(|name| array(&mut archive, path, name)).transpose();
+        let train = joined(&features, read(find(targets))?.as_ref())?;
+        let (test, answers) = (read(find(test_features))?, read(find(test_targets))?);
+        let test = test.map(|features| joined(&features, answers.as_ref())).transpose()?;
+        return Ok(Split { train, test });
+    }
+    if let [first, second] = &names[..] {
+        let (features, targets) = (array(&mut archive, path, first)?, array(&mut archive, path, second)?);
+        if features.shape[0] == targets.shape[0] {
+            return Ok(Split { train: joined(&features, Some(&targets))?, test: None });
         }
     }
-    let arrays = archive.file_names().map(|name| name.trim_end_matches(".npy"));
-    Err(Error::unknown(&format!("arrays in {}: none is", path.display()), "x_train, x or features", arrays))
+    let known = names.iter().map(|name| name.trim_end_matches(".npy"));
+    Err(Error::unknown(
+        &format!("arrays in {}: none is", path.display()),
+        "x_train, X, features, train_images, data or arr_0",
+        known,
+    ))
 }
 
-/// The array of that name, if it is there.
-fn array(archive: &mut ZipArchive<BufReader<File>>, path: &Path, name: &str) -> Result<Option<Npy>> {
-    let name = format!("{name}.npy");
-    let mut entry = match archive.by_name(&name) {
-        Ok(entry) => entry,
-        Err(ZipError::FileNotFound) => return Ok(None),
-        Err(error) => return Err(broken(path, error)),
-    };
+/// The array of that name.
+fn array(archive: &mut ZipArchive<BufReader<File>>, path: &Path, name: &str) -> Result<Npy> {
+    let mut entry = archive.by_name(name).map_err(|error| broken(path, error))?;
     // The size that the archive claims is not reserved in advance: the bytes come first.
+    let (claimed, most) = (entry.size(), most_expanded(entry.compressed_size()));
+    let wrong = |found: String, expected: &str| {
+        Err(Error::Data { path: path.into(), position: name.into(), found, expected: expected.into() })
+    };
+    if claimed > most {
+        let expected =
+            "at most 100 times its compressed size and 32 MiB; save it uncompressed (numpy.savez) if it is meant so";
+        return wrong(format!("a claim of {claimed} bytes"), expected);
+    }
     let mut bytes = Vec::new();
-    let outcome = entry.read_to_end(&mut bytes);
+    let outcome = entry.by_ref().take(claimed.saturating_add(1)).read_to_end(&mut bytes);
+    if bytes.len() as u64 > claimed {
+        return wrong(format!("more bytes than the {claimed} that the archive claims"), "a whole zip archive");
+    }
     outcome.map_err(|error| Error::Data {
         path: path.into(),
         position: format!("byte {} of {name}", bytes.len()),
         found: format!("a damaged entry ({error})"),
         expected: "a whole zip archive".into(),
     })?;
-    Npy::read(Source::part(path, &name, bytes)).map(Some)
+    Npy::read(Source::part(path, name, bytes))
 }
 
 fn broken(path: &Path, error: ZipError) -> Error {

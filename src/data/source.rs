@@ -11,6 +11,33 @@ use crate::{Error, Result};
 #[cfg(feature = "data")]
 const LARGEST_EXPANSION: u64 = 1032;
 
+/// What a compressed file may expand to: so many times its size, and some more for small ones. Tables of text shrink to a tenth, of
+/// zeros to a hundredth; a file that claims more is decompressed by hand first, or is a trap for memory.
+#[cfg(feature = "data")]
+pub(super) fn most_expanded(compressed: u64) -> u64 {
+    compressed.saturating_mul(100).saturating_add(32 << 20)
+}
+
+/// A compressed file that ends with an error where it expands to more than it may.
+#[cfg(feature = "data")]
+struct Bounded {
+    reader: Box<dyn Read>,
+    left: u64,
+}
+
+#[cfg(feature = "data")]
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
+            let text =
+                "it expands to more than 100 times the file's size and 32 MiB; decompress it first if it is meant so";
+            io::Error::new(io::ErrorKind::FileTooLarge, text)
+        })?;
+        Ok(count)
+    }
+}
+
 /// A file that is read from front to back.
 pub(super) struct Source {
     path: PathBuf,
@@ -24,13 +51,18 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Opens a file; gzip is known by its first bytes, not by its name.
+    /// Opens a file, of the name `-` standard input; gzip is known by its first bytes, not by its name.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let io = |source| Error::Io { path: path.into(), source };
-        let file = File::open(path).map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
-        // A pipe has no length.
-        let length = if metadata.is_file() { metadata.len() } else { u64::MAX };
+        let (file, length): (Box<dyn Read>, u64) = if path == Path::new("-") {
+            (Box::new(io::stdin()), u64::MAX)
+        } else {
+            let file = File::open(path).map_err(io)?;
+            let metadata = file.metadata().map_err(io)?;
+            // A pipe has no length.
+            let length = if metadata.is_file() { metadata.len() } else { u64::MAX };
+            (Box::new(file), length)
+        };
         let mut reader = BufReader::with_capacity(1 << 16, file);
         let mut start = Vec::new();
         reader.by_ref().take(2).read_to_end(&mut start).map_err(io)?;
@@ -44,7 +76,7 @@ impl Source {
     fn decompressed(self) -> Result<Self> {
         Ok(Source {
             reader: Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(self.reader))),
-            most: self.most.saturating_mul(LARGEST_EXPANSION),
+            most: self.most.saturating_mul(LARGEST_EXPANSION).min(most_expanded(self.most)),
             inside: " of the decompressed data".into(),
             ..self
         })
@@ -92,8 +124,14 @@ impl Source {
     /// The next `count` bytes, fewer at the file's end.
     pub(super) fn up_to(&mut self, count: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let outcome = self.reader.by_ref().take(count).read_to_end(&mut bytes);
+        let room = self.most.saturating_sub(self.offset);
+        let outcome = self.reader.by_ref().take(count.min(room.saturating_add(1))).read_to_end(&mut bytes);
         self.offset += bytes.len() as u64;
+        // A plain file may grow while it is read; a compressed one that expands so far is a trap.
+        if bytes.len() as u64 > room && !self.inside.is_empty() {
+            let expected = "at most 100 times the file's size and 32 MiB; decompress it first if it is meant so";
+            return Err(self.wrong(self.offset, format!("more than {room} bytes"), expected));
+        }
         match outcome {
             Ok(_) => Ok(bytes),
             Err(error) if self.inside.is_empty() => Err(Error::Io { path: self.path.clone(), source: error }),
@@ -104,6 +142,15 @@ impl Source {
                 Err(self.wrong(self.offset, format!("a damaged gzip stream ({error})"), "a whole gzip stream"))
             }
         }
+    }
+
+    /// A reader of all that is left.
+    #[cfg(feature = "data")]
+    pub(super) fn into_reader(self) -> Box<dyn Read> {
+        if self.inside.is_empty() {
+            return self.reader;
+        }
+        Box::new(Bounded { reader: self.reader, left: self.most.saturating_sub(self.offset) })
     }
 
     /// All that is left.

@@ -40,7 +40,7 @@ const START: u64 = 1 << 16;
 ///
 /// # Errors
 /// [`Error::Data`] with the line (from 1) for NaN, infinities, what is no number, indices that do not ascend, do not fit 32 bits or are
-/// beyond the features that were asked for, a query whose rows do not stand together, rows with `qid:` beside rows without, an empty
+/// beyond the features that were asked for, a relevance below 0 where the rows belong to queries, a query whose rows do not stand together, rows with `qid:` beside rows without, an empty
 /// file, and groups that are not all rows; [`Error::TooLarge`] if the dense features would take more than 48 MiB and ten times the file,
 /// or, where [`ReadOptions::features`] says how many there are, above 1 GiB and more than 64 times what the file holds.
 pub fn read_svmlight(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Dataset> {
@@ -109,6 +109,8 @@ struct Rows {
     /// The largest index, and its line.
     widest: (u32, usize),
     has_zero: bool,
+    /// The line of the first label below 0.
+    negative: Option<usize>,
 }
 
 impl Rows {
@@ -127,6 +129,7 @@ impl Rows {
             features: options.features,
             widest: (0, 0),
             has_zero: false,
+            negative: None,
         }
     }
 
@@ -137,7 +140,7 @@ impl Rows {
         let mut tokens = text.split_ascii_whitespace().peekable();
         let Some(label) = tokens.next() else { return Ok(()) };
         let Some(label) = finite(label) else {
-            return Err(self.wrong(quoted(label), "a label in front, a finite number"));
+            return Err(self.wrong(quoted(label), "a label in front, a number that is finite in f32"));
         };
         let query = tokens.next_if(|token| token.starts_with("qid:"));
         self.add_query(query.map(|token| &token[4..]))?;
@@ -152,6 +155,9 @@ impl Rows {
         }
         if let Some(index) = before.filter(|&index| self.widest.1 == 0 || index > self.widest.0) {
             self.widest = (index, self.line);
+        }
+        if label < 0.0 {
+            self.negative = self.negative.or(Some(self.line));
         }
         self.labels.push(label);
         self.ends.push(self.cells.len());
@@ -237,6 +243,13 @@ impl Rows {
         let names = (0..width).map(|column| (column + base as usize).to_string()).collect();
         let mut dataset = Dataset::with_names(features, target, names)?;
         dataset.groups = self.groups(options)?;
+        // A loss of lists takes an item below 0 for padding and would leave it out in silence.
+        if let (Some(line), true) = (self.negative, dataset.groups.is_some()) {
+            self.line = line;
+            let row = self.labels.iter().position(|label| *label < 0.0).unwrap_or(0);
+            let expected = "a relevance from 0 on in a file of queries; leave such rows out, or add to all labels";
+            return Err(self.wrong(format!("relevance {}", self.labels[row]), expected));
+        }
         Ok(dataset)
     }
 

@@ -1,5 +1,8 @@
 //! Which variants of our kernels a GPU runs: the switches, and the environment that sets them.
 
+use std::time::Duration;
+
+use super::waiting::PATIENCE;
 use crate::{Error, Result};
 
 /// How a GPU is used: which variants of our kernels run on it. All of them give the same results within the judges'
@@ -15,11 +18,14 @@ pub struct GpuOptions {
     /// Takes the variants for hardware on a software adapter too: slow there, and how they are tested without a card
     /// (default false; `GRADUS_VARIANTS=hardware`).
     pub hardware_variants: bool,
+    /// How long one submission may take before a wait for it ends in [`Error::Timeout`] (default 300 s; `GRADUS_GPU_TIMEOUT` in
+    /// seconds, or `off`); without it a wait has no end.
+    pub timeout: Option<Duration>,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        GpuOptions { checked: false, subgroups: true, hardware_variants: false }
+        GpuOptions { checked: false, subgroups: true, hardware_variants: false, timeout: Some(PATIENCE) }
     }
 }
 
@@ -39,6 +45,11 @@ impl GpuOptions {
             checked: switch("GRADUS_CHECKED", ["0", "1"], false)?,
             subgroups: switch("GRADUS_SUBGROUPS", ["off", "on"], true)?,
             hardware_variants: switch("GRADUS_VARIANTS", ["auto", "hardware"], false)?,
+            timeout: match std::env::var("GRADUS_GPU_TIMEOUT").as_deref() {
+                Err(_) | Ok("") => Some(PATIENCE),
+                Ok("off") => None,
+                Ok(value) => Some(seconds(value)?),
+            },
         })
     }
 
@@ -60,6 +71,12 @@ impl GpuOptions {
         self
     }
 
+    /// With another time that one submission may take; none for any.
+    pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
     /// What differs from the defaults, for people: ` [checked, no subgroups]`, or nothing.
     pub(super) fn describe(&self) -> String {
         let named = [
@@ -70,4 +87,10 @@ impl GpuOptions {
         let names: Vec<&str> = named.into_iter().filter_map(|(holds, name)| holds.then_some(name)).collect();
         if names.is_empty() { String::new() } else { format!(" [{}]", names.join(", ")) }
     }
+}
+
+fn seconds(value: &str) -> Result<Duration> {
+    let seconds = value.parse().ok().filter(|&seconds: &f64| seconds > 0.0);
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| Error::option("the environment", "GRADUS_GPU_TIMEOUT", value, "seconds above 0, or off"))
 }

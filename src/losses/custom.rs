@@ -15,6 +15,7 @@ use crate::{Error, Result};
 type Twin = dyn Fn(f64, f64) -> (f64, f64) + Send + Sync;
 
 const NUMBERS: File = crate::wgsl::shader!("helpers/numbers.wgsl");
+const STRUCT: &str = "struct Loss { value: f32, derivative: f32 }\n";
 const FRAME: &str = "struct Loss { value: f32, derivative: f32 }\nfn called() -> Loss { return loss(0.0, 0.0); }\n";
 
 /// A pointwise loss of the user's own; made by [`custom`].
@@ -46,9 +47,7 @@ pub struct Custom {
 ///     return Loss(e * e * e * e, 4.0 * e * e * e);
 /// }";
 /// let fourth = losses::custom("fourth_power", wgsl, |x, y| ((x - y).powi(4), 4.0 * (x - y).powi(3)))?;
-/// for report in testing::check(&fourth, &Device::cpu())? {
-///     assert!(report.passed, "{}: {}", report.name, report.place);
-/// }
+/// println!("{}", testing::check(&fourth, &Device::cpu())?); // an error with a table where something is wrong
 /// let step = fourth.on(&Device::cpu())?.value_and_gradient(&array![3.0, 0.0], &array![1.0, 0.0])?;
 /// assert_eq!(step.value(), 8.0);
 /// assert_eq!(step.gradient.as_slice().unwrap(), [16.0, 0.0]);
@@ -56,8 +55,8 @@ pub struct Custom {
 /// ```
 ///
 /// # Errors
-/// [`Error::Option`] for a name that the catalogue has; [`Error::Gpu`] for a text that is no WGSL or lacks the function, with
-/// the line.
+/// [`Error::Option`] for a name that the catalogue has; [`Error::Wgsl`] for a text that is no WGSL, with its
+/// line, or lacks the function, or holds entry points, bindings or private arrays of more than 16 KiB.
 pub fn custom(name: &str, text: &str, twin: impl Fn(f64, f64) -> (f64, f64) + Send + Sync + 'static) -> Result<Custom> {
     if name.is_empty() || super::entry(name).is_ok() {
         return Err(Error::option("custom", "name", format!("`{name}`"), "a name that is not in the catalogue"));
@@ -65,6 +64,7 @@ pub fn custom(name: &str, text: &str, twin: impl Fn(f64, f64) -> (f64, f64) + Se
     let name: &'static str = Box::leak(name.to_string().into_boxed_str());
     let shader = File::new(name, Box::leak(text.to_string().into_boxed_str()));
     // What the frame has, and a call: a text that does not fit is refused here and not at the first use.
+    wgsl::check_own(shader, &[NUMBERS], STRUCT)?;
     wgsl::validate(name, FRAME, &[NUMBERS, shader])?;
     let entry: Entry<dyn Loss> = Entry {
         name,
@@ -163,25 +163,49 @@ mod tests {
     #[test]
     fn a_wrong_derivative_and_a_shader_that_differs_are_found() {
         let slope = custom("wrong_slope", SQUARE, |x, y| (square(x, y).0, 2.02 * (x - y))).unwrap();
-        assert!(testing::check(&slope, &Device::Cpu).unwrap().iter().any(|report| !report.passed));
+        let error = testing::check(&slope, &Device::Cpu).unwrap_err();
+        assert!(matches!(&error, Error::Check { failed: 1, .. }), "{error}");
+        let message = error.to_string();
+        let lines: Vec<&str> = message.lines().collect();
+        assert_eq!(lines[0], "wrong_slope: 1 check(s) failed");
+        assert!(lines[2].starts_with("wrong_slope: derivative") && lines[2].ends_with("FAILED"), "{message}");
+        assert!(lines[3].starts_with("  derivative of ") && lines[4].ends_with("passed"), "{message}");
+        assert!(message.contains("its WGSL was not run"), "{message}");
         let Some(gpu) = gpu().map(Device::Gpu) else { return };
         let shader = custom("wrong_shader", &SQUARE.replace("2.0", "2.02"), square).unwrap();
-        assert!(testing::check(&shader, &gpu).unwrap().iter().any(|report| !report.passed));
+        let message = testing::check(&shader, &gpu).unwrap_err().to_string();
+        assert!(message.contains("on gpu") && !message.contains("was not run"), "{message}");
     }
 
     #[test]
     fn a_text_that_does_not_fit_is_refused_with_its_line() {
         let refused = |text: &str| custom("broken", text, square).unwrap_err().to_string();
-        assert!(
-            refused("fn loss(prediction: f32, truth: f32) -> Loss {\n return Loss(nothing, 0.0);\n}")
-                .contains("broken:2")
-        );
-        assert!(refused("fn other() {}").contains("loss"));
-        assert!(
-            refused("fn loss(prediction: f32) -> Loss { return Loss(0.0, 0.0); }").contains("the GPU refused broken")
-        );
+        let message = refused("fn loss(prediction: f32, truth: f32) -> Loss {\n return Loss(nothing, 0.0);\n}");
+        assert!(message.starts_with("the WGSL of `broken`, line 2: "), "{message}");
+        // What the text lacks shows in the call of it.
+        for lacking in ["fn other() {}", "fn loss(prediction: f32) -> Loss { return Loss(0.0, 0.0); }"] {
+            let message = refused(lacking);
+            assert!(message.starts_with("the WGSL of `broken`: "), "{message}");
+            assert!(message.contains("says what it must hold"), "{message}");
+        }
         let taken = custom("mse", SQUARE, square).unwrap_err().to_string();
         assert_eq!(taken, "custom: name is `mse`; it must be a name that is not in the catalogue");
+    }
+
+    #[test]
+    fn what_no_kernel_can_bear_is_refused_before_a_driver_sees_it() {
+        let refused = |more: &str| custom("greedy", &format!("{SQUARE}\n{more}"), square).unwrap_err().to_string();
+        for array in [
+            "var<private> table: array<f32, 50000000>;",
+            "fn helper() -> f32 { var table: array<array<f32, 10000>, 10000>; return table[3][4]; }",
+            "var<workgroup> table: array<vec4<f32>, 4000>;",
+        ] {
+            let message = refused(array);
+            assert!(message.starts_with("the WGSL of `greedy`: ") && message.contains("at most 16 KiB"), "{message}");
+        }
+        assert!(refused("@compute @workgroup_size(1) fn own() {}").contains("the entry point `own`"));
+        assert!(refused("@group(0) @binding(9) var<storage> more: array<f32>;").contains("it binds `more`"));
+        assert!(custom("modest", &format!("{SQUARE}\nvar<private> table: array<f32, 64>;"), square).is_ok());
     }
 
     #[test]

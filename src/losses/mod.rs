@@ -109,6 +109,7 @@ mod domain;
 mod frames;
 mod fused;
 mod loss;
+mod outputs;
 mod precision;
 
 pub use batch_triplet::Mining;
@@ -119,6 +120,7 @@ pub use frames::*;
 pub(crate) use fused::tokens;
 pub(crate) use loss::Filling;
 pub use loss::Loss;
+pub(crate) use outputs::check_outputs;
 pub(crate) use precision::HostReal;
 
 pub use distillation::Divergence;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use ndarray::{ArrayBase, Data, Ix2};
 
 use super::Population;
+use crate::inputs::FloatElement;
 use crate::optimizers::Clip;
 use crate::train::course::{self, Course, Loaded, summarize};
 use crate::train::crowd::Turn;
@@ -20,7 +21,7 @@ impl Population {
     ///
     /// # Errors
     /// As [`crate::Model::fit`]; [`Error::Option`] for a `checkpoint`, which has room for one model, and for `resume` and callbacks.
-    pub fn fit<'a, S: Data<Elem = f32>>(
+    pub fn fit<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
         targets: impl Into<Targets<'a>>,
@@ -44,28 +45,37 @@ impl Population {
         }
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
         let load = |samples: &Samples| self.crowd.load(samples);
-        let course = Course::new(intake, &*objectives[0].loss, features, &targets.into(), &fit, load)?;
+        let course =
+            Course::new(intake, &objectives[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
         for objective in &mut objectives {
             (objective.metric, objective.aims) = (course.metric, fit.aims());
         }
         self.keep_average(fit.average)?;
         let histories = self.epochs(&objectives, &fit, &course);
         course.data().for_each(|data| self.crowd.unload(data));
-        histories
+        let mut histories = histories?;
+        for (history, objective) in histories.iter_mut().zip(&objectives) {
+            // With other options of the loss its yardstick is another.
+            let same = objective.loss.options() == objectives[0].loss.options();
+            history.baseline = course.yardstick.as_ref().filter(|_| same).map(|yardstick| yardstick.baseline);
+            course.reach.explain(&mut history.stopped);
+        }
+        Ok(histories)
     }
 
     /// Each member's loss and accuracy on rows that are not trained on.
     ///
     /// # Errors
     /// As [`crate::Model::fit`].
-    pub fn evaluate<'a, S: Data<Elem = f32>>(
+    pub fn evaluate<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
         targets: impl Into<Targets<'a>>,
     ) -> Result<Vec<Score>> {
         let mut objectives = self.objectives("evaluate")?;
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
-        let rows = Rows::new(intake, &*objectives[0].loss, "evaluate", features, &targets.into())?;
+        let rows =
+            Rows::new(intake, &*objectives[0].loss, "evaluate", FloatElement::floats(features), &targets.into())?;
         for objective in &mut objectives {
             objective.metric = Metric::of(&*objective.loss, rows.one_hot);
         }
@@ -183,6 +193,9 @@ impl Population {
         let mut going_on = Vec::with_capacity(active.len());
         for (member, mut told) in active.into_iter().zip(told) {
             told.seconds = seconds;
+            if let Some(yardstick) = &course.yardstick {
+                yardstick.tell_squared(&mut told);
+            }
             course::observe(fit, &mut self.progress[member], &mut told);
             if !watches[member].add(told, fit.early_stopping.as_ref(), || self.snapshot(member))? {
                 going_on.push(member);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::data::compare_ids;
 use crate::device::Device;
 use crate::recommend::engine::{Cut, State, Table, Tally};
 use crate::recommend::features::Features;
@@ -66,6 +67,19 @@ impl Entry {
     fn whole(name: String, values: &[u32]) -> Self {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         Entry { name, shape: vec![values.len()], dtype: Dtype::U32, bytes }
+    }
+
+    /// Ids: numbers of 32 bits where they all are, else text, an id to a line.
+    fn ids(name: &str, ids: &[String]) -> Self {
+        let numbers: Option<Vec<u32>> =
+            ids.iter().map(|id| id.parse().ok().filter(|number: &u32| number.to_string() == *id)).collect();
+        match numbers {
+            Some(numbers) => Entry::whole(name.into(), &numbers),
+            None => {
+                let bytes = ids.join("\n").into_bytes();
+                Entry { name: name.into(), shape: vec![bytes.len()], dtype: Dtype::U8, bytes }
+            }
+        }
     }
 
     fn single(name: String, values: &[f32]) -> Self {
@@ -162,7 +176,7 @@ impl Model {
             entries.push(Entry::whole("seen.items".into(), known.items));
             entries.push(Entry::single("seen.weights".into(), known.weights));
             for (name, ids) in [("seen.user_ids", seen.user_ids()), ("seen.item_ids", seen.item_ids())] {
-                entries.extend(ids.map(|ids| Entry::whole(name.into(), ids.raw())));
+                entries.extend(ids.map(|ids| Entry::ids(name, ids.raw())));
             }
         }
         Ok(entries)
@@ -254,6 +268,18 @@ impl<'a> Saved<'a> {
         Ok(view.data().as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect())
     }
 
+    /// Ids as [`Entry::ids`] writes them.
+    fn ids(&self, name: &str) -> Result<Vec<String>> {
+        let view = self.view(name)?;
+        if view.dtype() != Dtype::U8 {
+            return Ok(self.words(name, Dtype::U32)?.iter().map(ToString::to_string).collect());
+        }
+        let text = std::str::from_utf8(view.data()).map_err(|_| {
+            self.refused(&format!("tensor `{name}`"), "bytes that are no text".into(), "ids, one to a line")
+        })?;
+        Ok(text.split('\n').map(String::from).collect())
+    }
+
     fn singles(&self, name: &str) -> Result<Vec<f32>> {
         Ok(self.words(name, Dtype::F32)?.into_iter().map(f32::from_bits).collect())
     }
@@ -319,8 +345,8 @@ impl<'a> Saved<'a> {
         let ids = |name: &str, kind: &'static str, count: usize| match self.tensors.tensor(name) {
             Err(_) => Ok(None),
             Ok(_) => {
-                let raw = self.words(name, Dtype::U32)?;
-                let ascending = raw.len() == count && raw.is_sorted_by(|a, b| a < b);
+                let raw = self.ids(name)?;
+                let ascending = raw.len() == count && raw.is_sorted_by(|a, b| compare_ids(a, b).is_lt());
                 if ascending { Ok(Some(Ids::new(kind, raw))) } else { Err(broken(&format!("tensor `{name}`"))) }
             }
         };

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::data::compare_ids;
 use crate::random::{Permutation, Random};
 use crate::recommend::sampling::Known;
 use crate::{Error, Result};
@@ -31,35 +32,41 @@ pub struct Interactions {
     item_ids: Option<Ids>,
 }
 
-/// The ids of a file, ascending: the row of an id is its place among them.
+/// The ids of a file: whole numbers ascending, then text. The row of an id is its place among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ids {
     /// `user` or `item`, for messages.
     kind: &'static str,
-    raw: Vec<u32>,
+    raw: Vec<String>,
 }
 
 impl Ids {
-    pub(crate) fn new(kind: &'static str, mut raw: Vec<u32>) -> Self {
-        raw.sort_unstable();
-        raw.dedup();
+    /// Of ids that are in order, each once.
+    pub(crate) fn new(kind: &'static str, raw: Vec<String>) -> Self {
         Ids { kind, raw }
     }
 
     /// The row of an id.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for an id that was never seen.
-    pub fn row(&self, id: u32) -> Result<u32> {
-        self.raw.binary_search(&id).map(|row| row as u32).map_err(|_| Error::Unknown {
-            kind: self.kind.into(),
-            found: id.to_string(),
-            known: format!("{} ids, from {} to {}", self.raw.len(), self.raw[0], self.raw[self.raw.len() - 1]),
+    /// [`Error::Unknown`] for an id that was never seen, with those that come before and after it.
+    pub fn row(&self, id: impl ToString) -> Result<u32> {
+        let id = id.to_string();
+        self.raw.binary_search_by(|raw| compare_ids(raw, &id)).map(|row| row as u32).map_err(|place| {
+            let near: Vec<&str> = [place.checked_sub(1), Some(place)]
+                .into_iter()
+                .flatten()
+                .filter_map(|place| self.raw.get(place).map(String::as_str))
+                .collect();
+            let ends = [self.raw.first(), self.raw.last()].map(|id| id.map_or("", String::as_str));
+            let known =
+                format!("{} ids, from {} to {}; near it: {}", self.raw.len(), ends[0], ends[1], near.join(" and "));
+            Error::Unknown { kind: self.kind.into(), found: id, known }
         })
     }
 
     /// The id of each row.
-    pub fn raw(&self) -> &[u32] {
+    pub fn raw(&self) -> &[String] {
         &self.raw
     }
 }
@@ -118,27 +125,31 @@ impl Interactions {
     }
 
     /// From a file's ratings: those of `min_rating` and above are interactions of weight 1; of the others there is left nothing, or with
-    /// `keep_disliked` an interaction of weight −1. Users and items that nothing is left of drop out; the rest are numbered by
+    /// `keep_disliked` an interaction of weight −1. Likes all count, each with its number. Users and items that nothing is left of drop out; the rest are numbered by
     /// ascending id.
     ///
     /// # Errors
     /// [`Error::Option`] for a `min_rating` that is NaN or that no rating reaches.
     #[cfg(feature = "data")]
     pub fn from_ratings(ratings: &crate::data::Ratings, min_rating: f32, keep_disliked: bool) -> Result<Self> {
-        let kept = |place: &usize| keep_disliked || ratings.ratings[*place] >= min_rating;
-        let places: Vec<usize> = (0..ratings.lines.len()).filter(kept).collect();
+        let likes = |place: usize| !ratings.has_ratings || ratings.ratings[place] >= min_rating;
+        let places: Vec<usize> = (0..ratings.lines.len()).filter(|&place| keep_disliked || likes(place)).collect();
         let best = ratings.ratings.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        if min_rating.is_nan() || min_rating > best {
+        if ratings.has_ratings && (min_rating.is_nan() || min_rating > best) {
             let allowed = format!("at most {best}, the highest of {} rating(s)", ratings.lines.len());
             return Err(Error::option("interactions", "min_rating", min_rating, &allowed));
         }
-        let users = Ids::new("user", places.iter().map(|&place| ratings.users[place]).collect());
-        let items = Ids::new("item", places.iter().map(|&place| ratings.items[place]).collect());
+        let (users, user_rows) = remaining("user", &ratings.user_ids, places.iter().map(|&place| ratings.users[place]));
+        let (items, item_rows) = remaining("item", &ratings.item_ids, places.iter().map(|&place| ratings.items[place]));
         let triple = |&place: &usize| {
-            let weight = if ratings.ratings[place] >= min_rating { 1.0 } else { -1.0 };
-            Ok((users.row(ratings.users[place])?, items.row(ratings.items[place])?, weight))
+            let weight = match (ratings.has_ratings, likes(place)) {
+                (false, _) => ratings.ratings[place],
+                (true, true) => 1.0,
+                (true, false) => -1.0,
+            };
+            (user_rows[ratings.users[place] as usize], item_rows[ratings.items[place] as usize], weight)
         };
-        let triples: Vec<(u32, u32, f32)> = places.iter().map(triple).collect::<Result<_>>()?;
+        let triples: Vec<(u32, u32, f32)> = places.iter().map(triple).collect();
         let interactions = Self::weighted(users.raw.len(), items.raw.len(), &triples)?;
         Ok(interactions.with_ids(Some(users), Some(items)))
     }
@@ -324,4 +335,19 @@ pub(crate) fn size(name: &str, found: usize) -> Result<u32> {
         Ok(size) if size > 0 && size < u32::MAX => Ok(size),
         _ => Err(Error::option("interactions", name, found, "> 0 and below 2³² − 1")),
     }
+}
+
+/// The ids that are left, and the row of each place among all of them.
+#[cfg(feature = "data")]
+fn remaining(kind: &'static str, ids: &[String], places: impl Iterator<Item = u32>) -> (Ids, Vec<u32>) {
+    let mut is_left = vec![false; ids.len()];
+    places.for_each(|place| is_left[place as usize] = true);
+    let mut next = 0;
+    let rows = is_left.iter().map(|left| {
+        next += u32::from(*left);
+        next.saturating_sub(1)
+    });
+    let rows = rows.collect();
+    let raw = ids.iter().zip(&is_left).filter(|(_, left)| **left).map(|(id, _)| id.clone()).collect();
+    (Ids::new(kind, raw), rows)
 }

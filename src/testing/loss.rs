@@ -1,5 +1,7 @@
 //! The judge of the losses.
 
+use std::fmt;
+
 use half::f16;
 use ndarray::{Array1, ArrayD, Zip};
 
@@ -10,7 +12,7 @@ use super::recipe::{Kind, recipes};
 use super::{Bounded, Report, joint, options_value, sets_of_options, title};
 use crate::Entry;
 use crate::losses::{Family, Loss};
-use crate::{Criterion, Device, Evaluation, Reduction, Result, Tensor};
+use crate::{Criterion, Device, Error, Evaluation, Reduction, Result, Tensor};
 
 /// Runs a loss on a device with each set of its options over many shapes, reductions, weights, masks and special
 /// numbers, and judges values, gradients, counts and auxiliary outputs by the f64 reference. One report for each set.
@@ -44,18 +46,69 @@ pub fn check_loss(entry: &'static Entry<dyn Loss>, device: &Device) -> Result<Ve
 }
 
 /// Judges a loss of your own ([`crate::losses::custom`], or any type that is a [`Loss`]) as the catalogue is judged: its derivative by
-/// central differences of the reference, then the device by the reference.
+/// central differences of the reference, then the device by the reference. On `cpu` and `reference` the loss's WGSL does not run;
+/// [`Checked::ran_wgsl`] and the table say so.
 ///
 /// # Errors
-/// What the device reports; options outside their domains.
-pub fn check(loss: &(impl Loss + Clone + 'static), device: &Device) -> Result<Vec<Report>> {
+/// [`crate::Error::Check`] with a table of the checks if one failed; what the device reports; options outside their domains.
+///
+/// ```
+/// use gradus::{Device, losses::Huber, testing};
+///
+/// let checked = testing::check(&Huber::new(), &Device::cpu())?;
+/// assert!(!checked.ran_wgsl && checked.to_string().contains("its WGSL was not run"));
+/// # Ok::<(), gradus::Error>(())
+/// ```
+pub fn check(loss: &(impl Loss + Clone + 'static), device: &Device) -> Result<Checked> {
     let kind = Kind::of(loss, true);
     let criterion = loss.clone().on(device)?;
     let reference = loss.clone().on(&Device::Reference)?;
-    Ok(vec![
+    let reports = vec![
         differentiated(loss, format!("{}: derivative", loss.name())),
         judge_all(&criterion, &reference, kind, format!("{} on {}", loss.name(), device.name()))?,
-    ])
+    ];
+    let checked = Checked { reports, ran_wgsl: matches!(device, Device::Gpu(_)) };
+    match checked.reports.iter().filter(|report| !report.passed).count() {
+        0 => Ok(checked),
+        failed => Err(Error::Check { name: loss.name().into(), failed, table: checked.to_string() }),
+    }
+}
+
+/// What [`check`] found where nothing failed.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// One for the derivative, one for the device.
+    pub reports: Vec<Report>,
+    /// Whether the loss's WGSL ran: on a GPU alone.
+    pub ran_wgsl: bool,
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.reports.iter().map(|report| report.name.chars().count()).max().unwrap_or(0).max(5);
+        writeln!(f, "{:<width$}  {:>5}  {:>11}  {:>14}  result", "check", "cases", "value error", "gradient error")?;
+        for report in &self.reports {
+            let result = if report.passed { "passed" } else { "FAILED" };
+            let Report { name, cases, value_error, gradient_error, .. } = report;
+            writeln!(f, "{name:<width$}  {cases:>5}  {value_error:>11.1e}  {gradient_error:>14.1e}  {result}")?;
+            if !report.passed {
+                writeln!(f, "  {}", report.place)?;
+            }
+        }
+        if !self.ran_wgsl {
+            writeln!(f, "its WGSL was not run: this device computes with the closure; check it on Device::gpu() too")?;
+        }
+        Ok(())
+    }
+}
+
+impl IntoIterator for Checked {
+    type Item = Report;
+    type IntoIter = std::vec::IntoIter<Report>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.reports.into_iter()
+    }
 }
 
 fn judge_all(criterion: &Criterion, reference: &Criterion, kind: Kind, title: String) -> Result<Report> {

@@ -30,7 +30,7 @@ mod recipe;
 
 pub use activation::check_activation;
 pub use differences::central_differences;
-pub use loss::{check, check_loss};
+pub use loss::{Checked, check, check_loss};
 pub use matmul::check_matmul;
 pub use optimizer::check_optimizer;
 #[doc(hidden)]

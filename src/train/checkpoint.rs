@@ -7,6 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::data::Encoding;
 use crate::layers::{Dense, Initializer, Lookup};
 use crate::model::{HeldOut, Model, Names, Sequential};
 use crate::train::average::Average;
@@ -46,6 +47,8 @@ struct Description {
     schedule: Option<Scheduled>,
     #[serde(default)]
     names: Names,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encoding: Option<Encoding>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     held_out: Option<HeldOut>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -181,6 +184,7 @@ impl Model {
                 by_epoch: pace.by_epoch,
             }),
             names: self.names.clone(),
+            encoding: self.encoding.clone(),
             held_out: self.held_out,
             training: None,
         }
@@ -275,7 +279,7 @@ fn build(
     if let (Some(loss), Some(optimizer)) = (description.loss, description.optimizer) {
         let loss = losses::from_name(&loss.name, &loss.options)?;
         let optimizer = optimizers::from_name(&optimizer.name, &optimizer.options)?;
-        model = model.compile_boxed(loss, optimizer)?;
+        model = model.compile_known(loss, optimizer)?;
         let length = [model.network.all_length()];
         let own = model.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.states());
         // The running average lies behind the optimizer's own.
@@ -296,6 +300,7 @@ fn build(
         model.schedule = Some(Pace { schedule: schedules::from_name(&name, &options)?.into(), by_epoch });
     }
     model.names = description.names;
+    model.encoding = description.encoding;
     if has("input.mean") || has("input.scale") {
         let width = [model.network.inputs];
         model.set_input_scaling(read("input.mean", &width)?, read("input.scale", &width)?)?;

@@ -1,10 +1,12 @@
 //! What every training has in common, of one model or of many: its rows, its batches, what is told of an epoch, and
 //! whether it is worth going on.
 
-use ndarray::{ArrayBase, Data, Ix2};
+use std::sync::Arc;
 
+use crate::inputs::Floats;
 use crate::losses::Loss;
 use crate::random::Permutation;
+use crate::train::baseline::{Reach, Yardstick};
 use crate::train::engine::{Batch, Metric, Objective, Outcome, Samples};
 use crate::train::fit::Score;
 use crate::train::history::Epoch;
@@ -31,24 +33,27 @@ impl Loaded {
 }
 
 /// The rows of a training, on the device.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Course {
     pub training: Loaded,
     pub validation: Option<Loaded>,
     pub metric: Option<Metric>,
+    /// What a regression is measured by.
+    pub yardstick: Option<Yardstick>,
+    pub reach: Reach,
 }
 
 impl Course {
     /// Checks the rows, parts them as `fit` says and hands them to `load`.
-    pub fn new<S: Data<Elem = f32>>(
+    pub fn new(
         intake: Intake,
-        loss: &dyn Loss,
-        features: &ArrayBase<S, Ix2>,
+        loss: &Arc<dyn Loss>,
+        features: Floats,
         targets: &Targets,
         fit: &Fit,
         mut load: impl FnMut(&Samples) -> Result<usize>,
     ) -> Result<Self> {
-        let rows = Rows::new(intake, loss, "fit", features, targets)?;
+        let rows = Rows::new(intake, &**loss, "fit", features, targets)?;
         // Rows of their own are enough to validate with: none are held back then.
         let split = if fit.validation.is_some() { 0.0 } else { fit.validation_split };
         let held_back = (rows.rows as f64 * split) as usize;
@@ -57,19 +62,36 @@ impl Course {
             return Err(Error::Empty { operation: "fit".into(), name: "the rows left by validation_split".into() });
         }
         let mut part = |first: usize, count: usize| {
-            let kept = rows.kept_of(loss, first, count);
+            let kept = rows.kept_of(&**loss, first, count);
             let data = load(&rows.part(first, count))?;
             Ok::<_, Error>(Loaded { rows: count, kept, ..Loaded::new(&rows, data) })
         };
-        let mut course =
-            Course { training: part(0, training)?, validation: None, metric: Metric::of(loss, rows.one_hot) };
+        let mut course = Course {
+            training: part(0, training)?,
+            validation: None,
+            metric: Metric::of(&**loss, rows.one_hot),
+            yardstick: None,
+            reach: Reach::of(&rows.features, rows.dense(0, rows.rows)),
+        };
+        let outputs = intake.network.outputs();
         if held_back > 0 {
             course.validation = Some(part(training, held_back)?);
         }
+        let held = (held_back > 0).then(|| rows.dense(training, held_back));
+        let mut yardstick = None;
         if let Some(given) = &fit.validation {
-            let rows = Rows::new(intake, loss, "fit (validation)", &given.0, &given.1.targets())?;
-            course.validation = Some(Loaded::new(&rows, load(&rows.all())?));
+            let validation = Rows::new(intake, &**loss, "fit (validation)", given.0.floats(), &given.1.targets())?;
+            course.validation = Some(Loaded::new(&validation, load(&validation.all())?));
+            yardstick = Some(Yardstick::new(
+                loss,
+                rows.dense(0, training),
+                Some(validation.dense(0, validation.rows)),
+                outputs,
+            ));
         }
+        let own = || Yardstick::new(loss, rows.dense(0, training), held, outputs);
+        // Of classes there is accuracy.
+        course.yardstick = yardstick.unwrap_or_else(own).filter(|_| course.metric.is_none());
         Ok(course)
     }
 

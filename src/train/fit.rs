@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use ndarray::{ArrayBase, Data, Ix2};
 
+use crate::inputs::FloatElement;
 use crate::model::Model;
 use crate::train::callback::Callback;
 use crate::train::course::{self, Course, Loaded, summarize};
@@ -13,7 +14,7 @@ use crate::train::options::{Fit, StepReport};
 use crate::train::progress::Bar;
 use crate::train::samples::{Intake, Rows};
 use crate::train::training::{Cut, Fingerprint, Options, Progress, Snapshot, Training};
-use crate::{Error, Result, Targets, files};
+use crate::{Error, Result, Targets, files, text};
 
 /// How well a model does on some rows.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
@@ -44,7 +45,7 @@ impl Model {
     /// # Errors
     /// Shapes, labels and values that do not fit, options outside their domains, a model that was not compiled, and
     /// what the device reports. A loss that is not finite is no error: it ends the training ([`History::stopped`]).
-    pub fn fit<'a, S: Data<Elem = f32>>(
+    pub fn fit<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
         targets: impl Into<Targets<'a>>,
@@ -69,7 +70,7 @@ impl Model {
             add_to(&mut rows, samples);
             self.engine.load(samples)
         };
-        let course = Course::new(intake, &*objective.loss, features, &targets.into(), &fit, load)?;
+        let course = Course::new(intake, &objective.loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
         (objective.metric, objective.aims) = (course.metric, fit.aims());
         let mut training = self.begin(&fit, rows.value())?;
         self.keep_average(fit.average)?;
@@ -77,20 +78,24 @@ impl Model {
         let history = self.epochs(&objective, &fit, &course, &mut training);
         course.data().for_each(|data| self.engine.unload(data));
         self.training = Some(training);
-        history
+        let mut history = history?;
+        history.baseline = course.yardstick.as_ref().map(|yardstick| yardstick.baseline);
+        course.reach.explain(&mut history.stopped);
+        Ok(history)
     }
 
     /// Loss and accuracy on rows that are not trained on: Keras' `evaluate`.
     ///
     /// # Errors
     /// As [`Model::fit`].
-    pub fn evaluate<'a, S: Data<Elem = f32>>(
+    pub fn evaluate<'a, S: Data<Elem: FloatElement>>(
         &mut self,
         features: &ArrayBase<S, Ix2>,
         targets: impl Into<Targets<'a>>,
     ) -> Result<Score> {
         let mut objective = self.objective("evaluate")?;
-        let rows = Rows::new(self.intake(), &*objective.loss, "evaluate", features, &targets.into())?;
+        let rows =
+            Rows::new(self.intake(), &*objective.loss, "evaluate", FloatElement::floats(features), &targets.into())?;
         objective.metric = Metric::of(&*objective.loss, rows.one_hot);
         let loaded = Loaded::new(&rows, self.engine.load(&rows.all())?);
         let score = self.score(&objective, loaded);
@@ -234,6 +239,7 @@ impl Model {
             (told.val_loss, told.val_accuracy) = (Some(score.loss), score.accuracy);
         }
         told.skipped = skipped;
+        self.measure(course, &mut told)?;
         course::observe(fit, &mut self.progress, &mut told);
         told.seconds = begun.elapsed().as_secs_f64();
         if let Some(bar) = watcher.bar {
@@ -335,6 +341,13 @@ impl Model {
         Ok(false)
     }
 
+    /// Adds R² to an epoch of a regression.
+    fn measure(&mut self, course: &Course, told: &mut Epoch) -> Result<()> {
+        let Some(yardstick) = &course.yardstick else { return Ok(()) };
+        let (data, batch) = (course.validation.unwrap_or(course.training).data, self.network.prediction_batch());
+        yardstick.tell(told, || self.engine.predict(data, batch))
+    }
+
     /// How many steps were left out since the last question.
     fn skipped(&mut self, objective: &Objective) -> Result<usize> {
         if objective.aims.skip_non_finite { self.engine.take_skipped() } else { Ok(0) }
@@ -391,12 +404,16 @@ fn add_to(rows: &mut Fingerprint, samples: &Samples) {
 }
 
 fn line(epoch: &Epoch) -> String {
-    let mut text = format!("loss {:.4}", epoch.loss);
-    for (name, value) in
-        [("accuracy", epoch.accuracy), ("val_loss", epoch.val_loss), ("val_accuracy", epoch.val_accuracy)]
-    {
+    let mut text = format!("loss {}", text::number(epoch.loss));
+    for (name, value) in [
+        ("accuracy", epoch.accuracy),
+        ("val_loss", epoch.val_loss),
+        ("val_accuracy", epoch.val_accuracy),
+        ("r2", epoch.r2),
+        ("val_r2", epoch.val_r2),
+    ] {
         if let Some(value) = value {
-            text.push_str(&format!(", {name} {value:.4}"));
+            text.push_str(&format!(", {name} {}", text::significant(value, 4)));
         }
     }
     text

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::text;
+use crate::train::baseline::Baseline;
+
 /// One pass over the training data.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Epoch {
@@ -15,6 +18,13 @@ pub struct Epoch {
     pub val_loss: Option<f64>,
     /// Share of validation rows predicted right.
     pub val_accuracy: Option<f64>,
+    /// R², where the targets are numbers: the share of their variance that is explained, 0 for predicting the mean. Of the squared
+    /// error over the epoch's rows, as `loss`; of other losses after the epoch, and only where nothing is validated.
+    #[serde(default)]
+    pub r2: Option<f64>,
+    /// R² on the validation rows after the epoch.
+    #[serde(default)]
+    pub val_r2: Option<f64>,
     /// Updates that were left out because their gradient was not finite ([`crate::Fit::skip_non_finite`]).
     pub skipped: usize,
     /// The learning rate of the last update, where a schedule chose it.
@@ -39,6 +49,8 @@ pub struct History {
     pub before: usize,
     /// The loss of each batch of this call, in order.
     pub steps: Vec<f64>,
+    /// What predicting the mean of the training targets comes to, where the targets are numbers.
+    pub baseline: Option<Baseline>,
     /// Why it ended before its last epoch, if it did.
     pub stopped: Option<Stop>,
 }
@@ -61,6 +73,8 @@ pub enum Stop {
         batch: usize,
         /// Its loss.
         loss: f64,
+        /// Why, where it is known that the learning rate had no part in it: numbers too large for f32.
+        cause: Option<String>,
     },
     /// A callback asked for it ([`crate::Fit::on_step`], [`crate::Fit::on_epoch`]). The weights are those of the last step.
     Asked {
@@ -77,12 +91,13 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Stop::Early { best_epoch, best } => {
-                write!(f, "stopped early: epoch {best_epoch} was the best, at {best:.6}")
+                write!(f, "stopped early: epoch {best_epoch} was the best, at {}", text::number(*best))
             }
-            Stop::NotFinite { epoch, batch, loss } => write!(
+            Stop::NotFinite { epoch, batch, loss, cause } => write!(
                 f,
                 "stopped: the loss was {loss} in batch {batch} of epoch {epoch}; the weights of the last good epoch are \
-                 kept; try a lower learning rate"
+                 kept; {}",
+                cause.as_deref().unwrap_or("try a lower learning rate")
             ),
             Stop::Asked { epochs, batches: 0, .. } => write!(f, "stopped after epoch {epochs}"),
             Stop::Asked { epochs, batches, of } => {
@@ -93,7 +108,7 @@ impl fmt::Display for Stop {
 }
 
 impl History {
-    /// Values by name, as Keras' `history.history`: `loss`, and `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`
+    /// Values by name, as Keras' `history.history`: `loss`, and `accuracy`, `val_loss`, `val_accuracy`, `r2`, `val_r2`, `learning_rate`
     /// where there are any.
     pub fn columns(&self) -> Vec<(&'static str, Vec<f64>)> {
         let column = |value: fn(&Epoch) -> Option<f64>| self.epochs.iter().filter_map(value).collect::<Vec<f64>>();
@@ -102,6 +117,8 @@ impl History {
             ("accuracy", column(|epoch| epoch.accuracy)),
             ("val_loss", column(|epoch| epoch.val_loss)),
             ("val_accuracy", column(|epoch| epoch.val_accuracy)),
+            ("r2", column(|epoch| epoch.r2)),
+            ("val_r2", column(|epoch| epoch.val_r2)),
             ("learning_rate", column(|epoch| epoch.learning_rate)),
         ];
         columns.into_iter().filter(|(_, values)| !values.is_empty()).collect()

@@ -2,6 +2,7 @@
 
 pub(crate) mod average;
 mod averaged;
+pub(crate) mod baseline;
 pub(crate) mod callback;
 mod checkpoint;
 pub(crate) mod course;
@@ -19,6 +20,7 @@ pub(crate) mod samples;
 pub(crate) mod training;
 
 pub use average::Average;
+pub use baseline::Baseline;
 pub use fit::Score;
 pub use history::{Epoch, History, Stop};
 pub use options::{EarlyStopping, Fit, StepReport};

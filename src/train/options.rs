@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ndarray::Array2;
+use ndarray::{ArrayBase, Data, Dimension, Ix2};
 
+use crate::inputs::{FloatElement, Floats};
 use crate::optimizers::Clip;
 use crate::schedules::Schedule;
 use crate::train::average::Average;
@@ -28,7 +29,7 @@ pub struct Fit {
     pub(crate) batch_size: usize,
     pub(crate) shuffle: bool,
     pub(crate) validation_split: f64,
-    pub(crate) validation: Option<Arc<(Array2<f32>, ValidationTargets)>>,
+    pub(crate) validation: Option<Arc<(OwnedFloats, ValidationTargets)>>,
     pub(crate) early_stopping: Option<EarlyStopping>,
     pub(crate) learning_rate: Option<f64>,
     pub(crate) schedule: Option<Pace>,
@@ -42,6 +43,30 @@ pub struct Fit {
     pub(crate) on_step: Option<Callback<StepReport>>,
     pub(crate) on_epoch: Option<Callback<Epoch>>,
     pub(crate) progress: bool,
+}
+
+/// Owned features of the validation rows.
+#[derive(Clone, Debug)]
+pub(crate) enum OwnedFloats {
+    Narrow(ndarray::ArrayD<f32>),
+    Wide(ndarray::ArrayD<f64>),
+}
+
+impl OwnedFloats {
+    fn of<S: Data<Elem: FloatElement>, D: Dimension>(array: &ArrayBase<S, D>) -> Self {
+        match FloatElement::floats(array) {
+            Floats::Narrow(array) => OwnedFloats::Narrow(array.to_owned()),
+            Floats::Wide(array) => OwnedFloats::Wide(array.to_owned()),
+        }
+    }
+
+    /// As they were handed in.
+    pub fn floats(&self) -> Floats<'_> {
+        match self {
+            OwnedFloats::Narrow(array) => Floats::Narrow(array.view()),
+            OwnedFloats::Wide(array) => Floats::Wide(array.view()),
+        }
+    }
 }
 
 /// What is told of a step: one batch, or with an optimizer that takes all rows at once one epoch.
@@ -60,6 +85,7 @@ pub struct StepReport {
 #[derive(Clone, Debug)]
 pub(crate) enum ValidationTargets {
     Dense(ndarray::ArrayD<f32>),
+    Wide(ndarray::ArrayD<f64>),
     Labels(ndarray::ArrayD<i64>),
     Grouped(ndarray::ArrayD<f32>, Vec<usize>),
 }
@@ -69,6 +95,7 @@ impl ValidationTargets {
     pub fn targets(&self) -> crate::Targets<'_> {
         match self {
             ValidationTargets::Dense(dense) => dense.into(),
+            ValidationTargets::Wide(dense) => dense.into(),
             ValidationTargets::Labels(labels) => labels.into(),
             ValidationTargets::Grouped(relevance, groups) => crate::Targets::grouped(relevance, groups),
         }
@@ -131,15 +158,20 @@ impl Fit {
     }
 
     /// Rows of their own to validate with; `validation_split` then holds none back.
-    pub fn validation_data<'a>(mut self, features: &Array2<f32>, targets: impl Into<crate::Targets<'a>>) -> Self {
+    pub fn validation_data<'a, S: Data<Elem: FloatElement>>(
+        mut self,
+        features: &ArrayBase<S, Ix2>,
+        targets: impl Into<crate::Targets<'a>>,
+    ) -> Self {
         let targets = match targets.into() {
             crate::Targets::Dense(dense) => ValidationTargets::Dense(dense.to_owned()),
+            crate::Targets::Wide(dense) => ValidationTargets::Wide(dense.to_owned()),
             crate::Targets::Labels(labels) => ValidationTargets::Labels(labels.to_owned()),
             crate::Targets::Grouped { relevance, groups } => {
-                ValidationTargets::Grouped(relevance.to_owned(), groups.to_vec())
+                ValidationTargets::Grouped(relevance.into_owned(), groups.to_vec())
             }
         };
-        self.validation = Some(Arc::new((features.clone(), targets)));
+        self.validation = Some(Arc::new((OwnedFloats::of(features), targets)));
         self
     }
 

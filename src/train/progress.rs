@@ -1,6 +1,9 @@
 //! The bar that shows a training on a terminal: loss, metric and speed. Silent where there is no terminal.
 
 #[cfg(feature = "cli")]
+use crate::text;
+
+#[cfg(feature = "cli")]
 pub(crate) struct Bar(indicatif::ProgressBar);
 
 #[cfg(feature = "cli")]
@@ -12,9 +15,12 @@ impl Bar {
             return None;
         }
         let bar = indicatif::ProgressBar::new(rows as u64);
-        let template = "epoch {prefix} [{bar:24}] {pos}/{len} rows, {per_sec}, {msg}";
+        let template = "epoch {prefix} [{bar:24}] {pos}/{len} rows, {rate} rows/s, {msg}";
         if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
+            let rate = |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+                let _ = out.write_str(&text::rate(state.per_sec()));
+            };
+            bar.set_style(style.progress_chars("=> ").with_key("rate", rate));
         }
         bar.set_prefix(format!("{epoch}/{epochs}"));
         Some(Bar(bar))

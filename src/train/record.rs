@@ -11,7 +11,7 @@ use crate::train::training::{Best, Cut, Options, Progress, Snapshot, Training, W
 const PARTS: [&str; 6] = ["parameters", "first", "second", "third", "fourth", "fifth"];
 
 /// Numbers of an epoch: which of the four that may be missing are there, then all of them.
-const COLUMNS: usize = 7;
+const COLUMNS: usize = 9;
 
 /// A training in the description; its numbers are tensors, which keep every bit and NaN.
 #[derive(Serialize, Deserialize)]
@@ -113,10 +113,10 @@ pub(super) fn tensors(training: &Training, exact: bool, mut add: impl FnMut(Stri
 }
 
 fn columns(told: &Epoch) -> [f64; COLUMNS] {
-    let optional = [told.accuracy, told.val_loss, told.val_accuracy, told.learning_rate];
+    let optional = [told.accuracy, told.val_loss, told.val_accuracy, told.learning_rate, told.r2, told.val_r2];
     let there = optional.iter().enumerate().map(|(place, value)| f64::from(u8::from(value.is_some()) << place)).sum();
-    let [accuracy, val_loss, val_accuracy, rate] = optional.map(|value| value.unwrap_or(0.0));
-    [there, told.loss, accuracy, val_loss, val_accuracy, rate, told.skipped as f64]
+    let [accuracy, val_loss, val_accuracy, rate, r2, val_r2] = optional.map(|value| value.unwrap_or(0.0));
+    [there, told.loss, accuracy, val_loss, val_accuracy, rate, r2, val_r2, told.skipped as f64]
 }
 
 /// The wall time is not kept: the same training gives the same file.
@@ -129,7 +129,9 @@ fn epoch(columns: &[f64]) -> Epoch {
         val_loss: optional(1),
         val_accuracy: optional(2),
         learning_rate: optional(3),
-        skipped: columns[6] as usize,
+        r2: optional(4),
+        val_r2: optional(5),
+        skipped: columns[8] as usize,
         seconds: 0.0,
     }
 }
@@ -143,7 +145,16 @@ mod tests {
         for (accuracy, val_loss, rate) in
             [(None, None, None), (Some(0.5), Some(f64::NAN), Some(1e-300)), (None, Some(0.1 + 0.2), None)]
         {
-            let told = Epoch { loss: 0.1, accuracy, val_loss, learning_rate: rate, skipped: 3, ..Epoch::default() };
+            let told = Epoch {
+                loss: 0.1,
+                accuracy,
+                val_loss,
+                learning_rate: rate,
+                r2: rate,
+                val_r2: accuracy,
+                skipped: 3,
+                ..Epoch::default()
+            };
             let found = epoch(&columns(&told));
             assert_eq!(format!("{found:?}"), format!("{told:?}"));
         }

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use ndarray::{Array2, ArrayBase, ArrayViewD, Data, Ix2};
+use ndarray::{Array2, ArrayViewD};
 
-use crate::inputs::{self, shape_error};
+use crate::inputs::{self, Floats, shape_error};
 use crate::layers::Network;
 use crate::losses::{Domain, Loss};
 use crate::tensor::narrow_labels;
@@ -66,14 +66,14 @@ pub(crate) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// Checks features and targets against a model and its loss.
-    pub fn new<S: Data<Elem = f32>>(
+    pub fn new(
         model: Intake,
         loss: &dyn Loss,
         operation: &str,
-        features: &'a ArrayBase<S, Ix2>,
+        features: Floats<'a>,
         targets: &Targets,
     ) -> Result<Self> {
-        let rows = features.nrows();
+        let rows = features.shape()[0];
         let outputs = model.network.outputs();
         let features = self::features(model, operation, features)?;
         let mut found = Rows {
@@ -93,7 +93,7 @@ impl<'a> Rows<'a> {
             return Err(other_targets(loss, is_grouped));
         }
         match targets {
-            Targets::Grouped { relevance, groups } => found.group(operation, loss, relevance, groups)?,
+            Targets::Grouped { relevance, groups } => found.group(operation, loss, &relevance.view(), groups)?,
             Targets::Labels(labels) => {
                 let labels: Vec<i64> = labels.iter().copied().collect();
                 check_rows(operation, rows, labels.len())?;
@@ -112,20 +112,29 @@ impl<'a> Rows<'a> {
                 }
                 found.one_hot = true;
             }
-            Targets::Dense(dense) => {
-                let fits = dense.len() == rows * outputs && dense.shape().first() == Some(&rows) && dense.ndim() <= 2;
-                if !fits {
-                    let text =
-                        format!("features are [{rows}, {}] but targets are {:?}", model.network.inputs, dense.shape());
-                    return Err(shape_error(operation, text, &format!("targets must be [{rows}, {outputs}]")));
-                }
-                found.dense = dense.iter().copied().collect();
-                check_finite(operation, "targets", &found.dense, outputs)?;
-                inputs::check_dense(loss, &found.dense)?;
-                found.one_hot = outputs > 1 && found.dense.chunks_exact(outputs).all(names_one_class);
+            Targets::Wide(wide) => {
+                let dense = inputs::rounded(wide);
+                let dense = dense.map_err(|(element, x)| beyond_f32(operation, "targets", x, element, outputs))?;
+                found.take_dense(operation, loss, &dense.view())?;
             }
+            Targets::Dense(dense) => found.take_dense(operation, loss, dense)?,
         }
         Ok(found)
+    }
+
+    /// Takes numbers as targets, as many for each row as there are outputs.
+    fn take_dense(&mut self, operation: &str, loss: &dyn Loss, dense: &ArrayViewD<f32>) -> Result<()> {
+        let (rows, [inputs, outputs]) = (self.rows, self.widths);
+        let fits = dense.len() == rows * outputs && dense.shape().first() == Some(&rows) && dense.ndim() <= 2;
+        if !fits {
+            let text = format!("features are [{rows}, {inputs}] but targets are {:?}", dense.shape());
+            return Err(shape_error(operation, text, &format!("targets must be [{rows}, {outputs}]")));
+        }
+        self.dense = dense.iter().copied().collect();
+        check_finite(operation, "targets", &self.dense, outputs)?;
+        inputs::check_dense(loss, &self.dense)?;
+        self.one_hot = outputs > 1 && self.dense.chunks_exact(outputs).all(names_one_class);
+        Ok(())
     }
 
     /// Takes the rows as items of lists.
@@ -184,6 +193,15 @@ impl<'a> Rows<'a> {
         Samples { rows, features, targets, has_ignored, lists }
     }
 
+    /// The targets of some rows, where they are numbers of rows that stand for themselves; else none.
+    pub fn dense(&self, first: usize, rows: usize) -> &[f32] {
+        let outputs = self.widths[1];
+        match self.lists {
+            None if !self.has_labels => &self.dense[first * outputs..(first + rows) * outputs],
+            _ => &[],
+        }
+    }
+
     /// How many of some rows have a label that is not ignored.
     pub fn kept_of(&self, loss: &dyn Loss, first: usize, rows: usize) -> usize {
         if let Some(lists) = &self.lists {
@@ -240,26 +258,26 @@ fn one_hot(labels: &[i64], outputs: usize, signs: bool) -> Vec<f32> {
     dense
 }
 
-/// Flat features, scaled as the model wants them.
-pub(crate) fn features<'a, S: Data<Elem = f32>>(
-    model: Intake,
-    operation: &str,
-    features: &'a ArrayBase<S, Ix2>,
-) -> Result<Cow<'a, [f32]>> {
+/// Flat features, scaled as the model wants them; f64 is scaled before it is rounded to f32.
+pub(crate) fn features<'a>(model: Intake, operation: &str, features: Floats<'a>) -> Result<Cow<'a, [f32]>> {
     let width = model.network.inputs;
-    if features.ncols() != width {
+    let (rows, columns) = (features.shape()[0], features.shape()[1]);
+    if columns != width {
         let found = format!("features are {:?}", features.shape());
         return Err(shape_error(operation, found, &format!("the model takes [rows, {width}]")));
     }
-    if features.nrows() == 0 {
+    if rows == 0 {
         return Err(Error::Empty { operation: operation.into(), name: "features".into() });
     }
-    if features.nrows() > u32::MAX as usize {
-        return Err(shape_error(operation, format!("features have {} rows", features.nrows()), "at most 4294967295"));
+    if rows > u32::MAX as usize {
+        return Err(shape_error(operation, format!("features have {rows} rows"), "at most 4294967295"));
     }
-    let mut flat = match features.as_slice() {
-        Some(slice) => Cow::Borrowed(slice),
-        None => Cow::Owned(features.iter().copied().collect()),
+    let mut flat = match features {
+        Floats::Wide(wide) => return narrow(model, operation, &wide).map(Cow::Owned),
+        Floats::Narrow(array) => match array.to_slice() {
+            Some(slice) => Cow::Borrowed(slice),
+            None => Cow::Owned(array.iter().copied().collect()),
+        },
     };
     check_finite(operation, "features", &flat, width)?;
     if let Some(lookup) = &model.network.lookup {
@@ -273,6 +291,36 @@ pub(crate) fn features<'a, S: Data<Elem = f32>>(
         }
     }
     Ok(flat)
+}
+
+/// Features of f64 as [`features`] gives them.
+fn narrow(model: Intake, operation: &str, wide: &ArrayViewD<f64>) -> Result<Vec<f32>> {
+    let width = model.network.inputs;
+    let scaled = |(place, &x): (usize, &f64)| match model.scaling {
+        Some(scaling) => (x - scaling.mean[place % width]) / scaling.scale[place % width],
+        None => x,
+    };
+    let numbers: Vec<f64> = wide.iter().enumerate().map(scaled).collect();
+    if let Some(place) = numbers.iter().position(|&x| inputs::is_beyond_f32(x)) {
+        let found = wide.iter().nth(place).copied().unwrap_or(f64::NAN);
+        return Err(beyond_f32(operation, "features", found, place, width));
+    }
+    let flat: Vec<f32> = numbers.into_iter().map(|x| x as f32).collect();
+    check_finite(operation, "features", &flat, width)?;
+    if let Some(lookup) = &model.network.lookup {
+        lookup.check_ids(operation, &flat)?;
+    }
+    Ok(flat)
+}
+
+/// The refusal of a number that would become an infinity in f32.
+fn beyond_f32(operation: &str, name: &str, x: f64, place: usize, width: usize) -> Error {
+    Error::Input {
+        operation: operation.into(),
+        name: name.into(),
+        found: format!("hold {x:e} at row {}, column {}", place / width, place % width),
+        allowed: format!("they must be {}", inputs::WITHIN_F32),
+    }
 }
 
 /// The predictions of all rows as an array.

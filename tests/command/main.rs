@@ -2,12 +2,14 @@
 #![cfg(feature = "cli")]
 
 mod cases;
+mod field;
 mod interrupts;
 mod kills;
 mod recommend;
 mod saving;
 #[path = "../support/mod.rs"]
 mod support;
+mod surprises;
 mod training;
 mod usage;
 

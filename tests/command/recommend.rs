@@ -275,9 +275,9 @@ fn bad_input_of_the_command_is_one_line() {
     );
     let bad = folder.path().join("bad.csv");
     for (content, words) in [
-        ("", &["line 1", "no ratings"][..]),
-        ("userId,movieId,rating\n1,2,NaN\n", &["line 2", "column rating", "NaN"]),
-        ("userId,movieId,rating\n1,2,3\n1,4294967296,3\n", &["line 3", "column item", "32 bits"]),
+        ("", &["line 1", "no column of users"][..]),
+        ("userId,movieId,rating\n1,2,NaN\n", &["line 2", "column `rating`", "NaN"]),
+        ("userId,movieId,rating\n1,2,3\n1,,3\n", &["line 3", "column `movieId`", "an empty field"]),
         ("userId,movieId,rating\n1,2,3\n1,2,5\n", &["line 3", "user 1 and item 2 again, as in line 2"]),
     ] {
         std::fs::write(&bad, content).unwrap();

@@ -196,3 +196,48 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_expands_without_measure_is_refused_before_it_fills_the_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    // 64 MiB of one letter are 64 KiB of gzip; 1 MiB passes.
+    let mut table = b"x,y\n".to_vec();
+    table.extend(b"1,2\n".repeat(1 << 18));
+    outcome(folder.path(), "modest.csv.gz", &compressed(&table)).unwrap();
+    table.extend(b"1,2\n".repeat(1 << 24));
+    let bomb = compressed(&table);
+    let error = outcome(folder.path(), "bomb.csv.gz", &bomb).unwrap_err().to_string();
+    let room = (32 << 20) + 100 * bomb.len();
+    assert!(error.contains(&format!("more than {room} bytes")) && error.contains("100 times"), "{error}");
+    let zeros = vec![0; 80 << 20];
+    let archive = |claim: Option<u32>| {
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        writer.start_file("x.npy", zip::write::SimpleFileOptions::default()).unwrap();
+        writer.write_all(&zeros).unwrap();
+        let mut bytes = writer.finish().unwrap().into_inner();
+        if let Some(claim) = claim {
+            // The size uncompressed, behind the signatures of the entry and of its line in the directory.
+            for (signature, offset) in [(b"PK\x03\x04", 22), (b"PK\x01\x02", 24)] {
+                let place = bytes.windows(4).position(|found| found == signature).unwrap() + offset;
+                bytes[place..place + 4].copy_from_slice(&claim.to_le_bytes());
+            }
+        }
+        bytes
+    };
+    let error = outcome(folder.path(), "bomb.npz", &archive(None)).unwrap_err().to_string();
+    assert!(error.contains("a claim of 83886080 bytes"), "{error}");
+    let error = outcome(folder.path(), "liar.npz", &archive(Some(1000))).unwrap_err().to_string();
+    assert!(error.contains("more bytes than the 1000 that the archive claims"), "{error}");
+}
+
+#[test]
+fn numbers_beyond_f32_are_named_as_they_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 1), }";
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
+    bytes.extend(header.as_bytes());
+    [1.0_f64, -1e300, 2.0].iter().for_each(|x| bytes.extend(x.to_le_bytes()));
+    let error = outcome(folder.path(), "x.npy", &bytes).unwrap_err().to_string();
+    assert!(error.contains("at element 1: -1e300; expected a number within f32"), "{error}");
+}

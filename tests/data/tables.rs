@@ -109,16 +109,19 @@ fn a_wrong_cell_is_named_by_line_and_column() {
     assert_eq!(refusal("a,b\n1,2\n\n3,x y\n", None), format!("table.csv: at line 4, column `b`: `x y`; {feature}"));
     assert_eq!(
         refusal("a,b\r\n1,2\r\n\r\n,4\r\n", None),
-        format!("table.csv: at line 4, column `a`: an empty cell; {feature}")
+        format!("table.csv: at line 4, column `a`: a blank cell; {feature}")
     );
-    assert_eq!(refusal("1,2\r3,NaN\r", None), format!("table.csv: at line 2, column `1`: `NaN`; {feature}"));
+    assert_eq!(refusal("1,2\r3,NaN\r", None), format!("table.csv: at line 2, column `1`: a blank cell; {feature}"));
     assert_eq!(refusal("1,2\n1e39,3\n", None), format!("table.csv: at line 2, column `0`: `1e39`; {feature}"));
-    assert_eq!(refusal("a,\"b\nb\"\n1,2\n3,?\n", None), format!("table.csv: at line 4, column `b b`: `?`; {feature}"));
-    let target = "expected a number, as the target's first row has";
-    assert_eq!(refusal("a,b\n1,2\n3,x\n", Some("b")), format!("table.csv: at line 3, column `b`: `x`; {target}"));
+    assert_eq!(
+        refusal("a,\"b\nb\"\n1,2\n3,?\n", None),
+        format!("table.csv: at line 4, column `b b`: a blank cell; {feature}")
+    );
+    // The whole file tells what the target is, not its first row.
+    assert_eq!(table("a,b\n1,2\n3,x\n", Some("b")).target, labels(&[0, 1], &["2", "x"]));
     assert_eq!(
         refusal("a,b\n1,u\n3,\n", Some("b")),
-        "table.csv: at line 3, column `b`: an empty cell; expected a target; drop such rows"
+        "table.csv: at line 3, column `b`: a blank cell; expected a target; drop such rows"
     );
 }
 
@@ -126,17 +129,15 @@ fn a_wrong_cell_is_named_by_line_and_column() {
 fn a_table_of_another_form_is_refused() {
     assert_eq!(refusal("a,b\n1,2\n3\n", None), "table.csv: at line 3: 1 fields; expected 2, as in the first row");
     assert_eq!(refusal("a,b\n1,2\n", Some("c")), "unknown column of table.csv `c`; known: a, b");
-    let no_header = refusal("5.1,3.5,setosa\n4.9,3,setosa\n", Some("2"));
-    assert!(
-        no_header.ends_with("known: 5.1, 3.5, setosa (the first row counts as header, as not all of it is numeric)")
-    );
-    assert_eq!(refusal("1,2\n", Some("2")), "unknown column of table.csv `2`; known: 0, 1");
+    assert_eq!(table("5.1,3.5,setosa\n4.9,3,setosa\n", Some("2")).rows(), 2);
+    let no_header = "known: 0, 1 (the file has no header; --header yes takes its first row for one)";
+    assert_eq!(refusal("1,2\n", Some("2")), format!("unknown column of table.csv `2`; {no_header}"));
     let rows = "expected a header and at least one row, or rows of numbers";
     assert_eq!(refusal("", None), format!("table.csv: at line 1: the end of the file; {rows}"));
     assert_eq!(refusal("a,b\n", None), format!("table.csv: at line 2: the end of the file; {rows}"));
-    let twice = "table.csv: at line 1: two columns `a`; expected a name of its own for the target";
+    let twice = "table.csv: at the header: two columns `a`; expected a name of its own for each column";
     assert_eq!(refusal("a,a\n1,2\n", Some("a")), twice);
-    let alone = "table.csv: at line 1: no column but the target; expected at least one column of features";
+    let alone = "table.csv: at the header: no column but the target; expected at least one column of features";
     assert_eq!(refusal("a\n1\n", Some("a")), alone);
 }
 
@@ -145,7 +146,7 @@ fn what_cannot_be_read_names_what_can() {
     let (folder, path) = file("model.safetensors", "x");
     let options = ReadOptions::default();
     assert!(message(data::read(path, &options)).ends_with(
-        "known: a folder of IDX files with MNIST's names, .csv, .tsv, .txt, .svm (each also .gz), .npy, .npz"
+        "known: a folder of IDX files with MNIST's names, .csv, .tsv, .tab, .txt, .data, .svm (each also .gz), .npy, .npz"
     ));
     assert!(message(data::read(folder.path(), &options)).contains("holds no `train-images-idx3-ubyte`"));
     assert!(message(data::read("/nonexistent/x.npy", &options)).starts_with("/nonexistent/x.npy: "));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors, lowest first. A folder is one module, unless parts of it stand on a floor of their own.
 const FLOORS: &[&[&str]] = &[
+    &["text"],
     &["error"],
     &["real", "random", "wgsl", "files"],
     &["catalogue", "host", "data", "cache"],

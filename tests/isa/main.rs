@@ -3,7 +3,7 @@
 //! only shrink.
 //!
 //! One program of each label is compiled, for gfx1100. `GRADUS_ISA=all` compiles all programs for all families that the list names
-//! (half an hour on two cores). Where RADV is not installed the tests are ignored; with `GRADUS_REQUIRE_GPU` they fail.
+//! (half an hour on two cores). Where RADV is not installed the tests are ignored; with `GRADUS_REQUIRE_RADV` they fail.
 
 #[path = "../../examples/isa/compile.rs"]
 mod compile;
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         return ExitCode::from(status.ok().and_then(|status| status.code()).map_or(101, |code| code as u8));
     }
     let installed = compiler::manifest().is_some();
-    let ignored = !installed && std::env::var_os("GRADUS_REQUIRE_GPU").is_none();
+    let ignored = !installed && std::env::var_os("GRADUS_REQUIRE_RADV").is_none();
     if ignored {
         eprintln!("ignored: Mesa's RADV driver is not installed (Debian: apt-get install mesa-vulkan-drivers)");
     }

@@ -16,4 +16,5 @@ mod properties;
 mod properties_several;
 #[path = "../support/mod.rs"]
 mod support;
+mod types;
 mod variants;

@@ -237,3 +237,20 @@ fn a_device_that_is_gone_gives_an_error_and_no_panic() {
     let error = Mse::new().on(&device).unwrap().value_and_gradient(&values, &values).unwrap_err();
     assert!(matches!(error, Error::DeviceLost { .. } | Error::Gpu { .. }), "{error}");
 }
+
+/// Nobody waits for a device without end: the error names the kernel, and the device counts as lost.
+#[test]
+fn a_wait_ends_with_the_name_of_what_was_running() {
+    if crate::support::gpu().is_none() {
+        return;
+    }
+    let patience = std::time::Duration::from_micros(1);
+    let gpu = Gpu::open_with(GpuOptions::default().timeout(Some(patience))).unwrap();
+    let device = Device::Gpu(gpu);
+    let values = Array2::<f32>::from_elem((1024, 2048), 0.5);
+    let error = Mse::new().on(&device).unwrap().value_and_gradient(&values, &values).unwrap_err();
+    assert!(matches!(&error, Error::Timeout { running, .. } if running.contains("mse")), "{error}");
+    assert!(error.to_string().contains("within 0.000001 s") && error.to_string().contains("GRADUS_GPU_TIMEOUT"));
+    let error = device.synchronize().unwrap_err();
+    assert!(matches!(&error, Error::DeviceLost { reason, .. } if reason.contains("mse")), "{error}");
+}

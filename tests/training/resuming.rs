@@ -259,3 +259,20 @@ fn a_checkpoint_that_cannot_be_written_is_told_before_the_training() {
     assert!(error.contains("it is a folder"), "{error}");
     assert_eq!(model.steps(), 0);
 }
+
+#[test]
+fn each_epoch_is_in_the_file_before_the_next_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model");
+    let seen = path.clone();
+    let fit = Fit::new().epochs(4).batch_size(6).checkpoint(&path).on_epoch(move |number, _| {
+        // The last one's is written when all is over.
+        if number < 4 {
+            let saved = Model::load(&seen, &Device::cpu()).unwrap();
+            assert_eq!(saved.steps(), 30 * number as u64);
+        }
+        ControlFlow::Continue(())
+    });
+    train(&mut small(&Device::cpu()), fit);
+    assert_eq!(Model::load(&path, &Device::cpu()).unwrap().steps(), 120);
+}

@@ -484,3 +484,56 @@ fn the_devices_agree_on_the_first_hundred_steps_of_fashion() {
         }
     }
 }
+
+#[test]
+fn a_softmax_under_a_loss_that_takes_one_itself_is_refused_with_what_to_do() {
+    let layers = || Sequential::new(5).then(Dense::new(8).activation(Tanh)).then(Dense::new(3).activation(Softmax));
+    let error = layers().on(&Device::cpu()).unwrap().compile(CrossEntropy::new(), Sgd::new()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("cross_entropy: the last layer has the activation softmax, but the loss takes logits"),
+        "{error}"
+    );
+    assert!(error.contains("leave the activation of the last layer out"), "{error}");
+    let members = [gradus::Member::new()];
+    let several = gradus::Population::new(layers(), members, &Device::cpu()).unwrap();
+    assert_eq!(several.compile(CrossEntropy::new(), Sgd::new()).unwrap_err().to_string(), error);
+    assert!(layers().on(&Device::cpu()).unwrap().compile(Mse::new(), Sgd::new()).is_ok());
+}
+
+#[test]
+fn arrays_of_f64_and_labels_of_any_type_train_the_same_model() {
+    let (x, labels, _) = clouds(60, 3);
+    let train = |wide: bool| {
+        let model = Sequential::new(5).then(Dense::new(3)).on(&Device::cpu()).unwrap();
+        let mut model = model.compile(CrossEntropy::new(), Sgd::new()).unwrap();
+        model.set_input_scaling(vec![0.25; 5], vec![2.0; 5]).unwrap();
+        let (x64, labels64) = (x.mapv(f64::from), labels.mapv(|label| label as usize));
+        let fit = Fit::new().epochs(3);
+        if wide {
+            let fit = fit.validation_data(&x64, &labels64);
+            model.fit(&x64, &labels64, fit).unwrap();
+            (model.predict(&x64).unwrap(), model.evaluate(&x64, &labels.mapv(|label| label as u8)).unwrap())
+        } else {
+            let fit = fit.validation_data(&x, &labels);
+            model.fit(&x, &labels, fit).unwrap();
+            (model.predict(&x).unwrap(), model.evaluate(&x, &labels).unwrap())
+        }
+    };
+    assert_eq!(train(true), train(false));
+    // What f32 cannot tell apart is scaled first: seconds since 1970.
+    let times = Array2::from_shape_fn((40, 1), |(row, _)| 1.7e9 + 0.01 * row as f64);
+    let mut model = Sequential::new(1).then(Dense::new(1)).on(&Device::cpu()).unwrap();
+    model.set_input_scaling(vec![1.7e9 + 0.2], vec![0.1]).unwrap();
+    let found = model.predict(&times).unwrap();
+    assert!((found[[39, 0]] - found[[0, 0]]).abs() > 1e-3, "{found}");
+    let error = model.predict(&Array2::from_elem((2, 1), 1e300)).unwrap_err().to_string();
+    assert!(error.starts_with("predict: features hold 1e300 at row 0, column 0"), "{error}");
+}
+
+#[test]
+fn an_error_of_main_prints_its_message() {
+    let error = Device::named("cuda").unwrap_err();
+    assert_eq!(format!("{error:?}"), error.to_string());
+    let error = Device::named("a\u{1b}[31m\nb").unwrap_err().to_string();
+    assert!(error.starts_with(r"unknown device `a\u{1b}[31m\nb`; known: auto"), "{error}");
+}

@@ -1,7 +1,7 @@
 //! `gradus devices`: the adapters, the CPU, and which of them `auto` and `gpu` take.
 
 use clap::Args;
-use gradus::Device;
+use gradus::{Device, text};
 use serde_json::{Value, json};
 use wgpu::Features;
 
@@ -25,7 +25,7 @@ impl Devices {
     pub fn run(&self) -> Outcome {
         let adapters = gradus::adapters();
         let found: Vec<Value> = adapters.iter().map(adapter).collect();
-        let (auto, why) = auto();
+        let (auto, why) = Device::auto_with_reason();
         let gpu = Device::gpu();
         let threads = gradus::Device::cpu().describe();
         let lanes = vector_bits() / 32;
@@ -45,26 +45,11 @@ impl Devices {
             Ok(gpu) => {
                 let takes = format!("takes {} (WGPU_ADAPTER_NAME and WGPU_BACKEND choose another)", gpu.describe());
                 entry("gpu", &takes)
-                    + &entry(
-                        "",
-                        "GRADUS_CHECKED=1, GRADUS_SUBGROUPS=off and GRADUS_VARIANTS=hardware force variants of its kernels",
-                    )
             }
             Err(error) => entry("gpu", &error.to_string()),
         };
         output::print(&text)
     }
-}
-
-/// What `auto` takes, and why.
-fn auto() -> (Device, String) {
-    let device = Device::auto();
-    let why = match (&device, Device::gpu()) {
-        (Device::Gpu(_), _) => "the best hardware adapter".into(),
-        (_, Ok(gpu)) => format!("{} is software and would run on the same cores, slower", gpu.describe()),
-        (_, Err(_)) => "there is no adapter".into(),
-    };
-    (device, why)
 }
 
 fn adapter(adapter: &wgpu::Adapter) -> Value {
@@ -137,18 +122,8 @@ fn entry(name: &str, text: &str) -> String {
     lines + line.trim_end() + "\n"
 }
 
-/// A number of bytes in the largest unit that leaves at least 1.
 fn bytes(value: &Value) -> String {
-    let mut number = value.as_f64().unwrap_or_default();
-    let mut unit = "B";
-    for larger in ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] {
-        if number < 1024.0 {
-            break;
-        }
-        number /= 1024.0;
-        unit = larger;
-    }
-    format!("{} {unit}", (number * 10.0).round() / 10.0)
+    text::bytes(value.as_f64().unwrap_or_default())
 }
 
 fn threads_of_the_cpu() -> usize {
@@ -180,12 +155,5 @@ mod tests {
         let words: Vec<&str> = folded.split_whitespace().skip(1).collect();
         assert_eq!(words, text.split_whitespace().collect::<Vec<_>>());
         assert_eq!(entry("f16", "no"), "f16         no\n");
-    }
-
-    #[test]
-    fn bytes_are_told_in_the_largest_unit_that_fits() {
-        assert_eq!(bytes(&json!(1023)), "1023 B");
-        assert_eq!(bytes(&json!(134_217_728)), "128 MiB");
-        assert_eq!(bytes(&json!(2_147_483_647_u64)), "2 GiB");
     }
 }

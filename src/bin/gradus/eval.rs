@@ -4,9 +4,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gradus::{Error, cases};
-use serde_json::Value;
+use gradus::{Device, Error, cases};
+use serde_json::{Value, json};
 
+use crate::names;
 use crate::output::{self, DeviceChoice, Failure, Outcome};
 
 /// Answers cases in JSON: a loss with its inputs in, value and gradients out
@@ -17,7 +18,7 @@ pub struct Eval {
     #[command(flatten)]
     device: DeviceChoice,
     /// Compile our shaders with wgpu's bounds checks
-    #[arg(long)]
+    #[arg(long, hide = true)]
     checked: bool,
 }
 
@@ -25,8 +26,8 @@ impl Eval {
     pub fn run(&self) -> Outcome {
         let cases = read(&self.file)?;
         let device = self.device.open(self.checked)?;
-        let answers: Vec<Value> = cases.iter().map(|case| cases::answer(case, &device)).collect();
-        output::print(&as_array(&answers))?;
+        let answers: Vec<Value> = cases.iter().map(|case| answer(case, &device)).collect();
+        output::print_document(&as_array(&answers))?;
         let mut failed = false;
         for (index, answer) in answers.iter().enumerate() {
             if let Some(message) = answer["error"].as_str() {
@@ -35,6 +36,18 @@ impl Eval {
             }
         }
         if failed { Err(Failure::Told) } else { Ok(()) }
+    }
+}
+
+/// As [`cases::answer`]; a name that there is not is answered with the one that was probably meant and not with eighty.
+fn answer(case: &Value, device: &Device) -> Value {
+    let name = case.get("name").cloned().unwrap_or(Value::Null);
+    match cases::evaluate(case, device) {
+        Ok(mut found) => {
+            found.shift_insert(0, "name".into(), name);
+            Value::Object(found)
+        }
+        Err(error) => json!({ "name": name, "error": names::explain(&error) }),
     }
 }
 

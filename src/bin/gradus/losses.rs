@@ -127,20 +127,34 @@ fn word<'a>(entry: &'a Value, field: &str) -> &'a str {
     entry[field].as_str().unwrap_or_default()
 }
 
+/// So wide a table has room for formulas and other libraries' names; a narrower one would break every word of them.
+const WIDE: usize = 140;
+
 fn overview(lists: &[(&str, Vec<Value>)]) -> String {
+    let columns = [
+        ("name", "name"),
+        ("what it is for", "summary"),
+        ("formula", "formula"),
+        ("PyTorch", "torch"),
+        ("Keras", "keras"),
+        ("optax, jax", "optax"),
+    ];
+    let columns = if output::width() >= WIDE { &columns[..] } else { &columns[..2] };
+    let headings: Vec<&str> = columns.iter().map(|(heading, _)| *heading).collect();
     let mut text = String::new();
     for (kind, entries) in lists {
-        let mut table = output::table(&["name", "what it is for", "formula", "PyTorch", "Keras", "optax, jax"]);
+        let mut table = output::table(&headings);
         for entry in entries {
-            table.add_row(["name", "summary", "formula", "torch", "keras", "optax"].map(|field| word(entry, field)));
+            table.add_row(columns.iter().map(|(_, field)| word(entry, field)));
         }
         text += &format!("{kind}\n{table}\n\n");
     }
-    text + "gradus losses NAME shows one with its options.\n"
+    text + "gradus losses NAME shows one with its formula, its options and the same in other libraries.\n"
 }
 
 fn in_full(entry: &Value) -> String {
-    let mut text = format!("{} ({}): {}\n\n", word(entry, "name"), word(entry, "kind"), word(entry, "summary"));
+    let heading = format!("{} ({}): {}\n\n", word(entry, "name"), word(entry, "kind"), word(entry, "summary"));
+    let mut text = output::folded(&heading);
     for (heading, field) in [
         ("formula", "formula"),
         ("PyTorch", "torch"),
@@ -149,13 +163,13 @@ fn in_full(entry: &Value) -> String {
         ("source", "source"),
     ] {
         if !word(entry, field).is_empty() {
-            text += &format!("{heading:<12}{}\n", word(entry, field));
+            text += &output::folded(&format!("{heading:<12}{}\n", word(entry, field)));
         }
     }
     if let Some(inputs) = entry["inputs"].as_object() {
         text += "\ninputs\n";
         for (name, meaning) in inputs {
-            text += &format!("  {name:<16}{}\n", meaning.as_str().unwrap_or_default());
+            text += &output::folded(&format!("  {name:<16}{}\n", meaning.as_str().unwrap_or_default()));
         }
     }
     let Some(options) = entry["options"].as_array().filter(|options| !options.is_empty()) else {

@@ -8,16 +8,19 @@ mod check;
 mod demo;
 mod devices;
 mod eval;
+mod evaluate;
 mod interrupt;
 mod losses;
 mod names;
 mod numbers;
 mod output;
 mod predict;
+mod probabilities;
 mod ranking;
 mod recommend;
 mod samples;
 mod saved;
+mod scores;
 mod train;
 mod usage;
 
@@ -49,6 +52,8 @@ enum Command {
     Bench(bench::Bench),
     /// Trains a dense network on a data set
     Train(Box<train::Train>),
+    /// Measures a saved model on rows with answers
+    Evaluate(evaluate::Evaluate),
     /// Predicts the rows of a data set with a saved model
     Predict(predict::Predict),
     /// Trains a recommender on a file of ratings and tests it on held-out ones, or asks a saved one
@@ -58,8 +63,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    quiet_the_vulkan_loader();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("gradus=warn")).init();
+    output::begin_log();
     let outcome = match Cli::try_parse() {
         Ok(cli) => run(cli.command),
         Err(error) => usage::report(&error),
@@ -76,17 +80,9 @@ fn run(command: Option<Command>) -> Outcome {
         Some(Command::Check(check)) => check.run(),
         Some(Command::Bench(bench)) => bench.run(),
         Some(Command::Train(train)) => train.run(),
+        Some(Command::Evaluate(evaluate)) => evaluate.run(),
         Some(Command::Predict(predict)) => predict.run(),
         Some(Command::Recommend(recommend)) => recommend.run(),
         Some(Command::Demo(demo)) => demo.run(),
-    }
-}
-
-/// Mesa's device-select layer writes a line of its own to stderr where XDG_RUNTIME_DIR is unset, as in containers: it would stand
-/// among our errors.
-fn quiet_the_vulkan_loader() {
-    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        // SAFETY: the first statement of `main`; no other thread exists that could read the environment meanwhile.
-        unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) };
     }
 }

@@ -66,11 +66,21 @@ pub fn in_catalogue(kind: &str, found: &str) -> String {
     format!("unknown {kind} `{found}`; {hint}{list}")
 }
 
-/// A name that is neither a loss nor one of a few others.
+/// Names of others than losses that are listed in full.
+const LISTED: usize = 20;
+
+/// A name that is neither a loss nor one of others, which are listed where they are few.
 pub fn among(kind: &str, found: &str, known: &[&str]) -> String {
     let losses = losses::CATALOGUE.iter().map(|entry| entry.name).collect::<Vec<_>>();
     let others: Vec<&str> = known.iter().copied().filter(|name| !losses.contains(name)).collect();
     let hint = did_you_mean(nearest(found, known.iter().copied()));
+    if others.len() > LISTED {
+        let last = others.last().copied().unwrap_or_default();
+        return format!(
+            "unknown {kind} `{found}`; {hint}known: the {} names that `gradus losses` lists, and {last}",
+            known.len() - 1
+        );
+    }
     let others = others.join(", ");
     format!("unknown {kind} `{found}`; {hint}known: {others}, and each loss (`gradus losses` lists them)")
 }
@@ -79,7 +89,7 @@ fn article(kind: &str) -> &'static str {
     if kind.starts_with(['a', 'o']) { "an" } else { "a" }
 }
 
-fn did_you_mean(name: Option<&str>) -> String {
+pub fn did_you_mean(name: Option<&str>) -> String {
     name.map_or(String::new(), |name| format!("did you mean `{name}`? "))
 }
 
@@ -102,7 +112,8 @@ fn distance(found: &str, name: &str) -> Option<usize> {
     if letters <= most { Some(letters) } else { begins.then_some(most + 1) }
 }
 
-fn nearest<'a>(found: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// The name that was probably meant; none where all are too far.
+pub fn nearest<'a>(found: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     names
         .filter_map(|name| Some((distance(found, name)?, name)))
         .min_by_key(|(letters, _)| *letters)

@@ -20,11 +20,6 @@ pub fn draws(text: &str) -> Result<u32, String> {
     whole(text, 1..=65_536).map(|found| found as u32)
 }
 
-/// An id of a file of ratings.
-pub fn id(text: &str) -> Result<u32, String> {
-    whole(text, 0..=u64::from(u32::MAX)).map(|found| found as u32)
-}
-
 /// How many times something may happen, 0 too.
 pub fn times(text: &str) -> Result<usize, String> {
     whole(text, 0..=u64::from(u32::MAX)).map(|found| found as usize)
@@ -81,7 +76,7 @@ mod tests {
             assert_eq!(share(text).unwrap_err(), "it must be in [0, 1)", "{text}");
         }
         assert!(positive("0").is_err() && positive("inf").is_err() && not_negative("-1e-9").is_err());
-        assert!(components("4097").is_err() && draws("65537").is_err() && id("4294967296").is_err());
+        assert!(components("4097").is_err() && draws("65537").is_err());
         assert!(rating("NaN").is_err() && rating("-inf").is_err() && seed("-1").is_err());
         assert_eq!((count("20").unwrap().get(), share("0").unwrap(), rating("-1.5").unwrap()), (20, 0.0, -1.5));
         assert_eq!((seed("18446744073709551615").unwrap(), times("0").unwrap()), (u64::MAX, 0));

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
+use gradus::text::{printable, printable_json, printable_lines};
 use gradus::{Device, Error, Gpu, GpuOptions};
 use serde_json::Value;
 
 use crate::{interrupt, names};
 
-/// Columns of a table where stdout is no terminal.
-const WIDTH: u16 = 160;
+/// Columns of a table where stdout is no terminal and `COLUMNS` says nothing.
+const WIDTH: u16 = 100;
 
 /// A line under the headings and none between the rows.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -82,11 +83,25 @@ pub fn error(message: &str) {
 
 /// A line on stderr. That stderr is closed is nobody's concern.
 pub fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", printable(line));
+}
+
+/// The log on stderr, at the level that `RUST_LOG` names, else warnings of this crate alone.
+pub fn begin_log() {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("gradus=warn"))
+        .format(|buffer, record| {
+            let (level, message) = (record.level().as_str().to_lowercase(), record.args().to_string());
+            writeln!(buffer, "{level}: {}", printable(&message))
+        })
+        .init();
 }
 
 /// Text on stdout.
 pub fn print(text: &str) -> Outcome {
+    write(&printable_lines(text))
+}
+
+fn write(text: &str) -> Outcome {
     let mut stdout = io::stdout().lock();
     written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }
@@ -105,7 +120,58 @@ pub fn print_beside(out: Option<&Path>, text: &str) -> Outcome {
 
 /// A JSON document on stdout.
 pub fn print_json(document: &Value) -> Outcome {
-    print(&format!("{document:#}\n"))
+    write(&self::document(document))
+}
+
+/// A JSON document as it is printed.
+pub fn document(document: &Value) -> String {
+    printable_json(&format!("{document:#}\n")).into_owned()
+}
+
+/// The text of a JSON document on stdout.
+pub fn print_document(text: &str) -> Outcome {
+    write(&printable_json(text))
+}
+
+/// A path in a JSON document: one that is no UTF-8 with U+FFFD where it is none, as it is shown elsewhere.
+pub fn path(path: &Path) -> Value {
+    path.to_string_lossy().into()
+}
+
+/// How many columns a line on stdout may have: those of the terminal, or `COLUMNS`; none where nobody says.
+fn told_width() -> Option<usize> {
+    let columns = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns: &u16| columns >= 40);
+    Table::new().width().or_else(columns).map(usize::from)
+}
+
+/// How many columns a table may have.
+pub fn width() -> usize {
+    told_width().unwrap_or(WIDTH.into())
+}
+
+/// Lines folded between words to the width of a terminal, what is folded two columns in. Where there is none they stay whole, so that a
+/// program finds its words in one line.
+pub fn folded(text: &str) -> String {
+    let Some(width) = told_width() else { return text.into() };
+    let mut out = String::with_capacity(text.len() + 16);
+    for line in text.lines() {
+        let mut length = 0;
+        for word in line.split(' ') {
+            let letters = word.chars().count();
+            if length > 0 && length + 1 + letters > width {
+                out.push_str("\n  ");
+                length = 2;
+            } else if length > 0 {
+                out.push(' ');
+                length += 1;
+            }
+            out.push_str(word);
+            length += letters;
+        }
+        out.push('\n');
+    }
+    out.truncate(out.len() - usize::from(!text.ends_with('\n') && !text.is_empty()));
+    out
 }
 
 fn written(outcome: io::Result<()>) -> Outcome {
@@ -120,9 +186,7 @@ fn written(outcome: io::Result<()>) -> Outcome {
 pub fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
-    if table.width().is_none() {
-        table.set_width(WIDTH);
-    }
+    table.set_width(u16::try_from(width()).unwrap_or(WIDTH));
     table.set_header(headings);
     table
 }
@@ -151,24 +215,34 @@ pub enum DeviceName {
 impl DeviceChoice {
     /// Opens the device; `checked` compiles our shaders with bounds checks.
     pub fn open(self, checked: bool) -> Outcome<Device> {
+        self.open_with_reason(checked).map(|(device, _)| device)
+    }
+
+    /// The same with the reason why `auto` took it.
+    fn open_with_reason(self, checked: bool) -> Outcome<(Device, String)> {
+        let mut reason = String::new();
         let device = match self.device {
-            DeviceName::Auto => Device::auto(),
+            DeviceName::Auto => {
+                let (device, why) = Device::auto_with_reason();
+                reason = why;
+                device
+            }
             DeviceName::Gpu => Device::gpu()?,
             DeviceName::Cpu => Device::cpu(),
             DeviceName::Reference => Device::reference(),
         };
-        match device {
-            Device::Gpu(_) if checked => Ok(Device::Gpu(Gpu::open_with(GpuOptions::from_env()?.checked(true))?)),
-            device => Ok(device),
-        }
+        Ok(match device {
+            Device::Gpu(_) if checked => (Device::Gpu(Gpu::open_with(GpuOptions::from_env()?.checked(true))?), reason),
+            device => (device, reason),
+        })
     }
 
     /// Opens the device and says on stderr which it is.
     pub fn open_and_tell(self) -> Outcome<Device> {
-        let device = self.open(false)?;
+        let (device, reason) = self.open_with_reason(false)?;
         let why = match (&device, self.device) {
-            (Device::Cpu, DeviceName::Auto) => " (auto: no hardware GPU was found)",
-            _ => "",
+            (Device::Cpu, DeviceName::Auto) => format!(" (auto: {reason})"),
+            _ => String::new(),
         };
         note(&format!("device: {}{why}", device.describe()));
         if matches!(&device, Device::Gpu(gpu) if gpu.is_software()) {

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use gradus::Model;
-use gradus::data::{Dataset, Target};
-use ndarray::{Array2, ArrayView1};
+use gradus::data::{Dataset, Encoding, Target, TargetEncoding};
+use ndarray::Array2;
 use serde_json::{Value, json};
 
 use crate::output::{self, DeviceChoice, Failure, Outcome};
-use crate::samples::{Source, labels_for};
-use crate::saved;
+use crate::samples::Source;
+use crate::scores::{label_names, largest, threshold};
+use crate::{probabilities, saved};
 
 /// Predicts the rows of a data set with a saved model
 #[derive(Args)]
@@ -19,11 +20,47 @@ pub struct Predict {
     model: PathBuf,
     #[command(flatten)]
     source: Source,
+    /// class: the likeliest; probabilities: of each class; raw: the outputs of the last layer; top:K: the K likeliest with their
+    /// probabilities. Without it the class, or the number
+    #[arg(long, value_name = "WHAT", value_parser = output_kind)]
+    output: Option<Output>,
     #[command(flatten)]
     device: DeviceChoice,
+    /// A table with a header on stdout, whatever the output
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
     /// One JSON document on stdout
     #[arg(long)]
     json: bool,
+}
+
+/// What is told of each row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Output {
+    Class,
+    Probabilities,
+    Raw,
+    Top(usize),
+}
+
+fn output_kind(text: &str) -> Result<Output, String> {
+    match text {
+        "class" => Ok(Output::Class),
+        "probabilities" => Ok(Output::Probabilities),
+        "raw" => Ok(Output::Raw),
+        _ => {
+            let count = text.strip_prefix("top:").and_then(|count| count.parse().ok()).filter(|count| *count > 0);
+            count.map(Output::Top).ok_or_else(|| "it must be class, probabilities, raw or top:K, such as top:3".into())
+        }
+    }
+}
+
+/// Columns with a name each, and the cells of the rows: text, or JSON.
+struct Told {
+    names: Vec<String>,
+    rows: Vec<Vec<Value>>,
+    /// Each row is told as one value, not by the names of its columns.
+    is_plain: bool,
 }
 
 impl Predict {
@@ -34,67 +71,140 @@ impl Predict {
         if model.keeps_average() {
             model = model.averaged()?;
         }
-        let split = self.source.read_for(&model)?;
-        let rows = split.test.unwrap_or(split.train);
-        let outputs = model.predict(&rows.features)?;
-        let classes = model.predicts_classes().then(|| classes(&outputs));
-        let accuracy = accuracy(&model, classes.as_deref(), &rows)?;
+        let rows = self.source.read_for(&model)?;
+        if let Some(reason) = &rows.no_targets {
+            output::note(&format!("note: predictions are compared with no targets: {reason}"));
+        }
+        let outputs = model.predict(&rows.dataset.features)?;
+        let accuracy = accuracy(&model, &rows.dataset, &outputs);
         if let Some(accuracy) = accuracy {
-            output::note(&format!("accuracy: {:.2} % of {} rows", 100.0 * accuracy, rows.rows()));
+            output::note(&format!("accuracy: {:.2} % of {} rows", 100.0 * accuracy, rows.dataset.rows()));
         }
+        let told = self.told(&model, rows.encoding.as_ref(), &outputs)?;
         if self.json {
-            let predictions: Value = match &classes {
-                Some(classes) if model.names().classes.is_empty() => json!(classes),
-                Some(classes) => classes.iter().map(|&class| named(&model, class)).collect(),
-                None => outputs.rows().into_iter().map(values).collect(),
-            };
-            return output::print_json(
-                &json!({ "device": device.name(), "predictions": predictions, "accuracy": accuracy }),
-            );
+            return output::print_json(&json!({
+                "device": device.name(), "predictions": told.as_json(), "accuracy": accuracy,
+            }));
         }
-        output::print(&match classes {
-            Some(classes) => lines(classes.iter().map(|&class| named(&model, class))),
-            None => lines(
-                outputs.rows().into_iter().map(|row| row.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
-            ),
-        })
+        output::print(&if told.is_plain && !self.csv { told.as_lines() } else { told.as_csv() })
+    }
+
+    fn told(&self, model: &Model, encoding: Option<&Encoding>, outputs: &Array2<f32>) -> Outcome<Told> {
+        let is_labels = matches!(encoding.map(Encoding::target), Some(TargetEncoding::Flags { .. }));
+        let is_classes = model.predicts_classes() && !is_labels;
+        let names = class_names(model, encoding);
+        let numbers = |values: &Array2<f64>| {
+            values.rows().into_iter().map(|row| row.iter().map(|x| json!(*x as f32)).collect()).collect()
+        };
+        match self.output {
+            None | Some(Output::Class) if is_classes => {
+                let rows = largest(outputs).into_iter().map(|class| vec![class_value(&names, class)]).collect();
+                Ok(Told { names: vec![target_name(encoding, "class")], rows, is_plain: true })
+            }
+            None if is_labels => Ok(Told {
+                names: label_names(encoding, outputs.ncols()),
+                rows: outputs.rows().into_iter().map(|row| row.iter().map(|&x| json!(u8::from(x > threshold(model)))).collect()).collect(),
+                is_plain: false,
+            }),
+            None => {
+                let decoded = encoding.map_or_else(|| outputs.mapv(f64::from), |encoding| encoding.decode(outputs));
+                Ok(Told { names: output_names(encoding, outputs.ncols()), rows: numbers(&decoded), is_plain: true })
+            }
+            Some(Output::Raw) => {
+                let columns = if is_classes { names } else { output_names(encoding, outputs.ncols()) };
+                Ok(Told { names: columns, rows: numbers(&outputs.mapv(f64::from)), is_plain: false })
+            }
+            Some(Output::Probabilities) if is_classes || is_labels => {
+                let found = probabilities::of(model, outputs, is_classes)?;
+                let columns = if is_labels { label_names(encoding, outputs.ncols()) } else { names };
+                Ok(Told { names: columns, rows: numbers(&found), is_plain: false })
+            }
+            Some(Output::Top(count)) if is_classes => {
+                Ok(top(&names, &probabilities::of(model, outputs, true)?, count))
+            }
+            Some(_) => Err(Failure::Usage(
+                "--output: the model predicts no classes; allowed: raw, or nothing for the predictions in the target's unit".into(),
+            )),
+        }
     }
 }
 
-/// A class by its name, where the data that the model was trained on gave names.
-fn named(model: &Model, class: usize) -> String {
-    model.names().classes.get(class).cloned().unwrap_or_else(|| class.to_string())
-}
+impl Told {
+    fn as_lines(&self) -> String {
+        let line = |row: &Vec<Value>| row.iter().map(plain).collect::<Vec<_>>().join(" ") + "\n";
+        self.rows.iter().map(line).collect()
+    }
 
-/// The number of a row with one output, the list of several.
-fn values(row: ArrayView1<f32>) -> Value {
-    if row.len() == 1 { json!(row[0]) } else { json!(row.to_vec()) }
-}
+    fn as_csv(&self) -> String {
+        let names = self.names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(",");
+        let line = |row: &Vec<Value>| row.iter().map(|cell| quoted(&plain(cell))).collect::<Vec<_>>().join(",") + "\n";
+        format!("{names}\n{}", self.rows.iter().map(line).collect::<String>())
+    }
 
-fn lines(lines: impl Iterator<Item = String>) -> String {
-    lines.map(|line| line + "\n").collect()
-}
-
-/// The column of each row's largest output, the first of several.
-fn classes(outputs: &Array2<f32>) -> Vec<usize> {
-    let largest = |row: ArrayView1<f32>| {
-        let mut best = 0;
-        for (column, value) in row.iter().enumerate() {
-            if *value > row[best] {
-                best = column;
-            }
+    fn as_json(&self) -> Value {
+        if !self.is_plain {
+            let object = |row: &Vec<Value>| self.names.iter().cloned().zip(row.iter().cloned()).collect::<Value>();
+            return self.rows.iter().map(object).collect();
         }
-        best
+        self.rows.iter().map(|row| if let [one] = &row[..] { one.clone() } else { json!(row) }).collect()
+    }
+}
+
+/// The likeliest classes of each row, each with its probability.
+fn top(names: &[String], probabilities: &Array2<f64>, count: usize) -> Told {
+    let count = count.min(probabilities.ncols());
+    let row = |row: ndarray::ArrayView1<f64>| {
+        let mut order: Vec<usize> = (0..row.len()).collect();
+        order.sort_by(|&one, &other| row[other].total_cmp(&row[one]));
+        order.into_iter().take(count).flat_map(|class| [class_value(names, class), json!(row[class] as f32)]).collect()
     };
-    outputs.rows().into_iter().map(largest).collect()
+    let headings = (1..=count).flat_map(|place| [format!("class {place}"), format!("probability {place}")]).collect();
+    Told { names: headings, rows: probabilities.rows().into_iter().map(row).collect(), is_plain: false }
+}
+
+fn plain(cell: &Value) -> String {
+    cell.as_str().map_or_else(|| cell.to_string(), String::from)
+}
+
+/// A field of a CSV.
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
+}
+
+/// The classes by name, where the data that the model was trained on gave names; else by number.
+fn class_names(model: &Model, encoding: Option<&Encoding>) -> Vec<String> {
+    let encoded = encoding.map_or(&[][..], |encoding| encoding.target().classes());
+    let saved = &model.names().classes[..];
+    match [encoded, saved].into_iter().find(|names| names.len() == model.outputs()) {
+        Some(names) => names.to_vec(),
+        None => (0..model.outputs()).map(|class| class.to_string()).collect(),
+    }
+}
+
+/// A class: a number where all classes are whole numbers.
+fn class_value(names: &[String], class: usize) -> Value {
+    let numbers: Option<Vec<i64>> = names.iter().map(|name| name.parse().ok()).collect();
+    numbers.map_or_else(|| json!(names[class]), |numbers| json!(numbers[class]))
+}
+
+fn target_name(encoding: Option<&Encoding>, other: &str) -> String {
+    match encoding.map_or(&[][..], |encoding| encoding.target().columns()) {
+        [one] => one.clone(),
+        _ => other.into(),
+    }
+}
+
+fn output_names(encoding: Option<&Encoding>, count: usize) -> Vec<String> {
+    match encoding.map_or(&[][..], |encoding| encoding.target().columns()) {
+        names if names.len() == count => names.to_vec(),
+        _ => (0..count).map(|output| output.to_string()).collect(),
+    }
 }
 
 /// The share of rows whose class is right, where there are classes on both sides.
-fn accuracy(model: &Model, classes: Option<&[usize]>, rows: &Dataset) -> Outcome<Option<f64>> {
-    let Some(classes) = classes.filter(|_| rows.target != Target::None) else {
-        return Ok(None);
-    };
-    let labels = labels_for(model, rows)?;
-    let right = classes.iter().zip(&labels).filter(|(class, label)| **class as i64 == **label).count();
-    Ok(Some(right as f64 / classes.len().max(1) as f64))
+fn accuracy(model: &Model, rows: &Dataset, outputs: &Array2<f32>) -> Option<f64> {
+    let Target::Labels { labels, .. } = &rows.target else { return None };
+    let right =
+        |classes: Vec<usize>| classes.iter().zip(labels).filter(|(class, label)| **class as i64 == **label).count();
+    model.predicts_classes().then(|| right(largest(outputs)) as f64 / rows.rows().max(1) as f64)
 }

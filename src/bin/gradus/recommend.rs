@@ -6,9 +6,11 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use gradus::data::{self, Ratings};
-use gradus::recommend::{Epoch, Fit, History, Interactions, Loss, Metrics, Model, Preparation, Recommender};
-use gradus::{Device, HeldOut, Stop};
+use gradus::data::{self, Duplicates, Ratings, RatingsOptions};
+use gradus::recommend::{
+    Epoch, Fit, History, Interactions, Loss, Metrics, Model, Preparation, Recommender, popularity,
+};
+use gradus::{Device, HeldOut, Stop, text};
 use serde_json::{Value, json};
 
 use crate::interrupt::Interrupt;
@@ -25,18 +27,37 @@ const EPOCHS: usize = 20;
 /// Trains a recommender on a file of ratings, tests it on held-out ones; or asks a saved one
 #[derive(Args)]
 pub struct Recommend {
-    /// A CSV with a header as MovieLens', or lines `user::item::rating::time`; plain or .gz. With --model: what of it the user has rated is left out
+    /// A table of users, items and ratings (or likes), with a header or without, or lines `user::item::rating::time`; plain or .gz. With --model: what of it the user has rated is left out
     #[arg(long, value_name = "FILE", required_unless_present = "model")]
     interactions: Option<PathBuf>,
     /// Asks a saved recommender (--out) instead of training one, by --user or --similar-to
     #[arg(long, value_name = "FILE", requires = "question")]
     model: Option<PathBuf>,
-    /// The best items for this user, by the ids of the ratings' file
-    #[arg(long, value_name = "ID", requires = "model", group = "question", value_parser = numbers::id, allow_negative_numbers = true)]
-    user: Option<u32>,
+    /// With --model: the best items for this user, by the ids of the ratings' file. Else the column of users, where its name does not say
+    #[arg(long, value_name = "ID", group = "question", allow_negative_numbers = true)]
+    user: Option<String>,
+    /// The column of items, where its name does not say
+    #[arg(long, value_name = "COLUMN")]
+    item: Option<String>,
+    /// The column of ratings, where its name does not say
+    #[arg(long, value_name = "COLUMN")]
+    rating: Option<String>,
+    /// What becomes of a user and an item that stand in the file again
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    duplicates: DuplicatesName,
+    /// A table of items' ids and titles, which are shown with the answers
+    #[arg(long, value_name = "FILE", requires = "model")]
+    titles: Option<PathBuf>,
     /// The items that are most like this one
-    #[arg(long, value_name = "ITEM", requires = "model", group = "question", conflicts_with = "interactions", value_parser = numbers::id, allow_negative_numbers = true)]
-    similar_to: Option<u32>,
+    #[arg(
+        long,
+        value_name = "ITEM",
+        requires = "model",
+        group = "question",
+        conflicts_with = "interactions",
+        allow_negative_numbers = true
+    )]
+    similar_to: Option<String>,
     /// How many items are told
     #[arg(long, value_name = "N", requires = "model", default_value = "10", value_parser = numbers::count, allow_negative_numbers = true)]
     count: NonZeroUsize,
@@ -78,6 +99,17 @@ pub struct Recommend {
     /// One JSON document on stdout
     #[arg(long)]
     json: bool,
+}
+
+/// What becomes of a user and an item that stand in the file again.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DuplicatesName {
+    /// The file is refused.
+    Refuse,
+    /// The last rating counts.
+    Last,
+    /// The ratings are added up.
+    Sum,
 }
 
 /// The names of the losses.
@@ -126,6 +158,8 @@ struct Trained {
     /// Why it ended before its last epoch.
     stopped: Option<Stop>,
     test: Option<Metrics>,
+    /// What the most chosen items alone come to on the same test.
+    popularity: Option<Metrics>,
 }
 
 impl Recommend {
@@ -144,13 +178,14 @@ impl Recommend {
         }
         // The ratings are read before a device is opened; what was held out is known before.
         let preparation = self.preparation();
-        let ratings = data::read_ratings(path).map_err(|error| Failure::from(error).of("--interactions"))?;
+        let ratings = self.ratings(path)?;
+        ratings.notes.iter().for_each(|note| output::note(&format!("note: {}: {note}", path.display())));
         let interactions = Interactions::from_ratings(&ratings, preparation.min_rating, false)
             .map_err(|error| Failure::from(error).of("--min-rating"))?;
         self.note_left_out(&ratings, &interactions, preparation.min_rating);
         let interrupt = Interrupt::listen()?;
         let trained = self.train(interactions, preparation, &interrupt)?;
-        let told = if self.json { format!("{:#}\n", self.as_json(path, &trained)) } else { self.as_text(&trained) };
+        let told = if self.json { output::document(&self.as_json(path, &trained)) } else { self.as_text(&trained) };
         output::print_beside(self.out.as_deref(), &told)?;
         match &trained.stopped {
             Some(stop) => {
@@ -163,6 +198,23 @@ impl Recommend {
             None if interrupt.is_asked() => Err(Failure::Interrupted("the training was over".into())),
             None => Ok(()),
         }
+    }
+
+    /// Reads a file of ratings.
+    fn ratings(&self, path: &Path) -> Outcome<Ratings> {
+        let duplicates = match self.duplicates {
+            DuplicatesName::Refuse => Duplicates::Refuse,
+            DuplicatesName::Last => Duplicates::Last,
+            DuplicatesName::Sum => Duplicates::Sum,
+        };
+        let options = RatingsOptions {
+            user: self.user.clone().filter(|_| self.model.is_none()),
+            item: self.item.clone(),
+            rating: self.rating.clone(),
+            duplicates,
+            ..RatingsOptions::default()
+        };
+        data::read_ratings_with(path, &options).map_err(|error| Failure::from(error).of("--interactions"))
     }
 
     /// What becomes of the ratings: of a saved recommender the same as before, so that what was held out stays so.
@@ -179,13 +231,15 @@ impl Recommend {
     /// Users of whose ratings none is high enough drop out: said, with the first line of the first one.
     fn note_left_out(&self, ratings: &Ratings, interactions: &Interactions, min_rating: f32) {
         let Some(ids) = interactions.user_ids() else { return };
+        let is_left: Vec<bool> = ratings.user_ids.iter().map(|id| ids.row(id).is_ok()).collect();
         let mut left_out: Vec<(u32, u32)> = (0..ratings.users.len())
-            .filter(|&place| ids.row(ratings.users[place]).is_err())
+            .filter(|&place| !is_left[ratings.users[place] as usize])
             .map(|place| (ratings.users[place], ratings.lines[place]))
             .collect();
         left_out.sort_unstable();
         left_out.dedup_by_key(|(user, _)| *user);
         if let Some((user, line)) = left_out.iter().min_by_key(|(_, line)| *line) {
+            let user = &ratings.user_ids[*user as usize];
             output::note(&format!(
                 "note: {} user(s) have no rating of {min_rating} or more and are left out; the first is user {user} in line {line}",
                 left_out.len(),
@@ -222,6 +276,7 @@ impl Recommend {
         let history = model.train(&train, fit)?;
         interrupt.end_at_once();
         let is_tested = !test.is_empty() && history.stopped.is_none();
+        let popularity = if is_tested { Some(popularity(&test, &train, TOP)?) } else { None };
         let test = if is_tested { Some(model.evaluate(&test, Some(&train), TOP)?) } else { None };
         let all = model.history().to_vec();
         let stopped = history.stopped.clone();
@@ -237,6 +292,7 @@ impl Recommend {
             preparation,
             stopped,
             test,
+            popularity,
         })
     }
 
@@ -274,15 +330,16 @@ impl Recommend {
     }
 
     fn as_json(&self, path: &Path, trained: &Trained) -> Value {
-        let test = trained.test.map(|test| {
+        let told = |metrics: Metrics| {
             json!({
-                "precision_at_10": test.precision_at_k,
-                "recall_at_10": test.recall_at_k,
-                "auc": test.auc,
-                "mrr": test.mrr,
-                "ndcg_at_10": test.ndcg_at_k,
+                "precision_at_10": metrics.precision_at_k,
+                "recall_at_10": metrics.recall_at_k,
+                "auc": metrics.auc,
+                "mrr": metrics.mrr,
+                "ndcg_at_10": metrics.ndcg_at_k,
             })
-        });
+        };
+        let (test, popularity) = (trained.test.map(told), trained.popularity.map(told));
         let losses: Vec<f64> = trained.all.iter().map(|epoch| epoch.loss).collect();
         let Preparation { min_rating, held_out } = trained.preparation;
         let mut document = json!({
@@ -290,16 +347,20 @@ impl Recommend {
             "items": trained.interactions.items(),
             "interactions": trained.interactions.len(),
             "history": { "loss": losses },
-            "epochs_before": trained.before,
-            "stopped": trained.stopped.as_ref().map(ToString::to_string),
             "test": test,
+            "popularity": popularity,
             "seconds_per_epoch": trained.history.seconds_per_epoch(),
             "sampled_pairs_per_second": trained.history.sampled_pairs_per_second(),
             "device": trained.device,
             "interactions_to_train": trained.to_train,
+            "epochs_before": trained.before,
+            "stopped": trained.stopped.as_ref().map(ToString::to_string),
             "settings": {
                 "gradus": env!("CARGO_PKG_VERSION"),
-                "interactions": path,
+                "interactions": output::path(path),
+                "user": self.user,
+                "item": self.item,
+                "rating": self.rating,
                 "loss": Loss::from(self.loss),
                 "components": self.components,
                 "epochs": trained.epochs,
@@ -323,14 +384,14 @@ impl Recommend {
     }
 
     fn as_text(&self, trained: &Trained) -> String {
-        let mut table = output::table(&["epoch", "loss", "pairs drawn", "updates", "seconds"]);
+        let mut table = output::table(&["epoch", "loss", "pairs drawn", "updates", "time"]);
         for (index, epoch) in trained.all.iter().enumerate() {
             table.add_row([
                 (index + 1).to_string(),
-                format!("{:.5}", epoch.loss),
-                epoch.sampled.to_string(),
-                epoch.updates.to_string(),
-                format!("{:.4}", epoch.seconds),
+                text::number(epoch.loss),
+                text::count(epoch.sampled as u64),
+                text::count(epoch.updates as u64),
+                text::seconds(epoch.seconds),
             ]);
         }
         let (users, items) = (trained.interactions.users(), trained.interactions.items());
@@ -340,18 +401,25 @@ impl Recommend {
             trained.preparation.min_rating
         );
         let each = trained.history.seconds_per_epoch();
-        text += &format!("{each:.4} s an epoch (the median)");
-        let pairs = trained.history.sampled_pairs_per_second() / 1e6;
+        text += &format!("{} an epoch (the median)", text::seconds(each));
+        let pairs = trained.history.sampled_pairs_per_second();
         if pairs > 0.0 {
-            text += &format!(", {pairs:.1} million pairs drawn a second");
+            text += &format!(", {} pairs drawn a second", text::rate(pairs));
         }
         text.push('\n');
         if let Some(test) = &trained.test {
-            text += &format!(
-                "test ({} users): precision@10 {:.4}, recall@10 {:.4}, AUC {:.4}, MRR {:.4}, MAP@10 {:.4}, NDCG@10 {:.4}\n",
-                test.users, test.precision_at_k, test.recall_at_k, test.auc, test.mrr, test.map_at_k, test.ndcg_at_k
-            );
+            text += &output::folded(&format!("test ({} users): {}\n", test.users, in_words(test)));
+        }
+        if let Some(popularity) = &trained.popularity {
+            text += &output::folded(&format!("popularity alone: {}\n", in_words(popularity)));
         }
         text
     }
+}
+
+fn in_words(metrics: &Metrics) -> String {
+    format!(
+        "precision@10 {:.4}, recall@10 {:.4}, AUC {:.4}, MRR {:.4}, MAP@10 {:.4}, NDCG@10 {:.4}",
+        metrics.precision_at_k, metrics.recall_at_k, metrics.auc, metrics.mrr, metrics.map_at_k, metrics.ndcg_at_k
+    )
 }

@@ -4,12 +4,13 @@ mod report;
 mod resume;
 mod run;
 mod settings;
+mod surprises;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gradus::data::{Dataset, Standardization};
+use gradus::data::{Standardization, TargetKind};
 use gradus::losses::{self, Loss};
 use gradus::optimizers::{self, Optimizer};
 use gradus::{Dense, Device, Error, HeldOut, Model, Sequential, Stop, activations};
@@ -18,7 +19,7 @@ use serde_json::{Map, Value, json};
 use crate::interrupt::Interrupt;
 use crate::numbers;
 use crate::output::{self, DeviceChoice, Failure, Outcome};
-use crate::samples::{Source, Task};
+use crate::samples::{Asked, Prepared, Source, Task, target_kind};
 use crate::saved::{self, Kind};
 
 use resume::Earlier;
@@ -147,23 +148,6 @@ fn named(error: Error, name: &str, options: &str) -> Failure {
     Failure::usage(error).of(if is_name { name } else { options })
 }
 
-/// A share that leaves one of the two parts nothing.
-fn too_few(share: f64, error: Error) -> Failure {
-    match error {
-        Error::Option { allowed, .. } => {
-            Failure::Failed(format!("--validation is {share}; it must be {allowed} (0 validates on nothing)"))
-        }
-        other => other.into(),
-    }
-}
-
-/// The rows to train on, to validate on and to test on.
-struct Parts {
-    train: Dataset,
-    validation: Option<Dataset>,
-    test: Option<Dataset>,
-}
-
 impl Train {
     pub fn run(&self) -> Outcome {
         let plan = self.plan()?;
@@ -175,33 +159,32 @@ impl Train {
         }
         let earlier = self.resume.as_deref().map(Earlier::of);
         let held_out = self.held_out(earlier.as_ref());
-        let parts = self.parts(held_out)?;
-        let task = match &plan {
-            Some(plan) => Some(Task::of(&*plan.loss, &parts.train)?),
-            None => None,
-        };
-        let device = self.device.open_and_tell()?;
-        let (mut model, task, settings) = match (plan, task) {
-            (Some(plan), Some(task)) => {
+        let (mut model, task, settings, parts) = match plan {
+            Some(plan) => {
+                let parts = self.parts(target_kind(&*plan.loss), held_out, None)?;
+                let task = Task::of(&*plan.loss, &parts.train)?;
+                self.refuse_quantities(&parts.train, &task)?;
+                let device = self.device.open_and_tell()?;
                 let settings = self.settings(task.ranks, None).with(&plan);
-                (self.new_model(plan, &task, &parts.train, &device)?, task, settings)
+                (self.new_model(plan, &task, &parts, &device)?, task, settings, parts)
             }
-            _ => self.resumed(&parts.train, &device, earlier.as_ref())?,
+            None => self.resumed(held_out, &self.device.open_and_tell()?, earlier.as_ref())?,
         };
         model.set_held_out(held_out);
         if let Some(done) = earlier.as_ref().filter(|_| self.epochs.is_none()).and_then(Earlier::in_words) {
             output::note(&format!("resumed: {done}"));
         }
-        if let Some(doubt) = task.doubt(&parts.train, self.source.target()) {
+        if let Some(doubt) = task.doubt(&parts.train, self.source.target().as_deref()) {
             output::note(&format!("warning: {doubt}"));
         }
-        if !self.json {
-            let chosen = self.in_words(&parts, &settings, &task, &model);
-            output::print_beside(self.out.as_deref(), &format!("{}\n{chosen}", model.summary()))?;
-        }
         let interrupt = Interrupt::listen()?;
+        if !self.json {
+            let chosen = output::folded(&self.in_words(&parts, &settings, &task, &model));
+            let summary = output::folded(&model.summary());
+            output::print_beside(self.out.as_deref(), &format!("{summary}\n{chosen}"))?;
+        }
         let trained = self.fit(model, &task, &parts, settings, &interrupt)?;
-        let told = if self.json { format!("{:#}\n", self.as_json(&trained, &task)) } else { report::as_text(&trained) };
+        let told = if self.json { output::document(&self.as_json(&trained, &task)) } else { report::as_text(&trained) };
         output::print_beside(self.out.as_deref(), &told)?;
         self.ended(&trained, interrupt.is_asked())
     }
@@ -251,27 +234,20 @@ impl Train {
         Ok(Some(Plan { loss, optimizer }))
     }
 
-    fn parts(&self, held_out: HeldOut) -> Outcome<Parts> {
-        let split = self.source.read()?;
-        let test = match (&self.test, split.test) {
-            (Some(path), _) => Some(self.source.read_beside(path, &split.train)?),
-            (None, own) => own,
-        };
-        for dataset in [Some(&split.train), test.as_ref()].into_iter().flatten() {
-            dataset.check_finite()?;
-        }
-        // A table may be sorted by its target: its last rows would be no sample of it.
-        let rows = if self.source.is_images() { split.train } else { split.train.shuffled(held_out.seed)? };
-        let (train, validation) = if held_out.share > 0.0 {
-            let (train, validation) = rows.split(held_out.share).map_err(|error| too_few(held_out.share, error))?;
-            (train, Some(validation))
-        } else {
-            (rows, None)
-        };
-        Ok(Parts { train, validation, test })
+    /// The rows, as a model that goes on was trained with them or as a new one is.
+    fn parts(&self, kind: TargetKind, held_out: HeldOut, known: Option<&Model>) -> Outcome<Prepared> {
+        let encoding = known.and_then(|model| Some((model.encoding()?, &model.names().features[..])));
+        self.source.prepare(&Asked {
+            kind,
+            known: encoding,
+            held_out,
+            test: self.test.as_deref(),
+            standardize: !self.no_standardize,
+        })
     }
 
-    fn new_model(&self, plan: Plan, task: &Task, train: &Dataset, device: &Device) -> Outcome<Model> {
+    fn new_model(&self, plan: Plan, task: &Task, parts: &Prepared, device: &Device) -> Outcome<Model> {
+        let train = &parts.train;
         let settings = self.settings(task.ranks, None);
         let mut layers = Sequential::new(train.features.ncols()).seed(self.seed).l1(self.l1).l2(settings.l2);
         layers = layers.proximal_l1(self.proximal_l1);
@@ -282,7 +258,7 @@ impl Train {
         let last = activations::from_name(task.activation, &Value::Null)?;
         layers = layers.then(Dense::new(task.outputs).boxed_activation(last));
         let mut model = layers.on(device)?.compile_boxed(plan.loss, plan.optimizer)?;
-        if !self.no_standardize && !self.source.is_images() {
+        if !self.no_standardize && !self.source.is_images() && !parts.encoding.takes_tables() {
             let learned = Standardization::fit(&train.features)?;
             model.set_input_scaling(learned.mean, learned.scale)?;
         }
@@ -290,10 +266,16 @@ impl Train {
             let (features, classes, target) = self.source.names(train);
             model.set_names(features, classes, target);
         }
+        model.set_encoding(parts.encoding.clone());
         Ok(model)
     }
 
-    fn resumed(&self, train: &Dataset, device: &Device, earlier: Option<&Earlier>) -> Outcome<(Model, Task, Settings)> {
+    fn resumed(
+        &self,
+        held_out: HeldOut,
+        device: &Device,
+        earlier: Option<&Earlier>,
+    ) -> Outcome<(Model, Task, Settings, Prepared)> {
         let path = self.resume.as_deref().unwrap_or(Path::new(""));
         let model = Model::load(path, device).map_err(|error| Failure::from(error).of("--resume"))?;
         let Some(loss) = model.loss() else {
@@ -304,16 +286,15 @@ impl Train {
             let message = format!("--loss is {asked} but {} goes on with {name}; leave --loss out", path.display());
             return Err(Failure::Usage(message));
         }
-        let names = self.source.names(train);
-        let known = model.names();
-        if !known.features.is_empty() && (known.features != names.0 || known.classes != names.1) {
-            let found = format!("{} and classes {}", names.0.join(", "), names.1.join(", "));
-            let wanted = format!("{} and classes {}", known.features.join(", "), known.classes.join(", "));
-            return Err(Failure::Failed(format!("the data has columns {found}; the model was trained on {wanted}")));
+        let parts = self.parts(target_kind(loss), held_out, Some(&model))?;
+        let task = Task::of(loss, &parts.train)?;
+        if (parts.train.features.ncols(), task.outputs) != (model.inputs(), model.outputs()) {
+            let found = format!("{} features and {} outputs", parts.train.features.ncols(), task.outputs);
+            let wanted = format!("{} and {}", model.inputs(), model.outputs());
+            return Err(Failure::Failed(format!("the data has {found}; the model was trained on {wanted}")));
         }
-        let task = Task::of(loss, train)?;
         let settings = self.settings(task.ranks, earlier);
-        Ok((model, task, settings))
+        Ok((model, task, settings, parts))
     }
 }
 

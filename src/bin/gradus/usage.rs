@@ -4,26 +4,81 @@ use std::error::Error as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::names;
 use crate::output::{self, Failure, Outcome};
 
 /// Help and version go to stdout; an error becomes one line.
 pub fn report(error: &clap::Error) -> Outcome {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => output::print(&error.render().to_string()),
-        _ => Err(Failure::Usage(of_value(error).unwrap_or_else(|| one_line(&error.render().to_string())))),
+        _ => Err(Failure::Usage(told(error).unwrap_or_else(|| one_line(&error.render().to_string())))),
     }
 }
 
-/// A value that its flag does not take, as all such errors are told: `--epochs is 0; it must be …`.
-fn of_value(error: &clap::Error) -> Option<String> {
+/// What else a device is called where people come from.
+const DEVICES: [(&str, &str); 12] = [
+    ("cuda", "gpu"),
+    ("rocm", "gpu"),
+    ("hip", "gpu"),
+    ("mps", "gpu"),
+    ("metal", "gpu"),
+    ("vulkan", "gpu"),
+    ("dx12", "gpu"),
+    ("wgpu", "gpu"),
+    ("nvidia", "gpu"),
+    ("amd", "gpu"),
+    ("xpu", "gpu"),
+    ("host", "cpu"),
+];
+
+/// Errors about a value, a flag or a command, as all of ours are told: `--epochs is 0; it must be …`.
+fn told(error: &clap::Error) -> Option<String> {
     let word = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => Some(word.as_str()),
         _ => None,
     };
-    let (argument, value) = (word(ContextKind::InvalidArg)?, word(ContextKind::InvalidValue)?);
-    let flag = argument.split_whitespace().next()?;
-    (error.kind() == ErrorKind::ValueValidation).then_some(())?;
-    Some(format!("{flag} is {value}; {}", error.source()?))
+    let list = |kind| match error.get(kind) {
+        Some(ContextValue::Strings(words)) => words.iter().map(String::as_str).collect(),
+        Some(ContextValue::String(word)) => vec![word.as_str()],
+        _ => Vec::new(),
+    };
+    let argument = word(ContextKind::InvalidArg).and_then(|argument| argument.split_whitespace().next());
+    match error.kind() {
+        ErrorKind::ValueValidation => {
+            Some(format!("{} is {}; {}", argument?, word(ContextKind::InvalidValue)?, error.source()?))
+        }
+        ErrorKind::InvalidValue => {
+            let (flag, value, known) = (argument?, word(ContextKind::InvalidValue)?, list(ContextKind::ValidValue));
+            if value.is_empty() {
+                return Some(format!("{flag} has no value; it must be {}", known.join(", ")));
+            }
+            let hint = names::did_you_mean(meant(flag, value, &known));
+            Some(format!("{flag} is {value}; {hint}it must be one of {}", known.join(", ")))
+        }
+        ErrorKind::UnknownArgument => {
+            let hint = list(ContextKind::SuggestedArg);
+            let hint = names::did_you_mean(hint.first().copied());
+            Some(format!("unknown argument `{}`; {hint}`--help` shows those there are", argument?))
+        }
+        ErrorKind::InvalidSubcommand => {
+            let (found, known) = (word(ContextKind::InvalidSubcommand)?, list(ContextKind::SuggestedSubcommand));
+            let hint = names::did_you_mean(known.first().copied());
+            Some(format!("unknown command `{found}`; {hint}`gradus --help` shows those there are"))
+        }
+        _ => None,
+    }
+}
+
+/// The value that was probably meant.
+fn meant<'a>(flag: &str, value: &str, known: &[&'a str]) -> Option<&'a str> {
+    // `cuda:0` is a device too.
+    let name = value.to_lowercase();
+    let name = name.split(':').next().unwrap_or_default();
+    let elsewhere = DEVICES.iter().find(|(other, _)| flag == "--device" && *other == name);
+    match elsewhere {
+        Some((_, own)) => known.iter().copied().find(|known| known == own),
+        None => names::nearest(value, known.iter().copied()),
+    }
 }
 
 /// The help, and an error that names the commands: `gradus` alone asks for nothing.

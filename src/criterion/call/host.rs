@@ -27,7 +27,7 @@ impl Call<'_, '_> {
         }
         let hessian = self.hessian.then(|| shaped(&self.shape, hessian)).transpose()?;
         let gradient = shaped(&self.shape, gradient)?;
-        Ok(Evaluation { values, gradient, others: Vec::new(), count, auxiliaries, hessian })
+        Ok(Evaluation { values, gradient, others: Vec::new(), count, auxiliaries, hessian, first: "predictions" })
     }
 
     /// The value; the gradient goes into `gradient`, as long as the predictions and row-major, all of it overwritten.

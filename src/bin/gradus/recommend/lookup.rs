@@ -1,9 +1,10 @@
 //! What a saved recommender answers: the best items of a user, and the items that are most like one.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use gradus::data;
 use gradus::recommend::{Ids, Interactions, Model, Scored};
+use gradus::{data, text};
 use serde_json::{Value, json};
 
 use super::Recommend;
@@ -13,8 +14,10 @@ use crate::saved::{self, Kind};
 /// The items of a list, best first, and what is told with them.
 struct Answer {
     /// The key of the question in the JSON document, and the id that was asked about.
-    asked: (&'static str, u32),
-    items: Vec<(u32, f32)>,
+    asked: (&'static str, String),
+    items: Vec<(String, f32)>,
+    /// The titles of items, by id.
+    titles: Option<HashMap<String, String>>,
     excluded: Option<Excluded>,
     heading: String,
     /// What the items are sorted by.
@@ -40,11 +43,14 @@ impl Recommend {
         let known = model.seen().ok_or_else(|| {
             Failure::Failed(format!("--model: {} was saved before it was trained; it knows no items", path.display()))
         })?;
-        let answer = match (self.user, self.similar_to) {
+        let titles = self.titles.as_deref().map(data::read_titles).transpose();
+        let titles = titles.map_err(|error| Failure::from(error).of("--titles"))?;
+        let mut answer = match (&self.user, &self.similar_to) {
             (Some(user), _) => self.for_user(&model, known, user)?,
             (None, Some(item)) => self.like_item(&model, known, item)?,
             (None, None) => return Err(Failure::Usage("--user ID or --similar-to ITEM is needed".into())),
         };
+        answer.titles = titles;
         if answer.items.len() < self.count.get() {
             output::note(&format!("note: {} items are left; --count is {}", answer.items.len(), self.count));
         }
@@ -54,11 +60,11 @@ impl Recommend {
         output::print(&answer.as_text())
     }
 
-    fn for_user(&self, model: &Model, known: &Interactions, user: u32) -> Outcome<Answer> {
+    fn for_user(&self, model: &Model, known: &Interactions, user: &str) -> Outcome<Answer> {
         let row = row(known.user_ids(), "user", user, known.users()).map_err(|failure| failure.of("--user"))?;
         let trained_on = known.of(row as usize);
-        let rated = self.interactions.as_deref().map(|path| rated(path, user)).transpose()?;
-        let mut others: Vec<u32> = rated.iter().flatten().filter_map(|&item| place(known.item_ids(), item)).collect();
+        let rated = self.interactions.as_deref().map(|path| self.rated(path, user)).transpose()?;
+        let mut others: Vec<u32> = rated.iter().flatten().filter_map(|item| place(known.item_ids(), item)).collect();
         others.retain(|item| (*item as usize) < known.items() && trained_on.binary_search(item).is_err());
         let mut best = model.recommend(row, self.count.get().saturating_add(others.len()), true).map_err(|error| {
             // The library speaks of rows.
@@ -79,41 +85,66 @@ impl Recommend {
         let items = known.items();
         let heading = format!("user {user}: the {} best of {items} items, {}", best.len(), excluded.in_words(self));
         let items = with_ids(known.item_ids(), &best);
-        Ok(Answer { asked: ("user", user), items, excluded: Some(excluded), heading, measure: "score" })
+        Ok(Answer {
+            asked: ("user", user.into()),
+            items,
+            titles: None,
+            excluded: Some(excluded),
+            heading,
+            measure: "score",
+        })
     }
 
-    fn like_item(&self, model: &Model, known: &Interactions, item: u32) -> Outcome<Answer> {
+    fn like_item(&self, model: &Model, known: &Interactions, item: &str) -> Outcome<Answer> {
         let row = row(known.item_ids(), "item", item, known.items()).map_err(|failure| failure.of("--similar-to"))?;
         let found = model.similar_items(row, self.count.get())?;
         let heading = format!("item {item}: the {} of {} items that are most like it", found.len(), known.items());
         let items = with_ids(known.item_ids(), &found);
-        Ok(Answer { asked: ("similar_to", item), items, excluded: None, heading, measure: "cosine" })
+        Ok(Answer {
+            asked: ("similar_to", item.into()),
+            items,
+            titles: None,
+            excluded: None,
+            heading,
+            measure: "cosine",
+        })
     }
 }
 
 /// The row of an id; where the model was trained without a file's ids, ids are rows.
-fn row(ids: Option<&Ids>, kind: &str, id: u32, count: usize) -> Outcome<u32> {
-    match ids {
-        Some(ids) => Ok(ids.row(id)?),
-        None if (id as usize) < count => Ok(id),
-        None => Err(Failure::Failed(format!("unknown {kind} `{id}`; known: 0 to {}", count - 1))),
+fn row(ids: Option<&Ids>, kind: &str, id: &str, count: usize) -> Outcome<u32> {
+    let number = id.parse().ok().filter(|&number: &u32| (number as usize) < count);
+    match (ids, number) {
+        (Some(ids), _) => Ok(ids.row(id)?),
+        (None, Some(number)) => Ok(number),
+        (None, None) => Err(Failure::Failed(format!("unknown {kind} `{id}`; known: 0 to {}", count - 1))),
     }
 }
 
 /// The row of an item that the model may not know.
-fn place(ids: Option<&Ids>, item: u32) -> Option<u32> {
-    ids.map_or(Some(item), |ids| ids.row(item).ok())
+fn place(ids: Option<&Ids>, item: &str) -> Option<u32> {
+    ids.map_or_else(|| item.parse().ok(), |ids| ids.row(item).ok())
 }
 
-/// The items of a user in a file of ratings, whatever the rating: who has rated an item has seen it.
-fn rated(path: &Path, user: u32) -> Outcome<Vec<u32>> {
-    let ratings = data::read_ratings(path).map_err(|error| Failure::from(error).of("--interactions"))?;
-    let of_user = ratings.users.iter().zip(&ratings.items).filter(|(found, _)| **found == user);
-    Ok(of_user.map(|(_, item)| *item).collect())
+impl Recommend {
+    /// The items of a user in a file of ratings, whatever the rating: who has rated an item has seen it.
+    fn rated(&self, path: &Path, user: &str) -> Outcome<Vec<String>> {
+        let ratings = self.ratings(path)?;
+        let of_user =
+            ratings.users.iter().zip(&ratings.items).filter(|(found, _)| ratings.user_ids[**found as usize] == user);
+        Ok(of_user.map(|(_, item)| ratings.item_ids[*item as usize].clone()).collect())
+    }
 }
 
-fn with_ids(ids: Option<&Ids>, found: &[Scored]) -> Vec<(u32, f32)> {
-    found.iter().map(|found| (ids.map_or(found.item, |ids| ids.raw()[found.item as usize]), found.score)).collect()
+fn with_ids(ids: Option<&Ids>, found: &[Scored]) -> Vec<(String, f32)> {
+    let id = |found: &Scored| ids.map_or_else(|| found.item.to_string(), |ids| ids.raw()[found.item as usize].clone());
+    found.iter().map(|found| (id(found), found.score)).collect()
+}
+
+/// An id in a JSON document: a number where it is one.
+fn id_as_json(id: &str) -> Value {
+    let number = id.parse::<u64>().ok().filter(|number| number.to_string() == id);
+    number.map_or_else(|| json!(id), |number| json!(number))
 }
 
 impl Excluded {
@@ -131,25 +162,41 @@ impl Excluded {
 
 impl Answer {
     fn as_json(&self, model: &Path, device: &str) -> Value {
-        let (asked, id) = self.asked;
-        let items: Vec<Value> =
-            self.items.iter().map(|(item, number)| json!({ "item": item, self.measure: number })).collect();
+        let (asked, id) = &self.asked;
+        let item = |(item, number): &(String, f32)| {
+            let mut told = json!({ "item": id_as_json(item), self.measure: number });
+            if let Some(titles) = &self.titles {
+                told["title"] = json!(titles.get(item));
+            }
+            told
+        };
+        let items: Vec<Value> = self.items.iter().map(item).collect();
         let excluded = self.excluded.as_ref().map(|excluded| {
             json!({ "items": excluded.items, "trained_on": excluded.trained_on, "interactions": excluded.rated })
         });
-        let mut document = json!({ asked: id, "items": items });
+        let mut document = json!({ *asked: id_as_json(id), "items": items });
         if let Some(excluded) = excluded {
             document["excluded"] = excluded;
         }
-        document["model"] = json!(model);
+        document["model"] = output::path(model);
         document["device"] = json!(device);
         document
     }
 
     fn as_text(&self) -> String {
-        let mut table = output::table(&["place", "item", self.measure]);
+        let headings = ["place", "item", "title", self.measure];
+        let headings: Vec<&str> =
+            headings.into_iter().filter(|heading| self.titles.is_some() || *heading != "title").collect();
+        let mut table = output::table(&headings);
         for (place, (item, number)) in self.items.iter().enumerate() {
-            table.add_row([(place + 1).to_string(), item.to_string(), format!("{number:.4}")]);
+            let title = self.titles.as_ref().map(|titles| titles.get(item).cloned().unwrap_or_default());
+            let cells = [
+                Some((place + 1).to_string()),
+                Some(item.clone()),
+                title,
+                Some(text::significant((*number).into(), 4)),
+            ];
+            table.add_row(cells.into_iter().flatten());
         }
         format!("{}\n{table}\n", self.heading)
     }

@@ -1,38 +1,51 @@
 //! What a training tells: as JSON, and in words.
 
-use gradus::{History, Score, cases};
+use gradus::{History, cases, text};
 use serde_json::{Map, Value, json};
 
 use super::Train;
 use super::run::Trained;
 use crate::output;
-use crate::ranking::Ranking;
 use crate::samples::Task;
+use crate::scores::Scores;
 
 impl Train {
     pub(super) fn as_json(&self, trained: &Trained, task: &Task) -> Value {
         let number = cases::number_to_json;
-        let history: Map<String, Value> = trained
-            .history
-            .columns()
-            .into_iter()
-            .map(|(name, values)| (name.to_string(), values.into_iter().map(number).collect()))
-            .collect();
+        let columns = trained.history.columns();
+        // The lists that this training has are there even when it ended before its first epoch did.
+        let validates = trained.history.epochs.is_empty() && self.validation != Some(0.0);
+        let empty = |name: &&str| match *name {
+            "loss" => true,
+            "accuracy" => task.predicts() == "classes",
+            "val_loss" => validates,
+            "val_accuracy" => validates && task.predicts() == "classes",
+            _ => false,
+        };
+        let names = ["loss", "accuracy", "val_loss", "val_accuracy"];
+        let mut history: Map<String, Value> =
+            names.iter().filter(|name| empty(name)).map(|name| (name.to_string(), json!([]))).collect();
+        history.extend(
+            columns.into_iter().map(|(name, values)| (name.to_string(), values.into_iter().map(number).collect())),
+        );
         let epochs = trained.epochs().max(1) as f64;
         let mut document = json!({
             "device": trained.model.device().name(),
             "adapter": trained.model.device().describe(),
             "parameters": trained.model.parameters(),
             "history": history,
+            "baseline": trained.history.baseline.map(|baseline| {
+                json!({ "loss": number(baseline.loss), "val_loss": baseline.val_loss.map(number) })
+            }),
             "epochs_before": trained.history.before,
-            "test": trained.test.as_ref().map(|(score, ranking)| score_as_json(score, ranking.as_ref())),
+            "test": trained.test.as_ref().map(Scores::as_json),
             "seconds": trained.seconds,
             "seconds_per_epoch": trained.seconds / epochs,
             "steps": trained.history.steps.len(),
             "stopped": trained.history.stopped.as_ref().map(ToString::to_string),
         });
-        if let Some((score, ranking)) = &trained.validation {
-            document["validation"] = score_as_json(score, Some(ranking));
+        if let Some(scores) = &trained.validation {
+            document["validation"] = Value::Object(scores.as_json());
         }
         document["settings"] = self.settings_as_json(trained, task);
         if trained.chosen.skip_non_finite {
@@ -49,31 +62,22 @@ impl Train {
 pub fn as_text(trained: &Trained) -> String {
     let mut text = format!("{}\n\n", epochs(&trained.history));
     let each = trained.seconds / trained.epochs().max(1) as f64;
-    text += &format!("{} steps in {:.1} s, {each:.2} s an epoch\n", trained.history.steps.len(), trained.seconds);
-    if let Some((score, ranking)) = &trained.validation {
-        text += &format!("validation: loss {:.5}, {}\n", score.loss, ranking.in_words());
+    if let Some(baseline) = trained.history.baseline {
+        let validation = baseline.val_loss.map(|loss| format!(", val_loss {}", text::number(loss))).unwrap_or_default();
+        text += &format!("predicting the mean: loss {}{validation}\n", text::number(baseline.loss));
     }
-    if let Some((score, ranking)) = &trained.test {
-        let ranking = ranking.as_ref().map_or(String::new(), |ranking| format!(", {}", ranking.in_words()));
-        text += &format!("test: {}{ranking}\n", describe(score));
+    text += &format!(
+        "{} steps in {}, {} an epoch\n",
+        text::count(trained.history.steps.len() as u64),
+        text::seconds(trained.seconds),
+        text::seconds(each)
+    );
+    for (name, scores) in [("validation", &trained.validation), ("test", &trained.test)] {
+        if let Some(scores) = scores {
+            text += &output::folded(&format!("{name}: {}\n", scores.in_words()));
+        }
     }
     text
-}
-
-fn score_as_json(score: &Score, ranking: Option<&Ranking>) -> Value {
-    let mut object = Map::new();
-    object.insert("loss".into(), cases::number_to_json(score.loss));
-    object.insert("accuracy".into(), json!(score.accuracy));
-    if let Some(ranking) = ranking {
-        ranking.add_to(&mut object);
-    }
-    Value::Object(object)
-}
-
-/// Loss and accuracy in words.
-fn describe(score: &Score) -> String {
-    let accuracy = score.accuracy.map(|accuracy| format!(", accuracy {:.2} %", 100.0 * accuracy));
-    format!("loss {:.5}{}", score.loss, accuracy.unwrap_or_default())
 }
 
 /// The epochs as a table.
@@ -82,7 +86,12 @@ fn epochs(history: &History) -> comfy_table::Table {
     let headings: Vec<&str> = ["epoch"].into_iter().chain(columns.iter().map(|(name, _)| *name)).collect();
     let mut table = output::table(&headings);
     for epoch in 0..history.epochs.len() {
-        let numbers = columns.iter().map(|(_, values)| values.get(epoch).map_or(String::new(), |x| format!("{x:.5}")));
+        let shown = |name: &str, x: f64| match name {
+            // Shares of 1, compared down the column.
+            "accuracy" | "val_accuracy" | "r2" | "val_r2" if x.abs() < 1e3 => format!("{x:.4}"),
+            _ => text::number(x),
+        };
+        let numbers = columns.iter().map(|(name, values)| values.get(epoch).map_or(String::new(), |&x| shown(name, x)));
         table.add_row([(epoch + 1).to_string()].into_iter().chain(numbers));
     }
     table

@@ -3,23 +3,22 @@
 use std::time::Instant;
 
 use gradus::data::Dataset;
-use gradus::{Average, EarlyStopping, Fit, History, Model, Score, Stop};
+use gradus::{Average, EarlyStopping, Fit, History, Model, Stop};
 
+use super::Train;
 use super::settings::Settings;
-use super::{Parts, Train};
 use crate::interrupt::Interrupt;
 use crate::output::Outcome;
-use crate::ranking::Ranking;
-use crate::samples::Task;
+use crate::samples::{Prepared, Task};
+use crate::scores::{Scores, loss_unit};
 
 /// What a training gave.
 pub struct Trained {
     pub model: Model,
     pub history: History,
     pub chosen: Settings,
-    /// On rows of queries.
-    pub validation: Option<(Score, Ranking)>,
-    pub test: Option<(Score, Option<Ranking>)>,
+    pub validation: Option<Scores>,
+    pub test: Option<Scores>,
     pub seconds: f64,
 }
 
@@ -35,10 +34,11 @@ impl Train {
         &self,
         mut model: Model,
         task: &Task,
-        parts: &Parts,
+        parts: &Prepared,
         chosen: Settings,
         interrupt: &Interrupt,
     ) -> Outcome<Trained> {
+        Train::note_single_classes(parts, task)?;
         let rows = parts.train.groups.as_ref().filter(|_| task.ranks).map_or(parts.train.rows(), Vec::len);
         let mut fit = self.asked(&model, rows.div_ceil(chosen.batch_size), &chosen)?;
         if let Some(path) = &self.out {
@@ -48,7 +48,7 @@ impl Train {
             fit = fit.validation_data(&validation.features, task.truth(validation)?.targets());
         }
         let (start, step) = (Instant::now(), interrupt.clone());
-        let history = model.fit(
+        let mut history = model.fit(
             &parts.train.features,
             task.truth(&parts.train)?.targets(),
             fit.on_step(move |_, _| step.flow()),
@@ -60,14 +60,12 @@ impl Train {
         }
         let mut averaged = if model.keeps_average() { Some(model.averaged()?) } else { None };
         let judged = averaged.as_mut().unwrap_or(&mut model);
-        let mut score = |rows: &Dataset| -> Outcome<(Score, Option<Ranking>)> {
-            let score = judged.evaluate(&rows.features, task.truth(rows)?.targets())?;
-            Ok((score, Ranking::of(judged, rows)?))
-        };
-        let test = parts.test.as_ref().map(&mut score).transpose()?;
-        let of_queries = parts.validation.as_ref().filter(|rows| rows.groups.is_some());
-        let validation = of_queries.map(&mut score).transpose()?;
-        let validation = validation.and_then(|(score, ranking)| Some((score, ranking?)));
+        let mut scores = |rows: &Dataset| Scores::of(judged, task, rows, Some(&parts.encoding));
+        let test = parts.test.as_ref().map(&mut scores).transpose()?;
+        let validation = parts.validation.as_ref().map(&mut scores).transpose()?;
+        let unit = loss_unit(judged, Some(&parts.encoding));
+        in_unit(&mut history, unit);
+        Train::note_same_answers(averaged.as_mut().unwrap_or(&mut model), parts, task)?;
         Ok(Trained { model, history, chosen, validation, test, seconds })
     }
 
@@ -106,5 +104,18 @@ impl Train {
             Some((schedule, by_epoch)) => fit.shared_schedule(schedule, by_epoch),
             None => fit,
         })
+    }
+}
+
+/// Losses of standardized targets in the targets' own unit.
+fn in_unit(history: &mut History, unit: f64) {
+    if let Some(baseline) = &mut history.baseline {
+        baseline.loss *= unit;
+        baseline.val_loss = baseline.val_loss.map(|loss| loss * unit);
+    }
+    history.steps.iter_mut().for_each(|loss| *loss *= unit);
+    for epoch in &mut history.epochs {
+        epoch.loss *= unit;
+        epoch.val_loss = epoch.val_loss.map(|loss| loss * unit);
     }
 }

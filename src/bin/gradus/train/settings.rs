@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::resume::Earlier;
 use super::run::Trained;
-use super::{Hidden, Parts, Plan, Train, named};
-use crate::output::{Failure, Outcome};
-use crate::samples::Task;
+use super::{Hidden, Plan, Train, named};
+use crate::output::{self, Failure, Outcome};
+use crate::samples::{Prepared, Task, columns_as_json, columns_in_words};
 
 /// Adam's learning rate for a loss of lists.
 const RANKING_RATE: f64 = 2e-3;
@@ -87,9 +87,10 @@ impl Train {
     }
 
     /// How many rows and what their targets are taken for in one line; all that was chosen in another.
-    pub(super) fn in_words(&self, parts: &Parts, settings: &Settings, task: &Task, model: &Model) -> String {
-        let decided = task.decided(&parts.train, self.source.target());
-        format!("{}; {decided}\n{}\n", sizes(parts), self.chosen_in_words(settings, task, model))
+    pub(super) fn in_words(&self, parts: &Prepared, settings: &Settings, task: &Task, model: &Model) -> String {
+        let decided = task.decided(&parts.train, self.source.target().as_deref());
+        let columns = columns_in_words(&parts.encoding);
+        format!("{columns}{}; {decided}\n{}\n", sizes(parts), self.chosen_in_words(settings, task, model))
     }
 
     fn chosen_in_words(&self, settings: &Settings, task: &Task, model: &Model) -> String {
@@ -112,7 +113,7 @@ impl Train {
         parts.extend(settings.clip.map(|(name, limit)| format!("{name} {limit}")));
         parts.extend(settings.average.map(|decay| format!("average {decay}")));
         parts.extend(settings.patience.map(|epochs| format!("patience {epochs}")));
-        parts.push(format!("features {}", if model.scales_inputs() { "standardized" } else { "as they are" }));
+        parts.push(format!("features {}", if is_standardized(model) { "standardized" } else { "as they are" }));
         parts.push(format!("seed {}", settings.compiled.get("seed").unwrap_or(&json!(self.seed))));
         parts.join(", ")
     }
@@ -129,8 +130,8 @@ impl Train {
         let mut document = json!({
             "gradus": env!("CARGO_PKG_VERSION"),
             "data": self.source.as_json(),
-            "test": self.test,
-            "resume": self.resume,
+            "test": self.test.as_deref().map(output::path),
+            "resume": self.resume.as_deref().map(output::path),
             "predicts": task.predicts(),
             "outputs": task.outputs,
             "loss": null,
@@ -155,7 +156,8 @@ impl Train {
             "patience": patience,
             "seed": self.seed,
             "validation": held_out.map(|held_out| held_out.share),
-            "standardized": trained.model.scales_inputs(),
+            "columns": trained.model.encoding().map(columns_as_json),
+            "standardized": is_standardized(&trained.model),
         });
         if let Value::Object(document) = &mut document {
             document.extend(compiled.clone());
@@ -185,13 +187,18 @@ impl Train {
     }
 }
 
+/// Whether a model scales its features, itself or as its columns are encoded.
+fn is_standardized(model: &Model) -> bool {
+    model.scales_inputs() || model.encoding().is_some_and(gradus::data::Encoding::standardizes)
+}
+
 /// Options that were set, behind a name.
 fn set(options: &[(String, Value)]) -> String {
     options.iter().map(|(name, value)| format!(" {name}={value}")).collect()
 }
 
 /// How many rows or queries each part has.
-fn sizes(parts: &Parts) -> String {
+fn sizes(parts: &Prepared) -> String {
     let mut text = match &parts.train.groups {
         Some(groups) => format!("{} queries to train on ({} rows)", groups.len(), parts.train.rows()),
         None => format!("{} rows to train on", parts.train.rows()),

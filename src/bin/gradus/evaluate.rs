@@ -1,0 +1,58 @@
+//! `gradus evaluate`: how well a saved model predicts rows whose answers are known.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use gradus::Model;
+use gradus::data::Target;
+use serde_json::{Value, json};
+
+use crate::output::{self, DeviceChoice, Failure, Outcome};
+use crate::samples::{Source, Task};
+use crate::saved;
+use crate::scores::Scores;
+
+/// Measures a saved model on rows with answers: metrics in the target's unit, the confusion matrix, precision and recall of each class
+#[derive(Args)]
+pub struct Evaluate {
+    /// A model that `gradus train --out` saved
+    model: PathBuf,
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    device: DeviceChoice,
+    /// One JSON document on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+impl Evaluate {
+    pub fn run(&self) -> Outcome {
+        saved::check_kind("MODEL", &self.model, saved::Kind::Network)?;
+        let device = self.device.open(false)?;
+        let mut model = Model::load(&self.model, &device).map_err(|error| Failure::from(error).of("MODEL"))?;
+        if model.keeps_average() {
+            model = model.averaged()?;
+        }
+        let rows = self.source.answered_for(&model)?;
+        if rows.dataset.target == Target::None {
+            return Err(Failure::Failed(rows.no_targets.unwrap_or_else(|| {
+                "--data: the rows have no answers to compare with; the target's column is missing (--target names it)".into()
+            })));
+        }
+        let Some(loss) = model.loss() else {
+            return Err(Failure::Failed(format!("{}: the model was saved without a loss", self.model.display())));
+        };
+        let task = Task::of(loss, &rows.dataset)?;
+        let scores = Scores::of(&mut model, &task, &rows.dataset, rows.encoding.as_ref())?;
+        if self.json {
+            let mut document = json!({ "device": device.name(), "rows": rows.dataset.rows() });
+            if let Value::Object(document) = &mut document {
+                document.extend(scores.as_json());
+                document.extend(scores.details_as_json());
+            }
+            return output::print_json(&document);
+        }
+        output::print(&format!("{} rows: {}\n{}", rows.dataset.rows(), scores.in_words(), scores.details_in_words()))
+    }
+}

@@ -1,0 +1,250 @@
+//! What the targets of a data set ask of a model.
+
+use gradus::Targets;
+use gradus::data::{Dataset, Target, TargetKind};
+use gradus::losses::{CATALOGUE, Domain, Loss};
+use ndarray::{Array1, Array2};
+use serde_json::Value;
+
+use crate::output::{Failure, Outcome};
+
+/// Targets as a loss takes them.
+pub enum Truth {
+    /// A class for each row.
+    Labels(Array1<i64>),
+    /// Numbers for each row.
+    Values(Array2<f32>),
+    /// The relevance of each row, and how many rows each query has.
+    Grouped(Array2<f32>, Vec<usize>),
+}
+
+/// Classes that are named where a decision is told.
+const SHOWN: usize = 5;
+
+/// So many classes are no surprise, however few the rows.
+const MANY: usize = 20;
+
+/// Whether text is a number with something about it: a decimal comma, separators of thousands, a unit before or behind it.
+fn is_quantity(text: &str) -> bool {
+    let number = text.trim_matches(|letter: char| !letter.is_ascii_digit());
+    let units = text.chars().count() - number.chars().count();
+    let is_number =
+        !number.is_empty() && number.chars().all(|letter| letter.is_ascii_digit() || " .,'_eE+-".contains(letter));
+    let is_priced = text.contains(['$', '€', '£', '%']);
+    // `class 1` is a name; `1.5 kg`, `1,5` and `$ 1` are quantities.
+    is_number && (units == 0 || is_priced || number.contains([',', '.']))
+}
+
+/// Losses that grow with the square of the error: standardized by mean and deviation. Twice the error is four times the loss.
+const SQUARED: [&str; 3] = ["mse", "expectile", "squared_epsilon_insensitive"];
+
+/// Losses that grow with the error itself: standardized by the median. Twice the error is twice the loss.
+const LINEAR: [&str; 3] = ["mae", "quantile", "epsilon_insensitive"];
+
+/// Losses that grow with the square of small errors and with large ones themselves: standardized by the median.
+const MIXED: [&str; 5] = ["huber", "pseudo_huber", "smooth_l1", "log_cosh", "cauchy"];
+
+/// What a loss takes its targets for. Numbers are standardized where a loss looks at errors alone: one that takes logarithms or ratios of
+/// the targets would be another loss then.
+pub fn target_kind(loss: &dyn Loss) -> TargetKind {
+    let inside = loss.inner().unwrap_or(loss);
+    match inside.targets() {
+        targets if targets.pads() => TargetKind::Numbers,
+        _ if SQUARED.contains(&loss.name()) => TargetKind::Standardized,
+        _ if LINEAR.contains(&loss.name()) || MIXED.contains(&loss.name()) => TargetKind::MedianStandardized,
+        Domain::Real | Domain::Positive | Domain::NonNegative => TargetKind::Numbers,
+        Domain::Sign => TargetKind::Signs,
+        Domain::ZeroOne | Domain::Probability => TargetKind::Flags,
+        _ => TargetKind::Classes,
+    }
+}
+
+/// A loss of standardized targets times this is the loss in the targets' own unit, of which the encoded one is `unit`. None where there is no
+/// such number: a loss with a bend of its own, such as huber, is told of the standardized targets.
+pub fn loss_in_unit(loss: &dyn Loss, unit: f64) -> Option<f64> {
+    let no_margin = loss.options().get("epsilon").and_then(Value::as_f64).unwrap_or(0.0) == 0.0;
+    match loss.name() {
+        name if SQUARED.contains(&name) && no_margin => Some(unit * unit),
+        name if LINEAR.contains(&name) && no_margin => Some(unit),
+        _ => None,
+    }
+}
+
+/// What the targets of a data set ask of a model's last layer.
+pub struct Task {
+    /// Units of the last layer: one for each class, or one for each number.
+    pub outputs: usize,
+    /// The activation of the last layer.
+    pub activation: &'static str,
+    /// Whether rows are ordered, those of each query.
+    pub ranks: bool,
+    classes: bool,
+    /// Each output is a label that a row has or has not.
+    labels: bool,
+}
+
+impl Task {
+    /// What a loss makes of the targets: numbers for a regression loss, classes otherwise.
+    pub fn of(loss: &dyn Loss, dataset: &Dataset) -> Outcome<Self> {
+        let name = loss.name();
+        // A loss fused with the last layer asks of its outputs what the loss inside asks.
+        let loss =
+            loss.inner().filter(|inner| matches!(inner.targets(), Domain::Class | Domain::Label)).unwrap_or(loss);
+        let regresses = matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative)
+            && matches!(loss.predictions(), Domain::Real | Domain::Exponent);
+        match (loss.targets(), &dataset.target) {
+            (_, Target::None) => Err(Failure::Failed(
+                "the data has no targets; name the column with --target (a table) or the file with --targets (.npy)"
+                    .into(),
+            )),
+            (Domain::Sign | Domain::ZeroOne | Domain::Probability, Target::Values(values)) if values.ncols() > 1 => {
+                let activation = if loss.predictions() == Domain::Probability { "sigmoid" } else { "identity" };
+                Ok(Task { outputs: values.ncols(), activation, ranks: false, classes: false, labels: true })
+            }
+            _ if loss.targets().pads() => match (&dataset.groups, dataset.values()?.ncols()) {
+                (Some(_), 1) => {
+                    Ok(Task { outputs: 1, activation: "identity", ranks: true, classes: false, labels: false })
+                }
+                (None, _) => Err(Failure::Failed(format!(
+                    "{name} orders the rows of queries and the data says none: take SVMlight's lines (.svm) with qid:, with a \
+                     file of the same name and .query behind it, or with --groups"
+                ))),
+                (_, columns) => {
+                    Err(Failure::Failed(format!("{name} takes one number for each row; the targets have {columns}")))
+                }
+            },
+            (_, Target::Values(values)) if regresses => Ok(Task {
+                outputs: values.ncols(),
+                activation: "identity",
+                ranks: false,
+                classes: false,
+                labels: false,
+            }),
+            // Squared and absolute errors want numbers between 0 and 1 for a class, not logits.
+            (Domain::Real, _) if regresses => Ok(Task {
+                outputs: classes(name, dataset)?,
+                activation: "softmax",
+                ranks: false,
+                classes: true,
+                labels: false,
+            }),
+            (Domain::Class | Domain::Label | Domain::Sign | Domain::ZeroOne | Domain::Probability, _) => {
+                let activation = if loss.predictions() == Domain::Probability { "sigmoid" } else { "identity" };
+                Ok(Task { outputs: classes(name, dataset)?, activation, ranks: false, classes: true, labels: false })
+            }
+            _ => Err(Failure::Usage(format!(
+                "{name}: `train` cannot give it the distributions it compares; allowed: {}",
+                trainable().join(", ")
+            ))),
+        }
+    }
+
+    /// What the model predicts.
+    pub fn predicts(&self) -> &'static str {
+        match (self.ranks, self.classes) {
+            (true, _) => "scores",
+            (_, true) => "classes",
+            _ if self.labels => "labels",
+            _ => "numbers",
+        }
+    }
+
+    /// What the targets are taken for, in words.
+    pub fn decided(&self, dataset: &Dataset, column: Option<&str>) -> String {
+        let target = column.map_or("targets".into(), |column| format!("target `{column}`"));
+        let count = self.outputs;
+        match self.predicts() {
+            "classes" => {
+                let names = dataset.classes().unwrap_or_default();
+                let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let more = if names.len() > SHOWN { ", …" } else { "" };
+                let last = if self.activation == "identity" { "logits" } else { self.activation };
+                format!("{target}: {count} classes ({shown}{more}), {last}")
+            }
+            "labels" => format!("{target}: {count} labels, of which a row may have several"),
+            "scores" => format!("{target}: the relevance of each row, one score each"),
+            _ => format!("{target}: numbers, {count} output{}", if count == 1 { "" } else { "s" }),
+        }
+    }
+
+    /// That classes were made of a target that looks like a quantity, and how to have it otherwise; none where nothing is odd.
+    pub fn doubt(&self, dataset: &Dataset, column: Option<&str>) -> Option<String> {
+        let names = if self.classes { dataset.classes().ok()? } else { return None };
+        let target = column.map_or("the target".into(), |column| format!("--target {column}"));
+        let many = names.len() > MANY.max(dataset.rows() / 2);
+        // Numbers as names are classes on purpose, or were refused.
+        if names.iter().all(|name| name.parse::<f64>().is_ok()) {
+            return None;
+        }
+        // Only text of a table can be a quantity in disguise: labels of IDX files are classes.
+        column?;
+        let quantities = names.iter().filter(|name| is_quantity(name)).count();
+        let example = names.iter().find(|name| name.parse::<f32>().is_err()).or(names.first())?;
+        (many || 2 * quantities > names.len()).then(|| {
+            format!(
+                "{target} is taken for {} classes in the {} rows to train on, since it holds text such as `{example}`; to predict it as a number \
+                 write plain numbers with a decimal point and take a loss of numbers (--loss mse, --loss huber)",
+                names.len(),
+                dataset.rows()
+            )
+        })
+    }
+
+    /// The targets as the loss takes them.
+    pub fn truth(&self, dataset: &Dataset) -> Outcome<Truth> {
+        Ok(match &dataset.groups {
+            Some(groups) if self.ranks => Truth::Grouped(dataset.values()?, groups.clone()),
+            _ if self.classes => Truth::Labels(dataset.labels()?),
+            _ => Truth::Values(dataset.values()?),
+        })
+    }
+}
+
+impl Truth {
+    /// For `fit` and `evaluate`.
+    pub fn targets(&self) -> Targets<'_> {
+        match self {
+            Truth::Labels(labels) => labels.into(),
+            Truth::Values(values) => values.into(),
+            Truth::Grouped(relevance, groups) => Targets::grouped(relevance, groups),
+        }
+    }
+}
+
+fn classes(loss: &str, dataset: &Dataset) -> Outcome<usize> {
+    let classes = dataset.classes().map_err(|error| {
+        let advice = "for numbers take a loss of numbers, such as --loss mse or --loss huber";
+        Failure::Failed(format!("{loss} takes classes here; {error}; {advice}"))
+    })?;
+    let classes = classes.len();
+    if classes < 2 {
+        return Err(Failure::Failed(format!("the targets hold {classes} class; a class loss needs at least 2")));
+    }
+    Ok(classes)
+}
+
+/// The losses that take labels or numbers.
+fn trainable() -> Vec<&'static str> {
+    let fits = |loss: &dyn Loss| {
+        let is_open = matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Probability);
+        let is_class = !matches!(loss.targets(), Domain::Distribution | Domain::LogDistribution | Domain::Logits);
+        is_open && is_class && loss.arguments().is_empty()
+    };
+    let losses = CATALOGUE.iter().filter_map(|entry| (entry.make)(&Value::Null).ok());
+    losses.filter(|loss| fits(&**loss)).map(|loss| loss.name()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantity_is_told_from_a_name() {
+        for text in ["1,5", "1.5", "$ 300", "12 %", "1.234,50 €", "2.5 kg", "-3,25", "1e5", "17"] {
+            assert!(is_quantity(text), "{text}");
+        }
+        for text in ["setosa", "class 1", "", "n/a", "A4", "3rd", "12 to 14"] {
+            assert!(!is_quantity(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! How well a model predicts some rows, in the unit of their targets: what `train` tells of its test and `evaluate` of any file.
+
+use gradus::data::{Dataset, Encoding, Target, TargetEncoding};
+use gradus::metrics::{Confusion, Regression, regression};
+use gradus::{Model, Score, cases};
+use ndarray::{Array2, ArrayView1};
+use serde_json::{Map, Value, json};
+
+use crate::output::Outcome;
+use crate::ranking::Ranking;
+use crate::samples::{Task, loss_in_unit};
+
+/// Classes up to which the matrix is told as a table.
+const MOST_SHOWN: usize = 20;
+
+/// What was found on some rows.
+pub struct Scores {
+    pub loss: f64,
+    pub accuracy: Option<f64>,
+    pub regression: Option<Regression>,
+    pub ranking: Option<Ranking>,
+    pub confusion: Option<(Vec<String>, Confusion)>,
+    /// Of each label that a row has or has not.
+    pub labels: Vec<(String, Confusion)>,
+}
+
+impl Scores {
+    /// Of rows whose targets are encoded as the model's are.
+    pub fn of(model: &mut Model, task: &Task, rows: &Dataset, encoding: Option<&Encoding>) -> Outcome<Self> {
+        let Score { loss, accuracy } = model.evaluate(&rows.features, task.truth(rows)?.targets())?;
+        let outputs = model.predict(&rows.features)?;
+        let mut scores = Scores {
+            loss: loss * loss_unit(model, encoding),
+            accuracy,
+            regression: None,
+            ranking: Ranking::of(model, rows)?,
+            confusion: None,
+            labels: Vec::new(),
+        };
+        match &rows.target {
+            Target::Labels { labels, classes } => {
+                let predicted = largest(&outputs);
+                let actual: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
+                let confusion = Confusion::new(classes.len().max(outputs.ncols()), &actual, &predicted)?;
+                scores.accuracy = scores.accuracy.or(Some(confusion.accuracy()));
+                scores.confusion = Some((classes.clone(), confusion));
+            }
+            Target::Values(values) if task.predicts() == "labels" => {
+                scores.labels = of_labels(&label_names(encoding, values.ncols()), values, &outputs, threshold(model))?;
+            }
+            Target::Values(values) if task.predicts() == "numbers" => {
+                let decoded = |numbers: &Array2<f32>| match encoding {
+                    Some(encoding) => encoding.decode(numbers),
+                    None => numbers.mapv(f64::from),
+                };
+                scores.regression = Some(regression(&decoded(&outputs), &decoded(values))?);
+            }
+            _ => {}
+        }
+        Ok(scores)
+    }
+
+    /// As JSON: the loss first.
+    pub fn as_json(&self) -> Map<String, Value> {
+        let mut object = Map::new();
+        object.insert("loss".into(), cases::number_to_json(self.loss));
+        object.insert("accuracy".into(), json!(self.accuracy));
+        if let Some(found) = &self.regression {
+            for (name, value) in [("mae", found.mae), ("rmse", found.rmse), ("mse", found.mse)] {
+                object.insert(name.into(), cases::number_to_json(value));
+            }
+            object.insert("r2".into(), json!(found.r2));
+        }
+        if let Some(ranking) = &self.ranking {
+            ranking.add_to(&mut object);
+        }
+        object
+    }
+
+    /// The confusion matrix and what follows from it, as JSON.
+    pub fn details_as_json(&self) -> Map<String, Value> {
+        let mut object = Map::new();
+        if let Some((classes, confusion)) = &self.confusion {
+            let rows: Vec<&[u64]> = (0..confusion.classes()).map(|class| confusion.row(class)).collect();
+            object.insert("confusion".into(), json!({ "classes": classes, "counts": rows }));
+            object.insert("balanced_accuracy".into(), cases::number_to_json(confusion.balanced_accuracy()));
+            let of_class = |(class, name): (usize, &String)| class_as_json(name, confusion, class);
+            object.insert("classes".into(), classes.iter().enumerate().map(of_class).collect());
+        }
+        if !self.labels.is_empty() {
+            let of_label = |(name, confusion): &(String, Confusion)| class_as_json(name, confusion, 1);
+            object.insert("labels".into(), self.labels.iter().map(of_label).collect());
+        }
+        object
+    }
+
+    /// `loss 0.10000, accuracy 97.00 %`
+    pub fn in_words(&self) -> String {
+        let mut text = format!("loss {:.5}", self.loss);
+        if let Some(accuracy) = self.accuracy {
+            text += &format!(", accuracy {:.2} %", 100.0 * accuracy);
+        }
+        if let Some(found) = &self.regression {
+            text += &format!(", MAE {}, RMSE {}", rounded(found.mae), rounded(found.rmse));
+            text += &found.r2.map_or(", no R² (the targets do not vary)".into(), |r2| format!(", R² {r2:.4}"));
+        }
+        if let Some(ranking) = &self.ranking {
+            text += &format!(", {}", ranking.in_words());
+        }
+        text
+    }
+
+    /// The confusion matrix, precision and recall, as tables; empty for numbers.
+    pub fn details_in_words(&self) -> String {
+        let mut text = String::new();
+        if let Some((classes, confusion)) = &self.confusion {
+            if classes.len() <= MOST_SHOWN {
+                text += &format!("rows: the class; columns: what it was taken for\n{}\n\n", matrix(classes, confusion));
+            }
+            let lines = classes.iter().enumerate().map(|(class, name)| (name.as_str(), confusion, class));
+            text += &format!("{}\n", precision_and_recall("class", lines));
+            text += &format!("balanced accuracy (the mean recall): {:.2} %\n", 100.0 * confusion.balanced_accuracy());
+        }
+        if !self.labels.is_empty() {
+            let lines = self.labels.iter().map(|(name, confusion)| (name.as_str(), confusion, 1));
+            text += &format!("{}\n", precision_and_recall("label", lines));
+        }
+        text
+    }
+}
+
+/// What losses are multiplied with to be in the unit of the targets.
+pub fn loss_unit(model: &Model, encoding: Option<&Encoding>) -> f64 {
+    let unit = encoding.and_then(|encoding| encoding.target().unit());
+    let (Some(unit), Some(loss)) = (unit, model.loss()) else { return 1.0 };
+    loss_in_unit(loss, unit).unwrap_or(1.0)
+}
+
+/// The column of each row's largest output, the first of several.
+pub fn largest(outputs: &Array2<f32>) -> Vec<usize> {
+    let largest = |row: ArrayView1<f32>| {
+        let mut best = 0;
+        for (column, value) in row.iter().enumerate() {
+            if *value > row[best] {
+                best = column;
+            }
+        }
+        best
+    };
+    outputs.rows().into_iter().map(largest).collect()
+}
+
+/// The output from which on a label is predicted.
+pub fn threshold(model: &Model) -> f32 {
+    if model.output_activation() == "sigmoid" { 0.5 } else { 0.0 }
+}
+
+/// The names of the labels that a row has or has not.
+pub fn label_names(encoding: Option<&Encoding>, count: usize) -> Vec<String> {
+    match encoding.map(Encoding::target) {
+        Some(TargetEncoding::Flags { columns, .. }) => columns.clone(),
+        _ => (0..count).map(|label| label.to_string()).collect(),
+    }
+}
+
+fn of_labels(
+    names: &[String],
+    values: &Array2<f32>,
+    outputs: &Array2<f32>,
+    threshold: f32,
+) -> Outcome<Vec<(String, Confusion)>> {
+    let of = |(label, name): (usize, &String)| {
+        let actual: Vec<usize> = values.column(label).iter().map(|&value| usize::from(value > 0.0)).collect();
+        let predicted: Vec<usize> = outputs.column(label).iter().map(|&value| usize::from(value > threshold)).collect();
+        Ok((name.clone(), Confusion::new(2, &actual, &predicted)?))
+    };
+    names.iter().enumerate().map(of).collect()
+}
+
+fn class_as_json(name: &str, confusion: &Confusion, class: usize) -> Value {
+    json!({
+        "class": name, "rows": confusion.support(class), "precision": confusion.precision(class),
+        "recall": confusion.recall(class), "f1": confusion.f1(class),
+    })
+}
+
+fn matrix(classes: &[String], confusion: &Confusion) -> comfy_table::Table {
+    let headings: Vec<&str> = [""].into_iter().chain(classes.iter().map(String::as_str)).collect();
+    let mut table = crate::output::table(&headings);
+    for (class, name) in classes.iter().enumerate() {
+        let counts = confusion.row(class).iter().map(ToString::to_string);
+        table.add_row([name.clone()].into_iter().chain(counts));
+    }
+    table
+}
+
+fn precision_and_recall<'a>(
+    heading: &str,
+    lines: impl Iterator<Item = (&'a str, &'a Confusion, usize)>,
+) -> comfy_table::Table {
+    let mut table = crate::output::table(&[heading, "rows", "precision", "recall", "F1"]);
+    let share = |share: Option<f64>| share.map_or("-".into(), |share| format!("{share:.4}"));
+    for (name, confusion, class) in lines {
+        table.add_row([
+            name.to_string(),
+            confusion.support(class).to_string(),
+            share(confusion.precision(class)),
+            share(confusion.recall(class)),
+            share(confusion.f1(class)),
+        ]);
+    }
+    table
+}
+
+/// A number in six digits, or all of those before its point.
+fn rounded(number: f64) -> String {
+    let whole = number.abs().max(1e-9).log10().floor();
+    let digits = (5.0 - whole).clamp(0.0, 9.0) as usize;
+    format!("{number:.digits$}")
+}

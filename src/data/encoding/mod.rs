@@ -1,0 +1,287 @@
+//! From the columns of a table to the numbers of a network, and back.
+
+mod categories;
+mod feature;
+mod numbers;
+mod report;
+mod target;
+
+use ndarray::{Array2, s};
+use serde::{Deserialize, Serialize};
+
+pub use report::ColumnReport;
+pub use target::{TargetEncoding, TargetKind};
+
+use super::dataset::{Dataset, Target};
+use super::table::{Column, Table};
+use crate::{Error, Result};
+use feature::Feature;
+
+/// Words of a column that get a column of their own each, unless [`EncodingOptions::categories`] says otherwise.
+const CATEGORIES: usize = 64;
+
+/// How the columns of a table become numbers: fitted on the rows to train on, saved with the model, applied to every other file.
+///
+/// | a column of | becomes |
+/// |---|---|
+/// | numbers | (x − mean) / deviation, computed in f64 and rounded to f32 once; a blank is filled with the median |
+/// | `True` and `False` | 1 and 0; a blank is filled with the more frequent |
+/// | words | a column for each word, 1 where it stands; beyond [`EncodingOptions::categories`] the most frequent have one and the others share one |
+/// | words of which nearly every row has its own | nothing |
+/// | one value in all rows, or none; the index of the rows under no name | nothing |
+///
+/// A column with blanks has one more behind it, which is 1 where a blank was filled. What became of each column is told by
+/// [`Encoding::report`]. Targets: [`TargetKind`].
+///
+/// ```
+/// use gradus::data::{Column, Encoding, EncodingOptions, Table};
+///
+/// let table = Table::new(vec![
+///     Column::numbers("rooms", vec![3.0, f64::NAN, 5.0, 4.0]),
+///     Column::words("ocean", ["near", "far", "near", "far"]),
+///     Column::words("sold", ["yes", "no", "no", "yes"]),
+/// ])?;
+/// let encoding = Encoding::fit(&table, &[0, 1, 2, 3], &EncodingOptions::default().target("sold"))?;
+/// let houses = encoding.apply(&table)?;
+/// assert_eq!(houses.feature_names, ["rooms", "rooms is blank", "ocean=far", "ocean=near"]);
+/// assert_eq!(houses.features.row(1).to_vec(), [0.0, 1.0, 1.0, 0.0]);
+/// assert_eq!((houses.labels()?.to_vec(), houses.classes()?), (vec![1, 0, 0, 1], vec!["no".into(), "yes".into()]));
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Encoding {
+    /// None where the rows came as arrays, which are taken as they are.
+    features: Option<Vec<Feature>>,
+    /// Whether the file had names for its columns.
+    has_header: bool,
+    target: TargetEncoding,
+}
+
+/// What an [`Encoding`] is fitted for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EncodingOptions {
+    /// The columns of the targets; none where there are no targets.
+    pub targets: Vec<String>,
+    /// What they are taken for.
+    pub kind: TargetKind,
+    /// Whether numbers are brought to mean 0 and deviation 1.
+    pub standardize: bool,
+    /// How many words of a column get a column of their own.
+    pub categories: usize,
+    /// Columns that are no features.
+    pub left_out: Vec<String>,
+}
+
+impl Default for EncodingOptions {
+    fn default() -> Self {
+        EncodingOptions {
+            targets: Vec::new(),
+            kind: TargetKind::Classes,
+            standardize: true,
+            categories: CATEGORIES,
+            left_out: Vec::new(),
+        }
+    }
+}
+
+impl EncodingOptions {
+    /// Adds a column of targets.
+    pub fn target(mut self, column: impl Into<String>) -> Self {
+        self.targets.push(column.into());
+        self
+    }
+
+    /// What the targets are taken for.
+    pub fn kind(mut self, kind: TargetKind) -> Self {
+        self.kind = kind;
+        self
+    }
+}
+
+impl Encoding {
+    /// Learns from a table: of the features from `rows` alone, of the targets the classes from all rows, so that a rare one is known.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a target that is no column; [`Error::Empty`] without rows; [`Error::Data`] with line and column for a number that is
+    /// not finite, a text among numbers, and a target that its kind cannot take; if no column is left as a feature.
+    pub fn fit(table: &Table, rows: &[usize], options: &EncodingOptions) -> Result<Self> {
+        if rows.is_empty() {
+            return Err(Error::Empty { operation: "encoding".into(), name: "the rows to train on".into() });
+        }
+        let targets: Vec<&Column> = options.targets.iter().map(|name| table.column(name)).collect::<Result<_>>()?;
+        for name in &options.left_out {
+            table.position(name)?;
+        }
+        let is_feature = |column: &&Column| {
+            ![&options.targets, &options.left_out].iter().any(|names| names.iter().any(|name| name == column.name()))
+        };
+        let features: Vec<Feature> = table
+            .columns()
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| is_feature(column))
+            .map(|(place, column)| Feature::fit(table, place, column, rows, options))
+            .collect::<Result<_>>()?;
+        let encoding = Encoding {
+            target: TargetEncoding::fit(table, &targets, rows, options.kind)?,
+            has_header: table.has_header(),
+            features: Some(features),
+        };
+        if encoding.width() == 0 {
+            return Err(Error::Input {
+                operation: "encoding".into(),
+                name: "the table".into(),
+                found: "has no column left to learn from".into(),
+                allowed: format!(
+                    "at least one besides the target must hold more than one value: {}",
+                    encoding.in_words()
+                ),
+            });
+        }
+        Ok(encoding)
+    }
+
+    /// For rows that came as arrays: the targets alone are encoded.
+    ///
+    /// # Errors
+    /// As [`Encoding::fit`] of targets.
+    pub fn of_arrays(dataset: &Dataset, rows: &[usize], kind: TargetKind) -> Result<Self> {
+        let table = target::as_table(dataset)?;
+        let columns: Vec<&Column> = table.columns().iter().collect();
+        Ok(Encoding { features: None, has_header: true, target: TargetEncoding::fit(&table, &columns, rows, kind)? })
+    }
+
+    /// The same rows with their targets encoded, of arrays.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a class that was not there when the encoding was fitted.
+    pub fn apply_to_arrays(&self, dataset: Dataset) -> Result<Dataset> {
+        let table = target::as_table(&dataset)?;
+        let columns: Vec<&Column> = table.columns().iter().collect();
+        let target =
+            if columns.is_empty() { Target::None } else { self.target.encode(&table, &columns, &all(&table))? };
+        Ok(Dataset { target, ..dataset })
+    }
+
+    /// All rows of a table as numbers, with their targets if the table has all of their columns.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a feature that is no column of the table; [`Error::Data`] with line and column for a text where numbers were, a
+    /// number that is not finite, a class that was not there, a target that is blank.
+    pub fn apply(&self, table: &Table) -> Result<Dataset> {
+        self.apply_rows(table, &all(table))
+    }
+
+    /// As [`Encoding::apply`], of some rows in this order.
+    ///
+    /// # Errors
+    /// As [`Encoding::apply`].
+    pub fn apply_rows(&self, table: &Table, rows: &[usize]) -> Result<Dataset> {
+        let features = self.features(table, rows)?;
+        let target = match self.target_columns(table) {
+            Some(columns) => self.target.encode(table, &columns, rows)?,
+            None => Target::None,
+        };
+        Dataset::with_names(features, target, self.names())
+    }
+
+    /// The features of some rows, without their targets.
+    ///
+    /// # Errors
+    /// As [`Encoding::apply`].
+    pub fn features(&self, table: &Table, rows: &[usize]) -> Result<Array2<f32>> {
+        let mut values = Array2::zeros((rows.len(), self.width()));
+        let mut first = 0;
+        for (column, feature) in self.columns_of(table)?.into_iter().zip(self.kept()) {
+            let width = feature.width();
+            feature.encode(table, column, rows, values.slice_mut(s![.., first..first + width]))?;
+            first += width;
+        }
+        Ok(values)
+    }
+
+    /// What stands in a table that did not when the encoding was fitted, a sentence for each column.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a feature that is no column of the table.
+    pub fn surprises(&self, table: &Table) -> Result<Vec<String>> {
+        let columns = self.columns_of(table)?.into_iter().zip(self.kept());
+        Ok(columns.filter_map(|(column, feature)| feature.surprise(table, column)).collect())
+    }
+
+    /// Predictions in the unit of the targets: standardized numbers become numbers again, everything else stays.
+    pub fn decode(&self, predictions: &Array2<f32>) -> Array2<f64> {
+        self.target.decode(predictions)
+    }
+
+    /// How the targets are encoded.
+    pub fn target(&self) -> &TargetEncoding {
+        &self.target
+    }
+
+    /// The columns of the encoded features; empty for arrays.
+    pub fn names(&self) -> Vec<String> {
+        self.kept().flat_map(Feature::names).collect()
+    }
+
+    /// The columns that a table must have, in order.
+    pub fn wanted(&self) -> Vec<String> {
+        self.kept().map(|feature| feature.name().to_string()).collect()
+    }
+
+    /// Whether it takes tables; else arrays.
+    pub fn takes_tables(&self) -> bool {
+        self.features.is_some()
+    }
+
+    /// Whether a column of numbers is standardized.
+    pub fn standardizes(&self) -> bool {
+        self.kept().any(Feature::is_standardized)
+    }
+
+    /// What became of each column.
+    pub fn report(&self) -> Vec<ColumnReport> {
+        self.features.iter().flatten().map(Feature::report).chain(self.target.report()).collect()
+    }
+
+    fn in_words(&self) -> String {
+        let told: Vec<String> = self.features.iter().flatten().map(|feature| feature.report().to_string()).collect();
+        told.join("; ")
+    }
+
+    /// The columns of the targets, if the table has them all.
+    fn target_columns<'t>(&self, table: &'t Table) -> Option<Vec<&'t Column>> {
+        let names = self.target.columns();
+        let found: Option<Vec<&Column>> = names.iter().map(|name| table.column(name).ok()).collect();
+        found.filter(|found| !found.is_empty())
+    }
+
+    /// The rows of a table of which no target is blank; all where the table has none.
+    pub fn rows_with_target(&self, table: &Table) -> Vec<usize> {
+        let columns = self.target_columns(table).unwrap_or_default();
+        (0..table.rows()).filter(|&row| !columns.iter().any(|column| column.is_blank(row))).collect()
+    }
+
+    fn kept(&self) -> impl Iterator<Item = &Feature> {
+        self.features.iter().flatten().filter(|feature| feature.width() > 0)
+    }
+
+    fn width(&self) -> usize {
+        self.kept().map(Feature::width).sum()
+    }
+
+    /// The column of each feature that is kept: by name; where neither file has names and the targets are missing, by order.
+    fn columns_of<'t>(&self, table: &'t Table) -> Result<Vec<&'t Column>> {
+        let all = self.features.as_deref().unwrap_or_default();
+        let in_order = !self.has_header && !table.has_header() && table.columns().len() == all.len();
+        if in_order {
+            let pairs = table.columns().iter().zip(all);
+            return Ok(pairs.filter(|(_, feature)| feature.width() > 0).map(|(column, _)| column).collect());
+        }
+        self.kept().map(|feature| table.column(feature.name())).collect()
+    }
+}
+
+fn all(table: &Table) -> Vec<usize> {
+    (0..table.rows()).collect()
+}

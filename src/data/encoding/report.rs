@@ -1,0 +1,85 @@
+//! What became of the columns, in words.
+
+use std::fmt;
+
+use super::categories::some;
+use super::feature::Encoded;
+
+/// What became of one column of a table.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ColumnReport {
+    /// The column.
+    pub column: String,
+    /// What it was taken for: `number`, `text`, `true or false`, `left out`, `target`.
+    pub taken_for: &'static str,
+    /// What was made of it.
+    pub became: String,
+    /// How many columns of numbers that are.
+    pub columns: usize,
+}
+
+impl ColumnReport {
+    pub(super) fn of_feature(column: &str, encoded: &Encoded, blanks: usize, columns: usize) -> Self {
+        let (taken_for, mut became, fill) = match encoded {
+            Encoded::Number { mean, scale, fill } if *mean == 0.0 && *scale == 1.0 => {
+                ("number", "as it is".into(), format!("the median {}", short(*fill)))
+            }
+            Encoded::Number { mean, scale, fill } => (
+                "number",
+                format!("standardized: (x − {}) / {}", short(*mean), short(*scale)),
+                format!("the median {}", short(*fill)),
+            ),
+            Encoded::Truth { fill } => ("true or false", "1 and 0".into(), format!("{fill}, the more frequent")),
+            Encoded::Words { words, others, fill } => {
+                let rest = if *others > 0 { format!("; {others} rarer ones share one") } else { String::new() };
+                let text = format!("a column for each of {} words ({}){rest}", words.len(), some(words));
+                ("text", text, format!("`{}`, the most frequent", words[*fill]))
+            }
+            Encoded::Nothing { reason } => ("left out", reason.clone(), String::new()),
+        };
+        if blanks > 0 && columns > 0 {
+            became += &format!("; {blanks} blank(s) filled with {fill}, and marked in a column");
+        }
+        ColumnReport { column: column.into(), taken_for, became, columns }
+    }
+}
+
+impl fmt::Display for ColumnReport {
+    fn fmt(&self, to: &mut fmt::Formatter) -> fmt::Result {
+        write!(to, "{}: {}: {}", self.column, self.taken_for, self.became)
+    }
+}
+
+/// A number in six digits.
+pub(super) fn short(number: f64) -> String {
+    let size = number.abs();
+    if number == 0.0 || (1e-4..1e15).contains(&size) {
+        let digits = if size >= 1e5 { 0 } else { (5.0 - size.max(1e-4).log10().floor()).clamp(0.0, 9.0) as usize };
+        let text = format!("{number:.digits$}");
+        return if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text };
+    }
+    format!("{number:.5e}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn numbers_are_told_in_six_digits() {
+        for (number, text) in [
+            (0.0, "0"),
+            (1.0, "1"),
+            (206_855.816_9, "206856"),
+            (3.870_671, "3.87067"),
+            (0.012_345_678, "0.0123457"),
+            (-12.5, "-12.5"),
+            (1.6e9, "1600000000"),
+            (1e-9, "1.00000e-9"),
+            (100.0, "100"),
+        ] {
+            assert_eq!(short(number), text);
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! A column of a table, and how its type follows from its cells: numbers if every cell that is not blank is one, else words. All of the
+//! file is asked: the order of the rows does not matter.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::number::{self, Decimal};
+use crate::text::exact;
+
+/// The code of a blank cell among words.
+const BLANK: u32 = u32::MAX;
+
+/// Cells that say that nothing is known, in a column of words as well.
+const BLANKS: [&str; 10] = ["", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>"];
+
+/// Cells that say so among numbers; among words they are words.
+const BLANKS_OF_NUMBERS: [&str; 6] = ["?", "-", "None", "none", "NAN", "."];
+
+/// A column: a name and cells.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    name: String,
+    cells: Cells,
+    /// Cells of a column of numbers whose text says more than the number: `007`, `1234567890123456789`, `?`; by row, ascending.
+    written: Vec<(usize, String)>,
+}
+
+/// The cells of a column.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cells {
+    /// Numbers; a blank is NaN.
+    Numbers(Vec<f64>),
+    /// Words: for each row the place of its word in `words`, `u32::MAX` for a blank.
+    Words {
+        /// The place of each row's word.
+        codes: Vec<u32>,
+        /// The words, each once, in the order in which they first appear.
+        words: Vec<String>,
+    },
+}
+
+impl Column {
+    /// A column of numbers; NaN is a blank.
+    pub fn numbers(name: impl Into<String>, numbers: Vec<f64>) -> Self {
+        Column { name: name.into(), cells: Cells::Numbers(numbers), written: Vec::new() }
+    }
+
+    /// A column of words; an empty one is a blank.
+    pub fn words<'a>(name: impl Into<String>, cells: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut words = Words::default();
+        cells.into_iter().for_each(|cell| words.add(cell));
+        Column { name: name.into(), cells: words.cells(), written: Vec::new() }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its cells.
+    pub fn cells(&self) -> &Cells {
+        &self.cells
+    }
+
+    /// How many rows it has.
+    pub fn len(&self) -> usize {
+        match &self.cells {
+            Cells::Numbers(numbers) => numbers.len(),
+            Cells::Words { codes, .. } => codes.len(),
+        }
+    }
+
+    /// Whether it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a cell is blank.
+    pub fn is_blank(&self, row: usize) -> bool {
+        match &self.cells {
+            Cells::Numbers(numbers) => numbers[row].is_nan(),
+            Cells::Words { codes, .. } => codes[row] == BLANK,
+        }
+    }
+
+    /// The text of a cell; of a number the shortest that is that number, unless the file's own says more (`007`). None if it is blank.
+    pub fn text(&self, row: usize) -> Option<Cow<'_, str>> {
+        if self.is_blank(row) {
+            return None;
+        }
+        Some(match &self.cells {
+            Cells::Words { codes, words } => Cow::Borrowed(&*words[codes[row] as usize]),
+            Cells::Numbers(numbers) => match self.written.binary_search_by_key(&row, |(row, _)| *row) {
+                Ok(place) => Cow::Borrowed(&*self.written[place].1),
+                Err(_) => Cow::Owned(exact(numbers[row])),
+            },
+        })
+    }
+}
+
+/// Whether a cell is blank whatever its column holds.
+pub(super) fn is_blank(cell: &str) -> bool {
+    BLANKS.contains(&cell)
+}
+
+/// Words that are numbered as they appear.
+#[derive(Debug, Default)]
+struct Words {
+    places: HashMap<String, u32>,
+    words: Vec<String>,
+    codes: Vec<u32>,
+}
+
+impl Words {
+    fn add(&mut self, word: &str) {
+        if is_blank(word) {
+            self.codes.push(BLANK);
+            return;
+        }
+        let code = match self.places.get(word) {
+            Some(&code) => code,
+            None => {
+                let code = self.words.len() as u32;
+                self.places.insert(word.to_string(), code);
+                self.words.push(word.to_string());
+                code
+            }
+        };
+        self.codes.push(code);
+    }
+
+    fn cells(self) -> Cells {
+        Cells::Words { codes: self.codes, words: self.words }
+    }
+}
+
+/// A column that grows cell by cell.
+#[derive(Debug)]
+pub(super) struct Builder {
+    numbers: Vec<f64>,
+    written: Vec<(usize, String)>,
+    words: Option<Words>,
+    /// The unit of the numbers so far.
+    unit: Option<Option<char>>,
+    /// Thousands were parted somewhere.
+    grouped: bool,
+    decimal: Decimal,
+}
+
+impl Builder {
+    pub(super) fn new(decimal: Decimal) -> Self {
+        let (numbers, written) = (Vec::new(), Vec::new());
+        Builder { numbers, written, words: None, unit: None, grouped: false, decimal }
+    }
+
+    pub(super) fn add(&mut self, cell: &str) {
+        if let Some(words) = &mut self.words {
+            match number::number(cell, self.decimal).filter(|number| !says_more(cell, number)) {
+                Some(number) => words.add(&exact(number.value)),
+                None => words.add(&visible(cell)),
+            }
+            return;
+        }
+        if is_blank(cell) {
+            self.numbers.push(f64::NAN);
+        } else if BLANKS_OF_NUMBERS.contains(&cell) {
+            self.written.push((self.numbers.len(), cell.to_string()));
+            self.numbers.push(f64::NAN);
+        } else {
+            self.add_number(cell);
+        }
+    }
+
+    fn add_number(&mut self, cell: &str) {
+        let found = number::number(cell, self.decimal);
+        // `5` and `5 %` in one column are not one quantity.
+        match found.filter(|number| self.unit.is_none_or(|unit| unit == number.unit)) {
+            Some(number) => {
+                self.unit = Some(number.unit);
+                self.grouped |= number.grouped;
+                if says_more(cell, &number) {
+                    self.written.push((self.numbers.len(), cell.to_string()));
+                }
+                self.numbers.push(number.value);
+            }
+            None => {
+                self.turn_to_words();
+                self.add(cell);
+            }
+        }
+    }
+
+    /// The cells so far become words, each as it would have been read among words.
+    fn turn_to_words(&mut self) {
+        let mut words = Words::default();
+        let mut written = std::mem::take(&mut self.written).into_iter().peekable();
+        for (row, number) in std::mem::take(&mut self.numbers).into_iter().enumerate() {
+            match written.next_if(|(place, _)| *place == row) {
+                Some((_, text)) => words.add(&visible(&text)),
+                None if number.is_nan() => words.add(""),
+                None => words.add(&exact(number)),
+            }
+        }
+        self.words = Some(words);
+    }
+
+    /// The column, and what was done to its numbers.
+    pub(super) fn finish(self, name: String) -> (Column, Option<String>) {
+        let Some(words) = self.words else {
+            let unit = self.unit.flatten().map(|unit| format!("the unit `{unit}` taken off"));
+            let grouped = self.grouped.then(|| "marks of thousands taken out".to_string());
+            let done: Vec<String> = unit.into_iter().chain(grouped).collect();
+            let note = (!done.is_empty()).then(|| format!("column `{name}`: {}", done.join(", ")));
+            return (Column { name, cells: Cells::Numbers(self.numbers), written: self.written }, note);
+        };
+        (Column { name, cells: words.cells(), written: Vec::new() }, None)
+    }
+}
+
+/// Whether the text of a cell tells apart what its number does not.
+fn says_more(cell: &str, number: &number::Written) -> bool {
+    let digits = cell.trim_start_matches(['+', '-']);
+    let is_whole = digits.bytes().all(|byte| byte.is_ascii_digit());
+    number.unit.is_some() || is_whole && (digits.len() > 1 && digits.starts_with('0') || digits.len() > 15)
+}
+
+/// The text without control characters: a file's must not reach a terminal.
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
+    if text.chars().any(char::is_control) {
+        Cow::Owned(text.replace(char::is_control, " "))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(cells: &[&str]) -> Column {
+        let mut builder = Builder::new(Decimal::Point);
+        cells.iter().for_each(|cell| builder.add(cell));
+        builder.finish("a".into()).0
+    }
+
+    fn texts(column: &Column) -> Vec<String> {
+        (0..column.len()).map(|row| column.text(row).map_or("(blank)".into(), Cow::into_owned)).collect()
+    }
+
+    #[test]
+    fn the_type_of_a_column_does_not_depend_on_the_order_of_its_rows() {
+        let mut cells = ["0", "1.50", "007", "", "?", "1e3", "x", "12345678901234567"];
+        let mut first = texts(&column(&cells));
+        cells.reverse();
+        let mut last = texts(&column(&cells));
+        last.reverse();
+        assert_eq!(first, last);
+        first.sort();
+        assert_eq!(first, ["(blank)", "0", "007", "1.5", "1000", "12345678901234567", "?", "x"]);
+    }
+
+    #[test]
+    fn blanks_among_numbers_are_nan() {
+        let numbers = column(&["1", "", "NA", "?", "None", "-", "nan", "2"]);
+        let Cells::Numbers(found) = numbers.cells() else { panic!("{numbers:?}") };
+        assert_eq!(found.iter().filter(|number| number.is_nan()).count(), 6);
+        assert!(numbers.is_blank(3) && !numbers.is_blank(7));
+        assert_eq!(texts(&column(&["None", "Mild", "NA"])), ["None", "Mild", "(blank)"]);
+    }
+
+    #[test]
+    fn quantities_are_numbers_where_their_unit_is_one() {
+        let mut builder = Builder::new(Decimal::Point);
+        ["$1,200", "$3"].iter().for_each(|cell| builder.add(cell));
+        let (prices, note) = builder.finish("price".into());
+        assert_eq!(prices.cells(), &Cells::Numbers(vec![1200.0, 3.0]));
+        assert_eq!(note.unwrap(), "column `price`: the unit `$` taken off, marks of thousands taken out");
+        assert_eq!(texts(&column(&["5 %", "5"])), ["5 %", "5"]);
+    }
+
+    #[test]
+    fn control_characters_do_not_pass() {
+        assert_eq!(texts(&column(&["\u{1b}[31mred", "a\nb"])), [" [31mred", "a b"]);
+    }
+}

@@ -1,0 +1,230 @@
+//! The form of a table's text, told from its beginning: what parts the fields, which mark decimals have, and what stands above the rows.
+
+use super::number::{self, Decimal};
+use super::{Delimiter, TableOptions};
+
+/// Lines at the beginning that are looked at.
+const LINES: usize = 200;
+
+/// How a text is to be taken apart.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Dialect {
+    pub(super) delimiter: Delimiter,
+    pub(super) decimal: Decimal,
+    /// Lines before the table.
+    pub(super) skipped: usize,
+    /// The names of the columns, where they stand in a comment above the rows.
+    pub(super) names: Option<Vec<String>>,
+    /// What was found about the form, to be told.
+    pub(super) notes: Vec<String>,
+}
+
+/// Why a form cannot be told: what was found and what is expected.
+pub(super) type Unclear = (String, String);
+
+/// The form of the text that begins so.
+pub(super) fn dialect(sample: &[u8], options: &TableOptions) -> Result<Dialect, Unclear> {
+    let text = String::from_utf8_lossy(sample);
+    let mut lines: Vec<&str> = text.lines().take(LINES).collect();
+    let (mut skipped, mut notes) = (0, Vec::new());
+    let mut delimiter = options.delimiter;
+    if let Some(named) = lines.first().and_then(|line| separator_line(line)) {
+        lines.remove(0);
+        skipped = 1;
+        delimiter = delimiter.or(Some(named));
+        notes.push(format!("the line `sep=` says: fields are parted by {named}"));
+    }
+    let comments = lines.iter().take_while(|line| line.trim_start().starts_with('#')).count();
+    let above: Vec<&str> = lines.drain(..comments).collect();
+    let delimiter = delimiter.unwrap_or_else(|| likeliest(&lines));
+    let names = above.last().and_then(|line| names_in_comment(line, &lines, delimiter));
+    if comments > 0 {
+        skipped += comments;
+        let what = if names.is_some() { "; the last of them names the columns" } else { "" };
+        notes.push(format!("{comments} line(s) of comments above the table{what}"));
+    }
+    if options.delimiter.is_none() && !matches!(delimiter, Delimiter::Byte(b',' | b'\t')) && skipped == 0 {
+        notes.push(format!("fields are parted by {delimiter}"));
+    }
+    let decimal = match options.decimal {
+        Some(decimal) => decimal,
+        None => decimal_of(&lines, delimiter)?,
+    };
+    if decimal == Decimal::Comma {
+        notes.push("the decimal mark is a comma".into());
+    }
+    Ok(Dialect { delimiter, decimal, skipped, names, notes })
+}
+
+/// Excel's first line: `sep=;`.
+fn separator_line(line: &str) -> Option<Delimiter> {
+    let named = line.trim_matches('"').strip_prefix("sep=")?;
+    match named.trim_matches('"').as_bytes() {
+        [byte] => Some(Delimiter::Byte(*byte)),
+        _ => None,
+    }
+}
+
+/// numpy.savetxt writes `# a,b,c` above the rows.
+fn names_in_comment(line: &str, rows: &[&str], delimiter: Delimiter) -> Option<Vec<String>> {
+    let names: Vec<String> = fields(line.trim_start().trim_start_matches('#').trim(), delimiter)
+        .into_iter()
+        .map(|name| name.trim().to_string())
+        .collect();
+    let first = fields(rows.iter().find(|row| !row.trim().is_empty())?, delimiter);
+    let fits = names.len() > 1 && names.len() == first.len() && names.iter().all(|name| !name.is_empty());
+    let is_text = names.iter().all(|name| number::number(name, Decimal::Point).is_none());
+    let rows_are_numbers = first.iter().any(|field| number::number(field.trim(), Decimal::Point).is_some());
+    (fits && is_text && rows_are_numbers).then_some(names)
+}
+
+/// The fields of a line. A delimiter between quotes is none.
+pub(super) fn fields(line: &str, delimiter: Delimiter) -> Vec<&str> {
+    match delimiter {
+        Delimiter::Byte(byte) => {
+            let (mut found, mut start, mut quoted) = (Vec::new(), 0, false);
+            for (at, letter) in line.bytes().enumerate() {
+                quoted ^= letter == b'"';
+                if letter == byte && !quoted {
+                    found.push(&line[start..at]);
+                    start = at + 1;
+                }
+            }
+            found.push(&line[start..]);
+            found
+        }
+        Delimiter::Spaces => line.split_whitespace().collect(),
+        Delimiter::Colons => line.split("::").collect(),
+    }
+}
+
+/// What parts fields the most evenly: the same number of at least two in (nearly) all lines, the first one among them; of several that do,
+/// the one whose fields are numbers most often, and then the one with the most fields. A comma where nothing does.
+fn likeliest(lines: &[&str]) -> Delimiter {
+    let candidates = [
+        Delimiter::Byte(b','),
+        Delimiter::Byte(b';'),
+        Delimiter::Byte(b'\t'),
+        Delimiter::Byte(b'|'),
+        Delimiter::Colons,
+        Delimiter::Spaces,
+    ];
+    let lines: Vec<&str> = lines.iter().copied().filter(|line| !line.trim().is_empty()).collect();
+    let mut best: Option<([f64; 3], Delimiter)> = None;
+    for delimiter in candidates {
+        let Some(score) = score(&lines, delimiter) else { continue };
+        if best.is_none_or(|(found, _)| score > found) {
+            best = Some((score, delimiter));
+        }
+    }
+    best.map_or(Delimiter::Byte(b','), |(_, delimiter)| delimiter)
+}
+
+/// How well a delimiter parts the lines: the share of them that have as many fields as the first, whether what it gives is numbers, and how
+/// many fields; none if it parts nothing.
+fn score(lines: &[&str], delimiter: Delimiter) -> Option<[f64; 3]> {
+    let count = fields(lines.first()?, delimiter).len();
+    let even = lines.iter().filter(|line| fields(line, delimiter).len() == count).count() as f64 / lines.len() as f64;
+    // One line with a field of text too many is a fault of that line.
+    if count < 2 || even < 0.8 {
+        return None;
+    }
+    // Words of a sentence are parted by spaces as well.
+    if matches!(delimiter, Delimiter::Spaces) && lines.iter().any(|line| line.contains(['"', ',', ';', '\t', '|'])) {
+        return None;
+    }
+    let decimal = if delimiter == Delimiter::Byte(b',') { Decimal::Point } else { Decimal::Comma };
+    let is_number = |field: &&str| {
+        let field = field.trim().trim_matches('"');
+        field.is_empty() || [Decimal::Point, decimal].iter().any(|&decimal| number::number(field, decimal).is_some())
+    };
+    let cells: Vec<&str> = lines.iter().flat_map(|line| fields(line, delimiter)).collect();
+    let numbers = cells.iter().filter(|cell| is_number(cell)).count() as f64 / cells.len() as f64;
+    Some([(10.0 * even).round(), (10.0 * numbers).round(), count as f64])
+}
+
+/// The mark of decimals: a comma where numbers are written with one and none with a point.
+fn decimal_of(lines: &[&str], delimiter: Delimiter) -> Result<Decimal, Unclear> {
+    // Between commas a comma parts fields; in quotes it parts thousands.
+    if delimiter == Delimiter::Byte(b',') {
+        return Ok(Decimal::Point);
+    }
+    let cells = lines.iter().flat_map(|line| fields(line, delimiter)).map(|cell| cell.trim().trim_matches('"'));
+    let (mut comma, mut point, mut either) = (None, None, None);
+    for cell in cells.filter(|cell| cell.contains([',', '.'])) {
+        let [with_point, with_comma] = [Decimal::Point, Decimal::Comma].map(|decimal| number::number(cell, decimal));
+        match (with_point, with_comma) {
+            (Some(_), None) => point = point.or(Some(cell)),
+            (None, Some(_)) => comma = comma.or(Some(cell)),
+            (Some(_), Some(_)) => either = either.or(Some(cell)),
+            (None, None) => {}
+        }
+    }
+    match (point, comma, either) {
+        (Some(point), Some(comma), _) => Err((
+            format!("numbers with a decimal point (`{point}`) and with a decimal comma (`{comma}`)"),
+            "one decimal mark in all of the file; --decimal says which".into(),
+        )),
+        (None, Some(_), _) => Ok(Decimal::Comma),
+        // `1.234` alone is a decimal point, as everywhere; `1,234` alone may be either.
+        (None, None, Some(cell)) if cell.contains(',') => Err((
+            format!("`{cell}`, which is a decimal comma or a mark of thousands"),
+            "numbers that can be told; --decimal , or --decimal . says which".into(),
+        )),
+        _ => Ok(Decimal::Point),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Dialect {
+        dialect(text.as_bytes(), &TableOptions::default()).unwrap()
+    }
+
+    #[test]
+    fn delimiters_are_told_from_what_parts_all_lines() {
+        use Delimiter::{Byte, Colons, Spaces};
+        for (text, delimiter) in [
+            ("a,b\n1,2\n", Byte(b',')),
+            ("a;b\n1,5;2,5\n", Byte(b';')),
+            ("0,1;0,2\n0,3;0,4\n", Byte(b';')),
+            ("a\tb c\n1\t2 3\n", Byte(b'\t')),
+            ("a|b\n1|2\n", Byte(b'|')),
+            ("1::2::5::978300760\n1::3::4::978300761\n", Colons),
+            ("5.1  3.5 0\n4.9  3.0 1\n", Spaces),
+            ("  1   2.5\n 10  3.5\n", Spaces),
+            ("name\nlong name\nother\n", Byte(b',')),
+            ("a,\"b;c;d\",e\n1,2,3\n", Byte(b',')),
+            ("text,y\n\"one; two; three\",1\n\"four; five; six\",2\n", Byte(b',')),
+            ("1\n2\n", Byte(b',')),
+            ("", Byte(b',')),
+        ] {
+            assert_eq!(found(text).delimiter, delimiter, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_above_the_table_are_told() {
+        let excel = found("sep=;\na;b\n1;2\n");
+        assert_eq!((excel.delimiter, excel.skipped, excel.notes.len()), (Delimiter::Byte(b';'), 1, 1));
+        let numpy = found("# a,b\n1,2\n3,4\n");
+        assert_eq!((numpy.skipped, numpy.names), (1, Some(vec!["a".into(), "b".into()])));
+        let plain = found("# made on a Monday\na,b\n1,2\n");
+        assert_eq!((plain.skipped, plain.names), (1, None));
+    }
+
+    #[test]
+    fn decimal_marks_are_told_or_asked_for() {
+        assert_eq!(found("a;b\n1,5;2\n").decimal, Decimal::Comma);
+        assert_eq!(found("a;b\n1.234,5;2\n").decimal, Decimal::Comma);
+        assert_eq!(found("a;b\n1.5;2\n").decimal, Decimal::Point);
+        assert_eq!(found("a;b\n1,234.5;2\n").decimal, Decimal::Point);
+        assert_eq!(found("a,b\n\"1,234\",2\n").decimal, Decimal::Point);
+        for (text, word) in [("a;b\n1,234;2\n", "thousands"), ("a;b\n1,5;2.5\n", "decimal comma")] {
+            let (found, _) = dialect(text.as_bytes(), &TableOptions::default()).unwrap_err();
+            assert!(found.contains(word), "{found}");
+        }
+    }
+}

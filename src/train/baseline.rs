@@ -1,0 +1,152 @@
+//! What predicting the mean comes to: the yardstick of a regression, and what is said of numbers too large for f32.
+
+use std::sync::Arc;
+
+use ndarray::{Array2, Axis};
+
+use crate::losses::{Domain, Loss};
+use crate::train::history::{Epoch, Stop};
+use crate::{Criterion, Device, Inputs, text};
+
+/// From here on squares leave f32, whose end is 3.4e38.
+const SQUARES_OVERFLOW: f64 = 1.8e19;
+
+/// The loss of predicting each output's mean over the training rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Baseline {
+    /// On the training rows.
+    pub loss: f64,
+    /// On the validation rows.
+    pub val_loss: Option<f64>,
+}
+
+/// What a regression is measured by.
+#[derive(Clone, Debug)]
+pub(crate) struct Yardstick {
+    pub baseline: Baseline,
+    /// The loss is the squared error, from which R² follows.
+    squared: bool,
+    /// The mean squared distance of the targets from their means, on the training rows and the validation rows.
+    spread: [f64; 2],
+    /// The targets that are predicted for R² where it does not follow from the loss.
+    judged: Vec<f32>,
+}
+
+impl Yardstick {
+    /// Of a loss of numbers and rows with one number for each output; none of classes, lists and distributions.
+    pub fn new(loss: &Arc<dyn Loss>, training: &[f32], validation: Option<&[f32]>, outputs: usize) -> Option<Self> {
+        let is_number = matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative)
+            && matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Positive);
+        if !is_number || training.is_empty() || !loss.arguments().is_empty() {
+            return None;
+        }
+        let means = means(training, outputs);
+        let predictions: Option<Vec<f32>> = means.iter().map(|&mean| prediction(loss.predictions(), mean)).collect();
+        let of = |targets: &[f32]| of_constant(loss, predictions.as_deref()?, targets, outputs);
+        let baseline = Baseline { loss: of(training)?, val_loss: validation.and_then(of) };
+        let squared = loss.name() == "mse";
+        let spread = [training, validation.unwrap_or(&[])].map(|targets| spread(targets, outputs));
+        let judged = if squared { Vec::new() } else { validation.unwrap_or(training).to_vec() };
+        Some(Yardstick { baseline, squared, spread, judged })
+    }
+
+    /// Adds R² to an epoch: that of training and validation where it follows from their losses, else that of the rows that are
+    /// validated on, or of all where none are, by what `predict` gives for them.
+    pub fn tell(&self, told: &mut Epoch, predict: impl FnOnce() -> crate::Result<Vec<f64>>) -> crate::Result<()> {
+        let r2 = |loss: f64, spread: f64| (spread > 0.0).then_some(1.0 - loss / spread);
+        if self.squared {
+            told.r2 = r2(told.loss, self.spread[0]);
+            told.val_r2 = told.val_loss.and_then(|loss| r2(loss, self.spread[1]));
+            return Ok(());
+        }
+        let is_validated = told.val_loss.is_some();
+        let spread = self.spread[usize::from(is_validated)];
+        let found = predict()?;
+        let errors = found.iter().zip(&self.judged).map(|(f, &y)| (f - f64::from(y)).powi(2)).sum::<f64>();
+        let r2 = r2(errors / self.judged.len() as f64, spread);
+        *(if is_validated { &mut told.val_r2 } else { &mut told.r2 }) = r2;
+        Ok(())
+    }
+
+    /// As [`Yardstick::tell`] where R² follows from the loss alone.
+    pub fn tell_squared(&self, told: &mut Epoch) {
+        if self.squared {
+            let _ = self.tell(told, || Ok(Vec::new()));
+        }
+    }
+}
+
+/// The output that stands for a number: its logarithm where the loss takes the exponential.
+fn prediction(domain: Domain, mean: f64) -> Option<f32> {
+    match domain {
+        Domain::Exponent => (mean > 0.0).then(|| mean.ln() as f32),
+        Domain::Positive => (mean > 0.0).then_some(mean as f32),
+        _ => Some(mean as f32),
+    }
+}
+
+fn means(targets: &[f32], outputs: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; outputs];
+    for row in targets.chunks_exact(outputs) {
+        row.iter().zip(&mut sums).for_each(|(&y, sum)| *sum += f64::from(y));
+    }
+    let rows = (targets.len() / outputs).max(1) as f64;
+    sums.into_iter().map(|sum| sum / rows).collect()
+}
+
+/// The mean squared distance of targets from the means of their columns.
+fn spread(targets: &[f32], outputs: usize) -> f64 {
+    let means = means(targets, outputs);
+    let squares = targets.iter().enumerate().map(|(place, &y)| (f64::from(y) - means[place % outputs]).powi(2));
+    squares.sum::<f64>() / targets.len().max(1) as f64
+}
+
+/// The loss of the same outputs for every row, as training would tell it.
+fn of_constant(loss: &Arc<dyn Loss>, outputs: &[f32], targets: &[f32], columns: usize) -> Option<f64> {
+    // In pieces, so that millions of rows take no memory of their own.
+    const PIECE: usize = 1 << 18;
+    let rows_at_once = (PIECE / columns).max(1);
+    let criterion = Criterion::new(loss.clone(), &Device::Cpu).ok()?;
+    let (mut sum, all) = (0.0, targets.len() / columns);
+    for piece in targets.chunks(rows_at_once * columns) {
+        let rows = piece.len() / columns;
+        let row = ndarray::ArrayView2::from_shape((1, columns), outputs).ok()?;
+        let predictions: Array2<f32> = ndarray::concatenate(Axis(0), &vec![row; rows]).ok()?;
+        let targets = ndarray::ArrayView2::from_shape((rows, columns), piece).ok()?;
+        sum += criterion.evaluate(&Inputs::new(&predictions, &targets)).ok()?.value() * rows as f64;
+    }
+    Some(sum / all as f64)
+}
+
+/// The largest magnitudes of features, as the first layer gets them, and of targets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    pub features: f64,
+    pub targets: f64,
+}
+
+impl Reach {
+    pub fn of(features: &[f32], targets: &[f32]) -> Self {
+        let largest = |of: &[f32]| f64::from(of.iter().fold(0.0_f32, |largest, x| largest.max(x.abs())));
+        Reach { features: largest(features), targets: largest(targets) }
+    }
+
+    /// Says why a loss was not finite where that was not the learning rate: numbers whose squares leave f32, or a first batch, whose
+    /// loss no update had a part in.
+    pub fn explain(self, stopped: &mut Option<Stop>) {
+        let Some(Stop::NotFinite { epoch, batch, cause, .. }) = stopped else { return };
+        let overflows = |name: &str, size: f64| {
+            format!("the {name} reach {size:e}, whose square is beyond f32 (up to 3.4e38): scale them first")
+        };
+        *cause = if self.targets >= SQUARES_OVERFLOW {
+            Some(overflows("targets", self.targets))
+        } else if self.features >= SQUARES_OVERFLOW {
+            Some(overflows("features", self.features))
+        } else if (*epoch, *batch) == (1, 1) {
+            let [features, targets] = [self.features, self.targets].map(text::number);
+            Some(format!("no update had a part in it: features reach {features}, targets {targets}; standardize them"))
+        } else {
+            None
+        };
+    }
+}

@@ -1,0 +1,315 @@
+//! Files as people have them (`tests/field`): each is read as it is meant, or refused with the line that is wrong.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{assert_one_line, file, json_of, numbers, run, stderr, text};
+
+const FIELD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/field/");
+
+fn path(name: &str) -> String {
+    format!("{FIELD}{name}")
+}
+
+/// The document of a training on a file of the field.
+fn trained(name: &str, more: &[&str]) -> Value {
+    let path = path(name);
+    json_of(&[&["train", "--data", &path, "--device", "cpu", "--json"], more].concat())
+}
+
+fn trained_text(name: &str, more: &[&str]) -> String {
+    let path = path(name);
+    let output = run(&[&["train", "--data", &path, "--device", "cpu"], more].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output)
+}
+
+/// What became of a column, as the document of settings tells it.
+fn column<'a>(document: &'a Value, name: &str) -> &'a Value {
+    let columns = document["settings"]["columns"].as_array().unwrap();
+    columns.iter().find(|column| column["column"] == name).unwrap_or_else(|| panic!("no column {name}: {columns:?}"))
+}
+
+fn last(document: &Value, list: &str) -> f64 {
+    *numbers(&document["history"][list]).last().unwrap()
+}
+
+#[test]
+fn classes_are_told_by_name_whatever_the_test_file_holds() {
+    let arguments = ["--target", "y", "--loss", "cross_entropy", "--epochs", "60"];
+    let test = path("classes/test_bc.csv");
+    let found = trained("classes/train.csv", &[&arguments[..], &["--test", &test]].concat());
+    assert_eq!(found["test"]["accuracy"], 1.0);
+    let (train, unknown) = (path("classes/train.csv"), path("classes/test_unknown.csv"));
+    let refused =
+        run(&[&["train", "--data", &train, "--device", "cpu"], &arguments[..], &["--test", &unknown]].concat());
+    assert_one_line(&refused, 1, &["--test", "test_unknown.csv", "line 8", "column `y`", "class `d`", "a, b, c"]);
+}
+
+#[test]
+fn a_word_among_numbers_is_named_with_its_line() {
+    let folder = TempDir::new().unwrap();
+    let model = folder.path().join("m.safetensors");
+    let arguments = ["--target", "y", "--loss", "cross_entropy", "--epochs", "2"];
+    trained("classes/train.csv", &[&arguments[..], &["--out", text(&model)]].concat());
+    let bad = path("classes/bad_cell.csv");
+    let words = ["bad_cell.csv", "line 6", "column `a`", "`oops`"];
+    assert_one_line(&run(&["predict", text(&model), "--data", &bad, "--device", "cpu"]), 1, &words);
+    // To train on it is refused for the same reason: each of its numbers would be a category.
+    assert_one_line(&run(&[&["train", "--data", &bad], &arguments[..]].concat()), 1, &words);
+}
+
+#[test]
+fn train_evaluate_and_predict_tell_the_same() {
+    let folder = TempDir::new().unwrap();
+    let model = folder.path().join("m.safetensors");
+    let test = path("classes/test_bc.csv");
+    let arguments =
+        ["--target", "y", "--loss", "cross_entropy", "--epochs", "3", "--test", &test, "--out", text(&model)];
+    let found = trained("classes/train.csv", &arguments);
+    // Columns and rows in another order.
+    let rows: Vec<String> = std::fs::read_to_string(&test).unwrap().lines().map(String::from).collect();
+    let turned = |row: &String| row.split(',').rev().collect::<Vec<_>>().join(",") + "\n";
+    let other = rows[..1].iter().chain(rows[1..].iter().rev()).map(turned).collect::<String>();
+    let other = file(&folder, "other.csv", other.as_bytes());
+    for data in [Path::new(&test), &other] {
+        let evaluated = json_of(&["evaluate", text(&model), "--data", text(data), "--device", "cpu", "--json"]);
+        for metric in ["loss", "accuracy"] {
+            let (one, two) = (evaluated[metric].as_f64().unwrap(), found["test"][metric].as_f64().unwrap());
+            assert!((one - two).abs() < 1e-5 * two.abs().max(1.0), "{metric}: {one}, not {two}");
+        }
+        let predicted = json_of(&["predict", text(&model), "--data", text(data), "--device", "cpu", "--json"]);
+        assert_eq!(predicted["accuracy"], found["test"]["accuracy"]);
+        let counts = evaluated["confusion"]["counts"].as_array().unwrap();
+        let sum: u64 = counts.iter().flat_map(|row| row.as_array().unwrap()).map(|count| count.as_u64().unwrap()).sum();
+        assert_eq!((sum, &evaluated["confusion"]["classes"]), (20, &json!(["a", "b", "c"])));
+        // No row is of class a: it has no recall.
+        assert!(evaluated["classes"][0]["recall"].is_null() && evaluated["classes"][1]["recall"].is_number());
+    }
+}
+
+#[test]
+fn predictions_are_told_as_classes_probabilities_and_outputs() {
+    let folder = TempDir::new().unwrap();
+    let model = folder.path().join("m.safetensors");
+    let data = path("classes/train.csv");
+    trained("classes/train.csv", &["--target", "y", "--loss", "cross_entropy", "--epochs", "3", "--out", text(&model)]);
+    let predict = |more: &[&str]| {
+        let output = run(&[&["predict", text(&model), "--data", &data, "--device", "cpu"], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let classes = predict(&[]);
+    assert_eq!((classes.lines().count(), predict(&["--output", "class"])), (90, classes.clone()));
+    let shares = predict(&["--output", "probabilities"]);
+    assert_eq!(shares.lines().next(), Some("a,b,c"));
+    for (line, class) in shares.lines().skip(1).zip(classes.lines()) {
+        let shares: Vec<f64> = line.split(',').map(|share| share.parse().unwrap()).collect();
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-5, "{line}");
+        let best = (0..3).max_by(|&a, &b| shares[a].total_cmp(&shares[b])).unwrap();
+        assert_eq!(["a", "b", "c"][best], class);
+    }
+    let top = predict(&["--output", "top:2"]);
+    assert_eq!(top.lines().next(), Some("class 1,probability 1,class 2,probability 2"));
+    assert_eq!(top.lines().nth(1).unwrap().split(',').next(), classes.lines().next());
+    assert_eq!(predict(&["--csv"]).lines().next(), Some("y"));
+    let raw = json_of(&["predict", text(&model), "--data", &data, "--output", "raw", "--device", "cpu", "--json"]);
+    assert_eq!(raw["predictions"][0].as_object().unwrap().len(), 3);
+    assert_one_line(&run(&["predict", text(&model), "--data", &data, "--output", "top:0"]), 2, &["--output", "top:K"]);
+}
+
+#[test]
+fn headers_are_told_from_rows() {
+    let pandas = trained("header/pandas_columns.csv", &["--target", "2", "--loss", "cross_entropy", "--epochs", "1"]);
+    assert_eq!((&pandas["settings"]["outputs"], &pandas["steps"]), (&json!(2), &json!(1)));
+    let told =
+        trained_text("header/pandas_columns.csv", &["--target", "2", "--loss", "cross_entropy", "--epochs", "1"]);
+    assert!(told.contains("36 rows to train on, 4 to validate on") && told.contains("0, 1, 2"), "{told}");
+    let iris = trained_text("header/iris_like.csv", &["--target", "4", "--loss", "cross_entropy", "--epochs", "1"]);
+    assert!(iris.contains("27 rows to train on, 3 to validate on; target `4`: 3 classes (Iris-setosa, "), "{iris}");
+    let index = trained("header/pandas_index.csv", &["--target", "y", "--loss", "cross_entropy", "--epochs", "1"]);
+    assert_eq!(column(&index, "Unnamed: 0")["taken_for"], "left out");
+    let dropped = ["--target", "y", "--loss", "cross_entropy", "--epochs", "1", "--drop", "Unnamed: 0"];
+    let dropped = trained("header/pandas_index.csv", &dropped);
+    assert_eq!(
+        (&dropped["parameters"], dropped["settings"]["columns"].as_array().unwrap().len()),
+        (&index["parameters"], 2)
+    );
+    let forced = ["--target", "2", "--loss", "cross_entropy", "--epochs", "1", "--header", "no", "--validation", "0"];
+    let forced = trained_text("header/pandas_columns.csv", &forced);
+    assert!(forced.contains("41 rows to train on"), "{forced}");
+}
+
+#[test]
+fn large_numbers_that_differ_little_are_learned_as_small_ones() {
+    let arguments = ["--target", "y", "--loss", "mse", "--epochs", "300", "--validation", "0"];
+    let losses =
+        ["unix_time", "seconds"].map(|name| last(&trained(&format!("precision/{name}.csv"), &arguments), "loss"));
+    assert!(losses[0] < 5e-6, "{losses:?}");
+    assert!((losses[0] - losses[1]).abs() < 5e-6, "{losses:?}");
+}
+
+#[test]
+fn classes_come_from_the_whole_file_for_every_seed() {
+    for seed in 1..=12 {
+        let seed = seed.to_string();
+        let arguments =
+            ["--target", "y", "--loss", "cross_entropy", "--epochs", "1", "--validation", "0.3", "--seed", &seed];
+        assert_eq!(trained("labels/rare_highest.csv", &arguments)["settings"]["outputs"], 3);
+    }
+    let arguments = ["--target", "y", "--loss", "cross_entropy", "--epochs", "1"];
+    let names = |file: &str| column(&trained(file, &arguments), "y")["became"].clone();
+    assert_eq!(names("labels/five_seven.csv"), "2 classes (5, 7)");
+    assert_eq!(names("labels/text_late.csv"), "3 classes (0, 1, x)");
+    assert_eq!(names("labels/text_first.csv"), names("labels/text_late.csv"));
+    let signs = trained("labels/pm1.svm", &["--loss", "hinge", "--epochs", "2"]);
+    assert_eq!(signs["settings"]["outputs"], 2);
+}
+
+#[test]
+fn text_and_blanks_become_columns() {
+    let houses = trained("table/housing_like.csv", &["--target", "value", "--loss", "mse", "--epochs", "1"]);
+    assert_eq!(column(&houses, "ocean")["columns"], 3);
+    let blanks = column(&houses, "bedrooms");
+    assert!(
+        blanks["columns"] == 2 && blanks["became"].as_str().unwrap().contains("filled with the median"),
+        "{blanks}"
+    );
+    let missing = trained("table/missing.csv", &["--target", "y", "--loss", "mse", "--epochs", "1"]);
+    assert!(column(&missing, "a")["became"].as_str().unwrap().contains("3 blank(s) filled"));
+    let truth = trained("table/bool.csv", &["--target", "y", "--loss", "mse", "--epochs", "1"]);
+    assert_eq!(column(&truth, "a")["became"], "1 and 0");
+}
+
+#[test]
+fn targets_of_any_size_are_learned_and_told_in_their_unit() {
+    let folder = TempDir::new().unwrap();
+    let model = folder.path().join("m.safetensors");
+    let arguments = ["--target", "value", "--loss", "mse", "--epochs", "100", "--out", text(&model)];
+    let found = trained("scale/prices.csv", &arguments);
+    assert!(last(&found, "val_loss") < 2e8, "{}", found["history"]["val_loss"]);
+    let scores = &found["validation"];
+    assert!((last(&found, "val_loss") / scores["mse"].as_f64().unwrap() - 1.0).abs() < 1e-4);
+    assert!(scores["mae"].as_f64().unwrap() < 15_000.0 && scores["r2"].as_f64().unwrap() > 0.97, "{scores}");
+    let data = path("scale/prices.csv");
+    let predicted = json_of(&["predict", text(&model), "--data", &data, "--device", "cpu", "--json"]);
+    let first = predicted["predictions"][0].as_f64().unwrap();
+    assert!((50_000.0..500_000.0).contains(&first), "{first} dollars");
+}
+
+#[test]
+fn dirty_text_is_read_as_it_is_meant() {
+    let arguments = ["--target", "y", "--loss", "mse", "--epochs", "2"];
+    let [utf16, excel, comma] =
+        ["utf16", "sep_line", "decimal_comma"].map(|name| trained(&format!("table/{name}.csv"), &arguments));
+    assert_eq!(utf16["history"]["loss"], excel["history"]["loss"]);
+    assert_eq!(column(&comma, "a")["taken_for"], "number");
+    let told = trained_text("table/decimal_comma.csv", &arguments);
+    assert!(told.contains("decimal mark is a comma"), "{told}");
+    // The same from standard input.
+    let mut command = crate::gradus(&[
+        "train", "--data", "-", "--target", "y", "--loss", "mse", "--epochs", "2", "--device", "cpu", "--json",
+    ]);
+    let input = std::fs::File::open(path("table/sep_line.csv")).unwrap();
+    let piped: Value = serde_json::from_slice(&command.stdin(input).output().unwrap().stdout).unwrap();
+    assert_eq!(piped["history"]["loss"], excel["history"]["loss"]);
+}
+
+#[test]
+fn arrays_of_other_names_and_types_are_read() {
+    let arguments = ["--loss", "cross_entropy", "--epochs", "1"];
+    for name in ["numpy/upper.npz", "numpy/half", "numpy/half/x.npy", "idx_emnist"] {
+        assert!(trained(name, &arguments)["settings"]["outputs"].as_u64().unwrap() >= 2, "{name}");
+    }
+    assert_eq!(
+        trained("numpy/multilabel/x.npy", &["--loss", "bce_with_logits", "--epochs", "1"])["settings"]["outputs"],
+        3
+    );
+    let (images, labels) = (
+        path("idx_emnist/emnist-letters-train-images-idx3-ubyte"),
+        path("idx_emnist/emnist-letters-train-labels-idx1-ubyte"),
+    );
+    let pair = json_of(&[
+        "train",
+        "--images",
+        &images,
+        "--labels",
+        &labels,
+        "--loss",
+        "cross_entropy",
+        "--epochs",
+        "1",
+        "--device",
+        "cpu",
+        "--json",
+    ]);
+    // Letters are numbered from 1.
+    assert_eq!(pair["settings"]["outputs"], 3);
+    let negative = path("ranking/negative_relevance.svm");
+    let refused = run(&["train", "--data", &negative, "--loss", "lambda_rank", "--validation", "0"]);
+    assert_one_line(&refused, 1, &["line 1", "relevance -1", "from 0 on"]);
+}
+
+#[test]
+fn ratings_of_shops_and_libraries_are_read() {
+    let trained = |name: &str, more: &[&str]| {
+        let path = path(&format!("ratings/{name}"));
+        let arguments =
+            ["recommend", "--interactions", &path, "--epochs", "2", "--components", "4", "--device", "cpu", "--json"];
+        run(&[&arguments[..], more].concat())
+    };
+    let interactions = |name: &str, more: &[&str]| {
+        let output = trained(name, more);
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["interactions"].as_u64().unwrap()
+    };
+    for (name, all) in [("quoted_title.csv", 188), ("text_ids.csv", 188), ("amazon.csv", 188), ("implicit.csv", 62)] {
+        assert_eq!(interactions(name, &["--min-rating", "0"]), all, "{name}");
+    }
+    let words = ["duplicates.csv", "again, as in line", "--duplicates last"];
+    assert_one_line(&trained("duplicates.csv", &[]), 1, &words);
+    let [last, sum] =
+        ["last", "sum"].map(|what| interactions("duplicates.csv", &["--duplicates", what, "--min-rating", "0"]));
+    assert!(last == sum && last < 190, "{last} {sum}");
+}
+
+#[test]
+fn answers_show_titles_and_unknown_ids_their_neighbours() {
+    let folder = TempDir::new().unwrap();
+    let (model, data) = (folder.path().join("r.safetensors"), path("ratings/text_ids.csv"));
+    json_of(&[
+        "recommend",
+        "--interactions",
+        &data,
+        "--epochs",
+        "2",
+        "--components",
+        "4",
+        "--device",
+        "cpu",
+        "--json",
+        "--out",
+        text(&model),
+    ]);
+    let titles =
+        file(&folder, "titles.csv", b"item,title,genres\nB000079193,\"Ring, The\",Horror\nB000158386,Up,Children\n");
+    let asked = [
+        "recommend",
+        "--model",
+        text(&model),
+        "--similar-to",
+        "B000079193",
+        "--titles",
+        text(&titles),
+        "--device",
+        "cpu",
+        "--count",
+        "30",
+    ];
+    let told = String::from_utf8(run(&asked).stdout).unwrap();
+    assert!(told.contains("title") && told.contains("B000158386   Up"), "{told}");
+    let unknown = ["recommend", "--model", text(&model), "--similar-to", "B000079194", "--device", "cpu", "--json"];
+    assert_one_line(&run(&unknown), 1, &["--similar-to", "unknown item `B000079194`", "near it: B000079193"]);
+}
