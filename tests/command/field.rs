@@ -313,3 +313,45 @@ fn answers_show_titles_and_unknown_ids_their_neighbours() {
     let unknown = ["recommend", "--model", text(&model), "--similar-to", "B000079194", "--device", "cpu", "--json"];
     assert_one_line(&run(&unknown), 1, &["--similar-to", "unknown item `B000079194`", "near it: B000079193"]);
 }
+
+#[test]
+fn a_table_of_passengers_trains_in_one_command() {
+    use std::fmt::Write as _;
+    let folder = TempDir::new().unwrap();
+    let mut table = String::from("PassengerId,Survived,Pclass,Name,Sex,Age,Ticket,Cabin,Embarked\n");
+    for row in 0..300 {
+        let sex = ["male", "female"][(row * 7 / 3) % 2];
+        let survived = usize::from(sex == "female") ^ usize::from(row % 11 == 0);
+        let age = if row % 5 == 0 { String::new() } else { format!("{}.5", 20 + row * 13 % 50) };
+        let cabin = if row % 4 == 0 { format!("C{}", row % 90) } else { String::new() };
+        let ticket = if row % 3 == 0 { format!("A/5 {}", 1000 + row) } else { (113_000 + row).to_string() };
+        let name = format!("\"Name{row}, Mr. \"\"Nick\"\" {row}\"");
+        let port = ["S", "C", "Q"][row % 3];
+        writeln!(table, "{},{survived},{},{name},{sex},{age},{ticket},{cabin},{port}", row + 1, 1 + row % 3).unwrap();
+    }
+    let data = file(&folder, "passengers.csv", table.as_bytes());
+    let arguments =
+        ["train", "--data", text(&data), "--target", "Survived", "--loss", "cross_entropy", "--epochs", "20"];
+    let found = json_of(&[&arguments[..], &["--device", "cpu", "--json"]].concat());
+    assert!(found["validation"]["accuracy"].as_f64().unwrap() > 0.8, "{}", found["validation"]);
+    for (name, taken_for) in
+        [("Name", "left out"), ("Ticket", "left out"), ("Sex", "text"), ("Age", "number"), ("Survived", "target")]
+    {
+        assert_eq!(column(&found, name)["taken_for"], taken_for, "{name}");
+    }
+    assert_eq!(column(&found, "Age")["columns"], 2);
+    let only = [&arguments[..], &["--columns", "Sex", "--columns", "Age", "--device", "cpu", "--json"]].concat();
+    assert_eq!(json_of(&only)["settings"]["columns"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn options_that_a_format_has_no_use_for_are_refused() {
+    let (table, rows) = (path("table/bool.csv"), path("labels/pm1.svm"));
+    let train = |data: &str, more: &[&str]| run(&[&["train", "--data", data, "--loss", "mse"], more].concat());
+    assert_one_line(&train(&table, &["--target", "y", "--groups", "g"]), 2, &["--groups", "bool.csv", "leave it out"]);
+    assert_one_line(&train(&rows, &["--delimiter", ";"]), 2, &["--delimiter", "pm1.svm", "it is for tables"]);
+    assert_one_line(&train(&table, &["--target", "z"]), 1, &["--target", "unknown column", "`z`", "known: a, b, y"]);
+    assert_one_line(&train(&table, &["--target", "y", "--drop", "c"]), 1, &["--drop", "unknown column", "`c`"]);
+    assert_one_line(&train(&table, &["--delimiter", "and"]), 2, &["--delimiter is and", "one character"]);
+    assert_one_line(&train(&table, &["--decimal", ";"]), 2, &["--decimal is ;", "it must be . or ,"]);
+}
