@@ -54,12 +54,16 @@ impl Device {
         Device::Reference
     }
 
-    /// A hardware GPU if there is one, else the CPU. The choice is logged at level `info`; [`Device::describe`] says it too.
+    /// A hardware GPU if there is one, else the CPU. The choice is logged at level `info`, and as a warning where
+    /// `WGPU_ADAPTER_NAME` or `WGPU_BACKEND` ask for what there is not; [`Device::auto_with_reason`] says it too.
     ///
     /// A software adapter is not taken: it runs on the same cores as the CPU device and is slower.
     pub fn auto() -> Self {
         let (device, reason) = Device::auto_with_reason();
-        log::info!("auto: {}: {reason}", device.describe());
+        // Who names an adapter or a backend does not expect the CPU.
+        let is_named = ["WGPU_ADAPTER_NAME", "WGPU_BACKEND"].iter().any(|name| std::env::var_os(name).is_some());
+        let level = if is_named && matches!(device, Device::Cpu) { log::Level::Warn } else { log::Level::Info };
+        log::log!(level, "auto: {}: {reason}", device.describe());
         device
     }
 

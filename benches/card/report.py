@@ -81,8 +81,8 @@ def checks(document):
             continue
         wrong = [check["name"] for check in run["checks"] if not check["passed"]]
         told = f"**{len(wrong)} FAILED: {', '.join(wrong)}**" if wrong else "all passed"
-        rest = f"; left out for time: {', '.join(run['left_out'])}" if run.get("left_out") else ""
-        lines.append(f"- check, {name}: {len(run['checks'])} kernels, {told}{rest}")
+        rest = f"; {len(run['left_out'])} names left out for time" if run.get("left_out") else ""
+        lines.append(f"- check, {name}: {len(run['checks'])} checks, {told}{rest}")
     return lines or ["- check: **left no result**"]
 
 

@@ -93,12 +93,12 @@ grep -q '"gpu": ".*(software adapter' "$results/devices.json" && software=yes
 check() { # NAME SECONDS
     step "check $1" "$2" "$work/check-$1.json" "$gradus" check --device gpu --json --seconds $(($2 - 15))
 }
-check default 110
-GRADUS_SUBGROUPS=off check without_subgroups 55
-GRADUS_CHECKED=1 check checked 45
+check default 130
+GRADUS_SUBGROUPS=off check without_subgroups 50
+GRADUS_CHECKED=1 check checked 40
 if [ $software = yes ]; then
     # A card runs the variants for hardware anyway.
-    GRADUS_VARIANTS=hardware check hardware_variants 45
+    GRADUS_VARIANTS=hardware check hardware_variants 40
 fi
 {
     printf '{'
@@ -115,12 +115,12 @@ fi
 # 2. Speed: everything, with the CPU beside it and the tuner on.
 large=(--large)
 [ $software = yes ] && large=()
-step bench 150 "$results/bench.json" "$gradus" bench --device gpu --json --seconds 125 "${large[@]}"
+step bench 145 "$results/bench.json" "$gradus" bench --device gpu --json --seconds 115 "${large[@]}"
 close_list "$results/bench.json"
 
 # 3. The tuner: its choices, and the products without it.
-GRADUS_AUTOTUNE=off step "bench without tuner" 30 "$work/untuned.json" \
-    "$gradus" bench --device gpu --json --seconds 15 matmul matmul_nt matmul_tn dense
+GRADUS_AUTOTUNE=off step "bench without tuner" 25 "$work/untuned.json" \
+    "$gradus" bench --device gpu --json --seconds 12 matmul matmul_nt matmul_tn dense
 close_list "$work/untuned.json"
 {
     printf '{"choices": '

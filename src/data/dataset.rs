@@ -98,7 +98,7 @@ impl Dataset {
                     None => Ok(values.iter().map(|&value| value as i64).collect()),
                     Some(row) => {
                         let found = crate::text::exact(values[[row, 0]].into());
-                        Err(input(format!("hold {found} in row {row}"), "labels are whole numbers up to 16777216"))
+                        Err(input(format!("hold {found} in row {row}"), "labels are whole numbers"))
                     }
                 }
             }

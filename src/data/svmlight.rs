@@ -140,7 +140,7 @@ impl Rows {
         let mut tokens = text.split_ascii_whitespace().peekable();
         let Some(label) = tokens.next() else { return Ok(()) };
         let Some(label) = finite(label) else {
-            return Err(self.wrong(quoted(label), "a label in front, a finite number"));
+            return Err(self.wrong(quoted(label), "a label in front, a number that is finite in f32"));
         };
         let query = tokens.next_if(|token| token.starts_with("qid:"));
         self.add_query(query.map(|token| &token[4..]))?;

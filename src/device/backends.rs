@@ -94,8 +94,9 @@ pub(super) fn choose() -> Result<wgpu::Adapter> {
     } else {
         "name one of those, or take the device `cpu`"
     };
+    let shown = names(backends).replace("vulkan", "Vulkan").replace("metal", "Metal").replace("dx12", "DX12");
     Err(Error::NoAdapter {
-        asked: format!("{}{name}", names(backends)),
+        asked: format!("{shown}{name}"),
         found: if found.is_empty() { "none".into() } else { found.join(", ") },
         advice: advice.into(),
     })

@@ -44,7 +44,7 @@ impl Work {
     fn describe(&self) -> String {
         let names: Vec<&str> = self.kernels.iter().map(|kernel| kernel.label()).collect();
         match (self.dispatches, names.len()) {
-            (0, _) => "copying a result".into(),
+            (0, _) => "a copy".into(),
             (1, _) => names.join(", "),
             (count, NAMED) => format!("{count} dispatches of {} and others", names.join(", ")),
             (count, _) => format!("{count} dispatches of {}", names.join(", ")),
@@ -62,15 +62,21 @@ impl Gpu {
         submissions.push_back((index.clone(), work));
     }
 
-    /// The oldest submission that has not ended, by its number among all, and what it does.
-    fn running(&self) -> Option<(String, Work)> {
+    /// The oldest submission that has not ended, by its number among all, and what it does; of a copy also what it copies the result of.
+    fn running(&self) -> Option<(String, String)> {
         let submissions = lock(&self.0.submissions.0);
         let has_ended = |index: &wgpu::SubmissionIndex| {
             let now = wgpu::PollType::Wait { submission_index: Some(index.clone()), timeout: Some(Duration::ZERO) };
             self.device().poll(now).is_ok()
         };
-        let (index, work) = submissions.iter().find(|(index, _)| !has_ended(index))?;
-        Some((format!("{index:?}"), work.clone()))
+        let place = submissions.iter().position(|(index, _)| !has_ended(index))?;
+        let (index, work) = &submissions[place];
+        let before = submissions.iter().take(place).rev().map(|(_, work)| work).find(|work| work.dispatches > 0);
+        let does = match before.filter(|_| work.dispatches == 0) {
+            Some(before) => format!("copying the result of {}", before.describe()),
+            None => work.describe(),
+        };
+        Some((format!("{index:?}"), does))
     }
 
     /// Waits for all submitted work.
@@ -97,10 +103,10 @@ impl Gpu {
             }
             // A device that was lost may never end anything.
             self.check("waiting for the device", 0)?;
-            let Some((number, work)) = self.running() else { continue };
+            let Some((number, does)) = self.running() else { continue };
             match (patience, &running) {
                 (_, Some(before)) if *before != number => begun = Instant::now(),
-                (Some(patience), _) if begun.elapsed() >= patience => return Err(self.given_up(&work, patience)),
+                (Some(patience), _) if begun.elapsed() >= patience => return Err(self.given_up(does, patience)),
                 _ => {}
             }
             running = Some(number);
@@ -109,8 +115,8 @@ impl Gpu {
 
     /// The error of a device that does not end its work. It counts as lost from here on, and is never let go of: wgpu would wait for it
     /// without end.
-    fn given_up(&self, work: &Work, patience: Duration) -> Error {
-        let (adapter, running) = (self.0.info.name.clone(), work.describe());
+    fn given_up(&self, running: String, patience: Duration) -> Error {
+        let adapter = self.0.info.name.clone();
         let seconds = patience.as_secs_f64();
         let reason = format!("it did not end {running} within {seconds} s");
         let mut fault = lock(&self.0.fault);

@@ -103,11 +103,12 @@ fn spread(targets: &[f32], outputs: usize) -> f64 {
 
 /// The loss of the same outputs for every row, as training would tell it.
 fn of_constant(loss: &Arc<dyn Loss>, outputs: &[f32], targets: &[f32], columns: usize) -> Option<f64> {
-    // A model's loss of one row in a piece of so many, so that millions of rows take no memory of their own.
-    const PIECE: usize = 1 << 16;
+    // In pieces, so that millions of rows take no memory of their own.
+    const PIECE: usize = 1 << 18;
+    let rows_at_once = (PIECE / columns).max(1);
     let criterion = Criterion::new(loss.clone(), &Device::Cpu).ok()?;
     let (mut sum, all) = (0.0, targets.len() / columns);
-    for piece in targets.chunks(PIECE * columns) {
+    for piece in targets.chunks(rows_at_once * columns) {
         let rows = piece.len() / columns;
         let row = ndarray::ArrayView2::from_shape((1, columns), outputs).ok()?;
         let predictions: Array2<f32> = ndarray::concatenate(Axis(0), &vec![row; rows]).ok()?;
@@ -135,7 +136,7 @@ impl Reach {
     pub fn explain(self, stopped: &mut Option<Stop>) {
         let Some(Stop::NotFinite { epoch, batch, cause, .. }) = stopped else { return };
         let overflows = |name: &str, size: f64| {
-            format!("the {name} reach {size:e}, whose square is beyond f32 (up to 3.4e38): scale them first")
+            format!("the {name} reach {:e}, whose square is beyond f32 (up to 3.4e38): scale them first", size as f32)
         };
         *cause = if self.targets >= SQUARES_OVERFLOW {
             Some(overflows("targets", self.targets))

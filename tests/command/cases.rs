@@ -70,7 +70,10 @@ fn bad_cases_are_told_in_one_line_with_what_was_asked_found_and_allowed() {
         (cross_entropy(10.0), &["cross_entropy", "row 0", "label 10", "0 to 9", "10 classes"]),
         (mse_case(tensor(&[0, 3], &[]), tensor(&[0, 3], &[])), &["mse", "[0, 3]", "no rows"]),
         (with(json!({ "loss": "huber", "options": { "delta": -1.0 } })), &["huber", "delta", "-1", "> 0"]),
-        (with(json!({ "loss": "hubber" })), &["unknown loss `hubber`", "known: mse"]),
+        (
+            with(json!({ "loss": "hubber" })),
+            &["unknown loss `hubber`", "did you mean `huber`?", "`gradus losses` lists"],
+        ),
         (with(json!({ "options": { "gamma": 1 } })), &["unknown option of mse `gamma`"]),
         (
             with(

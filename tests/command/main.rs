@@ -1,6 +1,7 @@
 //! The command as it is called: the JSON of each of its commands, and one line with the right exit code for each bad input.
 #![cfg(feature = "cli")]
 
+mod bench;
 mod cases;
 mod field;
 mod interrupts;

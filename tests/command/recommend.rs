@@ -127,7 +127,10 @@ fn a_saved_recommender_is_asked_for_a_users_items_without_those_it_has_seen() {
     let words = String::from_utf8(told.stdout.clone()).unwrap();
     assert!(words.contains("user 3: the 10 best of 50 items, without"), "{words}");
     let first = words.lines().find(|line| line.trim_start().starts_with("1 ")).unwrap_or_default();
-    assert!(first.contains(&items[0].to_string()) && first.contains(&format!("{:.4}", scores[0])), "{words}");
+    assert!(
+        first.contains(&items[0].to_string()) && first.contains(&gradus::text::significant(scores[0], 4)),
+        "{words}"
+    );
     assert!(words.contains("held-out ones may be among them"), "{words}");
     let short = run(&["--model", model, "--user", "3", "--count", "500", "--device", "cpu"]);
     assert!(stderr(&short).contains("items are left; --count is 500"), "{}", stderr(&short));

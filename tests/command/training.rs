@@ -28,7 +28,9 @@ fn a_model_is_trained_saved_continued_and_used_to_predict() {
     assert!(first["test"].is_null() && first["seconds"].as_f64().unwrap() > 0.0);
 
     let more = train(&["--resume", text(&model), "--epochs", "2", "--out", text(&model), "--step-losses"]);
-    assert!(numbers(&more["history"]["loss"])[0] < losses[0]);
+    // The history is that of the whole training.
+    assert_eq!((&more["epochs_before"], numbers(&more["history"]["loss"])[..4].to_vec()), (&json!(4), losses.clone()));
+    assert!(numbers(&more["history"]["loss"])[5] < losses[0]);
     assert_eq!(more["step_losses"].as_array().unwrap().len() as u64, more["steps"].as_u64().unwrap());
 
     let predicted = json_of(&[&["predict", text(&model)], &data[..]].concat());
@@ -259,5 +261,9 @@ fn classes_are_not_made_of_quantities_in_silence() {
         &["column `price`", ".25`, one of 60 different numbers", "the name of a class", "--loss mse"],
     );
     let whole = train("whole.csv", priced(|row| format!("{}", 1000 + row)), "cross_entropy");
-    assert_one_line(&whole, 1, &["whole numbers from 1000 to 1059", "60 classes for 54 rows", "--loss mse"]);
+    assert_one_line(
+        &whole,
+        1,
+        &["--target price holds whole numbers from 1000 to 1059", "classes for 54 rows", "--loss mse"],
+    );
 }

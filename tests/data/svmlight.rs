@@ -117,7 +117,7 @@ fn damage_is_told_by_its_line() {
     let cases = [
         ("", "at line 1: the end of the file; expected at least one row"),
         ("# nothing\n\n", "the end of the file; expected at least one row"),
-        ("1 1:2\nnan 1:2", "at line 2: `nan`; expected a label in front, a finite number"),
+        ("1 1:2\nnan 1:2", "at line 2: `nan`; expected a label in front, a number that is finite in f32"),
         ("1 1:2\n1:2", "at line 2: `1:2`; expected a label in front"),
         ("1e39 1:2", "at line 1: `1e39`"),
         ("1 1:2\n# x\n0 1:nan", "at line 3: `1:nan`; expected a value that is finite in f32"),

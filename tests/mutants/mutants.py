@@ -3,7 +3,7 @@
 
     tests/mutants/mutants.py host --seed 1       40 lines of src/
     tests/mutants/mutants.py shaders --seed 1    20 lines of shaders/
-    tests/mutants/mutants.py known               what once went unnoticed (tests/mutants/known.json)
+    tests/mutants/mutants.py known               what once went unnoticed, each by the test that known.json names
 
 All mutants of a run are built at once, into a copy of the tree: each stands beside what it replaces, and GRADUS_MUTANT says which
 one counts. A seed draws the same mutants from the same tree. The tests that cover a file are in tests/mutants/tests.json, the quickest
@@ -269,8 +269,11 @@ def build(mutants):
     return programs, left
 
 
-def tests_of(path):
-    """What covers a file: the longest of the beginnings in tests.json that fits."""
+def tests_of(mutant):
+    """The test that a known mutant names; else what covers its file: the longest of the beginnings in tests.json that fits."""
+    if "test" in mutant:
+        return [mutant["test"]]
+    path = mutant["file"]
     table = json.loads((HERE / "tests.json").read_text())
     fitting = [beginning for beginning in table if path.startswith(beginning)]
     stem = Path(path).stem
@@ -295,8 +298,8 @@ def run(programs, test, number, timeout):
 
 def judge(programs, mutant, number, everything):
     """The test that notices a mutant, or None."""
-    asked = tests_of(mutant["file"])
-    rest = [name for name in programs if name not in ("gradus", "fuzz")] if everything else []
+    asked = tests_of(mutant)
+    rest = [name for name in programs if name not in ("gradus", "fuzz")] if everything and "test" not in mutant else []
     for test in asked + [name for name in rest if name not in asked]:
         passed, place = run(programs, test, number, TIMEOUT)
         if not passed and not passes_unbroken(programs, test):

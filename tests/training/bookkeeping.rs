@@ -3,8 +3,8 @@
 
 use crate::support::each_device;
 use gradus::activations::Relu;
-use gradus::losses::{CrossEntropy, LambdaRank, Mse};
-use gradus::optimizers::{Adam, GradientDescent, Sgd};
+use gradus::losses::{BceWithLogits, CrossEntropy, LambdaRank, Mse};
+use gradus::optimizers::{Adam, GradientDescent, Optimizer, Sgd};
 use gradus::random::Random;
 use gradus::{Average, Dense, Device, EarlyStopping, Fit, Initializer, Model, Sequential, Stop, Targets};
 use ndarray::{Array1, Array2, array};
@@ -95,6 +95,26 @@ fn each_step_over_a_whole_batch_has_a_gradient_of_its_own_added_up_from_all_piec
 }
 
 #[test]
+fn amsgrad_keeps_the_largest_square_when_gradients_fall() {
+    let [beta1, beta2, rate, epsilon] = [0.5, 0.5, 0.1, 1e-3];
+    let adam = |amsgrad| Adam::new().beta1(beta1).beta2(beta2).learning_rate(rate).epsilon(epsilon).amsgrad(amsgrad);
+    for amsgrad in [false, true] {
+        let optimizer: Box<dyn Optimizer> = Box::new(adam(amsgrad));
+        let (mut found, mut states) = (vec![1.0_f64], optimizer.first_states::<f64>(1));
+        let [mut w, mut m, mut v, mut largest] = [1.0, 0.0, 0.0, 0.0_f64];
+        for (t, g) in (1..).zip([4.0, 0.25, 0.125, 8.0]) {
+            optimizer.update(&optimizer.step(t, rate), &[], &mut found, &[g], &mut states).unwrap();
+            m = beta1 * m + (1.0 - beta1) * g;
+            v = beta2 * v + (1.0 - beta2) * g * g;
+            largest = largest.max(v);
+            let [first, second] = [beta1, beta2].map(|beta| 1.0 - beta.powi(t as i32));
+            w -= rate * (m / first) / (((if amsgrad { largest } else { v }) / second).sqrt() + epsilon);
+            assert!((found[0] - w).abs() <= 1e-12, "{amsgrad}, step {t}: {} instead of {w}", found[0]);
+        }
+    }
+}
+
+#[test]
 fn a_skipped_step_moves_no_average_and_does_not_count_in_its_correction() {
     // The second and the fourth row have an infinite loss in f32: two steps of four are left out in each epoch.
     let (x, y) = (array![[1.0], [3e38], [1.0], [3e38]], array![[0.0], [-3e38], [0.0], [-3e38]]);
@@ -163,8 +183,13 @@ fn of_equal_outputs_the_first_is_the_prediction_and_a_threshold_is_no_yes() {
         assert_eq!(model.evaluate(&x, &first).unwrap().accuracy, Some(1.0), "{}", device.describe());
         let mut model = zeros(3).compile(Mse::new(), Sgd::new()).unwrap();
         assert_eq!(model.evaluate(&x, &one_hot).unwrap().accuracy, third, "{}", device.describe());
+        // Of several classes that are true the first counts: of the first two rows it is predicted.
+        let several = array![[1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 1.0]];
+        let mut model = zeros(3).compile(BceWithLogits::new(), Sgd::new()).unwrap();
+        let accuracy = model.evaluate(&x, &several).unwrap().accuracy.unwrap();
+        assert!((accuracy - 2.0 / 3.0).abs() < 1e-12, "{}: {accuracy}", device.describe());
         // A logit of 0 is a probability of ½: not above it, so the class is 0.
-        let mut model = zeros(1).compile(gradus::losses::BceWithLogits::new(), Sgd::new()).unwrap();
+        let mut model = zeros(1).compile(BceWithLogits::new(), Sgd::new()).unwrap();
         let accuracy = model.evaluate(&x, &level).unwrap().accuracy;
         assert!(accuracy.is_none_or(|accuracy| (accuracy - 2.0 / 3.0).abs() < 1e-12), "{accuracy:?}");
         let binary = array![0_i64, 1, 0];

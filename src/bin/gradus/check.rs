@@ -72,7 +72,7 @@ impl Subject {
 
 impl Check {
     pub fn run(&self) -> Outcome {
-        let subjects = self.subjects()?;
+        let subjects = if self.seconds.is_some() { mixed(self.subjects()?) } else { self.subjects()? };
         let device = self.device.open_and_tell()?;
         let (mut reports, mut left_out) = (Vec::new(), Vec::new());
         let (start, time) = (Instant::now(), self.seconds.map(Duration::from_secs_f64));
@@ -111,6 +111,14 @@ impl Check {
     }
 }
 
+/// The same in an order that mixes the lists, so that a run that is cut short has checked some of each kind.
+fn mixed<T>(all: Vec<T>) -> Vec<T> {
+    let mut numbered: Vec<(usize, T)> = all.into_iter().enumerate().collect();
+    // Multiples of the golden ratio spread evenly (D. Knuth, The Art of Computer Programming 3, section 6.4).
+    numbered.sort_by_key(|(index, _)| (*index as u32).wrapping_mul(0x9e37_79b9));
+    numbered.into_iter().map(|(_, one)| one).collect()
+}
+
 fn as_json(device: &Device, reports: &[(&str, Report)], left_out: &[&str]) -> Value {
     // NaN and infinities as words: `null` would read as "not measured".
     let error = gradus::cases::number_to_json;
@@ -147,4 +155,18 @@ fn as_table(reports: &[(&str, Report)]) -> String {
     }
     let passed = reports.iter().filter(|(_, report)| report.passed).count();
     format!("{table}\n\n{passed} of {} passed\n", reports.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mixed_order_has_all_and_begins_with_some_of_each_kind() {
+        let found = mixed((0..100).collect());
+        assert!(found[..10].iter().any(|i| *i < 25) && found[..10].iter().any(|i| *i >= 75), "{found:?}");
+        let mut sorted = found;
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..100).collect::<Vec<_>>());
+    }
 }

@@ -149,7 +149,9 @@ fn overview(lists: &[(&str, Vec<Value>)]) -> String {
         }
         text += &format!("{kind}\n{table}\n\n");
     }
-    text + "gradus losses NAME shows one with its formula, its options and the same in other libraries.\n"
+    text + &output::folded(
+        "gradus losses NAME shows one with its formula, its options and the same in other libraries.\n",
+    )
 }
 
 fn in_full(entry: &Value) -> String {

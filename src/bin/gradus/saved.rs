@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use gradus::files;
+use same_file::Handle;
 use serde_json::Value;
 
 use crate::output::{Failure, Outcome};
@@ -57,18 +58,22 @@ pub fn description(path: &Path) -> Option<(Kind, Value)> {
 /// name: the flags of these stand beside them.
 pub fn check_out(flag: &str, path: &Path, inputs: &[(&str, PathBuf)]) -> Outcome {
     let refused = |why: String| Err(Failure::Failed(format!("{flag}: {}: {why}", path.display())));
-    for (other, input) in inputs {
+    // Files are opened to be told apart; to open a pipe is to wait for its other end.
+    for (other, input) in inputs.iter().filter(|(_, input)| path.is_file() && input.is_file()) {
         if same_file::is_same_file(path, input).unwrap_or(false) {
             return refused(format!("it is {}, which {other} reads; name another file", input.display()));
         }
     }
-    let handle = same_file::Handle::from_path(path);
-    let is =
-        |stream: std::io::Result<same_file::Handle>| handle.as_ref().ok() == stream.as_ref().ok() && handle.is_ok();
-    if path.is_file() && (is(same_file::Handle::stdout()) || is(same_file::Handle::stderr())) {
+    if path.is_file() && is_told_to(path) {
         return refused("stdout or stderr goes into it; name another file".into());
     }
     files::check_writable(path).map_err(|error| Failure::from(error).of(flag))
+}
+
+/// Whether what the command tells goes into a file.
+fn is_told_to(path: &Path) -> bool {
+    let Ok(handle) = Handle::from_path(path) else { return false };
+    [Handle::stdout(), Handle::stderr()].into_iter().flatten().any(|stream| stream == handle)
 }
 
 #[cfg(test)]

@@ -62,7 +62,9 @@ fn told(error: &clap::Error) -> Option<String> {
         }
         ErrorKind::InvalidSubcommand => {
             let (found, known) = (word(ContextKind::InvalidSubcommand)?, list(ContextKind::SuggestedSubcommand));
-            let hint = names::did_you_mean(known.first().copied());
+            // clap's own begin with the farthest.
+            let near = names::nearest(found, known.iter().copied()).or(known.last().copied());
+            let hint = names::did_you_mean(near);
             Some(format!("unknown command `{found}`; {hint}`gradus --help` shows those there are"))
         }
         _ => None,

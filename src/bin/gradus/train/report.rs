@@ -34,15 +34,15 @@ impl Train {
             "adapter": trained.model.device().describe(),
             "parameters": trained.model.parameters(),
             "history": history,
-            "baseline": trained.history.baseline.map(|baseline| {
-                json!({ "loss": number(baseline.loss), "val_loss": baseline.val_loss.map(number) })
-            }),
             "epochs_before": trained.history.before,
             "test": trained.test.as_ref().map(Scores::as_json),
             "seconds": trained.seconds,
             "seconds_per_epoch": trained.seconds / epochs,
             "steps": trained.history.steps.len(),
             "stopped": trained.history.stopped.as_ref().map(ToString::to_string),
+            "baseline": trained.history.baseline.map(|baseline| {
+                json!({ "loss": number(baseline.loss), "val_loss": baseline.val_loss.map(number) })
+            }),
         });
         if let Some(scores) = &trained.validation {
             document["validation"] = Value::Object(scores.as_json());

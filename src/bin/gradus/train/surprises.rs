@@ -62,7 +62,9 @@ impl Train {
             if only_class(&rows, task)?.is_some() {
                 return Ok(());
             }
-            let right = rows.labels()?.iter().filter(|label| **label == class as i64).count();
+            // A class that the model does not know is told where its rows are scored.
+            let Ok(labels) = rows.labels() else { return Ok(()) };
+            let right = labels.iter().filter(|label| **label == class as i64).count();
             let name_of = model.names().classes.get(class).cloned().unwrap_or_else(|| class.to_string());
             output::note(&format!(
                 "note: the model answers `{name_of}` to each of {count} {name} rows, which is right for {:.1} % of them: it has not learned to \
