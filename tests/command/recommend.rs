@@ -168,7 +168,7 @@ fn what_a_saved_recommender_cannot_answer_is_one_line() {
     assert_one_line(&ask(&["--similar-to", "5"]), 1, &["--similar-to", "unknown item `5`", "from 0 to 490"]);
     assert_one_line(&ask(&[]), 2, &["--user", "--similar-to"]);
     assert_one_line(&ask(&["--user", "1", "--similar-to", "10"]), 2, &["--user", "--similar-to"]);
-    assert_one_line(&ask(&["--user", "-1"]), 2, &["--user is -1", "0 to 4294967295"]);
+    assert_one_line(&ask(&["--user", "-1"]), 1, &["--user", "unknown user `-1`"]);
     assert_one_line(&ask(&["--user", "1", "--count", "0"]), 2, &["--count is 0", "from 1"]);
     assert_one_line(&ask(&["--user", "1", "--epochs", "3"]), 2, &["--epochs", "--model"]);
     assert_one_line(&ask(&["--similar-to", "10", "--interactions", path]), 2, &["--similar-to", "--interactions"]);

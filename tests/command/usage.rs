@@ -77,7 +77,7 @@ fn bad_data_ends_with_1_and_one_line() {
         run(&[&arguments[..], more].concat())
     };
     assert_one_line(&with(&["--test", "none.csv"]), 1, &["--test", "none.csv"]);
-    assert_one_line(&with(&["--groups", "none.query"]), 1, &["--groups", "none.query"]);
+    assert_one_line(&with(&["--groups", "none.query"]), 1, &["--groups", "digits.csv.gz", "SVMlight"]);
     let two = file(&folder, "two.csv", b"a,b\n1,2\n3,4\n");
     assert_one_line(&train(&two, "a"), 1, &["--validation is 0.1", "there are 2", "0 validates on nothing"]);
     let resumed = run(&["train", "--data", DIGITS, "--target", "64", "--resume", "none", "--device", "cpu"]);

@@ -207,8 +207,7 @@ fn what_expands_without_measure_is_refused_before_it_fills_the_memory() {
     table.extend(b"1,2\n".repeat(1 << 24));
     let bomb = compressed(&table);
     let error = outcome(folder.path(), "bomb.csv.gz", &bomb).unwrap_err().to_string();
-    let room = (32 << 20) + 100 * bomb.len();
-    assert!(error.contains(&format!("more than {room} bytes")) && error.contains("100 times"), "{error}");
+    assert!(error.contains("expands to more than 100 times the file's size") && error.contains("line "), "{error}");
     let zeros = vec![0; 80 << 20];
     let archive = |claim: Option<u32>| {
         let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));

@@ -34,10 +34,10 @@ fn refusal(text: impl AsRef<[u8]>, options: &ReadOptions) -> String {
 
 #[test]
 fn a_line_is_a_label_a_query_and_features_of_which_zeros_are_left_out() {
-    let text = "# a comment\n2 qid:7 1:0.5 3:-1e-1 # the first\n\n0 qid:7 2:4\r\n1\tqid:1  3:.25\n  \n-0.5 qid:3";
+    let text = "# a comment\n2 qid:7 1:0.5 3:-1e-1 # the first\n\n0 qid:7 2:4\r\n1\tqid:1  3:.25\n  \n0.5 qid:3";
     let rows = read(text, &ReadOptions::default()).unwrap();
     assert_eq!(rows.features, array![[0.5, 0.0, -0.1], [0.0, 4.0, 0.0], [0.0, 0.0, 0.25], [0.0, 0.0, 0.0]]);
-    assert_eq!(rows.values().unwrap(), array![[2.0], [0.0], [1.0], [-0.5]]);
+    assert_eq!(rows.values().unwrap(), array![[2.0], [0.0], [1.0], [0.5]]);
     assert_eq!(rows.groups, Some(vec![2, 1, 1]));
     assert_eq!(rows.feature_names, ["1", "2", "3"]);
 }

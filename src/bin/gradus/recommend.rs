@@ -343,7 +343,10 @@ impl Recommend {
                 "ndcg_at_10": metrics.ndcg_at_k,
             })
         };
-        let (test, popularity) = (trained.test.map(told), trained.popularity.map(told));
+        let mut test = trained.test.map(told);
+        if let (Some(test), Some(popularity)) = (&mut test, trained.popularity) {
+            test["popularity"] = told(popularity);
+        }
         let losses: Vec<f64> = trained.all.iter().map(|epoch| epoch.loss).collect();
         let Preparation { min_rating, held_out } = trained.preparation;
         let mut document = json!({
@@ -352,7 +355,6 @@ impl Recommend {
             "interactions": trained.interactions.len(),
             "history": { "loss": losses },
             "test": test,
-            "popularity": popularity,
             "seconds_per_epoch": trained.history.seconds_per_epoch(),
             "sampled_pairs_per_second": trained.history.sampled_pairs_per_second(),
             "device": trained.device,

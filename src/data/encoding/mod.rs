@@ -251,6 +251,9 @@ impl Encoding {
 
     /// The columns of the targets, if the table has them all.
     fn target_columns<'t>(&self, table: &'t Table) -> Option<Vec<&'t Column>> {
+        if self.is_in_order(table) {
+            return None;
+        }
         let names = self.target.columns();
         let found: Option<Vec<&Column>> = names.iter().map(|name| table.column(name).ok()).collect();
         found.filter(|found| !found.is_empty())
@@ -270,11 +273,16 @@ impl Encoding {
         self.kept().map(Feature::width).sum()
     }
 
+    /// Whether a table without names has the features alone, whose indices then are others than they were.
+    fn is_in_order(&self, table: &Table) -> bool {
+        let all = self.features.as_ref().map_or(0, Vec::len);
+        !self.has_header && !table.has_header() && table.columns().len() == all
+    }
+
     /// The column of each feature that is kept: by name; where neither file has names and the targets are missing, by order.
     fn columns_of<'t>(&self, table: &'t Table) -> Result<Vec<&'t Column>> {
         let all = self.features.as_deref().unwrap_or_default();
-        let in_order = !self.has_header && !table.has_header() && table.columns().len() == all.len();
-        if in_order {
+        if self.is_in_order(table) {
             let pairs = table.columns().iter().zip(all);
             return Ok(pairs.filter(|(_, feature)| feature.width() > 0).map(|(column, _)| column).collect());
         }

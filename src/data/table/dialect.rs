@@ -43,9 +43,6 @@ pub(super) fn dialect(sample: &[u8], options: &TableOptions) -> Result<Dialect, 
         let what = if names.is_some() { "; the last of them names the columns" } else { "" };
         notes.push(format!("{comments} line(s) of comments above the table{what}"));
     }
-    if options.delimiter.is_none() && !matches!(delimiter, Delimiter::Byte(b',' | b'\t')) && skipped == 0 {
-        notes.push(format!("fields are parted by {delimiter}"));
-    }
     let decimal = match options.decimal {
         Some(decimal) => decimal,
         None => decimal_of(&lines, delimiter)?,
@@ -124,9 +121,10 @@ fn likeliest(lines: &[&str]) -> Delimiter {
 /// many fields; none if it parts nothing.
 fn score(lines: &[&str], delimiter: Delimiter) -> Option<[f64; 3]> {
     let count = fields(lines.first()?, delimiter).len();
-    let even = lines.iter().filter(|line| fields(line, delimiter).len() == count).count() as f64 / lines.len() as f64;
-    // One line with a field of text too many is a fault of that line.
-    if count < 2 || even < 0.8 {
+    let fits = lines.iter().filter(|line| fields(line, delimiter).len() == count).count();
+    let even = fits as f64 / lines.len() as f64;
+    // One line with a field too many or too few is a fault of that line.
+    if count < 2 || even < 0.8 && fits + 1 < lines.len() {
         return None;
     }
     // Words of a sentence are parted by spaces as well.

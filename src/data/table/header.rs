@@ -27,8 +27,8 @@ pub(super) fn has_header(rows: &[Vec<String>], decimal: Decimal) -> (bool, Optio
     for (column, name) in first.iter().enumerate() {
         let mut cells = below.iter().filter_map(|row| row.get(column)).filter(|cell| !is_blank(cell)).peekable();
         let (is_name, has_cells) = (!is_number(name), cells.peek().is_some());
-        if has_cells && cells.clone().all(|cell| is_number(cell)) {
-            words_above_numbers |= is_name;
+        if !has_cells || cells.clone().all(|cell| is_number(cell)) {
+            words_above_numbers |= is_name && has_cells;
             numbers |= !is_name && !is_blank(name);
         } else {
             again |= is_name && cells.any(|cell| cell == name);
