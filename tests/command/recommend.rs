@@ -63,7 +63,10 @@ fn the_command_answers_in_json() {
         let wanted =
             ["users", "items", "interactions", "history", "test", "seconds_per_epoch", "sampled_pairs_per_second"];
         assert_eq!(keys[..7], wanted);
-        assert_eq!(keys[7..], ["device", "interactions_to_train", "settings"]);
+        assert_eq!(
+            keys[7..],
+            ["device", "interactions_to_train", "epochs_before", "stopped", "popularity", "settings"]
+        );
         assert_eq!((&found["settings"]["loss"], &found["settings"]["seed"]), (&loss.into(), &7.into()));
         assert_eq!(found["settings"]["interactions"], text(&path));
         assert!(found["interactions_to_train"].as_u64() < found["interactions"].as_u64());

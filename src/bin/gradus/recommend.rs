@@ -343,10 +343,7 @@ impl Recommend {
                 "ndcg_at_10": metrics.ndcg_at_k,
             })
         };
-        let mut test = trained.test.map(told);
-        if let (Some(test), Some(popularity)) = (&mut test, trained.popularity) {
-            test["popularity"] = told(popularity);
-        }
+        let (test, popularity) = (trained.test.map(told), trained.popularity.map(told));
         let losses: Vec<f64> = trained.all.iter().map(|epoch| epoch.loss).collect();
         let Preparation { min_rating, held_out } = trained.preparation;
         let mut document = json!({
@@ -361,6 +358,7 @@ impl Recommend {
             "interactions_to_train": trained.to_train,
             "epochs_before": trained.before,
             "stopped": trained.stopped.as_ref().map(ToString::to_string),
+            "popularity": popularity,
             "settings": {
                 "gradus": env!("CARGO_PKG_VERSION"),
                 "interactions": output::path(path),
