@@ -176,7 +176,11 @@ fn what_a_saved_recommender_cannot_answer_is_one_line() {
     assert_one_line(&ask(&["--user", "1", "--epochs", "3"]), 2, &["--epochs", "--model"]);
     assert_one_line(&ask(&["--similar-to", "10", "--interactions", path]), 2, &["--similar-to", "--interactions"]);
     assert_one_line(&ask(&["--user", "1", "--interactions", "none.csv"]), 1, &["--interactions", "none.csv"]);
-    assert_one_line(&run(&["--interactions", path, "--user", "1"]), 2, &["--model"]);
+    assert_one_line(
+        &run(&["--interactions", path, "--user", "1"]),
+        1,
+        &["--user", "unknown column", "userId", "--model"],
+    );
     let other = |file: &str| run(&["--model", file, "--user", "1", "--json", "--device", "cpu"]);
     assert_one_line(&other(network), 1, &["--model", "a network", "`gradus predict"]);
     assert_one_line(&other("none.safetensors"), 1, &["--model", "none.safetensors"]);

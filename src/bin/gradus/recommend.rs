@@ -217,7 +217,17 @@ impl Recommend {
             duplicates,
             ..RatingsOptions::default()
         };
-        data::read_ratings_with(path, &options).map_err(|error| Failure::from(error).of("--interactions"))
+        let columns = [("--user", &options.user), ("--item", &options.item), ("--rating", &options.rating)];
+        data::read_ratings_with(path, &options).map_err(|error| {
+            let is_named = |column: &Option<String>| matches!((&error, column), (gradus::Error::Unknown { found, .. }, Some(name)) if found == name);
+            let flag = columns.iter().find(|(_, column)| is_named(column)).map_or(&"--interactions", |(flag, _)| flag);
+            match Failure::from(error).of(flag) {
+                Failure::Failed(message) if flag == &"--user" => {
+                    Failure::Failed(message + "; the id of a user is asked for with --model")
+                }
+                other => other,
+            }
+        })
     }
 
     /// What becomes of the ratings: of a saved recommender the same as before, so that what was held out stays so.
