@@ -241,7 +241,6 @@ mod cache;
 pub mod cases;
 mod catalogue;
 mod criterion;
-#[cfg(feature = "data")]
 pub mod data;
 mod device;
 pub mod embedding;

@@ -184,7 +184,7 @@ impl TargetEncoding {
             TargetEncoding::Nothing => Vec::new(),
             TargetEncoding::Classes { columns, classes } => {
                 let became = format!("{} classes ({})", classes.len(), some(classes));
-                vec![ColumnReport { columns: classes.len(), ..report(&columns.join(", ").into(), became) }]
+                vec![ColumnReport { columns: classes.len(), ..report(&columns.join(", "), became) }]
             }
             TargetEncoding::Numbers { columns, center, scale } => {
                 let became = |place: usize| match (center[place], scale[place]) {

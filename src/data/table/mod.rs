@@ -3,11 +3,14 @@
 //! A [`Table`] says what is in a file and nothing about a model: blanks stay blank, words stay words. [`super::Encoding`] makes
 //! numbers for a network out of it.
 
+// Without the feature no file is read as a table: what takes cells apart then has no caller.
+#[cfg_attr(not(feature = "data"), allow(dead_code))]
 mod column;
 #[cfg(feature = "data")]
 mod dialect;
 #[cfg(feature = "data")]
 mod header;
+#[cfg_attr(not(feature = "data"), allow(dead_code))]
 mod number;
 #[cfg(feature = "data")]
 mod read;
@@ -60,6 +63,7 @@ struct Place {
 }
 
 impl Place {
+    #[cfg(feature = "data")]
     fn add(&mut self, row: usize, line: u64) {
         let next = self.lines.last().map(|&(first, line)| line + (row - first) as u64);
         if next != Some(line) {

@@ -1,7 +1,5 @@
 //! A table of numbers alone as a [`Dataset`]: nothing is encoded, nothing is filled.
 
-use std::path::Path;
-
 use ndarray::{Array1, Array2};
 
 use super::super::dataset::{Dataset, Target};
@@ -84,6 +82,6 @@ impl Table {
 /// # Errors
 /// As the two.
 #[cfg(feature = "data")]
-pub fn read_csv(path: impl AsRef<Path>, target: Option<&str>) -> Result<Dataset> {
+pub fn read_csv(path: impl AsRef<std::path::Path>, target: Option<&str>) -> Result<Dataset> {
     Table::read(path, &super::TableOptions::default())?.to_dataset(target)
 }

@@ -39,6 +39,6 @@ pub(super) fn flag(table: &Table, column: &Column, row: usize) -> Result<bool> {
 }
 
 pub(super) fn check_flags(table: &Table, column: &Column) -> Result<()> {
-    let known = (0..column.len()).filter(|&row| !column.is_blank(row));
-    known.map(|row| flag(table, column, row).map(|_| ())).collect()
+    let mut known = (0..column.len()).filter(|&row| !column.is_blank(row));
+    known.try_for_each(|row| flag(table, column, row).map(|_| ()))
 }
