@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A function that is handed a number and what is told, and says whether to go on.
-pub(crate) struct Callback<T>(Arc<Mutex<dyn FnMut(usize, &T) -> ControlFlow<()> + Send>>);
+pub(crate) struct Callback<T>(Arc<Mutex<Call<T>>>);
+
+type Call<T> = dyn FnMut(usize, &T) -> ControlFlow<()> + Send;
 
 impl<T> Callback<T> {
     pub fn new(call: impl FnMut(usize, &T) -> ControlFlow<()> + Send + 'static) -> Self {

@@ -386,7 +386,11 @@ impl Watcher<'_> {
         let steps = outcomes.iter().enumerate().skip(first);
         let reports = steps.map(|(place, outcome)| StepReport { batch: place + 1, batches, loss: outcome.loss });
         // Each is told, also behind one at which it would end.
-        reports.fold(false, |ends, report| call.ends(self.epoch, &report) || ends)
+        let mut ends = false;
+        for report in reports {
+            ends |= call.ends(self.epoch, &report);
+        }
+        ends
     }
 }
 

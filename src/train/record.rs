@@ -70,7 +70,7 @@ impl Record {
         };
         let snapshot = |name: &str, progress: Progress| {
             let part = |part: &&str| read(&format!("training.{name}.{part}"), &[length]);
-            let mut parts = PARTS.iter().take(1 + states).map(|name| part(&name)).collect::<Result<Vec<_>>>()?;
+            let mut parts = PARTS.iter().take(1 + states).map(part).collect::<Result<Vec<_>>>()?;
             Ok::<_, crate::Error>(Snapshot { parameters: parts.remove(0), states: parts, progress })
         };
         let epochs: Vec<Epoch> = table("history", self.epochs, COLUMNS)?.chunks_exact(COLUMNS).map(epoch).collect();
