@@ -83,6 +83,8 @@ pub(crate) struct Cut {
     pub batches: usize,
     /// What they came to.
     pub tally: Tally,
+    /// The fingerprint of the interactions that it goes over; none in a file of an older form.
+    pub over: Option<u64>,
 }
 
 /// A recommender's tables on a device.

@@ -22,6 +22,12 @@ const KEY: &str = "gradus_recommender";
 /// The form of the description; a file with a higher one is refused.
 const VERSION: u32 = 1;
 
+/// What every form of the description says.
+#[derive(Deserialize)]
+struct Form {
+    version: u32,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Description {
     version: u32,
@@ -50,6 +56,8 @@ struct CutEpoch {
     batches: usize,
     draws: u64,
     updates: u64,
+    #[serde(default)]
+    over: Option<u64>,
 }
 
 /// Numbers of an epoch in the tensor `history`: loss, draws, updates.
@@ -121,10 +129,11 @@ impl Model {
             has_seen: self.seen.is_some(),
             planned: self.planned,
             history: self.history.len(),
-            cut: self.cut.map(|Cut { batches, tally: Tally { draws, updates, .. } }| CutEpoch {
+            cut: self.cut.map(|Cut { batches, tally: Tally { draws, updates, .. }, over }| CutEpoch {
                 batches,
                 draws,
                 updates,
+                over,
             }),
             preparation: self.preparation,
         };
@@ -245,13 +254,16 @@ impl<'a> Saved<'a> {
     }
 
     fn description(&self) -> Result<Description> {
-        let description: Description = serde_json::from_str(&self.text)
-            .map_err(|error| self.refused("the metadata", error.to_string(), "the description of a recommender"))?;
-        if description.version > VERSION {
-            let found = format!("version {}", description.version);
+        let damaged = |error: serde_json::Error| {
+            self.refused("the metadata", error.to_string(), "the description of a recommender")
+        };
+        // A newer form may have other parts: its version is read before them.
+        let Form { version } = serde_json::from_str(&self.text).map_err(damaged)?;
+        if version > VERSION {
+            let found = format!("version {version}");
             return Err(self.refused("the metadata", found, "version 1; use a newer gradus"));
         }
-        Ok(description)
+        serde_json::from_str(&self.text).map_err(damaged)
     }
 
     fn view(&self, name: &str) -> Result<TensorView<'_>> {
@@ -311,9 +323,9 @@ impl<'a> Saved<'a> {
     }
 
     fn cut(&self, cut: Option<CutEpoch>) -> Result<Option<Cut>> {
-        let Some(CutEpoch { batches, draws, updates }) = cut else { return Ok(None) };
+        let Some(CutEpoch { batches, draws, updates, over }) = cut else { return Ok(None) };
         let loss = self.numbers("cut", &[1])?[0];
-        Ok(Some(Cut { batches, tally: Tally { loss, draws, updates } }))
+        Ok(Some(Cut { batches, tally: Tally { loss, draws, updates }, over }))
     }
 
     fn table(&self, side: &str, rows: usize, components: usize) -> Result<Table> {

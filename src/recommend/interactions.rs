@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::data::compare_ids;
 use crate::random::{Permutation, Random};
 use crate::recommend::sampling::Known;
+use crate::train::training::Fingerprint;
 use crate::{Error, Result};
 
 /// Which user chose which item, in compressed rows: each user's items ascending.
@@ -72,6 +73,16 @@ impl Ids {
 }
 
 impl Interactions {
+    /// A number that other interactions have only by chance.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mut all = Fingerprint::new();
+        all.add_all(&[self.users, self.items]);
+        all.add_all(&self.starts);
+        all.add_all(&self.columns);
+        all.add_all(&self.weights);
+        all.value()
+    }
+
     /// Pairs (user, item), each of weight 1, in any order.
     ///
     /// # Errors

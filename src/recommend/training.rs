@@ -60,10 +60,10 @@ impl Model {
         }
         self.planned = planned;
         let is_known = self.seen.as_ref().is_some_and(|seen| **seen == *interactions);
-        if !is_known {
-            // What is left of an epoch over other interactions is another epoch.
-            self.cut = None;
-        }
+        // What is left of an epoch over other interactions is another epoch. What was seen does not say it: that is the interactions of
+        // all calls, and may be more than the epoch's or happen to be the same.
+        let goes_on = |cut: &Cut| cut.over.map_or(is_known, |over| over == interactions.fingerprint());
+        self.cut = self.cut.take().filter(goes_on);
         let all = match &self.seen {
             Some(seen) if !is_known => Arc::new(seen.united(interactions)),
             Some(seen) => seen.clone(),
@@ -74,6 +74,10 @@ impl Model {
         let options = &self.description.options;
         let (rules, pace) = (options.rules(self.description.items as u32), options.pace(interactions));
         let (mut history, mut at_once) = (History::default(), FIRST_PIECE);
+        if let Some(path) = fit.checkpoint.as_ref().filter(|_| self.epochs == planned) {
+            // No epoch will write it.
+            self.save(path)?;
+        }
         while self.epochs < planned && history.stopped.is_none() {
             self.epoch(interactions, &fit, (&rules, &pace), &mut history, &mut at_once)?;
             if let Some(path) = &fit.checkpoint {
@@ -112,7 +116,7 @@ impl Model {
             let report = StepReport { batch: done, batches, loss: tally.loss / seen as f64 };
             if fit.on_step.as_ref().is_some_and(|call| call.ends(self.epochs as usize + 1, &report)) {
                 self.check_finite(&tally, pace)?;
-                self.cut = Some(Cut { batches: done, tally });
+                self.cut = Some(Cut { batches: done, tally, over: Some(interactions.fingerprint()) });
                 history.stopped = Some(Stop::Asked { epochs: self.epochs as usize, batches: done, of: batches });
                 return Ok(());
             }

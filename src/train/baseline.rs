@@ -5,20 +5,11 @@ use std::sync::Arc;
 use ndarray::{Array2, Axis};
 
 use crate::losses::{Domain, Loss};
-use crate::train::history::{Epoch, Stop};
+use crate::train::history::{Baseline, Epoch, Stop};
 use crate::{Criterion, Device, Inputs, text};
 
 /// From here on squares leave f32, whose end is 3.4e38.
 const SQUARES_OVERFLOW: f64 = 1.8e19;
-
-/// The loss of predicting each output's mean over the training rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Baseline {
-    /// On the training rows.
-    pub loss: f64,
-    /// On the validation rows.
-    pub val_loss: Option<f64>,
-}
 
 /// What a regression is measured by.
 #[derive(Clone, Debug)]

@@ -26,6 +26,12 @@ const STATES: [&str; 5] = ["first", "second", "third", "fourth", "fifth"];
 /// The highest form of the description that is known; a file with a higher one is refused. The second has an embedding.
 const VERSION: u32 = 2;
 
+/// What every form of the description says.
+#[derive(Deserialize)]
+struct Form {
+    version: u32,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Description {
     version: u32,
@@ -212,15 +218,15 @@ impl Model {
         let text = text.ok_or_else(|| {
             refused("the metadata", "no key `gradus`".into(), "a network saved by `gradus train` or `Model::save`")
         })?;
-        let description: Description = serde_json::from_str(text)
-            .map_err(|error| refused("the metadata", error.to_string(), "the description of a model"))?;
-        if description.version > VERSION {
-            return Err(refused(
-                "the metadata",
-                format!("version {}", description.version),
-                &format!("up to version {VERSION}; use a newer gradus"),
-            ));
+        let damaged =
+            |error: serde_json::Error| refused("the metadata", error.to_string(), "the description of a model");
+        // A newer form may have other parts: its version is read before them.
+        let Form { version } = serde_json::from_str(text).map_err(damaged)?;
+        if version > VERSION {
+            let allowed = format!("up to version {VERSION}; use a newer gradus");
+            return Err(refused("the metadata", format!("version {version}"), &allowed));
         }
+        let description: Description = serde_json::from_str(text).map_err(damaged)?;
         let read = |name: &str, shape: &[usize]| {
             let view =
                 tensors.tensor(name).map_err(|_| refused(&format!("tensor `{name}`"), "nothing".into(), "a tensor"))?;

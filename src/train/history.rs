@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::text;
-use crate::train::baseline::Baseline;
 
 /// One pass over the training data.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -38,6 +37,15 @@ impl Epoch {
     pub(crate) fn watched(&self) -> f64 {
         self.val_loss.unwrap_or(self.loss)
     }
+}
+
+/// The loss of predicting each output's mean over the training rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// On the training rows.
+    pub loss: f64,
+    /// On the validation rows.
+    pub val_loss: Option<f64>,
 }
 
 /// What [`crate::Model::fit`] gives back: Keras' `History`.
@@ -109,9 +117,9 @@ impl fmt::Display for Stop {
 
 impl History {
     /// Values by name, as Keras' `history.history`: `loss`, and `accuracy`, `val_loss`, `val_accuracy`, `r2`, `val_r2`, `learning_rate`
-    /// where there are any.
-    pub fn columns(&self) -> Vec<(&'static str, Vec<f64>)> {
-        let column = |value: fn(&Epoch) -> Option<f64>| self.epochs.iter().filter_map(value).collect::<Vec<f64>>();
+    /// where there are any. Each column has a place for each epoch: a resumed training may have begun without validation or a schedule.
+    pub fn columns(&self) -> Vec<(&'static str, Vec<Option<f64>>)> {
+        let column = |value: fn(&Epoch) -> Option<f64>| self.epochs.iter().map(value).collect::<Vec<Option<f64>>>();
         let columns = vec![
             ("loss", column(|epoch| Some(epoch.loss))),
             ("accuracy", column(|epoch| epoch.accuracy)),
@@ -121,6 +129,6 @@ impl History {
             ("val_r2", column(|epoch| epoch.val_r2)),
             ("learning_rate", column(|epoch| epoch.learning_rate)),
         ];
-        columns.into_iter().filter(|(_, values)| !values.is_empty()).collect()
+        columns.into_iter().filter(|(_, values)| values.iter().any(Option::is_some)).collect()
     }
 }

@@ -20,9 +20,8 @@ pub(crate) mod samples;
 pub(crate) mod training;
 
 pub use average::Average;
-pub use baseline::Baseline;
 pub use fit::Score;
-pub use history::{Epoch, History, Stop};
+pub use history::{Baseline, Epoch, History, Stop};
 pub use options::{EarlyStopping, Fit, StepReport};
 
 #[cfg(test)]

@@ -358,7 +358,8 @@ def main():
     for kind in options.kinds:
         count = sum(mutant["kind"] == kind for _, mutant in judged) - refused[kind]
         print(f"{kind}, seed {options.seed}: {killed[kind]} of {count} noticed")
-        enough &= killed[kind] * 10 >= 9 * count
+        # Nothing judged is nothing shown.
+        enough &= count > 0 and killed[kind] * 10 >= 9 * count
     print(f"{time.monotonic() - start:.0f} s")
     sys.exit(0 if enough else 1)
 

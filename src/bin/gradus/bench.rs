@@ -37,7 +37,7 @@ pub struct Bench {
     #[arg(long)]
     large: bool,
     /// Time for the whole run: each case gets a share and fewer samples where it is short [default: 105; no limit with --large]
-    #[arg(long, value_name = "SECONDS", value_parser = numbers::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = numbers::seconds, allow_negative_numbers = true)]
     seconds: Option<f64>,
     /// A JSON list on stdout, a row a line, each as it is measured
     #[arg(long)]

@@ -18,7 +18,7 @@ pub struct Check {
     #[command(flatten)]
     device: DeviceChoice,
     /// Begins no further check after so long, and says which were left out
-    #[arg(long, value_name = "SECONDS", value_parser = numbers::positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = numbers::seconds, allow_negative_numbers = true)]
     seconds: Option<f64>,
     /// One JSON document on stdout
     #[arg(long)]

@@ -40,6 +40,14 @@ pub fn positive(text: &str) -> Result<f64, String> {
     real(text, |value: f64| value > 0.0 && value.is_finite(), "finite and > 0")
 }
 
+/// The longest time that can be asked for, some thirty years: far larger ones are no duration.
+const LONGEST: f64 = 1e9;
+
+/// A time in seconds.
+pub fn seconds(text: &str) -> Result<f64, String> {
+    real(text, |seconds: f64| seconds > 0.0 && seconds <= LONGEST, "> 0 and at most 1e9")
+}
+
 /// A penalty, or a rate.
 pub fn not_negative(text: &str) -> Result<f64, String> {
     real(text, |value: f64| value >= 0.0 && value.is_finite(), "finite and >= 0")
@@ -76,6 +84,10 @@ mod tests {
             assert_eq!(share(text).unwrap_err(), "it must be in [0, 1)", "{text}");
         }
         assert!(positive("0").is_err() && positive("inf").is_err() && not_negative("-1e-9").is_err());
+        for text in ["0", "-1", "1e20", "1e10", "inf", "NaN"] {
+            assert_eq!(seconds(text).unwrap_err(), "it must be > 0 and at most 1e9", "{text}");
+        }
+        assert_eq!(std::time::Duration::from_secs_f64(seconds("1e9").unwrap()).as_secs(), 1_000_000_000);
         assert!(components("4097").is_err() && draws("65537").is_err());
         assert!(rating("NaN").is_err() && rating("-inf").is_err() && seed("-1").is_err());
         assert_eq!((count("20").unwrap().get(), share("0").unwrap(), rating("-1.5").unwrap()), (20, 0.0, -1.5));

@@ -384,7 +384,7 @@ impl Recommend {
                 "min_rating": min_rating,
                 "test_fraction": held_out.share,
                 "seed": held_out.seed,
-                "resume": self.resume,
+                "resume": self.resume.as_deref().map(output::path),
             },
         });
         // A saved recommender has its own options.

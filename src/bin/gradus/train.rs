@@ -192,7 +192,8 @@ impl Train {
     /// The files that are read.
     fn inputs(&self) -> Vec<(&'static str, PathBuf)> {
         let mut inputs = self.source.files();
-        inputs.extend(self.test.clone().map(|path| ("--test", path)));
+        let test = self.test.as_deref().map(|path| self.source.files_beside(path)).unwrap_or_default();
+        inputs.extend(test.into_iter().map(|path| ("--test", path)));
         inputs
     }
 

@@ -141,6 +141,11 @@ impl Source {
         data.into_iter().map(|path| ("--data", path)).chain(pair).collect()
     }
 
+    /// The files that are read for the rows of another path.
+    pub fn files_beside(&self, path: &Path) -> Vec<PathBuf> {
+        data::sources(path, &self.beside(path).array_options())
+    }
+
     fn table_options(&self, known: &[String]) -> TableOptions {
         let header = match self.header {
             HeaderName::Auto => Header::Auto,
@@ -210,10 +215,14 @@ impl Source {
         })
     }
 
+    /// Another path, read as this one is.
+    fn beside(&self, path: &Path) -> Self {
+        Source { data: Some(path.into()), images: None, labels: None, targets: None, groups: None, ..self.clone() }
+    }
+
     /// Reads rows of another file with the columns of those that were read from this one.
     fn read_beside(&self, path: &Path, known: &[String]) -> Outcome<Raw> {
-        let mut source =
-            Source { data: Some(path.into()), images: None, labels: None, targets: None, groups: None, ..self.clone() };
+        let mut source = self.beside(path);
         if data::is_svmlight(path) {
             source.count_as(known);
         }

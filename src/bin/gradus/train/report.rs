@@ -25,9 +25,9 @@ impl Train {
         let names = ["loss", "accuracy", "val_loss", "val_accuracy"];
         let mut history: Map<String, Value> =
             names.iter().filter(|name| empty(name)).map(|name| (name.to_string(), json!([]))).collect();
-        history.extend(
-            columns.into_iter().map(|(name, values)| (name.to_string(), values.into_iter().map(number).collect())),
-        );
+        history.extend(columns.into_iter().map(|(name, values)| {
+            (name.to_string(), values.into_iter().map(|value| value.map_or(Value::Null, number)).collect())
+        }));
         let epochs = trained.epochs().max(1) as f64;
         let mut document = json!({
             "device": trained.model.device().name(),
@@ -91,7 +91,7 @@ fn epochs(history: &History) -> comfy_table::Table {
             "accuracy" | "val_accuracy" | "r2" | "val_r2" if x.abs() < 1e3 => format!("{x:.4}"),
             _ => text::number(x),
         };
-        let numbers = columns.iter().map(|(name, values)| values.get(epoch).map_or(String::new(), |&x| shown(name, x)));
+        let numbers = columns.iter().map(|(name, values)| values[epoch].map_or(String::new(), |x| shown(name, x)));
         table.add_row([(epoch + 1).to_string()].into_iter().chain(numbers));
     }
     table

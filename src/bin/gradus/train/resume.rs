@@ -9,6 +9,13 @@ use super::Train;
 use crate::output;
 use crate::saved;
 
+/// Updates and epochs that a saved model was trained, without those of an epoch that was cut: it is among those that are left.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Before {
+    pub updates: usize,
+    pub epochs: usize,
+}
+
 /// The description in a model's file; nothing of one that cannot be read, which the reader will say.
 pub(super) struct Earlier(Value);
 
@@ -67,6 +74,13 @@ impl Earlier {
     pub fn left(&self) -> Option<usize> {
         let [done, planned] = self.epochs();
         self.0["training"].is_object().then(|| planned.saturating_sub(done))
+    }
+
+    /// What a schedule counts as done.
+    pub fn before(&self) -> Before {
+        let number = |found: &Value| found.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+        let [updates, epochs] = ["steps", "epochs"].map(|name| number(&self.0["progress"][name]));
+        Before { updates: updates.saturating_sub(number(&self.0["training"]["cut"]["batches"])), epochs }
     }
 
     /// Where the training stands, in words.

@@ -55,6 +55,7 @@ impl Train {
         )?;
         let seconds = start.elapsed().as_secs_f64();
         interrupt.end_at_once();
+        in_unit(&mut history, loss_unit(&model, Some(&parts.encoding)));
         if matches!(history.stopped, Some(Stop::Asked { .. })) {
             return Ok(Trained { model, history, chosen, validation: None, test: None, seconds });
         }
@@ -63,8 +64,6 @@ impl Train {
         let mut scores = |rows: &Dataset| Scores::of(judged, task, rows, Some(&parts.encoding));
         let test = parts.test.as_ref().map(&mut scores).transpose()?;
         let validation = parts.validation.as_ref().map(&mut scores).transpose()?;
-        let unit = loss_unit(judged, Some(&parts.encoding));
-        in_unit(&mut history, unit);
         Train::note_same_answers(averaged.as_mut().unwrap_or(&mut model), parts, task)?;
         Ok(Trained { model, history, chosen, validation, test, seconds })
     }
@@ -112,6 +111,9 @@ fn in_unit(history: &mut History, unit: f64) {
     if let Some(baseline) = &mut history.baseline {
         baseline.loss *= unit;
         baseline.val_loss = baseline.val_loss.map(|loss| loss * unit);
+    }
+    if let Some(Stop::Early { best, .. }) = &mut history.stopped {
+        *best *= unit;
     }
     history.steps.iter_mut().for_each(|loss| *loss *= unit);
     for epoch in &mut history.epochs {

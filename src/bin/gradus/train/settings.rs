@@ -6,7 +6,7 @@ use gradus::schedules::{self, Schedule};
 use gradus::{Model, optimizers};
 use serde_json::{Map, Value, json};
 
-use super::resume::Earlier;
+use super::resume::{Before, Earlier};
 use super::run::Trained;
 use super::{Hidden, Plan, Train, named};
 use crate::output::{self, Failure, Outcome};
@@ -25,6 +25,8 @@ pub struct Settings {
     /// The optimizer's own if none.
     pub learning_rate: Option<f64>,
     pub epochs: usize,
+    /// What a saved model was trained before, as a schedule counts it.
+    pub before: Before,
     /// Of rows, or of queries.
     pub batch_size: usize,
     pub l2: f64,
@@ -69,6 +71,7 @@ impl Train {
             hidden: self.hidden.clone().map_or(if ranks { vec![32] } else { vec![128, 64] }, |Hidden(units)| units),
             learning_rate: self.learning_rate.or(kept_rate),
             epochs: or(self.epochs, earlier.and_then(Earlier::left), if ranks { 20 } else { 5 }),
+            before: earlier.map(Earlier::before).unwrap_or_default(),
             batch_size: or(self.batch_size, earlier.and_then(Earlier::batch_size), if ranks { 8 } else { 64 }),
             l2: self.l2.unwrap_or(if ranks { 0.01 } else { 0.0 }),
             average: self.average.or_else(|| earlier?.average()),
@@ -179,8 +182,9 @@ impl Train {
         }
         let spans = ["cosine", "linear", "one_cycle", "polynomial", "warmup_cosine"].contains(&entry.name);
         if spans && !options.contains_key("steps") {
-            let each = if self.schedule_by_epoch { 1 } else { updates };
-            options.insert("steps".into(), json!(settings.epochs.saturating_mul(each).max(2)));
+            let Before { updates: done, epochs } = settings.before;
+            let (each, done) = if self.schedule_by_epoch { (1, epochs) } else { (updates, done) };
+            options.insert("steps".into(), json!(settings.epochs.saturating_mul(each).saturating_add(done).max(2)));
         }
         let made = schedules::from_name(name, &Value::Object(options));
         made.map(Some).map_err(|error| named(error, "--schedule", "--schedule-set"))
