@@ -38,11 +38,11 @@ pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     try_write(path, bytes).map_err(|source| Error::Io { path: path.into(), source })
 }
 
-/// Finds out whether [`write`] could write a file, before hours are spent on what goes into it. Removes temporary files that earlier
+/// Finds out whether [`write()`] could write a file, before hours are spent on what goes into it. Removes temporary files that earlier
 /// processes, killed while they wrote it, left behind.
 ///
 /// # Errors
-/// As [`write`], but for the full disk.
+/// As [`write()`], but for the full disk.
 pub fn check_writable(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     let check = || {

@@ -187,7 +187,7 @@ fn locate<'f>(header: &str, files: &'f [File], line: u32) -> Option<(Option<&'f 
 const MOST_PRIVATE: u32 = 16 << 10;
 
 /// Refuses a text of the user's own that holds what a function of a loss has no use for and a kernel cannot bear: entry points, bindings,
-/// types larger than [`MOST_PRIVATE`].
+/// types larger than 16 KiB.
 ///
 /// # Errors
 /// [`Error::Wgsl`].

@@ -119,6 +119,7 @@ impl Known {
 }
 
 /// What a path holds.
+#[expect(clippy::large_enum_variant, reason = "one of them is alive at a time")]
 pub enum Raw {
     /// Columns, not yet numbers.
     Table(Table),
