@@ -399,6 +399,15 @@ impl Model {
         self.outputs() > 1 && (takes_classes || softmax)
     }
 
+    /// Whether an output is the logarithm of the number that it stands for, as [`crate::losses::PoissonNll`] has it: e to the power of it is
+    /// the prediction.
+    pub fn predicts_logarithms(&self) -> bool {
+        self.loss().is_some_and(|loss| {
+            let is_number = matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative);
+            is_number && loss.predictions() == Domain::Exponent
+        })
+    }
+
     /// The name of the last layer's activation: what the outputs are is told by it and the loss.
     pub fn output_activation(&self) -> &'static str {
         self.network.layers.last().map_or("identity", |layer| layer.activation.name())

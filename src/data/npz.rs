@@ -40,8 +40,12 @@ pub fn read_npz(path: impl AsRef<Path>) -> Result<Split> {
     let names: Vec<String> = archive.file_names().map(String::from).collect();
     let stem = |name: &str| name.trim_end_matches(".npy").to_lowercase();
     let find = |wanted: &str| names.iter().find(|name| !wanted.is_empty() && stem(name) == wanted);
-    for [features, targets, test_features, test_targets] in NAMES {
-        let Some(features) = find(features) else { continue };
+    // Features with their targets before features alone: `data` has `labels` in one file and `target` in another.
+    let pair = NAMES.into_iter().find(|[features, targets, ..]| find(features).is_some() && find(targets).is_some());
+    let alone = || NAMES.into_iter().find(|[features, ..]| find(features).is_some());
+    if let Some([features, targets, test_features, test_targets]) = pair.or_else(alone)
+        && let Some(features) = find(features)
+    {
         let features = array(&mut archive, path, features)?;
         let mut read = |name: Option<&String>| name.map(|name| array(&mut archive, path, name)).transpose();
         let train = joined(&features, read(find(targets))?.as_ref())?;

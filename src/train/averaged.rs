@@ -41,6 +41,8 @@ impl Model {
         model.engine.set_parameters(&weights)?;
         model.compiled = self.compiled.clone();
         (model.scaling, model.names) = (self.scaling.clone(), self.names.clone());
+        // Without them a table would be read as if its columns were never encoded.
+        (model.encoding, model.held_out) = (self.encoding.clone(), self.held_out);
         Ok(model)
     }
 

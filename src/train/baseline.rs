@@ -17,6 +17,8 @@ pub(crate) struct Yardstick {
     pub baseline: Baseline,
     /// The loss is the squared error, from which R² follows.
     squared: bool,
+    /// An output is the logarithm of the number that it stands for.
+    logarithms: bool,
     /// The mean squared distance of the targets from their means, on the training rows and the validation rows.
     spread: [f64; 2],
     /// The targets that are predicted for R² where it does not follow from the loss.
@@ -38,7 +40,8 @@ impl Yardstick {
         let squared = loss.name() == "mse";
         let spread = [training, validation.unwrap_or(&[])].map(|targets| spread(targets, outputs));
         let judged = if squared { Vec::new() } else { validation.unwrap_or(training).to_vec() };
-        Some(Yardstick { baseline, squared, spread, judged })
+        let logarithms = loss.predictions() == Domain::Exponent;
+        Some(Yardstick { baseline, squared, logarithms, spread, judged })
     }
 
     /// Adds R² to an epoch: that of training and validation where it follows from their losses, else that of the rows that are
@@ -53,7 +56,8 @@ impl Yardstick {
         let is_validated = told.val_loss.is_some();
         let spread = self.spread[usize::from(is_validated)];
         let found = predict()?;
-        let errors = found.iter().zip(&self.judged).map(|(f, &y)| (f - f64::from(y)).powi(2)).sum::<f64>();
+        let number = |output: f64| if self.logarithms { output.exp() } else { output };
+        let errors = found.iter().zip(&self.judged).map(|(&f, &y)| (number(f) - f64::from(y)).powi(2)).sum::<f64>();
         let r2 = r2(errors / self.judged.len() as f64, spread);
         *(if is_validated { &mut told.val_r2 } else { &mut told.r2 }) = r2;
         Ok(())

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::output::{self, DeviceChoice, Failure, Outcome};
 use crate::samples::Source;
-use crate::scores::{label_names, largest, threshold};
+use crate::scores::{in_unit, label_names, largest, threshold};
 use crate::{probabilities, saved};
 
 /// Predicts the rows of a data set with a saved model
@@ -94,7 +94,7 @@ impl Predict {
         let is_classes = model.predicts_classes() && !is_labels;
         let names = class_names(model, encoding);
         let numbers = |values: &Array2<f64>| {
-            values.rows().into_iter().map(|row| row.iter().map(|x| json!(*x as f32)).collect()).collect()
+            values.rows().into_iter().map(|row| row.iter().map(|x| json!(*x)).collect()).collect()
         };
         match self.output {
             None | Some(Output::Class) if is_classes => {
@@ -107,7 +107,7 @@ impl Predict {
                 is_plain: false,
             }),
             None => {
-                let decoded = encoding.map_or_else(|| outputs.mapv(f64::from), |encoding| encoding.decode(outputs));
+                let decoded = in_unit(model, encoding, outputs);
                 Ok(Told { names: output_names(encoding, outputs.ncols()), rows: numbers(&decoded), is_plain: true })
             }
             Some(Output::Raw) => {
@@ -181,9 +181,10 @@ fn class_names(model: &Model, encoding: Option<&Encoding>) -> Vec<String> {
     }
 }
 
-/// A class: a number where all classes are whole numbers.
+/// A class: a number where all classes are whole numbers, and written as such: `007` is a name.
 fn class_value(names: &[String], class: usize) -> Value {
-    let numbers: Option<Vec<i64>> = names.iter().map(|name| name.parse().ok()).collect();
+    let number = |name: &String| name.parse().ok().filter(|number: &i64| number.to_string() == *name);
+    let numbers: Option<Vec<i64>> = names.iter().map(number).collect();
     numbers.map_or_else(|| json!(names[class]), |numbers| json!(numbers[class]))
 }
 

@@ -49,11 +49,8 @@ impl Scores {
                 scores.labels = of_labels(&label_names(encoding, values.ncols()), values, &outputs, threshold(model))?;
             }
             Target::Values(values) if task.predicts() == "numbers" => {
-                let decoded = |numbers: &Array2<f32>| match encoding {
-                    Some(encoding) => encoding.decode(numbers),
-                    None => numbers.mapv(f64::from),
-                };
-                scores.regression = Some(regression(&decoded(&outputs), &decoded(values))?);
+                let predicted = in_unit(model, encoding, &outputs);
+                scores.regression = Some(regression(&predicted, &decoded(encoding, values))?);
             }
             _ => {}
         }
@@ -134,6 +131,20 @@ pub fn loss_unit(model: &Model, encoding: Option<&Encoding>) -> f64 {
     let unit = encoding.and_then(|encoding| encoding.target().unit());
     let (Some(unit), Some(loss)) = (unit, model.loss()) else { return 1.0 };
     loss_in_unit(loss, unit).unwrap_or(1.0)
+}
+
+/// Predicted numbers in the unit of the targets.
+pub fn in_unit(model: &Model, encoding: Option<&Encoding>, outputs: &Array2<f32>) -> Array2<f64> {
+    let mut numbers = decoded(encoding, outputs);
+    if model.predicts_logarithms() {
+        // Of targets as they stand in the file: where a loss takes logarithms they are not standardized.
+        numbers.mapv_inplace(f64::exp);
+    }
+    numbers
+}
+
+fn decoded(encoding: Option<&Encoding>, numbers: &Array2<f32>) -> Array2<f64> {
+    encoding.map_or_else(|| numbers.mapv(f64::from), |encoding| encoding.decode(numbers))
 }
 
 /// The column of each row's largest output, the first of several.

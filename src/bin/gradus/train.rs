@@ -237,10 +237,9 @@ impl Train {
 
     /// The rows, as a model that goes on was trained with them or as a new one is.
     fn parts(&self, kind: TargetKind, held_out: HeldOut, known: Option<&Model>) -> Outcome<Prepared> {
-        let encoding = known.and_then(|model| Some((model.encoding()?, &model.names().features[..])));
         self.source.prepare(&Asked {
             kind,
-            known: encoding,
+            known,
             held_out,
             test: self.test.as_deref(),
             standardize: !self.no_standardize,

@@ -42,7 +42,8 @@ fn order(one: &str, other: &str) -> std::cmp::Ordering {
     }
 }
 
-/// The place of each row's word in a list; none for a blank, an error of the row for a word that is not there.
+/// The place of each row's word in a list; none for a blank, an error of the row for a word that is not there. In a list of words `-` is one
+/// of them though it is a blank among numbers, and a file may hold nothing else.
 pub(super) fn places(column: &Column, list: &[String], rows: &[usize]) -> Vec<Result<Option<usize>, usize>> {
     let of: HashMap<&str, usize> = list.iter().enumerate().map(|(place, word)| (&**word, place)).collect();
     let found = |row: usize, text: &str| of.get(text).copied().map(Some).ok_or(row);
@@ -56,7 +57,7 @@ pub(super) fn places(column: &Column, list: &[String], rows: &[usize]) -> Vec<Re
             rows.iter().map(place).collect()
         }
         Cells::Numbers(_) => {
-            rows.iter().map(|&row| column.text(row).map_or(Ok(None), |text| found(row, &text))).collect()
+            rows.iter().map(|&row| column.word(row).map_or(Ok(None), |text| found(row, &text))).collect()
         }
     }
 }

@@ -76,6 +76,14 @@ impl Feature {
         &self.column
     }
 
+    /// Whether a cell is blank to what the column was in training: `-` is one among numbers, and a word among words.
+    fn is_blank(&self, column: &Column, row: usize) -> bool {
+        match &self.encoded {
+            Encoded::Words { .. } | Encoded::Truth { .. } => column.word(row).is_none(),
+            _ => column.is_blank(row),
+        }
+    }
+
     /// Whether it is of numbers that are brought to mean 0 and deviation 1.
     pub(super) fn is_standardized(&self) -> bool {
         matches!(&self.encoded, Encoded::Number { mean, scale, .. } if (*mean, *scale) != (0.0, 1.0))
@@ -119,7 +127,7 @@ impl Feature {
         if self.blanks > 0 {
             let last = to.ncols() - 1;
             for (cell, &row) in to.column_mut(last).iter_mut().zip(rows) {
-                *cell = f32::from(column.is_blank(row));
+                *cell = f32::from(self.is_blank(column, row));
             }
         }
         match &self.encoded {
@@ -136,7 +144,7 @@ impl Feature {
             }
             Encoded::Truth { fill } => {
                 for (cell, &row) in to.column_mut(0).iter_mut().zip(rows) {
-                    let is_true = match column.text(row) {
+                    let is_true = match column.word(row) {
                         None => *fill,
                         Some(text) => as_truth(&text).ok_or_else(|| {
                             let expected = "true or false, as in the data that the model was trained on";
@@ -169,15 +177,15 @@ impl Feature {
             let unknown: Vec<usize> = places(column, words, &rows).into_iter().filter_map(Result::err).collect();
             if let Some(&first) = unknown.first() {
                 let (count, line) = (unknown.len(), table.line_of(first));
-                let text = column.text(first).unwrap_or_default();
+                let text = column.word(first).unwrap_or_default();
                 return Some(format!(
                     "column `{}`: {count} row(s) hold words that were not there in training (`{text}` in {line}); they count as none of the known",
                     self.column
                 ));
             }
         }
-        let blank = rows.iter().find(|&&row| column.is_blank(row)).filter(|_| self.blanks == 0)?;
-        let count = rows.iter().filter(|&&row| column.is_blank(row)).count();
+        let blank = rows.iter().find(|&&row| self.is_blank(column, row)).filter(|_| self.blanks == 0)?;
+        let count = rows.iter().filter(|&&row| self.is_blank(column, row)).count();
         let with = match &self.encoded {
             Encoded::Number { fill, .. } => fill.to_string(),
             Encoded::Truth { fill } => fill.to_string(),

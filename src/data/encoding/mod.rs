@@ -229,6 +229,11 @@ impl Encoding {
         self.kept().map(|feature| feature.name().to_string()).collect()
     }
 
+    /// Whether the file that it was fitted on had names for its columns; else they are called by their indices.
+    pub fn has_header(&self) -> bool {
+        self.has_header
+    }
+
     /// Whether it takes tables; else arrays.
     pub fn takes_tables(&self) -> bool {
         self.features.is_some()
@@ -262,7 +267,7 @@ impl Encoding {
     /// The rows of a table of which no target is blank; all where the table has none.
     pub fn rows_with_target(&self, table: &Table) -> Vec<usize> {
         let columns = self.target_columns(table).unwrap_or_default();
-        (0..table.rows()).filter(|&row| !columns.iter().any(|column| column.is_blank(row))).collect()
+        (0..table.rows()).filter(|&row| !columns.iter().any(|column| self.target.is_blank(column, row))).collect()
     }
 
     fn kept(&self) -> impl Iterator<Item = &Feature> {

@@ -101,7 +101,7 @@ impl TargetEncoding {
 
     /// The targets of some rows.
     pub(super) fn encode(&self, table: &Table, columns: &[&Column], rows: &[usize]) -> Result<Target> {
-        check_blanks(table, columns, rows)?;
+        self.check_blanks(table, columns, rows)?;
         match self {
             TargetEncoding::Nothing => Ok(Target::None),
             TargetEncoding::Classes { classes, .. } => {
@@ -132,6 +132,25 @@ impl TargetEncoding {
                 Ok(Target::Values(values))
             }
         }
+    }
+
+    /// Whether the target in a cell is missing: `-` is where it is no class.
+    pub(super) fn is_blank(&self, column: &Column, row: usize) -> bool {
+        column.is_blank(row) && !column.word(row).is_some_and(|word| self.names(&word))
+    }
+
+    /// Whether a cell of its one column can be that class.
+    fn names(&self, word: &str) -> bool {
+        matches!(self, TargetEncoding::Classes { columns, classes } if columns.len() == 1 && classes.iter().any(|class| class == word))
+    }
+
+    fn check_blanks(&self, table: &Table, columns: &[&Column], rows: &[usize]) -> Result<()> {
+        for column in columns {
+            if let Some(&row) = rows.iter().find(|&&row| self.is_blank(column, row)) {
+                return Err(table.wrong_cell(row, column.name(), table.shown(column, row), "a target"));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn decode(&self, predictions: &Array2<f32>) -> Array2<f64> {
@@ -226,15 +245,6 @@ pub(super) fn as_table(dataset: &Dataset) -> Result<Table> {
 fn known_rows(columns: &[&Column]) -> Vec<usize> {
     let rows = columns.first().map_or(0, |column| column.len());
     (0..rows).filter(|&row| !columns.iter().any(|column| column.is_blank(row))).collect()
-}
-
-fn check_blanks(table: &Table, columns: &[&Column], rows: &[usize]) -> Result<()> {
-    for column in columns {
-        if let Some(&row) = rows.iter().find(|&&row| column.is_blank(row)) {
-            return Err(table.wrong_cell(row, column.name(), table.shown(column, row), "a target"));
-        }
-    }
-    Ok(())
 }
 
 fn finite(table: &Table, column: &Column, row: usize) -> Result<f64> {

@@ -83,6 +83,16 @@ impl Column {
         }
     }
 
+    /// As [`Column::text`] where the column was one of words in another file: `None`, `-`, `?` are words there, also where no other cell of this
+    /// file says so.
+    pub(in crate::data) fn word(&self, row: usize) -> Option<Cow<'_, str>> {
+        if !matches!(&self.cells, Cells::Numbers(numbers) if numbers[row].is_nan()) {
+            return self.text(row);
+        }
+        let place = self.written.binary_search_by_key(&row, |(row, _)| *row).ok()?;
+        Some(visible(&self.written[place].1))
+    }
+
     /// The text of a cell; of a number the shortest that is that number, unless the file's own says more (`007`). None if it is blank.
     pub fn text(&self, row: usize) -> Option<Cow<'_, str>> {
         if self.is_blank(row) {

@@ -1,6 +1,9 @@
 //! The form of a table's text, told from its beginning: what parts the fields, which mark decimals have, and what stands above the rows.
 
+use std::borrow::Cow;
+
 use super::number::{self, Decimal};
+use super::text::letters;
 use super::{Delimiter, TableOptions};
 
 /// Lines at the beginning that are looked at.
@@ -24,8 +27,9 @@ pub(super) type Unclear = (String, String);
 
 /// The form of the text that begins so.
 pub(super) fn dialect(sample: &[u8], options: &TableOptions) -> Result<Dialect, Unclear> {
-    let text = String::from_utf8_lossy(sample);
-    let mut lines: Vec<&str> = text.lines().take(LINES).collect();
+    let text = sample.split_inclusive(|&byte| byte == b'\n').take(LINES);
+    let text: Vec<Cow<str>> = text.map(|line| letters(line.strip_suffix(b"\n").unwrap_or(line))).collect();
+    let mut lines: Vec<&str> = text.iter().map(|line| &**line).collect();
     let (mut skipped, mut notes) = (0, Vec::new());
     let mut delimiter = options.delimiter;
     if let Some(named) = lines.first().and_then(|line| separator_line(line)) {

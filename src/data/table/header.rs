@@ -12,8 +12,7 @@ use super::number::{self, Decimal};
 pub(super) fn has_header(rows: &[Vec<String>], decimal: Decimal) -> (bool, Option<&'static str>) {
     let Some((first, below)) = rows.split_first() else { return (false, None) };
     let is_number = |cell: &str| number::number(cell, decimal).is_some();
-    let counts = first.len() > 1 && first.iter().enumerate().all(|(place, cell)| *cell == place.to_string());
-    if counts && below.iter().flatten().any(|cell| !cell.bytes().all(|byte| byte.is_ascii_digit())) {
+    if has_indices(rows) {
         return (true, Some("the first row, 0, 1, 2 …, is taken for the names of the columns"));
     }
     if first.iter().all(|cell| is_number(cell) || is_blank(cell)) && first.iter().any(|cell| is_number(cell)) {
@@ -45,6 +44,13 @@ pub(super) fn has_header(rows: &[Vec<String>], decimal: Decimal) -> (bool, Optio
         ),
         (false, false, false) => (true, None),
     }
+}
+
+/// Whether the first of these rows is 0, 1, 2 … and the cells below are not such numbers.
+pub(super) fn has_indices(rows: &[Vec<String>]) -> bool {
+    let Some((first, below)) = rows.split_first() else { return false };
+    let counts = first.len() > 1 && first.iter().enumerate().all(|(place, cell)| *cell == place.to_string());
+    counts && below.iter().flatten().any(|cell| !cell.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The names in a header: blank ones as pandas would call them.

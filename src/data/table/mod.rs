@@ -113,6 +113,9 @@ pub enum Header {
     Yes,
     /// It is a row as the others; columns are named by their indices from 0.
     No,
+    /// It is a row as the others, unless it is 0, 1, 2 …, as pandas numbers columns without names: for files in the form of one that had no
+    /// header.
+    Indices,
 }
 
 /// How a file is read. The default tells everything from its beginning.

@@ -36,7 +36,7 @@ impl Table {
     /// let table = Table::read(&path, &TableOptions::default())?;
     /// assert_eq!(table.column("price")?.text(0).unwrap(), "1234.5");
     /// assert!(table.column("price")?.is_blank(1));
-    /// assert_eq!(table.notes(), ["the decimal mark is a comma"]);
+    /// assert_eq!(table.notes()[0], "the decimal mark is a comma");
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub fn read(path: impl AsRef<Path>, options: &TableOptions) -> Result<Table> {

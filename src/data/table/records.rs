@@ -1,5 +1,6 @@
 //! Rows of fields with their lines, from any text that is a table.
 
+use std::borrow::Cow;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use super::super::source::Source;
 use super::dialect::{self, Dialect};
 use super::number::Decimal;
 use super::text::Text;
-use super::{Delimiter, Header, TableOptions, header};
+use super::{Delimiter, Header, TableOptions, header, text};
 use crate::{Error, Result};
 
 /// Rows at the beginning from which a header is told.
@@ -55,6 +56,7 @@ impl Records {
             (_, Some(_)) => (false, None),
             (Header::Yes, None) => (true, None),
             (Header::No, None) => (false, None),
+            (Header::Indices, None) => (header::has_indices(&sample), None),
             (Header::Auto, None) if is_known(&sample, &options.known) => (true, None),
             (Header::Auto, None) => header::has_header(&sample, dialect.decimal),
         };
@@ -157,13 +159,9 @@ impl Records {
         cells.resize(record.len(), String::new());
         for (cell, field) in cells.iter_mut().zip(record.iter()) {
             cell.clear();
-            match std::str::from_utf8(field) {
-                Ok(text) => cell.push_str(text.trim()),
-                Err(_) => {
-                    *is_latin1 = true;
-                    cell.extend(field.trim_ascii().iter().map(|&byte| char::from(byte)));
-                }
-            }
+            let text = text::letters(field);
+            *is_latin1 |= matches!(text, Cow::Owned(_));
+            cell.push_str(text.trim());
         }
         Ok(true)
     }
@@ -243,7 +241,15 @@ fn parted(reader: Box<dyn Read>, delimiter: Delimiter, path: &Path) -> Result<Bo
                 let fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
                 text.extend(fields.collect::<Vec<_>>().join(&b' '));
             }
-            _ => text.extend(String::from_utf8_lossy(line).replace("::", "\u{1f}").bytes()),
+            _ => {
+                let mut rest = line;
+                while let Some(at) = rest.windows(2).position(|two| two == b"::") {
+                    text.extend(&rest[..at]);
+                    text.push(UNIT_SEPARATOR);
+                    rest = &rest[at + 2..];
+                }
+                text.extend(rest);
+            }
         }
         text.push(b'\n');
     }
@@ -272,7 +278,7 @@ fn sample_rows(sample: &[u8], dialect: &Dialect, path: &Path) -> Result<Vec<Vec<
     let mut rows = Vec::new();
     let mut record = ByteRecord::new();
     while rows.len() < SAMPLE_ROWS && reader.read_byte_record(&mut record).unwrap_or(false) {
-        let row: Vec<String> = record.iter().map(|field| String::from_utf8_lossy(field).trim().to_string()).collect();
+        let row: Vec<String> = record.iter().map(|field| text::letters(field).trim().to_string()).collect();
         if !row.first().is_some_and(|cell| cell.starts_with('#')) || rows.is_empty() {
             rows.push(row);
         }

@@ -70,7 +70,7 @@ impl Table {
 
     /// A cell as a message shows it.
     pub(in crate::data) fn shown(&self, column: &Column, row: usize) -> String {
-        match column.text(row) {
+        match column.word(row) {
             None => "a blank cell".into(),
             Some(text) => format!("`{}`", text.chars().take(60).collect::<String>().escape_debug()),
         }

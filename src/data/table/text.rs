@@ -1,6 +1,7 @@
 //! Bytes of a text file as UTF-8 with `\n` at the end of each line, whatever wrote them: a byte order mark, UTF-16, the line ends of
 //! Windows or of old Macs.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -63,6 +64,14 @@ pub(super) fn broken(path: &Path, line: u64, error: &io::Error) -> Error {
             expected: "a table".into(),
         },
         kind => Error::Io { path: path.into(), source: io::Error::new(kind, error.to_string()) },
+    }
+}
+
+/// Text of a file: UTF-8, or else Latin-1, of which each byte is a letter; owned only where it is Latin-1.
+pub(super) fn letters(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => bytes.iter().map(|&byte| char::from(byte)).collect(),
     }
 }
 

@@ -95,10 +95,13 @@ fn effort(device: &Device, left: Option<Duration>, cases: usize) -> Effort {
 }
 
 fn tell_left_out(cases: &[Case], time: Option<Duration>) {
-    let names: Vec<String> =
-        cases.iter().map(|case| format!("{} {}", case.name, table::shape(case.name, &case.shape))).collect();
-    let seconds = time.unwrap_or_default().as_secs_f64();
-    output::note(&format!("left out, since the {seconds:.0} s were over (--seconds gives more): {}", names.join(", ")));
+    let mut names: Vec<&str> = cases.iter().map(|case| case.name).collect();
+    names.dedup();
+    let (seconds, count) = (time.unwrap_or_default().as_secs_f64(), cases.len());
+    let names = names.join(", ");
+    output::note(&format!(
+        "left out, since the {seconds} s were over (--seconds gives more): {count} cases of {names}"
+    ));
 }
 
 #[cfg(test)]

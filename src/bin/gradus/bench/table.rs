@@ -153,11 +153,12 @@ fn headlines(report: &Report) -> String {
             let mut fractions: Vec<f64> = report.rows.iter().filter(of).filter_map(fraction).collect();
             fractions.sort_by(f64::total_cmp);
             let middle = fractions.get(fractions.len() / 2).copied();
-            middle.map(|middle| format!("{} of {what} (median of {} cases)", percent(middle), fractions.len()))
+            middle.map(|middle| format!("{} of {what} ({} cases)", percent(middle), fractions.len()))
         };
         let shares = [reached("memory", "copy"), reached("arithmetic", "multiply-add")];
         let shares: Vec<String> = shares.into_iter().flatten().collect();
-        let shares = if shares.is_empty() { String::new() } else { format!("     reached: {}\n", shares.join(", ")) };
+        let shares =
+            if shares.is_empty() { String::new() } else { format!("     reached, median: {}\n", shares.join(", ")) };
         let description = match (&device.adapter, &device.backend, &device.driver) {
             (Some(adapter), Some(backend), Some(driver)) => format!("{adapter}\n     {backend}, {driver}"),
             _ => device.description.clone(),

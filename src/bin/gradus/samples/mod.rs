@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use gradus::data::{self, Dataset, Decimal, Delimiter, Header, ReadOptions, Split, Table, TableOptions};
+use gradus::data::{self, Dataset, Decimal, Delimiter, Encoding, Header, ReadOptions, Split, Table, TableOptions};
 use gradus::{Error, Model};
 use serde_json::{Value, json};
 
@@ -94,6 +94,30 @@ fn decimal(text: &str) -> Result<Decimal, String> {
     }
 }
 
+/// The columns that a model was trained on, from which the form of other files is told.
+#[derive(Default)]
+struct Known {
+    names: Vec<String>,
+    /// The file had no header: they are called by their indices.
+    are_indices: bool,
+}
+
+impl Known {
+    fn of_encoding(encoding: &Encoding) -> Self {
+        Known { names: encoding.wanted(), are_indices: !encoding.has_header() }
+    }
+
+    fn of_model(model: &Model) -> Self {
+        if let Some(encoding) = model.encoding().filter(|encoding| encoding.takes_tables()) {
+            return Self::of_encoding(encoding);
+        }
+        let names = model.names().features.clone();
+        // There is nothing else to tell it by; the target is one of the columns.
+        let is_index = |name: &String| name.parse::<usize>().is_ok_and(|index| index <= names.len());
+        Known { are_indices: !names.is_empty() && names.iter().all(is_index), names }
+    }
+}
+
 /// What a path holds.
 pub enum Raw {
     /// Columns, not yet numbers.
@@ -104,11 +128,11 @@ pub enum Raw {
 
 impl Source {
     /// Reads what --data names; `known` are columns that a model was trained on.
-    fn read(&self, known: &[String]) -> Outcome<Raw> {
+    fn read(&self, known: &Known) -> Outcome<Raw> {
         self.read_as("--data", known)
     }
 
-    fn read_as(&self, flag: &str, known: &[String]) -> Outcome<Raw> {
+    fn read_as(&self, flag: &str, known: &Known) -> Outcome<Raw> {
         let failed = |error: Error| {
             let flag = self.flag_of(&error, flag);
             Failure::from(error).of(&flag)
@@ -146,13 +170,16 @@ impl Source {
         data::sources(path, &self.beside(path).array_options())
     }
 
-    fn table_options(&self, known: &[String]) -> TableOptions {
+    fn table_options(&self, known: &Known) -> TableOptions {
         let header = match self.header {
+            HeaderName::Auto if known.are_indices => Header::Indices,
             HeaderName::Auto => Header::Auto,
             HeaderName::Yes => Header::Yes,
             HeaderName::No => Header::No,
         };
-        TableOptions { header, delimiter: self.delimiter, decimal: self.decimal, known: known.to_vec() }
+        // A row of the numbers 0 and 1 is not the header of a file whose columns have no names.
+        let known = if known.are_indices { Vec::new() } else { known.names.clone() };
+        TableOptions { header, delimiter: self.delimiter, decimal: self.decimal, known }
     }
 
     /// An option that a table has no use for: ignored, it would train on something else than was asked for.
@@ -221,10 +248,10 @@ impl Source {
     }
 
     /// Reads rows of another file with the columns of those that were read from this one.
-    fn read_beside(&self, path: &Path, known: &[String]) -> Outcome<Raw> {
+    fn read_beside(&self, path: &Path, known: &Known) -> Outcome<Raw> {
         let mut source = self.beside(path);
         if data::is_svmlight(path) {
-            source.count_as(known);
+            source.count_as(&known.names);
         }
         source.read_as("--test", known)
     }

@@ -6,15 +6,15 @@ use gradus::data::{self, Dataset, Encoding, EncodingOptions, Split, Table, Targe
 use gradus::{Error, HeldOut, Model};
 use ndarray::Axis;
 
-use super::{Raw, Source};
+use super::{Known, Raw, Source};
 use crate::output::{self, Failure, Outcome};
 
 /// What a training asks for.
 pub struct Asked<'a> {
     /// What the loss takes its targets for.
     pub kind: TargetKind,
-    /// The encoding of a model that goes on, with the features that it was trained on.
-    pub known: Option<(&'a Encoding, &'a [String])>,
+    /// A model that goes on.
+    pub known: Option<&'a Model>,
     /// Which rows are validated on.
     pub held_out: HeldOut,
     pub test: Option<&'a Path>,
@@ -33,22 +33,39 @@ impl Source {
     /// Reads, splits and encodes the rows of a training: the split from the seed, the classes from the whole file, everything else from the
     /// rows to train on.
     pub fn prepare(&self, asked: &Asked) -> Outcome<Prepared> {
-        let wanted = asked.known.map(|(encoding, _)| encoding.wanted()).unwrap_or_default();
-        match self.read(&wanted)? {
-            Raw::Table(table) => self.prepare_table(&table, asked),
+        let known = asked.known.map(Known::of_model).unwrap_or_default();
+        match self.read(&known)? {
+            Raw::Table(table) => match asked.unencoded() {
+                Some(model) => {
+                    let train = self.plain(&table, model, "--data")?;
+                    tell_notes(&table);
+                    self.prepare_arrays(Split { train, test: None }, asked)
+                }
+                None => self.prepare_table(&table, asked),
+            },
             Raw::Arrays(split) => self.prepare_arrays(split, asked),
         }
     }
 
     fn prepare_table(&self, table: &Table, asked: &Asked) -> Outcome<Prepared> {
+        let known = asked.known.and_then(Model::encoding);
+        if known.is_some_and(|encoding| !encoding.takes_tables()) {
+            return Err(other_form("arrays", "a table", self.path()));
+        }
         let options = self.encoding_options(table, asked)?;
-        let rows = self.rows_with_targets(table, &options.targets)?;
+        let rows = match known {
+            Some(encoding) => {
+                self.refuse_other_columns(table, &options, encoding)?;
+                encoding.rows_with_target(table)
+            }
+            None => rows_with_targets(table, &options.targets)?,
+        };
+        tell_left_out(table, &rows);
         let (train, validation) = split_rows(rows.len(), asked)?;
         let of = |places: Vec<usize>| places.into_iter().map(|place| rows[place]).collect::<Vec<usize>>();
         let (train, validation) = (of(train), of(validation));
-        let encoding = match asked.known {
-            Some((encoding, _)) if encoding.takes_tables() => encoding.clone(),
-            Some(_) => return Err(other_form("arrays", "a table", self.path())),
+        let encoding = match known {
+            Some(encoding) => encoding.clone(),
             None => Encoding::fit(table, &train, &options).map_err(|error| self.of_target(error))?,
         };
         let encoded =
@@ -63,7 +80,7 @@ impl Source {
     /// The rows to test on, of a table.
     fn test_rows(&self, path: &Path, encoding: &Encoding) -> Outcome<Dataset> {
         let failed = |error: Error| Failure::from(error).of("--test");
-        let Raw::Table(table) = self.read_beside(path, &encoding.wanted())? else {
+        let Raw::Table(table) = self.read_beside(path, &Known::of_encoding(encoding))? else {
             return Err(other_form("a table", "arrays", path));
         };
         encoding
@@ -95,20 +112,41 @@ impl Source {
         })
     }
 
-    /// The rows that have all targets; that others are left out is told.
-    fn rows_with_targets(&self, table: &Table, targets: &[String]) -> Outcome<Vec<usize>> {
-        let columns: Vec<&data::Column> = targets.iter().map(|name| table.column(name)).collect::<Result<_, _>>()?;
-        let is_known = |row: &usize| !columns.iter().any(|column| column.is_blank(*row));
-        let rows: Vec<usize> = (0..table.rows()).filter(is_known).collect();
-        if rows.len() < table.rows() {
-            let first = (0..table.rows()).find(|row| !is_known(row)).unwrap_or(0);
-            output::note(&format!(
-                "note: {} row(s) have no target and are left out, the first in {}",
-                table.rows() - rows.len(),
-                table.line_of(first)
-            ));
+    /// Refuses other columns than those that a saved model was trained on, which are all that it takes.
+    fn refuse_other_columns(&self, table: &Table, asked: &EncodingOptions, encoding: &Encoding) -> Outcome {
+        let targets = encoding.target().columns();
+        for column in targets {
+            table.column(column).map_err(|error| Failure::from(error).of("--data"))?;
         }
-        Ok(rows)
+        let refuse = |flag: &str, found: String| {
+            Err(Failure::Usage(format!(
+                "{flag}: {found}; leave {flag} out: a model goes on with the columns that it has"
+            )))
+        };
+        if !asked.targets.is_empty() && asked.targets != targets {
+            let (asked, targets) = (asked.targets.join(", "), targets.join(", "));
+            return refuse("--target", format!("the saved model predicts {targets}, not {asked}"));
+        }
+        let (flag, wanted) = (if self.drop.is_empty() { "--columns" } else { "--drop" }, encoding.wanted());
+        if let Some(column) = asked.left_out.iter().find(|column| wanted.contains(column)) {
+            return refuse(flag, format!("the saved model takes the column `{column}`"));
+        }
+        let known: Vec<String> = encoding.report().into_iter().map(|report| report.column).collect();
+        let only = resolved(table, &self.columns).map_err(|error| Failure::from(error).of("--columns"))?;
+        match only.iter().find(|column| !known.contains(column) && !targets.contains(column)) {
+            Some(column) => refuse("--columns", format!("the saved model was trained without the column `{column}`")),
+            None => Ok(()),
+        }
+    }
+
+    /// A table for a model that says nothing of its encoding, as one of gradus 0.1.0 and one of the library: numbers as they are, in the
+    /// model's order.
+    fn plain(&self, table: &Table, model: &Model, flag: &str) -> Outcome<Dataset> {
+        let names = model.names();
+        let target = self.target.first().or(names.target.as_ref());
+        let target = target.filter(|name| table.position(name).is_ok() || !self.target.is_empty());
+        let dataset = table.to_dataset(target.map(String::as_str)).map_err(|error| Failure::from(error).of(flag))?;
+        arrange(dataset, &names.features)
     }
 
     fn of_target(&self, error: Error) -> Failure {
@@ -116,37 +154,92 @@ impl Source {
     }
 
     fn prepare_arrays(&self, split: Split, asked: &Asked) -> Outcome<Prepared> {
-        let known = asked.known.map_or(&split.train.feature_names[..], |(_, names)| names).to_vec();
+        let own = || Known { names: split.train.feature_names.clone(), are_indices: false };
+        let known = asked.known.map_or_else(own, Known::of_model);
         let test = match (asked.test, split.test) {
-            (Some(path), _) => match self.read_beside(path, &known)? {
-                Raw::Arrays(other) => Some(arrange(other.train, &known)?),
-                Raw::Table(_) => return Err(other_form("arrays", "a table", path)),
+            (Some(path), _) => match (self.read_beside(path, &known)?, asked.unencoded()) {
+                (Raw::Arrays(other), _) => Some(arrange(other.train, &known.names)?),
+                (Raw::Table(table), Some(model)) => Some(self.plain(&table, model, "--test")?),
+                (Raw::Table(_), None) => return Err(other_form("arrays", "a table", path)),
             },
             (None, own) => own,
         };
         for dataset in [Some(&split.train), test.as_ref()].into_iter().flatten() {
             dataset.check_finite()?;
         }
-        let all = if asked.known.is_some() { arrange(split.train, &known)? } else { split.train };
+        let all = if asked.known.is_some() { arrange(split.train, &known.names)? } else { split.train };
         // A file may be sorted by its target: its last rows would be no sample of it. Images lie mixed.
         let rows = if self.is_images() { all } else { all.shuffled(asked.held_out.seed)? };
-        let (training, _) = parts(rows.rows(), asked.held_out.share);
+        let share = asked.held_out.share;
+        let parts = (share > 0.0).then(|| rows.split(share).map_err(|error| too_few(error, share))).transpose()?;
         let encoding = match asked.known {
-            Some((encoding, _)) => encoding.clone(),
-            None => Encoding::of_arrays(&rows, &(0..training).collect::<Vec<_>>(), asked.kind)?,
+            Some(model) => model.encoding().cloned().map_or_else(nothing, Ok)?,
+            None => {
+                // Queries are held out whole: what is trained on is no share of the rows.
+                let training = parts.as_ref().map_or(rows.rows(), |(train, _)| train.rows());
+                Encoding::of_arrays(&rows, &(0..training).collect::<Vec<_>>(), asked.kind)?
+            }
         };
-        let rows = encoding.apply_to_arrays(rows)?;
-        let test = test.map(|rows| encoding.apply_to_arrays(rows)).transpose();
-        let test = test.map_err(|error| Failure::from(error).of("--test"))?;
-        let (train, validation) = if asked.held_out.share > 0.0 {
-            let (train, validation) =
-                rows.split(asked.held_out.share).map_err(|error| too_few(error, asked.held_out.share))?;
-            (train, Some(validation))
-        } else {
-            (rows, None)
+        let (train, validation) = match parts {
+            Some((train, validation)) => (train, Some(validation)),
+            None => (rows, None),
         };
+        let encoded = |rows: Dataset| match asked.unencoded() {
+            Some(model) => relabeled(rows, &model.names().classes).map_err(Failure::Failed),
+            None => Ok(encoding.apply_to_arrays(rows)?),
+        };
+        let test = test.map(encoded).transpose().map_err(|failure| failure.of("--test"))?;
+        let (train, validation) = (encoded(train)?, validation.map(encoded).transpose()?);
         Ok(Prepared { train, validation, test, encoding })
     }
+}
+
+impl<'a> Asked<'a> {
+    /// A model that goes on and says nothing of an encoding: whatever it does to its features it does itself.
+    fn unencoded(&self) -> Option<&'a Model> {
+        self.known.filter(|model| model.encoding().is_none())
+    }
+}
+
+/// The encoding of what is taken as it is.
+fn nothing() -> Result<Encoding, Error> {
+    let none = Dataset::new(ndarray::Array2::zeros((0, 0)), Target::None)?;
+    Encoding::of_arrays(&none, &[], TargetKind::Numbers)
+}
+
+/// The rows that have all targets.
+fn rows_with_targets(table: &Table, targets: &[String]) -> Outcome<Vec<usize>> {
+    let columns: Vec<&data::Column> = targets.iter().map(|name| table.column(name)).collect::<Result<_, _>>()?;
+    Ok((0..table.rows()).filter(|&row| !columns.iter().any(|column| column.is_blank(row))).collect())
+}
+
+/// Tells of the rows that are not among these, which have no target.
+fn tell_left_out(table: &Table, rows: &[usize]) {
+    if rows.len() < table.rows() {
+        let first = rows.iter().enumerate().find(|(place, row)| place != *row).map_or(rows.len(), |(place, _)| place);
+        output::note(&format!(
+            "note: {} row(s) have no target and are left out, the first in {}",
+            table.rows() - rows.len(),
+            table.line_of(first)
+        ));
+    }
+}
+
+/// Labels by the classes of a model: another file may lack one of them, and number the others otherwise.
+fn relabeled(mut dataset: Dataset, classes: &[String]) -> Result<Dataset, String> {
+    let Target::Labels { labels, classes: found } = &mut dataset.target else { return Ok(dataset) };
+    if classes.is_empty() || found == classes {
+        return Ok(dataset);
+    }
+    let place = |name: &String| {
+        let place = classes.iter().position(|class| class == name);
+        place.ok_or_else(|| format!("the targets hold the class `{name}`; the model knows {}", classes.join(", ")))
+    };
+    let places = found.iter().map(place).collect::<Result<Vec<usize>, String>>()?;
+    labels
+        .mapv_inplace(|label| usize::try_from(label).ok().and_then(|at| places.get(at)).map_or(label, |&at| at as i64));
+    *found = classes.to_vec();
+    Ok(dataset)
 }
 
 /// What was found about the form of a file: told where it was read without an error, which stands alone.
@@ -234,27 +327,20 @@ pub struct Rows {
 pub fn read_for(source: &Source, model: &Model, answered: bool) -> Outcome<Rows> {
     let names = &model.names().features;
     let mut source = source.clone();
-    let wanted = model.encoding().map_or_else(|| names.clone(), Encoding::wanted);
     if data::is_svmlight(source.path()) {
         source.count_as(names);
     }
-    match (source.read(&wanted)?, model.encoding()) {
+    match (source.read(&Known::of_model(model))?, model.encoding()) {
         (Raw::Table(table), Some(encoding)) if encoding.takes_tables() => of_table(&table, encoding, answered),
-        (Raw::Table(table), encoding) => {
-            let target = source.target.first().or(model.names().target.as_ref());
-            let target = target.filter(|name| table.position(name).is_ok() || !source.target.is_empty());
-            let dataset =
-                table.to_dataset(target.map(String::as_str)).map_err(|error| Failure::from(error).of("--data"))?;
-            of_arrays(arrange(dataset, names)?, encoding)
-        }
+        (Raw::Table(table), _) => of_arrays(source.plain(&table, model, "--data")?, model),
         (Raw::Arrays(_), Some(encoding)) if encoding.takes_tables() => {
             Err(other_form("a table", "arrays", source.path()))
         }
-        (Raw::Arrays(split), encoding) => {
+        (Raw::Arrays(split), _) => {
             let rows = split.test.unwrap_or(split.train);
             rows.check_finite()?;
             let rows = if source.is_images() { rows } else { arrange(rows, names)? };
-            of_arrays(rows, encoding)
+            of_arrays(rows, model)
         }
     }
 }
@@ -278,12 +364,15 @@ fn of_table(table: &Table, encoding: &Encoding, answered: bool) -> Outcome<Rows>
     Ok(Rows { dataset, encoding: Some(encoding.clone()), no_targets })
 }
 
-fn of_arrays(dataset: Dataset, encoding: Option<&Encoding>) -> Outcome<Rows> {
-    let Some(encoding) = encoding else { return Ok(Rows { dataset, encoding: None, no_targets: None }) };
+fn of_arrays(dataset: Dataset, model: &Model) -> Outcome<Rows> {
     let plain = Dataset { target: Target::None, ..dataset.clone() };
-    let (dataset, no_targets) = match encoding.apply_to_arrays(dataset) {
-        Ok(encoded) => (encoded, None),
-        Err(error) => (plain, Some(error.to_string())),
+    let encoded = match model.encoding() {
+        Some(encoding) => encoding.apply_to_arrays(dataset).map_err(|error| error.to_string()),
+        None => relabeled(dataset, &model.names().classes),
     };
-    Ok(Rows { dataset, encoding: Some(encoding.clone()), no_targets })
+    let (dataset, no_targets) = match encoded {
+        Ok(encoded) => (encoded, None),
+        Err(reason) => (plain, Some(reason)),
+    };
+    Ok(Rows { dataset, encoding: model.encoding().cloned(), no_targets })
 }

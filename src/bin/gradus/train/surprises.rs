@@ -7,6 +7,7 @@ use ndarray::{Array1, Array2};
 use super::Train;
 use crate::output::{self, Failure, Outcome};
 use crate::samples::{Prepared, Task};
+use crate::scores::in_unit;
 
 /// So many classes are no surprise, however few the rows.
 const MANY: usize = 20;
@@ -72,7 +73,7 @@ impl Train {
                 100.0 * right as f64 / count as f64
             ));
         } else if only_value(&outputs).is_some() {
-            let value = parts.encoding.decode(&outputs)[[0, 0]];
+            let value = in_unit(model, Some(&parts.encoding), &outputs)[[0, 0]];
             output::note(&format!(
                 "note: the model answers {} to each of {count} {name} rows, whatever their features: it has learned nothing from them; a \
                  lower learning rate, another activation or standardized features may help",

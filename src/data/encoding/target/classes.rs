@@ -45,7 +45,7 @@ pub(super) fn labels(table: &Table, column: &Column, classes: &[String], rows: &
         // Blanks were refused before.
         Ok(place) => Ok(place.map_or(-1, |place| place as i64)),
         Err(row) => {
-            let class = column.text(row).unwrap_or_default();
+            let class = column.word(row).unwrap_or_default();
             let expected = format!("one of the classes of the data to train on: {}", some(classes));
             Err(table.wrong_cell(row, column.name(), format!("class `{class}`"), &expected))
         }
