@@ -108,6 +108,28 @@ fn a_signal_saves_and_the_resumed_training_is_an_unbroken_one() {
 }
 
 #[test]
+fn an_interrupted_training_tells_its_losses_in_the_targets_unit() {
+    let folder = TempDir::new().unwrap();
+    let rows: String = (0..500).map(|row| format!("{},{}\n", row % 20, 1000 * (3 * (row % 20) + row % 7))).collect();
+    let data = crate::file(&folder, "line.csv", ("x,y\n".to_string() + &rows).as_bytes());
+    let model = folder.path().join("m");
+    let train = ["train", "--data", text(&data), "--target", "y", "--loss", "mse", "--device", "cpu", "--json"];
+    let whole = crate::json_of(&[&train[..], &["--epochs", "1"]].concat());
+    let child = gradus(&[&train[..], &["--epochs", "1000000", "--out", text(&model)]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for(&model);
+    send("-INT", &child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["baseline"], whole["baseline"]);
+    assert_eq!(found["history"]["loss"][0], whole["history"]["loss"][0]);
+}
+
+#[test]
 fn a_recommender_is_saved_at_a_signal_too() {
     let folder = TempDir::new().unwrap();
     let ratings: String = (0..40_000_u64)

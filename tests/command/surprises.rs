@@ -163,6 +163,13 @@ fn paths_that_are_no_utf8_are_read_written_and_told() {
     let output =
         gradus(&["recommend", "--device", "cpu", "--user", "3", "--json", "--model"]).arg(&saved).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let output = gradus(&["recommend", "--device", "cpu", "--epochs", "1", "--json", "--interactions"])
+        .args([ratings.as_os_str(), "--resume".as_ref(), saved.as_os_str()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found["settings"]["resume"].as_str().unwrap().ends_with("r\u{fffd}.safetensors"), "{found}");
     let output = gradus(&["train", "--loss", "mse", "--data"]).arg(named(b"none\xff.csv")).output().unwrap();
     assert_one_line(&output, 1, &["none\u{fffd}.csv"]);
 }
@@ -278,5 +285,75 @@ fn tables_fit_80_and_100_columns_and_numbers_stand_by_their_size() {
                 assert_eq!(long, None, "{line}");
             }
         }
+    }
+}
+
+#[test]
+fn a_resumed_training_tells_each_rate_beside_its_epoch_and_its_schedule_spans_all_of_them() {
+    let folder = TempDir::new().unwrap();
+    let (data, model) = (line(&folder, 1.0), folder.path().join("m.safetensors"));
+    let train = |more: &[&str]| {
+        // One update an epoch.
+        let arguments = ["train", "--data", text(&data), "--target", "y", "--device", "cpu", "--batch-size", "1000"];
+        json_of(&[&arguments[..], &["--epochs", "2", "--out", text(&model), "--json"], more].concat())
+    };
+    let first = train(&["--loss", "mse", "--learning-rate", "0.01"]);
+    assert_eq!(first["history"]["learning_rate"], Value::Null);
+    for by_epoch in [&[][..], &["--schedule-by-epoch"]] {
+        let before = std::fs::read(&model).unwrap();
+        let found = train(&[&["--resume", text(&model), "--schedule", "cosine"], by_epoch].concat());
+        std::fs::write(&model, before).unwrap();
+        let rates = found["history"]["learning_rate"].as_array().unwrap();
+        assert_eq!(rates[..2], [Value::Null, Value::Null], "{rates:?}");
+        assert_eq!(found["settings"]["schedule"]["options"]["steps"], 4, "{found}");
+        // The half of a cosine over four updates is at its middle.
+        assert!((rates[2].as_f64().unwrap() - 0.005).abs() < 1e-9, "{rates:?}");
+    }
+    let arguments = ["train", "--data", text(&data), "--target", "y", "--device", "cpu", "--resume", text(&model)];
+    let words = told(&run(&[&arguments[..], &["--schedule", "cosine", "--epochs", "1"]].concat()));
+    let is_epoch = |line: &&str| line.split_whitespace().all(|word| word.parse::<f64>().is_ok());
+    let cells: Vec<usize> =
+        words.lines().filter(is_epoch).map(|line| line.split_whitespace().count()).filter(|cells| *cells > 0).collect();
+    assert_eq!(cells, [5, 5, 6], "{words}");
+}
+
+#[test]
+fn losses_are_told_in_one_unit_however_a_training_ends() {
+    let folder = TempDir::new().unwrap();
+    let data = line(&folder, 1000.0);
+    let arguments = ["train", "--data", text(&data), "--target", "y", "--loss", "mse", "--device", "cpu", "--json"];
+    let more = ["--epochs", "400", "--patience", "1", "--learning-rate", "0.05"];
+    let found = json_of(&[&arguments[..], &more].concat());
+    let losses = numbers(&found["history"]["val_loss"]);
+    let (epoch, best) = losses.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1)).unwrap();
+    let stopped = format!("stopped early: epoch {} was the best, at {}", epoch + 1, gradus::text::number(*best));
+    assert_eq!(found["stopped"], stopped, "{losses:?}");
+}
+
+#[test]
+fn no_file_that_is_tested_on_is_written_over() {
+    let folder = TempDir::new().unwrap();
+    let digits = |name: &str| {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        for part in ["x.npy", "y.npy"] {
+            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/numpy").join(part);
+            std::fs::copy(from, folder.path().join(name).join(part)).unwrap();
+        }
+        folder.path().join(name)
+    };
+    let (data, test) = (digits("a").join("x.npy"), digits("b"));
+    let before = std::fs::read(test.join("y.npy")).unwrap();
+    let [rows, targets] = ["x.npy", "y.npy"].map(|name| test.join(name));
+    let output =
+        run(&["train", "--loss", "mse", "--data", text(&data), "--test", text(&rows), "--out", text(&targets)]);
+    assert_one_line(&output, 1, &["--out", "y.npy", "which --test reads"]);
+    assert_eq!(std::fs::read(&targets).unwrap(), before);
+}
+
+#[test]
+fn a_time_that_is_no_duration_is_bad_usage() {
+    for command in ["check", "bench"] {
+        let output = run(&[command, "--device", "cpu", "--seconds", "1e20", "mse"]);
+        assert_one_line(&output, 2, &["--seconds is 1e20", "at most 1e9"]);
     }
 }

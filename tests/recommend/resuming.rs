@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use gradus::recommend::{Fit, Loss, Model, Recommender};
+use gradus::recommend::{Fit, Interactions, Loss, Model, Recommender};
 use gradus::{Device, Stop};
 
 use crate::{support, tastes};
@@ -59,4 +59,51 @@ fn other_interactions_begin_another_epoch() {
     let history = model.train(&other, Fit::new()).unwrap();
     assert!(history.epochs[0].sampled >= other.len() as u64 / 2, "{history:?}");
     assert_eq!((model.epochs(), model.epochs_left()), (1, 0));
+}
+
+#[test]
+fn a_cut_epoch_belongs_to_its_own_interactions_whatever_was_seen_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, cut] = ["whole", "cut"].map(|name| folder.path().join(name));
+    let (first, second) = (tastes(50, 60, 3), tastes(50, 60, 4));
+    let ends = |fit: Fit| fit.on_step(|_, _| ControlFlow::Break(()));
+    let begun = || {
+        let mut model = Recommender::new(50, 60).components(5).batch_size(12).on(&Device::cpu()).unwrap();
+        model.train(&first, Fit::new().epochs(1)).unwrap();
+        model
+    };
+    begun().train(&second, Fit::new().epochs(2).checkpoint(&whole)).unwrap();
+    let mut model = begun();
+    assert!(model.train(&second, ends(Fit::new().epochs(2).checkpoint(&cut))).unwrap().stopped.is_some());
+    let mut model = Model::load(&cut, &Device::cpu()).unwrap();
+    model.train(&second, Fit::new().epochs(2).checkpoint(&cut)).unwrap();
+    assert!(std::fs::read(&cut).unwrap() == std::fs::read(&whole).unwrap());
+
+    // What was seen is both: an epoch over both is not the one over the second alone that was cut.
+    let both = first_and(&first, &second);
+    let mut model = begun();
+    assert!(model.train(&second, ends(Fit::new())).unwrap().stopped.is_some());
+    let stopped = model.train(&both, ends(Fit::new())).unwrap().stopped;
+    assert!(matches!(stopped, Some(Stop::Asked { batches: 8, .. })), "{stopped:?}");
+}
+
+/// What two hold together.
+fn first_and(first: &Interactions, second: &Interactions) -> Interactions {
+    let pairs = |of: &Interactions| -> Vec<(u32, u32)> {
+        (0..50_u32).flat_map(|user| of.of(user as usize).iter().map(move |&item| (user, item))).collect()
+    };
+    let mut all = [pairs(first), pairs(second)].concat();
+    all.sort_unstable();
+    all.dedup();
+    Interactions::new(50, 60, &all).unwrap()
+}
+
+#[test]
+fn a_training_without_an_epoch_left_is_saved_where_it_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model");
+    let mut model = Recommender::new(50, 60).components(5).on(&Device::cpu()).unwrap();
+    model.train(&tastes(50, 60, 3), Fit::new().epochs(1)).unwrap();
+    model.train(&tastes(50, 60, 3), Fit::new().epochs(0).checkpoint(&path)).unwrap();
+    assert_eq!(Model::load(&path, &Device::cpu()).unwrap().epochs(), 1);
 }
