@@ -355,3 +355,140 @@ fn options_that_a_format_has_no_use_for_are_refused() {
     assert_one_line(&train(&table, &["--delimiter", "and"]), 2, &["--delimiter is and", "one character"]);
     assert_one_line(&train(&table, &["--decimal", ";"]), 2, &["--decimal is ;", "it must be . or ,"]);
 }
+
+/// Trains on a table of this text and saves the model.
+fn saved(folder: &TempDir, content: &str, more: &[&str]) -> (String, Value) {
+    let (data, model) = (file(folder, "train.csv", content.as_bytes()), folder.path().join("m.safetensors"));
+    let arguments = ["train", "--data", text(&data), "--device", "cpu", "--json", "--out", text(&model)];
+    let told = json_of(&[&arguments[..], more].concat());
+    (text(&model).into(), told)
+}
+
+fn predicted(folder: &TempDir, model: &str, content: &str, more: &[&str]) -> Vec<Value> {
+    let data = file(folder, "asked.csv", content.as_bytes());
+    let told = json_of(&[&["predict", model, "--data", text(&data), "--device", "cpu", "--json"], more].concat());
+    told["predictions"].as_array().unwrap().clone()
+}
+
+#[test]
+fn averaged_weights_get_the_table_as_it_was_encoded() {
+    let folder = TempDir::new().unwrap();
+    let model = folder.path().join("m.safetensors");
+    let test = path("classes/test_bc.csv");
+    for more in [["--average", "0.9"], ["--optimizer", "schedule_free_adamw"]] {
+        let arguments = ["--target", "y", "--loss", "cross_entropy", "--epochs", "20", "--test", &test, "--out"];
+        let found = trained("classes/train.csv", &[&arguments[..], &[text(&model)], &more].concat());
+        let told = json_of(&["evaluate", text(&model), "--data", &test, "--device", "cpu", "--json"]);
+        assert_eq!(told["loss"], found["test"]["loss"], "{more:?}");
+        let told = json_of(&["predict", text(&model), "--data", &test, "--device", "cpu", "--json"]);
+        assert_eq!(told["predictions"][0], "b", "{more:?}");
+    }
+}
+
+#[test]
+fn a_row_of_a_file_without_names_is_no_header_for_its_model() {
+    let folder = TempDir::new().unwrap();
+    let rows: String =
+        (0..40).map(|row| format!("{},{}\n", row % 4, if row % 4 < 2 { "low" } else { "high" })).collect();
+    let (model, _) = saved(&folder, &rows, &["--target", "1", "--loss", "cross_entropy", "--epochs", "60"]);
+    assert_eq!(predicted(&folder, &model, "0\n3\n", &[]), ["low", "high"]);
+    assert_eq!(predicted(&folder, &model, "0,low\n3,high\n", &[]).len(), 2);
+    // What goes on with it reads the file as before.
+    let data = folder.path().join("train.csv");
+    let output = run(&["train", "--resume", &model, "--data", text(&data), "--epochs", "1", "--device", "cpu"]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("36 rows to train on, 4 to validate on"), "{told}{}", stderr(&output));
+}
+
+#[test]
+fn outputs_that_are_logarithms_are_told_as_numbers() {
+    let folder = TempDir::new().unwrap();
+    let rows: String = (0..200).map(|row| format!("{},{}\n", row % 5, 10 * (1 + row % 5))).collect();
+    for loss in ["poisson_nll", "tweedie", "gamma_deviance"] {
+        let arguments = ["--target", "y", "--loss", loss, "--epochs", "150", "--learning-rate", "0.01"];
+        let (model, told) = saved(&folder, &format!("x,y\n{rows}"), &arguments);
+        let scores = &told["validation"];
+        assert!(scores["mae"].as_f64().unwrap() < 3.0 && scores["r2"].as_f64().unwrap() > 0.9, "{loss}: {scores}");
+        assert!(last(&told, "val_r2") > 0.9, "{loss}: {}", told["history"]["val_r2"]);
+        let found = predicted(&folder, &model, "x\n4\n", &[])[0].as_f64().unwrap();
+        let raw = predicted(&folder, &model, "x\n4\n", &["--output", "raw"])[0]["y"].as_f64().unwrap();
+        assert!((found - 50.0).abs() < 5.0 && (found.ln() - raw).abs() < 1e-6, "{loss}: {found} {raw}");
+    }
+}
+
+#[test]
+fn a_model_that_says_nothing_of_an_encoding_gets_numbers_as_they_are() {
+    use gradus::{Dense, Device, Fit, Sequential, losses::Mse, optimizers::Sgd};
+    let folder = TempDir::new().unwrap();
+    let rows: String = (0..40).map(|row| format!("{},{}\n", 1000 + row, 3 * row)).collect();
+    let data = file(&folder, "train.csv", format!("x,y\n{rows}").as_bytes());
+    let features = ndarray::Array2::from_shape_fn((40, 1), |(row, _)| 1000.0 + row as f32);
+    let targets = ndarray::Array2::from_shape_fn((40, 1), |(row, _)| 3.0 * row as f32);
+    let layers = Sequential::new(1).then(Dense::new(1)).on(&Device::Cpu).unwrap();
+    let mut model = layers.compile(Mse::new(), Sgd::new().learning_rate(0.1)).unwrap();
+    model.set_input_scaling(vec![1019.5], vec![11.5]).unwrap();
+    model.set_names(vec!["x".into()], Vec::new(), Some("y".into()));
+    model.fit(&features, &targets, Fit::new().epochs(30).progress(false)).unwrap();
+    let loss = model.evaluate(&features, &targets).unwrap().loss;
+    let path = folder.path().join("m.safetensors");
+    model.save(&path).unwrap();
+    let arguments = ["--epochs", "1", "--learning-rate", "0", "--validation", "0", "--device", "cpu", "--json"];
+    let told = json_of(&[&["train", "--resume", text(&path), "--data", text(&data)], &arguments[..]].concat());
+    let found = last(&told, "loss");
+    assert!((found - loss).abs() < 1e-3 * loss.max(1.0), "{found}, not {loss}");
+}
+
+#[test]
+fn numbers_are_told_to_their_last_digit_and_names_as_they_are_written() {
+    let folder = TempDir::new().unwrap();
+    let times: String = (0..40).map(|row| format!("{},{}\n", row % 7, 1_600_000_000 + row % 7)).collect();
+    let (model, _) = saved(&folder, &format!("x,y\n{times}"), &["--target", "y", "--loss", "mse", "--epochs", "300"]);
+    let found = predicted(&folder, &model, "x\n0\n6\n", &[]);
+    let apart = found[1].as_f64().unwrap() - found[0].as_f64().unwrap();
+    // In f32 there are 128 seconds from one number to the next.
+    assert!((4.0..8.0).contains(&apart), "{found:?}");
+    let codes: String = (0..40).map(|row| format!("{row},{}\n", if row < 20 { "007" } else { "042" })).collect();
+    let arguments = ["--target", "y", "--loss", "cross_entropy", "--epochs", "60"];
+    let (model, _) = saved(&folder, &format!("x,y\n{codes}"), &arguments);
+    assert_eq!(predicted(&folder, &model, "x\n0\n39\n", &[]), ["007", "042"]);
+}
+
+#[test]
+fn targets_are_standardized_by_the_queries_that_are_trained_on() {
+    use gradus::data::{self, ReadOptions, TargetEncoding};
+    let folder = TempDir::new().unwrap();
+    let mut lines = String::new();
+    for query in 0..20 {
+        for item in 0..1 + query % 7 {
+            lines += &format!("{} qid:{query} 1:{item} 2:{query}\n", query * query + item);
+        }
+    }
+    let (data, model) = (file(&folder, "q.svm", lines.as_bytes()), folder.path().join("m.safetensors"));
+    let arguments = ["--loss", "mse", "--epochs", "1", "--validation", "0.25", "--device", "cpu", "--json"];
+    json_of(&[&["train", "--data", text(&data), "--out", text(&model)], &arguments[..]].concat());
+    let all = data::read(&data, &ReadOptions::default()).unwrap().train.shuffled(7).unwrap();
+    let mean = f64::from(all.split(0.25).unwrap().0.values().unwrap().mean().unwrap());
+    let model = gradus::Model::load(&model, &gradus::Device::Cpu).unwrap();
+    let TargetEncoding::Numbers { center, .. } = model.encoding().unwrap().target() else { panic!("no numbers") };
+    assert!((center[0] - mean).abs() < 1e-3, "{center:?}, not {mean}");
+}
+
+#[test]
+fn a_table_goes_on_with_the_columns_that_it_had() {
+    let folder = TempDir::new().unwrap();
+    let rows: String = (0..40)
+        .map(|row| format!("{row},{},{}\n", row % 3, if row == 5 { "".into() } else { row.to_string() }))
+        .collect();
+    let (model, _) = saved(&folder, &format!("a,b,y\n{rows}"), &["--target", "y", "--loss", "mse", "--epochs", "1"]);
+    let data = folder.path().join("train.csv");
+    let arguments = ["train", "--resume", &model, "--data", text(&data), "--epochs", "1", "--device", "cpu", "--json"];
+    let with = |more: &[&str]| run(&[&arguments[..], more].concat());
+    for more in [&[][..], &["--target", "y"], &["--columns", "a", "--columns", "b"]] {
+        let output = with(more);
+        assert_eq!(output.status.code(), Some(0), "{more:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("1 row(s) have no target"), "{}", stderr(&output));
+    }
+    assert_one_line(&with(&["--target", "b"]), 2, &["--target", "predicts y, not b", "leave --target out"]);
+    assert_one_line(&with(&["--drop", "b"]), 2, &["--drop", "takes the column `b`"]);
+    assert_one_line(&with(&["--columns", "a"]), 2, &["--columns", "takes the column `b`"]);
+}

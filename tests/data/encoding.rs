@@ -172,3 +172,31 @@ fn what_cannot_be_learned_from_is_refused() {
     assert!(refused.contains("line 22, column `a`: `oops`; expected a number, as in 20 of the 21 cells"), "{refused}");
     assert!(message(Encoding::fit(&table("a,y\n1,2\n"), &[], &EncodingOptions::default())).contains("hold no rows"));
 }
+
+#[test]
+fn words_that_are_blanks_among_numbers_stay_words_in_a_file_of_their_own() {
+    let train = table("grade,z,y\nNone,1,+\nMild,2,-\nSevere,3,+\nMild,4,-\n");
+    let encoding = fitted(&train, "y", TargetKind::Classes);
+    let one = table("grade,z,y\nNone,1,-\n");
+    let found = encoding.apply(&one).unwrap();
+    assert_eq!(found.features.row(0), encoding.apply(&train).unwrap().features.row(0));
+    assert_eq!((encoding.rows_with_target(&one), encoding.surprises(&one).unwrap()), (vec![0], vec![]));
+    assert_eq!(found.labels().unwrap().to_vec(), [1]); // `+` comes before `-`
+    // A word that was never there is none of the known, as it would be beside other words; no target is blank for it.
+    let unknown = encoding.apply(&table("grade,z,y\n?,1,+\n")).unwrap();
+    assert_eq!(unknown.features.row(0).to_vec()[..3], [0.0; 3]);
+    // Among classes that are numbers they are blanks all the same.
+    let numbers = fitted(&table("z,y\n1,0\n2,1\n3,?\n"), "y", TargetKind::Classes);
+    assert_eq!(numbers.rows_with_target(&table("z,y\n1,?\n2,1\n")), [1]);
+}
+
+#[test]
+fn a_feature_is_not_taken_for_the_target_that_a_file_without_names_lacks() {
+    let train = table("5.5,1.5,2.5\n6.5,2.5,4.5\n7.5,1.0,0.5\n");
+    assert!(!train.has_header());
+    let encoding = fitted(&train, "0", TargetKind::Standardized);
+    let alone = table("1.5,2.5\n2.5,4.5\n1.0,0.5\n");
+    let found = encoding.apply(&alone).unwrap();
+    assert_eq!(found.target, Target::None);
+    assert_eq!(found.features, encoding.apply(&train).unwrap().features);
+}

@@ -150,6 +150,8 @@ fn titles_are_read_by_id() {
     ] {
         assert_eq!(read_titles(file(&folder, text)).unwrap()["1"], title);
     }
+    // MovieLens 1M is in Latin-1.
+    assert_eq!(read_titles(file(&folder, b"1::Am\xe9lie (2001)::Comedy\n")).unwrap()["1"], "Amélie (2001)");
     let message = read_titles(file(&folder, "id,genres\n1,Horror\n2,Horror\n")).unwrap_err().to_string();
     assert!(message.contains("no column of titles among id, genres"), "{message}");
 }

@@ -1,9 +1,10 @@
 //! Reading data: real files, what NumPy wrote, small tables, and the methods of a data set.
 #![cfg(feature = "data")]
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use gradus::data::{self, Dataset, ReadOptions, Standardization, Target};
+use gradus::data::{self, Dataset, Header, ReadOptions, Standardization, Table, TableOptions, Target};
 use ndarray::{Array2, array};
 
 fn project(path: &str) -> PathBuf {
@@ -273,4 +274,50 @@ fn standardised_columns_have_mean_0_and_deviation_1() {
     let text = serde_json::to_string(&standardization).unwrap();
     assert_eq!(serde_json::from_str::<Standardization>(&text).unwrap(), standardization);
     assert!(message(standardization.apply(&mut Array2::zeros((1, 2)))).contains("learned on 65 columns"));
+}
+
+#[test]
+fn headers_in_latin_1_keep_their_letters() {
+    for text in [&b"gr\xf6\xdfe,y\n1,2\n2,4\n"[..], b"# gr\xf6\xdfe,y\n1,2\n2,4\n", "größe,y\n1,2\n2,4\n".as_bytes()]
+    {
+        let (_folder, path) = file("table.csv", text);
+        assert_eq!(data::read_csv(path, Some("y")).unwrap().feature_names, ["größe"]);
+    }
+}
+
+#[test]
+fn a_file_in_the_form_of_one_without_names_has_a_header_of_indices_or_none() {
+    let rows = |text: &str| {
+        let (_folder, path) = file("table.csv", text);
+        let options = TableOptions { header: Header::Indices, ..TableOptions::default() };
+        let table = Table::read(path, &options).unwrap();
+        (table.rows(), table.has_header())
+    };
+    assert_eq!(rows("0,x\n5,y\n"), (2, false));
+    assert_eq!(rows("a,b\n"), (1, false));
+    assert_eq!(rows("0,1\n0.5,x\n"), (1, true));
+}
+
+/// Arrays of one column in an archive.
+fn archive(arrays: &[(&str, &[f32])]) -> (tempfile::TempDir, PathBuf) {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, numbers) in arrays {
+        let shape = format!("({}, 1)", numbers.len());
+        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
+        zip.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(&[b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes()].concat())
+            .unwrap();
+        numbers.iter().for_each(|number| zip.write_all(&number.to_le_bytes()).unwrap());
+    }
+    file("arrays.npz", zip.finish().unwrap().into_inner())
+}
+
+#[test]
+fn the_targets_of_an_archive_are_those_that_are_there() {
+    for name in ["labels", "target"] {
+        let (_folder, path) = archive(&[("data", &[1.0, 2.0]), (name, &[3.0, 4.0])]);
+        assert_eq!(data::read_npz(path).unwrap().train.values().unwrap(), array![[3.0], [4.0]], "{name}");
+    }
+    let (_folder, path) = archive(&[("data", &[1.0, 2.0])]);
+    assert_eq!(data::read_npz(path).unwrap().train.target, Target::None);
 }
