@@ -488,7 +488,14 @@ fn a_table_goes_on_with_the_columns_that_it_had() {
         assert_eq!(output.status.code(), Some(0), "{more:?}: {}", stderr(&output));
         assert!(stderr(&output).contains("1 row(s) have no target"), "{}", stderr(&output));
     }
-    assert_one_line(&with(&["--target", "b"]), 2, &["--target", "predicts y, not b", "leave --target out"]);
-    assert_one_line(&with(&["--drop", "b"]), 2, &["--drop", "takes the column `b`"]);
-    assert_one_line(&with(&["--columns", "a"]), 2, &["--columns", "takes the column `b`"]);
+    let refused: [(&[&str], &str); 3] = [
+        (&["--target", "b"], "--target: the saved model predicts y, not b; leave --target out"),
+        (&["--drop", "b"], "--drop: the saved model takes the column `b`"),
+        (&["--columns", "a"], "--columns: the saved model takes the column `b`"),
+    ];
+    for (more, words) in refused {
+        let output = with(more);
+        assert_eq!(output.status.code(), Some(2), "{more:?}");
+        assert!(stderr(&output).contains(words), "{more:?}: {}", stderr(&output));
+    }
 }
