@@ -403,8 +403,8 @@ impl Recommend {
             table.add_row([
                 (index + 1).to_string(),
                 text::number(epoch.loss),
-                text::count(epoch.sampled as u64),
-                text::count(epoch.updates as u64),
+                text::count(epoch.sampled),
+                text::count(epoch.updates),
                 text::seconds(epoch.seconds),
             ]);
         }
