@@ -61,7 +61,7 @@ fn round(device: &Device, number: u64) {
     let mut ranker = Sequential::new(12).then(Dense::new(1)).on(device).unwrap();
     ranker = ranker.compile(LambdaRank::new(), Adam::new()).unwrap();
     let relevance = y.mapv(|label| label as f32).insert_axis(ndarray::Axis(1));
-    let groups = vec![5; rows / 5].into_iter().chain((rows % 5 > 0).then_some(rows % 5)).collect::<Vec<_>>();
+    let groups = vec![5; rows / 5].into_iter().chain((!rows.is_multiple_of(5)).then_some(rows % 5)).collect::<Vec<_>>();
     ranker.fit(&x, Targets::grouped(&relevance, &groups), Fit::new().progress(false)).unwrap();
 
     let [predictions, targets] = [0.0, 1.0].map(|shift| {
