@@ -135,7 +135,7 @@ fn auxiliary_outputs_come_with_the_same_pass() {
         let step = criterion.evaluate(&Inputs::new(&logits, &labels).auxiliary()).unwrap();
         let found = step.auxiliaries.unwrap();
         for row in 0..2 {
-            let values: Vec<f64> = logits.row(row).iter().copied().collect();
+            let values: Vec<f64> = logits.row(row).to_vec();
             let total: f64 = values.iter().map(|x| x.exp()).sum();
             let entropy: f64 = values.iter().map(|x| x.exp() / total * (total.ln() - x)).sum();
             assert!((found.lse[row] - total.ln()).abs() < 1e-6, "{}", device.describe());

@@ -151,8 +151,8 @@ fn optimizers_of_every_kind_go_on_in_the_midst_of_an_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");
     for device in each_device() {
-        type Prepare = fn(Model) -> Model;
-        let models: [(&str, Prepare); 4] = [
+        type Compiled = fn(Model) -> Model;
+        let models: [(&str, Compiled); 4] = [
             ("sgd", |model| model.compile(CrossEntropy::new(), Sgd::new().learning_rate(0.1).momentum(0.9)).unwrap()),
             ("adamw", |model| model.compile(CrossEntropy::new(), AdamW::new().amsgrad(true)).unwrap()),
             ("schedule-free", |model| model.compile(CrossEntropy::new(), ScheduleFreeAdamW::new()).unwrap()),

@@ -119,12 +119,11 @@ impl Known {
 }
 
 /// What a path holds.
-#[expect(clippy::large_enum_variant, reason = "one of them is alive at a time")]
 pub enum Raw {
     /// Columns, not yet numbers.
     Table(Table),
     /// Numbers as they are, with rows to test on where the source has such.
-    Arrays(Split),
+    Arrays(Box<Split>),
 }
 
 impl Source {
@@ -141,14 +140,14 @@ impl Source {
         if let (Some(images), Some(labels)) = (&self.images, &self.labels) {
             self.refuse_options_of_tables()?;
             let train = data::read_idx_pair(images, labels).map_err(|error| Failure::from(error).of("--images"))?;
-            return Ok(Raw::Arrays(Split { train, test: None }));
+            return Ok(Raw::Arrays(Box::new(Split { train, test: None })));
         }
         if data::is_table(self.path()) {
             self.refuse_options_of_arrays()?;
             return Table::read(self.path(), &self.table_options(known)).map(Raw::Table).map_err(failed);
         }
         self.refuse_options_of_tables()?;
-        data::read(self.path(), &self.array_options()).map(Raw::Arrays).map_err(failed)
+        data::read(self.path(), &self.array_options()).map(|split| Raw::Arrays(Box::new(split))).map_err(failed)
     }
 
     fn array_options(&self) -> ReadOptions {

@@ -43,7 +43,7 @@ impl Source {
                 }
                 None => self.prepare_table(&table, asked),
             },
-            Raw::Arrays(split) => self.prepare_arrays(split, asked),
+            Raw::Arrays(split) => self.prepare_arrays(*split, asked),
         }
     }
 
