@@ -114,10 +114,7 @@ fn a_wrong_cell_is_named_by_line_and_column() {
     );
     assert_eq!(refusal("1,2\r3,NaN\r", None), format!("table.csv: at line 2, column `1`: a blank cell; {feature}"));
     assert_eq!(refusal("1,2\n1e39,3\n", None), format!("table.csv: at line 2, column `0`: `1e39`; {feature}"));
-    assert_eq!(
-        refusal("a,\"b\nb\"\n1,2\n3,?\n", None),
-        format!("table.csv: at line 4, column `b b`: `?`; {feature}")
-    );
+    assert_eq!(refusal("a,\"b\nb\"\n1,2\n3,?\n", None), format!("table.csv: at line 4, column `b b`: `?`; {feature}"));
     // The whole file tells what the target is, not its first row.
     assert_eq!(table("a,b\n1,2\n3,x\n", Some("b")).target, labels(&[0, 1], &["2", "x"]));
     assert_eq!(
