@@ -11,7 +11,7 @@ use crate::interrupt::Interrupt;
 use crate::output::{self, Outcome};
 
 /// Share of a case's time that its samples may take: the rest goes to inputs, pipelines and first calls.
-const SAMPLING: f64 = 0.6;
+const SAMPLING: f64 = 0.3;
 
 /// Samples of a case may take at least so long, however little time is left.
 const LEAST_SECONDS: f64 = 0.05;
@@ -112,7 +112,7 @@ mod tests {
     fn each_case_gets_a_share_of_the_time_that_is_left() {
         let cpu = Device::cpu();
         let seconds = |left, cases| effort(&cpu, Some(Duration::from_secs(left)), cases).seconds;
-        assert!((seconds(100, 50) - 1.2).abs() < 1e-9);
+        assert!((seconds(100, 50) - 0.6).abs() < 1e-9);
         assert_eq!((seconds(0, 50), seconds(10_000, 1)), (LEAST_SECONDS, 40.0));
         assert_eq!(effort(&cpu, None, 50), Effort::default());
         assert_eq!(effort(&Device::reference(), None, 50).samples, 3);
