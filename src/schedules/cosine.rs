@@ -7,7 +7,8 @@ use crate::Result;
 use crate::catalogue::{self, options};
 
 options! {
-    /// Down to `minimum` along half a wave. As PyTorch's `CosineAnnealingLR` it goes up again beyond `steps`.
+    /// Down to `minimum` along half a wave, and no further, as Keras' `CosineDecay` and optax; PyTorch's `CosineAnnealingLR` goes up
+    /// again, which `periodic` asks for.
     ///
     /// Source: I. Loshchilov, F. Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017.
     pub struct Cosine of "cosine" {
@@ -17,6 +18,8 @@ options! {
         steps: u64 = 100u64, "a whole number > 0" if |steps| steps > 0;
         /// Where it ends.
         minimum: f64 = 0.0, "finite and >= 0" if |rate| rate.is_finite() && rate >= 0.0;
+        /// Whether it goes up again beyond `steps`, and down again.
+        periodic: bool = false, "true or false" if |_| true;
     }
 }
 
@@ -24,7 +27,7 @@ pub(super) static COSINE: Entry = line!(
     "cosine",
     Cosine,
     "down along half a wave",
-    "η = min + ½(λ − min)(1 + cos(πt/steps))",
+    "η = min + ½(λ − min)(1 + cos(πt/steps)), up to steps",
     ["CosineAnnealingLR", "CosineDecay", "cosine_decay_schedule"]
 );
 
@@ -32,7 +35,8 @@ impl Schedule for Cosine {
     common!(COSINE);
 
     fn rate(&self, step: u64) -> f64 {
-        half_wave(self.learning_rate, self.minimum, step as f64 / self.steps as f64)
+        let place = if self.periodic { step } else { step.min(self.steps) };
+        half_wave(self.learning_rate, self.minimum, place as f64 / self.steps as f64)
     }
 }
 

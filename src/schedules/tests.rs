@@ -39,6 +39,26 @@ fn options_written_out_make_the_same_again_and_names_are_sorted() {
     }
 }
 
+#[test]
+fn a_finite_schedule_stays_at_its_end() {
+    for (name, options, end) in [
+        ("cosine", json!({ "learning_rate": 0.1, "steps": 10, "minimum": 0.01 }), 0.01),
+        ("linear", json!({ "initial": 0.1, "final": 0.02, "steps": 10 }), 0.02),
+        ("one_cycle", json!({ "maximum": 0.1, "steps": 10 }), 4e-7),
+        ("polynomial", json!({ "learning_rate": 0.1, "steps": 10, "minimum": 0.03 }), 0.03),
+        ("warmup", json!({ "initial": 0.0, "peak": 0.1, "warmup_steps": 10 }), 0.1),
+        ("warmup_cosine", json!({ "peak": 0.1, "warmup_steps": 3, "steps": 10, "minimum": 0.04 }), 0.04),
+    ] {
+        let schedule = from_name(name, &options).unwrap();
+        for step in [10, 11, 15, 20, 1_000_000, u64::MAX] {
+            assert!((schedule.rate(step) - end).abs() < 1e-15, "{name}, {step}: {}", schedule.rate(step));
+        }
+    }
+    // PyTorch's goes up again.
+    let periodic = Cosine::new().learning_rate(0.1).steps(10_u64).periodic(true);
+    assert!((periodic.rate(15) - 0.05).abs() < 1e-15 && (periodic.rate(20) - 0.1).abs() < 1e-15);
+}
+
 /// Numbers of PyTorch 2.15: `ReduceLROnPlateau(factor=0.5, patience=1, threshold=0.1, cooldown=2, min_lr=0.02)` from 0.1.
 #[test]
 fn a_plateau_falls_as_pytorchs() {
@@ -73,7 +93,11 @@ fn one_cycle_in_three_phases_is_pytorchs() {
 fn what_is_wrong_is_refused_by_name() {
     for (name, options, expected) in [
         ("cosin", json!({}), "unknown schedule `cosin`; known: constant, cosine, cosine_restarts,"),
-        ("cosine", json!({ "step": 3 }), "unknown option of cosine `step`; known: learning_rate, steps, minimum"),
+        (
+            "cosine",
+            json!({ "step": 3 }),
+            "unknown option of cosine `step`; known: learning_rate, steps, minimum, periodic",
+        ),
         ("step", json!({ "every": 0 }), "step: every is 0; it must be a whole number > 0"),
         ("linear", json!({ "final": -1 }), "linear: final is -1.0; it must be finite and >= 0"),
         ("warmup_cosine", json!({ "warmup_steps": 100 }), "warmup_steps is 100; it must be below steps"),
