@@ -22,6 +22,32 @@ fn tanh_clamped4(x: vec4<f32>) -> vec4<f32> {
     return tanh(clamp(x, vec4<f32>(-15.0), vec4<f32>(15.0)));
 }
 
+// A running sum in fours: four numbers join, then four such sums, then four of those. A plain one loses a digit for each ten times as many
+// numbers; here equal ones add up without an error as far as there are sixty-four.
+struct RunningSum {
+    ones: f32,
+    fours: f32,
+    sixteens: f32,
+    count: u32,
+}
+
+fn add_to(sum: ptr<function, RunningSum>, x: f32) {
+    (*sum).ones += x;
+    (*sum).count += 1u;
+    if (*sum).count % 4u == 0u {
+        (*sum).fours += (*sum).ones;
+        (*sum).ones = 0.0;
+    }
+    if (*sum).count % 16u == 0u {
+        (*sum).sixteens += (*sum).fours;
+        (*sum).fours = 0.0;
+    }
+}
+
+fn total_of(sum: RunningSum) -> f32 {
+    return (sum.ones + sum.fours) + sum.sixteens;
+}
+
 fn sum4(x: vec4<f32>) -> f32 {
     return (x.x + x.y) + (x.z + x.w);
 }

@@ -81,15 +81,15 @@ fn listwise(
 ) {
     let place = workgroup.y * count.x + workgroup.x;
     let range = units_of(place);
-    var sum = 0.0;
+    var sum = RunningSum();
     for (var index = range.x; index < range.y; index += 1u) {
         let found = take_unit(unit_of(index), lane);
-        sum += found;
+        add_to(&sum, found);
         if EACH {
             values[index * WORKGROUP + lane] = found;
         }
     }
     if !EACH {
-        write_partial(place, lane, sum, range.x < range.y);
+        write_partial(place, lane, total_of(sum), range.x < range.y);
     }
 }

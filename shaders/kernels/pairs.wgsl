@@ -95,7 +95,7 @@ fn pairs(
     let block = workgroup.y * count.x + workgroup.x;
     let begin = block * params.block;
     let end = min(begin + params.block, (params.length + 3u) / 4u);
-    var sum = 0.0;
+    var sum = RunningSum();
     for (var i = begin + lane; i < end; i += WORKGROUP) {
         let first = firsts[i];
         let second = seconds_at(i);
@@ -112,11 +112,11 @@ fn pairs(
             write_value(4u * i + 2u, c.value);
             write_value(4u * i + 3u, d.value);
         } else {
-            sum += (a.value + b.value) + (c.value + d.value);
+            add_to(&sum, (a.value + b.value) + (c.value + d.value));
         }
     }
     if !EACH {
-        write_partial(block, lane, sum, begin < end);
+        write_partial(block, lane, total_of(sum), begin < end);
     }
 }
 

@@ -81,7 +81,7 @@ fn pointwise(
     let block = workgroup.y * count.x + workgroup.x;
     let begin = block * params.block;
     let end = min(begin + params.block, (params.length + 3u) / 4u);
-    var sum = 0.0;
+    var sum = RunningSum();
     for (var i = begin + lane; i < end; i += WORKGROUP) {
         let prediction = predictions_of(i);
         let truth = truths_of(i);
@@ -96,11 +96,11 @@ fn pointwise(
             write_value(4u * i + 2u, c.value);
             write_value(4u * i + 3u, d.value);
         } else {
-            sum += (a.value + b.value) + (c.value + d.value);
+            add_to(&sum, (a.value + b.value) + (c.value + d.value));
         }
     }
     if !EACH {
-        write_partial(block, lane, sum, begin < end);
+        write_partial(block, lane, total_of(sum), begin < end);
     }
 }
 

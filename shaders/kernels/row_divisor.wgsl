@@ -15,7 +15,7 @@ fn row_divisor(
     let block = workgroup.y * count.x + workgroup.x;
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
-    var sum = 0.0;
+    var sum = RunningSum();
     for (var index = begin + lane; index < end; index += WORKGROUP) {
         let row = begin_row(index);
         var share = 1.0;
@@ -24,7 +24,7 @@ fn row_divisor(
         } else if HAS_CLASS_WEIGHT && HAS_LABELS {
             share = class_weight(min(row.label, row_length() - 1u));
         }
-        sum += select(0.0, share, row.state == KEPT);
+        add_to(&sum, select(0.0, share, row.state == KEPT));
     }
-    write_partial(block, lane, sum, begin < end);
+    write_partial(block, lane, total_of(sum), begin < end);
 }

@@ -154,11 +154,11 @@ fn take_row(index: u32, lane: u32) -> f32 {
 fn take_rows(block: u32, lane: u32) {
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
-    var sum = 0.0;
+    var sum = RunningSum();
     for (var index = begin; index < end; index += 1u) {
-        sum += take_row(index, lane);
+        add_to(&sum, take_row(index, lane));
     }
     if !EACH && !AUXILIARY && lane == 0u && begin < end {
-        values[params.first_partial + block] = sum;
+        values[params.first_partial + block] = total_of(sum);
     }
 }

@@ -16,21 +16,48 @@ override WORKGROUP: u32 = 256u;
 
 var<workgroup> sums: array<f32, WORKGROUP>;
 
+fn part_at(place: u32) -> f32 {
+    if place < params.length {
+        return parts[place];
+    }
+    return 0.0;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn sum(@builtin(local_invocation_index) lane: u32) {
-    var total = 0.0;
+    var ones = 0.0;
+    var fours = 0.0;
+    var sixteens = 0.0;
+    var rest = 0.0;
+    var count = 0u;
     for (var i = lane; i < params.length; i += 16u * WORKGROUP) {
-        // Sixteen at a time before they join the total: the error grows with the longest chain of additions, and
-        // sixteen loads are under way at once.
-        var part = 0.0;
-        for (var k = 0u; k < 16u; k += 1u) {
-            if i + k * WORKGROUP < params.length {
-                part += parts[i + k * WORKGROUP];
-            }
+        // Sixteen loads are under way at once.
+        var four = vec4<f32>();
+        for (var k = 0u; k < 4u; k += 1u) {
+            four += vec4<f32>(
+                part_at(i + 4u * k * WORKGROUP),
+                part_at(i + (4u * k + 1u) * WORKGROUP),
+                part_at(i + (4u * k + 2u) * WORKGROUP),
+                part_at(i + (4u * k + 3u) * WORKGROUP),
+            );
         }
-        total += part;
+        // In fours at each level: the error grows with the longest chain of additions, and four equal numbers add up without one.
+        ones += (four.x + four.y) + (four.z + four.w);
+        count += 1u;
+        if count % 4u == 0u {
+            fours += ones;
+            ones = 0.0;
+        }
+        if count % 16u == 0u {
+            sixteens += fours;
+            fours = 0.0;
+        }
+        if count % 64u == 0u {
+            rest += sixteens;
+            sixteens = 0.0;
+        }
     }
-    sums[lane] = total;
+    sums[lane] = ((ones + fours) + sixteens) + rest;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         // Separates the writes of the level above from the reads of this one.
         workgroupBarrier();

@@ -37,7 +37,8 @@ pub(super) struct PointwiseParams {
 /// than 8192 partial sums.
 pub(super) fn variant(gpu: &Gpu, vectors: usize) -> (usize, usize) {
     if gpu.is_software() {
-        return (8, (vectors / 256).clamp(64, 4096).next_multiple_of(8));
+        // Sixty-four vectors to a lane at the most: so many add up exactly (helpers/numbers).
+        return (8, (vectors / 256).clamp(64, 512).next_multiple_of(8));
     }
     (256, (vectors / 8192).max(1024).next_multiple_of(256))
 }
