@@ -105,6 +105,9 @@ pub trait Real:
     fn powf(self, exponent: Self) -> Self;
     /// Φ(x), the distribution function of the standard normal; 0 at −∞, 1 at ∞.
     fn normal_cdf(self) -> Self;
+    /// A power of two that brings a number above 0 near 1, and its square within this precision; 1 for 0. Exact: what is multiplied
+    /// with it loses no bit.
+    fn scale_to_one(self) -> Self;
     /// Is it NaN?
     fn is_nan(self) -> bool;
     /// Is it neither NaN nor infinite?
@@ -228,6 +231,15 @@ macro_rules! plain {
         #[inline(always)]
         fn sqrt(self) -> Self {
             $real::sqrt(self)
+        }
+        #[inline(always)]
+        fn scale_to_one(self) -> Self {
+            const MANTISSA: u32 = $real::MANTISSA_DIGITS - 1;
+            let largest = $real::MAX.to_bits() >> MANTISSA;
+            // Not the outermost exponents: the power itself must be no subnormal, which a GPU takes for 0.
+            // Nor beyond 2^100, so that a length to divide by can be scaled as well.
+            let exponent = (self.to_bits() >> MANTISSA).clamp(largest / 2 - 100, largest - 2);
+            if self > 0.0 { $real::from_bits((largest - exponent) << MANTISSA) } else { 1.0 }
         }
         #[inline(always)]
         fn is_nan(self) -> bool {
@@ -356,4 +368,15 @@ impl Real for f32 {
     fn as_double_mut(_: &mut [Self]) -> Option<&mut [f64]> {
         None
     }
+}
+/// Whether a sum of squares left f32, or nearly.
+#[inline(always)]
+pub(crate) fn is_too_large<R: Real>(square: R) -> bool {
+    square > R::new(1e37)
+}
+
+/// Whether a sum of squares is so small that numbers among them were lost.
+#[inline(always)]
+pub(crate) fn is_too_small<R: Real>(square: R) -> bool {
+    square < R::new(1e-30)
 }

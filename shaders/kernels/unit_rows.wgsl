@@ -1,4 +1,4 @@
-// Embeddings divided by their lengths, row by row: units[r, c] = x[r, c] / max(|x[r]|, SHORTEST), and the lengths. Linked with one
+// Embeddings divided by their lengths, row by row: units[r, c] = x[r, c] / max(|x[r]|, SHORTEST), and the lengths. Linked with helpers/scale and one
 // of rowwise_subgroups and rowwise_memory: the team of lanes that takes a row.
 
 struct Params {
@@ -29,11 +29,27 @@ fn take_rows(block: u32, lane: u32) {
             let x = embeddings[first + column];
             square += x * x;
         }
-        let length = sqrt(team_sum(square));
+        square = team_sum(square);
+        var scale = 1.0;
+        if is_too_large(square) {
+            var peak = 0.0;
+            for (var column = lane; column < params.columns; column += TEAM) {
+                peak = max(peak, abs(embeddings[first + column]));
+            }
+            scale = scale_to_one(team_max(peak));
+            square = 0.0;
+            for (var column = lane; column < params.columns; column += TEAM) {
+                let x = scale * embeddings[first + column];
+                square += x * x;
+            }
+            square = team_sum(square);
+        }
+        let root = sqrt(square);
+        let length = root / scale;
         // NaN in, NaN out: a maximum would hide it.
-        let divisor = select(length, SHORTEST, length < SHORTEST);
+        let divisor = select(root, SHORTEST, length < SHORTEST);
         for (var column = lane; column < params.columns; column += TEAM) {
-            units[first + column] = embeddings[first + column] / divisor;
+            units[first + column] = scale * embeddings[first + column] / divisor;
         }
         if lane == 0u {
             lengths[row] = length;

@@ -5,8 +5,10 @@
 //     gradients[r,c] = upstream * factor * weight[r] * slopes(outcome, peaks, cells), one for each vector
 //     values         = sum over r of factor * weight[r] * outcome.value
 //
-// Filled by shaders/losses/*.wgsl with `is_scaled`, `peaks`, `fold`, `finish` and `slopes`; one that is scaled has the largest of
-// each of its three peaks found first, in a pass of its own. Linked with one of helpers/vectors_* (how the columns lie in memory) and one of rowwise_lane,
+// Filled by shaders/losses/*.wgsl with `is_scaled`, `leaves_range`, `peaks`, `fold`, `finish` and `slopes`; one that is scaled has the
+// largest of each of its three peaks found first, in a pass of its own. Any other is handed scales in their place: 1, and where its sums
+// leave the range of f32 powers of two that bring the peaks near 1, with which the sums are taken anew.
+// Linked with helpers/scale and one of helpers/vectors_* (how the columns lie in memory) and one of rowwise_lane,
 // rowwise_subgroups and rowwise_memory: the team of lanes that takes a row. A header names `HELD`.
 
 // Four columns of each vector; the third is 0 where there are but two.
@@ -24,7 +26,7 @@ struct Sums {
 
 struct Outcome {
     value: f32,
-    factors: vec3<f32>,
+    factors: vec4<f32>,
 }
 
 struct Params {
@@ -85,6 +87,10 @@ fn unknown(x: f32) -> f32 {
     return select(0.0, x, params.rows > 0u);
 }
 
+fn most(x: vec4<f32>) -> f32 {
+    return max(max(x.x, x.y), max(x.z, x.w));
+}
+
 fn team_total(x: vec4<f32>) -> f32 {
     return team_sum(sum4(x));
 }
@@ -110,42 +116,63 @@ fn take_row(index: u32, lane: u32) -> f32 {
         upstream *= team_sum(own);
     }
     var held: array<Cells, HELD>;
-    var largest = vec3<f32>();
-    if HOLDS || is_scaled() {
+    if HOLDS {
         for (var group = 0u; group < groups; group += 1u) {
             let columns = columns_of(group, lane);
             if columns.x < length {
-                let cells = cells_at(index, columns);
-                if HOLDS {
-                    held[group] = cells;
-                }
-                if is_scaled() {
-                    largest = max(largest, peaks(cells, inside_of(columns)));
-                }
+                held[group] = cells_at(index, columns);
             }
         }
     }
-    if is_scaled() {
-        largest = vec3<f32>(team_max(largest.x), team_max(largest.y), team_max(largest.z));
-    }
-    var sums = Sums(vec4<f32>(), vec4<f32>(), vec4<f32>());
+    // Of one that is scaled the peaks, else scales.
+    var largest = vec3<f32>(1.0);
+    var joined = vec3<f32>();
     var worst = vec4<u32>();
-    for (var group = 0u; group < groups; group += 1u) {
-        let columns = columns_of(group, lane);
-        if columns.x < length {
-            var cells: Cells;
-            if HOLDS {
-                cells = held[group];
-            } else {
-                cells = cells_at(index, columns);
+    var wants_peaks = is_scaled();
+    // At most twice: the second time with scales, where the sums left the range.
+    for (var attempt = 0u; attempt < 2u; attempt += 1u) {
+        if wants_peaks {
+            var found = vec3<f32>();
+            for (var group = 0u; group < groups; group += 1u) {
+                let columns = columns_of(group, lane);
+                if columns.x < length {
+                    var cells: Cells;
+                    if HOLDS {
+                        cells = held[group];
+                    } else {
+                        cells = cells_at(index, columns);
+                    }
+                    found = max(found, peaks(cells, inside_of(columns)));
+                }
             }
-            worst = max(worst, max(magnitude_bits(cells.first), magnitude_bits(cells.second)));
-            worst = max(worst, magnitude_bits(cells.third));
-            let kept = inside_of(columns);
-            let more = fold(largest, cells);
-            sums.first += select(vec4<f32>(), more.first, kept);
-            sums.second += select(vec4<f32>(), more.second, kept);
-            sums.third += select(vec4<f32>(), more.third, kept);
+            largest = vec3<f32>(team_max(found.x), team_max(found.y), team_max(found.z));
+            if !is_scaled() {
+                largest = vec3<f32>(scale_to_one(largest.x), scale_to_one(largest.y), scale_to_one(largest.z));
+            }
+        }
+        var sums = Sums(vec4<f32>(), vec4<f32>(), vec4<f32>());
+        for (var group = 0u; group < groups; group += 1u) {
+            let columns = columns_of(group, lane);
+            if columns.x < length {
+                var cells: Cells;
+                if HOLDS {
+                    cells = held[group];
+                } else {
+                    cells = cells_at(index, columns);
+                }
+                worst = max(worst, max(magnitude_bits(cells.first), magnitude_bits(cells.second)));
+                worst = max(worst, magnitude_bits(cells.third));
+                let kept = inside_of(columns);
+                let more = fold(largest, cells);
+                sums.first += select(vec4<f32>(), more.first, kept);
+                sums.second += select(vec4<f32>(), more.second, kept);
+                sums.third += select(vec4<f32>(), more.third, kept);
+            }
+        }
+        joined = vec3<f32>(team_total(sums.first), team_total(sums.second), team_total(sums.third));
+        wants_peaks = !is_scaled() && leaves_range(joined);
+        if !wants_peaks {
+            break;
         }
     }
     var truth = 0.0;
@@ -154,7 +181,6 @@ fn take_row(index: u32, lane: u32) -> f32 {
     }
     let has_nan = any(worst > vec4<u32>(INFINITY_BITS)) || is_nan(truth);
     let is_broken = team_max(select(0.0, 1.0, has_nan)) != 0.0;
-    let joined = vec3<f32>(team_total(sums.first), team_total(sums.second), team_total(sums.third));
     let outcome = finish(largest, joined, truth);
     // NaN in, NaN out: the comparisons of the filling would hide it. Its bits are put together from some known at run time only.
     let poison = bitcast<f32>(0x7fc00000u | (index & 1u));
@@ -192,11 +218,11 @@ fn take_row(index: u32, lane: u32) -> f32 {
 fn take_rows(block: u32, lane: u32) {
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
-    var sum = 0.0;
+    var sum = RunningSum();
     for (var index = begin; index < end; index += 1u) {
-        sum += take_row(index, lane);
+        add_to(&sum, take_row(index, lane));
     }
     if !EACH && lane == 0u && begin < end {
-        values[params.first_partial + block] = sum;
+        values[params.first_partial + block] = total_of(sum);
     }
 }

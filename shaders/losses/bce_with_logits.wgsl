@@ -14,7 +14,9 @@ fn loss_at(prediction: f32, truth: f32, column_weight: f32) -> Loss {
     let size = abs(prediction);
     let e = exp(-size);
     let slope = (far - near * e) / (1.0 + e);
-    return Loss(far * size + (far + near) * log1p_unit(e), select(-slope, slope, is_positive));
+    // A side without a share has none of an infinite logit either.
+    let straight = select(far * size, 0.0, far == 0.0);
+    return Loss(straight + (far + near) * log1p_unit(e), select(-slope, slope, is_positive));
 }
 
 // (p y + 1 - y) sigmoid(x) sigmoid(-x), of which the two are 1/(1 + e) and e/(1 + e).

@@ -6,25 +6,38 @@ fn is_scaled() -> bool {
     return false;
 }
 
-fn peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
-    return vec3<f32>();
+fn leaves_range(sums: vec3<f32>) -> bool {
+    return is_too_large(sums.x) || is_too_small(sums.x);
 }
 
-fn fold(peaks: vec3<f32>, cells: Cells) -> Sums {
-    let gap = (cells.first - cells.second) + unknown(EPSILON);
+fn gap_of(cells: Cells) -> vec4<f32> {
+    return (cells.first - cells.second) + unknown(EPSILON);
+}
+
+fn peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
+    return vec3<f32>(most(select(vec4<f32>(), abs(gap_of(cells)), kept)), 0.0, 0.0);
+}
+
+fn fold(scales: vec3<f32>, cells: Cells) -> Sums {
+    let gap = scales.x * gap_of(cells);
     return Sums(gap * gap, vec4<f32>(), vec4<f32>());
 }
 
-// The factor of the gap.
-fn finish(peaks: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
-    let distance = sqrt(sums.x);
-    let short = max(MARGIN - distance, 0.0);
+// The factors of the gap and of the scaled gap.
+fn finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
+    let scaled = sqrt(sums.x);
+    let short = max(MARGIN - scaled / scales.x, 0.0);
     let apart = 1.0 - truth;
-    let push = select(0.0, short / distance, distance > 0.0);
-    return Outcome(truth * sums.x + apart * short * short, vec3<f32>(2.0 * (truth - apart * push), 0.0, 0.0));
+    let push = select(0.0, short / scaled, scaled > 0.0);
+    // A square beyond f32 is no part of the value where the two shall be apart.
+    let pulled = select(truth * (sums.x / scales.x / scales.x), 0.0, truth == 0.0);
+    return Outcome(pulled + apart * short * short, vec4<f32>(2.0 * truth, 2.0 * (apart * push), 0.0, 0.0));
 }
 
-fn slopes(outcome: Outcome, peaks: vec3<f32>, cells: Cells) -> Cells {
-    let slope = outcome.factors.x * ((cells.first - cells.second) + unknown(EPSILON));
+fn slopes(outcome: Outcome, scales: vec3<f32>, cells: Cells) -> Cells {
+    let gap = gap_of(cells);
+    let f = outcome.factors;
+    // A gap beyond f32 has no slope where it is pulled or pushed by nothing.
+    let slope = select(f.x * gap, vec4<f32>(), f.x == 0.0) - select(f.y * (scales.x * gap), vec4<f32>(), f.y == 0.0);
     return Cells(slope, -slope, vec4<f32>());
 }

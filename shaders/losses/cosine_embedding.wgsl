@@ -6,26 +6,45 @@ fn is_scaled() -> bool {
     return false;
 }
 
+fn leaves_range(sums: vec3<f32>) -> bool {
+    // Small ones are lost beside the 1e-12 that is added.
+    return is_too_large(sums.y) || is_too_large(sums.z);
+}
+
 fn peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
-    return vec3<f32>();
+    // At least 1: the scales are for large numbers alone, and of a small side beside a large one the 1e-12 would leave f32.
+    let one = vec4<f32>(1.0);
+    return vec3<f32>(
+        most(select(one, max(abs(cells.first), one), kept)),
+        most(select(one, max(abs(cells.second), one), kept)),
+        0.0,
+    );
 }
 
-fn fold(peaks: vec3<f32>, cells: Cells) -> Sums {
-    return Sums(cells.first * cells.second, cells.first * cells.first, cells.second * cells.second);
+fn fold(scales: vec3<f32>, cells: Cells) -> Sums {
+    let first = scales.x * cells.first;
+    let second = scales.y * cells.second;
+    return Sums(first * second, first * first, second * second);
 }
 
-// The factors: of the other vector, of the first and of the second itself.
-fn finish(peaks: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
-    let squares = sums.yz + 1e-12;
+// The factors: over the two lengths, and of the first and the second itself; the slope is in one of each product.
+fn finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
+    let squares = sums.yz + scales.xy * (scales.xy * 1e-12);
     let lengths = sqrt(squares);
     let cosine = sums.x / lengths.x / lengths.y;
     let alike = truth > 0.0;
     let slope = select(select(0.0, 1.0, cosine >= MARGIN), -1.0, alike);
     let value = select(max(cosine - MARGIN, 0.0), 1.0 - cosine, alike);
-    return Outcome(value, slope * vec3<f32>(1.0 / lengths.x / lengths.y, -cosine / squares));
+    return Outcome(value, vec4<f32>(slope / lengths.x, 1.0 / lengths.y, cosine / lengths.x, slope * cosine / lengths.y));
 }
 
-fn slopes(outcome: Outcome, peaks: vec3<f32>, cells: Cells) -> Cells {
+fn slopes(outcome: Outcome, scales: vec3<f32>, cells: Cells) -> Cells {
     let f = outcome.factors;
-    return Cells(f.x * cells.second + f.y * cells.first, f.x * cells.first + f.z * cells.second, vec4<f32>());
+    let first = scales.x * cells.first;
+    let second = scales.y * cells.second;
+    return Cells(
+        scales.x * f.x * (f.y * second - f.z * first),
+        scales.y * f.y * (f.x * first - f.w * second),
+        vec4<f32>(),
+    );
 }

@@ -6,25 +6,39 @@ fn is_scaled() -> bool {
     return false;
 }
 
+fn leaves_range(sums: vec3<f32>) -> bool {
+    return is_too_large(sums.y) || is_too_large(sums.z) || is_too_small(sums.y) || is_too_small(sums.z);
+}
+
 fn peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
-    return vec3<f32>();
+    let none = vec4<f32>();
+    return vec3<f32>(most(select(none, abs(cells.first), kept)), most(select(none, abs(cells.second), kept)), 0.0);
 }
 
-fn fold(peaks: vec3<f32>, cells: Cells) -> Sums {
-    return Sums(cells.first * cells.second, cells.first * cells.first, cells.second * cells.second);
+fn fold(scales: vec3<f32>, cells: Cells) -> Sums {
+    let first = scales.x * cells.first;
+    let second = scales.y * cells.second;
+    return Sums(first * second, first * first, second * second);
 }
 
-// The factors: of the other vector, of the first and of the second itself.
-fn finish(peaks: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
+// The factors: over the two lengths, and of the first and the second itself. Apart and not multiplied: the product of two small ones may
+// leave f32.
+fn finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
     let lengths = sqrt(sums.yz);
-    let divisors = max(lengths, vec2<f32>(EPSILON));
+    let divisors = max(lengths, scales.xy * EPSILON);
     // One division after the other: the product of two lengths may leave f32.
     let cosine = sums.x / divisors.x / divisors.y;
-    let own = select(vec2<f32>(), cosine / divisors / lengths, lengths > vec2<f32>());
-    return Outcome(1.0 - cosine, vec3<f32>(-1.0 / divisors.x / divisors.y, own));
+    let own = select(vec2<f32>(), cosine / lengths, lengths > vec2<f32>());
+    return Outcome(1.0 - cosine, vec4<f32>(1.0 / divisors, own));
 }
 
-fn slopes(outcome: Outcome, peaks: vec3<f32>, cells: Cells) -> Cells {
+fn slopes(outcome: Outcome, scales: vec3<f32>, cells: Cells) -> Cells {
     let f = outcome.factors;
-    return Cells(f.x * cells.second + f.y * cells.first, f.x * cells.first + f.z * cells.second, vec4<f32>());
+    let first = scales.x * cells.first;
+    let second = scales.y * cells.second;
+    return Cells(
+        scales.x * f.x * (f.z * first - f.y * second),
+        scales.y * f.y * (f.w * second - f.x * first),
+        vec4<f32>(),
+    );
 }

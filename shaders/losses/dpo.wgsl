@@ -53,7 +53,7 @@ fn quad(x: vec4<f32>) -> Quad {
         }
         default: {
             let slope = BETA * (TILT - sigmoid(-h));
-            return Quad(softplus(-h) + TILT * h, vec2<f32>(slope, -slope));
+            return Quad(softplus(-h) + select(TILT * h, 0.0, TILT == 0.0), vec2<f32>(slope, -slope));
         }
     }
 }

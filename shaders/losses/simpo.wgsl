@@ -7,5 +7,5 @@ override LABEL_SMOOTHING: f32 = 0.0;
 fn quad(x: vec4<f32>) -> Quad {
     let h = BETA * (x.x - x.y) - GAMMA;
     let slope = BETA * (LABEL_SMOOTHING - sigmoid(-h));
-    return Quad(softplus(-h) + LABEL_SMOOTHING * h, vec2<f32>(slope, -slope));
+    return Quad(softplus(-h) + select(LABEL_SMOOTHING * h, 0.0, LABEL_SMOOTHING == 0.0), vec2<f32>(slope, -slope));
 }

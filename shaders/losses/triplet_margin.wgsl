@@ -1,13 +1,21 @@
 // Triplet margin: [d(a,p) - d(a,n) + MARGIN]+, d(x,y) the P-norm of x - y + EPSILON; with SWAP the smaller of d(a,n) and d(p,n).
-// The gradient passes at 0 and halves between equal distances, as in PyTorch. Scaled, the powers are taken of shares of the peaks:
-// squares of differences below 1e-19 leave f32, and so do higher powers of large ones.
+// The gradient passes at 0 and halves between equal distances, as in PyTorch. Powers other than
+// the first and the second are taken of shares of the peaks, since they leave f32 soon; of P = 2 the scale is the frame's.
 override MARGIN: f32 = 1.0;
 override P: f32 = 2.0;
 override EPSILON: f32 = 1e-6;
 override SWAP: bool = false;
 
 fn is_scaled() -> bool {
-    return P != 1.0 && (P != 2.0 || EPSILON < 1e-15);
+    return P != 1.0 && P != 2.0;
+}
+
+fn leaves(square: f32) -> bool {
+    return is_too_large(square) || is_too_small(square);
+}
+
+fn leaves_range(sums: vec3<f32>) -> bool {
+    return P == 2.0 && (leaves(sums.x) || leaves(sums.y) || (SWAP && leaves(sums.z)));
 }
 
 // x - y + EPSILON of anchor and positive, anchor and negative, positive and negative.
@@ -18,10 +26,6 @@ fn gaps(cells: Cells) -> Cells {
         (cells.first - cells.third) + epsilon,
         (cells.second - cells.third) + epsilon,
     );
-}
-
-fn most(x: vec4<f32>) -> f32 {
-    return max(max(x.x, x.y), max(x.z, x.w));
 }
 
 fn peaks(cells: Cells, kept: vec4<bool>) -> vec3<f32> {
@@ -40,8 +44,8 @@ fn powers(x: vec4<f32>, p: f32) -> vec4<f32> {
 
 // |x|^P of what is to be summed; the scale is the largest |x|.
 fn term(x: vec4<f32>, scale: f32) -> vec4<f32> {
-    if P == 2.0 && !is_scaled() {
-        return x * x;
+    if P == 2.0 {
+        return (scale * x) * (scale * x);
     }
     if P == 1.0 {
         return abs(x);
@@ -62,8 +66,8 @@ fn fold(peaks: vec3<f32>, cells: Cells) -> Sums {
 }
 
 fn distance_of(sum: f32, scale: f32) -> f32 {
-    if P == 2.0 && !is_scaled() {
-        return sqrt(sum);
+    if P == 2.0 {
+        return sqrt(sum) / scale;
     }
     if P == 1.0 {
         return sum;
@@ -72,15 +76,15 @@ fn distance_of(sum: f32, scale: f32) -> f32 {
 }
 
 // What multiplies each |x|^(P-1): over d^(P-1), of x over the scale. 0 where the distance is 0.
-fn factor_of(sum: f32, distance: f32) -> f32 {
+fn factor_of(sum: f32) -> f32 {
     if P == 1.0 {
         return 1.0;
     }
-    if distance == 0.0 {
+    if sum == 0.0 {
         return 0.0;
     }
-    if P == 2.0 && !is_scaled() {
-        return 1.0 / distance;
+    if P == 2.0 {
+        return 1.0 / sqrt(sum);
     }
     return power(sum, 1.0 / P - 1.0);
 }
@@ -98,18 +102,19 @@ fn finish(peaks: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
     }
     let short = near - apart + MARGIN;
     let passes = select(0.0, 1.0, short >= 0.0);
-    let factors = vec3<f32>(
-        factor_of(sums.x, near),
-        -shares.x * factor_of(sums.y, far),
-        select(0.0, -shares.y * factor_of(sums.z, distance_of(sums.z, peaks.z)), SWAP),
+    let factors = vec4<f32>(
+        factor_of(sums.x),
+        -shares.x * factor_of(sums.y),
+        select(0.0, -shares.y * factor_of(sums.z), SWAP),
+        0.0,
     );
     return Outcome(max(short, 0.0), passes * factors);
 }
 
 // factor · sign(x) |x|^(P-1).
 fn slope_of(x: vec4<f32>, scale: f32, factor: f32) -> vec4<f32> {
-    if P == 2.0 && !is_scaled() {
-        return factor * x;
+    if P == 2.0 {
+        return factor * (scale * x);
     }
     if P == 1.0 {
         return factor * sign(x);

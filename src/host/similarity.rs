@@ -10,7 +10,7 @@ use crate::host::joint::{Array, Example, Joint, JointHost, Shapes, Shares, Units
 use crate::host::matmul::{Layout, matmul};
 use crate::host::simd::{self, LANES};
 use crate::losses::{Candidate, Candidates, Similarity, SimilarityRows};
-use crate::real::Real;
+use crate::real::{Real, is_too_large};
 use crate::{Error, Result};
 
 /// Scores that are held at a time: 16 MiB of f32.
@@ -56,8 +56,15 @@ impl<R: Real> Side<R> {
         let lengths = units
             .par_chunks_mut(columns)
             .map(|row| {
-                let length = dot(row, row).sqrt();
-                let divisor = length.max(R::new(SHORTEST));
+                let mut square = dot(row, row);
+                let mut scale = R::ONE;
+                if is_too_large(square) {
+                    scale = row.iter().fold(R::ZERO, |peak, x| peak.max(x.abs())).scale_to_one();
+                    row.iter_mut().for_each(|x| *x *= scale);
+                    square = dot(row, row);
+                }
+                let (root, length) = (square.sqrt(), square.sqrt() / scale);
+                let divisor = R::select(length < R::new(SHORTEST), R::new(SHORTEST), root);
                 row.iter_mut().for_each(|x| *x /= divisor);
                 length
             })

@@ -77,8 +77,12 @@ fn take_row<'g, R: Real, L: Vectors>(
     scale: R,
     mut gradients: impl Iterator<Item = &'g mut [R]>,
 ) -> R {
-    let peaks = if loss.is_scaled() { largest(loss, vectors) } else { [R::ZERO; 3] };
-    let (sums, broken) = folded(loss, vectors, peaks);
+    let mut peaks = if loss.is_scaled() { largest(loss, vectors) } else { [R::ONE; 3] };
+    let (mut sums, broken) = folded(loss, vectors, peaks);
+    if !loss.is_scaled() && loss.leaves_range(sums) {
+        peaks = largest(loss, vectors).map(R::scale_to_one);
+        (sums, _) = folded(loss, vectors, peaks);
+    }
     if broken || truth.is_nan() {
         // NaN in, NaN out: a comparison in the filling would hide it.
         gradients.for_each(|row| row.fill(R::NAN));

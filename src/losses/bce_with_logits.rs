@@ -73,7 +73,9 @@ impl Pointwise for BceWithLogits {
         let y = truth * (R::ONE - smoothing) + R::new(0.5) * smoothing;
         let (positive, negative) = (column_weight * y, R::ONE - y);
         let (tail, high, low) = prediction.logistic();
-        let value = positive * ((-prediction).max(R::ZERO) + tail) + negative * (prediction.max(R::ZERO) + tail);
+        // A side without a share has none of an infinite logit either.
+        let part = |share: R, size: R| R::select(share == R::ZERO, R::ZERO, share * size);
+        let value = part(positive, (-prediction).max(R::ZERO) + tail) + part(negative, prediction.max(R::ZERO) + tail);
         let is_positive = prediction >= R::ZERO;
         let (up, down) = (R::select(is_positive, high, low), R::select(is_positive, low, high));
         (value, negative * up - positive * down)

@@ -1,6 +1,7 @@
 //! Pairs of vectors that shall be near each other, or a margin apart.
 
 use super::prelude::*;
+use crate::real::{is_too_large, is_too_small};
 
 options! {
     /// Contrastive loss: two vectors shall lie together where the target is 1, and at least a margin apart where it is 0.
@@ -73,26 +74,42 @@ impl Filling for Contrastive {
 
 impl Vectors for Contrastive {
     #[inline(always)]
-    fn fold<R: Real>(&self, _: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
-        let gap = (x - y) + R::new(self.epsilon);
+    fn leaves_range<R: Real>(&self, [square, ..]: [R; 3]) -> bool {
+        is_too_large(square) | is_too_small(square)
+    }
+
+    #[inline(always)]
+    fn peaks<R: Real>(&self, [x, y, _]: [R; 3]) -> [R; 3] {
+        [((x - y) + R::new(self.epsilon)).abs(), R::ZERO, R::ZERO]
+    }
+
+    #[inline(always)]
+    fn fold<R: Real>(&self, [scale, ..]: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+        let gap = scale * ((x - y) + R::new(self.epsilon));
         [gap * gap, R::ZERO, R::ZERO]
     }
 
     #[inline(always)]
-    fn finish<R: Real>(&self, _: [R; 3], [square, ..]: [R; 3], truth: R) -> VectorOutcome<R> {
-        let distance = square.sqrt();
-        let short = (R::new(self.margin) - distance).max(R::ZERO);
+    fn finish<R: Real>(&self, [scale, ..]: [R; 3], [square, ..]: [R; 3], truth: R) -> VectorOutcome<R> {
+        let scaled = square.sqrt();
+        let short = (R::new(self.margin) - scaled / scale).max(R::ZERO);
         let apart = R::ONE - truth;
-        let push = R::select(distance > R::ZERO, short / distance, R::ZERO);
+        let push = R::select(scaled > R::ZERO, short / scaled, R::ZERO);
+        // A square beyond f32 is no part of the value where the two shall be apart.
+        let pulled = R::select(truth == R::ZERO, R::ZERO, truth * (square / scale / scale));
         VectorOutcome {
-            value: truth * square + apart * short * short,
-            factors: [R::new(2.0) * (truth - apart * push), R::ZERO, R::ZERO],
+            value: pulled + apart * short * short,
+            factors: [R::new(2.0) * truth, R::new(2.0) * (apart * push), R::ZERO, R::ZERO],
         }
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, _: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
-        let slope = outcome.factors[0] * ((x - y) + R::new(self.epsilon));
+    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, [scale, ..]: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+        let gap = (x - y) + R::new(self.epsilon);
+        let [pull, push, ..] = outcome.factors;
+        // A gap beyond f32 has no slope where it is pulled or pushed by nothing.
+        let part = |factor: R, gap: R| R::select(factor == R::ZERO, R::ZERO, factor * gap);
+        let slope = part(pull, gap) - part(push, scale * gap);
         [slope, -slope, R::ZERO]
     }
 }

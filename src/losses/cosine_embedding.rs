@@ -1,6 +1,7 @@
 //! Pairs of vectors that shall point the same way, or shall not.
 
 use super::prelude::*;
+use crate::real::is_too_large;
 
 options! {
     /// Cosine embedding loss: two vectors shall point the same way where the target is +1, and their cosine shall be no more than a
@@ -68,13 +69,27 @@ impl Filling for CosineEmbedding {
 
 impl Vectors for CosineEmbedding {
     #[inline(always)]
-    fn fold<R: Real>(&self, _: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+    fn leaves_range<R: Real>(&self, [_, first, second]: [R; 3]) -> bool {
+        // Small ones are lost beside the 1e-12 that is added.
+        is_too_large(first) | is_too_large(second)
+    }
+
+    #[inline(always)]
+    fn peaks<R: Real>(&self, [x, y, _]: [R; 3]) -> [R; 3] {
+        // At least 1: the scales are for large numbers alone, and of a small side beside a large one the 1e-12 would leave f32.
+        [x.abs().max(R::ONE), y.abs().max(R::ONE), R::ZERO]
+    }
+
+    #[inline(always)]
+    fn fold<R: Real>(&self, [over_x, over_y, _]: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+        let (x, y) = (over_x * x, over_y * y);
         [x * y, x * x, y * y]
     }
 
     #[inline(always)]
-    fn finish<R: Real>(&self, _: [R; 3], [product, first, second]: [R; 3], truth: R) -> VectorOutcome<R> {
-        let (first, second) = (first + R::new(1e-12), second + R::new(1e-12));
+    fn finish<R: Real>(&self, scales: [R; 3], [product, first, second]: [R; 3], truth: R) -> VectorOutcome<R> {
+        let added = |scale: R| scale * (scale * R::new(1e-12));
+        let (first, second) = (first + added(scales[0]), second + added(scales[1]));
         let (length, other) = (first.sqrt(), second.sqrt());
         let cosine = product / length / other;
         let above = cosine - R::new(self.margin);
@@ -85,13 +100,18 @@ impl Vectors for CosineEmbedding {
         };
         VectorOutcome {
             value,
-            factors: [slope * (R::ONE / length / other), -(slope * cosine / first), -(slope * cosine / second)],
+            factors: [slope / length, R::ONE / other, cosine / length, slope * cosine / other],
         }
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, _: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
-        let [across, first, second] = outcome.factors;
-        [across * y + first * x, across * x + second * y, R::ZERO]
+    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, scales: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+        let ([over_first, over_second, first, second], [scale_x, scale_y, _]) = (outcome.factors, scales);
+        let (x, y) = (scale_x * x, scale_y * y);
+        [
+            scale_x * over_first * (over_second * y - first * x),
+            scale_y * over_second * (over_first * x - second * y),
+            R::ZERO,
+        ]
     }
 }

@@ -1,6 +1,7 @@
 //! The angle between a predicted vector and the true one.
 
 use super::prelude::*;
+use crate::real::{is_too_large, is_too_small};
 
 options! {
     /// Cosine distance of each row of the predictions to its row of the targets: 1 where they are at right angles, 0 where they
@@ -66,27 +67,42 @@ impl Filling for CosineSimilarity {
 
 impl Vectors for CosineSimilarity {
     #[inline(always)]
-    fn fold<R: Real>(&self, _: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+    fn leaves_range<R: Real>(&self, [_, first, second]: [R; 3]) -> bool {
+        is_too_large(first) | is_too_large(second) | is_too_small(first) | is_too_small(second)
+    }
+
+    #[inline(always)]
+    fn peaks<R: Real>(&self, [x, y, _]: [R; 3]) -> [R; 3] {
+        [x.abs(), y.abs(), R::ZERO]
+    }
+
+    #[inline(always)]
+    fn fold<R: Real>(&self, [over_x, over_y, _]: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+        let (x, y) = (over_x * x, over_y * y);
         [x * y, x * x, y * y]
     }
 
     #[inline(always)]
-    fn finish<R: Real>(&self, _: [R; 3], [product, first, second]: [R; 3], _: R) -> VectorOutcome<R> {
+    fn finish<R: Real>(&self, scales: [R; 3], [product, first, second]: [R; 3], _: R) -> VectorOutcome<R> {
         let epsilon = R::new(self.epsilon);
         let (first, second) = (first.sqrt(), second.sqrt());
-        let (over_first, over_second) = (first.max(epsilon), second.max(epsilon));
+        let (over_first, over_second) = (first.max(scales[0] * epsilon), second.max(scales[1] * epsilon));
         // One division after the other: the product of two lengths may leave f32.
         let cosine = product / over_first / over_second;
-        let own = |length: R, over: R| R::select(length > R::ZERO, cosine / over / length, R::ZERO);
-        VectorOutcome {
-            value: R::ONE - cosine,
-            factors: [-(R::ONE / over_first / over_second), own(first, over_first), own(second, over_second)],
-        }
+        let own = |length: R| R::select(length > R::ZERO, cosine / length, R::ZERO);
+        // Apart and not multiplied: the product of two small ones may leave f32.
+        let factors = [R::ONE / over_first, R::ONE / over_second, own(first), own(second)];
+        VectorOutcome { value: R::ONE - cosine, factors }
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, _: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
-        let [across, first, second] = outcome.factors;
-        [across * y + first * x, across * x + second * y, R::ZERO]
+    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, scales: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+        let ([over_first, over_second, first, second], [scale_x, scale_y, _]) = (outcome.factors, scales);
+        let (x, y) = (scale_x * x, scale_y * y);
+        [
+            scale_x * over_first * (first * x - over_second * y),
+            scale_y * over_second * (second * y - over_first * x),
+            R::ZERO,
+        ]
     }
 }

@@ -161,7 +161,7 @@ impl Quads for Dpo {
         match self.loss_type {
             DpoType::Sigmoid | DpoType::Robust => {
                 let tilt = R::new(self.tilt());
-                apart((-h).softplus() + tilt * h, beta * (tilt - (-h).sigmoid()))
+                apart((-h).softplus() + R::select(tilt == R::ZERO, R::ZERO, tilt * h), beta * (tilt - (-h).sigmoid()))
             }
             DpoType::Hinge => apart((R::ONE - h).max(R::ZERO), R::select(h < R::ONE, -beta, R::ZERO)),
             DpoType::Ipo => apart((d - middle) * (d - middle), R::new(2.0) * (d - middle)),

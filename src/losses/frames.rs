@@ -188,8 +188,15 @@ pub trait Sequence: Loss {
 /// The twin of a shader over vectors. Numbers in threes belong to the first, the second and the third vector of a row, of which
 /// the third may be missing, or to the three sums over its columns.
 pub trait Vectors: Loss + Clone {
-    /// Whether a pass over the row for its peaks comes first.
+    /// Whether a pass over the row for its peaks comes first. Else `peaks` below are scales: 1, and powers of two that bring the peaks
+    /// near 1 where [`Vectors::leaves_range`] asks for them.
     fn is_scaled(&self) -> bool {
+        false
+    }
+
+    /// Whether sums of squares left f32, or nearly, above or below: they are then taken anew, of scaled numbers.
+    #[inline(always)]
+    fn leaves_range<R: Real>(&self, _sums: [R; 3]) -> bool {
         false
     }
 
@@ -215,7 +222,7 @@ pub struct VectorOutcome<R> {
     /// The value.
     pub value: R,
     /// What the derivatives are made of.
-    pub factors: [R; 3],
+    pub factors: [R; 4],
 }
 
 /// The twin of a shader over up to four numbers for each value.

@@ -75,11 +75,13 @@ impl Pairs for GaussianNll {
         let error = first - truth;
         let variance = second.max(R::new(self.epsilon));
         let slope = error / variance;
+        // Together before they are divided, for their digits where they are near each other; apart where the square leaves f32.
+        let square = error * error;
         let constant = if self.full { half * R::new(std::f64::consts::TAU.ln()) } else { R::ZERO };
         Pair {
             value: half * (variance.ln() + error * slope) + constant,
             first: slope,
-            second: half * (variance - error * error) / variance / variance,
+            second: half * R::select(square.is_finite(), (variance - square) / variance, R::ONE - error * slope) / variance,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Which of two vectors is the nearer to a third, by a margin.
 
 use super::prelude::*;
+use crate::real::{is_too_large, is_too_small};
 
 options! {
     /// Triplet margin loss: an anchor shall be nearer to its positive than to its negative, by a margin.
@@ -89,8 +90,8 @@ impl TripletMargin {
     /// |x|ᵖ; but for p = 1 and 2 of a share of the peak, so that no power leaves the precision.
     #[inline(always)]
     fn term<R: Real>(&self, x: R, peak: R) -> R {
-        if self.p == 2.0 && !self.is_scaled() {
-            x * x
+        if self.p == 2.0 {
+            (peak * x) * (peak * x)
         } else if self.p == 1.0 {
             x.abs()
         } else if peak > R::ZERO {
@@ -106,9 +107,9 @@ impl TripletMargin {
         if self.p == 1.0 {
             return (sum, R::ONE);
         }
-        if self.p == 2.0 && !self.is_scaled() {
-            let distance = sum.sqrt();
-            return (distance, R::select(distance > R::ZERO, R::ONE / distance, R::ZERO));
+        if self.p == 2.0 {
+            let scaled = sum.sqrt();
+            return (scaled / peak, R::select(scaled > R::ZERO, R::ONE / scaled, R::ZERO));
         }
         if peak > R::ZERO {
             let root = R::new(1.0 / self.p);
@@ -121,8 +122,8 @@ impl TripletMargin {
     /// `factor` · sign(x)|x|ᵖ⁻¹.
     #[inline(always)]
     fn slope<R: Real>(&self, x: R, peak: R, factor: R) -> R {
-        if self.p == 2.0 && !self.is_scaled() {
-            factor * x
+        if self.p == 2.0 {
+            factor * (peak * x)
         } else if self.p == 1.0 {
             factor * x.sign()
         } else if peak > R::ZERO {
@@ -135,8 +136,13 @@ impl TripletMargin {
 
 impl Vectors for TripletMargin {
     fn is_scaled(&self) -> bool {
-        // Squares of differences below 1e-19 leave f32: with a smaller ε they must not be taken as they are.
-        self.p != 1.0 && (self.p != 2.0 || self.epsilon < 1e-15)
+        self.p != 1.0 && self.p != 2.0
+    }
+
+    #[inline(always)]
+    fn leaves_range<R: Real>(&self, [near, far, other]: [R; 3]) -> bool {
+        let leaves = |square: R| is_too_large(square) | is_too_small(square);
+        self.p == 2.0 && (leaves(near) | leaves(far) | (self.swap && leaves(other)))
     }
 
     #[inline(always)]
@@ -163,7 +169,7 @@ impl Vectors for TripletMargin {
         }
         let short = near - apart + R::new(self.margin);
         let passes = R::select(short >= R::ZERO, R::ONE, R::ZERO);
-        let shares = [near_factor, -((R::ONE - swapped) * far_factor), -(swapped * other_factor)];
+        let shares = [near_factor, -((R::ONE - swapped) * far_factor), -(swapped * other_factor), R::ZERO];
         VectorOutcome { value: short.max(R::ZERO), factors: shares.map(|share| passes * share) }
     }
 

@@ -14,6 +14,7 @@ mod linear;
 mod lists;
 mod properties;
 mod properties_several;
+mod ranges;
 #[path = "../support/mod.rs"]
 mod support;
 mod types;

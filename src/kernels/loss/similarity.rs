@@ -2,6 +2,7 @@
 
 use super::joint::{JointJob, JointResults};
 use super::variant::{Adapter, Team, Variant};
+use super::vectors::SCALE;
 use super::{NUMBERS, flag, program};
 use crate::device::Gpu;
 use crate::host::similarity::rows_at_a_time;
@@ -75,7 +76,7 @@ fn scores_program(
 }
 
 fn unit_program(file: File, variant: &Variant) -> Program {
-    let (mut files, mut constants) = (vec![file], Vec::new());
+    let (mut files, mut constants) = (vec![file, SCALE], Vec::new());
     let header = variant.team(&mut files, &mut constants);
     Program { label: file.name.into(), header, files, constants }
 }

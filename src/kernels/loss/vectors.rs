@@ -11,6 +11,7 @@ use crate::{Error, Result};
 
 const VECTORS: File = crate::wgsl::shader!("kernels/vectors.wgsl");
 const SCALAR: File = crate::wgsl::shader!("helpers/vectors_scalar.wgsl");
+pub(super) const SCALE: File = crate::wgsl::shader!("helpers/scale.wgsl");
 const VEC4: File = crate::wgsl::shader!("helpers/vectors_vec4.wgsl");
 
 /// Groups of four columns that a lane keeps in registers: three vectors of so many take 48 of them.
@@ -47,7 +48,7 @@ fn frame(loss: &dyn Loss, variant: &Variant, has_weights: bool, each: bool) -> P
         ("HAS_TRUTH", flag(third.is_some() && !has_third)),
         ("GRADIENTS", gradients as f64),
     ];
-    let mut files = vec![VECTORS, if variant.vec4 { VEC4 } else { SCALAR }, NUMBERS];
+    let mut files = vec![VECTORS, if variant.vec4 { VEC4 } else { SCALAR }, NUMBERS, SCALE];
     let header = variant.team(&mut files, &mut constants);
     Program { header, ..program(loss, &files, constants) }
 }
