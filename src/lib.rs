@@ -285,4 +285,4 @@ pub use plan::{DensePass, Plan};
 pub use population::{Member, Population};
 pub use real::Real;
 pub use tensor::Tensor;
-pub use train::{Average, Baseline, EarlyStopping, Epoch, Fit, History, Score, StepReport, Stop};
+pub use train::{Average, Baseline, ClassWeight, EarlyStopping, Epoch, Fit, History, Score, StepReport, Stop};

@@ -22,6 +22,7 @@ use crate::train::options::Fit;
 use crate::train::pace::Pace;
 use crate::train::samples::{self, Intake, Scaling};
 use crate::train::training::{Progress, Training};
+use crate::train::weights::Weights;
 use crate::{Error, Result, text};
 
 /// A description of a model: the length of its input, then dense layers.
@@ -358,7 +359,9 @@ impl Model {
     pub fn predict<S: Data<Elem: FloatElement>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
         let rows = features.nrows();
         let flat = samples::features(self.intake(), "predict", FloatElement::floats(features))?;
-        let samples = Samples { rows, features: &flat, targets: SampleTargets::None, has_ignored: false, lists: None };
+        let targets = SampleTargets::None;
+        let weights = Weights::default();
+        let samples = Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
         let data = self.engine.load(&samples)?;
         let predictions = self.engine.predict(data, self.network.prediction_batch());
         self.engine.unload(data);

@@ -20,6 +20,7 @@ use crate::train::gpu::{GpuEngine, SideBySide, most_parameters};
 use crate::train::host::HostEngine;
 use crate::train::samples::{self, Intake, Scaling};
 use crate::train::training::Progress;
+use crate::train::weights::Weights;
 use crate::{Error, Result};
 
 /// What sets one member of a [`Population`] apart: its seed, and options of the optimizer and the loss.
@@ -328,7 +329,9 @@ impl Population {
     pub fn predict<S: Data<Elem: FloatElement>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Vec<Array2<f32>>> {
         let rows = features.nrows();
         let flat = samples::features(self.intake(), "predict", FloatElement::floats(features))?;
-        let samples = Samples { rows, features: &flat, targets: SampleTargets::None, has_ignored: false, lists: None };
+        let targets = SampleTargets::None;
+        let weights = Weights::default();
+        let samples = Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
         let data = self.crowd.load(&samples)?;
         let predictions = self.crowd.predict(data, self.network.prediction_batch());
         self.crowd.unload(data);

@@ -11,37 +11,55 @@ use crate::{Criterion, Device, Inputs, text};
 /// From here on squares leave f32, whose end is 3.4e38.
 const SQUARES_OVERFLOW: f64 = 1.8e19;
 
+/// Targets, and how much the rows count that they are of; no weights where all count alike.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Weighed<'a> {
+    pub targets: &'a [f32],
+    pub weights: &'a [f32],
+}
+
+impl Weighed<'_> {
+    /// How much the target at a place counts.
+    fn weight(&self, place: usize, outputs: usize) -> f64 {
+        self.weights.get(place / outputs).map_or(1.0, |&weight| f64::from(weight))
+    }
+}
+
 /// What a regression is measured by.
 #[derive(Clone, Debug)]
 pub(crate) struct Yardstick {
     pub baseline: Baseline,
     /// The loss is the squared error, from which R² follows.
     squared: bool,
+    outputs: usize,
     /// An output is the logarithm of the number that it stands for.
     logarithms: bool,
     /// The mean squared distance of the targets from their means, on the training rows and the validation rows.
     spread: [f64; 2],
     /// The targets that are predicted for R² where it does not follow from the loss.
     judged: Vec<f32>,
+    /// Their rows' weights; empty where all are 1.
+    weights: Vec<f32>,
 }
 
 impl Yardstick {
     /// Of a loss of numbers and rows with one number for each output; none of classes, lists and distributions.
-    pub fn new(loss: &Arc<dyn Loss>, training: &[f32], validation: Option<&[f32]>, outputs: usize) -> Option<Self> {
+    pub fn new(loss: &Arc<dyn Loss>, training: Weighed, validation: Option<Weighed>, outputs: usize) -> Option<Self> {
         let is_number = matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative)
             && matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Positive);
-        if !is_number || training.is_empty() || !loss.arguments().is_empty() {
+        if !is_number || training.targets.is_empty() || !loss.arguments().is_empty() {
             return None;
         }
         let means = means(training, outputs);
         let predictions: Option<Vec<f32>> = means.iter().map(|&mean| prediction(loss.predictions(), mean)).collect();
-        let of = |targets: &[f32]| of_constant(loss, predictions.as_deref()?, targets, outputs);
+        let of = |targets: Weighed| of_constant(loss, predictions.as_deref()?, targets, outputs);
         let baseline = Baseline { loss: of(training)?, val_loss: validation.and_then(of) };
         let squared = loss.name() == "mse";
-        let spread = [training, validation.unwrap_or(&[])].map(|targets| spread(targets, outputs));
-        let judged = if squared { Vec::new() } else { validation.unwrap_or(training).to_vec() };
+        let spread = [training, validation.unwrap_or_default()].map(|targets| spread(targets, outputs));
+        let judged = if squared { Weighed::default() } else { validation.unwrap_or(training) };
+        let (judged, weights) = (judged.targets.to_vec(), judged.weights.to_vec());
         let logarithms = loss.predictions() == Domain::Exponent;
-        Some(Yardstick { baseline, squared, logarithms, spread, judged })
+        Some(Yardstick { baseline, squared, outputs, logarithms, spread, judged, weights })
     }
 
     /// Adds R² to an epoch: that of training and validation where it follows from their losses, else that of the rows that are
@@ -57,7 +75,13 @@ impl Yardstick {
         let spread = self.spread[usize::from(is_validated)];
         let found = predict()?;
         let number = |output: f64| if self.logarithms { output.exp() } else { output };
-        let errors = found.iter().zip(&self.judged).map(|(&f, &y)| (number(f) - f64::from(y)).powi(2)).sum::<f64>();
+        let judged = Weighed { targets: &self.judged, weights: &self.weights };
+        let outputs = self.outputs;
+        let pairs = found.iter().zip(&self.judged).enumerate();
+        let error = |(place, (&f, &y)): (usize, (&f64, &f32))| {
+            judged.weight(place, outputs) * (number(f) - f64::from(y)).powi(2)
+        };
+        let errors = pairs.map(error).sum::<f64>();
         let r2 = r2(errors / self.judged.len() as f64, spread);
         *(if is_validated { &mut told.val_r2 } else { &mut told.r2 }) = r2;
         Ok(())
@@ -80,35 +104,42 @@ fn prediction(domain: Domain, mean: f64) -> Option<f32> {
     }
 }
 
-fn means(targets: &[f32], outputs: usize) -> Vec<f64> {
+fn means(of: Weighed, outputs: usize) -> Vec<f64> {
     let mut sums = vec![0.0; outputs];
-    for row in targets.chunks_exact(outputs) {
-        row.iter().zip(&mut sums).for_each(|(&y, sum)| *sum += f64::from(y));
+    for (place, &y) in of.targets.iter().enumerate() {
+        sums[place % outputs] += of.weight(place, outputs) * f64::from(y);
     }
-    let rows = (targets.len() / outputs).max(1) as f64;
+    // The weights are 1 in the mean.
+    let rows = (of.targets.len() / outputs).max(1) as f64;
     sums.into_iter().map(|sum| sum / rows).collect()
 }
 
 /// The mean squared distance of targets from the means of their columns.
-fn spread(targets: &[f32], outputs: usize) -> f64 {
-    let means = means(targets, outputs);
-    let squares = targets.iter().enumerate().map(|(place, &y)| (f64::from(y) - means[place % outputs]).powi(2));
-    squares.sum::<f64>() / targets.len().max(1) as f64
+fn spread(of: Weighed, outputs: usize) -> f64 {
+    let means = means(of, outputs);
+    let square =
+        |(place, &y): (usize, &f32)| of.weight(place, outputs) * (f64::from(y) - means[place % outputs]).powi(2);
+    of.targets.iter().enumerate().map(square).sum::<f64>() / of.targets.len().max(1) as f64
 }
 
 /// The loss of the same outputs for every row, as training would tell it.
-fn of_constant(loss: &Arc<dyn Loss>, outputs: &[f32], targets: &[f32], columns: usize) -> Option<f64> {
+fn of_constant(loss: &Arc<dyn Loss>, outputs: &[f32], of: Weighed, columns: usize) -> Option<f64> {
     // In pieces, so that millions of rows take no memory of their own.
     const PIECE: usize = 1 << 18;
     let rows_at_once = (PIECE / columns).max(1);
     let criterion = Criterion::new(loss.clone(), &Device::Cpu).ok()?;
-    let (mut sum, all) = (0.0, targets.len() / columns);
-    for piece in targets.chunks(rows_at_once * columns) {
+    let (mut sum, all) = (0.0, of.targets.len() / columns);
+    for (number, piece) in of.targets.chunks(rows_at_once * columns).enumerate() {
         let rows = piece.len() / columns;
         let row = ndarray::ArrayView2::from_shape((1, columns), outputs).ok()?;
         let predictions: Array2<f32> = ndarray::concatenate(Axis(0), &vec![row; rows]).ok()?;
         let targets = ndarray::ArrayView2::from_shape((rows, columns), piece).ok()?;
-        sum += criterion.evaluate(&Inputs::new(&predictions, &targets)).ok()?.value() * rows as f64;
+        let first = number * rows_at_once;
+        let weight =
+            Array2::from_shape_fn((rows, columns), |(row, _)| of.weights.get(first + row).copied().unwrap_or(1.0));
+        let inputs = Inputs::new(&predictions, &targets);
+        let inputs = if of.weights.is_empty() { inputs } else { inputs.weight(&weight) };
+        sum += criterion.evaluate(&inputs).ok()?.value() * rows as f64;
     }
     Some(sum / all as f64)
 }

@@ -53,7 +53,7 @@ impl Course {
         fit: &Fit,
         mut load: impl FnMut(&Samples) -> Result<usize>,
     ) -> Result<Self> {
-        let rows = Rows::new(intake, &**loss, "fit", features, targets)?;
+        let mut rows = Rows::new(intake, &**loss, "fit", features, targets)?;
         // Rows of their own are enough to validate with: none are held back then.
         let split = if fit.validation.is_some() { 0.0 } else { fit.validation_split };
         let held_back = (rows.rows as f64 * split) as usize;
@@ -61,6 +61,7 @@ impl Course {
         if training == 0 {
             return Err(Error::Empty { operation: "fit".into(), name: "the rows left by validation_split".into() });
         }
+        let weighting = rows.weigh(&**loss, &fit.weighting, training)?;
         let mut part = |first: usize, count: usize| {
             let kept = rows.kept_of(&**loss, first, count);
             let data = load(&rows.part(first, count))?;
@@ -77,19 +78,18 @@ impl Course {
         if held_back > 0 {
             course.validation = Some(part(training, held_back)?);
         }
-        let held = (held_back > 0).then(|| rows.dense(training, held_back));
+        let held = (held_back > 0).then(|| rows.weighed(training, held_back));
         let mut yardstick = None;
         if let Some(given) = &fit.validation {
-            let validation = Rows::new(intake, &**loss, "fit (validation)", given.0.floats(), &given.1.targets())?;
+            let targets = given.1.targets();
+            let mut validation = Rows::new(intake, &**loss, "fit (validation)", given.0.floats(), &targets)?;
+            let all = validation.rows;
+            validation.weigh(&**loss, &weighting, all)?;
             course.validation = Some(Loaded::new(&validation, load(&validation.all())?));
-            yardstick = Some(Yardstick::new(
-                loss,
-                rows.dense(0, training),
-                Some(validation.dense(0, validation.rows)),
-                outputs,
-            ));
+            yardstick =
+                Some(Yardstick::new(loss, rows.weighed(0, training), Some(validation.weighed(0, all)), outputs));
         }
-        let own = || Yardstick::new(loss, rows.dense(0, training), held, outputs);
+        let own = || Yardstick::new(loss, rows.weighed(0, training), held, outputs);
         // Of classes there is accuracy.
         course.yardstick = yardstick.unwrap_or_else(own).filter(|_| course.metric.is_none());
         Ok(course)

@@ -8,6 +8,7 @@ use crate::layers::Network;
 use crate::losses::{Domain, Family, Loss};
 use crate::optimizers::{Clip, Optimizer, Step, Treatment};
 use crate::random::Permutation;
+use crate::train::weights::Weights;
 
 /// What a model is trained for.
 #[derive(Clone, Debug)]
@@ -85,6 +86,7 @@ pub(crate) struct Samples<'a> {
     pub has_ignored: bool,
     /// Where the rows are items of lists: batches are then counted in lists.
     pub lists: Option<Lists>,
+    pub weights: Weights<'a>,
 }
 
 /// Rows that belong together in lists, one behind the other.

@@ -137,6 +137,11 @@ impl Model {
             );
             return Ok(Training::new(options, fit.epochs, rows));
         }
+        if found.options.sample_weight != options.sample_weight {
+            let [before, now] = [found.options.sample_weight, options.sample_weight]
+                .map(|has| if has { "weights" } else { "no weights" });
+            log::warn!("the rows had {before} before the training was saved and have {now} now: hand it the same");
+        }
         if let Some(last) = found.last.take() {
             self.restore(&last)?;
         }
@@ -163,10 +168,19 @@ impl Model {
         let mut at_once = FIRST_PIECE;
         // A training may have been cut when early stopping had just waited long enough.
         let mut ends = early.is_some_and(|early| training.watch.ends(early));
+        let before = training.done();
         while !ends && training.left() > 0 {
             ends = self.epoch(objective, fit, course, training, &mut at_once)?;
         }
-        self.finish(fit, training)
+        let done = training.done();
+        let history = self.finish(fit, training)?;
+        let is_told = matches!(history.stopped, Some(Stop::Asked { .. } | Stop::NotFinite { .. }));
+        if let Some((call, last)) =
+            fit.on_epoch.as_ref().zip(history.epochs.last()).filter(|_| done > before && !is_told)
+        {
+            call.ends(done, last);
+        }
+        Ok(history)
     }
 
     /// One epoch, or what is left of it; true where it is the last one.
@@ -255,12 +269,16 @@ impl Model {
         if let Some(path) = fit.checkpoint.as_ref().filter(|_| !ends && training.left() > 0) {
             self.save_in(path, Some(training))?;
         }
+        // An epoch is told when it is saved: the last one is behind `finish`.
+        if ends || training.left() == 0 {
+            return Ok(ends);
+        }
         let done = training.done();
         let is_asked = fit.on_epoch.as_ref().is_some_and(|call| call.ends(done, &told));
-        if is_asked && !ends && training.left() > 0 {
+        if is_asked {
             training.watch.history.stopped = Some(Stop::Asked { epochs: done, batches: 0, of: 0 });
         }
-        Ok(ends || is_asked)
+        Ok(is_asked)
     }
 
     /// Keeps an epoch that a callback ended in its midst.

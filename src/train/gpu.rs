@@ -21,8 +21,10 @@ use self::whole::{Held, MARGIN, RowsOnDevice, WholeModels};
 use crate::device::Gpu;
 use crate::kernel::Command;
 use crate::kernels::embedding::RowsParams;
+use crate::kernels::loss::MASKED;
 use crate::kernels::update::{self, OptimizerParams, state_stride};
 use crate::layers::Network;
+use crate::losses::{Family, Loss};
 use crate::tensor::{Reading, padded};
 use crate::train::crowd::{Shares, Turn};
 use crate::train::engine::{Batch, Engine, Lists, Objective, Outcome, SampleTargets, Samples};
@@ -74,6 +76,10 @@ pub(crate) struct Data {
     has_ignored: bool,
     /// Where the rows are items of lists, and where these begin.
     lists: Option<(Lists, wgpu::Buffer)>,
+    /// How much each row counts; nothing where all count alike.
+    weights: Vec<Part>,
+    /// Weights of the positive side of each output: as they are, and behind as many weights of classes, which are 1.
+    positive: Option<[wgpu::Buffer; 2]>,
 }
 
 impl Data {
@@ -85,6 +91,19 @@ impl Data {
         let power = longest.next_power_of_two();
         let between = power / 4 * 3;
         (if longest <= between { between } else { power }).min(lists.longest)
+    }
+}
+
+impl Data {
+    /// The weights of columns as a loss's kernel takes them.
+    fn column_weights(&self, loss: &dyn Loss) -> Option<wgpu::Buffer> {
+        let [plain, behind_classes] = self.positive.as_ref()?;
+        Some(if matches!(loss.family(), Family::Pointwise(_)) { plain } else { behind_classes }.clone())
+    }
+
+    /// Whether those of the positive sides lie behind those of the classes.
+    fn has_positive_behind_classes(&self, loss: &dyn Loss) -> bool {
+        self.positive.is_some() && !matches!(loss.family(), Family::Pointwise(_))
     }
 }
 
@@ -140,6 +159,16 @@ impl GpuEngine {
             .collect()
     }
 
+    /// Uploads the weights of the positive sides, if there are any.
+    fn positive_sides(&self, weights: &[f32]) -> Result<Option<[wgpu::Buffer; 2]>> {
+        if weights.is_empty() {
+            return Ok(None);
+        }
+        let behind_classes = [vec![1.0; weights.len()].as_slice(), weights].concat();
+        let upload = |values: &[f32]| self.gpu.upload("weights of positive sides", values);
+        Ok(Some([upload(weights)?, upload(&behind_classes)?]))
+    }
+
     fn known(&self, data: usize) -> Result<&Data> {
         let found = self.data.get(&data).map(|data| &**data);
         found.ok_or_else(|| Error::Empty { operation: "training".into(), name: "its data".into() })
@@ -176,7 +205,8 @@ impl GpuEngine {
     fn fits_workgroup(&self, data: usize, objective: &Objective, batch: &Batch) -> bool {
         // A gradient that is added up over batches lies elsewhere, and ignored labels are counted elsewhere.
         let is_plain = batch.update.is_some() && !batch.accumulate;
-        let is_simple = |data: &Arc<Data>| data.lists.is_none() && !data.has_ignored;
+        let is_weighed = |data: &Arc<Data>| !data.weights.is_empty() || data.positive.is_some();
+        let is_simple = |data: &Arc<Data>| data.lists.is_none() && !data.has_ignored && !is_weighed(data);
         let fits = |data: &Arc<Data>| data.features.len() == 1 && data.targets.len() == 1 && is_simple(data);
         is_plain
             && self.table.is_none()
@@ -313,7 +343,23 @@ impl Shares for GpuEngine {
         let has_ignored = samples.has_ignored;
         let offsets = |lists: &Lists| self.gpu.upload("where lists begin", &lists.offsets);
         let lists = samples.lists.as_ref().map(|lists| Ok((lists.clone(), offsets(lists)?))).transpose()?;
-        Ok(Arc::new(Data { rows: samples.rows, features, targets, target_width, labels, has_ignored, lists }))
+        // A row of weight 0 is left out, and not times 0: what is infinite there is no number then. Where labels leave rows out a mask would
+        // change how many are counted.
+        let bits = |&weight: &f32| if weight == 0.0 && !has_ignored { MASKED } else { weight.to_bits() };
+        let weights: Vec<u32> = samples.weights.rows.iter().map(bits).collect();
+        let weights = self.parts("weights of rows", &weights, 1)?;
+        let positive = self.positive_sides(samples.weights.positive)?;
+        Ok(Arc::new(Data {
+            rows: samples.rows,
+            features,
+            targets,
+            target_width,
+            labels,
+            has_ignored,
+            lists,
+            weights,
+            positive,
+        }))
     }
 
     fn adopt(&mut self, data: Arc<Data>) -> usize {

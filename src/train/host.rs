@@ -50,6 +50,10 @@ pub(crate) struct Data<R> {
     has_labels: bool,
     has_ignored: bool,
     lists: Option<Lists>,
+    /// How much each row counts; empty where all count alike.
+    weights: Vec<R>,
+    /// Weights of the positive side of each output; empty where all are 1.
+    positive: Vec<R>,
 }
 
 impl<R: HostReal> HostEngine<R> {
@@ -80,11 +84,15 @@ impl<R: HostReal> HostEngine<R> {
         pass.ids.clear();
         pass.labels.clear();
         pass.dense.clear();
+        pass.weights.clear();
         let mut add = |rows: std::ops::Range<usize>| {
             let features = rows.start * inputs..rows.end * inputs;
             match self.table {
                 Some(_) => pass.ids.extend_from_slice(&data.ids[features]),
                 None => pass.outputs[0].extend_from_slice(&data.features[features]),
+            }
+            if !data.weights.is_empty() {
+                pass.weights.extend_from_slice(&data.weights[rows.clone()]);
             }
             if data.has_labels {
                 pass.labels.extend_from_slice(&data.labels[rows]);
@@ -136,7 +144,7 @@ impl<R: HostReal> HostEngine<R> {
             return pass.loss_of_lists(objective, batch, lists);
         }
         let factor = pass.factor(objective, batch, data.has_ignored, columns);
-        pass.loss_of_rows(objective, factor, 0, data.has_labels, columns)
+        pass.loss_of_rows(objective, factor, 0, data.has_labels, columns, &data.positive)
     }
 
     /// Takes a batch forward from its rows to its loss and, if asked, back to the gradients of all layers, and of what the table gave.
@@ -183,7 +191,7 @@ impl<R: HostReal> HostEngine<R> {
                 outputs.par_chunks_mut(units).for_each(|row| row.copy_from_slice(bias));
             }
             matmul(Layout::NN, count, units, inputs, x, weights, outputs, layer.bias)?;
-            let found = pass.loss_of_rows(objective, factor, first, has_labels, units);
+            let found = pass.loss_of_rows(objective, factor, first, has_labels, units, &data.positive);
             all = Outcome { loss: all.loss + found.loss, correct: all.correct + found.correct };
             if learns {
                 let adds = batch.accumulate || first > 0;
@@ -261,6 +269,8 @@ impl<R: HostReal> Shares for HostEngine<R> {
             has_labels: false,
             has_ignored: samples.has_ignored,
             lists: samples.lists.clone(),
+            weights: convert(samples.weights.rows),
+            positive: convert(samples.weights.positive),
         };
         match samples.targets {
             SampleTargets::None => {}

@@ -18,11 +18,13 @@ mod progress;
 mod record;
 pub(crate) mod samples;
 pub(crate) mod training;
+pub(crate) mod weights;
 
 pub use average::Average;
 pub use fit::Score;
 pub use history::{Baseline, Epoch, History, Stop};
 pub use options::{EarlyStopping, Fit, StepReport};
+pub use weights::ClassWeight;
 
 #[cfg(test)]
 mod lookup_tests;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ndarray::{ArrayBase, Data, Dimension, Ix2};
+use ndarray::{ArrayBase, Data, Dimension, Ix1, Ix2};
 
 use crate::inputs::{FloatElement, Floats};
 use crate::optimizers::Clip;
@@ -14,6 +14,7 @@ use crate::train::callback::Callback;
 use crate::train::engine::Aims;
 use crate::train::history::Epoch;
 use crate::train::pace::Pace;
+use crate::train::weights::{ClassWeight, Weighting};
 use crate::{Error, Result};
 
 /// The options of a training. Defaults are Keras': 1 epoch of batches of 32, shuffled.
@@ -38,6 +39,7 @@ pub struct Fit {
     pub(crate) clip_value: Option<f64>,
     pub(crate) skip_non_finite: bool,
     pub(crate) average: Option<Average>,
+    pub(crate) weighting: Weighting,
     pub(crate) checkpoint: Option<PathBuf>,
     pub(crate) resume: bool,
     pub(crate) on_step: Option<Callback<StepReport>>,
@@ -118,6 +120,7 @@ impl Default for Fit {
             clip_value: None,
             skip_non_finite: false,
             average: None,
+            weighting: Weighting::default(),
             checkpoint: None,
             resume: false,
             on_step: None,
@@ -247,6 +250,58 @@ impl Fit {
     /// it lets go of the one there is.
     pub fn average(mut self, average: Average) -> Self {
         self.average = Some(average);
+        self
+    }
+
+    /// How much the rows of each class count, in training and in validation: [`ClassWeight::Balanced`] where some classes are rare.
+    /// Keras' `class_weight`; for a loss of labels also PyTorch's `weight`.
+    ///
+    /// Losses become weighted means Σ w L / Σ w, with Σ w over all rows that are trained on, or validated on, and not over each batch.
+    /// The weights of rows and classes multiply; a row of weight 0 is left out. R² is weighted too, accuracy is not, and neither is
+    /// [`crate::Model::evaluate`].
+    ///
+    /// `fit` gives [`Error::Input`] where the targets are no classes, and where there are more or fewer weights than classes.
+    pub fn class_weight(mut self, weight: ClassWeight) -> Self {
+        self.weighting.classes = Some(weight);
+        self
+    }
+
+    /// Takes back [`Fit::class_weight`]: for a `Fit` of [`crate::Model::fit_to_resume`].
+    pub fn clear_class_weight(mut self) -> Self {
+        self.weighting.classes = None;
+        self
+    }
+
+    /// The weights of classes that were asked for.
+    pub fn class_weights(&self) -> Option<&ClassWeight> {
+        self.weighting.classes.as_ref()
+    }
+
+    /// The weights of positive sides that were asked for.
+    pub fn pos_weights(&self) -> Option<&[f64]> {
+        self.weighting.positive.as_deref()
+    }
+
+    /// How much each row counts, in training and in the share that `validation_split` holds back: as many finite numbers as rows, ≥ 0.
+    /// Keras' `sample_weight`, scikit-learn's too. Only their proportions matter, as told at [`Fit::class_weight`]. They are not saved with
+    /// a checkpoint: a training that is resumed is handed them again.
+    ///
+    /// `fit` gives [`Error::Input`] where there are more or fewer of them than rows, and for a loss of lists.
+    pub fn sample_weight<S: Data<Elem: FloatElement>>(mut self, weight: &ArrayBase<S, Ix1>) -> Self {
+        self.weighting.rows = Some(numbers(weight));
+        self
+    }
+
+    /// How much each row of [`Fit::validation_data`] counts, as [`Fit::sample_weight`]. `fit` gives [`Error::Input`] where there are none.
+    pub fn validation_weight<S: Data<Elem: FloatElement>>(mut self, weight: &ArrayBase<S, Ix1>) -> Self {
+        self.weighting.validation = Some(numbers(weight));
+        self
+    }
+
+    /// The weight of the positive side of each output: one number for all, or one for each output. PyTorch's `pos_weight`; for
+    /// [`crate::losses::BceWithLogits`] and [`crate::losses::MultilabelSoftMargin`]. `fit` gives [`Error::Input`] for any other loss.
+    pub fn pos_weight(mut self, weight: Vec<f64>) -> Self {
+        self.weighting.positive = Some(weight);
         self
     }
 
@@ -382,6 +437,11 @@ impl Fit {
                 &format!("left out beside {}: one clip at a time", given[0].0),
             ));
         }
+        self.weighting.check()?;
+        if self.weighting.validation.is_some() && self.validation.is_none() {
+            let allowed = "left out without validation_data; sample_weight weighs the rows of validation_split";
+            return Err(Error::option("fit", "validation_weight", "given", allowed));
+        }
         if let Some(average) = &self.average {
             average.check()?;
         }
@@ -389,6 +449,14 @@ impl Fit {
             early.check()?;
         }
         Ok(())
+    }
+}
+
+/// Weights as they were handed in.
+fn numbers<S: Data<Elem: FloatElement>>(weight: &ArrayBase<S, Ix1>) -> Arc<[f64]> {
+    match FloatElement::floats(weight) {
+        Floats::Narrow(values) => values.iter().map(|&value| f64::from(value)).collect(),
+        Floats::Wide(values) => values.iter().copied().collect(),
     }
 }
 

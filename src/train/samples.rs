@@ -8,7 +8,9 @@ use crate::inputs::{self, Floats, shape_error};
 use crate::layers::Network;
 use crate::losses::{Domain, Loss};
 use crate::tensor::narrow_labels;
+use crate::train::baseline::Weighed;
 use crate::train::engine::{Lists, SampleTargets, Samples};
+use crate::train::weights::{Classes, Held, Weighting, Weights};
 use crate::{Error, Result, Targets};
 
 /// What is taken off each feature, and what it is divided by.
@@ -59,6 +61,7 @@ pub(crate) struct Rows<'a> {
     /// Each row of targets names one class.
     pub one_hot: bool,
     lists: Option<Lists>,
+    weights: Held,
     widths: [usize; 2],
     /// How many plain rows are scored at a time.
     batch: usize,
@@ -85,6 +88,7 @@ impl<'a> Rows<'a> {
             kept: rows,
             one_hot: false,
             lists: None,
+            weights: Held::default(),
             widths: [model.network.inputs, outputs],
             batch: model.network.prediction_batch(),
         };
@@ -163,6 +167,31 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
+    /// Gives the rows their weights, of which the first `training` are trained on, and gives back what weighs validation rows of their own.
+    pub fn weigh(&mut self, loss: &dyn Loss, asked: &Weighting, training: usize) -> Result<Weighting> {
+        if !asked.is_some() {
+            return Ok(Weighting::default());
+        }
+        if self.lists.is_some() {
+            let allowed = "left out: a loss of lists weighs the items of a list against each other";
+            return Err(inputs::input_error(loss, "weights", "were given", allowed));
+        }
+        let outputs = self.widths[1];
+        let classes = if self.has_labels {
+            Some(Classes::of_labels(&self.labels, loss.ignored(), loss.classes(outputs)))
+        } else {
+            Classes::of_dense(loss, &self.dense, outputs, self.one_hot)
+        };
+        let rows = asked.rows(loss, classes.as_ref(), self.rows, training)?;
+        self.weights = Held { rows, positive: asked.positive(loss, outputs)? };
+        asked.for_validation(loss, classes.as_ref(), training)
+    }
+
+    /// The targets of some rows as [`Rows::dense`] gives them, with their weights.
+    pub fn weighed(&self, first: usize, rows: usize) -> Weighed<'_> {
+        Weighed { targets: self.dense(first, rows), weights: self.weights.part(first, rows).rows }
+    }
+
     /// How many of them are scored at a time.
     pub fn at_once(&self) -> usize {
         // On a GPU a batch has room for the longest list in each of its places.
@@ -190,7 +219,8 @@ impl<'a> Rows<'a> {
         };
         let features = &self.features[first * inputs..(first + rows) * inputs];
         let has_ignored = lists.is_none() && self.kept < self.rows;
-        Samples { rows, features, targets, has_ignored, lists }
+        let weights = if lists.is_some() { Weights::default() } else { self.weights.part(first, rows) };
+        Samples { rows, features, targets, has_ignored, lists, weights }
     }
 
     /// The targets of some rows, where they are numbers of rows that stand for themselves; else none.

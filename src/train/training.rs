@@ -7,6 +7,7 @@ use crate::schedules::Watched;
 use crate::train::engine::Outcome;
 use crate::train::history::{Epoch, History, Stop};
 use crate::train::options::{EarlyStopping, Fit};
+use crate::train::weights::{ClassWeight, Weighting};
 
 /// How far a model has been trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -97,6 +98,13 @@ pub(crate) struct Options {
     clip_value: Option<f64>,
     skip_non_finite: bool,
     early_stopping: Option<EarlyStopping>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    class_weight: Option<ClassWeight>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pos_weight: Option<Vec<f64>>,
+    /// Whether rows had weights, which a file does not keep.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) sample_weight: bool,
 }
 
 impl Options {
@@ -111,6 +119,9 @@ impl Options {
             clip_value: fit.clip_value,
             skip_non_finite: fit.skip_non_finite,
             early_stopping: fit.early_stopping.clone(),
+            class_weight: fit.weighting.classes.clone(),
+            pos_weight: fit.weighting.positive.clone(),
+            sample_weight: fit.weighting.rows.is_some(),
         }
     }
 
@@ -125,6 +136,13 @@ impl Options {
             clip_value: self.clip_value,
             skip_non_finite: self.skip_non_finite,
             early_stopping: self.early_stopping.clone(),
+            weighting: Weighting {
+                classes: self.class_weight.clone(),
+                rows: None,
+                validation: None,
+                positive: self.pos_weight.clone(),
+                is_of_validation: false,
+            },
             ..Fit::default()
         }
     }

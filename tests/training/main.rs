@@ -8,3 +8,4 @@ mod resuming;
 mod stories;
 #[path = "../support/mod.rs"]
 mod support;
+mod weights;

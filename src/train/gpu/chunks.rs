@@ -7,7 +7,7 @@ use super::{Data, GpuEngine};
 use crate::Result;
 use crate::kernel::{Command, Slice};
 use crate::kernels::loss::shares::{self, Labels, NOTES, Values};
-use crate::kernels::loss::{self, Buffers, Divisor, Job};
+use crate::kernels::loss::{self, Buffers, Divisor, Job, Per};
 use crate::kernels::matmul::{Layout, Params};
 use crate::kernels::network::{self, Forward};
 use crate::kernels::product::{Kind as Product, product};
@@ -23,6 +23,8 @@ pub(super) struct WholeBatch<'a> {
     pub pass: &'a Pass,
     /// A label for each row, or a number for each of its outputs.
     pub targets: &'a wgpu::Buffer,
+    /// How much each row counts.
+    pub weights: Option<&'a wgpu::Buffer>,
 }
 
 /// Some of its rows, with their targets.
@@ -30,6 +32,7 @@ struct Chunk {
     first: usize,
     rows: usize,
     targets: wgpu::Buffer,
+    weights: Option<wgpu::Buffer>,
 }
 
 impl GpuEngine {
@@ -57,7 +60,12 @@ impl GpuEngine {
             let rows = chunk.min(key.rows - first);
             let own = self.gpu.buffer("targets of a chunk", rows * width)?;
             commands.push(words(targets, first * width, &own, 0, rows * width));
-            Ok(Chunk { first, rows, targets: own })
+            let weights = batch.weights.map(|all| {
+                let own = self.gpu.buffer("weights of a chunk", rows)?;
+                commands.push(words(all, first, &own, 0, rows));
+                Ok::<_, crate::Error>(own)
+            });
+            Ok(Chunk { first, rows, targets: own, weights: weights.transpose()? })
         });
         let chunks = chunks.collect::<Result<Vec<_>>>()?;
         let mut found = Vec::with_capacity(chunks.len());
@@ -107,9 +115,9 @@ impl GpuEngine {
         let buffers = Buffers {
             predictions: y.clone(),
             targets: chunk.targets.clone(),
-            weights: None,
-            column_weights: None,
-            pos_weights: false,
+            weights: chunk.weights.clone().map(|weights| (weights, Per::Row)),
+            column_weights: batch.data.column_weights(&*objective.loss),
+            pos_weights: batch.data.has_positive_behind_classes(&*objective.loss),
             class_mask: None,
             upstreams: None,
             gradient: pass.gradients[last].clone(),

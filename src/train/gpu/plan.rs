@@ -14,7 +14,7 @@ use crate::kernel::{Command, Kernel, Slice};
 use crate::kernels::embedding::Sizes;
 use crate::kernels::loss::listwise::units_of_lists;
 use crate::kernels::loss::shares::{self, NOTES, Share, Values};
-use crate::kernels::loss::{self, Buffers, Divisor, Job};
+use crate::kernels::loss::{self, Buffers, Divisor, Job, Per};
 use crate::kernels::matmul::Params;
 use crate::kernels::network::{self, Forward, GatherParams, InputGradient, SummaryParams, UNIFORM_STRIDE};
 use crate::kernels::update::{self, Update};
@@ -106,6 +106,12 @@ impl GpuEngine {
         if key.kind != Kind::Predict {
             gather(&data.targets, data.target_width, -1.0, &targets)?;
         }
+        let weights =
+            (key.kind != Kind::Predict && !data.weights.is_empty()).then(|| gpu.buffer("weights of a batch", rows));
+        let weights = weights.transpose()?;
+        if let Some(weights) = &weights {
+            gather(&data.weights, 1, 0.0, weights)?;
+        }
         let x = match &self.table {
             Some(table) => {
                 let found = gpu.buffer("a batch", rows * self.network.layers[0].inputs)?;
@@ -136,7 +142,8 @@ impl GpuEngine {
             return Ok(plan);
         };
         if chunk < rows {
-            let batch = WholeBatch { key, objective, data, pass: &pass, targets: &targets };
+            let weights = weights.as_ref();
+            let batch = WholeBatch { key, objective, data, pass: &pass, targets: &targets, weights };
             let joined = self.last_layer_in_chunks(&batch, chunk, &mut plan.commands)?;
             self.summarize(&mut plan, joined)?;
             self.learn(objective, key, &pass, [layers, rows], &ids, &mut plan)?;
@@ -148,9 +155,9 @@ impl GpuEngine {
         let buffers = Buffers {
             predictions: predictions.clone(),
             targets: targets.clone(),
-            weights: None,
-            column_weights: None,
-            pos_weights: false,
+            weights: weights.map(|weights| (weights, Per::Row)),
+            column_weights: data.column_weights(&*objective.loss),
+            pos_weights: data.has_positive_behind_classes(&*objective.loss),
             class_mask: None,
             upstreams: None,
             gradient,

@@ -188,6 +188,10 @@ impl Crowd for SideBySide {
     }
 
     fn load(&mut self, samples: &Samples) -> Result<usize> {
+        if !(samples.weights.rows.is_empty() && samples.weights.positive.is_empty()) {
+            let allowed = "left out in a population whose members train side by side; the device `cpu` takes them";
+            return Err(Error::option("fit", "weights", "given", allowed));
+        }
         let features = self.gpu.upload("features", samples.features)?;
         let (targets, labels) = match samples.targets {
             SampleTargets::None => (self.gpu.buffer("no targets", 4)?, None),

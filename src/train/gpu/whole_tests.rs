@@ -9,6 +9,7 @@ use crate::optimizers::{Adam, Clip};
 use crate::random::{Permutation, Random};
 use crate::train::engine::{Aims, Engine, Metric, SampleTargets, Samples};
 use crate::train::host::HostEngine;
+use crate::train::weights::Weights;
 use crate::{Dense, Sequential};
 
 const ROWS: usize = 90;
@@ -50,7 +51,9 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
     host.set_states(&objective.optimizer.first_states(network.length)).unwrap();
     let targets = if by_label { SampleTargets::Labels(&labels) } else { SampleTargets::Dense(&dense) };
     let flat = features.as_slice().unwrap();
-    let data = host.load(&Samples { rows: ROWS, features: flat, targets, has_ignored: false, lists: None }).unwrap();
+    let weights = Weights::default();
+    let data =
+        host.load(&Samples { rows: ROWS, features: flat, targets, has_ignored: false, lists: None, weights }).unwrap();
     let expected = host.train(data, &objective, &batches).unwrap();
 
     let upload = |values: &[f64]| {

@@ -25,6 +25,8 @@ pub(super) struct Pass<R> {
     pub below: Vec<R>,
     pub labels: Vec<i32>,
     pub dense: Vec<R>,
+    /// How much each row counts; empty where all count alike.
+    pub weights: Vec<R>,
     values: Vec<R>,
     padded: Padded<R>,
 }
@@ -56,20 +58,27 @@ impl<R: HostReal> Pass<R> {
         first: usize,
         has_labels: bool,
         columns: usize,
+        positive: &[R],
     ) -> Outcome {
         let Some(predictions) = self.outputs.last() else { return Outcome::default() };
         resize(&mut self.gradient, predictions.len());
         let (count, ignored) = (predictions.len() / columns, objective.loss.ignored());
         let labels = if has_labels { &self.labels[first..][..count] } else { &[] };
         let dense = if has_labels { &[] } else { &self.dense[first * columns..][..count * columns] };
+        let weight = if self.weights.is_empty() { &[] } else { &self.weights[first..][..count] };
+        // Left out, and not times 0: what is infinite there is no number then.
+        let kept: Vec<bool> = match weight.contains(&R::ZERO) {
+            true => weight.iter().map(|&weight| weight != R::ZERO).collect(),
+            false => Vec::new(),
+        };
         let loss = match objective.loss.family() {
             Family::Pointwise(_) => {
                 let points = Points {
                     predictions,
                     targets: dense,
-                    weight: Spread::None,
-                    mask: Spread::None,
-                    column_weight: &[],
+                    weight: if weight.is_empty() { Spread::None } else { Spread::Row(weight) },
+                    mask: if kept.is_empty() { Spread::None } else { Spread::Row(&kept) },
+                    column_weight: positive,
                     row_length: columns,
                     factor: R::new(factor),
                     upstream: R::ONE,
@@ -85,10 +94,10 @@ impl<R: HostReal> Pass<R> {
                     targets,
                     ignored,
                     class_weight: &[],
-                    pos_weight: &[],
+                    pos_weight: positive,
                     class_mask: &[],
-                    weight: &[],
-                    mask: &[],
+                    weight,
+                    mask: &kept,
                     factor: R::new(factor),
                     upstream: R::ONE,
                     upstreams: &[],
