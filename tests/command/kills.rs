@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use gradus::random::Random;
@@ -101,8 +101,14 @@ fn epochs(format: &str, out: &Path) -> Option<u64> {
     Some(number("epochs")).filter(|&done| done < number("planned"))
 }
 
-/// Starts a command and kills it behind so long; whether it was over before.
-fn killed(arguments: &[String], out: &Path, behind: Duration) -> bool {
+/// The last epoch that a command said was over.
+fn told(output: &Output) -> u64 {
+    let number = |line: &str| line.strip_prefix("epoch ")?.split(' ').next()?.parse().ok();
+    stderr(output).lines().rev().find_map(number).unwrap_or(0)
+}
+
+/// Starts a command and kills it behind so long; none where it was over before, else the last epoch that it told.
+fn killed(arguments: &[String], out: &Path, behind: Duration) -> Option<u64> {
     let mut words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     words.extend(["--out", text(out)]);
     let mut child = gradus(&words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -111,14 +117,14 @@ fn killed(arguments: &[String], out: &Path, behind: Duration) -> bool {
         if let Some(status) = child.try_wait().unwrap() {
             let output = child.wait_with_output().unwrap();
             assert!(status.success(), "{}", stderr(&output));
-            return true;
+            return None;
         }
         std::thread::sleep(Duration::from_millis(1));
     }
     child.kill().unwrap();
     let output = child.wait_with_output().unwrap();
     // It may have ended between the last look and the kill.
-    output.status.success()
+    (!output.status.success()).then(|| told(&output))
 }
 
 /// So many kills, of each format and seed in turn, on a device.
@@ -127,13 +133,13 @@ fn kill(kills: usize, device: &str) {
     let data = data(&folder);
     let mut random = Random::new(kills as u64, 1);
     let mut unbroken: HashMap<(&str, u64), (Vec<u8>, Duration)> = HashMap::new();
-    let (mut done, mut trainings, mut before_any) = (0, 0, 0);
+    let (mut done, mut trainings, mut before_any, mut most_told) = (0, 0, 0, 0);
     while done < kills {
         // Each seed with each format, in 16 trainings.
         let (format, seed) = (FORMATS[trainings % 4], SEEDS[trainings / 4 % 4]);
         let (expected, time) = unbroken.entry((format, seed)).or_insert_with(|| {
             let (out, start) = (folder.path().join("whole"), Instant::now());
-            assert!(killed(&begin(&data, format, seed, device), &out, Duration::from_secs(300)));
+            assert!(killed(&begin(&data, format, seed, device), &out, Duration::from_secs(300)).is_none());
             (fs::read(&out).unwrap(), start.elapsed())
         });
         let out = folder.path().join(format!("{format}-{seed}"));
@@ -144,14 +150,16 @@ fn kill(kills: usize, device: &str) {
                 if is_there { resume(&data, format, &out, device) } else { begin(&data, format, seed, device) };
             // The second time the rest is let be: a training is killed once or twice.
             let share = if last > 0 && random.uniform() < 0.5 { 100.0 } else { random.uniform() };
-            if killed(&arguments, &out, time.mul_f64(share)) {
-                break;
-            }
+            let Some(told) = killed(&arguments, &out, time.mul_f64(share)) else { break };
             done += 1;
+            most_told = most_told.max(told);
             if !out.exists() {
+                assert_eq!(told, 0, "{format} {seed}: an epoch was over and nothing was saved");
                 before_any += 1;
             } else if let Some(now) = epochs(format, &out) {
                 assert!(now >= last, "{format} {seed}: a file went back from {last} to {now}");
+                // An epoch is told when it is saved: what is lost is the one that was under way.
+                assert!(now >= told, "{format} {seed}: epoch {told} was over and the file has {now}");
                 last = now;
             }
         }
@@ -162,6 +170,7 @@ fn kill(kills: usize, device: &str) {
         fs::remove_file(&out).unwrap();
         trainings += 1;
     }
+    assert!(most_told > 0, "no training was killed behind an epoch that it told: nothing is shown of what is lost");
     println!(
         "{done} kills in {trainings} trainings on {device}, {before_any} of them before the first epoch: all files equal"
     );

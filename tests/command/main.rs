@@ -13,6 +13,7 @@ mod support;
 mod surprises;
 mod training;
 mod usage;
+mod weights;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -70,6 +70,15 @@ pub fn check_out(flag: &str, path: &Path, inputs: &[(&str, PathBuf)]) -> Outcome
     files::check_writable(path).map_err(|error| Failure::from(error).of(flag))
 }
 
+/// Whether two paths name one file, also one that is not there yet.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some((folder.canonicalize().ok()?, path.file_name()?.to_os_string()))
+    };
+    same_file::is_same_file(one, other).unwrap_or_else(|_| place(one).is_some_and(|found| Some(found) == place(other)))
+}
+
 /// Whether what the command tells goes into a file.
 fn is_told_to(path: &Path) -> bool {
     let Ok(handle) = Handle::from_path(path) else { return false };

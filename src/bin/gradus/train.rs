@@ -1,10 +1,12 @@
 //! `gradus train`: a dense network on a data set, from the command line.
 
+mod log;
 mod report;
 mod resume;
 mod run;
 mod settings;
 mod surprises;
+mod weights;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ use crate::saved::{self, Kind};
 use resume::Earlier;
 use run::Trained;
 use settings::Settings;
+use weights::WeightOptions;
 
 /// Trains a dense network on a data set
 #[derive(Args)]
@@ -100,6 +103,8 @@ pub struct Train {
     /// Stops after so many epochs in a row without a better validation loss (training loss where nothing is validated)
     #[arg(long, value_name = "N", value_parser = numbers::times, allow_negative_numbers = true)]
     patience: Option<usize>,
+    #[command(flatten)]
+    weights: WeightOptions,
     /// An option of the loss, such as delta=0.5; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting, conflicts_with = "resume")]
     settings: Vec<(String, Value)>,
@@ -114,6 +119,9 @@ pub struct Train {
     /// Where to save the model, after each epoch
     #[arg(long, value_name = "MODEL")]
     out: Option<PathBuf>,
+    /// A file for one JSON document a line, of each epoch as it ends; with --resume behind those that are there
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
     /// One JSON document on stdout
     #[arg(long)]
     json: bool,
@@ -154,6 +162,19 @@ impl Train {
         if let Some(path) = &self.out {
             saved::check_out("--out", path, &self.inputs())?;
         }
+        if let Some(path) = &self.log {
+            let models = [("--resume", &self.resume), ("--out", &self.out)];
+            let own = models.into_iter().filter_map(|(flag, model)| Some((flag, model.as_ref()?)));
+            if let Some((flag, model)) = own.into_iter().find(|(_, model)| saved::is_same(path, model)) {
+                let message = format!(
+                    "--log: {}: it is {}, the model of {flag}; name another file",
+                    path.display(),
+                    model.display()
+                );
+                return Err(Failure::Failed(message));
+            }
+            saved::check_out("--log", path, &self.inputs())?;
+        }
         if let Some(path) = &self.resume {
             saved::check_kind("--resume", path, Kind::Network)?;
         }
@@ -164,6 +185,7 @@ impl Train {
                 let parts = self.parts(target_kind(&*plan.loss), held_out, None)?;
                 let task = Task::of(&*plan.loss, &parts.train)?;
                 self.refuse_quantities(&parts.train, &task)?;
+                self.weights.check(&parts, &*plan.loss)?;
                 let device = self.device.open_and_tell()?;
                 let settings = self.settings(task.ranks, None).with(&plan);
                 (self.new_model(plan, &task, &parts, &device)?, task, settings, parts)
@@ -183,10 +205,16 @@ impl Train {
             let summary = output::folded(&model.summary());
             output::print_beside(self.out.as_deref(), &format!("{summary}\n{chosen}"))?;
         }
-        let trained = self.fit(model, &task, &parts, settings, &interrupt)?;
-        let told = if self.json { output::document(&self.as_json(&trained, &task)) } else { report::as_text(&trained) };
+        let mut trained = self.fit(model, &task, &parts, settings, &interrupt)?;
+        let told = if self.json {
+            output::document(&self.as_json(&trained, &task))
+        } else {
+            report::as_text(&trained, self.weights.is_weighed(&trained.model))
+        };
         output::print_beside(self.out.as_deref(), &told)?;
-        self.ended(&trained, interrupt.is_asked())
+        let Trained { logged, .. } = &mut trained;
+        let logged = std::mem::replace(logged, Ok(()));
+        self.ended(&trained, interrupt.is_asked()).and(logged)
     }
 
     /// The files that are read.
@@ -194,6 +222,7 @@ impl Train {
         let mut inputs = self.source.files();
         let test = self.test.as_deref().map(|path| self.source.files_beside(path)).unwrap_or_default();
         inputs.extend(test.into_iter().map(|path| ("--test", path)));
+        inputs.extend(self.weights.file());
         inputs
     }
 
@@ -243,6 +272,7 @@ impl Train {
             held_out,
             test: self.test.as_deref(),
             standardize: !self.no_standardize,
+            sample_weight: self.weights.sample_weight.as_deref(),
         })
     }
 
@@ -288,6 +318,7 @@ impl Train {
         }
         let parts = self.parts(target_kind(loss), held_out, Some(&model))?;
         let task = Task::of(loss, &parts.train)?;
+        self.weights.check(&parts, loss)?;
         if (parts.train.features.ncols(), task.outputs) != (model.inputs(), model.outputs()) {
             let found = format!("{} features and {} outputs", parts.train.features.ncols(), task.outputs);
             let wanted = format!("{} and {}", model.inputs(), model.outputs());

@@ -55,6 +55,9 @@ pub struct Encoding {
     /// Whether the file had names for its columns.
     has_header: bool,
     target: TargetEncoding,
+    /// The column that says how much each row counts in a training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weight: Option<String>,
 }
 
 /// What an [`Encoding`] is fitted for.
@@ -70,6 +73,9 @@ pub struct EncodingOptions {
     pub categories: usize,
     /// Columns that are no features.
     pub left_out: Vec<String>,
+    /// The column that says how much each row counts in a training; it is no feature. It is kept with the encoding, so that a training that
+    /// goes on finds it.
+    pub weight: Option<String>,
 }
 
 impl Default for EncodingOptions {
@@ -80,6 +86,7 @@ impl Default for EncodingOptions {
             standardize: true,
             categories: CATEGORIES,
             left_out: Vec::new(),
+            weight: None,
         }
     }
 }
@@ -109,11 +116,12 @@ impl Encoding {
             return Err(Error::Empty { operation: "encoding".into(), name: "the rows to train on".into() });
         }
         let targets: Vec<&Column> = options.targets.iter().map(|name| table.column(name)).collect::<Result<_>>()?;
-        for name in &options.left_out {
+        for name in options.left_out.iter().chain(&options.weight) {
             table.position(name)?;
         }
         let is_feature = |column: &&Column| {
-            ![&options.targets, &options.left_out].iter().any(|names| names.iter().any(|name| name == column.name()))
+            let mut others = options.targets.iter().chain(&options.left_out).chain(&options.weight);
+            !others.any(|name| name == column.name())
         };
         let features: Vec<Feature> = table
             .columns()
@@ -126,6 +134,7 @@ impl Encoding {
             target: TargetEncoding::fit(table, &targets, rows, options.kind)?,
             has_header: table.has_header(),
             features: Some(features),
+            weight: options.weight.clone(),
         };
         if encoding.width() == 0 {
             return Err(Error::Input {
@@ -148,7 +157,8 @@ impl Encoding {
     pub fn of_arrays(dataset: &Dataset, rows: &[usize], kind: TargetKind) -> Result<Self> {
         let table = target::as_table(dataset)?;
         let columns: Vec<&Column> = table.columns().iter().collect();
-        Ok(Encoding { features: None, has_header: true, target: TargetEncoding::fit(&table, &columns, rows, kind)? })
+        let target = TargetEncoding::fit(&table, &columns, rows, kind)?;
+        Ok(Encoding { features: None, has_header: true, target, weight: None })
     }
 
     /// The same rows with their targets encoded, of arrays.
@@ -212,6 +222,11 @@ impl Encoding {
     /// Predictions in the unit of the targets: standardized numbers become numbers again, everything else stays.
     pub fn decode(&self, predictions: &Array2<f32>) -> Array2<f64> {
         self.target.decode(predictions)
+    }
+
+    /// The column that says how much each row counted in the training.
+    pub fn weight(&self) -> Option<&str> {
+        self.weight.as_deref()
     }
 
     /// How the targets are encoded.

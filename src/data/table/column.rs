@@ -83,6 +83,14 @@ impl Column {
         }
     }
 
+    /// The number in a cell; none if it is blank, or a word.
+    pub fn number(&self, row: usize) -> Option<f64> {
+        match &self.cells {
+            Cells::Numbers(numbers) => Some(numbers[row]).filter(|number| !number.is_nan()),
+            Cells::Words { .. } => None,
+        }
+    }
+
     /// As [`Column::text`] where the column was one of words in another file: `None`, `-`, `?` are words there, also where no other cell of this
     /// file says so.
     pub(in crate::data) fn word(&self, row: usize) -> Option<Cow<'_, str>> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gradus::data::{self, Dataset, Encoding, EncodingOptions, Split, Table, Target, TargetKind};
 use gradus::{Error, HeldOut, Model};
-use ndarray::Axis;
+use ndarray::{Array1, Axis};
 
 use super::{Known, Raw, Source};
 use crate::output::{self, Failure, Outcome};
@@ -19,6 +19,8 @@ pub struct Asked<'a> {
     pub held_out: HeldOut,
     pub test: Option<&'a Path>,
     pub standardize: bool,
+    /// The column that says how much each row counts.
+    pub sample_weight: Option<&'a str>,
 }
 
 /// The rows of a training, encoded.
@@ -27,6 +29,9 @@ pub struct Prepared {
     pub validation: Option<Dataset>,
     pub test: Option<Dataset>,
     pub encoding: Encoding,
+    /// How much the rows to train on count, and those to validate on.
+    pub train_weights: Option<Array1<f64>>,
+    pub validation_weights: Option<Array1<f64>>,
 }
 
 impl Source {
@@ -34,7 +39,14 @@ impl Source {
     /// rows to train on.
     pub fn prepare(&self, asked: &Asked) -> Outcome<Prepared> {
         let known = asked.known.map(Known::of_model).unwrap_or_default();
-        match self.read(&known)? {
+        let raw = self.read(&known)?;
+        let takes_weights = matches!(&raw, Raw::Table(_)) && asked.unencoded().is_none();
+        if asked.sample_weight.is_some() && !takes_weights {
+            let message =
+                format!("--sample-weight: {} does not take it: it names a column of a table", self.path().display());
+            return Err(Failure::Failed(message));
+        }
+        match raw {
             Raw::Table(table) => match asked.unencoded() {
                 Some(model) => {
                     let train = self.plain(&table, model, "--data")?;
@@ -64,9 +76,19 @@ impl Source {
         let (train, validation) = split_rows(rows.len(), asked)?;
         let of = |places: Vec<usize>| places.into_iter().map(|place| rows[place]).collect::<Vec<usize>>();
         let (train, validation) = (of(train), of(validation));
+        let column = asked.sample_weight.or_else(|| known?.weight());
+        let weights = |rows: &[usize]| column.map(|name| weights(table, name, rows)).transpose();
+        let train_weights = weights(&train)?;
+        let validation_weights = if validation.is_empty() { None } else { weights(&validation)? };
         let encoding = match known {
             Some(encoding) => encoding.clone(),
-            None => Encoding::fit(table, &train, &options).map_err(|error| self.of_target(error))?,
+            None => {
+                // A row that counts for nothing has no say in means and medians.
+                let counts = |place: usize| train_weights.as_ref().is_none_or(|weights| weights[place] > 0.0);
+                let counted: Vec<usize> =
+                    train.iter().enumerate().filter(|(place, _)| counts(*place)).map(|(_, &row)| row).collect();
+                Encoding::fit(table, &counted, &options).map_err(|error| self.of_target(error))?
+            }
         };
         let encoded =
             |rows: &[usize]| encoding.apply_rows(table, rows).map_err(|error| Failure::from(error).of("--data"));
@@ -74,7 +96,7 @@ impl Source {
         let (train, validation) =
             (encoded(&train)?, if validation.is_empty() { None } else { Some(encoded(&validation)?) });
         tell_notes(table);
-        Ok(Prepared { train, validation, test, encoding })
+        Ok(Prepared { train, validation, test, encoding, train_weights, validation_weights })
     }
 
     /// The rows to test on, of a table.
@@ -103,17 +125,33 @@ impl Source {
             left_out = table.names().filter(|name| !only.iter().any(|kept| kept == name)).map(String::from).collect();
             left_out.retain(|name| !targets.contains(name));
         }
+        if let Some(name) = asked.sample_weight {
+            table.position(name).map_err(|error| Failure::from(error).of("--sample-weight"))?;
+            if targets.iter().any(|target| target == name) {
+                return Err(Failure::Usage(format!("--sample-weight: `{name}` is the target")));
+            }
+        }
         Ok(EncodingOptions {
             targets,
             kind: asked.kind,
             standardize: asked.standardize,
             left_out,
+            weight: asked.sample_weight.map(String::from),
             ..EncodingOptions::default()
         })
     }
 
     /// Refuses other columns than those that a saved model was trained on, which are all that it takes.
     fn refuse_other_columns(&self, table: &Table, asked: &EncodingOptions, encoding: &Encoding) -> Outcome {
+        if let Some(name) = asked.weight.as_deref().filter(|name| encoding.weight() != Some(name)) {
+            let before = encoding
+                .weight()
+                .map_or("without weights of rows".into(), |column| format!("with those of `{column}`"));
+            return Err(Failure::Usage(format!(
+                "--sample-weight: the saved model was trained {before}, not with `{name}`; leave --sample-weight out: a model goes on with the \
+                 weights that it has"
+            )));
+        }
         let targets = encoding.target().columns();
         for column in targets {
             table.column(column).map_err(|error| Failure::from(error).of("--data"))?;
@@ -190,7 +228,7 @@ impl Source {
         };
         let test = test.map(encoded).transpose().map_err(|failure| failure.of("--test"))?;
         let (train, validation) = (encoded(train)?, validation.map(encoded).transpose()?);
-        Ok(Prepared { train, validation, test, encoding })
+        Ok(Prepared { train, validation, test, encoding, train_weights: None, validation_weights: None })
     }
 }
 
@@ -211,6 +249,21 @@ fn nothing() -> Result<Encoding, Error> {
 fn rows_with_targets(table: &Table, targets: &[String]) -> Outcome<Vec<usize>> {
     let columns: Vec<&data::Column> = targets.iter().map(|name| table.column(name)).collect::<Result<_, _>>()?;
     Ok((0..table.rows()).filter(|&row| !columns.iter().any(|column| column.is_blank(row))).collect())
+}
+
+/// How much rows count by a column of the table.
+fn weights(table: &Table, name: &str, rows: &[usize]) -> Outcome<Array1<f64>> {
+    let column = table.column(name).map_err(|error| Failure::from(error).of("--sample-weight"))?;
+    let weight = |&row: &usize| {
+        column.number(row).filter(|weight| *weight >= 0.0 && weight.is_finite()).ok_or_else(|| {
+            let (line, found) = (table.line_of(row), column.text(row).unwrap_or_default());
+            let found = if found.is_empty() { "blank".into() } else { format!("`{found}`") };
+            let message =
+                format!("--sample-weight: {line}, column `{name}` is {found}; it must be a finite number >= 0");
+            Failure::Failed(message)
+        })
+    };
+    rows.iter().map(weight).collect()
 }
 
 /// Tells of the rows that are not among these, which have no target.

@@ -59,7 +59,7 @@ impl Train {
 }
 
 /// The epochs, and how well the rest was predicted.
-pub fn as_text(trained: &Trained) -> String {
+pub fn as_text(trained: &Trained, is_weighed: bool) -> String {
     let mut text = format!("{}\n\n", epochs(&trained.history));
     let each = trained.seconds / trained.epochs().max(1) as f64;
     if let Some(baseline) = trained.history.baseline {
@@ -74,7 +74,9 @@ pub fn as_text(trained: &Trained) -> String {
     );
     for (name, scores) in [("validation", &trained.validation), ("test", &trained.test)] {
         if let Some(scores) = scores {
-            text += &output::folded(&format!("{name}: {}\n", scores.in_words()));
+            // The losses of the epochs are weighted there.
+            let note = if is_weighed { " (each row counts alike)" } else { "" };
+            text += &output::folded(&format!("{name}{note}: {}\n", scores.in_words()));
         }
     }
     text

@@ -6,6 +6,7 @@ use gradus::data::Dataset;
 use gradus::{Average, EarlyStopping, Fit, History, Model, Stop};
 
 use super::Train;
+use super::log::Log;
 use super::settings::Settings;
 use crate::interrupt::Interrupt;
 use crate::output::Outcome;
@@ -20,6 +21,8 @@ pub struct Trained {
     pub validation: Option<Scores>,
     pub test: Option<Scores>,
     pub seconds: f64,
+    /// Whether all epochs are in the file that --log names.
+    pub logged: Outcome,
 }
 
 impl Trained {
@@ -41,6 +44,10 @@ impl Train {
         Train::note_single_classes(parts, task)?;
         let rows = parts.train.groups.as_ref().filter(|_| task.ranks).map_or(parts.train.rows(), Vec::len);
         let mut fit = self.asked(&model, rows.div_ceil(chosen.batch_size), &chosen)?;
+        fit = self.weights.add_to(fit, parts, model.loss())?;
+        let log = Log::new(self.log.as_deref(), self.resume.is_some());
+        let planned = chosen.before.told + chosen.epochs;
+        fit = log.watch(fit, planned, loss_unit(&model, Some(&parts.encoding)));
         if let Some(path) = &self.out {
             fit = fit.checkpoint(path);
         }
@@ -54,10 +61,11 @@ impl Train {
             fit.on_step(move |_, _| step.flow()),
         )?;
         let seconds = start.elapsed().as_secs_f64();
+        let logged = log.close();
         interrupt.end_at_once();
         in_unit(&mut history, loss_unit(&model, Some(&parts.encoding)));
         if matches!(history.stopped, Some(Stop::Asked { .. })) {
-            return Ok(Trained { model, history, chosen, validation: None, test: None, seconds });
+            return Ok(Trained { model, history, chosen, validation: None, test: None, seconds, logged });
         }
         let mut averaged = if model.keeps_average() { Some(model.averaged()?) } else { None };
         let judged = averaged.as_mut().unwrap_or(&mut model);
@@ -65,7 +73,7 @@ impl Train {
         let test = parts.test.as_ref().map(&mut scores).transpose()?;
         let validation = parts.validation.as_ref().map(&mut scores).transpose()?;
         Train::note_same_answers(averaged.as_mut().unwrap_or(&mut model), parts, task)?;
-        Ok(Trained { model, history, chosen, validation, test, seconds })
+        Ok(Trained { model, history, chosen, validation, test, seconds, logged })
     }
 
     /// The options that were asked for, over those that a saved model was trained with.

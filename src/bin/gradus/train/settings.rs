@@ -116,6 +116,7 @@ impl Train {
         parts.extend(settings.clip.map(|(name, limit)| format!("{name} {limit}")));
         parts.extend(settings.average.map(|decay| format!("average {decay}")));
         parts.extend(settings.patience.map(|epochs| format!("patience {epochs}")));
+        parts.extend(self.weights.in_words(model));
         parts.push(format!("features {}", if is_standardized(model) { "standardized" } else { "as they are" }));
         parts.push(format!("seed {}", settings.compiled.get("seed").unwrap_or(&json!(self.seed))));
         parts.join(", ")
@@ -164,6 +165,7 @@ impl Train {
         });
         if let Value::Object(document) = &mut document {
             document.extend(compiled.clone());
+            document.extend(self.weights.as_json(&trained.model).map(|(name, value)| (name.to_string(), value)));
         }
         document
     }
@@ -182,7 +184,7 @@ impl Train {
         }
         let spans = ["cosine", "linear", "one_cycle", "polynomial", "warmup_cosine"].contains(&entry.name);
         if spans && !options.contains_key("steps") {
-            let Before { updates: done, epochs } = settings.before;
+            let Before { updates: done, epochs, .. } = settings.before;
             let (each, done) = if self.schedule_by_epoch { (1, epochs) } else { (updates, done) };
             options.insert("steps".into(), json!(settings.epochs.saturating_mul(each).saturating_add(done).max(2)));
         }

@@ -1,0 +1,208 @@
+//! `--class-weight`, `--sample-weight` and `--pos-weight`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use gradus::data::{Dataset, Header, Table, TableOptions, Target};
+use gradus::losses::Loss;
+use gradus::{ClassWeight, Fit, Model};
+use serde_json::{Value, json};
+
+use crate::numbers;
+use crate::output::{self, Failure, Outcome};
+use crate::samples::Prepared;
+
+/// How much rows count.
+#[derive(Args)]
+pub struct WeightOptions {
+    /// How much each class counts: `balanced`, so that all count alike, or a CSV file of classes and weights; `none` takes it back with --resume
+    #[arg(long, value_name = "balanced|FILE", value_parser = class_weight)]
+    class_weight: Option<ClassWeights>,
+    /// The column of a table that says how much each row counts; it is no feature
+    #[arg(long, value_name = "COLUMN")]
+    pub sample_weight: Option<String>,
+    /// The weight of the positive side, the second of two classes, or of each label (4,1,2); for bce_with_logits and multilabel_soft_margin
+    #[arg(long, value_name = "WEIGHT", conflicts_with = "class_weight", value_delimiter = ',', value_parser = numbers::not_negative, allow_negative_numbers = true)]
+    pos_weight: Option<Vec<f64>>,
+}
+
+/// The weights of classes as they are asked for.
+#[derive(Clone, Debug)]
+enum ClassWeights {
+    /// All classes as they stand: what a saved training was given is taken back.
+    None,
+    Balanced,
+    File(PathBuf),
+}
+
+fn class_weight(text: &str) -> Result<ClassWeights, String> {
+    match text {
+        "" => Err("it must be `balanced` or a file".into()),
+        "balanced" => Ok(ClassWeights::Balanced),
+        "none" => Ok(ClassWeights::None),
+        path => Ok(ClassWeights::File(path.into())),
+    }
+}
+
+impl WeightOptions {
+    /// The file that is read.
+    pub fn file(&self) -> Option<(&'static str, PathBuf)> {
+        match &self.class_weight {
+            Some(ClassWeights::File(path)) => Some(("--class-weight", path.clone())),
+            _ => None,
+        }
+    }
+
+    /// That the targets can be weighed so, before a device is opened.
+    pub fn check(&self, parts: &Prepared, loss: &dyn Loss) -> Outcome {
+        let refused =
+            |flag: &str, why: &str| Err(Failure::Failed(format!("{flag}: {}: {why}; leave it out", loss.name())));
+        let asks = (
+            matches!(self.class_weight, Some(ClassWeights::Balanced | ClassWeights::File(_))),
+            self.pos_weight.is_some(),
+        );
+        if parts.train.groups.is_some() && loss.targets().pads() && (asks.0 || asks.1 || self.sample_weight.is_some()) {
+            let flags = [("--class-weight", asks.0), ("--pos-weight", asks.1), ("--sample-weight", true)];
+            let flag = flags.iter().find(|(_, is_asked)| *is_asked).map_or("", |(flag, _)| flag);
+            return refused(flag, "a loss of lists weighs the items of a list against each other");
+        }
+        if asks.0 && !matches!(parts.train.target, Target::Labels { .. }) {
+            let why = match self.takes_pos_weight(loss) {
+                true => "a row may have several labels and is of no one class; --pos-weight weighs each label",
+                false => "the targets are numbers and no classes",
+            };
+            return refused("--class-weight", why);
+        }
+        if asks.1 && !self.takes_pos_weight(loss) {
+            return refused(
+                "--pos-weight",
+                "it has no positive side; bce_with_logits and multilabel_soft_margin have, and --class-weight weighs the classes of any other",
+            );
+        }
+        self.of_classes(parts).map(|_| ())
+    }
+
+    fn takes_pos_weight(&self, loss: &dyn Loss) -> bool {
+        loss.inputs().iter().any(|input| input.name == "pos_weight")
+    }
+
+    /// The weights of the classes.
+    fn of_classes(&self, parts: &Prepared) -> Outcome<Option<ClassWeight>> {
+        Ok(match &self.class_weight {
+            None | Some(ClassWeights::None) => None,
+            Some(ClassWeights::Balanced) => Some(ClassWeight::Balanced),
+            Some(ClassWeights::File(path)) => {
+                let weights = of_file(path, &parts.train).map_err(|failure| failure.of("--class-weight"))?;
+                Some(ClassWeight::Each(weights))
+            }
+        })
+    }
+
+    /// With what was asked for, over what a saved training goes on with.
+    pub fn add_to(&self, mut fit: Fit, parts: &Prepared, loss: Option<&dyn Loss>) -> Outcome<Fit> {
+        if matches!(self.class_weight, Some(ClassWeights::None)) {
+            fit = fit.clear_class_weight();
+        }
+        if let Some(weights) = self.of_classes(parts)? {
+            fit = fit.class_weight(weights);
+        }
+        if let Some(weights) = &parts.train_weights {
+            fit = fit.sample_weight(weights);
+        }
+        if let Some(weights) = &parts.validation_weights {
+            fit = fit.validation_weight(weights);
+        }
+        let is_of_two = matches!(&parts.train.target, Target::Labels { classes, .. } if classes.len() == 2);
+        Ok(match self.pos_weight.as_deref() {
+            // Of two classes the second is the positive one, and there is an output for each: the weight is that of its rows.
+            Some(&[weight]) if is_of_two && loss.is_some_and(|loss| self.takes_pos_weight(loss)) => {
+                fit.class_weight(ClassWeight::Each(vec![1.0, weight]))
+            }
+            Some(weights) => fit.pos_weight(weights.to_vec()),
+            None => fit,
+        })
+    }
+
+    /// Whether rows or classes have weights, by what was asked for and what a saved training was given.
+    pub fn is_weighed(&self, model: &Model) -> bool {
+        !self.in_words(model).is_empty()
+    }
+
+    /// As they are told of a training; nothing where nothing has a weight.
+    pub fn in_words(&self, model: &Model) -> Vec<String> {
+        let saved = model.fit_to_resume();
+        let classes = match (&self.class_weight, saved.as_ref().and_then(Fit::class_weights)) {
+            (Some(ClassWeights::None), _) => None,
+            (Some(ClassWeights::Balanced), _) | (None, Some(ClassWeight::Balanced)) => {
+                Some("class weights balanced".to_string())
+            }
+            (Some(ClassWeights::File(path)), _) => Some(format!("class weights of {}", path.display())),
+            (None, Some(ClassWeight::Each(weights))) => Some(format!("class weights {}", joined(weights))),
+            (None, None) => None,
+        };
+        let rows = self.column(model).map(|column| format!("rows weighed by `{column}`"));
+        let positive = self.pos_weight.as_deref().or(saved.as_ref().and_then(Fit::pos_weights));
+        let positive = positive.map(|weights| format!("positive side weighed {}", joined(weights)));
+        [classes, rows, positive].into_iter().flatten().collect()
+    }
+
+    /// The column of the weights of rows.
+    fn column<'a>(&'a self, model: &'a Model) -> Option<&'a str> {
+        self.sample_weight.as_deref().or_else(|| model.encoding()?.weight())
+    }
+
+    /// For the document of settings.
+    pub fn as_json(&self, model: &Model) -> [(&'static str, Value); 3] {
+        let saved = model.fit_to_resume();
+        let classes = match (&self.class_weight, saved.as_ref().and_then(Fit::class_weights)) {
+            (Some(ClassWeights::None), _) | (None, None) => Value::Null,
+            (Some(ClassWeights::File(path)), _) => output::path(path),
+            (Some(ClassWeights::Balanced), _) | (None, Some(ClassWeight::Balanced)) => json!("balanced"),
+            (None, Some(ClassWeight::Each(weights))) => json!(weights),
+        };
+        let positive = self.pos_weight.as_deref().or(saved.as_ref().and_then(Fit::pos_weights));
+        [("class_weight", classes), ("sample_weight", json!(self.column(model))), ("pos_weight", json!(positive))]
+    }
+}
+
+fn joined(weights: &[f64]) -> String {
+    weights.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// The weight of each class, in the classes' order: lines of a class and its weight.
+fn of_file(path: &Path, rows: &Dataset) -> Outcome<Vec<f64>> {
+    let Target::Labels { classes, .. } = &rows.target else { return Ok(Vec::new()) };
+    let read = |header: Header| Table::read(path, &TableOptions { header, ..TableOptions::default() });
+    let mut table = read(Header::No)?;
+    // The first line names the columns if its second field is no number: what it names first may be a class's name as well.
+    let is_number = |text: Option<std::borrow::Cow<str>>| text.is_some_and(|text| text.trim().parse::<f64>().is_ok());
+    if table.rows() > 1 && table.columns().get(1).is_some_and(|weights| !is_number(weights.text(0))) {
+        table = read(Header::Yes)?;
+    }
+    let [names, weights] = table.columns() else {
+        let found = table.columns().len();
+        let message = format!("{}: it has {found} columns; it must have two, a class and its weight", path.display());
+        return Err(Failure::Failed(message));
+    };
+    let mut found = vec![None; classes.len()];
+    for row in 0..table.rows() {
+        let name = names.text(row).unwrap_or_default();
+        let failed = |what: String| Failure::Failed(format!("{}, {}: {what}", path.display(), table.line_of(row)));
+        let Some(place) = classes.iter().position(|class| *class == name) else {
+            return Err(failed(format!("there is no class `{name}`; there are {}", classes.join(", "))));
+        };
+        let weight = weights.number(row).filter(|weight| *weight >= 0.0 && weight.is_finite());
+        let Some(weight) = weight else {
+            let text = weights.text(row).unwrap_or_default();
+            return Err(failed(format!("the weight of `{name}` is `{text}`; it must be a finite number >= 0")));
+        };
+        if found[place].replace(weight).is_some() {
+            return Err(failed(format!("the class `{name}` has two weights")));
+        }
+    }
+    let weight = |(class, weight): (&String, Option<f64>)| {
+        let message = || Failure::Failed(format!("{}: the class `{class}` has no weight", path.display()));
+        weight.ok_or_else(message)
+    };
+    classes.iter().zip(found).map(weight).collect()
+}
