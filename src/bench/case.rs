@@ -176,7 +176,7 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
         Family::Joint(Frame::Sequence { .. }, _) => chosen(size, &[&[3200, 64]], &[&[3200, 64]], &[&[32_000, 1000]]),
         // Rows and features; the classes are 128 times as many (`LinearFrame::example`). Of answers all tokens are the rows.
         Family::Joint(Frame::Linear | Frame::Answers { .. }, _) => {
-            chosen(size, &[&[64, 256]], &[&[512, 256]], &[&[4096, 1024]])
+            chosen(size, &[&[64, 256]], &[&[128, 256]], &[&[4096, 1024]])
         }
         Family::Joint(Frame::Quads, _) => chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]]),
         Family::Joint(Frame::Pairs, _) => chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]]),
