@@ -57,6 +57,7 @@
 //! LightFM the definitions follow.
 
 mod best;
+mod confidence;
 mod engine;
 mod features;
 mod file;
@@ -66,19 +67,24 @@ mod host;
 mod interactions;
 mod metrics;
 mod model;
+mod newcomers;
 mod popularity;
 mod recommender;
 mod rows;
 pub mod sampling;
+mod side;
+mod splits;
 mod training;
 
 pub use best::Scored;
+pub use confidence::Confidence;
 pub use engine::Optimizer;
 pub use features::Features;
 pub use fit::Fit;
 pub use interactions::{Ids, Interactions};
 pub use metrics::{Convention, Metrics};
 pub use model::{Epoch, History, Model, Preparation};
-pub use popularity::popularity;
+pub use popularity::{most_popular, popularity};
 pub use recommender::Recommender;
 pub use sampling::{Loss, RankWeight};
+pub use side::SideFeatures;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::device::Device;
 use crate::model::HeldOut;
 use crate::recommend::best::Scored;
+use crate::recommend::confidence::Confidence;
 use crate::recommend::engine::{Cut, Engine};
 use crate::recommend::interactions::{Ids, Interactions};
 use crate::recommend::metrics::{Convention, Metrics};
@@ -36,8 +37,21 @@ pub struct Model {
 pub struct Preparation {
     /// The rating from which on one counts.
     pub min_rating: f32,
-    /// What was held out to test on ([`Interactions::split`]).
+    /// What was held out to test on ([`Interactions::split`], or [`Interactions::split_latest`]).
     pub held_out: HeldOut,
+    /// Whether the latest were held out, not random ones.
+    #[serde(default)]
+    pub by_time: bool,
+    /// What became of counts. A file of gradus 0.1.0 has them as they are.
+    #[serde(default = "raw")]
+    pub confidence: Confidence,
+    /// Whether a training on everything followed the test, which this one is, or shall be.
+    #[serde(default)]
+    pub refit: bool,
+}
+
+fn raw() -> Confidence {
+    Confidence::Raw
 }
 
 /// What an epoch came to.
@@ -249,7 +263,8 @@ impl Model {
     }
 
     fn check_known(&self, user: u32) -> Result<()> {
-        if self.description.user_features.is_some() || !self.seen_by(user).is_empty() {
+        let by_features = self.description.user_features.as_ref().is_some_and(|side| side.tells_of(user as usize));
+        if by_features || !self.seen_by(user).is_empty() {
             return Ok(());
         }
         Err(Error::Input {
@@ -288,6 +303,11 @@ impl Model {
     /// The epochs behind it. A file of gradus 0.1.0 keeps none.
     pub fn history(&self) -> &[Epoch] {
         &self.history
+    }
+
+    /// What it was made from: sizes, features and options, to train another on other interactions of the same users and items.
+    pub fn recommender(&self) -> &Recommender {
+        &self.description
     }
 
     /// What became of the file of ratings that it was trained on.
