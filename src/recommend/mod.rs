@@ -83,7 +83,7 @@ pub use features::Features;
 pub use fit::Fit;
 pub use interactions::{Ids, Interactions};
 pub use metrics::{Convention, Metrics};
-pub use model::{Epoch, History, Model, Preparation};
+pub use model::{Epoch, History, Model, Preparation, Refit};
 pub use popularity::{most_popular, popularity};
 pub use recommender::Recommender;
 pub use sampling::{Loss, RankWeight};

@@ -45,9 +45,22 @@ pub struct Preparation {
     /// What became of counts. A file of gradus 0.1.0 has them as they are.
     #[serde(default = "raw")]
     pub confidence: Confidence,
-    /// Whether a training on everything followed the test, which this one is, or shall be.
+    /// Whether a training on everything follows the test.
     #[serde(default)]
-    pub refit: bool,
+    pub refit: Refit,
+}
+
+/// Whether a training on everything follows one that was tested (scikit-learn's `refit`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refit {
+    /// None does.
+    #[default]
+    No,
+    /// It is still to come.
+    Planned,
+    /// This is it.
+    Done,
 }
 
 fn raw() -> Confidence {

@@ -27,14 +27,14 @@ struct Extended {
 }
 
 impl Model {
-    /// The ids of the users that are known by their features alone.
-    pub fn new_users(&self) -> &[String] {
-        self.description.user_features.as_ref().map_or(&[], SideFeatures::new_ids)
+    /// The ids of the users that are known by their features alone: those of [`SideFeatures::new_ids`] that have a feature.
+    pub fn new_users(&self) -> Vec<String> {
+        known(self.description.user_features.as_ref())
     }
 
     /// The ids of the items that are known by their features alone.
-    pub fn new_items(&self) -> &[String] {
-        self.description.item_features.as_ref().map_or(&[], SideFeatures::new_ids)
+    pub fn new_items(&self) -> Vec<String> {
+        known(self.description.item_features.as_ref())
     }
 
     /// Takes up users or items of a later file, by the features that the model was trained with: who was not trained on is known by them
@@ -61,8 +61,8 @@ impl Model {
     /// numbered anew; [`Model::seen`] has their ids.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for an id that is none of [`Model::new_users`] or [`Model::new_items`]; [`Error::Input`] if nothing of its features is
-    /// known to the model, or if it was not trained on a file's ids; what the device says.
+    /// [`Error::Unknown`] for an id that is known by no features; [`Error::Input`] if none of its features was there in training, or if the
+    /// model was not trained; what the device says.
     pub fn with_newcomers(&self, users: &[String], items: &[String]) -> Result<Model> {
         let seen = self.trained_on()?;
         let Recommender { user_features, item_features, .. } = &self.description;
@@ -89,6 +89,16 @@ impl Model {
     }
 }
 
+/// Newcomers with a feature.
+fn known(side: Option<&SideFeatures>) -> Vec<String> {
+    let Some(newcomers) = side.and_then(SideFeatures::table).and_then(|table| table.newcomers.as_ref()) else {
+        return Vec::new();
+    };
+    let has_features = |place: usize| !newcomers.features.of(place).0.is_empty();
+    let ids = newcomers.ids.iter().enumerate().filter(|(place, _)| has_features(*place));
+    ids.map(|(_, id)| id.clone()).collect()
+}
+
 fn refused(name: String, found: &str) -> Error {
     let allowed = "train it on a file of ratings with `SideFeatures::fit`".into();
     Error::Input { operation: "recommend".into(), name, found: found.into(), allowed }
@@ -108,7 +118,8 @@ impl Extended {
         }
         let newcomers = features.and_then(SideFeatures::table).and_then(|table| table.newcomers.as_ref());
         let (Some(ids), Some(features), Some(newcomers)) = (ids, features, newcomers) else {
-            return Err(refused(format!("{kind} `{}`", wanted[0]), "is not known by any features"));
+            let known = "none by features alone".into();
+            return Err(Error::Unknown { kind: kind.into(), found: wanted[0].clone(), known });
         };
         let known = Ids::new(kind, newcomers.ids.clone());
         let mut places: Vec<u32> = wanted.iter().map(|id| known.row(id)).collect::<Result<_>>()?;
