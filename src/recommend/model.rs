@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use crate::device::Device;
-use crate::model::HeldOut;
 use crate::recommend::best::Scored;
-use crate::recommend::confidence::Confidence;
 use crate::recommend::engine::{Cut, Engine};
 use crate::recommend::interactions::{Ids, Interactions};
 use crate::recommend::metrics::{Convention, Metrics};
+use crate::recommend::preparation::Preparation;
 use crate::recommend::recommender::Recommender;
 use crate::train::history::Stop;
 use crate::{Error, Result};
@@ -30,41 +29,6 @@ pub struct Model {
     /// The epoch that its last training was cut in.
     pub(crate) cut: Option<Cut>,
     pub(crate) preparation: Option<Preparation>,
-}
-
-/// What became of a file of ratings before a recommender saw it: saved with it, so that the same is held out where its training goes on.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Preparation {
-    /// The rating from which on one counts.
-    pub min_rating: f32,
-    /// What was held out to test on ([`Interactions::split`], or [`Interactions::split_latest`]).
-    pub held_out: HeldOut,
-    /// Whether the latest were held out, not random ones.
-    #[serde(default)]
-    pub by_time: bool,
-    /// What became of counts. A file of gradus 0.1.0 has them as they are.
-    #[serde(default = "raw")]
-    pub confidence: Confidence,
-    /// Whether a training on everything follows the test.
-    #[serde(default)]
-    pub refit: Refit,
-}
-
-/// Whether a training on everything follows one that was tested (scikit-learn's `refit`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Refit {
-    /// None does.
-    #[default]
-    No,
-    /// It is still to come.
-    Planned,
-    /// This is it.
-    Done,
-}
-
-fn raw() -> Confidence {
-    Confidence::Raw
 }
 
 /// What an epoch came to.

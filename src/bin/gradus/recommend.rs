@@ -1,5 +1,6 @@
 //! `gradus recommend`: a recommender on a file of ratings, from the command line; and what a saved one answers.
 
+mod answer;
 mod files;
 mod lookup;
 mod tell;

@@ -6,7 +6,7 @@ mod saving;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Encoding;
-use crate::recommend::model::Preparation;
+use crate::recommend::preparation::Preparation;
 use crate::recommend::recommender::Options;
 
 /// The key of the description in the file's metadata.
