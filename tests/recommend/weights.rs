@@ -2,6 +2,7 @@
 
 use gradus::Device;
 use gradus::data::read_ratings;
+use gradus::random::Random;
 use gradus::recommend::{Confidence, Interactions, Loss, Optimizer, Recommender, most_popular};
 use tempfile::TempDir;
 
@@ -29,8 +30,9 @@ fn every_device_weighs_as_f64_does() {
                 (history.epochs[0], all_scores(&model, 90, 80))
             };
             let (double, exact) = run(&Device::reference(), &chosen);
-            let (plain, _) = run(&Device::reference(), &counted(90, 80).with_confidence(Confidence::Binary));
-            assert!((plain.loss - double.loss).abs() > 1e-3 * double.loss, "{loss:?}: the weights tell nothing");
+            let (_, plain) = run(&Device::reference(), &counted(90, 80).with_confidence(Confidence::Binary));
+            let difference = plain.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(difference > 0.01, "{loss:?}: the weights tell nothing: {difference}");
             for device in support::each_device() {
                 let name = device.name();
                 let (single, found) = run(&device, &chosen);
@@ -66,22 +68,28 @@ fn a_weight_of_three_moves_three_times_as_far() {
 }
 
 #[test]
-fn what_is_played_often_is_recommended_before_what_is_played_once() {
+fn what_is_like_the_often_played_is_recommended() {
+    // Half of all items are played by each user, those of its taste sixty times, the others once.
+    let mut random = Random::new(5, 0);
+    let mut triples = Vec::new();
+    for (user, item) in (0..80).flat_map(|user| (0..40).map(move |item| (user, item))) {
+        if random.uniform() < 0.5 {
+            triples.push((user, item, if item % 2 == user % 2 { 60.0 } else { 1.0 }));
+        }
+    }
+    let plays = Interactions::weighted(80, 40, &triples).unwrap();
     for device in support::each_device() {
-        let triples: Vec<(u32, u32, f32)> = (0..40)
-            .flat_map(|user| (0..10).map(move |item| (user, item, if item % 2 == user % 2 { 60.0 } else { 1.0 })))
-            .collect();
-        let plays = Interactions::weighted(40, 30, &triples).unwrap();
         let share = |confidence| {
-            let mut model = Recommender::new(40, 30).on(&device).unwrap();
-            model.fit(&plays.clone().with_confidence(confidence), 5).unwrap();
-            let lists = model.recommend_all(&(0..40).collect::<Vec<_>>(), 5, false).unwrap();
-            let often =
+            let mut model = Recommender::new(80, 40).on(&device).unwrap();
+            model.fit(&plays.clone().with_confidence(confidence), 20).unwrap();
+            let lists = model.recommend_all(&(0..80).collect::<Vec<_>>(), 5, true).unwrap();
+            let found =
                 lists.iter().enumerate().flat_map(|(user, list)| list.iter().map(move |found| (user, found.item)));
-            often.filter(|(user, item)| *item < 10 && *item as usize % 2 == user % 2).count() as f64 / 200.0
+            found.filter(|(user, item)| *item as usize % 2 == user % 2).count() as f64 / 400.0
         };
         let (log, binary) = (share(Confidence::Log), share(Confidence::Binary));
-        assert!(log > 0.9 && binary < 0.8, "{log} {binary} on {}", device.name());
+        // Half by chance, within 0.05 in two cases of three.
+        assert!(log > 0.75 && (0.3..0.7).contains(&binary), "{log} {binary} on {}", device.name());
     }
 }
 
