@@ -9,6 +9,7 @@ use crate::recommend::interactions::{Ids, Interactions};
 use crate::recommend::metrics::{Convention, Metrics};
 use crate::recommend::preparation::Preparation;
 use crate::recommend::recommender::Recommender;
+use crate::recommend::side::SideFeatures;
 use crate::train::history::Stop;
 use crate::{Error, Result};
 
@@ -285,6 +286,16 @@ impl Model {
     /// What it was made from: sizes, features and options, to train another on other interactions of the same users and items.
     pub fn recommender(&self) -> &Recommender {
         &self.description
+    }
+
+    /// The side features of its users.
+    pub fn user_features(&self) -> Option<&SideFeatures> {
+        self.description.user_features.as_ref()
+    }
+
+    /// The side features of its items.
+    pub fn item_features(&self) -> Option<&SideFeatures> {
+        self.description.item_features.as_ref()
     }
 
     /// What became of the file of ratings that it was trained on.

@@ -25,6 +25,8 @@ const LARGEST_BATCH: usize = 4096;
 /// | `learning_schedule="adagrad"` | [`Recommender::optimizer`] |
 /// | `fit`, `fit_partial`, `predict`, `predict_rank` | the same names on [`Model`] |
 /// | `user_features=`, `item_features=` | [`Recommender::user_features`], [`Recommender::item_features`] |
+/// | `Dataset.fit`, `build_item_features` | [`SideFeatures::fit`] |
+/// | `sample_weight` | [`crate::recommend::Interactions::weighted`]; of counts [`crate::recommend::Confidence`] |
 /// | `user_alpha`, `item_alpha` | [`Recommender::user_alpha`], [`Recommender::item_alpha`]: here only rows that are hit shrink, LightFM's all of them, so that one number means less |
 /// | `max_sampled` | [`Recommender::max_sampled`]: here BPR, too, gives a pair up after so many draws |
 /// | `num_threads` | all there are; the result has the same bits for any number |
@@ -167,7 +169,8 @@ impl Recommender {
         self
     }
 
-    /// The users' side features; without them each user has an embedding of its own. On a GPU as [`Recommender::item_features`].
+    /// The users' side features, listed ([`crate::recommend::Features`]) or of a table ([`SideFeatures::fit`]); without them each user has an embedding
+    /// of its own. On a GPU as [`Recommender::item_features`].
     pub fn user_features(mut self, features: impl Into<SideFeatures>) -> Self {
         self.user_features = Some(features.into());
         self

@@ -1,6 +1,6 @@
 //! `gradus recommend` on counts and times, and trained again on everything.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,7 +21,7 @@ fn plays(folder: &TempDir, header: &str) -> PathBuf {
     file(folder, "plays.csv", lines.as_bytes())
 }
 
-fn trained(path: &PathBuf, more: &[&str]) -> (Value, String) {
+fn trained(path: &Path, more: &[&str]) -> (Value, String) {
     let arguments = ["recommend", "--interactions", text(path), "--device", "cpu", "--json"];
     // A saved recommender has its own length.
     let components: &[&str] = if more.contains(&"--resume") { &[] } else { &["--components", "8"] };
@@ -117,7 +117,7 @@ fn refit_saves_what_has_learned_from_everything() {
     let (whole, _) = trained(&known, &["--epochs", "4", "--test-fraction", "0", "--out", text(&all)]);
     assert_eq!(found["refit"]["history"]["loss"], whole["history"]["loss"]);
     // Of all that a user has played nothing is left to be recommended.
-    let answer = |model: &PathBuf| {
+    let answer = |model: &Path| {
         let ask = ["recommend", "--model", text(model), "--user", "3", "--count", "100", "--device", "cpu", "--json"];
         let output = run(&ask);
         serde_json::from_slice::<Value>(&output.stdout).unwrap()["items"].clone()

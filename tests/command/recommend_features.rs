@@ -1,6 +1,6 @@
 //! `gradus recommend` with side features: who is known by them alone is answered, and who is not known at all.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -48,7 +48,7 @@ impl Films {
     }
 }
 
-fn ask(model: &PathBuf, more: &[&str]) -> Value {
+fn ask(model: &Path, more: &[&str]) -> Value {
     json_of(&[&["recommend", "--model", text(model), "--device", "cpu", "--json"], more].concat())
 }
 
@@ -232,7 +232,8 @@ fn a_training_with_features_resumes_to_the_bits_of_an_unbroken_one() {
     let features = ["--item-features", text(&films.movies), "--user-features", text(&films.users)];
     let (whole, ..) = films.train("whole", &[&features[..], &["--epochs", "6"]].concat());
     let (cut, ..) = films.train("cut", &[&features[..], &["--epochs", "2"]].concat());
-    films.train("cut", &["--resume", text(&cut), "--epochs", "4"]);
+    let (_, resumed, _) = films.train("cut", &["--resume", text(&cut), "--epochs", "4"]);
+    assert_eq!((&resumed["item_features"]["features"], &resumed["user_features"]["features"]), (&4.into(), &3.into()));
     assert!(std::fs::read(&cut).unwrap() == std::fs::read(&whole).unwrap());
     assert_eq!(items(&ask(&cut, &["--similar-to", "5"])), items(&ask(&whole, &["--similar-to", "5"])));
 }

@@ -19,7 +19,7 @@ pub(super) struct Read {
     pub test: Interactions,
     /// Whether the file has ratings; else its lines are likes.
     pub has_ratings: bool,
-    /// Whether it has counts.
+    /// Whether it has counts, or some of its likes stand there again.
     pub has_weights: bool,
     pub user_features: Option<SideFeatures>,
     pub item_features: Option<SideFeatures>,
@@ -47,7 +47,7 @@ impl Recommend {
             train,
             test,
             has_ratings: ratings.has_ratings,
-            has_weights: ratings.weights.is_some(),
+            has_weights: ratings.weights.is_some() || !ratings.has_ratings && ratings.ratings.iter().any(|&n| n != 1.0),
         })
     }
 
@@ -162,7 +162,7 @@ impl Recommend {
         let new = tested.iter().filter(|&&user| train.of(user).is_empty()).count();
         if preparation.by_time && new > 0 {
             output::note(&format!(
-                "note: of the {} users to test on {new} have nothing before the split: nothing is learned of them but by --user-features",
+                "note: of the {} users to test on {new} have nothing before the split: no more is known of them than --user-features say",
                 tested.len()
             ));
         }

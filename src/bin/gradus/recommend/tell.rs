@@ -44,8 +44,8 @@ impl Recommend {
             "stopped": trained.stopped.as_ref().map(ToString::to_string),
             "popularity": popularity,
             "refit": refit,
-            "user_features": features_as_json(data.user_features.as_ref()),
-            "item_features": features_as_json(data.item_features.as_ref()),
+            "user_features": features_as_json(trained.user_features.as_ref()),
+            "item_features": features_as_json(trained.item_features.as_ref()),
             "settings": {
                 "gradus": env!("CARGO_PKG_VERSION"),
                 "interactions": output::path(path),
@@ -82,8 +82,8 @@ impl Recommend {
     }
 
     pub(super) fn as_text(&self, data: &Read, trained: &Trained) -> String {
-        let mut text = features_in_words("user", data.user_features.as_ref());
-        text += &features_in_words("item", data.item_features.as_ref());
+        let mut text = features_in_words("user", trained.user_features.as_ref());
+        text += &features_in_words("item", trained.item_features.as_ref());
         let mut table = output::table(&["epoch", "loss", "pairs drawn", "updates", "time"]);
         for (index, epoch) in trained.all.iter().enumerate() {
             table.add_row([

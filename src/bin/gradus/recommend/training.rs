@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use gradus::recommend::{
-    Epoch, Fit, History, Interactions, Metrics, Model, Preparation, Recommender, Refit, popularity,
+    Epoch, Fit, History, Interactions, Metrics, Model, Preparation, Recommender, Refit, SideFeatures, popularity,
 };
 use gradus::{Device, HeldOut, Stop};
 
@@ -42,6 +42,9 @@ pub(super) struct Trained {
     pub refit: Option<Vec<Epoch>>,
     /// Whether it was asked for and not begun.
     pub is_refit_left: bool,
+    /// Those of a saved recommender, too.
+    pub user_features: Option<SideFeatures>,
+    pub item_features: Option<SideFeatures>,
 }
 
 impl Recommend {
@@ -75,6 +78,8 @@ impl Recommend {
             popularity,
             refit: None,
             is_refit_left: is_refitted,
+            user_features: model.user_features().cloned(),
+            item_features: model.item_features().cloned(),
         };
         // What was asked for is not begun where the end was asked for: the file holds a training that is whole.
         if is_refitted && !interrupt.is_asked() {
