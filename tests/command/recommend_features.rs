@@ -166,7 +166,7 @@ fn who_has_no_history_gets_the_most_popular_items() {
 
     let everybody = json(&asked(&["--popular", "--json"]));
     assert_eq!(items(&everybody)[0], 7);
-    assert!(everybody.get("user").is_none() && everybody["items"][0]["users"].as_f64().unwrap() > 20.0, "{everybody}");
+    assert!(everybody.get("user").is_none() && everybody["items"][0]["users"].as_u64().unwrap() > 20, "{everybody}");
     let unknown = asked(&["--user", "1000", "--json"]);
     assert_one_line(&unknown, 1, &["--user", "unknown user `1000`", "near it: 59", "--popular answers"]);
     let given = asked(&["--user", "1000", "--popular", "--json", "--interactions", text(&ratings)]);

@@ -62,9 +62,17 @@ impl Excluded {
 }
 
 impl Answer {
+    /// Whether the items are sorted by how many users chose them.
+    fn is_count(&self) -> bool {
+        self.measure == "users"
+    }
+
     pub fn as_json(&self, model: &Path, device: &str) -> Value {
         let item = |(item, number): &(String, f32)| {
             let mut told = json!({ "item": id_as_json(item), self.measure: number });
+            if self.is_count() {
+                told[self.measure] = json!(*number as u32);
+            }
             if let Some(titles) = &self.titles {
                 told["title"] = json!(titles.get(item));
             }
@@ -101,7 +109,11 @@ impl Answer {
                 Some((place + 1).to_string()),
                 Some(item.clone()),
                 title,
-                Some(text::significant((*number).into(), 4)),
+                Some(if self.is_count() {
+                    text::count(*number as u64)
+                } else {
+                    text::significant((*number).into(), 4)
+                }),
                 self.new.as_ref().map(|new| known_by(new, item).to_string()),
             ];
             table.add_row(cells.into_iter().flatten());
