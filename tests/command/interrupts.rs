@@ -240,6 +240,21 @@ fn a_training_on_everything_goes_on_where_it_was_cut() {
     let told = crate::json_of(&resume);
     assert!(told["epochs_before"].as_u64().unwrap() < 60 && told["test"].is_null(), "{told}");
     assert!(std::fs::read(&cut).unwrap() == std::fs::read(&whole).unwrap());
+
+    // Cut before it: what was asked for is still to come, and the file says so.
+    let early = folder.path().join("early");
+    let child = gradus(&[&train[..], &["--out", text(&early)]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for(&early);
+    send("-INT", &child);
+    assert_eq!(ended(child).0, Some(130));
+    let resume = ["recommend", "--interactions", text(&data), "--resume", text(&early), "--out", text(&early)];
+    let told = crate::json_of(&[&resume[..], &["--device", "cpu", "--json"]].concat());
+    assert_eq!(told["refit"]["history"]["loss"].as_array().unwrap().len(), 60);
+    assert!(told["test"].is_object() && std::fs::read(&early).unwrap() == std::fs::read(&whole).unwrap());
 }
 
 #[test]
