@@ -9,7 +9,7 @@
 //! | `.svm`, `.svmlight`, `.libsvm`, or what begins as such; plain or .gz | `index:value`, what is left out is 0 | the labels; queries by `qid:` or the file beside it with `.query` behind its name |
 //! | `.npz` | `x_train`, `X`, `features`, `train_images`, `data`, `arr_0` …; `x_test` … | `y_train`, `y`, `targets`, `train_labels`, `target`, `arr_1` …; `y_test` … |
 //!
-//! Ratings for a recommender have a reader of their own: `read_ratings`.
+//! Ratings for a recommender have readers of their own: `read_ratings`, and `read_entities` for what is known of users and items.
 //!
 //! A file that is cut off, damaged or of another kind gives [`Error::Data`]: the file, the place, what stands there and what is
 //! expected. NaN, infinities and empty cells are refused, never filled in. .gz, CSV and .npz need the feature `data`.
@@ -17,6 +17,8 @@
 mod dataset;
 mod elements;
 mod encoding;
+#[cfg(feature = "data")]
+mod entities;
 mod idx;
 mod npy;
 #[cfg(feature = "data")]
@@ -36,6 +38,8 @@ use ndarray::Array2;
 
 pub use dataset::{Dataset, Target};
 pub use encoding::{ColumnReport, Encoding, EncodingOptions, TargetEncoding, TargetKind};
+#[cfg(feature = "data")]
+pub use entities::{Entities, EntityKind, read_entities};
 pub use idx::{Idx, read_idx, read_idx_folder, read_idx_pair};
 pub use npy::read_npy;
 #[cfg(feature = "data")]

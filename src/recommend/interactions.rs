@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use crate::data::compare_ids;
-use crate::random::{Permutation, Random};
 use crate::recommend::sampling::Known;
 use crate::train::training::Fingerprint;
 use crate::{Error, Result};
@@ -28,7 +27,7 @@ pub struct Interactions {
     starts: Vec<u32>,
     rows: Vec<u32>,
     columns: Vec<u32>,
-    weights: Vec<f32>,
+    pub(super) weights: Vec<f32>,
     user_ids: Option<Ids>,
     item_ids: Option<Ids>,
 }
@@ -136,7 +135,8 @@ impl Interactions {
     }
 
     /// From a file's ratings: those of `min_rating` and above are interactions of weight 1; of the others there is left nothing, or with
-    /// `keep_disliked` an interaction of weight −1. Likes all count, each with its number. Users and items that nothing is left of drop out; the rest are numbered by
+    /// `keep_disliked` an interaction of weight −1. Likes all count, each with its number, and ratings with their counts if the file has
+    /// such: [`Interactions::with_confidence`] makes weights of them. Users and items that nothing is left of drop out; the rest are numbered by
     /// ascending id.
     ///
     /// # Errors
@@ -153,10 +153,11 @@ impl Interactions {
         let (users, user_rows) = remaining("user", &ratings.user_ids, places.iter().map(|&place| ratings.users[place]));
         let (items, item_rows) = remaining("item", &ratings.item_ids, places.iter().map(|&place| ratings.items[place]));
         let triple = |&place: &usize| {
+            let count = ratings.weights.as_ref().map_or(1.0, |weights| weights[place]);
             let weight = match (ratings.has_ratings, likes(place)) {
                 (false, _) => ratings.ratings[place],
-                (true, true) => 1.0,
-                (true, false) => -1.0,
+                (true, true) => count,
+                (true, false) => -count,
             };
             (user_rows[ratings.users[place] as usize], item_rows[ratings.items[place] as usize], weight)
         };
@@ -266,48 +267,8 @@ impl Interactions {
         }
     }
 
-    /// Splits at random: ⌊`test` · length⌋ interactions to test on, the others to train on. Both keep all users and items.
-    ///
-    /// # Errors
-    /// [`Error::Option`] for a share outside [0, 1).
-    pub fn split(&self, test: f64, seed: u64) -> Result<(Self, Self)> {
-        if !(0.0..1.0).contains(&test) {
-            return Err(Error::option("interactions", "test", test, "in [0, 1)"));
-        }
-        // f64 holds every count below 2³²; the 1e-9 keeps 0.29 · 100 = 28.999… from losing one.
-        let count = (test * self.len() as f64 + 1e-9).floor() as usize;
-        let order = Permutation::new(self.len() as u32, seed, u32::MAX);
-        let mut held_out = vec![false; self.len()];
-        (0..count as u32).for_each(|index| held_out[order.at(index) as usize] = true);
-        Ok(self.parted(&held_out))
-    }
-
-    /// Holds `k` random interactions of each user out to test on; a user with `k` or fewer keeps all to train on.
-    ///
-    /// # Errors
-    /// [`Error::Option`] for a `k` of 0.
-    pub fn leave_out(&self, k: usize, seed: u64) -> Result<(Self, Self)> {
-        if k == 0 {
-            return Err(Error::option("interactions", "k", k, "> 0"));
-        }
-        let mut held_out = vec![false; self.len()];
-        let mut random = Random::new(seed, u64::from(u32::MAX));
-        for user in 0..self.users() {
-            let mut places: Vec<usize> = self.range(user).collect();
-            if places.len() <= k {
-                continue;
-            }
-            for chosen in 0..k {
-                let other = chosen + (random.uniform() * (places.len() - chosen) as f64) as usize;
-                places.swap(chosen, other);
-                held_out[places[chosen]] = true;
-            }
-        }
-        Ok(self.parted(&held_out))
-    }
-
     /// Those that are not held out, and those that are.
-    fn parted(&self, held_out: &[bool]) -> (Self, Self) {
+    pub(super) fn parted(&self, held_out: &[bool]) -> (Self, Self) {
         let part = |wanted: bool| {
             let kept = self.triples().zip(held_out).filter(|(_, out)| **out == wanted).map(|(triple, _)| triple);
             Self::sorted(self.users, self.items, kept).with_ids(self.user_ids.clone(), self.item_ids.clone())

@@ -46,6 +46,15 @@
 //!
 //! `GRADUS_MOVIELENS=ratings.csv cargo test --release --test recommend -- --ignored --nocapture`, on the CPU, 2026-11-22.
 //!
+//! # Beyond ratings
+//!
+//! | | |
+//! |---|---|
+//! | counts of plays, clicks, purchases | [`Confidence`]: weights of the interactions |
+//! | features of users and items (genres, years) | [`SideFeatures`]; who is known by them alone: [`Model::with_newcomers`] |
+//! | a user of whom nothing is known | [`most_popular`] |
+//! | what comes later | [`Interactions::split_latest`] |
+//!
 //! What is reproducible: all of it. Draws are counted, not timed; updates have one order; two runs on a device give the same bits, with
 //! any number of threads. [`sampling`] defines the algorithm exactly.
 //!
@@ -57,6 +66,7 @@
 //! LightFM the definitions follow.
 
 mod best;
+mod confidence;
 mod engine;
 mod features;
 mod file;
@@ -66,19 +76,26 @@ mod host;
 mod interactions;
 mod metrics;
 mod model;
+mod newcomers;
 mod popularity;
+mod preparation;
 mod recommender;
 mod rows;
 pub mod sampling;
+mod side;
+mod splits;
 mod training;
 
 pub use best::Scored;
+pub use confidence::Confidence;
 pub use engine::Optimizer;
 pub use features::Features;
 pub use fit::Fit;
 pub use interactions::{Ids, Interactions};
 pub use metrics::{Convention, Metrics};
-pub use model::{Epoch, History, Model, Preparation};
-pub use popularity::popularity;
+pub use model::{Epoch, History, Model};
+pub use popularity::{most_popular, popularity};
+pub use preparation::{Preparation, Refit};
 pub use recommender::Recommender;
 pub use sampling::{Loss, RankWeight};
+pub use side::SideFeatures;

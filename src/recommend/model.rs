@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::device::Device;
-use crate::model::HeldOut;
 use crate::recommend::best::Scored;
 use crate::recommend::engine::{Cut, Engine};
 use crate::recommend::interactions::{Ids, Interactions};
 use crate::recommend::metrics::{Convention, Metrics};
+use crate::recommend::preparation::Preparation;
 use crate::recommend::recommender::Recommender;
+use crate::recommend::side::SideFeatures;
 use crate::train::history::Stop;
 use crate::{Error, Result};
 
@@ -29,15 +30,6 @@ pub struct Model {
     /// The epoch that its last training was cut in.
     pub(crate) cut: Option<Cut>,
     pub(crate) preparation: Option<Preparation>,
-}
-
-/// What became of a file of ratings before a recommender saw it: saved with it, so that the same is held out where its training goes on.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Preparation {
-    /// The rating from which on one counts.
-    pub min_rating: f32,
-    /// What was held out to test on ([`Interactions::split`]).
-    pub held_out: HeldOut,
 }
 
 /// What an epoch came to.
@@ -249,7 +241,8 @@ impl Model {
     }
 
     fn check_known(&self, user: u32) -> Result<()> {
-        if self.description.user_features.is_some() || !self.seen_by(user).is_empty() {
+        let by_features = self.description.user_features.as_ref().is_some_and(|side| side.tells_of(user as usize));
+        if by_features || !self.seen_by(user).is_empty() {
             return Ok(());
         }
         Err(Error::Input {
@@ -288,6 +281,21 @@ impl Model {
     /// The epochs behind it. A file of gradus 0.1.0 keeps none.
     pub fn history(&self) -> &[Epoch] {
         &self.history
+    }
+
+    /// What it was made from: sizes, features and options, to train another on other interactions of the same users and items.
+    pub fn recommender(&self) -> &Recommender {
+        &self.description
+    }
+
+    /// The side features of its users.
+    pub fn user_features(&self) -> Option<&SideFeatures> {
+        self.description.user_features.as_ref()
+    }
+
+    /// The side features of its items.
+    pub fn item_features(&self) -> Option<&SideFeatures> {
+        self.description.item_features.as_ref()
     }
 
     /// What became of the file of ratings that it was trained on.

@@ -1,6 +1,7 @@
 //! The yardstick of a recommender: the same items for everybody, the most chosen first.
 
 use crate::Result;
+use crate::recommend::best::{Scored, best};
 use crate::recommend::interactions::Interactions;
 use crate::recommend::metrics::{Convention, Metrics};
 
@@ -21,15 +22,10 @@ use crate::recommend::metrics::{Convention, Metrics};
 /// # Errors
 /// As [`crate::recommend::Metrics::new`].
 pub fn popularity(test: &Interactions, train: &Interactions, k: usize) -> Result<Metrics> {
-    let (test, chosen) = (test.liked(), train.liked());
-    let mut counts = vec![0_u32; test.items().max(train.items())];
-    for user in 0..chosen.users() {
-        chosen.of(user).iter().for_each(|&item| counts[item as usize] += 1);
-    }
-    let mut order: Vec<usize> = (0..counts.len()).collect();
-    order.sort_by_key(|&item| std::cmp::Reverse(counts[item]));
-    let mut place = vec![0_u32; counts.len()];
-    order.iter().enumerate().for_each(|(at, &item)| place[item] = at as u32);
+    let test = test.liked();
+    let items = test.items().max(train.items());
+    let mut place = vec![0_u32; items];
+    best(&counts(train, items), items, &[]).iter().zip(0..).for_each(|(found, at)| place[found.item as usize] = at);
     let mut ranks = Vec::with_capacity(test.len());
     for user in 0..test.users() {
         let own = if user < train.users() { train.of(user) } else { &[] };
@@ -41,6 +37,28 @@ pub fn popularity(test: &Interactions, train: &Interactions, k: usize) -> Result
         }
     }
     Metrics::new(Convention::LightFm, &test, Some(train), &ranks, k)
+}
+
+/// The `n` items that most users have chosen, without those of `left_out` (ascending): what to answer a user of whom nothing is known. The score
+/// is the number of users; of items that as many chose the first leads.
+///
+/// ```
+/// use gradus::recommend::{Interactions, most_popular};
+///
+/// let chosen = Interactions::new(3, 3, &[(0, 0), (0, 1), (1, 1), (2, 2)])?;
+/// let found = most_popular(&chosen, 2, &[]);
+/// assert_eq!((found[0].item, found[0].score, found[1].item), (1, 2.0, 0));
+/// # Ok::<(), gradus::Error>(())
+/// ```
+pub fn most_popular(chosen: &Interactions, n: usize, left_out: &[u32]) -> Vec<Scored> {
+    best(&counts(chosen, chosen.items()), n, left_out)
+}
+
+/// By how many users each of so many items was chosen.
+fn counts(chosen: &Interactions, items: usize) -> Vec<f32> {
+    let mut counts = vec![0_u32; items];
+    chosen.triples().filter(|(_, _, weight)| *weight > 0.0).for_each(|(_, item, _)| counts[item as usize] += 1);
+    counts.into_iter().map(|count| count as f32).collect()
 }
 
 #[cfg(test)]

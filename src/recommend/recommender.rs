@@ -1,16 +1,14 @@
 //! The description of a recommender: sizes, loss, options.
 
-use std::sync::Arc;
-
 use crate::device::Device;
 use crate::random::Random;
 use crate::recommend::engine::{Engine, Layout, Optimizer, Pace, State, Table};
-use crate::recommend::features::Features;
 use crate::recommend::gpu::GpuEngine;
 use crate::recommend::host::HostEngine;
 use crate::recommend::interactions::{Interactions, size};
 use crate::recommend::model::Model;
 use crate::recommend::sampling::{Loss, MOST_POSITIVES, RankWeight, Rules};
+use crate::recommend::side::SideFeatures;
 use crate::{Error, Result};
 
 /// The largest batch that is chosen where nobody says.
@@ -27,6 +25,8 @@ const LARGEST_BATCH: usize = 4096;
 /// | `learning_schedule="adagrad"` | [`Recommender::optimizer`] |
 /// | `fit`, `fit_partial`, `predict`, `predict_rank` | the same names on [`Model`] |
 /// | `user_features=`, `item_features=` | [`Recommender::user_features`], [`Recommender::item_features`] |
+/// | `Dataset.fit`, `build_item_features` | [`SideFeatures::fit`] |
+/// | `sample_weight` | [`crate::recommend::Interactions::weighted`]; of counts [`crate::recommend::Confidence`] |
 /// | `user_alpha`, `item_alpha` | [`Recommender::user_alpha`], [`Recommender::item_alpha`]: here only rows that are hit shrink, LightFM's all of them, so that one number means less |
 /// | `max_sampled` | [`Recommender::max_sampled`]: here BPR, too, gives a pair up after so many draws |
 /// | `num_threads` | all there are; the result has the same bits for any number |
@@ -34,8 +34,8 @@ const LARGEST_BATCH: usize = 4096;
 pub struct Recommender {
     pub(crate) users: usize,
     pub(crate) items: usize,
-    pub(crate) user_features: Option<Arc<Features>>,
-    pub(crate) item_features: Option<Arc<Features>>,
+    pub(crate) user_features: Option<SideFeatures>,
+    pub(crate) item_features: Option<SideFeatures>,
     pub(crate) options: Options,
 }
 
@@ -169,16 +169,17 @@ impl Recommender {
         self
     }
 
-    /// The users' side features; without them each user has an embedding of its own. On a GPU as [`Recommender::item_features`].
-    pub fn user_features(mut self, features: Features) -> Self {
-        self.user_features = Some(Arc::new(features));
+    /// The users' side features, listed ([`crate::recommend::Features`]) or of a table ([`SideFeatures::fit`]); without them each user has an embedding
+    /// of its own. On a GPU as [`Recommender::item_features`].
+    pub fn user_features(mut self, features: impl Into<SideFeatures>) -> Self {
+        self.user_features = Some(features.into());
         self
     }
 
     /// The items' side features; without them each item has an embedding of its own. On a GPU a batch makes room, for each interaction,
     /// for as many features as the richest item has: with many features of a few items take a smaller `batch_size`.
-    pub fn item_features(mut self, features: Features) -> Self {
-        self.item_features = Some(Arc::new(features));
+    pub fn item_features(mut self, features: impl Into<SideFeatures>) -> Self {
+        self.item_features = Some(features.into());
         self
     }
 
@@ -201,7 +202,9 @@ impl Recommender {
         for (name, features, entities) in
             [("user", &self.user_features, self.users), ("item", &self.item_features, self.items)]
         {
-            if let Some(features) = features.as_ref().filter(|features| features.entities() != entities) {
+            if let Some(features) =
+                features.as_ref().map(SideFeatures::features).filter(|features| features.entities() != entities)
+            {
                 return Err(Error::Shape {
                     operation: "recommend".into(),
                     found: format!("{name} features are of {} {name}s but there are {entities}", features.entities()),
@@ -213,15 +216,15 @@ impl Recommender {
             users,
             items,
             components: self.options.components,
-            user_features: self.user_features.clone(),
-            item_features: self.item_features.clone(),
+            user_features: self.user_features.as_ref().map(SideFeatures::shared),
+            item_features: self.item_features.as_ref().map(SideFeatures::shared),
         })
     }
 
     /// Embeddings uniform in ±½ / components, biases 0, squares 1.
     pub(crate) fn first_state(&self) -> State {
-        let table = |entities: usize, features: &Option<Arc<Features>>, stream: u64| {
-            let rows = features.as_ref().map_or(entities, |features| features.features());
+        let table = |entities: usize, features: &Option<SideFeatures>, stream: u64| {
+            let rows = features.as_ref().map_or(entities, |side| side.features().features());
             let (mut random, components) = (Random::new(self.options.seed, stream), self.options.components);
             let embeddings: Vec<f64> = (0..rows * components)
                 // As f32, so that every device starts from the same numbers.

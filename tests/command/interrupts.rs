@@ -181,6 +181,83 @@ fn a_recommender_is_saved_at_a_signal_too() {
 }
 
 #[test]
+fn a_training_on_everything_goes_on_where_it_was_cut() {
+    let folder = TempDir::new().unwrap();
+    let likes: String = (0..30_000_u64)
+        .map(|row| format!("{},{}\n", row / 40, row * 2_654_435_761 % 7919 % 997 * 40 + row % 40))
+        .collect();
+    let data = crate::file(&folder, "likes.csv", ("user,item\n".to_string() + &likes).as_bytes());
+    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
+    let train = [
+        "recommend",
+        "--interactions",
+        text(&data),
+        "--epochs",
+        "60",
+        "--components",
+        "16",
+        "--refit",
+        "--device",
+        "cpu",
+    ];
+    let output = run(&[&train[..], &["--out", text(&whole)]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let child = gradus(&[&train[..], &["--out", text(&cut)]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    let is_refit = || {
+        std::fs::read(&cut).is_ok_and(|bytes| {
+            let head = String::from_utf8_lossy(&bytes[..bytes.len().min(4096)]).into_owned();
+            // JSON within JSON: its quotes are escaped.
+            head.contains(r#"refit\":\"done"#)
+                || head.contains(r#"\"refit\":\"done"#)
+                || head.contains(r#"refit\":\"done"#)
+        })
+    };
+    while !is_refit() {
+        assert!(Instant::now() < until, "it is never trained again");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    send("-INT", &child);
+    let (code, message) = ended(child);
+    assert_eq!(code, Some(130), "{message}");
+    assert!(message.contains("interrupted: stopped after") && message.contains("--resume"), "{message}");
+    let resume = [
+        "recommend",
+        "--interactions",
+        text(&data),
+        "--resume",
+        text(&cut),
+        "--out",
+        text(&cut),
+        "--device",
+        "cpu",
+        "--json",
+    ];
+    let told = crate::json_of(&resume);
+    assert!(told["epochs_before"].as_u64().unwrap() < 60 && told["test"].is_null(), "{told}");
+    assert!(std::fs::read(&cut).unwrap() == std::fs::read(&whole).unwrap());
+
+    // Cut before it: what was asked for is still to come, and the file says so.
+    let early = folder.path().join("early");
+    let child = gradus(&[&train[..], &["--out", text(&early)]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for(&early);
+    send("-INT", &child);
+    assert_eq!(ended(child).0, Some(130));
+    let resume = ["recommend", "--interactions", text(&data), "--resume", text(&early), "--out", text(&early)];
+    let told = crate::json_of(&[&resume[..], &["--device", "cpu", "--json"]].concat());
+    assert_eq!(told["refit"]["history"]["loss"].as_array().unwrap().len(), 60);
+    assert!(told["test"].is_object() && std::fs::read(&early).unwrap() == std::fs::read(&whole).unwrap());
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     // One step takes seconds.
     let arguments =

@@ -7,6 +7,8 @@ mod field;
 mod interrupts;
 mod kills;
 mod recommend;
+mod recommend_counts;
+mod recommend_features;
 mod saving;
 #[path = "../support/mod.rs"]
 mod support;

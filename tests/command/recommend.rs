@@ -65,7 +65,17 @@ fn the_command_answers_in_json() {
         assert_eq!(keys[..7], wanted);
         assert_eq!(
             keys[7..],
-            ["device", "interactions_to_train", "epochs_before", "stopped", "popularity", "settings"]
+            [
+                "device",
+                "interactions_to_train",
+                "epochs_before",
+                "stopped",
+                "popularity",
+                "refit",
+                "user_features",
+                "item_features",
+                "settings"
+            ]
         );
         assert_eq!((&found["settings"]["loss"], &found["settings"]["seed"]), (&loss.into(), &7.into()));
         assert_eq!(found["settings"]["interactions"], text(&path));
@@ -190,24 +200,6 @@ fn what_a_saved_recommender_cannot_answer_is_one_line() {
     assert_one_line(&crate::run(&[&["predict", model], &data[..]].concat()), 1, &["MODEL", "a recommender", asked_for]);
     let resumed = crate::run(&[&["train", "--resume", model], &data[..]].concat());
     assert_one_line(&resumed, 1, &["--resume", "a recommender", asked_for]);
-}
-
-#[test]
-fn a_user_of_whom_all_was_held_out_is_named_by_its_id() {
-    let folder = tempfile::tempdir().unwrap();
-    // Users of one item each: those that were held out are users without any.
-    let lines: String = (0..30).map(|user| format!("{},{},5\n", 100 + user, user % 3)).collect();
-    let path = file(&folder, "one.csv", ("user,item,rating\n".to_string() + &lines).as_bytes());
-    let model = folder.path().join("model.safetensors");
-    let model = text(&model);
-    run(&["--interactions", text(&path), "--epochs", "1", "--device", "cpu", "--out", model]);
-    let ask = |user: u32| run(&["--model", model, "--user", &user.to_string(), "--device", "cpu", "--json"]);
-    let refused: Vec<Output> = (100..130).map(ask).filter(|output| output.status.code() != Some(0)).collect();
-    // A fifth of 30.
-    assert_eq!(refused.len(), 6);
-    for output in &refused {
-        assert_one_line(output, 1, &["--user: user 1", "nothing of theirs"]);
-    }
 }
 
 #[test]

@@ -200,3 +200,54 @@ fn a_feature_is_not_taken_for_the_target_that_a_file_without_names_lacks() {
     assert_eq!(found.target, Target::None);
     assert_eq!(found.features, encoding.apply(&train).unwrap().features);
 }
+
+#[test]
+fn side_features_are_sparse_and_lists_are_words_of_their_own() {
+    let rows: Vec<usize> = (0..40).collect();
+    let genres: Vec<String> =
+        rows.iter().map(|row| ["Drama|War", "War", "", "Comedy | Drama|Drama|"][row % 4].into()).collect();
+    let titles: Vec<String> = rows.iter().map(|row| format!("Film {row}")).collect();
+    let town: Vec<&str> = rows.iter().map(|row| if row % 2 == 0 { "Ulm" } else { "" }).collect();
+    let table = Table::new(vec![
+        Column::words("title", titles.iter().map(String::as_str)),
+        Column::words("genres", genres.iter().map(String::as_str)),
+        Column::words("town", town),
+        Column::numbers("awarded", rows.iter().map(|row| if row % 10 == 0 { 1.0 } else { 0.0 }).collect()),
+        Column::numbers(
+            "year",
+            rows.iter().map(|row| if *row == 1 { f64::NAN } else { 1990.0 + (*row % 3) as f64 }).collect(),
+        ),
+    ])
+    .unwrap();
+    let encoding = Encoding::fit(&table, &rows, &EncodingOptions::side_features()).unwrap();
+    assert_eq!(encoding.names(), ["genres=Comedy", "genres=Drama", "genres=War", "town=Ulm", "awarded", "year"]);
+    let told: Vec<String> = encoding.report().iter().map(ToString::to_string).collect();
+    assert!(told[0].contains("title: left out: 40 different words in 40 rows"), "{told:?}");
+    assert!(told[1].contains("lists of words: a column for each of 3 words (Comedy, Drama, War)"), "{told:?}");
+    assert!(told[1].contains("10 blank(s) count as nothing"), "{told:?}");
+    let found = encoding.features(&table, &[0, 1, 2, 3]).unwrap();
+    assert_eq!(found.row(0).to_vec()[..5], [0.0, 1.0, 1.0, 1.0, 1.0]);
+    assert_eq!(found.row(1).to_vec(), [0.0, 0.0, 1.0, 0.0, 0.0, 0.0], "no town and no year");
+    assert_eq!(found.row(2).to_vec()[..4], [0.0, 0.0, 0.0, 1.0], "no genre");
+    assert_eq!(found.row(3).to_vec()[..3], [1.0, 1.0, 0.0], "each once, without spaces");
+    // A word that was not there is nothing; the options of networks know no lists.
+    let other = Table::new(
+        table
+            .columns()
+            .iter()
+            .map(|column| match column.name() {
+                "genres" => Column::words("genres", std::iter::repeat_n("Western|War", 40)),
+                _ => column.clone(),
+            })
+            .collect(),
+    )
+    .unwrap();
+    assert_eq!(encoding.features(&other, &[0]).unwrap().row(0).to_vec()[..3], [0.0, 0.0, 1.0]);
+    let plain = Encoding::fit(&table, &rows, &EncodingOptions::default()).unwrap().names();
+    assert!(
+        plain.contains(&"genres=Drama|War".to_string()) && plain.contains(&"genres is blank".to_string()),
+        "{plain:?}"
+    );
+    let saved = serde_json::to_string(&encoding).unwrap();
+    assert_eq!(serde_json::from_str::<Encoding>(&saved).unwrap(), encoding);
+}

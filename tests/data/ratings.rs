@@ -155,3 +155,81 @@ fn titles_are_read_by_id() {
     let message = read_titles(file(&folder, "id,genres\n1,Horror\n2,Horror\n")).unwrap_err().to_string();
     assert!(message.contains("no column of titles among id, genres"), "{message}");
 }
+
+#[test]
+fn counts_are_weights_and_are_added_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let plays = "user,artist,plays\nann,x,3\nann,y,0\nbob,x,1\nann,x,2.5\n";
+    let found = read_ratings(file(&folder, plays)).unwrap();
+    assert_eq!((found.has_ratings, &found.weights), (false, &Some(vec![5.5, 1.0])));
+    assert_eq!((&found.item_ids[..], found.ratings), (&["x".to_string()][..], vec![5.5, 1.0]));
+    for words in [
+        "column `plays` holds counts",
+        "1 line(s) with a count of 0",
+        "1 line(s) hold a user and an item again: added up",
+    ] {
+        assert!(found.notes.iter().any(|note| note.contains(words)), "{words}: {:?}", found.notes);
+    }
+    let last = RatingsOptions { duplicates: Duplicates::Last, ..Default::default() };
+    assert_eq!(read_ratings_with(file(&folder, plays), &last).unwrap().weights.unwrap(), [2.5, 1.0]);
+    let refuse = RatingsOptions { duplicates: Duplicates::Refuse, ..Default::default() };
+    assert!(read_ratings_with(file(&folder, plays), &refuse).unwrap_err().to_string().contains("line 5"));
+    let message = read_ratings(file(&folder, "user,artist,plays\nann,x,3\nann,y,-2\n")).unwrap_err().to_string();
+    assert!(message.contains("line 3, column `plays`") && message.contains("a count, 0 or more"), "{message}");
+
+    // Beside ratings a column of counts is one if it is named; it weighs what is liked.
+    let both = "user,item,rating,count\n1,1,5,4\n1,2,2,9\n2,1,4,1\n";
+    assert_eq!(read_ratings(file(&folder, both)).unwrap().weights, None);
+    let named = RatingsOptions { weight: Some("count".into()), ..Default::default() };
+    let found = read_ratings_with(file(&folder, both), &named).unwrap();
+    let liked = Interactions::from_ratings(&found, 4.0, true).unwrap();
+    assert_eq!(liked.triples().collect::<Vec<_>>(), [(0, 0, 4.0), (0, 1, -9.0), (1, 0, 1.0)]);
+    // Of a file without names the third column is no rating where it was named as something else.
+    let third = RatingsOptions { weight: Some("2".into()), ..Default::default() };
+    let found = read_ratings_with(file(&folder, "1,1,7\n1,2,3\n"), &third).unwrap();
+    assert_eq!((found.has_ratings, found.weights), (false, Some(vec![7.0, 3.0])));
+}
+
+#[test]
+fn times_are_read_and_are_no_ratings() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |text: &str| read_ratings(file(&folder, text)).unwrap();
+    let found = of("userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n1,1029,3,1260759179\n");
+    assert_eq!(found.times.unwrap(), [1260759144.0, 1260759179.0]);
+    assert_eq!(of("1::2::5::978300760\n1::3::4::978302109\n").times.unwrap(), [978300760.0, 978302109.0]);
+    let found = of("7 8 1260759144\n7 9 1260759179\n");
+    assert_eq!(
+        (found.has_ratings, found.times, found.ratings),
+        (false, Some(vec![1260759144.0, 1260759179.0]), vec![1.0; 2])
+    );
+    assert!(found.notes.iter().any(|note| note.contains("column `2` holds Unix times")), "{:?}", found.notes);
+    // Stars in the third column are no times.
+    let found = of("7 8 4\n7 9 5\n");
+    assert_eq!((found.has_ratings, found.times), (true, None));
+    let found = of("user,item,date\n1,2,2016-10-17\n1,3,soon\n");
+    assert_eq!((found.has_ratings, found.times), (false, None));
+    assert!(
+        found.notes.iter().any(|note| note.contains("`date` is not read as times: line 3 holds `soon`")),
+        "{:?}",
+        found.notes
+    );
+    let named = RatingsOptions { time: Some("when".into()), ..Default::default() };
+    let message =
+        read_ratings_with(file(&folder, "user,item,when\n1,2,3\n1,3,soon\n"), &named).unwrap_err().to_string();
+    assert!(message.contains("line 3, column `when`") && message.contains("a time: a number, or a date"), "{message}");
+    // Numbers and dates do not mix.
+    let message =
+        read_ratings_with(file(&folder, "user,item,when\n1,2,2016-10-17\n1,3,5\n"), &named).unwrap_err().to_string();
+    assert!(message.contains("line 3"), "{message}");
+}
+
+#[test]
+fn the_last_one_is_the_last_by_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let last = RatingsOptions { duplicates: Duplicates::Last, ..Default::default() };
+    let of = |text: &str| read_ratings_with(file(&folder, text), &last).unwrap();
+    let found = of("user,item,rating,date\n1,1,5,2020-03-01\n1,1,2,2020-01-01\n1,2,4,2020-01-01\n1,2,3,2020-01-01\n");
+    assert_eq!((found.ratings, found.times.unwrap()), (vec![5.0, 3.0], vec![1583020800.0, 1577836800.0]));
+    assert!(found.notes.iter().any(|note| note.contains("the last one by its time kept")), "{:?}", found.notes);
+    assert_eq!(of("user,item,rating\n1,1,5\n1,1,2\n").ratings, [2.0]);
+}

@@ -5,9 +5,11 @@ mod files;
 mod ranking;
 mod resuming;
 mod serial;
+mod side;
 #[path = "../support/mod.rs"]
 mod support;
 mod training;
+mod weights;
 
 use gradus::Error;
 use gradus::random::Random;

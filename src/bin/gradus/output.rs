@@ -49,6 +49,15 @@ impl Failure {
         Failure::Usage(names::explain(&error))
     }
 
+    /// The same with what else can be done.
+    pub fn and(self, advice: &str) -> Self {
+        match self {
+            Failure::Usage(message) => Failure::Usage(format!("{message}; {advice}")),
+            Failure::Failed(message) => Failure::Failed(format!("{message}; {advice}")),
+            other => other,
+        }
+    }
+
     /// The same with the flag that it is about.
     pub fn of(self, flag: &str) -> Self {
         match self {

@@ -31,6 +31,15 @@ pub(super) fn counted(column: &Column, rows: &[usize]) -> Vec<(String, usize)> {
     counted
 }
 
+/// The most frequent of counted words, in their order.
+pub(super) fn most_frequent(counted: Vec<(String, usize)>, most: usize) -> Vec<(String, usize)> {
+    let mut by_count: Vec<usize> = (0..counted.len()).collect();
+    by_count.sort_by_key(|&place| std::cmp::Reverse(counted[place].1));
+    by_count.truncate(most);
+    by_count.sort_unstable();
+    by_count.into_iter().map(|place| counted[place].clone()).collect()
+}
+
 /// Numbers by value and before words; words by their letters.
 fn order(one: &str, other: &str) -> std::cmp::Ordering {
     let key = |word: &str| word.parse::<f64>().ok().filter(|number| number.is_finite());

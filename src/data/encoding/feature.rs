@@ -4,7 +4,8 @@ use ndarray::{ArrayViewMut2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::super::table::{Cells, Column, Table};
-use super::categories::{counted, places, truth};
+use super::categories::{counted, most_frequent, places, truth};
+use super::lists::{are_distinct, holds_lists, lists, write_lists};
 use super::numbers::{mean_and_deviation, quantile, sorted};
 use super::{ColumnReport, EncodingOptions};
 use crate::Result;
@@ -22,6 +23,9 @@ pub(super) struct Feature {
     encoded: Encoded,
     /// Blanks among the rows that it was fitted on.
     blanks: usize,
+    /// Whether a blank is 0 in all of its columns.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    sparse: bool,
 }
 
 /// What a column becomes.
@@ -34,6 +38,8 @@ pub(super) enum Encoded {
     Truth { fill: bool },
     /// A column for each word, and one for all others if there were such.
     Words { words: Vec<String>, others: usize, fill: usize },
+    /// A column for each word that a cell lists; some rarer ones may have none.
+    Lists { words: Vec<String>, separator: char, rarer: usize },
     /// Nothing, and why.
     Nothing { reason: String },
 }
@@ -53,8 +59,14 @@ impl Feature {
             Cells::Numbers(numbers) if place == 0 && is_index(column, numbers) => {
                 nothing("the index of the rows, under no name")
             }
+            Cells::Numbers(numbers) if options.sparse && are_flags(numbers, rows) => {
+                Encoded::Number { mean: 0.0, scale: 1.0, fill: 0.0 }
+            }
             Cells::Numbers(numbers) => number(table, column, numbers, rows, options.standardize)?,
-            Cells::Words { .. } => words(table, column, rows, blanks, options)?,
+            Cells::Words { .. } => match options.lists.filter(|&separator| holds_lists(column, rows, separator)) {
+                Some(separator) => lists(column, rows, separator, options),
+                None => words(table, column, rows, blanks, options)?,
+            },
         };
         let encoded = match &encoded {
             Encoded::Number { scale, fill, .. } if *scale == 0.0 && blanks == 0 => {
@@ -64,11 +76,12 @@ impl Feature {
                 nothing(&format!("`{}` in all rows", words[0]))
             }
             Encoded::Number { scale, mean, fill } if *scale == 0.0 => {
-                Encoded::Number { scale: 1.0, mean: *mean, fill: *fill }
+                // Where a blank is 0, what is not blank must be something else.
+                Encoded::Number { scale: 1.0, mean: mean - f64::from(options.sparse), fill: *fill }
             }
             _ => encoded,
         };
-        Ok(Feature { column: column.name().into(), encoded, blanks })
+        Ok(Feature { column: column.name().into(), encoded, blanks, sparse: options.sparse })
     }
 
     /// The table's column.
@@ -79,7 +92,7 @@ impl Feature {
     /// Whether a cell is blank to what the column was in training: `-` is one among numbers, and a word among words.
     fn is_blank(&self, column: &Column, row: usize) -> bool {
         match &self.encoded {
-            Encoded::Words { .. } | Encoded::Truth { .. } => column.word(row).is_none(),
+            Encoded::Words { .. } | Encoded::Truth { .. } | Encoded::Lists { .. } => column.word(row).is_none(),
             _ => column.is_blank(row),
         }
     }
@@ -94,9 +107,15 @@ impl Feature {
         let own = match &self.encoded {
             Encoded::Number { .. } | Encoded::Truth { .. } => 1,
             Encoded::Words { words, others, .. } => words.len() + usize::from(*others > 0),
+            Encoded::Lists { words, .. } => words.len(),
             Encoded::Nothing { .. } => return 0,
         };
-        own + usize::from(self.blanks > 0)
+        own + usize::from(self.marks_blanks())
+    }
+
+    /// Whether a column says where a blank was filled.
+    fn marks_blanks(&self) -> bool {
+        self.blanks > 0 && !self.sparse
     }
 
     /// What they are called.
@@ -104,13 +123,15 @@ impl Feature {
         let column = &self.column;
         let mut names = match &self.encoded {
             Encoded::Number { .. } | Encoded::Truth { .. } => vec![column.clone()],
-            Encoded::Words { words, .. } => words.iter().map(|word| format!("{column}={word}")).collect(),
+            Encoded::Words { words, .. } | Encoded::Lists { words, .. } => {
+                words.iter().map(|word| format!("{column}={word}")).collect()
+            }
             Encoded::Nothing { .. } => return Vec::new(),
         };
         if matches!(&self.encoded, Encoded::Words { others, .. } if *others > 0) {
             names.push(format!("{column}=(others)"));
         }
-        if self.blanks > 0 {
+        if self.marks_blanks() {
             names.push(format!("{column} is blank"));
         }
         names
@@ -124,7 +145,7 @@ impl Feature {
         rows: &[usize],
         mut to: ArrayViewMut2<f32>,
     ) -> Result<()> {
-        if self.blanks > 0 {
+        if self.marks_blanks() {
             let last = to.ncols() - 1;
             for (cell, &row) in to.column_mut(last).iter_mut().zip(rows) {
                 *cell = f32::from(self.is_blank(column, row));
@@ -165,7 +186,12 @@ impl Feature {
                     }
                 }
             }
+            Encoded::Lists { words, separator, .. } => write_lists(column, rows, words, *separator, &mut to),
             Encoded::Nothing { .. } => {}
+        }
+        if self.sparse {
+            let blank = to.axis_iter_mut(Axis(0)).zip(rows).filter(|(_, row)| self.is_blank(column, **row));
+            blank.for_each(|(mut cells, _)| cells.fill(0.0));
         }
         Ok(())
     }
@@ -184,13 +210,14 @@ impl Feature {
                 ));
             }
         }
-        let blank = rows.iter().find(|&&row| self.is_blank(column, row)).filter(|_| self.blanks == 0)?;
+        let blank =
+            rows.iter().find(|&&row| self.is_blank(column, row)).filter(|_| self.blanks == 0 && !self.sparse)?;
         let count = rows.iter().filter(|&&row| self.is_blank(column, row)).count();
         let with = match &self.encoded {
             Encoded::Number { fill, .. } => fill.to_string(),
             Encoded::Truth { fill } => fill.to_string(),
             Encoded::Words { words, fill, .. } => format!("`{}`", words[*fill]),
-            Encoded::Nothing { .. } => return None,
+            Encoded::Lists { .. } | Encoded::Nothing { .. } => return None,
         };
         let line = table.line_of(*blank);
         Some(format!(
@@ -200,8 +227,16 @@ impl Feature {
     }
 
     pub(super) fn report(&self) -> ColumnReport {
-        ColumnReport::of_feature(&self.column, &self.encoded, self.blanks, self.width())
+        ColumnReport::of_feature(&self.column, &self.encoded, (self.blanks, self.sparse), self.width())
     }
+}
+
+/// Whether all numbers are 0 or 1.
+fn are_flags(numbers: &[f64], rows: &[usize]) -> bool {
+    let is_flag = |number: f64| number == 0.0 || number == 1.0 || number.is_nan();
+    // A single value is left to the rule for such.
+    rows.iter().all(|&row| is_flag(numbers[row]))
+        && [0.0, 1.0].iter().all(|flag| rows.iter().any(|&row| numbers[row] == *flag))
 }
 
 /// pandas writes the index of the rows as a first column without a name.
@@ -234,19 +269,20 @@ fn words(table: &Table, column: &Column, rows: &[usize], blanks: usize, options:
         return Ok(Encoded::Truth { fill: truth(&counted[most(&counted)].0).unwrap_or(false) });
     }
     check_numbers(table, column)?;
+    let different = |counted: usize| Encoded::Nothing { reason: format!("{counted} different words in {known} rows") };
+    if options.sparse && are_distinct(counted.len(), known) {
+        return Ok(different(counted.len()));
+    }
     if counted.len() <= options.categories {
         let fill = most(&counted);
         return Ok(Encoded::Words { words: counted.into_iter().map(|(word, _)| word).collect(), others: 0, fill });
     }
     if 2 * counted.len() > known {
-        return Ok(Encoded::Nothing { reason: format!("{} different words in {known} rows", counted.len()) });
+        return Ok(different(counted.len()));
     }
-    let mut by_count: Vec<usize> = (0..counted.len()).collect();
-    by_count.sort_by_key(|&place| std::cmp::Reverse(counted[place].1));
-    by_count.truncate(options.categories);
-    by_count.sort_unstable();
-    let others = counted.len() - by_count.len();
-    let kept: Vec<(String, usize)> = by_count.into_iter().map(|place| counted[place].clone()).collect();
+    let all = counted.len();
+    let kept = most_frequent(counted, options.categories);
+    let others = all - kept.len();
     let fill = most(&kept);
     Ok(Encoded::Words { words: kept.into_iter().map(|(word, _)| word).collect(), others, fill })
 }

@@ -2,6 +2,7 @@
 
 mod categories;
 mod feature;
+mod lists;
 mod numbers;
 mod report;
 mod target;
@@ -19,6 +20,9 @@ use feature::Feature;
 
 /// Words of a column that get a column of their own each, unless [`EncodingOptions::categories`] says otherwise.
 const CATEGORIES: usize = 64;
+
+/// As [`CATEGORIES`], where a row holds few of them: each costs an embedding alone.
+const SPARSE_CATEGORIES: usize = 1000;
 
 /// How the columns of a table become numbers: fitted on the rows to train on, saved with the model, applied to every other file.
 ///
@@ -76,6 +80,11 @@ pub struct EncodingOptions {
     /// The column that says how much each row counts in a training; it is no feature. It is kept with the encoding, so that a training that
     /// goes on finds it.
     pub weight: Option<String>,
+    /// What parts the words of a cell that lists several, each of which gets a column of its own; without it a list is one word.
+    pub lists: Option<char>,
+    /// For models that add up what a row has, so that what it has not must be 0: a blank is 0 in all columns, numbers that are all
+    /// 0 or 1 stay so, and words of which nearly every row has its own are left out however few rows there are above 20.
+    pub sparse: bool,
 }
 
 impl Default for EncodingOptions {
@@ -87,11 +96,33 @@ impl Default for EncodingOptions {
             categories: CATEGORIES,
             left_out: Vec::new(),
             weight: None,
+            lists: None,
+            sparse: false,
         }
     }
 }
 
 impl EncodingOptions {
+    /// For side features of a recommender, one row for each user or item: lists are parted by `|`, up to 1,000 words of a column
+    /// have one of their own, what a row has not is 0.
+    ///
+    /// ```
+    /// use gradus::data::{Column, Encoding, EncodingOptions, Table};
+    ///
+    /// let genres = Column::words("genres", ["Children|Comedy", "Drama", "Comedy", ""]);
+    /// let years = Column::numbers("year", vec![1995.0, 1997.0, f64::NAN, 1996.0]);
+    /// let films = Table::new(vec![genres, years])?;
+    /// let encoding = Encoding::fit(&films, &[0, 1, 2, 3], &EncodingOptions::side_features())?;
+    /// assert_eq!(encoding.names(), ["genres=Children", "genres=Comedy", "genres=Drama", "year"]);
+    /// let found = encoding.features(&films, &[0, 2])?;
+    /// assert_eq!(found.row(0).to_vec(), [1.0, 1.0, 0.0, -1.2247449]);
+    /// assert_eq!(found.row(1).to_vec(), [0.0, 1.0, 0.0, 0.0]); // of a year that is not known
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn side_features() -> Self {
+        EncodingOptions { categories: SPARSE_CATEGORIES, lists: Some('|'), sparse: true, ..Self::default() }
+    }
+
     /// Adds a column of targets.
     pub fn target(mut self, column: impl Into<String>) -> Self {
         self.targets.push(column.into());

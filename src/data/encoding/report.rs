@@ -11,7 +11,7 @@ use super::feature::Encoded;
 pub struct ColumnReport {
     /// The column.
     pub column: String,
-    /// What it was taken for: `number`, `text`, `true or false`, `left out`, `target`.
+    /// What it was taken for: `number`, `text`, `lists of words`, `true or false`, `left out`, `target`.
     pub taken_for: &'static str,
     /// What was made of it.
     pub became: String,
@@ -20,7 +20,12 @@ pub struct ColumnReport {
 }
 
 impl ColumnReport {
-    pub(super) fn of_feature(column: &str, encoded: &Encoded, blanks: usize, columns: usize) -> Self {
+    pub(super) fn of_feature(
+        column: &str,
+        encoded: &Encoded,
+        (blanks, are_zero): (usize, bool),
+        columns: usize,
+    ) -> Self {
         let (taken_for, mut became, fill) = match encoded {
             Encoded::Number { mean, scale, fill } if *mean == 0.0 && *scale == 1.0 => {
                 ("number", "as it is".into(), format!("the median {}", short(*fill)))
@@ -36,9 +41,20 @@ impl ColumnReport {
                 let text = format!("a column for each of {} words ({}){rest}", words.len(), some(words));
                 ("text", text, format!("`{}`, the most frequent", words[*fill]))
             }
+            Encoded::Lists { words, separator, rarer } => {
+                let rest = if *rarer > 0 { format!("; {rarer} rarer ones have none") } else { String::new() };
+                let text = format!(
+                    "a column for each of {} words ({}), of which a cell lists some with `{separator}`{rest}",
+                    words.len(),
+                    some(words)
+                );
+                ("lists of words", text, String::new())
+            }
             Encoded::Nothing { reason } => ("left out", reason.clone(), String::new()),
         };
-        if blanks > 0 && columns > 0 {
+        if blanks > 0 && columns > 0 && are_zero {
+            became += &format!("; {blanks} blank(s) count as nothing");
+        } else if blanks > 0 && columns > 0 {
             became += &format!("; {blanks} blank(s) filled with {fill}, and marked in a column");
         }
         ColumnReport { column: column.into(), taken_for, became, columns }

@@ -40,14 +40,27 @@ impl Table {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub fn read(path: impl AsRef<Path>, options: &TableOptions) -> Result<Table> {
-        let source = Source::open(path.as_ref())?;
-        let mut records = Records::open(source, options)?;
-        let mut place = Place { path: path.as_ref().into(), lines: Vec::new() };
+        let records = Records::open(Source::open(path.as_ref())?, options)?;
+        Ok(Self::from_records(path.as_ref(), records, None)?.0)
+    }
+
+    /// The rows of a file; the cells of the column `key` stand beside the table as they are written, and their lines.
+    pub(in crate::data) fn from_records(
+        path: &Path,
+        mut records: Records,
+        key: Option<usize>,
+    ) -> Result<(Table, Vec<(u64, String)>)> {
+        let mut place = Place { path: path.into(), lines: Vec::new() };
         let mut builders: Vec<Builder> = records.names.iter().map(|_| Builder::new(records.decimal)).collect();
-        let mut rows = 0;
+        let (mut rows, mut keys) = (0, Vec::new());
         while let Some((line, cells)) = records.next()? {
             place.add(rows, line);
-            builders.iter_mut().zip(cells).for_each(|(builder, cell)| builder.add(cell));
+            for (at, (builder, cell)) in builders.iter_mut().zip(cells).enumerate() {
+                match key {
+                    Some(key) if key == at => keys.push((line, cell.clone())),
+                    _ => builder.add(cell),
+                }
+            }
             rows += 1;
         }
         if rows == 0 {
@@ -55,13 +68,14 @@ impl Table {
         }
         let mut notes = std::mem::take(&mut records.notes);
         let mut columns = Vec::with_capacity(builders.len());
-        for (builder, name) in builders.into_iter().zip(std::mem::take(&mut records.names)) {
+        let named = builders.into_iter().zip(std::mem::take(&mut records.names)).enumerate();
+        for (_, (builder, name)) in named.filter(|(at, _)| Some(*at) != key) {
             let (column, note) = builder.finish(name);
             columns.push(column);
             notes.extend(note);
         }
         let table = Table { columns, rows, has_header: records.has_header, place, notes };
         table.check_names()?;
-        Ok(table)
+        Ok((table, keys))
     }
 }

@@ -1,54 +1,36 @@
 //! What a saved recommender answers: the best items of a user, and the items that are most like one.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use gradus::recommend::{Ids, Interactions, Model, Scored};
-use gradus::{data, text};
-use serde_json::{Value, json};
+use gradus::data::EntityKind;
+use gradus::recommend::{Ids, Interactions, Model, Scored, most_popular};
+use gradus::{Device, Error, data};
 
 use super::Recommend;
+use super::answer::{Answer, Excluded, known_by};
 use crate::output::{self, Failure, Outcome};
 use crate::saved::{self, Kind};
-
-/// The items of a list, best first, and what is told with them.
-struct Answer {
-    /// The key of the question in the JSON document, and the id that was asked about.
-    asked: (&'static str, String),
-    items: Vec<(String, f32)>,
-    /// The titles of items, by id.
-    titles: Option<HashMap<String, String>>,
-    excluded: Option<Excluded>,
-    heading: String,
-    /// What the items are sorted by.
-    measure: &'static str,
-}
-
-/// Which items of a user are left out.
-struct Excluded {
-    /// Those that the saved model was trained on.
-    trained_on: usize,
-    /// Those that stand in the file beside it, of any rating.
-    rated: Option<usize>,
-    /// All of them together, as far as the model knows them.
-    items: usize,
-}
 
 impl Recommend {
     /// Answers the question that stands on the command line.
     pub(super) fn ask(&self, path: &Path) -> Outcome {
+        let usage = |message: &str| Err(Failure::Usage(message.into()));
+        match (&self.user, &self.similar_to) {
+            (None, None) if !self.popular => return usage("--user ID, --similar-to ITEM or --popular is needed"),
+            (None, _) if self.interactions.is_some() => {
+                return usage("--interactions: with --model it goes with --user alone");
+            }
+            _ => {}
+        }
         saved::check_kind("--model", path, Kind::Recommender)?;
         let device = if self.json { self.device.open(false)? } else { self.device.open_and_tell()? };
-        let model = Model::load(path, &device).map_err(|error| Failure::from(error).of("--model"))?;
-        let known = model.seen().ok_or_else(|| {
-            Failure::Failed(format!("--model: {} was saved before it was trained; it knows no items", path.display()))
-        })?;
+        let model = self.saved_model(path, &device)?;
         let titles = self.titles.as_deref().map(data::read_titles).transpose();
         let titles = titles.map_err(|error| Failure::from(error).of("--titles"))?;
         let mut answer = match (&self.user, &self.similar_to) {
-            (Some(user), _) => self.for_user(&model, known, user)?,
-            (None, Some(item)) => self.like_item(&model, known, item)?,
-            (None, None) => return Err(Failure::Usage("--user ID or --similar-to ITEM is needed".into())),
+            (Some(user), _) => self.for_user(model, user)?,
+            (None, Some(item)) => self.like_item(model, item)?,
+            (None, None) => self.popular(&model, None)?,
         };
         answer.titles = titles;
         if answer.items.len() < self.count.get() {
@@ -60,21 +42,69 @@ impl Recommend {
         output::print(&answer.as_text())
     }
 
-    fn for_user(&self, model: &Model, known: &Interactions, user: &str) -> Outcome<Answer> {
-        let row = row(known.user_ids(), "user", user, known.users()).map_err(|failure| failure.of("--user"))?;
+    /// The recommender with those of the files of features, and the items that are known by these alone if they are asked for.
+    fn saved_model(&self, path: &Path, device: &Device) -> Outcome<Model> {
+        let mut model = Model::load(path, device).map_err(|error| Failure::from(error).of("--model"))?;
+        if model.seen().is_none() {
+            let message = format!("--model: {} was saved before it was trained; it knows no items", path.display());
+            return Err(Failure::Failed(message));
+        }
+        for (flag, file, kind) in [
+            ("--user-features", &self.user_features, EntityKind::Users),
+            ("--item-features", &self.item_features, EntityKind::Items),
+        ] {
+            if let Some(file) = file {
+                let entities = self.entities(flag, file, kind)?;
+                model.add_entities(&entities).map_err(|error| Failure::from(error).of(flag))?;
+            }
+        }
+        Ok(model)
+    }
+
+    /// Items that are known by their features alone, where they are asked for.
+    fn wanted_items(&self, model: &Model) -> Outcome<Vec<String>> {
+        if !self.new_items {
+            return Ok(Vec::new());
+        }
+        let found = model.new_items();
+        if found.is_empty() {
+            let message =
+                "--new-items: the recommender knows no item by its features alone; --item-features FILE names some";
+            return Err(Failure::Failed(message.into()));
+        }
+        Ok(found)
+    }
+
+    fn for_user(&self, model: Model, user: &str) -> Outcome<Answer> {
+        let known = seen(&model)?;
+        let wanted = self.wanted_items(&model)?;
+        match row(known.user_ids(), "user", user, known.users()) {
+            Ok(_) if wanted.is_empty() => self.best_of(&model, user, &wanted),
+            Ok(_) => self.best_of(&model.with_newcomers(&[], &wanted)?, user, &wanted),
+            Err(unknown) => match model.with_newcomers(&[user.into()], &wanted) {
+                Ok(model) => self.best_of(&model, user, &wanted),
+                Err(Error::Unknown { .. }) if self.popular => self.popular(&model, Some(user)),
+                Err(Error::Unknown { .. }) => {
+                    Err(unknown.of("--user").and("--popular answers with the items that most users chose"))
+                }
+                Err(other) => Err(Failure::from(other).of("--user")),
+            },
+        }
+    }
+
+    /// The best items of a user that stands among the rows.
+    fn best_of(&self, model: &Model, user: &str, new: &[String]) -> Outcome<Answer> {
+        let known = seen(model)?;
+        let row = row(known.user_ids(), "user", user, known.users())?;
         let trained_on = known.of(row as usize);
         let rated = self.interactions.as_deref().map(|path| self.rated(path, user)).transpose()?;
         let mut others: Vec<u32> = rated.iter().flatten().filter_map(|item| place(known.item_ids(), item)).collect();
         others.retain(|item| (*item as usize) < known.items() && trained_on.binary_search(item).is_err());
-        let mut best = model.recommend(row, self.count.get().saturating_add(others.len()), true).map_err(|error| {
-            // The library speaks of rows.
-            if trained_on.is_empty() && matches!(error, gradus::Error::Input { .. }) {
-                let message =
-                    format!("--user: user {user} is known but nothing of theirs was trained on (all held out?)");
-                return Failure::Failed(message);
-            }
-            error.into()
-        })?;
+        let mut best = match model.recommend(row, self.count.get().saturating_add(others.len()), true) {
+            // Nothing is known of them: all of theirs was held out, and they have no features.
+            Err(Error::Input { .. }) if trained_on.is_empty() => return self.popular(model, Some(user)),
+            other => other?,
+        };
         best.retain(|found| !others.contains(&found.item));
         best.truncate(self.count.get());
         let excluded = Excluded {
@@ -82,12 +112,19 @@ impl Recommend {
             rated: rated.as_ref().map(Vec::len),
             items: trained_on.len() + others.len(),
         };
-        let items = known.items();
-        let heading = format!("user {user}: the {} best of {items} items, {}", best.len(), excluded.in_words(self));
+        let (items, count) = (known.items(), best.len());
+        let heading = match trained_on {
+            [] => format!(
+                "user {user}, known by features alone: the {count} best of {items} items{}",
+                excluded.of_file(self)
+            ),
+            _ => format!("user {user}: the {count} best of {items} items, {}", excluded.in_words(self)),
+        };
         let items = with_ids(known.item_ids(), &best);
         Ok(Answer {
-            asked: ("user", user.into()),
+            asked: Some(("user", user.into())),
             items,
+            new: self.new_items.then(|| new.to_vec()),
             titles: None,
             excluded: Some(excluded),
             heading,
@@ -95,20 +132,73 @@ impl Recommend {
         })
     }
 
-    fn like_item(&self, model: &Model, known: &Interactions, item: &str) -> Outcome<Answer> {
+    /// What most users chose: for everybody, or for a user of whom nothing is known.
+    fn popular(&self, model: &Model, user: Option<&str>) -> Outcome<Answer> {
+        let known = seen(model)?;
+        let rated = match (user, &self.interactions) {
+            (Some(user), Some(path)) => Some(self.rated(path, user)?),
+            _ => None,
+        };
+        let mut others: Vec<u32> = rated.iter().flatten().filter_map(|item| place(known.item_ids(), item)).collect();
+        others.retain(|item| (*item as usize) < known.items());
+        others.sort_unstable();
+        let found = most_popular(known, self.count.get(), &others);
+        let excluded = Excluded { trained_on: 0, rated: rated.as_ref().map(Vec::len), items: others.len() };
+        let heading = match user {
+            Some(user) => format!(
+                "user {user} has no history that the recommender learned from: the {} items that most users chose{}",
+                found.len(),
+                excluded.of_file(self)
+            ),
+            None => format!("the {} of {} items that most users chose", found.len(), known.items()),
+        };
+        if self.json && user.is_some() {
+            output::note(&format!("note: {heading}"));
+        }
+        Ok(Answer {
+            asked: user.map(|user| ("user", user.into())),
+            items: with_ids(known.item_ids(), &found),
+            new: None,
+            titles: None,
+            excluded: user.map(|_| excluded),
+            heading,
+            measure: "users",
+        })
+    }
+
+    fn like_item(&self, model: Model, item: &str) -> Outcome<Answer> {
+        let known = seen(&model)?;
+        let mut wanted = self.wanted_items(&model)?;
+        let unknown = row(known.item_ids(), "item", item, known.items()).err();
+        if unknown.is_some() && !wanted.iter().any(|id| id == item) {
+            wanted.push(item.into());
+        }
+        let extended = if wanted.is_empty() { Ok(model) } else { model.with_newcomers(&[], &wanted) };
+        let model = match (extended, unknown) {
+            (Err(Error::Unknown { .. }), Some(unknown)) => return Err(unknown.of("--similar-to")),
+            (other, _) => other.map_err(|error| Failure::from(error).of("--similar-to"))?,
+        };
+        let known = seen(&model)?;
         let row = row(known.item_ids(), "item", item, known.items()).map_err(|failure| failure.of("--similar-to"))?;
         let found = model.similar_items(row, self.count.get())?;
-        let heading = format!("item {item}: the {} of {} items that are most like it", found.len(), known.items());
+        let by = if known_by(&wanted, item) == "features" { ", known by its features alone" } else { "" };
+        let heading = format!("item {item}{by}: the {} of {} items that are most like it", found.len(), known.items());
         let items = with_ids(known.item_ids(), &found);
         Ok(Answer {
-            asked: ("similar_to", item.into()),
+            asked: Some(("similar_to", item.into())),
             items,
+            new: self.new_items.then_some(wanted),
             titles: None,
             excluded: None,
             heading,
             measure: "cosine",
         })
     }
+}
+
+/// What a recommender was trained on.
+fn seen(model: &Model) -> Outcome<&Interactions> {
+    model.seen().ok_or_else(|| Failure::Failed("--model: the recommender knows no items".into()))
 }
 
 /// The row of an id; where the model was trained without a file's ids, ids are rows.
@@ -139,65 +229,4 @@ impl Recommend {
 fn with_ids(ids: Option<&Ids>, found: &[Scored]) -> Vec<(String, f32)> {
     let id = |found: &Scored| ids.map_or_else(|| found.item.to_string(), |ids| ids.raw()[found.item as usize].clone());
     found.iter().map(|found| (id(found), found.score)).collect()
-}
-
-/// An id in a JSON document: a number where it is one.
-fn id_as_json(id: &str) -> Value {
-    let number = id.parse::<u64>().ok().filter(|number| number.to_string() == id);
-    number.map_or_else(|| json!(id), |number| json!(number))
-}
-
-impl Excluded {
-    fn in_words(&self, asked: &Recommend) -> String {
-        let trained_on = format!("without {} that the model was trained on", self.trained_on);
-        match (self.rated, &asked.interactions) {
-            (Some(rated), Some(path)) => {
-                let more = self.items - self.trained_on;
-                format!("{trained_on} and {more} more of the {rated} rated in {}", path.display())
-            }
-            _ => format!("{trained_on} (held-out ones may be among them: --interactions FILE excludes all rated ones)"),
-        }
-    }
-}
-
-impl Answer {
-    fn as_json(&self, model: &Path, device: &str) -> Value {
-        let (asked, id) = &self.asked;
-        let item = |(item, number): &(String, f32)| {
-            let mut told = json!({ "item": id_as_json(item), self.measure: number });
-            if let Some(titles) = &self.titles {
-                told["title"] = json!(titles.get(item));
-            }
-            told
-        };
-        let items: Vec<Value> = self.items.iter().map(item).collect();
-        let excluded = self.excluded.as_ref().map(|excluded| {
-            json!({ "items": excluded.items, "trained_on": excluded.trained_on, "interactions": excluded.rated })
-        });
-        let mut document = json!({ *asked: id_as_json(id), "items": items });
-        if let Some(excluded) = excluded {
-            document["excluded"] = excluded;
-        }
-        document["model"] = output::path(model);
-        document["device"] = json!(device);
-        document
-    }
-
-    fn as_text(&self) -> String {
-        let headings = ["place", "item", "title", self.measure];
-        let headings: Vec<&str> =
-            headings.into_iter().filter(|heading| self.titles.is_some() || *heading != "title").collect();
-        let mut table = output::table(&headings);
-        for (place, (item, number)) in self.items.iter().enumerate() {
-            let title = self.titles.as_ref().map(|titles| titles.get(item).cloned().unwrap_or_default());
-            let cells = [
-                Some((place + 1).to_string()),
-                Some(item.clone()),
-                title,
-                Some(text::significant((*number).into(), 4)),
-            ];
-            table.add_row(cells.into_iter().flatten());
-        }
-        format!("{}\n{table}\n", self.heading)
-    }
 }

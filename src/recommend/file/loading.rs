@@ -1,196 +1,22 @@
-//! Recommenders in files: safetensors with the tables, the side features, what was seen and, as JSON, the options.
+//! A recommender from a file.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde::{Deserialize, Serialize};
 
+use super::{COLUMNS, CutEpoch, Description, Form, KEY, TableDescription, VERSION};
 use crate::data::compare_ids;
 use crate::device::Device;
 use crate::recommend::engine::{Cut, State, Table, Tally};
 use crate::recommend::features::Features;
 use crate::recommend::interactions::{Ids, Interactions};
-use crate::recommend::model::{Epoch, Model, Preparation};
-use crate::recommend::recommender::{Options, Recommender, engine};
-use crate::{Error, Result, files};
-
-/// The key of the description in the file's metadata.
-const KEY: &str = "gradus_recommender";
-
-/// The form of the description; a file with a higher one is refused.
-const VERSION: u32 = 1;
-
-/// What every form of the description says.
-#[derive(Deserialize)]
-struct Form {
-    version: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Description {
-    version: u32,
-    users: usize,
-    items: usize,
-    epochs: u32,
-    options: Options,
-    /// How many features there are, where there are side features.
-    user_features: Option<usize>,
-    item_features: Option<usize>,
-    has_seen: bool,
-    #[serde(default)]
-    planned: u32,
-    /// Epochs in the tensor `history`.
-    #[serde(default)]
-    history: usize,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    cut: Option<CutEpoch>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    preparation: Option<Preparation>,
-}
-
-/// An epoch that was ended in its midst; its loss is in the tensor `cut`, with every bit.
-#[derive(Serialize, Deserialize)]
-struct CutEpoch {
-    batches: usize,
-    draws: u64,
-    updates: u64,
-    #[serde(default)]
-    over: Option<u64>,
-}
-
-/// Numbers of an epoch in the tensor `history`: loss, draws, updates.
-const COLUMNS: usize = 3;
-
-/// A tensor to be written.
-struct Entry {
-    name: String,
-    shape: Vec<usize>,
-    dtype: Dtype,
-    bytes: Vec<u8>,
-}
-
-impl Entry {
-    fn whole(name: String, values: &[u32]) -> Self {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Entry { name, shape: vec![values.len()], dtype: Dtype::U32, bytes }
-    }
-
-    /// Ids: numbers of 32 bits where they all are, else text, an id to a line.
-    fn ids(name: &str, ids: &[String]) -> Self {
-        let numbers: Option<Vec<u32>> =
-            ids.iter().map(|id| id.parse().ok().filter(|number: &u32| number.to_string() == *id)).collect();
-        match numbers {
-            Some(numbers) => Entry::whole(name.into(), &numbers),
-            None => {
-                let bytes = ids.join("\n").into_bytes();
-                Entry { name: name.into(), shape: vec![bytes.len()], dtype: Dtype::U8, bytes }
-            }
-        }
-    }
-
-    fn single(name: String, values: &[f32]) -> Self {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Entry { name, shape: vec![values.len()], dtype: Dtype::F32, bytes }
-    }
-
-    /// f64 of the reference device keeps its bits, all others are f32.
-    fn number(name: String, shape: Vec<usize>, values: &[f64], exact: bool) -> Self {
-        let (dtype, bytes) = if exact {
-            (Dtype::F64, values.iter().flat_map(|value| value.to_le_bytes()).collect())
-        } else {
-            (Dtype::F32, values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect())
-        };
-        Entry { name, shape, dtype, bytes }
-    }
-}
+use crate::recommend::model::{Epoch, Model};
+use crate::recommend::recommender::{Recommender, engine};
+use crate::recommend::side::{FromTable, Newcomers, SideFeatures};
+use crate::{Error, Result};
 
 impl Model {
-    /// Saves the embeddings with their squares, side features, what was seen (with the file's ids) and the options to a safetensors
-    /// file. The file is replaced in one move: a crash while saving leaves the one before.
-    ///
-    /// # Errors
-    /// [`Error::Io`] with the path; what the device reports.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let failed = |text: String| Error::Io { path: path.into(), source: std::io::Error::other(text) };
-        let entries = self.entries()?;
-        let Recommender { users, items, user_features, item_features, options } = &self.description;
-        let count = |features: &Option<Arc<Features>>| features.as_ref().map(|features| features.features());
-        let description = Description {
-            version: VERSION,
-            users: *users,
-            items: *items,
-            epochs: self.epochs,
-            options: options.clone(),
-            user_features: count(user_features),
-            item_features: count(item_features),
-            has_seen: self.seen.is_some(),
-            planned: self.planned,
-            history: self.history.len(),
-            cut: self.cut.map(|Cut { batches, tally: Tally { draws, updates, .. }, over }| CutEpoch {
-                batches,
-                draws,
-                updates,
-                over,
-            }),
-            preparation: self.preparation,
-        };
-        let text = serde_json::to_string(&description).map_err(|error| failed(error.to_string()))?;
-        let views: Vec<(&str, TensorView)> = entries
-            .iter()
-            .map(|entry| Ok((entry.name.as_str(), TensorView::new(entry.dtype, entry.shape.clone(), &entry.bytes)?)))
-            .collect::<Result<_, safetensors::SafeTensorError>>()
-            .map_err(|error| failed(error.to_string()))?;
-        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])))
-            .map_err(|error| failed(error.to_string()))?;
-        files::write(path, &bytes)
-    }
-
-    fn entries(&self) -> Result<Vec<Entry>> {
-        let (state, exact) = (self.engine.state()?, matches!(self.device, Device::Reference));
-        let components = self.description.options.components;
-        let mut entries = Vec::new();
-        for (side, table, features) in [
-            ("users", &state.users, &self.description.user_features),
-            ("items", &state.items, &self.description.item_features),
-        ] {
-            let rows = table.biases.len();
-            let mut add = |name: &str, shape: Vec<usize>, values: &[f64]| {
-                entries.push(Entry::number(format!("{side}.{name}"), shape, values, exact));
-            };
-            add("embeddings", vec![rows, components], &table.embeddings);
-            add("embedding_squares", vec![rows, components], &table.embedding_squares);
-            add("biases", vec![rows], &table.biases);
-            add("bias_squares", vec![rows], &table.bias_squares);
-            if let Some(features) = features {
-                let (starts, ids, weights) = features.rows();
-                entries.push(Entry::whole(format!("{side}.features.starts"), starts));
-                entries.push(Entry::whole(format!("{side}.features.ids"), ids));
-                entries.push(Entry::single(format!("{side}.features.weights"), weights));
-            }
-        }
-        if !self.history.is_empty() {
-            let epoch = |epoch: &Epoch| [epoch.loss, epoch.sampled as f64, epoch.updates as f64];
-            let numbers: Vec<f64> = self.history.iter().flat_map(epoch).collect();
-            entries.push(Entry::number("history".into(), vec![self.history.len(), COLUMNS], &numbers, true));
-        }
-        if let Some(cut) = &self.cut {
-            entries.push(Entry::number("cut".into(), vec![1], &[cut.tally.loss], true));
-        }
-        if let Some(seen) = &self.seen {
-            let known = seen.known();
-            entries.push(Entry::whole("seen.starts".into(), known.starts));
-            entries.push(Entry::whole("seen.items".into(), known.items));
-            entries.push(Entry::single("seen.weights".into(), known.weights));
-            for (name, ids) in [("seen.user_ids", seen.user_ids()), ("seen.item_ids", seen.item_ids())] {
-                entries.extend(ids.map(|ids| Entry::ids(name, ids.raw())));
-            }
-        }
-        Ok(entries)
-    }
-
     /// A recommender from a file that [`Model::save`] wrote, ready to predict or to be trained on.
     ///
     /// # Errors
@@ -205,8 +31,8 @@ impl Model {
         let (user_features, item_features, has_seen) =
             (described.user_features, described.item_features, described.has_seen);
         let mut description = Recommender { users, items, user_features: None, item_features: None, options };
-        description.user_features = file.features("users", user_features)?.map(Arc::new);
-        description.item_features = file.features("items", item_features)?.map(Arc::new);
+        description.user_features = file.side("users", user_features, described.user_table)?;
+        description.item_features = file.side("items", item_features, described.item_table)?;
         // The tables' sizes follow from these: checked before anything is allocated by them.
         let layout =
             description.layout().map_err(|error| file.refused("the metadata", error.to_string(), "sound options"))?;
@@ -337,15 +163,31 @@ impl<'a> Saved<'a> {
         })
     }
 
-    fn features(&self, side: &str, count: Option<usize>) -> Result<Option<Features>> {
+    fn side(&self, side: &str, count: Option<usize>, table: Option<TableDescription>) -> Result<Option<SideFeatures>> {
         let Some(count) = count else { return Ok(None) };
-        let starts = self.words(&format!("{side}.features.starts"), Dtype::U32)?;
-        let ids = self.words(&format!("{side}.features.ids"), Dtype::U32)?;
-        let weights = self.singles(&format!("{side}.features.weights"))?;
+        let features = self.features(&format!("{side}.features"), count)?;
+        let Some(TableDescription { encoding, has_newcomers }) = table else { return Ok(Some(features.into())) };
+        let newcomers = if has_newcomers {
+            let name = format!("{side}.new.ids");
+            let (ids, features) = (self.ids(&name)?, self.features(&format!("{side}.new.features"), count)?);
+            if ids.len() != features.entities() || !is_ascending(&ids) {
+                return Err(self.refused(&format!("tensor `{name}`"), "ids that do not fit".into(), "an id for each"));
+            }
+            Some(Newcomers { ids, features })
+        } else {
+            None
+        };
+        Ok(Some(SideFeatures::of_table(features, FromTable { encoding, newcomers })))
+    }
+
+    fn features(&self, name: &str, count: usize) -> Result<Features> {
+        let starts = self.words(&format!("{name}.starts"), Dtype::U32)?;
+        let ids = self.words(&format!("{name}.ids"), Dtype::U32)?;
+        let weights = self.singles(&format!("{name}.weights"))?;
         let found = u32::try_from(count).ok().and_then(|count| Features::from_rows(count, &starts, &ids, &weights));
-        let broken =
-            || self.refused(&format!("tensors `{side}.features`"), "rows that do not fit together".into(), "features");
-        found.ok_or_else(broken).map(Some)
+        found.ok_or_else(|| {
+            self.refused(&format!("tensors `{name}`"), "rows that do not fit together".into(), "features")
+        })
     }
 
     fn seen(&self, users: usize, items: u32) -> Result<Interactions> {
@@ -358,7 +200,7 @@ impl<'a> Saved<'a> {
             Err(_) => Ok(None),
             Ok(_) => {
                 let raw = self.ids(name)?;
-                let ascending = raw.len() == count && raw.is_sorted_by(|a, b| compare_ids(a, b).is_lt());
+                let ascending = raw.len() == count && is_ascending(&raw);
                 if ascending { Ok(Some(Ids::new(kind, raw))) } else { Err(broken(&format!("tensor `{name}`"))) }
             }
         };
@@ -366,4 +208,9 @@ impl<'a> Saved<'a> {
             (ids("seen.user_ids", "user", users)?, ids("seen.item_ids", "item", items as usize)?);
         Ok(seen.with_ids(user_ids, item_ids))
     }
+}
+
+/// Whether ids are in their order, each once.
+fn is_ascending(ids: &[String]) -> bool {
+    ids.is_sorted_by(|a, b| compare_ids(a, b).is_lt())
 }

@@ -1,0 +1,128 @@
+//! What a saved recommender answers, as JSON and in words.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use gradus::text;
+use serde_json::{Value, json};
+
+use super::Recommend;
+use crate::output;
+
+/// The items of a list, best first, and what is told with them.
+pub(super) struct Answer {
+    /// The key of the question in the JSON document, and the id that was asked about; none where nobody was.
+    pub asked: Option<(&'static str, String)>,
+    pub items: Vec<(String, f32)>,
+    /// Of these the ones that are known by their features alone, where such may be among them.
+    pub new: Option<Vec<String>>,
+    /// The titles of items, by id.
+    pub titles: Option<HashMap<String, String>>,
+    pub excluded: Option<Excluded>,
+    pub heading: String,
+    /// What the items are sorted by.
+    pub measure: &'static str,
+}
+
+/// Which items of a user are left out.
+pub(super) struct Excluded {
+    /// Those that the saved model was trained on.
+    pub trained_on: usize,
+    /// Those that stand in the file beside it, of any rating.
+    pub rated: Option<usize>,
+    /// All of them together, as far as the model knows them.
+    pub items: usize,
+}
+
+/// An id in a JSON document: a number where it is one.
+fn id_as_json(id: &str) -> Value {
+    let number = id.parse::<u64>().ok().filter(|number| number.to_string() == id);
+    number.map_or_else(|| json!(id), |number| json!(number))
+}
+
+impl Excluded {
+    /// What is left out of the items of a user that nothing was trained on.
+    pub fn of_file(&self, asked: &Recommend) -> String {
+        match (self.rated, &asked.interactions) {
+            (Some(rated), Some(path)) => format!(", without {} of the {rated} rated in {}", self.items, path.display()),
+            _ => String::new(),
+        }
+    }
+
+    pub fn in_words(&self, asked: &Recommend) -> String {
+        let trained_on = format!("without {} that the model was trained on", self.trained_on);
+        match (self.rated, &asked.interactions) {
+            (Some(rated), Some(path)) => {
+                let more = self.items - self.trained_on;
+                format!("{trained_on} and {more} more of the {rated} rated in {}", path.display())
+            }
+            _ => format!("{trained_on} (held-out ones may be among them: --interactions FILE excludes all rated ones)"),
+        }
+    }
+}
+
+impl Answer {
+    /// Whether the items are sorted by how many users chose them.
+    fn is_count(&self) -> bool {
+        self.measure == "users"
+    }
+
+    pub fn as_json(&self, model: &Path, device: &str) -> Value {
+        let item = |(item, number): &(String, f32)| {
+            let mut told = json!({ "item": id_as_json(item), self.measure: number });
+            if self.is_count() {
+                told[self.measure] = json!(*number as u32);
+            }
+            if let Some(titles) = &self.titles {
+                told["title"] = json!(titles.get(item));
+            }
+            if let Some(new) = &self.new {
+                told["known_by"] = json!(known_by(new, item));
+            }
+            told
+        };
+        let items: Vec<Value> = self.items.iter().map(item).collect();
+        let excluded = self.excluded.as_ref().map(|excluded| {
+            json!({ "items": excluded.items, "trained_on": excluded.trained_on, "interactions": excluded.rated })
+        });
+        let mut document = json!({ "items": items });
+        if let Some((asked, id)) = &self.asked {
+            document = json!({ *asked: id_as_json(id), "items": document["items"] });
+        }
+        if let Some(excluded) = excluded {
+            document["excluded"] = excluded;
+        }
+        document["model"] = output::path(model);
+        document["device"] = json!(device);
+        document
+    }
+
+    pub fn as_text(&self) -> String {
+        let title = self.titles.as_ref().map(|_| "title");
+        let known = self.new.as_ref().map(|_| "known by");
+        let headings = [Some("place"), Some("item"), title, Some(self.measure), known];
+        let headings: Vec<&str> = headings.into_iter().flatten().collect();
+        let mut table = output::table(&headings);
+        for (place, (item, number)) in self.items.iter().enumerate() {
+            let title = self.titles.as_ref().map(|titles| titles.get(item).cloned().unwrap_or_default());
+            let cells = [
+                Some((place + 1).to_string()),
+                Some(item.clone()),
+                title,
+                Some(if self.is_count() {
+                    text::count(*number as u64)
+                } else {
+                    text::significant((*number).into(), 4)
+                }),
+                self.new.as_ref().map(|new| known_by(new, item).to_string()),
+            ];
+            table.add_row(cells.into_iter().flatten());
+        }
+        format!("{}\n{table}\n", self.heading)
+    }
+}
+
+/// What an item is known by.
+pub(super) fn known_by(new: &[String], item: &str) -> &'static str {
+    if new.iter().any(|id| id == item) { "features" } else { "interactions" }
+}

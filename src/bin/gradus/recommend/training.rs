@@ -1,0 +1,155 @@
+//! Trains, tests, and trains again on everything.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use gradus::recommend::{
+    Epoch, Fit, History, Interactions, Metrics, Model, Preparation, Recommender, Refit, SideFeatures, popularity,
+};
+use gradus::{Device, HeldOut, Stop};
+
+use super::Recommend;
+use super::files::Read;
+use crate::interrupt::Interrupt;
+use crate::output::{self, Failure, Outcome};
+
+/// The length of the list that is tested.
+const TOP: usize = 10;
+
+/// Epochs where nobody says.
+const EPOCHS: usize = 20;
+
+/// Whether a recommender says how many epochs it shall have: a file of gradus 0.1.0 does not.
+fn says(model: &Model) -> bool {
+    model.epochs_left() > 0 || !model.history().is_empty()
+}
+
+/// What came of a training.
+pub(super) struct Trained {
+    pub device: String,
+    pub history: History,
+    /// The epochs of the whole training, those that a saved recommender had behind it first.
+    pub all: Vec<Epoch>,
+    pub before: usize,
+    /// Epochs that were asked for.
+    pub epochs: usize,
+    /// Why it ended before its last epoch.
+    pub stopped: Option<Stop>,
+    pub test: Option<Metrics>,
+    /// What the most chosen items alone come to on the same test.
+    pub popularity: Option<Metrics>,
+    /// The epochs of the training on everything.
+    pub refit: Option<Vec<Epoch>>,
+    /// Whether it was asked for and not begun.
+    pub is_refit_left: bool,
+    /// Those of a saved recommender, too.
+    pub user_features: Option<SideFeatures>,
+    pub item_features: Option<SideFeatures>,
+}
+
+impl Recommend {
+    pub(super) fn train(&self, data: &Read, interrupt: &Interrupt) -> Outcome<Trained> {
+        let Read { train, test, preparation, .. } = data;
+        let device = if self.json { self.device.open(false)? } else { self.device.open_and_tell()? };
+        let mut model = match &self.resume {
+            Some(path) => self.resumed(path, train, &device)?,
+            None => self.recommender(data).on(&device)?,
+        };
+        model.set_preparation(*preparation);
+        let before = model.epochs() as usize;
+        let left = self.resume.as_ref().filter(|_| says(&model)).map(|_| model.epochs_left());
+        let epochs = self.epochs.map(NonZeroUsize::get).or(left).unwrap_or(EPOCHS);
+        let history = model.train(train, self.fit(epochs, interrupt))?;
+        let is_refitted = preparation.refit == Refit::Planned && history.stopped.is_none();
+        if !is_refitted {
+            interrupt.end_at_once();
+        }
+        let is_tested = !test.is_empty() && history.stopped.is_none();
+        let popularity = if is_tested { Some(popularity(test, train, TOP)?) } else { None };
+        let test = if is_tested { Some(model.evaluate(test, Some(train), TOP)?) } else { None };
+        let mut trained = Trained {
+            device: device.describe(),
+            all: model.history().to_vec(),
+            before,
+            epochs,
+            stopped: history.stopped.clone(),
+            history,
+            test,
+            popularity,
+            refit: None,
+            is_refit_left: is_refitted,
+            user_features: model.user_features().cloned(),
+            item_features: model.item_features().cloned(),
+        };
+        // What was asked for is not begun where the end was asked for: the file holds a training that is whole.
+        if is_refitted && !interrupt.is_asked() {
+            self.refit(&model, data, interrupt, &mut trained)?;
+        }
+        interrupt.end_at_once();
+        Ok(trained)
+    }
+
+    /// Trains another recommender of the same description, on everything.
+    fn refit(&self, tested: &Model, data: &Read, interrupt: &Interrupt, trained: &mut Trained) -> Outcome {
+        let Preparation { held_out, .. } = data.preparation;
+        output::note(&format!(
+            "training again on all {} interactions (--refit): what is saved has learned from the test part too",
+            data.interactions.len()
+        ));
+        let mut model = tested.recommender().clone().on(tested.device())?;
+        let held_out = HeldOut { share: 0.0, ..held_out };
+        model.set_preparation(Preparation { held_out, refit: Refit::Done, ..data.preparation });
+        let history = model.train(&data.interactions, self.fit(tested.epochs() as usize, interrupt))?;
+        (trained.stopped, trained.is_refit_left) = (history.stopped, false);
+        trained.refit = Some(history.epochs);
+        Ok(())
+    }
+
+    fn fit(&self, epochs: usize, interrupt: &Interrupt) -> Fit {
+        let step = interrupt.clone();
+        let fit = Fit::new().epochs(epochs).on_step(move |_, _| step.flow());
+        match &self.out {
+            Some(path) => fit.checkpoint(path),
+            None => fit,
+        }
+    }
+
+    fn recommender(&self, data: &Read) -> Recommender {
+        let mut recommender = Recommender::new(data.interactions.users(), data.interactions.items())
+            .components(self.components.get())
+            .loss(self.loss.into())
+            .learning_rate(self.learning_rate)
+            .max_sampled(self.max_sampled)
+            .seed(self.seed);
+        if let Some(batch_size) = self.batch_size {
+            recommender = recommender.batch_size(batch_size.get());
+        }
+        if let Some(features) = &data.user_features {
+            recommender = recommender.user_features(features.clone());
+        }
+        if let Some(features) = &data.item_features {
+            recommender = recommender.item_features(features.clone());
+        }
+        recommender
+    }
+
+    /// A saved recommender, if it was trained on these interactions.
+    fn resumed(&self, path: &Path, train: &Interactions, device: &Device) -> Outcome<Model> {
+        let model = Model::load(path, device).map_err(|error| Failure::from(error).of("--resume"))?;
+        if model.seen().is_none_or(|seen| seen != train) {
+            let message = format!(
+                "--resume: {} was trained on other interactions than --interactions has; take the file that it was trained on",
+                path.display()
+            );
+            return Err(Failure::Failed(message));
+        }
+        if self.epochs.is_none() && says(&model) {
+            let (done, left) = (model.epochs() as usize, model.epochs_left());
+            output::note(&match left {
+                0 => "resumed: the saved training is over; --epochs N adds to it".into(),
+                _ => format!("resumed: {done} of {} epochs are done", done + left),
+            });
+        }
+        Ok(model)
+    }
+}

@@ -1,0 +1,157 @@
+//! A recommender into a file.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, TensorView};
+
+use super::{COLUMNS, CutEpoch, Description, KEY, TableDescription, VERSION};
+use crate::device::Device;
+use crate::recommend::engine::{Cut, Tally};
+use crate::recommend::features::Features;
+use crate::recommend::model::{Epoch, Model};
+use crate::recommend::recommender::Recommender;
+use crate::recommend::side::SideFeatures;
+use crate::{Error, Result, files};
+
+/// A tensor to be written.
+struct Entry {
+    name: String,
+    shape: Vec<usize>,
+    dtype: Dtype,
+    bytes: Vec<u8>,
+}
+
+impl Entry {
+    fn whole(name: String, values: &[u32]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Entry { name, shape: vec![values.len()], dtype: Dtype::U32, bytes }
+    }
+
+    /// Ids: numbers of 32 bits where they all are, else text, an id to a line.
+    fn ids(name: &str, ids: &[String]) -> Self {
+        let numbers: Option<Vec<u32>> =
+            ids.iter().map(|id| id.parse().ok().filter(|number: &u32| number.to_string() == *id)).collect();
+        match numbers {
+            Some(numbers) => Entry::whole(name.into(), &numbers),
+            None => {
+                let bytes = ids.join("\n").into_bytes();
+                Entry { name: name.into(), shape: vec![bytes.len()], dtype: Dtype::U8, bytes }
+            }
+        }
+    }
+
+    fn single(name: String, values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Entry { name, shape: vec![values.len()], dtype: Dtype::F32, bytes }
+    }
+
+    /// f64 of the reference device keeps its bits, all others are f32.
+    fn number(name: String, shape: Vec<usize>, values: &[f64], exact: bool) -> Self {
+        let (dtype, bytes) = if exact {
+            (Dtype::F64, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        } else {
+            (Dtype::F32, values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect())
+        };
+        Entry { name, shape, dtype, bytes }
+    }
+}
+
+impl Model {
+    /// Saves the embeddings with their squares, side features, what was seen (with the file's ids) and the options to a safetensors
+    /// file. The file is replaced in one move: a crash while saving leaves the one before.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path; what the device reports.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let failed = |text: String| Error::Io { path: path.into(), source: std::io::Error::other(text) };
+        let entries = self.entries()?;
+        let Recommender { users, items, user_features, item_features, options } = &self.description;
+        let count = |side: &Option<SideFeatures>| side.as_ref().map(|side| side.features().features());
+        let table = |side: &Option<SideFeatures>| {
+            let table = side.as_ref().and_then(SideFeatures::table)?;
+            Some(TableDescription { encoding: table.encoding.clone(), has_newcomers: table.newcomers.is_some() })
+        };
+        let description = Description {
+            version: VERSION,
+            users: *users,
+            items: *items,
+            epochs: self.epochs,
+            options: options.clone(),
+            user_features: count(user_features),
+            item_features: count(item_features),
+            has_seen: self.seen.is_some(),
+            planned: self.planned,
+            history: self.history.len(),
+            cut: self.cut.map(|Cut { batches, tally: Tally { draws, updates, .. }, over }| CutEpoch {
+                batches,
+                draws,
+                updates,
+                over,
+            }),
+            preparation: self.preparation,
+            user_table: table(user_features),
+            item_table: table(item_features),
+        };
+        let text = serde_json::to_string(&description).map_err(|error| failed(error.to_string()))?;
+        let views: Vec<(&str, TensorView)> = entries
+            .iter()
+            .map(|entry| Ok((entry.name.as_str(), TensorView::new(entry.dtype, entry.shape.clone(), &entry.bytes)?)))
+            .collect::<Result<_, safetensors::SafeTensorError>>()
+            .map_err(|error| failed(error.to_string()))?;
+        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])))
+            .map_err(|error| failed(error.to_string()))?;
+        files::write(path, &bytes)
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>> {
+        let (state, exact) = (self.engine.state()?, matches!(self.device, Device::Reference));
+        let components = self.description.options.components;
+        let mut entries = Vec::new();
+        for (side, table, features) in [
+            ("users", &state.users, &self.description.user_features),
+            ("items", &state.items, &self.description.item_features),
+        ] {
+            let rows = table.biases.len();
+            let mut add = |name: &str, shape: Vec<usize>, values: &[f64]| {
+                entries.push(Entry::number(format!("{side}.{name}"), shape, values, exact));
+            };
+            add("embeddings", vec![rows, components], &table.embeddings);
+            add("embedding_squares", vec![rows, components], &table.embedding_squares);
+            add("biases", vec![rows], &table.biases);
+            add("bias_squares", vec![rows], &table.bias_squares);
+            let Some(features) = features else { continue };
+            add_features(&mut entries, &format!("{side}.features"), features.features());
+            if let Some(newcomers) = features.table().and_then(|table| table.newcomers.as_ref()) {
+                entries.push(Entry::ids(&format!("{side}.new.ids"), &newcomers.ids));
+                add_features(&mut entries, &format!("{side}.new.features"), &newcomers.features);
+            }
+        }
+        if !self.history.is_empty() {
+            let epoch = |epoch: &Epoch| [epoch.loss, epoch.sampled as f64, epoch.updates as f64];
+            let numbers: Vec<f64> = self.history.iter().flat_map(epoch).collect();
+            entries.push(Entry::number("history".into(), vec![self.history.len(), COLUMNS], &numbers, true));
+        }
+        if let Some(cut) = &self.cut {
+            entries.push(Entry::number("cut".into(), vec![1], &[cut.tally.loss], true));
+        }
+        if let Some(seen) = &self.seen {
+            let known = seen.known();
+            entries.push(Entry::whole("seen.starts".into(), known.starts));
+            entries.push(Entry::whole("seen.items".into(), known.items));
+            entries.push(Entry::single("seen.weights".into(), known.weights));
+            for (name, ids) in [("seen.user_ids", seen.user_ids()), ("seen.item_ids", seen.item_ids())] {
+                entries.extend(ids.map(|ids| Entry::ids(name, ids.raw())));
+            }
+        }
+        Ok(entries)
+    }
+}
+
+fn add_features(entries: &mut Vec<Entry>, name: &str, features: &Features) {
+    let (starts, ids, weights) = features.rows();
+    entries.push(Entry::whole(format!("{name}.starts"), starts));
+    entries.push(Entry::whole(format!("{name}.ids"), ids));
+    entries.push(Entry::single(format!("{name}.weights"), weights));
+}
