@@ -173,3 +173,27 @@ fn a_training_goes_on_with_the_weights_that_it_had() {
         stderr(&other)
     );
 }
+
+#[test]
+fn a_recommender_tells_its_epochs_too() {
+    let folder = TempDir::new().unwrap();
+    let log = folder.path().join("log.jsonl");
+    let rows: String = (0..200).map(|row| format!("{},{},5\n", row % 20, row * 7 % 30)).collect();
+    let data = file(&folder, "ratings.csv", format!("user,item,rating\n{rows}").as_bytes());
+    let more = ["--epochs", "3", "--components", "4", "--duplicates", "last", "--device", "cpu", "--json"];
+    let out = folder.path().join("m");
+    let refit = ["--refit", "--out", text(&out), "--log", text(&log)];
+    let found = run(&[&["recommend", "--interactions", text(&data)], &more[..], &refit].concat());
+    assert_eq!(found.status.code(), Some(0), "{}", stderr(&found));
+    let document: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let lines: Vec<Value> =
+        std::fs::read_to_string(&log).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let refits: Vec<bool> = lines.iter().map(|line| line["refit"] == true).collect();
+    assert_eq!(refits, [false, false, false, true, true, true]);
+    for (place, line) in lines[..3].iter().enumerate() {
+        assert_eq!((&line["epoch"], &line["loss"]), (&(place + 1).into(), &document["history"]["loss"][place]));
+    }
+    assert!(stderr(&found).contains("\nrefit epoch 3 of 3: loss "), "{}", stderr(&found));
+    let refused = run(&["recommend", "--interactions", text(&data), "--log", text(&data)]);
+    assert_one_line(&refused, 1, &["--log", "which --interactions reads", "name another file"]);
+}

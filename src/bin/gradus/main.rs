@@ -10,6 +10,7 @@ mod devices;
 mod eval;
 mod evaluate;
 mod interrupt;
+mod log;
 mod losses;
 mod names;
 mod numbers;

@@ -116,6 +116,9 @@ pub struct Recommend {
     /// Where to save the recommender, after each epoch
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     out: Option<PathBuf>,
+    /// A file for one JSON document a line, of each epoch as it ends; with --resume behind those that are there
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
+    log: Option<PathBuf>,
     /// One JSON document on stdout
     #[arg(long)]
     json: bool,
@@ -200,11 +203,14 @@ impl Recommend {
                 "--refit: with --test-fraction 0 the training is on all interactions already; leave one of them out";
             return Err(Failure::Usage(message.into()));
         }
+        let features = [("--user-features", &self.user_features), ("--item-features", &self.item_features)];
+        let features = features.into_iter().filter_map(|(flag, path)| Some((flag, path.clone()?)));
+        let inputs: Vec<(&str, PathBuf)> = [("--interactions", path.clone())].into_iter().chain(features).collect();
         if let Some(out) = &self.out {
-            let features = [("--user-features", &self.user_features), ("--item-features", &self.item_features)];
-            let features = features.into_iter().filter_map(|(flag, path)| Some((flag, path.clone()?)));
-            let inputs: Vec<(&str, PathBuf)> = [("--interactions", path.clone())].into_iter().chain(features).collect();
             saved::check_out("--out", out, &inputs)?;
+        }
+        if let Some(log) = &self.log {
+            saved::check_log(log, &inputs, [self.resume.as_deref(), self.out.as_deref()])?;
         }
         if let Some(path) = &self.resume {
             saved::check_kind("--resume", path, Kind::Recommender)?;
@@ -212,7 +218,8 @@ impl Recommend {
         // All files are read before a device is opened; what was held out is known before.
         let data = self.read(path)?;
         let interrupt = Interrupt::listen()?;
-        let trained = self.train(&data, &interrupt)?;
+        let mut trained = self.train(&data, &interrupt)?;
+        let logged = std::mem::replace(&mut trained.logged, Ok(()));
         let told = if self.json {
             output::document(&self.as_json(path, &data, &trained))
         } else {
@@ -232,7 +239,7 @@ impl Recommend {
                 Err(Failure::Interrupted(message.into()))
             }
             None if interrupt.is_asked() => Err(Failure::Interrupted("the training was over".into())),
-            None => Ok(()),
+            None => logged,
         }
     }
 }

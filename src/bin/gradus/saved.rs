@@ -70,8 +70,21 @@ pub fn check_out(flag: &str, path: &Path, inputs: &[(&str, PathBuf)]) -> Outcome
     files::check_writable(path).map_err(|error| Failure::from(error).of(flag))
 }
 
+/// As [`check_out`], of a log beside the models that are read (--resume) and written (--out).
+pub fn check_log(path: &Path, inputs: &[(&str, PathBuf)], models: [Option<&Path>; 2]) -> Outcome {
+    for (flag, model) in ["--resume", "--out"].into_iter().zip(models) {
+        if let Some(model) = model.filter(|model| is_same(path, model)) {
+            let (log, model) = (path.display(), model.display());
+            return Err(Failure::Failed(format!(
+                "--log: {log}: it is {model}, the model of {flag}; name another file"
+            )));
+        }
+    }
+    check_out("--log", path, inputs)
+}
+
 /// Whether two paths name one file, also one that is not there yet.
-pub fn is_same(one: &Path, other: &Path) -> bool {
+fn is_same(one: &Path, other: &Path) -> bool {
     let place = |path: &Path| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Some((folder.canonicalize().ok()?, path.file_name()?.to_os_string()))

@@ -1,6 +1,5 @@
 //! `gradus train`: a dense network on a data set, from the command line.
 
-mod log;
 mod report;
 mod resume;
 mod run;
@@ -163,17 +162,7 @@ impl Train {
             saved::check_out("--out", path, &self.inputs())?;
         }
         if let Some(path) = &self.log {
-            let models = [("--resume", &self.resume), ("--out", &self.out)];
-            let own = models.into_iter().filter_map(|(flag, model)| Some((flag, model.as_ref()?)));
-            if let Some((flag, model)) = own.into_iter().find(|(_, model)| saved::is_same(path, model)) {
-                let message = format!(
-                    "--log: {}: it is {}, the model of {flag}; name another file",
-                    path.display(),
-                    model.display()
-                );
-                return Err(Failure::Failed(message));
-            }
-            saved::check_out("--log", path, &self.inputs())?;
+            saved::check_log(path, &self.inputs(), [self.resume.as_deref(), self.out.as_deref()])?;
         }
         if let Some(path) = &self.resume {
             saved::check_kind("--resume", path, Kind::Network)?;

@@ -1,6 +1,7 @@
 //! Trains, tests, and trains again on everything.
 
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use gradus::recommend::{
@@ -11,6 +12,7 @@ use gradus::{Device, HeldOut, Stop};
 use super::Recommend;
 use super::files::Read;
 use crate::interrupt::Interrupt;
+use crate::log::Log;
 use crate::output::{self, Failure, Outcome};
 
 /// The length of the list that is tested.
@@ -42,6 +44,8 @@ pub(super) struct Trained {
     pub refit: Option<Vec<Epoch>>,
     /// Whether it was asked for and not begun.
     pub is_refit_left: bool,
+    /// Whether all epochs are in the file that --log names.
+    pub logged: Outcome,
     /// Those of a saved recommender, too.
     pub user_features: Option<SideFeatures>,
     pub item_features: Option<SideFeatures>,
@@ -59,7 +63,8 @@ impl Recommend {
         let before = model.epochs() as usize;
         let left = self.resume.as_ref().filter(|_| says(&model)).map(|_| model.epochs_left());
         let epochs = self.epochs.map(NonZeroUsize::get).or(left).unwrap_or(EPOCHS);
-        let history = model.train(train, self.fit(epochs, interrupt))?;
+        let log = Log::new(self.log.as_deref(), self.resume.is_some());
+        let history = model.train(train, self.fit([before, epochs], interrupt, &log))?;
         let is_refitted = preparation.refit == Refit::Planned && history.stopped.is_none();
         if !is_refitted {
             interrupt.end_at_once();
@@ -78,19 +83,21 @@ impl Recommend {
             popularity,
             refit: None,
             is_refit_left: is_refitted,
+            logged: Ok(()),
             user_features: model.user_features().cloned(),
             item_features: model.item_features().cloned(),
         };
         // What was asked for is not begun where the end was asked for: the file holds a training that is whole.
         if is_refitted && !interrupt.is_asked() {
-            self.refit(&model, data, interrupt, &mut trained)?;
+            self.refit(&model, data, interrupt, &log, &mut trained)?;
         }
         interrupt.end_at_once();
+        trained.logged = log.close();
         Ok(trained)
     }
 
     /// Trains another recommender of the same description, on everything.
-    fn refit(&self, tested: &Model, data: &Read, interrupt: &Interrupt, trained: &mut Trained) -> Outcome {
+    fn refit(&self, tested: &Model, data: &Read, interrupt: &Interrupt, log: &Log, trained: &mut Trained) -> Outcome {
         let Preparation { held_out, .. } = data.preparation;
         output::note(&format!(
             "training again on all {} interactions (--refit): what is saved has learned from the test part too",
@@ -99,15 +106,20 @@ impl Recommend {
         let mut model = tested.recommender().clone().on(tested.device())?;
         let held_out = HeldOut { share: 0.0, ..held_out };
         model.set_preparation(Preparation { held_out, refit: Refit::Done, ..data.preparation });
-        let history = model.train(&data.interactions, self.fit(tested.epochs() as usize, interrupt))?;
+        let history =
+            model.train(&data.interactions, self.fit([0, tested.epochs() as usize], interrupt, &log.of_refit()))?;
         (trained.stopped, trained.is_refit_left) = (history.stopped, false);
         trained.refit = Some(history.epochs);
         Ok(())
     }
 
-    fn fit(&self, epochs: usize, interrupt: &Interrupt) -> Fit {
-        let step = interrupt.clone();
-        let fit = Fit::new().epochs(epochs).on_step(move |_, _| step.flow());
+    /// So many epochs behind those that are done.
+    fn fit(&self, [done, epochs]: [usize; 2], interrupt: &Interrupt, log: &Log) -> Fit {
+        let (step, log) = (interrupt.clone(), log.clone());
+        let fit = Fit::new().epochs(epochs).on_step(move |_, _| step.flow()).on_epoch(move |number, epoch| {
+            log.tell(number, done + epochs, vec![("loss", epoch.loss)], epoch.seconds);
+            ControlFlow::Continue(())
+        });
         match &self.out {
             Some(path) => fit.checkpoint(path),
             None => fit,

@@ -1,14 +1,15 @@
 //! The training itself, and what it gives.
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use gradus::data::Dataset;
 use gradus::{Average, EarlyStopping, Fit, History, Model, Stop};
 
 use super::Train;
-use super::log::Log;
 use super::settings::Settings;
 use crate::interrupt::Interrupt;
+use crate::log::Log;
 use crate::output::Outcome;
 use crate::samples::{Prepared, Task};
 use crate::scores::{Scores, loss_unit};
@@ -47,7 +48,7 @@ impl Train {
         fit = self.weights.add_to(fit, parts, model.loss())?;
         let log = Log::new(self.log.as_deref(), self.resume.is_some());
         let planned = chosen.before.told + chosen.epochs;
-        fit = log.watch(fit, planned, loss_unit(&model, Some(&parts.encoding)));
+        fit = told(fit, &log, planned, loss_unit(&model, Some(&parts.encoding)));
         if let Some(path) = &self.out {
             fit = fit.checkpoint(path);
         }
@@ -112,6 +113,26 @@ impl Train {
             None => fit,
         })
     }
+}
+
+/// Tells each of so many epochs as it ends; losses in the unit of the targets, of which one of the encoded is `unit`.
+fn told(fit: Fit, log: &Log, planned: usize, unit: f64) -> Fit {
+    let log = log.clone();
+    fit.on_epoch(move |number, epoch| {
+        let all = [
+            ("loss", Some(epoch.loss * unit)),
+            ("accuracy", epoch.accuracy),
+            ("r2", epoch.r2),
+            ("val_loss", epoch.val_loss.map(|loss| loss * unit)),
+            ("val_accuracy", epoch.val_accuracy),
+            ("val_r2", epoch.val_r2),
+            ("learning_rate", epoch.learning_rate),
+            ("skipped", Some(epoch.skipped as f64).filter(|&skipped| skipped > 0.0)),
+        ];
+        let numbers = all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        log.tell(number, planned, numbers, epoch.seconds);
+        ControlFlow::Continue(())
+    })
 }
 
 /// Losses of standardized targets in the targets' own unit.

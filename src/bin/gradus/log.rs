@@ -2,19 +2,23 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use gradus::{Epoch, Fit, cases, text};
+use gradus::{cases, text};
 use serde_json::{Map, Value, json};
 
 use crate::output::{self, Failure, Outcome};
 
-/// What is told of epochs while a training runs.
+/// What is told of epochs while a training runs. A copy tells to the same file.
+#[derive(Clone)]
 pub struct Log {
     shared: Arc<Mutex<Shared>>,
     path: Option<PathBuf>,
+    /// A terminal has the bar.
+    tells: bool,
+    /// The training is one on everything, behind the test.
+    is_refit: bool,
 }
 
 struct Shared {
@@ -31,29 +35,31 @@ impl Log {
     pub fn new(path: Option<&Path>, goes_on: bool) -> Self {
         let path = path.map(PathBuf::from);
         let shared = Shared { path: path.clone(), goes_on, file: None, failed: None };
-        Log { shared: Arc::new(Mutex::new(shared)), path }
+        Log { shared: Arc::new(Mutex::new(shared)), path, tells: !io::stderr().is_terminal(), is_refit: false }
     }
 
-    /// Tells of each epoch of a training of so many; losses are given in the unit of the targets, of which one of the encoded is `unit`.
-    pub fn watch(&self, fit: Fit, planned: usize, unit: f64) -> Fit {
-        let shared = self.shared.clone();
-        // A terminal has the bar.
-        let tells = !std::io::stderr().is_terminal();
-        if self.path.is_none() && !tells {
-            return fit;
+    /// The same, of a training on everything.
+    pub fn of_refit(&self) -> Self {
+        Log { is_refit: true, ..self.clone() }
+    }
+
+    /// Tells of the epoch of a number, counted from 1, of so many; `numbers` are those that it has, by their names.
+    pub fn tell(&self, number: usize, planned: usize, numbers: Vec<(&'static str, f64)>, seconds: f64) {
+        if self.tells {
+            let told = numbers.iter().map(|(name, value)| format!("{name} {}", text::significant(*value, 5)));
+            let (told, word) =
+                (told.collect::<Vec<_>>().join(", "), if self.is_refit { "refit epoch" } else { "epoch" });
+            output::note(&format!("{word} {number} of {planned}: {told} ({})", text::seconds(seconds)));
         }
-        fit.on_epoch(move |number, epoch| {
-            let mut epoch = epoch.clone();
-            epoch.loss *= unit;
-            epoch.val_loss = epoch.val_loss.map(|loss| loss * unit);
-            if tells {
-                output::note(&in_words(number, planned, &epoch));
-            }
-            if let Ok(mut shared) = shared.lock() {
-                shared.write(number, &epoch);
-            }
-            ControlFlow::Continue(())
-        })
+        let mut line = Map::from_iter([("epoch".to_string(), json!(number))]);
+        if self.is_refit {
+            line.insert("refit".into(), json!(true));
+        }
+        line.extend(numbers.into_iter().map(|(name, value)| (name.to_string(), cases::number_to_json(value))));
+        line.insert("seconds".into(), json!(seconds));
+        if let Ok(mut shared) = self.shared.lock() {
+            shared.write(&Value::Object(line));
+        }
     }
 
     /// What could not be written.
@@ -70,9 +76,9 @@ impl Log {
 }
 
 impl Shared {
-    fn write(&mut self, number: usize, epoch: &Epoch) {
+    fn write(&mut self, line: &Value) {
         if self.path.is_some() && self.failed.is_none() {
-            self.failed = self.written(&as_json(number, epoch)).err().map(|error| error.to_string());
+            self.failed = self.written(line).err().map(|error| error.to_string());
         }
     }
 
@@ -102,34 +108,4 @@ fn open(path: &Path, goes_on: bool) -> io::Result<File> {
         }
     }
     Ok(file)
-}
-
-/// The numbers of an epoch that it has.
-fn numbers(epoch: &Epoch) -> Vec<(&'static str, f64)> {
-    let all = [
-        ("loss", Some(epoch.loss)),
-        ("accuracy", epoch.accuracy),
-        ("r2", epoch.r2),
-        ("val_loss", epoch.val_loss),
-        ("val_accuracy", epoch.val_accuracy),
-        ("val_r2", epoch.val_r2),
-        ("learning_rate", epoch.learning_rate),
-    ];
-    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-}
-
-fn in_words(number: usize, planned: usize, epoch: &Epoch) -> String {
-    let told: Vec<String> =
-        numbers(epoch).into_iter().map(|(name, value)| format!("{name} {}", text::significant(value, 5))).collect();
-    format!("epoch {number} of {planned}: {} ({})", told.join(", "), text::seconds(epoch.seconds))
-}
-
-fn as_json(number: usize, epoch: &Epoch) -> Value {
-    let mut document = Map::from_iter([("epoch".to_string(), json!(number))]);
-    document.extend(numbers(epoch).into_iter().map(|(name, value)| (name.to_string(), cases::number_to_json(value))));
-    document.insert("seconds".into(), json!(epoch.seconds));
-    if epoch.skipped > 0 {
-        document.insert("skipped".into(), json!(epoch.skipped));
-    }
-    Value::Object(document)
 }
