@@ -1,11 +1,21 @@
 //! A table from a file.
 
+use std::io;
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use super::super::source::Source;
+use super::chunks::{Chunk, Chunks};
 use super::column::Builder;
-use super::{Place, Records, Table, TableOptions};
-use crate::Result;
+use super::form::Form;
+use super::fragment::Fragment;
+use super::text::broken;
+use super::{Place, Table, TableOptions};
+use crate::{Error, Result};
+
+/// Bytes that a thread takes apart at a time.
+const CHUNK: usize = 1 << 20;
 
 impl Table {
     /// Reads a table: a file of separated fields, plain or gzip; `-` is standard input.
@@ -40,28 +50,119 @@ impl Table {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub fn read(path: impl AsRef<Path>, options: &TableOptions) -> Result<Table> {
-        let source = Source::open(path.as_ref())?;
-        let mut records = Records::open(source, options)?;
-        let mut place = Place { path: path.as_ref().into(), lines: Vec::new() };
-        let mut builders: Vec<Builder> = records.names.iter().map(|_| Builder::new(records.decimal)).collect();
-        let mut rows = 0;
-        while let Some((line, cells)) = records.next()? {
-            place.add(rows, line);
-            builders.iter_mut().zip(cells).for_each(|(builder, cell)| builder.add(cell));
-            rows += 1;
+        let mut reading = Reading::open(path.as_ref(), options)?;
+        while reading.advance()? {}
+        reading.finish()
+    }
+}
+
+/// A table that grows chunk by chunk.
+struct Reading {
+    form: Form,
+    chunks: Chunks,
+    /// Chunks that were read and are to be taken apart.
+    next: Vec<Chunk>,
+    columns: Vec<Builder>,
+    rows: usize,
+    place: Place,
+    lines: u64,
+    comments: usize,
+    is_latin1: bool,
+}
+
+impl Reading {
+    fn open(path: &Path, options: &TableOptions) -> Result<Self> {
+        let source = Source::open(path)?;
+        let most = source.most();
+        let (form, text) = Form::open(source, options)?;
+        let rows = if text.start.is_some() { likely_rows(&text.sample, most) } else { 0 };
+        let columns = form.names.iter().map(|_| {
+            let mut column = Builder::new(form.decimal);
+            column.reserve(rows);
+            column
+        });
+        let columns = columns.collect();
+        let chunks = Chunks::new(text, &form, CHUNK).map_err(|error| broken(&form.path, 1, &error))?;
+        let (place, lines) = (Place { path: path.into(), lines: Vec::new() }, form.skipped as u64);
+        let next = Vec::new();
+        let mut reading = Reading { form, chunks, next, columns, rows: 0, place, lines, comments: 0, is_latin1: false };
+        reading.next = read_round(&mut reading.chunks).map_err(|error| reading.broken(&error))?;
+        Ok(reading)
+    }
+
+    /// Takes apart what was read, while more is being read; false at the end.
+    fn advance(&mut self) -> Result<bool> {
+        let now = std::mem::take(&mut self.next);
+        if now.is_empty() {
+            return Ok(false);
         }
-        if rows == 0 {
-            return Err(records.nothing("a header and at least one row, or rows of numbers"));
+        let Reading { form, chunks, .. } = self;
+        let form = &*form;
+        let parse = || now.into_par_iter().map(|chunk| Fragment::parse(form, chunk, None)).collect::<Vec<_>>();
+        let (fragments, next) = rayon::join(parse, || read_round(chunks));
+        // In the order of the file, so that the first fault is told whatever the threads do.
+        for fragment in fragments {
+            self.add(
+                fragment.map_err(|fault| self.form.other_length(self.lines + fault.line, fault.fields, fault.lines))?,
+            );
         }
-        let mut notes = std::mem::take(&mut records.notes);
-        let mut columns = Vec::with_capacity(builders.len());
-        for (builder, name) in builders.into_iter().zip(std::mem::take(&mut records.names)) {
+        self.next = next.map_err(|error| self.broken(&error))?;
+        Ok(true)
+    }
+
+    fn add(&mut self, fragment: Fragment) {
+        for (row, line) in fragment.starts {
+            self.place.add(self.rows + row, self.lines + line);
+        }
+        self.columns.iter_mut().zip(fragment.columns).for_each(|(column, further)| column.append(further));
+        self.rows += fragment.rows;
+        self.lines += fragment.lines;
+        self.comments += fragment.comments;
+        self.is_latin1 |= fragment.is_latin1;
+    }
+
+    fn broken(&self, error: &io::Error) -> Error {
+        broken(&self.form.path, self.lines + 1, error)
+    }
+
+    fn finish(self) -> Result<Table> {
+        if self.rows == 0 {
+            return Err(self.form.nothing(self.lines, "a header and at least one row, or rows of numbers"));
+        }
+        let mut notes = self.form.notes_with(self.comments, self.is_latin1);
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for (builder, name) in self.columns.into_iter().zip(self.form.names) {
             let (column, note) = builder.finish(name);
             columns.push(column);
             notes.extend(note);
         }
-        let table = Table { columns, rows, has_header: records.has_header, place, notes };
+        let table = Table { columns, rows: self.rows, has_header: self.form.has_header, place: self.place, notes };
         table.check_names()?;
         Ok(table)
     }
+}
+
+/// As many chunks as keep all threads busy.
+fn read_round(chunks: &mut Chunks) -> io::Result<Vec<Chunk>> {
+    let count = 2 * rayon::current_num_threads();
+    let mut found = Vec::with_capacity(count);
+    while found.len() < count {
+        match chunks.next()? {
+            Some(chunk) => found.push(chunk),
+            None => break,
+        }
+    }
+    Ok(found)
+}
+
+/// About how many rows a text of so many bytes has, by its beginning; room is made for them at once, since a column that grows by
+/// doubling is twice in memory for a while.
+fn likely_rows(sample: &[u8], bytes: u64) -> usize {
+    let lines = memchr::memchr_iter(b'\n', sample).count() as f64;
+    if sample.is_empty() {
+        return 0;
+    }
+    // Rows may be shorter later on: a hundredth more than the beginning says.
+    let rows = 1.01 * lines * bytes as f64 / sample.len() as f64 + 16.0;
+    rows.min(bytes as f64) as usize
 }
