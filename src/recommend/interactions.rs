@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use crate::data::Fingerprint;
 use crate::data::compare_ids;
 use crate::random::{Permutation, Random};
 use crate::recommend::sampling::Known;
-use crate::train::training::Fingerprint;
 use crate::{Error, Result};
 
 /// Which user chose which item, in compressed rows: each user's items ascending.

@@ -126,6 +126,11 @@ impl Reach {
         Reach { features: largest(features), targets: largest(targets) }
     }
 
+    /// The larger of both.
+    pub fn max(self, other: Self) -> Self {
+        Reach { features: self.features.max(other.features), targets: self.targets.max(other.targets) }
+    }
+
     /// Says why a loss was not finite where that was not the learning rate: numbers whose squares leave f32, or a first batch, whose
     /// loss no update had a part in.
     pub fn explain(self, stopped: &mut Option<Stop>) {

@@ -33,7 +33,7 @@ pub(in crate::data) struct Chunks {
 
 /// Where rows end.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cut {
+struct Cut {
     /// The last byte of a line.
     end: u8,
     delimiter: Delimiter,
@@ -53,10 +53,6 @@ impl Chunks {
         };
         chunks.skip_lines(form.skipped)?;
         Ok(chunks)
-    }
-
-    pub(super) fn cut(&self) -> Cut {
-        self.cut
     }
 
     fn skip_lines(&mut self, lines: usize) -> io::Result<()> {

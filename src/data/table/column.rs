@@ -39,15 +39,6 @@ pub enum Cells {
     },
 }
 
-impl Cells {
-    pub(in crate::data) fn kind(&self) -> Kind {
-        match self {
-            Cells::Numbers(_) => Kind::Numbers,
-            Cells::Words { .. } => Kind::Words,
-        }
-    }
-}
-
 impl Column {
     /// A column of numbers; NaN is a blank.
     pub fn numbers(name: impl Into<String>, numbers: Vec<f64>) -> Self {
@@ -82,6 +73,11 @@ impl Column {
     /// Whether it has no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether the text of a cell says more than its number.
+    pub(in crate::data) fn has_written(&self) -> bool {
+        !self.written.is_empty()
     }
 
     /// Whether a cell is blank.
@@ -195,7 +191,7 @@ impl Builder {
     }
 
     /// Of a column whose other cells say what it holds.
-    pub(super) fn of(kind: Kind, decimal: Decimal) -> Self {
+    pub(in crate::data) fn of(kind: Kind, decimal: Decimal) -> Self {
         Builder { words: (kind == Kind::Words).then(Words::default), ..Builder::new(decimal) }
     }
 
@@ -208,6 +204,16 @@ impl Builder {
 
     pub(super) fn kind(&self) -> Kind {
         if self.words.is_some() { Kind::Words } else { Kind::Numbers }
+    }
+
+    /// What the cells of further rows say of the column, without them.
+    pub(super) fn append_kind(&mut self, other: &Builder) {
+        let units_differ = matches!((self.unit, other.unit), (Some(one), Some(another)) if one != another);
+        if units_differ || other.words.is_some() {
+            self.words.get_or_insert_default();
+        }
+        self.grouped |= other.grouped;
+        self.unit = self.unit.or(other.unit);
     }
 
     /// The cells of further rows: of words, if those of either are.
@@ -238,7 +244,14 @@ impl Builder {
         (0..self.numbers.len()).filter(|&row| self.numbers[row].is_nan()).partition(|row| !is_written(row))
     }
 
-    pub(super) fn add(&mut self, cell: &str) {
+    /// Adds a number, NaN for a blank, and its text where that says more.
+    #[cfg(feature = "parquet")]
+    pub(in crate::data) fn add_number(&mut self, number: f64, text: Option<String>) {
+        self.written.extend(text.map(|text| (self.numbers.len(), text)));
+        self.numbers.push(number);
+    }
+
+    pub(in crate::data) fn add(&mut self, cell: &str) {
         if let (None, None | Some(None), Decimal::Point) = (&self.words, self.unit, self.decimal)
             && let Some(number) = number::clean(cell)
         {
@@ -259,11 +272,11 @@ impl Builder {
             self.written.push((self.numbers.len(), cell.to_string()));
             self.numbers.push(f64::NAN);
         } else {
-            self.add_number(cell);
+            self.add_written(cell);
         }
     }
 
-    fn add_number(&mut self, cell: &str) {
+    fn add_written(&mut self, cell: &str) {
         let found = number::number(cell, self.decimal);
         // `5` and `5 %` in one column are not one quantity.
         match found.filter(|number| self.unit.is_none_or(|unit| unit == number.unit)) {
@@ -300,7 +313,7 @@ impl Builder {
     }
 
     /// The column, and what was done to its numbers.
-    pub(super) fn finish(self, name: String) -> (Column, Option<String>) {
+    pub(in crate::data) fn finish(self, name: String) -> (Column, Option<String>) {
         let Some(words) = self.words else {
             let unit = self.unit.flatten().map(|unit| format!("the unit `{unit}` taken off"));
             let grouped = self.grouped.then(|| "marks of thousands taken out".to_string());
@@ -367,7 +380,7 @@ mod tests {
                 one.append(other);
                 let (joined, _) = one.finish("a".into());
                 assert_eq!(texts(&joined), texts(&whole), "{first} of {count}");
-                assert_eq!(joined.cells.kind(), whole.cells.kind());
+                assert_eq!(std::mem::discriminant(&joined.cells), std::mem::discriminant(&whole.cells));
             }
         }
     }

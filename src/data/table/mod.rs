@@ -16,6 +16,8 @@ mod form;
 mod fragment;
 #[cfg(feature = "data")]
 mod header;
+#[cfg(feature = "data")]
+mod large;
 #[cfg_attr(not(feature = "data"), allow(dead_code))]
 mod number;
 #[cfg(feature = "data")]
@@ -29,7 +31,11 @@ mod text;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "parquet")]
+pub(super) use column::{Builder, Kind};
 pub use column::{Cells, Column};
+#[cfg(feature = "data")]
+pub use large::{LargeTable, table_bytes, table_head};
 pub use number::Decimal;
 #[cfg(feature = "data")]
 pub(super) use records::Records;
@@ -179,6 +185,16 @@ impl Table {
             });
         }
         let table = Table { columns, rows, has_header: true, place: Place::default(), notes: Vec::new() };
+        table.check_names()?;
+        Ok(table)
+    }
+
+    /// The columns of a file that has no lines.
+    #[cfg(feature = "parquet")]
+    pub(super) fn of_file(path: &Path, columns: Vec<Column>, notes: Vec<String>) -> Result<Self> {
+        let place = Place { path: path.into(), lines: Vec::new() };
+        let rows = columns.first().map_or(0, Column::len);
+        let table = Table { columns, rows, has_header: true, place, notes };
         table.check_names()?;
         Ok(table)
     }
