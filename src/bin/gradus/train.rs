@@ -103,6 +103,9 @@ pub struct Train {
     /// An option of the loss, such as delta=0.5; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting, conflicts_with = "resume")]
     settings: Vec<(String, Value)>,
+    /// Reads a table in pieces, anew in each epoch, as is done by itself where its numbers would not fit into memory (on Linux)
+    #[arg(long)]
+    stream: bool,
     /// Leaves the features of a table as they are
     #[arg(long)]
     no_standardize: bool,
@@ -159,11 +162,11 @@ impl Train {
         }
         let earlier = self.resume.as_deref().map(Earlier::of);
         let held_out = self.held_out(earlier.as_ref());
-        let (mut model, task, settings, parts) = match plan {
+        let (mut model, task, settings, mut parts) = match plan {
             Some(plan) => {
                 let parts = self.parts(target_kind(&*plan.loss), held_out, None)?;
                 let task = Task::of(&*plan.loss, &parts.train)?;
-                self.refuse_quantities(&parts.train, &task)?;
+                self.refuse_quantities(&parts, &task)?;
                 let device = self.device.open_and_tell()?;
                 let settings = self.settings(task.ranks, None).with(&plan);
                 (self.new_model(plan, &task, &parts, &device)?, task, settings, parts)
@@ -174,7 +177,7 @@ impl Train {
         if let Some(done) = earlier.as_ref().filter(|_| self.epochs.is_none()).and_then(Earlier::in_words) {
             output::note(&format!("resumed: {done}"));
         }
-        if let Some(doubt) = task.doubt(&parts.train, self.source.target().as_deref()) {
+        if let Some(doubt) = task.doubt(&parts.train, parts.rows(), self.source.target().as_deref()) {
             output::note(&format!("warning: {doubt}"));
         }
         let interrupt = Interrupt::listen()?;
@@ -183,7 +186,7 @@ impl Train {
             let summary = output::folded(&model.summary());
             output::print_beside(self.out.as_deref(), &format!("{summary}\n{chosen}"))?;
         }
-        let trained = self.fit(model, &task, &parts, settings, &interrupt)?;
+        let trained = self.fit(model, &task, &mut parts, settings, &interrupt)?;
         let told = if self.json { output::document(&self.as_json(&trained, &task)) } else { report::as_text(&trained) };
         output::print_beside(self.out.as_deref(), &told)?;
         self.ended(&trained, interrupt.is_asked())
@@ -243,6 +246,7 @@ impl Train {
             held_out,
             test: self.test.as_deref(),
             standardize: !self.no_standardize,
+            stream: self.stream,
         })
     }
 
