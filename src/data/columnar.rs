@@ -9,8 +9,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+#[cfg(feature = "parquet")]
+pub(super) use arrays::Layout;
+
 use super::table::Table;
-#[cfg(any(feature = "parquet", feature = "data"))]
+#[cfg(not(feature = "parquet"))]
 use crate::Error;
 use crate::Result;
 
@@ -49,7 +52,6 @@ impl Format {
         MAGICS.into_iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, format)| format).or(by_name)
     }
 
-    #[cfg_attr(feature = "parquet", allow(dead_code))]
     fn name(self) -> &'static str {
         match self {
             Format::Parquet => "Parquet",
@@ -60,11 +62,11 @@ impl Format {
     /// The table in a file.
     #[cfg(feature = "parquet")]
     pub(super) fn read(self, path: &Path) -> Result<Table> {
-        arrays::read(self, path)
+        Layout::open(self, path)?.whole()
     }
 
     /// That this build reads no such file.
-    #[cfg(all(feature = "data", not(feature = "parquet")))]
+    #[cfg(not(feature = "parquet"))]
     pub(super) fn read(self, path: &Path) -> Result<Table> {
         std::fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?;
         Err(Error::Input {

@@ -147,10 +147,7 @@ impl TableBlocks {
         let size = self.per_block();
         if table.is_seekable() {
             for places in self.order(epoch).chunks(size) {
-                let block = places.par_iter().map(|&place| {
-                    let chunk = table.chunk(place)?;
-                    self.numbers(place, &table.table(place, chunk)?)
-                });
+                let block = places.par_iter().map(|&place| self.numbers(place, &table.piece(place)?));
                 if to.send(Dataset::joined(block.collect::<Vec<_>>().into_iter().collect::<Result<_>>()?)).is_err() {
                     return Ok(());
                 }

@@ -89,7 +89,7 @@ impl Model {
         feed: &mut Feed,
         rows: u64,
     ) -> Result<History> {
-        let mut training = self.begin(fit, rows)?;
+        let mut training = self.begin(fit, rows, matches!(feed, Feed::Blocks(_)))?;
         self.keep_average(fit.average)?;
         self.schedule = fit.schedule.clone();
         let history = self.epochs(objective, fit, &course, feed, &mut training);
@@ -142,8 +142,8 @@ impl Model {
     }
 
     /// The training to go on with, or a new one.
-    fn begin(&mut self, fit: &Fit, rows: u64) -> Result<Training> {
-        let options = Options::of(fit);
+    fn begin(&mut self, fit: &Fit, rows: u64, in_blocks: bool) -> Result<Training> {
+        let options = Options::of(fit, in_blocks);
         let found = self.training.take().filter(|found| fit.resume && (found.done() > 0 || found.cut.is_some()));
         let Some(mut found) = found else { return Ok(Training::new(options, fit.epochs, rows)) };
         if found.rows != rows || self.average != fit.average {
@@ -259,12 +259,15 @@ impl Model {
         let mut told = summarize(objective, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
         training.watch.history.steps.extend(steps.into_iter().skip(earlier));
         let score = match (course.validation, &mut *feed) {
-            (Some(validation), _) => Some(self.score(objective, validation)?),
+            (Some(validation), _) => Some((self.score(objective, validation)?, None)),
             (None, Feed::Blocks(Streamed { validation: Some(blocks), .. })) => {
                 Some(self.score_blocks(objective, &mut **blocks)?)
             }
             (None, _) => None,
         };
+        feed.measure(&mut told);
+        let (score, val_r2) = score.unzip();
+        told.val_r2 = val_r2.flatten();
         (told.val_loss, told.val_accuracy) = (score.map(|score| score.loss), score.and_then(|score| score.accuracy));
         told.skipped = skipped;
         self.measure(course, &mut told)?;

@@ -4,13 +4,14 @@ use ndarray::{Axis, concatenate};
 
 use crate::data::{Blocks, Dataset, Target};
 use crate::inputs::FloatElement;
+use crate::losses::Loss;
 use crate::model::Model;
 use crate::random::Permutation;
-use crate::train::baseline::Reach;
+use crate::train::baseline::{Reach, RunningR2};
 use crate::train::course::{Course, Loaded, scoring};
 use crate::train::engine::{Batch, Metric, Objective, Outcome};
 use crate::train::fit::{Pass, Score};
-use crate::train::history::History;
+use crate::train::history::{Epoch, History};
 use crate::train::options::Fit;
 use crate::train::samples::Rows;
 use crate::{Error, Result, Targets};
@@ -27,9 +28,32 @@ pub(super) enum Feed<'f> {
 pub(super) struct Streamed<'f> {
     pub training: &'f mut (dyn Blocks + 'f),
     pub validation: Option<&'f mut (dyn Blocks + 'f)>,
+    seen: Seen,
+}
+
+/// What was seen of rows.
+struct Seen {
     /// Rows of the epoch at hand whose label is not ignored.
     kept: usize,
     reach: Reach,
+    /// Of the targets of the epoch at hand.
+    measure: Option<RunningR2>,
+}
+
+impl Seen {
+    /// Counts the rows of a block, and measures their targets.
+    fn take_note(&mut self, block: &Dataset, loss: &dyn Loss) {
+        self.kept += match &block.target {
+            Target::Labels { labels, .. } if loss.targets().takes_labels() => {
+                let ignored = loss.ignored();
+                labels.iter().filter(|label| !ignored.contains(label)).count()
+            }
+            _ => block.rows(),
+        };
+        if let (Some(measure), Target::Values(values)) = (&mut self.measure, &block.target) {
+            measure.add(values.as_standard_layout().as_slice().unwrap_or_default());
+        }
+    }
 }
 
 impl Feed<'_> {
@@ -37,14 +61,21 @@ impl Feed<'_> {
     pub fn kept(&self, loaded: usize) -> usize {
         match self {
             Feed::Loaded => loaded,
-            Feed::Blocks(blocks) => blocks.kept,
+            Feed::Blocks(blocks) => blocks.seen.kept,
+        }
+    }
+
+    /// Adds the R² that follows from an epoch's loss.
+    pub fn measure(&self, told: &mut Epoch) {
+        if let Feed::Blocks(Streamed { seen: Seen { measure: Some(measure), .. }, .. }) = self {
+            told.r2 = measure.r2(told.loss);
         }
     }
 
     pub fn reach(&self, loaded: Reach) -> Reach {
         match self {
             Feed::Loaded => loaded,
-            Feed::Blocks(blocks) => blocks.reach,
+            Feed::Blocks(blocks) => blocks.seen.reach,
         }
     }
 }
@@ -56,7 +87,8 @@ impl Model {
     /// Each epoch goes through all blocks. Batches of [`Fit::batch_size`] are cut out of them, and what is left of one goes before the rows of
     /// the next. With [`Fit::shuffle`] the rows of each block come in another order, from the model's seed, the epoch and the number of the
     /// block; in which order the blocks come is theirs to say. The same blocks give the same bits, whatever the epoch was cut
-    /// into ([`Fit::resume`]). The history tells no baseline and no R², for which all targets would have to be at hand.
+    /// into ([`Fit::resume`]). The history tells R² of the
+    /// training rows for the squared error alone, and no baseline: all targets would have to be at hand.
     ///
     /// # Errors
     /// As [`Model::fit`]; those of the blocks; [`Error::Input`] if they bring more or fewer rows than they say, and for losses of lists.
@@ -87,7 +119,8 @@ impl Model {
         // Whatever is validated on is part of what the training is.
         let fingerprint = training.fingerprint().rotate_left(1)
             ^ validation.as_ref().map_or(0, |blocks| blocks.fingerprint() ^ blocks.rows() as u64);
-        let streamed = Streamed { training, validation, kept: 0, reach: course.reach };
+        let seen = Seen { kept: 0, reach: course.reach, measure: None };
+        let streamed = Streamed { training, validation, seen };
         self.trained(&objective, &fit, course, &mut Feed::Blocks(streamed), fingerprint)
     }
 
@@ -100,7 +133,7 @@ impl Model {
         let first = first_of(rows)?;
         objective.metric = Metric::of(&*objective.loss, self.rows_of(&objective, &first)?.one_hot);
         drop(first);
-        self.score_blocks(&objective, rows)
+        Ok(self.score_blocks(&objective, rows)?.0)
     }
 
     /// What a training in blocks has in common with another: the first block says what the targets are.
@@ -146,11 +179,16 @@ impl Model {
         outcomes: &mut Vec<Outcome>,
         at_once: &mut usize,
     ) -> Result<bool> {
-        blocks.kept = 0;
-        let (total, size) = (blocks.training.rows(), pass.batches[0].rows);
+        let Streamed { training, seen, .. } = blocks;
+        seen.kept = 0;
+        seen.measure =
+            RunningR2::new(&*pass.objective.loss, self.network.outputs()).filter(|_| pass.objective.metric.is_none());
+        let (total, size) = (training.rows(), pass.batches[0].rows);
         let (mut first, mut done, mut rest): (usize, usize, Option<Dataset>) = (0, 0, None);
-        for (number, block) in blocks.training.epoch(epoch)?.enumerate() {
-            let block = joined(rest.take(), block?)?;
+        for (number, block) in training.epoch(epoch)?.enumerate() {
+            let block = block?;
+            seen.take_note(&block, &*pass.objective.loss);
+            let block = joined(rest.take(), block)?;
             let count = block.rows();
             if first + count > total {
                 return Err(other_rows(first + count, total));
@@ -169,8 +207,7 @@ impl Model {
                     "an optimizer that moves with each batch",
                 ));
             }
-            blocks.kept += rows.kept;
-            blocks.reach = blocks.reach.max(Reach::of(&rows.features, rows.dense(0, rows.rows)));
+            seen.reach = seen.reach.max(Reach::of(&rows.features, rows.dense(0, rows.rows)));
             let is_new = outcomes.len() < done + here;
             let data = if is_new { Some(self.engine.load(&rows.all())?) } else { None };
             drop(rows);
@@ -193,15 +230,26 @@ impl Model {
         Ok(false)
     }
 
-    /// Loss and accuracy over all blocks.
-    pub(super) fn score_blocks(&mut self, objective: &Objective, blocks: &mut dyn Blocks) -> Result<Score> {
+    /// Loss and accuracy over all blocks, and R² of numbers.
+    pub(super) fn score_blocks(
+        &mut self,
+        objective: &Objective,
+        blocks: &mut dyn Blocks,
+    ) -> Result<(Score, Option<f64>)> {
         let (mut loss, mut correct, mut kept) = (0.0, 0.0, 0);
+        let mut measure =
+            RunningR2::new(&*objective.loss, self.network.outputs()).filter(|_| objective.metric.is_none());
         for block in blocks.epoch(0)? {
             let block = block?;
             let rows = self.rows_of(objective, &block)?;
             let loaded = Loaded::new(&rows, self.engine.load(&rows.all())?);
             let outcomes = self.engine.evaluate(loaded.data, objective, &scoring(loaded));
+            let measured = match &mut measure {
+                Some(measure) => self.measure_block(measure, &rows, loaded),
+                None => Ok(()),
+            };
             self.engine.unload(loaded.data);
+            measured?;
             for outcome in outcomes? {
                 // Each is a part of the mean over its block.
                 loss += outcome.loss * loaded.kept as f64;
@@ -210,7 +258,18 @@ impl Model {
             kept += loaded.kept;
         }
         let kept = kept.max(1) as f64;
-        Ok(Score { loss: loss / kept, accuracy: objective.metric.map(|_| correct / kept) })
+        let score = Score { loss: loss / kept, accuracy: objective.metric.map(|_| correct / kept) };
+        Ok((score, measure.and_then(|measure| measure.r2(score.loss))))
+    }
+
+    /// Adds the targets of a block that is loaded, and what is predicted for it where that is asked for.
+    fn measure_block(&mut self, measure: &mut RunningR2, rows: &Rows, loaded: Loaded) -> Result<()> {
+        let targets = rows.dense(0, rows.rows);
+        measure.add(targets);
+        if measure.wants_predictions() {
+            measure.add_errors(&self.engine.predict(loaded.data, self.network.prediction_batch())?, targets);
+        }
+        Ok(())
     }
 }
 

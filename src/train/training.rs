@@ -97,11 +97,15 @@ pub(crate) struct Options {
     clip_value: Option<f64>,
     skip_non_finite: bool,
     early_stopping: Option<EarlyStopping>,
+    /// The rows came in blocks: in another order than rows at hand.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_blocks: bool,
 }
 
 impl Options {
-    pub fn of(fit: &Fit) -> Self {
+    pub fn of(fit: &Fit, in_blocks: bool) -> Self {
         Options {
+            in_blocks,
             batch_size: fit.batch_size,
             shuffle: fit.shuffle,
             validation_split: fit.validation_split,
@@ -131,7 +135,7 @@ impl Options {
 
     /// Whether an epoch has the same batches.
     pub fn same_batches(&self, other: &Self) -> bool {
-        (self.batch_size, self.shuffle) == (other.batch_size, other.shuffle)
+        (self.batch_size, self.shuffle, self.in_blocks) == (other.batch_size, other.shuffle, other.in_blocks)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gradus::data::{self, ReadOptions, Table, TableOptions};
+use gradus::data::{self, Table, TableOptions};
 
 const FILES: [&str; 6] = ["snappy.parquet", "zstd.pq", "gzip.parquet", "lz4.feather", "zstd.feather", "plain.arrow"];
 
@@ -35,7 +35,7 @@ fn a_build_without_the_feature_says_which_one_it_lacks() {
     for name in FILES {
         for error in [
             read(&fixture(name)).unwrap_err(),
-            data::read(fixture(name), &ReadOptions::default().target("price")).unwrap_err(),
+            data::read(fixture(name), &data::ReadOptions::default().target("price")).unwrap_err(),
         ] {
             let message = error.to_string();
             assert!(message.contains("`parquet`") && message.contains(name) && !message.contains('\n'), "{message}");
@@ -46,7 +46,7 @@ fn a_build_without_the_feature_says_which_one_it_lacks() {
 
 #[cfg(feature = "parquet")]
 mod with_the_feature {
-    use gradus::data::{Cells, Encoding, EncodingOptions, TargetKind};
+    use gradus::data::{Blocks, Cells, Encoding, EncodingOptions, LargeSplit, LargeTable, TargetKind, table_bytes};
 
     use super::*;
 
@@ -87,6 +87,27 @@ mod with_the_feature {
             assert!(names.iter().any(|found| found == name), "{names:?}");
         }
         assert!(encoding.apply(&table).unwrap().features.iter().all(|x| x.is_finite()));
+    }
+
+    #[test]
+    fn pieces_are_encoded_as_the_whole_is() {
+        for name in FILES {
+            let whole = read(&fixture(name)).unwrap();
+            let options = EncodingOptions::default().target("area").kind(TargetKind::Standardized);
+            // The area of row 4 is blank.
+            let rows: Vec<usize> = (0..12).filter(|row| *row != 4).collect();
+            let large = LargeTable::open(fixture(name), &TableOptions::default(), &["area".into()]).unwrap();
+            assert_eq!((large.rows(), large.rows_with_targets(), large.is_seekable()), (12, 11, true), "{name}");
+            assert_eq!(large.notes(), whole.notes());
+            let split = LargeSplit::new(large, 7, 0.0).unwrap();
+            let pieces = split.table().pieces().unwrap().count();
+            assert_eq!(pieces, if ["snappy.parquet", "plain.arrow"].contains(&name) { 3 } else { 1 }, "{name}");
+            let encoding = split.fit(&options).unwrap();
+            assert_eq!(encoding, Encoding::fit(&whole, &rows, &options).unwrap(), "{name}");
+            let found: Vec<_> = split.all(&encoding).epoch(0).unwrap().map(|block| block.unwrap().features).collect();
+            assert_eq!(found, [encoding.features(&whole, &rows).unwrap()], "{name}");
+            assert_eq!(table_bytes(fixture(name), &TableOptions::default()).unwrap(), Some(12 * 10 * 16));
+        }
     }
 
     #[test]

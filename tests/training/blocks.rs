@@ -138,6 +138,42 @@ fn a_training_in_blocks_that_was_cut_goes_on_bit_by_bit() {
 }
 
 #[test]
+fn numbers_are_measured_by_r2_as_rows_at_hand_are() {
+    /// Rows whose targets are numbers.
+    struct Numbers;
+    let y = || rows().0.sum_axis(ndarray::Axis(1)).insert_axis(ndarray::Axis(1));
+    impl Blocks for Numbers {
+        fn rows(&self) -> usize {
+            ROWS
+        }
+
+        fn epoch(&mut self, _: u32) -> gradus::Result<Box<dyn Iterator<Item = gradus::Result<Dataset>> + '_>> {
+            Ok(Box::new([(0, 90), (90, ROWS)].into_iter().map(|(first, end)| {
+                let x = rows().0.slice(s![first..end, ..]).to_owned();
+                let y = x.sum_axis(ndarray::Axis(1)).insert_axis(ndarray::Axis(1));
+                Dataset::new(x, Target::Values(y))
+            })))
+        }
+    }
+    for loss in ["mse", "huber"] {
+        let made = || {
+            let layers =
+                Sequential::new(3).then(Dense::new(8)).then(Dense::new(1)).seed(11).on(&Device::cpu()).unwrap();
+            let loss = gradus::losses::from_name(loss, &serde_json::Value::Null).unwrap();
+            layers.compile_boxed(loss, Box::new(Adam::new().learning_rate(0.03))).unwrap()
+        };
+        let fit = || Fit::new().epochs(3).batch_size(16).shuffle(false);
+        let whole = made().fit(&rows().0, &y(), fit().validation_data(&rows().0, &y())).unwrap();
+        let found = made().fit_blocks(&mut Numbers, Some(&mut Numbers), fit()).unwrap();
+        let close = |one: Option<f64>, other: Option<f64>| (one.unwrap() - other.unwrap()).abs() < 1e-6;
+        for (one, other) in found.epochs.iter().zip(&whole.epochs) {
+            assert!(close(one.val_r2, other.val_r2), "{loss}: {one:?} {other:?}");
+            assert!(loss != "mse" || close(one.r2, other.r2), "{one:?} {other:?}");
+        }
+    }
+}
+
+#[test]
 fn blocks_that_do_not_fit_are_told() {
     let fails =
         |blocks: &mut Cut, fit: Fit| model(&Device::cpu()).fit_blocks(blocks, None, fit).unwrap_err().to_string();

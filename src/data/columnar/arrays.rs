@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -17,63 +17,151 @@ use super::super::table::{Builder, Decimal, Kind, Table};
 use super::Format;
 use crate::{Error, Result};
 
-/// Rows that are decoded at a time.
-const BATCH: usize = 1 << 16;
+/// Rows that are decoded at a time, and the most of a piece.
+const PIECE: usize = 1 << 16;
 
 /// Whole numbers up to here are numbers of f64; of larger ones the text is kept too.
 const LARGEST_WHOLE: u64 = 1 << 53;
 
 type Batches = Box<dyn Iterator<Item = std::result::Result<RecordBatch, ArrowError>>>;
 
-/// Reads the table in a file.
-pub(super) fn read(format: Format, path: &Path) -> Result<Table> {
-    let file = File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
-    let (schema, batches) = open(format, file).map_err(|error| damaged(format, path, &error))?;
-    let mut notes = Vec::new();
-    let mut columns = Vec::new();
-    for (place, field) in schema.fields().iter().enumerate() {
-        match kind(field.data_type()) {
-            Some(kind) => columns.push((place, field.name().clone(), Builder::of(kind, Decimal::Point))),
-            None => notes.push(format!("column `{}` is left out: it holds {}", field.name(), field.data_type())),
-        }
-    }
-    let mut rows = 0;
-    for batch in batches {
-        let batch = batch.map_err(|error| damaged(format, path, &error.to_string()))?;
-        rows += batch.num_rows();
-        for (place, name, builder) in &mut columns {
-            let wrong = |error: ArrowError| Error::Data {
-                path: path.into(),
-                position: format!("column `{name}`"),
-                found: error.to_string(),
-                expected: "numbers, text, booleans or times".into(),
-            };
-            add(builder, batch.column(*place)).map_err(wrong)?;
-        }
-    }
-    let columns = columns.into_iter().map(|(_, name, builder)| builder.finish(name).0).collect();
-    if rows == 0 {
-        return Err(Error::Data {
-            path: path.into(),
-            position: "its rows".into(),
-            found: "none".into(),
-            expected: "at least one".into(),
-        });
-    }
-    Table::of_file(path, columns, notes)
+/// How a file is laid out: its columns, and pieces of which each can be read by itself.
+#[derive(Debug, Clone)]
+pub(in crate::data) struct Layout {
+    format: Format,
+    path: PathBuf,
+    /// The columns that are read: place in the file, name and kind.
+    columns: Vec<(usize, String, Kind)>,
+    pub(in crate::data) notes: Vec<String>,
+    pub(in crate::data) pieces: Vec<Piece>,
 }
 
-fn open(format: Format, file: File) -> std::result::Result<(SchemaRef, Batches), String> {
+/// Rows of a file: a group of Parquet's or some of it, a batch of Arrow's.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::data) struct Piece {
+    group: usize,
+    offset: usize,
+    pub(in crate::data) rows: usize,
+}
+
+impl Layout {
+    pub(in crate::data) fn open(format: Format, path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let (schema, pieces) = laid_out(format, file).map_err(|error| damaged(format, path, &error))?;
+        let (mut columns, mut notes) = (Vec::new(), Vec::new());
+        for (place, field) in schema.fields().iter().enumerate() {
+            match kind(field.data_type()) {
+                Some(kind) => columns.push((place, field.name().clone(), kind)),
+                None => notes.push(format!("column `{}` is left out: it holds {}", field.name(), field.data_type())),
+            }
+        }
+        Ok(Layout { format, path: path.into(), columns, notes, pieces })
+    }
+
+    /// How many rows and columns are read.
+    pub(in crate::data) fn size(&self) -> [usize; 2] {
+        [self.pieces.iter().map(|piece| piece.rows).sum(), self.columns.len()]
+    }
+
+    /// The columns without their rows.
+    pub(in crate::data) fn head(&self) -> Result<Table> {
+        self.table(std::iter::empty(), Vec::new())
+    }
+
+    /// All rows.
+    pub(in crate::data) fn whole(&self) -> Result<Table> {
+        let file = File::open(&self.path).map_err(|source| Error::Io { path: self.path.clone(), source })?;
+        let batches = opened(self.format, file, None).map_err(|error| damaged(self.format, &self.path, &error))?;
+        let table = self.table(batches, self.notes.clone())?;
+        if table.rows() > 0 {
+            return Ok(table);
+        }
+        Err(self.wrong("its rows", "none".into(), "at least one"))
+    }
+
+    /// The rows of a piece.
+    pub(in crate::data) fn piece(&self, place: usize) -> Result<Table> {
+        let (file, piece) = (File::open(&self.path), self.pieces[place]);
+        let file = file.map_err(|source| Error::Io { path: self.path.clone(), source })?;
+        let batches =
+            opened(self.format, file, Some(piece)).map_err(|error| damaged(self.format, &self.path, &error))?;
+        let table = self.table(batches, Vec::new())?;
+        if table.rows() == piece.rows {
+            return Ok(table);
+        }
+        let found = format!("{} rows", table.rows());
+        Err(self.wrong(&format!("group {}", piece.group), found, &format!("{}, as its head says", piece.rows)))
+    }
+
+    fn table(
+        &self,
+        batches: impl Iterator<Item = std::result::Result<RecordBatch, ArrowError>>,
+        notes: Vec<String>,
+    ) -> Result<Table> {
+        let mut builders: Vec<Builder> =
+            self.columns.iter().map(|(_, _, kind)| Builder::of(*kind, Decimal::Point)).collect();
+        for batch in batches {
+            let batch = batch.map_err(|error| damaged(self.format, &self.path, &error.to_string()))?;
+            for ((place, name, _), builder) in self.columns.iter().zip(&mut builders) {
+                let position = format!("column `{name}`");
+                add(builder, batch.column(*place))
+                    .map_err(|error| self.wrong(&position, error.to_string(), "numbers, text, booleans or times"))?;
+            }
+        }
+        let columns =
+            builders.into_iter().zip(&self.columns).map(|(builder, (_, name, _))| builder.finish(name.clone()).0);
+        Table::of_file(&self.path, columns.collect(), notes)
+    }
+
+    fn wrong(&self, position: &str, found: String, expected: &str) -> Error {
+        Error::Data { path: self.path.clone(), position: position.into(), found, expected: expected.into() }
+    }
+}
+
+/// Columns and pieces of a file.
+fn laid_out(format: Format, file: File) -> std::result::Result<(SchemaRef, Vec<Piece>), String> {
     match format {
         Format::Parquet => {
             let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;
-            let schema = builder.schema().clone();
-            let reader = builder.with_batch_size(BATCH).build().map_err(|error| error.to_string())?;
-            Ok((schema, Box::new(reader)))
+            let mut pieces = Vec::new();
+            for (group, found) in builder.metadata().row_groups().iter().enumerate() {
+                let rows = usize::try_from(found.num_rows()).map_err(|error| error.to_string())?;
+                let part = |offset| Piece { group, offset, rows: PIECE.min(rows - offset) };
+                pieces.extend((0..rows).step_by(PIECE).map(part));
+            }
+            Ok((builder.schema().clone(), pieces))
         }
         Format::Arrow => {
-            let reader = FileReader::try_new(BufReader::new(file), None).map_err(|error| error.to_string())?;
-            Ok((reader.schema(), Box::new(reader)))
+            let mut reader = FileReader::try_new(BufReader::new(file), None).map_err(|error| error.to_string())?;
+            let mut pieces = Vec::new();
+            // Only a batch itself says how many rows it has.
+            for (group, batch) in reader.by_ref().enumerate() {
+                let rows = batch.map_err(|error| error.to_string())?.num_rows();
+                pieces.push(Piece { group, offset: 0, rows });
+            }
+            Ok((reader.schema(), pieces))
+        }
+    }
+}
+
+/// The batches of a file, or of a piece of it.
+fn opened(format: Format, file: File, piece: Option<Piece>) -> std::result::Result<Batches, String> {
+    match format {
+        Format::Parquet => {
+            let mut builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;
+            if let Some(Piece { group, offset, rows }) = piece {
+                builder = builder.with_row_groups(vec![group]).with_offset(offset).with_limit(rows);
+            }
+            let reader = builder.with_batch_size(PIECE).build().map_err(|error| error.to_string())?;
+            Ok(Box::new(reader))
+        }
+        Format::Arrow => {
+            let mut reader = FileReader::try_new(BufReader::new(file), None).map_err(|error| error.to_string())?;
+            let count = piece.map_or(usize::MAX, |_| 1);
+            if let Some(piece) = piece {
+                reader.set_index(piece.group).map_err(|error| error.to_string())?;
+            }
+            Ok(Box::new(reader.take(count)))
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Tables that memory does not hold: read piece by piece, as often as is asked for.
 
 use std::fs::{File, Metadata};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::super::columnar::Format;
+#[cfg(feature = "parquet")]
+use super::super::columnar::Layout;
 use super::super::fingerprint::Fingerprint;
 use super::super::rows::RowSet;
 use super::super::source::Source;
@@ -36,9 +39,8 @@ use crate::{Error, Result};
 /// ```
 #[derive(Debug, Clone)]
 pub struct LargeTable {
-    form: Form,
-    options: TableOptions,
-    kinds: Vec<Kind>,
+    path: PathBuf,
+    source: PieceSource,
     pieces: Vec<Piece>,
     rows: usize,
     /// Rows without a target.
@@ -48,8 +50,24 @@ pub struct LargeTable {
     length: Option<u64>,
 }
 
-/// A piece of the file.
+/// Where pieces come from.
 #[derive(Debug, Clone)]
+enum PieceSource {
+    Text(Box<TextSource>),
+    #[cfg(feature = "parquet")]
+    Columnar(Layout),
+}
+
+/// A text of which it is known how it is taken apart.
+#[derive(Debug, Clone)]
+struct TextSource {
+    form: Form,
+    options: TableOptions,
+    kinds: Vec<Kind>,
+}
+
+/// A piece of the file.
+#[derive(Debug, Clone, Default)]
 pub(in crate::data) struct Piece {
     pub(in crate::data) first_row: usize,
     pub(in crate::data) rows: usize,
@@ -66,6 +84,12 @@ pub(in crate::data) struct Piece {
 /// # Errors
 /// As [`Table::read`], of what the file's beginning tells.
 pub fn table_head(path: impl AsRef<Path>, options: &TableOptions) -> Result<Table> {
+    if let Some(format) = Format::of(path.as_ref()) {
+        #[cfg(feature = "parquet")]
+        return Layout::open(format, path.as_ref())?.head();
+        #[cfg(not(feature = "parquet"))]
+        return format.read(path.as_ref());
+    }
     let (form, _) = Form::open(Source::open(path.as_ref())?, options)?;
     let columns = form.names.iter().map(|name| Builder::new(form.decimal).finish(name.clone()).0).collect();
     let place = Place { path: form.path, lines: Vec::new() };
@@ -73,6 +97,9 @@ pub fn table_head(path: impl AsRef<Path>, options: &TableOptions) -> Result<Tabl
     table.check_names()?;
     Ok(table)
 }
+
+/// 8 in the table, 4 as a feature, 4 on the device.
+const BYTES_OF_CELL: u64 = 8 + 4 + 4;
 
 /// About how many bytes the numbers of a table take in a training: of each cell 8 in the table, 4 as a feature, and 4 on the device, told from the
 /// file's beginning and its size. None of what has no size, as standard input.
@@ -84,10 +111,15 @@ pub fn table_bytes(path: impl AsRef<Path>, options: &TableOptions) -> Result<Opt
     const EXPANSION: u64 = 3;
     let path = path.as_ref();
     let Ok(metadata) = metadata(path) else { return Ok(None) };
+    #[cfg(feature = "parquet")]
+    if let Some(format) = Format::of(path) {
+        let [rows, columns] = Layout::open(format, path)?.size();
+        return Ok(Some((rows as u64 * columns as u64).saturating_mul(BYTES_OF_CELL)));
+    }
     let (form, text) = Form::open(Source::open(path)?, options)?;
     let bytes = if text.start.is_some() { metadata.len() } else { metadata.len().saturating_mul(EXPANSION) };
     let cells = super::read::likely_rows(&text.sample, bytes) as u64 * form.names.len() as u64;
-    Ok(Some(cells.saturating_mul(8 + 4 + 4)))
+    Ok(Some(cells.saturating_mul(BYTES_OF_CELL)))
 }
 
 impl LargeTable {
@@ -101,6 +133,10 @@ impl LargeTable {
         let head = table_head(path, options)?;
         let watched: Vec<usize> = targets.iter().map(|name| head.position(name)).collect::<Result<_>>()?;
         let metadata = metadata(path)?;
+        #[cfg(feature = "parquet")]
+        if let Some(format) = Format::of(path) {
+            return Self::of_columns(Layout::open(format, path)?, path, metadata.len(), &watched);
+        }
         let (form, text) = Form::open(Source::open(path)?, options)?;
         let mut survey = Survey::new(&form, watched);
         let mut parser = Parser::new(form.clone(), text, None)?;
@@ -130,6 +166,33 @@ impl LargeTable {
         Ok(survey.finish(form, options, metadata.is_file().then_some(metadata.len())))
     }
 
+    /// Of a file that says itself what its columns hold.
+    #[cfg(feature = "parquet")]
+    fn of_columns(layout: Layout, path: &Path, length: u64, watched: &[usize]) -> Result<Self> {
+        let (mut pieces, mut rows, mut blank) = (Vec::new(), 0, RowSet::default());
+        for place in 0..layout.pieces.len() {
+            let piece = if watched.is_empty() { None } else { Some(layout.piece(place)?) };
+            let columns = watched.iter().flat_map(|&column| piece.as_ref().map(|piece| &piece.columns[column]));
+            for column in columns {
+                (0..column.len()).filter(|&row| column.is_blank(row)).for_each(|row| blank.insert(rows + row));
+            }
+            pieces.push(Piece {
+                first_row: rows,
+                rows: layout.pieces[place].rows,
+                offset: Some(0),
+                ..Piece::default()
+            });
+            rows += layout.pieces[place].rows;
+        }
+        if rows == 0 {
+            layout.whole()?;
+        }
+        number_known(&mut pieces, &blank);
+        let (notes, fingerprint) = (layout.notes.clone(), fingerprint_of(path)?);
+        let source = PieceSource::Columnar(layout);
+        Ok(LargeTable { path: path.into(), source, pieces, rows, blank, notes, fingerprint, length: Some(length) })
+    }
+
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.rows
@@ -154,7 +217,7 @@ impl LargeTable {
 
     /// The file.
     pub fn path(&self) -> &Path {
-        &self.form.path
+        &self.path
     }
 
     /// What was found about the form of the file, as [`Table::notes`].
@@ -176,11 +239,21 @@ impl LargeTable {
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be opened, [`Error::Data`] if it is not the one that was read before.
-    pub fn pieces(&self) -> Result<impl Iterator<Item = Result<(usize, Table)>>> {
+    pub fn pieces(&self) -> Result<Box<dyn Iterator<Item = Result<(usize, Table)>> + '_>> {
         self.check_unchanged()?;
-        let (form, text) = Form::open(Source::open(&self.form.path)?, &self.options)?;
-        let parser = Parser::new(form, text, Some(self.kinds.clone()))?;
-        Ok(Pieces { large: self, parser, ready: Vec::new().into_iter(), place: 0, is_over: false })
+        match &self.source {
+            PieceSource::Text(text) => {
+                let (form, bytes) = Form::open(Source::open(&self.path)?, &text.options)?;
+                let parser = Parser::new(form, bytes, Some(text.kinds.clone()))?;
+                let ready = Vec::new().into_iter();
+                Ok(Box::new(Pieces { large: self, text, parser, ready, place: 0, is_over: false }))
+            }
+            #[cfg(feature = "parquet")]
+            PieceSource::Columnar(layout) => {
+                let piece = |(place, piece): (usize, &Piece)| Ok((piece.first_row, layout.piece(place)?));
+                Ok(Box::new(self.pieces.iter().enumerate().map(piece)))
+            }
+        }
     }
 
     pub(in crate::data) fn piece_list(&self) -> &[Piece] {
@@ -193,45 +266,53 @@ impl LargeTable {
         known.zip(piece.first_known..)
     }
 
-    /// The bytes of a piece of a file that can be read in any order.
-    pub(in crate::data) fn chunk(&self, place: usize) -> Result<Chunk> {
+    /// A piece of a file that can be read in any order.
+    pub(in crate::data) fn piece(&self, place: usize) -> Result<Table> {
+        match &self.source {
+            PieceSource::Text(text) => self.piece_of_text(text, place),
+            #[cfg(feature = "parquet")]
+            PieceSource::Columnar(layout) => layout.piece(place),
+        }
+    }
+
+    fn piece_of_text(&self, text: &TextSource, place: usize) -> Result<Table> {
         let piece = &self.pieces[place];
         let read = || {
-            let mut file = File::open(&self.form.path)?;
+            let mut file = File::open(&self.path)?;
             Chunk::read(&mut file, piece.offset.unwrap_or(0), piece.length, piece.has_header)
         };
-        read().map_err(|error| broken(&self.form.path, piece.lines_before + 1, &error))
+        let lines = piece.lines_before;
+        let chunk = read().map_err(|error| broken(&self.path, lines + 1, &error))?;
+        let parsed = parsed(&text.form, chunk, Some(&text.kinds))
+            .map_err(|fault| text.form.other_length(lines + fault.line, fault.fields, fault.lines))?;
+        self.as_table(text, place, parsed.fragment)
     }
 
-    /// A piece as a table.
-    pub(in crate::data) fn table(&self, place: usize, chunk: Chunk) -> Result<Table> {
-        let lines = self.pieces[place].lines_before;
-        let parsed = parsed(&self.form, chunk, Some(&self.kinds))
-            .map_err(|fault| self.form.other_length(lines + fault.line, fault.fields, fault.lines))?;
-        self.as_table(place, parsed.fragment)
-    }
-
-    fn as_table(&self, place: usize, fragment: Fragment) -> Result<Table> {
+    fn as_table(&self, text: &TextSource, place: usize, fragment: Fragment) -> Result<Table> {
         let Some(piece) = self.pieces.get(place).filter(|piece| piece.rows == fragment.rows) else {
             return Err(self.changed());
         };
-        let mut lines = Place { path: self.form.path.clone(), lines: Vec::new() };
+        let mut lines = Place { path: self.path.clone(), lines: Vec::new() };
         fragment.starts.iter().for_each(|&(row, line)| lines.add(row, piece.lines_before + line));
-        let columns = fragment.columns.into_iter().zip(&self.form.names);
+        let columns = fragment.columns.into_iter().zip(&text.form.names);
         let columns = columns.map(|(builder, name)| builder.finish(name.clone()).0).collect();
-        let (rows, has_header) = (fragment.rows, self.form.has_header);
+        let (rows, has_header) = (fragment.rows, text.form.has_header);
         Ok(Table { columns, rows, has_header, place: lines, notes: Vec::new() })
     }
 
     /// That the file is as long as it was.
     pub(in crate::data) fn check_unchanged(&self) -> Result<()> {
-        let now = metadata(&self.form.path)?;
+        let now = metadata(&self.path)?;
         if self.length.is_some_and(|length| length != now.len()) { Err(self.changed()) } else { Ok(()) }
     }
 
     fn changed(&self) -> Error {
-        let found = "other rows than when it was read first".into();
-        self.form.wrong("the file".into(), found, "a file that stays as it is while it is read")
+        Error::Data {
+            path: self.path.clone(),
+            position: "the file".into(),
+            found: "other rows than when it was read first".into(),
+            expected: "a file that stays as it is while it is read".into(),
+        }
     }
 }
 
@@ -301,21 +382,43 @@ impl Survey {
             self.columns.into_iter().zip(&form.names).filter_map(|(column, name)| column.finish(name.clone()).1),
         );
         let mut pieces = self.pieces;
-        let mut known = 0;
-        for piece in &mut pieces {
-            piece.first_known = known;
-            let rows = piece.first_row..piece.first_row + piece.rows;
-            known += rows.filter(|&row| !blank.contains(row)).count();
-        }
+        number_known(&mut pieces, &blank);
         // Later readings look for the same form.
         let options = TableOptions { delimiter: Some(form.delimiter), decimal: Some(form.decimal), ..options.clone() };
         let (rows, fingerprint) = (self.rows, self.fingerprint.value());
-        LargeTable { form, options, kinds, pieces, rows, blank, notes, fingerprint, length }
+        let path = form.path.clone();
+        let source = PieceSource::Text(Box::new(TextSource { form, options, kinds }));
+        LargeTable { path, source, pieces, rows, blank, notes, fingerprint, length }
+    }
+}
+
+/// Counts the rows with targets before each piece.
+fn number_known(pieces: &mut [Piece], blank: &RowSet) {
+    let mut known = 0;
+    for piece in pieces {
+        piece.first_known = known;
+        let rows = piece.first_row..piece.first_row + piece.rows;
+        known += rows.filter(|&row| !blank.contains(row)).count();
+    }
+}
+
+/// A number that the bytes of another file have only by chance.
+#[cfg(feature = "parquet")]
+fn fingerprint_of(path: &Path) -> Result<u64> {
+    let mut source = Source::open(path)?;
+    let mut fingerprint = Fingerprint::new();
+    loop {
+        let bytes = source.up_to(1 << 20)?;
+        if bytes.is_empty() {
+            return Ok(fingerprint.value());
+        }
+        fingerprint.add_all(&bytes);
     }
 }
 
 struct Pieces<'l> {
     large: &'l LargeTable,
+    text: &'l TextSource,
     parser: Parser,
     ready: std::vec::IntoIter<Fragment>,
     /// The number of the next piece.
@@ -351,7 +454,7 @@ impl Iterator for Pieces<'_> {
             },
         };
         let first = self.large.pieces.get(self.place).map_or(0, |piece| piece.first_row);
-        let table = self.large.as_table(self.place, fragment);
+        let table = self.large.as_table(self.text, self.place, fragment);
         self.place += 1;
         self.is_over = table.is_err();
         Some(table.map(|table| (first, table)))

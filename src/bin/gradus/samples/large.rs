@@ -27,10 +27,6 @@ impl Source {
         if self.images.is_some() || !data::is_table(path) {
             return if asked.stream { refuse("tables alone are read in pieces; leave it out") } else { Ok(None) };
         }
-        if data::is_columnar(path) {
-            let what = "Parquet and Arrow files are read whole: save it as CSV to read it in pieces";
-            return if asked.stream { refuse(what) } else { Ok(None) };
-        }
         if path == Path::new("-") {
             let what = "standard input can be read only once: save it as a file";
             return if asked.stream { refuse(what) } else { Ok(None) };
@@ -41,6 +37,9 @@ impl Source {
         }
         if asked.stream {
             return Ok(Some("as --stream asks".into()));
+        }
+        if asked.known.is_some_and(gradus::Model::takes_blocks) {
+            return Ok(Some("as the saved training did".into()));
         }
         Ok(self.does_not_fit(path, &self.table_options(known)))
     }
@@ -99,8 +98,7 @@ impl Source {
     fn large_test(&self, path: &Path, encoding: &Encoding) -> Outcome<(Option<data::Dataset>, Option<TableBlocks>)> {
         let failed = |error: Error| Failure::from(error).of("--test");
         let options = self.table_options(&Known::of_encoding(encoding));
-        let is_text = path != Path::new("-") && data::is_table(path) && !data::is_columnar(path);
-        let is_large = is_text && self.does_not_fit(path, &options).is_some();
+        let is_large = path != Path::new("-") && data::is_table(path) && self.does_not_fit(path, &options).is_some();
         if !is_large {
             return Ok((Some(self.test_rows(path, encoding)?), None));
         }

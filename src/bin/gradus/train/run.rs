@@ -20,6 +20,8 @@ pub struct Trained {
     pub validation: Option<Scores>,
     pub test: Option<Scores>,
     pub seconds: f64,
+    /// A table was read in pieces.
+    pub in_pieces: bool,
 }
 
 impl Trained {
@@ -47,6 +49,7 @@ impl Train {
         if let Some(validation) = &parts.validation {
             fit = fit.validation_data(&validation.features, task.truth(validation)?.targets());
         }
+        let in_pieces = parts.large.is_some();
         let (start, step) = (Instant::now(), interrupt.clone());
         let fit = fit.on_step(move |_, _| step.flow());
         let mut history = match &mut parts.large {
@@ -59,7 +62,7 @@ impl Train {
         interrupt.end_at_once();
         in_unit(&mut history, loss_unit(&model, Some(&parts.encoding)));
         if matches!(history.stopped, Some(Stop::Asked { .. })) {
-            return Ok(Trained { model, history, chosen, validation: None, test: None, seconds });
+            return Ok(Trained { model, history, chosen, validation: None, test: None, seconds, in_pieces });
         }
         let mut averaged = if model.keeps_average() { Some(model.averaged()?) } else { None };
         let judged = averaged.as_mut().unwrap_or(&mut model);
@@ -73,7 +76,7 @@ impl Train {
             validation = large.validation.as_mut().map(|rows| scores(rows)).transpose()?;
         }
         Train::note_same_answers(averaged.as_mut().unwrap_or(&mut model), parts, task)?;
-        Ok(Trained { model, history, chosen, validation, test, seconds })
+        Ok(Trained { model, history, chosen, validation, test, seconds, in_pieces })
     }
 
     /// The options that were asked for, over those that a saved model was trained with.

@@ -162,6 +162,7 @@ impl Train {
             "validation": held_out.map(|held_out| held_out.share),
             "columns": trained.model.encoding().map(columns_as_json),
             "standardized": is_standardized(&trained.model),
+            "stream": trained.in_pieces,
         });
         if let Value::Object(document) = &mut document {
             document.extend(compiled.clone());
