@@ -26,10 +26,11 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 WORK = ROOT / "target" / "mutants"
 TREE = WORK / "tree"
-# As quick to build as it gets; what the tests find does not depend on it.
-PROFILE = ["--config", "profile.release.package.gradus.opt-level=1", "--config", "profile.release.package.gradus.codegen-units=128"]
+# A build that takes some minutes more than the quickest, and tests that take a third of the time.
+PROFILE = ["--config", "profile.release.package.gradus.opt-level=2", "--config", "profile.release.package.gradus.codegen-units=64"]
 TIMEOUT = 600
 NO_WGSL = "no WGSL"
+MARK = "//MUTANT "
 COUNTS = {"host": 40, "shaders": 20, "known": 0}
 
 # Left out: what measures time, what judges the rest by tolerances, and the helpers of tests.
@@ -172,13 +173,8 @@ def known():
 
 
 def instead(mutant, number, old):
-    """The text in which a mutant stands beside what it replaces, among which others may stand already."""
+    """The Rust in which a mutant stands beside what it replaces, among which others may stand already."""
     new = mutant["new"]
-    if mutant["file"].endswith(".wgsl"):
-        if mutant["old"].endswith(";"):
-            return f"if MUTANT != {number}u {{ {old} }} else {{ {new} }}"
-        # In brackets: `a < b, c > d` would be a list of template parameters.
-        return f"select(({old}), ({new}), MUTANT == {number}u)"
     on = f"{'gradus' if mutant['file'].startswith('src/bin/') else 'crate'}::mutants::on({number})"
     if mutant["old"].endswith(";"):
         return f"if {on} {{ {new} }} else {{ {old} }}"
@@ -192,6 +188,12 @@ pub mod mutants {
         std::sync::LazyLock::new(|| std::env::var("GRADUS_MUTANT").ok().and_then(|n| n.parse().ok()).unwrap_or(0));
     pub fn on(number: usize) -> bool {
         *ON == number
+    }
+    /// A shader's text with the mutant in the place of its line.
+    pub fn chosen(text: &str) -> String {
+        let mark = format!("//MUTANT {}:", *ON);
+        let line = |line| str::split_once(line, mark.as_str()).map_or(line, |(_, mutant)| mutant);
+        text.lines().map(line).collect::<Vec<_>>().join("\n")
     }
 }
 """
@@ -215,6 +217,10 @@ def write_tree(mutants):
             for (line, begin, end), of_place in sorted(places.items(), reverse=True):
                 text = lines[line - 1]
                 changed = text[begin:end]
+                if name.endswith(".wgsl"):
+                    # Beside the line and not in it: a constant that is no number makes the whole shader invalid, also where it is not asked.
+                    lines[line - 1] += "".join(f" {MARK}{n}:{text[:begin]}{m['new']}{text[end:]}" for n, m in of_place)
+                    continue
                 for number, mutant in of_place:
                     changed = instead(mutant, number, changed)
                 lines[line - 1] = text[:begin] + changed + text[end:]
@@ -222,10 +228,9 @@ def write_tree(mutants):
         if name == "src/lib.rs":
             content += RUNTIME.encode()
         if name == "src/wgsl.rs":
-            head = "    let mut text = String::from(header);\n"
-            assert content.decode().count(head) == 1, "src/wgsl.rs joins texts in another way"
-            number = 'std::env::var("GRADUS_MUTANT").unwrap_or("0".into())'
-            content = content.decode().replace(head, f'    let mut text = format!("const MUTANT = {{}}u; {{header}}", {number});\n').encode()
+            joined = "text.push_str(file.text);"
+            assert content.decode().count(joined) == 1, "src/wgsl.rs joins texts in another way"
+            content = content.decode().replace(joined, "text.push_str(&crate::mutants::chosen(file.text));").encode()
         if not target.is_file() or target.read_bytes() != content:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
