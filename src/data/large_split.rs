@@ -16,10 +16,11 @@ use crate::random::Permutation;
 use crate::{Error, Result};
 
 /// Pieces of the file in a block, drawn from all of it: their rows are shuffled among each other.
-const PIECES: usize = 32;
+const PIECES: usize = 12;
 
-/// Bytes of features in a block, about; text may become many columns.
-const BLOCK: usize = 1 << 24;
+/// Bytes of features in a block, about; text may become many columns. Several blocks and their copies are in memory at a time, beside what the
+/// allocator reserves for each thread: of 16 MiB each a limit of 256 MiB was too little.
+const BLOCK: usize = 6 << 20;
 
 /// A [`LargeTable`] of which a share of the rows is held out to validate on: the rows that [`super::shuffled_rows`] puts last, as where the
 /// table is in memory.
