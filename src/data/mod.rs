@@ -58,7 +58,7 @@ pub use standardization::Standardization;
 pub use svmlight::read_svmlight;
 pub use table::{Cells, Column, Decimal, Delimiter, Header, Table, TableOptions};
 #[cfg(feature = "data")]
-pub use table::{LargeTable, read_csv, table_bytes, table_head};
+pub use table::{LargeTable, TablePieces, read_csv, table_bytes, table_head};
 #[cfg(feature = "data")]
 pub use titles::read_titles;
 

@@ -77,7 +77,7 @@ impl Model {
         if u32::try_from(fit.epochs).map_or(true, |epochs| epochs > left) {
             return Err(Error::option("fit", "epochs", fit.epochs, &format!("up to {left}, which are left of 2³²")));
         }
-        fit.checkpoint.as_ref().map_or(Ok(()), |path| files::check_writable(path))
+        fit.checkpoint.as_ref().map_or(Ok(()), files::check_writable)
     }
 
     /// Trains on rows that are loaded, or on those that a feed brings.

@@ -50,6 +50,9 @@ pub struct LargeTable {
     length: Option<u64>,
 }
 
+/// Pieces of a table in order, each with the number of its first row.
+pub type TablePieces<'t> = Box<dyn Iterator<Item = Result<(usize, Table)>> + 't>;
+
 /// Where pieces come from.
 #[derive(Debug, Clone)]
 enum PieceSource {
@@ -239,7 +242,7 @@ impl LargeTable {
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be opened, [`Error::Data`] if it is not the one that was read before.
-    pub fn pieces(&self) -> Result<Box<dyn Iterator<Item = Result<(usize, Table)>> + '_>> {
+    pub fn pieces(&self) -> Result<TablePieces<'_>> {
         self.check_unchanged()?;
         match &self.source {
             PieceSource::Text(text) => {

@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 pub(super) use column::{Builder, Kind};
 pub use column::{Cells, Column};
 #[cfg(feature = "data")]
-pub use large::{LargeTable, table_bytes, table_head};
+pub use large::{LargeTable, TablePieces, table_bytes, table_head};
 pub use number::Decimal;
 #[cfg(feature = "data")]
 pub(super) use records::Records;

@@ -146,7 +146,7 @@ mod tests {
             if places < digits {
                 text.insert(digits - places, '.');
             }
-            let text = if random.next_u32() % 2 == 0 { text } else { format!("-{text}") };
+            let text = if random.next_u32().is_multiple_of(2) { text } else { format!("-{text}") };
             if let Some(found) = clean(&text) {
                 let expected: f64 = text.parse().unwrap();
                 assert_eq!(found.to_bits(), expected.to_bits(), "{text}");
