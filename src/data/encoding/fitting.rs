@@ -3,12 +3,12 @@
 use rayon::prelude::*;
 
 use super::super::table::{Column, Table};
-use super::feature::FeatureFit;
+use super::feature::{Feature, FeatureFit};
 use super::numbers::Memory;
 use super::{Encoding, EncodingOptions, TargetFit};
 use crate::{Error, Result};
 
-/// What was learned so far.
+/// What was learned so far of a table that comes in pieces.
 #[derive(Debug)]
 pub(super) struct Fitting<'o> {
     options: &'o EncodingOptions,
@@ -19,17 +19,31 @@ pub(super) struct Fitting<'o> {
     rows: usize,
 }
 
+/// What is learned of a table in memory: a column after the other on each thread, since the numbers of a column are held for its median.
+pub(super) fn of_table(table: &Table, rows: &[usize], options: &EncodingOptions) -> Result<Encoding> {
+    if rows.is_empty() {
+        return Err(no_rows());
+    }
+    let targets = targets(table, options)?;
+    let fit = |(place, column): (usize, &Column)| {
+        let mut feature = FeatureFit::new(place, column, Memory::All);
+        feature.add(table, column, rows)?;
+        feature.finish(options)
+    };
+    let features: Vec<Result<Feature>> = features(table, options)?.into_par_iter().map(fit).collect();
+    // The first error in the order of the columns, whatever the threads do.
+    let features = features.into_iter().collect::<Result<_>>()?;
+    let mut target = TargetFit::new(table, &targets, options.kind, Memory::All)?;
+    target.add(table, &targets, rows)?;
+    made(features, table.has_header(), target)
+}
+
 impl<'o> Fitting<'o> {
     /// Of a table that begins so.
-    pub(super) fn new(table: &Table, options: &'o EncodingOptions, memory: Memory) -> Result<Self> {
+    pub(super) fn new(table: &Table, options: &'o EncodingOptions) -> Result<Self> {
+        let memory = Memory::Bounded;
         let targets = targets(table, options)?;
-        for name in &options.left_out {
-            table.position(name)?;
-        }
-        let is_feature = |column: &Column| {
-            ![&options.targets, &options.left_out].iter().any(|names| names.iter().any(|name| name == column.name()))
-        };
-        let columns = table.columns().iter().enumerate().filter(|(_, column)| is_feature(column));
+        let columns = features(table, options)?.into_iter();
         Ok(Fitting {
             features: columns.map(|(place, column)| (place, FeatureFit::new(place, column, memory))).collect(),
             target: TargetFit::new(table, &targets, options.kind, memory)?,
@@ -54,19 +68,34 @@ impl<'o> Fitting<'o> {
             return Err(no_rows());
         }
         let features = self.features.into_iter().map(|(_, feature)| feature.finish(self.options));
-        let features = Some(features.collect::<Result<_>>()?);
-        let encoding = Encoding { features, has_header: self.has_header, target: self.target.finish()? };
-        if encoding.width() == 0 {
-            let told = encoding.in_words();
-            return Err(Error::Input {
-                operation: "encoding".into(),
-                name: "the table".into(),
-                found: "has no column left to learn from".into(),
-                allowed: format!("at least one besides the target must hold more than one value: {told}"),
-            });
-        }
-        Ok(encoding)
+        made(features.collect::<Result<_>>()?, self.has_header, self.target)
     }
+}
+
+/// The encoding of what was learned, of which something must be left.
+fn made(features: Vec<Feature>, has_header: bool, target: TargetFit) -> Result<Encoding> {
+    let encoding = Encoding { features: Some(features), has_header, target: target.finish()? };
+    if encoding.width() > 0 {
+        return Ok(encoding);
+    }
+    let told = encoding.in_words();
+    Err(Error::Input {
+        operation: "encoding".into(),
+        name: "the table".into(),
+        found: "has no column left to learn from".into(),
+        allowed: format!("at least one besides the target must hold more than one value: {told}"),
+    })
+}
+
+/// The columns that are features, with their places.
+fn features<'t>(table: &'t Table, options: &EncodingOptions) -> Result<Vec<(usize, &'t Column)>> {
+    for name in &options.left_out {
+        table.position(name)?;
+    }
+    let is_feature = |column: &Column| {
+        ![&options.targets, &options.left_out].iter().any(|names| names.iter().any(|name| name == column.name()))
+    };
+    Ok(table.columns().iter().enumerate().filter(|(_, column)| is_feature(column)).collect())
 }
 
 fn targets<'t>(table: &'t Table, options: &EncodingOptions) -> Result<Vec<&'t Column>> {

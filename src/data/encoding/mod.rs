@@ -109,12 +109,10 @@ impl Encoding {
     /// [`crate::Error::Unknown`] for a target that is no column; [`crate::Error::Empty`] without rows; [`crate::Error::Data`] with line and column for a number that is
     /// not finite, a text among numbers, and a target that its kind cannot take; if no column is left as a feature.
     pub fn fit(table: &Table, rows: &[usize], options: &EncodingOptions) -> Result<Self> {
-        let mut fitting = Fitting::new(table, options, Memory::All)?;
         // In the order of the file: sums of numbers do not hang on how the rows were shuffled.
         let mut rows = rows.to_vec();
         rows.sort_unstable();
-        fitting.add(table, &rows)?;
-        fitting.finish()
+        fitting::of_table(table, &rows, options)
     }
 
     /// As [`Encoding::fit`], of a table that comes in pieces, each with those of its rows to train on: one that memory does not hold.
@@ -134,7 +132,7 @@ impl Encoding {
             let (table, rows) = piece?;
             let fitting = match &mut fitting {
                 Some(fitting) => fitting,
-                None => fitting.insert(Fitting::new(&table, options, Memory::Bounded)?),
+                None => fitting.insert(Fitting::new(&table, options)?),
             };
             fitting.add(&table, &rows)?;
         }
