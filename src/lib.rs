@@ -94,6 +94,8 @@
 //! With the feature `data`, [`data::read`] reads a folder of IDX files (MNIST's names), CSV tables, `.npy`, `.npz` and SVMlight's lines, plain
 //! or gzip, by the end of the name. What is wrong in a file is an error with its line and column. A [`data::Dataset`] is an array of
 //! features and a [`data::Target`]: classes or numbers.
+//! Parquet and Arrow files join them with the feature `parquet`. A table that memory does not hold is a [`data::LargeTable`], and
+//! [`Model::fit_blocks`] trains on rows that come in blocks.
 //!
 //! ```
 //! # #[cfg(feature = "data")] {

@@ -431,6 +431,11 @@ impl Model {
         self.held_out = Some(held_out);
     }
 
+    /// Whether the training that it is in, or was last in, took its rows in blocks ([`Model::fit_blocks`]): in that order it goes on.
+    pub fn takes_blocks(&self) -> bool {
+        self.training.as_ref().is_some_and(|training| training.options.in_blocks)
+    }
+
     /// The options of the training that the model was saved in, or was last in, to go on with it: those that its numbers depend on, its
     /// schedule and its average, and as many epochs as are left, which may be none. Rows to validate on, the checkpoint and callbacks
     /// are to be given again. None for a model that was not trained.

@@ -80,6 +80,39 @@ impl Dataset {
         Ok(Dataset { features, target, feature_names, groups: None })
     }
 
+    /// Rows one behind the other, which have the same columns and classes.
+    #[cfg(feature = "data")]
+    pub(super) fn joined(mut parts: Vec<Dataset>) -> Result<Dataset> {
+        if parts.len() == 1 {
+            return Ok(parts.remove(0));
+        }
+        let rows: usize = parts.iter().map(Dataset::rows).sum();
+        let Some(first) = parts.first() else {
+            return Err(Error::Empty { operation: "data".into(), name: "the rows".into() });
+        };
+        let (width, names, groups) = (first.features.ncols(), first.feature_names.clone(), None);
+        let mut features = Array2::zeros((0, width));
+        features.reserve_rows(rows).map_err(joined_shape)?;
+        let mut target = match &first.target {
+            Target::Labels { classes, .. } => Target::Labels { labels: Array1::zeros(0), classes: classes.clone() },
+            Target::Values(values) => Target::Values(Array2::zeros((0, values.ncols()))),
+            Target::None => Target::None,
+        };
+        for part in parts {
+            features.append(Axis(0), part.features.view()).map_err(joined_shape)?;
+            match (&mut target, &part.target) {
+                (Target::Labels { labels, .. }, Target::Labels { labels: more, .. }) => {
+                    labels.append(Axis(0), more.view()).map_err(joined_shape)?;
+                }
+                (Target::Values(values), Target::Values(more)) => {
+                    values.append(Axis(0), more.view()).map_err(joined_shape)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(Dataset { features, target, feature_names: names, groups })
+    }
+
     /// How many samples there are.
     pub fn rows(&self) -> usize {
         self.features.nrows()
@@ -266,6 +299,11 @@ impl Dataset {
             _ => Ok(()),
         }
     }
+}
+
+#[cfg(feature = "data")]
+fn joined_shape(error: ndarray::ShapeError) -> Error {
+    Error::Shape { operation: "data".into(), found: error.to_string(), allowed: "the same columns in all parts".into() }
 }
 
 fn input(found: String, allowed: &str) -> Error {

@@ -56,7 +56,7 @@ pub fn read_entities(
     let records = Records::open(Source::open(path)?, options)?;
     let key = column_of_ids(path, &records, kind, id)?;
     let name = records.names[key].clone();
-    let (table, cells) = Table::from_records(path, records, Some(key))?;
+    let (table, cells) = Table::from_records(path, records, key)?;
     if table.columns().is_empty() {
         let found = format!("no column besides the ids in `{name}`");
         return Err(table.wrong("line 1", found, "at least one column of features"));

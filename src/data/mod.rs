@@ -3,6 +3,7 @@
 //! | what is read | features | targets |
 //! |---|---|---|
 //! | a folder with MNIST's names, plain or .gz | images as rows, bytes scaled by 1/255 | the label files |
+//! | `.parquet`, `.feather`, `.arrow`, or what begins so, with the feature `parquet` | as tables of text | as tables of text |
 //! | `.csv`, `.tsv`, `.txt`, plain or .gz | all other columns, numeric | the column `target`: numbers, or text as classes |
 //! | a folder of `x.npy` and `y.npy` | as `.npy` | as `.npy` |
 //! | `.npy` | dimensions after the first joined | `targets`, or the file beside it with `y` for `x` |
@@ -14,17 +15,25 @@
 //! A file that is cut off, damaged or of another kind gives [`Error::Data`]: the file, the place, what stands there and what is
 //! expected. NaN, infinities and empty cells are refused, never filled in. .gz, CSV and .npz need the feature `data`.
 
+mod blocks;
+#[cfg(feature = "data")]
+mod columnar;
 mod dataset;
 mod elements;
 mod encoding;
 #[cfg(feature = "data")]
 mod entities;
+mod fingerprint;
 mod idx;
+#[cfg(feature = "data")]
+mod large_split;
 mod npy;
 #[cfg(feature = "data")]
 mod npz;
 #[cfg(feature = "data")]
 mod ratings;
+#[cfg(feature = "data")]
+mod rows;
 mod source;
 mod standardization;
 mod svmlight;
@@ -36,11 +45,14 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 
+pub use blocks::Blocks;
 pub use dataset::{Dataset, Target};
 pub use encoding::{ColumnReport, Encoding, EncodingOptions, TargetEncoding, TargetKind};
 #[cfg(feature = "data")]
 pub use entities::{Entities, EntityKind, read_entities};
 pub use idx::{Idx, read_idx, read_idx_folder, read_idx_pair};
+#[cfg(feature = "data")]
+pub use large_split::{KeptBlocks, LargeSplit, TableBlocks};
 pub use npy::read_npy;
 #[cfg(feature = "data")]
 pub use npz::read_npz;
@@ -48,11 +60,13 @@ pub use npz::read_npz;
 pub use ratings::{Duplicates, Ratings, RatingsOptions, read_ratings, read_ratings_with};
 pub use standardization::Standardization;
 pub use svmlight::read_svmlight;
-#[cfg(feature = "data")]
-pub use table::read_csv;
 pub use table::{Cells, Column, Decimal, Delimiter, Header, Table, TableOptions};
 #[cfg(feature = "data")]
+pub use table::{LargeTable, TablePieces, read_csv, table_bytes, table_head};
+#[cfg(feature = "data")]
 pub use titles::read_titles;
+
+pub(crate) use fingerprint::Fingerprint;
 
 use crate::random::Permutation;
 use crate::{Error, Result};
@@ -188,7 +202,7 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Split> {
     match extension(&name) {
         _ if is_svmlight(path) => svmlight(),
         #[cfg(feature = "data")]
-        Some(ending) if TABLES.contains(&ending) => {
+        Some(ending) if TABLES.contains(&ending) || is_columnar(path) => {
             options.only("a table", true, false)?;
             read_csv(path, options.target.as_deref()).map(alone)
         }
@@ -255,7 +269,18 @@ pub fn is_svmlight(path: impl AsRef<Path>) -> bool {
 pub fn is_table(path: impl AsRef<Path>) -> bool {
     let path = path.as_ref();
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    path == Path::new("-") || TABLES.contains(&extension(&name).unwrap_or_default()) && !is_svmlight(path)
+    path == Path::new("-")
+        || is_columnar(path)
+        || TABLES.contains(&extension(&name).unwrap_or_default()) && !is_svmlight(path)
+}
+
+/// Whether a path is that of a table in Parquet or Arrow IPC, which the feature `parquet` reads.
+pub fn is_columnar(path: impl AsRef<Path>) -> bool {
+    #[cfg(feature = "data")]
+    let is_one = columnar::Format::of(path.as_ref()).is_some();
+    #[cfg(not(feature = "data"))]
+    let is_one = path.as_ref().extension().is_some_and(|end| end == "parquet" || end == "feather");
+    is_one
 }
 
 /// The rows in an order of their own: `Permutation::new(rows, seed, 0)`, as [`Dataset::shuffled`] has them.
@@ -263,14 +288,19 @@ pub fn is_table(path: impl AsRef<Path>) -> bool {
 /// # Errors
 /// [`Error::TooLarge`] beyond 2³² rows.
 pub fn shuffled_rows(rows: usize, seed: u64) -> Result<Vec<usize>> {
-    let length = u32::try_from(rows).map_err(|_| Error::TooLarge {
+    let length = most_rows(rows)?;
+    let permutation = Permutation::new(length, seed, 0);
+    Ok((0..length).map(|index| permutation.at(index) as usize).collect())
+}
+
+/// A number of rows that can be put in another order.
+fn most_rows(rows: usize) -> Result<u32> {
+    u32::try_from(rows).map_err(|_| Error::TooLarge {
         name: "the order of the rows".into(),
         bytes: 4 * rows as u64,
         limit: 4 * u64::from(u32::MAX),
         advice: "take fewer rows".into(),
-    })?;
-    let permutation = Permutation::new(length, seed, 0);
-    Ok((0..length).map(|index| permutation.at(index) as usize).collect())
+    })
 }
 
 /// The end of a file's name that says its format.

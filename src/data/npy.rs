@@ -3,6 +3,9 @@
 //! The header is read here, so that each message has its offset, and so that a shape which the file cannot hold is refused:
 //! a reader that allocates what the header claims ends the process.
 
+mod header;
+mod text;
+
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +17,8 @@ use super::finite_in_file;
 use super::source::Source;
 use crate::text::exact;
 use crate::{Error, Result};
+use header::Header;
+use text::Text;
 
 /// An array as it stands in a file.
 pub(super) struct Npy {
@@ -200,55 +205,6 @@ fn named(words: &[String]) -> Target {
     Target::Labels { labels, classes }
 }
 
-/// Text of a fixed width: `<U5`, of four bytes a letter, or `|S5`, of one.
-#[derive(Clone, Copy)]
-struct Text {
-    order: Order,
-    letters: usize,
-    wide: bool,
-}
-
-impl Text {
-    fn of(descr: &str) -> Option<Self> {
-        let (order, kind) = descr.split_at_checked(1)?;
-        let order = match order {
-            ">" => Order::Big,
-            "<" | "|" => Order::Little,
-            _ => return None,
-        };
-        let (kind, letters) = kind.split_at_checked(1)?;
-        let wide = match kind {
-            "U" => true,
-            "S" => false,
-            _ => return None,
-        };
-        let letters = letters.parse().ok().filter(|&letters: &usize| (1..=1 << 16).contains(&letters))?;
-        Some(Text { order, letters, wide })
-    }
-
-    /// Bytes of a word.
-    fn size(self) -> usize {
-        self.letters * if self.wide { 4 } else { 1 }
-    }
-
-    fn words(self, bytes: &[u8]) -> Vec<String> {
-        let word = |bytes: &[u8]| {
-            let text: String = if self.wide {
-                let letter = |bytes: &[u8; 4]| match self.order {
-                    Order::Big => u32::from_be_bytes(*bytes),
-                    Order::Little => u32::from_le_bytes(*bytes),
-                };
-                let letters = bytes.as_chunks::<4>().0.iter().map(letter);
-                letters.map(|code| char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
-            } else {
-                String::from_utf8_lossy(bytes).into_owned()
-            };
-            text.trim_end_matches('\0').replace(char::is_control, " ")
-        };
-        bytes.chunks_exact(self.size()).map(word).collect()
-    }
-}
-
 /// `<f4`, `|u1`, `>i8`.
 fn element(descr: &str) -> Option<(Element, Order)> {
     let (order, kind) = match descr.split_at_checked(1)? {
@@ -273,103 +229,4 @@ fn element(descr: &str) -> Option<(Element, Order)> {
         _ => return None,
     };
     Some((element, order))
-}
-
-/// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`
-#[derive(Default)]
-struct Header {
-    descr: String,
-    fortran: bool,
-    shape: Vec<usize>,
-}
-
-/// Where in the header something is wrong, what stands there and what should.
-type Wrong = (usize, String, &'static str);
-
-impl Header {
-    fn parse(text: &[u8]) -> Result<Self, Wrong> {
-        let mut cursor = Cursor { text, place: 0 };
-        let mut header = Header::default();
-        let mut keys = Vec::new();
-        cursor.expect("{", "`{` of the header's dictionary")?;
-        while !cursor.accept("}") {
-            let key = cursor.string("a key: 'descr', 'fortran_order' or 'shape'")?;
-            cursor.expect(":", "`:` after a key")?;
-            match key.as_str() {
-                "descr" => header.descr = cursor.string("a plain type as '<f4', no structure")?,
-                "shape" => header.shape = cursor.shape()?,
-                "fortran_order" if cursor.accept("True") => header.fortran = true,
-                "fortran_order" => cursor.expect("False", "True or False")?,
-                _ => return Err((cursor.place, format!("key `{key}`"), "only 'descr', 'fortran_order' and 'shape'")),
-            }
-            keys.push(key);
-            if !cursor.accept(",") {
-                cursor.expect("}", "`,` or `}`")?;
-                break;
-            }
-        }
-        keys.sort();
-        match keys.join(" ") == "descr fortran_order shape" {
-            true => Ok(header),
-            false => Err((0, format!("keys {keys:?}"), "'descr', 'fortran_order' and 'shape', each once")),
-        }
-    }
-}
-
-/// A place in the header's text.
-struct Cursor<'a> {
-    text: &'a [u8],
-    place: usize,
-}
-
-impl Cursor<'_> {
-    /// Steps over spaces and then over `word`, if it stands there.
-    fn accept(&mut self, word: &str) -> bool {
-        self.place += self.text[self.place..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        let found = self.text[self.place..].starts_with(word.as_bytes());
-        self.place += if found { word.len() } else { 0 };
-        found
-    }
-
-    fn expect(&mut self, word: &str, expected: &'static str) -> Result<(), Wrong> {
-        if self.accept(word) { Ok(()) } else { Err(self.wrong(expected)) }
-    }
-
-    fn wrong(&self, expected: &'static str) -> Wrong {
-        let rest = &self.text[self.place..];
-        let start = String::from_utf8_lossy(&rest[..rest.len().min(16)]);
-        (self.place, if rest.is_empty() { "the header's end".into() } else { format!("{start:?}") }, expected)
-    }
-
-    fn string(&mut self, expected: &'static str) -> Result<String, Wrong> {
-        let quote = if self.accept("\"") { b'"' } else { b'\'' };
-        if quote == b'\'' {
-            self.expect("'", expected)?;
-        }
-        let length = self.text[self.place..]
-            .iter()
-            .position(|&byte| byte == quote)
-            .ok_or_else(|| self.wrong("a closing quote"))?;
-        let found = String::from_utf8_lossy(&self.text[self.place..self.place + length]).into_owned();
-        self.place += length + 1;
-        Ok(found)
-    }
-
-    fn shape(&mut self) -> Result<Vec<usize>, Wrong> {
-        let mut shape = Vec::new();
-        self.expect("(", "`(` of a shape")?;
-        while !self.accept(")") {
-            let digits = self.text[self.place..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-            let size = std::str::from_utf8(&self.text[self.place..self.place + digits])
-                .ok()
-                .and_then(|size| size.parse().ok());
-            shape.push(size.ok_or_else(|| self.wrong("a size"))?);
-            self.place += digits;
-            if !self.accept(",") {
-                self.expect(")", "`,` or `)`")?;
-                break;
-            }
-        }
-        Ok(shape)
-    }
 }

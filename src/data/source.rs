@@ -21,7 +21,7 @@ pub(super) fn most_expanded(compressed: u64) -> u64 {
 /// A compressed file that ends with an error where it expands to more than it may.
 #[cfg(feature = "data")]
 struct Bounded {
-    reader: Box<dyn Read>,
+    reader: Box<dyn Read + Send>,
     left: u64,
 }
 
@@ -41,7 +41,7 @@ impl Read for Bounded {
 /// A file that is read from front to back.
 pub(super) struct Source {
     path: PathBuf,
-    reader: Box<dyn Read>,
+    reader: Box<dyn Read + Send>,
     /// The offset of the next byte.
     offset: u64,
     /// No more bytes than this can be in it.
@@ -54,7 +54,7 @@ impl Source {
     /// Opens a file, of the name `-` standard input; gzip is known by its first bytes, not by its name.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let io = |source| Error::Io { path: path.into(), source };
-        let (file, length): (Box<dyn Read>, u64) = if path == Path::new("-") {
+        let (file, length): (Box<dyn Read + Send>, u64) = if path == Path::new("-") {
             (Box::new(io::stdin()), u64::MAX)
         } else {
             let file = File::open(path).map_err(io)?;
@@ -67,7 +67,7 @@ impl Source {
         let mut start = Vec::new();
         reader.by_ref().take(2).read_to_end(&mut start).map_err(io)?;
         let gzip = start == [0x1f, 0x8b];
-        let reader: Box<dyn Read> = Box::new(Cursor::new(start).chain(reader));
+        let reader: Box<dyn Read + Send> = Box::new(Cursor::new(start).chain(reader));
         let plain = Source { path: path.into(), reader, offset: 0, most: length, inside: String::new() };
         if gzip { plain.decompressed() } else { Ok(plain) }
     }
@@ -98,6 +98,18 @@ impl Source {
             most,
             inside: format!(" of {name}"),
         }
+    }
+
+    /// Whether its bytes are those of a file, which can be read again at any place.
+    #[cfg(feature = "data")]
+    pub(super) fn is_plain_file(&self) -> bool {
+        self.inside.is_empty() && self.most < u64::MAX
+    }
+
+    /// No more bytes than this can be in it.
+    #[cfg(feature = "data")]
+    pub(super) fn most(&self) -> u64 {
+        self.most
     }
 
     /// The file's path.
@@ -146,7 +158,7 @@ impl Source {
 
     /// A reader of all that is left.
     #[cfg(feature = "data")]
-    pub(super) fn into_reader(self) -> Box<dyn Read> {
+    pub(super) fn into_reader(self) -> Box<dyn Read + Send> {
         if self.inside.is_empty() {
             return self.reader;
         }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use crate::data::Fingerprint;
 use crate::data::compare_ids;
 use crate::recommend::sampling::Known;
-use crate::train::training::Fingerprint;
 use crate::{Error, Result};
 
 /// Which user chose which item, in compressed rows: each user's items ascending.

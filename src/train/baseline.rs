@@ -45,9 +45,7 @@ pub(crate) struct Yardstick {
 impl Yardstick {
     /// Of a loss of numbers and rows with one number for each output; none of classes, lists and distributions.
     pub fn new(loss: &Arc<dyn Loss>, training: Weighed, validation: Option<Weighed>, outputs: usize) -> Option<Self> {
-        let is_number = matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative)
-            && matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Positive);
-        if !is_number || training.targets.is_empty() || !loss.arguments().is_empty() {
+        if !is_of_numbers(&**loss) || training.targets.is_empty() {
             return None;
         }
         let means = means(training, outputs);
@@ -92,6 +90,63 @@ impl Yardstick {
         if self.squared {
             let _ = self.tell(told, || Ok(Vec::new()));
         }
+    }
+}
+
+/// Whether a loss compares numbers, not classes, lists or distributions.
+fn is_of_numbers(loss: &dyn Loss) -> bool {
+    matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative)
+        && matches!(loss.predictions(), Domain::Real | Domain::Exponent | Domain::Positive)
+        && loss.arguments().is_empty()
+}
+
+/// How far targets that come in blocks lie from their means, and from what is predicted for them: R² as [`Yardstick::tell`] has it.
+#[derive(Clone, Debug)]
+pub(crate) struct RunningR2 {
+    /// The loss is the squared error, from which R² follows.
+    squared: bool,
+    logarithms: bool,
+    rows: usize,
+    /// Mean and Σ (y − mean)² of each output.
+    columns: Vec<(f64, f64)>,
+    errors: f64,
+}
+
+impl RunningR2 {
+    /// Of a loss of numbers.
+    pub fn new(loss: &dyn Loss, outputs: usize) -> Option<Self> {
+        let (squared, logarithms) = (loss.name() == "mse", loss.predictions() == Domain::Exponent);
+        let columns = vec![(0.0, 0.0); outputs];
+        is_of_numbers(loss).then_some(RunningR2 { squared, logarithms, rows: 0, columns, errors: 0.0 })
+    }
+
+    /// Whether [`RunningR2::add_errors`] is to be told what was predicted.
+    pub fn wants_predictions(&self) -> bool {
+        !self.squared
+    }
+
+    pub fn add(&mut self, targets: &[f32]) {
+        for row in targets.chunks_exact(self.columns.len()) {
+            self.rows += 1;
+            for ((mean, squares), &y) in self.columns.iter_mut().zip(row) {
+                let before = f64::from(y) - *mean;
+                *mean += before / self.rows as f64;
+                *squares += before * (f64::from(y) - *mean);
+            }
+        }
+    }
+
+    pub fn add_errors(&mut self, predicted: &[f64], targets: &[f32]) {
+        let number = |output: f64| if self.logarithms { output.exp() } else { output };
+        self.errors += predicted.iter().zip(targets).map(|(&f, &y)| (number(f) - f64::from(y)).powi(2)).sum::<f64>();
+    }
+
+    /// R² of a mean loss, or of the errors where it does not follow from the loss and they were told.
+    pub fn r2(&self, loss: f64) -> Option<f64> {
+        let count = (self.rows * self.columns.len()) as f64;
+        let spread = self.columns.iter().map(|(_, squares)| squares).sum::<f64>() / count;
+        let errors = if self.squared { loss } else { self.errors / count };
+        (spread > 0.0 && (self.squared || self.errors > 0.0)).then(|| 1.0 - errors / spread)
     }
 }
 
@@ -155,6 +210,11 @@ impl Reach {
     pub fn of(features: &[f32], targets: &[f32]) -> Self {
         let largest = |of: &[f32]| f64::from(of.iter().fold(0.0_f32, |largest, x| largest.max(x.abs())));
         Reach { features: largest(features), targets: largest(targets) }
+    }
+
+    /// The larger of both.
+    pub fn max(self, other: Self) -> Self {
+        Reach { features: self.features.max(other.features), targets: self.targets.max(other.targets) }
     }
 
     /// Says why a loss was not finite where that was not the learning rate: numbers whose squares leave f32, or a first batch, whose

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use ndarray::{ArrayBase, Data, Ix2};
 
+use crate::data::Fingerprint;
 use crate::inputs::FloatElement;
 use crate::model::Model;
 use crate::train::callback::Callback;
@@ -13,7 +14,8 @@ use crate::train::history::{Epoch, History, Stop};
 use crate::train::options::{Fit, StepReport};
 use crate::train::progress::Bar;
 use crate::train::samples::{Intake, Rows};
-use crate::train::training::{Cut, Fingerprint, Options, Progress, Snapshot, Training};
+use crate::train::stream::{Feed, Streamed};
+use crate::train::training::{Cut, Options, Progress, Snapshot, Training};
 use crate::{Error, Result, Targets, files, text};
 
 /// How well a model does on some rows.
@@ -51,18 +53,7 @@ impl Model {
         targets: impl Into<Targets<'a>>,
         fit: Fit,
     ) -> Result<History> {
-        fit.check()?;
-        if self.network.lookup.is_some() {
-            fit.check_for_embedding()?;
-        }
-        // Epochs number the orders of the rows in 32 bits; a file may say that there were nearly as many.
-        let left = u32::MAX - self.progress.epochs;
-        if u32::try_from(fit.epochs).map_or(true, |epochs| epochs > left) {
-            return Err(Error::option("fit", "epochs", fit.epochs, &format!("up to {left}, which are left of 2³²")));
-        }
-        if let Some(path) = &fit.checkpoint {
-            files::check_writable(path)?;
-        }
+        self.check(&fit)?;
         let mut objective = self.objective("fit")?;
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
         let mut rows = Fingerprint::new();
@@ -72,15 +63,41 @@ impl Model {
         };
         let course = Course::new(intake, &objective.loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
         (objective.metric, objective.aims) = (course.metric, fit.aims());
-        let mut training = self.begin(&fit, rows.value())?;
+        self.trained(&objective, &fit, course, &mut Feed::Loaded, rows.value())
+    }
+
+    /// Refuses options that do not go together, and files that cannot be written.
+    pub(super) fn check(&self, fit: &Fit) -> Result<()> {
+        fit.check()?;
+        if self.network.lookup.is_some() {
+            fit.check_for_embedding()?;
+        }
+        // Epochs number the orders of the rows in 32 bits; a file may say that there were nearly as many.
+        let left = u32::MAX - self.progress.epochs;
+        if u32::try_from(fit.epochs).map_or(true, |epochs| epochs > left) {
+            return Err(Error::option("fit", "epochs", fit.epochs, &format!("up to {left}, which are left of 2³²")));
+        }
+        fit.checkpoint.as_ref().map_or(Ok(()), files::check_writable)
+    }
+
+    /// Trains on rows that are loaded, or on those that a feed brings.
+    pub(super) fn trained(
+        &mut self,
+        objective: &Objective,
+        fit: &Fit,
+        course: Course,
+        feed: &mut Feed,
+        rows: u64,
+    ) -> Result<History> {
+        let mut training = self.begin(fit, rows, matches!(feed, Feed::Blocks(_)))?;
         self.keep_average(fit.average)?;
         self.schedule = fit.schedule.clone();
-        let history = self.epochs(&objective, &fit, &course, &mut training);
+        let history = self.epochs(objective, fit, &course, feed, &mut training);
         course.data().for_each(|data| self.engine.unload(data));
         self.training = Some(training);
         let mut history = history?;
         history.baseline = course.yardstick.as_ref().map(|yardstick| yardstick.baseline);
-        course.reach.explain(&mut history.stopped);
+        feed.reach(course.reach).explain(&mut history.stopped);
         Ok(history)
     }
 
@@ -103,7 +120,7 @@ impl Model {
         score
     }
 
-    fn objective(&self, operation: &str) -> Result<Objective> {
+    pub(super) fn objective(&self, operation: &str) -> Result<Objective> {
         let compiled = self.compiled.as_ref().ok_or_else(|| Error::Input {
             operation: operation.into(),
             name: "the model".into(),
@@ -125,8 +142,8 @@ impl Model {
     }
 
     /// The training to go on with, or a new one.
-    fn begin(&mut self, fit: &Fit, rows: u64) -> Result<Training> {
-        let options = Options::of(fit);
+    fn begin(&mut self, fit: &Fit, rows: u64, in_blocks: bool) -> Result<Training> {
+        let options = Options::of(fit, in_blocks);
         let found = self.training.take().filter(|found| fit.resume && (found.done() > 0 || found.cut.is_some()));
         let Some(mut found) = found else { return Ok(Training::new(options, fit.epochs, rows)) };
         if found.rows != rows || self.average != fit.average {
@@ -162,6 +179,7 @@ impl Model {
         objective: &Objective,
         fit: &Fit,
         course: &Course,
+        feed: &mut Feed,
         training: &mut Training,
     ) -> Result<History> {
         let early = fit.early_stopping.as_ref();
@@ -170,7 +188,7 @@ impl Model {
         let mut ends = early.is_some_and(|early| training.watch.ends(early));
         let before = training.done();
         while !ends && training.left() > 0 {
-            ends = self.epoch(objective, fit, course, training, &mut at_once)?;
+            ends = self.epoch(objective, fit, course, feed, training, &mut at_once)?;
         }
         let done = training.done();
         let history = self.finish(fit, training)?;
@@ -189,6 +207,7 @@ impl Model {
         objective: &Objective,
         fit: &Fit,
         course: &Course,
+        feed: &mut Feed,
         training: &mut Training,
         at_once: &mut usize,
     ) -> Result<bool> {
@@ -219,7 +238,12 @@ impl Model {
             on_step: fit.on_step.as_ref(),
             epoch: training.done() + 1,
         };
-        let is_asked = match self.train(loaded.data, objective, &batches, &mut outcomes, &watcher, at_once) {
+        let pass = Pass { objective, batches: &batches, watcher: &watcher };
+        let is_asked = match feed {
+            Feed::Loaded => self.train(loaded.data, &pass, (&batches, 0), &mut outcomes, at_once),
+            Feed::Blocks(blocks) => self.train_blocks(blocks, &pass, fit, before.epochs, &mut outcomes, at_once),
+        };
+        let is_asked = match is_asked {
             Ok(is_asked) => is_asked,
             Err(error) => {
                 // The epoch did not happen: neither its updates, which were counted when the batches were made,
@@ -246,12 +270,19 @@ impl Model {
         self.progress.averaged = self.progress.averaged.saturating_sub(skipped as u64);
         self.progress.epochs += 1;
         let mut steps = Vec::new();
-        let mut told = summarize(objective, &batches, &outcomes, loaded.kept, &mut steps);
+        let mut told = summarize(objective, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
         training.watch.history.steps.extend(steps.into_iter().skip(earlier));
-        if let Some(validation) = course.validation {
-            let score = self.score(objective, validation)?;
-            (told.val_loss, told.val_accuracy) = (Some(score.loss), score.accuracy);
-        }
+        let score = match (course.validation, &mut *feed) {
+            (Some(validation), _) => Some((self.score(objective, validation)?, None)),
+            (None, Feed::Blocks(Streamed { validation: Some(blocks), .. })) => {
+                Some(self.score_blocks(objective, &mut **blocks)?)
+            }
+            (None, _) => None,
+        };
+        feed.measure(&mut told);
+        let (score, val_r2) = score.unzip();
+        told.val_r2 = val_r2.flatten();
+        (told.val_loss, told.val_accuracy) = (score.map(|score| score.loss), score.and_then(|score| score.accuracy));
         told.skipped = skipped;
         self.measure(course, &mut told)?;
         course::observe(fit, &mut self.progress, &mut told);
@@ -324,35 +355,36 @@ impl Model {
     }
 
     /// Trains on the batches that have no outcome yet, in pieces while somebody watches: reading a loss is a wait. True where the callback
-    /// asks for the end.
-    fn train(
+    /// asks for the end. `batches` are those of the rows that are loaded, and behind how many of the epoch's they come.
+    pub(super) fn train(
         &mut self,
         data: usize,
-        objective: &Objective,
-        batches: &[Batch],
+        pass: &Pass,
+        (batches, before): (&[Batch], usize),
         outcomes: &mut Vec<Outcome>,
-        watcher: &Watcher,
         at_once: &mut usize,
     ) -> Result<bool> {
-        if outcomes.len() == batches.len() {
+        let Pass { objective, watcher, .. } = pass;
+        let end = before + batches.len();
+        if outcomes.len() >= end {
             return Ok(false);
         }
         if watcher.bar.is_none() && watcher.on_step.is_none() {
-            outcomes.extend(self.engine.train(data, objective, &batches[outcomes.len()..])?);
+            outcomes.extend(self.engine.train(data, objective, &batches[outcomes.len() - before..])?);
             return Ok(false);
         }
-        while outcomes.len() < batches.len() {
+        while outcomes.len() < end {
             let (begun, first) = (Instant::now(), outcomes.len());
-            let now = &batches[first..(first + *at_once).min(batches.len())];
+            let now = &batches[first - before..(first - before + *at_once).min(batches.len())];
             outcomes.extend(self.engine.train(data, objective, now)?);
             if let Some(bar) = &watcher.bar {
-                let done = &batches[..outcomes.len()];
+                let done = &pass.batches[..outcomes.len()];
                 let rows: usize = done.iter().map(|batch| batch.rows).sum();
                 bar.update(rows, line(&summarize(objective, done, outcomes, rows, &mut Vec::new())));
             }
             let each = begun.elapsed().as_secs_f64() / now.len() as f64;
             *at_once = ((REDRAW.as_secs_f64() / each.max(1e-9)) as usize).clamp(1, 4 * *at_once);
-            if watcher.asks(objective, batches, outcomes, first) {
+            if watcher.asks(objective, pass.batches, outcomes, first) {
                 return Ok(true);
             }
         }
@@ -382,6 +414,14 @@ impl Model {
         self.progress = snapshot.progress;
         Ok(())
     }
+}
+
+/// What the batches of an epoch have in common.
+pub(super) struct Pass<'p> {
+    pub objective: &'p Objective,
+    /// All of the epoch.
+    pub batches: &'p [Batch],
+    watcher: &'p Watcher<'p>,
 }
 
 /// Who watches an epoch.

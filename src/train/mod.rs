@@ -17,6 +17,7 @@ pub(crate) mod pace;
 mod progress;
 mod record;
 pub(crate) mod samples;
+mod stream;
 pub(crate) mod training;
 pub(crate) mod weights;
 

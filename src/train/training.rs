@@ -105,11 +105,15 @@ pub(crate) struct Options {
     /// Whether rows had weights, which a file does not keep.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) sample_weight: bool,
+    /// The rows came in blocks: in another order than rows at hand.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_blocks: bool,
 }
 
 impl Options {
-    pub fn of(fit: &Fit) -> Self {
+    pub fn of(fit: &Fit, in_blocks: bool) -> Self {
         Options {
+            in_blocks,
             batch_size: fit.batch_size,
             shuffle: fit.shuffle,
             validation_split: fit.validation_split,
@@ -149,7 +153,7 @@ impl Options {
 
     /// Whether an epoch has the same batches.
     pub fn same_batches(&self, other: &Self) -> bool {
-        (self.batch_size, self.shuffle) == (other.batch_size, other.shuffle)
+        (self.batch_size, self.shuffle, self.in_blocks) == (other.batch_size, other.shuffle, other.in_blocks)
     }
 }
 
@@ -196,33 +200,5 @@ impl Training {
     /// Nothing but the options: early stopping has ended it, and what comes is another.
     pub fn end(&mut self) {
         *self = Training::new(self.options.clone(), 0, self.rows);
-    }
-}
-
-/// A number that other rows have only by chance. As FNV-1a, but of eight bytes at a time.
-#[derive(Debug)]
-pub(crate) struct Fingerprint(u64);
-
-impl Fingerprint {
-    pub fn new() -> Self {
-        Fingerprint(0xcbf2_9ce4_8422_2325)
-    }
-
-    fn add(&mut self, word: u64) {
-        self.0 = (self.0 ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
-    }
-
-    /// Adds numbers, and how many there are.
-    pub fn add_all<T: bytemuck::Pod>(&mut self, values: &[T]) {
-        let (words, rest) = bytemuck::cast_slice::<T, u8>(values).as_chunks::<8>();
-        words.iter().for_each(|word| self.add(u64::from_le_bytes(*word)));
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        self.add(u64::from_le_bytes(last));
-        self.add(values.len() as u64);
-    }
-
-    pub fn value(&self) -> u64 {
-        self.0
     }
 }

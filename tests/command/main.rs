@@ -1,6 +1,7 @@
 //! The command as it is called: the JSON of each of its commands, and one line with the right exit code for each bad input.
 #![cfg(feature = "cli")]
 
+mod arrays;
 mod bench;
 mod cases;
 mod field;
@@ -10,6 +11,7 @@ mod recommend;
 mod recommend_counts;
 mod recommend_features;
 mod saving;
+mod streaming;
 #[path = "../support/mod.rs"]
 mod support;
 mod surprises;

@@ -1,5 +1,6 @@
 //! Training: models alone and in populations, optimizers, lists.
 
+mod blocks;
 mod bookkeeping;
 mod optimizers;
 mod population;

@@ -1,12 +1,12 @@
 //! How well a model predicts some rows, in the unit of their targets: what `train` tells of its test and `evaluate` of any file.
 
-use gradus::data::{Dataset, Encoding, Target, TargetEncoding};
+use gradus::data::{Blocks, Dataset, Encoding, Target, TargetEncoding};
 use gradus::metrics::{Confusion, Regression, regression};
 use gradus::{Model, Score, cases};
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array2, ArrayView1, Axis, concatenate};
 use serde_json::{Map, Value, json};
 
-use crate::output::Outcome;
+use crate::output::{Failure, Outcome};
 use crate::ranking::Ranking;
 use crate::samples::{Task, loss_in_unit};
 
@@ -27,29 +27,61 @@ pub struct Scores {
 impl Scores {
     /// Of rows whose targets are encoded as the model's are.
     pub fn of(model: &mut Model, task: &Task, rows: &Dataset, encoding: Option<&Encoding>) -> Outcome<Self> {
-        let Score { loss, accuracy } = model.evaluate(&rows.features, task.truth(rows)?.targets())?;
+        let score = model.evaluate(&rows.features, task.truth(rows)?.targets())?;
         let outputs = model.predict(&rows.features)?;
+        let ranking = Ranking::of(model, rows)?;
+        Ok(Scores { ranking, ..Scores::of_outputs(model, task, score, &outputs, &rows.target, encoding)? })
+    }
+
+    /// Of rows that come in blocks: their outputs and targets are held, their features are not.
+    pub fn of_blocks(
+        model: &mut Model,
+        task: &Task,
+        blocks: &mut dyn Blocks,
+        encoding: Option<&Encoding>,
+    ) -> Outcome<Self> {
+        let score = model.evaluate_blocks(blocks)?;
+        let (mut outputs, mut targets) = (Vec::new(), Vec::new());
+        for block in blocks.epoch(0)? {
+            let block = block?;
+            outputs.push(model.predict(&block.features)?);
+            targets.push(block.target);
+        }
+        let views: Vec<_> = outputs.iter().map(|outputs| outputs.view()).collect();
+        let outputs = concatenate(Axis(0), &views).map_err(|error| Failure::Failed(error.to_string()))?;
+        Scores::of_outputs(model, task, score, &outputs, &joined(targets), encoding)
+    }
+
+    /// Of what a model gave for rows with these targets.
+    fn of_outputs(
+        model: &Model,
+        task: &Task,
+        Score { loss, accuracy }: Score,
+        outputs: &Array2<f32>,
+        target: &Target,
+        encoding: Option<&Encoding>,
+    ) -> Outcome<Self> {
         let mut scores = Scores {
             loss: loss * loss_unit(model, encoding),
             accuracy,
             regression: None,
-            ranking: Ranking::of(model, rows)?,
+            ranking: None,
             confusion: None,
             labels: Vec::new(),
         };
-        match &rows.target {
+        match target {
             Target::Labels { labels, classes } => {
-                let predicted = largest(&outputs);
+                let predicted = largest(outputs);
                 let actual: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
                 let confusion = Confusion::new(classes.len().max(outputs.ncols()), &actual, &predicted)?;
                 scores.accuracy = scores.accuracy.or(Some(confusion.accuracy()));
                 scores.confusion = Some((classes.clone(), confusion));
             }
             Target::Values(values) if task.predicts() == "labels" => {
-                scores.labels = of_labels(&label_names(encoding, values.ncols()), values, &outputs, threshold(model))?;
+                scores.labels = of_labels(&label_names(encoding, values.ncols()), values, outputs, threshold(model))?;
             }
             Target::Values(values) if task.predicts() == "numbers" => {
-                let predicted = in_unit(model, encoding, &outputs);
+                let predicted = in_unit(model, encoding, outputs);
                 scores.regression = Some(regression(&predicted, &decoded(encoding, values))?);
             }
             _ => {}
@@ -124,6 +156,24 @@ impl Scores {
         }
         text
     }
+}
+
+/// Targets one behind the other.
+fn joined(parts: Vec<Target>) -> Target {
+    let mut parts = parts.into_iter();
+    let mut all = parts.next().unwrap_or(Target::None);
+    for part in parts {
+        match (&mut all, part) {
+            (Target::Labels { labels, .. }, Target::Labels { labels: more, .. }) => {
+                let _ = labels.append(Axis(0), more.view());
+            }
+            (Target::Values(values), Target::Values(more)) => {
+                let _ = values.append(Axis(0), more.view());
+            }
+            _ => {}
+        }
+    }
+    all
 }
 
 /// What losses are multiplied with to be in the unit of the targets.

@@ -107,6 +107,9 @@ pub struct Train {
     /// An option of the loss, such as delta=0.5; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting, conflicts_with = "resume")]
     settings: Vec<(String, Value)>,
+    /// Reads a table in pieces, anew in each epoch, as is done by itself where its numbers would not fit into memory (on Linux)
+    #[arg(long)]
+    stream: bool,
     /// Leaves the features of a table as they are
     #[arg(long)]
     no_standardize: bool,
@@ -169,11 +172,11 @@ impl Train {
         }
         let earlier = self.resume.as_deref().map(Earlier::of);
         let held_out = self.held_out(earlier.as_ref());
-        let (mut model, task, settings, parts) = match plan {
+        let (mut model, task, settings, mut parts) = match plan {
             Some(plan) => {
                 let parts = self.parts(target_kind(&*plan.loss), held_out, None)?;
                 let task = Task::of(&*plan.loss, &parts.train)?;
-                self.refuse_quantities(&parts.train, &task)?;
+                self.refuse_quantities(&parts, &task)?;
                 self.weights.check(&parts, &*plan.loss)?;
                 let device = self.device.open_and_tell()?;
                 let settings = self.settings(task.ranks, None).with(&plan);
@@ -185,7 +188,7 @@ impl Train {
         if let Some(done) = earlier.as_ref().filter(|_| self.epochs.is_none()).and_then(Earlier::in_words) {
             output::note(&format!("resumed: {done}"));
         }
-        if let Some(doubt) = task.doubt(&parts.train, self.source.target().as_deref()) {
+        if let Some(doubt) = task.doubt(&parts.train, parts.rows(), self.source.target().as_deref()) {
             output::note(&format!("warning: {doubt}"));
         }
         let interrupt = Interrupt::listen()?;
@@ -194,7 +197,7 @@ impl Train {
             let summary = output::folded(&model.summary());
             output::print_beside(self.out.as_deref(), &format!("{summary}\n{chosen}"))?;
         }
-        let mut trained = self.fit(model, &task, &parts, settings, &interrupt)?;
+        let mut trained = self.fit(model, &task, &mut parts, settings, &interrupt)?;
         let told = if self.json {
             output::document(&self.as_json(&trained, &task))
         } else {
@@ -262,6 +265,7 @@ impl Train {
             test: self.test.as_deref(),
             standardize: !self.no_standardize,
             sample_weight: self.weights.sample_weight.as_deref(),
+            stream: self.stream,
         })
     }
 

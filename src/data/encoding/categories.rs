@@ -1,34 +1,69 @@
 //! Words as numbers of their list, whether a file writes them as words or as numbers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use super::super::table::{Cells, Column};
+use super::super::table::{Cells, Column, Spot, Table};
+use super::numbers::Memory;
+use crate::Result;
 
-/// The words of a column by how often they stand in some rows, and their order: numbers ascending, then words.
-pub(super) fn counted(column: &Column, rows: &[usize]) -> Vec<(String, usize)> {
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    match column.cells() {
-        Cells::Words { codes, words } => {
-            let mut of_code = vec![0; words.len()];
-            for &row in rows.iter().filter(|&&row| !column.is_blank(row)) {
-                of_code[codes[row] as usize] += 1;
-            }
-            counts.extend(words.iter().cloned().zip(of_code).filter(|(_, count)| *count > 0));
+/// Words that are counted at a time with bounded memory. When there are more, the rarer half is forgotten: a word that stands in a
+/// thirty-thousandth of the rows, wherever, is not.
+const MOST_COUNTED: usize = 1 << 16;
+
+/// Of a column of which so many cells are numbers a word is taken for a fault of the file.
+const NEARLY_ALL: f64 = 0.9;
+
+/// So many different numbers beside a word are no names of categories.
+const MANY_NUMBERS: usize = 8;
+
+/// How often words stand in some rows.
+#[derive(Debug)]
+pub(super) struct Counts {
+    memory: Memory,
+    counts: HashMap<String, usize>,
+    /// Words that were forgotten, each as often as it was.
+    forgotten: usize,
+}
+
+impl Counts {
+    pub(super) fn new(memory: Memory) -> Self {
+        Counts { memory, counts: HashMap::new(), forgotten: 0 }
+    }
+
+    /// Adds the words of some rows of a column of words.
+    pub(super) fn add(&mut self, column: &Column, rows: &[usize]) {
+        let Cells::Words { codes, words } = column.cells() else { return };
+        let mut of_code = vec![0; words.len()];
+        for &row in rows.iter().filter(|&&row| !column.is_blank(row)) {
+            of_code[codes[row] as usize] += 1;
         }
-        Cells::Numbers(_) => {
-            for text in rows.iter().filter_map(|&row| column.text(row)) {
-                match counts.get_mut(&*text) {
-                    Some(count) => *count += 1,
-                    None => {
-                        counts.insert(text.into_owned(), 1);
-                    }
+        for (word, count) in words.iter().zip(of_code).filter(|(_, count)| *count > 0) {
+            match self.counts.get_mut(word) {
+                Some(sum) => *sum += count,
+                None => {
+                    self.counts.insert(word.clone(), count);
                 }
             }
         }
+        if self.memory == Memory::Bounded && self.counts.len() > MOST_COUNTED {
+            self.forget();
+        }
     }
-    let mut counted: Vec<(String, usize)> = counts.into_iter().collect();
-    counted.sort_unstable_by(|(one, _), (other, _)| order(one, other));
-    counted
+
+    fn forget(&mut self) {
+        let mut all: Vec<(String, usize)> = self.counts.drain().collect();
+        all.sort_unstable_by(|(one, a), (other, b)| b.cmp(a).then_with(|| one.cmp(other)));
+        self.forgotten += all.len() - MOST_COUNTED / 2;
+        all.truncate(MOST_COUNTED / 2);
+        self.counts = all.into_iter().collect();
+    }
+
+    /// The words in order, numbers ascending and then words, with how often each stands there; and how many more there were.
+    pub(super) fn sorted(self) -> (Vec<(String, usize)>, usize) {
+        let mut counted: Vec<(String, usize)> = self.counts.into_iter().collect();
+        counted.sort_unstable_by(|(one, _), (other, _)| order(one, other));
+        (counted, self.forgotten)
+    }
 }
 
 /// The most frequent of counted words, in their order.
@@ -41,13 +76,58 @@ pub(super) fn most_frequent(counted: Vec<(String, usize)>, most: usize) -> Vec<(
 }
 
 /// Numbers by value and before words; words by their letters.
-fn order(one: &str, other: &str) -> std::cmp::Ordering {
+pub(super) fn order(one: &str, other: &str) -> std::cmp::Ordering {
     let key = |word: &str| word.parse::<f64>().ok().filter(|number| number.is_finite());
     match (key(one), key(other)) {
         (Some(a), Some(b)) => a.total_cmp(&b).then_with(|| one.cmp(other)),
         (Some(_), None) => std::cmp::Ordering::Less,
         (None, Some(_)) => std::cmp::Ordering::Greater,
         (None, None) => one.cmp(other),
+    }
+}
+
+/// A word in a column that is of numbers otherwise: as a category of its own it would make one of each number.
+#[derive(Debug, Default)]
+pub(super) struct AmongNumbers {
+    known: usize,
+    numbers: usize,
+    /// As many as matter.
+    different: BTreeSet<String>,
+    first: Option<Spot>,
+}
+
+impl AmongNumbers {
+    /// Looks at all rows of a column of words.
+    pub(super) fn add(&mut self, table: &Table, column: &Column) {
+        let Cells::Words { codes, words } = column.cells() else { return };
+        let is_number: Vec<bool> = words.iter().map(|word| word.parse::<f64>().is_ok_and(f64::is_finite)).collect();
+        for word in words.iter().zip(&is_number).filter(|(_, is)| **is).map(|(word, _)| word) {
+            if self.different.len() == MANY_NUMBERS {
+                break;
+            }
+            self.different.insert(word.clone());
+        }
+        for row in (0..codes.len()).filter(|&row| !column.is_blank(row)) {
+            self.known += 1;
+            if is_number[codes[row] as usize] {
+                self.numbers += 1;
+            } else if self.first.is_none() {
+                self.first = Some(table.spot(row, column.name(), table.shown(column, row)));
+            }
+        }
+    }
+
+    /// Refuses the word.
+    pub(super) fn check(&self) -> Result<()> {
+        let (numbers, known) = (self.numbers, self.known);
+        if self.different.len() < MANY_NUMBERS || (numbers as f64) < NEARLY_ALL * known as f64 {
+            return Ok(());
+        }
+        let Some(first) = &self.first else { return Ok(()) };
+        let expected = format!(
+            "a number, as in {numbers} of the {known} cells; mend it, leave it empty, say --decimal if it is one, or leave the column out"
+        );
+        Err(first.error(&expected))
     }
 }
 
@@ -87,4 +167,25 @@ pub(super) fn some(words: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = words.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     if words.len() > SHOWN { format!("{shown}, …") } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frequent_words_are_counted_with_bounded_memory_as_well() {
+        let mut counts = Counts::new(Memory::Bounded);
+        for piece in 0..20_usize {
+            let words: Vec<String> = (0..10_000)
+                .map(|row| if row % 100 == 0 { "often".into() } else { format!("{}", 10_000 * piece + row) })
+                .collect();
+            let column = Column::words("a", words.iter().map(String::as_str));
+            counts.add(&column, &(0..10_000).collect::<Vec<_>>());
+            assert!(counts.counts.len() <= MOST_COUNTED);
+        }
+        let (sorted, forgotten) = counts.sorted();
+        assert_eq!(sorted.last().unwrap(), &("often".to_string(), 20 * 100));
+        assert_eq!(sorted.len() + forgotten, 20 * 9_900 + 1);
+    }
 }

@@ -4,17 +4,11 @@ use ndarray::{ArrayViewMut2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::super::table::{Cells, Column, Table};
-use super::categories::{counted, most_frequent, places, truth};
+use super::categories::{AmongNumbers, Counts, most_frequent, places, truth};
 use super::lists::{are_distinct, holds_lists, lists, write_lists};
-use super::numbers::{mean_and_deviation, quantile, sorted};
+use super::numbers::{Memory, Moments, Quantiles};
 use super::{ColumnReport, EncodingOptions};
-use crate::Result;
-
-/// Of a column of which so many cells are numbers a word is taken for a fault of the file.
-const NEARLY_ALL: f64 = 0.9;
-
-/// So many different numbers beside a word are no names of categories.
-const MANY_NUMBERS: usize = 8;
+use crate::{Error, Result};
 
 /// A column and what is done with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,45 +39,6 @@ pub(super) enum Encoded {
 }
 
 impl Feature {
-    pub(super) fn fit(
-        table: &Table,
-        place: usize,
-        column: &Column,
-        rows: &[usize],
-        options: &EncodingOptions,
-    ) -> Result<Self> {
-        let blanks = rows.iter().filter(|&&row| column.is_blank(row)).count();
-        let nothing = |reason: &str| Encoded::Nothing { reason: reason.into() };
-        let encoded = match column.cells() {
-            _ if blanks == rows.len() => nothing("blank in all rows"),
-            Cells::Numbers(numbers) if place == 0 && is_index(column, numbers) => {
-                nothing("the index of the rows, under no name")
-            }
-            Cells::Numbers(numbers) if options.sparse && are_flags(numbers, rows) => {
-                Encoded::Number { mean: 0.0, scale: 1.0, fill: 0.0 }
-            }
-            Cells::Numbers(numbers) => number(table, column, numbers, rows, options.standardize)?,
-            Cells::Words { .. } => match options.lists.filter(|&separator| holds_lists(column, rows, separator)) {
-                Some(separator) => lists(column, rows, separator, options),
-                None => words(table, column, rows, blanks, options)?,
-            },
-        };
-        let encoded = match &encoded {
-            Encoded::Number { scale, fill, .. } if *scale == 0.0 && blanks == 0 => {
-                nothing(&format!("{fill} in all rows"))
-            }
-            Encoded::Words { words, .. } if words.len() == 1 && blanks == 0 => {
-                nothing(&format!("`{}` in all rows", words[0]))
-            }
-            Encoded::Number { scale, mean, fill } if *scale == 0.0 => {
-                // Where a blank is 0, what is not blank must be something else.
-                Encoded::Number { scale: 1.0, mean: mean - f64::from(options.sparse), fill: *fill }
-            }
-            _ => encoded,
-        };
-        Ok(Feature { column: column.name().into(), encoded, blanks, sparse: options.sparse })
-    }
-
     /// The table's column.
     pub(super) fn name(&self) -> &str {
         &self.column
@@ -231,36 +186,151 @@ impl Feature {
     }
 }
 
-/// Whether all numbers are 0 or 1.
-fn are_flags(numbers: &[f64], rows: &[usize]) -> bool {
-    let is_flag = |number: f64| number == 0.0 || number == 1.0 || number.is_nan();
-    // A single value is left to the rule for such.
-    rows.iter().all(|&row| is_flag(numbers[row]))
-        && [0.0, 1.0].iter().all(|flag| rows.iter().any(|&row| numbers[row] == *flag))
+/// What is learned of a column, row by row.
+#[derive(Debug)]
+pub(super) struct FeatureFit {
+    column: String,
+    /// Rows to train on, and blanks among them.
+    rows: usize,
+    blanks: usize,
+    /// The number in the first row, while the column may be the index of the rows.
+    index: Option<f64>,
+    /// Rows of all kinds.
+    seen: usize,
+    cells: CellsFit,
 }
 
-/// pandas writes the index of the rows as a first column without a name.
-fn is_index(column: &Column, numbers: &[f64]) -> bool {
-    let first = numbers.first().copied().unwrap_or(f64::NAN);
-    column.name() == "Unnamed: 0" && numbers.iter().enumerate().all(|(row, &number)| number == first + row as f64)
+#[derive(Debug)]
+enum CellsFit {
+    Numbers(Moments, Quantiles, Flags),
+    Words(Counts, AmongNumbers),
 }
 
-fn number(table: &Table, column: &Column, numbers: &[f64], rows: &[usize], standardize: bool) -> Result<Encoded> {
-    let known: Vec<f64> = rows.iter().map(|&row| numbers[row]).filter(|number| !number.is_nan()).collect();
-    if let Some(&row) = rows.iter().find(|&&row| numbers[row].is_infinite()) {
-        let expected = "a finite number; clean or drop such rows, or leave the cell empty";
-        return Err(table.wrong_cell(row, column.name(), table.shown(column, row), expected));
+/// Which numbers there are, of those that are no quantities.
+#[derive(Debug, Default)]
+struct Flags {
+    has_zero: bool,
+    has_one: bool,
+    has_other: bool,
+}
+
+impl Flags {
+    fn add(&mut self, number: f64) {
+        match number {
+            0.0 => self.has_zero = true,
+            1.0 => self.has_one = true,
+            _ => self.has_other = true,
+        }
     }
-    let (mean, deviation) = mean_and_deviation(&known);
-    let fill = quantile(&sorted(known.iter().copied()), 0.5);
+
+    /// Whether all numbers are 0 or 1. A single value is left to the rule for such.
+    fn are_all(&self) -> bool {
+        self.has_zero && self.has_one && !self.has_other
+    }
+}
+
+impl FeatureFit {
+    /// Of the column at a place of the table.
+    pub(super) fn new(place: usize, column: &Column, memory: Memory) -> Self {
+        let (numbers, is_index) = match column.cells() {
+            Cells::Numbers(numbers) => (Some(numbers), place == 0 && column.name() == "Unnamed: 0"),
+            Cells::Words { .. } => (None, false),
+        };
+        let index = numbers.filter(|_| is_index).map(|numbers| numbers.first().copied().unwrap_or(f64::NAN));
+        let cells = match numbers {
+            Some(_) => CellsFit::Numbers(Moments::default(), Quantiles::new(memory), Flags::default()),
+            None => CellsFit::Words(Counts::new(memory), AmongNumbers::default()),
+        };
+        FeatureFit { column: column.name().into(), rows: 0, blanks: 0, index, seen: 0, cells }
+    }
+
+    /// Adds a part of the table, in which these are the rows to train on.
+    pub(super) fn add(&mut self, table: &Table, column: &Column, rows: &[usize]) -> Result<()> {
+        self.rows += rows.len();
+        self.blanks += rows.iter().filter(|&&row| column.is_blank(row)).count();
+        match (column.cells(), &mut self.cells) {
+            (Cells::Numbers(numbers), CellsFit::Numbers(moments, quantiles, flags)) => {
+                // pandas writes the index of the rows as a first column without a name.
+                let counts = |first: &f64| {
+                    let mut rows = numbers.iter().zip(self.seen..);
+                    rows.all(|(&number, row)| number == first + row as f64)
+                };
+                self.index = self.index.filter(counts);
+                for &row in rows.iter().filter(|&&row| !numbers[row].is_nan()) {
+                    if numbers[row].is_infinite() {
+                        let expected = "a finite number; clean or drop such rows, or leave the cell empty";
+                        return Err(table.wrong_cell(row, column.name(), table.shown(column, row), expected));
+                    }
+                    moments.add(numbers[row]);
+                    flags.add(numbers[row]);
+                    quantiles.add(numbers[row]);
+                }
+            }
+            (Cells::Words { .. }, CellsFit::Words(counts, among_numbers)) => {
+                counts.add(column, rows);
+                among_numbers.add(table, column);
+            }
+            _ => return Err(changed(table, column)),
+        }
+        self.seen += column.len();
+        Ok(())
+    }
+
+    pub(super) fn finish(self, options: &EncodingOptions) -> Result<Feature> {
+        let FeatureFit { column, rows, blanks, index, cells, .. } = self;
+        let nothing = |reason: String| Encoded::Nothing { reason };
+        let encoded = match cells {
+            _ if blanks == rows => nothing("blank in all rows".into()),
+            CellsFit::Numbers(..) if index.is_some() => nothing("the index of the rows, under no name".into()),
+            CellsFit::Numbers(_, _, flags) if options.sparse && flags.are_all() => {
+                Encoded::Number { mean: 0.0, scale: 1.0, fill: 0.0 }
+            }
+            CellsFit::Numbers(moments, quantiles, _) => number(&moments, quantiles, options.standardize),
+            CellsFit::Words(counts, among_numbers) => {
+                let counted = counts.sorted();
+                match options.lists.filter(|&separator| holds_lists(&counted.0, separator)) {
+                    Some(separator) => lists(counted.0, separator, options),
+                    None => words(counted, &among_numbers, rows - blanks, options)?,
+                }
+            }
+        };
+        let encoded = match &encoded {
+            Encoded::Number { scale, fill, .. } if *scale == 0.0 && blanks == 0 => {
+                nothing(format!("{fill} in all rows"))
+            }
+            Encoded::Words { words, others: 0, .. } if words.len() == 1 && blanks == 0 => {
+                nothing(format!("`{}` in all rows", words[0]))
+            }
+            Encoded::Number { scale, mean, fill } if *scale == 0.0 => {
+                // Where a blank is 0, what is not blank must be something else.
+                Encoded::Number { scale: 1.0, mean: mean - f64::from(options.sparse), fill: *fill }
+            }
+            _ => encoded,
+        };
+        Ok(Feature { column, encoded, blanks, sparse: options.sparse })
+    }
+}
+
+/// A part of a file that is not of the kind of the parts before it.
+pub(super) fn changed(table: &Table, column: &Column) -> Error {
+    let position = format!("column `{}`", column.name());
+    table.wrong(&position, "another kind of cells than before".into(), "a file that stays as it is while it is read")
+}
+
+fn number(moments: &Moments, quantiles: Quantiles, standardize: bool) -> Encoded {
+    let (mean, deviation) = moments.mean_and_deviation();
+    let [fill] = quantiles.at([0.5]);
     // A column of one value is told by its scale of 0 until its blanks were looked at.
     let (mean, scale) = if standardize || deviation == 0.0 { (mean, deviation) } else { (0.0, 1.0) };
-    Ok(Encoded::Number { mean, scale, fill })
+    Encoded::Number { mean, scale, fill }
 }
 
-fn words(table: &Table, column: &Column, rows: &[usize], blanks: usize, options: &EncodingOptions) -> Result<Encoded> {
-    let counted = counted(column, rows);
-    let known = rows.len() - blanks;
+fn words(
+    (counted, forgotten): (Vec<(String, usize)>, usize),
+    among_numbers: &AmongNumbers,
+    known: usize,
+    options: &EncodingOptions,
+) -> Result<Encoded> {
     let most = |counted: &[(String, usize)]| {
         let best = counted.iter().map(|(_, count)| *count).max();
         counted.iter().position(|(_, count)| Some(*count) == best).unwrap_or(0)
@@ -268,43 +338,23 @@ fn words(table: &Table, column: &Column, rows: &[usize], blanks: usize, options:
     if counted.iter().all(|(word, _)| truth(word).is_some()) && counted.len() == 2 {
         return Ok(Encoded::Truth { fill: truth(&counted[most(&counted)].0).unwrap_or(false) });
     }
-    check_numbers(table, column)?;
-    let different = |counted: usize| Encoded::Nothing { reason: format!("{counted} different words in {known} rows") };
-    if options.sparse && are_distinct(counted.len(), known) {
-        return Ok(different(counted.len()));
+    among_numbers.check()?;
+    let different = counted.len() + forgotten;
+    let nothing = || Encoded::Nothing { reason: format!("{different} different words in {known} rows") };
+    if options.sparse && are_distinct(different, known) {
+        return Ok(nothing());
     }
-    if counted.len() <= options.categories {
+    if different <= options.categories {
         let fill = most(&counted);
         return Ok(Encoded::Words { words: counted.into_iter().map(|(word, _)| word).collect(), others: 0, fill });
     }
-    if 2 * counted.len() > known {
-        return Ok(different(counted.len()));
+    if 2 * different > known {
+        return Ok(nothing());
     }
-    let all = counted.len();
     let kept = most_frequent(counted, options.categories);
-    let others = all - kept.len();
+    let others = different - kept.len();
     let fill = most(&kept);
     Ok(Encoded::Words { words: kept.into_iter().map(|(word, _)| word).collect(), others, fill })
-}
-
-/// Refuses a word in a column that is of numbers otherwise: as a category of its own it would make one of each number.
-pub(super) fn check_numbers(table: &Table, column: &Column) -> Result<()> {
-    let Cells::Words { codes, words } = column.cells() else { return Ok(()) };
-    let is_number: Vec<bool> = words.iter().map(|word| word.parse::<f64>().is_ok_and(f64::is_finite)).collect();
-    let different = is_number.iter().filter(|is| **is).count();
-    let is_known = |row: &usize| !column.is_blank(*row);
-    let known = (0..codes.len()).filter(is_known).count();
-    let numbers = (0..codes.len()).filter(is_known).filter(|&row| is_number[codes[row] as usize]).count();
-    if different < MANY_NUMBERS || (numbers as f64) < NEARLY_ALL * known as f64 {
-        return Ok(());
-    }
-    let Some(row) = (0..codes.len()).filter(is_known).find(|&row| !is_number[codes[row] as usize]) else {
-        return Ok(());
-    };
-    let expected = format!(
-        "a number, as in {numbers} of the {known} cells; mend it, leave it empty, say --decimal if it is one, or leave the column out"
-    );
-    Err(table.wrong_cell(row, column.name(), table.shown(column, row), &expected))
 }
 
 fn as_truth(text: &str) -> Option<bool> {

@@ -6,7 +6,7 @@ use ndarray::ArrayViewMut2;
 
 use super::super::table::Column;
 use super::EncodingOptions;
-use super::categories::{counted, most_frequent};
+use super::categories::most_frequent;
 use super::feature::Encoded;
 
 /// So few words are no sign that each row has its own.
@@ -28,15 +28,15 @@ fn parts(cell: &str, separator: char) -> Vec<&str> {
     parts
 }
 
-/// Whether some cell of these rows lists more than one word.
-pub(super) fn holds_lists(column: &Column, rows: &[usize], separator: char) -> bool {
-    rows.iter().any(|&row| column.text(row).is_some_and(|cell| cell.contains(separator)))
+/// Whether some of these cells lists more than one word.
+pub(super) fn holds_lists(counted: &[(String, usize)], separator: char) -> bool {
+    counted.iter().any(|(cell, _)| cell.contains(separator))
 }
 
-/// Learns the words that a column lists.
-pub(super) fn lists(column: &Column, rows: &[usize], separator: char, options: &EncodingOptions) -> Encoded {
+/// Learns the words that cells list, each of which stands in so many rows.
+pub(super) fn lists(counted: Vec<(String, usize)>, separator: char, options: &EncodingOptions) -> Encoded {
     let (mut counts, mut all): (HashMap<String, usize>, usize) = (HashMap::new(), 0);
-    for (cell, rows) in counted(column, rows) {
+    for (cell, rows) in counted {
         for part in parts(&cell, separator) {
             *counts.entry(part.to_string()).or_default() += rows;
             all += rows;

@@ -2,6 +2,7 @@
 
 mod categories;
 mod feature;
+mod fitting;
 mod lists;
 mod numbers;
 mod report;
@@ -15,8 +16,11 @@ pub use target::{TargetEncoding, TargetKind};
 
 use super::dataset::{Dataset, Target};
 use super::table::{Column, Table};
-use crate::{Error, Result};
+use crate::Result;
 use feature::Feature;
+use fitting::{Fitting, no_rows};
+use numbers::Memory;
+use target::TargetFit;
 
 /// Words of a column that get a column of their own each, unless [`EncodingOptions::categories`] says otherwise.
 const CATEGORIES: usize = 64;
@@ -140,45 +144,37 @@ impl Encoding {
     /// Learns from a table: of the features from `rows` alone, of the targets the classes from all rows, so that a rare one is known.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for a target that is no column; [`Error::Empty`] without rows; [`Error::Data`] with line and column for a number that is
+    /// [`crate::Error::Unknown`] for a target that is no column; [`crate::Error::Empty`] without rows; [`crate::Error::Data`] with line and column for a number that is
     /// not finite, a text among numbers, and a target that its kind cannot take; if no column is left as a feature.
     pub fn fit(table: &Table, rows: &[usize], options: &EncodingOptions) -> Result<Self> {
-        if rows.is_empty() {
-            return Err(Error::Empty { operation: "encoding".into(), name: "the rows to train on".into() });
+        // In the order of the file: sums of numbers do not hang on how the rows were shuffled.
+        let mut rows = rows.to_vec();
+        rows.sort_unstable();
+        fitting::of_table(table, &rows, options)
+    }
+
+    /// As [`Encoding::fit`], of a table that comes in pieces, each with those of its rows to train on: one that memory does not hold.
+    ///
+    /// Means, deviations and classes are those of [`Encoding::fit`] to the last bit. Medians and quartiles are those up to 4,096 rows, and
+    /// beyond off by less than a three-hundredth of the rows in rank; of a column of more than 65,536 different words those that stand in
+    /// fewer than a thirty-thousandth of the rows may be taken for one of the others.
+    ///
+    /// # Errors
+    /// As [`Encoding::fit`]; those of the pieces; [`crate::Error::Empty`] without a piece.
+    pub fn fit_pieces(
+        pieces: impl IntoIterator<Item = Result<(Table, Vec<usize>)>>,
+        options: &EncodingOptions,
+    ) -> Result<Self> {
+        let mut fitting: Option<Fitting> = None;
+        for piece in pieces {
+            let (table, rows) = piece?;
+            let fitting = match &mut fitting {
+                Some(fitting) => fitting,
+                None => fitting.insert(Fitting::new(&table, options)?),
+            };
+            fitting.add(&table, &rows)?;
         }
-        let targets: Vec<&Column> = options.targets.iter().map(|name| table.column(name)).collect::<Result<_>>()?;
-        for name in options.left_out.iter().chain(&options.weight) {
-            table.position(name)?;
-        }
-        let is_feature = |column: &&Column| {
-            let mut others = options.targets.iter().chain(&options.left_out).chain(&options.weight);
-            !others.any(|name| name == column.name())
-        };
-        let features: Vec<Feature> = table
-            .columns()
-            .iter()
-            .enumerate()
-            .filter(|(_, column)| is_feature(column))
-            .map(|(place, column)| Feature::fit(table, place, column, rows, options))
-            .collect::<Result<_>>()?;
-        let encoding = Encoding {
-            target: TargetEncoding::fit(table, &targets, rows, options.kind)?,
-            has_header: table.has_header(),
-            features: Some(features),
-            weight: options.weight.clone(),
-        };
-        if encoding.width() == 0 {
-            return Err(Error::Input {
-                operation: "encoding".into(),
-                name: "the table".into(),
-                found: "has no column left to learn from".into(),
-                allowed: format!(
-                    "at least one besides the target must hold more than one value: {}",
-                    encoding.in_words()
-                ),
-            });
-        }
-        Ok(encoding)
+        fitting.ok_or_else(no_rows)?.finish()
     }
 
     /// For rows that came as arrays: the targets alone are encoded.
@@ -188,14 +184,15 @@ impl Encoding {
     pub fn of_arrays(dataset: &Dataset, rows: &[usize], kind: TargetKind) -> Result<Self> {
         let table = target::as_table(dataset)?;
         let columns: Vec<&Column> = table.columns().iter().collect();
-        let target = TargetEncoding::fit(&table, &columns, rows, kind)?;
-        Ok(Encoding { features: None, has_header: true, target, weight: None })
+        let mut target = TargetFit::new(&table, &columns, kind, Memory::All)?;
+        target.add(&table, &columns, rows)?;
+        Ok(Encoding { features: None, has_header: true, target: target.finish()?, weight: None })
     }
 
     /// The same rows with their targets encoded, of arrays.
     ///
     /// # Errors
-    /// [`Error::Data`] for a class that was not there when the encoding was fitted.
+    /// [`crate::Error::Data`] for a class that was not there when the encoding was fitted.
     pub fn apply_to_arrays(&self, dataset: Dataset) -> Result<Dataset> {
         let table = target::as_table(&dataset)?;
         let columns: Vec<&Column> = table.columns().iter().collect();
@@ -207,7 +204,7 @@ impl Encoding {
     /// All rows of a table as numbers, with their targets if the table has all of their columns.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for a feature that is no column of the table; [`Error::Data`] with line and column for a text where numbers were, a
+    /// [`crate::Error::Unknown`] for a feature that is no column of the table; [`crate::Error::Data`] with line and column for a text where numbers were, a
     /// number that is not finite, a class that was not there, a target that is blank.
     pub fn apply(&self, table: &Table) -> Result<Dataset> {
         self.apply_rows(table, &all(table))
@@ -244,7 +241,7 @@ impl Encoding {
     /// What stands in a table that did not when the encoding was fitted, a sentence for each column.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for a feature that is no column of the table.
+    /// [`crate::Error::Unknown`] for a feature that is no column of the table.
     pub fn surprises(&self, table: &Table) -> Result<Vec<String>> {
         let columns = self.columns_of(table)?.into_iter().zip(self.kept());
         Ok(columns.filter_map(|(column, feature)| feature.surprise(table, column)).collect())

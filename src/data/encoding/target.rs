@@ -1,6 +1,7 @@
 //! What is to be predicted: classes by name, numbers in a unit, labels that a row has or has not.
 
 mod classes;
+mod fit;
 mod flags;
 
 use ndarray::Array2;
@@ -10,15 +11,11 @@ use super::super::dataset::{Dataset, Target};
 use super::super::table::{Cells, Column, Table};
 use super::ColumnReport;
 use super::categories::some;
-use super::feature::check_numbers;
-use super::numbers::{mean_and_deviation, quantile, sorted};
 use super::report::short;
 use crate::Result;
-use classes::{classes, labels};
-use flags::{check_flags, flag, one_hot};
-
-/// The quartiles of a normal distribution lie so many deviations apart.
-const NORMAL_QUARTILES: f64 = 1.349;
+use classes::labels;
+pub(super) use fit::TargetFit;
+use flags::{flag, one_hot};
 
 /// What targets are taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +33,13 @@ pub enum TargetKind {
     Flags,
     /// The same by +1 and −1.
     Signs,
+}
+
+impl TargetKind {
+    /// Whether targets are quantities, not names or labels.
+    pub fn is_numbers(self) -> bool {
+        matches!(self, TargetKind::Numbers | TargetKind::Standardized | TargetKind::MedianStandardized)
+    }
 }
 
 /// How targets are encoded.
@@ -70,35 +74,6 @@ pub enum TargetEncoding {
 }
 
 impl TargetEncoding {
-    pub(super) fn fit(table: &Table, targets: &[&Column], rows: &[usize], kind: TargetKind) -> Result<Self> {
-        let columns: Vec<String> = targets.iter().map(|column| column.name().to_string()).collect();
-        let [first, rest @ ..] = targets else { return Ok(TargetEncoding::Nothing) };
-        let are_numbers = targets.iter().all(|column| matches!(column.cells(), Cells::Numbers(_)));
-        match kind {
-            TargetKind::Flags | TargetKind::Signs if !rest.is_empty() => {
-                let signs = kind == TargetKind::Signs;
-                targets.iter().try_for_each(|column| check_flags(table, column))?;
-                Ok(TargetEncoding::Flags { columns, signs })
-            }
-            TargetKind::Classes if !rest.is_empty() => {
-                one_hot(table, targets, &known_rows(targets))?;
-                Ok(TargetEncoding::Classes { classes: columns.clone(), columns })
-            }
-            TargetKind::Classes | TargetKind::Flags | TargetKind::Signs => {
-                Ok(TargetEncoding::Classes { classes: classes(table, first)?, columns })
-            }
-            _ if are_numbers => numbers(table, targets, rows, kind, columns),
-            _ => {
-                targets.iter().try_for_each(|column| check_numbers(table, column))?;
-                if let Some(column) = rest.iter().find(|_| true) {
-                    let found = format!("several targets, of which not all are numbers (`{}` …)", column.name());
-                    return Err(table.wrong("the header", found, "numbers in each of them, or one target of classes"));
-                }
-                Ok(TargetEncoding::Classes { classes: classes(table, first)?, columns })
-            }
-        }
-    }
-
     /// The targets of some rows.
     pub(super) fn encode(&self, table: &Table, columns: &[&Column], rows: &[usize]) -> Result<Target> {
         self.check_blanks(table, columns, rows)?;
@@ -242,11 +217,6 @@ pub(super) fn as_table(dataset: &Dataset) -> Result<Table> {
     }
 }
 
-fn known_rows(columns: &[&Column]) -> Vec<usize> {
-    let rows = columns.first().map_or(0, |column| column.len());
-    (0..rows).filter(|&row| !columns.iter().any(|column| column.is_blank(row))).collect()
-}
-
 fn finite(table: &Table, column: &Column, row: usize) -> Result<f64> {
     let number = match column.cells() {
         Cells::Numbers(numbers) => numbers[row],
@@ -256,34 +226,4 @@ fn finite(table: &Table, column: &Column, row: usize) -> Result<f64> {
         return Ok(number);
     }
     Err(table.wrong_cell(row, column.name(), table.shown(column, row), "a finite number; clean or drop such rows"))
-}
-
-fn numbers(
-    table: &Table,
-    targets: &[&Column],
-    rows: &[usize],
-    kind: TargetKind,
-    columns: Vec<String>,
-) -> Result<TargetEncoding> {
-    let (mut center, mut scale) = (Vec::new(), Vec::new());
-    for column in targets {
-        let known = rows.iter().filter(|&&row| !column.is_blank(row));
-        let numbers: Vec<f64> = known.map(|&row| finite(table, column, row)).collect::<Result<_>>()?;
-        let (own_center, own_scale) = match kind {
-            TargetKind::Standardized => mean_and_deviation(&numbers),
-            TargetKind::MedianStandardized => median_and_spread(&numbers),
-            _ => (0.0, 1.0),
-        };
-        center.push(own_center);
-        scale.push(if own_scale > 0.0 { own_scale } else { 1.0 });
-    }
-    Ok(TargetEncoding::Numbers { columns, center, scale })
-}
-
-/// Median, and the distance of the quartiles in deviations; the deviation itself where half of the numbers are one.
-fn median_and_spread(numbers: &[f64]) -> (f64, f64) {
-    let sorted = sorted(numbers.iter().copied());
-    let spread = (quantile(&sorted, 0.75) - quantile(&sorted, 0.25)) / NORMAL_QUARTILES;
-    let spread = if spread > 0.0 { spread } else { mean_and_deviation(numbers).1 };
-    (quantile(&sorted, 0.5), spread)
 }

@@ -75,6 +75,11 @@ impl Column {
         self.len() == 0
     }
 
+    /// Whether the text of a cell says more than its number.
+    pub(in crate::data) fn has_written(&self) -> bool {
+        !self.written.is_empty()
+    }
+
     /// Whether a cell is blank.
     pub fn is_blank(&self, row: usize) -> bool {
         match &self.cells {
@@ -150,11 +155,33 @@ impl Words {
     fn cells(self) -> Cells {
         Cells::Words { codes: self.codes, words: self.words }
     }
+
+    /// Those of further rows.
+    fn append(&mut self, other: Words) {
+        let mut place = |word: String| match self.places.get(&word) {
+            Some(&code) => code,
+            None => {
+                let code = self.words.len() as u32;
+                self.places.insert(word.clone(), code);
+                self.words.push(word);
+                code
+            }
+        };
+        let places: Vec<u32> = other.words.into_iter().map(&mut place).collect();
+        self.codes.extend(other.codes.into_iter().map(|code| places.get(code as usize).copied().unwrap_or(BLANK)));
+    }
 }
 
-/// A column that grows cell by cell.
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::data) enum Kind {
+    Numbers,
+    Words,
+}
+
+/// A column that grows cell by cell, or by the cells of other rows.
 #[derive(Debug)]
-pub(super) struct Builder {
+pub(in crate::data) struct Builder {
     numbers: Vec<f64>,
     written: Vec<(usize, String)>,
     words: Option<Words>,
@@ -171,7 +198,75 @@ impl Builder {
         Builder { numbers, written, words: None, unit: None, grouped: false, decimal }
     }
 
-    pub(super) fn add(&mut self, cell: &str) {
+    /// Of a column whose other cells say what it holds.
+    pub(in crate::data) fn of(kind: Kind, decimal: Decimal) -> Self {
+        Builder { words: (kind == Kind::Words).then(Words::default), ..Builder::new(decimal) }
+    }
+
+    /// Makes room for the numbers of so many rows, if there is room: how many there are is a guess.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        if self.words.is_none() {
+            let _ = self.numbers.try_reserve_exact(rows);
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        if self.words.is_some() { Kind::Words } else { Kind::Numbers }
+    }
+
+    /// What the cells of further rows say of the column, without them.
+    pub(super) fn append_kind(&mut self, other: &Builder) {
+        let units_differ = matches!((self.unit, other.unit), (Some(one), Some(another)) if one != another);
+        if units_differ || other.words.is_some() {
+            self.words.get_or_insert_default();
+        }
+        self.grouped |= other.grouped;
+        self.unit = self.unit.or(other.unit);
+    }
+
+    /// The cells of further rows: of words, if those of either are.
+    pub(super) fn append(&mut self, mut other: Builder) {
+        let units_differ = matches!((self.unit, other.unit), (Some(one), Some(another)) if one != another);
+        if units_differ || self.words.is_some() != other.words.is_some() {
+            self.turn_to_words();
+            other.turn_to_words();
+        }
+        self.grouped |= other.grouped;
+        self.unit = self.unit.or(other.unit);
+        match (&mut self.words, other.words) {
+            (Some(words), Some(others)) => words.append(others),
+            _ => {
+                let before = self.numbers.len();
+                self.written.extend(other.written.into_iter().map(|(row, text)| (before + row, text)));
+                self.numbers.extend(other.numbers);
+            }
+        }
+    }
+
+    /// For each row whether it is blank whatever the column is, and whether it is where the column is of numbers: `?`.
+    pub(super) fn blanks(&self) -> (Vec<usize>, Vec<usize>) {
+        if let Some(words) = &self.words {
+            return ((0..words.codes.len()).filter(|&row| words.codes[row] == BLANK).collect(), Vec::new());
+        }
+        let is_written = |row: &usize| self.written.binary_search_by_key(row, |(row, _)| *row).is_ok();
+        (0..self.numbers.len()).filter(|&row| self.numbers[row].is_nan()).partition(|row| !is_written(row))
+    }
+
+    /// Adds a number, NaN for a blank, and its text where that says more.
+    #[cfg(feature = "parquet")]
+    pub(in crate::data) fn add_number(&mut self, number: f64, text: Option<String>) {
+        self.written.extend(text.map(|text| (self.numbers.len(), text)));
+        self.numbers.push(number);
+    }
+
+    pub(in crate::data) fn add(&mut self, cell: &str) {
+        if let (None, None | Some(None), Decimal::Point) = (&self.words, self.unit, self.decimal)
+            && let Some(number) = number::clean(cell)
+        {
+            self.unit = Some(None);
+            self.numbers.push(number);
+            return;
+        }
         if let Some(words) = &mut self.words {
             match number::number(cell, self.decimal).filter(|number| !says_more(cell, number)) {
                 Some(number) => words.add(&exact(number.value)),
@@ -185,11 +280,11 @@ impl Builder {
             self.written.push((self.numbers.len(), cell.to_string()));
             self.numbers.push(f64::NAN);
         } else {
-            self.add_number(cell);
+            self.add_written(cell);
         }
     }
 
-    fn add_number(&mut self, cell: &str) {
+    fn add_written(&mut self, cell: &str) {
         let found = number::number(cell, self.decimal);
         // `5` and `5 %` in one column are not one quantity.
         match found.filter(|number| self.unit.is_none_or(|unit| unit == number.unit)) {
@@ -210,6 +305,9 @@ impl Builder {
 
     /// The cells so far become words, each as it would have been read among words.
     fn turn_to_words(&mut self) {
+        if self.words.is_some() {
+            return;
+        }
         let mut words = Words::default();
         let mut written = std::mem::take(&mut self.written).into_iter().peekable();
         for (row, number) in std::mem::take(&mut self.numbers).into_iter().enumerate() {
@@ -223,7 +321,7 @@ impl Builder {
     }
 
     /// The column, and what was done to its numbers.
-    pub(super) fn finish(self, name: String) -> (Column, Option<String>) {
+    pub(in crate::data) fn finish(self, name: String) -> (Column, Option<String>) {
         let Some(words) = self.words else {
             let unit = self.unit.flatten().map(|unit| format!("the unit `{unit}` taken off"));
             let grouped = self.grouped.then(|| "marks of thousands taken out".to_string());
@@ -275,6 +373,24 @@ mod tests {
         assert_eq!(first, last);
         first.sort();
         assert_eq!(first, ["(blank)", "0", "007", "1.5", "1000", "12345678901234567", "?", "x"]);
+    }
+
+    #[test]
+    fn parts_of_a_column_come_together_as_if_they_had_been_one() {
+        let cells = ["0", "1.50", "007", "", "?", "1e3", "$5", "$1,000", "x", "12345678901234567", "NA", "x", "2"];
+        for count in 0..=cells.len() {
+            for first in 0..=count {
+                let whole = column(&cells[..count]);
+                let mut one = Builder::new(Decimal::Point);
+                let mut other = Builder::new(Decimal::Point);
+                cells[..first].iter().for_each(|cell| one.add(cell));
+                cells[first..count].iter().for_each(|cell| other.add(cell));
+                one.append(other);
+                let (joined, _) = one.finish("a".into());
+                assert_eq!(texts(&joined), texts(&whole), "{first} of {count}");
+                assert_eq!(std::mem::discriminant(&joined.cells), std::mem::discriminant(&whole.cells));
+            }
+        }
     }
 
     #[test]

@@ -4,12 +4,20 @@
 //! numbers for a network out of it.
 
 // Without the feature no file is read as a table: what takes cells apart then has no caller.
+#[cfg(feature = "data")]
+mod chunks;
 #[cfg_attr(not(feature = "data"), allow(dead_code))]
 mod column;
 #[cfg(feature = "data")]
 mod dialect;
 #[cfg(feature = "data")]
+mod form;
+#[cfg(feature = "data")]
+mod fragment;
+#[cfg(feature = "data")]
 mod header;
+#[cfg(feature = "data")]
+mod large;
 #[cfg_attr(not(feature = "data"), allow(dead_code))]
 mod number;
 #[cfg(feature = "data")]
@@ -23,7 +31,11 @@ mod text;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "parquet")]
+pub(super) use column::{Builder, Kind};
 pub use column::{Cells, Column};
+#[cfg(feature = "data")]
+pub use large::{LargeTable, TablePieces, table_bytes, table_head};
 pub use number::Decimal;
 #[cfg(feature = "data")]
 pub(super) use records::Records;
@@ -60,6 +72,28 @@ struct Place {
     path: PathBuf,
     /// A row and its line, wherever a line does not follow the one before.
     lines: Vec<(usize, u64)>,
+}
+
+/// A cell and what stands there.
+#[derive(Debug, Clone)]
+pub(super) struct Spot {
+    path: PathBuf,
+    position: String,
+    found: String,
+}
+
+impl Spot {
+    /// An [`Error::Data`] there.
+    pub(super) fn error(&self, expected: &str) -> Error {
+        let Spot { path, position, found } = self.clone();
+        Error::Data { path, position, found, expected: expected.into() }
+    }
+
+    /// With more said of what stands there.
+    pub(super) fn with(mut self, more: &str) -> Self {
+        self.found += more;
+        self
+    }
 }
 
 impl Place {
@@ -151,6 +185,16 @@ impl Table {
             });
         }
         let table = Table { columns, rows, has_header: true, place: Place::default(), notes: Vec::new() };
+        table.check_names()?;
+        Ok(table)
+    }
+
+    /// The columns of a file that has no lines.
+    #[cfg(feature = "parquet")]
+    pub(super) fn of_file(path: &Path, columns: Vec<Column>, notes: Vec<String>) -> Result<Self> {
+        let place = Place { path: path.into(), lines: Vec::new() };
+        let rows = columns.first().map_or(0, Column::len);
+        let table = Table { columns, rows, has_header: true, place, notes };
         table.check_names()?;
         Ok(table)
     }
@@ -251,7 +295,13 @@ impl Table {
 
     /// An [`Error::Data`] at a cell.
     pub(super) fn wrong_cell(&self, row: usize, column: &str, found: String, expected: &str) -> Error {
-        self.wrong(&format!("{}, column `{column}`", self.place.of(row)), found, expected)
+        self.spot(row, column, found).error(expected)
+    }
+
+    /// A cell and what stands there, of which an error may be told when the table is gone.
+    pub(super) fn spot(&self, row: usize, column: &str, found: String) -> Spot {
+        let position = format!("{}, column `{column}`", self.place.of(row));
+        Spot { path: self.place.path.clone(), position, found }
     }
 
     /// Where a row stands in its file: `line 7`; `row 5` of a table that was not read from one.

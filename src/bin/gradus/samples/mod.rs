@@ -1,6 +1,8 @@
 //! What `train`, `predict` and `evaluate` read: a table or arrays, and the way from them to the numbers of a model.
 
 mod columns;
+mod large;
+mod memory;
 mod prepare;
 mod task;
 
@@ -16,6 +18,7 @@ use crate::numbers;
 use crate::output::{self, Failure, Outcome};
 
 pub use columns::{columns_as_json, columns_in_words};
+pub use large::Large;
 pub use prepare::{Asked, Prepared, Rows};
 pub use task::{Task, loss_in_unit, target_kind};
 

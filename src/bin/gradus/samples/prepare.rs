@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use gradus::data::{self, Dataset, Encoding, EncodingOptions, Split, Table, Target, TargetKind};
+use gradus::data::{self, Blocks, Dataset, Encoding, EncodingOptions, Split, Table, Target, TargetKind};
 use gradus::{Error, HeldOut, Model};
 use ndarray::{Array1, Axis};
 
+use super::large::Large;
 use super::{Known, Raw, Source};
 use crate::output::{self, Failure, Outcome};
 
@@ -21,10 +22,13 @@ pub struct Asked<'a> {
     pub standardize: bool,
     /// The column that says how much each row counts.
     pub sample_weight: Option<&'a str>,
+    /// Whether a table is read in pieces though it may fit into memory.
+    pub stream: bool,
 }
 
 /// The rows of a training, encoded.
 pub struct Prepared {
+    /// The rows to train on; some of them where they come in blocks.
     pub train: Dataset,
     pub validation: Option<Dataset>,
     pub test: Option<Dataset>,
@@ -32,6 +36,15 @@ pub struct Prepared {
     /// How much the rows to train on count, and those to validate on.
     pub train_weights: Option<Array1<f64>>,
     pub validation_weights: Option<Array1<f64>>,
+    /// What memory does not hold.
+    pub large: Option<Large>,
+}
+
+impl Prepared {
+    /// How many rows are trained on.
+    pub fn rows(&self) -> usize {
+        self.large.as_ref().map_or(self.train.rows(), |large| large.training.rows())
+    }
 }
 
 impl Source {
@@ -39,6 +52,15 @@ impl Source {
     /// rows to train on.
     pub fn prepare(&self, asked: &Asked) -> Outcome<Prepared> {
         let known = asked.known.map(Known::of_model).unwrap_or_default();
+        if let Some(why) = self.why_in_pieces(asked, &known)? {
+            if asked.sample_weight.is_some() {
+                let path = self.path().display();
+                let message =
+                    format!("--sample-weight: {path} is read in pieces, whose rows all count alike; leave it out");
+                return Err(Failure::Failed(message));
+            }
+            return self.prepare_large(asked, &known, &why);
+        }
         let raw = self.read(&known)?;
         let takes_weights = matches!(&raw, Raw::Table(_)) && asked.unencoded().is_none();
         if asked.sample_weight.is_some() && !takes_weights {
@@ -96,11 +118,11 @@ impl Source {
         let (train, validation) =
             (encoded(&train)?, if validation.is_empty() { None } else { Some(encoded(&validation)?) });
         tell_notes(table);
-        Ok(Prepared { train, validation, test, encoding, train_weights, validation_weights })
+        Ok(Prepared { train, validation, test, encoding, train_weights, validation_weights, large: None })
     }
 
     /// The rows to test on, of a table.
-    fn test_rows(&self, path: &Path, encoding: &Encoding) -> Outcome<Dataset> {
+    pub(super) fn test_rows(&self, path: &Path, encoding: &Encoding) -> Outcome<Dataset> {
         let failed = |error: Error| Failure::from(error).of("--test");
         let Raw::Table(table) = self.read_beside(path, &Known::of_encoding(encoding))? else {
             return Err(other_form("a table", "arrays", path));
@@ -117,7 +139,7 @@ impl Source {
         encoding.apply_rows(&table, &rows).map_err(failed)
     }
 
-    fn encoding_options(&self, table: &Table, asked: &Asked) -> Outcome<EncodingOptions> {
+    pub(super) fn encoding_options(&self, table: &Table, asked: &Asked) -> Outcome<EncodingOptions> {
         let targets = resolved(table, &self.target).map_err(|error| Failure::from(error).of("--target"))?;
         let mut left_out = resolved(table, &self.drop).map_err(|error| Failure::from(error).of("--drop"))?;
         let only = resolved(table, &self.columns).map_err(|error| Failure::from(error).of("--columns"))?;
@@ -142,7 +164,7 @@ impl Source {
     }
 
     /// Refuses other columns than those that a saved model was trained on, which are all that it takes.
-    fn refuse_other_columns(&self, table: &Table, asked: &EncodingOptions, encoding: &Encoding) -> Outcome {
+    pub(super) fn refuse_other_columns(&self, table: &Table, asked: &EncodingOptions, encoding: &Encoding) -> Outcome {
         if let Some(name) = asked.weight.as_deref().filter(|name| encoding.weight() != Some(name)) {
             let before = encoding
                 .weight()
@@ -206,6 +228,7 @@ impl Source {
             dataset.check_finite()?;
         }
         let all = if asked.known.is_some() { arrange(split.train, &known.names)? } else { split.train };
+        let all = if self.is_images() || !asked.kind.is_numbers() { all } else { with_numbers(all) };
         // A file may be sorted by its target: its last rows would be no sample of it. Images lie mixed.
         let rows = if self.is_images() { all } else { all.shuffled(asked.held_out.seed)? };
         let share = asked.held_out.share;
@@ -228,15 +251,25 @@ impl Source {
         };
         let test = test.map(encoded).transpose().map_err(|failure| failure.of("--test"))?;
         let (train, validation) = (encoded(train)?, validation.map(encoded).transpose()?);
-        Ok(Prepared { train, validation, test, encoding, train_weights: None, validation_weights: None })
+        Ok(Prepared { train, validation, test, encoding, train_weights: None, validation_weights: None, large: None })
     }
 }
 
 impl<'a> Asked<'a> {
     /// A model that goes on and says nothing of an encoding: whatever it does to its features it does itself.
-    fn unencoded(&self) -> Option<&'a Model> {
+    pub(super) fn unencoded(&self) -> Option<&'a Model> {
         self.known.filter(|model| model.encoding().is_none())
     }
+}
+
+/// Whole numbers of an array are quantities to a loss of numbers, as those of a table are: counts, years. Names stay classes.
+fn with_numbers(mut dataset: Dataset) -> Dataset {
+    if let Target::Labels { labels, classes } = &dataset.target
+        && classes.iter().enumerate().all(|(class, name)| *name == class.to_string())
+    {
+        dataset.target = Target::Values(labels.mapv(|label| label as f32).insert_axis(Axis(1)));
+    }
+    dataset
 }
 
 /// The encoding of what is taken as it is.
@@ -337,7 +370,7 @@ fn split_rows(count: usize, asked: &Asked) -> Outcome<(Vec<usize>, Vec<usize>)> 
 }
 
 /// A share that leaves one of the two parts nothing.
-fn too_few(error: Error, validation: f64) -> Failure {
+pub(super) fn too_few(error: Error, validation: f64) -> Failure {
     match error {
         Error::Option { allowed, .. } => {
             Failure::Failed(format!("--validation is {validation}; it must be {allowed} (0 validates on nothing)"))
@@ -346,7 +379,7 @@ fn too_few(error: Error, validation: f64) -> Failure {
     }
 }
 
-fn other_form(trained: &str, found: &str, path: &Path) -> Failure {
+pub(super) fn other_form(trained: &str, found: &str, path: &Path) -> Failure {
     Failure::Failed(format!("{} holds {found}; the model is trained on {trained}", path.display()))
 }
 

@@ -168,10 +168,10 @@ impl Task {
     }
 
     /// That classes were made of a target that looks like a quantity, and how to have it otherwise; none where nothing is odd.
-    pub fn doubt(&self, dataset: &Dataset, column: Option<&str>) -> Option<String> {
+    pub fn doubt(&self, dataset: &Dataset, rows: usize, column: Option<&str>) -> Option<String> {
         let names = if self.classes { dataset.classes().ok()? } else { return None };
         let target = column.map_or("the target".into(), |column| format!("--target {column}"));
-        let many = names.len() > MANY.max(dataset.rows() / 2);
+        let many = names.len() > MANY.max(rows / 2);
         // Numbers as names are classes on purpose, or were refused.
         if names.iter().all(|name| name.parse::<f64>().is_ok()) {
             return None;
@@ -185,7 +185,7 @@ impl Task {
                 "{target} is taken for {} classes in the {} rows to train on, since it holds text such as `{example}`; to predict it as a number \
                  write plain numbers with a decimal point and take a loss of numbers (--loss mse, --loss huber)",
                 names.len(),
-                dataset.rows()
+                rows
             )
         })
     }

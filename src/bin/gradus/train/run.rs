@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use gradus::data::Dataset;
+use gradus::data::{Blocks, Dataset};
 use gradus::{Average, EarlyStopping, Fit, History, Model, Stop};
 
 use super::Train;
@@ -11,7 +11,7 @@ use super::settings::Settings;
 use crate::interrupt::Interrupt;
 use crate::log::Log;
 use crate::output::Outcome;
-use crate::samples::{Prepared, Task};
+use crate::samples::{Large, Prepared, Task};
 use crate::scores::{Scores, loss_unit};
 
 /// What a training gave.
@@ -24,6 +24,8 @@ pub struct Trained {
     pub seconds: f64,
     /// Whether all epochs are in the file that --log names.
     pub logged: Outcome,
+    /// A table was read in pieces.
+    pub in_pieces: bool,
 }
 
 impl Trained {
@@ -38,12 +40,12 @@ impl Train {
         &self,
         mut model: Model,
         task: &Task,
-        parts: &Prepared,
+        parts: &mut Prepared,
         chosen: Settings,
         interrupt: &Interrupt,
     ) -> Outcome<Trained> {
         Train::note_single_classes(parts, task)?;
-        let rows = parts.train.groups.as_ref().filter(|_| task.ranks).map_or(parts.train.rows(), Vec::len);
+        let rows = parts.train.groups.as_ref().filter(|_| task.ranks).map_or(parts.rows(), Vec::len);
         let mut fit = self.asked(&model, rows.div_ceil(chosen.batch_size), &chosen)?;
         fit = self.weights.add_to(fit, parts, model.loss())?;
         let log = Log::new(self.log.as_deref(), self.resume.is_some());
@@ -55,26 +57,35 @@ impl Train {
         if let Some(validation) = &parts.validation {
             fit = fit.validation_data(&validation.features, task.truth(validation)?.targets());
         }
+        let in_pieces = parts.large.is_some();
         let (start, step) = (Instant::now(), interrupt.clone());
-        let mut history = model.fit(
-            &parts.train.features,
-            task.truth(&parts.train)?.targets(),
-            fit.on_step(move |_, _| step.flow()),
-        )?;
+        let fit = fit.on_step(move |_, _| step.flow());
+        let mut history = match &mut parts.large {
+            Some(Large { training, validation, .. }) => {
+                model.fit_blocks(training, validation.as_mut().map(|rows| rows as &mut dyn Blocks), fit)?
+            }
+            None => model.fit(&parts.train.features, task.truth(&parts.train)?.targets(), fit)?,
+        };
         let seconds = start.elapsed().as_secs_f64();
         let logged = log.close();
         interrupt.end_at_once();
         in_unit(&mut history, loss_unit(&model, Some(&parts.encoding)));
         if matches!(history.stopped, Some(Stop::Asked { .. })) {
-            return Ok(Trained { model, history, chosen, validation: None, test: None, seconds, logged });
+            return Ok(Trained { model, history, chosen, validation: None, test: None, seconds, logged, in_pieces });
         }
         let mut averaged = if model.keeps_average() { Some(model.averaged()?) } else { None };
         let judged = averaged.as_mut().unwrap_or(&mut model);
-        let mut scores = |rows: &Dataset| Scores::of(judged, task, rows, Some(&parts.encoding));
-        let test = parts.test.as_ref().map(&mut scores).transpose()?;
-        let validation = parts.validation.as_ref().map(&mut scores).transpose()?;
+        let encoding = &parts.encoding;
+        let mut scores = |rows: &Dataset| Scores::of(judged, task, rows, Some(encoding));
+        let mut test = parts.test.as_ref().map(&mut scores).transpose()?;
+        let mut validation = parts.validation.as_ref().map(&mut scores).transpose()?;
+        if let Some(large) = &mut parts.large {
+            let mut scores = |rows: &mut dyn Blocks| Scores::of_blocks(judged, task, rows, Some(encoding));
+            test = large.test.as_mut().map(|rows| scores(rows)).transpose()?.or(test);
+            validation = large.validation.as_mut().map(|rows| scores(rows)).transpose()?;
+        }
         Train::note_same_answers(averaged.as_mut().unwrap_or(&mut model), parts, task)?;
-        Ok(Trained { model, history, chosen, validation, test, seconds, logged })
+        Ok(Trained { model, history, chosen, validation, test, seconds, logged, in_pieces })
     }
 
     /// The options that were asked for, over those that a saved model was trained with.

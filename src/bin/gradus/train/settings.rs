@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use gradus::data::Blocks;
 use gradus::schedules::{self, Schedule};
 use gradus::{Model, optimizers};
 use serde_json::{Map, Value, json};
@@ -162,6 +163,7 @@ impl Train {
             "validation": held_out.map(|held_out| held_out.share),
             "columns": trained.model.encoding().map(columns_as_json),
             "standardized": is_standardized(&trained.model),
+            "stream": trained.in_pieces,
         });
         if let Value::Object(document) = &mut document {
             document.extend(compiled.clone());
@@ -207,8 +209,14 @@ fn set(options: &[(String, Value)]) -> String {
 fn sizes(parts: &Prepared) -> String {
     let mut text = match &parts.train.groups {
         Some(groups) => format!("{} queries to train on ({} rows)", groups.len(), parts.train.rows()),
-        None => format!("{} rows to train on", parts.train.rows()),
+        None => format!("{} rows to train on", parts.rows()),
     };
+    if let Some(large) = &parts.large {
+        let test = large.test.as_ref().map(|test| test.rows());
+        for (rows, purpose) in [(large.validation.as_ref().map(|rows| rows.rows()), "validate"), (test, "test")] {
+            text += &rows.map_or(String::new(), |rows| format!(", {rows} to {purpose} on"));
+        }
+    }
     for (rows, purpose) in [(&parts.validation, "validate"), (&parts.test, "test")] {
         if let Some(rows) = rows {
             let count = rows.groups.as_ref().map_or(rows.rows(), Vec::len);

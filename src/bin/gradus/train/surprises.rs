@@ -17,11 +17,12 @@ const LOOKED_AT: usize = 10_000;
 
 impl Train {
     /// Refuses whole numbers that would make a class for nearly every row: prices, years, counts.
-    pub(super) fn refuse_quantities(&self, train: &Dataset, task: &Task) -> Outcome {
+    pub(super) fn refuse_quantities(&self, parts: &Prepared, task: &Task) -> Outcome {
+        let train = &parts.train;
         if task.predicts() != "classes" || !is_numbered(train) {
             return Ok(());
         }
-        let (names, rows) = (train.classes()?, train.rows());
+        let (names, rows) = (train.classes()?, parts.rows());
         let classes = names.len();
         if classes <= MANY.max(rows / 2) {
             return Ok(());
@@ -37,7 +38,8 @@ impl Train {
 
     /// Says that validation or test rows hold one class only.
     pub(super) fn note_single_classes(parts: &Prepared, task: &Task) -> Outcome {
-        for (rows, name) in [(&parts.train, "training")].into_iter().chain(others(parts)) {
+        let training = parts.large.is_none().then_some((&parts.train, "training"));
+        for (rows, name) in training.into_iter().chain(others(parts)) {
             if let Some(class) = only_class(rows, task)? {
                 output::note(&format!(
                     "note: all {} {name} rows are of the class `{class}`: their accuracy says nothing of the other classes; with another \

@@ -61,6 +61,10 @@ impl WeightOptions {
             matches!(self.class_weight, Some(ClassWeights::Balanced | ClassWeights::File(_))),
             self.pos_weight.is_some(),
         );
+        if parts.large.is_some() && (asks.0 || asks.1) {
+            let flag = if asks.0 { "--class-weight" } else { "--pos-weight" };
+            return refused(flag, "the file is read in pieces, whose rows all count alike");
+        }
         if parts.train.groups.is_some() && loss.targets().pads() && (asks.0 || asks.1 || self.sample_weight.is_some()) {
             let flags = [("--class-weight", asks.0), ("--pos-weight", asks.1), ("--sample-weight", true)];
             let flag = flags.iter().find(|(_, is_asked)| *is_asked).map_or("", |(flag, _)| flag);

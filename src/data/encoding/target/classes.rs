@@ -1,10 +1,12 @@
 //! Classes by name, from all rows of a column.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use ndarray::Array1;
 
-use super::super::super::table::{Cells, Column, Table};
-use super::super::categories::{counted, places, some};
-use super::super::numbers::sorted;
+use super::super::super::table::{Cells, Column, Spot, Table};
+use super::super::categories::{order, places, some};
 use crate::{Error, Result};
 
 /// Different numbers that are not whole: more of them than this are quantities, not names of classes.
@@ -13,31 +15,73 @@ const MOST_FRACTIONS: usize = 20;
 /// Classes above this are taken for something else, before memory is spent on them.
 const MOST_CLASSES: usize = 1 << 20;
 
-/// The names of the classes of a column, from all of its rows.
-pub(super) fn classes(table: &Table, column: &Column) -> Result<Vec<String>> {
-    let rows: Vec<usize> = (0..column.len()).collect();
-    if let Cells::Numbers(numbers) = column.cells() {
-        let mut different = sorted(numbers.iter().copied());
-        different.dedup();
-        let odd = numbers.iter().position(|number| number.is_infinite() || number.fract() != 0.0 && !number.is_nan());
-        if let Some(row) = odd.filter(|&row| different.len() > MOST_FRACTIONS || numbers[row].is_infinite()) {
-            let found = format!("{}, one of {} different numbers", table.shown(column, row), different.len());
-            return Err(table.wrong_cell(row, column.name(), found, "the name of a class, a word or a whole number; to predict the number itself take a loss of numbers (--loss mse, --loss huber)"));
-        }
-        check_count(column, different.len())?;
-    }
-    let names: Vec<String> = counted(column, &rows).into_iter().map(|(name, _)| name).collect();
-    check_count(column, names.len())?;
-    Ok(names)
+/// The classes of a column, from all of its rows.
+#[derive(Debug, Default)]
+pub(super) struct ClassesFit {
+    names: HashSet<String>,
+    /// The bits of the different numbers among them.
+    numbers: HashSet<u64>,
+    /// The first number that is not whole, and whether it is infinite.
+    odd: Option<(Spot, bool)>,
 }
 
-fn check_count(column: &Column, count: usize) -> Result<()> {
+impl ClassesFit {
+    pub(super) fn add(&mut self, table: &Table, column: &Column) -> Result<()> {
+        match column.cells() {
+            Cells::Numbers(numbers) => self.add_numbers(table, column, numbers),
+            Cells::Words { codes, words } => {
+                let mut stands = vec![false; words.len()];
+                codes.iter().for_each(|&code| stands.get_mut(code as usize).into_iter().for_each(|it| *it = true));
+                self.names.extend(words.iter().zip(stands).filter(|(_, stands)| *stands).map(|(word, _)| word.clone()));
+            }
+        }
+        // Of numbers that are not whole another error is told at the end.
+        if self.odd.is_some() { Ok(()) } else { self.check_count(column.name()) }
+    }
+
+    fn add_numbers(&mut self, table: &Table, column: &Column, numbers: &[f64]) {
+        let odd = numbers.iter().position(|number| number.is_infinite() || number.fract() != 0.0 && !number.is_nan());
+        if let (None, Some(row)) = (&self.odd, odd) {
+            let spot = table.spot(row, column.name(), table.shown(column, row));
+            self.odd = Some((spot, numbers[row].is_infinite()));
+        }
+        let has_written = column.has_written();
+        for (row, number) in numbers.iter().enumerate().filter(|(_, number)| !number.is_nan()) {
+            // There is one 0.
+            let is_new = self.numbers.len() <= MOST_CLASSES && self.numbers.insert((number + 0.0).to_bits());
+            // `007` and `7` are two names of one number.
+            if (is_new || has_written) && self.names.len() <= MOST_CLASSES {
+                self.names.extend(column.text(row).map(Cow::into_owned));
+            }
+        }
+    }
+
+    fn check_count(&self, column: &str) -> Result<()> {
+        check_count(column, self.names.len().max(self.numbers.len()))
+    }
+
+    /// The names in order.
+    pub(super) fn finish(self, column: &str) -> Result<Vec<String>> {
+        let different = self.numbers.len();
+        if let Some((spot, _)) = self.odd.clone().filter(|(_, is_infinite)| different > MOST_FRACTIONS || *is_infinite)
+        {
+            let spot = spot.with(&format!(", one of {different} different numbers"));
+            return Err(spot.error("the name of a class, a word or a whole number; to predict the number itself take a loss of numbers (--loss mse, --loss huber)"));
+        }
+        self.check_count(column)?;
+        let mut names: Vec<String> = self.names.into_iter().collect();
+        names.sort_unstable_by(|one, other| order(one, other));
+        Ok(names)
+    }
+}
+
+fn check_count(column: &str, count: usize) -> Result<()> {
     if count <= MOST_CLASSES {
         return Ok(());
     }
     let found = format!("has {count} different values");
     let allowed = format!("at most {MOST_CLASSES} classes are taken");
-    Err(Error::Input { operation: "data".into(), name: format!("target `{}`", column.name()), found, allowed })
+    Err(Error::Input { operation: "data".into(), name: format!("target `{column}`"), found, allowed })
 }
 
 pub(super) fn labels(table: &Table, column: &Column, classes: &[String], rows: &[usize]) -> Result<Array1<i64>> {

@@ -1,0 +1,315 @@
+//! A table that memory does not hold, split into rows to train on and rows to validate on, as blocks of numbers.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use ndarray::{Array1, Array2};
+use rayon::prelude::*;
+
+use super::blocks::Blocks;
+use super::rows::RowSet;
+use super::table::LargeTable;
+use super::{Dataset, Encoding, EncodingOptions, Target, most_rows};
+use crate::random::Permutation;
+use crate::{Error, Result};
+
+/// Pieces of the file in a block, drawn from all of it: their rows are shuffled among each other.
+const PIECES: usize = 12;
+
+/// Bytes of features in a block, about; text may become many columns. Several blocks and their copies are in memory at a time, beside what the
+/// allocator reserves for each thread: of 16 MiB each a limit of 256 MiB was too little.
+const BLOCK: usize = 6 << 20;
+
+/// A [`LargeTable`] of which a share of the rows is held out to validate on: the rows that [`super::shuffled_rows`] puts last, as where the
+/// table is in memory.
+#[derive(Debug, Clone)]
+pub struct LargeSplit {
+    table: Arc<LargeTable>,
+    /// By their number among the rows with targets.
+    held: Arc<RowSet>,
+    seed: u64,
+    rows: usize,
+    held_out: usize,
+}
+
+impl LargeSplit {
+    /// Holds out a share of the rows with targets, rounded to whole rows.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a share that leaves nothing on one side, 0 apart; [`Error::TooLarge`] beyond 2³² rows.
+    pub fn new(table: LargeTable, seed: u64, share: f64) -> Result<Self> {
+        let rows = table.rows_with_targets();
+        let held_out = ((rows as f64 * share).round() as usize).min(rows);
+        if rows == held_out || share > 0.0 && held_out == 0 {
+            let allowed = format!("in (0, 1) and leave rows in both parts; there are {rows}");
+            return Err(Error::option("split", "fraction", share, &allowed));
+        }
+        let length = most_rows(rows)?;
+        let order = Permutation::new(length, seed, 0);
+        let mut held = RowSet::default();
+        (length - held_out as u32..length).for_each(|at| held.insert(order.at(at) as usize));
+        Ok(LargeSplit { table: Arc::new(table), held: Arc::new(held), seed, rows, held_out })
+    }
+
+    /// The table.
+    pub fn table(&self) -> &LargeTable {
+        &self.table
+    }
+
+    /// Learns an encoding from the rows to train on, in one pass over the file ([`Encoding::fit_pieces`]).
+    ///
+    /// # Errors
+    /// As [`Encoding::fit`].
+    pub fn fit(&self, options: &EncodingOptions) -> Result<Encoding> {
+        let pieces = self.table.pieces()?.zip(self.table.piece_list());
+        let training = pieces.map(|(found, piece)| {
+            let (_, table) = found?;
+            let rows = self.table.known(piece).filter(|(_, known)| !self.held.contains(*known)).map(|(row, _)| row);
+            Ok((table, rows.collect()))
+        });
+        Encoding::fit_pieces(training, options)
+    }
+
+    /// The rows to train on.
+    pub fn training(&self, encoding: &Encoding) -> TableBlocks {
+        TableBlocks::new(self.clone(), encoding, Part::Training)
+    }
+
+    /// All rows with targets, in the order of the file.
+    pub fn all(&self, encoding: &Encoding) -> TableBlocks {
+        TableBlocks::new(self.clone(), encoding, Part::All)
+    }
+
+    /// The rows to validate on, none if there are none. They are read from the file once and kept as numbers in a temporary file without a
+    /// name, which the system takes away: they lie all over the table, and each epoch wants them.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there is no room for them; those of the encoding.
+    pub fn validation(&self, encoding: &Encoding) -> Result<Option<KeptBlocks>> {
+        if self.held_out == 0 {
+            return Ok(None);
+        }
+        let mut kept = KeptBlocks::new(encoding, self.table.fingerprint())?;
+        for block in TableBlocks::new(self.clone(), encoding, Part::Validation).epoch(0)? {
+            kept.add(&block?)?;
+        }
+        Ok(Some(kept))
+    }
+}
+
+/// Which rows of a table are given out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Part {
+    Training,
+    Validation,
+    All,
+}
+
+/// Rows of a [`LargeTable`] as numbers, read from the file in each epoch while the ones before are trained on.
+///
+/// Those to train on come in another order in each epoch: the pieces of a file that can be read in any order (one that is not compressed) are
+/// shuffled by the seed and the epoch, and a block is made of pieces from all over the file, whose rows [`crate::Model::fit_blocks`]
+/// shuffles. Of a compressed file the blocks stay in order.
+#[derive(Debug, Clone)]
+pub struct TableBlocks {
+    split: LargeSplit,
+    encoding: Arc<Encoding>,
+    part: Part,
+}
+
+impl TableBlocks {
+    fn new(split: LargeSplit, encoding: &Encoding, part: Part) -> Self {
+        TableBlocks { split, encoding: Arc::new(encoding.clone()), part }
+    }
+
+    /// How many pieces make a block.
+    fn per_block(&self) -> usize {
+        let rows = self.split.table.piece_list().iter().map(|piece| piece.rows).max().unwrap_or(1);
+        let piece = 4 * rows.max(1) * self.encoding.names().len().max(1);
+        (BLOCK / piece).clamp(1, PIECES)
+    }
+
+    /// The numbers of the pieces in the order of an epoch.
+    fn order(&self, epoch: u32) -> Vec<usize> {
+        let count = self.split.table.piece_list().len();
+        if self.part != Part::Training {
+            return (0..count).collect();
+        }
+        let order = Permutation::new(count as u32, self.split.seed, epoch);
+        (0..count as u32).map(|place| order.at(place) as usize).collect()
+    }
+
+    /// Hands on the blocks of an epoch until nobody wants them.
+    fn send(&self, epoch: u32, to: &SyncSender<Result<Dataset>>) -> Result<()> {
+        let table = &self.split.table;
+        table.check_unchanged()?;
+        let size = self.per_block();
+        if table.is_seekable() {
+            for places in self.order(epoch).chunks(size) {
+                let block = places.par_iter().map(|&place| self.numbers(place, &table.piece(place)?));
+                if to.send(Dataset::joined(block.collect::<Vec<_>>().into_iter().collect::<Result<_>>()?)).is_err() {
+                    return Ok(());
+                }
+            }
+            return Ok(());
+        }
+        let mut pieces = table.pieces()?.enumerate().peekable();
+        while pieces.peek().is_some() {
+            let block = pieces.by_ref().take(size);
+            let block: Vec<_> = block.map(|(place, found)| Ok((place, found?.1))).collect::<Result<_>>()?;
+            let block = block.par_iter().map(|(place, piece)| self.numbers(*place, piece));
+            if to.send(Dataset::joined(block.collect::<Vec<_>>().into_iter().collect::<Result<_>>()?)).is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of a piece that belong to this part.
+    fn numbers(&self, place: usize, piece: &super::Table) -> Result<Dataset> {
+        let LargeSplit { table, held, .. } = &self.split;
+        let is_wanted = |known: usize| match self.part {
+            Part::Training => !held.contains(known),
+            Part::Validation => held.contains(known),
+            Part::All => true,
+        };
+        let known = table.known(&table.piece_list()[place]).filter(|(_, known)| is_wanted(*known));
+        self.encoding.apply_rows(piece, &known.map(|(row, _)| row).collect::<Vec<_>>())
+    }
+}
+
+impl Blocks for TableBlocks {
+    fn rows(&self) -> usize {
+        match self.part {
+            Part::Training => self.split.rows - self.split.held_out,
+            Part::Validation => self.split.held_out,
+            Part::All => self.split.rows,
+        }
+    }
+
+    fn epoch(&mut self, epoch: u32) -> Result<Box<dyn Iterator<Item = Result<Dataset>> + '_>> {
+        // Nothing is kept between the two threads: one block is trained on, and the next one is made.
+        let (to, from) = sync_channel(0);
+        let blocks = self.clone();
+        let make = move || {
+            if let Err(error) = blocks.send(epoch, &to) {
+                // Nobody is left to be told once the training is over.
+                let _ = to.send(Err(error));
+            }
+        };
+        let thread = std::thread::Builder::new().name("blocks".into()).spawn(make);
+        thread.map_err(|source| Error::Io { path: self.split.table.path().into(), source })?;
+        Ok(Box::new(from.into_iter().filter(|block| !block.as_ref().is_ok_and(|block| block.rows() == 0))))
+    }
+
+    fn fingerprint(&self) -> u64 {
+        self.split.table.fingerprint()
+    }
+}
+
+/// Rows as numbers in a temporary file.
+#[derive(Debug)]
+pub struct KeptBlocks {
+    features: File,
+    targets: File,
+    rows: usize,
+    width: usize,
+    /// Columns of the targets; none of classes, of which there is one.
+    target_width: usize,
+    classes: Option<Vec<String>>,
+    names: Vec<String>,
+    fingerprint: u64,
+}
+
+impl KeptBlocks {
+    fn new(encoding: &Encoding, fingerprint: u64) -> Result<Self> {
+        let file = || tempfile::tempfile().map_err(io_error);
+        let names = encoding.names();
+        Ok(KeptBlocks {
+            features: file()?,
+            targets: file()?,
+            rows: 0,
+            width: names.len(),
+            target_width: 0,
+            classes: None,
+            names,
+            fingerprint,
+        })
+    }
+
+    fn add(&mut self, block: &Dataset) -> Result<()> {
+        let features = block.features.as_standard_layout();
+        write(&mut self.features, features.as_slice().unwrap_or_default())?;
+        match &block.target {
+            Target::None => {}
+            Target::Labels { labels, classes } => {
+                self.classes = Some(classes.clone());
+                write(&mut self.targets, &labels.to_vec())?;
+            }
+            Target::Values(values) => {
+                self.target_width = values.ncols();
+                write(&mut self.targets, values.as_standard_layout().as_slice().unwrap_or_default())?;
+            }
+        }
+        self.rows += block.rows();
+        Ok(())
+    }
+
+    /// Bytes on the disk.
+    pub fn bytes(&self) -> u64 {
+        (self.rows * (4 * self.width + if self.classes.is_some() { 8 } else { 4 * self.target_width })) as u64
+    }
+
+    fn block(&mut self, rows: usize) -> Result<Dataset> {
+        let features = shaped(read(&mut self.features, rows * self.width)?, rows, self.width)?;
+        let target = match &self.classes {
+            Some(classes) => {
+                let labels = Array1::from_vec(read(&mut self.targets, rows)?);
+                Target::Labels { labels, classes: classes.clone() }
+            }
+            None => {
+                Target::Values(shaped(read(&mut self.targets, rows * self.target_width)?, rows, self.target_width)?)
+            }
+        };
+        Dataset::with_names(features, target, self.names.clone())
+    }
+}
+
+impl Blocks for KeptBlocks {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn epoch(&mut self, _epoch: u32) -> Result<Box<dyn Iterator<Item = Result<Dataset>> + '_>> {
+        for file in [&mut self.features, &mut self.targets] {
+            file.seek(SeekFrom::Start(0)).map_err(io_error)?;
+        }
+        let size = (BLOCK / (4 * self.width.max(1))).max(1);
+        let sizes: Vec<usize> = (0..self.rows).step_by(size).map(|first| size.min(self.rows - first)).collect();
+        Ok(Box::new(sizes.into_iter().map(|rows| self.block(rows))))
+    }
+
+    fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+}
+
+fn write<T: bytemuck::Pod>(file: &mut File, values: &[T]) -> Result<()> {
+    file.write_all(bytemuck::cast_slice(values)).map_err(io_error)
+}
+
+fn read<T: bytemuck::Pod>(file: &mut File, count: usize) -> Result<Vec<T>> {
+    let mut values = vec![T::zeroed(); count];
+    file.read_exact(bytemuck::cast_slice_mut(&mut values)).map_err(io_error)?;
+    Ok(values)
+}
+
+fn shaped(values: Vec<f32>, rows: usize, columns: usize) -> Result<Array2<f32>> {
+    Array2::from_shape_vec((rows, columns), values).map_err(|error| io_error(std::io::Error::other(error)))
+}
+
+fn io_error(source: std::io::Error) -> Error {
+    Error::Io { path: std::env::temp_dir(), source }
+}

@@ -1,0 +1,208 @@
+//! Everything about a table's text that is told from its beginning: what parts the fields, the columns' names, what stands above the rows.
+
+use std::io::Cursor;
+use std::path::PathBuf;
+
+use csv::{ByteRecord, ReaderBuilder, Trim};
+
+use super::super::source::Source;
+use super::dialect::{self, Dialect};
+use super::number::Decimal;
+use super::text::{self, Text};
+use super::{Delimiter, Header, TableOptions, header};
+use crate::{Error, Result};
+
+/// Rows at the beginning from which a header is told.
+const SAMPLE_ROWS: usize = 200;
+
+/// A separator that stands in no text, written where `::` stood.
+const UNIT_SEPARATOR: u8 = 0x1f;
+
+/// The form of a table's text.
+#[derive(Debug, Clone)]
+pub(in crate::data) struct Form {
+    pub(in crate::data) path: PathBuf,
+    pub(super) delimiter: Delimiter,
+    pub(in crate::data) decimal: Decimal,
+    /// Lines above the table.
+    pub(super) skipped: usize,
+    /// The names of the columns.
+    pub(in crate::data) names: Vec<String>,
+    /// Whether they stood in the file.
+    pub(in crate::data) has_header: bool,
+    /// What was found about it, to be told.
+    pub(in crate::data) notes: Vec<String>,
+    /// Each row has one empty field too many: a comma at its end.
+    pub(super) has_trailing: bool,
+}
+
+impl Form {
+    /// The form of a file, and its text.
+    pub(super) fn open(source: Source, options: &TableOptions) -> Result<(Self, Text)> {
+        let path = source.path().to_path_buf();
+        let text = Text::open(source)?;
+        let wrong =
+            |(found, expected)| Error::Data { path: path.clone(), position: "the first lines".into(), found, expected };
+        let dialect = dialect::dialect(&text.sample, options).map_err(wrong)?;
+        let sample = sample_rows(&text.sample, &dialect);
+        let (has_header, reason) = match (options.header, &dialect.names) {
+            (_, Some(_)) => (false, None),
+            (Header::Yes, None) => (true, None),
+            (Header::No, None) => (false, None),
+            (Header::Indices, None) => (header::has_indices(&sample), None),
+            (Header::Auto, None) if is_known(&sample, &options.known) => (true, None),
+            (Header::Auto, None) => header::has_header(&sample, dialect.decimal),
+        };
+        let first = sample.first().map_or(&[][..], |row| row);
+        let has_trailing = sample.len() > 1
+            && sample[1..].iter().all(|row| row.len() > 1 && row.last().is_some_and(String::is_empty))
+            && (first.last().is_some_and(String::is_empty) || first.len() + 1 == sample[1].len());
+        let names = match dialect.names {
+            Some(names) => names,
+            None if has_header => header::names(first),
+            None => (0..first.len()).map(|place| place.to_string()).collect(),
+        };
+        let notes = text.note.map(String::from).into_iter().chain(dialect.notes).chain(reason.map(String::from));
+        let mut form = Form {
+            path,
+            delimiter: dialect.delimiter,
+            decimal: dialect.decimal,
+            skipped: dialect.skipped,
+            names,
+            has_header,
+            notes: notes.collect(),
+            has_trailing,
+        };
+        form.drop_trailing_name();
+        Ok((form, text))
+    }
+
+    /// The header may have the comma at its end as well.
+    fn drop_trailing_name(&mut self) {
+        if self.has_trailing {
+            let last = self.names.len().saturating_sub(1);
+            if self.names.last().is_some_and(|name| *name == format!("Unnamed: {last}") || *name == last.to_string()) {
+                self.names.pop();
+            }
+            self.notes.push("each row ends with a separator, behind which nothing stands".into());
+        }
+    }
+
+    /// The one byte that parts fields once [`Form::parted`] has seen the lines.
+    pub(super) fn byte(&self) -> u8 {
+        byte(self.delimiter)
+    }
+
+    /// Whether fields may stand in quotes.
+    pub(super) fn quotes(&self) -> bool {
+        self.delimiter != Delimiter::Colons
+    }
+
+    /// Takes rows apart.
+    pub(super) fn reader<R: std::io::Read>(&self, text: R) -> csv::Reader<R> {
+        builder(self.delimiter).from_reader(text)
+    }
+
+    /// Whole lines whose fields one byte parts.
+    pub(super) fn parted(&self, lines: Vec<u8>) -> Vec<u8> {
+        parted(lines, self.delimiter)
+    }
+
+    /// An [`Error::Data`] for a row of another length than the first; `lines` is how many line ends stand in it.
+    pub(super) fn other_length(&self, line: u64, found: usize, lines: usize) -> Error {
+        let wanted = self.names.len();
+        let cause = match found {
+            _ if lines > 20 => "; is a quote never closed?",
+            _ if found > wanted => "; a separator within a text wants quotes about it",
+            _ => "",
+        };
+        self.wrong(format!("line {line}"), format!("{found} fields"), &format!("{wanted}, as in the first row{cause}"))
+    }
+
+    /// The end of the file, behind so many lines, where rows should be.
+    pub(super) fn nothing(&self, lines: u64, expected: &str) -> Error {
+        self.wrong(format!("line {}", lines + 1), "the end of the file".into(), expected)
+    }
+
+    /// An [`Error::Data`] at a place.
+    pub(super) fn wrong(&self, position: String, found: String, expected: &str) -> Error {
+        Error::Data { path: self.path.clone(), position, found, expected: expected.into() }
+    }
+
+    /// The notes of the form and of what was met between the rows.
+    pub(super) fn notes_with(&self, comments: usize, is_latin1: bool) -> Vec<String> {
+        let comments = (comments > 0).then(|| format!("{comments} line(s) of comments between the rows"));
+        let latin1 = is_latin1.then(|| "the text is no UTF-8: it is read as Latin-1 (Western European)".to_string());
+        self.notes.iter().cloned().chain(comments).chain(latin1).collect()
+    }
+}
+
+/// Whether the first row names all columns that a model knows.
+fn is_known(sample: &[Vec<String>], known: &[String]) -> bool {
+    let first = sample.first().map_or(&[][..], |row| row);
+    !known.is_empty() && known.iter().all(|name| header::names(first).contains(name))
+}
+
+fn byte(delimiter: Delimiter) -> u8 {
+    match delimiter {
+        Delimiter::Byte(byte) => byte,
+        Delimiter::Spaces => b' ',
+        Delimiter::Colons => UNIT_SEPARATOR,
+    }
+}
+
+fn builder(delimiter: Delimiter) -> ReaderBuilder {
+    let mut builder = ReaderBuilder::new();
+    builder.has_headers(false).flexible(true).trim(Trim::All).delimiter(byte(delimiter));
+    builder.quoting(delimiter != Delimiter::Colons).buffer_capacity(1 << 16);
+    builder
+}
+
+/// Lines whose fields one byte parts: of spaces one is left, `::` becomes a byte that no text holds.
+fn parted(lines: Vec<u8>, delimiter: Delimiter) -> Vec<u8> {
+    if matches!(delimiter, Delimiter::Byte(_)) {
+        return lines;
+    }
+    let mut text = Vec::with_capacity(lines.len());
+    for line in lines.split_inclusive(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        match delimiter {
+            Delimiter::Spaces => {
+                let fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+                for (place, field) in fields.enumerate() {
+                    if place > 0 {
+                        text.push(b' ');
+                    }
+                    text.extend(field);
+                }
+            }
+            _ => {
+                let mut rest = line;
+                while let Some(at) = rest.windows(2).position(|two| two == b"::") {
+                    text.extend(&rest[..at]);
+                    text.push(UNIT_SEPARATOR);
+                    rest = &rest[at + 2..];
+                }
+                text.extend(rest);
+            }
+        }
+        text.push(b'\n');
+    }
+    text
+}
+
+/// The first rows.
+fn sample_rows(sample: &[u8], dialect: &Dialect) -> Vec<Vec<String>> {
+    let lines: Vec<u8> =
+        sample.split_inclusive(|&byte| byte == b'\n').skip(dialect.skipped).flatten().copied().collect();
+    let mut reader = builder(dialect.delimiter).from_reader(Cursor::new(parted(lines, dialect.delimiter)));
+    let mut rows = Vec::new();
+    let mut record = ByteRecord::new();
+    while rows.len() < SAMPLE_ROWS && reader.read_byte_record(&mut record).unwrap_or(false) {
+        let row: Vec<String> = record.iter().map(|field| text::letters(field).trim().to_string()).collect();
+        if !row.first().is_some_and(|cell| cell.starts_with('#')) || rows.is_empty() {
+            rows.push(row);
+        }
+    }
+    rows
+}
