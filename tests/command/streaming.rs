@@ -102,6 +102,9 @@ fn what_is_not_read_in_pieces_is_refused() {
         assert_one_line(&output, 1, &["--stream", word]);
     }
     let data = houses(&folder, "houses.csv", 50);
+    let weights =
+        ["train", "--data", text(&data), "--target", "price", "--loss", "mse", "--stream", "--sample-weight", "price"];
+    assert_one_line(&run(&weights), 1, &["--sample-weight", "read in pieces"]);
     let broken = file(&folder, "broken.csv", format!("{}1,2\n", std::fs::read_to_string(&data).unwrap()).as_bytes());
     for (target, path, word) in [("prise", &data, "prise"), ("price", &broken, "line 52")] {
         let arguments = ["train", "--data", text(path), "--target", target, "--loss", "mse", "--stream"];

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use gradus::data::{Blocks, Dataset, Target};
 use gradus::losses::{CrossEntropy, ListNet, Mse};
 use gradus::optimizers::{Adam, GradientDescent};
-use gradus::{Dense, Device, Fit, Model, Sequential, Stop, random};
+use gradus::{ClassWeight, Dense, Device, Fit, Model, Sequential, Stop, random};
 use ndarray::{Array1, Array2, s};
 
 use crate::support::each_device;
@@ -184,6 +184,8 @@ fn blocks_that_do_not_fit_are_told() {
     }
     let message = fails(&mut cut(&[230]), fit().validation_split(0.1));
     assert!(message.contains("validation_split"), "{message}");
+    let message = fails(&mut cut(&[230]), fit().class_weight(ClassWeight::Balanced));
+    assert!(message.contains("weights is given") && message.contains("blocks all count alike"), "{message}");
     let layers = Sequential::new(3).then(Dense::new(1)).on(&Device::cpu()).unwrap();
     let mut lists = layers.compile(ListNet::new(), Adam::new()).unwrap();
     let message = lists.fit_blocks(&mut cut(&[230]), None, fit()).unwrap_err().to_string();
