@@ -321,3 +321,18 @@ fn the_losses_that_are_written_as_they_are_folded_are_those_that_ask_for_no_outc
     }
     assert!(separable > 4, "only {separable}");
 }
+
+/// What once went unnoticed is broken on purpose again by `tests/mutants/mutants.py known`: it must still find the lines.
+#[test]
+fn the_known_mutants_stand_where_their_list_says() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(root.join("tests/mutants/known.json")).unwrap()).unwrap();
+    let entries = list.as_array().unwrap();
+    assert!(entries.len() >= 30);
+    for entry in entries {
+        let [file, old] = ["file", "old"].map(|name| entry[name].as_str().unwrap());
+        let text = std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(text.contains(old), "`{old}` is no longer in {file}: write down in known.json what stands there now");
+    }
+}

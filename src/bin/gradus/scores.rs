@@ -2,7 +2,7 @@
 
 use gradus::data::{Blocks, Dataset, Encoding, Target, TargetEncoding};
 use gradus::metrics::{Confusion, Regression, regression};
-use gradus::{Model, Score, cases};
+use gradus::{Model, Score, cases, text};
 use ndarray::{Array2, ArrayView1, Axis, concatenate};
 use serde_json::{Map, Value, json};
 
@@ -125,7 +125,7 @@ impl Scores {
 
     /// `loss 0.10000, accuracy 97.00 %`
     pub fn in_words(&self) -> String {
-        let mut text = format!("loss {:.5}", self.loss);
+        let mut text = format!("loss {}", text::number(self.loss));
         if let Some(accuracy) = self.accuracy {
             text += &format!(", accuracy {:.2} %", 100.0 * accuracy);
         }
