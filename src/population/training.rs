@@ -77,7 +77,7 @@ impl Population {
         let rows =
             Rows::new(intake, &*objectives[0].loss, "evaluate", FloatElement::floats(features), &targets.into())?;
         for objective in &mut objectives {
-            objective.metric = Metric::of(&*objective.loss, rows.one_hot);
+            objective.metric = Metric::of(&*objective.loss, rows.one_hot, self.network.outputs());
         }
         let loaded = Loaded::new(&rows, self.crowd.load(&rows.all())?);
         let all: Vec<usize> = (0..self.len()).collect();

@@ -6,24 +6,11 @@ use ndarray::{Array2, Axis};
 
 use crate::losses::{Domain, Loss};
 use crate::train::history::{Baseline, Epoch, Stop};
+use crate::train::weights::Weighed;
 use crate::{Criterion, Device, Inputs, text};
 
 /// From here on squares leave f32, whose end is 3.4e38.
 const SQUARES_OVERFLOW: f64 = 1.8e19;
-
-/// Targets, and how much the rows count that they are of; no weights where all count alike.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Weighed<'a> {
-    pub targets: &'a [f32],
-    pub weights: &'a [f32],
-}
-
-impl Weighed<'_> {
-    /// How much the target at a place counts.
-    fn weight(&self, place: usize, outputs: usize) -> f64 {
-        self.weights.get(place / outputs).map_or(1.0, |&weight| f64::from(weight))
-    }
-}
 
 /// What a regression is measured by.
 #[derive(Clone, Debug)]

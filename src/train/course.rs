@@ -70,7 +70,7 @@ impl Course {
         let mut course = Course {
             training: part(0, training)?,
             validation: None,
-            metric: Metric::of(&**loss, rows.one_hot),
+            metric: Metric::of(&**loss, rows.one_hot, intake.network.outputs()),
             yardstick: None,
             reach: Reach::of(&rows.features, rows.dense(0, rows.rows)),
         };

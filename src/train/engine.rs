@@ -60,9 +60,12 @@ impl Objective {
 }
 
 impl Metric {
-    /// The metric that fits a loss: accuracy where the targets are classes.
-    pub fn of(loss: &dyn Loss, one_hot: bool) -> Option<Self> {
+    /// The metric that fits a loss: accuracy where the targets are classes. Rows of several labels, which name no one class, have none.
+    pub fn of(loss: &dyn Loss, one_hot: bool, outputs: usize) -> Option<Self> {
         let of = |threshold, truth_threshold| Some(Metric { threshold, truth_threshold });
+        if outputs > 1 && !one_hot {
+            return None;
+        }
         match loss.targets() {
             // Thresholds between ordered classes: the largest of them says nothing.
             _ if loss.classes(2) != 2 => None,

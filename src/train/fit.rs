@@ -113,7 +113,7 @@ impl Model {
         let mut objective = self.objective("evaluate")?;
         let rows =
             Rows::new(self.intake(), &*objective.loss, "evaluate", FloatElement::floats(features), &targets.into())?;
-        objective.metric = Metric::of(&*objective.loss, rows.one_hot);
+        objective.metric = Metric::of(&*objective.loss, rows.one_hot, self.network.outputs());
         let loaded = Loaded::new(&rows, self.engine.load(&rows.all())?);
         let score = self.score(&objective, loaded);
         self.engine.unload(loaded.data);

@@ -8,9 +8,8 @@ use crate::inputs::{self, Floats, shape_error};
 use crate::layers::Network;
 use crate::losses::{Domain, Loss};
 use crate::tensor::narrow_labels;
-use crate::train::baseline::Weighed;
 use crate::train::engine::{Lists, SampleTargets, Samples};
-use crate::train::weights::{Classes, Held, Weighting, Weights};
+use crate::train::weights::{Classes, Held, Weighed, Weighting, Weights};
 use crate::{Error, Result, Targets};
 
 /// What is taken off each feature, and what it is divided by.

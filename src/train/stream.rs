@@ -135,7 +135,8 @@ impl Model {
     pub fn evaluate_blocks(&mut self, rows: &mut dyn Blocks) -> Result<Score> {
         let mut objective = self.objective("evaluate_blocks")?;
         let first = first_of(rows)?;
-        objective.metric = Metric::of(&*objective.loss, self.rows_of(&objective, &first)?.one_hot);
+        objective.metric =
+            Metric::of(&*objective.loss, self.rows_of(&objective, &first)?.one_hot, self.network.outputs());
         drop(first);
         Ok(self.score_blocks(&objective, rows)?.0)
     }
@@ -144,7 +145,7 @@ impl Model {
     fn course_of_blocks(&mut self, objective: &Objective, training: &mut dyn Blocks, fit: &Fit) -> Result<Course> {
         let first = first_of(training)?;
         let rows = self.rows_of(objective, &first)?;
-        let metric = Metric::of(&*objective.loss, rows.one_hot);
+        let metric = Metric::of(&*objective.loss, rows.one_hot, self.network.outputs());
         let reach = Reach::of(&rows.features, rows.dense(0, rows.rows));
         let validation = match &fit.validation {
             None => None,

@@ -40,6 +40,20 @@ pub(crate) struct Weights<'a> {
     pub positive: &'a [f32],
 }
 
+/// Targets, and how much the rows count that they are of; no weights where all count alike.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Weighed<'a> {
+    pub targets: &'a [f32],
+    pub weights: &'a [f32],
+}
+
+impl Weighed<'_> {
+    /// How much the target at a place counts.
+    pub fn weight(&self, place: usize, outputs: usize) -> f64 {
+        self.weights.get(place / outputs).map_or(1.0, |&weight| f64::from(weight))
+    }
+}
+
 /// The weights as the rows hold them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Held {

@@ -499,3 +499,42 @@ fn a_table_goes_on_with_the_columns_that_it_had() {
         assert!(stderr(&output).contains(words), "{more:?}: {}", stderr(&output));
     }
 }
+
+#[test]
+fn several_labels_a_row_are_judged_label_by_label_and_a_saved_model_keeps_its_columns() {
+    let folder = TempDir::new().unwrap();
+    let rows: String = (0..200_i32)
+        .map(|row| {
+            let (x, z) = ((row * 37 % 101) - 50, (row * 53 % 97) - 48);
+            format!("{x},{z},{},{}\n", u8::from(x > 0), u8::from(z > 0))
+        })
+        .collect();
+    let data = file(&folder, "labels.csv", format!("x,z,one,two\n{rows}").as_bytes());
+    let model = folder.path().join("m");
+    let arguments = ["train", "--data", text(&data), "--target", "one", "--target", "two", "--loss", "bce_with_logits"];
+    let more = ["--epochs", "60", "--device", "cpu", "--json", "--out", text(&model)];
+    let found = json_of(&[&arguments[..], &more].concat());
+    assert!(found["history"]["accuracy"].is_null(), "{found}");
+    let found = json_of(&["evaluate", text(&model), "--data", text(&data), "--json", "--device", "cpu"]);
+    assert!(found["label_accuracy"].as_f64().unwrap() > 0.95 && found["accuracy"].is_null(), "{found}");
+    for (more, word) in [
+        (["--target", "x"], "the saved model predicts one, two, not x"),
+        (["--drop", "x"], "columns that it was trained on"),
+        (["--columns", "x"], "columns that it was trained on"),
+    ] {
+        let refused = run(&[&["evaluate", text(&model), "--data", text(&data), "--device", "cpu"], &more[..]].concat());
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(stderr(&refused).contains(word), "{}", stderr(&refused));
+    }
+}
+
+#[test]
+fn a_model_that_is_worse_than_the_mean_is_told() {
+    let folder = TempDir::new().unwrap();
+    let rows: String = (0..60).map(|row| format!("{row},{}\n", 100_000 + 1000 * row)).collect();
+    let data = file(&folder, "prices.csv", format!("x,price\n{rows}").as_bytes());
+    let train =
+        |loss: &str| run(&["train", "--data", text(&data), "--target", "price", "--loss", loss, "--epochs", "30"]);
+    assert!(stderr(&train("mape")).contains("note: predicting the mean is better"));
+    assert!(!stderr(&train("mse")).contains("predicting the mean is better"));
+}

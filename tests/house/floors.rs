@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["losses", "activations", "optimizers", "schedules"],
     &["inputs", "kernels"],
     &["criterion", "layers", "embedding"],
-    &["plan"],
+    &["plan", "train/weights"],
     // What runs a step on a device knows layers, not models.
     &["train/engine", "train/average", "train/pace", "train/callback", "train/history"],
     &["train/options"],

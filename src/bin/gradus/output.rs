@@ -150,7 +150,8 @@ pub fn path(path: &Path) -> Value {
 /// How many columns a line on stdout may have: those of the terminal, or `COLUMNS`; none where nobody says.
 fn told_width() -> Option<usize> {
     let columns = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns: &u16| columns >= 40);
-    Table::new().width().or_else(columns).map(usize::from)
+    // A terminal without a size says 0.
+    Table::new().width().filter(|&columns| columns >= 20).or_else(columns).map(usize::from)
 }
 
 /// How many columns a table may have.

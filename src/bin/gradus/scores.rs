@@ -94,6 +94,10 @@ impl Scores {
         let mut object = Map::new();
         object.insert("loss".into(), cases::number_to_json(self.loss));
         object.insert("accuracy".into(), json!(self.accuracy));
+        if !self.labels.is_empty() {
+            let right = self.labels.iter().map(|(_, confusion)| confusion.accuracy()).sum::<f64>();
+            object.insert("label_accuracy".into(), json!(right / self.labels.len() as f64));
+        }
         if let Some(found) = &self.regression {
             for (name, value) in [("mae", found.mae), ("rmse", found.rmse), ("mse", found.mse)] {
                 object.insert(name.into(), cases::number_to_json(value));
@@ -128,6 +132,10 @@ impl Scores {
         let mut text = format!("loss {}", text::number(self.loss));
         if let Some(accuracy) = self.accuracy {
             text += &format!(", accuracy {:.2} %", 100.0 * accuracy);
+        }
+        if !self.labels.is_empty() {
+            let right = self.labels.iter().map(|(_, confusion)| confusion.accuracy()).sum::<f64>();
+            text += &format!(", labels right {:.2} %", 100.0 * right / self.labels.len() as f64);
         }
         if let Some(found) = &self.regression {
             text += &format!(", MAE {}, RMSE {}", rounded(found.mae), rounded(found.rmse));

@@ -400,6 +400,25 @@ fn arrange(mut dataset: Dataset, names: &[String]) -> Outcome<Dataset> {
     Ok(dataset)
 }
 
+impl Source {
+    /// Refuses what a saved model has decided: ignored, it would be measured on something else than was asked for.
+    fn refuse_other_than(&self, encoding: &Encoding) -> Outcome {
+        let (asked, own) = (self.target.join(", "), encoding.target().columns().join(", "));
+        if !asked.is_empty() && asked != own && self.target.join(",") != encoding.target().columns().join(",") {
+            let message = format!("--target: the saved model predicts {own}, not {asked}; leave --target out");
+            return Err(Failure::Usage(message));
+        }
+        for (flag, is_given) in [("--drop", !self.drop.is_empty()), ("--columns", !self.columns.is_empty())] {
+            if is_given {
+                let message =
+                    format!("{flag}: a saved model takes the columns that it was trained on; leave {flag} out");
+                return Err(Failure::Usage(message));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Rows for a saved model.
 pub struct Rows {
     /// Features, and targets where the source has them and the model can take them.
@@ -417,7 +436,10 @@ pub fn read_for(source: &Source, model: &Model, answered: bool) -> Outcome<Rows>
         source.count_as(names);
     }
     match (source.read(&Known::of_model(model))?, model.encoding()) {
-        (Raw::Table(table), Some(encoding)) if encoding.takes_tables() => of_table(&table, encoding, answered),
+        (Raw::Table(table), Some(encoding)) if encoding.takes_tables() => {
+            source.refuse_other_than(encoding)?;
+            of_table(&table, encoding, answered)
+        }
         (Raw::Table(table), _) => of_arrays(source.plain(&table, model, "--data")?, model),
         (Raw::Arrays(_), Some(encoding)) if encoding.takes_tables() => {
             Err(other_form("a table", "arrays", source.path()))

@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use gradus::data::{Blocks, Dataset};
-use gradus::{Average, EarlyStopping, Fit, History, Model, Stop};
+use gradus::{Average, EarlyStopping, Fit, History, Model, Stop, text};
 
 use super::Train;
 use super::settings::Settings;
 use crate::interrupt::Interrupt;
 use crate::log::Log;
-use crate::output::Outcome;
+use crate::output::{self, Outcome};
 use crate::samples::{Large, Prepared, Task};
 use crate::scores::{Scores, loss_unit};
 
@@ -49,8 +49,7 @@ impl Train {
         let mut fit = self.asked(&model, rows.div_ceil(chosen.batch_size), &chosen)?;
         fit = self.weights.add_to(fit, parts, model.loss())?;
         let log = Log::new(self.log.as_deref(), self.resume.is_some());
-        let planned = chosen.before.told + chosen.epochs;
-        fit = told(fit, &log, planned, loss_unit(&model, Some(&parts.encoding)));
+        fit = told(fit, &log, [chosen.before.told, chosen.epochs], loss_unit(&model, Some(&parts.encoding)));
         if let Some(path) = &self.out {
             fit = fit.checkpoint(path);
         }
@@ -72,6 +71,9 @@ impl Train {
         in_unit(&mut history, loss_unit(&model, Some(&parts.encoding)));
         if matches!(history.stopped, Some(Stop::Asked { .. })) {
             return Ok(Trained { model, history, chosen, validation: None, test: None, seconds, logged, in_pieces });
+        }
+        if let Some(told) = worse_than_the_mean(&history) {
+            output::note(&told);
         }
         let mut averaged = if model.keeps_average() { Some(model.averaged()?) } else { None };
         let judged = averaged.as_mut().unwrap_or(&mut model);
@@ -126,10 +128,12 @@ impl Train {
     }
 }
 
-/// Tells each of so many epochs as it ends; losses in the unit of the targets, of which one of the encoded is `unit`.
-fn told(fit: Fit, log: &Log, planned: usize, unit: f64) -> Fit {
+/// Tells each of so many epochs behind those that are done as it ends; losses in the unit of the targets, of which one of the encoded is `unit`.
+fn told(fit: Fit, log: &Log, [before, epochs]: [usize; 2], unit: f64) -> Fit {
     let log = log.clone();
     fit.on_epoch(move |number, epoch| {
+        // On other rows a new training begins, and counts from 1.
+        let planned = if number > before { before + epochs } else { epochs };
         let all = [
             ("loss", Some(epoch.loss * unit)),
             ("accuracy", epoch.accuracy),
@@ -143,6 +147,23 @@ fn told(fit: Fit, log: &Log, planned: usize, unit: f64) -> Fit {
         let numbers = all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         log.tell(number, planned, numbers, epoch.seconds);
         ControlFlow::Continue(())
+    })
+}
+
+/// What is told of a regression that has learned less than the mean says.
+fn worse_than_the_mean(history: &History) -> Option<String> {
+    let (baseline, last) = (history.baseline?, history.epochs.last()?);
+    let (name, found, mean) = match (last.val_loss, baseline.val_loss) {
+        (Some(found), Some(mean)) => ("val_loss", found, mean),
+        _ => ("loss", last.loss, baseline.loss),
+    };
+    (found > mean).then(|| {
+        format!(
+            "note: predicting the mean is better, {name} {} against {}: more epochs, another learning rate or another loss may help; a loss of \
+             logarithms or ratios takes targets as they are, and learns those near 1 soonest",
+            text::number(mean),
+            text::number(found)
+        )
     })
 }
 
