@@ -164,7 +164,12 @@ fn is_abandoned(path: &Path) -> io::Result<bool> {
 }
 
 /// Where a path ends that leads to nothing yet: a link may point to a file that is still to be made.
-fn end_of_links(path: &Path) -> io::Result<PathBuf> {
+/// Where a path leads through links, also through one that leads to nothing.
+///
+/// # Errors
+/// If there are too many.
+#[doc(hidden)]
+pub fn end_of_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_path_buf();
     for _ in 0..MOST_LINKS {
         match fs::read_link(&path) {

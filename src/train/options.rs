@@ -282,7 +282,7 @@ impl Fit {
         self.weighting.positive.as_deref()
     }
 
-    /// How much each row counts, in training and in the share that `validation_split` holds back: as many finite numbers as rows, ≥ 0.
+    /// How much each row counts, in training and in the share that `validation_split` holds back: as many numbers as rows, from 0 to 10³⁰.
     /// Keras' `sample_weight`, scikit-learn's too. Only their proportions matter, as told at [`Fit::class_weight`]. They are not saved with
     /// a checkpoint: a training that is resumed is handed them again.
     ///

@@ -19,6 +19,9 @@ pub enum ClassWeight {
     Each(Vec<f64>),
 }
 
+/// The largest weight. Only proportions matter, and products of two stay far within f64.
+const LARGEST: f64 = 1e30;
+
 /// What [`crate::Fit`] was told of weights.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Weighting {
@@ -77,11 +80,11 @@ impl Weighting {
 
     /// Refuses what no training can take.
     pub fn check(&self) -> Result<()> {
-        let allowed = "finite and >= 0, and one above 0";
+        let allowed = "from 0 to 1e30, and one above 0";
         let check = |name: &str, values: &mut dyn Iterator<Item = f64>| {
             let mut any = false;
             for value in values {
-                if !(value >= 0.0 && value.is_finite()) {
+                if !(value >= 0.0 && value <= LARGEST) {
                     return Err(Error::option("fit", name, value, allowed));
                 }
                 any |= value > 0.0;

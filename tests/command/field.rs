@@ -538,3 +538,24 @@ fn a_model_that_is_worse_than_the_mean_is_told() {
     assert!(stderr(&train("mape")).contains("note: predicting the mean is better"));
     assert!(!stderr(&train("mse")).contains("predicting the mean is better"));
 }
+
+#[test]
+fn a_quote_that_is_never_closed_and_numbers_whose_squares_overflow_are_named() {
+    let folder = TempDir::new().unwrap();
+    let rows = |bad: &str| -> String {
+        (0..300).map(|row| format!("{},{},{}\n", row % 7, row % 2, if row == 99 { bad } else { "x" })).collect()
+    };
+    let train = |name: &str, content: String, more: &[&str]| {
+        let data = file(&folder, name, content.as_bytes());
+        run(&[&["train", "--data", text(&data), "--target", "y", "--loss", "cross_entropy"], more].concat())
+    };
+    for more in [&[][..], &["--stream"]] {
+        let open = train("open.csv", format!("x,y,note\n{}", rows("\"6 inch")), more);
+        assert_one_line(&open, 1, &["--data", "line 101", "a quote that is never closed"]);
+    }
+    // A quote that is closed may hold line ends, at the end of the file too.
+    let closed = train("closed.csv", format!("x,y,note\n{}1,0,\"a\nb\"\n", rows("\"6\n inch\"")), &["--device", "cpu"]);
+    assert_eq!(closed.status.code(), Some(0), "{}", stderr(&closed));
+    let huge = train("huge.csv", format!("x,y,note\n{}3e200,1,x\n", rows("x")), &[]);
+    assert_one_line(&huge, 1, &["huge.csv", "line 302", "column `x`", "1e150"]);
+}

@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use crate::{gradus, stderr, text};
+use crate::{assert_one_line, file, gradus, run, stderr, text};
 
 const OLD: &[u8] = b"what was there before";
 
@@ -318,4 +318,26 @@ fn processes_with_one_output_leave_a_whole_file() {
 fn processes_with_one_output_leave_a_whole_file_a_hundred_times() {
     race(2, 100);
     race(4, 100);
+}
+
+#[test]
+fn standard_input_and_what_a_link_to_nothing_leads_to_are_no_outputs() {
+    let folder = TempDir::new().unwrap();
+    let rows: String = (0..40).map(|row| format!("{row},{}\n", row % 2)).collect();
+    let data = file(&folder, "in.csv", format!("x,y\n{rows}").as_bytes());
+    let before = std::fs::read(&data).unwrap();
+    let train = ["train", "--target", "y", "--loss", "cross_entropy", "--device", "cpu", "--data"];
+    for flag in ["--log", "--out"] {
+        let mut command = gradus(&[&train[..], &["-", flag, text(&data)]].concat());
+        let output = command.stdin(std::fs::File::open(&data).unwrap()).output().unwrap();
+        assert_one_line(&output, 1, &[flag, "it is standard input", "name another file"]);
+        assert_eq!(std::fs::read(&data).unwrap(), before);
+    }
+    #[cfg(unix)]
+    {
+        let (model, link) = (folder.path().join("m"), folder.path().join("link"));
+        std::os::unix::fs::symlink("m", &link).unwrap();
+        let output = run(&[&train[..], &[text(&data), "--out", text(&model), "--log", text(&link)]].concat());
+        assert_one_line(&output, 1, &["--log", "the model of --out"]);
+    }
 }

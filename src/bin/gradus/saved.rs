@@ -67,25 +67,30 @@ pub fn check_out(flag: &str, path: &Path, inputs: &[(&str, PathBuf)]) -> Outcome
     if path.is_file() && is_told_to(path) {
         return refused("stdout or stderr goes into it; name another file".into());
     }
+    if path.is_file() && Handle::from_path(path).ok() == Handle::stdin().ok() {
+        return refused("it is standard input; name another file".into());
+    }
     files::check_writable(path).map_err(|error| Failure::from(error).of(flag))
 }
 
 /// As [`check_out`], of a log beside the models that are read (--resume) and written (--out).
 pub fn check_log(path: &Path, inputs: &[(&str, PathBuf)], models: [Option<&Path>; 2]) -> Outcome {
+    // First: to look into a pipe is to wait for its other end.
+    check_out("--log", path, inputs)?;
     for (flag, model) in ["--resume", "--out"].into_iter().zip(models) {
         if let Some(model) = model.filter(|model| is_same(path, model)) {
             let (log, model) = (path.display(), model.display());
-            return Err(Failure::Failed(format!(
-                "--log: {log}: it is {model}, the model of {flag}; name another file"
-            )));
+            let message = format!("--log: {log}: it is {model}, the model of {flag}; name another file");
+            return Err(Failure::Failed(message));
         }
     }
-    check_out("--log", path, inputs)
+    Ok(())
 }
 
 /// Whether two paths name one file, also one that is not there yet.
 fn is_same(one: &Path, other: &Path) -> bool {
     let place = |path: &Path| {
+        let path = &files::end_of_links(path).ok()?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Some((folder.canonicalize().ok()?, path.file_name()?.to_os_string()))
     };

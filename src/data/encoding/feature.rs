@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::super::table::{Cells, Column, Table};
 use super::categories::{AmongNumbers, Counts, most_frequent, places, truth};
 use super::lists::{are_distinct, holds_lists, lists, write_lists};
-use super::numbers::{Memory, Moments, Quantiles};
+use super::numbers::{LARGEST, Memory, Moments, Quantiles};
 use super::{ColumnReport, EncodingOptions};
 use crate::{Error, Result};
 
@@ -257,8 +257,8 @@ impl FeatureFit {
                 };
                 self.index = self.index.filter(counts);
                 for &row in rows.iter().filter(|&&row| !numbers[row].is_nan()) {
-                    if numbers[row].is_infinite() {
-                        let expected = "a finite number; clean or drop such rows, or leave the cell empty";
+                    if numbers[row].abs() > LARGEST {
+                        let expected = "a finite number up to 1e150; clean or drop such rows, or leave the cell empty";
                         return Err(table.wrong_cell(row, column.name(), table.shown(column, row), expected));
                     }
                     moments.add(numbers[row]);

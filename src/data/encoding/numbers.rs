@@ -37,6 +37,9 @@ impl Moments {
     }
 }
 
+/// Beyond this a square leaves f64, and with it the deviation.
+pub(super) const LARGEST: f64 = 1e150;
+
 /// How much is remembered of what was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Memory {

@@ -8,6 +8,7 @@ use csv::{ByteRecord, ReaderBuilder, Trim};
 use super::super::source::Source;
 use super::dialect::{self, Dialect};
 use super::number::Decimal;
+use super::records::OPEN;
 use super::text::{self, Text};
 use super::{Delimiter, Header, TableOptions, header};
 use crate::{Error, Result};
@@ -110,6 +111,10 @@ impl Form {
 
     /// An [`Error::Data`] for a row of another length than the first; `lines` is how many line ends stand in it.
     pub(super) fn other_length(&self, line: u64, found: usize, lines: usize) -> Error {
+        if lines == OPEN {
+            let expected = "a quote that is closed; what begins here goes on to the end of the file";
+            return self.wrong(format!("line {line}"), "a quote that is never closed".into(), expected);
+        }
         let wanted = self.names.len();
         let cause = match found {
             _ if lines > 20 => "; is a quote never closed?",

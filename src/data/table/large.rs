@@ -2,6 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::super::columnar::Format;
 #[cfg(feature = "parquet")]
@@ -48,6 +49,13 @@ pub struct LargeTable {
     notes: Vec<String>,
     fingerprint: u64,
     length: Option<u64>,
+    /// When it was written last, as it was read first.
+    modified: Option<SystemTime>,
+}
+
+/// When a file was written last, where the system says.
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// Pieces of a table in order, each with the number of its first row.
@@ -193,7 +201,8 @@ impl LargeTable {
         number_known(&mut pieces, &blank);
         let (notes, fingerprint) = (layout.notes.clone(), fingerprint_of(path)?);
         let source = PieceSource::Columnar(layout);
-        Ok(LargeTable { path: path.into(), source, pieces, rows, blank, notes, fingerprint, length: Some(length) })
+        let (length, modified, path) = (Some(length), modified(path), path.into());
+        Ok(LargeTable { path, source, pieces, rows, blank, notes, fingerprint, length, modified })
     }
 
     /// How many rows there are.
@@ -303,10 +312,11 @@ impl LargeTable {
         Ok(Table { columns, rows, has_header, place: lines, notes: Vec::new() })
     }
 
-    /// That the file is as long as it was.
+    /// That the file is as long as it was, and was not written since.
     pub(in crate::data) fn check_unchanged(&self) -> Result<()> {
         let now = metadata(&self.path)?;
-        if self.length.is_some_and(|length| length != now.len()) { Err(self.changed()) } else { Ok(()) }
+        let is_same = self.length.is_none_or(|length| length == now.len()) && self.modified == now.modified().ok();
+        if is_same { Ok(()) } else { Err(self.changed()) }
     }
 
     fn changed(&self) -> Error {
@@ -391,7 +401,8 @@ impl Survey {
         let (rows, fingerprint) = (self.rows, self.fingerprint.value());
         let path = form.path.clone();
         let source = PieceSource::Text(Box::new(TextSource { form, options, kinds }));
-        LargeTable { path, source, pieces, rows, blank, notes, fingerprint, length }
+        let modified = modified(&path);
+        LargeTable { path, source, pieces, rows, blank, notes, fingerprint, length, modified }
     }
 }
 

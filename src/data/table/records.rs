@@ -25,7 +25,12 @@ pub(super) struct Rows {
     pub(super) line: u64,
     pub(super) comments: usize,
     pub(super) is_latin1: bool,
+    /// A quote was opened in the record at hand, and never closed.
+    is_open: bool,
 }
+
+/// What [`Fault::lines`] says where a quote is never closed.
+pub(super) const OPEN: usize = usize::MAX;
 
 /// A row that cannot be taken.
 #[derive(Debug)]
@@ -33,7 +38,7 @@ pub(super) struct Fault {
     /// Its line among those of its chunk, from 1.
     pub(super) line: u64,
     pub(super) fields: usize,
-    /// Line ends within it.
+    /// Line ends within it; [`OPEN`] where a quote swallows the rest of the file.
     pub(super) lines: usize,
 }
 
@@ -42,7 +47,8 @@ impl Rows {
         let has_header = chunk.has_header;
         let reader = form.reader(Cursor::new(form.parted(chunk.lines())));
         let (record, cells) = (ByteRecord::new(), Vec::new());
-        let mut rows = Rows { reader, record, cells, next_line: 1, line: 0, comments: 0, is_latin1: false };
+        let mut rows =
+            Rows { reader, record, cells, next_line: 1, line: 0, comments: 0, is_latin1: false, is_open: false };
         if has_header {
             rows.read();
         }
@@ -55,6 +61,9 @@ impl Rows {
         loop {
             if !self.read() {
                 return Ok(None);
+            }
+            if self.is_open {
+                return Err(Fault { line: self.line, fields: self.cells.len(), lines: OPEN });
             }
             if form.has_trailing && self.cells.len() == wanted + 1 && self.cells[wanted].is_empty() {
                 self.cells.pop();
@@ -83,6 +92,12 @@ impl Rows {
             self.record.as_slice().iter().filter(|&&byte| byte == b'\n').count() as u64
         };
         self.line = (after - 1).saturating_sub(inside).max(1);
+        // The csv crate ends a field at the end of the text as if its quote were there.
+        let (text, end) = (self.reader.get_ref().get_ref(), self.reader.position().byte() as usize);
+        if inside > 0 && end >= text.len() {
+            let start = self.record.position().map_or(0, |position| position.byte() as usize);
+            self.is_open = text[start.min(text.len())..].iter().filter(|&&byte| byte == b'"').count() % 2 == 1;
+        }
         self.next_line = after;
         let Rows { record, cells, is_latin1, .. } = self;
         cells.resize(record.len(), String::new());

@@ -109,6 +109,10 @@ impl Source {
                 let counts = |place: usize| train_weights.as_ref().is_none_or(|weights| weights[place] > 0.0);
                 let counted: Vec<usize> =
                     train.iter().enumerate().filter(|(place, _)| counts(*place)).map(|(_, &row)| row).collect();
+                if let (Some(name), true) = (column, counted.is_empty()) {
+                    let message = format!("--sample-weight: column `{name}` is 0 in all rows that are trained on");
+                    return Err(Failure::Failed(message));
+                }
                 Encoding::fit(table, &counted, &options).map_err(|error| self.of_target(error))?
             }
         };
@@ -287,6 +291,13 @@ fn rows_with_targets(table: &Table, targets: &[String]) -> Outcome<Vec<usize>> {
 /// How much rows count by a column of the table.
 fn weights(table: &Table, name: &str, rows: &[usize]) -> Outcome<Array1<f64>> {
     let column = table.column(name).map_err(|error| Failure::from(error).of("--sample-weight"))?;
+    // Among words a number is none: the first word is what is wrong.
+    let is_word = |row: &usize| column.text(*row).is_some_and(|text| text.parse::<f64>().is_err());
+    if let (data::Cells::Words { .. }, Some(row)) = (column.cells(), (0..table.rows()).find(is_word)) {
+        let (line, found) = (table.line_of(row), column.text(row).unwrap_or_default());
+        let message = format!("--sample-weight: {line}, column `{name}` is `{found}`; it must be a finite number >= 0");
+        return Err(Failure::Failed(message));
+    }
     let weight = |&row: &usize| {
         column.number(row).filter(|weight| *weight >= 0.0 && weight.is_finite()).ok_or_else(|| {
             let (line, found) = (table.line_of(row), column.text(row).unwrap_or_default());
