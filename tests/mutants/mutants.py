@@ -202,6 +202,10 @@ pub mod mutants {
 def write_tree(mutants):
     """A copy of the tree with all mutants in it; files that do not change keep their time, so that they are not built again."""
     tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")
+    kept = set(tracked)
+    # What was moved since the last run is gone here too.
+    for left in [path for path in TREE.rglob("*") if path.is_file() and str(path.relative_to(TREE)) not in kept]:
+        left.unlink()
     for name in filter(None, tracked):
         source, target = ROOT / name, TREE / name
         if not source.is_file():
