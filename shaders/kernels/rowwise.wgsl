@@ -154,11 +154,12 @@ fn take_row(index: u32, lane: u32) -> f32 {
 fn take_rows(block: u32, lane: u32) {
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
-    var sum = RunningSum();
+    // Plain: the registers of a running sum in fours made rows that are held in registers spill.
+    var sum = 0.0;
     for (var index = begin; index < end; index += 1u) {
-        add_to(&sum, take_row(index, lane));
+        sum += take_row(index, lane);
     }
     if !EACH && !AUXILIARY && lane == 0u && begin < end {
-        values[params.first_partial + block] = total_of(sum);
+        values[params.first_partial + block] = sum;
     }
 }

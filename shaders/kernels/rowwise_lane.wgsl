@@ -22,15 +22,15 @@ fn rowwise(
     let block = workgroup.y * count.x + workgroup.x;
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
-    var sum = RunningSum();
+    var sum = 0.0;
     // The other lanes' rows lie between one run of TOGETHER and the next.
     let others = (WORKGROUP - 1u) * TOGETHER;
     var index = begin + lane * TOGETHER;
     while index < end {
-        add_to(&sum, take_row(index, 0u));
+        sum += take_row(index, 0u);
         index += select(1u, 1u + others, index % TOGETHER == TOGETHER - 1u);
     }
     if !EACH && !AUXILIARY {
-        write_partial(block, lane, total_of(sum), begin < end);
+        write_partial(block, lane, sum, begin < end);
     }
 }
