@@ -98,10 +98,7 @@ impl Vectors for CosineEmbedding {
         } else {
             (above.max(R::ZERO), R::select(above >= R::ZERO, R::ONE, R::ZERO))
         };
-        VectorOutcome {
-            value,
-            factors: [slope / length, R::ONE / other, cosine / length, slope * cosine / other],
-        }
+        VectorOutcome { value, factors: [slope / length, R::ONE / other, cosine / length, slope * cosine / other] }
     }
 
     #[inline(always)]

@@ -81,7 +81,8 @@ impl Pairs for GaussianNll {
         Pair {
             value: half * (variance.ln() + error * slope) + constant,
             first: slope,
-            second: half * R::select(square.is_finite(), (variance - square) / variance, R::ONE - error * slope) / variance,
+            second: half * R::select(square.is_finite(), (variance - square) / variance, R::ONE - error * slope)
+                / variance,
         }
     }
 

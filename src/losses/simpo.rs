@@ -78,6 +78,9 @@ impl Quads for Simpo {
         let (beta, smoothing) = (R::new(self.beta), R::new(self.label_smoothing));
         let h = beta * (chosen - rejected) - R::new(self.gamma);
         let slope = beta * (smoothing - (-h).sigmoid());
-        Quad { value: (-h).softplus() + R::select(smoothing == R::ZERO, R::ZERO, smoothing * h), slopes: [slope, -slope] }
+        Quad {
+            value: (-h).softplus() + R::select(smoothing == R::ZERO, R::ZERO, smoothing * h),
+            slopes: [slope, -slope],
+        }
     }
 }
