@@ -8,7 +8,7 @@ use crate::recommend::confidence::Confidence;
 pub struct Preparation {
     /// The rating from which on one counts.
     pub min_rating: f32,
-    /// What was held out to test on ([`Interactions::split`], or [`Interactions::split_latest`]).
+    /// What was held out to test on ([`crate::recommend::Interactions::split`], or [`crate::recommend::Interactions::split_latest`]).
     pub held_out: HeldOut,
     /// Whether the latest were held out, not random ones.
     #[serde(default)]

@@ -84,7 +84,7 @@ impl Weighting {
         let check = |name: &str, values: &mut dyn Iterator<Item = f64>| {
             let mut any = false;
             for value in values {
-                if !(value >= 0.0 && value <= LARGEST) {
+                if !(0.0..=LARGEST).contains(&value) {
                     return Err(Error::option("fit", name, value, allowed));
                 }
                 any |= value > 0.0;
@@ -123,7 +123,7 @@ impl Weighting {
             count if count == outputs => Ok(values.iter().map(|&x| x as f32).collect()),
             count => {
                 let found = format!("has {count} numbers");
-                Err(inputs::input_error(loss, "pos_weight", &found, &format!("1, or {outputs}: one for each output")))
+                Err(inputs::input_error(loss, "pos_weight", &found, format!("1, or {outputs}: one for each output")))
             }
         }
     }
@@ -152,7 +152,7 @@ impl Weighting {
             Some(given) => {
                 let name = if self.is_of_validation { "validation_weight" } else { "sample_weight" };
                 let text = format!("has {} numbers", given.len());
-                return Err(inputs::input_error(loss, name, &text, &format!("{rows}: one for each row")));
+                return Err(inputs::input_error(loss, name, &text, format!("{rows}: one for each row")));
             }
         };
         if let Some(asked) = &self.classes {
@@ -235,7 +235,7 @@ fn of_classes(loss: &dyn Loss, asked: &ClassWeight, classes: &Classes, training:
         ClassWeight::Each(values) if values.len() == count => Ok(values.clone()),
         ClassWeight::Each(values) => {
             let found = format!("has {} numbers", values.len());
-            Err(inputs::input_error(loss, "class_weight", &found, &format!("{count}: one for each class")))
+            Err(inputs::input_error(loss, "class_weight", &found, format!("{count}: one for each class")))
         }
         ClassWeight::Balanced => {
             let mut rows = vec![0_usize; count];

@@ -93,9 +93,9 @@ pub fn read_ratings(path: impl AsRef<Path>) -> Result<Ratings> {
 /// `2016-10-17 12:30:00`; Unix times are never taken for ratings. Lines with a count of 0 are left out.
 ///
 /// # Errors
-/// [`Error::Data`] with the line for an id that is empty, a rating that is empty, NaN or infinite, a count that is no number from 0 on, in a column that was named as one of times a cell that is none, a line of another length, a pair of user
+/// [`crate::Error::Data`] with the line for an id that is empty, a rating that is empty, NaN or infinite, a count that is no number from 0 on, in a column that was named as one of times a cell that is none, a line of another length, a pair of user
 /// and item that stands there twice (unless [`RatingsOptions::duplicates`] says what becomes of it); for a column that is missing; for a
-/// file without ratings. [`Error::Unknown`] for a column that was named and is not there; [`Error::Io`] if the file cannot be read.
+/// file without ratings. [`crate::Error::Unknown`] for a column that was named and is not there; [`crate::Error::Io`] if the file cannot be read.
 pub fn read_ratings_with(path: impl AsRef<Path>, options: &RatingsOptions) -> Result<Ratings> {
     let path = path.as_ref();
     let mut records = Records::open(Source::open(path)?, &options.table)?;
