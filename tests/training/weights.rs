@@ -73,9 +73,10 @@ fn a_row_of_weight_three_counts_as_three_rows() {
     let labels = |picked: &[usize]| Array1::from_shape_fn(picked.len(), |row| (picked[row] % 3) as i64);
     weighed_and_repeated(CrossEntropy::new, 3, labels);
     // A row without a label counts for nothing, whatever its weight.
-    let some =
-        |picked: &[usize]| Array1::from_shape_fn(picked.len(), |row| if picked[row] % 5 == 0 { -100 } else { 1 });
-    weighed_and_repeated(|| CrossEntropy::new(), 3, some);
+    let some = |picked: &[usize]| {
+        Array1::from_shape_fn(picked.len(), |row| if picked[row].is_multiple_of(5) { -100 } else { 1 })
+    };
+    weighed_and_repeated(CrossEntropy::new, 3, some);
     let both = |picked: &[usize]| Array2::from_shape_fn((picked.len(), 2), |(row, k)| ((picked[row] + k) % 2) as f32);
     weighed_and_repeated(BceWithLogits::new, 2, both);
     weighed_and_repeated(MultilabelSoftMargin::new, 2, both);
