@@ -67,7 +67,8 @@ pub fn check_out(flag: &str, path: &Path, inputs: &[(&str, PathBuf)]) -> Outcome
     if path.is_file() && is_told_to(path) {
         return refused("stdout or stderr goes into it; name another file".into());
     }
-    if path.is_file() && Handle::from_path(path).ok() == Handle::stdin().ok() {
+    let is_read = |stdin: Handle| Handle::from_path(path).is_ok_and(|file| file == stdin);
+    if path.is_file() && Handle::stdin().is_ok_and(is_read) {
         return refused("it is standard input; name another file".into());
     }
     files::check_writable(path).map_err(|error| Failure::from(error).of(flag))
