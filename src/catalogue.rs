@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::wgsl::File;
+use crate::runtime::wgsl::File;
 use crate::{Error, Result};
 
 /// One entry of a list.

@@ -237,54 +237,47 @@
 //! the reference and as vectorised f32 on the CPU.
 #![warn(missing_docs)]
 
-pub mod activations;
-pub mod bench;
-mod cache;
-pub mod cases;
+#[doc(hidden)]
+pub mod cpu;
+pub(crate) mod nn;
+pub(crate) mod runtime;
+pub(crate) mod templates;
+
 mod catalogue;
 mod criterion;
 pub mod data;
-mod device;
-pub mod embedding;
 mod error;
-pub mod files;
-pub mod host;
-mod inputs;
-mod kernel;
-mod kernels;
-pub mod layers;
 pub mod losses;
 pub mod metrics;
-mod model;
-pub mod optimizers;
-mod plan;
-mod population;
-pub mod random;
-pub mod real;
 pub mod recommend;
-pub mod schedules;
-mod tensor;
 pub mod testing;
+
 #[doc(hidden)]
-pub mod text;
-mod train;
+pub use cpu::random;
 #[doc(hidden)]
-pub mod wgsl;
+pub use error::text;
+#[doc(hidden)]
+pub use nn::embedding;
+pub use nn::{activations, layers, optimizers, schedules};
+#[doc(hidden)]
+pub use runtime::{files, wgsl};
+#[doc(hidden)]
+pub use testing::{bench, cases};
 
 pub use catalogue::{Choice, Entry};
+pub use cpu::real::Real;
+pub use criterion::inputs::{FloatElement, Floats, Inputs, TargetElement, Targets};
 pub use criterion::{
     Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction, TensorInputs, Upstream, Values,
 };
-pub use device::{Device, Gpu, GpuOptions, adapters, describe};
-pub use embedding::Embedding;
 pub use error::{Error, Result};
 /// A number of 16 bits: 11 significant, up to 65,504.
 pub use half::f16;
-pub use inputs::{FloatElement, Floats, Inputs, TargetElement, Targets};
-pub use layers::{Dense, Initializer};
-pub use model::{HeldOut, Model, Names, Sequential};
-pub use plan::{DensePass, Plan};
-pub use population::{Member, Population};
-pub use real::Real;
-pub use tensor::Tensor;
-pub use train::{Average, Baseline, ClassWeight, EarlyStopping, Epoch, Fit, History, Score, StepReport, Stop};
+pub use nn::embedding::Embedding;
+pub use nn::layers::{Dense, Initializer};
+pub use nn::model::{HeldOut, Model, Names, Sequential};
+pub use nn::plan::{DensePass, Plan};
+pub use nn::population::{Member, Population};
+pub use nn::train::{Average, Baseline, ClassWeight, EarlyStopping, Epoch, Fit, History, Score, StepReport, Stop};
+pub use runtime::device::{Device, Gpu, GpuOptions, adapters, describe};
+pub use runtime::tensor::Tensor;

@@ -6,8 +6,8 @@
 //     b[t, s] = lse over s' in (s, s+1, s+2 likewise) of b[t+1, s'] + y[t+1, s']
 //     lattice[t, s] = exp(a[t, s] + b[t, s] - ln p), the probability that the alignment is in s at t
 //
-// y is the log-probability less the row's normalizer (kernels/sequence_rows). A workgroup takes an item, its lanes the states;
-// the rows follow each other, with a barrier between them. Linked with kernels/sequence_lattice and helpers/numbers.
+// y is the log-probability less the row's normalizer (templates/sequence/sequence_rows). A workgroup takes an item, its lanes the states;
+// the rows follow each other, with a barrier between them. Linked with templates/sequence/sequence_lattice and lib/numbers.
 
 // Items without any alignment count 0.
 override ZERO_INFINITY: bool = false;

@@ -1,5 +1,5 @@
 // Distillation: a divergence of the student's softmax q of x/T from the teacher's p of y/T, T = TEMPERATURE; times T^2 with
-// SCALED. Linked with helpers/distillation_kl or helpers/distillation_jsd, which fold the rows.
+// SCALED. Linked with templates/rowwise/distillation_kl or templates/rowwise/distillation_jsd, which fold the rows.
 override TEMPERATURE: f32 = 2.0;
 override SCALED: bool = true;
 // The teacher's share in the mixture of Jensen's and Shannon's divergence.

@@ -1,4 +1,4 @@
-// Focal loss of the softmax: -ALPHA (1 - p)^GAMMA ln p, p the label's probability. Linked with helpers/softmax_target: a function
+// Focal loss of the softmax: -ALPHA (1 - p)^GAMMA ln p, p the label's probability. Linked with templates/rowwise/softmax_target: a function
 // of cross = -ln p and rest = 1 - p, whose derivative by cross, rest moving along, is ALPHA rest^GAMMA (1 + GAMMA p cross/rest).
 override GAMMA: f32 = 2.0;
 override ALPHA: f32 = 1.0;

@@ -1,5 +1,5 @@
 // PolyLoss: cross-entropy + sum over j of EPSILON_j (1 - p)^j, p the target's probability. Linked with
-// helpers/softmax_target, which differentiates cross and rest = 1 - p.
+// templates/rowwise/softmax_target, which differentiates cross and rest = 1 - p.
 override EPSILON_1: f32 = 2.0;
 override EPSILON_2: f32 = 0.0;
 override EPSILON_3: f32 = 0.0;

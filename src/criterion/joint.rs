@@ -6,13 +6,16 @@ use ndarray::ArrayViewD;
 
 use super::call::{check_divisor, clamp_labels, flat};
 use super::{Criterion, Evaluation, OnEmpty, Reduction};
-use crate::device::Gpu;
-use crate::host::joint::{self, Array, Joint, JointHost, Shapes, Shares, Units};
-use crate::inputs::{self, Inputs, Targets, input_error, shape_error};
-use crate::kernels::loss::MASKED;
-use crate::kernels::loss::joint::{self as kernel, Bound, JointJob};
+use crate::criterion::inputs;
+use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
 use crate::losses::{Argument, Frame, HostReal, Loss};
-use crate::tensor::shaped;
+use crate::runtime::device::Gpu;
+use crate::runtime::tensor::shaped;
+use crate::templates::MASKED;
+use crate::templates::multi_input::cpu as multi_input;
+use crate::templates::multi_input::cpu::{Array, Joint, JointHost, Shapes, Shares, Units};
+use crate::templates::multi_input::gpu as kernel;
+use crate::templates::multi_input::gpu::{Bound, JointJob};
 use crate::{Error, Result};
 
 /// One call whose inputs fit.
@@ -131,7 +134,7 @@ impl<'c, 'a> JointCall<'c, 'a> {
         let mut values = vec![R::ZERO; self.joint.units];
         R::joint(&*self.host, &call, &mut gradients, &mut values);
         let each = values.iter().map(|value| value.to_f64()).collect();
-        self.evaluation(joint::sum(&values), each, gradients)
+        self.evaluation(multi_input::sum(&values), each, gradients)
     }
 
     pub fn on_gpu(&self, gpu: &Gpu) -> Result<Evaluation> {

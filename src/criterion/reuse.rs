@@ -7,9 +7,9 @@ use ndarray::{ArrayBase, ArrayD, ArrayViewD, ArrayViewMutD, DataMut, Dimension, 
 
 use super::call::Call;
 use super::{Auxiliaries, Criterion};
-use crate::device::Device;
-use crate::inputs::{Inputs, Targets, input_error, shape_error};
+use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
 use crate::losses::Family;
+use crate::runtime::device::Device;
 use crate::{Evaluation, Result};
 
 /// What a loss gives besides its gradient, which went into an array of the caller's.

@@ -1,9 +1,9 @@
 //! What is handed to a loss of tensors that live on its device.
 
-use crate::device::Device;
-use crate::inputs::{check_known, input_error, shape_error};
+use crate::criterion::inputs::{check_known, input_error, shape_error};
 use crate::losses::{Family, Loss};
-use crate::tensor::Tensor;
+use crate::runtime::device::Device;
+use crate::runtime::tensor::Tensor;
 use crate::{Error, Result};
 
 /// The inputs of a loss as tensors on its device, borrowed: the twin of [`crate::Inputs`]. What is not set is absent.

@@ -130,7 +130,7 @@ impl Dataset {
                 match values.iter().position(|&value| !whole(value)) {
                     None => Ok(values.iter().map(|&value| value as i64).collect()),
                     Some(row) => {
-                        let found = crate::text::exact(values[[row, 0]].into());
+                        let found = crate::error::text::exact(values[[row, 0]].into());
                         Err(input(format!("hold {found} in row {row}"), "labels are whole numbers"))
                     }
                 }

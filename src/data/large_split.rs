@@ -12,7 +12,7 @@ use super::blocks::Blocks;
 use super::rows::RowSet;
 use super::table::LargeTable;
 use super::{Dataset, Encoding, EncodingOptions, Target, most_rows};
-use crate::random::Permutation;
+use crate::cpu::random::Permutation;
 use crate::{Error, Result};
 
 /// Pieces of the file in a block, drawn from all of it: their rows are shuffled among each other.

@@ -68,7 +68,7 @@ pub use titles::read_titles;
 
 pub(crate) use fingerprint::Fingerprint;
 
-use crate::random::Permutation;
+use crate::cpu::random::Permutation;
 use crate::{Error, Result};
 
 /// What a path holds: the rows to learn from and, if the source has its own, those to test on.

@@ -63,7 +63,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "A. Hermans, L. Beyer and B. Leibe, In defense of the triplet loss for person re-identification, 2017",
     variants: &[r#"{"mining": "semi_hard", "margin": 0.7}"#],
-    shader: crate::wgsl::shader!("losses/batch_triplet.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/batch_triplet.wgsl"),
     make: make::<BatchTriplet>,
 };
 

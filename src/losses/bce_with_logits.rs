@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "sigmoid_binary_cross_entropy",
     source: "D. R. Cox, The regression analysis of binary sequences, 1958",
     variants: &[r#"{"label_smoothing": 0.1}"#],
-    shader: crate::wgsl::shader!("losses/bce_with_logits.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/bce_with_logits.wgsl"),
     make: make::<BceWithLogits>,
 };
 

@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
         r#"{"gamma": 0.0, "alpha": 0.75}"#,
         r#"{"gamma": 0.5}"#,
     ],
-    shader: crate::wgsl::shader!("losses/binary_focal.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/binary_focal.wgsl"),
     make: make::<BinaryFocal>,
 };
 

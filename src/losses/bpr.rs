@@ -36,7 +36,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "S. Rendle et al., BPR: Bayesian personalized ranking from implicit feedback, 2009",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/bpr.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/bpr.wgsl"),
     make: make::<Bpr>,
 };
 

@@ -1,8 +1,8 @@
 //! Categorical hinge.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Categorical hinge of scores, as Keras has it: the best of the other classes, or 0, is to stay 1 below the label.
@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "F. Chollet et al., Keras, 2015",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/categorical_hinge.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/categorical_hinge.wgsl"),
     make: make::<CategoricalHinge>,
 };
 

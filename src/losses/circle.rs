@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "Y. Sun et al., Circle loss: a unified perspective of pair similarity optimization, 2020",
     variants: &[r#"{"margin": 0.25, "gamma": 4.0, "detach": false}"#],
-    shader: crate::wgsl::shader!("losses/circle.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/circle.wgsl"),
     make: make::<Circle>,
 };
 

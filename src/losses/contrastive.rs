@@ -1,7 +1,7 @@
 //! Pairs of vectors that shall be near each other, or a margin apart.
 
 use super::prelude::*;
-use crate::real::{is_too_large, is_too_small};
+use crate::cpu::real::{is_too_large, is_too_small};
 
 options! {
     /// Contrastive loss: two vectors shall lie together where the target is 1, and at least a margin apart where it is 0.
@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "R. Hadsell, S. Chopra and Y. LeCun, Dimensionality reduction by learning an invariant mapping, 2006",
     variants: &[r#"{"margin": 6.0, "epsilon": 0.01}"#],
-    shader: crate::wgsl::shader!("losses/contrastive.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/contrastive.wgsl"),
     make: make::<Contrastive>,
 };
 

@@ -1,7 +1,7 @@
 //! Pairs of vectors that shall point the same way, or shall not.
 
 use super::prelude::*;
-use crate::real::is_too_large;
+use crate::cpu::real::is_too_large;
 
 options! {
     /// Cosine embedding loss: two vectors shall point the same way where the target is +1, and their cosine shall be no more than a
@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "A. Frome et al., DeViSE: a deep visual-semantic embedding model, 2013",
     variants: &[r#"{"margin": 0.3}"#],
-    shader: crate::wgsl::shader!("losses/cosine_embedding.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/cosine_embedding.wgsl"),
     make: make::<CosineEmbedding>,
 };
 

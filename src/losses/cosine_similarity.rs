@@ -1,7 +1,7 @@
 //! The angle between a predicted vector and the true one.
 
 use super::prelude::*;
-use crate::real::{is_too_large, is_too_small};
+use crate::cpu::real::{is_too_large, is_too_small};
 
 options! {
     /// Cosine distance of each row of the predictions to its row of the targets: 1 where they are at right angles, 0 where they
@@ -40,7 +40,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "cosine_distance",
     source: "G. Salton and M. J. McGill, Introduction to Modern Information Retrieval, 1983",
     variants: &[r#"{"epsilon": 0.001}"#],
-    shader: crate::wgsl::shader!("losses/cosine_similarity.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/cosine_similarity.wgsl"),
     make: make::<CosineSimilarity>,
 };
 

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::Error;
-use crate::host::sequence::Item;
+use crate::templates::sequence::cpu::Item;
 
 options! {
     /// Connectionist temporal classification: labels of a sequence whose places in time are not known, as in speech and
@@ -51,7 +51,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "ctc_loss",
     source: "A. Graves et al., Connectionist temporal classification, 2006",
     variants: &[r#"{"zero_infinity": true}"#, r#"{"blank": 1, "zero_infinity": true}"#],
-    shader: crate::wgsl::shader!("losses/ctc.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/ctc.wgsl"),
     make: make::<Ctc>,
 };
 

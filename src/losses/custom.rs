@@ -7,14 +7,15 @@ use serde_json::Value;
 
 use super::{Domain, Family, Loss, Pointwise};
 use crate::catalogue::Entry;
-use crate::real::Real;
-use crate::wgsl::{self, File};
+use crate::cpu::real::Real;
+use crate::runtime::wgsl;
+use crate::runtime::wgsl::File;
 use crate::{Error, Result};
 
 /// Value and derivative at one element, in f64.
 type Twin = dyn Fn(f64, f64) -> (f64, f64) + Send + Sync;
 
-const NUMBERS: File = crate::wgsl::shader!("helpers/numbers.wgsl");
+const NUMBERS: File = crate::runtime::wgsl::shader!("lib/numbers.wgsl");
 const STRUCT: &str = "struct Loss { value: f32, derivative: f32 }\n";
 const FRAME: &str = "struct Loss { value: f32, derivative: f32 }\nfn called() -> Loss { return loss(0.0, 0.0); }\n";
 
@@ -30,7 +31,7 @@ pub struct Custom {
 /// A pointwise loss of your own: one WGSL function and its twin as a closure over f64.
 ///
 /// `text` holds `fn loss(prediction: f32, truth: f32) -> Loss`, which returns `Loss(value, derivative)`, and whatever functions and
-/// constants that needs; the functions of `shaders/helpers/numbers.wgsl` (`softplus`, `log_full`, `is_nan`, …) are there. The closure computes
+/// constants that needs; the functions of `shaders/lib/numbers.wgsl` (`softplus`, `log_full`, `is_nan`, …) are there. The closure computes
 /// the same on the devices `cpu` and `reference`. Reductions, weights, masks, NaN and chunks are the frame's, as for every
 /// loss of the catalogue; so are models, which can be trained with it. The text is compiled with wgpu's bounds and loop
 /// checks, always.
@@ -138,7 +139,7 @@ mod tests {
     use ndarray::array;
 
     use super::*;
-    use crate::device::test_adapter::{each_device, gpu};
+    use crate::runtime::device::test_adapter::{each_device, gpu};
     use crate::{Device, testing};
 
     const SQUARE: &str = "fn loss(prediction: f32, truth: f32) -> Loss {

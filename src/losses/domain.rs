@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::real::Real;
+use crate::cpu::real::Real;
 
 /// An optional input of a loss, for people.
 #[derive(Debug)]

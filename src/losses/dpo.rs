@@ -87,7 +87,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
         r#"{"loss_type": "nca_pair"}"#,
         r#"{"loss_type": "sppo_hard"}"#,
     ],
-    shader: crate::wgsl::shader!("losses/dpo.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/dpo.wgsl"),
     make: make::<Dpo>,
 };
 

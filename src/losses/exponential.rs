@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "Y. Freund and R. E. Schapire, A decision-theoretic generalization of on-line learning and an application to boosting, 1997",
     variants: &[r#"{"labels": "zero_one"}"#],
-    shader: crate::wgsl::shader!("losses/exponential.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/exponential.wgsl"),
     make: make::<Exponential>,
 };
 

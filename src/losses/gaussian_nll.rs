@@ -42,7 +42,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "D. A. Nix and A. S. Weigend, Estimating the mean and variance of the target probability distribution, 1994",
     variants: &[r#"{"full": true, "epsilon": 0.01}"#],
-    shader: crate::wgsl::shader!("losses/gaussian_nll.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/gaussian_nll.wgsl"),
     make: make::<GaussianNll>,
 };
 

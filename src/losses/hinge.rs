@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "hinge_loss",
     source: "C. Cortes and V. Vapnik, Support-vector networks, 1995",
     variants: &[r#"{"labels": "zero_one"}"#],
-    shader: crate::wgsl::shader!("losses/hinge.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/hinge.wgsl"),
     make: make::<Hinge>,
 };
 

@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "A. van den Oord, Y. Li and O. Vinyals, Representation learning with contrastive predictive coding, 2018",
     variants: &[r#"{"temperature": 0.5, "symmetric": true}"#, r#"{"temperature": 2.0, "normalize": false}"#],
-    shader: crate::wgsl::shader!("losses/info_nce.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/info_nce.wgsl"),
     make: make::<InfoNce>,
 };
 

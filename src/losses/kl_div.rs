@@ -1,8 +1,8 @@
 //! Kullback–Leibler divergence.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Kullback–Leibler divergence of the targets t from predictions x given as log-probabilities.
@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "kl_divergence",
     source: "S. Kullback and R. A. Leibler, On information and sufficiency, 1951",
     variants: &[r#"{"log_target": true}"#],
-    shader: crate::wgsl::shader!("losses/kl_div.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/kl_div.wgsl"),
     make: make::<KlDiv>,
 };
 

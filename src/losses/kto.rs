@@ -45,7 +45,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "K. Ethayarajh et al., KTO: model alignment as prospect theoretic optimization, 2024",
     variants: &[r#"{"beta": 0.5, "desirable_weight": 1.5, "undesirable_weight": 0.5}"#],
-    shader: crate::wgsl::shader!("losses/kto.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/kto.wgsl"),
     make: make::<Kto>,
 };
 

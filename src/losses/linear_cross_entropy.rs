@@ -4,7 +4,7 @@ use super::cross_entropy::{CrossEntropy, ENTRY as CROSS_ENTROPY};
 use super::fused::*;
 use super::prelude::*;
 use crate::Device;
-use crate::host::linear::{extra_bytes_on_cpu, extra_bytes_on_gpu};
+use crate::templates::linear::cpu::{extra_bytes_on_cpu, extra_bytes_on_gpu};
 
 fused! {
     /// [`CrossEntropy`] of the outputs of a linear layer, fused with the layer: the head of a language model, whose logits would take more

@@ -34,7 +34,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "log_cosh",
     source: "R. Neuneier and H. G. Zimmermann, How to train neural networks, 1998",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/log_cosh.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/log_cosh.wgsl"),
     make: make::<LogCosh>,
 };
 

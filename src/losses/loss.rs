@@ -8,9 +8,10 @@ use serde_json::Value;
 use super::{Argument, Domain, Family, Input};
 #[cfg(doc)]
 use crate::Error;
-use crate::catalogue::{self, Entry, Options};
-use crate::device::Device;
-use crate::wgsl::File;
+use crate::catalogue;
+use crate::catalogue::{Entry, Options};
+use crate::runtime::device::Device;
+use crate::runtime::wgsl::File;
 use crate::{Criterion, Result};
 
 /// A loss with its options. Object-safe: the lists, the models and the command hold `dyn Loss`.

@@ -39,7 +39,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "T. Joachims, Optimizing search engines using clickthrough data, 2002",
     variants: &[r#"{"margin": 0.7}"#],
-    shader: crate::wgsl::shader!("losses/margin_ranking.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/margin_ranking.wgsl"),
     make: make::<MarginRanking>,
 };
 

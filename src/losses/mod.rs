@@ -2,7 +2,7 @@
 //!
 //! A loss says what it is (its [`Entry`]), what its options become in the shader ([`Loss::constants`]) and how one
 //! element or one row is computed, once in WGSL and once here. Reductions, weights, masks, loops and chunks belong
-//! to the frames (`shaders/kernels`, `src/host`), the checks of what is handed in to [`crate::Criterion`].
+//! to the frames (`shaders/templates`, `src/templates`), the checks of what is handed in to [`crate::Criterion`].
 //!
 //! To add one: a shader in `shaders/losses`, a file here, a line in the list. The tests, `gradus losses`, `check`,
 //! `eval` and `bench` take it from there.
@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::catalogue::{self, Entry, catalogue};
+use crate::catalogue;
+use crate::catalogue::{Entry, catalogue};
 use crate::{Error, Result};
 
 catalogue! {
@@ -106,17 +107,17 @@ pub use cross_entropy::TargetLogitTransform;
 
 mod custom;
 mod domain;
-mod frames;
 mod fused;
 mod loss;
 mod outputs;
 mod precision;
 
+pub use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
+pub use crate::templates::traits::*;
 pub use batch_triplet::Mining;
 pub use custom::{Custom, custom};
 pub use domain::{Argument, Domain, Input, Labels, Role};
 use domain::{CLASS_MASK, CLASS_WEIGHT, LABELLED_EMBEDDINGS, MOST_IGNORED, POS_WEIGHT};
-pub use frames::*;
 pub(crate) use fused::tokens;
 pub(crate) use loss::Filling;
 pub use loss::Loss;
@@ -206,5 +207,5 @@ pub(crate) mod prelude {
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, Options, options};
-    pub(super) use crate::real::Real;
+    pub(super) use crate::cpu::real::Real;
 }

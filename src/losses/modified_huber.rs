@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "T. Zhang, Solving large scale linear prediction problems using stochastic gradient descent algorithms, 2004",
     variants: &[r#"{"labels": "zero_one"}"#],
-    shader: crate::wgsl::shader!("losses/modified_huber.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/modified_huber.wgsl"),
     make: make::<ModifiedHuber>,
 };
 

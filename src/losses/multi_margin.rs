@@ -1,8 +1,8 @@
 //! Multi-class margin loss.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Multi-class margin of scores against class labels: every other class is to stay `margin` below the label.
@@ -42,7 +42,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "J. Weston and C. Watkins, Multi-class support vector machines, 1998",
     variants: &[r#"{"p": 2, "margin": 0.5}"#, r#"{"margin": -0.25}"#],
-    shader: crate::wgsl::shader!("losses/multi_margin.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/multi_margin.wgsl"),
     make: make::<MultiMargin>,
 };
 

@@ -1,8 +1,8 @@
 //! Multi-class hinge of Crammer and Singer.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Multi-class hinge of scores against class labels: the best of the other classes is to stay 1 below the label.
@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "multiclass_hinge_loss",
     source: "K. Crammer and Y. Singer, Multiclass kernel-based vector machines, 2001",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/multiclass_hinge.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/multiclass_hinge.wgsl"),
     make: make::<MulticlassHinge>,
 };
 

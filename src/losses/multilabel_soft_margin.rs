@@ -1,8 +1,8 @@
 //! Multi-label soft margin.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Multi-label soft margin: binary cross-entropy of each class, averaged over the classes of a row.
@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "J. Berkson, Application of the logistic function to bio-assay, 1944",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/multilabel_soft_margin.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/multilabel_soft_margin.wgsl"),
     make: make::<MultilabelSoftMargin>,
 };
 

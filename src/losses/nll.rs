@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::prelude::*;
 use crate::Error;
 use crate::catalogue::Choice;
-use crate::host::rowwise::{Auxiliary, Row, Target};
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 /// Negative log-likelihood of log-probabilities x against class labels: −w_y x_y.
 ///
@@ -47,7 +47,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "R. A. Fisher, On the mathematical foundations of theoretical statistics, 1922",
     variants: &[r#"{"ignore_index": [0, 2]}"#],
-    shader: crate::wgsl::shader!("losses/nll.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/nll.wgsl"),
     make: make::<Nll>,
 };
 

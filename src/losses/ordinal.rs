@@ -1,8 +1,8 @@
 //! Ordinal regression by cumulative logits.
 
 use super::prelude::*;
-use crate::host::rowwise::{Auxiliary, Row, Target};
-use crate::host::simd;
+use crate::cpu::simd;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 options! {
     /// Ordinal regression: K classes in an order (stars, grades, ages), of which K − 1 logits each say whether the label is above.
@@ -39,7 +39,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "L. Li and H.-T. Lin, Ordinal regression by extended binary classification, 2006; W. Cao et al., CORAL, 2020",
     variants: &[],
-    shader: crate::wgsl::shader!("losses/ordinal.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/ordinal.wgsl"),
     make: make::<Ordinal>,
 };
 

@@ -43,7 +43,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "J. Hong, N. Lee and J. Thorne, ORPO: monolithic preference optimization without reference model, 2024",
     variants: &[r#"{"beta": 0.5, "nll": 0.0}"#],
-    shader: crate::wgsl::shader!("losses/orpo.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/orpo.wgsl"),
     make: make::<Orpo>,
 };
 

@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "perceptron_loss",
     source: "F. Rosenblatt, The perceptron, 1958",
     variants: &[r#"{"labels": "zero_one"}"#],
-    shader: crate::wgsl::shader!("losses/perceptron.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/perceptron.wgsl"),
     make: make::<Perceptron>,
 };
 

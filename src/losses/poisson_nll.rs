@@ -46,7 +46,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
         r#"{"log_input": false}"#,
         r#"{"log_input": false, "full": true, "epsilon": 0.001}"#,
     ],
-    shader: crate::wgsl::shader!("losses/poisson_nll.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/poisson_nll.wgsl"),
     make: make::<PoissonNll>,
 };
 

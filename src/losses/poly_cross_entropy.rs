@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::prelude::*;
 use crate::Error;
 use crate::catalogue::Choice;
-use crate::host::rowwise::{Auxiliary, Row};
-use crate::host::softmax_target::{self, Judged};
-use crate::wgsl::{File, shader};
+use crate::cpu::softmax_target;
+use crate::cpu::softmax_target::Judged;
+use crate::runtime::wgsl::{File, shader};
+use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
 /// PolyLoss of logits: cross-entropy with the first coefficients of its series in 1 − p raised, one ε for each.
 ///
@@ -92,7 +93,7 @@ impl Filling for PolyCrossEntropy {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Class;
     const INPUTS: &'static [Input] = &[CLASS_WEIGHT, CLASS_MASK];
-    const HELPERS: &'static [File] = &[shader!("helpers/softmax_target.wgsl")];
+    const HELPERS: &'static [File] = &[shader!("templates/rowwise/softmax_target.wgsl")];
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)

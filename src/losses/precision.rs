@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use super::{Family, Loss};
-use crate::host::joint::{Joint, JointHost};
-use crate::host::pointwise::Points;
-use crate::host::rowwise::{Auxiliary, Rows};
-use crate::real::Real;
+use crate::cpu::real::Real;
+use crate::templates::multi_input::cpu::{Joint, JointHost};
+use crate::templates::pointwise::cpu::Points;
+use crate::templates::rowwise::cpu::{Auxiliary, Rows};
 
 /// The two precisions of the host, each with its way into a loss.
 pub(crate) trait HostReal: Real + Default {

@@ -36,7 +36,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "R. Koenker and G. Bassett, Regression quantiles, 1978",
     variants: &[r#"{"quantile": 0.1}"#],
-    shader: crate::wgsl::shader!("losses/quantile.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/quantile.wgsl"),
     make: make::<Quantile>,
 };
 

@@ -43,7 +43,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "Y. Meng et al., SimPO: simple preference optimization with a reference-free reward, 2024",
     variants: &[r#"{"beta": 0.5, "gamma": 0.25, "label_smoothing": 0.1}"#],
-    shader: crate::wgsl::shader!("losses/simpo.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/simpo.wgsl"),
     make: make::<Simpo>,
 };
 

@@ -41,7 +41,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "P. Khosla et al., Supervised contrastive learning, 2020",
     variants: &[r#"{"temperature": 1.0}"#],
-    shader: crate::wgsl::shader!("losses/sup_con.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/sup_con.wgsl"),
     make: make::<SupCon>,
 };
 

@@ -1,7 +1,7 @@
 //! Which of two vectors is the nearer to a third, by a margin.
 
 use super::prelude::*;
-use crate::real::{is_too_large, is_too_small};
+use crate::cpu::real::{is_too_large, is_too_small};
 
 options! {
     /// Triplet margin loss: an anchor shall be nearer to its positive than to its negative, by a margin.
@@ -52,7 +52,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
         r#"{"p": 3.5, "swap": true}"#,
         r#"{"p": 1.5}"#,
     ],
-    shader: crate::wgsl::shader!("losses/triplet_margin.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/triplet_margin.wgsl"),
     make: make::<TripletMargin>,
 };
 

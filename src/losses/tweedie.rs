@@ -38,7 +38,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     optax: "",
     source: "B. Jørgensen, Exponential dispersion models, 1987",
     variants: &[r#"{"power": 1.0}"#, r#"{"power": 1.9}"#, r#"{"power": 2.0}"#, r#"{"power": 3.0}"#],
-    shader: crate::wgsl::shader!("losses/tweedie.wgsl"),
+    shader: crate::runtime::wgsl::shader!("losses/tweedie.wgsl"),
     make: make::<Tweedie>,
 };
 

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::nn::train::callback::Callback;
+use crate::nn::train::options::StepReport;
 use crate::recommend::model::Epoch;
-use crate::train::callback::Callback;
-use crate::train::options::StepReport;
 
 /// How [`crate::recommend::Model::train`] goes: how long, where it is saved, and who is told.
 ///

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::Result;
-use crate::host::simd;
-use crate::random::Permutation;
-use crate::real::Real;
+use crate::cpu::random::Permutation;
+use crate::cpu::real::Real;
+use crate::cpu::simd;
 use crate::recommend::best::{Scored, best, cosines};
 use crate::recommend::engine::{Engine, Layout, Pace, State, Tally};
 use crate::recommend::interactions::Interactions;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::device::Device;
+use crate::nn::train::history::Stop;
 use crate::recommend::best::Scored;
 use crate::recommend::engine::{Cut, Engine};
 use crate::recommend::interactions::{Ids, Interactions};
@@ -10,7 +10,7 @@ use crate::recommend::metrics::{Convention, Metrics};
 use crate::recommend::preparation::Preparation;
 use crate::recommend::recommender::Recommender;
 use crate::recommend::side::SideFeatures;
-use crate::train::history::Stop;
+use crate::runtime::device::Device;
 use crate::{Error, Result};
 
 /// A recommender on a device. Made by [`Recommender::on`] or [`Model::load`].

@@ -1,6 +1,6 @@
 //! What became of a file of ratings before a recommender saw it.
 
-use crate::model::HeldOut;
+use crate::nn::model::HeldOut;
 use crate::recommend::confidence::Confidence;
 
 /// What became of a file of ratings before a recommender saw it: saved with it, so that the same is held out where its training goes on.

@@ -1,7 +1,6 @@
 //! The description of a recommender: sizes, loss, options.
 
-use crate::device::Device;
-use crate::random::Random;
+use crate::cpu::random::Random;
 use crate::recommend::engine::{Engine, Layout, Optimizer, Pace, State, Table};
 use crate::recommend::gpu::GpuEngine;
 use crate::recommend::host::HostEngine;
@@ -9,6 +8,7 @@ use crate::recommend::interactions::{Interactions, size};
 use crate::recommend::model::Model;
 use crate::recommend::sampling::{Loss, MOST_POSITIVES, RankWeight, Rules};
 use crate::recommend::side::SideFeatures;
+use crate::runtime::device::Device;
 use crate::{Error, Result};
 
 /// The largest batch that is chosen where nobody says.

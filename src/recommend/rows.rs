@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::host::simd;
-use crate::real::Real;
+use crate::cpu::real::Real;
+use crate::cpu::simd;
 use crate::recommend::engine::{Optimizer, Table};
 use crate::recommend::features::Features;
 use crate::recommend::sampling::LANES;

@@ -34,8 +34,8 @@
 //! its factors cut to 12 significant bits ([`cut`]): then every product is exact, and a device that fuses product and sum gets the
 //! same bits as one that does not. What gives a *value* (the step of BPR and of the logistic loss, a prediction) takes whole factors.
 
-use crate::random::philox;
-use crate::real::Real;
+use crate::cpu::random::philox;
+use crate::cpu::real::Real;
 
 /// The stream of draws that choose negative items.
 pub const NEGATIVES: u32 = 0x6e65_6761;

@@ -1,6 +1,6 @@
 //! Interactions to train on and those to test on.
 
-use crate::random::{Permutation, Random};
+use crate::cpu::random::{Permutation, Random};
 use crate::recommend::interactions::Interactions;
 use crate::{Error, Result};
 

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::nn::train::history::Stop;
+use crate::nn::train::options::StepReport;
 use crate::recommend::engine::{Cut, Pace, Tally};
 use crate::recommend::fit::Fit;
 use crate::recommend::interactions::Interactions;
 use crate::recommend::model::{Epoch, History, Model};
 use crate::recommend::sampling::Rules;
-use crate::train::history::Stop;
-use crate::train::options::StepReport;
-use crate::{Error, Result, files};
+use crate::runtime::files;
+use crate::{Error, Result};
 
 /// How often a callback is asked.
 const ASKED: Duration = Duration::from_millis(150);

@@ -3,12 +3,13 @@
 use ndarray::Array1;
 
 use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title};
-use crate::activations::Activation;
 use crate::catalogue::Entry;
-use crate::device::Gpu;
-use crate::kernels::matmul::{Params, Shape};
-use crate::kernels::network::{self, Forward, InputGradient};
-use crate::real::Real;
+use crate::cpu::real::Real;
+use crate::nn::activations::Activation;
+use crate::nn::ops::dense;
+use crate::nn::ops::dense::{Forward, InputGradient};
+use crate::nn::ops::matmul::{Params, Shape};
+use crate::runtime::device::Gpu;
 use crate::{Device, Result};
 
 /// Rows of softmax, which looks at the whole row.
@@ -132,7 +133,7 @@ fn run(gpu: &Gpu, activation: &dyn Activation, inputs: &[f32]) -> Result<Found> 
     let (y, kept) = (gpu.buffer("its outputs", inputs.len())?, gpu.buffer("its inputs", inputs.len())?);
     let params = Params::new(Shape { m: sizes[0], n: sizes[1], k: sizes[1] });
     let layer = Forward { activation, bias: false, params, x: &x, parameters: &parameters, y: &y, kept: &kept };
-    gpu.submit(&network::forward(gpu, &layer)?)?;
+    gpu.submit(&dense::forward(gpu, &layer)?)?;
     let upstream: Vec<f32> = upstream(activation, inputs.len()).collect();
     let (gradient, below) = (upload(&upstream)?, gpu.buffer("the gradient below", inputs.len())?);
     let layer = InputGradient {
@@ -144,9 +145,9 @@ fn run(gpu: &Gpu, activation: &dyn Activation, inputs: &[f32]) -> Result<Found> 
         kept: &kept,
         y: &y,
     };
-    gpu.submit(&network::input_gradient(gpu, &layer)?)?;
+    gpu.submit(&dense::input_gradient(gpu, &layer)?)?;
     // The last layer's activation has a kernel of its own, which identity does without.
-    let commands = network::activation_backward(gpu, activation, sizes, &kept, &y, &gradient)?;
+    let commands = dense::activation_backward(gpu, activation, sizes, &kept, &y, &gradient)?;
     let last = if commands.is_empty() { &below } else { &gradient };
     gpu.submit(&commands)?;
     let read = |buffer| pollster::block_on(gpu.download(buffer, 0, inputs.len()));

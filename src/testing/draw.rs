@@ -4,8 +4,8 @@ use half::f16;
 use ndarray::{Array1, ArrayD, IxDyn};
 
 use super::recipe::{Recipe, Size, Spread};
+use crate::cpu::random::Random;
 use crate::losses::{Domain, Family, Loss};
-use crate::random::Random;
 use crate::{Inputs, Reduction, Targets};
 
 /// The inputs of one evaluation, owned.

@@ -5,10 +5,10 @@ use ndarray::{Array1, ArrayD, Zip};
 use super::draw::Case;
 use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, ULP};
 use crate::Reduction;
-use crate::host::Spread;
-use crate::host::pointwise::{Points, PointwiseHost};
-use crate::host::rowwise::{Auxiliary, Rows, RowwiseHost, Targets};
+use crate::cpu::Spread;
 use crate::losses::{Domain, Family, Loss};
+use crate::templates::pointwise::cpu::{Points, PointwiseHost};
+use crate::templates::rowwise::cpu::{Auxiliary, Rows, RowwiseHost, Targets};
 
 /// What a loss gives in f64, before its values are summed.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub(super) enum Move {
 
 /// Up or down, by chance: a row's elements must not all move alike, since a softmax does not see that.
 fn sign(index: usize) -> f64 {
-    let words = crate::random::philox([index as u32, 0, 0, 0], [17, 0]);
+    let words = crate::cpu::random::philox([index as u32, 0, 0, 0], [17, 0]);
     if words[0] & 1 == 0 { 1.0 } else { -1.0 }
 }
 

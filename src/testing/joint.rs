@@ -10,9 +10,9 @@ use super::exact::finite;
 use super::recipe::Size;
 use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP};
 use crate::Entry;
-use crate::host::joint::{Array, Joint, JointHost, Shapes, Units};
+use crate::cpu::random::Random;
 use crate::losses::{Argument, Family, Frame, Loss};
-use crate::random::Random;
+use crate::templates::multi_input::cpu::{Array, Joint, JointHost, Shapes, Units};
 use crate::{Criterion, Device, Inputs, Reduction, Result};
 
 /// How one case is drawn.
@@ -211,7 +211,7 @@ fn run(loss: &dyn Loss, host: &dyn JointHost, joint: &Joint<'_, f64>) -> Exact {
 fn moved(loss: &dyn Loss, host: &dyn JointHost, joint: &Joint<'static, f64>, which: usize, share: f64) -> Exact {
     let mut joint = joint.clone();
     for (index, x) in joint.arrays[which].values.to_mut().iter_mut().enumerate() {
-        let words = crate::random::philox([index as u32, which as u32, 0, 0], [17, 0]);
+        let words = crate::cpu::random::philox([index as u32, which as u32, 0, 0], [17, 0]);
         *x *= 1.0 + share * if words[0] & 1 == 0 { 1.0 } else { -1.0 };
     }
     run(loss, host, &joint)

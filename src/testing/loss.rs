@@ -7,7 +7,8 @@ use ndarray::{Array1, ArrayD, Zip};
 
 use super::differences::differentiated;
 use super::draw::{Case, draw};
-use super::exact::{self, Expected};
+use super::exact;
+use super::exact::Expected;
 use super::recipe::{Kind, recipes};
 use super::{Bounded, Report, joint, options_value, sets_of_options, title};
 use crate::Entry;

@@ -3,13 +3,14 @@
 use ndarray::Array1;
 
 use super::{Bounded, FLUSHED, Report, ULP};
-use crate::activations::{self, Activation};
-use crate::device::Gpu;
-use crate::host::matmul as host;
-use crate::kernel::Slice;
-use crate::kernels::matmul::{Epilogue, Layout, Params, Shape};
-use crate::kernels::product::{Kind, product};
-use crate::random::Random;
+use crate::cpu::matmul as host;
+use crate::cpu::random::Random;
+use crate::nn::activations;
+use crate::nn::activations::Activation;
+use crate::nn::ops::matmul::product::{Kind, product};
+use crate::nn::ops::matmul::{Epilogue, Layout, Params, Shape};
+use crate::runtime::device::Gpu;
+use crate::runtime::pipeline::Slice;
 use crate::{Device, Result};
 
 /// m, n, k: single numbers, lengths that are and are not multiples of four, of one tile and of several.
@@ -66,7 +67,7 @@ impl Operands {
         Operands { left: draw(m * k), right: draw(k * n), bias: draw(n), activated: draw(m * n) }
     }
 
-    fn on_host<R: crate::real::Real>(&self, params: &Params, layout: Layout) -> Result<ndarray::ArrayD<f64>> {
+    fn on_host<R: crate::cpu::real::Real>(&self, params: &Params, layout: Layout) -> Result<ndarray::ArrayD<f64>> {
         let layout = match layout {
             Layout::NN => host::Layout::NN,
             Layout::NT => host::Layout::NT,

@@ -15,6 +15,9 @@
 //!
 //! Comparisons are written so that NaN fails, and NaN and infinities must stand where the reference has them.
 
+pub mod bench;
+pub mod cases;
+
 use ndarray::{ArrayD, Dimension};
 
 mod activation;

@@ -4,11 +4,11 @@ use ndarray::Array1;
 
 use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title};
 use crate::catalogue::Entry;
-use crate::device::Gpu;
-use crate::kernels::update::{Runner, Update};
-use crate::optimizers::{MOST_STATES, Optimizer, Segment, Treatment};
-use crate::random::Random;
-use crate::real::Real;
+use crate::cpu::random::Random;
+use crate::cpu::real::Real;
+use crate::nn::optimizers::update::{Runner, Update};
+use crate::nn::optimizers::{MOST_STATES, Optimizer, Segment, Treatment};
+use crate::runtime::device::Gpu;
 use crate::{Device, Result};
 
 const STEPS: u64 = 5;

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{options_value, sets_of_options};
-use crate::kernel::Program;
-use crate::kernels::matmul::{Epilogue, Layout, TILES, Variant};
-use crate::kernels::product::{Kind, join_programs};
-use crate::{Result, activations, kernels, losses, optimizers, wgsl};
+use crate::nn::ops::matmul::product::{Kind, join_programs};
+use crate::nn::ops::matmul::{Epilogue, Layout, TILES, Variant};
+use crate::nn::{self, activations, optimizers};
+use crate::runtime::pipeline::Program;
+use crate::runtime::{self, wgsl};
+use crate::{Result, losses, recommend, templates};
 
 /// A program as the device gets it.
 #[doc(hidden)]
@@ -47,14 +49,14 @@ impl From<Program> for Joined {
 /// [`crate::Error::Option`] if a list holds a variant that it refuses.
 #[doc(hidden)]
 pub fn all_programs() -> Result<Vec<Joined>> {
-    let mut programs: Vec<Program> = kernels::loss::sum_programs();
-    programs.extend(kernels::loss::shares::programs());
-    programs.extend(kernels::loss::resident::programs());
-    programs.extend(crate::bench::programs());
+    let mut programs: Vec<Program> = templates::sum_programs();
+    programs.extend(templates::normalizer::programs());
+    programs.extend(templates::on_device::programs());
+    programs.extend(crate::testing::bench::programs());
     for entry in losses::CATALOGUE {
         for options in sets_of_options(entry.variants) {
             let loss = (entry.make)(&options_value(entry.name, options)?)?;
-            programs.extend(kernels::loss::programs(&*loss));
+            programs.extend(templates::programs(&*loss));
         }
     }
     let mut made_optimizers = Vec::new();
@@ -63,10 +65,10 @@ pub fn all_programs() -> Result<Vec<Joined>> {
             made_optimizers.push((entry.make)(&options_value(entry.name, options)?)?);
         }
     }
-    programs.extend(kernels::update::programs(&made_optimizers));
-    programs.extend(kernels::sort::programs());
-    programs.extend(kernels::recommend::programs());
-    programs.extend(kernels::embedding::programs(&made_optimizers));
+    programs.extend(nn::optimizers::update::programs(&made_optimizers));
+    programs.extend(runtime::sort::programs());
+    programs.extend(recommend::kernels::programs());
+    programs.extend(nn::embedding::kernels::programs(&made_optimizers));
     programs.extend(whole_programs()?);
     let mut made = Vec::new();
     for entry in activations::CATALOGUE {
@@ -74,7 +76,7 @@ pub fn all_programs() -> Result<Vec<Joined>> {
             made.push((entry.make)(&options_value(entry.name, options)?)?);
         }
     }
-    programs.extend(kernels::network::programs(&made));
+    programs.extend(nn::ops::dense::programs(&made));
     for (number, activation) in made.iter().filter(|activation| !activation.rowwise()).enumerate() {
         // Each activation in one tile, the first in all of them.
         let tiles = if number == 0 { &TILES[..] } else { &TILES[TILES.len() - 1..] };
@@ -99,10 +101,10 @@ fn whole_programs() -> Result<Vec<Program>> {
     let optimizers: Vec<Arc<dyn optimizers::Optimizer>> =
         optimizers::CATALOGUE.iter().map(|entry| Ok((entry.make)(&options)?.into())).collect::<Result<_>>()?;
     let activations = activations::CATALOGUE.iter().map(|entry| (entry.make)(&options)).collect::<Result<_>>()?;
-    kernels::whole::programs(&losses, &optimizers, activations)
+    nn::train::small::programs(&losses, &optimizers, activations)
 }
 
-fn products(tiles: &[crate::kernels::matmul::Tile]) -> Vec<(Variant, Layout, Epilogue)> {
+fn products(tiles: &[crate::nn::ops::matmul::Tile]) -> Vec<(Variant, Layout, Epilogue)> {
     let mut all = Vec::new();
     for &tile in tiles {
         for vec4 in [false, true] {

@@ -20,7 +20,7 @@ const FLOORS: &[&[&str]] = &[
     &["train/engine", "train/average", "train/pace", "train/callback", "train/history"],
     &["train/options"],
     &["train/training"],
-    &["kernels/whole", "train/crowd"],
+    &["templates/small_model/whole", "train/crowd"],
     &["train/gpu", "train/host", "train/samples"],
     &["model"],
     &["train", "recommend"],

@@ -1,8 +1,8 @@
 //! The judges can fail: what is wrong by a little, missing or no number at all is refused, in the comparer and through
 //! the whole path of a device.
 
-use gradus::host::rowwise::{Auxiliary, Row, Target};
-use gradus::host::simd;
+use gradus::cpu::simd;
+use gradus::losses::{Auxiliary, Row, Target};
 use gradus::losses::{Domain, Family, Loss, Pointwise, Rowwise};
 use gradus::testing::{self, Comparison, compare};
 use gradus::wgsl::File;

@@ -34,7 +34,7 @@ MARK = "//MUTANT "
 COUNTS = {"host": 40, "shaders": 20, "known": 0}
 
 # Left out: what measures time, what judges the rest by tolerances, and the helpers of tests.
-LEFT_OUT = ("src/bench", "src/bin/gradus/bench", "src/testing", "src/device/test_adapter")
+LEFT_OUT = ("src/testing", "src/bin/gradus/bench", "src/runtime/device/test_adapter")
 
 SWAPS = {
     "<": ["<=", ">"], ">": [">=", "<"], "<=": ["<"], ">=": [">"], "==": ["!="], "!=": ["=="],
@@ -231,9 +231,9 @@ def write_tree(mutants):
             content = "\n".join(lines).encode()
         if name == "src/lib.rs":
             content += RUNTIME.encode()
-        if name == "src/wgsl.rs":
+        if name == "src/runtime/wgsl.rs":
             joined = "text.push_str(file.text);"
-            assert content.decode().count(joined) == 1, "src/wgsl.rs joins texts in another way"
+            assert content.decode().count(joined) == 1, "src/runtime/wgsl.rs joins texts in another way"
             content = content.decode().replace(joined, "text.push_str(&crate::mutants::chosen(file.text));").encode()
         if not target.is_file() or target.read_bytes() != content:
             target.parent.mkdir(parents=True, exist_ok=True)

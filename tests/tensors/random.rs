@@ -2,7 +2,7 @@
 
 use gradus::random::{Permutation, Random, philox};
 
-const SHADER: &str = include_str!("../../shaders/helpers/random.wgsl");
+const SHADER: &str = include_str!("../../shaders/lib/random.wgsl");
 
 /// The vectors of `kat_vectors` in the authors' Random123 library.
 #[test]

@@ -2,14 +2,14 @@
 
 use super::Call;
 use crate::Result;
+use crate::cpu::real::Real;
+use crate::cpu::{Spread, parallel};
 use crate::criterion::{Auxiliaries, Evaluation, Values};
-use crate::host::pointwise::Points;
-use crate::host::rowwise::{Auxiliary, Rows, Targets as RowTargets};
-use crate::host::{Spread, parallel};
-use crate::kernels::loss::Per;
 use crate::losses::{Family, HostReal, Loss};
-use crate::real::Real;
-use crate::tensor::shaped;
+use crate::runtime::tensor::shaped;
+use crate::templates::Per;
+use crate::templates::pointwise::cpu::Points;
+use crate::templates::rowwise::cpu::{Auxiliary, Rows, Targets as RowTargets};
 
 impl Call<'_, '_> {
     /// Value and gradient in an array of their own.

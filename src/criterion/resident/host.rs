@@ -5,9 +5,9 @@ use ndarray::{ArrayD, arr0};
 
 use super::{DeviceEvaluation, Outcome};
 use crate::Result;
+use crate::criterion::inputs::Inputs;
 use crate::criterion::{Criterion, Evaluation, Reduction, TensorInputs, Upstream};
-use crate::inputs::Inputs;
-use crate::tensor::{Tensor, shaped};
+use crate::runtime::tensor::{Tensor, shaped};
 
 /// A tensor's numbers, whole or not.
 enum Numbers {

@@ -1,17 +1,21 @@
 //! A call with the tensors of a loss of several inputs on a GPU.
 
 use super::{Check, DeviceEvaluation, Notes, Outcome, gpu_buffer};
+use crate::criterion::inputs;
+use crate::criterion::inputs::input_error;
 use crate::criterion::joint::repeats;
 use crate::criterion::{Criterion, OnEmpty, Reduction, TensorInputs};
-use crate::device::Gpu;
-use crate::host::joint::{JointHost, Shapes, Units};
-use crate::inputs::{self, input_error};
-use crate::kernel::Command;
-use crate::kernels::loss::joint::{self as kernel, Bound, JointJob};
-use crate::kernels::loss::resident::{self, SequenceSizes};
-use crate::kernels::loss::shares::{self, Labels, NOTES, Share, Values};
 use crate::losses::{Argument, Frame, Loss};
-use crate::tensor::{Storage, Tensor};
+use crate::runtime::device::Gpu;
+use crate::runtime::pipeline::Command;
+use crate::runtime::tensor::{Storage, Tensor};
+use crate::templates::multi_input::cpu::{JointHost, Shapes, Units};
+use crate::templates::multi_input::gpu as kernel;
+use crate::templates::multi_input::gpu::{Bound, JointJob};
+use crate::templates::normalizer;
+use crate::templates::normalizer::{Labels, NOTES, Share, Values};
+use crate::templates::on_device;
+use crate::templates::on_device::SequenceSizes;
 use crate::{Error, Result};
 
 /// What is made of inputs on the device before the frame's own kernels.
@@ -240,7 +244,7 @@ impl<'t> Call<'t> {
     fn make(&mut self, commands: &mut Vec<Command>) -> Result<Made> {
         let mut made = Made::default();
         if let Some((share, labels)) = self.row_share() {
-            let (command, shares) = resident::similarity_shares(self.gpu, &gpu_buffer(labels)?, self.length(), share)?;
+            let (command, shares) = on_device::similarity_shares(self.gpu, &gpu_buffer(labels)?, self.length(), share)?;
             commands.push(command);
             made.shares = Some(shares);
         }
@@ -252,7 +256,7 @@ impl<'t> Call<'t> {
         };
         let mask = self.mask.as_ref().map(|(mask, _)| mask);
         let (command, [inputs, checked, verdicts]) =
-            resident::check_sequences(self.gpu, sizes, [&inputs, &lengths, &targets], mask)?;
+            on_device::check_sequences(self.gpu, sizes, [&inputs, &lengths, &targets], mask)?;
         commands.push(command);
         for (name, buffer) in [("input_lengths", inputs), ("target_lengths", checked)] {
             self.bounds.iter_mut().filter(|bound| bound.name == name).for_each(|bound| bound.buffer = buffer.clone());
@@ -291,13 +295,13 @@ impl<'t> Call<'t> {
         };
         let is_checked = labels.is_some() || made.verdicts.is_some();
         if self.keeps_depend() || on_device || is_checked {
-            commands.extend(shares::count(gpu, &values, notes)?);
+            commands.extend(normalizer::count(gpu, &values, notes)?);
         }
         let is_spread = weight.as_ref().is_some_and(|(_, width)| *width > 1);
         if !(self.keeps_depend() || on_device || made.verdicts.is_some() || is_spread) {
             return Ok((weight.map(|(buffer, _)| buffer), factor));
         }
-        let (packing, packed) = shares::pack(gpu, &values, on_device.then_some(notes))?;
+        let (packing, packed) = normalizer::pack(gpu, &values, on_device.then_some(notes))?;
         commands.extend(packing);
         if self.frame == Frame::Linear && self.keeps_depend() {
             self.clear(&packed, commands)?;
@@ -309,7 +313,7 @@ impl<'t> Call<'t> {
     fn clear(&mut self, packed: &wgpu::Buffer, commands: &mut Vec<Command>) -> Result<()> {
         let Some(x) = self.bounds.iter_mut().find(|bound| bound.name == "predictions") else { return Ok(()) };
         let (elements, columns) = (x.shape.iter().product(), x.shape.last().copied().unwrap_or(1));
-        let (clearing, cleared) = resident::clear_rows(self.gpu, &x.buffer, packed, [elements, columns])?;
+        let (clearing, cleared) = on_device::clear_rows(self.gpu, &x.buffer, packed, [elements, columns])?;
         commands.extend(clearing);
         x.buffer = cleared;
         Ok(())

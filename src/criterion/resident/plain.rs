@@ -2,15 +2,18 @@
 
 use super::{Check, DeviceEvaluation, Notes, Outcome, gpu_buffer};
 use crate::Result;
+use crate::criterion::inputs;
+use crate::criterion::inputs::{Sizes, shape_error};
 use crate::criterion::{Criterion, OnEmpty, Reduction, TensorInputs};
-use crate::device::Gpu;
-use crate::inputs::{self, Sizes, shape_error};
-use crate::kernel::Command;
-use crate::kernels::loss::listwise::units_of_lists;
-use crate::kernels::loss::shares::{self, Labels, NOTES, Share, Values};
-use crate::kernels::loss::{self as kernel, Buffers, Divisor, Job, Per};
 use crate::losses::{Domain, Family};
-use crate::tensor::{Storage, Tensor};
+use crate::runtime::device::Gpu;
+use crate::runtime::pipeline::Command;
+use crate::runtime::tensor::{Storage, Tensor};
+use crate::templates as kernel;
+use crate::templates::listwise::gpu::units_of_lists;
+use crate::templates::normalizer;
+use crate::templates::normalizer::{Labels, NOTES, Share, Values};
+use crate::templates::{Buffers, Divisor, Job, Per};
 
 /// One call whose inputs fit.
 struct Call<'t> {
@@ -269,7 +272,7 @@ impl<'t> Call<'t> {
         let (predictions, mut targets) = (gpu_buffer(self.predictions)?, gpu_buffer(self.targets)?);
         let given = targets.clone();
         if self.has_lists() && self.targets.is_labels() {
-            let (made, floats) = kernel::resident::floats_of(gpu, &targets, self.targets.len())?;
+            let (made, floats) = crate::templates::on_device::floats_of(gpu, &targets, self.targets.len())?;
             commands.extend(made);
             targets = floats;
         }
@@ -296,10 +299,10 @@ impl<'t> Call<'t> {
         };
         let values = self.values(&given, units.as_ref());
         if self.keeps_depend() || on_device || self.has_labels() || self.has_lists() {
-            commands.extend(shares::count(gpu, &values, &buffers.result)?);
+            commands.extend(normalizer::count(gpu, &values, &buffers.result)?);
         }
         if packs {
-            let (made, packed) = shares::pack(gpu, &values, on_device.then_some(&buffers.result))?;
+            let (made, packed) = normalizer::pack(gpu, &values, on_device.then_some(&buffers.result))?;
             commands.extend(made);
             buffers.weights = Some((packed, if self.is_per_element() { Per::Element } else { Per::Row }));
         }

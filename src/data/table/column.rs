@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::number::{self, Decimal};
-use crate::text::exact;
+use super::number;
+use super::number::Decimal;
+use crate::error::text::exact;
 
 /// The code of a blank cell among words.
 const BLANK: u32 = u32::MAX;

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::number::{self, Decimal};
+use super::number;
+use super::number::Decimal;
 use super::text::letters;
 use super::{Delimiter, TableOptions};
 

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use csv::{ByteRecord, ReaderBuilder, Trim};
 
 use super::super::source::Source;
-use super::dialect::{self, Dialect};
+use super::dialect;
+use super::dialect::Dialect;
 use super::number::Decimal;
 use super::records::OPEN;
-use super::text::{self, Text};
+use super::text;
+use super::text::Text;
 use super::{Delimiter, Header, TableOptions, header};
 use crate::{Error, Result};
 

@@ -1,7 +1,8 @@
 //! Whether the first row of a table names its columns, told from the rows below it.
 
 use super::column::is_blank;
-use super::number::{self, Decimal};
+use super::number;
+use super::number::Decimal;
 
 /// Whether the first of these rows is a header, and the reason where one would not see it.
 ///

@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn clean_numbers_have_the_bits_that_they_are_read_with_otherwise() {
-        let mut random = crate::random::Random::new(7, 0);
+        let mut random = crate::cpu::random::Random::new(7, 0);
         for _ in 0..20_000 {
             let (digits, places) = (1 + random.next_u32() as usize % 16, random.next_u32() as usize % 16);
             let mut text: String = (0..digits).map(|_| char::from(b'0' + (random.next_u32() % 10) as u8)).collect();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::real::Real;
+use crate::cpu::real::Real;
 
 /// What becomes of the label's logit where the predictions are cosines. The others stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

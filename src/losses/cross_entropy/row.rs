@@ -2,9 +2,9 @@
 
 use super::margin::{Margin, TargetLogitTransform};
 use super::{CrossEntropy, Rowwise};
-use crate::host::rowwise::{Auxiliary, Row, Rows, Target, by_itself};
-use crate::host::{simd, softmax};
-use crate::real::Real;
+use crate::cpu::real::Real;
+use crate::cpu::{simd, softmax};
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Rows, Target, by_itself};
 
 impl Rowwise for CrossEntropy {
     #[inline(always)]

@@ -1,8 +1,8 @@
-//! Jensen and Shannon's divergence of student and teacher from their mixture: the twin of `shaders/helpers/distillation_jsd.wgsl`.
+//! Jensen and Shannon's divergence of student and teacher from their mixture: the twin of `shaders/templates/rowwise/distillation_jsd.wgsl`.
 
 use super::{Both, Distillation};
-use crate::host::simd;
-use crate::real::Real;
+use crate::cpu::real::Real;
+use crate::cpu::simd;
 
 /// Value of a row; writes `scale` times its derivative.
 #[inline(always)]

@@ -1,8 +1,8 @@
-//! Kullback and Leibler's divergence of the student from the teacher: the twin of `shaders/helpers/distillation_kl.wgsl`.
+//! Kullback and Leibler's divergence of the student from the teacher: the twin of `shaders/templates/rowwise/distillation_kl.wgsl`.
 
 use super::{Both, Distillation};
-use crate::host::simd;
-use crate::real::Real;
+use crate::cpu::real::Real;
+use crate::cpu::simd;
 
 /// Value of a row; writes `scale` times its derivative.
 #[inline(always)]

@@ -7,13 +7,13 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{COLUMNS, CutEpoch, Description, Form, KEY, TableDescription, VERSION};
 use crate::data::compare_ids;
-use crate::device::Device;
 use crate::recommend::engine::{Cut, State, Table, Tally};
 use crate::recommend::features::Features;
 use crate::recommend::interactions::{Ids, Interactions};
 use crate::recommend::model::{Epoch, Model};
 use crate::recommend::recommender::{Recommender, engine};
 use crate::recommend::side::{FromTable, Newcomers, SideFeatures};
+use crate::runtime::device::Device;
 use crate::{Error, Result};
 
 impl Model {

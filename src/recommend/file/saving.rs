@@ -6,13 +6,14 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::{COLUMNS, CutEpoch, Description, KEY, TableDescription, VERSION};
-use crate::device::Device;
 use crate::recommend::engine::{Cut, Tally};
 use crate::recommend::features::Features;
 use crate::recommend::model::{Epoch, Model};
 use crate::recommend::recommender::Recommender;
 use crate::recommend::side::SideFeatures;
-use crate::{Error, Result, files};
+use crate::runtime::device::Device;
+use crate::runtime::files;
+use crate::{Error, Result};
 
 /// A tensor to be written.
 struct Entry {

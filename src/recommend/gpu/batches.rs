@@ -3,15 +3,15 @@
 use std::ops::Range;
 
 use super::{GpuEngine, Resident, Rows};
-use crate::device::Gpu;
-use crate::kernel::{Command, Program, Slice};
-use crate::kernels::embedding::{Sizes, gather};
-use crate::kernels::recommend::{BATCH_STRIDE, BatchParams, Choice, batch_uniform, sample_turns, tally_program};
-use crate::kernels::sort::Sorter;
-use crate::kernels::{MOST_TURNS, lanes_of};
-use crate::random::Permutation;
+use crate::cpu::random::Permutation;
+use crate::nn::embedding::kernels::{Sizes, gather};
 use crate::recommend::engine::{Optimizer, Pace, Tally};
+use crate::recommend::kernels::{BATCH_STRIDE, BatchParams, Choice, batch_uniform, sample_turns, tally_program};
 use crate::recommend::sampling::{Loss, Rules};
+use crate::runtime::device::Gpu;
+use crate::runtime::launch::{MOST_TURNS, lanes_of};
+use crate::runtime::pipeline::{Command, Program, Slice};
+use crate::runtime::sort::Sorter;
 use crate::{Error, Result};
 
 /// Batches in one submission: short ones, so that no watchdog bites and the host is ahead by one.

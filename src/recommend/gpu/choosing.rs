@@ -3,12 +3,12 @@
 use super::GpuEngine;
 use super::ranking::Scorer;
 use crate::Result;
-use crate::device::Gpu;
-use crate::kernel::{Command, Slice};
-use crate::kernels::recommend::{best_program, best_turns, similar_program};
-use crate::kernels::{MOST_TURNS, lanes_of};
 use crate::recommend::best::{Scored, best, in_order};
 use crate::recommend::interactions::Interactions;
+use crate::recommend::kernels::{best_program, best_turns, similar_program};
+use crate::runtime::device::Gpu;
+use crate::runtime::launch::{MOST_TURNS, lanes_of};
+use crate::runtime::pipeline::{Command, Slice};
 
 /// Whether choosing on the device moves fewer bytes than the scores themselves, and is within what it can count.
 fn is_worth(gpu: &Gpu, items: usize, n: usize) -> bool {

@@ -1,10 +1,10 @@
 //! Side features on the device: hits of entities become hits of features, and entities are added up again behind each batch.
 
-use crate::device::Gpu;
-use crate::kernel::{Command, Slice};
-use crate::kernels::recommend::{PartsParams, share_program, sums_program};
-use crate::kernels::{MOST_TURNS, lanes_of};
 use crate::recommend::features::Features;
+use crate::recommend::kernels::{PartsParams, share_program, sums_program};
+use crate::runtime::device::Gpu;
+use crate::runtime::launch::{MOST_TURNS, lanes_of};
+use crate::runtime::pipeline::{Command, Slice};
 use crate::{Error, Result};
 
 /// The features of users or items, and what they add up to.

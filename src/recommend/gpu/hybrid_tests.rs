@@ -4,7 +4,7 @@ use super::tests::{
     LOSSES, PACE, assert_same, both, defined, difference, interactions, layout, on, rules, state, variants,
 };
 use super::*;
-use crate::random::Random;
+use crate::cpu::random::Random;
 use crate::recommend::best::best;
 use crate::recommend::engine::Optimizer;
 use crate::recommend::sampling::Loss;
@@ -37,7 +37,7 @@ fn layouts(users: u32, items: u32, components: usize) -> [Layout; 3] {
 
 #[test]
 fn sums_of_features_draw_what_the_definition_says() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let variants = variants();
     for layout in layouts(60, 200, 11) {
         let known = Arc::new(interactions(60, 200, 20));
@@ -55,7 +55,7 @@ fn sums_of_features_draw_what_the_definition_says() {
 
 #[test]
 fn an_epoch_with_side_features_leaves_what_the_cpu_leaves() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     for (layout, (optimizer, alpha, bias)) in layouts(70, 250, 9).into_iter().zip([
         (Optimizer::Adagrad, 0.0, true),
         (Optimizer::Sgd, 1e-3, false),
@@ -104,7 +104,7 @@ fn an_epoch_with_side_features_leaves_what_the_cpu_leaves() {
 
 #[test]
 fn two_runs_with_side_features_give_the_same_bits() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let known = Arc::new(interactions(70, 250, 25));
     for layout in layouts(70, 250, 16) {
         let state = state(&layout, 0.3);
@@ -121,7 +121,7 @@ fn two_runs_with_side_features_give_the_same_bits() {
 
 #[test]
 fn scores_and_ranks_of_sums_are_those_of_the_cpu() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     for layout in layouts(50, 333, 20) {
         let known = Arc::new(interactions(50, 333, 9));
         let (device, host) = both(&layout, &state(&layout, 0.3), &known);
@@ -143,7 +143,7 @@ fn scores_and_ranks_of_sums_are_those_of_the_cpu() {
 
 #[test]
 fn the_best_are_those_of_a_sort_ties_and_odd_numbers_too() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let gpu = Gpu::open().expect("these tests need an adapter, a software one will do");
     let mut random = Random::new(3, 3);
     for items in [1, 63, 64, 65, 1000, 20_000_usize] {
@@ -177,7 +177,7 @@ fn the_best_are_those_of_a_sort_ties_and_odd_numbers_too() {
 
 #[test]
 fn the_best_and_the_similar_are_those_of_the_cpu() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     for layout in [layout(30, 400, 12), layouts(30, 400, 12)[2].clone()] {
         let known = Arc::new(interactions(30, 400, 20));
         let (device, host) = both(&layout, &state(&layout, 0.4), &known);
@@ -207,7 +207,7 @@ fn the_best_and_the_similar_are_those_of_the_cpu() {
 
 #[test]
 fn cosines_hang_on_directions_alone() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let layout = layout(2, 40, 5);
     let known = Arc::new(interactions(2, 40, 3));
     let mut state = state(&layout, 1.0);

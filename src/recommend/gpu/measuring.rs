@@ -3,12 +3,12 @@
 use super::GpuEngine;
 use super::ranking::ranks_on_device;
 use crate::Result;
-use crate::device::Gpu;
-use crate::kernel::Slice;
-use crate::kernels::lanes_of;
-use crate::kernels::recommend::{measure_program, order_program};
 use crate::recommend::interactions::Interactions;
+use crate::recommend::kernels::{measure_program, order_program};
 use crate::recommend::metrics::{Convention, Metrics, Sums, check};
+use crate::runtime::device::Gpu;
+use crate::runtime::launch::lanes_of;
+use crate::runtime::pipeline::Slice;
 
 /// Workgroups that sum: enough to fill a device, and 32 KiB of sums to read back.
 const MOST_WORKGROUPS: usize = 1024;

@@ -3,8 +3,8 @@
 use super::measuring::{metrics, metrics_of};
 use super::tests::{both, interactions, layout, state, variants};
 use super::*;
-use crate::kernels::lanes_of;
-use crate::random::Random;
+use crate::cpu::random::Random;
+use crate::runtime::launch::lanes_of;
 
 const CONVENTIONS: [Convention; 2] = [Convention::LightFm, Convention::Implicit];
 
@@ -69,7 +69,7 @@ fn check(test: &Interactions, train: Option<&Interactions>, ranks: &[u32], k: us
 
 #[test]
 fn metrics_on_the_device_are_those_of_the_host() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     // Users without items, of one item, of some, and one of all of them: no negatives.
     let counts = |user: usize| [0, 1, 3, 0, 17, 40, 2][user % 7];
     let test = chosen(50, 40, |user| 5 * user, counts);
@@ -87,7 +87,7 @@ fn metrics_on_the_device_are_those_of_the_host() {
 
 #[test]
 fn ties_count_against_each_other_as_on_the_host() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let test = chosen(30, 60, |user| user, |user| 1 + user % 9);
     // A model that ties all items ranks all last; one of a few scores shares ranks among some.
     for ranks in [vec![59; test.len()], (0..test.len() as u32).map(|place| place % 5 * 7).collect()] {
@@ -99,7 +99,7 @@ fn ties_count_against_each_other_as_on_the_host() {
 
 #[test]
 fn more_test_items_than_lanes_are_summed_in_turns() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     // 65,536 lanes on hardware, 8,192 on software.
     let test = chosen(14_000, 30, |user| user, |user| 1 + user % 11);
     assert!(test.len() > 65_536);
@@ -108,7 +108,7 @@ fn more_test_items_than_lanes_are_summed_in_turns() {
 
 #[test]
 fn a_user_with_twenty_thousand_test_items_is_measured() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let test = chosen(3, 50_000, |user| user, |user| [20_000, 1, 19_999][user]);
     for k in [10, 30_000] {
         check(&test, None, &drawn(&test, None), k, "20,000 items");
@@ -117,7 +117,7 @@ fn a_user_with_twenty_thousand_test_items_is_measured() {
 
 #[test]
 fn metrics_have_the_same_bits_in_every_run() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let test = chosen(3000, 100, |user| user, |user| user % 30);
     let ranks = drawn(&test, None);
     for gpu in variants() {
@@ -131,7 +131,7 @@ fn metrics_have_the_same_bits_in_every_run() {
 
 #[test]
 fn metrics_of_a_model_are_those_of_its_ranks() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let layout = layout(50, 333, 20);
     let (known, test) = (Arc::new(interactions(50, 333, 9)), interactions(50, 333, 6));
     let (device, _) = both(&layout, &state(&layout, 0.5), &known);

@@ -1,12 +1,12 @@
 //! Scores and ranks of all items: a matrix product over so many users at a time as their scores have room, and counting.
 
 use super::GpuEngine;
-use crate::kernel::{Command, Slice};
-use crate::kernels::matmul::{Layout, Params};
-use crate::kernels::product::{Kind, product};
-use crate::kernels::recommend::{finite_program, pack_program, rank_program};
-use crate::kernels::{MOST_TURNS, lanes_of};
+use crate::nn::ops::matmul::product::{Kind, product};
+use crate::nn::ops::matmul::{Layout, Params};
 use crate::recommend::interactions::Interactions;
+use crate::recommend::kernels::{finite_program, pack_program, rank_program};
+use crate::runtime::launch::{MOST_TURNS, lanes_of};
+use crate::runtime::pipeline::{Command, Slice};
 use crate::{Error, Result};
 
 /// Scores in one buffer: 64 MiB.

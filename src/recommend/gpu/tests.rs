@@ -1,13 +1,14 @@
 //! The device against the CPU: the samples of an epoch, the parameters behind it, scores and ranks.
 
 use super::*;
-use crate::device::GpuOptions;
-use crate::kernel::Command;
-use crate::random::Permutation;
-use crate::random::Random;
+use crate::cpu::random::Permutation;
+use crate::cpu::random::Random;
 use crate::recommend::engine::Optimizer;
 use crate::recommend::host::HostEngine;
-use crate::recommend::sampling::{self, Loss, NO_ITEM, RankWeight, Sample, Vectors};
+use crate::recommend::sampling;
+use crate::recommend::sampling::{Loss, NO_ITEM, RankWeight, Sample, Vectors};
+use crate::runtime::device::GpuOptions;
+use crate::runtime::pipeline::Command;
 
 impl GpuEngine {
     /// An epoch, and what each of its interactions learned from, in the order of the places.
@@ -180,7 +181,7 @@ pub(super) const LOSSES: [Loss; 4] = [Loss::Warp, Loss::WarpKos, Loss::Bpr, Loss
 
 #[test]
 fn every_interaction_draws_what_the_definition_says() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let variants = variants();
     for (users, items, components) in [(5, 40, 3), (60, 200, 8), (90, 333, 33)] {
         let layout = layout(users, items, components);
@@ -204,7 +205,7 @@ fn every_interaction_draws_what_the_definition_says() {
 
 #[test]
 fn the_exact_rank_counts_every_item() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let layout = layout(40, 150, 5);
     let known = Arc::new(interactions(40, 150, 10));
     let state = state(&layout, 0.6);
@@ -233,7 +234,7 @@ fn a_difference_that_is_no_number_is_found() {
 
 #[test]
 fn an_epoch_of_batches_leaves_what_the_cpu_leaves() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     for (optimizer, alpha, user_bias_gradient, components) in
         [(Optimizer::Adagrad, 0.0, false, 32), (Optimizer::Adagrad, 1e-3, true, 5), (Optimizer::Sgd, 1e-3, false, 8)]
     {
@@ -271,7 +272,7 @@ fn an_epoch_of_batches_leaves_what_the_cpu_leaves() {
 
 #[test]
 fn two_runs_give_the_same_bits() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let layout = layout(70, 250, 16);
     let known = Arc::new(interactions(70, 250, 25));
     let state = state(&layout, 0.3);
@@ -289,7 +290,7 @@ fn two_runs_give_the_same_bits() {
 
 #[test]
 fn scores_and_ranks_are_those_of_the_cpu() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     for (users, items, components) in [(3, 7, 1), (50, 333, 20)] {
         let layout = layout(users, items, components);
         let (known, wanted) = (Arc::new(interactions(users, items, 9)), interactions(users + 1, items, 6));
@@ -311,7 +312,7 @@ fn scores_and_ranks_are_those_of_the_cpu() {
 
 #[test]
 fn a_number_that_is_not_finite_is_found_wherever_it_stands() {
-    crate::device::test_adapter::needs_gpu!();
+    crate::runtime::device::test_adapter::needs_gpu!();
     let layout = layout(4, 6, 5);
     let known = Arc::new(interactions(4, 6, 2));
     for place in [0, 19] {

@@ -1,6 +1,6 @@
 //! The CPU: losses into a gradient that is used again, products into an output that is.
 
-use gradus::host::matmul::{Layout, matmul};
+use gradus::cpu::matmul::{Layout, matmul};
 use gradus::losses::from_name;
 use gradus::{Criterion, Device};
 use ndarray::{Array1, ArrayD};

@@ -1,0 +1,95 @@
+// The listwise frame: a loss of one list of scores, where an item's derivative needs all the others.
+//
+//     total        = sum over the items j of share(j)
+//     (v_i, s_i)   = scale(total) (own(i) + sum over the items j of pull(i, j))
+//     gradients[i] = upstream * factor * weight[list] * s_i;  padding has 0
+//     values       = sum over the lists of factor * weight[list] * sum over i of v_i
+//
+// Each lane takes items i and walks over all j, so that nothing is added by two lanes; the sums are cut into runs of 64,
+// which keeps their rounding at 64 + n/64 additions. Filled by shaders/losses/*.wgsl, or a helper of theirs, with `share`,
+// `scale`, `own` and `pull`; linked with templates/listwise/lists and one of lib/partials_*.
+
+const RUN: u32 = 64u;
+
+fn kept_item(first: u32, index: u32) -> Item {
+    let found = records[first + index];
+    return Item(found.x, found.y, found.z, found.w, index);
+}
+
+// The value that an item adds; writes its gradient.
+fn take_item(unit: Unit, item: Item, weight: f32, upstream: f32) -> f32 {
+    var found = vec2<f32>();
+    var total = 0.0;
+    var worst = 0u;
+    for (var start = 0u; start < params.items; start += RUN) {
+        var part = vec2<f32>();
+        var part_total = 0.0;
+        for (var k = start; k < min(start + RUN, params.items); k += 1u) {
+            let other = kept_item(unit.first, k);
+            let bits = bitcast<vec2<u32>>(vec2<f32>(other.score, other.truth)) & vec2<u32>(0x7fffffffu);
+            worst = max(worst, max(bits.x, bits.y));
+            if other.truth >= 0.0 {
+                part += pull(item, other);
+                part_total += share(other);
+            }
+        }
+        found += part;
+        total += part_total;
+    }
+    let factor = scale(total);
+    let scaled = select(factor * (found + own(item)), vec2<f32>(), factor == 0.0);
+    let is_broken = worst > INFINITY_BITS;
+    let nan = not_a_number(weight);
+    // Not `>= 0`: a NaN is no padding.
+    let is_padding = item.truth == -1.0;
+    let slope = select(weight * upstream * scaled.y, nan, is_broken);
+    gradients[unit.first + item.index] = select(slope, 0.0, is_padding);
+    return select(select(weight * scaled.x, nan, is_broken), 0.0, is_padding);
+}
+
+// The sum of the values of a lane's items in a unit.
+fn take_unit(unit: Unit, lane: u32) -> f32 {
+    var weight = params.factor;
+    var upstream = params.upstream;
+    if HAS_WEIGHT {
+        weight *= bitcast<f32>(weights[unit.list]);
+    }
+    if DIVISOR_ON_DEVICE {
+        let divisor = upstreams[2];
+        weight = select(weight / divisor, 0.0, divisor == 0.0);
+    }
+    if EACH {
+        upstream *= upstreams[unit.list];
+    }
+    let left_out = is_left_out(unit.list);
+    var sum = 0.0;
+    for (var k = unit.begin + lane; k < unit.end; k += WORKGROUP) {
+        if left_out {
+            gradients[unit.first + k] = 0.0;
+        } else {
+            sum += take_item(unit, kept_item(unit.first, k), weight, upstream);
+        }
+    }
+    return sum;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn listwise(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let place = workgroup.y * count.x + workgroup.x;
+    let range = units_of(place);
+    var sum = RunningSum();
+    for (var index = range.x; index < range.y; index += 1u) {
+        let found = take_unit(unit_of(index), lane);
+        add_to(&sum, found);
+        if EACH {
+            values[index * WORKGROUP + lane] = found;
+        }
+    }
+    if !EACH {
+        write_partial(place, lane, total_of(sum), range.x < range.y);
+    }
+}

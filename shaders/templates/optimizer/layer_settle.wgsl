@@ -1,0 +1,36 @@
+// The frame of optimizers that look at whole tensors, its second half: the move along the direction.
+//
+//     parameters[i] = settle(parameters[i], gradients[i], layer, step)
+//
+// with the direction where the gradient was, and of each tensor the norms that templates/optimizer/layer_join left. Linked as
+// templates/optimizer/layer_treat.
+
+override WORKGROUP: u32 = 256u;
+
+@group(0) @binding(2) var<storage, read_write> parameters: array<f32>;
+@group(0) @binding(3) var<storage, read> gradients: array<f32>;
+@group(0) @binding(4) var<storage, read> norms: array<vec2<f32>>;
+@group(0) @binding(5) var<storage, read> clip: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn layer_settle(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    if index >= params.length || is_skipped(clip[0]) {
+        return;
+    }
+    let number = segment_of(index);
+    let tensor = segments[number];
+    let columns = max(tensor.columns, 1u);
+    if index - tensor.start >= tensor.rows * columns {
+        return;
+    }
+    var step = params.step;
+    step.is_matrix = select(0.0, 1.0, tensor.columns > 0u);
+    let layer = Layer(norms[number].x, norms[number].y, f32(tensor.rows), f32(columns));
+    let moved = settle(parameters[index], gradients[index], layer, step);
+    parameters[index] = shrunk(number, moved, step.learning_rate);
+}

@@ -1,0 +1,20 @@
+// For rules that look at whole tensors: gradients[i] = clip (gradients[i] + dR/dw(parameters[i])), where it stands.
+// Linked with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/penalty, templates/optimizer/treatment and lib/numbers.
+
+override WORKGROUP: u32 = 256u;
+
+@group(0) @binding(2) var<storage, read> parameters: array<f32>;
+@group(0) @binding(3) var<storage, read_write> gradients: array<f32>;
+@group(0) @binding(4) var<storage, read> clip: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn layer_treat(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    if index < params.length {
+        gradients[index] = treated(segment_of(index), parameters[index], gradients[index], params.limit);
+    }
+}

@@ -1,0 +1,127 @@
+// The frame over similarities: each row of a matrix of scores against its own and all the other columns. The scores, products of
+// two matrices of embeddings, are overwritten by dL/d(score); products with the embeddings make the gradients of these.
+//
+//     lse     = ln of the sum of e^exponent over each of two pools of candidates
+//     extras  = sums of two more numbers over the candidates; STAGED: they may be made of the lse
+//     outcome = finish(lse, extras, positives), its .value the row's value
+//
+// Filled by shaders/losses/*.wgsl with STAGED, `term`, `extra`, `finish` and `extra_slope`. Linked with
+// templates/similarity/score_rows and one of rowwise_subgroups and rowwise_memory: the team of lanes that takes a row.
+
+// What a column is to a row: its own (of two matrices the partner, of one matrix the row itself), of the same label, or neither.
+struct Candidate {
+    score: f32,
+    is_own: bool,
+    is_positive: bool,
+}
+
+// What a candidate adds to the pools.
+struct Term {
+    exponent: f32,
+    slope: f32, // of the exponent, by the score
+    in_first: bool,
+    in_second: bool,
+}
+
+struct Outcome {
+    value: f32,
+    lse: vec2<f32>,
+    pools: vec2<f32>, // derivatives of the value by the two lse
+    extra: f32,       // what `extra_slope` wants to know
+}
+
+// What the teams know of the row-wise frame and this one has not.
+const IN_PLACE: bool = false;
+
+fn candidate_of(row: u32, column: u32, score: f32) -> Candidate {
+    var candidate = Candidate(score, row == column, false);
+    if HAS_LABELS {
+        candidate.is_positive = is_positive(row, column);
+    }
+    return candidate;
+}
+
+// ln of a sum of e^(exponent - peak); an empty pool has the lowest there is.
+fn lse_of(peak: f32, sum: f32) -> f32 {
+    return select(LOWEST, peak + log_full(sum), sum > 0.0);
+}
+
+// `exp_full` throughout: a driver's own exponential is 2|x| ulp off, and |x| goes to 2/T and beyond.
+
+// Writes dL/d(score) of a row and its value; every lane of the team calls it.
+fn take_row(index: u32, lane: u32) {
+    let row = params.first_row + index;
+    let first = index * params.columns;
+    let weight = weight_of(row);
+    let counts = weight.counts;
+    // A row that is left out has no value of its own, and is a candidate of the others all the same.
+    let length = select(0u, params.columns, counts);
+    var peaks = vec2<f32>(LOWEST);
+    var worst = 0u;
+    var positives = 0.0;
+    for (var column = lane; column < length; column += TEAM) {
+        let candidate = candidate_of(row, column, scores[first + column]);
+        let found = term(candidate);
+        worst = max(worst, bitcast<u32>(candidate.score) & 0x7fffffffu);
+        positives += select(0.0, 1.0, candidate.is_positive);
+        peaks = max(peaks, select(vec2<f32>(LOWEST), vec2<f32>(found.exponent), vec2<bool>(found.in_first, found.in_second)));
+    }
+    peaks = vec2<f32>(team_max(peaks.x), team_max(peaks.y));
+    positives = team_sum(positives);
+    let is_broken = team_max(select(0.0, 1.0, worst > 0x7f800000u)) != 0.0;
+    var sums = vec2<f32>();
+    var extras = vec2<f32>();
+    for (var column = lane; column < length; column += TEAM) {
+        let candidate = candidate_of(row, column, scores[first + column]);
+        let found = term(candidate);
+        if found.in_first {
+            sums.x += exp_full(found.exponent - peaks.x);
+        }
+        if found.in_second {
+            sums.y += exp_full(found.exponent - peaks.y);
+        }
+        if !STAGED {
+            extras += extra(candidate, vec2<f32>());
+        }
+    }
+    sums = vec2<f32>(team_sum(sums.x), team_sum(sums.y));
+    let lse = vec2<f32>(lse_of(peaks.x, sums.x), lse_of(peaks.y, sums.y));
+    if STAGED {
+        for (var column = lane; column < length; column += TEAM) {
+            extras += extra(candidate_of(row, column, scores[first + column]), lse);
+        }
+    }
+    let outcome = finish(lse, vec2<f32>(team_sum(extras.x), team_sum(extras.y)), positives);
+    let scale = scale_of(row, weight);
+    // Shares of the sums themselves: by way of e^(exponent - lse) they would carry the rounding of the logarithm.
+    let shares = select(vec2<f32>(), outcome.pools / sums, sums > vec2<f32>());
+    let poison = poison_of(row);
+    for (var column = lane; column < params.columns; column += TEAM) {
+        var slope = 0.0;
+        if is_broken {
+            slope = poison;
+        } else if counts {
+            let candidate = candidate_of(row, column, scores[first + column]);
+            let found = term(candidate);
+            slope = extra_slope(candidate, outcome);
+            if found.in_first {
+                slope += shares.x * exp_full(found.exponent - peaks.x) * found.slope;
+            }
+            if found.in_second {
+                slope += shares.y * exp_full(found.exponent - peaks.y) * found.slope;
+            }
+            slope *= scale;
+        }
+        scores[first + column] = slope;
+    }
+    if lane == 0u {
+        var value = select(0.0, weight.factor * outcome.value, counts);
+        if is_broken {
+            value = poison;
+        }
+        if ADDS {
+            value += values[row];
+        }
+        values[row] = value;
+    }
+}

@@ -1,0 +1,135 @@
+//! The commands of rules that look at whole tensors: see `optimizers::layerwise`.
+
+use crate::Result;
+use crate::nn::ops::matmul::product::{Kind, product};
+use crate::nn::ops::matmul::{Layout, Params};
+use crate::nn::optimizers::update::programs::*;
+use crate::nn::optimizers::update::{BLOCKS, Buffers, EACH, Maker, Update, segment_words, state_slices, summing_lanes};
+use crate::nn::optimizers::{NewtonSchulz, Segment};
+use crate::runtime::pipeline::Slice;
+
+impl Maker<'_> {
+    /// Norms of the parameters and the gradients of each tensor, or the factors of a clip.
+    pub(crate) fn layer_norms(&mut self, factors: bool, joined: &wgpu::Buffer) -> Result<()> {
+        let lanes = summing_lanes(self.gpu);
+        let count = self.update.treatment.segments.len();
+        let Buffers { segments, parameters, gradients, .. } = *self.buffers;
+        let partials = self.gpu.buffer("partial sums of norms", 4 * count * BLOCKS)?;
+        let storage = [segments, parameters, gradients, &partials].map(Slice::from);
+        self.stepped(&layer_norms_program(lanes, factors), &storage, count * BLOCKS)?;
+        self.stepped(&layer_join_program(factors), &[(&partials).into(), joined.into()], count.div_ceil(64))
+    }
+
+    pub(crate) fn layer_directions(&mut self, factored: bool) -> Result<()> {
+        let Update { optimizer, length, treatment, .. } = *self.update;
+        let lanes = summing_lanes(self.gpu);
+        let workgroups = length.div_ceil(EACH as usize);
+        let Buffers { segments, parameters, gradients, .. } = *self.buffers;
+        let (absent, factors) = (self.absent()?, self.factors.clone());
+        let storage = [segments, parameters, gradients, &factors].map(Slice::from);
+        self.stepped(&treat_program(&treatment, EACH), &storage, workgroups)?;
+        let buffers = *self.buffers;
+        let states = state_slices(&buffers, self.update, &absent, 3);
+        if factored {
+            let lines = lines(treatment.segments);
+            let storage = [segments.into(), gradients.into(), states[0], states[1], (&factors).into()];
+            self.stepped(&means_program(LAYER_MEANS, &treatment, lanes), &storage, lines.max(1))?;
+            let storage = [segments.into(), states[0], states[2], (&factors).into()];
+            let program = means_program(LAYER_MEAN_OF_ROWS, &treatment, lanes);
+            self.stepped(&program, &storage, treatment.segments.len())?;
+        }
+        let storage =
+            [segments.into(), parameters.into(), gradients.into(), states[0], states[1], states[2], (&factors).into()];
+        self.stepped(&direction_program(optimizer, &treatment, EACH), &storage, workgroups)
+    }
+
+    /// Makes the direction of every matrix orthogonal: see `optimizers::layerwise`.
+    pub(crate) fn orthogonalize(&mut self, newton_schulz: &NewtonSchulz) -> Result<()> {
+        let norms = self.gpu.buffer("norms", 2 * self.update.treatment.segments.len())?;
+        self.layer_norms(false, &norms)?;
+        let mut start = 0;
+        for (number, segment) in self.update.treatment.segments.iter().enumerate() {
+            if segment.columns > 0 {
+                let [rows, columns] = segment.shape(segment.end - start - segment.padding);
+                self.orthogonalize_one(newton_schulz, [rows, columns, start], (number, &norms))?;
+            }
+            start = segment.end;
+        }
+        Ok(())
+    }
+
+    fn orthogonalize_one(
+        &mut self,
+        newton_schulz: &NewtonSchulz,
+        [rows, columns, start]: [usize; 3],
+        (number, norms): (usize, &wgpu::Buffer),
+    ) -> Result<()> {
+        let gpu = self.gpu;
+        let matrix = self.buffers.gradients;
+        let (side, length) = (rows.min(columns), rows * columns);
+        let [a, b, c] = newton_schulz.coefficients;
+        let [gram, squared, next] =
+            [("a Gram matrix", side * side), ("its square", side * side), ("the next matrix", length)]
+                .map(|(purpose, length)| gpu.buffer(purpose, length));
+        let (gram, squared, next) = (gram?, squared?, next?);
+        let combine = |left: &wgpu::Buffer, at: usize, right: &wgpu::Buffer, length: usize, factors: [f64; 2]| {
+            let params = CombineParams::new(length, at, factors);
+            let kernel = gpu.kernel(&combine_program(false))?;
+            gpu.dispatch(&kernel, &params, &[left.into(), right.into()], length.div_ceil(64) as u32)
+        };
+        let scaled = CombineParams::new(length, start, [number as f64, newton_schulz.epsilon]);
+        let kernel = gpu.kernel(&combine_program(true))?;
+        let storage = [matrix.into(), norms.into()];
+        let command = gpu.dispatch(&kernel, &scaled, &storage, length.div_ceil(64) as u32)?;
+        self.fixed([command]);
+        let (m, k) = (side as u32, rows.max(columns) as u32);
+        let (offset, is_tall) = (start as u32, rows > columns);
+        for _ in 0..newton_schulz.steps {
+            let outer = if is_tall { Layout::TN } else { Layout::NT };
+            let params = Params { m, n: m, k, left_offset: offset, right_offset: offset, ..Params::default() };
+            let storage = [matrix.into(), matrix.into(), (&gram).into()];
+            self.fixed(product(gpu, &Kind::plain(outer), &params, &storage)?);
+            let params = Params { m, n: m, k: m, ..Params::default() };
+            let storage = [(&gram).into(), (&gram).into(), (&squared).into()];
+            self.fixed(product(gpu, &Kind::plain(Layout::NN), &params, &storage)?);
+            self.fixed([combine(&gram, 0, &squared, side * side, [b, c])?]);
+            let params = Params { m: rows as u32, n: columns as u32, k: m, ..Params::default() };
+            let (params, storage) = match is_tall {
+                true => (Params { left_offset: offset, ..params }, [matrix.into(), (&gram).into(), (&next).into()]),
+                false => (Params { right_offset: offset, ..params }, [(&gram).into(), matrix.into(), (&next).into()]),
+            };
+            self.fixed(product(gpu, &Kind::plain(Layout::NN), &params, &storage)?);
+            self.fixed([combine(matrix, start, &next, length, [a, 1.0])?]);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn layer_settle(&mut self) -> Result<()> {
+        let Update { optimizer, length, treatment, .. } = *self.update;
+        let norms = self.gpu.buffer("norms", 2 * treatment.segments.len())?;
+        self.layer_norms(false, &norms)?;
+        let factors = self.factors.clone();
+        let Buffers { segments, parameters, gradients, .. } = *self.buffers;
+        let storage = [segments, parameters, gradients, &norms, &factors].map(Slice::from);
+        self.stepped(&settle_program(optimizer, &treatment, EACH), &storage, length.div_ceil(EACH as usize))
+    }
+}
+
+/// Rows and columns of all matrices.
+pub(crate) fn lines(segments: &[Segment]) -> usize {
+    segment_words(segments).last().map_or(0, |&lines| lines as usize)
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct CombineParams {
+    pub length: u32,
+    pub offset: u32,
+    pub factors: [f32; 2],
+}
+
+impl CombineParams {
+    fn new(length: usize, offset: usize, factors: [f64; 2]) -> Self {
+        CombineParams { length: length as u32, offset: offset as u32, factors: factors.map(|factor| factor as f32) }
+    }
+}

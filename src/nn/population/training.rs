@@ -1,0 +1,219 @@
+//! The training loop of a population: as a model's, with a history for each member.
+
+use std::time::Instant;
+
+use ndarray::{ArrayBase, Data, Ix2};
+
+use crate::criterion::inputs::FloatElement;
+use crate::nn::optimizers::Clip;
+use crate::nn::population::Population;
+use crate::nn::train::course;
+use crate::nn::train::course::{Course, Loaded, summarize};
+use crate::nn::train::crowd::Turn;
+use crate::nn::train::engine::{Aims, Metric, Objective, Samples};
+use crate::nn::train::samples::{Intake, Rows};
+use crate::nn::train::training::{Snapshot, Watch};
+use crate::{Error, Fit, History, Result, Score, Targets};
+
+impl Population {
+    /// Trains every member on the same rows: [`crate::Model::fit`] for all, with a history for each. Members stop early,
+    /// or at a loss that is not finite, each for itself; the others go on. `learning_rate` holds for all of them.
+    /// There is no bar, and an epoch's `seconds` are those of all members together.
+    ///
+    /// # Errors
+    /// As [`crate::Model::fit`]; [`Error::Option`] for a `checkpoint`, which has room for one model, and for `resume` and callbacks.
+    pub fn fit<'a, S: Data<Elem: FloatElement>>(
+        &mut self,
+        features: &ArrayBase<S, Ix2>,
+        targets: impl Into<Targets<'a>>,
+        fit: Fit,
+    ) -> Result<Vec<History>> {
+        fit.check()?;
+        if let Some(path) = &fit.checkpoint {
+            let allowed = "left out; save the members one by one (Population::member)";
+            return Err(Error::option("population", "checkpoint", path.display(), allowed));
+        }
+        for (name, given) in
+            [("resume", fit.resume), ("on_step", fit.on_step.is_some()), ("on_epoch", fit.on_epoch.is_some())]
+        {
+            if given {
+                return Err(Error::option("population", name, "given", "left out: it is for one model (`Model::fit`)"));
+            }
+        }
+        let mut objectives = self.objectives("fit")?;
+        if matches!(fit.aims().clip, Some(Clip::Norm(_))) {
+            self.train_in_turn()?;
+        }
+        let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
+        let load = |samples: &Samples| self.crowd.load(samples);
+        let course =
+            Course::new(intake, &objectives[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
+        for objective in &mut objectives {
+            (objective.metric, objective.aims) = (course.metric, fit.aims());
+        }
+        self.keep_average(fit.average)?;
+        let histories = self.epochs(&objectives, &fit, &course);
+        course.data().for_each(|data| self.crowd.unload(data));
+        let mut histories = histories?;
+        for (history, objective) in histories.iter_mut().zip(&objectives) {
+            // With other options of the loss its yardstick is another.
+            let same = objective.loss.options() == objectives[0].loss.options();
+            history.baseline = course.yardstick.as_ref().filter(|_| same).map(|yardstick| yardstick.baseline);
+            course.reach.explain(&mut history.stopped);
+        }
+        Ok(histories)
+    }
+
+    /// Each member's loss and accuracy on rows that are not trained on.
+    ///
+    /// # Errors
+    /// As [`crate::Model::fit`].
+    pub fn evaluate<'a, S: Data<Elem: FloatElement>>(
+        &mut self,
+        features: &ArrayBase<S, Ix2>,
+        targets: impl Into<Targets<'a>>,
+    ) -> Result<Vec<Score>> {
+        let mut objectives = self.objectives("evaluate")?;
+        let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
+        let rows =
+            Rows::new(intake, &*objectives[0].loss, "evaluate", FloatElement::floats(features), &targets.into())?;
+        for objective in &mut objectives {
+            objective.metric = Metric::of(&*objective.loss, rows.one_hot, self.network.outputs());
+        }
+        let loaded = Loaded::new(&rows, self.crowd.load(&rows.all())?);
+        let all: Vec<usize> = (0..self.len()).collect();
+        let scores = self.scores_of(&all, &objectives, loaded);
+        self.crowd.unload(loaded.data);
+        scores
+    }
+
+    fn objectives(&self, operation: &str) -> Result<Vec<Objective>> {
+        if self.compiled.is_empty() {
+            return Err(Error::Input {
+                operation: operation.into(),
+                name: "the population".into(),
+                found: "has no loss yet".into(),
+                allowed: "call compile(loss, optimizer) first".into(),
+            });
+        }
+        let objective = |compiled: &crate::nn::model::Compiled| Objective {
+            in_chunks: false,
+            loss: compiled.loss.clone(),
+            optimizer: compiled.optimizer.clone(),
+            metric: None,
+            aims: Aims::default(),
+        };
+        Ok(self.compiled.iter().map(objective).collect())
+    }
+
+    /// The scores of some members on rows.
+    fn scores_of(&mut self, members: &[usize], objectives: &[Objective], loaded: Loaded) -> Result<Vec<Score>> {
+        let turn = |&member: &usize| Turn { member, batches: course::scoring(loaded) };
+        let outcomes = self.crowd.evaluate(loaded.data, objectives, &members.iter().map(turn).collect::<Vec<_>>())?;
+        let scores = members.iter().zip(&outcomes);
+        Ok(scores.map(|(&member, outcomes)| course::score(&objectives[member], outcomes, loaded.kept)).collect())
+    }
+
+    fn epochs(&mut self, objectives: &[Objective], fit: &Fit, course: &Course) -> Result<Vec<History>> {
+        let mut watches: Vec<Watch> = objectives.iter().map(|_| Watch::default()).collect();
+        let mut active: Vec<usize> = (0..self.len()).collect();
+        self.scores.fill(None);
+        for _ in 0..fit.epochs {
+            if active.is_empty() {
+                break;
+            }
+            active = self.epoch(active, objectives, fit, course, &mut watches)?;
+        }
+        let early = fit.early_stopping.as_ref();
+        for (member, watch) in watches.iter_mut().enumerate() {
+            self.scores[member] = watch.history.epochs.last().map(|epoch| epoch.val_loss.unwrap_or(epoch.loss));
+            if let Some(best) = watch.best.take().filter(|_| early.is_some_and(|early| early.restore_best)) {
+                self.restore(member, &best.snapshot)?;
+                self.scores[member] = Some(best.value);
+            }
+        }
+        Ok(watches.into_iter().map(|watch| watch.history).collect())
+    }
+
+    /// One epoch of the members that are still at it; gives back those that go on.
+    fn epoch(
+        &mut self,
+        mut active: Vec<usize>,
+        objectives: &[Objective],
+        fit: &Fit,
+        course: &Course,
+        watches: &mut [Watch],
+    ) -> Result<Vec<usize>> {
+        let (begun, training) = (Instant::now(), course.training);
+        let before = self.progress.clone();
+        self.crowd.remember()?;
+        let mut turns = Vec::with_capacity(active.len());
+        for &member in &active {
+            let (objective, seed) = (&objectives[member], self.seed(member));
+            let batches = course::batches(objective, fit, training, seed, &mut self.progress[member]);
+            turns.push(Turn { member, batches });
+        }
+        let outcomes = match self.crowd.train(training.data, objectives, &turns) {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                // As with one model: the epoch did not happen, for nobody.
+                self.progress = before;
+                active.iter().for_each(|&member| drop(self.crowd.recall(member)));
+                return Err(error);
+            }
+        };
+        let mut told = Vec::with_capacity(active.len());
+        for (turn, outcomes) in turns.iter().zip(&outcomes) {
+            let (member, watch) = (turn.member, &mut watches[turn.member]);
+            if let Some((batch, loss)) =
+                course::first_not_finite(&objectives[member], outcomes, || self.crowd.parameters(member))?
+            {
+                self.crowd.recall(member)?;
+                self.progress[member] = before[member];
+                watch.spoil(batch, loss);
+                active.retain(|&other| other != member);
+                continue;
+            }
+            self.progress[member].epochs += 1;
+            let steps = &mut watch.history.steps;
+            let mut epoch = summarize(&objectives[member], &turn.batches, outcomes, training.kept, steps);
+            if objectives[member].aims.skip_non_finite {
+                epoch.skipped = self.crowd.take_skipped(member)?;
+                let averaged = &mut self.progress[member].averaged;
+                *averaged = averaged.saturating_sub(epoch.skipped as u64);
+            }
+            told.push(epoch);
+        }
+        if let Some(validation) = course.validation {
+            let scores = self.scores_of(&active, objectives, validation)?;
+            for (told, score) in told.iter_mut().zip(scores) {
+                (told.val_loss, told.val_accuracy) = (Some(score.loss), score.accuracy);
+            }
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        let mut going_on = Vec::with_capacity(active.len());
+        for (member, mut told) in active.into_iter().zip(told) {
+            told.seconds = seconds;
+            if let Some(yardstick) = &course.yardstick {
+                yardstick.tell_squared(&mut told);
+            }
+            course::observe(fit, &mut self.progress[member], &mut told);
+            if !watches[member].add(told, fit.early_stopping.as_ref(), || self.snapshot(member))? {
+                going_on.push(member);
+            }
+        }
+        Ok(going_on)
+    }
+
+    fn snapshot(&self, member: usize) -> Result<Snapshot> {
+        let (parameters, states) = (self.crowd.parameters(member)?, self.crowd.states(member)?);
+        Ok(Snapshot { parameters, states, progress: self.progress[member] })
+    }
+
+    fn restore(&mut self, member: usize, snapshot: &Snapshot) -> Result<()> {
+        self.crowd.set_parameters(member, &snapshot.parameters)?;
+        self.crowd.set_states(member, &snapshot.states)?;
+        self.progress[member] = snapshot.progress;
+        Ok(())
+    }
+}

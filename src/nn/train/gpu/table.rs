@@ -1,0 +1,122 @@
+//! The table of a model that begins with an embedding: its rows and their states lie in buffers of their own.
+
+use crate::Result;
+use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace, gather};
+use crate::nn::layers::Lookup;
+use crate::nn::optimizers::{MOST_STATES, Optimizer};
+use crate::runtime::device::Gpu;
+use crate::runtime::pipeline::Command;
+use crate::runtime::tensor::padded;
+
+/// Rows and states on a GPU.
+#[derive(Debug)]
+pub(crate) struct Table {
+    gpu: Gpu,
+    lookup: Lookup,
+    rows: wgpu::Buffer,
+    states: Vec<wgpu::Buffer>,
+    /// What the kernels bind for states that there are not.
+    absent: wgpu::Buffer,
+    /// Copies of the rows and the states to come back to.
+    remembered: Vec<wgpu::Buffer>,
+}
+
+impl Table {
+    pub fn new(gpu: &Gpu, lookup: Lookup) -> Result<Self> {
+        let (rows, absent) = (gpu.buffer("an embedding", lookup.length())?, gpu.buffer("no state", 64 * MOST_STATES)?);
+        Ok(Table { gpu: gpu.clone(), lookup, rows, states: Vec::new(), absent, remembered: Vec::new() })
+    }
+
+    pub fn read(&self) -> Result<Vec<f64>> {
+        self.read_of(&self.rows)
+    }
+
+    pub fn write(&self, values: &[f64]) {
+        self.write_to(&self.rows, values);
+    }
+
+    pub fn read_state(&self, number: usize) -> Result<Vec<f64>> {
+        self.states.get(number).map_or_else(|| Ok(Vec::new()), |state| self.read_of(state))
+    }
+
+    pub fn write_state(&self, number: usize, values: &[f64]) {
+        if let Some(state) = self.states.get(number) {
+            self.write_to(state, values);
+        }
+    }
+
+    /// Makes room for so many states.
+    pub fn keep_states(&mut self, count: usize) -> Result<()> {
+        let state = |_| self.gpu.buffer("optimizer states", self.lookup.length());
+        self.states = (0..count).map(state).collect::<Result<_>>()?;
+        self.remembered.clear();
+        Ok(())
+    }
+
+    /// Keeps everything as it is now.
+    pub fn remember(&mut self) -> Result<()> {
+        if self.remembered.is_empty() {
+            let copy = |_| self.gpu.buffer("a copy of an embedding", self.lookup.length());
+            self.remembered = (0..=self.states.len()).map(copy).collect::<Result<_>>()?;
+        }
+        self.copy(self.own(), self.remembered.iter())
+    }
+
+    /// Goes back to what was remembered last.
+    pub fn recall(&self) -> Result<()> {
+        self.copy(self.remembered.iter(), self.own())
+    }
+
+    /// The commands that look a batch's ids up.
+    pub fn forward(&self, rows: usize, [ids, output]: [&wgpu::Buffer; 2]) -> Result<Command> {
+        let sizes = self.sizes(rows);
+        sizes.check("embedding")?;
+        gather(&self.gpu, &sizes, [ids, &self.rows, output])
+    }
+
+    /// The commands of a step on the rows that a batch's ids name, and from which on they read the step's numbers.
+    pub fn update(
+        &self,
+        optimizer: &dyn Optimizer,
+        rows: usize,
+        [ids, gradients]: [&wgpu::Buffer; 2],
+        uniform: &wgpu::Buffer,
+    ) -> Result<(Vec<Command>, usize)> {
+        let sizes = self.sizes(rows);
+        let job = RowStep { sizes, optimizer, table: &self.rows, states: &self.states, absent: &self.absent };
+        Workspace::with_uniform(&self.gpu, &sizes, uniform.clone())?.update(&self.gpu, &job, ids, gradients)
+    }
+
+    /// Of a batch of so many rows of ids.
+    pub fn sizes(&self, rows: usize) -> Sizes {
+        Sizes { ids: rows * self.lookup.ids, rows: self.lookup.rows, width: self.lookup.width }
+    }
+
+    fn own(&self) -> impl Iterator<Item = &wgpu::Buffer> {
+        std::iter::once(&self.rows).chain(&self.states)
+    }
+
+    fn copy<'b>(
+        &self,
+        from: impl Iterator<Item = &'b wgpu::Buffer>,
+        to: impl Iterator<Item = &'b wgpu::Buffer>,
+    ) -> Result<()> {
+        let size = padded(self.lookup.length());
+        let copy = |(from, to): (&wgpu::Buffer, &wgpu::Buffer)| {
+            let (from, to) = (from.clone(), to.clone());
+            Command::Copy { from, from_offset: 0, to, to_offset: 0, size }
+        };
+        let commands: Vec<Command> = from.zip(to).map(copy).collect();
+        self.gpu.submit(&commands)
+    }
+
+    fn read_of(&self, buffer: &wgpu::Buffer) -> Result<Vec<f64>> {
+        let values: Vec<f32> = pollster::block_on(self.gpu.download(buffer, 0, self.lookup.length()))?;
+        Ok(values.into_iter().map(f64::from).collect())
+    }
+
+    fn write_to(&self, buffer: &wgpu::Buffer, values: &[f64]) {
+        let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+        self.gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&values));
+    }
+}

@@ -1,0 +1,411 @@
+//! Small networks on a GPU: a workgroup trains a whole model, many steps in one dispatch, many members side by side.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::nn::layers::Network;
+use crate::nn::train::crowd::Turn;
+use crate::nn::train::engine::{Batch, Objective, Outcome};
+use crate::nn::train::small::{BATCH, Form, Mode, Params, Planes, TURN, whole};
+use crate::runtime::device::Gpu;
+use crate::runtime::pipeline::{Kernel, Slice};
+use crate::runtime::tensor::Reading;
+use crate::{Error, Result};
+
+/// Parameters of the networks that a population trains side by side.
+pub(crate) fn most_parameters(gpu: &Gpu) -> usize {
+    // On a software adapter the loads of a larger one cost what the launches save.
+    if gpu.is_software() { 2048 } else { 16_384 }
+}
+
+/// A dispatch should not keep the device longer.
+const SUBMISSION: Duration = Duration::from_millis(40);
+
+/// Steps of a dispatch at the most.
+const MOST_STEPS: usize = 1024;
+
+/// Rows × parameters up to which a lone model is trained by one workgroup. On hardware by reasoning: the ten launches of a
+/// step cost some 40 µs, in which one of many processors goes through about a million products three times.
+const WORTH: usize = 1 << 20;
+
+/// The same on software adapters, where a workgroup has one thread and a launch costs some 100 µs.
+/// Measured on llvmpipe, two cores: 5-16-3 at batch 32 0.06 ms a step against 0.35 ms, 784-10-10 at batch 64 1.4 against 1.3.
+const WORTH_ON_SOFTWARE: usize = 1 << 16;
+
+/// Rows of a piece at the most: a longer batch is added up from several.
+const MOST_ROWS: usize = 1024;
+
+/// Turns of loops that a lane may take in one dispatch on a software adapter, with room to spare: llvmpipe counts all
+/// turns of all loops of a shader together and leaves every loop, without a word, once they are 65,535.
+const MOST_TURNS: usize = 50_000;
+
+/// Words of the table of a dispatch at the most: 8 MiB.
+const MOST_WORDS: usize = 2 << 20;
+
+/// Kernels read up to three numbers behind the end of parameters and scratch, and use none of them.
+pub(crate) const MARGIN: usize = 4;
+
+/// What the members of a population hold on the device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held<'a> {
+    pub parameters: &'a wgpu::Buffer,
+    /// All states of each member behind each other, `state_stride` numbers each.
+    pub states: &'a wgpu::Buffer,
+}
+
+/// Rows on the device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowsOnDevice<'a> {
+    pub features: &'a wgpu::Buffer,
+    pub targets: &'a wgpu::Buffer,
+    pub labels: bool,
+    /// Which rows have an ignored label; empty if none has.
+    pub ignored: &'a [bool],
+}
+
+/// The kernel's scratch, and how much of it goes into a dispatch.
+#[derive(Debug)]
+pub(crate) struct WholeModels {
+    gpu: Gpu,
+    network: Network,
+    planes: Planes,
+    form: Form,
+    scratch: Option<Scratch>,
+    /// Rows of a piece at the most.
+    piece_rows: usize,
+    at_once: usize,
+    /// Of each turn of the last training, the steps that were left out.
+    skipped: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Scratch {
+    buffer: wgpu::Buffer,
+    /// Rows of a batch that it has room for.
+    capacity: usize,
+    /// Workgroups that it has room for.
+    turns: usize,
+}
+
+/// The kernel with what it is bound to, and the numbers of each member.
+#[derive(Debug)]
+struct Linked {
+    kernel: Arc<Kernel>,
+    options: Vec<Vec<f32>>,
+    limits: Vec<f32>,
+    /// Features, targets, parameters and states.
+    buffers: [wgpu::Buffer; 4],
+}
+
+/// One batch as the table holds it.
+#[derive(Clone, Copy)]
+struct Piece {
+    batch: Batch,
+    mode: Mode,
+    factor: f32,
+}
+
+impl WholeModels {
+    pub fn new(gpu: &Gpu, network: &Network) -> Self {
+        Self::with_form(gpu, network, Form::of(gpu.is_software(), network))
+    }
+
+    fn with_form(gpu: &Gpu, network: &Network, form: Form) -> Self {
+        let mut piece_rows = MOST_ROWS;
+        while gpu.is_software() && piece_rows > 4 && form.turns_of_loops(network, piece_rows) > MOST_TURNS {
+            piece_rows /= 2;
+        }
+        let planes = Planes::new(network);
+        let (gpu, network) = (gpu.clone(), network.clone());
+        WholeModels { gpu, network, planes, form, scratch: None, piece_rows, at_once: 1, skipped: Vec::new() }
+    }
+
+    /// Whether a lone model is better off in one workgroup than in dispatches of all of them.
+    pub fn is_worth(&self, rows: usize) -> bool {
+        let work = rows * self.network.length;
+        let most = if self.gpu.is_software() { WORTH_ON_SOFTWARE } else { WORTH };
+        self.network.length <= most_parameters(&self.gpu) && work <= most
+    }
+
+    /// Numbers of a workgroup's scratch.
+    fn work(&self, capacity: usize) -> usize {
+        (self.network.length + capacity * self.planes.width).next_multiple_of(4)
+    }
+
+    /// Makes room for batches of so many rows in as many workgroups as fit a binding; gives back how many.
+    fn reserve(&mut self, rows: usize, turns: usize) -> Result<usize> {
+        let capacity = rows.next_multiple_of(4);
+        let fitting = (self.gpu.limits().max_storage_buffer_binding_size / 4) as usize;
+        let most = (fitting - MARGIN) / self.work(capacity);
+        if most == 0 {
+            return Err(Error::TooLarge {
+                name: format!("a batch of {rows} rows"),
+                bytes: 4 * self.work(capacity) as u64,
+                limit: self.gpu.limits().max_storage_buffer_binding_size,
+                advice: "use smaller batches".into(),
+            });
+        }
+        let turns = turns.min(most);
+        if !self.scratch.as_ref().is_some_and(|s| s.capacity == capacity && s.turns >= turns) {
+            let buffer = self.gpu.buffer("scratch of whole models", turns * self.work(capacity) + MARGIN)?;
+            self.scratch = Some(Scratch { buffer, capacity, turns });
+        }
+        Ok(turns)
+    }
+
+    /// Trains members on their batches. One that is too long for a workgroup is added up from pieces.
+    pub fn train(
+        &mut self,
+        held: Held,
+        rows: RowsOnDevice,
+        objectives: &[Objective],
+        turns: &[Turn],
+    ) -> Result<Vec<Vec<Outcome>>> {
+        let size = self.piece_rows;
+        let mode = |batch: &Batch, is_last: bool| match batch.update {
+            Some(_) if is_last => Mode::Train,
+            _ => Mode::Gradient,
+        };
+        self.run_cut(held, rows, objectives, turns, size, mode)
+    }
+
+    /// How many steps each turn of the last training left out.
+    pub fn take_skipped(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.skipped)
+    }
+
+    /// Losses of members on batches.
+    pub fn evaluate(
+        &mut self,
+        held: Held,
+        rows: RowsOnDevice,
+        objectives: &[Objective],
+        turns: &[Turn],
+    ) -> Result<Vec<Vec<Outcome>>> {
+        let size = self.scratch.as_ref().map_or(64.min(self.piece_rows), |scratch| scratch.capacity);
+        self.run_cut(held, rows, objectives, turns, size, |_, _| Mode::Evaluate)
+    }
+
+    /// Runs batches in pieces of at most `size` rows, and joins what came of them.
+    fn run_cut(
+        &mut self,
+        held: Held,
+        rows: RowsOnDevice,
+        objectives: &[Objective],
+        turns: &[Turn],
+        size: usize,
+        mode: impl Fn(&Batch, bool) -> Mode,
+    ) -> Result<Vec<Vec<Outcome>>> {
+        let columns = self.network.outputs();
+        let mut pieces: Vec<Vec<Piece>> = Vec::with_capacity(turns.len());
+        for turn in turns {
+            let mut of_turn = Vec::with_capacity(turn.batches.len());
+            for batch in &turn.batches {
+                let factor = factor(&objectives[turn.member], batch, columns, rows.ignored);
+                of_turn.extend((0..batch.rows).step_by(size).map(|first| Piece {
+                    batch: Batch {
+                        start: batch.start + first,
+                        rows: size.min(batch.rows - first),
+                        accumulate: batch.accumulate || first > 0,
+                        ..*batch
+                    },
+                    mode: mode(batch, first + size >= batch.rows),
+                    factor,
+                }));
+            }
+            pieces.push(of_turn);
+        }
+        let found = self.run(&self.link(objectives, held, rows)?, turns, &pieces)?;
+        let skipped = |found: &Vec<Outcome>| found.iter().filter(|outcome| outcome.correct < 0.0).count();
+        self.skipped = found.iter().map(skipped).collect();
+        let joined = |(turn, found): (&Turn, Vec<Outcome>)| {
+            let mut found = found.into_iter();
+            // Below 0 stands −1 − the rows right of a step that was left out.
+            let right = |correct: f64| if correct < 0.0 { -1.0 - correct } else { correct };
+            let sum =
+                |sum: Outcome, o: Outcome| Outcome { loss: sum.loss + o.loss, correct: sum.correct + right(o.correct) };
+            let join = |batch: &Batch| found.by_ref().take(batch.rows.div_ceil(size)).fold(Outcome::default(), sum);
+            turn.batches.iter().map(join).collect()
+        };
+        Ok(turns.iter().zip(found).map(joined).collect())
+    }
+
+    /// Predictions of each member for rows in their order, [rows, outputs].
+    pub fn predict(
+        &mut self,
+        held: Held,
+        rows: RowsOnDevice,
+        objectives: &[Objective],
+        count: usize,
+    ) -> Result<Vec<Vec<f64>>> {
+        let linked = self.link(objectives, held, rows)?;
+        let (members, outputs) = (objectives.len(), self.network.outputs());
+        let size = self.scratch.as_ref().map_or(64.min(self.piece_rows), |scratch| scratch.capacity);
+        let mut predictions = vec![Vec::with_capacity(count * outputs); members];
+        for start in (0..count).step_by(size) {
+            let rows = size.min(count - start);
+            let batch = Batch { start, rows, order: None, divisor_rows: None, accumulate: false, update: None };
+            let mut member = 0;
+            while member < members {
+                let wave = self.reserve(size, members - member)?;
+                let turns: Vec<Turn> =
+                    (member..member + wave).map(|member| Turn { member, batches: Vec::new() }).collect();
+                let piece = Piece { batch, mode: Mode::Predict, factor: 0.0 };
+                self.submit(&linked, &turns, &vec![vec![piece]; wave], 0..1)?;
+                for values in self.outputs_of(wave, rows * outputs)? {
+                    predictions[member].extend(values.into_iter().map(f64::from));
+                    member += 1;
+                }
+            }
+        }
+        Ok(predictions)
+    }
+
+    /// What the last layer left in the scratch of each workgroup.
+    fn outputs_of(&self, turns: usize, length: usize) -> Result<Vec<Vec<f32>>> {
+        let Some(scratch) = &self.scratch else { return Ok(Vec::new()) };
+        let at = self.network.length + scratch.capacity * self.planes.outputs;
+        let place = |turn: usize| turn * self.work(scratch.capacity) + at;
+        let begin = |turn: usize| self.gpu.begin_download(&scratch.buffer, place(turn), length);
+        let readings = (0..turns).map(begin).collect::<Result<Vec<Reading>>>()?;
+        readings.into_iter().map(|reading| pollster::block_on(self.gpu.finish_download(reading))).collect()
+    }
+
+    /// Runs the pieces of all turns, as many members at a time as there is scratch for, as many steps to a dispatch as its
+    /// time allows. The next dispatch is made while the last one runs.
+    fn run(&mut self, linked: &Linked, turns: &[Turn], pieces: &[Vec<Piece>]) -> Result<Vec<Vec<Outcome>>> {
+        let longest = pieces.iter().flatten().map(|piece| piece.batch.rows).max().unwrap_or(1);
+        let mut outcomes = Vec::with_capacity(turns.len());
+        while outcomes.len() < turns.len() {
+            let first = outcomes.len();
+            let wave = self.reserve(longest, turns.len() - first)?;
+            outcomes.extend(self.run_wave(linked, &turns[first..first + wave], &pieces[first..first + wave])?);
+        }
+        Ok(outcomes)
+    }
+
+    fn run_wave(&mut self, linked: &Linked, turns: &[Turn], pieces: &[Vec<Piece>]) -> Result<Vec<Vec<Outcome>>> {
+        let steps = pieces[0].len();
+        let mut outcomes = vec![Vec::with_capacity(steps); turns.len()];
+        let mut most = (MOST_WORDS / (turns.len() * BATCH)).clamp(1, MOST_STEPS);
+        if self.gpu.is_software() {
+            let longest = pieces.iter().flatten().map(|piece| piece.batch.rows).max().unwrap_or(1);
+            most = most.min(MOST_TURNS / self.form.turns_of_loops(&self.network, longest)).max(1);
+        }
+        let (mut done, mut running, mut last) = (0, None::<(Reading, usize)>, Instant::now());
+        while done < steps || running.is_some() {
+            let before = running.take();
+            let now = self.at_once.min(most).min(steps - done);
+            if now > 0 {
+                let results = self.submit(linked, turns, pieces, done..done + now)?;
+                running = Some((self.gpu.begin_download(&results, 0, 2 * turns.len() * now)?, now));
+                done += now;
+            }
+            if let Some((reading, count)) = before {
+                let words: Vec<f32> = pollster::block_on(self.gpu.finish_download(reading))?;
+                for (outcomes, words) in outcomes.iter_mut().zip(words.chunks_exact(2 * count)) {
+                    let outcome = |w: &[f32]| Outcome { loss: w[0].into(), correct: w[1].into() };
+                    outcomes.extend(words.chunks_exact(2).map(outcome));
+                }
+                self.adapt(count, last.elapsed());
+                last = Instant::now();
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Takes as many steps to a dispatch as its time allows.
+    fn adapt(&mut self, steps: usize, elapsed: Duration) {
+        let each = elapsed.as_secs_f64() / steps as f64;
+        let fitting = (SUBMISSION.as_secs_f64() / each.max(1e-9)) as usize;
+        // Growing by no more than four times: the first dispatch compiles the pipeline and says little.
+        self.at_once = fitting.clamp(1, (4 * self.at_once).min(MOST_STEPS));
+    }
+
+    /// The kernel for all members, whoever has a turn: a member's bits must not hang on who else is still at it.
+    fn link<'a>(&self, objectives: &[Objective], held: Held<'a>, rows: RowsOnDevice<'a>) -> Result<Linked> {
+        let whole = whole(&self.network, &objectives.iter().collect::<Vec<_>>(), rows.labels, self.form);
+        let kernel = self.gpu.kernel(&whole.program)?;
+        let limit = |objective: &Objective| objective.aims.clip.map_or(0.0, |clip| clip.limit() as f32);
+        Ok(Linked {
+            kernel,
+            options: whole.options,
+            limits: objectives.iter().map(limit).collect(),
+            buffers: [rows.features, rows.targets, held.parameters, held.states].map(Clone::clone),
+        })
+    }
+
+    /// Submits the steps of a range for all turns; gives back where their outcomes will stand.
+    fn submit(
+        &self,
+        linked: &Linked,
+        turns: &[Turn],
+        pieces: &[Vec<Piece>],
+        range: std::ops::Range<usize>,
+    ) -> Result<wgpu::Buffer> {
+        let gpu = &self.gpu;
+        let mut table: Vec<u32> = Vec::new();
+        for (turn, pieces) in turns.iter().zip(pieces) {
+            table.extend([turn.member as u32, linked.limits[turn.member].to_bits()]);
+            table.extend(linked.options[turn.member].iter().map(|option| option.to_bits()));
+            pieces[range.clone()].iter().for_each(|piece| table.extend(piece.words()));
+        }
+        let results = gpu.buffer("losses of whole models", 2 * turns.len() * range.len())?;
+        let Some(scratch) = &self.scratch else { return Ok(results) };
+        let params = Params {
+            turns: turns.len() as u32,
+            steps: range.len() as u32,
+            turn_words: (TURN + linked.options[0].len() + range.len() * BATCH) as u32,
+            stride: self.network.length as u32,
+            work: self.work(scratch.capacity) as u32,
+            capacity: scratch.capacity as u32,
+            plane: 0,
+            columns: 0,
+        };
+        let table = gpu.upload("the batches of whole models", &table)?;
+        let [features, targets, parameters, states] = &linked.buffers;
+        let storage = [features, targets, &table, parameters, states, &scratch.buffer, &results];
+        let command = gpu.dispatch(&linked.kernel, &params, &storage.map(Slice::from), turns.len() as u32)?;
+        gpu.submit([&command])?;
+        Ok(results)
+    }
+}
+
+impl Piece {
+    fn words(&self) -> [u32; BATCH] {
+        let batch = &self.batch;
+        let mut words = [0; BATCH];
+        words[0] = batch.start as u32;
+        words[1] = batch.rows as u32;
+        words[2] = batch.order.map_or(0, |order| order.length());
+        words[3] = self.mode as u32;
+        words[4] = self.factor.to_bits();
+        words[5] = u32::from(batch.accumulate);
+        if let Some(step) = &batch.update {
+            let step = step.cast::<f32>();
+            words[8..16].copy_from_slice(&step.words().map(f32::to_bits));
+        }
+        if let Some(order) = &batch.order {
+            words[16..24].copy_from_slice(&order.keys());
+        }
+        words
+    }
+}
+
+/// The factor of a batch's loss. Ignored labels are counted here: where each row comes from is known on both sides.
+fn factor(objective: &Objective, batch: &Batch, columns: usize, ignored: &[bool]) -> f32 {
+    if ignored.is_empty() || batch.divisor_rows.is_some() {
+        return objective.factor(batch.divisor_rows.unwrap_or(batch.rows), columns) as f32;
+    }
+    let is_kept = |place: usize| {
+        let row = batch.order.map_or(place, |order| order.at(place as u32) as usize);
+        !ignored.get(row).is_some_and(|&ignored| ignored)
+    };
+    match (batch.start..batch.start + batch.rows).filter(|&place| is_kept(place)).count() {
+        0 => 0.0,
+        kept => (1.0 / kept as f64) as f32,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! Each form of the kernel, hardware's too, against the f64 engine.
+
+use ndarray::Array2;
+
+use crate::cpu::random::{Permutation, Random};
+use crate::losses::{CrossEntropy, Mse};
+use crate::nn::activations::{Relu, Softmax};
+use crate::nn::optimizers::{Adam, Clip};
+use crate::nn::train::engine::{Aims, Engine, Metric, SampleTargets, Samples};
+use crate::nn::train::gpu::whole::*;
+use crate::nn::train::host::HostEngine;
+use crate::nn::train::weights::Weights;
+use crate::{Dense, Sequential};
+
+const ROWS: usize = 90;
+
+/// Losses of the steps and the parameters behind them, by the form of the kernel and by the f64 engine.
+fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f64>); 2] {
+    let gpu =
+        Gpu::open_with(crate::GpuOptions::default()).expect("these tests need an adapter, a software one will do");
+    let last = if by_label { Dense::new(6) } else { Dense::new(6).activation(Softmax) };
+    let description = Sequential::new(21).l2(1e-3).then(Dense::new(18).activation(Relu)).then(last);
+    let network = description.network().unwrap();
+    let start = description.first_parameters(&network, 3);
+    let mut random = Random::new(9, 0);
+    let features = Array2::from_shape_fn((ROWS, 21), |_| random.normal() as f32);
+    let labels: Vec<i32> = (0..ROWS).map(|row| (features[[row, 0]] > 0.0) as i32 + 2 * (row as i32 % 3)).collect();
+    let dense: Vec<f32> =
+        labels.iter().flat_map(|&label| (0..6).map(move |k| f32::from(u8::from(k == label)))).collect();
+    let objective = Objective {
+        in_chunks: false,
+        loss: if by_label { Arc::new(CrossEntropy::new()) } else { Arc::new(Mse::new()) },
+        optimizer: Arc::new(Adam::new().learning_rate(0.01)),
+        metric: Some(Metric { threshold: 0.5, truth_threshold: 0.5 }),
+        aims: Aims { clip: Some(Clip::GlobalNorm { limit: 0.3, epsilon: 1e-6 }), ..Aims::default() },
+    };
+    let order = Some(Permutation::new(ROWS as u32, 5, 0));
+    let batches: Vec<Batch> = (0..40)
+        .map(|step| Batch {
+            start: step % 3 * 33,
+            rows: if step % 3 == 2 { 24 } else { 33 },
+            order,
+            divisor_rows: None,
+            accumulate: false,
+            update: Some(objective.optimizer.step(step as u64 + 1, 0.01)),
+        })
+        .collect();
+
+    let mut host = HostEngine::<f64>::new(network.clone());
+    host.set_parameters(&start).unwrap();
+    host.set_states(&objective.optimizer.first_states(network.length)).unwrap();
+    let targets = if by_label { SampleTargets::Labels(&labels) } else { SampleTargets::Dense(&dense) };
+    let flat = features.as_slice().unwrap();
+    let weights = Weights::default();
+    let data =
+        host.load(&Samples { rows: ROWS, features: flat, targets, has_ignored: false, lists: None, weights }).unwrap();
+    let expected = host.train(data, &objective, &batches).unwrap();
+
+    let upload = |values: &[f64]| {
+        let values: Vec<f32> = values.iter().map(|&x| x as f32).chain([0.0; MARGIN]).collect();
+        gpu.upload("parameters", &values).unwrap()
+    };
+    let states = vec![0.0; 2 * crate::nn::optimizers::update::state_stride(network.length)];
+    let (parameters, states) = (upload(&start), upload(&states));
+    let features = gpu.upload("features", flat).unwrap();
+    let targets =
+        if by_label { gpu.upload("labels", &labels).unwrap() } else { gpu.upload("targets", &dense).unwrap() };
+    let mut whole = WholeModels::with_form(&gpu, &network, form);
+    whole.piece_rows = whole.piece_rows.min(piece_rows);
+    let held = Held { parameters: &parameters, states: &states };
+    let rows = RowsOnDevice { features: &features, targets: &targets, labels: by_label, ignored: &[] };
+    let found = whole.train(held, rows, &[objective], &[Turn { member: 0, batches }]).unwrap().remove(0);
+    let behind: Vec<f32> = pollster::block_on(gpu.download(&parameters, 0, network.length)).unwrap();
+    [(expected, host.parameters().unwrap()), (found, behind.into_iter().map(f64::from).collect())]
+}
+
+#[test]
+fn every_form_of_the_kernel_trains_as_the_reference_does() {
+    crate::runtime::device::test_adapter::needs_gpu!();
+    for form in [Form { lanes: 8, tall: 4 }, Form { lanes: 64, tall: 1 }, Form { lanes: 256, tall: 1 }] {
+        for (piece_rows, by_label) in [(1024, true), (1024, false), (16, true)] {
+            let [(expected, parameters), (found, behind)] = train(form, piece_rows, by_label);
+            let name = format!("{form:?}, pieces of {piece_rows}");
+            assert_eq!(expected.len(), found.len(), "{name}");
+            for (step, (e, f)) in expected.iter().zip(&found).enumerate() {
+                // As tests/training/stories.rs: f32 rounds to 6e-8, and forty steps of Adam multiply that by some hundred.
+                assert!((e.loss - f.loss).abs() <= 1e-4 * e.loss, "{name}, step {step}: {f:?}, not {e:?}");
+                assert!((e.correct - f.correct).abs() <= 1.0, "{name}, step {step}: {f:?}, not {e:?}");
+            }
+            for (i, (e, f)) in parameters.iter().zip(&behind).enumerate() {
+                // A step of Adam is as long as the rate, whatever the gradient: one that is all rounding may go
+                // either way, 0.01 each time. None does here for more than a hundredth of the way of forty steps.
+                assert!((e - f).abs() <= 0.004, "{name}, parameter {i}: {f}, not {e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_dispatch_on_a_software_adapter_takes_more_turns_of_loops_than_it_may() {
+    crate::runtime::device::test_adapter::needs_gpu!();
+    let layers = [Dense::new(64), Dense::new(16), Dense::new(10).activation(Softmax)];
+    let network = crate::nn::layers::Network::new(30, &layers, Default::default()).unwrap();
+    let form = Form { lanes: 8, tall: 4 };
+    assert!(form.turns_of_loops(&network, 4) < MOST_TURNS);
+    assert!(form.turns_of_loops(&network, 1024) > form.turns_of_loops(&network, 512));
+    let gpu =
+        Gpu::open_with(crate::GpuOptions::default()).expect("these tests need an adapter, a software one will do");
+    let whole = WholeModels::with_form(&gpu, &network, form);
+    if gpu.is_software() {
+        assert!(form.turns_of_loops(&network, whole.piece_rows) <= MOST_TURNS);
+    }
+}

@@ -1,0 +1,174 @@
+//! What a batch leaves on its way through a network, and its loss.
+
+use crate::cpu::Spread;
+use crate::cpu::real::Real;
+use crate::losses::{Family, HostReal};
+use crate::nn::train::engine::{Batch, Lists, Metric, Objective, Outcome};
+use crate::templates::pointwise::cpu::Points;
+use crate::templates::rowwise::cpu::{Rows, Targets, is_ignored};
+
+/// A buffer with so many numbers; those that are new are 0.
+pub(crate) fn resize<R: Real>(values: &mut Vec<R>, length: usize) {
+    values.resize(length, R::ZERO);
+}
+
+/// What a batch leaves on its way, kept from step to step so that nothing is allocated twice.
+#[derive(Debug, Default)]
+pub(crate) struct Pass<R> {
+    pub ids: Vec<i32>,
+    /// The batch's rows, or what its ids stand for, then the output of each layer.
+    pub outputs: Vec<Vec<R>>,
+    /// What each activation was given; empty where its derivative does not ask.
+    pub inputs: Vec<Vec<R>>,
+    /// dL/dx of the activation, then of the layer's input.
+    pub gradient: Vec<R>,
+    pub below: Vec<R>,
+    pub labels: Vec<i32>,
+    pub dense: Vec<R>,
+    /// How much each row counts; empty where all count alike.
+    pub weights: Vec<R>,
+    values: Vec<R>,
+    padded: Padded<R>,
+}
+
+/// Lists of a batch beside each other, each as long as the longest.
+#[derive(Debug, Default)]
+struct Padded<R> {
+    scores: Vec<R>,
+    truths: Vec<R>,
+    gradient: Vec<R>,
+}
+
+impl<R: HostReal> Pass<R> {
+    /// 1 ÷ what the mean over the batch divides by.
+    pub fn factor(&self, objective: &Objective, batch: &Batch, has_ignored: bool, columns: usize) -> f64 {
+        if !has_ignored || batch.divisor_rows.is_some() {
+            return objective.factor(batch.divisor_rows.unwrap_or(batch.rows), columns);
+        }
+        let ignored = objective.loss.ignored();
+        let kept = self.labels.iter().filter(|&&label| !is_ignored(ignored, label)).count();
+        if kept == 0 { 0.0 } else { 1.0 / kept as f64 }
+    }
+
+    /// The loss of the rows whose outputs are there, the first of which is that row of the batch; leaves their gradient.
+    pub fn loss_of_rows(
+        &mut self,
+        objective: &Objective,
+        factor: f64,
+        first: usize,
+        has_labels: bool,
+        columns: usize,
+        positive: &[R],
+    ) -> Outcome {
+        let Some(predictions) = self.outputs.last() else { return Outcome::default() };
+        resize(&mut self.gradient, predictions.len());
+        let (count, ignored) = (predictions.len() / columns, objective.loss.ignored());
+        let labels = if has_labels { &self.labels[first..][..count] } else { &[] };
+        let dense = if has_labels { &[] } else { &self.dense[first * columns..][..count * columns] };
+        let weight = if self.weights.is_empty() { &[] } else { &self.weights[first..][..count] };
+        // Left out, and not times 0: what is infinite there is no number then.
+        let kept: Vec<bool> = match weight.contains(&R::ZERO) {
+            true => weight.iter().map(|&weight| weight != R::ZERO).collect(),
+            false => Vec::new(),
+        };
+        let loss = match objective.loss.family() {
+            Family::Pointwise(_) => {
+                let points = Points {
+                    predictions,
+                    targets: dense,
+                    weight: if weight.is_empty() { Spread::None } else { Spread::Row(weight) },
+                    mask: if kept.is_empty() { Spread::None } else { Spread::Row(&kept) },
+                    column_weight: positive,
+                    row_length: columns,
+                    factor: R::new(factor),
+                    upstream: R::ONE,
+                    upstreams: &[],
+                };
+                R::pointwise(&*objective.loss, &points, &mut self.gradient, &mut [])
+            }
+            Family::Rowwise(_) | Family::Listwise(_) => {
+                let targets = if has_labels { Targets::Labels(labels) } else { Targets::Dense(dense) };
+                let rows = Rows {
+                    logits: predictions,
+                    columns,
+                    targets,
+                    ignored,
+                    class_weight: &[],
+                    pos_weight: positive,
+                    class_mask: &[],
+                    weight,
+                    mask: &kept,
+                    factor: R::new(factor),
+                    upstream: R::ONE,
+                    upstreams: &[],
+                };
+                resize(&mut self.values, count);
+                R::rowwise(&*objective.loss, &rows, &mut self.gradient, &mut self.values, &mut []);
+                self.values.iter().map(|value| value.to_f64()).sum()
+            }
+            // `Model::compile` refuses them.
+            Family::Joint(..) => f64::NAN,
+        };
+        let correct = objective.metric.map_or(0, |metric| self.correct(metric, columns, labels, dense, ignored));
+        Outcome { loss, correct: correct as f64 }
+    }
+
+    /// The loss of lists whose items went forward, and its gradient by each item's score.
+    pub fn loss_of_lists(&mut self, objective: &Objective, batch: &Batch, lists: &Lists) -> Outcome {
+        let Some(scores) = self.outputs.last() else { return Outcome::default() };
+        let sizes: Vec<usize> = lists.of(batch).map(|list| lists.items(list).len()).collect();
+        let columns = sizes.iter().copied().max().unwrap_or(0);
+        let units = batch.divisor_rows.unwrap_or_else(|| lists.of(batch).map(|list| lists.units[list]).sum());
+        let factor = if units == 0 { 0.0 } else { objective.factor(units, columns) };
+        let Padded { scores: padded, truths, gradient } = &mut self.padded;
+        for values in [&mut *padded, &mut *truths, &mut *gradient] {
+            values.clear();
+        }
+        let mut first = 0;
+        for (list, size) in sizes.iter().enumerate() {
+            padded.extend_from_slice(&scores[first..first + size]);
+            truths.extend_from_slice(&self.dense[first..first + size]);
+            first += size;
+            padded.resize((list + 1) * columns, R::ZERO);
+            truths.resize((list + 1) * columns, -R::ONE);
+        }
+        resize(gradient, padded.len());
+        resize(&mut self.values, sizes.len());
+        let rows = Rows {
+            logits: padded,
+            columns,
+            targets: Targets::Dense(truths),
+            ignored: &[],
+            class_weight: &[],
+            pos_weight: &[],
+            class_mask: &[],
+            weight: &[],
+            mask: &[],
+            factor: R::new(factor),
+            upstream: R::ONE,
+            upstreams: &[],
+        };
+        R::rowwise(&*objective.loss, &rows, gradient, &mut self.values, &mut []);
+        self.gradient.clear();
+        for (padded, &size) in gradient.chunks_exact(columns.max(1)).zip(&sizes) {
+            self.gradient.extend_from_slice(&padded[..size]);
+        }
+        Outcome { loss: self.values.iter().map(|value| value.to_f64()).sum(), correct: 0.0 }
+    }
+
+    /// How many rows are predicted right: of several columns the largest, the first of equals.
+    fn correct(&self, metric: Metric, columns: usize, labels: &[i32], dense: &[R], ignored: &[i64]) -> usize {
+        let Some(predictions) = self.outputs.last() else { return 0 };
+        let largest = |row: &[R]| (1..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });
+        let is_right = |(index, row): (usize, &[R])| match labels.get(index) {
+            None if columns == 1 => {
+                let truth = dense[index] > R::from_f32(metric.truth_threshold);
+                (row[0] > R::from_f32(metric.threshold)) == truth
+            }
+            Some(&label) if is_ignored(ignored, label) => false,
+            Some(&label) => largest(row) == label as usize,
+            None => largest(row) == largest(&dense[index * columns..][..columns]),
+        };
+        predictions.chunks_exact(columns).enumerate().filter(|&row| is_right(row)).count()
+    }
+}

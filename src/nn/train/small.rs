@@ -1,0 +1,436 @@
+//! The program that trains whole models: the frame, its layers, a loss and an optimizer linked into one.
+
+use std::fmt::Write as _;
+
+use crate::losses::{Family, Loss};
+use crate::nn::activations::{Activation, Identity};
+use crate::nn::layers::{Network, Penalties, Placed};
+use crate::nn::optimizers::update::state_stride;
+use crate::nn::optimizers::{Clip, Optimizer};
+use crate::nn::train::engine::{Aims, Metric, Objective};
+use crate::runtime::linking::{Setting, link};
+use crate::runtime::pipeline::Program;
+use crate::runtime::wgsl::{File, shader};
+
+const WHOLE: File = shader!("templates/small_model/whole.wgsl");
+const DENSE: File = shader!("templates/small_model/whole_dense.wgsl");
+const POINTWISE: File = shader!("templates/small_model/whole_pointwise.wgsl");
+const ROWWISE: File = shader!("templates/small_model/whole_rowwise.wgsl");
+const ONE_PASS: File = shader!("templates/rowwise/one_pass.wgsl");
+const COLUMN_WEIGHT_UNUSED: File = shader!("templates/pointwise/column_weight_unused.wgsl");
+const NUMBERS: File = shader!("lib/numbers.wgsl");
+const RANDOM: File = shader!("lib/random.wgsl");
+const CLIP: File = shader!("templates/optimizer/clip.wgsl");
+
+/// Words of a turn in the table before its options, and of a batch (`TURN` and `BATCH` in the shader).
+pub(crate) const TURN: usize = 2;
+pub(crate) const BATCH: usize = 24;
+
+/// What a batch is for: the shader's `MODE`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Mode {
+    Predict = 0,
+    Evaluate = 1,
+    Gradient = 2,
+    Train = 3,
+}
+
+/// The uniform.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct Params {
+    pub turns: u32,
+    pub steps: u32,
+    pub turn_words: u32,
+    pub stride: u32,
+    pub work: u32,
+    pub capacity: u32,
+    pub plane: u32,
+    pub columns: u32,
+}
+
+/// Which form of the frame an adapter takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Form {
+    /// Lanes of a workgroup.
+    pub lanes: u32,
+    /// Rows that a lane owns: 1 or 4.
+    pub tall: u32,
+}
+
+impl Form {
+    /// On software adapters a workgroup is one vector of eight lanes, whose barriers cost little, and a load costs far
+    /// more than the arithmetic. On hardware the lanes of a workgroup hide each other's loads.
+    pub fn of(software: bool, network: &Network) -> Self {
+        match (software, network.length) {
+            (true, _) => Form { lanes: 8, tall: 4 },
+            (false, 0..=1024) => Form { lanes: 64, tall: 1 },
+            (false, _) => Form { lanes: 256, tall: 1 },
+        }
+    }
+}
+
+impl Form {
+    /// At most how many turns of loops a lane takes in one step.
+    pub fn turns_of_loops(self, network: &Network, rows: usize) -> usize {
+        let (lanes, tall) = (self.lanes as usize, self.tall as usize);
+        // The lane's share of so many items, each of so many turns, and its own turn.
+        let share = |items: usize, each: usize| items.div_ceil(lanes) * (each + 1);
+        let of_layer = |layer: &Placed| {
+            let (inputs, units, across) = (layer.inputs, layer.units, layer.units.div_ceil(4));
+            let forward = share(rows.div_ceil(tall) * across, inputs + 4 * tall);
+            let weights = share(inputs.div_ceil(tall) * across, rows + 4 * tall) + share(across, rows + 4);
+            let softmax = if layer.activation.rowwise() { share(rows, 5 * units) } else { 0 };
+            forward + weights + share(rows * inputs, units) + softmax
+        };
+        let layers: usize = network.layers.iter().map(of_layer).sum();
+        // The shuffle's walk to a row's place is short on average, and seldom as long as this; the loss goes through a row
+        // twice, the count of right rows and the last activation once each.
+        let of_rows = share(rows, 64) + share(rows, 4 * network.outputs() + 2);
+        layers + of_rows + 2 * share(network.length, 0) + 16
+    }
+}
+
+/// Where the planes of a workgroup's scratch lie, in numbers of a row behind the gradient.
+#[derive(Clone, Debug)]
+pub(crate) struct Planes {
+    layers: Vec<[usize; 3]>,
+    /// Numbers that a row takes in all.
+    pub width: usize,
+    /// The last layer's outputs.
+    pub outputs: usize,
+}
+
+impl Planes {
+    pub fn new(network: &Network) -> Self {
+        // The first plane holds the rows' places in the data set.
+        let mut width = 1;
+        let mut take = |numbers: usize| {
+            width += numbers;
+            width - numbers
+        };
+        let layer = |layer: &Placed| {
+            let kept = if pointwise(layer).needs_input() { layer.units } else { 0 };
+            [take(layer.units), take(kept), take(layer.units)]
+        };
+        let layers: Vec<[usize; 3]> = network.layers.iter().map(layer).collect();
+        let outputs = layers.last().map_or(0, |planes| planes[0]);
+        Planes { layers, width, outputs }
+    }
+}
+
+/// What a layer's sums go through element by element; a softmax comes behind.
+fn pointwise(layer: &Placed) -> &dyn Activation {
+    if layer.activation.rowwise() { &Identity } else { &*layer.activation }
+}
+
+/// A program and the numbers that each member has of its own in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Whole {
+    pub program: Program,
+    /// For each objective that it was made for.
+    pub options: Vec<Vec<f32>>,
+}
+
+/// The options of one filling over all members: those in which they differ go to `own`.
+fn settings(of_members: &[Vec<(&'static str, f64)>], own: &mut [Vec<f32>]) -> Vec<(&'static str, Setting)> {
+    let Some(first) = of_members.first() else { return Vec::new() };
+    let mut settings = Vec::with_capacity(first.len());
+    for (place, &(name, value)) in first.iter().enumerate() {
+        let same = of_members.iter().all(|constants| constants.get(place).is_some_and(|c| c.1 == value));
+        // WGSL has no way to write an infinity down.
+        if same && (value as f32).is_finite() {
+            settings.push((name, Setting::Constant(value)));
+            continue;
+        }
+        settings.push((name, Setting::OfMember(own[0].len())));
+        for (own, constants) in own.iter_mut().zip(of_members) {
+            own.push(constants.get(place).map_or(0.0, |c| c.1 as f32));
+        }
+    }
+    settings
+}
+
+/// The program for members that train with these objectives, alike but for their numbers.
+pub(crate) fn whole(network: &Network, objectives: &[&Objective], labels: bool, form: Form) -> Whole {
+    let (loss, optimizer) = (&objectives[0].loss, &objectives[0].optimizer);
+    let mut options = vec![Vec::new(); objectives.len()];
+    let of_losses: Vec<_> = objectives.iter().map(|objective| objective.loss.constants()).collect();
+    let of_optimizers: Vec<_> = objectives.iter().map(|objective| objective.optimizer.constants()).collect();
+    let loss_settings = settings(&of_losses, &mut options);
+    let optimizer_settings = settings(&of_optimizers, &mut options);
+    let loss_filling = link(&loss_text(&**loss), "", &loss_settings);
+    let optimizer_filling = link(optimizer.entry().shader.text, "optimizer_", &optimizer_settings);
+    let planes = Planes::new(network);
+    // Options decide how many states an optimizer needs: the members have as many as the one that needs most.
+    let states = objectives.iter().map(|objective| objective.optimizer.states()).max().unwrap_or(0);
+    let mut header = constants(network, &planes, states, options[0].len(), labels, form);
+    header += &of_metric(objectives[0].metric);
+    header += &of_labels(&**loss);
+    header += &penalties(network);
+    header += &aims(&objectives[0].aims, states, network);
+    let loads = loss_filling.loads + &optimizer_filling.loads;
+    let _ = write!(header, "fn load_options(at: u32) {{\n{loads}}}\n{}{}", loss_filling.text, optimizer_filling.text);
+    for index in 0..network.layers.len() {
+        header += &layer(network, &planes, index);
+    }
+    header += &order(network);
+    let by_row = matches!(loss.family(), Family::Rowwise(_));
+    let mut files = vec![WHOLE, if by_row { ROWWISE } else { POINTWISE }, NUMBERS, RANDOM, CLIP];
+    if !by_row && !loss.entry().shader.text.contains("fn loss_at(") {
+        files.push(COLUMN_WEIGHT_UNUSED);
+    }
+    if by_row && loss.passes() == 1 {
+        files.push(ONE_PASS);
+    }
+    // Their text is in the header; here they say what the program is made of, and whether all of it is the crate's own.
+    let fillings = network.layers.iter().map(|layer| pointwise(layer).entry().shader);
+    let linked = fillings.chain([DENSE, loss.entry().shader, optimizer.entry().shader]);
+    let linked = linked.chain(loss.helpers().iter().copied());
+    files.extend(linked.map(File::without_text));
+    let label = format!("whole models ({}, {})", loss.entry().name, optimizer.name());
+    Whole { program: Program { label, header, files, constants: Vec::new() }, options }
+}
+
+fn constants(network: &Network, planes: &Planes, states: usize, options: usize, labels: bool, form: Form) -> String {
+    let last = planes.layers.last().copied().unwrap_or_default();
+    let numbers = [
+        ("WORKGROUP", form.lanes as usize),
+        ("TALL", form.tall as usize),
+        ("LENGTH", network.length),
+        ("OUTPUTS", network.outputs()),
+        ("OPTIONS", options),
+        ("STATES", states),
+        ("LAST_OUTPUTS", last[0]),
+        ("LAST_SLOPES", last[2]),
+    ];
+    let mut text = String::new();
+    for (name, value) in numbers {
+        let _ = writeln!(text, "const {name}: u32 = {value}u;");
+    }
+    let _ = writeln!(text, "const HAS_LABELS: bool = {labels};");
+    text
+}
+
+fn of_metric(metric: Option<Metric>) -> String {
+    let told = metric.unwrap_or(Metric { threshold: 0.0, truth_threshold: 0.0 });
+    format!(
+        "const COUNTS_CORRECT: bool = {};\nconst THRESHOLD: f32 = {:?}f;\nconst TRUTH_THRESHOLD: f32 = {:?}f;\n",
+        metric.is_some(),
+        told.threshold,
+        told.truth_threshold
+    )
+}
+
+fn of_labels(loss: &dyn Loss) -> String {
+    let (count, words) = crate::templates::ignored_words(loss.ignored());
+    let mut text = String::from("fn is_ignored_label(label: i32) -> bool {\n");
+    for word in &words[..count as usize] {
+        // As bits: the lowest i32 has no literal.
+        let _ = writeln!(text, "    if bitcast<u32>(label) == {}u {{ return true; }}", *word as u32);
+    }
+    text += "    return false;\n}\n";
+    // Of any two columns as of those there are.
+    text + &format!("const EXTRA_CLASSES: u32 = {}u;\nconst PASSES: u32 = {}u;\n", loss.classes(2) - 2, loss.passes())
+}
+
+/// The filling with the helpers that it asks for.
+fn loss_text(loss: &dyn Loss) -> String {
+    loss.helpers().iter().fold(loss.entry().shader.text.into(), |text, helper| text + helper.text)
+}
+
+fn penalties(network: &Network) -> String {
+    let has_penalty = network.segments.iter().any(|segment| segment.l1 != 0.0 || segment.l2 != 0.0);
+    let mut text = format!("const HAS_PENALTY: bool = {has_penalty};\n");
+    text += "fn penalty_at(index: u32) -> vec2<f32> {\n";
+    for segment in &network.segments {
+        let (l1, l2) = (segment.l1 as f32, segment.l2 as f32);
+        let _ = writeln!(text, "    if index < {}u {{ return vec2<f32>({l1:?}f, {l2:?}f); }}", segment.end);
+    }
+    text += "    return vec2<f32>();\n}\n";
+    let has_proximal = network.segments.iter().any(|segment| segment.proximal != 0.0);
+    let _ = write!(text, "const HAS_PROXIMAL: bool = {has_proximal};\nfn proximal_at(index: u32) -> f32 {{\n");
+    for segment in &network.segments {
+        let _ = writeln!(text, "    if index < {}u {{ return {:?}f; }}", segment.end, segment.proximal as f32);
+    }
+    text + "    return 0.0;\n}\n"
+}
+
+/// What is done around the optimizer's rule, alike for all members.
+fn aims(aims: &Aims, states: usize, network: &Network) -> String {
+    let epsilon = match aims.clip {
+        Some(Clip::GlobalNorm { epsilon, .. }) => epsilon as f32,
+        _ => 0.0,
+    };
+    let all = states + usize::from(aims.average.is_some());
+    format!(
+        "const ALL_STATES: u32 = {all}u;\nconst STATE_STRIDE: u32 = {}u;\nconst CLIPS_NORM: bool = {};\n\
+         const CLIPS_VALUE: bool = {};\nconst CLIP_EPSILON: f32 = {epsilon:?}f;\nconst SKIPS: bool = {};\n\
+         const AVERAGES: bool = {};\nconst AVERAGE_WEIGHT: f32 = {:?}f;\n",
+        state_stride(network.length),
+        matches!(aims.clip, Some(Clip::GlobalNorm { .. })),
+        matches!(aims.clip, Some(Clip::Value(_))),
+        aims.skip_non_finite,
+        aims.average.is_some(),
+        aims.average.unwrap_or(0.0) as f32,
+    )
+}
+
+/// The name that a layer is linked under.
+fn prefix(index: usize) -> String {
+    format!("layer_{index}_")
+}
+
+fn layer(network: &Network, planes: &Planes, index: usize) -> String {
+    let placed = &network.layers[index];
+    let activation = pointwise(placed);
+    let [into, kept, slope] = planes.layers[index];
+    let below = index.checked_sub(1).map(|below| (planes.layers[below], &network.layers[below]));
+    let from = below.map_or(0, |(planes, _)| planes[0]);
+    let mut text = String::new();
+    for (name, value) in [
+        ("INPUTS", placed.inputs),
+        ("UNITS", placed.units),
+        ("WEIGHTS", placed.offset),
+        ("BIASES", placed.biases().start),
+        ("FROM", from),
+        ("INTO", into),
+        ("KEPT", kept),
+        ("SLOPE", slope),
+        ("BELOW", below.map_or(0, |(planes, _)| planes[2])),
+    ] {
+        let _ = writeln!(text, "const {name}: u32 = {value}u;");
+    }
+    let needs_input = activation.needs_input();
+    let _ = writeln!(text, "const HAS_BIAS: bool = {};\nconst KEEP_INPUT: bool = {needs_input};", placed.bias);
+    text += match index {
+        0 => {
+            "fn source(row: u32) -> u32 { return place_of(row) * INPUTS; }\n\
+             fn load(at: u32) -> f32 { return features[at]; }\n"
+        }
+        _ => {
+            "fn source(row: u32) -> u32 { return plane_at(FROM) + row * INPUTS; }\n\
+             fn load(at: u32) -> f32 { return work[at]; }\n"
+        }
+    };
+    let factor = match below {
+        Some((_, below)) if is_curved(below) => format!("{}slope_factor(row, k)", prefix(index - 1)),
+        _ => "1.0".into(),
+    };
+    let _ = writeln!(text, "fn below(row: u32, k: u32) -> f32 {{ return {factor}; }}");
+    text += activation.entry().shader.text;
+    text += DENSE.text;
+    let constants = activation.constants();
+    let settings: Vec<_> = constants.iter().map(|&(name, value)| (name, Setting::Constant(value))).collect();
+    link(&text, &prefix(index), &settings).text
+}
+
+/// Whether a layer has a derivative, element by element, that is not 1.
+fn is_curved(layer: &Placed) -> bool {
+    !layer.activation.rowwise() && layer.activation.name() != Identity.name()
+}
+
+/// The calls of the layers in their order, with a barrier behind what others read.
+fn order(network: &Network) -> String {
+    let last = network.layers.len() - 1;
+    let mut forward = String::from("fn forward(rows: u32) {\n");
+    let mut backward = String::from("fn backward(rows: u32, accumulates: bool) {\n");
+    for (index, layer) in network.layers.iter().enumerate() {
+        let name = prefix(index);
+        let _ = writeln!(forward, "    {name}dense_forward(rows);\n    sync();");
+        if layer.activation.rowwise() {
+            let _ = writeln!(forward, "    {name}softmax_rows(rows);\n    sync();");
+        }
+    }
+    for (index, layer) in network.layers.iter().enumerate().rev() {
+        let name = prefix(index);
+        if index < last && layer.activation.rowwise() {
+            let _ = writeln!(backward, "    {name}softmax_slope_rows(rows);\n    sync();");
+        }
+        let _ = writeln!(backward, "    {name}dense_weight_gradient(rows, accumulates);");
+        if index > 0 {
+            let _ = writeln!(backward, "    {name}dense_input_gradient(rows);");
+        }
+        backward += "    sync();\n";
+    }
+    let through = match &network.layers[last] {
+        layer if layer.activation.rowwise() => format!("    {}softmax_slope_row(row);\n", prefix(last)),
+        layer if is_curved(layer) => format!("    {}through_row(row);\n", prefix(last)),
+        _ => String::new(),
+    };
+    format!("{forward}}}\n{backward}}}\nfn last_through(row: u32) {{\n{through}}}\n")
+}
+
+/// Programs for the checks of the shaders: each loss, each optimizer and each activation once, in both forms.
+pub(crate) fn programs(
+    losses: &[std::sync::Arc<dyn Loss>],
+    optimizers: &[std::sync::Arc<dyn Optimizer>],
+    activations: Vec<Box<dyn Activation>>,
+) -> crate::Result<Vec<Program>> {
+    let mut layers: Vec<crate::Dense> = Vec::new();
+    for (index, activation) in activations.into_iter().enumerate() {
+        layers.push(crate::Dense::new(3 + index).boxed_activation(activation).bias(index % 2 == 0));
+    }
+    let network = Network::new(5, &layers, Penalties { l1: 0.1, l2: 0.2, proximal_l1: 0.3 })?;
+    let optimizers: Vec<_> = optimizers.iter().filter(|optimizer| optimizer.layerwise().is_none()).collect();
+    let global = Some(Clip::GlobalNorm { limit: 1.0, epsilon: 1e-6 });
+    let all_aims = [
+        Aims { clip: global, skip_non_finite: true, average: Some(0.01) },
+        Aims { clip: Some(Clip::Value(1.0)), ..Aims::default() },
+        Aims::default(),
+    ];
+    let objective = |loss: usize, optimizer: usize, aims: Aims| Objective {
+        in_chunks: false,
+        loss: losses[loss % losses.len()].clone(),
+        optimizer: (*optimizers[optimizer % optimizers.len()]).clone(),
+        metric: Some(Metric { threshold: 0.5, truth_threshold: 0.5 }),
+        aims,
+    };
+    let mut programs = Vec::new();
+    for number in 0..losses.len().max(optimizers.len()) {
+        let objective = objective(number, number, all_aims[number % 3]);
+        let by_row = matches!(objective.loss.family(), Family::Rowwise(_));
+        let forms = [Form { lanes: 8, tall: 4 }, Form { lanes: 256, tall: 1 }];
+        programs.push(whole(&network, &[&objective], by_row && number % 2 == 0, forms[number % 2]).program);
+    }
+    // Members that differ in every option: none of them is a constant then.
+    for entry in crate::nn::optimizers::CATALOGUE.iter().filter(|entry| !entry.variants.is_empty()) {
+        if (entry.make)(&serde_json::Value::Null)?.layerwise().is_some() {
+            continue;
+        }
+        let mut members = [objective(0, 0, all_aims[0]), objective(0, 0, all_aims[0])];
+        for (member, options) in members.iter_mut().zip(["null", entry.variants[0]]) {
+            let options = serde_json::from_str(options).unwrap_or_default();
+            member.optimizer = (entry.make)(&options)?.into();
+        }
+        programs.push(whole(&network, &[&members[0], &members[1]], false, Form { lanes: 64, tall: 1 }).program);
+    }
+    Ok(programs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dense;
+    use crate::losses::Mse;
+    use crate::nn::optimizers::Adam;
+    use crate::runtime::wgsl;
+    use std::sync::Arc;
+
+    #[test]
+    fn the_uniform_is_the_shaders() {
+        let network = Network::new(2, &[Dense::new(1)], Penalties::default()).unwrap();
+        let objective = Objective {
+            in_chunks: false,
+            loss: Arc::new(Mse::new()),
+            optimizer: Arc::new(Adam::new()),
+            metric: None,
+            aims: Aims::default(),
+        };
+        let program = whole(&network, &[&objective], false, Form { lanes: 8, tall: 4 }).program;
+        wgsl::assert_layout!(
+            program,
+            Params as "Params" { turns, steps, turn_words, stride, work, capacity, plane, columns }
+        );
+    }
+}
