@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayBase, Data, Ix2};
+use ndarray::{Array2, ArrayBase, ArrayD, Data, Ix2};
 
 use crate::criterion::inputs::{FloatElement, shape_error};
 use crate::data::Encoding;
@@ -11,7 +11,9 @@ use crate::error::text;
 use crate::losses::{Domain, Family, Frame, Loss};
 use crate::nn::activations::{Activation, Identity};
 use crate::nn::embedding::kernels::takes_rows;
-use crate::nn::layers::{Dense, Lookup, Network, Penalties};
+use crate::nn::graph::nodes::Graph;
+use crate::nn::graph::op::Penalties;
+use crate::nn::layers::{Dense, Embedding, Layer};
 use crate::nn::optimizers::Optimizer;
 use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
@@ -48,7 +50,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Sequential {
     pub(crate) inputs: usize,
-    pub(crate) lookup: Option<Lookup>,
+    pub(crate) embedding: Option<Embedding>,
     pub(crate) layers: Vec<Dense>,
     pub(crate) l1: f64,
     pub(crate) l2: f64,
@@ -59,7 +61,7 @@ pub struct Sequential {
 impl Sequential {
     /// A model of rows of so many numbers.
     pub fn new(inputs: usize) -> Self {
-        Sequential { inputs, lookup: None, layers: Vec::new(), l1: 0.0, l2: 0.0, proximal_l1: 0.0, seed: 7 }
+        Sequential { inputs, embedding: None, layers: Vec::new(), l1: 0.0, l2: 0.0, proximal_l1: 0.0, seed: 7 }
     }
 
     /// A model that begins with an embedding: a row of features is so many `ids`, whole numbers from 0 to `rows` − 1, and the first layer
@@ -90,7 +92,7 @@ impl Sequential {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub fn of_ids(ids: usize, [rows, width]: [usize; 2]) -> Self {
-        Sequential { lookup: Some(Lookup { ids, rows, width }), ..Sequential::new(ids) }
+        Sequential { embedding: Some(Embedding { ids, rows, width }), ..Sequential::new(ids) }
     }
 
     /// Adds a layer behind the others.
@@ -130,27 +132,27 @@ impl Sequential {
         self
     }
 
-    /// The layers in their places.
-    pub(crate) fn network(&self) -> Result<Network> {
+    /// The layers as a graph: `embedding`, then `layers.0`, `layers.1` and so on.
+    pub(crate) fn graph(&self) -> Result<Graph> {
+        if self.layers.is_empty() {
+            return Err(Error::Empty { operation: "a model".into(), name: "its layers".into() });
+        }
         let Sequential { l1, l2, proximal_l1, .. } = *self;
         let penalties = Penalties { l1, l2, proximal_l1 };
-        match self.lookup {
-            Some(lookup) => Network::behind(lookup, &self.layers, penalties),
-            None => Network::new(self.inputs, &self.layers, penalties),
+        let mut graph = Graph::new(vec![self.inputs]);
+        let mut x = graph.input();
+        if let Some(embedding) = &self.embedding {
+            x = embedding.build(&mut graph, "embedding", x, penalties)?;
         }
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = layer.build(&mut graph, &format!("layers.{index}"), x, penalties)?;
+        }
+        Ok(graph)
     }
 
-    /// The parameters that a seed begins with.
-    pub(crate) fn first_parameters(&self, network: &Network, seed: u64) -> Vec<f64> {
-        let mut parameters = vec![0.0; network.length];
-        for (index, (layer, placed)) in self.layers.iter().zip(&network.layers).enumerate() {
-            let weights = layer.initializer.fill(placed.inputs, placed.units, seed, index as u64);
-            for (slot, weight) in parameters[placed.weights()].iter_mut().zip(weights) {
-                *slot = f64::from(weight);
-            }
-        }
-        parameters.extend(network.lookup.iter().flat_map(|lookup| lookup.fill(seed)).map(f64::from));
-        parameters
+    /// The name of the last layer's activation.
+    pub(crate) fn output_activation(&self) -> &'static str {
+        self.layers.last().map_or("identity", |layer| layer.activation.name())
     }
 
     /// The model with its first weights on a device.
@@ -158,16 +160,16 @@ impl Sequential {
     /// # Errors
     /// [`crate::Error::Option`] for a size of 0 or a penalty below 0, [`crate::Error::Empty`] without layers, and what the device says.
     pub fn on(self, device: &Device) -> Result<Model> {
-        let network = self.network()?;
+        let graph = self.graph()?;
         let mut engine: Box<dyn Engine> = match device {
-            Device::Gpu(gpu) => Box::new(GpuEngine::new(gpu, network.clone())?),
-            Device::Cpu => Box::new(HostEngine::<f32>::new(network.clone())),
-            Device::Reference => Box::new(HostEngine::<f64>::new(network.clone())),
+            Device::Gpu(gpu) => Box::new(GpuEngine::new(gpu, graph.clone())?),
+            Device::Cpu => Box::new(HostEngine::<f32>::new(graph.clone())),
+            Device::Reference => Box::new(HostEngine::<f64>::new(graph.clone())),
         };
-        engine.set_parameters(&self.first_parameters(&network, self.seed))?;
+        engine.set_parameters(&graph.initial_parameters(self.seed))?;
         Ok(Model {
             description: self,
-            network,
+            graph,
             device: device.clone(),
             engine,
             compiled: None,
@@ -187,7 +189,7 @@ impl Sequential {
 #[derive(Debug)]
 pub struct Model {
     pub(crate) description: Sequential,
-    pub(crate) network: Network,
+    pub(crate) graph: Graph,
     pub(crate) device: Device,
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) compiled: Option<Compiled>,
@@ -232,33 +234,33 @@ pub struct Names {
 pub(crate) struct Compiled {
     pub loss: Arc<dyn Loss>,
     /// Where the loss is fused with the last layer, the loss of that layer's outputs.
-    pub behind_layer: Option<Arc<dyn Loss>>,
+    pub fused_head: Option<Arc<dyn Loss>>,
     pub optimizer: Arc<dyn Optimizer>,
 }
 
 impl Compiled {
     /// A loss and an optimizer that a model of its own is trained with.
-    pub fn of_model(network: &Network, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
+    pub fn of_model(model: &Sequential, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
         loss.check()?;
-        let behind_layer = behind_layer(network, &*loss)?;
-        if behind_layer.is_none() {
+        let fused_head = fused_head(model, &*loss)?;
+        if fused_head.is_none() {
             crate::losses::check_trainable(&*loss)?;
         }
         optimizer.check()?;
-        if network.lookup.is_some() && !takes_rows(&*optimizer) {
+        if model.embedding.is_some() && !takes_rows(&*optimizer) {
             let allowed = "one that moves each element by itself, keeps no averaged weights and takes batches";
             return Err(Error::option("embedding", "optimizer", optimizer.name(), allowed));
         }
-        Ok(Compiled { loss: Arc::from(loss), behind_layer, optimizer: Arc::from(optimizer) })
+        Ok(Compiled { loss: Arc::from(loss), fused_head, optimizer: Arc::from(optimizer) })
     }
 }
 
 /// The loss of the last layer's outputs, of a loss that takes that layer's weights and labels.
-fn behind_layer(network: &Network, loss: &dyn Loss) -> Result<Option<Arc<dyn Loss>>> {
+fn fused_head(model: &Sequential, loss: &dyn Loss) -> Result<Option<Arc<dyn Loss>>> {
     let inner = loss.inner().filter(|inner| inner.targets().takes_labels());
     let (Family::Joint(Frame::Linear, _), Some(inner)) = (loss.family(), inner) else { return Ok(None) };
-    match network.layers.last().map(|layer| layer.activation.name()) {
-        Some(name) if name != Identity.name() => Err(Error::Input {
+    match model.output_activation() {
+        name if name != Identity.name() => Err(Error::Input {
             operation: loss.name().into(),
             name: "the last layer".into(),
             found: format!("has the activation {name}"),
@@ -289,18 +291,16 @@ impl Model {
     /// # Errors
     /// As [`Model::compile`].
     pub fn compile_boxed(self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
-        if let Some(last) = self.network.layers.last() {
-            crate::losses::check_outputs(&*loss, last.activation.name())?;
-        }
+        crate::losses::check_outputs(&*loss, self.description.output_activation())?;
         self.compile_known(loss, optimizer)
     }
 
     /// As [`Model::compile_boxed`] of a file: what was trained once goes on, whatever its last layer is.
     pub(crate) fn compile_known(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
-        let compiled = Compiled::of_model(&self.network, loss, optimizer)?;
+        let compiled = Compiled::of_model(&self.description, loss, optimizer)?;
         self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
         (self.average, self.training) = (None, None);
-        self.engine.set_states(&compiled.optimizer.first_states(self.network.all_length()))?;
+        self.engine.set_states(&compiled.optimizer.first_states(self.graph.all_length()))?;
         self.compiled = Some(compiled);
         Ok(self)
     }
@@ -310,7 +310,7 @@ impl Model {
     /// # Errors
     /// [`crate::Error::Shape`] if there is not one number for each feature, [`crate::Error::Option`] for a scale of 0.
     pub fn set_input_scaling(&mut self, mean: Vec<f64>, scale: Vec<f64>) -> Result<()> {
-        if self.network.lookup.is_some() {
+        if self.description.embedding.is_some() {
             return Err(Error::Input {
                 operation: "input scaling".into(),
                 name: "the model".into(),
@@ -318,7 +318,7 @@ impl Model {
                 allowed: "only numbers can be scaled".into(),
             });
         }
-        self.scaling = Some(Scaling::new(mean, scale, self.network.inputs)?);
+        self.scaling = Some(Scaling::new(mean, scale, self.graph.inputs())?);
         Ok(())
     }
 
@@ -329,7 +329,7 @@ impl Model {
 
     /// What rows must know of this model.
     pub(crate) fn intake(&self) -> Intake<'_> {
-        Intake { network: &self.network, scaling: self.scaling.as_ref() }
+        Intake { graph: &self.graph, scaling: self.scaling.as_ref() }
     }
 
     /// What columns and classes are called.
@@ -365,14 +365,14 @@ impl Model {
         let weights = Weights::default();
         let samples = Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
         let data = self.engine.load(&samples)?;
-        let predictions = self.engine.predict(data, self.network.prediction_batch());
+        let predictions = self.engine.predict(data, self.graph.prediction_batch());
         self.engine.unload(data);
-        samples::predictions(rows, self.network.outputs(), predictions?)
+        samples::predictions(rows, self.graph.outputs(), predictions?)
     }
 
     /// The number of weights and biases.
     pub fn parameters(&self) -> usize {
-        self.network.parameters()
+        self.graph.parameter_count()
     }
 
     /// The device that the model lives on.
@@ -382,12 +382,12 @@ impl Model {
 
     /// The length of a row of features.
     pub fn inputs(&self) -> usize {
-        self.network.inputs
+        self.graph.inputs()
     }
 
     /// The length of a prediction.
     pub fn outputs(&self) -> usize {
-        self.network.outputs()
+        self.graph.outputs()
     }
 
     /// The loss that the model was compiled with.
@@ -400,7 +400,7 @@ impl Model {
         let takes_classes = self.loss().is_some_and(|loss| {
             !matches!(loss.inner().unwrap_or(loss).targets(), Domain::Real | Domain::Positive | Domain::NonNegative)
         });
-        let softmax = self.network.layers.last().is_some_and(|layer| layer.activation.rowwise());
+        let softmax = self.description.layers.last().is_some_and(|layer| layer.activation.rowwise());
         self.outputs() > 1 && (takes_classes || softmax)
     }
 
@@ -415,7 +415,7 @@ impl Model {
 
     /// The name of the last layer's activation: what the outputs are is told by it and the loss.
     pub fn output_activation(&self) -> &'static str {
-        self.network.layers.last().map_or("identity", |layer| layer.activation.name())
+        self.description.output_activation()
     }
 
     /// The schedule that the model was last trained with, and whether it counts epochs: to go on with it ([`crate::Fit::shared_schedule`]).
@@ -477,13 +477,41 @@ impl Model {
     /// What the device reports.
     pub fn weights(&self) -> Result<Vec<(Array2<f64>, Vec<f64>)>> {
         let flat = self.engine.parameters()?;
-        let layer = |placed: &crate::nn::layers::Placed| {
-            let weights = Array2::from_shape_fn((placed.inputs, placed.units), |(i, j)| {
-                flat[placed.offset + i * placed.units + j]
-            });
-            (weights, flat[placed.biases()].to_vec())
+        let of = |path: String| {
+            let parameter = self.graph.parameter(&path);
+            parameter.map(|parameter| (parameter.shape.clone(), &flat[self.graph.range(parameter)]))
         };
-        Ok(self.network.layers.iter().map(layer).collect())
+        let layer = |index: usize| {
+            let (shape, weight) = of(format!("layers.{index}.weight"))?;
+            let weight = Array2::from_shape_vec((shape[0], shape[1]), weight.to_vec()).ok()?;
+            Some((weight, of(format!("layers.{index}.bias")).map_or_else(Vec::new, |(_, bias)| bias.to_vec())))
+        };
+        Ok((0..self.description.layers.len()).filter_map(layer).collect())
+    }
+
+    /// Every parameter by its path, in the order in which they are saved: `embedding.weight`, `layers.0.weight`, `layers.0.bias` and so
+    /// on. PyTorch's `named_parameters`; a weight is [inputs, units].
+    ///
+    /// ```
+    /// use gradus::{Dense, Device, Sequential};
+    /// let model = Sequential::new(3).then(Dense::new(2)).on(&Device::cpu())?;
+    /// let named = model.named_parameters()?;
+    /// assert_eq!((named[0].0.as_str(), named[0].1.shape()), ("layers.0.weight", &[3, 2][..]));
+    /// assert_eq!((named[1].0.as_str(), named[1].1.shape()), ("layers.0.bias", &[2][..]));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn named_parameters(&self) -> Result<Vec<(String, ArrayD<f64>)>> {
+        let flat = self.engine.parameters()?;
+        let named = |parameter: &crate::nn::graph::nodes::Parameter| {
+            let values = flat[self.graph.range(parameter)].to_vec();
+            let array = ArrayD::from_shape_vec(&parameter.shape[..], values);
+            let refused = |error: ndarray::ShapeError| shape_error(&parameter.path, error.to_string(), "its shape");
+            Ok((parameter.path.clone(), array.map_err(refused)?))
+        };
+        self.graph.parameters.iter().map(named).collect()
     }
 
     /// The table of a model that begins with an embedding, [rows, width].
@@ -491,22 +519,25 @@ impl Model {
     /// # Errors
     /// What the device reports.
     pub fn embedding(&self) -> Result<Option<Array2<f64>>> {
-        let Some(lookup) = self.network.lookup else { return Ok(None) };
-        let table = self.engine.parameters()?.split_off(self.network.length);
-        let array = Array2::from_shape_vec((lookup.rows, lookup.width), table);
+        let Some(embedding) = self.graph.embedding() else { return Ok(None) };
+        let table = self.engine.parameters()?.split_off(self.graph.length);
+        let array = Array2::from_shape_vec((embedding.rows, embedding.width), table);
         array.map(Some).map_err(|error| shape_error("embedding", error.to_string(), "[rows, width]"))
     }
 
     /// A table of the layers, their shapes and numbers of parameters: Keras' `summary`.
     pub fn summary(&self) -> String {
         let mut text = format!("{:<24} {:<16} {:>12}\n", "layer", "output", "parameters");
-        if let Some(lookup) = &self.network.lookup {
-            let (name, shape) = (format!("embedding of {} ids", lookup.ids), format!("[rows, {}]", lookup.outputs()));
-            let _ = writeln!(text, "{name:<24} {shape:<16} {:>12}", lookup.length());
+        if let Some(embedding) = self.graph.embedding() {
+            let (ids, outputs) = (embedding.ids, embedding.outputs());
+            let (name, shape) = (format!("embedding of {ids} ids"), format!("[rows, {outputs}]"));
+            let _ = writeln!(text, "{name:<24} {shape:<16} {:>12}", embedding.length());
         }
-        for (index, layer) in self.network.layers.iter().enumerate() {
-            let name = format!("{index} dense, {}", layer.activation.name());
-            let _ = writeln!(text, "{name:<24} {:<16} {:>12}", format!("[rows, {}]", layer.units), layer.parameters());
+        for (index, layer) in self.description.layers.iter().enumerate() {
+            let (name, path) = (format!("{index} dense, {}", layer.activation.name()), format!("layers.{index}."));
+            let own = self.graph.parameters.iter().filter(|parameter| parameter.path.starts_with(&path));
+            let parameters: usize = own.map(|parameter| parameter.length()).sum();
+            let _ = writeln!(text, "{name:<24} {:<16} {parameters:>12}", format!("[rows, {}]", layer.units));
         }
         let parameters = self.parameters();
         let _ = write!(

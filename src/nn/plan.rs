@@ -5,11 +5,12 @@
 
 use crate::criterion::{Criterion, DeviceEvaluation, TensorInputs};
 use crate::nn::activations::Identity;
-use crate::nn::ops::dense;
-use crate::nn::ops::dense::{Forward, InputGradient};
+use crate::nn::ops::dense::kernels;
+use crate::nn::ops::dense::kernels::{Forward, InputGradient};
 use crate::nn::ops::matmul::Params;
 use crate::runtime::device::{Device, Gpu};
 use crate::runtime::pipeline::Command;
+use crate::runtime::recorder::Recorder;
 use crate::runtime::tensor::{Storage, Tensor};
 use crate::{Error, Result};
 
@@ -97,7 +98,9 @@ impl Plan<Tensor> {
         let output = gpu.buffer("a product", m * n)?;
         let absent = gpu.buffer("nothing", 4)?;
         let params = Params { m: axis(m)?, n: axis(n)?, k: axis(k)?, ..Params::default() };
-        let commands = forward(&gpu, params, [&left, &right, &output, &absent], false)?;
+        let commands = Recorder::commands_of(&gpu, |recorder| {
+            forward(recorder, params, [&left, &right, &output, &absent], false)
+        })?;
         let result = result(&gpu, &[m, n], output);
         Ok(Plan::new(&gpu, commands, result))
     }
@@ -124,15 +127,22 @@ impl Plan<DensePass> {
         let absent = gpu.buffer("nothing", 4)?;
         let [m, k, n] = [axis(batch)?, axis(inputs)?, axis(units)?];
         let params = Params { m, n, k, bias_offset: k * n, ..Params::default() };
-        let mut commands = forward(&gpu, params, [&x, &weights, &y, &absent], true)?;
-        // A row of ones below the transposed input gives the gradient of b in the same product.
-        let params = Params { m: k + 1, n, k: m, ones: 1, ..Params::default() };
-        commands.extend(dense::weight_gradient(&gpu, &params, &x, &dy, &gradients)?);
-        let params = Params { m, n: k, k: n, ..Params::default() };
-        let (gradient, parameters) = (&dy, &weights);
-        let layer =
-            InputGradient { activation: &Identity, params, gradient, parameters, below: &below, kept: &absent, y: &x };
-        commands.extend(dense::input_gradient(&gpu, &layer)?);
+        let commands = Recorder::commands_of(&gpu, |recorder| {
+            forward(recorder, params, [&x, &weights, &y, &absent], true)?;
+            // A row of ones below the transposed input gives the gradient of b in the same product.
+            let params = Params { m: k + 1, n, k: m, ones: 1, ..Params::default() };
+            kernels::weight_gradient(recorder, &params, &x, &dy, &gradients)?;
+            let layer = InputGradient {
+                activation: &Identity,
+                params: Params { m, n: k, k: n, ..Params::default() },
+                grad_sums: &dy,
+                parameters: &weights,
+                grad_input: &below,
+                sums_of_input: &absent,
+                x: &x,
+            };
+            kernels::input_gradient(recorder, &layer)
+        })?;
         let pass = DensePass {
             output: result(&gpu, &[batch, units], y),
             parameters: result(&gpu, &[inputs + 1, units], gradients),
@@ -143,12 +153,12 @@ impl Plan<DensePass> {
 }
 
 fn forward(
-    gpu: &Gpu,
+    recorder: &mut Recorder,
     params: Params,
-    [x, parameters, y, kept]: [&wgpu::Buffer; 4],
+    [x, parameters, y, sums]: [&wgpu::Buffer; 4],
     bias: bool,
-) -> Result<Vec<Command>> {
-    dense::forward(gpu, &Forward { activation: &Identity, bias, params, x, parameters, y, kept })
+) -> Result<()> {
+    kernels::forward(recorder, &Forward { activation: &Identity, bias, params, x, parameters, y, sums })
 }
 
 fn result(gpu: &Gpu, shape: &[usize], buffer: wgpu::Buffer) -> Tensor {

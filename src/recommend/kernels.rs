@@ -238,7 +238,7 @@ pub(crate) fn programs() -> Vec<Program> {
 }
 
 /// Bytes between the parameters of two batches.
-pub(crate) use crate::nn::ops::dense::UNIFORM_STRIDE as BATCH_STRIDE;
+pub(crate) use crate::runtime::recorder::UNIFORM_STRIDE as BATCH_STRIDE;
 
 /// A buffer for the parameters of so many batches.
 pub(crate) fn batch_uniform(gpu: &Gpu, batches: usize) -> Result<wgpu::Buffer> {

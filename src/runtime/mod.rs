@@ -6,6 +6,7 @@ pub mod files;
 pub(crate) mod launch;
 pub(crate) mod linking;
 pub(crate) mod pipeline;
+pub(crate) mod recorder;
 pub(crate) mod sort;
 pub(crate) mod tensor;
 pub(crate) mod tune;

@@ -65,6 +65,11 @@ pub(crate) enum Command {
 }
 
 impl Program {
+    /// A program of files without a header.
+    pub(crate) fn plain(label: &str, files: &[File], constants: Vec<(&'static str, f64)>) -> Program {
+        Program { label: label.into(), header: String::new(), files: files.to_vec(), constants }
+    }
+
     /// Two programs with the same key give the same pipeline.
     fn key(&self) -> String {
         let mut key = self.header.clone();

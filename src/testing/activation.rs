@@ -6,10 +6,13 @@ use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_valu
 use crate::catalogue::Entry;
 use crate::cpu::real::Real;
 use crate::nn::activations::Activation;
-use crate::nn::ops::dense;
-use crate::nn::ops::dense::{Forward, InputGradient};
+use crate::nn::activations::Identity;
+use crate::nn::ops::dense::kernels;
+use crate::nn::ops::dense::kernels::{Forward, InputGradient};
 use crate::nn::ops::matmul::{Params, Shape};
+use crate::nn::ops::{activation as pointwise, softmax};
 use crate::runtime::device::Gpu;
+use crate::runtime::recorder::Recorder;
 use crate::{Device, Result};
 
 /// Rows of softmax, which looks at the whole row.
@@ -126,33 +129,42 @@ fn expected(activation: &dyn Activation, inputs: &[f32]) -> Result<[Bounded; 2]>
 fn run(gpu: &Gpu, activation: &dyn Activation, inputs: &[f32]) -> Result<Found> {
     let width = if activation.rowwise() { WIDTH } else { 1 };
     let rows = inputs.len() / width;
-    let sizes = [rows as u32, width as u32];
     let weights: Vec<f32> = (0..width * width).map(|i| if i % (width + 1) == 0 { 1.0 } else { 0.0 }).collect();
     let upload = |values: &[f32]| gpu.upload("the check of an activation", values);
     let (x, parameters) = (upload(inputs)?, upload(&weights)?);
-    let (y, kept) = (gpu.buffer("its outputs", inputs.len())?, gpu.buffer("its inputs", inputs.len())?);
-    let params = Params::new(Shape { m: sizes[0], n: sizes[1], k: sizes[1] });
-    let layer = Forward { activation, bias: false, params, x: &x, parameters: &parameters, y: &y, kept: &kept };
-    gpu.submit(&dense::forward(gpu, &layer)?)?;
+    let (y, sums) = (gpu.buffer("its outputs", inputs.len())?, gpu.buffer("its inputs", inputs.len())?);
+    let params = Params::new(Shape { m: rows as u32, n: width as u32, k: width as u32 });
+    let by_element: &dyn Activation = if activation.rowwise() { &Identity } else { activation };
+    let sizes = [rows, width];
     let upstream: Vec<f32> = upstream(activation, inputs.len()).collect();
-    let (gradient, below) = (upload(&upstream)?, gpu.buffer("the gradient below", inputs.len())?);
-    let layer = InputGradient {
-        activation,
-        params,
-        gradient: &gradient,
-        parameters: &parameters,
-        below: &below,
-        kept: &kept,
-        y: &y,
-    };
-    gpu.submit(&dense::input_gradient(gpu, &layer)?)?;
-    // The last layer's activation has a kernel of its own, which identity does without.
-    let commands = dense::activation_backward(gpu, activation, sizes, &kept, &y, &gradient)?;
-    let last = if commands.is_empty() { &below } else { &gradient };
-    gpu.submit(&commands)?;
+    let (grad_output, grad_input) = (upload(&upstream)?, gpu.buffer("the gradient of the input", inputs.len())?);
+    let (bias, x, parameters) = (false, &x, &parameters);
+    gpu.submit(&Recorder::commands_of(gpu, |recorder| {
+        let layer = Forward { activation: by_element, bias, params, x, parameters, y: &y, sums: &sums };
+        kernels::forward(recorder, &layer)?;
+        if activation.rowwise() {
+            softmax::forward_in_place(recorder, sizes, &y)?;
+        }
+        let layer = InputGradient {
+            activation: by_element,
+            params,
+            grad_sums: &grad_output,
+            parameters,
+            grad_input: &grad_input,
+            sums_of_input: &sums,
+            x: &y,
+        };
+        kernels::input_gradient(recorder, &layer)?;
+        // The last layer's activation has a kernel of its own.
+        if activation.rowwise() {
+            softmax::backward_in_place(recorder, sizes, [&y, &grad_input])?;
+            return softmax::backward_in_place(recorder, sizes, [&y, &grad_output]);
+        }
+        pointwise::backward_in_place(recorder, activation, inputs.len(), [&sums, &y, &grad_output])
+    })?)?;
     let read = |buffer| pollster::block_on(gpu.download(buffer, 0, inputs.len()));
     Ok(Found {
         values: read(&y)?,
-        slopes: vec![("derivative", read(&below)?), ("last layer's derivative", read(last)?)],
+        slopes: vec![("derivative", read(&grad_input)?), ("last layer's derivative", read(&grad_output)?)],
     })
 }

@@ -76,7 +76,8 @@ pub fn all_programs() -> Result<Vec<Joined>> {
             made.push((entry.make)(&options_value(entry.name, options)?)?);
         }
     }
-    programs.extend(nn::ops::dense::programs(&made));
+    programs.extend(nn::ops::OPS.iter().flat_map(|entry| (entry.programs)()));
+    programs.extend([nn::ops::add::programs(), nn::ops::gather::programs(), nn::ops::metrics::programs()].concat());
     for (number, activation) in made.iter().filter(|activation| !activation.rowwise()).enumerate() {
         // Each activation in one tile, the first in all of them.
         let tiles = if number == 0 { &TILES[..] } else { &TILES[TILES.len() - 1..] };

@@ -98,18 +98,8 @@ impl<R: Real> Table<R> {
     /// The rows of ids that name one.
     pub fn gather(&self, ids: &[i32]) -> Vec<R> {
         let mut output = vec![R::ZERO; ids.len() * self.width];
-        self.gather_into(ids, &mut output);
+        gather_rows((&self.parameters, self.width), ids, &mut output);
         output
-    }
-
-    /// The rows of ids that name one, one behind the other.
-    pub fn gather_into(&self, ids: &[i32], output: &mut [R]) {
-        let width = self.width;
-        parallel::fill(output, parallel::rows_per_piece(width) * width, |start, part| {
-            for (row, &id) in part.chunks_exact_mut(width).zip(&ids[start / width..]) {
-                row.copy_from_slice(&self.parameters[id as usize * width..][..width]);
-            }
-        });
     }
 
     /// A step on the rows that were hit, by ids that name one.
@@ -123,6 +113,15 @@ impl<R: Real> Table<R> {
             optimizer.update_rows(step, &mut Hits { sorted, stretch, width, gradients, room });
         });
     }
+}
+
+/// The rows of a table of that width that ids name, one behind the other.
+pub(crate) fn gather_rows<R: Real>((table, width): (&[R], usize), ids: &[i32], output: &mut [R]) {
+    parallel::fill(output, parallel::rows_per_piece(width) * width, |start, part| {
+        for (row, &id) in part.chunks_exact_mut(width).zip(&ids[start / width..]) {
+            row.copy_from_slice(&table[id as usize * width..][..width]);
+        }
+    });
 }
 
 /// Cuts the sorted ids where runs end, so that each stretch has places enough for a thread and rows of its own.

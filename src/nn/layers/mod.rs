@@ -1,15 +1,18 @@
-//! Layers, how their parameters begin, and where they lie.
+//! Layers, what nodes of a graph they become, and how their parameters begin.
 
+pub(crate) mod embedding;
 pub mod initializer;
-mod lookup;
 
 use std::sync::Arc;
 
+pub(crate) use embedding::Embedding;
 pub use initializer::Initializer;
-pub(crate) use lookup::Lookup;
 
 use crate::nn::activations::{Activation, Identity};
-use crate::nn::optimizers::{Clip, Optimizer, Segment};
+use crate::nn::graph::nodes::{Graph, Value};
+use crate::nn::graph::op::Penalties;
+use crate::nn::ops;
+use crate::nn::ops::activation::Activate;
 use crate::{Error, Result};
 
 /// A dense layer: y = activation(x W + b), W of shape [inputs, units], b of shape `[units]`.
@@ -97,140 +100,66 @@ impl Dense {
     }
 }
 
-/// Factors of what is added to the loss, for every layer that has none of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Penalties {
-    pub l1: f64,
-    pub l2: f64,
-    pub proximal_l1: f64,
+/// What users put a model together from: it adds nodes to a graph.
+pub(crate) trait Layer {
+    /// Adds the layer's nodes behind a value; gives what they end in. Where the layer has no penalties of its own those given hold.
+    ///
+    /// # Errors
+    /// An option or a size outside its domain.
+    fn build(&self, graph: &mut Graph, path: &str, x: Value, penalties: Penalties) -> Result<Value>;
 }
 
-/// A layer in its place: its sizes, and where its parameters begin in the one flat buffer of the model.
-#[derive(Clone, Debug)]
-pub(crate) struct Placed {
-    pub inputs: usize,
-    pub units: usize,
-    pub bias: bool,
-    pub activation: Arc<dyn Activation>,
-    /// W begins here, row-major, and b follows at once: the gradient of both is one matrix product.
-    pub offset: usize,
-}
-
-impl Placed {
-    pub fn weights(&self) -> std::ops::Range<usize> {
-        self.offset..self.offset + self.inputs * self.units
-    }
-
-    pub fn biases(&self) -> std::ops::Range<usize> {
-        let start = self.weights().end;
-        start..start + if self.bias { self.units } else { 0 }
-    }
-
-    /// Elements of W and b.
-    pub fn parameters(&self) -> usize {
-        self.weights().len() + self.biases().len()
+impl Layer for Embedding {
+    fn build(&self, graph: &mut Graph, path: &str, x: Value, _: Penalties) -> Result<Value> {
+        self.check()?;
+        graph.add(path, ops::embedding::Embedding { rows: self.rows, width: self.width }, &[x])
     }
 }
 
-/// All layers of a model in their places.
-#[derive(Clone, Debug)]
-pub(crate) struct Network {
-    pub inputs: usize,
-    /// The table that the inputs are ids of, if they are. It lies in a buffer of its own, and behind the flat buffer where both are written
-    /// down in a row.
-    pub lookup: Option<Lookup>,
-    pub layers: Vec<Placed>,
-    /// Elements of the flat buffer. Each layer begins at a multiple of four, so that kernels may read vectors; the
-    /// gaps are 0 and stay so, since their gradient is.
-    pub length: usize,
-    /// Its tensors: the weights and the biases of each layer in turn.
-    pub segments: Vec<Segment>,
-}
-
-impl Network {
-    /// Places layers behind each other. The penalties hold where a layer has none of its own.
-    pub fn new(inputs: usize, layers: &[Dense], penalties: Penalties) -> Result<Self> {
-        if layers.is_empty() {
-            return Err(Error::Empty { operation: "a model".into(), name: "its layers".into() });
+impl Layer for Dense {
+    fn build(&self, graph: &mut Graph, path: &str, x: Value, penalties: Penalties) -> Result<Value> {
+        let (owner, inputs) = (path.replacen("layers.", "layer ", 1), graph.width(x));
+        self.check_sizes(&owner, inputs, graph.length)?;
+        self.activation.check()?;
+        let penalties = Penalties {
+            l1: self.l1.unwrap_or(penalties.l1),
+            l2: self.l2.unwrap_or(penalties.l2),
+            proximal_l1: self.proximal_l1.unwrap_or(penalties.proximal_l1),
+        };
+        let Penalties { l1, l2, proximal_l1 } = penalties;
+        for (name, value) in [("l1", l1), ("l2", l2), ("proximal_l1", proximal_l1)] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(Error::option(&owner, name, value, ">= 0"));
+            }
         }
-        let (mut width, mut offset) = (inputs, 0);
-        let mut network = Network { inputs, lookup: None, layers: Vec::new(), length: 0, segments: Vec::new() };
-        for (index, layer) in layers.iter().enumerate() {
-            let owner = format!("layer {index}");
-            for (name, size) in [("inputs", width), ("units", layer.units)] {
-                if size == 0 || size > 1 << 24 {
-                    return Err(Error::option(&owner, name, size, "from 1 to 16777216"));
-                }
-            }
-            // Kernels count elements in 32 bits.
-            let elements = (width as u64 + 1).saturating_mul(layer.units as u64).saturating_add(offset as u64);
-            if elements > u64::from(u32::MAX) {
-                return Err(Error::TooLarge {
-                    name: format!("{owner} with {width} inputs and {} units", layer.units),
-                    bytes: elements.saturating_mul(4),
-                    limit: 4 * u64::from(u32::MAX),
-                    advice: "use fewer units".into(),
-                });
-            }
-            layer.activation.check()?;
-            let (l1, l2) = (layer.l1.unwrap_or(penalties.l1), layer.l2.unwrap_or(penalties.l2));
-            let proximal = layer.proximal_l1.unwrap_or(penalties.proximal_l1);
-            for (name, value) in [("l1", l1), ("l2", l2), ("proximal_l1", proximal)] {
-                if !(value >= 0.0 && value.is_finite()) {
-                    return Err(Error::option(&owner, name, value, ">= 0"));
-                }
-            }
-            let activation = layer.activation.clone();
-            let placed = Placed { inputs: width, units: layer.units, bias: layer.bias, activation, offset };
-            let (columns, end) = (placed.units, placed.weights().end);
-            network.segments.push(Segment { end, l1, l2, proximal, columns, padding: 0 });
-            offset = placed.biases().end.next_multiple_of(4);
-            network.segments.push(Segment { end: offset, padding: offset - placed.biases().end, ..Segment::default() });
-            width = layer.units;
-            network.layers.push(placed);
+        let (initializer, op) = (self.initializer, ops::dense::Dense::new(self.units, self.bias));
+        let sums = graph.add(path, ops::dense::Dense { initializer, penalties, ..op }, &[x])?;
+        let (path, activation) = (format!("{path}.activation"), self.activation.clone());
+        match &*activation {
+            softmax if softmax.rowwise() => graph.add(&path, ops::softmax::Softmax, &[sums]),
+            identity if identity.name() == Identity.name() => Ok(sums),
+            _ => graph.add(&path, Activate { activation }, &[sums]),
         }
-        network.length = offset;
-        Ok(network)
     }
+}
 
-    /// Places layers behind a table that rows of so many ids are looked up in.
-    pub fn behind(lookup: Lookup, layers: &[Dense], penalties: Penalties) -> Result<Self> {
-        lookup.check()?;
-        let network = Network::new(lookup.outputs(), layers, penalties)?;
-        Ok(Network { inputs: lookup.ids, lookup: Some(lookup), ..network })
-    }
-
-    /// Elements of the flat buffer and of the table behind it.
-    pub fn all_length(&self) -> usize {
-        self.length + self.lookup.map_or(0, |lookup| lookup.length())
-    }
-
-    /// How many rows are predicted at a time: fewer than usual where the ids of a row stand for so many numbers that a batch of them would
-    /// pass 32 MiB, or what the kernels of a lookup count.
-    pub fn prediction_batch(&self) -> usize {
-        const USUAL: usize = 1024;
-        const MOST_NUMBERS: usize = 8 << 20;
-        self.lookup.map_or(USUAL, |lookup| (MOST_NUMBERS / lookup.outputs()).clamp(1, USUAL))
-    }
-
-    /// Whether anything is added to the loss.
-    pub fn is_regularized(&self) -> bool {
-        self.segments.iter().any(Segment::is_regularized)
-    }
-
-    /// The tensors, where a step depends on them.
-    pub fn segments_for(&self, optimizer: &dyn Optimizer, clip: Option<Clip>) -> &[Segment] {
-        let needed = self.is_regularized() || optimizer.layerwise().is_some() || matches!(clip, Some(Clip::Norm(_)));
-        if needed { &self.segments } else { &[] }
-    }
-
-    /// The length of a prediction.
-    pub fn outputs(&self) -> usize {
-        self.layers.last().map_or(self.inputs, |layer| layer.units)
-    }
-
-    /// Parameters without the gaps.
-    pub fn parameters(&self) -> usize {
-        self.layers.iter().map(Placed::parameters).sum::<usize>() + self.lookup.map_or(0, |lookup| lookup.length())
+impl Dense {
+    fn check_sizes(&self, owner: &str, inputs: usize, offset: usize) -> Result<()> {
+        for (name, size) in [("inputs", inputs), ("units", self.units)] {
+            if size == 0 || size > 1 << 24 {
+                return Err(Error::option(owner, name, size, "from 1 to 16777216"));
+            }
+        }
+        // Kernels count elements in 32 bits.
+        let elements = (inputs as u64 + 1).saturating_mul(self.units as u64).saturating_add(offset as u64);
+        if elements > u64::from(u32::MAX) {
+            return Err(Error::TooLarge {
+                name: format!("{owner} with {inputs} inputs and {} units", self.units),
+                bytes: elements.saturating_mul(4),
+                limit: 4 * u64::from(u32::MAX),
+                advice: "use fewer units".into(),
+            });
+        }
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::criterion::inputs::FloatElement;
 use crate::losses::Loss;
-use crate::nn::layers::Network;
+use crate::nn::graph::nodes::Graph;
 use crate::nn::model::{Compiled, Model, Sequential};
 use crate::nn::optimizers::Optimizer;
 use crate::nn::train::average::Average;
@@ -85,7 +85,7 @@ impl Member {
 #[derive(Debug)]
 pub struct Population {
     description: Sequential,
-    network: Network,
+    graph: Graph,
     device: Device,
     members: Vec<Member>,
     crowd: Box<dyn Crowd>,
@@ -108,8 +108,8 @@ impl Population {
         if members.is_empty() {
             return Err(Error::Empty { operation: "a population".into(), name: "its members".into() });
         }
-        let network = description.network()?;
-        if network.lookup.is_some() {
+        let graph = description.graph()?;
+        if description.embedding.is_some() {
             return Err(Error::Input {
                 operation: "a population".into(),
                 name: "the model".into(),
@@ -119,16 +119,16 @@ impl Population {
         }
         let engines = || members.iter();
         let crowd: Box<dyn Crowd> = match device {
-            Device::Gpu(gpu) if network.length <= most_parameters(gpu) => {
-                Box::new(SideBySide::new(gpu, &network, members.len())?)
-            }
-            Device::Gpu(gpu) => {
-                let engines = engines().map(|_| GpuEngine::new(gpu, network.clone())).collect::<Result<_>>()?;
-                Box::new(Several::new(engines))
-            }
-            Device::Cpu => Box::new(Several::new(engines().map(|_| HostEngine::<f32>::new(network.clone())).collect())),
+            Device::Gpu(gpu) => match graph.as_dense_chain().filter(|chain| chain.length <= most_parameters(gpu)) {
+                Some(chain) => Box::new(SideBySide::new(gpu, &chain, members.len())?),
+                None => {
+                    let engines = engines().map(|_| GpuEngine::new(gpu, graph.clone())).collect::<Result<_>>()?;
+                    Box::new(Several::new(engines))
+                }
+            },
+            Device::Cpu => Box::new(Several::new(engines().map(|_| HostEngine::<f32>::new(graph.clone())).collect())),
             Device::Reference => {
-                Box::new(Several::new(engines().map(|_| HostEngine::<f64>::new(network.clone())).collect()))
+                Box::new(Several::new(engines().map(|_| HostEngine::<f64>::new(graph.clone())).collect()))
             }
         };
         let (progress, scores) = (vec![Progress::default(); members.len()], vec![None; members.len()]);
@@ -136,7 +136,7 @@ impl Population {
         let compiled = Vec::new();
         let mut population = Population {
             description,
-            network,
+            graph,
             device,
             members,
             crowd,
@@ -147,7 +147,7 @@ impl Population {
             average: None,
         };
         for member in 0..population.len() {
-            let parameters = population.description.first_parameters(&population.network, population.seed(member));
+            let parameters = population.graph.initial_parameters(population.seed(member));
             population.crowd.set_parameters(member, &parameters)?;
         }
         Ok(population)
@@ -171,9 +171,7 @@ impl Population {
         let (loss, optimizer): (Arc<dyn Loss>, Arc<dyn Optimizer>) = (Arc::from(loss), Arc::from(optimizer));
         loss.check()?;
         crate::losses::check_trainable(&*loss)?;
-        if let Some(last) = self.network.layers.last() {
-            crate::losses::check_outputs(&*loss, last.activation.name())?;
-        }
+        crate::losses::check_outputs(&*loss, self.description.output_activation())?;
         optimizer.check()?;
         let compiled: Vec<Compiled> = self
             .members
@@ -181,7 +179,7 @@ impl Population {
             .map(|member| {
                 Ok(Compiled {
                     loss: loss_of(member, &loss)?,
-                    behind_layer: None,
+                    fused_head: None,
                     optimizer: optimizer_of(member, &optimizer)?,
                 })
             })
@@ -207,7 +205,7 @@ impl Population {
         if self.compiled.iter().any(in_turn) {
             self.train_in_turn()?;
         }
-        let length = self.network.length;
+        let length = self.graph.length;
         let first = |compiled: &Compiled| compiled.optimizer.first_states(length);
         let states = self.compiled.iter().map(first).collect();
         self.set_states(states, None)?;
@@ -219,7 +217,7 @@ impl Population {
         if self.crowd.is_side_by_side() {
             // All members have as many there: options decide how many an optimizer needs.
             let most = states.iter().map(Vec::len).max().unwrap_or(0);
-            states.iter_mut().for_each(|states| states.resize(most, vec![0.0; self.network.length]));
+            states.iter_mut().for_each(|states| states.resize(most, vec![0.0; self.graph.length]));
         }
         for (states, average) in states.iter_mut().zip(averages.into_iter().flatten()) {
             states.push(average);
@@ -238,7 +236,7 @@ impl Population {
     /// Parts members that go through the same dispatches: a rule or a clip that looks at whole tensors takes them in turn.
     fn train_in_turn(&mut self) -> Result<()> {
         let (true, Device::Gpu(gpu)) = (self.crowd.is_side_by_side(), &self.device) else { return Ok(()) };
-        let engines = (0..self.len()).map(|_| GpuEngine::new(gpu, self.network.clone())).collect::<Result<_>>()?;
+        let engines = (0..self.len()).map(|_| GpuEngine::new(gpu, self.graph.clone())).collect::<Result<_>>()?;
         let all: Vec<_> = (0..self.len()).map(|member| self.states(member)).collect::<Result<_>>()?;
         let mut crowd: Box<dyn Crowd> = Box::new(Several::<GpuEngine>::new(engines));
         for member in 0..self.len() {
@@ -270,7 +268,7 @@ impl Population {
     /// # Errors
     /// As [`Model::set_input_scaling`].
     pub fn set_input_scaling(&mut self, mean: Vec<f64>, scale: Vec<f64>) -> Result<()> {
-        self.scaling = Some(Scaling::new(mean, scale, self.network.inputs)?);
+        self.scaling = Some(Scaling::new(mean, scale, self.graph.inputs())?);
         Ok(())
     }
 
@@ -334,9 +332,9 @@ impl Population {
         let weights = Weights::default();
         let samples = Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
         let data = self.crowd.load(&samples)?;
-        let predictions = self.crowd.predict(data, self.network.prediction_batch());
+        let predictions = self.crowd.predict(data, self.graph.prediction_batch());
         self.crowd.unload(data);
-        let outputs = self.network.outputs();
+        let outputs = self.graph.outputs();
         predictions?.into_iter().map(|flat| samples::predictions(rows, outputs, flat)).collect()
     }
 
@@ -346,7 +344,7 @@ impl Population {
     /// As [`Model::predict`].
     pub fn predict_mean<S: Data<Elem: FloatElement>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
         let all = self.predict(features)?;
-        let mut sum = Array2::<f64>::zeros((features.nrows(), self.network.outputs()));
+        let mut sum = Array2::<f64>::zeros((features.nrows(), self.graph.outputs()));
         all.iter().for_each(|predictions| sum += &predictions.mapv(f64::from));
         Ok(sum.mapv(|value| (value / all.len() as f64) as f32))
     }
@@ -356,7 +354,7 @@ impl Population {
     }
 
     fn intake(&self) -> Intake<'_> {
-        Intake { network: &self.network, scaling: self.scaling.as_ref() }
+        Intake { graph: &self.graph, scaling: self.scaling.as_ref() }
     }
 }
 

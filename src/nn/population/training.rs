@@ -44,7 +44,7 @@ impl Population {
         if matches!(fit.aims().clip, Some(Clip::Norm(_))) {
             self.train_in_turn()?;
         }
-        let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
+        let intake = Intake { graph: &self.graph, scaling: self.scaling.as_ref() };
         let load = |samples: &Samples| self.crowd.load(samples);
         let course =
             Course::new(intake, &objectives[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
@@ -74,11 +74,11 @@ impl Population {
         targets: impl Into<Targets<'a>>,
     ) -> Result<Vec<Score>> {
         let mut objectives = self.objectives("evaluate")?;
-        let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
+        let intake = Intake { graph: &self.graph, scaling: self.scaling.as_ref() };
         let rows =
             Rows::new(intake, &*objectives[0].loss, "evaluate", FloatElement::floats(features), &targets.into())?;
         for objective in &mut objectives {
-            objective.metric = Metric::of(&*objective.loss, rows.one_hot, self.network.outputs());
+            objective.metric = Metric::of(&*objective.loss, rows.one_hot, self.graph.outputs());
         }
         let loaded = Loaded::new(&rows, self.crowd.load(&rows.all())?);
         let all: Vec<usize> = (0..self.len()).collect();
@@ -97,7 +97,7 @@ impl Population {
             });
         }
         let objective = |compiled: &crate::nn::model::Compiled| Objective {
-            in_chunks: false,
+            chunked_head: false,
             loss: compiled.loss.clone(),
             optimizer: compiled.optimizer.clone(),
             metric: None,

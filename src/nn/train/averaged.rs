@@ -36,7 +36,7 @@ impl Model {
         })?;
         let mut model = self.description.clone().on(&self.device)?;
         if let Some(compiled) = &self.compiled {
-            model.engine.set_states(&compiled.optimizer.first_states(self.network.all_length()))?;
+            model.engine.set_states(&compiled.optimizer.first_states(self.graph.all_length()))?;
         }
         model.engine.set_parameters(&weights)?;
         model.compiled = self.compiled.clone();

@@ -1,6 +1,7 @@
 //! Models in files: safetensors with the weights, the optimizer's state and, as JSON, everything else.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -8,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::data::Encoding;
-use crate::nn::layers::{Dense, Initializer, Lookup};
+use crate::nn::graph::nodes::Parameter;
+use crate::nn::layers::{Dense, Embedding, Initializer};
 use crate::nn::model::{HeldOut, Model, Names, Sequential};
 use crate::nn::train::average::Average;
 use crate::nn::train::pace::Pace;
@@ -40,7 +42,7 @@ struct Description {
     version: u32,
     inputs: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    embedding: Option<Lookup>,
+    embedding: Option<Embedding>,
     seed: u64,
     l1: f64,
     l2: f64,
@@ -136,16 +138,9 @@ impl Model {
             };
             entries.push(Entry { name, shape, bytes, dtype });
         };
-        if let Some(lookup) = &self.network.lookup {
-            let shape = vec![lookup.rows, lookup.width];
-            add("embedding.weight".into(), shape, &parameters[self.network.length..], exact);
-        }
-        for (index, layer) in self.network.layers.iter().enumerate() {
-            let shape = vec![layer.inputs, layer.units];
-            add(format!("layers.{index}.weight"), shape, &parameters[layer.weights()], exact);
-            if layer.bias {
-                add(format!("layers.{index}.bias"), vec![layer.units], &parameters[layer.biases()], exact);
-            }
+        for parameter in &self.graph.parameters {
+            let values = &parameters[self.graph.range(parameter)];
+            add(parameter.path.clone(), parameter.shape.clone(), values, exact);
         }
         if self.compiled.is_some() {
             for (name, state) in STATES.into_iter().zip(&states) {
@@ -163,7 +158,7 @@ impl Model {
     }
 
     fn describe(&self) -> Description {
-        let Sequential { inputs, lookup, layers, l1, l2, proximal_l1, seed } = &self.description;
+        let Sequential { inputs, embedding, layers, l1, l2, proximal_l1, seed } = &self.description;
         let layer = |layer: &Dense| Layer {
             units: layer.units,
             activation: Named { name: layer.activation.name().into(), options: layer.activation.options() },
@@ -175,9 +170,9 @@ impl Model {
         };
         let compiled = self.compiled.as_ref();
         Description {
-            version: if lookup.is_some() { VERSION } else { 1 },
+            version: if embedding.is_some() { VERSION } else { 1 },
             inputs: *inputs,
-            embedding: *lookup,
+            embedding: *embedding,
             seed: *seed,
             l1: *l1,
             l2: *l2,
@@ -257,7 +252,7 @@ fn build(
     let mut sequential =
         Sequential::new(description.inputs).seed(description.seed).l1(description.l1).l2(description.l2);
     sequential = sequential.proximal_l1(description.proximal_l1);
-    sequential.lookup = description.embedding;
+    sequential.embedding = description.embedding;
     for layer in description.layers {
         let activation = activations::from_name(&layer.activation.name, &layer.activation.options)?;
         let mut dense =
@@ -266,30 +261,19 @@ fn build(
         sequential = sequential.then(dense);
     }
     // What the tensors do not bear out must not make memory: they are read before a model of the description's sizes is.
-    let network = sequential.network()?;
-    let mut read_parts = Vec::new();
-    for (index, layer) in network.layers.iter().enumerate() {
-        let weights = read(&format!("layers.{index}.weight"), &[layer.inputs, layer.units])?;
-        read_parts.push((layer.weights(), weights));
-        if layer.bias {
-            read_parts.push((layer.biases(), read(&format!("layers.{index}.bias"), &[layer.units])?));
-        }
-    }
-    let table = match &network.lookup {
-        Some(lookup) => read("embedding.weight", &[lookup.rows, lookup.width])?,
-        None => Vec::new(),
-    };
-    let mut parameters = vec![0.0; network.length];
-    for (place, numbers) in read_parts {
+    let graph = sequential.graph()?;
+    let of = |parameter: &Parameter| Ok((graph.range(parameter), read(&parameter.path, &parameter.shape)?));
+    let found: Vec<(Range<usize>, Vec<f64>)> = graph.parameters.iter().map(of).collect::<Result<_>>()?;
+    let mut parameters = vec![0.0; graph.all_length()];
+    for (place, numbers) in found {
         parameters[place].copy_from_slice(&numbers);
     }
-    parameters.extend(table);
     let mut model = sequential.on(device)?;
     if let (Some(loss), Some(optimizer)) = (description.loss, description.optimizer) {
         let loss = losses::from_name(&loss.name, &loss.options)?;
         let optimizer = optimizers::from_name(&optimizer.name, &optimizer.options)?;
         model = model.compile_known(loss, optimizer)?;
-        let length = [model.network.all_length()];
+        let length = [model.graph.all_length()];
         let own = model.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.states());
         // The running average lies behind the optimizer's own.
         let count = own + usize::from(description.average.is_some());
@@ -303,7 +287,7 @@ fn build(
     if let Some(record) = description.training {
         let states = model.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.states());
         let states = states + usize::from(model.average.is_some());
-        model.training = Some(record.training([model.network.all_length(), states], &read)?);
+        model.training = Some(record.training([model.graph.all_length(), states], &read)?);
     }
     if let Some(Scheduled { name, options, by_epoch }) = description.schedule {
         model.schedule = Some(Pace { schedule: schedules::from_name(&name, &options)?.into(), by_epoch });
@@ -311,7 +295,7 @@ fn build(
     model.names = description.names;
     model.encoding = description.encoding;
     if has("input.mean") || has("input.scale") {
-        let width = [model.network.inputs];
+        let width = [model.graph.inputs()];
         model.set_input_scaling(read("input.mean", &width)?, read("input.scale", &width)?)?;
     }
     Ok(model)

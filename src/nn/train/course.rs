@@ -70,11 +70,11 @@ impl Course {
         let mut course = Course {
             training: part(0, training)?,
             validation: None,
-            metric: Metric::of(&**loss, rows.one_hot, intake.network.outputs()),
+            metric: Metric::of(&**loss, rows.one_hot, intake.graph.outputs()),
             yardstick: None,
             reach: Reach::of(&rows.features, rows.dense(0, rows.rows)),
         };
-        let outputs = intake.network.outputs();
+        let outputs = intake.graph.outputs();
         if held_back > 0 {
             course.validation = Some(part(training, held_back)?);
         }

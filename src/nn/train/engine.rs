@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::Result;
 use crate::cpu::random::Permutation;
 use crate::losses::{Domain, Family, Loss};
-use crate::nn::layers::Network;
+use crate::nn::graph::nodes::Graph;
 use crate::nn::optimizers::{Clip, Optimizer, Step, Treatment};
 use crate::nn::train::weights::Weights;
 
@@ -15,7 +15,7 @@ use crate::nn::train::weights::Weights;
 pub(crate) struct Objective {
     pub loss: Arc<dyn Loss>,
     /// The last layer's outputs are held for a chunk of rows at a time.
-    pub in_chunks: bool,
+    pub chunked_head: bool,
     pub optimizer: Arc<dyn Optimizer>,
     pub metric: Option<Metric>,
     pub aims: Aims,
@@ -41,10 +41,10 @@ pub(crate) struct Metric {
 }
 
 impl Objective {
-    /// What happens to the gradients of a network.
-    pub fn treatment<'n>(&self, network: &'n Network) -> Treatment<'n> {
+    /// What happens to the gradients of a graph.
+    pub fn treatment<'g>(&self, graph: &'g Graph) -> Treatment<'g> {
         let Aims { clip, skip_non_finite, .. } = self.aims;
-        Treatment { segments: network.segments_for(&*self.optimizer, clip), clip, skip_non_finite }
+        Treatment { segments: graph.segments_for(&*self.optimizer, clip), clip, skip_non_finite }
     }
 
     /// Whether one workgroup can take a network through its steps: no rule and no clip looks at a whole tensor.

@@ -58,7 +58,7 @@ impl Model {
     ) -> Result<History> {
         self.check(&fit)?;
         let mut objective = self.objective("fit")?;
-        let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
+        let intake = Intake { graph: &self.graph, scaling: self.scaling.as_ref() };
         let mut rows = Fingerprint::new();
         let load = |samples: &Samples| {
             add_to(&mut rows, samples);
@@ -72,7 +72,7 @@ impl Model {
     /// Refuses options that do not go together, and files that cannot be written.
     pub(crate) fn check(&self, fit: &Fit) -> Result<()> {
         fit.check()?;
-        if self.network.lookup.is_some() {
+        if self.description.embedding.is_some() {
             fit.check_for_embedding()?;
         }
         // Epochs number the orders of the rows in 32 bits; a file may say that there were nearly as many.
@@ -116,7 +116,7 @@ impl Model {
         let mut objective = self.objective("evaluate")?;
         let rows =
             Rows::new(self.intake(), &*objective.loss, "evaluate", FloatElement::floats(features), &targets.into())?;
-        objective.metric = Metric::of(&*objective.loss, rows.one_hot, self.network.outputs());
+        objective.metric = Metric::of(&*objective.loss, rows.one_hot, self.graph.outputs());
         let loaded = Loaded::new(&rows, self.engine.load(&rows.all())?);
         let score = self.score(&objective, loaded);
         self.engine.unload(loaded.data);
@@ -131,8 +131,8 @@ impl Model {
             allowed: "call compile(loss, optimizer) first".into(),
         })?;
         Ok(Objective {
-            loss: compiled.behind_layer.as_ref().unwrap_or(&compiled.loss).clone(),
-            in_chunks: compiled.behind_layer.is_some(),
+            loss: compiled.fused_head.as_ref().unwrap_or(&compiled.loss).clone(),
+            chunked_head: compiled.fused_head.is_some(),
             optimizer: compiled.optimizer.clone(),
             metric: None,
             aims: Aims::default(),
@@ -397,7 +397,7 @@ impl Model {
     /// Adds R² to an epoch of a regression.
     fn measure(&mut self, course: &Course, told: &mut Epoch) -> Result<()> {
         let Some(yardstick) = &course.yardstick else { return Ok(()) };
-        let (data, batch) = (course.validation.unwrap_or(course.training).data, self.network.prediction_batch());
+        let (data, batch) = (course.validation.unwrap_or(course.training).data, self.graph.prediction_batch());
         yardstick.tell(told, || self.engine.predict(data, batch))
     }
 

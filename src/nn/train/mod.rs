@@ -30,4 +30,4 @@ pub use options::{EarlyStopping, Fit, StepReport};
 pub use weights::ClassWeight;
 
 #[cfg(test)]
-mod lookup_tests;
+mod embedding_tests;

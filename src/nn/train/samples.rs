@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayViewD};
 use crate::criterion::inputs;
 use crate::criterion::inputs::{Floats, shape_error};
 use crate::losses::{Domain, Loss};
-use crate::nn::layers::Network;
+use crate::nn::graph::nodes::Graph;
 use crate::nn::train::engine::{Lists, SampleTargets, Samples};
 use crate::nn::train::weights::{Classes, Held, Weighed, Weighting, Weights};
 use crate::runtime::tensor::narrow_labels;
@@ -43,7 +43,7 @@ impl Scaling {
 /// What rows must know of the model that takes them in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Intake<'m> {
-    pub network: &'m Network,
+    pub graph: &'m Graph,
     pub scaling: Option<&'m Scaling>,
 }
 
@@ -77,7 +77,7 @@ impl<'a> Rows<'a> {
         targets: &Targets,
     ) -> Result<Self> {
         let rows = features.shape()[0];
-        let outputs = model.network.outputs();
+        let outputs = model.graph.outputs();
         let features = crate::nn::train::samples::features(model, operation, features)?;
         let mut found = Rows {
             rows,
@@ -89,8 +89,8 @@ impl<'a> Rows<'a> {
             one_hot: false,
             lists: None,
             weights: Held::default(),
-            widths: [model.network.inputs, outputs],
-            batch: model.network.prediction_batch(),
+            widths: [model.graph.inputs(), outputs],
+            batch: model.graph.prediction_batch(),
         };
         let is_grouped = matches!(targets, Targets::Grouped { .. });
         if is_grouped != loss.targets().pads() {
@@ -290,7 +290,7 @@ fn one_hot(labels: &[i64], outputs: usize, signs: bool) -> Vec<f32> {
 
 /// Flat features, scaled as the model wants them; f64 is scaled before it is rounded to f32.
 pub(crate) fn features<'a>(model: Intake, operation: &str, features: Floats<'a>) -> Result<Cow<'a, [f32]>> {
-    let width = model.network.inputs;
+    let width = model.graph.inputs();
     let (rows, columns) = (features.shape()[0], features.shape()[1]);
     if columns != width {
         let found = format!("features are {:?}", features.shape());
@@ -310,8 +310,8 @@ pub(crate) fn features<'a>(model: Intake, operation: &str, features: Floats<'a>)
         },
     };
     check_finite(operation, "features", &flat, width)?;
-    if let Some(lookup) = &model.network.lookup {
-        lookup.check_ids(operation, &flat)?;
+    if let Some(embedding) = model.graph.embedding() {
+        embedding.check_ids(operation, &flat)?;
     }
     if let Some(scaling) = model.scaling {
         for row in flat.to_mut().chunks_exact_mut(width) {
@@ -325,7 +325,7 @@ pub(crate) fn features<'a>(model: Intake, operation: &str, features: Floats<'a>)
 
 /// Features of f64 as [`features`] gives them.
 fn narrow(model: Intake, operation: &str, wide: &ArrayViewD<f64>) -> Result<Vec<f32>> {
-    let width = model.network.inputs;
+    let width = model.graph.inputs();
     let scaled = |(place, &x): (usize, &f64)| match model.scaling {
         Some(scaling) => (x - scaling.mean[place % width]) / scaling.scale[place % width],
         None => x,
@@ -337,8 +337,8 @@ fn narrow(model: Intake, operation: &str, wide: &ArrayViewD<f64>) -> Result<Vec<
     }
     let flat: Vec<f32> = numbers.into_iter().map(|x| x as f32).collect();
     check_finite(operation, "features", &flat, width)?;
-    if let Some(lookup) = &model.network.lookup {
-        lookup.check_ids(operation, &flat)?;
+    if let Some(embedding) = model.graph.embedding() {
+        embedding.check_ids(operation, &flat)?;
     }
     Ok(flat)
 }

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use crate::losses::{Family, Loss};
 use crate::nn::activations::{Activation, Identity};
-use crate::nn::layers::{Network, Penalties, Placed};
+use crate::nn::graph::chain::{ChainLayer, DenseChain};
+use crate::nn::graph::nodes::Graph;
+use crate::nn::graph::op::Penalties;
+use crate::nn::layers::Layer;
 use crate::nn::optimizers::update::state_stride;
 use crate::nn::optimizers::{Clip, Optimizer};
 use crate::nn::train::engine::{Aims, Metric, Objective};
@@ -61,8 +64,8 @@ pub(crate) struct Form {
 impl Form {
     /// On software adapters a workgroup is one vector of eight lanes, whose barriers cost little, and a load costs far
     /// more than the arithmetic. On hardware the lanes of a workgroup hide each other's loads.
-    pub fn of(software: bool, network: &Network) -> Self {
-        match (software, network.length) {
+    pub fn of(software: bool, chain: &DenseChain) -> Self {
+        match (software, chain.length) {
             (true, _) => Form { lanes: 8, tall: 4 },
             (false, 0..=1024) => Form { lanes: 64, tall: 1 },
             (false, _) => Form { lanes: 256, tall: 1 },
@@ -72,22 +75,22 @@ impl Form {
 
 impl Form {
     /// At most how many turns of loops a lane takes in one step.
-    pub fn turns_of_loops(self, network: &Network, rows: usize) -> usize {
+    pub fn turns_of_loops(self, chain: &DenseChain, rows: usize) -> usize {
         let (lanes, tall) = (self.lanes as usize, self.tall as usize);
         // The lane's share of so many items, each of so many turns, and its own turn.
         let share = |items: usize, each: usize| items.div_ceil(lanes) * (each + 1);
-        let of_layer = |layer: &Placed| {
+        let of_layer = |layer: &ChainLayer| {
             let (inputs, units, across) = (layer.inputs, layer.units, layer.units.div_ceil(4));
             let forward = share(rows.div_ceil(tall) * across, inputs + 4 * tall);
             let weights = share(inputs.div_ceil(tall) * across, rows + 4 * tall) + share(across, rows + 4);
             let softmax = if layer.activation.rowwise() { share(rows, 5 * units) } else { 0 };
             forward + weights + share(rows * inputs, units) + softmax
         };
-        let layers: usize = network.layers.iter().map(of_layer).sum();
+        let layers: usize = chain.layers.iter().map(of_layer).sum();
         // The shuffle's walk to a row's place is short on average, and seldom as long as this; the loss goes through a row
         // twice, the count of right rows and the last activation once each.
-        let of_rows = share(rows, 64) + share(rows, 4 * network.outputs() + 2);
-        layers + of_rows + 2 * share(network.length, 0) + 16
+        let of_rows = share(rows, 64) + share(rows, 4 * chain.outputs() + 2);
+        layers + of_rows + 2 * share(chain.length, 0) + 16
     }
 }
 
@@ -102,25 +105,25 @@ pub(crate) struct Planes {
 }
 
 impl Planes {
-    pub fn new(network: &Network) -> Self {
+    pub fn new(chain: &DenseChain) -> Self {
         // The first plane holds the rows' places in the data set.
         let mut width = 1;
         let mut take = |numbers: usize| {
             width += numbers;
             width - numbers
         };
-        let layer = |layer: &Placed| {
+        let layer = |layer: &ChainLayer| {
             let kept = if pointwise(layer).needs_input() { layer.units } else { 0 };
             [take(layer.units), take(kept), take(layer.units)]
         };
-        let layers: Vec<[usize; 3]> = network.layers.iter().map(layer).collect();
+        let layers: Vec<[usize; 3]> = chain.layers.iter().map(layer).collect();
         let outputs = layers.last().map_or(0, |planes| planes[0]);
         Planes { layers, width, outputs }
     }
 }
 
 /// What a layer's sums go through element by element; a softmax comes behind.
-fn pointwise(layer: &Placed) -> &dyn Activation {
+fn pointwise(layer: &ChainLayer) -> &dyn Activation {
     if layer.activation.rowwise() { &Identity } else { &*layer.activation }
 }
 
@@ -152,7 +155,7 @@ fn settings(of_members: &[Vec<(&'static str, f64)>], own: &mut [Vec<f32>]) -> Ve
 }
 
 /// The program for members that train with these objectives, alike but for their numbers.
-pub(crate) fn whole(network: &Network, objectives: &[&Objective], labels: bool, form: Form) -> Whole {
+pub(crate) fn whole(chain: &DenseChain, objectives: &[&Objective], labels: bool, form: Form) -> Whole {
     let (loss, optimizer) = (&objectives[0].loss, &objectives[0].optimizer);
     let mut options = vec![Vec::new(); objectives.len()];
     let of_losses: Vec<_> = objectives.iter().map(|objective| objective.loss.constants()).collect();
@@ -161,20 +164,20 @@ pub(crate) fn whole(network: &Network, objectives: &[&Objective], labels: bool, 
     let optimizer_settings = settings(&of_optimizers, &mut options);
     let loss_filling = link(&loss_text(&**loss), "", &loss_settings);
     let optimizer_filling = link(optimizer.entry().shader.text, "optimizer_", &optimizer_settings);
-    let planes = Planes::new(network);
+    let planes = Planes::new(chain);
     // Options decide how many states an optimizer needs: the members have as many as the one that needs most.
     let states = objectives.iter().map(|objective| objective.optimizer.states()).max().unwrap_or(0);
-    let mut header = constants(network, &planes, states, options[0].len(), labels, form);
+    let mut header = constants(chain, &planes, states, options[0].len(), labels, form);
     header += &of_metric(objectives[0].metric);
     header += &of_labels(&**loss);
-    header += &penalties(network);
-    header += &aims(&objectives[0].aims, states, network);
+    header += &penalties(chain);
+    header += &aims(&objectives[0].aims, states, chain);
     let loads = loss_filling.loads + &optimizer_filling.loads;
     let _ = write!(header, "fn load_options(at: u32) {{\n{loads}}}\n{}{}", loss_filling.text, optimizer_filling.text);
-    for index in 0..network.layers.len() {
-        header += &layer(network, &planes, index);
+    for index in 0..chain.layers.len() {
+        header += &layer(chain, &planes, index);
     }
-    header += &order(network);
+    header += &order(chain);
     let by_row = matches!(loss.family(), Family::Rowwise(_));
     let mut files = vec![WHOLE, if by_row { ROWWISE } else { POINTWISE }, NUMBERS, RANDOM, CLIP];
     if !by_row && !loss.entry().shader.text.contains("fn loss_at(") {
@@ -184,7 +187,7 @@ pub(crate) fn whole(network: &Network, objectives: &[&Objective], labels: bool, 
         files.push(ONE_PASS);
     }
     // Their text is in the header; here they say what the program is made of, and whether all of it is the crate's own.
-    let fillings = network.layers.iter().map(|layer| pointwise(layer).entry().shader);
+    let fillings = chain.layers.iter().map(|layer| pointwise(layer).entry().shader);
     let linked = fillings.chain([DENSE, loss.entry().shader, optimizer.entry().shader]);
     let linked = linked.chain(loss.helpers().iter().copied());
     files.extend(linked.map(File::without_text));
@@ -192,13 +195,13 @@ pub(crate) fn whole(network: &Network, objectives: &[&Objective], labels: bool, 
     Whole { program: Program { label, header, files, constants: Vec::new() }, options }
 }
 
-fn constants(network: &Network, planes: &Planes, states: usize, options: usize, labels: bool, form: Form) -> String {
+fn constants(chain: &DenseChain, planes: &Planes, states: usize, options: usize, labels: bool, form: Form) -> String {
     let last = planes.layers.last().copied().unwrap_or_default();
     let numbers = [
         ("WORKGROUP", form.lanes as usize),
         ("TALL", form.tall as usize),
-        ("LENGTH", network.length),
-        ("OUTPUTS", network.outputs()),
+        ("LENGTH", chain.length),
+        ("OUTPUTS", chain.outputs()),
         ("OPTIONS", options),
         ("STATES", states),
         ("LAST_OUTPUTS", last[0]),
@@ -239,25 +242,25 @@ fn loss_text(loss: &dyn Loss) -> String {
     loss.helpers().iter().fold(loss.entry().shader.text.into(), |text, helper| text + helper.text)
 }
 
-fn penalties(network: &Network) -> String {
-    let has_penalty = network.segments.iter().any(|segment| segment.l1 != 0.0 || segment.l2 != 0.0);
+fn penalties(chain: &DenseChain) -> String {
+    let has_penalty = chain.segments.iter().any(|segment| segment.l1 != 0.0 || segment.l2 != 0.0);
     let mut text = format!("const HAS_PENALTY: bool = {has_penalty};\n");
     text += "fn penalty_at(index: u32) -> vec2<f32> {\n";
-    for segment in &network.segments {
+    for segment in &chain.segments {
         let (l1, l2) = (segment.l1 as f32, segment.l2 as f32);
         let _ = writeln!(text, "    if index < {}u {{ return vec2<f32>({l1:?}f, {l2:?}f); }}", segment.end);
     }
     text += "    return vec2<f32>();\n}\n";
-    let has_proximal = network.segments.iter().any(|segment| segment.proximal != 0.0);
+    let has_proximal = chain.segments.iter().any(|segment| segment.proximal != 0.0);
     let _ = write!(text, "const HAS_PROXIMAL: bool = {has_proximal};\nfn proximal_at(index: u32) -> f32 {{\n");
-    for segment in &network.segments {
+    for segment in &chain.segments {
         let _ = writeln!(text, "    if index < {}u {{ return {:?}f; }}", segment.end, segment.proximal as f32);
     }
     text + "    return 0.0;\n}\n"
 }
 
 /// What is done around the optimizer's rule, alike for all members.
-fn aims(aims: &Aims, states: usize, network: &Network) -> String {
+fn aims(aims: &Aims, states: usize, chain: &DenseChain) -> String {
     let epsilon = match aims.clip {
         Some(Clip::GlobalNorm { epsilon, .. }) => epsilon as f32,
         _ => 0.0,
@@ -267,7 +270,7 @@ fn aims(aims: &Aims, states: usize, network: &Network) -> String {
         "const ALL_STATES: u32 = {all}u;\nconst STATE_STRIDE: u32 = {}u;\nconst CLIPS_NORM: bool = {};\n\
          const CLIPS_VALUE: bool = {};\nconst CLIP_EPSILON: f32 = {epsilon:?}f;\nconst SKIPS: bool = {};\n\
          const AVERAGES: bool = {};\nconst AVERAGE_WEIGHT: f32 = {:?}f;\n",
-        state_stride(network.length),
+        state_stride(chain.length),
         matches!(aims.clip, Some(Clip::GlobalNorm { .. })),
         matches!(aims.clip, Some(Clip::Value(_))),
         aims.skip_non_finite,
@@ -281,11 +284,11 @@ fn prefix(index: usize) -> String {
     format!("layer_{index}_")
 }
 
-fn layer(network: &Network, planes: &Planes, index: usize) -> String {
-    let placed = &network.layers[index];
+fn layer(chain: &DenseChain, planes: &Planes, index: usize) -> String {
+    let placed = &chain.layers[index];
     let activation = pointwise(placed);
     let [into, kept, slope] = planes.layers[index];
-    let below = index.checked_sub(1).map(|below| (planes.layers[below], &network.layers[below]));
+    let below = index.checked_sub(1).map(|below| (planes.layers[below], &chain.layers[below]));
     let from = below.map_or(0, |(planes, _)| planes[0]);
     let mut text = String::new();
     for (name, value) in [
@@ -326,23 +329,23 @@ fn layer(network: &Network, planes: &Planes, index: usize) -> String {
 }
 
 /// Whether a layer has a derivative, element by element, that is not 1.
-fn is_curved(layer: &Placed) -> bool {
+fn is_curved(layer: &ChainLayer) -> bool {
     !layer.activation.rowwise() && layer.activation.name() != Identity.name()
 }
 
 /// The calls of the layers in their order, with a barrier behind what others read.
-fn order(network: &Network) -> String {
-    let last = network.layers.len() - 1;
+fn order(chain: &DenseChain) -> String {
+    let last = chain.layers.len() - 1;
     let mut forward = String::from("fn forward(rows: u32) {\n");
     let mut backward = String::from("fn backward(rows: u32, accumulates: bool) {\n");
-    for (index, layer) in network.layers.iter().enumerate() {
+    for (index, layer) in chain.layers.iter().enumerate() {
         let name = prefix(index);
         let _ = writeln!(forward, "    {name}dense_forward(rows);\n    sync();");
         if layer.activation.rowwise() {
             let _ = writeln!(forward, "    {name}softmax_rows(rows);\n    sync();");
         }
     }
-    for (index, layer) in network.layers.iter().enumerate().rev() {
+    for (index, layer) in chain.layers.iter().enumerate().rev() {
         let name = prefix(index);
         if index < last && layer.activation.rowwise() {
             let _ = writeln!(backward, "    {name}softmax_slope_rows(rows);\n    sync();");
@@ -353,7 +356,7 @@ fn order(network: &Network) -> String {
         }
         backward += "    sync();\n";
     }
-    let through = match &network.layers[last] {
+    let through = match &chain.layers[last] {
         layer if layer.activation.rowwise() => format!("    {}softmax_slope_row(row);\n", prefix(last)),
         layer if is_curved(layer) => format!("    {}through_row(row);\n", prefix(last)),
         _ => String::new(),
@@ -371,7 +374,7 @@ pub(crate) fn programs(
     for (index, activation) in activations.into_iter().enumerate() {
         layers.push(crate::Dense::new(3 + index).boxed_activation(activation).bias(index % 2 == 0));
     }
-    let network = Network::new(5, &layers, Penalties { l1: 0.1, l2: 0.2, proximal_l1: 0.3 })?;
+    let chain = chain_of(5, layers, Penalties { l1: 0.1, l2: 0.2, proximal_l1: 0.3 })?;
     let optimizers: Vec<_> = optimizers.iter().filter(|optimizer| optimizer.layerwise().is_none()).collect();
     let global = Some(Clip::GlobalNorm { limit: 1.0, epsilon: 1e-6 });
     let all_aims = [
@@ -380,7 +383,7 @@ pub(crate) fn programs(
         Aims::default(),
     ];
     let objective = |loss: usize, optimizer: usize, aims: Aims| Objective {
-        in_chunks: false,
+        chunked_head: false,
         loss: losses[loss % losses.len()].clone(),
         optimizer: (*optimizers[optimizer % optimizers.len()]).clone(),
         metric: Some(Metric { threshold: 0.5, truth_threshold: 0.5 }),
@@ -391,7 +394,7 @@ pub(crate) fn programs(
         let objective = objective(number, number, all_aims[number % 3]);
         let by_row = matches!(objective.loss.family(), Family::Rowwise(_));
         let forms = [Form { lanes: 8, tall: 4 }, Form { lanes: 256, tall: 1 }];
-        programs.push(whole(&network, &[&objective], by_row && number % 2 == 0, forms[number % 2]).program);
+        programs.push(whole(&chain, &[&objective], by_row && number % 2 == 0, forms[number % 2]).program);
     }
     // Members that differ in every option: none of them is a constant then.
     for entry in crate::nn::optimizers::CATALOGUE.iter().filter(|entry| !entry.variants.is_empty()) {
@@ -403,9 +406,21 @@ pub(crate) fn programs(
             let options = serde_json::from_str(options).unwrap_or_default();
             member.optimizer = (entry.make)(&options)?.into();
         }
-        programs.push(whole(&network, &[&members[0], &members[1]], false, Form { lanes: 64, tall: 1 }).program);
+        programs.push(whole(&chain, &[&members[0], &members[1]], false, Form { lanes: 64, tall: 1 }).program);
     }
     Ok(programs)
+}
+
+/// A chain of layers, for checks and tests.
+fn chain_of(inputs: usize, layers: Vec<crate::Dense>, penalties: Penalties) -> crate::Result<DenseChain> {
+    let mut graph = Graph::new(vec![inputs]);
+    let mut x = graph.input();
+    for (index, layer) in layers.iter().enumerate() {
+        x = layer.build(&mut graph, &format!("layers.{index}"), x, penalties)?;
+    }
+    let found = format!("are {} nodes", graph.nodes.len());
+    let (operation, name, allowed) = ("a dense chain".into(), "layers".into(), "dense layers".into());
+    graph.as_dense_chain().ok_or(crate::Error::Input { operation, name, found, allowed })
 }
 
 #[cfg(test)]
@@ -419,15 +434,15 @@ mod tests {
 
     #[test]
     fn the_uniform_is_the_shaders() {
-        let network = Network::new(2, &[Dense::new(1)], Penalties::default()).unwrap();
+        let chain = chain_of(2, vec![Dense::new(1)], Penalties::default()).unwrap();
         let objective = Objective {
-            in_chunks: false,
+            chunked_head: false,
             loss: Arc::new(Mse::new()),
             optimizer: Arc::new(Adam::new()),
             metric: None,
             aims: Aims::default(),
         };
-        let program = whole(&network, &[&objective], false, Form { lanes: 8, tall: 4 }).program;
+        let program = whole(&chain, &[&objective], false, Form { lanes: 8, tall: 4 }).program;
         wgsl::assert_layout!(
             program,
             Params as "Params" { turns, steps, turn_words, stride, work, capacity, plane, columns }

@@ -136,7 +136,7 @@ impl Model {
         let mut objective = self.objective("evaluate_blocks")?;
         let first = first_of(rows)?;
         objective.metric =
-            Metric::of(&*objective.loss, self.rows_of(&objective, &first)?.one_hot, self.network.outputs());
+            Metric::of(&*objective.loss, self.rows_of(&objective, &first)?.one_hot, self.graph.outputs());
         drop(first);
         Ok(self.score_blocks(&objective, rows)?.0)
     }
@@ -145,7 +145,7 @@ impl Model {
     fn course_of_blocks(&mut self, objective: &Objective, training: &mut dyn Blocks, fit: &Fit) -> Result<Course> {
         let first = first_of(training)?;
         let rows = self.rows_of(objective, &first)?;
-        let metric = Metric::of(&*objective.loss, rows.one_hot, self.network.outputs());
+        let metric = Metric::of(&*objective.loss, rows.one_hot, self.graph.outputs());
         let reach = Reach::of(&rows.features, rows.dense(0, rows.rows));
         let validation = match &fit.validation {
             None => None,
@@ -187,7 +187,7 @@ impl Model {
         let Streamed { training, seen, .. } = blocks;
         seen.kept = 0;
         seen.measure =
-            RunningR2::new(&*pass.objective.loss, self.network.outputs()).filter(|_| pass.objective.metric.is_none());
+            RunningR2::new(&*pass.objective.loss, self.graph.outputs()).filter(|_| pass.objective.metric.is_none());
         let (total, size) = (training.rows(), pass.batches[0].rows);
         let (mut first, mut done, mut rest): (usize, usize, Option<Dataset>) = (0, 0, None);
         for (number, block) in training.epoch(epoch)?.enumerate() {
@@ -242,8 +242,7 @@ impl Model {
         blocks: &mut dyn Blocks,
     ) -> Result<(Score, Option<f64>)> {
         let (mut loss, mut correct, mut kept) = (0.0, 0.0, 0);
-        let mut measure =
-            RunningR2::new(&*objective.loss, self.network.outputs()).filter(|_| objective.metric.is_none());
+        let mut measure = RunningR2::new(&*objective.loss, self.graph.outputs()).filter(|_| objective.metric.is_none());
         for block in blocks.epoch(0)? {
             let block = block?;
             let rows = self.rows_of(objective, &block)?;
@@ -272,7 +271,7 @@ impl Model {
         let targets = rows.dense(0, rows.rows);
         measure.add(targets);
         if measure.wants_predictions() {
-            measure.add_errors(&self.engine.predict(loaded.data, self.network.prediction_batch())?, targets);
+            measure.add_errors(&self.engine.predict(loaded.data, self.graph.prediction_batch())?, targets);
         }
         Ok(())
     }

@@ -1,263 +1,235 @@
-//! The kernels of a dense network: matrix products with what goes before and after them, batches, metrics.
+//! Dense: y = x W + b. PyTorch `Linear`, whose weight is Wᵀ; Keras `Dense`.
+//!
+//! dL/dW = Xᵀ dY and dL/db = Σ dY over the rows, in one product with a row of ones below Xᵀ; dL/dX = dY Wᵀ. W is [inputs, units],
+//! row-major, and b follows at once.
+//!
+//! Its other fields are what `graph::fuse` puts in: an activation behind the sums, the derivative of the activation that made the
+//! input, and the order of a chunked head.
+
+pub(crate) mod kernels;
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
+use crate::Result;
+use crate::cpu::matmul::{Layout, matmul};
+use crate::cpu::real::Real;
 use crate::nn::activations::{Activation, Identity};
-use crate::nn::ops::matmul::product::{Kind, product};
-use crate::nn::ops::matmul::{Epilogue, Layout, Params};
-use crate::runtime::device::Gpu;
-use crate::runtime::launch::lanes_of;
-use crate::runtime::pipeline::{Command, Kernel, Program, Slice};
-use crate::runtime::wgsl::File;
-use crate::templates::{MOST_IGNORED, ignored_words};
-use crate::{Error, Result};
+use crate::nn::graph::op::{
+    Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, GradientKind, Initial, Op, ParameterSpec,
+    Penalties, Saves, Shape,
+};
+use crate::nn::layers::initializer::Initializer;
+use crate::nn::ops::activation::backward_in_place;
+use crate::nn::ops::matmul::Params;
+use crate::runtime::recorder::Recorder;
 
-const NUMBERS: File = crate::runtime::wgsl::shader!("lib/numbers.wgsl");
-const RANDOM: File = crate::runtime::wgsl::shader!("lib/random.wgsl");
-const GATHER: File = crate::runtime::wgsl::shader!("ops/gather/gather.wgsl");
-const GATHER_LISTS: File = crate::runtime::wgsl::shader!("ops/gather/gather_lists.wgsl");
-const SOFTMAX_FORWARD: File = crate::runtime::wgsl::shader!("ops/softmax/softmax_forward.wgsl");
-const SOFTMAX_BACKWARD: File = crate::runtime::wgsl::shader!("ops/softmax/softmax_backward.wgsl");
-const ACTIVATION_BACKWARD: File = crate::runtime::wgsl::shader!("ops/activation/activation_backward.wgsl");
-const CORRECT: File = crate::runtime::wgsl::shader!("ops/metrics/correct.wgsl");
-const SUMMARY: File = crate::runtime::wgsl::shader!("ops/metrics/summary.wgsl");
+pub(crate) static ENTRY: Entry = Entry {
+    name: "dense",
+    examples,
+    // The product's programs are those of `nn::ops::matmul`.
+    programs: Vec::new,
+};
 
-/// Uniforms with a dynamic offset lie this far apart: the most that WebGPU lets a device ask for.
-pub(crate) const UNIFORM_STRIDE: u64 = 256;
-
-fn flag(value: bool) -> f64 {
-    f64::from(u8::from(value))
-}
-
-/// A program of a frame and its helpers without a filling.
-fn plain(label: &str, files: &[File], constants: Vec<(&'static str, f64)>) -> Program {
-    Program { label: label.into(), header: String::new(), files: files.to_vec(), constants }
-}
-
-/// The output of a layer: y = activation(x W + b). Softmax, whose outputs depend on each other, has a kernel of its own
-/// behind the product.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Forward<'a> {
-    pub activation: &'a dyn Activation,
+/// y = activation(x W + b).
+#[derive(Clone, Debug)]
+pub(crate) struct Dense {
+    pub units: usize,
     pub bias: bool,
-    pub params: Params,
-    pub x: &'a wgpu::Buffer,
-    pub parameters: &'a wgpu::Buffer,
-    pub y: &'a wgpu::Buffer,
-    /// What the activation was given, if its derivative asks for it; else any buffer that is bound to nothing else.
-    pub kept: &'a wgpu::Buffer,
+    pub initializer: Initializer,
+    pub penalties: Penalties,
+    /// By element, behind the sums: `fuse::epilogues`.
+    pub activation: Option<Arc<dyn Activation>>,
+    /// That which made the input: the input's gradient goes through its derivative. `fuse::derivatives`.
+    pub input_activation: Option<Arc<dyn Activation>>,
+    /// `grad_output` is that of the sums: the op behind has gone through the derivative.
+    pub derivative_is_behind: bool,
+    /// On the CPU the bias lies in the output before the product is added: one pass less over a wide output. `fuse::chunked_head`.
+    pub bias_first: bool,
 }
 
-/// The commands of a layer's output.
-pub(crate) fn forward(gpu: &Gpu, layer: &Forward) -> Result<Vec<Command>> {
-    let pointwise: &dyn Activation = if layer.activation.rowwise() { &Identity } else { layer.activation };
-    let constants = [("HAS_BIAS", flag(layer.bias)), ("KEEP_INPUT", flag(pointwise.needs_input()))];
-    let storage = [layer.x, layer.parameters, layer.parameters, layer.y, layer.kept].map(Slice::from);
-    let kind =
-        Kind { layout: Layout::NN, epilogue: Epilogue::Forward, activation: Some(pointwise), constants: &constants };
-    let mut commands = product(gpu, &kind, &layer.params, &storage)?;
-    if layer.activation.rowwise() {
-        check_softmax(gpu, layer.params.n)?;
-        let kernel = gpu.kernel(&plain(
-            "softmax",
-            &[SOFTMAX_FORWARD, NUMBERS],
-            vec![("WORKGROUP", lanes_of(gpu.is_software()).into())],
-        ))?;
-        let rows = layer.params.m;
-        let params = [rows, layer.params.n, 0, 0];
-        commands.push(gpu.dispatch(&kernel, &params, &[layer.y.into()], rows.div_ceil(lanes_of(gpu.is_software())))?);
-    }
-    Ok(commands)
-}
-
-/// One lane goes through a row of softmax three times, and Mesa's software Vulkan leaves the loops of an invocation,
-/// without a word, after 65,535 turns in all.
-fn check_softmax(gpu: &Gpu, units: u32) -> Result<()> {
-    const MOST: u32 = 16_384;
-    if !gpu.is_software() || units <= MOST {
-        return Ok(());
-    }
-    Err(Error::Shape {
-        operation: "softmax".into(),
-        found: format!("a layer of {units} units on a software adapter"),
-        allowed: format!("up to {MOST} there; use the loss cross_entropy on logits, or the device `cpu`"),
-    })
-}
-
-/// dL/dx of an activation from dL/dy, where it stands.
-pub(crate) fn activation_backward(
-    gpu: &Gpu,
-    activation: &dyn Activation,
-    [rows, columns]: [u32; 2],
-    kept: &wgpu::Buffer,
-    y: &wgpu::Buffer,
-    gradient: &wgpu::Buffer,
-) -> Result<Vec<Command>> {
-    let lanes = lanes_of(gpu.is_software());
-    if activation.rowwise() {
-        let kernel = gpu.kernel(&plain("softmax", &[SOFTMAX_BACKWARD], vec![("WORKGROUP", lanes.into())]))?;
-        let storage = [y.into(), gradient.into()];
-        return Ok(vec![gpu.dispatch(&kernel, &[rows, columns, 0, 0], &storage, rows.div_ceil(lanes))?]);
-    }
-    if activation.name() == Identity.name() {
-        return Ok(Vec::new());
-    }
-    let mut program =
-        plain(activation.name(), &[ACTIVATION_BACKWARD, NUMBERS, activation.entry().shader], activation.constants());
-    program.constants.extend([("WORKGROUP", lanes.into()), ("KEEP_INPUT", flag(activation.needs_input()))]);
-    let length = rows * columns;
-    let storage = [kept.into(), y.into(), gradient.into()];
-    Ok(vec![gpu.dispatch(&gpu.kernel(&program)?, &[length, 0, 0, 0], &storage, length.div_ceil(lanes))?])
-}
-
-/// The gradient of a layer's W and b: Xᵀ dZ, with a row of ones below Xᵀ for b.
-pub(crate) fn weight_gradient(
-    gpu: &Gpu,
-    params: &Params,
-    x: &wgpu::Buffer,
-    gradient: &wgpu::Buffer,
-    gradients: &wgpu::Buffer,
-) -> Result<Vec<Command>> {
-    product(gpu, &Kind::plain(Layout::TN), params, &[x.into(), gradient.into(), gradients.into()])
-}
-
-/// The gradient of a layer's input, times the derivative of the activation below: dZ Wᵀ ∘ f'.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct InputGradient<'a> {
-    /// The activation of the layer below.
-    pub activation: &'a dyn Activation,
-    pub params: Params,
-    pub gradient: &'a wgpu::Buffer,
-    pub parameters: &'a wgpu::Buffer,
-    /// dL/dx of the activation below.
-    pub below: &'a wgpu::Buffer,
-    pub kept: &'a wgpu::Buffer,
-    pub y: &'a wgpu::Buffer,
-}
-
-/// The commands of the gradient of a layer's input.
-pub(crate) fn input_gradient(gpu: &Gpu, layer: &InputGradient) -> Result<Vec<Command>> {
-    let pointwise: &dyn Activation = if layer.activation.rowwise() { &Identity } else { layer.activation };
-    let constants = [("KEEP_INPUT", flag(pointwise.needs_input()))];
-    let storage = [layer.gradient, layer.parameters, layer.below, layer.kept, layer.y].map(Slice::from);
-    let kind = Kind {
-        layout: Layout::NT,
-        epilogue: Epilogue::InputGradient,
-        activation: Some(pointwise),
-        constants: &constants,
-    };
-    let mut commands = product(gpu, &kind, &layer.params, &storage)?;
-    if layer.activation.rowwise() {
-        let sizes = [layer.params.m, layer.params.n];
-        commands.extend(activation_backward(gpu, layer.activation, sizes, layer.kept, layer.y, layer.below)?);
-    }
-    Ok(commands)
-}
-
-/// Parameters of the gather kernels.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct GatherParams {
-    pub rows: u32,
-    pub width: u32,
-    pub part_first: u32,
-    pub part_rows: u32,
-    pub start: u32,
-    pub length: u32,
-    pub shuffled: u32,
-    /// Places of a list in the batch; not read where rows are gathered.
-    pub places: u32,
-    pub keys: [u32; 8],
-}
-
-/// The gather kernel; a workgroup for each row of the batch.
-pub(crate) fn gather(gpu: &Gpu) -> Result<Arc<Kernel>> {
-    gpu.kernel(&plain("gather", &[GATHER, RANDOM], vec![("WORKGROUP", lanes_of(gpu.is_software()).into())]))
-}
-
-/// The gather kernel of lists, which writes `padding` behind each; a workgroup for each place of the batch.
-pub(crate) fn gather_lists(gpu: &Gpu, padding: f32) -> Result<Arc<Kernel>> {
-    gpu.kernel(&gather_lists_program(lanes_of(gpu.is_software()).into(), padding))
-}
-
-fn gather_lists_program(lanes: f64, padding: f32) -> Program {
-    let constants = vec![("WORKGROUP", lanes), ("PADDING", padding.to_bits().into())];
-    plain("gather of lists", &[GATHER_LISTS, RANDOM], constants)
-}
-
-/// Which rows are right, behind the partial values of the loss.
-pub(crate) fn correct(
-    gpu: &Gpu,
-    [rows, columns, offset]: [u32; 3],
-    labels: bool,
-    ignored: &[i64],
-    thresholds: [f32; 2],
-    [predictions, targets, parts]: [&wgpu::Buffer; 3],
-) -> Result<Command> {
-    let lanes = lanes_of(gpu.is_software());
-    let constants = vec![
-        ("WORKGROUP", lanes.into()),
-        ("HAS_LABELS", flag(labels)),
-        ("THRESHOLD", thresholds[0].into()),
-        ("TRUTH_THRESHOLD", thresholds[1].into()),
-    ];
-    let kernel = gpu.kernel(&plain("accuracy", &[CORRECT], constants))?;
-    let storage = [predictions.into(), targets.into(), parts.into()];
-    let (ignored_count, ignored) = ignored_words(ignored);
-    let params = CorrectParams { rows, columns, offset, ignored_count, ignored };
-    gpu.dispatch(&kernel, &params, &storage, rows.div_ceil(lanes))
-}
-
-/// Parameters of the accuracy kernel.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct CorrectParams {
-    rows: u32,
-    columns: u32,
-    offset: u32,
-    ignored_count: u32,
-    ignored: [i32; MOST_IGNORED],
-}
-
-/// Parameters of the summary kernel.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-pub(crate) struct SummaryParams {
-    pub length: u32,
-    pub rows: u32,
-    pub slot: u32,
-    pub reserved: u32,
-}
-
-/// The summary kernel of so many numbers; one workgroup.
-pub(crate) fn summary(gpu: &Gpu, numbers: usize) -> Result<Arc<Kernel>> {
-    // A batch of the whole data set has many rows, and eight lanes of software Vulkan would leave their loop at 65,535 turns.
-    let lanes = if gpu.is_software() && numbers <= 1 << 17 { 8 } else { 256 };
-    gpu.kernel(&plain("summary", &[SUMMARY], vec![("WORKGROUP", lanes.into())]))
-}
-
-/// Every program of this file but the products: for the checks of the shaders.
-pub(crate) fn programs(activations: &[Box<dyn Activation>]) -> Vec<Program> {
-    let mut programs = Vec::new();
-    for lanes in [8.0, 64.0] {
-        let workgroup = || vec![("WORKGROUP", lanes)];
-        programs.push(plain("softmax", &[SOFTMAX_FORWARD, NUMBERS], workgroup()));
-        programs.push(plain("softmax", &[SOFTMAX_BACKWARD], workgroup()));
-        programs.push(plain("gather", &[GATHER, RANDOM], workgroup()));
-        programs.push(gather_lists_program(lanes, -1.0));
-        programs.push(plain("summary", &[SUMMARY], vec![("WORKGROUP", if lanes == 8.0 { 8.0 } else { 256.0 })]));
-        for labels in [0.0, 1.0] {
-            programs.push(plain("accuracy", &[CORRECT], vec![("WORKGROUP", lanes), ("HAS_LABELS", labels)]));
-        }
-        for activation in activations.iter().filter(|activation| !activation.rowwise()) {
-            let files = [ACTIVATION_BACKWARD, NUMBERS, activation.entry().shader];
-            let mut constants = activation.constants();
-            constants.extend([("WORKGROUP", lanes), ("KEEP_INPUT", flag(activation.needs_input()))]);
-            programs.push(plain(activation.name(), &files, constants));
+impl Dense {
+    pub fn new(units: usize, bias: bool) -> Self {
+        Dense {
+            units,
+            bias,
+            initializer: Initializer::default(),
+            penalties: Penalties::default(),
+            activation: None,
+            input_activation: None,
+            derivative_is_behind: false,
+            bias_first: false,
         }
     }
-    programs
+
+    /// The activation whose derivative `grad_output` has to go through.
+    fn own_derivative(&self) -> Option<&dyn Activation> {
+        self.activation.as_deref().filter(|_| !self.derivative_is_behind)
+    }
 }
 
-#[cfg(test)]
-mod tests;
+fn examples() -> Vec<Example> {
+    let example = |op: Dense, inputs: usize| Example { op: Box::new(op), inputs: vec![vec![inputs]] };
+    vec![example(Dense::new(3, true), 5), example(Dense::new(8, false), 4), example(Dense::new(1, true), 1)]
+}
+
+fn width(inputs: &[&Shape]) -> usize {
+    inputs.iter().flat_map(|shape| shape.iter()).product()
+}
+
+impl Op for Dense {
+    fn entry(&self) -> &'static Entry {
+        &ENTRY
+    }
+
+    fn output(&self, inputs: &[&Shape]) -> Result<Shape> {
+        match inputs {
+            [shape] if shape.len() == 1 => Ok(vec![self.units]),
+            _ => Err(crate::Error::Shape {
+                operation: ENTRY.name.into(),
+                found: format!("inputs of shapes {inputs:?}"),
+                allowed: "one input of shape [numbers]".into(),
+            }),
+        }
+    }
+
+    fn parameters(&self, inputs: &[&Shape]) -> Vec<ParameterSpec> {
+        let (penalties, gradient) = (self.penalties, GradientKind::Dense);
+        let (shape, initial) = (vec![width(inputs), self.units], Initial::Weights(self.initializer));
+        let mut all = vec![ParameterSpec { name: "weight", shape, initial, penalties, gradient }];
+        if self.bias {
+            let (shape, initial, penalties) = (vec![self.units], Initial::Zeros, Penalties::default());
+            all.push(ParameterSpec { name: "bias", shape, initial, penalties, gradient });
+        }
+        all
+    }
+
+    fn saves(&self, _: &[&Shape]) -> Saves {
+        let needs_input = |activation: &Option<Arc<dyn Activation>>| {
+            activation.as_ref().is_some_and(|activation| activation.needs_input())
+        };
+        Saves {
+            input: true,
+            output: self.own_derivative().is_some(),
+            own: if needs_input(&self.activation) { self.units } else { 0 },
+            own_of_input: needs_input(&self.input_activation),
+        }
+    }
+
+    fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
+        let (x, weight) = (io.inputs[0], &io.parameters.ranges[0]);
+        let params = Params {
+            m: io.rows as u32,
+            n: self.units as u32,
+            k: x.width as u32,
+            left_offset: (io.first_row * x.width) as u32,
+            right_offset: weight.start as u32,
+            bias_offset: weight.end as u32,
+            ..Params::default()
+        };
+        let activation = self.activation.as_deref().unwrap_or(&Identity);
+        let (parameters, y, sums) = (io.parameters.all, io.output.buffer, io.saved);
+        let bias = self.bias;
+        kernels::forward(recorder, &kernels::Forward { activation, bias, params, x: x.buffer, parameters, y, sums })
+    }
+
+    fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {
+        let (x, weight, grad_sums) = (io.inputs[0], &io.parameters.ranges[0], io.grad_output);
+        if let Some(activation) = self.own_derivative() {
+            let elements = io.rows * self.units;
+            backward_in_place(recorder, activation, elements, [io.saved, io.output.buffer, grad_sums])?;
+        }
+        let (rows, units, inputs, ones) = (io.rows as u32, self.units as u32, x.width as u32, u32::from(self.bias));
+        let of_batch = (io.first_row * x.width) as u32;
+        let params = Params {
+            m: inputs + ones,
+            n: units,
+            k: rows,
+            ones,
+            accumulate: u32::from(io.accumulate),
+            left_offset: of_batch,
+            output_offset: weight.start as u32,
+            ..Params::default()
+        };
+        kernels::weight_gradient(recorder, &params, x.buffer, grad_sums, io.parameters.gradients)?;
+        let Some(grad_input) = io.grad_inputs[0] else { return Ok(()) };
+        let layer = kernels::InputGradient {
+            activation: self.input_activation.as_deref().unwrap_or(&Identity),
+            params: Params {
+                m: rows,
+                n: inputs,
+                k: units,
+                right_offset: weight.start as u32,
+                output_offset: of_batch,
+                ..Params::default()
+            },
+            grad_sums,
+            parameters: io.parameters.all,
+            grad_input,
+            sums_of_input: io.saved_of_input,
+            x: x.buffer,
+        };
+        kernels::input_gradient(recorder, &layer)
+    }
+}
+
+impl<R: Real> Cpu<R> for Dense {
+    fn forward(&self, io: Forward<R>) -> Result<()> {
+        let (x, weight, bias) = (io.inputs[0], io.parameters.get(0), io.parameters.get(1));
+        let needs_input = self.activation.as_ref().is_some_and(|activation| activation.needs_input());
+        let mut copy = Vec::new();
+        let sums = if needs_input { &mut *io.saved } else { &mut *io.output };
+        self.sums(io.rows, x, weight, bias, sums)?;
+        let Some(activation) = &self.activation else { return Ok(()) };
+        if !needs_input {
+            copy.extend_from_slice(sums);
+        }
+        let sums = if needs_input { &*io.saved } else { &copy[..] };
+        activation.forward(self.units, sums, io.output)
+    }
+
+    fn backward(&self, io: Backward<R>) -> Result<()> {
+        let (x, weight, grad_sums) = (io.inputs[0], io.parameters.get(0), io.grad_output);
+        if let Some(activation) = self.own_derivative() {
+            activation.backward(self.units, io.saved, io.output, grad_sums)?;
+        }
+        let (rows, inputs, mut gradients) = (io.rows, x.len() / io.rows.max(1), io.grad_parameters);
+        matmul(Layout::TN, inputs, self.units, rows, x, grad_sums, gradients.get(0), io.accumulate)?;
+        bias_gradient(self.units, grad_sums, gradients.get(1), io.accumulate);
+        let Some(grad_input) = &mut io.grad_inputs[0] else { return Ok(()) };
+        matmul(Layout::NT, rows, inputs, self.units, grad_sums, weight, grad_input, false)?;
+        match &self.input_activation {
+            Some(activation) => activation.backward(inputs, io.saved_of_input, x, grad_input),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Dense {
+    /// x W + b.
+    fn sums<R: Real>(&self, rows: usize, x: &[R], weight: &[R], bias: &[R], sums: &mut [R]) -> Result<()> {
+        let inputs = x.len() / rows.max(1);
+        let adds = self.bias_first && self.bias;
+        if adds {
+            sums.par_chunks_mut(self.units).for_each(|row| row.copy_from_slice(bias));
+        }
+        matmul(Layout::NN, rows, self.units, inputs, x, weight, sums, adds)?;
+        if self.bias && !adds {
+            for row in sums.chunks_exact_mut(self.units) {
+                row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// db: the sum of the gradient over the rows.
+fn bias_gradient<R: Real>(units: usize, grad_sums: &[R], bias: &mut [R], accumulate: bool) {
+    if !accumulate {
+        bias.fill(R::ZERO);
+    }
+    for row in grad_sums.chunks_exact(units) {
+        bias.iter_mut().zip(row).for_each(|(sum, &g)| *sum += g);
+    }
+}

@@ -7,6 +7,7 @@ use crate::nn::ops::matmul::{Adapter, Epilogue, Layout, Params, Tile, Variant};
 use crate::runtime::device::Gpu;
 use crate::runtime::launch::lanes_of;
 use crate::runtime::pipeline::{Command, Program, Slice};
+use crate::runtime::recorder::Recorder;
 use crate::runtime::tune;
 use crate::runtime::wgsl::File;
 
@@ -63,41 +64,48 @@ pub(crate) fn adapter(gpu: &Gpu) -> Adapter {
     }
 }
 
-/// The commands of a product. `storage` is what the epilogue's bindings hold, in their order: left, right, then bias, output,
-/// kept (forward), or output, kept, y (input gradient), or output (weight gradient).
+/// The commands of a product: [`record`].
 pub(crate) fn product(gpu: &Gpu, kind: &Kind, params: &Params, storage: &[Slice]) -> Result<Vec<Command>> {
-    if let Some(part_k) = matmul::split(params.shape(), &adapter(gpu)) {
-        let tile = matmul::variant(params, kind.layout, &adapter(gpu)).tile;
-        return product_in_parts(gpu, kind, &tile, params, part_k, storage);
-    }
-    let variant = tune::variant(gpu, kind, params)?;
-    let kernel = gpu.kernel(&kind.program(&variant))?;
-    Ok(vec![gpu.dispatch(&kernel, params, storage, variant.workgroups(params.shape()))?])
+    Recorder::commands_of(gpu, |recorder| record(recorder, kind, params, storage))
 }
 
-/// A product whose k is split into parts so deep: all parts at once, then their sum and the epilogue.
-pub(crate) fn product_in_parts(
-    gpu: &Gpu,
+/// Records a product. `storage` is what the epilogue's bindings hold, in their order: left, right, then bias, output,
+/// kept (forward), or output, kept, y (input gradient), or output (weight gradient).
+pub(crate) fn record(recorder: &mut Recorder, kind: &Kind, params: &Params, storage: &[Slice]) -> Result<()> {
+    let gpu = recorder.gpu();
+    if let Some(part_k) = matmul::split(params.shape(), &adapter(&gpu)) {
+        let tile = matmul::variant(params, kind.layout, &adapter(&gpu)).tile;
+        return record_in_parts(recorder, kind, &tile, params, part_k, storage);
+    }
+    let variant = tune::variant(&gpu, kind, params)?;
+    let kernel = gpu.kernel(&kind.program(&variant))?;
+    recorder.dispatch(&kernel, params, storage, variant.workgroups(params.shape()))
+}
+
+/// Records a product whose k is split into parts so deep: all parts at once, then their sum and the epilogue.
+pub(crate) fn record_in_parts(
+    recorder: &mut Recorder,
     kind: &Kind,
     tile: &Tile,
     params: &Params,
     part_k: u32,
     storage: &[Slice],
-) -> Result<Vec<Command>> {
-    let shape = params.shape();
+) -> Result<()> {
+    let (gpu, shape) = (recorder.gpu(), params.shape());
     let parts = shape.k.div_ceil(part_k);
     let length = shape.m * shape.n;
-    let products = gpu.buffer("the parts of a product", (parts * length) as usize)?;
-    let variant = Variant { tile: *tile, vec4: params.is_aligned(kind.layout), split: true };
-    let each = Params { accumulate: 0, output_offset: 0, part_k, ..*params };
-    let kernel = gpu.kernel(&Kind::plain(kind.layout).program(&variant))?;
-    let operands = [storage[0], storage[1], (&products).into()];
-    let multiply = gpu.dispatch(&kernel, &each, &operands, parts * variant.workgroups(shape))?;
-    let lanes = lanes_of(gpu.is_software());
-    let kernel = gpu.kernel(&kind.join_program(lanes))?;
-    let joined: Vec<Slice> = std::iter::once((&products).into()).chain(storage[2..].iter().copied()).collect();
-    let join = gpu.dispatch(&kernel, &Params { part_k, ..*params }, &joined, length.div_ceil(lanes))?;
-    Ok(vec![multiply, join])
+    recorder.scope(|recorder| {
+        let products = recorder.scratch("the parts of a product", (parts * length) as usize)?;
+        let variant = Variant { tile: *tile, vec4: params.is_aligned(kind.layout), split: true };
+        let each = Params { accumulate: 0, output_offset: 0, part_k, ..*params };
+        let kernel = gpu.kernel(&Kind::plain(kind.layout).program(&variant))?;
+        let operands = [storage[0], storage[1], (&products).into()];
+        recorder.dispatch(&kernel, &each, &operands, parts * variant.workgroups(shape))?;
+        let lanes = lanes_of(gpu.is_software());
+        let kernel = gpu.kernel(&kind.join_program(lanes))?;
+        let joined: Vec<Slice> = std::iter::once((&products).into()).chain(storage[2..].iter().copied()).collect();
+        recorder.dispatch(&kernel, &Params { part_k, ..*params }, &joined, length.div_ceil(lanes))
+    })
 }
 
 /// The programs that join the parts of a product: for the checks of the shaders.

@@ -3,10 +3,11 @@
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use crate::nn::activations::{Activation, Relu};
-use crate::nn::ops::matmul::product::{Kind, product_in_parts};
+use crate::nn::ops::matmul::product::{Kind, record_in_parts};
 use crate::nn::ops::matmul::*;
 use crate::runtime::device::{Gpu, GpuOptions};
 use crate::runtime::pipeline::{Program, Slice};
+use crate::runtime::recorder::Recorder;
 use crate::runtime::wgsl;
 
 const LAYOUTS: [Layout; 3] = [Layout::NN, Layout::NT, Layout::TN];
@@ -264,7 +265,8 @@ fn run(gpu: &Gpu, p: &Params, variant: &Variant, layout: Layout, epilogue: Epilo
     let slices: Vec<Slice> = buffers.iter().map(|&buffer| buffer.into()).collect();
     if let Some(part_k) = Some(p.part_k).filter(|&part_k| part_k > 0) {
         let kind = Kind { layout, epilogue, activation: activation(epilogue), constants: &[] };
-        gpu.submit(&product_in_parts(gpu, &kind, &variant.tile, p, part_k, &slices).unwrap()).unwrap();
+        let record = |recorder: &mut Recorder| record_in_parts(recorder, &kind, &variant.tile, p, part_k, &slices);
+        gpu.submit(&Recorder::commands_of(gpu, record).unwrap()).unwrap();
     } else {
         let kernel = gpu.kernel(&program).unwrap();
         gpu.submit([&gpu.dispatch(&kernel, p, &slices, variant.workgroups(p.shape())).unwrap()]).unwrap();

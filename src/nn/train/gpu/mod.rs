@@ -2,8 +2,7 @@
 //! a plan and then only encoded again, many batches to a submission, with what changes from batch to batch in a
 //! buffer of uniforms. The next submission is encoded while the last one runs; losses are read when all are done.
 
-mod chunks;
-mod pass;
+mod chunked_head;
 mod plan;
 mod side_by_side;
 mod table;
@@ -15,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use crate::losses::{Family, Loss};
 use crate::nn::embedding::kernels::RowsParams;
-use crate::nn::layers::Network;
+use crate::nn::graph::fuse;
+use crate::nn::graph::nodes::Graph;
 use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::{OptimizerParams, state_stride};
 use crate::nn::train::crowd::{Shares, Turn};
@@ -41,7 +41,10 @@ const SUBMISSION: Duration = Duration::from_millis(40);
 #[derive(Debug)]
 pub(crate) struct GpuEngine {
     gpu: Gpu,
-    network: Network,
+    graph: Graph,
+    /// The graph that plans walk over, and that of the chunked head.
+    fused: Graph,
+    chunked: Graph,
     parameters: wgpu::Buffer,
     gradients: wgpu::Buffer,
     /// All states of the optimizer in one buffer, and how many there are.
@@ -60,8 +63,8 @@ pub(crate) struct GpuEngine {
     data: HashMap<usize, Arc<Data>>,
     next: usize,
     plans: HashMap<Key, Plan>,
-    /// Takes small networks whole.
-    whole: WholeModels,
+    /// Takes small chains of dense layers whole; none where the graph is anything else.
+    whole: Option<WholeModels>,
     /// How many batches go into a submission, found by timing.
     at_once: usize,
 }
@@ -116,19 +119,21 @@ struct Part {
 }
 
 impl GpuEngine {
-    pub fn new(gpu: &Gpu, network: Network) -> Result<Self> {
-        let length = network.length;
-        let segments = gpu.upload("tensors", &update::segment_words(&network.segments))?;
+    pub fn new(gpu: &Gpu, graph: Graph) -> Result<Self> {
+        let length = graph.length;
+        let epilogues = fuse::epilogues(&graph)?;
+        let head = fuse::chunked_head(&epilogues)?;
+        let segments = gpu.upload("tensors", &update::segment_words(&graph.segments))?;
         Ok(GpuEngine {
             gpu: gpu.clone(),
             parameters: gpu.buffer("parameters", length + MARGIN)?,
             gradients: gpu.buffer("gradients", length)?,
             states: gpu.buffer("no optimizer state", state_stride(length))?,
             state_count: 0,
-            table: network.lookup.map(|lookup| Table::new(gpu, lookup)).transpose()?,
+            table: graph.embedding().map(|embedding| Table::new(gpu, embedding)).transpose()?,
             not_finite: gpu.buffer("steps that were skipped", 4)?,
             skipped_whole: 0,
-            whole: WholeModels::new(gpu, &network),
+            whole: graph.as_dense_chain().map(|chain| WholeModels::new(gpu, &chain)),
             segments,
             ring: gpu.buffer("losses of two submissions", 4 * MOST_AT_ONCE)?,
             remembered: None,
@@ -136,7 +141,9 @@ impl GpuEngine {
             next: 0,
             plans: HashMap::new(),
             at_once: 1,
-            network,
+            fused: fuse::derivatives(&epilogues, false)?,
+            chunked: fuse::derivatives(head.as_ref().unwrap_or(&epilogues), true)?,
+            graph,
         })
     }
 
@@ -210,23 +217,23 @@ impl GpuEngine {
         let is_simple = |data: &Arc<Data>| data.lists.is_none() && !data.has_ignored && !is_weighed(data);
         let fits = |data: &Arc<Data>| data.features.len() == 1 && data.targets.len() == 1 && is_simple(data);
         is_plain
-            && self.table.is_none()
-            && !objective.in_chunks
+            && !objective.chunked_head
             && objective.is_elementwise()
-            && self.whole.is_worth(batch.rows)
+            && self.whole.as_ref().is_some_and(|whole| whole.is_worth(batch.rows))
             && self.data.get(&data).is_some_and(fits)
     }
 
     /// Trains on batches that [`GpuEngine::fits_workgroup`].
-    fn train_whole(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
-        let data = self.known(data)?;
+    fn train_whole(&mut self, data_number: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+        let data = self.known(data_number)?;
         let (features, targets, labels) =
             (data.features[0].buffer.clone(), data.targets[0].buffer.clone(), data.labels);
         let rows = RowsOnDevice { features: &features, targets: &targets, labels, ignored: &[] };
         let held = Held { parameters: &self.parameters, states: &self.states };
         let turn = Turn { member: 0, batches: batches.to_vec() };
-        let found = self.whole.train(held, rows, std::slice::from_ref(objective), &[turn])?;
-        self.skipped_whole += self.whole.take_skipped().into_iter().sum::<usize>();
+        let Some(whole) = &mut self.whole else { return self.run(data_number, objective, batches, Kind::Train) };
+        let found = whole.train(held, rows, std::slice::from_ref(objective), &[turn])?;
+        self.skipped_whole += whole.take_skipped().into_iter().sum::<usize>();
         Ok(found.into_iter().flatten().collect())
     }
 
@@ -260,8 +267,8 @@ impl GpuEngine {
                 kind: if batch.update.is_some() { Kind::TrainAndUpdate } else { kind },
                 objective: described.clone(),
             };
-            let treatment = objective.treatment(&self.network);
-            let step = batch.update.map(|step| OptimizerParams::new(self.network.length, &treatment, &step));
+            let treatment = objective.treatment(&self.graph);
+            let step = batch.update.map(|step| OptimizerParams::new(self.graph.length, &treatment, &step));
             let plan = self.planned(key, Some(objective))?;
             plan.encode(place, half * MOST_AT_ONCE + place, batch, &mut uniforms, &mut commands);
             if let (Some(buffer), Some(step)) = (&plan.update, &step) {
@@ -286,7 +293,7 @@ impl GpuEngine {
 
     /// Copies whole buffers on the device.
     fn copy(&self, from: [&wgpu::Buffer; 2], to: [&wgpu::Buffer; 2]) -> Result<()> {
-        let sizes = [padded(self.network.length), 4 * (self.state_count * state_stride(self.network.length)) as u64];
+        let sizes = [padded(self.graph.length), 4 * (self.state_count * state_stride(self.graph.length)) as u64];
         let commands: Vec<Command> = from
             .into_iter()
             .zip(to)
@@ -304,7 +311,7 @@ impl GpuEngine {
     }
 
     fn read(&self, buffer: &wgpu::Buffer, at: usize) -> Result<Vec<f64>> {
-        let values: Vec<f32> = pollster::block_on(self.gpu.download(buffer, at, self.network.length))?;
+        let values: Vec<f32> = pollster::block_on(self.gpu.download(buffer, at, self.graph.length))?;
         Ok(values.into_iter().map(f64::from).collect())
     }
 
@@ -318,8 +325,8 @@ impl GpuEngine {
 fn describe(objective: &Objective) -> String {
     let (loss, optimizer) = (&objective.loss, &objective.optimizer);
     let names = format!("{} {} {}", loss.name(), loss.options(), optimizer.name());
-    let (metric, aims, in_chunks) = (&objective.metric, &objective.aims, objective.in_chunks);
-    format!("{names} {} {metric:?} {aims:?} {in_chunks}", optimizer.options())
+    let (metric, aims, chunked_head) = (&objective.metric, &objective.aims, objective.chunked_head);
+    format!("{names} {} {metric:?} {aims:?} {chunked_head}", optimizer.options())
 }
 
 impl Shares for GpuEngine {
@@ -328,13 +335,13 @@ impl Shares for GpuEngine {
     const SIDE_BY_SIDE: bool = false;
 
     fn take_in(&self, samples: &Samples) -> Result<Arc<Data>> {
-        let outputs = self.network.outputs();
+        let outputs = self.graph.outputs();
         let features = match self.table {
             Some(_) => {
                 let ids: Vec<u32> = samples.features.iter().map(|&id| id as u32).collect();
-                self.parts("ids", &ids, self.network.inputs)?
+                self.parts("ids", &ids, self.graph.inputs())?
             }
-            None => self.parts("features", samples.features, self.network.inputs)?,
+            None => self.parts("features", samples.features, self.graph.inputs())?,
         };
         let (targets, target_width, labels) = match samples.targets {
             SampleTargets::None => (Vec::new(), 0, false),
@@ -380,7 +387,7 @@ impl Engine for GpuEngine {
     }
 
     fn set_parameters(&mut self, values: &[f64]) -> Result<()> {
-        let (own, rows) = values.split_at(self.network.length.min(values.len()));
+        let (own, rows) = values.split_at(self.graph.length.min(values.len()));
         self.write(&self.parameters, 0, own);
         if let Some(table) = &self.table {
             table.write(rows);
@@ -389,7 +396,7 @@ impl Engine for GpuEngine {
     }
 
     fn states(&self) -> Result<Vec<Vec<f64>>> {
-        let stride = state_stride(self.network.length);
+        let stride = state_stride(self.graph.length);
         let state = |number: usize| {
             let mut all = self.read(&self.states, number * stride)?;
             if let Some(table) = &self.table {
@@ -401,7 +408,7 @@ impl Engine for GpuEngine {
     }
 
     fn set_states(&mut self, states: &[Vec<f64>]) -> Result<()> {
-        let stride = state_stride(self.network.length);
+        let stride = state_stride(self.graph.length);
         if states.len() != self.state_count {
             self.states = self.gpu.buffer("optimizer states", states.len().max(1) * stride)?;
             self.state_count = states.len();
@@ -413,7 +420,7 @@ impl Engine for GpuEngine {
             self.remembered = None;
         }
         for (number, state) in states.iter().enumerate() {
-            let (own, rows) = state.split_at(self.network.length.min(state.len()));
+            let (own, rows) = state.split_at(self.graph.length.min(state.len()));
             self.write(&self.states, number * stride, own);
             if let Some(table) = &self.table {
                 table.write_state(number, rows);
@@ -430,7 +437,7 @@ impl Engine for GpuEngine {
 
     fn remember(&mut self) -> Result<()> {
         if self.remembered.is_none() {
-            let length = self.network.length;
+            let length = self.graph.length;
             let states = self.state_count.max(1) * state_stride(length);
             self.remembered = Some([
                 self.gpu.buffer("a copy of the parameters", length)?,
@@ -488,7 +495,7 @@ impl Engine for GpuEngine {
     }
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
-        let (rows, outputs) = (self.known(data)?.rows, self.network.outputs());
+        let (rows, outputs) = (self.known(data)?.rows, self.graph.outputs());
         let mut predictions = Vec::with_capacity(rows * outputs);
         for start in (0..rows).step_by(batch_size) {
             let rows = batch_size.min(rows - start);

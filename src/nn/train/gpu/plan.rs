@@ -4,19 +4,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::Result;
-use crate::nn::activations::{Activation, Identity};
 use crate::nn::embedding::kernels::Sizes;
-use crate::nn::ops::dense;
-use crate::nn::ops::dense::{Forward, GatherParams, InputGradient, SummaryParams, UNIFORM_STRIDE};
-use crate::nn::ops::matmul::Params;
+use crate::nn::graph::gpu::{GpuWalk, Weights};
+use crate::nn::graph::plan::{Request, Tensor};
+use crate::nn::ops::gather;
+use crate::nn::ops::gather::GatherParams;
+use crate::nn::ops::metrics;
+use crate::nn::ops::metrics::SummaryParams;
 use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::Update;
 use crate::nn::train::engine::{Batch, Objective};
-use crate::nn::train::gpu::chunks::WholeBatch;
-use crate::nn::train::gpu::pass::{Joined, Pass};
+use crate::nn::train::gpu::table::Table;
 use crate::nn::train::gpu::{Data, GpuEngine, MOST_AT_ONCE, Part};
 use crate::runtime::device::Gpu;
-use crate::runtime::pipeline::{Command, Kernel, Slice};
+use crate::runtime::pipeline::{Command, Slice};
+use crate::runtime::recorder::{Recorder, Recording, UNIFORM_STRIDE};
 use crate::templates;
 use crate::templates::linear::cpu::{MOST_BYTES, chunk_rows};
 use crate::templates::listwise::gpu::units_of_lists;
@@ -47,15 +49,15 @@ pub(crate) enum Kind {
     TrainAndUpdate,
 }
 
-/// A batch resolved into commands, and the buffers they work on.
+/// A batch resolved into commands, and what changes from batch to batch.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub commands: Vec<Command>,
-    /// Which commands take their parameters anew for each batch.
-    pub gathers: Vec<(usize, Gather)>,
-    pub summary: Option<(usize, wgpu::Buffer, SummaryParams)>,
-    /// Those that read the numbers of the optimizer's step, and where these go.
-    pub stepped: Vec<usize>,
+    recording: Recording,
+    /// Which rows are gathered.
+    gathers: Vec<Gather>,
+    /// Where the outcome goes.
+    summary: Option<(wgpu::Buffer, SummaryParams)>,
+    /// Where the numbers of the optimizer's step go.
     pub update: Option<wgpu::Buffer>,
     /// Where the numbers of the step on the rows of a table go.
     pub rows_moved: Option<(wgpu::Buffer, Sizes)>,
@@ -69,6 +71,48 @@ pub(crate) struct Gather {
     places: usize,
     part_first: usize,
     part_rows: usize,
+}
+
+/// A batch on its way into a plan.
+pub(crate) struct Planning<'a> {
+    pub key: &'a Key,
+    pub data: &'a Data,
+    /// Rows that go through the graph: with the padding of lists.
+    pub rows: usize,
+    pub recorder: Recorder,
+    pub walk: GpuWalk<'a>,
+    pub nodes: usize,
+    /// A label for each row, or a number for each of its outputs.
+    pub targets: wgpu::Buffer,
+    /// How much each row counts.
+    pub weights: Option<wgpu::Buffer>,
+    gathers: Vec<Gather>,
+    summary: Option<(wgpu::Buffer, SummaryParams)>,
+}
+
+/// The values of a batch: partial sums of its loss, and behind them which rows are right.
+pub(crate) struct Joined {
+    pub values: wgpu::Buffer,
+    pub parts: usize,
+    /// Rows that are judged; 0 where there is no metric.
+    pub judged: usize,
+    pub rows: usize,
+}
+
+impl Planning<'_> {
+    pub fn tensor(&self, tensor: Tensor) -> Result<wgpu::Buffer> {
+        self.walk.tensor(tensor).cloned()
+    }
+
+    /// What the graph ends in.
+    pub fn predictions(&self) -> Result<wgpu::Buffer> {
+        self.tensor(Tensor::Value(self.nodes))
+    }
+
+    /// The gradient of that.
+    pub fn gradient(&self) -> Result<wgpu::Buffer> {
+        self.tensor(Tensor::Gradient(self.nodes))
+    }
 }
 
 impl GpuEngine {
@@ -87,153 +131,153 @@ impl GpuEngine {
 
     /// Resolves a batch into commands.
     pub(crate) fn plan(&self, key: &Key, objective: Option<&Objective>) -> Result<Plan> {
-        let gpu = &self.gpu;
-        let data = self.known(key.data)?;
-        let columns = self.network.outputs();
-        let mut commands = Vec::new();
-        let mut gathers = Vec::new();
-        // Padding goes through the network with the items: its scores are of no account and its gradient is 0.
+        let objective = objective.filter(|_| key.kind != Kind::Predict);
+        // Padding goes through the graph with the items: its scores are of no account and its gradient is 0.
         let rows = key.rows * key.places;
-        let x = gpu.buffer("a batch", rows * self.network.inputs)?;
-        let targets = gpu.buffer("targets of a batch", rows * data.target_width.max(1))?;
-        let lists = data.lists.as_ref().filter(|_| key.kind != Kind::Predict).map(|(_, offsets)| offsets);
-        let size = [key.rows, key.places];
-        let mut gather = |parts: &[Part], width: usize, padding: f32, batch: &wgpu::Buffer| match lists {
-            Some(offsets) => {
-                let kernel = dense::gather_lists(gpu, padding)?;
-                self.gather(&kernel, parts, width, size, &[batch, offsets], &mut commands, &mut gathers)
-            }
-            None => self.gather(&dense::gather(gpu)?, parts, width, size, &[batch], &mut commands, &mut gathers),
-        };
-        gather(&data.features, self.network.inputs, 0.0, &x)?;
-        let ids = x.clone();
-        if key.kind != Kind::Predict {
-            gather(&data.targets, data.target_width, -1.0, &targets)?;
-        }
-        let weights =
-            (key.kind != Kind::Predict && !data.weights.is_empty()).then(|| gpu.buffer("weights of a batch", rows));
-        let weights = weights.transpose()?;
-        if let Some(weights) = &weights {
-            gather(&data.weights, 1, 0.0, weights)?;
-        }
-        let x = match &self.table {
-            Some(table) => {
-                let found = gpu.buffer("a batch", rows * self.network.layers[0].inputs)?;
-                commands.push(table.forward(rows, [&ids, &found])?);
-                found
-            }
-            None => x,
-        };
-        let chunk = match objective.filter(|objective| objective.in_chunks && key.kind != Kind::Predict) {
-            Some(_) => chunk_rows(rows, columns, MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size)),
+        let binding = self.gpu.limits().max_storage_buffer_binding_size;
+        let chunk = match objective.filter(|objective| objective.chunked_head) {
+            Some(_) => chunk_rows(rows, self.graph.outputs(), MOST_BYTES.min(binding)),
             None => rows,
         };
-        let pass = Pass::new(gpu, &self.network, [rows, chunk], x)?;
-        let layers = self.network.layers.len() - usize::from(chunk < rows);
-        self.forward(&pass, rows, layers, &mut commands)?;
-        let predictions = pass.outputs[self.network.layers.len()].clone();
-        let stepped = Vec::new();
-        let mut plan = Plan {
-            commands,
-            gathers,
-            summary: None,
-            stepped,
-            update: None,
-            rows_moved: None,
-            predictions: predictions.clone(),
-        };
-        let Some(objective) = objective.filter(|_| key.kind != Kind::Predict) else {
-            return Ok(plan);
-        };
-        if chunk < rows {
-            let weights = weights.as_ref();
-            let batch = WholeBatch { key, objective, data, pass: &pass, targets: &targets, weights };
-            let joined = self.last_layer_in_chunks(&batch, chunk, &mut plan.commands)?;
-            self.summarize(&mut plan, joined)?;
-            self.learn(objective, key, &pass, [layers, rows], &ids, &mut plan)?;
-            return Ok(plan);
+        let mut planning = self.begin(key, [rows, chunk])?;
+        self.gather_batch(&mut planning)?;
+        let ahead = planning.nodes - usize::from(chunk < rows);
+        planning.walk.forward(&mut planning.recorder, 0..ahead)?;
+        let (mut update, mut rows_moved) = (None, None);
+        if let Some(objective) = objective {
+            let joined = match chunk < rows {
+                true => self.head_in_chunks(&mut planning, objective, chunk)?,
+                false => self.loss(&mut planning, objective)?,
+            };
+            self.summarize(&mut planning, &joined)?;
+            if key.kind != Kind::Evaluate {
+                planning.walk.backward(&mut planning.recorder, 0..ahead, key.accumulate)?;
+            }
+            if key.kind == Kind::TrainAndUpdate {
+                update = Some(self.update(&mut planning, objective)?);
+                rows_moved = self.update_table(&mut planning, objective)?;
+            }
         }
+        let predictions = planning.predictions()?;
+        let Planning { recorder, gathers, summary, .. } = planning;
+        Ok(Plan { recording: recorder.finish(), gathers, summary, update, rows_moved, predictions })
+    }
+
+    /// Makes room for a batch of so many rows, of which the head takes so many at a time.
+    fn begin<'a>(&'a self, key: &'a Key, [rows, chunk]: [usize; 2]) -> Result<Planning<'a>> {
+        let data = self.known(key.data)?;
+        let mut recorder = Recorder::new(&self.gpu);
+        let request = Request {
+            scores: key.kind != Kind::Predict,
+            learns: matches!(key.kind, Kind::Train | Kind::TrainAndUpdate),
+            chunked: chunk < rows,
+            in_place_forward: true,
+            input_elsewhere: false,
+            shares: true,
+        };
+        let graph = if request.chunked { &self.chunked } else { &self.fused };
+        let table = self.table.as_ref().map(Table::rows);
+        let weights = Weights { all: &self.parameters, gradients: &self.gradients, table };
+        let walk = GpuWalk::new(&mut recorder, graph, weights, request, [rows, chunk])?;
+        let targets = recorder.buffer("targets of a batch", rows * data.target_width.max(1))?;
+        let has_weights = request.scores && !data.weights.is_empty();
+        let weights = has_weights.then(|| recorder.buffer("weights of a batch", rows)).transpose()?;
+        let (nodes, gathers, summary) = (graph.nodes.len(), Vec::new(), None);
+        Ok(Planning { key, data, rows, recorder, walk, nodes, targets, weights, gathers, summary })
+    }
+
+    /// Features, targets and weights of the batch, in its order.
+    fn gather_batch(&self, planning: &mut Planning) -> Result<()> {
+        let (data, scores) = (planning.data, planning.key.kind != Kind::Predict);
+        let x = planning.tensor(Tensor::Value(0))?;
+        self.gather(planning, &data.features, (self.graph.inputs(), 0.0), &x)?;
+        if scores {
+            let targets = planning.targets.clone();
+            self.gather(planning, &data.targets, (data.target_width, -1.0), &targets)?;
+        }
+        match planning.weights.clone() {
+            Some(weights) => self.gather(planning, &data.weights, (1, 0.0), &weights),
+            None => Ok(()),
+        }
+    }
+
+    /// Brings rows of so many numbers together, or lists with so much padding behind them.
+    fn gather(
+        &self,
+        planning: &mut Planning,
+        parts: &[Part],
+        (width, padding): (usize, f32),
+        batch: &wgpu::Buffer,
+    ) -> Result<()> {
+        let (gpu, key) = (&self.gpu, planning.key);
+        let lists = planning.data.lists.as_ref().filter(|_| key.kind != Kind::Predict).map(|(_, offsets)| offsets);
+        let kernel = if lists.is_some() { gather::gather_lists(gpu, padding)? } else { gather::gather(gpu)? };
+        for part in parts {
+            let uniforms = self.uniforms()?;
+            let storage: Vec<Slice> = [&part.buffer, batch].into_iter().chain(lists).map(Slice::from).collect();
+            planning.recorder.dispatch_stepped::<GatherParams>(&kernel, &uniforms, &storage, planning.rows as u32)?;
+            let (part_first, part_rows, places) = (part.first, part.rows, key.places);
+            planning.gathers.push(Gather { uniforms, width, places, part_first, part_rows });
+        }
+        Ok(())
+    }
+
+    /// The loss of all rows, and which of them are right.
+    fn loss(&self, planning: &mut Planning, objective: &Objective) -> Result<Joined> {
+        let (gpu, key, data) = (&self.gpu, planning.key, planning.data);
+        let (loss, predictions) = (&*objective.loss, planning.predictions()?);
         let job = self.job(key, objective, data);
-        let gradient = pass.gradients[self.network.layers.len() - 1].clone();
-        let values_length = templates::values_length(gpu, &*objective.loss, &job);
+        let values_length = templates::values_length(gpu, loss, &job);
         let buffers = Buffers {
-            predictions: predictions.clone(),
-            targets: targets.clone(),
-            weights: weights.map(|weights| (weights, Per::Row)),
-            column_weights: data.column_weights(&*objective.loss),
-            pos_weights: data.has_positive_behind_classes(&*objective.loss),
+            predictions,
+            targets: planning.targets.clone(),
+            weights: planning.weights.clone().map(|weights| (weights, Per::Row)),
+            column_weights: data.column_weights(loss),
+            pos_weights: data.has_positive_behind_classes(loss),
             class_mask: None,
             upstreams: None,
-            gradient,
-            values: gpu.buffer("values of a batch", values_length + key.rows)?,
-            result: gpu.buffer("a divisor", NOTES)?,
-            absent: gpu.buffer("nothing", 4)?,
+            gradient: planning.gradient()?,
+            values: planning.recorder.buffer("values of a batch", values_length + key.rows)?,
+            result: planning.recorder.buffer("a divisor", NOTES)?,
+            absent: planning.recorder.dummy()?,
         };
         if job.divisor == Divisor::Ready {
             // Which places are padding is known on the device alone.
-            let (counted, units) = units_of_lists(gpu, &*objective.loss, &job, &buffers)?;
-            plan.commands.extend(counted);
+            let (counted, units) = units_of_lists(gpu, loss, &job, &buffers)?;
+            planning.recorder.extend(counted);
             let values = Values { share: Share::Several(&units), ..Values::plain(key.rows) };
-            plan.commands.extend(normalizer::count(gpu, &values, &buffers.result)?);
+            planning.recorder.extend(normalizer::count(gpu, &values, &buffers.result)?);
         }
-        let (kernel, parts) = templates::kernel_commands(gpu, &*objective.loss, &job, &buffers)?;
-        plan.commands.extend(kernel);
+        let (kernel, parts) = templates::kernel_commands(gpu, loss, &job, &buffers)?;
+        planning.recorder.extend(kernel);
         if let Some(metric) = objective.metric {
-            let sizes = [key.rows as u32, columns as u32, parts.length as u32];
+            let sizes = [key.rows as u32, self.graph.outputs() as u32, parts.length as u32];
             let thresholds = [metric.threshold, metric.truth_threshold];
-            let buffers = [&predictions, &targets, &buffers.values];
-            plan.commands.push(dense::correct(gpu, sizes, data.labels, objective.loss.ignored(), thresholds, buffers)?);
+            let judged = [&buffers.predictions, &buffers.targets, &buffers.values];
+            planning.recorder.extend([metrics::correct(gpu, sizes, data.labels, loss.ignored(), thresholds, judged)?]);
         }
         let judged = if objective.metric.is_some() { key.rows } else { 0 };
-        self.summarize(&mut plan, Joined { values: buffers.values, parts: parts.length, judged, rows: key.rows })?;
-        self.learn(objective, key, &pass, [layers, rows], &ids, &mut plan)?;
-        Ok(plan)
+        Ok(Joined { values: buffers.values, parts: parts.length, judged, rows: key.rows })
     }
 
     /// The batch's loss and how many rows are right, into their place of the ring.
-    fn summarize(&self, plan: &mut Plan, joined: Joined) -> Result<()> {
+    fn summarize(&self, planning: &mut Planning, joined: &Joined) -> Result<()> {
         let Joined { values, parts, judged, rows } = joined;
         let uniforms = self.uniforms()?;
-        let summary = SummaryParams { length: parts as u32, rows: judged as u32, slot: 0, reserved: 0 };
-        plan.summary = Some((plan.commands.len(), uniforms.clone(), summary));
-        let (kernel, storage) = (dense::summary(&self.gpu, parts + rows)?, [(&values).into(), (&self.ring).into()]);
-        plan.commands.push(self.stepped(&kernel, &uniforms, size_of::<SummaryParams>(), &storage, 1)?);
+        let summary = SummaryParams { length: *parts as u32, rows: *judged as u32, slot: 0, reserved: 0 };
+        let (kernel, storage) = (metrics::summary(&self.gpu, parts + rows)?, [values.into(), (&self.ring).into()]);
+        planning.recorder.dispatch_stepped::<SummaryParams>(&kernel, &uniforms, &storage, 1)?;
+        planning.summary = Some((uniforms, summary));
         Ok(())
     }
 
-    /// Gradients of so many layers and a step, as far as the plan asks for them.
-    fn learn(
-        &self,
-        objective: &Objective,
-        key: &Key,
-        pass: &Pass,
-        [layers, rows]: [usize; 2],
-        ids: &wgpu::Buffer,
-        plan: &mut Plan,
-    ) -> Result<()> {
-        if key.kind != Kind::Evaluate {
-            self.backward(pass, key, layers, &mut plan.commands)?;
-        }
-        if key.kind != Kind::TrainAndUpdate {
-            return Ok(());
-        }
-        self.update(objective, plan)?;
-        let (Some(table), Some(gradient)) = (&self.table, &pass.of_input) else { return Ok(()) };
-        let uniforms = self.uniforms()?;
-        let (moved, stepped) = table.update(&*objective.optimizer, rows, [ids, gradient], &uniforms)?;
-        plan.stepped.extend(plan.commands.len() + stepped..plan.commands.len() + moved.len());
-        plan.commands.extend(moved);
-        plan.rows_moved = Some((uniforms, table.sizes(rows)));
-        Ok(())
-    }
-
-    /// The optimizer's step behind the gradients.
-    fn update(&self, objective: &Objective, plan: &mut Plan) -> Result<()> {
+    /// The optimizer's step behind the gradients; gives where its numbers go.
+    fn update(&self, planning: &mut Planning, objective: &Objective) -> Result<wgpu::Buffer> {
         let uniforms = self.uniforms()?;
         let update = Update {
             optimizer: &*objective.optimizer,
-            length: self.network.length,
-            treatment: objective.treatment(&self.network),
+            length: self.graph.length,
+            treatment: objective.treatment(&self.graph),
             average: objective.aims.average,
         };
         let buffers = update::Buffers {
@@ -245,17 +289,28 @@ impl GpuEngine {
             uniform: &uniforms,
         };
         for stepped in update::update(&self.gpu, &update, &buffers)? {
-            if stepped.reads_step {
-                plan.stepped.push(plan.commands.len());
+            match stepped.reads_step {
+                true => planning.recorder.extend_stepped([stepped.command]),
+                false => planning.recorder.extend([stepped.command]),
             }
-            plan.commands.push(stepped.command);
         }
-        plan.update = Some(uniforms);
-        Ok(())
+        Ok(uniforms)
+    }
+
+    /// The step on the rows of a table that the batch's ids named; gives where its numbers go.
+    fn update_table(&self, planning: &mut Planning, objective: &Objective) -> Result<Option<(wgpu::Buffer, Sizes)>> {
+        let (Some(table), Some((node, _))) = (&self.table, self.graph.table()) else { return Ok(None) };
+        let (ids, gradient) = (planning.tensor(Tensor::Value(0))?, planning.tensor(Tensor::Gradient(node + 1))?);
+        let (uniforms, rows) = (self.uniforms()?, planning.rows);
+        let (mut moved, first) = table.update(&*objective.optimizer, rows, [&ids, &gradient], &uniforms)?;
+        let stepped = moved.split_off(first);
+        planning.recorder.extend(moved);
+        planning.recorder.extend_stepped(stepped);
+        Ok(Some((uniforms, table.sizes(rows))))
     }
 
     pub(crate) fn job(&self, key: &Key, objective: &Objective, data: &Data) -> Job {
-        let columns = if data.lists.is_some() { key.places } else { self.network.outputs() };
+        let columns = if data.lists.is_some() { key.places } else { self.graph.outputs() };
         let divisor = match key.divisor_rows {
             Some(_) => Divisor::Known,
             None if data.lists.is_some() => Divisor::Ready,
@@ -279,122 +334,6 @@ impl GpuEngine {
             second: false,
             half: false,
         }
-    }
-
-    /// A dispatch whose parameters lie in a buffer of uniforms.
-    fn stepped(
-        &self,
-        kernel: &Arc<Kernel>,
-        uniforms: &wgpu::Buffer,
-        size: usize,
-        storage: &[Slice],
-        workgroups: u32,
-    ) -> Result<Command> {
-        let uniform = Slice { buffer: uniforms, offset: 0, size: Some((size as u64).next_multiple_of(16)) };
-        let bindings = self.gpu.bind(kernel, uniform, storage)?;
-        Ok(Command::Dispatch { kernel: kernel.clone(), bindings, parameters: 0, workgroups })
-    }
-
-    /// Brings a batch of so many rows, or lists of so many places, together; `others` is where it goes, and what else the kernel reads.
-    #[allow(clippy::too_many_arguments, reason = "two lists grow, the rest is what one dispatch is made of")]
-    fn gather(
-        &self,
-        kernel: &Arc<Kernel>,
-        parts: &[Part],
-        width: usize,
-        [rows, places]: [usize; 2],
-        others: &[&wgpu::Buffer],
-        commands: &mut Vec<Command>,
-        gathers: &mut Vec<(usize, Gather)>,
-    ) -> Result<()> {
-        for part in parts {
-            let uniforms = self.uniforms()?;
-            let storage: Vec<Slice> =
-                [&part.buffer].into_iter().chain(others.iter().copied()).map(Slice::from).collect();
-            let workgroups = (rows * places) as u32;
-            let command = self.stepped(kernel, &uniforms, size_of::<GatherParams>(), &storage, workgroups)?;
-            let (part_first, part_rows) = (part.first, part.rows);
-            gathers.push((commands.len(), Gather { uniforms, width, places, part_first, part_rows }));
-            commands.push(command);
-        }
-        Ok(())
-    }
-
-    /// Takes the batch through so many layers.
-    fn forward(&self, pass: &Pass, rows: usize, layers: usize, commands: &mut Vec<Command>) -> Result<()> {
-        for (index, layer) in self.network.layers[..layers].iter().enumerate() {
-            let params = Params {
-                m: rows as u32,
-                n: layer.units as u32,
-                k: layer.inputs as u32,
-                right_offset: layer.offset as u32,
-                bias_offset: layer.biases().start as u32,
-                ..Params::default()
-            };
-            commands.extend(dense::forward(
-                &self.gpu,
-                &Forward {
-                    activation: &*layer.activation,
-                    bias: layer.bias,
-                    params,
-                    x: &pass.outputs[index],
-                    parameters: &self.parameters,
-                    y: &pass.outputs[index + 1],
-                    kept: &pass.kept[index],
-                },
-            )?);
-        }
-        Ok(())
-    }
-
-    /// The gradients of so many layers, from that of the last one's output on.
-    fn backward(&self, pass: &Pass, key: &Key, layers: usize, commands: &mut Vec<Command>) -> Result<()> {
-        let gpu = &self.gpu;
-        let rows = (key.rows * key.places) as u32;
-        for (index, layer) in self.network.layers[..layers].iter().enumerate().rev() {
-            let gradient = &pass.gradients[index];
-            if index + 1 == layers {
-                let (kept, y) = (&pass.kept[index], &pass.outputs[index + 1]);
-                let sizes = [rows, layer.units as u32];
-                commands.extend(dense::activation_backward(gpu, &*layer.activation, sizes, kept, y, gradient)?);
-            }
-            let ones = u32::from(layer.bias);
-            let params = Params {
-                m: layer.inputs as u32 + ones,
-                n: layer.units as u32,
-                k: rows,
-                ones,
-                accumulate: u32::from(key.accumulate),
-                output_offset: layer.offset as u32,
-                ..Params::default()
-            };
-            commands.extend(dense::weight_gradient(gpu, &params, &pass.outputs[index], gradient, &self.gradients)?);
-            let (activation, below, kept): (&dyn Activation, _, _) = match (index.checked_sub(1), &pass.of_input) {
-                (Some(before), _) => {
-                    (&*self.network.layers[before].activation, &pass.gradients[before], &pass.kept[before])
-                }
-                (None, Some(of_input)) => (&Identity, of_input, &pass.outputs[0]),
-                (None, None) => continue,
-            };
-            let params = Params {
-                m: rows,
-                n: layer.inputs as u32,
-                k: layer.units as u32,
-                right_offset: layer.offset as u32,
-                ..Params::default()
-            };
-            let below = InputGradient {
-                activation,
-                params,
-                gradient,
-                parameters: &self.parameters,
-                below,
-                kept,
-                y: &pass.outputs[index],
-            };
-            commands.extend(dense::input_gradient(gpu, &below)?);
-        }
-        Ok(())
     }
 }
 
@@ -431,18 +370,14 @@ impl Plan {
         commands: &mut Vec<Command>,
     ) {
         let first = commands.len();
-        commands.extend(self.commands.iter().cloned());
-        let mut stepped = Vec::with_capacity(8);
-        for (index, gather) in &self.gathers {
+        commands.extend(self.recording.commands.iter().cloned());
+        for gather in &self.gathers {
             uniforms.write(&gather.uniforms, place, &gather.params(batch));
-            stepped.push(*index);
         }
-        if let Some((index, buffer, summary)) = &self.summary {
+        if let Some((buffer, summary)) = &self.summary {
             uniforms.write(buffer, place, &SummaryParams { slot: slot as u32, ..*summary });
-            stepped.push(*index);
         }
-        stepped.extend(&self.stepped);
-        for index in stepped {
+        for index in &self.recording.stepped {
             if let Command::Dispatch { parameters, .. } = &mut commands[first + index] {
                 *parameters = place as u32 * UNIFORM_STRIDE as u32;
             }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::losses::Mse;
-use crate::nn::layers::Network;
+use crate::nn::graph::chain::DenseChain;
 use crate::nn::optimizers::GradientDescent;
 use crate::nn::optimizers::update::state_stride;
 use crate::nn::train::crowd::{Crowd, Turn, no_member};
@@ -44,8 +44,8 @@ struct Data {
 }
 
 impl SideBySide {
-    pub fn new(gpu: &Gpu, network: &Network, members: usize) -> Result<Self> {
-        let length = network.length;
+    pub fn new(gpu: &Gpu, chain: &DenseChain, members: usize) -> Result<Self> {
+        let length = chain.length;
         let limit = gpu.limits().max_storage_buffer_binding_size;
         let bytes = 4 * (members * length + MARGIN) as u64;
         if bytes > limit {
@@ -61,7 +61,7 @@ impl SideBySide {
             state_count: 0,
             remembered: None,
             skipped: vec![0; members],
-            whole: WholeModels::new(gpu, network),
+            whole: WholeModels::new(gpu, chain),
             data: HashMap::new(),
             next: 0,
         })
@@ -230,7 +230,7 @@ impl Crowd for SideBySide {
         let data = self.data.get(&data).ok_or_else(no_data)?;
         // Any loss and optimizer will do: a prediction comes before both.
         let objective = Objective {
-            in_chunks: false,
+            chunked_head: false,
             loss: std::sync::Arc::new(Mse::new()),
             optimizer: std::sync::Arc::new(GradientDescent::new()),
             metric: None,

@@ -1,8 +1,8 @@
 //! The table of a model that begins with an embedding: its rows and their states lie in buffers of their own.
 
 use crate::Result;
-use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace, gather};
-use crate::nn::layers::Lookup;
+use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace};
+use crate::nn::layers::Embedding;
 use crate::nn::optimizers::{MOST_STATES, Optimizer};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
@@ -12,7 +12,7 @@ use crate::runtime::tensor::padded;
 #[derive(Debug)]
 pub(crate) struct Table {
     gpu: Gpu,
-    lookup: Lookup,
+    embedding: Embedding,
     rows: wgpu::Buffer,
     states: Vec<wgpu::Buffer>,
     /// What the kernels bind for states that there are not.
@@ -22,9 +22,10 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub fn new(gpu: &Gpu, lookup: Lookup) -> Result<Self> {
-        let (rows, absent) = (gpu.buffer("an embedding", lookup.length())?, gpu.buffer("no state", 64 * MOST_STATES)?);
-        Ok(Table { gpu: gpu.clone(), lookup, rows, states: Vec::new(), absent, remembered: Vec::new() })
+    pub fn new(gpu: &Gpu, embedding: Embedding) -> Result<Self> {
+        let rows = gpu.buffer("an embedding", embedding.length())?;
+        let absent = gpu.buffer("no state", 64 * MOST_STATES)?;
+        Ok(Table { gpu: gpu.clone(), embedding, rows, states: Vec::new(), absent, remembered: Vec::new() })
     }
 
     pub fn read(&self) -> Result<Vec<f64>> {
@@ -47,7 +48,7 @@ impl Table {
 
     /// Makes room for so many states.
     pub fn keep_states(&mut self, count: usize) -> Result<()> {
-        let state = |_| self.gpu.buffer("optimizer states", self.lookup.length());
+        let state = |_| self.gpu.buffer("optimizer states", self.embedding.length());
         self.states = (0..count).map(state).collect::<Result<_>>()?;
         self.remembered.clear();
         Ok(())
@@ -56,7 +57,7 @@ impl Table {
     /// Keeps everything as it is now.
     pub fn remember(&mut self) -> Result<()> {
         if self.remembered.is_empty() {
-            let copy = |_| self.gpu.buffer("a copy of an embedding", self.lookup.length());
+            let copy = |_| self.gpu.buffer("a copy of an embedding", self.embedding.length());
             self.remembered = (0..=self.states.len()).map(copy).collect::<Result<_>>()?;
         }
         self.copy(self.own(), self.remembered.iter())
@@ -67,11 +68,9 @@ impl Table {
         self.copy(self.remembered.iter(), self.own())
     }
 
-    /// The commands that look a batch's ids up.
-    pub fn forward(&self, rows: usize, [ids, output]: [&wgpu::Buffer; 2]) -> Result<Command> {
-        let sizes = self.sizes(rows);
-        sizes.check("embedding")?;
-        gather(&self.gpu, &sizes, [ids, &self.rows, output])
+    /// The rows on the device.
+    pub fn rows(&self) -> &wgpu::Buffer {
+        &self.rows
     }
 
     /// The commands of a step on the rows that a batch's ids name, and from which on they read the step's numbers.
@@ -89,7 +88,7 @@ impl Table {
 
     /// Of a batch of so many rows of ids.
     pub fn sizes(&self, rows: usize) -> Sizes {
-        Sizes { ids: rows * self.lookup.ids, rows: self.lookup.rows, width: self.lookup.width }
+        Sizes { ids: rows * self.embedding.ids, rows: self.embedding.rows, width: self.embedding.width }
     }
 
     fn own(&self) -> impl Iterator<Item = &wgpu::Buffer> {
@@ -101,7 +100,7 @@ impl Table {
         from: impl Iterator<Item = &'b wgpu::Buffer>,
         to: impl Iterator<Item = &'b wgpu::Buffer>,
     ) -> Result<()> {
-        let size = padded(self.lookup.length());
+        let size = padded(self.embedding.length());
         let copy = |(from, to): (&wgpu::Buffer, &wgpu::Buffer)| {
             let (from, to) = (from.clone(), to.clone());
             Command::Copy { from, from_offset: 0, to, to_offset: 0, size }
@@ -111,7 +110,7 @@ impl Table {
     }
 
     fn read_of(&self, buffer: &wgpu::Buffer) -> Result<Vec<f64>> {
-        let values: Vec<f32> = pollster::block_on(self.gpu.download(buffer, 0, self.lookup.length()))?;
+        let values: Vec<f32> = pollster::block_on(self.gpu.download(buffer, 0, self.embedding.length()))?;
         Ok(values.into_iter().map(f64::from).collect())
     }
 

@@ -1,28 +1,30 @@
 //! The host's engine: f32 on all cores, or f64 as the reference. The same steps as the GPU's, one call each.
 
-mod pass;
+mod batch;
 
 use std::collections::HashMap;
+use std::mem::take;
+use std::ops::Range;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use crate::Result;
-use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
 use crate::losses::HostReal;
-use crate::nn::activations::Activation;
 use crate::nn::embedding::host::Table;
-use crate::nn::layers::{Network, Placed};
+use crate::nn::graph::cpu::{CpuWalk, Weights};
+use crate::nn::graph::fuse;
+use crate::nn::graph::nodes::Graph;
+use crate::nn::graph::op::Precision;
+use crate::nn::graph::plan::{Request, Tensor};
 use crate::nn::train::crowd::Shares;
 use crate::nn::train::engine::{Batch, Engine, Lists, Objective, Outcome, SampleTargets, Samples};
-use crate::nn::train::host::pass::{Pass, resize};
+use crate::nn::train::host::batch::HostBatch;
 use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};
 
 /// Parameters, gradients and states in the host's memory.
 #[derive(Debug)]
 pub(crate) struct HostEngine<R> {
-    network: Network,
+    graph: Arc<Graph>,
     parameters: Vec<R>,
     gradients: Vec<R>,
     states: Vec<Vec<R>>,
@@ -32,7 +34,11 @@ pub(crate) struct HostEngine<R> {
     skipped: usize,
     data: HashMap<usize, Arc<Data<R>>>,
     next: usize,
-    pass: Pass<R>,
+    /// Targets and weights of the batch.
+    batch: HostBatch<R>,
+    walk: CpuWalk<R>,
+    /// The graph whose last node takes its rows in chunks, once it was needed.
+    head: Option<Arc<Graph>>,
 }
 
 /// Parameters, states and table to come back to.
@@ -56,48 +62,54 @@ pub(crate) struct Data<R> {
     positive: Vec<R>,
 }
 
-impl<R: HostReal> HostEngine<R> {
-    pub fn new(network: Network) -> Self {
-        let zeros = || vec![R::ZERO; network.length];
+impl<R: HostReal + Precision> HostEngine<R> {
+    pub fn new(graph: Graph) -> Self {
+        let zeros = || vec![R::ZERO; graph.length];
         HostEngine {
             parameters: zeros(),
             gradients: zeros(),
             states: Vec::new(),
-            table: network.lookup.map(|lookup| Table::new(lookup.width, vec![R::ZERO; lookup.length()])),
+            table: graph.embedding().map(|table| Table::new(table.width, vec![R::ZERO; table.length()])),
             remembered: None,
             skipped: 0,
             data: HashMap::new(),
             next: 0,
-            pass: Pass::default(),
-            network,
+            batch: HostBatch::default(),
+            walk: CpuWalk::default(),
+            head: None,
+            graph: Arc::new(graph),
         }
     }
 
-    /// Brings the batch's rows together, in the order asked for; says how many there are, items where the batch is of lists.
-    fn gather(&mut self, data: usize, batch: &Batch) -> usize {
-        let Some(data) = self.data.get(&data) else { return 0 };
-        let (inputs, outputs) = (self.network.inputs, self.network.outputs());
-        let pass = &mut self.pass;
-        pass.outputs.resize_with(self.network.layers.len() + 1, Vec::new);
-        pass.inputs.resize_with(self.network.layers.len(), Vec::new);
-        pass.outputs[0].clear();
-        pass.ids.clear();
-        pass.labels.clear();
-        pass.dense.clear();
-        pass.weights.clear();
-        let mut add = |rows: std::ops::Range<usize>| {
-            let features = rows.start * inputs..rows.end * inputs;
+    /// Rows of a batch: items where it is of lists.
+    fn rows_of(data: &Data<R>, batch: &Batch) -> usize {
+        data.lists.as_ref().map_or(batch.rows, |lists| lists.of(batch).map(|list| lists.items(list).len()).sum())
+    }
+
+    /// Brings the batch's rows together, in the order asked for, in a walk that begun.
+    fn gather(&mut self, data: &Data<R>, batch: &Batch, rows: usize) {
+        let (inputs, outputs) = (self.graph.inputs(), self.graph.outputs());
+        let HostBatch { ids, labels, dense, weights, .. } = &mut self.batch;
+        ids.clear();
+        labels.clear();
+        dense.clear();
+        weights.clear();
+        let features = self.walk.tensor_mut(Tensor::Value(0), rows * inputs);
+        let mut at = 0;
+        let mut add = |rows: Range<usize>| {
+            let from = rows.start * inputs..rows.end * inputs;
             match self.table {
-                Some(_) => pass.ids.extend_from_slice(&data.ids[features]),
-                None => pass.outputs[0].extend_from_slice(&data.features[features]),
+                Some(_) => ids.extend_from_slice(&data.ids[from.clone()]),
+                None => features[at..at + from.len()].copy_from_slice(&data.features[from.clone()]),
             }
+            at += from.len();
             if !data.weights.is_empty() {
-                pass.weights.extend_from_slice(&data.weights[rows.clone()]);
+                weights.extend_from_slice(&data.weights[rows.clone()]);
             }
             if data.has_labels {
-                pass.labels.extend_from_slice(&data.labels[rows]);
+                labels.extend_from_slice(&data.labels[rows]);
             } else if !data.dense.is_empty() {
-                pass.dense.extend_from_slice(&data.dense[rows.start * outputs..rows.end * outputs]);
+                dense.extend_from_slice(&data.dense[rows.start * outputs..rows.end * outputs]);
             }
         };
         match &data.lists {
@@ -107,138 +119,105 @@ impl<R: HostReal> HostEngine<R> {
                 add(row..row + 1);
             }),
         }
-        let Some(table) = &self.table else { return pass.outputs[0].len() / inputs };
-        let rows = pass.ids.len() / inputs;
-        resize(&mut pass.outputs[0], rows * self.network.layers[0].inputs);
-        table.gather_into(&pass.ids, &mut pass.outputs[0]);
-        rows
     }
 
-    /// Takes the batch through so many layers.
-    fn forward(&mut self, rows: usize, layers: usize) -> Result<()> {
-        for (index, layer) in self.network.layers[..layers].iter().enumerate() {
-            let (before, after) = self.pass.outputs.split_at_mut(index + 1);
-            let (x, y) = (&before[index], &mut after[0]);
-            resize(y, rows * layer.units);
-            matmul(Layout::NN, rows, layer.units, layer.inputs, x, &self.parameters[layer.weights()], y, false)?;
-            if layer.bias {
-                let bias = &self.parameters[layer.biases()];
-                for row in y.chunks_exact_mut(layer.units) {
-                    row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
-                }
-            }
-            let kept = &mut self.pass.inputs[index];
-            kept.clear();
-            kept.extend_from_slice(y);
-            layer.activation.forward(layer.units, kept, y)?;
-        }
-        Ok(())
+    /// What a walk over the graph is asked for.
+    fn request(&self, scores: bool, learns: bool, chunked: bool) -> Request {
+        let input_elsewhere = self.table.is_some();
+        Request { scores, learns, chunked, in_place_forward: false, input_elsewhere, shares: true }
     }
 
-    /// The loss of the batch that went forward; leaves its gradient.
-    fn loss(&mut self, objective: &Objective, batch: &Batch, data: usize) -> Outcome {
-        let columns = self.network.outputs();
-        let Some(data) = self.data.get(&data) else { return Outcome::default() };
-        let pass = &mut self.pass;
-        if let Some(lists) = &data.lists {
-            return pass.loss_of_lists(objective, batch, lists);
-        }
-        let factor = pass.factor(objective, batch, data.has_ignored, columns);
-        pass.loss_of_rows(objective, factor, 0, data.has_labels, columns, &data.positive)
+    /// What the nodes read.
+    fn weights(&self) -> Weights<'_, R> {
+        let table = self.table.as_ref().map_or(&[][..], Table::parameters);
+        Weights { all: &self.parameters, table, ids: &self.batch.ids }
     }
 
-    /// Takes a batch forward from its rows to its loss and, if asked, back to the gradients of all layers, and of what the table gave.
+    /// Takes a batch forward from its rows to its loss and, if asked, back to the gradients of all parameters, and of what the table gave.
     fn go_through(&mut self, objective: &Objective, batch: &Batch, data: usize, learns: bool) -> Result<Outcome> {
-        let (rows, layers) = (self.gather(data, batch), self.network.layers.len());
-        let chunk = chunk_rows(rows, self.network.outputs(), MOST_BYTES_ON_CPU);
-        if objective.in_chunks && chunk < rows {
-            return self.in_chunks(objective, batch, data, [rows, chunk], learns);
+        let Some(data) = self.data.get(&data).cloned() else { return Ok(Outcome::default()) };
+        let rows = Self::rows_of(&data, batch);
+        let chunk = chunk_rows(rows, self.graph.outputs(), MOST_BYTES_ON_CPU);
+        if objective.chunked_head && chunk < rows {
+            return self.through_chunked_head(objective, batch, &data, [rows, chunk], learns);
         }
-        self.forward(rows, layers)?;
-        let outcome = self.loss(objective, batch, data);
-        if learns {
-            self.backward(batch, rows, layers)?;
-        }
-        Ok(outcome)
+        let request = self.request(true, learns, false);
+        self.walk.begin(&self.graph, request, [rows, rows]);
+        self.gather(&data, batch, rows);
+        let (nodes, columns) = (0..self.graph.nodes.len(), self.graph.outputs());
+        let mut walk = take(&mut self.walk);
+        let done = walk.forward(&self.graph, self.weights(), nodes.clone());
+        let tensors = (Tensor::Value(nodes.end), Tensor::Gradient(nodes.end));
+        let outcome = walk.with_both(tensors, rows * columns, |predictions, gradient| match &data.lists {
+            Some(lists) => self.batch.loss_of_lists(objective, batch, lists, (predictions, gradient)),
+            None => {
+                let factor = self.batch.factor(objective, batch, data.has_ignored, columns);
+                let (has_labels, tensors) = (data.has_labels, (predictions, gradient));
+                self.batch.loss_of_rows(objective, (factor, 0), has_labels, columns, &data.positive, tensors)
+            }
+        });
+        let mut gradients = take(&mut self.gradients);
+        let back = done.and_then(|()| match learns {
+            true => walk.backward(&self.graph, self.weights(), &mut gradients, nodes, batch.accumulate),
+            false => Ok(()),
+        });
+        (self.walk, self.gradients) = (walk, gradients);
+        back.map(|()| outcome)
     }
 
-    /// As [`HostEngine::go_through`], of a batch whose outputs are never held all at once: the last layer, which has no activation, and the
+    /// As [`HostEngine::go_through`], of a batch whose outputs are never held all at once: the last node, which has no activation, and the
     /// loss go over chunks of the rows. The weights' gradient is summed over the chunks in their order.
-    fn in_chunks(
+    fn through_chunked_head(
         &mut self,
         objective: &Objective,
         batch: &Batch,
-        data: usize,
+        data: &Data<R>,
         [rows, chunk]: [usize; 2],
         learns: bool,
     ) -> Result<Outcome> {
-        let last = self.network.layers.len() - 1;
-        self.forward(rows, last)?;
-        let (layer, mut all) = (&self.network.layers[last], Outcome::default());
-        let Some(data) = self.data.get(&data) else { return Ok(all) };
-        let (has_labels, units, inputs) = (data.has_labels, layer.units, layer.inputs);
-        let factor = self.pass.factor(objective, batch, data.has_ignored, units);
-        let (weights, bias) = (&self.parameters[layer.weights()], &self.parameters[layer.biases()]);
-        let x = std::mem::take(&mut self.pass.outputs[last]);
-        let mut below = std::mem::take(&mut self.pass.below);
-        resize(&mut below, rows * inputs);
+        if self.head.is_none() {
+            self.head = fuse::chunked_head(&self.graph)?.map(Arc::new);
+        }
+        let request = self.request(true, learns, true);
+        self.walk.begin(&self.graph, request, [rows, chunk]);
+        self.gather(data, batch, rows);
+        let graph = self.head.as_ref().unwrap_or(&self.graph).clone();
+        let (mut walk, mut gradients) = (take(&mut self.walk), take(&mut self.gradients));
+        let outcome = self.chunks(objective, batch, data, [rows, chunk], learns, (&graph, &mut walk, &mut gradients));
+        (self.walk, self.gradients) = (walk, gradients);
+        outcome
+    }
+
+    fn chunks(
+        &mut self,
+        objective: &Objective,
+        batch: &Batch,
+        data: &Data<R>,
+        [rows, chunk]: [usize; 2],
+        learns: bool,
+        (graph, walk, gradients): (&Graph, &mut CpuWalk<R>, &mut [R]),
+    ) -> Result<Outcome> {
+        let (last, columns, mut all) = (graph.nodes.len() - 1, graph.outputs(), Outcome::default());
+        walk.forward(graph, self.weights(), 0..last)?;
+        let factor = self.batch.factor(objective, batch, data.has_ignored, columns);
         for first in (0..rows).step_by(chunk) {
-            let (pass, count) = (&mut self.pass, chunk.min(rows - first));
-            let x = &x[first * inputs..][..count * inputs];
-            let outputs = &mut pass.outputs[last + 1];
-            resize(outputs, count * units);
-            if layer.bias {
-                outputs.par_chunks_mut(units).for_each(|row| row.copy_from_slice(bias));
-            }
-            matmul(Layout::NN, count, units, inputs, x, weights, outputs, layer.bias)?;
-            let found = pass.loss_of_rows(objective, factor, first, has_labels, units, &data.positive);
+            let part = first..rows.min(first + chunk);
+            walk.forward_rows(graph, self.weights(), last, part.clone())?;
+            let tensors = (Tensor::Value(last + 1), Tensor::Gradient(last + 1));
+            let found = walk.with_both(tensors, part.len() * columns, |predictions, gradient| {
+                let (has_labels, tensors) = (data.has_labels, (predictions, gradient));
+                self.batch.loss_of_rows(objective, (factor, first), has_labels, columns, &data.positive, tensors)
+            });
             all = Outcome { loss: all.loss + found.loss, correct: all.correct + found.correct };
             if learns {
                 let adds = batch.accumulate || first > 0;
-                let of_weights = &mut self.gradients[layer.weights()];
-                matmul(Layout::TN, inputs, units, count, x, &pass.gradient, of_weights, adds)?;
-                bias_gradient(layer, &pass.gradient, &mut self.gradients[layer.biases()], adds);
-                let below = &mut below[first * inputs..][..count * inputs];
-                matmul(Layout::NT, count, inputs, units, &pass.gradient, weights, below, false)?;
+                walk.backward_rows(graph, self.weights(), gradients, last, part, adds)?;
             }
         }
-        self.pass.outputs[last] = x;
-        self.pass.below = std::mem::replace(&mut self.pass.gradient, below);
         if learns {
-            self.backward(batch, rows, last)?;
+            walk.backward(graph, self.weights(), gradients, 0..last, batch.accumulate)?;
         }
         Ok(all)
-    }
-
-    /// The gradients of so many layers, from that of the last one's output on.
-    fn backward(&mut self, batch: &Batch, rows: usize, layers: usize) -> Result<()> {
-        for index in (0..layers).rev() {
-            let layer = &self.network.layers[index];
-            let pass = &mut self.pass;
-            let activation: &dyn Activation = &*layer.activation;
-            activation.backward(layer.units, &pass.inputs[index], &pass.outputs[index + 1], &mut pass.gradient)?;
-            let x = &pass.outputs[index];
-            let weights = &mut self.gradients[layer.weights()];
-            matmul(Layout::TN, layer.inputs, layer.units, rows, x, &pass.gradient, weights, batch.accumulate)?;
-            bias_gradient(layer, &pass.gradient, &mut self.gradients[layer.biases()], batch.accumulate);
-            if index > 0 || self.table.is_some() {
-                resize(&mut pass.below, rows * layer.inputs);
-                let weights = &self.parameters[layer.weights()];
-                matmul(Layout::NT, rows, layer.inputs, layer.units, &pass.gradient, weights, &mut pass.below, false)?;
-                std::mem::swap(&mut pass.gradient, &mut pass.below);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// db: the sum of dL/dx over the rows.
-fn bias_gradient<R: Real>(layer: &Placed, gradient: &[R], bias: &mut [R], accumulate: bool) {
-    if !accumulate {
-        bias.fill(R::ZERO);
-    }
-    for row in gradient.chunks_exact(layer.units) {
-        bias.iter_mut().zip(row).for_each(|(sum, &g)| *sum += g);
     }
 }
 
@@ -250,7 +229,7 @@ fn to_doubles<R: Real>(values: &[R]) -> Vec<f64> {
     values.iter().map(|value| value.to_f64()).collect()
 }
 
-impl<R: HostReal> Shares for HostEngine<R> {
+impl<R: HostReal + Precision> Shares for HostEngine<R> {
     type Data = Data<R>;
     const SIDE_BY_SIDE: bool = true;
 
@@ -290,7 +269,7 @@ impl<R: HostReal> Shares for HostEngine<R> {
     }
 }
 
-impl<R: HostReal> Engine for HostEngine<R> {
+impl<R: HostReal + Precision> Engine for HostEngine<R> {
     fn parameters(&self) -> Result<Vec<f64>> {
         let mut all = to_doubles(&self.parameters);
         all.extend(self.table.iter().flat_map(|table| to_doubles(table.parameters())));
@@ -298,7 +277,7 @@ impl<R: HostReal> Engine for HostEngine<R> {
     }
 
     fn set_parameters(&mut self, values: &[f64]) -> Result<()> {
-        let (own, rows) = values.split_at(self.network.length.min(values.len()));
+        let (own, rows) = values.split_at(self.graph.length.min(values.len()));
         self.parameters = to_reals(own);
         if let Some(table) = &mut self.table {
             table.set_parameters(to_reals(rows));
@@ -315,7 +294,7 @@ impl<R: HostReal> Engine for HostEngine<R> {
 
     fn set_states(&mut self, states: &[Vec<f64>]) -> Result<()> {
         let parts = |state: &'_ Vec<f64>| {
-            let (own, rows) = state.split_at(self.network.length.min(state.len()));
+            let (own, rows) = state.split_at(self.graph.length.min(state.len()));
             (to_reals(own), to_reals(rows))
         };
         let (own, rows) = states.iter().map(parts).unzip();
@@ -372,19 +351,21 @@ fn among_the_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     rayon::scope(|_| work())
 }
 
-impl<R: HostReal> HostEngine<R> {
+impl<R: HostReal + Precision> HostEngine<R> {
     fn train_here(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
             outcomes.push(self.go_through(objective, batch, data, true)?);
             if let Some(step) = &batch.update {
-                let treatment = objective.treatment(&self.network);
+                let treatment = objective.treatment(&self.graph);
                 let (parameters, gradients) = (&mut self.parameters, &self.gradients);
                 let states = &mut self.states;
                 let moved = objective.optimizer.update_treated(step, &treatment, parameters, gradients, states)?;
                 self.skipped += usize::from(!moved);
-                if let Some(table) = &mut self.table {
-                    table.update(&self.pass.ids, &self.pass.gradient, &*objective.optimizer, step);
+                if let (Some(table), Some((node, embedding))) = (&mut self.table, self.graph.table()) {
+                    let (ids, output) = (&self.batch.ids, Tensor::Gradient(node + 1));
+                    let gradient = self.walk.tensor(output, ids.len() * embedding.width);
+                    table.update(ids, gradient, &*objective.optimizer, step);
                 }
                 if let Some(weight) = objective.aims.average.filter(|_| moved) {
                     self.average(objective.optimizer.states(), R::new(weight));
@@ -410,14 +391,21 @@ impl<R: HostReal> HostEngine<R> {
     }
 
     fn predict_here(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
-        let rows = self.data.get(&data).map_or(0, |data| data.rows);
-        let mut predictions = Vec::with_capacity(rows * self.network.outputs());
+        let Some(data) = self.data.get(&data).cloned() else { return Ok(Vec::new()) };
+        let (rows, outputs, nodes) = (data.rows, self.graph.outputs(), 0..self.graph.nodes.len());
+        let mut predictions = Vec::with_capacity(rows * outputs);
         for start in (0..rows).step_by(batch_size) {
             let rows = batch_size.min(rows - start);
             let batch = Batch { start, rows, order: None, divisor_rows: None, accumulate: false, update: None };
-            self.gather(data, &batch);
-            self.forward(rows, self.network.layers.len())?;
-            predictions.extend(self.pass.outputs.last().into_iter().flatten().map(|value| value.to_f64()));
+            let request = self.request(false, false, false);
+            self.walk.begin(&self.graph, request, [rows, rows]);
+            self.gather(&data, &batch, rows);
+            let mut walk = take(&mut self.walk);
+            let done = walk.forward(&self.graph, self.weights(), nodes.clone());
+            predictions
+                .extend(walk.tensor(Tensor::Value(nodes.end), rows * outputs).iter().map(|value| value.to_f64()));
+            self.walk = walk;
+            done?;
         }
         Ok(predictions)
     }

@@ -13,13 +13,14 @@ use std::time::Instant;
 use crate::cpu::matmul::Layout;
 use crate::losses::{Family, Frame, Loss};
 use crate::nn::activations::Identity;
-use crate::nn::ops::dense;
-use crate::nn::ops::dense::{Forward, InputGradient};
+use crate::nn::ops::dense::kernels as dense;
+use crate::nn::ops::dense::kernels::{Forward, InputGradient};
 use crate::nn::ops::matmul::Params;
 use crate::nn::optimizers::update::{Runner, Update};
 use crate::nn::optimizers::{Adam, Treatment};
 use crate::runtime::device::{Device, Gpu};
 use crate::runtime::pipeline::Command;
+use crate::runtime::recorder::Recorder;
 use crate::runtime::tensor::{Tensor, shaped};
 use crate::templates::multi_input::cpu::{JointHost, Shapes};
 use crate::templates::multi_input::gpu as multi_input;
@@ -195,7 +196,9 @@ fn product_of(
             let y = gpu.buffer("an output", (params.m * params.n) as usize)?;
             input_gradient(gpu, params, [left, right, output, &absent, &y])
         }
-        Layout::TN => dense::weight_gradient(gpu, &params, left, right, output),
+        Layout::TN => {
+            Recorder::commands_of(gpu, |recorder| dense::weight_gradient(recorder, &params, left, right, output))
+        }
     }
 }
 
@@ -214,7 +217,9 @@ fn dense(case: &Case, gpu: &Gpu) -> Result<Made> {
     let params = Params { m, n, k, bias_offset: k * n, ..Params::default() };
     let mut commands = forward(gpu, params, [&x, &parameters, &y, &absent], true)?;
     let params = Params { m: k + 1, n, k: m, ones: 1, ..Params::default() };
-    commands.extend(dense::weight_gradient(gpu, &params, &x, &upstream, &gradients)?);
+    commands.extend(Recorder::commands_of(gpu, |recorder| {
+        dense::weight_gradient(recorder, &params, &x, &upstream, &gradients)
+    })?);
     let params = Params { m, n: k, k: n, ..Params::default() };
     commands.extend(input_gradient(gpu, params, [&upstream, &parameters, &below, &absent, &x])?);
     Ok(Made { start, commands, inner: 1, pair: None })
@@ -223,18 +228,21 @@ fn dense(case: &Case, gpu: &Gpu) -> Result<Made> {
 fn forward(
     gpu: &Gpu,
     params: Params,
-    [x, parameters, y, kept]: [&wgpu::Buffer; 4],
+    [x, parameters, y, sums]: [&wgpu::Buffer; 4],
     bias: bool,
 ) -> Result<Vec<Command>> {
-    dense::forward(gpu, &Forward { activation: &Identity, bias, params, x, parameters, y, kept })
+    let layer = Forward { activation: &Identity, bias, params, x, parameters, y, sums };
+    Recorder::commands_of(gpu, |recorder| dense::forward(recorder, &layer))
 }
 
 fn input_gradient(
     gpu: &Gpu,
     params: Params,
-    [gradient, parameters, below, kept, y]: [&wgpu::Buffer; 5],
+    [grad_sums, parameters, grad_input, sums_of_input, x]: [&wgpu::Buffer; 5],
 ) -> Result<Vec<Command>> {
-    dense::input_gradient(gpu, &InputGradient { activation: &Identity, params, gradient, parameters, below, kept, y })
+    let activation = &Identity;
+    let layer = InputGradient { activation, params, grad_sums, parameters, grad_input, sums_of_input, x };
+    Recorder::commands_of(gpu, |recorder| dense::input_gradient(recorder, &layer))
 }
 
 /// A step of Adam over so many parameters in one buffer; the ceilings copy the gradients.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::nn::layers::Network;
+use crate::nn::graph::chain::DenseChain;
 use crate::nn::train::crowd::Turn;
 use crate::nn::train::engine::{Batch, Objective, Outcome};
 use crate::nn::train::small::{BATCH, Form, Mode, Params, Planes, TURN, whole};
@@ -67,7 +67,7 @@ pub(crate) struct RowsOnDevice<'a> {
 #[derive(Debug)]
 pub(crate) struct WholeModels {
     gpu: Gpu,
-    network: Network,
+    chain: DenseChain,
     planes: Planes,
     form: Form,
     scratch: Option<Scratch>,
@@ -106,30 +106,30 @@ struct Piece {
 }
 
 impl WholeModels {
-    pub fn new(gpu: &Gpu, network: &Network) -> Self {
-        Self::with_form(gpu, network, Form::of(gpu.is_software(), network))
+    pub fn new(gpu: &Gpu, chain: &DenseChain) -> Self {
+        Self::with_form(gpu, chain, Form::of(gpu.is_software(), chain))
     }
 
-    fn with_form(gpu: &Gpu, network: &Network, form: Form) -> Self {
+    fn with_form(gpu: &Gpu, chain: &DenseChain, form: Form) -> Self {
         let mut piece_rows = MOST_ROWS;
-        while gpu.is_software() && piece_rows > 4 && form.turns_of_loops(network, piece_rows) > MOST_TURNS {
+        while gpu.is_software() && piece_rows > 4 && form.turns_of_loops(chain, piece_rows) > MOST_TURNS {
             piece_rows /= 2;
         }
-        let planes = Planes::new(network);
-        let (gpu, network) = (gpu.clone(), network.clone());
-        WholeModels { gpu, network, planes, form, scratch: None, piece_rows, at_once: 1, skipped: Vec::new() }
+        let planes = Planes::new(chain);
+        let (gpu, chain) = (gpu.clone(), chain.clone());
+        WholeModels { gpu, chain, planes, form, scratch: None, piece_rows, at_once: 1, skipped: Vec::new() }
     }
 
     /// Whether a lone model is better off in one workgroup than in dispatches of all of them.
     pub fn is_worth(&self, rows: usize) -> bool {
-        let work = rows * self.network.length;
+        let work = rows * self.chain.length;
         let most = if self.gpu.is_software() { WORTH_ON_SOFTWARE } else { WORTH };
-        self.network.length <= most_parameters(&self.gpu) && work <= most
+        self.chain.length <= most_parameters(&self.gpu) && work <= most
     }
 
     /// Numbers of a workgroup's scratch.
     fn work(&self, capacity: usize) -> usize {
-        (self.network.length + capacity * self.planes.width).next_multiple_of(4)
+        (self.chain.length + capacity * self.planes.width).next_multiple_of(4)
     }
 
     /// Makes room for batches of so many rows in as many workgroups as fit a binding; gives back how many.
@@ -196,7 +196,7 @@ impl WholeModels {
         size: usize,
         mode: impl Fn(&Batch, bool) -> Mode,
     ) -> Result<Vec<Vec<Outcome>>> {
-        let columns = self.network.outputs();
+        let columns = self.chain.outputs();
         let mut pieces: Vec<Vec<Piece>> = Vec::with_capacity(turns.len());
         for turn in turns {
             let mut of_turn = Vec::with_capacity(turn.batches.len());
@@ -239,7 +239,7 @@ impl WholeModels {
         count: usize,
     ) -> Result<Vec<Vec<f64>>> {
         let linked = self.link(objectives, held, rows)?;
-        let (members, outputs) = (objectives.len(), self.network.outputs());
+        let (members, outputs) = (objectives.len(), self.chain.outputs());
         let size = self.scratch.as_ref().map_or(64.min(self.piece_rows), |scratch| scratch.capacity);
         let mut predictions = vec![Vec::with_capacity(count * outputs); members];
         for start in (0..count).step_by(size) {
@@ -264,7 +264,7 @@ impl WholeModels {
     /// What the last layer left in the scratch of each workgroup.
     fn outputs_of(&self, turns: usize, length: usize) -> Result<Vec<Vec<f32>>> {
         let Some(scratch) = &self.scratch else { return Ok(Vec::new()) };
-        let at = self.network.length + scratch.capacity * self.planes.outputs;
+        let at = self.chain.length + scratch.capacity * self.planes.outputs;
         let place = |turn: usize| turn * self.work(scratch.capacity) + at;
         let begin = |turn: usize| self.gpu.begin_download(&scratch.buffer, place(turn), length);
         let readings = (0..turns).map(begin).collect::<Result<Vec<Reading>>>()?;
@@ -290,7 +290,7 @@ impl WholeModels {
         let mut most = (MOST_WORDS / (turns.len() * BATCH)).clamp(1, MOST_STEPS);
         if self.gpu.is_software() {
             let longest = pieces.iter().flatten().map(|piece| piece.batch.rows).max().unwrap_or(1);
-            most = most.min(MOST_TURNS / self.form.turns_of_loops(&self.network, longest)).max(1);
+            most = most.min(MOST_TURNS / self.form.turns_of_loops(&self.chain, longest)).max(1);
         }
         let (mut done, mut running, mut last) = (0, None::<(Reading, usize)>, Instant::now());
         while done < steps || running.is_some() {
@@ -324,7 +324,7 @@ impl WholeModels {
 
     /// The kernel for all members, whoever has a turn: a member's bits must not hang on who else is still at it.
     fn link<'a>(&self, objectives: &[Objective], held: Held<'a>, rows: RowsOnDevice<'a>) -> Result<Linked> {
-        let whole = whole(&self.network, &objectives.iter().collect::<Vec<_>>(), rows.labels, self.form);
+        let whole = whole(&self.chain, &objectives.iter().collect::<Vec<_>>(), rows.labels, self.form);
         let kernel = self.gpu.kernel(&whole.program)?;
         let limit = |objective: &Objective| objective.aims.clip.map_or(0.0, |clip| clip.limit() as f32);
         Ok(Linked {
@@ -356,7 +356,7 @@ impl WholeModels {
             turns: turns.len() as u32,
             steps: range.len() as u32,
             turn_words: (TURN + linked.options[0].len() + range.len() * BATCH) as u32,
-            stride: self.network.length as u32,
+            stride: self.chain.length as u32,
             work: self.work(scratch.capacity) as u32,
             capacity: scratch.capacity as u32,
             plane: 0,

@@ -20,15 +20,15 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
         Gpu::open_with(crate::GpuOptions::default()).expect("these tests need an adapter, a software one will do");
     let last = if by_label { Dense::new(6) } else { Dense::new(6).activation(Softmax) };
     let description = Sequential::new(21).l2(1e-3).then(Dense::new(18).activation(Relu)).then(last);
-    let network = description.network().unwrap();
-    let start = description.first_parameters(&network, 3);
+    let graph = description.graph().unwrap();
+    let start = graph.initial_parameters(3);
     let mut random = Random::new(9, 0);
     let features = Array2::from_shape_fn((ROWS, 21), |_| random.normal() as f32);
     let labels: Vec<i32> = (0..ROWS).map(|row| (features[[row, 0]] > 0.0) as i32 + 2 * (row as i32 % 3)).collect();
     let dense: Vec<f32> =
         labels.iter().flat_map(|&label| (0..6).map(move |k| f32::from(u8::from(k == label)))).collect();
     let objective = Objective {
-        in_chunks: false,
+        chunked_head: false,
         loss: if by_label { Arc::new(CrossEntropy::new()) } else { Arc::new(Mse::new()) },
         optimizer: Arc::new(Adam::new().learning_rate(0.01)),
         metric: Some(Metric { threshold: 0.5, truth_threshold: 0.5 }),
@@ -46,9 +46,9 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
         })
         .collect();
 
-    let mut host = HostEngine::<f64>::new(network.clone());
+    let mut host = HostEngine::<f64>::new(graph.clone());
     host.set_parameters(&start).unwrap();
-    host.set_states(&objective.optimizer.first_states(network.length)).unwrap();
+    host.set_states(&objective.optimizer.first_states(graph.length)).unwrap();
     let targets = if by_label { SampleTargets::Labels(&labels) } else { SampleTargets::Dense(&dense) };
     let flat = features.as_slice().unwrap();
     let weights = Weights::default();
@@ -60,17 +60,17 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
         let values: Vec<f32> = values.iter().map(|&x| x as f32).chain([0.0; MARGIN]).collect();
         gpu.upload("parameters", &values).unwrap()
     };
-    let states = vec![0.0; 2 * crate::nn::optimizers::update::state_stride(network.length)];
+    let states = vec![0.0; 2 * crate::nn::optimizers::update::state_stride(graph.length)];
     let (parameters, states) = (upload(&start), upload(&states));
     let features = gpu.upload("features", flat).unwrap();
     let targets =
         if by_label { gpu.upload("labels", &labels).unwrap() } else { gpu.upload("targets", &dense).unwrap() };
-    let mut whole = WholeModels::with_form(&gpu, &network, form);
+    let mut whole = WholeModels::with_form(&gpu, &graph.as_dense_chain().unwrap(), form);
     whole.piece_rows = whole.piece_rows.min(piece_rows);
     let held = Held { parameters: &parameters, states: &states };
     let rows = RowsOnDevice { features: &features, targets: &targets, labels: by_label, ignored: &[] };
     let found = whole.train(held, rows, &[objective], &[Turn { member: 0, batches }]).unwrap().remove(0);
-    let behind: Vec<f32> = pollster::block_on(gpu.download(&parameters, 0, network.length)).unwrap();
+    let behind: Vec<f32> = pollster::block_on(gpu.download(&parameters, 0, graph.length)).unwrap();
     [(expected, host.parameters().unwrap()), (found, behind.into_iter().map(f64::from).collect())]
 }
 
@@ -99,15 +99,15 @@ fn every_form_of_the_kernel_trains_as_the_reference_does() {
 #[test]
 fn no_dispatch_on_a_software_adapter_takes_more_turns_of_loops_than_it_may() {
     crate::runtime::device::test_adapter::needs_gpu!();
-    let layers = [Dense::new(64), Dense::new(16), Dense::new(10).activation(Softmax)];
-    let network = crate::nn::layers::Network::new(30, &layers, Default::default()).unwrap();
+    let description = Sequential::new(30).then(Dense::new(64)).then(Dense::new(16));
+    let chain = description.then(Dense::new(10).activation(Softmax)).graph().unwrap().as_dense_chain().unwrap();
     let form = Form { lanes: 8, tall: 4 };
-    assert!(form.turns_of_loops(&network, 4) < MOST_TURNS);
-    assert!(form.turns_of_loops(&network, 1024) > form.turns_of_loops(&network, 512));
+    assert!(form.turns_of_loops(&chain, 4) < MOST_TURNS);
+    assert!(form.turns_of_loops(&chain, 1024) > form.turns_of_loops(&chain, 512));
     let gpu =
         Gpu::open_with(crate::GpuOptions::default()).expect("these tests need an adapter, a software one will do");
-    let whole = WholeModels::with_form(&gpu, &network, form);
+    let whole = WholeModels::with_form(&gpu, &chain, form);
     if gpu.is_software() {
-        assert!(form.turns_of_loops(&network, whole.piece_rows) <= MOST_TURNS);
+        assert!(form.turns_of_loops(&chain, whole.piece_rows) <= MOST_TURNS);
     }
 }

@@ -1,28 +1,21 @@
-//! The table that a model begins with: its inputs are ids, and what goes on is the rows that they name.
+//! The embedding layer that a model may begin with: its inputs are ids, and what goes on is the rows of a table that they name.
 
 use serde::{Deserialize, Serialize};
 
-use crate::cpu::random::Random;
 use crate::{Error, Result};
 
 /// Ids are features, and f32 holds whole numbers up to here.
 const MOST_ROWS: usize = 1 << 24;
 
-/// The table begins uniform in [−0.05, 0.05), as Keras' `Embedding`.
-const LIMIT: f64 = 0.05;
-
-/// The stream of the random numbers that it begins with; those below are the layers'.
-const STREAM: u64 = 1 << 32;
-
 /// A table of `rows` vectors of `width` numbers; `ids` of them, one behind the other, are the input of the first layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Lookup {
+pub(crate) struct Embedding {
     pub ids: usize,
     pub rows: usize,
     pub width: usize,
 }
 
-impl Lookup {
+impl Embedding {
     /// Sizes that the kernels can count.
     pub fn check(&self) -> Result<()> {
         for (name, size) in [("ids", self.ids), ("rows", self.rows), ("width", self.width)] {
@@ -46,12 +39,6 @@ impl Lookup {
     /// Numbers that the ids of a row stand for.
     pub fn outputs(&self) -> usize {
         self.ids.saturating_mul(self.width)
-    }
-
-    /// What the table begins with.
-    pub fn fill(&self, seed: u64) -> Vec<f32> {
-        let mut random = Random::new(seed, STREAM);
-        (0..self.length()).map(|_| (LIMIT * (2.0 * random.uniform() - 1.0)) as f32).collect()
     }
 
     /// Refuses features that are no ids of its rows.

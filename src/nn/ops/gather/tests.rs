@@ -1,8 +1,8 @@
-//! The uniforms of a network's kernels lie in memory as their shaders say.
+//! The uniform of the gathers, and what they leave of lists.
 
 use std::mem::offset_of;
 
-use crate::nn::ops::dense::*;
+use crate::nn::ops::gather::*;
 use crate::runtime::wgsl;
 
 /// The shader's members with their offsets; its size is the Rust struct's, whose end may be padding.
@@ -16,7 +16,7 @@ fn asks(program: &Program, own: usize, expected: &[(&str, usize)]) {
 
 #[test]
 fn the_gathers_uniform_is_that_of_both_shaders() {
-    for program in [plain("gather", &[GATHER, RANDOM], Vec::new()), gather_lists_program(8.0, 0.0)] {
+    for program in [gather_program(8.0), gather_lists_program(8.0, 0.0)] {
         asks(
             &program,
             size_of::<GatherParams>(),
@@ -34,19 +34,6 @@ fn the_gathers_uniform_is_that_of_both_shaders() {
             ],
         );
     }
-}
-
-#[test]
-fn the_summarys_uniform_is_the_shaders() {
-    asks(
-        &plain("summary", &[SUMMARY], Vec::new()),
-        size_of::<SummaryParams>(),
-        &[
-            ("length", offset_of!(SummaryParams, length)),
-            ("rows", offset_of!(SummaryParams, rows)),
-            ("slot", offset_of!(SummaryParams, slot)),
-        ],
-    );
 }
 
 /// What a gather of lists leaves in a batch that was full of sevens, in so many dispatches as there are parts.

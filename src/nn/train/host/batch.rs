@@ -1,4 +1,4 @@
-//! What a batch leaves on its way through a network, and its loss.
+//! A batch's targets and weights, and its loss.
 
 use crate::cpu::Spread;
 use crate::cpu::real::Real;
@@ -12,17 +12,10 @@ pub(crate) fn resize<R: Real>(values: &mut Vec<R>, length: usize) {
     values.resize(length, R::ZERO);
 }
 
-/// What a batch leaves on its way, kept from step to step so that nothing is allocated twice.
+/// What comes with the rows of a batch, kept from step to step so that nothing is allocated twice.
 #[derive(Debug, Default)]
-pub(crate) struct Pass<R> {
+pub(crate) struct HostBatch<R> {
     pub ids: Vec<i32>,
-    /// The batch's rows, or what its ids stand for, then the output of each layer.
-    pub outputs: Vec<Vec<R>>,
-    /// What each activation was given; empty where its derivative does not ask.
-    pub inputs: Vec<Vec<R>>,
-    /// dL/dx of the activation, then of the layer's input.
-    pub gradient: Vec<R>,
-    pub below: Vec<R>,
     pub labels: Vec<i32>,
     pub dense: Vec<R>,
     /// How much each row counts; empty where all count alike.
@@ -39,7 +32,7 @@ struct Padded<R> {
     gradient: Vec<R>,
 }
 
-impl<R: HostReal> Pass<R> {
+impl<R: HostReal> HostBatch<R> {
     /// 1 ÷ what the mean over the batch divides by.
     pub fn factor(&self, objective: &Objective, batch: &Batch, has_ignored: bool, columns: usize) -> f64 {
         if !has_ignored || batch.divisor_rows.is_some() {
@@ -50,18 +43,16 @@ impl<R: HostReal> Pass<R> {
         if kept == 0 { 0.0 } else { 1.0 / kept as f64 }
     }
 
-    /// The loss of the rows whose outputs are there, the first of which is that row of the batch; leaves their gradient.
+    /// The loss of the rows that were predicted, the first of which is that row of the batch; writes their gradient.
     pub fn loss_of_rows(
         &mut self,
         objective: &Objective,
-        factor: f64,
-        first: usize,
+        (factor, first): (f64, usize),
         has_labels: bool,
         columns: usize,
         positive: &[R],
+        (predictions, gradient): (&[R], &mut [R]),
     ) -> Outcome {
-        let Some(predictions) = self.outputs.last() else { return Outcome::default() };
-        resize(&mut self.gradient, predictions.len());
         let (count, ignored) = (predictions.len() / columns, objective.loss.ignored());
         let labels = if has_labels { &self.labels[first..][..count] } else { &[] };
         let dense = if has_labels { &[] } else { &self.dense[first * columns..][..count * columns] };
@@ -84,7 +75,7 @@ impl<R: HostReal> Pass<R> {
                     upstream: R::ONE,
                     upstreams: &[],
                 };
-                R::pointwise(&*objective.loss, &points, &mut self.gradient, &mut [])
+                R::pointwise(&*objective.loss, &points, gradient, &mut [])
             }
             Family::Rowwise(_) | Family::Listwise(_) => {
                 let targets = if has_labels { Targets::Labels(labels) } else { Targets::Dense(dense) };
@@ -103,19 +94,25 @@ impl<R: HostReal> Pass<R> {
                     upstreams: &[],
                 };
                 resize(&mut self.values, count);
-                R::rowwise(&*objective.loss, &rows, &mut self.gradient, &mut self.values, &mut []);
+                R::rowwise(&*objective.loss, &rows, gradient, &mut self.values, &mut []);
                 self.values.iter().map(|value| value.to_f64()).sum()
             }
             // `Model::compile` refuses them.
             Family::Joint(..) => f64::NAN,
         };
-        let correct = objective.metric.map_or(0, |metric| self.correct(metric, columns, labels, dense, ignored));
+        let correct =
+            objective.metric.map_or(0, |metric| correct(metric, predictions, columns, labels, dense, ignored));
         Outcome { loss, correct: correct as f64 }
     }
 
-    /// The loss of lists whose items went forward, and its gradient by each item's score.
-    pub fn loss_of_lists(&mut self, objective: &Objective, batch: &Batch, lists: &Lists) -> Outcome {
-        let Some(scores) = self.outputs.last() else { return Outcome::default() };
+    /// The loss of lists whose items were scored, and its gradient by each item's score.
+    pub fn loss_of_lists(
+        &mut self,
+        objective: &Objective,
+        batch: &Batch,
+        lists: &Lists,
+        (scores, grad_scores): (&[R], &mut [R]),
+    ) -> Outcome {
         let sizes: Vec<usize> = lists.of(batch).map(|list| lists.items(list).len()).collect();
         let columns = sizes.iter().copied().max().unwrap_or(0);
         let units = batch.divisor_rows.unwrap_or_else(|| lists.of(batch).map(|list| lists.units[list]).sum());
@@ -149,26 +146,33 @@ impl<R: HostReal> Pass<R> {
             upstreams: &[],
         };
         R::rowwise(&*objective.loss, &rows, gradient, &mut self.values, &mut []);
-        self.gradient.clear();
+        let mut first = 0;
         for (padded, &size) in gradient.chunks_exact(columns.max(1)).zip(&sizes) {
-            self.gradient.extend_from_slice(&padded[..size]);
+            grad_scores[first..first + size].copy_from_slice(&padded[..size]);
+            first += size;
         }
         Outcome { loss: self.values.iter().map(|value| value.to_f64()).sum(), correct: 0.0 }
     }
+}
 
-    /// How many rows are predicted right: of several columns the largest, the first of equals.
-    fn correct(&self, metric: Metric, columns: usize, labels: &[i32], dense: &[R], ignored: &[i64]) -> usize {
-        let Some(predictions) = self.outputs.last() else { return 0 };
-        let largest = |row: &[R]| (1..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });
-        let is_right = |(index, row): (usize, &[R])| match labels.get(index) {
-            None if columns == 1 => {
-                let truth = dense[index] > R::from_f32(metric.truth_threshold);
-                (row[0] > R::from_f32(metric.threshold)) == truth
-            }
-            Some(&label) if is_ignored(ignored, label) => false,
-            Some(&label) => largest(row) == label as usize,
-            None => largest(row) == largest(&dense[index * columns..][..columns]),
-        };
-        predictions.chunks_exact(columns).enumerate().filter(|&row| is_right(row)).count()
-    }
+/// How many rows are predicted right: of several columns the largest, the first of equals.
+fn correct<R: Real>(
+    metric: Metric,
+    predictions: &[R],
+    columns: usize,
+    labels: &[i32],
+    dense: &[R],
+    ignored: &[i64],
+) -> usize {
+    let largest = |row: &[R]| (1..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });
+    let is_right = |(index, row): (usize, &[R])| match labels.get(index) {
+        None if columns == 1 => {
+            let truth = dense[index] > R::from_f32(metric.truth_threshold);
+            (row[0] > R::from_f32(metric.threshold)) == truth
+        }
+        Some(&label) if is_ignored(ignored, label) => false,
+        Some(&label) => largest(row) == label as usize,
+        None => largest(row) == largest(&dense[index * columns..][..columns]),
+    };
+    predictions.chunks_exact(columns).enumerate().filter(|&row| is_right(row)).count()
 }
