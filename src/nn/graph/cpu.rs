@@ -20,6 +20,16 @@ pub(crate) struct CpuWalk<R> {
     scratch: [Vec<R>; MOST_INPUTS],
 }
 
+/// Where the gradient of one input of a node goes.
+#[derive(Clone, Debug)]
+struct Target {
+    way: Contribution,
+    slot: usize,
+    /// The rows' elements in it.
+    span: Range<usize>,
+    in_place: bool,
+}
+
 /// What a walk reads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weights<'a, R> {
@@ -140,73 +150,79 @@ impl<R: Precision> CpuWalk<R> {
         rows: Range<usize>,
         accumulate: bool,
     ) -> Result<()> {
-        let plan = &self.plans[self.current];
-        let saves = plan.saves[node];
-        let (of, count, in_place) = (&graph.nodes[node], rows.len(), graph.nodes[node].op.in_place().backward);
+        let (of, plan, count) = (&graph.nodes[node], &self.plans[self.current], rows.len());
         let Some(slot) = plan.slot(Tensor::Gradient(node + 1)).filter(|_| plan.goes_back[node]) else { return Ok(()) };
-        let ways: [Contribution; MOST_INPUTS] =
-            array::from_fn(|number| plan.contributions[node].get(number).copied().unwrap_or(Contribution::None));
-        let places: [Option<usize>; MOST_INPUTS] =
-            array::from_fn(|number| of.inputs.get(number).and_then(|value| plan.slot(Tensor::Gradient(value.0))));
-        let widths: [usize; MOST_INPUTS] =
-            array::from_fn(|number| of.inputs.get(number).map_or(0, |&value| graph.width(value)));
+        let (saves, targets) = (plan.saves[node], self.targets(graph, node, &rows));
         let mut grad_output = take(&mut self.slots[slot]);
-        let mut memory: [Vec<R>; MOST_INPUTS] = array::from_fn(|number| match (ways[number], places[number]) {
-            _ if in_place => Vec::new(),
-            (Contribution::Write, Some(place)) => take(&mut self.slots[place]),
-            (Contribution::Add, _) => take(&mut self.scratch[number]),
-            _ => Vec::new(),
-        });
+        let mut memory = self.take_out(&targets);
         let mut grad_inputs: [Option<&mut [R]>; MOST_INPUTS] = [const { None }; MOST_INPUTS];
-        for (number, memory) in memory.iter_mut().enumerate() {
-            let span = rows.start * widths[number]..rows.end * widths[number];
-            grad_inputs[number] = match ways[number] {
-                Contribution::None => None,
-                _ if in_place => None,
-                Contribution::Write => Some(&mut memory[span]),
-                Contribution::Add => {
-                    memory.resize(memory.len().max(span.len()), R::ZERO);
-                    Some(&mut memory[..span.len()])
-                }
+        for ((gradient, memory), target) in grad_inputs.iter_mut().zip(&mut memory).zip(&targets) {
+            *gradient = match target {
+                Some(Target { in_place: false, way: Contribution::Write, span, .. }) => Some(&mut memory[span.clone()]),
+                Some(Target { in_place: false, span, .. }) => Some(&mut memory[..span.len()]),
+                _ => None,
             };
         }
         let inputs = if saves.input { self.inputs(graph, node, &rows) } else { [&[][..]; MOST_INPUTS] };
         let width = graph.width(Value(node + 1));
-        let of_input = of.inputs.first().and_then(|value| value.0.checked_sub(1)).filter(|_| saves.own_of_input);
+        let maker = of.inputs[0].0.checked_sub(1).filter(|_| saves.own_of_input);
         let own = |node: usize| self.tensor(Tensor::Saved(node), count * self.width(graph, Tensor::Saved(node)));
         let done = R::of(&*of.op).backward(Backward {
             rows: count,
             inputs: &inputs[..of.inputs.len()],
             output: if saves.output { self.tensor(Tensor::Value(node + 1), count * width) } else { &[] },
             saved: own(node),
-            saved_of_input: of_input.map_or(&[], own),
+            saved_of_input: maker.map_or(&[], own),
             parameters: weights.of(of),
             grad_output: &mut grad_output[..count * width],
             grad_inputs: &mut grad_inputs[..of.inputs.len()],
             grad_parameters: Gradients { all: gradients, ranges: &of.ranges },
             accumulate,
         });
+        self.put_back(targets, memory, &grad_output);
         self.slots[slot] = grad_output;
-        for (number, memory) in memory.into_iter().enumerate() {
-            let (Some(place), span) = (places[number], rows.start * widths[number]..rows.end * widths[number]) else {
-                continue;
-            };
-            match ways[number] {
-                Contribution::None => {}
-                Contribution::Write if in_place => {}
-                Contribution::Write => self.slots[place] = memory,
-                Contribution::Add if in_place => {
-                    let found = take(&mut self.slots[slot]);
-                    add(&mut self.slots[place][span], &found);
-                    self.slots[slot] = found;
-                }
+        done
+    }
+
+    /// Where the gradients of a node's inputs go.
+    fn targets(&self, graph: &Graph, node: usize, rows: &Range<usize>) -> [Option<Target>; MOST_INPUTS] {
+        let (of, plan) = (&graph.nodes[node], &self.plans[self.current]);
+        array::from_fn(|number| {
+            let (value, way) = (*of.inputs.get(number)?, *plan.contributions[node].get(number)?);
+            let slot = plan.slot(Tensor::Gradient(value.0)).filter(|_| way != Contribution::None)?;
+            let (width, in_place) = (graph.width(value), of.op.in_place().backward);
+            Some(Target { way, slot, span: rows.start * width..rows.end * width, in_place })
+        })
+    }
+
+    /// The memory that the gradients are written to, taken out of the walk so that the rest of it can be read meanwhile.
+    fn take_out(&mut self, targets: &[Option<Target>; MOST_INPUTS]) -> [Vec<R>; MOST_INPUTS] {
+        array::from_fn(|number| match &targets[number] {
+            Some(Target { in_place: false, way: Contribution::Write, slot, .. }) => take(&mut self.slots[*slot]),
+            Some(Target { in_place: false, span, .. }) => {
+                let mut scratch = take(&mut self.scratch[number]);
+                scratch.resize(scratch.len().max(span.len()), R::ZERO);
+                scratch
+            }
+            _ => Vec::new(),
+        })
+    }
+
+    /// Puts it back, and adds what is to be added. An op that works in place has left its contribution in `grad_output`, which is that
+    /// gradient's own memory where it is the first one.
+    fn put_back(&mut self, targets: [Option<Target>; MOST_INPUTS], memory: [Vec<R>; MOST_INPUTS], grad_output: &[R]) {
+        for ((number, target), memory) in targets.into_iter().enumerate().zip(memory) {
+            let Some(Target { way, slot, span, in_place }) = target else { continue };
+            match way {
+                Contribution::Add if in_place => add(&mut self.slots[slot][span], grad_output),
                 Contribution::Add => {
-                    add(&mut self.slots[place][span], &memory);
+                    add(&mut self.slots[slot][span], &memory);
                     self.scratch[number] = memory;
                 }
+                _ if in_place => {}
+                _ => self.slots[slot] = memory,
             }
         }
-        done
     }
 
     /// Some rows of a node's inputs.
