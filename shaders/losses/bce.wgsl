@@ -1,6 +1,6 @@
 // Binary cross-entropy of a probability x: -y max(ln x, -100) - (1 - y) max(ln(1 - x), -100), derivative
 // (x - y) / max(x(1 - x), 1e-12). NaN for an x that is no probability.
-fn loss(prediction: f32, truth: f32) -> Loss {
+fn bce_loss(prediction: f32, truth: f32) -> Loss {
     let rest = 1.0 - prediction;
     // Of x and 1 - x the smaller one is exact and the larger one may have lost its digits: ln of it is ln(1 - smaller).
     let is_low = prediction <= 0.5;

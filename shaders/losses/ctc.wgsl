@@ -10,9 +10,9 @@
 // the rows follow each other, with a barrier between them. Linked with templates/sequence/sequence_lattice and lib/numbers.
 
 // Items without any alignment count 0.
-override ZERO_INFINITY: bool = false;
+override CTC_ZERO_INFINITY: bool = false;
 
-fn label_of(item: u32, state: u32) -> u32 {
+fn ctc_label_of(item: u32, state: u32) -> u32 {
     if state % 2u == 0u {
         return params.blank;
     }
@@ -20,19 +20,19 @@ fn label_of(item: u32, state: u32) -> u32 {
 }
 
 // Whether an alignment may come to a state from two states before: over a blank, between two labels that differ.
-fn skips(item: u32, state: u32) -> bool {
-    return state % 2u == 1u && state >= 2u && label_of(item, state) != label_of(item, state - 2u);
+fn ctc_skips(item: u32, state: u32) -> bool {
+    return state % 2u == 1u && state >= 2u && ctc_label_of(item, state) != ctc_label_of(item, state - 2u);
 }
 
-fn emission(item: u32, row: u32, state: u32) -> f32 {
+fn ctc_emission(item: u32, row: u32, state: u32) -> f32 {
     let place = row * params.batch + item;
-    let x = logits[place * params.classes + label_of(item, state)];
+    let x = logits[place * params.classes + ctc_label_of(item, state)];
     let normalizer = normalizers[place];
     return max((x - normalizer.x) - normalizer.y, LOWEST);
 }
 
 // LOWEST stands for the logarithm of 0: a sum of a few of it stays finite.
-fn add_logarithms(x: f32, y: f32, z: f32) -> f32 {
+fn ctc_add_logarithms(x: f32, y: f32, z: f32) -> f32 {
     let largest = max(max(x, y), z);
     return largest + log_accurate(exp(x - largest) + exp(y - largest) + exp(z - largest));
 }
@@ -64,12 +64,12 @@ fn ctc(
                 if s >= 1u {
                     one = lattice[before + s - 1u];
                 }
-                if skips(item, s) {
+                if ctc_skips(item, s) {
                     two = lattice[before + s - 2u];
                 }
-                sum = add_logarithms(lattice[before + s], one, two);
+                sum = ctc_add_logarithms(lattice[before + s], one, two);
             }
-            lattice[first + t * params.states + s] = max(sum + emission(item, t, s), LOWEST);
+            lattice[first + t * params.states + s] = max(sum + ctc_emission(item, t, s), LOWEST);
         }
         let taken = normalizers[t * params.batch + item].y;
         is_broken = is_broken || is_nan(taken);
@@ -89,7 +89,7 @@ fn ctc(
         if states > 1u {
             one = lattice[last + states - 2u];
         }
-        logarithm = add_logarithms(lattice[last + states - 1u], one, LOWEST);
+        logarithm = ctc_add_logarithms(lattice[last + states - 1u], one, LOWEST);
     }
     // Every lane has read the last row before it is written over.
     storageBarrier();
@@ -104,12 +104,12 @@ fn ctc(
                 var one = LOWEST;
                 var two = LOWEST;
                 if s + 1u < states {
-                    one = backward[behind + s + 1u] + emission(item, left, s + 1u);
+                    one = backward[behind + s + 1u] + ctc_emission(item, left, s + 1u);
                 }
-                if s + 2u < states && skips(item, s + 2u) {
-                    two = backward[behind + s + 2u] + emission(item, left, s + 2u);
+                if s + 2u < states && ctc_skips(item, s + 2u) {
+                    two = backward[behind + s + 2u] + ctc_emission(item, left, s + 2u);
                 }
-                sum = add_logarithms(backward[behind + s] + emission(item, left, s), one, two);
+                sum = ctc_add_logarithms(backward[behind + s] + ctc_emission(item, left, s), one, two);
             }
             sum = max(sum, LOWEST);
             backward[here + s] = sum;
@@ -134,8 +134,8 @@ fn ctc(
         } else if is_infeasible {
             // As in PyTorch: infinite, without a gradient that means anything.
             let infinity = bitcast<f32>(0x7f800000u | (item & 0u));
-            value = select(weight * infinity, 0.0, ZERO_INFINITY);
-            scale = select(not_a_number(value), 0.0, ZERO_INFINITY);
+            value = select(weight * infinity, 0.0, CTC_ZERO_INFINITY);
+            scale = select(not_a_number(value), 0.0, CTC_ZERO_INFINITY);
         }
         if bits == MASKED {
             value = 0.0;

@@ -17,7 +17,7 @@ use crate::{Error, Result};
 pub(crate) struct Program {
     /// For messages: `huber (pointwise)`.
     pub label: String,
-    /// `const`s that no `override` can be: the sizes of private arrays.
+    /// `const`s that no `override` can be (the sizes of private arrays), and adaptors.
     pub header: String,
     /// The files: frame, helpers, filling.
     pub files: Vec<File>,
@@ -65,6 +65,12 @@ pub(crate) enum Command {
 }
 
 impl Program {
+    /// With more declarations at its head.
+    pub(crate) fn with_header(mut self, header: &str) -> Self {
+        self.header.insert_str(0, header);
+        self
+    }
+
     /// Two programs with the same key give the same pipeline.
     fn key(&self) -> String {
         let mut key = self.header.clone();

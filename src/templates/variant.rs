@@ -5,7 +5,7 @@ use crate::runtime::device::Gpu;
 use crate::runtime::launch::lanes_of;
 use crate::runtime::pipeline::Program;
 use crate::runtime::wgsl::File;
-use crate::templates::{HALF, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, flag, program};
+use crate::templates::{HALF, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, flag, program_of};
 
 pub(crate) const ROWS: File = crate::runtime::wgsl::shader!("templates/rowwise/rows.wgsl");
 const CELLS_SCALAR: File = crate::runtime::wgsl::shader!("templates/rowwise/cells_scalar.wgsl");
@@ -15,11 +15,8 @@ const CLASSES_VEC4: File = crate::runtime::wgsl::shader!("templates/rowwise/clas
 const CELLS_HALF: File = crate::runtime::wgsl::shader!("templates/rowwise/cells_half.wgsl");
 const CELLS_HALF_ANY: File = crate::runtime::wgsl::shader!("templates/rowwise/cells_half_any.wgsl");
 const ROWWISE: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise.wgsl");
-const FIRST: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_first.wgsl");
-const SECOND: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_second.wgsl");
 const LANE: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_lane.wgsl");
 const SUBGROUPS: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_subgroups.wgsl");
-const ONE_PASS: File = crate::runtime::wgsl::shader!("templates/rowwise/one_pass.wgsl");
 const MEMORY: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_memory.wgsl");
 
 /// The longest row that one lane takes, all of it in registers. On software Vulkan 48 columns take 6.1 ms by eight
@@ -149,16 +146,13 @@ impl Variant {
 
     /// The row-wise kernel with a filling and its switches, for the gradient or the second derivative.
     pub fn program(&self, loss: &dyn Loss, second: bool, mut constants: Vec<(&'static str, f64)>) -> Program {
-        let mut files = vec![ROWWISE, ROWS, NUMBERS, if second { SECOND } else { FIRST }];
+        let mut files = vec![ROWWISE, ROWS, NUMBERS];
         files.extend(self.cells());
         let header = self.team(&mut files, &mut constants);
         constants.push(("PADDED", flag(loss.targets().pads())));
-        if loss.passes() == 1 {
-            files.push(ONE_PASS);
-        }
         let at_once = loss.is_separable() && !second;
         let header = format!("{header}const PASSES: u32 = {}u;\nconst AT_ONCE: bool = {at_once};\n", loss.passes());
-        Program { header, ..program(loss, &files, constants) }
+        program_of(loss, second, &files, constants).with_header(&header)
     }
 
     /// Adds what makes a team of a kernel over rows; gives its header.

@@ -2,10 +2,10 @@
 //
 //     sums           = fold over the columns, four at a time; joined over the lanes of the row's team
 //     outcome        = finish(peaks, sums, truth), its .value the row's value
-//     gradients[r,c] = upstream * factor * weight[r] * slopes(outcome, peaks, cells), one for each vector
+//     gradients[r,c] = upstream * factor * weight[r] * gradients(outcome, peaks, cells), one for each vector
 //     values         = sum over r of factor * weight[r] * outcome.value
 //
-// Filled by shaders/losses/*.wgsl with `is_scaled`, `leaves_range`, `peaks`, `fold`, `finish` and `slopes`; one that is scaled has the
+// Filled by shaders/losses/*.wgsl with `is_scaled`, `leaves_range`, `peaks`, `fold`, `finish` and `gradients`; one that is scaled has the
 // largest of each of its three peaks found first, in a pass of its own. Any other is handed scales in their place: 1, and where its sums
 // leave the range of f32 powers of two that bring the peaks near 1, with which the sums are taken anew.
 // Linked with lib/scale and one of templates/distance/vectors_* (how the columns lie in memory) and one of rowwise_lane,
@@ -196,7 +196,7 @@ fn take_row(index: u32, lane: u32) -> f32 {
             } else {
                 cells = cells_at(index, columns);
             }
-            let found = slopes(outcome, largest, cells);
+            let found = gradients(outcome, largest, cells);
             let none = vec4<f32>(otherwise);
             write_first(index, columns, select(none, scale * found.first, is_plain));
             if GRADIENTS > 1u {

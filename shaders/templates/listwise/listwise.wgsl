@@ -1,13 +1,13 @@
 // The listwise frame: a loss of one list of scores, where an item's derivative needs all the others.
 //
-//     total        = sum over the items j of share(j)
-//     (v_i, s_i)   = scale(total) (own(i) + sum over the items j of pull(i, j))
+//     total        = sum over the items j of normalizer_term(j)
+//     (v_i, s_i)   = scale(total) (item_terms(i) + sum over the items j of pair_terms(i, j))
 //     gradients[i] = upstream * factor * weight[list] * s_i;  padding has 0
 //     values       = sum over the lists of factor * weight[list] * sum over i of v_i
 //
 // Each lane takes items i and walks over all j, so that nothing is added by two lanes; the sums are cut into runs of 64,
-// which keeps their rounding at 64 + n/64 additions. Filled by shaders/losses/*.wgsl, or a helper of theirs, with `share`,
-// `scale`, `own` and `pull`; linked with templates/listwise/lists and one of lib/partials_*.
+// which keeps their rounding at 64 + n/64 additions. Filled by shaders/losses/*.wgsl, or a helper of theirs, with `normalizer_term`,
+// `scale`, `item_terms` and `pair_terms`; linked with templates/listwise/lists and one of lib/partials_*.
 
 const RUN: u32 = 64u;
 
@@ -29,15 +29,15 @@ fn take_item(unit: Unit, item: Item, weight: f32, upstream: f32) -> f32 {
             let bits = bitcast<vec2<u32>>(vec2<f32>(other.score, other.truth)) & vec2<u32>(0x7fffffffu);
             worst = max(worst, max(bits.x, bits.y));
             if other.truth >= 0.0 {
-                part += pull(item, other);
-                part_total += share(other);
+                part += pair_terms(item, other);
+                part_total += normalizer_term(other);
             }
         }
         found += part;
         total += part_total;
     }
     let factor = scale(total);
-    let scaled = select(factor * (found + own(item)), vec2<f32>(), factor == 0.0);
+    let scaled = select(factor * (found + item_terms(item)), vec2<f32>(), factor == 0.0);
     let is_broken = worst > INFINITY_BITS;
     let nan = not_a_number(weight);
     // Not `>= 0`: a NaN is no padding.

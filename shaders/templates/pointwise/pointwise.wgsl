@@ -62,13 +62,13 @@ fn element(place: u32, prediction: f32, truth: f32) -> Loss {
     if EACH {
         upstream *= upstreams[index];
     }
-    let point = loss_at(prediction, truth, column_weight);
+    let point = element_loss(prediction, truth, column_weight);
     // NaN in, NaN out, whatever the driver's min and clamp make of it.
     let broken = is_nan(prediction) || is_nan(truth);
     let poison = prediction + truth;
     return Loss(
         select(0.0, weight * select(point.value, poison, broken), counts),
-        select(0.0, upstream * weight * select(slope_of(point, prediction, truth, column_weight), poison, broken), counts),
+        select(0.0, upstream * weight * select(element_gradient(point, prediction, truth, column_weight), poison, broken), counts),
     );
 }
 

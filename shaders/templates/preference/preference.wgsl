@@ -1,9 +1,9 @@
 // The frame over up to four numbers for each value, of which the first two may be differentiated:
 //
-//     gradients[p][i] = factor * upstream * weight[i] * quad(numbers of i).slopes[p]
-//     values[i]       = factor * weight[i] * quad(numbers of i).value
+//     gradients[p][i] = factor * upstream * weight[i] * loss(numbers of i).slopes[p]
+//     values[i]       = factor * weight[i] * loss(numbers of i).value
 //
-// Filled by shaders/losses/*.wgsl: `fn quad(numbers: vec4<f32>) -> Quad`. Linked with lib/numbers. The numbers lie in planes,
+// Filled by shaders/losses/*.wgsl: `fn loss(numbers: vec4<f32>) -> Quad`. Linked with lib/numbers. The numbers lie in planes,
 // one behind the other in one buffer, since four bindings of their own would be more than a device must have; an input that was
 // left out is 0.
 
@@ -61,7 +61,7 @@ fn quads(
         broken = broken || is_nan(x);
         four[plane] = x;
     }
-    let found = quad(four);
+    let found = loss(four);
     // NaN in, NaN out, whatever the driver's min and clamp make of it.
     let poison = four.x + four.y + four.z + four.w;
     values[i] = select(0.0, weight * select(found.value, poison, broken), counts);

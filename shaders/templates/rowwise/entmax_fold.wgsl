@@ -154,7 +154,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     return Outcome(loss, sums.maximum, sums.theta, share, -others);
 }
 
-fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let scores = scores_of(cells);
     let is_open = scores >= vec4<f32>(LOWEST);
     let below = select(vec4<f32>(CLOSED), scores - outcome.maximum, is_open);

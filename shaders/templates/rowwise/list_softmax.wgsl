@@ -86,7 +86,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     return Outcome(sums.mass * log_total - sums.dot, sums.maximum, sums.mass * inverse);
 }
 
-fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let scores = scores_of(cells);
     let slopes = outcome.pull * exp(scores - outcome.maximum) - weights_of(cells);
     return select(vec4<f32>(), slopes, scores >= vec4<f32>(LOWEST));

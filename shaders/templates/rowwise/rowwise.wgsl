@@ -3,11 +3,11 @@
 //     sums           = fold over the cells of the row, four at a time; joined over the lanes of its team
 //                      PASSES times, each from restart(sums) of the one before
 //     outcome        = finish(row, sums), its .loss the row's value
-//     gradients[r,c] = upstream * factor * weight[r] * derivative(row, outcome, cells)
+//     gradients[r,c] = upstream * factor * weight[r] * gradient(row, outcome, cells)
 //     values         = sum over r of factor * weight[r] * outcome.loss
 //
 // Filled by shaders/losses/*.wgsl with `struct Sums`, `struct Outcome`, `empty_sums`, `fold`, `join`, `restart`, `finish`,
-// `derivative` and `auxiliary`. Linked with templates/rowwise/rows, one of rowwise_first and rowwise_second: which derivative is
+// `gradient` and `auxiliary`. Linked with templates/rowwise/rows, one of rowwise_first and rowwise_second: which derivative is
 // written; and one of rowwise_lane, rowwise_subgroups and rowwise_memory:
 // the team of lanes that takes a row, with `team_sum`, `team_max` and `team_wait` over it. A header names `HELD`, the groups of four
 // cells of a row that one lane keeps in registers, `PASSES`, and `AT_ONCE`: a cell's derivative asks for no outcome and is written as
@@ -93,7 +93,7 @@ fn take_row(index: u32, lane: u32) -> f32 {
                 worst = max(worst, max(magnitude_bits(logits, cells.kept), magnitude_bits(truths, cells.kept)));
                 sums = fold(sums, cells);
                 if AT_ONCE && !IN_PLACE {
-                    write_slopes(row, columns, cells, scale * slopes_of(row, no_outcome, cells));
+                    write_slopes(row, columns, cells, scale * written_gradient(row, no_outcome, cells));
                 }
             }
         }
@@ -136,7 +136,7 @@ fn take_row(index: u32, lane: u32) -> f32 {
                 truths = truths_of(row, columns);
             }
             let cells = cells_of(row, columns, logits, truths);
-            write_slopes(row, columns, cells, select(otherwise, scale * slopes_of(row, outcome, cells), is_plain));
+            write_slopes(row, columns, cells, select(otherwise, scale * written_gradient(row, outcome, cells), is_plain));
         }
     }
     let value = select(otherwise.x, row.weight * outcome.loss, is_plain);

@@ -1,9 +1,9 @@
 // The softmax of a row against its target, for losses that are functions of the cross-entropy and of what probability is
-// left to the rest. Linked with a filling that gives `judge`; all that is folded and differentiated stands here.
+// left to the rest. Linked with a filling that gives `loss`; all that is folded and differentiated stands here.
 //
 // t is the target, one-hot for a label, p = e^(z - lse), w the class weights:
 //     standing.cross = sum t (lse - z),  standing.rest = sum p (1 - t),  standing.probability = 1 - rest
-//     loss = W judge(standing).loss,     W = sum w t / sum t
+//     loss = W loss(standing).loss,     W = sum w t / sum t
 //     d/dz = W (cross_slope (p sum t - t) + rest_slope p (1 - rest - t))
 // of a label W p pull, less W pull at the label itself,     pull = cross_slope + rest_slope (1 - rest)
 // The label's own e^z is kept out of the sums: rest = others / (others + e^z_y) has all its digits when p_y goes to 1.
@@ -141,7 +141,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
         mass = sums.mass;
     }
     standing.rest = select(standing.rest, 1.0, total == 0.0);
-    let found = judge(standing);
+    let found = loss(standing);
     // Written so that neither end of the probability loses digits.
     let near = (found.cross_slope + found.rest_slope) - found.rest_slope * standing.rest;
     let far = found.cross_slope + found.rest_slope * standing.probability;
@@ -154,7 +154,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     return Outcome(loss, sums.maximum, inverse, standing.probability, standing.rest, mass, slopes.x, slopes.y, pull);
 }
 
-fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let z = open_logits(cells);
     let p = outcome.inverse * exp(z - outcome.maximum);
     var slopes = outcome.pull * p;

@@ -5,7 +5,7 @@
 //     extras  = sums of two more numbers over the candidates; STAGED: they may be made of the lse
 //     outcome = finish(lse, extras, positives), its .value the row's value
 //
-// Filled by shaders/losses/*.wgsl with STAGED, `term`, `extra`, `finish` and `extra_slope`. Linked with
+// Filled by shaders/losses/*.wgsl with STAGED, `term`, `extra`, `finish` and `extra_gradient`. Linked with
 // templates/similarity/score_rows and one of rowwise_subgroups and rowwise_memory: the team of lanes that takes a row.
 
 // What a column is to a row: its own (of two matrices the partner, of one matrix the row itself), of the same label, or neither.
@@ -27,7 +27,7 @@ struct Outcome {
     value: f32,
     lse: vec2<f32>,
     pools: vec2<f32>, // derivatives of the value by the two lse
-    extra: f32,       // what `extra_slope` wants to know
+    extra: f32,       // what `extra_gradient` wants to know
 }
 
 // What the teams know of the row-wise frame and this one has not.
@@ -103,7 +103,7 @@ fn take_row(index: u32, lane: u32) {
         } else if counts {
             let candidate = candidate_of(row, column, scores[first + column]);
             let found = term(candidate);
-            slope = extra_slope(candidate, outcome);
+            slope = extra_gradient(candidate, outcome);
             if found.in_first {
                 slope += shares.x * exp_full(found.exponent - peaks.x) * found.slope;
             }

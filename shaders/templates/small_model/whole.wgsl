@@ -4,9 +4,9 @@
 //     for each batch:  y = network(features[rows]);  values = (loss, rows right);
 //                      gradient = dL/dw;  (w, state) = update(w, clip (gradient + dR/dw), state)
 //
-// Linked with templates/small_model/whole_dense, once for each layer under a name of its own (`forward`, `backward`, `last_…` are the
-// calls of them in order), with templates/small_model/whole_pointwise or whole_rowwise and a loss, with the filling of an optimizer
-// under `optimizer_`, and lib/numbers, random and clip. From the header: WORKGROUP, LENGTH (parameters), OUTPUTS, STATES (of the
+// Linked with templates/small_model/whole_dense, once for each layer with its number in the names (`forward`, `backward`, `last_…` are
+// the calls of them in order), with templates/small_model/whole_pointwise or whole_rowwise and a loss, with an optimizer, and
+// lib/numbers, random and clip. From the header: WORKGROUP, LENGTH (parameters), OUTPUTS, STATES (of the
 // optimizer), ALL_STATES (with that of an average), STATE_STRIDE, CLIPS_NORM, CLIPS_VALUE, SKIPS, AVERAGES,
 // OPTIONS (numbers that each member has of its own, `load_options`), HAS_LABELS, COUNTS_CORRECT, CLASSES and so on.
 //
@@ -222,7 +222,7 @@ fn optimize(batch: u32, clip: f32, limit: f32) {
         if CLIPS_VALUE && !is_nan(gradient) {
             gradient = clamp(gradient, -limit, limit);
         }
-        let result = optimizer_update(parameters[own + i], gradient, state_at(i), step);
+        let result = update(parameters[own + i], gradient, state_at(i), step);
         var moved = result.parameter;
         if HAS_PROXIMAL {
             let by = step.learning_rate * proximal_at(i);

@@ -13,7 +13,7 @@ fn score(row: u32, factor: f32) -> f32 {
     for (var column = 0u; column < OUTPUTS; column += 1u) {
         let prediction = work[y + column];
         let truth = bitcast<f32>(targets[t + column]);
-        let point = loss_at(prediction, truth, 1.0);
+        let point = element_loss(prediction, truth, 1.0);
         // NaN in, NaN out, whatever the driver's min and clamp make of it.
         let broken = is_nan(prediction) || is_nan(truth);
         let poison = prediction + truth;

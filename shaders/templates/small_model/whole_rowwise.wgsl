@@ -32,7 +32,6 @@ const HAS_POS_WEIGHT: bool = false;
 const CLASS_MASK: u32 = 0u;
 const EACH: bool = false;
 const AUXILIARY: bool = false;
-const SECOND: bool = false;
 
 fn team_sum(x: f32) -> f32 {
     return x;
@@ -121,7 +120,7 @@ fn score(index: u32, factor: f32) -> f32 {
     let is_plain = row.state == KEPT && !is_broken;
     let otherwise = select(0.0, nan_of(row), is_broken);
     for (var column = 0u; column < OUTPUTS; column += 4u) {
-        let slopes = derivative(row, outcome, cells_of(row, first_target, column));
+        let slopes = gradient(row, outcome, cells_of(row, first_target, column));
         for (var k = 0u; k < 4u; k += 1u) {
             if column + k < OUTPUTS {
                 work[g + column + k] = select(otherwise, factor * slopes[k], is_plain);

@@ -1,10 +1,10 @@
 // The frame over pairs: a loss of two numbers and perhaps a truth, value and both derivatives in one pass over the data.
 //
-//     first_gradients[i]  = factor * upstream * weight[i] * pair(firsts[i], seconds[i], truths[i]).first
-//     second_gradients[i] = factor * upstream * weight[i] * pair(firsts[i], seconds[i], truths[i]).second
-//     values              = sum over i of factor * weight[i] * pair(firsts[i], seconds[i], truths[i]).value
+//     first_gradients[i]  = factor * upstream * weight[i] * loss(firsts[i], seconds[i], truths[i]).first
+//     second_gradients[i] = factor * upstream * weight[i] * loss(firsts[i], seconds[i], truths[i]).second
+//     values              = sum over i of factor * weight[i] * loss(firsts[i], seconds[i], truths[i]).value
 //
-// Filled by shaders/losses/*.wgsl: `fn pair(first: f32, second: f32, truth: f32) -> Pair`. Linked with lib/numbers and
+// Filled by shaders/losses/*.wgsl: `fn loss(first: f32, second: f32, truth: f32) -> Pair`. Linked with lib/numbers and
 // one of lib/partials_*. Blocks as in templates/pointwise/pointwise. With one second number for each row ops/reduce/row_sums adds up
 // their derivatives afterwards.
 
@@ -55,7 +55,7 @@ fn element(place: u32, first: f32, second: f32, truth: f32) -> Pair {
     if EACH {
         upstream *= upstreams[index];
     }
-    let found = pair(first, second, truth);
+    let found = loss(first, second, truth);
     // NaN in, NaN out, whatever the driver's min and clamp make of it.
     let broken = is_nan(first) || is_nan(second) || is_nan(truth);
     let poison = first + second + truth;

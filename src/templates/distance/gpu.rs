@@ -50,7 +50,7 @@ fn frame(loss: &dyn Loss, variant: &Variant, has_weights: bool, each: bool) -> P
     ];
     let mut files = vec![VECTORS, if variant.vec4 { VEC4 } else { SCALAR }, NUMBERS, SCALE];
     let header = variant.team(&mut files, &mut constants);
-    Program { header, ..program(loss, &files, constants) }
+    program(loss, &files, constants).with_header(&header)
 }
 
 pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {

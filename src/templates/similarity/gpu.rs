@@ -72,7 +72,7 @@ fn scores_program(
 ) -> Program {
     let mut files = vec![if is_mined { TRIPLETS } else { SIMILARITY }, SCORE_ROWS, NUMBERS];
     let header = variant.team(&mut files, &mut constants);
-    Program { header, ..program(loss, &files, constants) }
+    program(loss, &files, constants).with_header(&header)
 }
 
 fn unit_program(file: File, variant: &Variant) -> Program {

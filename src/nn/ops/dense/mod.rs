@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::nn::activations;
 use crate::nn::activations::{Activation, Identity};
 use crate::nn::ops::matmul::product::{Kind, product};
 use crate::nn::ops::matmul::{Epilogue, Layout, Params};
@@ -102,12 +103,27 @@ pub(crate) fn activation_backward(
     if activation.name() == Identity.name() {
         return Ok(Vec::new());
     }
-    let mut program =
-        plain(activation.name(), &[ACTIVATION_BACKWARD, NUMBERS, activation.entry().shader], activation.constants());
-    program.constants.extend([("WORKGROUP", lanes.into()), ("KEEP_INPUT", flag(activation.needs_input()))]);
+    let program = backward_program(activation, lanes.into());
     let length = rows * columns;
     let storage = [kept.into(), y.into(), gradient.into()];
     Ok(vec![gpu.dispatch(&gpu.kernel(&program)?, &[length, 0, 0, 0], &storage, length.div_ceil(lanes))?])
+}
+
+/// The programs of one activation by itself; its forward pass is the epilogue of a product, but for a softmax.
+pub(crate) fn activation_programs(activation: &dyn Activation) -> Vec<Program> {
+    let workgroup = || vec![("WORKGROUP", 64.0)];
+    if activation.rowwise() {
+        let forward = plain("softmax", &[SOFTMAX_FORWARD, NUMBERS], workgroup());
+        return vec![forward, plain("softmax, backward", &[SOFTMAX_BACKWARD], workgroup())];
+    }
+    vec![backward_program(activation, 64.0)]
+}
+
+fn backward_program(activation: &dyn Activation, lanes: f64) -> Program {
+    let constants = vec![("WORKGROUP", lanes), ("KEEP_INPUT", flag(activation.needs_input()))];
+    let mut program = plain(activation.name(), &[ACTIVATION_BACKWARD, NUMBERS], constants);
+    activations::link(&mut program, activation);
+    program
 }
 
 /// The gradient of a layer's W and b: Xᵀ dZ, with a row of ones below Xᵀ for b.
@@ -250,10 +266,7 @@ pub(crate) fn programs(activations: &[Box<dyn Activation>]) -> Vec<Program> {
             programs.push(plain("accuracy", &[CORRECT], vec![("WORKGROUP", lanes), ("HAS_LABELS", labels)]));
         }
         for activation in activations.iter().filter(|activation| !activation.rowwise()) {
-            let files = [ACTIVATION_BACKWARD, NUMBERS, activation.entry().shader];
-            let mut constants = activation.constants();
-            constants.extend([("WORKGROUP", lanes), ("KEEP_INPUT", flag(activation.needs_input()))]);
-            programs.push(plain(activation.name(), &files, constants));
+            programs.push(backward_program(&**activation, lanes));
         }
     }
     programs

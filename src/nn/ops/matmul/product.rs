@@ -1,6 +1,7 @@
 //! One matrix product as commands: the tile chosen, k split where the rule says so, the epilogue's program linked.
 
 use crate::Result;
+use crate::nn::activations;
 use crate::nn::activations::Activation;
 use crate::nn::ops::matmul;
 use crate::nn::ops::matmul::{Adapter, Epilogue, Layout, Params, Tile, Variant};
@@ -42,14 +43,16 @@ impl Kind<'_> {
         program
     }
 
-    fn linked(&self, mut label: String, header: String, mut files: Vec<File>) -> Program {
-        let mut constants = self.constants.to_vec();
-        if let Some(activation) = self.activation {
-            label = format!("{label} ({})", activation.name());
-            files.extend([activation.entry().shader, NUMBERS]);
-            constants.extend(activation.constants());
+    fn linked(&self, label: String, header: String, mut files: Vec<File>) -> Program {
+        if self.activation.is_some() {
+            files.push(NUMBERS);
         }
-        Program { label, header, files, constants }
+        let mut program = Program { label, header, files, constants: self.constants.to_vec() };
+        if let Some(activation) = self.activation {
+            program.label = format!("{} ({})", program.label, activation.name());
+            activations::link(&mut program, activation);
+        }
+        program
     }
 }
 

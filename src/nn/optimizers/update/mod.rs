@@ -10,7 +10,7 @@ mod programs;
 mod runner;
 
 use programs::*;
-pub(crate) use programs::{STEP, programs};
+pub(crate) use programs::{STEP, programs, programs_of};
 pub(crate) use runner::Runner;
 
 /// Partial sums of a tensor (`BLOCKS` in the shaders).
