@@ -179,14 +179,14 @@ fn cross_entropy_join(sums: CrossEntropySums) -> CrossEntropySums {
     all.maximum = maximum;
     all.others = team_sum(all.others);
     if HESSIAN_DIAGONAL {
-        // Each lane that found the maximum left one of its cells out; the team leaves out one.
+        // Each thread that found the maximum left one of its cells out; the team leaves out one.
         let tops = team_sum(select(0.0, 1.0, sums.maximum == maximum));
         all.rest = team_sum(all.rest) + (tops - 1.0);
     }
     if AUXILIARY {
         all.others_dot = team_sum(all.others_dot);
         all.best_logit = team_max(sums.best_logit);
-        // The first of several: the smallest column among the lanes that found it.
+        // The first of several: the smallest column among the threads that found it.
         all.best = -team_max(select(-CROSS_ENTROPY_NO_COLUMN, -sums.best, sums.best_logit == all.best_logit));
     }
     if CROSS_ENTROPY_LABEL_SMOOTHING != 0.0 {

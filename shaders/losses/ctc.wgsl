@@ -6,7 +6,7 @@
 //     b[t, s] = lse over s' in (s, s+1, s+2 likewise) of b[t+1, s'] + y[t+1, s']
 //     lattice[t, s] = exp(a[t, s] + b[t, s] - ln p), the probability that the alignment is in s at t
 //
-// y is the log-probability less the row's normalizer (templates/sequence/sequence_rows). A workgroup takes an item, its lanes the states;
+// y is the log-probability less the row's normalizer (templates/sequence/sequence_rows). A workgroup takes an item, its threads the states;
 // the rows follow each other, with a barrier between them. Linked with templates/sequence/sequence_lattice and lib/numbers.
 
 // Items without any alignment count 0.
@@ -41,7 +41,7 @@ fn ctc_add_logarithms(x: f32, y: f32, z: f32) -> f32 {
 fn ctc(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let item = workgroup.y * count.x + workgroup.x;
     // Uniform in the workgroup.
@@ -56,7 +56,7 @@ fn ctc(
     var is_broken = false;
     for (var t = 0u; t < time; t += 1u) {
         let before = first + (t - 1u) * params.states;
-        for (var s = lane; s < states; s += WORKGROUP) {
+        for (var s = local_index; s < states; s += WORKGROUP) {
             var sum = select(LOWEST, 0.0, s < 2u);
             if t > 0u {
                 var one = LOWEST;
@@ -91,14 +91,14 @@ fn ctc(
         }
         logarithm = ctc_add_logarithms(lattice[last + states - 1u], one, LOWEST);
     }
-    // Every lane has read the last row before it is written over.
+    // Every thread has read the last row before it is written over.
     storageBarrier();
     let own = 2u * item * params.states;
     for (var left = time; left > 0u; left -= 1u) {
         let t = left - 1u;
         let here = own + (t % 2u) * params.states;
         let behind = own + (left % 2u) * params.states;
-        for (var s = lane; s < states; s += WORKGROUP) {
+        for (var s = local_index; s < states; s += WORKGROUP) {
             var sum = select(LOWEST, 0.0, s + 2u >= states);
             if left < time {
                 var one = LOWEST;
@@ -118,7 +118,7 @@ fn ctc(
         }
         storageBarrier();
     }
-    if lane == 0u {
+    if local_index == 0u {
         let is_infeasible = logarithm < 0.5 * LOWEST;
         let bits = items[2u * params.batch + item];
         let weight = params.factor * bitcast<f32>(bits);

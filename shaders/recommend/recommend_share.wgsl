@@ -2,7 +2,7 @@
 //
 //     rows[most h + s] = the entity's feature s,  shares[most h + s] = its weight
 //
-// A slot behind the entity's last feature, and each of a hit of no entity, hits nothing. A lane for each slot. Linked with
+// A slot behind the entity's last feature, and each of a hit of no entity, hits nothing. A thread for each slot. Linked with
 // recommend/recommend_parts.
 
 const NONE: u32 = 0xffffffffu;
@@ -15,9 +15,9 @@ const NONE: u32 = 0xffffffffu;
 fn share(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let place = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let place = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if place >= params.hits * params.most {
         return;
     }

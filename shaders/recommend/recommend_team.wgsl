@@ -1,4 +1,4 @@
-// TEAM lanes for each interaction: they try as many draws at once, and the first that counts is taken, as if it were one draw after
+// TEAM threads for each interaction: they try as many draws at once, and the first that counts is taken, as if it were one draw after
 // another.
 
 const TEAM: u32 = 16u;
@@ -7,18 +7,18 @@ var<workgroup> draws: array<u32, 64>;
 var<workgroup> candidates: array<u32, 64>;
 var<workgroup> scores: array<f32, 64>;
 
-fn first_draw(job: Job, wants: bool, lane: u32) -> Found {
-    let member = lane % TEAM;
-    let leader = lane - member;
+fn first_draw(job: Job, wants: bool, local_index: u32) -> Found {
+    let member = local_index % TEAM;
+    let leader = local_index - member;
     var found = Found(NONE, NONE, 0.0);
     for (var begin = 0u; begin < params.max_sampled; begin += TEAM) {
         let draw = begin + member;
-        draws[lane] = NONE;
+        draws[local_index] = NONE;
         if wants && found.draw == NONE && draw < params.max_sampled {
             let own = tried(job, draw, word_of(job.number, draw, NEGATIVES));
-            draws[lane] = own.draw;
-            candidates[lane] = own.item;
-            scores[lane] = own.score;
+            draws[local_index] = own.draw;
+            candidates[local_index] = own.item;
+            scores[local_index] = own.score;
         }
         workgroupBarrier(); // what the team found is written
         for (var other = leader; other < leader + TEAM; other++) {

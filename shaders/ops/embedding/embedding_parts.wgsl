@@ -2,7 +2,7 @@
 //
 //     parts[block] = sum of gradients[sorted[i].position], i from block BLOCK on while the id is that of the place before
 //
-// Linked with ops/embedding/embedding_runs, an alias of Cell and templates/optimizer/optimizer_step. A team of lanes for each block but the first.
+// Linked with ops/embedding/embedding_runs, an alias of Cell and templates/optimizer/optimizer_step. A team of threads for each block but the first.
 
 @group(0) @binding(3) var<storage, read_write> parts: array<Cell>;
 
@@ -10,9 +10,9 @@
 fn sum_parts(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     let block = 1u + index / params.team;
     let first = block * BLOCK;
     if first >= params.count {

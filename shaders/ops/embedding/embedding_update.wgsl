@@ -5,7 +5,7 @@
 // Filled by shaders/optimizers/*.wgsl. Linked with ops/embedding/embedding_runs, ops/embedding/embedding_scalar and embedding_move_scalar or
 // those of vec4, and templates/optimizer/optimizer_step.
 //
-// A team of lanes for each place of `sorted`, each lane for every so-many-th cell of the row: those where a run begins do the row, all
+// A team of threads for each place of `sorted`, each thread for every so-many-th cell of the row: those where a run begins do the row, all
 // others go. A state that the optimizer has not (STATES) is neither read nor written: bind a range of its own there.
 
 override STATES: u32 = 1u;
@@ -54,9 +54,9 @@ fn keep(at: u32, cells: Cells) {
 fn update_rows(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     let first = index / params.team;
     if first >= params.count {
         return;

@@ -1,4 +1,4 @@
-// Softmax of each row, where it stands: y = e^(x - max) / sum. Linked with lib/numbers. A lane takes a row.
+// Softmax of each row, where it stands: y = e^(x - max) / sum. Linked with lib/numbers. A thread takes a row.
 
 struct Params {
     rows: u32,
@@ -14,9 +14,9 @@ override WORKGROUP: u32 = 64u;
 fn softmax_forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let row = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let row = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if row >= params.rows {
         return;
     }

@@ -1,4 +1,4 @@
-// What each token's -ln p is multiplied by on the way back: upstreams[token] = -slopes[a] * shares[a] of its answer a. A lane takes a
+// What each token's -ln p is multiplied by on the way back: upstreams[token] = -slopes[a] * shares[a] of its answer a. A thread takes a
 // token.
 
 struct Params {
@@ -17,9 +17,9 @@ override WORKGROUP: u32 = 64u;
 fn answer_slopes(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let token = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let token = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if token >= params.tokens {
         return;
     }

@@ -27,29 +27,29 @@ var<workgroup> counts: array<u32, WORKGROUP>;
 fn answer_sums(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let answer = workgroup.y * count.x + workgroup.x;
     var sum = 0.0;
     var kept = 0u;
     if answer < params.answers {
-        for (var place = lane; place < params.length; place += WORKGROUP) {
+        for (var place = local_index; place < params.length; place += WORKGROUP) {
             let token = answer * params.length + place;
             sum += costs[token];
             kept += select(1u, 0u, labels[token] == params.ignored);
         }
     }
-    sums[lane] = sum;
-    counts[lane] = kept;
+    sums[local_index] = sum;
+    counts[local_index] = kept;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        // Between the halves' writes and reads, first of the lanes' own sums.
+        // Between the halves' writes and reads, first of the threads' own sums.
         workgroupBarrier();
-        if lane < half {
-            sums[lane] += sums[lane + half];
-            counts[lane] += counts[lane + half];
+        if local_index < half {
+            sums[local_index] += sums[local_index + half];
+            counts[local_index] += counts[local_index + half];
         }
     }
-    if lane == 0u && answer < params.answers {
+    if local_index == 0u && answer < params.answers {
         let share = select(1.0, 1.0 / f32(max(counts[0], 1u)), params.averages != 0u);
         let total = -share * sums[0];
         shares[answer] = select(share, 0.0, counts[0] == 0u);

@@ -1,6 +1,6 @@
 // The frame over vectors: a loss of a row of two or three vectors and perhaps a truth, value and derivatives.
 //
-//     sums           = fold over the columns, four at a time; joined over the lanes of the row's team
+//     sums           = fold over the columns, four at a time; joined over the threads of the row's team
 //     outcome        = finish(peaks, sums, truth), its .value the row's value
 //     gradients[r,c] = upstream * factor * weight[r] * gradients(outcome, peaks, cells), one for each vector
 //     values         = sum over r of factor * weight[r] * outcome.value
@@ -9,7 +9,7 @@
 // largest of each of its three peaks found first, in a pass of its own. Any other is handed scales in their place: 1, and where its sums
 // leave the range of f32 powers of two that bring the peaks near 1, with which the sums are taken anew.
 // Linked with lib/scale and one of templates/distance/vectors_* (how the columns lie in memory) and one of rowwise_lane,
-// rowwise_subgroups and rowwise_memory: the team of lanes that takes a row. A header names `HELD`.
+// rowwise_subgroups and rowwise_memory: the team of threads that takes a row. A header names `HELD`.
 
 // Four columns of each vector; the third is 0 where there are but two.
 struct Cells {
@@ -47,7 +47,7 @@ const IN_PLACE: bool = false;
 override WORKGROUP: u32 = 64u;
 // The length of the rows where it is fixed, so that short rows are unrolled; 0 where the parameters hold it.
 override COLUMNS: u32 = 0u;
-// Whether the columns are kept between the passes over a row, HELD groups of four in each lane.
+// Whether the columns are kept between the passes over a row, HELD groups of four in each thread.
 override HOLDS: bool = false;
 override HAS_WEIGHT: bool = false;
 // The third input is a vector.
@@ -95,8 +95,8 @@ fn team_total(x: vec4<f32>) -> f32 {
     return team_sum(sum4(x));
 }
 
-// Writes the gradients of a row and gives its value; every lane of the team calls it.
-fn take_row(index: u32, lane: u32) -> f32 {
+// Writes the gradients of a row and gives its value; every thread of the team calls it.
+fn take_row(index: u32, local_index: u32) -> f32 {
     let length = row_length();
     let groups = select((length + 4u * TEAM - 1u) / (4u * TEAM), HELD, HOLDS);
     var weight = params.factor;
@@ -108,9 +108,9 @@ fn take_row(index: u32, lane: u32) -> f32 {
     }
     var upstream = params.upstream;
     if EACH {
-        // Only the lane that writes here reads here.
+        // Only the thread that writes here reads here.
         var own = 0.0;
-        if lane == 0u {
+        if local_index == 0u {
             own = values[params.first_row + index];
         }
         upstream *= team_sum(own);
@@ -118,7 +118,7 @@ fn take_row(index: u32, lane: u32) -> f32 {
     var held: array<Cells, HELD>;
     if HOLDS {
         for (var group = 0u; group < groups; group += 1u) {
-            let columns = columns_of(group, lane);
+            let columns = columns_of(group, local_index);
             if columns.x < length {
                 held[group] = cells_at(index, columns);
             }
@@ -134,7 +134,7 @@ fn take_row(index: u32, lane: u32) -> f32 {
         if wants_peaks {
             var found = vec3<f32>();
             for (var group = 0u; group < groups; group += 1u) {
-                let columns = columns_of(group, lane);
+                let columns = columns_of(group, local_index);
                 if columns.x < length {
                     var cells: Cells;
                     if HOLDS {
@@ -152,7 +152,7 @@ fn take_row(index: u32, lane: u32) -> f32 {
         }
         var sums = Sums(vec4<f32>(), vec4<f32>(), vec4<f32>());
         for (var group = 0u; group < groups; group += 1u) {
-            let columns = columns_of(group, lane);
+            let columns = columns_of(group, local_index);
             if columns.x < length {
                 var cells: Cells;
                 if HOLDS {
@@ -188,7 +188,7 @@ fn take_row(index: u32, lane: u32) -> f32 {
     let otherwise = select(0.0, poison, is_broken && counts);
     let is_plain = counts && !is_broken;
     for (var group = 0u; group < groups; group += 1u) {
-        let columns = columns_of(group, lane);
+        let columns = columns_of(group, local_index);
         if columns.x < length {
             var cells: Cells;
             if HOLDS {
@@ -208,21 +208,21 @@ fn take_row(index: u32, lane: u32) -> f32 {
         }
     }
     let value = select(otherwise, weight * outcome.value, is_plain);
-    if EACH && lane == 0u {
+    if EACH && local_index == 0u {
         values[params.first_row + index] = value;
     }
     return value;
 }
 
-// The rows of a workgroup one after the other, all its lanes at each.
-fn take_rows(block: u32, lane: u32) {
+// The rows of a workgroup one after the other, all its threads at each.
+fn take_rows(block: u32, local_index: u32) {
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
     var sum = RunningSum();
     for (var index = begin; index < end; index += 1u) {
-        add_to(&sum, take_row(index, lane));
+        add_to(&sum, take_row(index, local_index));
     }
-    if !EACH && lane == 0u && begin < end {
+    if !EACH && local_index == 0u && begin < end {
         values[params.first_partial + block] = total_of(sum);
     }
 }

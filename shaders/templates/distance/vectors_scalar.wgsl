@@ -1,5 +1,5 @@
-// Vectors of any length, column by column. The four columns of a group lie a team apart, so that the lanes of a team read
-// neighbours; a lane alone reads four neighbours itself. No loops: software Vulkan counts their turns.
+// Vectors of any length, column by column. The four columns of a group lie a team apart, so that the threads of a team read
+// neighbours; a thread alone reads four neighbours itself. No loops: software Vulkan counts their turns.
 
 @group(0) @binding(1) var<storage, read> firsts: array<f32>;
 @group(0) @binding(2) var<storage, read> seconds: array<f32>;
@@ -9,8 +9,8 @@
 @group(0) @binding(6) var<storage, read_write> second_gradients: array<f32>;
 @group(0) @binding(7) var<storage, read_write> third_gradients: array<f32>;
 
-fn columns_of(group: u32, lane: u32) -> vec4<u32> {
-    return (4u * group + vec4<u32>(0u, 1u, 2u, 3u)) * TEAM + lane;
+fn columns_of(group: u32, local_index: u32) -> vec4<u32> {
+    return (4u * group + vec4<u32>(0u, 1u, 2u, 3u)) * TEAM + local_index;
 }
 
 // What lies behind the end of a row takes the place of its last column: it is read and left out.

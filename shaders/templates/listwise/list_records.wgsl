@@ -27,12 +27,12 @@ fn record_of(unit: Unit, index: u32) -> vec4<f32> {
 fn list_records(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let range = units_of(workgroup.y * count.x + workgroup.x);
     for (var index = range.x; index < range.y; index += 1u) {
         let unit = unit_of(index);
-        for (var k = unit.begin + lane; k < unit.end; k += WORKGROUP) {
+        for (var k = unit.begin + local_index; k < unit.end; k += WORKGROUP) {
             records[unit.first + k] = record_of(unit, k);
         }
     }

@@ -1,6 +1,6 @@
 // What the kernels over lists share: bindings, switches, and the items as one kernel leaves them to the next.
 //
-// A list's items fall into blocks, so that a long list keeps many workgroups busy and no lane loops for long: a unit of
+// A list's items fall into blocks, so that a long list keeps many workgroups busy and no thread loops for long: a unit of
 // work is one block of one list. What an item brings into its pairs is one vector of four numbers. Linked with one of
 // templates/listwise/items_*: how scores and truths lie in memory.
 

@@ -5,7 +5,7 @@
 //     gradients[i] = upstream * factor * weight[list] * s_i;  padding has 0
 //     values       = sum over the lists of factor * weight[list] * sum over i of v_i
 //
-// Each lane takes items i and walks over all j, so that nothing is added by two lanes; the sums are cut into runs of 64,
+// Each thread takes items i and walks over all j, so that nothing is added by two threads; the sums are cut into runs of 64,
 // which keeps their rounding at 64 + n/64 additions. Filled by shaders/losses/*.wgsl, or a helper of theirs, with `normalizer_term`,
 // `scale`, `item_terms` and `pair_terms`; linked with templates/listwise/lists and one of lib/partials_*.
 
@@ -47,8 +47,8 @@ fn take_item(unit: Unit, item: Item, weight: f32, upstream: f32) -> f32 {
     return select(select(weight * scaled.x, nan, is_broken), 0.0, is_padding);
 }
 
-// The sum of the values of a lane's items in a unit.
-fn take_unit(unit: Unit, lane: u32) -> f32 {
+// The sum of the values of a thread's items in a unit.
+fn take_unit(unit: Unit, local_index: u32) -> f32 {
     var weight = params.factor;
     var upstream = params.upstream;
     if HAS_WEIGHT {
@@ -63,7 +63,7 @@ fn take_unit(unit: Unit, lane: u32) -> f32 {
     }
     let left_out = is_left_out(unit.list);
     var sum = 0.0;
-    for (var k = unit.begin + lane; k < unit.end; k += WORKGROUP) {
+    for (var k = unit.begin + local_index; k < unit.end; k += WORKGROUP) {
         if left_out {
             gradients[unit.first + k] = 0.0;
         } else {
@@ -77,19 +77,19 @@ fn take_unit(unit: Unit, lane: u32) -> f32 {
 fn listwise(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let place = workgroup.y * count.x + workgroup.x;
     let range = units_of(place);
     var sum = RunningSum();
     for (var index = range.x; index < range.y; index += 1u) {
-        let found = take_unit(unit_of(index), lane);
+        let found = take_unit(unit_of(index), local_index);
         add_to(&sum, found);
         if EACH {
-            values[index * WORKGROUP + lane] = found;
+            values[index * WORKGROUP + local_index] = found;
         }
     }
     if !EACH {
-        write_partial(place, lane, total_of(sum), range.x < range.y);
+        write_partial(place, local_index, total_of(sum), range.x < range.y);
     }
 }

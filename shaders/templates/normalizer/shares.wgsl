@@ -11,7 +11,7 @@ struct Params {
     mask_width: u32,
     classes: u32,       // that there are; the length of a list of them
     first_partial: u32, // where this part's partial sums begin
-    turns: u32,         // values that a lane takes
+    turns: u32,         // values that a thread takes
     ignored_count: u32,
     reserved: vec2<u32>,
     ignored: array<vec4<i32>, 4>,

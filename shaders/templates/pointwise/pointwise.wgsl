@@ -7,7 +7,7 @@
 // of the column as well. Linked with lib/numbers, one of lib/partials_* and one of templates/pointwise/pointwise_*: which
 // derivative is written, the first or the second; and one of templates/pointwise/points_*: how numbers lie in memory.
 //
-// A workgroup owns one contiguous block and its lanes take turns: neighbours read neighbours on any card, and on
+// A workgroup owns one contiguous block and its threads take turns: neighbours read neighbours on any card, and on
 // software Vulkan a block stays within few pages (a stride over the whole buffer is four times slower there).
 
 struct Loss {
@@ -76,13 +76,13 @@ fn element(place: u32, prediction: f32, truth: f32) -> Loss {
 fn pointwise(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let block = workgroup.y * count.x + workgroup.x;
     let begin = block * params.block;
     let end = min(begin + params.block, (params.length + 3u) / 4u);
     var sum = RunningSum();
-    for (var i = begin + lane; i < end; i += WORKGROUP) {
+    for (var i = begin + local_index; i < end; i += WORKGROUP) {
         let prediction = predictions_of(i);
         let truth = truths_of(i);
         let a = element(4u * i, prediction.x, truth.x);
@@ -100,7 +100,7 @@ fn pointwise(
         }
     }
     if !EACH {
-        write_partial(block, lane, total_of(sum), begin < end);
+        write_partial(block, local_index, total_of(sum), begin < end);
     }
 }
 

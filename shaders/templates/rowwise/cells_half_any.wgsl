@@ -1,9 +1,9 @@
 // Rows in f16 of any length, two words for four cells. Linked with lib/half.
 //
 // Rows of odd length: every second one, an odd row, begins in the middle of a word, whose first number is the last cell of the
-// row before. Its groups of four begin a cell earlier, so that a group is two whole words in every row. One lane writes
-// the word that two rows share: a team takes both rows, one after the other; the lane that has the last cell of the first keeps
-// its slope, and the lanes of the second are turned round so that its first group falls to the same one.
+// row before. Its groups of four begin a cell earlier, so that a group is two whole words in every row. One thread writes
+// the word that two rows share: a team takes both rows, one after the other; the thread that has the last cell of the first keeps
+// its slope, and the threads of the second are turned round so that its first group falls to the same one.
 
 @group(0) @binding(1) var<storage, read> logits: array<u32>;
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
@@ -17,12 +17,12 @@ fn begins_inside_word(row: Row) -> bool {
 }
 
 // Of a row that begins inside a word, the first column of all is -1: 0xffffffff, which is no column.
-fn columns_of(row: Row, group: u32, lane: u32) -> vec4<u32> {
+fn columns_of(row: Row, group: u32, local_index: u32) -> vec4<u32> {
     if !begins_inside_word(row) {
-        return 4u * (group * TEAM + lane) + vec4<u32>(0u, 1u, 2u, 3u);
+        return 4u * (group * TEAM + local_index) + vec4<u32>(0u, 1u, 2u, 3u);
     }
     let last_lane = (row_length() - 1u) / 4u % TEAM;
-    return 4u * (group * TEAM + (lane + TEAM - last_lane) % TEAM) + vec4<u32>(0xffffffffu, 0u, 1u, 2u);
+    return 4u * (group * TEAM + (local_index + TEAM - last_lane) % TEAM) + vec4<u32>(0xffffffffu, 0u, 1u, 2u);
 }
 
 // Whether any cell of a group is inside the row.

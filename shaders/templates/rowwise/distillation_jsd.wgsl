@@ -158,7 +158,7 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
     return next;
 }
 
-// Without a branch on the turn, which no compiler can tell to be the same in all lanes: WebGPU refuses a barrier behind it.
+// Without a branch on the turn, which no compiler can tell to be the same in all threads: WebGPU refuses a barrier behind it.
 fn join(sums: Sums) -> Sums {
     var all = sums;
     all.teacher_maximum = team_max(sums.teacher_maximum);

@@ -87,8 +87,8 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
     return next;
 }
 
-// Without a branch on the turn: it is the same in all lanes, but no compiler can tell that a barrier behind it is reached by all
-// of them, and WebGPU refuses such a program. Before the first turn the sums are 0, behind it the maximum is the same in all lanes.
+// Without a branch on the turn: it is the same in all threads, but no compiler can tell that a barrier behind it is reached by all
+// of them, and WebGPU refuses such a program. Before the first turn the sums are 0, behind it the maximum is the same in all threads.
 fn join(sums: Sums) -> Sums {
     var all = sums;
     all.maximum = team_max(sums.maximum);

@@ -1,6 +1,6 @@
 // The row-wise frame: a loss of one row of logits against its label or its row of dense targets.
 //
-//     sums           = fold over the cells of the row, four at a time; joined over the lanes of its team
+//     sums           = fold over the cells of the row, four at a time; joined over the threads of its team
 //                      PASSES times, each from restart(sums) of the one before
 //     outcome        = finish(row, sums), its .loss the row's value
 //     gradients[r,c] = upstream * factor * weight[r] * gradient(row, outcome, cells)
@@ -9,8 +9,8 @@
 // Filled by shaders/losses/*.wgsl with `struct Sums`, `struct Outcome`, `empty_sums`, `fold`, `join`, `restart`, `finish`,
 // `gradient` and `auxiliary`. Linked with templates/rowwise/rows, one of rowwise_first and rowwise_second: which derivative is
 // written; and one of rowwise_lane, rowwise_subgroups and rowwise_memory:
-// the team of lanes that takes a row, with `team_sum`, `team_max` and `team_wait` over it. A header names `HELD`, the groups of four
-// cells of a row that one lane keeps in registers, `PASSES`, and `AT_ONCE`: a cell's derivative asks for no outcome and is written as
+// the team of threads that takes a row, with `team_sum`, `team_max` and `team_wait` over it. A header names `HELD`, the groups of four
+// cells of a row that one thread keeps in registers, `PASSES`, and `AT_ONCE`: a cell's derivative asks for no outcome and is written as
 // it is folded, where its arithmetic stands already (jsd of 1,000 classes on software Vulkan: 0.31 of a copy's rate before, 0.54 with it).
 
 // Four cells of a row.
@@ -27,7 +27,7 @@ struct Cells {
 
 const INFINITY_BITS: u32 = 0x7f800000u;
 
-// Whether the cells are kept between the two passes over a row, HELD groups of four in each lane.
+// Whether the cells are kept between the two passes over a row, HELD groups of four in each thread.
 override HOLDS: bool = false;
 // A truth below 0 takes its cell out: the row is a list with padding.
 override PADDED: bool = false;
@@ -69,8 +69,8 @@ fn write_slopes(row: Row, columns: vec4<u32>, cells: Cells, slopes: vec4<f32>) {
     write_gradients(row, columns, slopes);
 }
 
-// Writes the gradient of a row and gives its value; every lane of the team calls it.
-fn take_row(index: u32, lane: u32) -> f32 {
+// Writes the gradient of a row and gives its value; every thread of the team calls it.
+fn take_row(index: u32, local_index: u32) -> f32 {
     let row = begin_row(index);
     let groups = select((row_length() + 4u * TEAM - 1u) / (4u * TEAM), HELD, HOLDS);
     var held_logits: array<vec4<f32>, HELD>;
@@ -81,7 +81,7 @@ fn take_row(index: u32, lane: u32) -> f32 {
     var worst = vec4<u32>();
     if row.state == KEPT {
         for (var group = 0u; group < groups; group += 1u) {
-            let columns = columns_of(row, group, lane);
+            let columns = columns_of(row, group, local_index);
             if reaches(columns) {
                 let logits = logits_of(row, columns);
                 let truths = truths_of(row, columns);
@@ -101,7 +101,7 @@ fn take_row(index: u32, lane: u32) -> f32 {
     for (var turn = 1u; turn < PASSES; turn += 1u) {
         sums = restart(join(sums));
         for (var group = 0u; group < select(0u, groups, row.state == KEPT); group += 1u) {
-            let columns = columns_of(row, group, lane);
+            let columns = columns_of(row, group, local_index);
             if reaches(columns) {
                 var logits: vec4<f32>;
                 var truths: vec4<f32>;
@@ -124,7 +124,7 @@ fn take_row(index: u32, lane: u32) -> f32 {
     let otherwise = vec4<f32>(select(0.0, nan_of(row), is_broken));
     let is_written = AT_ONCE && !IN_PLACE && is_plain;
     for (var group = 0u; group < select(groups, 0u, is_written); group += 1u) {
-        let columns = columns_of(row, group, lane);
+        let columns = columns_of(row, group, local_index);
         if reaches(columns) {
             var logits: vec4<f32>;
             var truths: vec4<f32>;
@@ -140,7 +140,7 @@ fn take_row(index: u32, lane: u32) -> f32 {
         }
     }
     let value = select(otherwise.x, row.weight * outcome.loss, is_plain);
-    if (EACH || AUXILIARY) && lane == 0u {
+    if (EACH || AUXILIARY) && local_index == 0u {
         let place = params.first_row + index;
         values[place] = value;
         if AUXILIARY {
@@ -150,16 +150,16 @@ fn take_row(index: u32, lane: u32) -> f32 {
     return value;
 }
 
-// The rows of a workgroup one after the other, all its lanes at each.
-fn take_rows(block: u32, lane: u32) {
+// The rows of a workgroup one after the other, all its threads at each.
+fn take_rows(block: u32, local_index: u32) {
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
     // Plain: the registers of a running sum in fours made rows that are held in registers spill.
     var sum = 0.0;
     for (var index = begin; index < end; index += 1u) {
-        sum += take_row(index, lane);
+        sum += take_row(index, local_index);
     }
-    if !EACH && !AUXILIARY && lane == 0u && begin < end {
+    if !EACH && !AUXILIARY && local_index == 0u && begin < end {
         values[params.first_partial + block] = sum;
     }
 }

@@ -1,4 +1,4 @@
-// Short rows: a lane takes a whole row, or `TOGETHER` rows one after the other, which a header names. Linked with one of
+// Short rows: a thread takes a whole row, or `TOGETHER` rows one after the other, which a header names. Linked with one of
 // lib/partials_*.
 
 const TEAM: u32 = 1u;
@@ -17,20 +17,20 @@ fn team_wait() {}
 fn rowwise(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let block = workgroup.y * count.x + workgroup.x;
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
     var sum = 0.0;
-    // The other lanes' rows lie between one run of TOGETHER and the next.
+    // The other threads' rows lie between one run of TOGETHER and the next.
     let others = (WORKGROUP - 1u) * TOGETHER;
-    var index = begin + lane * TOGETHER;
+    var index = begin + local_index * TOGETHER;
     while index < end {
         sum += take_row(index, 0u);
         index += select(1u, 1u + others, index % TOGETHER == TOGETHER - 1u);
     }
     if !EACH && !AUXILIARY {
-        write_partial(block, lane, sum, begin < end);
+        write_partial(block, local_index, sum, begin < end);
     }
 }

@@ -1,4 +1,4 @@
-// Long rows where there are no subgroups: a workgroup takes a row, and its lanes join what they have by a tree of fixed
+// Long rows where there are no subgroups: a workgroup takes a row, and its threads join what they have by a tree of fixed
 // shape in workgroup memory.
 
 override TEAM: u32 = WORKGROUP;
@@ -39,7 +39,7 @@ var<private> lane_of_team: u32;
 
 fn team_wait() {
     if IN_PLACE {
-        // Separates every lane's reading of the label's logit from the writes over it.
+        // Separates every thread's reading of the label's logit from the writes over it.
         storageBarrier();
     }
 }
@@ -48,8 +48,8 @@ fn team_wait() {
 fn rowwise(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    lane_of_team = lane;
-    take_rows(workgroup.y * count.x + workgroup.x, lane);
+    lane_of_team = local_index;
+    take_rows(workgroup.y * count.x + workgroup.x, local_index);
 }

@@ -58,11 +58,11 @@ fn poison_of(row: u32) -> f32 {
     return bitcast<f32>(0x7fc00000u | (row & 1u));
 }
 
-// The rows of a workgroup one after the other, all its lanes at each.
-fn take_rows(block: u32, lane: u32) {
+// The rows of a workgroup one after the other, all its threads at each.
+fn take_rows(block: u32, local_index: u32) {
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
     for (var index = begin; index < end; index += 1u) {
-        take_row(index, lane);
+        take_row(index, local_index);
     }
 }

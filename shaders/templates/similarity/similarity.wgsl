@@ -6,7 +6,7 @@
 //     outcome = finish(lse, extras, positives), its .value the row's value
 //
 // Filled by shaders/losses/*.wgsl with STAGED, `term`, `extra`, `finish` and `extra_gradient`. Linked with
-// templates/similarity/score_rows and one of rowwise_subgroups and rowwise_memory: the team of lanes that takes a row.
+// templates/similarity/score_rows and one of rowwise_subgroups and rowwise_memory: the team of threads that takes a row.
 
 // What a column is to a row: its own (of two matrices the partner, of one matrix the row itself), of the same label, or neither.
 struct Candidate {
@@ -48,8 +48,8 @@ fn lse_of(peak: f32, sum: f32) -> f32 {
 
 // `exp_full` throughout: a driver's own exponential is 2|x| ulp off, and |x| goes to 2/T and beyond.
 
-// Writes dL/d(score) of a row and its value; every lane of the team calls it.
-fn take_row(index: u32, lane: u32) {
+// Writes dL/d(score) of a row and its value; every thread of the team calls it.
+fn take_row(index: u32, local_index: u32) {
     let row = params.first_row + index;
     let first = index * params.columns;
     let weight = weight_of(row);
@@ -59,7 +59,7 @@ fn take_row(index: u32, lane: u32) {
     var peaks = vec2<f32>(LOWEST);
     var worst = 0u;
     var positives = 0.0;
-    for (var column = lane; column < length; column += TEAM) {
+    for (var column = local_index; column < length; column += TEAM) {
         let candidate = candidate_of(row, column, scores[first + column]);
         let found = term(candidate);
         worst = max(worst, bitcast<u32>(candidate.score) & 0x7fffffffu);
@@ -71,7 +71,7 @@ fn take_row(index: u32, lane: u32) {
     let is_broken = team_max(select(0.0, 1.0, worst > 0x7f800000u)) != 0.0;
     var sums = vec2<f32>();
     var extras = vec2<f32>();
-    for (var column = lane; column < length; column += TEAM) {
+    for (var column = local_index; column < length; column += TEAM) {
         let candidate = candidate_of(row, column, scores[first + column]);
         let found = term(candidate);
         if found.in_first {
@@ -87,7 +87,7 @@ fn take_row(index: u32, lane: u32) {
     sums = vec2<f32>(team_sum(sums.x), team_sum(sums.y));
     let lse = vec2<f32>(lse_of(peaks.x, sums.x), lse_of(peaks.y, sums.y));
     if STAGED {
-        for (var column = lane; column < length; column += TEAM) {
+        for (var column = local_index; column < length; column += TEAM) {
             extras += extra(candidate_of(row, column, scores[first + column]), lse);
         }
     }
@@ -96,7 +96,7 @@ fn take_row(index: u32, lane: u32) {
     // Shares of the sums themselves: by way of e^(exponent - lse) they would carry the rounding of the logarithm.
     let shares = select(vec2<f32>(), outcome.pools / sums, sums > vec2<f32>());
     let poison = poison_of(row);
-    for (var column = lane; column < params.columns; column += TEAM) {
+    for (var column = local_index; column < params.columns; column += TEAM) {
         var slope = 0.0;
         if is_broken {
             slope = poison;
@@ -114,7 +114,7 @@ fn take_row(index: u32, lane: u32) {
         }
         scores[first + column] = slope;
     }
-    if lane == 0u {
+    if local_index == 0u {
         var value = select(0.0, weight.factor * outcome.value, counts);
         if is_broken {
             value = poison;

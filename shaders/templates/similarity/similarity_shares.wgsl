@@ -1,5 +1,5 @@
 // What each row of a similarity counts for, from labels that live on the device: nothing without the candidates that it needs, else 1
-// or as many as share its label. A lane takes a row and walks over all labels.
+// or as many as share its label. A thread takes a row and walks over all labels.
 
 struct Params {
     rows: u32,
@@ -18,9 +18,9 @@ override WORKGROUP: u32 = 64u;
 fn similarity_shares(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let row = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let row = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if row >= params.rows {
         return;
     }

@@ -36,10 +36,10 @@ fn negative_of(row: u32, first: u32, score: f32, farthest: u32) -> u32 {
     return found;
 }
 
-// The first column of this lane with such a score, below 0 so that a maximum finds the first of all.
-fn first_column(row: u32, first: u32, lane: u32, score: f32, positives: bool) -> f32 {
+// The first column of this thread with such a score, below 0 so that a maximum finds the first of all.
+fn first_column(row: u32, first: u32, local_index: u32, score: f32, positives: bool) -> f32 {
     var found = LOWEST;
-    for (var column = lane; column < params.columns; column += TEAM) {
+    for (var column = local_index; column < params.columns; column += TEAM) {
         let kind = select(is_negative(row, column), is_positive(row, column), positives);
         if kind && scores[first + column] == score {
             found = max(found, -f32(column));
@@ -52,8 +52,8 @@ fn column_from(found: f32) -> u32 {
     return min(u32(min(-found, 1.6777216e7)), params.columns - 1u);
 }
 
-// Writes dL/d(score) of a row and its value; every lane of the team calls it.
-fn take_row(index: u32, lane: u32) {
+// Writes dL/d(score) of a row and its value; every thread of the team calls it.
+fn take_row(index: u32, local_index: u32) {
     let row = params.first_row + index;
     let first = index * params.columns;
     let weight = weight_of(row);
@@ -61,7 +61,7 @@ fn take_row(index: u32, lane: u32) {
     // The highest and the lowest score of the negatives, the lowest of the positives; the lowest ones below 0.
     var peaks = vec3<f32>(LOWEST);
     var worst = 0u;
-    for (var column = lane; column < params.columns; column += TEAM) {
+    for (var column = local_index; column < params.columns; column += TEAM) {
         let score = scores[first + column];
         worst = max(worst, bitcast<u32>(score) & 0x7fffffffu);
         if is_negative(row, column) {
@@ -75,10 +75,10 @@ fn take_row(index: u32, lane: u32) {
     let is_broken = team_max(select(0.0, 1.0, worst > 0x7f800000u)) != 0.0;
     let has_both = peaks.x > LOWEST && peaks.z > LOWEST;
     let negative = select(peaks.x, -peaks.y, SEMI_HARD);
-    let other = column_from(team_max(first_column(row, first, lane, negative, false)));
-    let hardest = column_from(team_max(first_column(row, first, lane, -peaks.z, true)));
+    let other = column_from(team_max(first_column(row, first, local_index, negative, false)));
+    let hardest = column_from(team_max(first_column(row, first, local_index, -peaks.z, true)));
     var sum = 0.0;
-    for (var column = lane; column < params.columns; column += TEAM) {
+    for (var column = local_index; column < params.columns; column += TEAM) {
         var mark = 0.0;
         if counts && has_both && is_positive(row, column) && (SEMI_HARD || column == hardest) {
             let score = scores[first + column];
@@ -95,7 +95,7 @@ fn take_row(index: u32, lane: u32) {
         marks[first + column] = mark;
     }
     team_wait();
-    if lane == 0u {
+    if local_index == 0u {
         for (var column = 0u; column < params.columns; column += 1u) {
             let mark = marks[first + column];
             if mark > 0.0 && is_positive(row, column) {
@@ -107,7 +107,7 @@ fn take_row(index: u32, lane: u32) {
     let value = weight.factor * team_sum(sum);
     let scale = scale_of(row, weight);
     let poison = poison_of(row);
-    for (var column = lane; column < params.columns; column += TEAM) {
+    for (var column = local_index; column < params.columns; column += TEAM) {
         let mark = marks[first + column];
         let score = scores[first + column];
         // A distance falls where its score rises.
@@ -115,7 +115,7 @@ fn take_row(index: u32, lane: u32) {
         slope = select(0.0, scale * slope * slope_of(score), mark > 0.0);
         scores[first + column] = select(slope, poison, is_broken && counts);
     }
-    if lane == 0u {
+    if local_index == 0u {
         values[row] = select(select(0.0, value, counts), poison, is_broken && counts);
     }
 }

@@ -36,7 +36,7 @@ fn layer_N_write_outputs(row: u32, unit: u32, x: vec4<f32>) {
 fn layer_N_forward(rows: u32) {
     let across = (LAYER_N_UNITS + 3u) / 4u;
     let tiles = (rows + TALL - 1u) / TALL * across;
-    for (var tile = lane; tile < tiles; tile += WORKGROUP) {
+    for (var tile = local_index; tile < tiles; tile += WORKGROUP) {
         let row = tile / across * TALL;
         let unit = tile % across * 4u;
         // Rows behind the last are the last once more.
@@ -89,7 +89,7 @@ fn layer_N_write_gradient(at: u32, unit: u32, values: vec4<f32>, accumulates: bo
 fn layer_N_weight_gradient(rows: u32, accumulates: bool) {
     let across = (LAYER_N_UNITS + 3u) / 4u;
     let tiles = (LAYER_N_INPUTS + TALL - 1u) / TALL * across;
-    for (var tile = lane; tile < tiles; tile += WORKGROUP) {
+    for (var tile = local_index; tile < tiles; tile += WORKGROUP) {
         let k = tile / across * TALL;
         let unit = tile % across * 4u;
         let ks = min(vec4<u32>(k, k + 1u, k + 2u, k + 3u), vec4<u32>(LAYER_N_INPUTS - 1u));
@@ -121,7 +121,7 @@ fn layer_N_weight_gradient(rows: u32, accumulates: bool) {
         }
     }
     if LAYER_N_HAS_BIAS {
-        for (var unit = 4u * lane; unit < LAYER_N_UNITS; unit += 4u * WORKGROUP) {
+        for (var unit = 4u * local_index; unit < LAYER_N_UNITS; unit += 4u * WORKGROUP) {
             var sum = vec4<f32>();
             for (var row = 0u; row < rows; row += 1u) {
                 sum += layer_N_gradients_at(row, unit);
@@ -133,7 +133,7 @@ fn layer_N_weight_gradient(rows: u32, accumulates: bool) {
 
 // dL/dx of the activation below, or dL/dy of it where that is a softmax.
 fn layer_N_input_gradient(rows: u32) {
-    for (var item = lane; item < rows * LAYER_N_INPUTS; item += WORKGROUP) {
+    for (var item = local_index; item < rows * LAYER_N_INPUTS; item += WORKGROUP) {
         let row = item / LAYER_N_INPUTS;
         let k = item % LAYER_N_INPUTS;
         let slope = layer_N_cell(LAYER_N_GRADIENT_PLANE, row, LAYER_N_UNITS, 0u);
@@ -156,7 +156,7 @@ fn layer_N_derivative_at(row: u32, unit: u32) -> f32 {
 }
 
 // This layer's outputs through a softmax, where they stand, and a gradient back through it: as ops/softmax/softmax_forward and
-// softmax_backward. A lane takes whole rows.
+// softmax_backward. A thread takes whole rows.
 fn layer_N_softmax_row(row: u32) {
     let first = layer_N_cell(LAYER_N_OUTPUT_PLANE, row, LAYER_N_UNITS, 0u);
     var maximum = LOWEST;
@@ -190,13 +190,13 @@ fn layer_N_softmax_backward_row(row: u32) {
 }
 
 fn layer_N_softmax_rows(rows: u32) {
-    for (var row = lane; row < rows; row += WORKGROUP) {
+    for (var row = local_index; row < rows; row += WORKGROUP) {
         layer_N_softmax_row(row);
     }
 }
 
 fn layer_N_softmax_backward_rows(rows: u32) {
-    for (var row = lane; row < rows; row += WORKGROUP) {
+    for (var row = local_index; row < rows; row += WORKGROUP) {
         layer_N_softmax_backward_row(row);
     }
 }

@@ -90,13 +90,13 @@ fn truths_at(i: u32) -> vec4<f32> {
 fn pairs(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let block = workgroup.y * count.x + workgroup.x;
     let begin = block * params.block;
     let end = min(begin + params.block, (params.length + 3u) / 4u);
     var sum = RunningSum();
-    for (var i = begin + lane; i < end; i += WORKGROUP) {
+    for (var i = begin + local_index; i < end; i += WORKGROUP) {
         let first = firsts[i];
         let second = seconds_at(i);
         let truth = truths_at(i);
@@ -116,7 +116,7 @@ fn pairs(
         }
     }
     if !EACH {
-        write_partial(block, lane, total_of(sum), begin < end);
+        write_partial(block, local_index, total_of(sum), begin < end);
     }
 }
 
