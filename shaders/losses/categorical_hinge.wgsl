@@ -45,8 +45,8 @@ fn categorical_hinge_fold(sums: CategoricalHingeSums, cells: Cells) -> Categoric
 }
 
 fn categorical_hinge_join(sums: CategoricalHingeSums) -> CategoricalHingeSums {
-    let best = team_max(sums.best);
-    return CategoricalHingeSums(best, team_sum(select(0.0, sums.ties, sums.best == best)), team_sum(sums.own));
+    let best = row_group_max(sums.best);
+    return CategoricalHingeSums(best, row_group_sum(select(0.0, sums.ties, sums.best == best)), row_group_sum(sums.own));
 }
 
 fn categorical_hinge_finish(row: Row, sums: CategoricalHingeSums) -> CategoricalHingeOutcome {

@@ -174,29 +174,29 @@ fn cross_entropy_fold(sums: CrossEntropySums, cells: Cells) -> CrossEntropySums 
 }
 
 fn cross_entropy_join(sums: CrossEntropySums) -> CrossEntropySums {
-    let maximum = team_max(sums.maximum);
+    let maximum = row_group_max(sums.maximum);
     var all = cross_entropy_raised(sums, maximum - sums.maximum);
     all.maximum = maximum;
-    all.others = team_sum(all.others);
+    all.others = row_group_sum(all.others);
     if HESSIAN_DIAGONAL {
-        // Each thread that found the maximum left one of its cells out; the team leaves out one.
-        let tops = team_sum(select(0.0, 1.0, sums.maximum == maximum));
-        all.rest = team_sum(all.rest) + (tops - 1.0);
+        // Each thread that found the maximum left one of its cells out; the row group leaves out one.
+        let tops = row_group_sum(select(0.0, 1.0, sums.maximum == maximum));
+        all.rest = row_group_sum(all.rest) + (tops - 1.0);
     }
     if AUXILIARY {
-        all.others_dot = team_sum(all.others_dot);
-        all.best_logit = team_max(sums.best_logit);
+        all.others_dot = row_group_sum(all.others_dot);
+        all.best_logit = row_group_max(sums.best_logit);
         // The first of several: the smallest column among the threads that found it.
-        all.best = -team_max(select(-CROSS_ENTROPY_NO_COLUMN, -sums.best, sums.best_logit == all.best_logit));
+        all.best = -row_group_max(select(-CROSS_ENTROPY_NO_COLUMN, -sums.best, sums.best_logit == all.best_logit));
     }
     if CROSS_ENTROPY_LABEL_SMOOTHING != 0.0 {
-        all.spread = team_sum(all.spread);
-        all.spread_dot = team_sum(all.spread_dot);
-        all.classes = team_sum(all.classes);
+        all.spread = row_group_sum(all.spread);
+        all.spread_dot = row_group_sum(all.spread_dot);
+        all.classes = row_group_sum(all.classes);
     }
     if !HAS_LABELS {
-        all.hard = team_sum(all.hard);
-        all.hard_dot = team_sum(all.hard_dot);
+        all.hard = row_group_sum(all.hard);
+        all.hard_dot = row_group_sum(all.hard_dot);
     }
     return all;
 }

@@ -29,7 +29,7 @@ fn dice_fold(sums: DiceSums, cells: Cells) -> DiceSums {
 }
 
 fn dice_join(sums: DiceSums) -> DiceSums {
-    return DiceSums(team_sum(sums.found), team_sum(sums.apart));
+    return DiceSums(row_group_sum(sums.found), row_group_sum(sums.apart));
 }
 
 fn dice_finish(row: Row, sums: DiceSums) -> DiceOutcome {

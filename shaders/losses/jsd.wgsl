@@ -69,7 +69,7 @@ fn jsd_fold(sums: JsdSums, cells: Cells) -> JsdSums {
 }
 
 fn jsd_join(sums: JsdSums) -> JsdSums {
-    return JsdSums(team_sum(sums.total));
+    return JsdSums(row_group_sum(sums.total));
 }
 
 fn jsd_finish(row: Row, sums: JsdSums) -> JsdOutcome {

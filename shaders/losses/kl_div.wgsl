@@ -39,7 +39,7 @@ fn kl_div_fold(sums: KlDivSums, cells: Cells) -> KlDivSums {
 }
 
 fn kl_div_join(sums: KlDivSums) -> KlDivSums {
-    return KlDivSums(team_sum(sums.total));
+    return KlDivSums(row_group_sum(sums.total));
 }
 
 fn kl_div_finish(row: Row, sums: KlDivSums) -> KlDivOutcome {

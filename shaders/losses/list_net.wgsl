@@ -56,10 +56,10 @@ fn list_net_fold(sums: ListNetSums, cells: Cells) -> ListNetSums {
 }
 
 fn list_net_join(sums: ListNetSums) -> ListNetSums {
-    let maximum = team_max(sums.maximum);
-    let truest = team_max(sums.truest);
+    let maximum = row_group_max(sums.maximum);
+    let truest = row_group_max(sums.truest);
     let own = list_net_raised(sums, maximum - sums.maximum, truest - sums.truest);
-    return ListNetSums(maximum, team_sum(own.total), truest, team_sum(own.mass), team_sum(own.dot));
+    return ListNetSums(maximum, row_group_sum(own.total), truest, row_group_sum(own.mass), row_group_sum(own.dot));
 }
 
 fn list_net_finish(row: Row, sums: ListNetSums) -> ListNetOutcome {

@@ -41,7 +41,7 @@ fn multi_margin_fold(sums: MultiMarginSums, cells: Cells) -> MultiMarginSums {
 }
 
 fn multi_margin_join(sums: MultiMarginSums) -> MultiMarginSums {
-    return MultiMarginSums(team_sum(sums.total), team_sum(sums.slope));
+    return MultiMarginSums(row_group_sum(sums.total), row_group_sum(sums.slope));
 }
 
 fn multi_margin_finish(row: Row, sums: MultiMarginSums) -> MultiMarginOutcome {

@@ -32,8 +32,8 @@ fn multiclass_hinge_fold(sums: MulticlassHingeSums, cells: Cells) -> MulticlassH
 }
 
 fn multiclass_hinge_join(sums: MulticlassHingeSums) -> MulticlassHingeSums {
-    let best = team_max(sums.best);
-    return MulticlassHingeSums(best, team_sum(select(0.0, sums.ties, sums.best == best)));
+    let best = row_group_max(sums.best);
+    return MulticlassHingeSums(best, row_group_sum(select(0.0, sums.ties, sums.best == best)));
 }
 
 fn multiclass_hinge_finish(row: Row, sums: MulticlassHingeSums) -> MulticlassHingeOutcome {

@@ -48,9 +48,9 @@ fn multilabel_soft_margin_fold(sums: MultilabelSoftMarginSums, cells: Cells) -> 
 
 fn multilabel_soft_margin_join(sums: MultilabelSoftMarginSums) -> MultilabelSoftMarginSums {
     if CLASS_MASK != 0u {
-        return MultilabelSoftMarginSums(team_sum(sums.total), team_sum(sums.classes));
+        return MultilabelSoftMarginSums(row_group_sum(sums.total), row_group_sum(sums.classes));
     }
-    return MultilabelSoftMarginSums(team_sum(sums.total), f32(row_length()));
+    return MultilabelSoftMarginSums(row_group_sum(sums.total), f32(row_length()));
 }
 
 fn multilabel_soft_margin_finish(row: Row, sums: MultilabelSoftMarginSums) -> MultilabelSoftMarginOutcome {

@@ -29,7 +29,7 @@ fn ordinal_fold(sums: OrdinalSums, cells: Cells) -> OrdinalSums {
 }
 
 fn ordinal_join(sums: OrdinalSums) -> OrdinalSums {
-    return OrdinalSums(team_sum(sums.total));
+    return OrdinalSums(row_group_sum(sums.total));
 }
 
 fn ordinal_finish(row: Row, sums: OrdinalSums) -> OrdinalOutcome {

@@ -23,7 +23,7 @@ fn total_variation_fold(sums: TotalVariationSums, cells: Cells) -> TotalVariatio
 }
 
 fn total_variation_join(sums: TotalVariationSums) -> TotalVariationSums {
-    return TotalVariationSums(team_sum(sums.total));
+    return TotalVariationSums(row_group_sum(sums.total));
 }
 
 fn total_variation_finish(row: Row, sums: TotalVariationSums) -> TotalVariationOutcome {

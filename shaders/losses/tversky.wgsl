@@ -33,7 +33,7 @@ fn tversky_fold(sums: TverskySums, cells: Cells) -> TverskySums {
 }
 
 fn tversky_join(sums: TverskySums) -> TverskySums {
-    return TverskySums(team_sum(sums.found), team_sum(sums.errors));
+    return TverskySums(row_group_sum(sums.found), row_group_sum(sums.errors));
 }
 
 fn tversky_finish(row: Row, sums: TverskySums) -> TverskyOutcome {

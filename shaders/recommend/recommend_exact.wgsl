@@ -2,7 +2,7 @@
 // interaction chooses one of them, counted in the order of items.
 //
 // A workgroup for each interaction; a thread counts in its stretch of the items, and the thread whose stretch holds the chosen one
-// goes through it again. Linked as recommend/recommend_sample, but for the threads or teams.
+// goes through it again. Linked as recommend/recommend_sample, but for the threads or row groups.
 
 const LANES: u32 = 64u;
 

@@ -1,6 +1,6 @@
 // One thread for each interaction, draw after draw: for processors, where threads are few.
 
-const TEAM: u32 = 1u;
+const THREADS_PER_INTERACTION: u32 = 1u;
 
 fn first_draw(job: Job, wants: bool, local_index: u32) -> Found {
     var found = Found(NONE, NONE, 0.0);

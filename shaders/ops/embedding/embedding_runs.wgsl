@@ -11,7 +11,7 @@ struct Params {
     count: u32, // ids
     cells: u32, // of a row
     rows: u32,  // of the table
-    team: u32,  // threads that share the cells of a place
+    threads_per_row: u32,  // threads that share the cells of a place
     step: Step,
 }
 

@@ -5,7 +5,7 @@
 // Filled by shaders/optimizers/*.wgsl. Linked with ops/embedding/embedding_runs, ops/embedding/embedding_scalar and embedding_move_scalar or
 // those of vec4, and templates/optimizer/optimizer_step.
 //
-// A team of threads for each place of `sorted`, each thread for every so-many-th cell of the row: those where a run begins do the row, all
+// A group of threads for each place of `sorted`, each thread for every so-many-th cell of the row: those where a run begins do the row, all
 // others go. A state that the optimizer has not (STATES) is neither read nor written: bind a range of its own there.
 
 override STATES: u32 = 1u;
@@ -57,7 +57,7 @@ fn update_rows(
     @builtin(local_invocation_index) local_index: u32,
 ) {
     let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
-    let first = index / params.team;
+    let first = index / params.threads_per_row;
     if first >= params.count {
         return;
     }
@@ -71,7 +71,7 @@ fn update_rows(
         }
     }
     let end = end_of_piece(first, id);
-    for (var cell = index % params.team; cell < params.cells; cell += params.team) {
+    for (var cell = index % params.threads_per_row; cell < params.cells; cell += params.threads_per_row) {
         var gradient = piece(first, end, cell);
         // Only a run that goes to the end of its block has more pieces.
         for (var next = end; next % BLOCK == 0u && next < params.count; next += BLOCK) {

@@ -1,6 +1,6 @@
 // The frame over vectors: a loss of a row of two or three vectors and perhaps a truth, value and derivatives.
 //
-//     sums           = fold over the columns, four at a time; joined over the threads of the row's team
+//     sums           = fold over the columns, four at a time; joined over the threads of the row's row group
 //     outcome        = finish(peaks, sums, truth), its .value the row's value
 //     gradients[r,c] = upstream * factor * weight[r] * gradients(outcome, peaks, cells), one for each vector
 //     values         = sum over r of factor * weight[r] * outcome.value
@@ -9,7 +9,7 @@
 // largest of each of its three peaks found first, in a pass of its own. Any other is handed scales in their place: 1, and where its sums
 // leave the range of f32 powers of two that bring the peaks near 1, with which the sums are taken anew.
 // Linked with lib/scale and one of templates/distance/vectors_* (how the columns lie in memory) and one of rowwise_lane,
-// rowwise_subgroups and rowwise_memory: the team of threads that takes a row. A header names `HELD`.
+// rowwise_subgroups and rowwise_memory: the group of threads that takes a row. A header names `HELD`.
 
 // Four columns of each vector; the third is 0 where there are but two.
 struct Cells {
@@ -40,7 +40,7 @@ struct Params {
 }
 
 const INFINITY_BITS: u32 = 0x7f800000u;
-// What the teams know of the row-wise frame and this one has not.
+// What the row groups know of the row-wise frame and this one has not.
 const AUXILIARY: bool = false;
 const IN_PLACE: bool = false;
 
@@ -91,14 +91,14 @@ fn most(x: vec4<f32>) -> f32 {
     return max(max(x.x, x.y), max(x.z, x.w));
 }
 
-fn team_total(x: vec4<f32>) -> f32 {
-    return team_sum(sum4(x));
+fn row_group_total(x: vec4<f32>) -> f32 {
+    return row_group_sum(sum4(x));
 }
 
-// Writes the gradients of a row and gives its value; every thread of the team calls it.
+// Writes the gradients of a row and gives its value; every thread of the row group calls it.
 fn take_row(index: u32, local_index: u32) -> f32 {
     let length = row_length();
-    let groups = select((length + 4u * TEAM - 1u) / (4u * TEAM), HELD, HOLDS);
+    let groups = select((length + 4u * THREADS_PER_ROW - 1u) / (4u * THREADS_PER_ROW), HELD, HOLDS);
     var weight = params.factor;
     var counts = true;
     if HAS_WEIGHT {
@@ -113,7 +113,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
         if local_index == 0u {
             own = values[params.first_row + index];
         }
-        upstream *= team_sum(own);
+        upstream *= row_group_sum(own);
     }
     var held: array<Cells, HELD>;
     if HOLDS {
@@ -145,7 +145,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
                     found = max(found, peaks(cells, inside_of(columns)));
                 }
             }
-            largest = vec3<f32>(team_max(found.x), team_max(found.y), team_max(found.z));
+            largest = vec3<f32>(row_group_max(found.x), row_group_max(found.y), row_group_max(found.z));
             if !is_scaled() {
                 largest = vec3<f32>(scale_to_one(largest.x), scale_to_one(largest.y), scale_to_one(largest.z));
             }
@@ -169,7 +169,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
                 sums.third += select(vec4<f32>(), more.third, kept);
             }
         }
-        joined = vec3<f32>(team_total(sums.first), team_total(sums.second), team_total(sums.third));
+        joined = vec3<f32>(row_group_total(sums.first), row_group_total(sums.second), row_group_total(sums.third));
         wants_peaks = !is_scaled() && leaves_range(joined);
         if !wants_peaks {
             break;
@@ -180,7 +180,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
         truth = truth_at(index);
     }
     let has_nan = any(worst > vec4<u32>(INFINITY_BITS)) || is_nan(truth);
-    let is_broken = team_max(select(0.0, 1.0, has_nan)) != 0.0;
+    let is_broken = row_group_max(select(0.0, 1.0, has_nan)) != 0.0;
     let outcome = finish(largest, joined, truth);
     // NaN in, NaN out: the comparisons of the filling would hide it. Its bits are put together from some known at run time only.
     let poison = bitcast<f32>(0x7fc00000u | (index & 1u));

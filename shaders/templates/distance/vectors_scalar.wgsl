@@ -1,4 +1,4 @@
-// Vectors of any length, column by column. The four columns of a group lie a team apart, so that the threads of a team read
+// Vectors of any length, column by column. The four columns of a group lie a row group apart, so that the threads of a row group read
 // neighbours; a thread alone reads four neighbours itself. No loops: software Vulkan counts their turns.
 
 @group(0) @binding(1) var<storage, read> firsts: array<f32>;
@@ -10,7 +10,7 @@
 @group(0) @binding(7) var<storage, read_write> third_gradients: array<f32>;
 
 fn columns_of(group: u32, local_index: u32) -> vec4<u32> {
-    return (4u * group + vec4<u32>(0u, 1u, 2u, 3u)) * TEAM + local_index;
+    return (4u * group + vec4<u32>(0u, 1u, 2u, 3u)) * THREADS_PER_ROW + local_index;
 }
 
 // What lies behind the end of a row takes the place of its last column: it is read and left out.

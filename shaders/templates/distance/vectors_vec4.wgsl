@@ -9,7 +9,7 @@
 @group(0) @binding(7) var<storage, read_write> third_gradients: array<vec4<f32>>;
 
 fn columns_of(group: u32, local_index: u32) -> vec4<u32> {
-    return 4u * (group * TEAM + local_index) + vec4<u32>(0u, 1u, 2u, 3u);
+    return 4u * (group * THREADS_PER_ROW + local_index) + vec4<u32>(0u, 1u, 2u, 3u);
 }
 
 fn place_of(row: u32, columns: vec4<u32>) -> u32 {

@@ -2,7 +2,7 @@
 //
 // Rows of odd length: every second one, an odd row, begins in the middle of a word, whose first number is the last cell of the
 // row before. Its groups of four begin a cell earlier, so that a group is two whole words in every row. One thread writes
-// the word that two rows share: a team takes both rows, one after the other; the thread that has the last cell of the first keeps
+// the word that two rows share: a row group takes both rows, one after the other; the thread that has the last cell of the first keeps
 // its slope, and the threads of the second are turned round so that its first group falls to the same one.
 
 @group(0) @binding(1) var<storage, read> logits: array<u32>;
@@ -19,10 +19,10 @@ fn begins_inside_word(row: Row) -> bool {
 // Of a row that begins inside a word, the first column of all is -1: 0xffffffff, which is no column.
 fn columns_of(row: Row, group: u32, local_index: u32) -> vec4<u32> {
     if !begins_inside_word(row) {
-        return 4u * (group * TEAM + local_index) + vec4<u32>(0u, 1u, 2u, 3u);
+        return 4u * (group * THREADS_PER_ROW + local_index) + vec4<u32>(0u, 1u, 2u, 3u);
     }
-    let last_lane = (row_length() - 1u) / 4u % TEAM;
-    return 4u * (group * TEAM + (local_index + TEAM - last_lane) % TEAM) + vec4<u32>(0xffffffffu, 0u, 1u, 2u);
+    let last_lane = (row_length() - 1u) / 4u % THREADS_PER_ROW;
+    return 4u * (group * THREADS_PER_ROW + (local_index + THREADS_PER_ROW - last_lane) % THREADS_PER_ROW) + vec4<u32>(0xffffffffu, 0u, 1u, 2u);
 }
 
 // Whether any cell of a group is inside the row.

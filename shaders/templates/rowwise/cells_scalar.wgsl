@@ -1,4 +1,4 @@
-// Rows of any length, cell by cell. The four cells of a group lie a team apart, so that the threads of a team read
+// Rows of any length, cell by cell. The four cells of a group lie a row group apart, so that the threads of a row group read
 // neighbours; a thread alone reads four neighbours itself.
 
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
@@ -6,7 +6,7 @@
 @group(0) @binding(7) var<storage, read_write> gradients: array<f32>;
 
 fn columns_of(row: Row, group: u32, local_index: u32) -> vec4<u32> {
-    return (4u * group + vec4<u32>(0u, 1u, 2u, 3u)) * TEAM + local_index;
+    return (4u * group + vec4<u32>(0u, 1u, 2u, 3u)) * THREADS_PER_ROW + local_index;
 }
 
 // Whether any cell of a group is inside the row.

@@ -161,17 +161,17 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
 // Without a branch on the turn, which no compiler can tell to be the same in all threads: WebGPU refuses a barrier behind it.
 fn join(sums: Sums) -> Sums {
     var all = sums;
-    all.teacher_maximum = team_max(sums.teacher_maximum);
-    all.student_maximum = team_max(sums.student_maximum);
-    all.teacher = team_sum(sums.teacher * exp(sums.teacher_maximum - all.teacher_maximum));
-    all.student = team_sum(sums.student * exp(sums.student_maximum - all.student_maximum));
-    all.teacher_excess = team_sum(sums.teacher_excess);
-    all.student_excess = team_sum(sums.student_excess);
-    all.mean = team_sum(sums.mean);
-    all.top = team_max(select(-1.0, sums.top, sums.student_maximum == all.student_maximum));
+    all.teacher_maximum = row_group_max(sums.teacher_maximum);
+    all.student_maximum = row_group_max(sums.student_maximum);
+    all.teacher = row_group_sum(sums.teacher * exp(sums.teacher_maximum - all.teacher_maximum));
+    all.student = row_group_sum(sums.student * exp(sums.student_maximum - all.student_maximum));
+    all.teacher_excess = row_group_sum(sums.teacher_excess);
+    all.student_excess = row_group_sum(sums.student_excess);
+    all.mean = row_group_sum(sums.mean);
+    all.top = row_group_max(select(-1.0, sums.top, sums.student_maximum == all.student_maximum));
     let is_here = sums.top == all.top;
-    all.truth_at_top = team_max(select(DISTILLATION_CLOSED, sums.truth_at_top, is_here));
-    all.logit_at_top = team_max(select(DISTILLATION_CLOSED, sums.logit_at_top, is_here));
+    all.truth_at_top = row_group_max(select(DISTILLATION_CLOSED, sums.truth_at_top, is_here));
+    all.logit_at_top = row_group_max(select(DISTILLATION_CLOSED, sums.logit_at_top, is_here));
     return all;
 }
 

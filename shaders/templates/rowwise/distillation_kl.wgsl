@@ -57,10 +57,10 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
 }
 
 fn join(sums: Sums) -> Sums {
-    let teacher_maximum = team_max(sums.teacher_maximum);
-    let student_maximum = team_max(sums.student_maximum);
+    let teacher_maximum = row_group_max(sums.teacher_maximum);
+    let student_maximum = row_group_max(sums.student_maximum);
     let all = raised(sums, teacher_maximum - sums.teacher_maximum, student_maximum - sums.student_maximum);
-    return Sums(teacher_maximum, student_maximum, team_sum(all.teacher), team_sum(all.student), team_sum(all.dot));
+    return Sums(teacher_maximum, student_maximum, row_group_sum(all.teacher), row_group_sum(all.student), row_group_sum(all.dot));
 }
 
 fn finish(row: Row, sums: Sums) -> Outcome {

@@ -91,11 +91,11 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
 // of them, and WebGPU refuses such a program. Before the first turn the sums are 0, behind it the maximum is the same in all threads.
 fn join(sums: Sums) -> Sums {
     var all = sums;
-    all.maximum = team_max(sums.maximum);
-    all.total = team_sum(sums.total);
-    all.others = team_sum(sums.others);
-    all.falling = team_sum(sums.falling);
-    all.dot = team_sum(sums.dot);
+    all.maximum = row_group_max(sums.maximum);
+    all.total = row_group_sum(sums.total);
+    all.others = row_group_sum(sums.others);
+    all.falling = row_group_sum(sums.falling);
+    all.dot = row_group_sum(sums.dot);
     return all;
 }
 

@@ -57,12 +57,12 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
 }
 
 fn join(sums: Sums) -> Sums {
-    var maximum = team_max(sums.maximum);
+    var maximum = row_group_max(sums.maximum);
     if VIRTUAL_ITEM {
         maximum = max(maximum, 0.0);
     }
     let own = raised(sums, maximum - sums.maximum);
-    var all = Sums(maximum, team_sum(own.total), team_sum(own.mass), team_sum(own.dot));
+    var all = Sums(maximum, row_group_sum(own.total), row_group_sum(own.mass), row_group_sum(own.dot));
     if VIRTUAL_ITEM {
         all.total += exp(-maximum);
         all.mass += VIRTUAL_LABEL;

@@ -2,7 +2,7 @@
 // rows' own weights. Linked with templates/rowwise/rows, whose bindings and rules it shares, and with one of lib/partials_*; the
 // sum kernel adds up what it leaves in `values`.
 
-const TEAM: u32 = 1u;
+const THREADS_PER_ROW: u32 = 1u;
 
 override BY_ROW_WEIGHT: bool = false;
 

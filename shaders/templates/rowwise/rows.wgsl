@@ -1,5 +1,5 @@
 // What the row-wise kernels share: bindings, switches, and what is known of a row before its cells are read. Linked with
-// one of templates/rowwise/cells_* (how the cells of a row lie in memory), which asks for `TEAM`: the threads that take a row.
+// one of templates/rowwise/cells_* (how the cells of a row lie in memory), which asks for `THREADS_PER_ROW`: the threads that take a row.
 
 struct Params {
     rows: u32,          // in this part of the tensor

@@ -1,6 +1,6 @@
 // The row-wise frame: a loss of one row of logits against its label or its row of dense targets.
 //
-//     sums           = fold over the cells of the row, four at a time; joined over the threads of its team
+//     sums           = fold over the cells of the row, four at a time; joined over the threads of its row group
 //                      PASSES times, each from restart(sums) of the one before
 //     outcome        = finish(row, sums), its .loss the row's value
 //     gradients[r,c] = upstream * factor * weight[r] * gradient(row, outcome, cells)
@@ -9,7 +9,7 @@
 // Filled by shaders/losses/*.wgsl with `struct Sums`, `struct Outcome`, `empty_sums`, `fold`, `join`, `restart`, `finish`,
 // `gradient` and `auxiliary`. Linked with templates/rowwise/rows, one of rowwise_first and rowwise_second: which derivative is
 // written; and one of rowwise_lane, rowwise_subgroups and rowwise_memory:
-// the team of threads that takes a row, with `team_sum`, `team_max` and `team_wait` over it. A header names `HELD`, the groups of four
+// the group of threads that takes a row, with `row_group_sum`, `row_group_max` and `row_group_barrier` over it. A header names `HELD`, the groups of four
 // cells of a row that one thread keeps in registers, `PASSES`, and `AT_ONCE`: a cell's derivative asks for no outcome and is written as
 // it is folded, where its arithmetic stands already (jsd of 1,000 classes on software Vulkan: 0.31 of a copy's rate before, 0.54 with it).
 
@@ -69,10 +69,10 @@ fn write_slopes(row: Row, columns: vec4<u32>, cells: Cells, slopes: vec4<f32>) {
     write_gradients(row, columns, slopes);
 }
 
-// Writes the gradient of a row and gives its value; every thread of the team calls it.
+// Writes the gradient of a row and gives its value; every thread of the row group calls it.
 fn take_row(index: u32, local_index: u32) -> f32 {
     let row = begin_row(index);
-    let groups = select((row_length() + 4u * TEAM - 1u) / (4u * TEAM), HELD, HOLDS);
+    let groups = select((row_length() + 4u * THREADS_PER_ROW - 1u) / (4u * THREADS_PER_ROW), HELD, HOLDS);
     var held_logits: array<vec4<f32>, HELD>;
     var held_truths: array<vec4<f32>, HELD>;
     let scale = row.upstream * row.weight;
@@ -117,9 +117,9 @@ fn take_row(index: u32, local_index: u32) -> f32 {
         }
     }
     let has_nan = any(worst > vec4<u32>(INFINITY_BITS));
-    let is_broken = team_max(select(0.0, 1.0, has_nan)) != 0.0 || row.state == BAD_LABEL;
+    let is_broken = row_group_max(select(0.0, 1.0, has_nan)) != 0.0 || row.state == BAD_LABEL;
     let outcome = finish(row, join(sums));
-    team_wait();
+    row_group_barrier();
     let is_plain = row.state == KEPT && !is_broken;
     let otherwise = vec4<f32>(select(0.0, nan_of(row), is_broken));
     let is_written = AT_ONCE && !IN_PLACE && is_plain;

@@ -1,17 +1,17 @@
 // Short rows: a thread takes a whole row, or `TOGETHER` rows one after the other, which a header names. Linked with one of
 // lib/partials_*.
 
-const TEAM: u32 = 1u;
+const THREADS_PER_ROW: u32 = 1u;
 
-fn team_sum(x: f32) -> f32 {
+fn row_group_sum(x: f32) -> f32 {
     return x;
 }
 
-fn team_max(x: f32) -> f32 {
+fn row_group_max(x: f32) -> f32 {
     return x;
 }
 
-fn team_wait() {}
+fn row_group_barrier() {}
 
 @compute @workgroup_size(WORKGROUP)
 fn rowwise(

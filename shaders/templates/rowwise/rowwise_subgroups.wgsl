@@ -1,6 +1,6 @@
 // Long rows: a workgroup takes a row, and its threads join what they have by subgroup operations.
 
-override TEAM: u32 = WORKGROUP;
+override THREADS_PER_ROW: u32 = WORKGROUP;
 
 // Whether the workgroup is one subgroup on every run: then nothing goes through its memory.
 override ONE_SUBGROUP: bool = false;
@@ -21,7 +21,7 @@ fn share(x: f32) {
     workgroupBarrier();
 }
 
-fn team_sum(x: f32) -> f32 {
+fn row_group_sum(x: f32) -> f32 {
     var total = subgroupAdd(x);
     if !ONE_SUBGROUP {
         share(total);
@@ -33,7 +33,7 @@ fn team_sum(x: f32) -> f32 {
     return total;
 }
 
-fn team_max(x: f32) -> f32 {
+fn row_group_max(x: f32) -> f32 {
     var largest = subgroupMax(x);
     if !ONE_SUBGROUP {
         share(largest);
@@ -44,7 +44,7 @@ fn team_max(x: f32) -> f32 {
     return largest;
 }
 
-fn team_wait() {
+fn row_group_barrier() {
     if IN_PLACE {
         // Separates every thread's reading of the label's logit from the writes over it.
         storageBarrier();

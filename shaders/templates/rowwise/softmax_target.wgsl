@@ -92,16 +92,16 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
 }
 
 fn join(sums: Sums) -> Sums {
-    let maximum = team_max(sums.maximum);
+    let maximum = row_group_max(sums.maximum);
     var all = raised(sums, maximum - sums.maximum);
     all.maximum = maximum;
-    all.others = team_sum(all.others);
+    all.others = row_group_sum(all.others);
     if !HAS_LABELS {
-        all.inside = team_sum(all.inside);
-        all.outside = team_sum(all.outside);
-        all.mass = team_sum(all.mass);
-        all.dot = team_sum(all.dot);
-        all.weight = team_sum(all.weight);
+        all.inside = row_group_sum(all.inside);
+        all.outside = row_group_sum(all.outside);
+        all.mass = row_group_sum(all.mass);
+        all.dot = row_group_sum(all.dot);
+        all.weight = row_group_sum(all.weight);
     }
     return all;
 }

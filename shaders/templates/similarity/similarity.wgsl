@@ -6,7 +6,7 @@
 //     outcome = finish(lse, extras, positives), its .value the row's value
 //
 // Filled by shaders/losses/*.wgsl with STAGED, `term`, `extra`, `finish` and `extra_gradient`. Linked with
-// templates/similarity/score_rows and one of rowwise_subgroups and rowwise_memory: the team of threads that takes a row.
+// templates/similarity/score_rows and one of rowwise_subgroups and rowwise_memory: the group of threads that takes a row.
 
 // What a column is to a row: its own (of two matrices the partner, of one matrix the row itself), of the same label, or neither.
 struct Candidate {
@@ -30,7 +30,7 @@ struct Outcome {
     extra: f32,       // what `extra_gradient` wants to know
 }
 
-// What the teams know of the row-wise frame and this one has not.
+// What the row groups know of the row-wise frame and this one has not.
 const IN_PLACE: bool = false;
 
 fn candidate_of(row: u32, column: u32, score: f32) -> Candidate {
@@ -48,7 +48,7 @@ fn lse_of(peak: f32, sum: f32) -> f32 {
 
 // `exp_full` throughout: a driver's own exponential is 2|x| ulp off, and |x| goes to 2/T and beyond.
 
-// Writes dL/d(score) of a row and its value; every thread of the team calls it.
+// Writes dL/d(score) of a row and its value; every thread of the row group calls it.
 fn take_row(index: u32, local_index: u32) {
     let row = params.first_row + index;
     let first = index * params.columns;
@@ -59,19 +59,19 @@ fn take_row(index: u32, local_index: u32) {
     var peaks = vec2<f32>(LOWEST);
     var worst = 0u;
     var positives = 0.0;
-    for (var column = local_index; column < length; column += TEAM) {
+    for (var column = local_index; column < length; column += THREADS_PER_ROW) {
         let candidate = candidate_of(row, column, scores[first + column]);
         let found = term(candidate);
         worst = max(worst, bitcast<u32>(candidate.score) & 0x7fffffffu);
         positives += select(0.0, 1.0, candidate.is_positive);
         peaks = max(peaks, select(vec2<f32>(LOWEST), vec2<f32>(found.exponent), vec2<bool>(found.in_first, found.in_second)));
     }
-    peaks = vec2<f32>(team_max(peaks.x), team_max(peaks.y));
-    positives = team_sum(positives);
-    let is_broken = team_max(select(0.0, 1.0, worst > 0x7f800000u)) != 0.0;
+    peaks = vec2<f32>(row_group_max(peaks.x), row_group_max(peaks.y));
+    positives = row_group_sum(positives);
+    let is_broken = row_group_max(select(0.0, 1.0, worst > 0x7f800000u)) != 0.0;
     var sums = vec2<f32>();
     var extras = vec2<f32>();
-    for (var column = local_index; column < length; column += TEAM) {
+    for (var column = local_index; column < length; column += THREADS_PER_ROW) {
         let candidate = candidate_of(row, column, scores[first + column]);
         let found = term(candidate);
         if found.in_first {
@@ -84,19 +84,19 @@ fn take_row(index: u32, local_index: u32) {
             extras += extra(candidate, vec2<f32>());
         }
     }
-    sums = vec2<f32>(team_sum(sums.x), team_sum(sums.y));
+    sums = vec2<f32>(row_group_sum(sums.x), row_group_sum(sums.y));
     let lse = vec2<f32>(lse_of(peaks.x, sums.x), lse_of(peaks.y, sums.y));
     if STAGED {
-        for (var column = local_index; column < length; column += TEAM) {
+        for (var column = local_index; column < length; column += THREADS_PER_ROW) {
             extras += extra(candidate_of(row, column, scores[first + column]), lse);
         }
     }
-    let outcome = finish(lse, vec2<f32>(team_sum(extras.x), team_sum(extras.y)), positives);
+    let outcome = finish(lse, vec2<f32>(row_group_sum(extras.x), row_group_sum(extras.y)), positives);
     let scale = scale_of(row, weight);
     // Shares of the sums themselves: by way of e^(exponent - lse) they would carry the rounding of the logarithm.
     let shares = select(vec2<f32>(), outcome.pools / sums, sums > vec2<f32>());
     let poison = poison_of(row);
-    for (var column = local_index; column < params.columns; column += TEAM) {
+    for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
         var slope = 0.0;
         if is_broken {
             slope = poison;

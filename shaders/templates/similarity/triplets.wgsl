@@ -7,7 +7,7 @@
 // its negative the one of the highest score below its own; where there is none, the one of the lowest of all. Of equal scores the
 // first. Filled by shaders/losses/*.wgsl with `distance`, MARGIN and SEMI_HARD.
 
-// The teams' wait then stands between the writes of a row's marks and their reading.
+// The row groups' wait then stands between the writes of a row's marks and their reading.
 const IN_PLACE: bool = true;
 
 // Of a positive the column of its negative and 1, or 0 where the pair counts for nothing; of a negative how many pairs it is in.
@@ -39,7 +39,7 @@ fn negative_of(row: u32, first: u32, score: f32, farthest: u32) -> u32 {
 // The first column of this thread with such a score, below 0 so that a maximum finds the first of all.
 fn first_column(row: u32, first: u32, local_index: u32, score: f32, positives: bool) -> f32 {
     var found = LOWEST;
-    for (var column = local_index; column < params.columns; column += TEAM) {
+    for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
         let kind = select(is_negative(row, column), is_positive(row, column), positives);
         if kind && scores[first + column] == score {
             found = max(found, -f32(column));
@@ -52,7 +52,7 @@ fn column_from(found: f32) -> u32 {
     return min(u32(min(-found, 1.6777216e7)), params.columns - 1u);
 }
 
-// Writes dL/d(score) of a row and its value; every thread of the team calls it.
+// Writes dL/d(score) of a row and its value; every thread of the row group calls it.
 fn take_row(index: u32, local_index: u32) {
     let row = params.first_row + index;
     let first = index * params.columns;
@@ -61,7 +61,7 @@ fn take_row(index: u32, local_index: u32) {
     // The highest and the lowest score of the negatives, the lowest of the positives; the lowest ones below 0.
     var peaks = vec3<f32>(LOWEST);
     var worst = 0u;
-    for (var column = local_index; column < params.columns; column += TEAM) {
+    for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
         let score = scores[first + column];
         worst = max(worst, bitcast<u32>(score) & 0x7fffffffu);
         if is_negative(row, column) {
@@ -71,14 +71,14 @@ fn take_row(index: u32, local_index: u32) {
             peaks.z = max(peaks.z, -score);
         }
     }
-    peaks = vec3<f32>(team_max(peaks.x), team_max(peaks.y), team_max(peaks.z));
-    let is_broken = team_max(select(0.0, 1.0, worst > 0x7f800000u)) != 0.0;
+    peaks = vec3<f32>(row_group_max(peaks.x), row_group_max(peaks.y), row_group_max(peaks.z));
+    let is_broken = row_group_max(select(0.0, 1.0, worst > 0x7f800000u)) != 0.0;
     let has_both = peaks.x > LOWEST && peaks.z > LOWEST;
     let negative = select(peaks.x, -peaks.y, SEMI_HARD);
-    let other = column_from(team_max(first_column(row, first, local_index, negative, false)));
-    let hardest = column_from(team_max(first_column(row, first, local_index, -peaks.z, true)));
+    let other = column_from(row_group_max(first_column(row, first, local_index, negative, false)));
+    let hardest = column_from(row_group_max(first_column(row, first, local_index, -peaks.z, true)));
     var sum = 0.0;
-    for (var column = local_index; column < params.columns; column += TEAM) {
+    for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
         var mark = 0.0;
         if counts && has_both && is_positive(row, column) && (SEMI_HARD || column == hardest) {
             let score = scores[first + column];
@@ -94,7 +94,7 @@ fn take_row(index: u32, local_index: u32) {
         }
         marks[first + column] = mark;
     }
-    team_wait();
+    row_group_barrier();
     if local_index == 0u {
         for (var column = 0u; column < params.columns; column += 1u) {
             let mark = marks[first + column];
@@ -103,11 +103,11 @@ fn take_row(index: u32, local_index: u32) {
             }
         }
     }
-    team_wait();
-    let value = weight.factor * team_sum(sum);
+    row_group_barrier();
+    let value = weight.factor * row_group_sum(sum);
     let scale = scale_of(row, weight);
     let poison = poison_of(row);
-    for (var column = local_index; column < params.columns; column += TEAM) {
+    for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
         let mark = marks[first + column];
         let score = scores[first + column];
         // A distance falls where its score rises.

@@ -25,14 +25,14 @@ fn take_rows(block: u32, local_index: u32) {
     for (var row = begin; row < end; row += 1u) {
         let first = row * params.columns;
         var along = 0.0;
-        for (var column = local_index; column < params.columns; column += TEAM) {
+        for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
             along += units[first + column] * gradients[first + column];
         }
         let length = lengths[row];
         let is_short = length < SHORTEST;
-        along = select(team_sum(along), 0.0, is_short);
+        along = select(row_group_sum(along), 0.0, is_short);
         let divisor = select(length, SHORTEST, is_short);
-        for (var column = local_index; column < params.columns; column += TEAM) {
+        for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
             // A thread writes only what it alone has read.
             let place = first + column;
             gradients[place] = (gradients[place] - along * units[place]) / divisor;

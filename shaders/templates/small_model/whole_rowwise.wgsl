@@ -33,11 +33,11 @@ const CLASS_MASK: u32 = 0u;
 const EACH: bool = false;
 const AUXILIARY: bool = false;
 
-fn team_sum(x: f32) -> f32 {
+fn row_group_sum(x: f32) -> f32 {
     return x;
 }
 
-fn team_max(x: f32) -> f32 {
+fn row_group_max(x: f32) -> f32 {
     return x;
 }
 
