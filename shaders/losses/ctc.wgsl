@@ -123,7 +123,7 @@ fn ctc(
         let bits = items[2u * params.batch + item];
         let weight = params.factor * bitcast<f32>(bits);
         var upstream = params.upstream;
-        if EACH {
+        if REDUCTION_NONE {
             upstream *= bitcast<f32>(items[3u * params.batch + item]);
         }
         var value = -weight * (normalizer + logarithm);

@@ -57,12 +57,12 @@ override HAS_TRUTH: bool = false;
 // How many of the vectors get a gradient.
 override GRADIENTS: u32 = 2u;
 // Reduction `none`: every value is written over the upstream that was there.
-override EACH: bool = false;
+override REDUCTION_NONE: bool = false;
 
 // Bindings 1 to 3 and 5 to 7, the vectors and their gradients, stand in templates/distance/vectors_*.
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(4) var<storage, read> weights: array<u32>;
-// Partial sums; with EACH one number for each row: its upstream at first, then its value.
+// Partial sums; with REDUCTION_NONE one number for each row: its upstream at first, then its value.
 @group(0) @binding(8) var<storage, read_write> values: array<f32>;
 
 fn row_length() -> u32 {
@@ -107,7 +107,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
         weight *= bitcast<f32>(bits);
     }
     var upstream = params.upstream;
-    if EACH {
+    if REDUCTION_NONE {
         // Only the thread that writes here reads here.
         var own = 0.0;
         if local_index == 0u {
@@ -208,7 +208,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
         }
     }
     let value = select(otherwise, weight * outcome.value, is_plain);
-    if EACH && local_index == 0u {
+    if REDUCTION_NONE && local_index == 0u {
         values[params.first_row + index] = value;
     }
     return value;
@@ -222,7 +222,7 @@ fn take_rows(block: u32, local_index: u32) {
     for (var index = begin; index < end; index += 1u) {
         add_to(&sum, take_row(index, local_index));
     }
-    if !EACH && local_index == 0u && begin < end {
+    if !REDUCTION_NONE && local_index == 0u && begin < end {
         values[params.first_partial + block] = total_of(sum);
     }
 }

@@ -58,7 +58,7 @@ fn take_unit(unit: Unit, local_index: u32) -> f32 {
         let divisor = upstreams[2];
         weight = select(weight / divisor, 0.0, divisor == 0.0);
     }
-    if EACH {
+    if REDUCTION_NONE {
         upstream *= upstreams[unit.list];
     }
     let left_out = is_left_out(unit.list);
@@ -85,11 +85,11 @@ fn listwise(
     for (var index = range.x; index < range.y; index += 1u) {
         let found = take_unit(unit_of(index), local_index);
         add_to(&sum, found);
-        if EACH {
+        if REDUCTION_NONE {
             values[index * WORKGROUP + local_index] = found;
         }
     }
-    if !EACH {
+    if !REDUCTION_NONE {
         write_partial(place, local_index, total_of(sum), range.x < range.y);
     }
 }

@@ -31,7 +31,7 @@ override WORKGROUP: u32 = 256u;
 override WEIGHTS: u32 = 0u;
 override HAS_COLUMN_WEIGHT: bool = false;
 // Reduction `none`: every value is written, and each has its own upstream.
-override EACH: bool = false;
+override REDUCTION_NONE: bool = false;
 // The gradient is written over the predictions.
 override IN_PLACE: bool = false;
 
@@ -59,7 +59,7 @@ fn element(place: u32, prediction: f32, truth: f32) -> Loss {
         column_weight = column_weights[(params.first + index) % params.columns];
     }
     var upstream = params.upstream;
-    if EACH {
+    if REDUCTION_NONE {
         upstream *= upstreams[index];
     }
     let point = element_loss(prediction, truth, column_weight);
@@ -90,7 +90,7 @@ fn pointwise(
         let c = element(4u * i + 2u, prediction.z, truth.z);
         let d = element(4u * i + 3u, prediction.w, truth.w);
         write_gradients(i, vec4<f32>(a.derivative, b.derivative, c.derivative, d.derivative));
-        if EACH {
+        if REDUCTION_NONE {
             write_value(4u * i, a.value);
             write_value(4u * i + 1u, b.value);
             write_value(4u * i + 2u, c.value);
@@ -99,7 +99,7 @@ fn pointwise(
             add_to(&sum, (a.value + b.value) + (c.value + d.value));
         }
     }
-    if !EACH {
+    if !REDUCTION_NONE {
         write_partial(block, local_index, total_of(sum), begin < end);
     }
 }

@@ -24,7 +24,7 @@ struct Params {
 override WORKGROUP: u32 = 64u;
 override HAS_WEIGHT: bool = false;
 // Reduction `none`: each value has its own upstream.
-override EACH: bool = false;
+override REDUCTION_NONE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> numbers: array<f32>;
@@ -51,7 +51,7 @@ fn quads(
         weight *= bitcast<f32>(bits);
     }
     var upstream = params.upstream;
-    if EACH {
+    if REDUCTION_NONE {
         upstream *= upstreams[i];
     }
     var four = vec4<f32>();

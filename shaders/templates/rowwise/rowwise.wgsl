@@ -140,7 +140,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
         }
     }
     let value = select(otherwise.x, row.weight * outcome.loss, is_plain);
-    if (EACH || AUXILIARY) && local_index == 0u {
+    if (REDUCTION_NONE || AUXILIARY) && local_index == 0u {
         let place = params.first_row + index;
         values[place] = value;
         if AUXILIARY {
@@ -159,7 +159,7 @@ fn take_rows(block: u32, local_index: u32) {
     for (var index = begin; index < end; index += 1u) {
         sum += take_row(index, local_index);
     }
-    if !EACH && !AUXILIARY && local_index == 0u && begin < end {
+    if !REDUCTION_NONE && !AUXILIARY && local_index == 0u && begin < end {
         values[params.first_partial + block] = sum;
     }
 }

@@ -30,7 +30,7 @@ fn rowwise(
         sum += take_row(index, 0u);
         index += select(1u, 1u + others, index % TOGETHER == TOGETHER - 1u);
     }
-    if !EACH && !AUXILIARY {
+    if !REDUCTION_NONE && !AUXILIARY {
         write_partial(block, local_index, sum, begin < end);
     }
 }

@@ -15,7 +15,7 @@ override COLUMNS: u32 = 0u;
 override HOLDS: bool = false;
 override HAS_LABELS: bool = false;
 override HAS_WEIGHT: bool = false;
-override EACH: bool = false;
+override REDUCTION_NONE: bool = false;
 // The values are added to those that are there: the other direction of a symmetric loss.
 override ADDS: bool = false;
 
@@ -47,7 +47,7 @@ fn weight_of(row: u32) -> Weight {
 // What the derivatives of a row are multiplied by.
 fn scale_of(row: u32, weight: Weight) -> f32 {
     let scale = weight.factor * params.upstream;
-    if EACH {
+    if REDUCTION_NONE {
         return scale * upstreams[row];
     }
     return scale;

@@ -30,7 +30,7 @@ const HAS_WEIGHT: bool = false;
 const HAS_CLASS_WEIGHT: bool = false;
 const HAS_POS_WEIGHT: bool = false;
 const CLASS_MASK: u32 = 0u;
-const EACH: bool = false;
+const REDUCTION_NONE: bool = false;
 const AUXILIARY: bool = false;
 
 fn row_group_sum(x: f32) -> f32 {

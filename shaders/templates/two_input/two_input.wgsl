@@ -29,7 +29,7 @@ override HAS_WEIGHT: bool = false;
 override HAS_TRUTH: bool = true;
 override SECOND_PER_ROW: bool = false;
 // Reduction `none`: every value is written, and each has its own upstream.
-override EACH: bool = false;
+override REDUCTION_NONE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> firsts: array<vec4<f32>>;
@@ -52,7 +52,7 @@ fn element(place: u32, first: f32, second: f32, truth: f32) -> Pair {
         weight *= bitcast<f32>(bits);
     }
     var upstream = params.upstream;
-    if EACH {
+    if REDUCTION_NONE {
         upstream *= upstreams[index];
     }
     let found = loss(first, second, truth);
@@ -106,7 +106,7 @@ fn pairs(
         let d = element(4u * i + 3u, first.w, second.w, truth.w);
         first_gradients[i] = vec4<f32>(a.first, b.first, c.first, d.first);
         second_gradients[i] = vec4<f32>(a.second, b.second, c.second, d.second);
-        if EACH {
+        if REDUCTION_NONE {
             write_value(4u * i, a.value);
             write_value(4u * i + 1u, b.value);
             write_value(4u * i + 2u, c.value);
@@ -115,7 +115,7 @@ fn pairs(
             add_to(&sum, (a.value + b.value) + (c.value + d.value));
         }
     }
-    if !EACH {
+    if !REDUCTION_NONE {
         write_partial(block, local_index, total_of(sum), begin < end);
     }
 }

@@ -43,7 +43,7 @@ fn frame(loss: &dyn Loss, variant: &Variant, has_weights: bool, each: bool) -> P
     let has_third = third.is_some_and(|argument| argument.role.is_differentiated());
     let mut constants = vec![
         ("HAS_WEIGHT", flag(has_weights)),
-        ("EACH", flag(each)),
+        ("REDUCTION_NONE", flag(each)),
         ("HAS_THIRD", flag(has_third)),
         ("HAS_TRUTH", flag(third.is_some() && !has_third)),
         ("GRADIENTS", gradients as f64),

@@ -70,7 +70,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     let mut programs = Vec::new();
     for on in [0.0, 1.0] {
         for (lanes, partials) in [(8.0, PARTIALS_LANE), (256.0, PARTIALS_TREE)] {
-            let switches = [("WEIGHTS", 2.0 * on), ("HAS_COLUMN_WEIGHT", on), ("EACH", on), ("IN_PLACE", on)];
+            let switches = [("WEIGHTS", 2.0 * on), ("HAS_COLUMN_WEIGHT", on), ("REDUCTION_NONE", on), ("IN_PLACE", on)];
             let constants: Vec<_> = std::iter::once(("WORKGROUP", lanes)).chain(switches).collect();
             programs.push(frame(loss, partials, false, false, constants.clone()));
             programs.push(frame(loss, partials, false, true, constants.clone()));
@@ -99,7 +99,7 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
             ("WORKGROUP", lanes as f64),
             ("WEIGHTS", weights),
             ("HAS_COLUMN_WEIGHT", flag(buffers.column_weights.is_some())),
-            ("EACH", flag(job.each)),
+            ("REDUCTION_NONE", flag(job.each)),
             ("IN_PLACE", flag(buffers.in_place())),
         ];
         let partials_of = if gpu.is_software() { PARTIALS_LANE } else { PARTIALS_TREE };

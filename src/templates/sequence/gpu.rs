@@ -39,7 +39,7 @@ fn plain(file: File, lanes: usize) -> Program {
 }
 
 fn lattice(loss: &dyn Loss, lanes: usize, each: bool) -> Program {
-    let mut constants = vec![("WORKGROUP", lanes as f64), ("EACH", flag(each))];
+    let mut constants = vec![("WORKGROUP", lanes as f64), ("REDUCTION_NONE", flag(each))];
     let shader = loss.entry().shader;
     constants.extend(adaptor::options(&shader, loss.constants()));
     let files = vec![shader, LATTICE, SEQUENCE, NUMBERS];
