@@ -53,7 +53,7 @@ fn ctc(
     let first = item * params.time * params.states;
     var normalizer = 0.0;
     var lost = 0.0;
-    var is_broken = false;
+    var is_invalid = false;
     for (var t = 0u; t < time; t += 1u) {
         let before = first + (t - 1u) * params.states;
         for (var s = local_index; s < states; s += WORKGROUP) {
@@ -72,7 +72,7 @@ fn ctc(
             lattice[first + t * params.states + s] = max(sum + ctc_emission(item, t, s), LOWEST);
         }
         let taken = normalizers[t * params.batch + item].y;
-        is_broken = is_broken || is_nan(taken);
+        is_invalid = is_invalid || is_nan(taken);
         // Kahan's sum: what an addition loses is added to the next number.
         let next = taken - lost;
         let total = normalizer + next;
@@ -128,7 +128,7 @@ fn ctc(
         }
         var value = -weight * (normalizer + logarithm);
         var scale = weight * upstream;
-        if is_broken {
+        if is_invalid {
             value = not_a_number(value);
             scale = value;
         } else if is_infeasible {

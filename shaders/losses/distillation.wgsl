@@ -27,8 +27,8 @@ fn distillation_size() -> f32 {
 
 // A logit of +inf: inf - inf has no value, and so has the whole row none.
 fn distillation_has_infinity(teacher_maximum: f32, student_maximum: f32) -> bool {
-    let worst = max(bitcast<u32>(max(teacher_maximum, 0.0)), bitcast<u32>(max(student_maximum, 0.0)));
-    return worst == INFINITY_BITS;
+    let max_bits = max(bitcast<u32>(max(teacher_maximum, 0.0)), bitcast<u32>(max(student_maximum, 0.0)));
+    return max_bits == INFINITY_BITS;
 }
 
 fn distillation_auxiliary(place: u32, row: Row, outcome: Outcome) {}

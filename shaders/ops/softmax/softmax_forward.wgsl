@@ -24,11 +24,11 @@ fn softmax_forward(
     let end = first + params.columns;
     var maximum = LOWEST;
     // The maximum hides NaN and a driver's exp may too: the row is then NaN by its own hand.
-    var poison = 0.0;
+    var nan_value = 0.0;
     for (var i = first; i < end; i += 1u) {
         let x = outputs[i];
         maximum = max(maximum, x);
-        poison = select(poison, x, is_nan(x));
+        nan_value = select(nan_value, x, is_nan(x));
     }
     var sum = 0.0;
     for (var i = first; i < end; i += 1u) {
@@ -37,6 +37,6 @@ fn softmax_forward(
         sum += e;
     }
     for (var i = first; i < end; i += 1u) {
-        outputs[i] = select(outputs[i] / sum, poison, is_nan(poison));
+        outputs[i] = select(outputs[i] / sum, nan_value, is_nan(nan_value));
     }
 }

@@ -127,7 +127,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
     // Of one that is scaled the peaks, else scales.
     var largest = vec3<f32>(1.0);
     var joined = vec3<f32>();
-    var worst = vec4<u32>();
+    var max_bits = vec4<u32>();
     var wants_peaks = is_scaled();
     // At most twice: the second time with scales, where the sums left the range.
     for (var attempt = 0u; attempt < 2u; attempt += 1u) {
@@ -160,8 +160,8 @@ fn take_row(index: u32, local_index: u32) -> f32 {
                 } else {
                     cells = cells_at(index, columns);
                 }
-                worst = max(worst, max(magnitude_bits(cells.first), magnitude_bits(cells.second)));
-                worst = max(worst, magnitude_bits(cells.third));
+                max_bits = max(max_bits, max(magnitude_bits(cells.first), magnitude_bits(cells.second)));
+                max_bits = max(max_bits, magnitude_bits(cells.third));
                 let kept = inside_of(columns);
                 let more = fold(largest, cells);
                 sums.first += select(vec4<f32>(), more.first, kept);
@@ -179,14 +179,14 @@ fn take_row(index: u32, local_index: u32) -> f32 {
     if HAS_TRUTH {
         truth = truth_at(index);
     }
-    let has_nan = any(worst > vec4<u32>(INFINITY_BITS)) || is_nan(truth);
-    let is_broken = row_group_max(select(0.0, 1.0, has_nan)) != 0.0;
+    let has_nan = any(max_bits > vec4<u32>(INFINITY_BITS)) || is_nan(truth);
+    let is_invalid = row_group_max(select(0.0, 1.0, has_nan)) != 0.0;
     let outcome = finish(largest, joined, truth);
     // NaN in, NaN out: the comparisons of the filling would hide it. Its bits are put together from some known at run time only.
-    let poison = bitcast<f32>(0x7fc00000u | (index & 1u));
+    let nan_value = bitcast<f32>(0x7fc00000u | (index & 1u));
     let scale = upstream * weight;
-    let otherwise = select(0.0, poison, is_broken && counts);
-    let is_plain = counts && !is_broken;
+    let otherwise = select(0.0, nan_value, is_invalid && counts);
+    let is_plain = counts && !is_invalid;
     for (var group = 0u; group < groups; group += 1u) {
         let columns = columns_of(group, local_index);
         if columns.x < length {

@@ -20,14 +20,14 @@ fn kept_item(first: u32, index: u32) -> Item {
 fn take_item(unit: Unit, item: Item, weight: f32, upstream: f32) -> f32 {
     var found = vec2<f32>();
     var total = 0.0;
-    var worst = 0u;
+    var max_bits = 0u;
     for (var start = 0u; start < params.items; start += RUN) {
         var part = vec2<f32>();
         var part_total = 0.0;
         for (var k = start; k < min(start + RUN, params.items); k += 1u) {
             let other = kept_item(unit.first, k);
             let bits = bitcast<vec2<u32>>(vec2<f32>(other.score, other.truth)) & vec2<u32>(0x7fffffffu);
-            worst = max(worst, max(bits.x, bits.y));
+            max_bits = max(max_bits, max(bits.x, bits.y));
             if other.truth >= 0.0 {
                 part += pair_terms(item, other);
                 part_total += normalizer_term(other);
@@ -38,13 +38,13 @@ fn take_item(unit: Unit, item: Item, weight: f32, upstream: f32) -> f32 {
     }
     let factor = scale(total);
     let scaled = select(factor * (found + item_terms(item)), vec2<f32>(), factor == 0.0);
-    let is_broken = worst > INFINITY_BITS;
+    let is_invalid = max_bits > INFINITY_BITS;
     let nan = not_a_number(weight);
     // Not `>= 0`: a NaN is no padding.
     let is_padding = item.truth == -1.0;
-    let slope = select(weight * upstream * scaled.y, nan, is_broken);
+    let slope = select(weight * upstream * scaled.y, nan, is_invalid);
     gradients[unit.first + item.index] = select(slope, 0.0, is_padding);
-    return select(select(weight * scaled.x, nan, is_broken), 0.0, is_padding);
+    return select(select(weight * scaled.x, nan, is_invalid), 0.0, is_padding);
 }
 
 // The sum of the values of a thread's items in a unit.

@@ -64,11 +64,11 @@ fn element(place: u32, prediction: f32, truth: f32) -> Loss {
     }
     let point = element_loss(prediction, truth, column_weight);
     // NaN in, NaN out, whatever the driver's min and clamp make of it.
-    let broken = is_nan(prediction) || is_nan(truth);
-    let poison = prediction + truth;
+    let has_nan = is_nan(prediction) || is_nan(truth);
+    let nan_value = prediction + truth;
     return Loss(
-        select(0.0, weight * select(point.value, poison, broken), counts),
-        select(0.0, upstream * weight * select(element_gradient(point, prediction, truth, column_weight), poison, broken), counts),
+        select(0.0, weight * select(point.value, nan_value, has_nan), counts),
+        select(0.0, upstream * weight * select(element_gradient(point, prediction, truth, column_weight), nan_value, has_nan), counts),
     );
 }
 

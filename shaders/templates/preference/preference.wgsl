@@ -55,18 +55,18 @@ fn quads(
         upstream *= upstreams[i];
     }
     var four = vec4<f32>();
-    var broken = false;
+    var has_nan = false;
     for (var plane = 0u; plane < params.planes; plane += 1u) {
         let x = numbers[plane * params.stride + i];
-        broken = broken || is_nan(x);
+        has_nan = has_nan || is_nan(x);
         four[plane] = x;
     }
     let found = loss(four);
     // NaN in, NaN out, whatever the driver's min and clamp make of it.
-    let poison = four.x + four.y + four.z + four.w;
-    values[i] = select(0.0, weight * select(found.value, poison, broken), counts);
+    let nan_value = four.x + four.y + four.z + four.w;
+    values[i] = select(0.0, weight * select(found.value, nan_value, has_nan), counts);
     for (var plane = 0u; plane < params.gradients; plane += 1u) {
-        let slope = upstream * weight * select(found.slopes[plane], poison, broken);
+        let slope = upstream * weight * select(found.slopes[plane], nan_value, has_nan);
         gradients[plane * params.stride + i] = select(0.0, slope, counts);
     }
 }

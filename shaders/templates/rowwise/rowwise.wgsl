@@ -78,7 +78,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
     let scale = row.upstream * row.weight;
     var no_outcome: Outcome;
     var sums = empty_sums();
-    var worst = vec4<u32>();
+    var max_bits = vec4<u32>();
     if row.state == KEPT {
         for (var group = 0u; group < groups; group += 1u) {
             let columns = columns_of(row, group, local_index);
@@ -90,7 +90,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
                     held_truths[group] = truths;
                 }
                 let cells = cells_of(row, columns, logits, truths);
-                worst = max(worst, max(magnitude_bits(logits, cells.kept), magnitude_bits(truths, cells.kept)));
+                max_bits = max(max_bits, max(magnitude_bits(logits, cells.kept), magnitude_bits(truths, cells.kept)));
                 sums = fold(sums, cells);
                 if AT_ONCE && !IN_PLACE {
                     write_slopes(row, columns, cells, scale * written_gradient(row, no_outcome, cells));
@@ -116,12 +116,12 @@ fn take_row(index: u32, local_index: u32) -> f32 {
             }
         }
     }
-    let has_nan = any(worst > vec4<u32>(INFINITY_BITS));
-    let is_broken = row_group_max(select(0.0, 1.0, has_nan)) != 0.0 || row.state == BAD_LABEL;
+    let has_nan = any(max_bits > vec4<u32>(INFINITY_BITS));
+    let is_invalid = row_group_max(select(0.0, 1.0, has_nan)) != 0.0 || row.state == BAD_LABEL;
     let outcome = finish(row, join(sums));
     row_group_barrier();
-    let is_plain = row.state == KEPT && !is_broken;
-    let otherwise = vec4<f32>(select(0.0, nan_of(row), is_broken));
+    let is_plain = row.state == KEPT && !is_invalid;
+    let otherwise = vec4<f32>(select(0.0, nan_of(row), is_invalid));
     let is_written = AT_ONCE && !IN_PLACE && is_plain;
     for (var group = 0u; group < select(groups, 0u, is_written); group += 1u) {
         let columns = columns_of(row, group, local_index);

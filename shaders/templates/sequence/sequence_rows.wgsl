@@ -24,11 +24,11 @@ fn sequence_rows(
     let item = row % params.batch;
     let first = row * params.classes;
     var largest = LOWEST;
-    var broken = 0.0;
+    var has_nan = 0.0;
     for (var c = local_index; c < params.classes; c += WORKGROUP) {
         let x = logits[first + c];
         largest = max(largest, x);
-        broken = select(broken, 1.0, is_nan(x));
+        has_nan = select(has_nan, 1.0, is_nan(x));
     }
     largest = largest_of(largest, local_index);
     var sum = 0.0;
@@ -41,9 +41,9 @@ fn sequence_rows(
         best = max(best, logits[first + u32(targets[item * params.length + i])]);
     }
     best = max(largest_of(best, local_index), LOWEST);
-    broken = largest_of(broken, local_index);
+    has_nan = largest_of(has_nan, local_index);
     if local_index == 0u {
         let found = vec2<f32>(lse, best - lse);
-        normalizers[row] = select(found, vec2<f32>(not_a_number(lse)), broken != 0.0);
+        normalizers[row] = select(found, vec2<f32>(not_a_number(lse)), has_nan != 0.0);
     }
 }

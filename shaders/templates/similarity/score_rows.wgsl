@@ -54,7 +54,7 @@ fn scale_of(row: u32, weight: Weight) -> f32 {
 }
 
 // NaN in, NaN out: its bits are put together from some known at run time only.
-fn poison_of(row: u32) -> f32 {
+fn nan_of(row: u32) -> f32 {
     return bitcast<f32>(0x7fc00000u | (row & 1u));
 }
 

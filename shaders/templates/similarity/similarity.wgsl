@@ -57,18 +57,18 @@ fn take_row(index: u32, local_index: u32) {
     // A row that is left out has no value of its own, and is a candidate of the others all the same.
     let length = select(0u, params.columns, counts);
     var peaks = vec2<f32>(LOWEST);
-    var worst = 0u;
+    var max_bits = 0u;
     var positives = 0.0;
     for (var column = local_index; column < length; column += THREADS_PER_ROW) {
         let candidate = candidate_of(row, column, scores[first + column]);
         let found = term(candidate);
-        worst = max(worst, bitcast<u32>(candidate.score) & 0x7fffffffu);
+        max_bits = max(max_bits, bitcast<u32>(candidate.score) & 0x7fffffffu);
         positives += select(0.0, 1.0, candidate.is_positive);
         peaks = max(peaks, select(vec2<f32>(LOWEST), vec2<f32>(found.exponent), vec2<bool>(found.in_first, found.in_second)));
     }
     peaks = vec2<f32>(row_group_max(peaks.x), row_group_max(peaks.y));
     positives = row_group_sum(positives);
-    let is_broken = row_group_max(select(0.0, 1.0, worst > 0x7f800000u)) != 0.0;
+    let is_invalid = row_group_max(select(0.0, 1.0, max_bits > 0x7f800000u)) != 0.0;
     var sums = vec2<f32>();
     var extras = vec2<f32>();
     for (var column = local_index; column < length; column += THREADS_PER_ROW) {
@@ -95,11 +95,11 @@ fn take_row(index: u32, local_index: u32) {
     let scale = scale_of(row, weight);
     // Shares of the sums themselves: by way of e^(exponent - lse) they would carry the rounding of the logarithm.
     let shares = select(vec2<f32>(), outcome.pools / sums, sums > vec2<f32>());
-    let poison = poison_of(row);
+    let nan_value = nan_of(row);
     for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
         var slope = 0.0;
-        if is_broken {
-            slope = poison;
+        if is_invalid {
+            slope = nan_value;
         } else if counts {
             let candidate = candidate_of(row, column, scores[first + column]);
             let found = term(candidate);
@@ -116,8 +116,8 @@ fn take_row(index: u32, local_index: u32) {
     }
     if local_index == 0u {
         var value = select(0.0, weight.factor * outcome.value, counts);
-        if is_broken {
-            value = poison;
+        if is_invalid {
+            value = nan_value;
         }
         if ADDS {
             value += values[row];

@@ -60,10 +60,10 @@ fn take_row(index: u32, local_index: u32) {
     let counts = weight.counts;
     // The highest and the lowest score of the negatives, the lowest of the positives; the lowest ones below 0.
     var peaks = vec3<f32>(LOWEST);
-    var worst = 0u;
+    var max_bits = 0u;
     for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
         let score = scores[first + column];
-        worst = max(worst, bitcast<u32>(score) & 0x7fffffffu);
+        max_bits = max(max_bits, bitcast<u32>(score) & 0x7fffffffu);
         if is_negative(row, column) {
             peaks.x = max(peaks.x, score);
             peaks.y = max(peaks.y, -score);
@@ -72,7 +72,7 @@ fn take_row(index: u32, local_index: u32) {
         }
     }
     peaks = vec3<f32>(row_group_max(peaks.x), row_group_max(peaks.y), row_group_max(peaks.z));
-    let is_broken = row_group_max(select(0.0, 1.0, worst > 0x7f800000u)) != 0.0;
+    let is_invalid = row_group_max(select(0.0, 1.0, max_bits > 0x7f800000u)) != 0.0;
     let has_both = peaks.x > LOWEST && peaks.z > LOWEST;
     let negative = select(peaks.x, -peaks.y, SEMI_HARD);
     let other = column_from(row_group_max(first_column(row, first, local_index, negative, false)));
@@ -106,16 +106,16 @@ fn take_row(index: u32, local_index: u32) {
     row_group_barrier();
     let value = weight.factor * row_group_sum(sum);
     let scale = scale_of(row, weight);
-    let poison = poison_of(row);
+    let nan_value = nan_of(row);
     for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
         let mark = marks[first + column];
         let score = scores[first + column];
         // A distance falls where its score rises.
         var slope = select(mark, -1.0, is_positive(row, column));
         slope = select(0.0, scale * slope * slope_of(score), mark > 0.0);
-        scores[first + column] = select(slope, poison, is_broken && counts);
+        scores[first + column] = select(slope, nan_value, is_invalid && counts);
     }
     if local_index == 0u {
-        values[row] = select(select(0.0, value, counts), poison, is_broken && counts);
+        values[row] = select(select(0.0, value, counts), nan_value, is_invalid && counts);
     }
 }

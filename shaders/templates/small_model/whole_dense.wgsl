@@ -160,11 +160,11 @@ fn layer_N_derivative_at(row: u32, unit: u32) -> f32 {
 fn layer_N_softmax_row(row: u32) {
     let first = layer_N_cell(LAYER_N_OUTPUT_PLANE, row, LAYER_N_UNITS, 0u);
     var maximum = LOWEST;
-    var poison = 0.0;
+    var nan_value = 0.0;
     for (var i = first; i < first + LAYER_N_UNITS; i += 1u) {
         let x = work[i];
         maximum = max(maximum, x);
-        poison = select(poison, x, is_nan(x));
+        nan_value = select(nan_value, x, is_nan(x));
     }
     var sum = 0.0;
     for (var i = first; i < first + LAYER_N_UNITS; i += 1u) {
@@ -173,7 +173,7 @@ fn layer_N_softmax_row(row: u32) {
         sum += e;
     }
     for (var i = first; i < first + LAYER_N_UNITS; i += 1u) {
-        work[i] = select(work[i] / sum, poison, is_nan(poison));
+        work[i] = select(work[i] / sum, nan_value, is_nan(nan_value));
     }
 }
 

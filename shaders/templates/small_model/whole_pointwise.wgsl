@@ -15,10 +15,10 @@ fn score(row: u32, factor: f32) -> f32 {
         let truth = bitcast<f32>(targets[t + column]);
         let point = element_loss(prediction, truth, 1.0);
         // NaN in, NaN out, whatever the driver's min and clamp make of it.
-        let broken = is_nan(prediction) || is_nan(truth);
-        let poison = prediction + truth;
-        work[g + column] = factor * select(point.derivative, poison, broken);
-        sum += factor * select(point.value, poison, broken);
+        let has_nan = is_nan(prediction) || is_nan(truth);
+        let nan_value = prediction + truth;
+        work[g + column] = factor * select(point.derivative, nan_value, has_nan);
+        sum += factor * select(point.value, nan_value, has_nan);
     }
     return sum;
 }

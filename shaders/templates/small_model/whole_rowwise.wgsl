@@ -102,11 +102,11 @@ fn score(index: u32, factor: f32) -> f32 {
         }
     }
     var sums = empty_sums();
-    var is_broken = row.state == BAD_LABEL;
+    var is_invalid = row.state == BAD_LABEL;
     if row.state == KEPT {
         for (var column = 0u; column < OUTPUTS; column += 4u) {
             let cells = cells_of(row, first_target, column);
-            is_broken = is_broken || has_nan(cells.logits) || has_nan(cells.truths);
+            is_invalid = is_invalid || has_nan(cells.logits) || has_nan(cells.truths);
             sums = fold(sums, cells);
         }
     }
@@ -117,8 +117,8 @@ fn score(index: u32, factor: f32) -> f32 {
         }
     }
     let outcome = finish(row, join(sums));
-    let is_plain = row.state == KEPT && !is_broken;
-    let otherwise = select(0.0, nan_of(row), is_broken);
+    let is_plain = row.state == KEPT && !is_invalid;
+    let otherwise = select(0.0, nan_of(row), is_invalid);
     for (var column = 0u; column < OUTPUTS; column += 4u) {
         let slopes = gradient(row, outcome, cells_of(row, first_target, column));
         for (var k = 0u; k < 4u; k += 1u) {

@@ -57,13 +57,13 @@ fn element(place: u32, first: f32, second: f32, truth: f32) -> Pair {
     }
     let found = loss(first, second, truth);
     // NaN in, NaN out, whatever the driver's min and clamp make of it.
-    let broken = is_nan(first) || is_nan(second) || is_nan(truth);
-    let poison = first + second + truth;
+    let has_nan = is_nan(first) || is_nan(second) || is_nan(truth);
+    let nan_value = first + second + truth;
     let slope = upstream * weight;
     return Pair(
-        select(0.0, weight * select(found.value, poison, broken), counts),
-        select(0.0, slope * select(found.first, poison, broken), counts),
-        select(0.0, slope * select(found.second, poison, broken), counts),
+        select(0.0, weight * select(found.value, nan_value, has_nan), counts),
+        select(0.0, slope * select(found.first, nan_value, has_nan), counts),
+        select(0.0, slope * select(found.second, nan_value, has_nan), counts),
     );
 }
 
