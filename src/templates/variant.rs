@@ -114,7 +114,7 @@ impl Variant {
         Variant { half, ..self }
     }
 
-    /// Rows that a team takes one after the other, `TOGETHER` in the kernel: two of f16 may share a word.
+    /// Rows that a team takes one after the other, `ROWS_PER_THREAD` in the kernel: two of f16 may share a word.
     fn together(&self) -> usize {
         if self.half && !self.vec4 { 2 } else { 1 }
     }
@@ -149,9 +149,9 @@ impl Variant {
         let mut files = vec![ROWWISE, ROWS, NUMBERS];
         files.extend(self.cells());
         let header = self.team(&mut files, &mut constants);
-        constants.push(("PADDED", flag(loss.targets().pads())));
+        constants.push(("TARGETS_ARE_PADDED", flag(loss.targets().pads())));
         let at_once = loss.is_separable() && !second;
-        let header = format!("{header}const PASSES: u32 = {}u;\nconst AT_ONCE: bool = {at_once};\n", loss.passes());
+        let header = format!("{header}const PASSES: u32 = {}u;\nconst SINGLE_PASS: bool = {at_once};\n", loss.passes());
         program_of(loss, second, &files, constants).with_header(&header)
     }
 
@@ -160,7 +160,7 @@ impl Variant {
         constants.extend([
             ("WORKGROUP", self.lanes as f64),
             ("COLUMNS", self.columns as f64),
-            ("HOLDS", flag(self.held > 0)),
+            ("ROW_IN_REGISTERS", flag(self.held > 0)),
         ]);
         match self.team {
             Team::Lane { tree } => files.extend([LANE, if tree { PARTIALS_TREE } else { PARTIALS_LANE }]),
@@ -170,6 +170,6 @@ impl Variant {
             }
             Team::Memory => files.push(MEMORY),
         }
-        format!("const HELD: u32 = {}u;\nconst TOGETHER: u32 = {}u;\n", self.held.max(1), self.together())
+        format!("const VEC4S_PER_THREAD: u32 = {}u;\nconst ROWS_PER_THREAD: u32 = {}u;\n", self.held.max(1), self.together())
     }
 }

@@ -9,7 +9,7 @@
 // largest of each of its three peaks found first, in a pass of its own. Any other is handed scales in their place: 1, and where its sums
 // leave the range of f32 powers of two that bring the peaks near 1, with which the sums are taken anew.
 // Linked with lib/scale and one of templates/distance/vectors_* (how the columns lie in memory) and one of rowwise_lane,
-// rowwise_subgroups and rowwise_memory: the group of threads that takes a row. A header names `HELD`.
+// rowwise_subgroups and rowwise_memory: the group of threads that takes a row. A header names `VEC4S_PER_THREAD`.
 
 // Four columns of each vector; the third is 0 where there are but two.
 struct Cells {
@@ -47,8 +47,8 @@ const IN_PLACE: bool = false;
 override WORKGROUP: u32 = 64u;
 // The length of the rows where it is fixed, so that short rows are unrolled; 0 where the parameters hold it.
 override COLUMNS: u32 = 0u;
-// Whether the columns are kept between the passes over a row, HELD groups of four in each thread.
-override HOLDS: bool = false;
+// Whether the columns are kept between the passes over a row, VEC4S_PER_THREAD groups of four in each thread.
+override ROW_IN_REGISTERS: bool = false;
 override HAS_WEIGHT: bool = false;
 // The third input is a vector.
 override HAS_THIRD: bool = false;
@@ -98,7 +98,7 @@ fn row_group_total(x: vec4<f32>) -> f32 {
 // Writes the gradients of a row and gives its value; every thread of the row group calls it.
 fn take_row(index: u32, local_index: u32) -> f32 {
     let length = row_length();
-    let groups = select((length + 4u * THREADS_PER_ROW - 1u) / (4u * THREADS_PER_ROW), HELD, HOLDS);
+    let groups = select((length + 4u * THREADS_PER_ROW - 1u) / (4u * THREADS_PER_ROW), VEC4S_PER_THREAD, ROW_IN_REGISTERS);
     var weight = params.factor;
     var counts = true;
     if HAS_WEIGHT {
@@ -115,8 +115,8 @@ fn take_row(index: u32, local_index: u32) -> f32 {
         }
         upstream *= row_group_sum(own);
     }
-    var held: array<Cells, HELD>;
-    if HOLDS {
+    var held: array<Cells, VEC4S_PER_THREAD>;
+    if ROW_IN_REGISTERS {
         for (var group = 0u; group < groups; group += 1u) {
             let columns = columns_of(group, local_index);
             if columns.x < length {
@@ -137,7 +137,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
                 let columns = columns_of(group, local_index);
                 if columns.x < length {
                     var cells: Cells;
-                    if HOLDS {
+                    if ROW_IN_REGISTERS {
                         cells = held[group];
                     } else {
                         cells = cells_at(index, columns);
@@ -155,7 +155,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
             let columns = columns_of(group, local_index);
             if columns.x < length {
                 var cells: Cells;
-                if HOLDS {
+                if ROW_IN_REGISTERS {
                     cells = held[group];
                 } else {
                     cells = cells_at(index, columns);
@@ -191,7 +191,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
         let columns = columns_of(group, local_index);
         if columns.x < length {
             var cells: Cells;
-            if HOLDS {
+            if ROW_IN_REGISTERS {
                 cells = held[group];
             } else {
                 cells = cells_at(index, columns);

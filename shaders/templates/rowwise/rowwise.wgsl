@@ -9,8 +9,8 @@
 // Filled by shaders/losses/*.wgsl with `struct Sums`, `struct Outcome`, `empty_sums`, `fold`, `join`, `restart`, `finish`,
 // `gradient` and `auxiliary`. Linked with templates/rowwise/rows, one of rowwise_first and rowwise_second: which derivative is
 // written; and one of rowwise_lane, rowwise_subgroups and rowwise_memory:
-// the group of threads that takes a row, with `row_group_sum`, `row_group_max` and `row_group_barrier` over it. A header names `HELD`, the groups of four
-// cells of a row that one thread keeps in registers, `PASSES`, and `AT_ONCE`: a cell's derivative asks for no outcome and is written as
+// the group of threads that takes a row, with `row_group_sum`, `row_group_max` and `row_group_barrier` over it. A header names `VEC4S_PER_THREAD`, the groups of four
+// cells of a row that one thread keeps in registers, `PASSES`, and `SINGLE_PASS`: a cell's derivative asks for no outcome and is written as
 // it is folded, where its arithmetic stands already (jsd of 1,000 classes on software Vulkan: 0.31 of a copy's rate before, 0.54 with it).
 
 // Four cells of a row.
@@ -27,10 +27,10 @@ struct Cells {
 
 const INFINITY_BITS: u32 = 0x7f800000u;
 
-// Whether the cells are kept between the two passes over a row, HELD groups of four in each thread.
-override HOLDS: bool = false;
+// Whether the cells are kept between the two passes over a row, VEC4S_PER_THREAD groups of four in each thread.
+override ROW_IN_REGISTERS: bool = false;
 // A truth below 0 takes its cell out: the row is a list with padding.
-override PADDED: bool = false;
+override TARGETS_ARE_PADDED: bool = false;
 
 fn cells_of(row: Row, columns: vec4<u32>, logits: vec4<f32>, truths: vec4<f32>) -> Cells {
     var cells = Cells(logits, truths, vec4<f32>(1.0), columns, vec4<bool>(), inside_of(columns), row.label, row.label_logit);
@@ -43,7 +43,7 @@ fn cells_of(row: Row, columns: vec4<u32>, logits: vec4<f32>, truths: vec4<f32>) 
     if CLASS_MASK != 0u {
         cells.kept &= class_mask_of(select(0u, row.first, CLASS_MASK == 2u), columns);
     }
-    if PADDED {
+    if TARGETS_ARE_PADDED {
         // By the bits: a NaN is no padding.
         let bits = bitcast<vec4<u32>>(truths);
         cells.kept &= (bits <= vec4<u32>(0x80000000u)) | (bits > vec4<u32>(0xff800000u));
@@ -62,7 +62,7 @@ fn nan_of(row: Row) -> f32 {
 }
 
 fn write_slopes(row: Row, columns: vec4<u32>, cells: Cells, slopes: vec4<f32>) {
-    if PADDED {
+    if TARGETS_ARE_PADDED {
         write_gradients(row, columns, select(vec4<f32>(), slopes, cells.kept));
         return;
     }
@@ -72,9 +72,9 @@ fn write_slopes(row: Row, columns: vec4<u32>, cells: Cells, slopes: vec4<f32>) {
 // Writes the gradient of a row and gives its value; every thread of the row group calls it.
 fn take_row(index: u32, local_index: u32) -> f32 {
     let row = begin_row(index);
-    let groups = select((row_length() + 4u * THREADS_PER_ROW - 1u) / (4u * THREADS_PER_ROW), HELD, HOLDS);
-    var held_logits: array<vec4<f32>, HELD>;
-    var held_truths: array<vec4<f32>, HELD>;
+    let groups = select((row_length() + 4u * THREADS_PER_ROW - 1u) / (4u * THREADS_PER_ROW), VEC4S_PER_THREAD, ROW_IN_REGISTERS);
+    var held_logits: array<vec4<f32>, VEC4S_PER_THREAD>;
+    var held_truths: array<vec4<f32>, VEC4S_PER_THREAD>;
     let scale = row.upstream * row.weight;
     var no_outcome: Outcome;
     var sums = empty_sums();
@@ -85,14 +85,14 @@ fn take_row(index: u32, local_index: u32) -> f32 {
             if reaches(columns) {
                 let logits = logits_of(row, columns);
                 let truths = truths_of(row, columns);
-                if HOLDS {
+                if ROW_IN_REGISTERS {
                     held_logits[group] = logits;
                     held_truths[group] = truths;
                 }
                 let cells = cells_of(row, columns, logits, truths);
                 max_bits = max(max_bits, max(magnitude_bits(logits, cells.kept), magnitude_bits(truths, cells.kept)));
                 sums = fold(sums, cells);
-                if AT_ONCE && !IN_PLACE {
+                if SINGLE_PASS && !IN_PLACE {
                     write_slopes(row, columns, cells, scale * written_gradient(row, no_outcome, cells));
                 }
             }
@@ -105,7 +105,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
             if reaches(columns) {
                 var logits: vec4<f32>;
                 var truths: vec4<f32>;
-                if HOLDS {
+                if ROW_IN_REGISTERS {
                     logits = held_logits[group];
                     truths = held_truths[group];
                 } else {
@@ -122,13 +122,13 @@ fn take_row(index: u32, local_index: u32) -> f32 {
     row_group_barrier();
     let is_plain = row.state == KEPT && !is_invalid;
     let otherwise = vec4<f32>(select(0.0, nan_of(row), is_invalid));
-    let is_written = AT_ONCE && !IN_PLACE && is_plain;
+    let is_written = SINGLE_PASS && !IN_PLACE && is_plain;
     for (var group = 0u; group < select(groups, 0u, is_written); group += 1u) {
         let columns = columns_of(row, group, local_index);
         if reaches(columns) {
             var logits: vec4<f32>;
             var truths: vec4<f32>;
-            if HOLDS {
+            if ROW_IN_REGISTERS {
                 logits = held_logits[group];
                 truths = held_truths[group];
             } else {

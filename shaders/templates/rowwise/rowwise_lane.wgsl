@@ -1,4 +1,4 @@
-// Short rows: a thread takes a whole row, or `TOGETHER` rows one after the other, which a header names. Linked with one of
+// Short rows: a thread takes a whole row, or `ROWS_PER_THREAD` rows one after the other, which a header names. Linked with one of
 // lib/partials_*.
 
 const THREADS_PER_ROW: u32 = 1u;
@@ -23,12 +23,12 @@ fn rowwise(
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
     var sum = 0.0;
-    // The other threads' rows lie between one run of TOGETHER and the next.
-    let others = (WORKGROUP - 1u) * TOGETHER;
-    var index = begin + local_index * TOGETHER;
+    // The other threads' rows lie between one run of ROWS_PER_THREAD and the next.
+    let others = (WORKGROUP - 1u) * ROWS_PER_THREAD;
+    var index = begin + local_index * ROWS_PER_THREAD;
     while index < end {
         sum += take_row(index, 0u);
-        index += select(1u, 1u + others, index % TOGETHER == TOGETHER - 1u);
+        index += select(1u, 1u + others, index % ROWS_PER_THREAD == ROWS_PER_THREAD - 1u);
     }
     if !REDUCTION_NONE && !AUXILIARY {
         write_partial(block, local_index, sum, begin < end);

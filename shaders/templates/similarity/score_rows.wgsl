@@ -12,7 +12,7 @@ struct Params {
 
 override WORKGROUP: u32 = 64u;
 override COLUMNS: u32 = 0u;
-override HOLDS: bool = false;
+override ROW_IN_REGISTERS: bool = false;
 override HAS_LABELS: bool = false;
 override HAS_WEIGHT: bool = false;
 override REDUCTION_NONE: bool = false;

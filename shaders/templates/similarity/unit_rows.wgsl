@@ -12,7 +12,7 @@ const SHORTEST: f32 = 1e-12;
 
 override WORKGROUP: u32 = 64u;
 override COLUMNS: u32 = 0u;
-override HOLDS: bool = false;
+override ROW_IN_REGISTERS: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> embeddings: array<f32>;
