@@ -30,8 +30,8 @@ fn gelu_activate(x: f32) -> f32 {
 fn gelu_derivative(x: f32, y: f32) -> f32 {
     let z = clamp(x, -40.0, 40.0);
     let inner = gelu_inner(z);
-    let slope = 1.5957691216 * (1.0 + 0.134145 * z * z);
-    var value = sigmoid(inner) * (1.0 + z * slope * sigmoid(-inner));
+    let d_inner = 1.5957691216 * (1.0 + 0.134145 * z * z);
+    var value = sigmoid(inner) * (1.0 + z * d_inner * sigmoid(-inner));
     if !GELU_APPROXIMATE {
         value = gelu_distribution(z) + z * 0.3989422804 * exp(-0.5 * z * z);
     }

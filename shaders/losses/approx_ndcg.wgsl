@@ -45,7 +45,7 @@ fn approx_ndcg_item_terms(item: Item) -> vec2<f32> {
 }
 
 fn approx_ndcg_pair_terms(item: Item, other: Item) -> vec2<f32> {
-    // A driver's exp loses 2|x| ulp, and the slopes are differences of what it gives.
+    // A driver's exp loses 2|x| ulp, and the derivatives are differences of what it gives.
     let e = exp_full(-abs(difference(item.score, other.score) / APPROX_NDCG_TEMPERATURE));
     return vec2<f32>(0.0, (other.x - item.x) * (e / ((1.0 + e) * (1.0 + e))) / APPROX_NDCG_TEMPERATURE);
 }

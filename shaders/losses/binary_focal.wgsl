@@ -26,6 +26,6 @@ fn binary_focal_loss(prediction: f32, truth: f32) -> Loss {
         weight *= BINARY_FOCAL_ALPHA * truth + (1.0 - BINARY_FOCAL_ALPHA) * not_truth;
     }
     // x e^-|x| is 0 long before 10^4; further out the floor would make up for it, and infinity times 0 be NaN.
-    let slope = BINARY_FOCAL_GAMMA * (not_truth - truth) * share * min(cross, 1e4) + (not_truth * up - truth * down);
-    return Loss(weight * cross, weight * slope);
+    let gradient = BINARY_FOCAL_GAMMA * (not_truth - truth) * share * min(cross, 1e4) + (not_truth * up - truth * down);
+    return Loss(weight * cross, weight * gradient);
 }

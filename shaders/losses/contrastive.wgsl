@@ -37,7 +37,7 @@ fn contrastive_finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome
 fn contrastive_gradients(outcome: Outcome, scales: vec3<f32>, cells: Cells) -> Cells {
     let gap = contrastive_gap_of(cells);
     let f = outcome.factors;
-    // A gap beyond f32 has no slope where it is pulled or pushed by nothing.
-    let slope = select(f.x * gap, vec4<f32>(), f.x == 0.0) - select(f.y * (scales.x * gap), vec4<f32>(), f.y == 0.0);
-    return Cells(slope, -slope, vec4<f32>());
+    // A gap beyond f32 has no derivative where it is pulled or pushed by nothing.
+    let gradient = select(f.x * gap, vec4<f32>(), f.x == 0.0) - select(f.y * (scales.x * gap), vec4<f32>(), f.y == 0.0);
+    return Cells(gradient, -gradient, vec4<f32>());
 }

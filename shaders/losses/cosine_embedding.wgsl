@@ -27,15 +27,15 @@ fn cosine_embedding_fold(scales: vec3<f32>, cells: Cells) -> Sums {
     return Sums(first * second, first * first, second * second);
 }
 
-// The factors: over the two lengths, and of the first and the second itself; the slope is in one of each product.
+// The factors: over the two lengths, and of the first and the second itself; the derivative is in one of each product.
 fn cosine_embedding_finish(scales: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
     let squares = sums.yz + scales.xy * (scales.xy * 1e-12);
     let lengths = sqrt(squares);
     let cosine = sums.x / lengths.x / lengths.y;
     let alike = truth > 0.0;
-    let slope = select(select(0.0, 1.0, cosine >= COSINE_EMBEDDING_MARGIN), -1.0, alike);
+    let gradient = select(select(0.0, 1.0, cosine >= COSINE_EMBEDDING_MARGIN), -1.0, alike);
     let value = select(max(cosine - COSINE_EMBEDDING_MARGIN, 0.0), 1.0 - cosine, alike);
-    return Outcome(value, vec4<f32>(slope / lengths.x, 1.0 / lengths.y, cosine / lengths.x, slope * cosine / lengths.y));
+    return Outcome(value, vec4<f32>(gradient / lengths.x, 1.0 / lengths.y, cosine / lengths.x, gradient * cosine / lengths.y));
 }
 
 fn cosine_embedding_gradients(outcome: Outcome, scales: vec3<f32>, cells: Cells) -> Cells {

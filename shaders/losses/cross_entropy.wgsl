@@ -39,7 +39,7 @@ struct CrossEntropyOutcome {
     maximum: f32,
     pull: f32,        // (Q + 2 Z_LOSS lse) / sum of all e^below
     smoothing: f32,   // s / K
-    label_slope: f32, // the derivative at the label
+    label_gradient: f32, // the derivative at the label
     lse: f32,
     entropy: f32,
     probability: f32, // of the label
@@ -75,7 +75,7 @@ fn cross_entropy_with_margin(cosine: vec4<f32>) -> vec4<f32> {
 
 // sin(a + MARGIN) / sin a; where sin a is 0 that of the next cosine in f32, whose sine is the root of 2^-23. Outside [-1, 1],
 // where no cosine is, the sine stays 0.
-fn cross_entropy_margin_slope(cosine: vec4<f32>) -> vec4<f32> {
+fn cross_entropy_margin_gradient(cosine: vec4<f32>) -> vec4<f32> {
     if CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM == 2u {
         return vec4<f32>(1.0);
     }
@@ -84,7 +84,7 @@ fn cross_entropy_margin_slope(cosine: vec4<f32>) -> vec4<f32> {
     return select(CROSS_ENTROPY_MARGIN_COSINE + turn, vec4<f32>(1.0), cosine <= vec4<f32>(-CROSS_ENTROPY_MARGIN_COSINE));
 }
 
-fn cross_entropy_scaled_slope(x: vec4<f32>) -> vec4<f32> {
+fn cross_entropy_scaled_gradient(x: vec4<f32>) -> vec4<f32> {
     if CROSS_ENTROPY_SOFTCAP > 0.0 {
         // 1 - tanh^2 u = 4e/(1 + e)^2, e = e^(-2|u|): the difference has no digits left where tanh is near 1.
         let e = exp(-2.0 * abs(x / CROSS_ENTROPY_SOFTCAP));
@@ -248,7 +248,7 @@ fn cross_entropy_finish(row: Row, joined_sums: CrossEntropySums) -> CrossEntropy
     outcome.probability = label_exp * inverse;
     // With the mass of the label's own class taken from the whole: what is left is the share smoothed over the others.
     let apart = mass - sums.hard * (1.0 - CROSS_ENTROPY_LABEL_SMOOTHING + smoothing);
-    outcome.label_slope = apart - mass * sums.others * inverse + z_pull * outcome.probability;
+    outcome.label_gradient = apart - mass * sums.others * inverse + z_pull * outcome.probability;
     outcome.lse = lse;
     outcome.entropy = log_total - (sums.others_dot + select(0.0, label_exp * label_below, label_is_open)) * inverse;
     outcome.best = sums.best;
@@ -259,17 +259,17 @@ fn cross_entropy_finish(row: Row, joined_sums: CrossEntropySums) -> CrossEntropy
 
 fn cross_entropy_gradient(row: Row, outcome: CrossEntropyOutcome, cells: Cells) -> vec4<f32> {
     let z = cross_entropy_scaled_logits(cells);
-    var slopes = outcome.pull * exp(z - outcome.maximum);
+    var d_logits = outcome.pull * exp(z - outcome.maximum);
     if !HAS_LABELS {
-        slopes -= cells.class_weights * ((1.0 - CROSS_ENTROPY_LABEL_SMOOTHING) * cells.truths + outcome.smoothing);
+        d_logits -= cells.class_weights * ((1.0 - CROSS_ENTROPY_LABEL_SMOOTHING) * cells.truths + outcome.smoothing);
     } else if CROSS_ENTROPY_LABEL_SMOOTHING != 0.0 {
-        slopes -= cells.class_weights * outcome.smoothing;
+        d_logits -= cells.class_weights * outcome.smoothing;
     }
-    slopes = select(slopes, vec4<f32>(outcome.label_slope), cells.is_label) * cross_entropy_scaled_slope(cells.logits);
+    d_logits = select(d_logits, vec4<f32>(outcome.label_gradient), cells.is_label) * cross_entropy_scaled_gradient(cells.logits);
     if CROSS_ENTROPY_TARGET_LOGIT_TRANSFORM != 0u {
-        slopes *= select(vec4<f32>(1.0), cross_entropy_margin_slope(cells.logits), cells.is_label);
+        d_logits *= select(vec4<f32>(1.0), cross_entropy_margin_gradient(cells.logits), cells.is_label);
     }
-    return select(vec4<f32>(), slopes, z >= vec4<f32>(LOWEST));
+    return select(vec4<f32>(), d_logits, z >= vec4<f32>(LOWEST));
 }
 
 // 1 - p has no digits left where p is near 1, which only the maximum's can be: there it is the rest over the whole.

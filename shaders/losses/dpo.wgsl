@@ -10,7 +10,7 @@ override DPO_TILT: f32 = 0.0;
 
 // sigma'(x) - sigma'(y) with its digits where |x| is near |y|: e (1 - e^-|x - y|)(1 - e^-|x + y|)/((1 + e)^2 (1 + f)^2), e = e^-|x|,
 // f = e^-|y|, for |x| <= |y|. Difference and sum are handed in: as x - y of rounded x and y they have lost digits.
-fn dpo_difference_of_slopes(x: f32, y: f32, apart: f32, sum: f32) -> f32 {
+fn dpo_difference_of_gradients(x: f32, y: f32, apart: f32, sum: f32) -> f32 {
     let e = exp_full(-min(abs(x), abs(y)));
     let f = exp_full(-max(abs(x), abs(y)));
     let risen = e * expm1_full(-abs(apart)) * expm1_full(-abs(sum));
@@ -26,12 +26,12 @@ fn dpo_loss(x: vec4<f32>) -> Quad {
     let half = 0.5 / DPO_BETA;
     switch DPO_LOSS_TYPE {
         case 2u: {
-            let slope = select(0.0, -DPO_BETA, h < 1.0);
-            return Quad(max(1.0 - h, 0.0), vec2<f32>(slope, -slope));
+            let gradient = select(0.0, -DPO_BETA, h < 1.0);
+            return Quad(max(1.0 - h, 0.0), vec2<f32>(gradient, -gradient));
         }
         case 3u: {
-            let slope = 2.0 * (d - half);
-            return Quad((d - half) * (d - half), vec2<f32>(slope, -slope));
+            let gradient = 2.0 * (d - half);
+            return Quad((d - half) * (d - half), vec2<f32>(gradient, -gradient));
         }
         case 4u: {
             let low = vec2<f32>(sigmoid(-DPO_BETA * a), sigmoid(DPO_BETA * b));
@@ -39,8 +39,8 @@ fn dpo_loss(x: vec4<f32>) -> Quad {
             return Quad(low.x + low.y, DPO_BETA * vec2<f32>(-low.x * high.x, low.y * high.y));
         }
         case 5u: {
-            let slopes = vec2<f32>(dpo_difference_of_slopes(DPO_BETA * a, h, DPO_BETA * b, DPO_BETA * (a + d)), sigmoid(h) * sigmoid(-h));
-            return Quad(sigmoid(DPO_BETA * a) + sigmoid(-h), DPO_BETA * slopes);
+            let gradients = vec2<f32>(dpo_difference_of_gradients(DPO_BETA * a, h, DPO_BETA * b, DPO_BETA * (a + d)), sigmoid(h) * sigmoid(-h));
+            return Quad(sigmoid(DPO_BETA * a) + sigmoid(-h), DPO_BETA * gradients);
         }
         case 6u: {
             let chosen = 0.5 * sigmoid(DPO_BETA * a) - sigmoid(-DPO_BETA * a);
@@ -52,8 +52,8 @@ fn dpo_loss(x: vec4<f32>) -> Quad {
             return Quad(dot(off, off), 2.0 * off);
         }
         default: {
-            let slope = DPO_BETA * (DPO_TILT - sigmoid(-h));
-            return Quad(softplus(-h) + select(DPO_TILT * h, 0.0, DPO_TILT == 0.0), vec2<f32>(slope, -slope));
+            let gradient = DPO_BETA * (DPO_TILT - sigmoid(-h));
+            return Quad(softplus(-h) + select(DPO_TILT * h, 0.0, DPO_TILT == 0.0), vec2<f32>(gradient, -gradient));
         }
     }
 }

@@ -35,7 +35,7 @@ fn jsd_log_ratios(d: vec4<f32>) -> array<vec4<f32>, 2> {
 // Values and derivatives by x of four cells.
 struct JsdDivergence {
     values: vec4<f32>,
-    slopes: vec4<f32>,
+    d_logits: vec4<f32>,
 }
 
 fn jsd_divergence(cells: Cells) -> JsdDivergence {
@@ -43,21 +43,21 @@ fn jsd_divergence(cells: Cells) -> JsdDivergence {
     let q = exp(cells.logits);
     let d = cells.truths - cells.logits;
     var values: vec4<f32>;
-    var slopes: vec4<f32>;
+    var d_logits: vec4<f32>;
     if JSD_BETA == 0.0 {
         values = select(p * d, vec4<f32>(), p == vec4<f32>());
-        slopes = -p;
+        d_logits = -p;
     } else if JSD_BETA == 1.0 {
         values = select(-q * d, vec4<f32>(), q == vec4<f32>());
-        slopes = select(q * (1.0 - d), vec4<f32>(), q == vec4<f32>());
+        d_logits = select(q * (1.0 - d), vec4<f32>(), q == vec4<f32>());
     } else {
         let ratios = jsd_log_ratios(d);
-        slopes = select(-(1.0 - JSD_BETA) * q * ratios[0], vec4<f32>(), q == vec4<f32>());
-        values = slopes + select(-JSD_BETA * p * ratios[1], vec4<f32>(), p == vec4<f32>());
+        d_logits = select(-(1.0 - JSD_BETA) * q * ratios[0], vec4<f32>(), q == vec4<f32>());
+        values = d_logits + select(-JSD_BETA * p * ratios[1], vec4<f32>(), p == vec4<f32>());
     }
     let weights = select(vec4<f32>(), cells.class_weights, cells.kept);
     let counts = weights != vec4<f32>();
-    return JsdDivergence(select(vec4<f32>(), weights * values, counts), select(vec4<f32>(), weights * slopes, counts));
+    return JsdDivergence(select(vec4<f32>(), weights * values, counts), select(vec4<f32>(), weights * d_logits, counts));
 }
 
 fn jsd_empty_sums() -> JsdSums {
@@ -77,7 +77,7 @@ fn jsd_finish(row: Row, sums: JsdSums) -> JsdOutcome {
 }
 
 fn jsd_gradient(row: Row, outcome: JsdOutcome, cells: Cells) -> vec4<f32> {
-    return jsd_divergence(cells).slopes;
+    return jsd_divergence(cells).d_logits;
 }
 
 fn jsd_auxiliary(place: u32, row: Row, outcome: JsdOutcome) {}

@@ -80,8 +80,8 @@ fn list_net_finish(row: Row, sums: ListNetSums) -> ListNetOutcome {
 
 fn list_net_gradient(row: Row, outcome: ListNetOutcome, cells: Cells) -> vec4<f32> {
     let scores = list_net_scores_of(cells);
-    let slopes = exp(scores - outcome.maximum) * outcome.inverse - exp(cells.truths - outcome.truest) * outcome.share;
-    return select(vec4<f32>(), slopes, scores >= vec4<f32>(LOWEST));
+    let d_logits = exp(scores - outcome.maximum) * outcome.inverse - exp(cells.truths - outcome.truest) * outcome.share;
+    return select(vec4<f32>(), d_logits, scores >= vec4<f32>(LOWEST));
 }
 
 fn list_net_auxiliary(place: u32, row: Row, outcome: ListNetOutcome) {}

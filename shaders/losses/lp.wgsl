@@ -6,8 +6,8 @@ override LP_P_LESS_ONE: f32 = 1.0;
 fn lp_loss(prediction: f32, truth: f32) -> Loss {
     let error = prediction - truth;
     let size = abs(error);
-    let slope = power(size, LP_P_LESS_ONE);
+    let power_below = power(size, LP_P_LESS_ONE);
     // At 0 and at infinity a negative exponent would make 0 times infinity.
     let is_end = size == 0.0 || size > 3.4e38;
-    return Loss(select(size * slope, size, is_end), select(LP_P * slope * sign(error), 0.0, size == 0.0));
+    return Loss(select(size * power_below, size, is_end), select(LP_P * power_below * sign(error), 0.0, size == 0.0));
 }

@@ -4,6 +4,6 @@ override MARGIN_RANKING_MARGIN: f32 = 0.0;
 
 fn margin_ranking_loss(first: f32, second: f32, truth: f32) -> Pair {
     let short = MARGIN_RANKING_MARGIN - truth * (first - second);
-    let slope = select(0.0, truth, short >= 0.0);
-    return Pair(max(short, 0.0), -slope, slope);
+    let gradient = select(0.0, truth, short >= 0.0);
+    return Pair(max(short, 0.0), -gradient, gradient);
 }

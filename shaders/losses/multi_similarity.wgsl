@@ -7,9 +7,9 @@ override MULTI_SIMILARITY_BASE: f32 = 0.5;
 const MULTI_SIMILARITY_STAGED: bool = false;
 
 fn multi_similarity_term(candidate: Candidate) -> Term {
-    let slope = select(MULTI_SIMILARITY_BETA, -MULTI_SIMILARITY_ALPHA, candidate.is_positive);
+    let gradient = select(MULTI_SIMILARITY_BETA, -MULTI_SIMILARITY_ALPHA, candidate.is_positive);
     let is_negative = !candidate.is_own && !candidate.is_positive;
-    return Term(slope * (candidate.score - MULTI_SIMILARITY_BASE), slope, candidate.is_positive, is_negative);
+    return Term(gradient * (candidate.score - MULTI_SIMILARITY_BASE), gradient, candidate.is_positive, is_negative);
 }
 
 fn multi_similarity_extra(candidate: Candidate, lse: vec2<f32>) -> vec2<f32> {

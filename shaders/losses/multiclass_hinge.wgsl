@@ -10,7 +10,7 @@ struct MulticlassHingeOutcome {
     loss: f32,
     best: f32,
     share: f32, // the derivative at each of them
-    slope: f32, // at the label
+    label_gradient: f32, // at the label
 }
 
 // No logit, and below all of them.
@@ -46,8 +46,8 @@ fn multiclass_hinge_finish(row: Row, sums: MulticlassHingeSums) -> MulticlassHin
 }
 
 fn multiclass_hinge_gradient(row: Row, outcome: MulticlassHingeOutcome, cells: Cells) -> vec4<f32> {
-    let slopes = select(vec4<f32>(), vec4<f32>(outcome.share), multiclass_hinge_rivals(cells) == vec4<f32>(outcome.best));
-    return select(slopes, vec4<f32>(outcome.slope), cells.is_label);
+    let d_logits = select(vec4<f32>(), vec4<f32>(outcome.share), multiclass_hinge_rivals(cells) == vec4<f32>(outcome.best));
+    return select(d_logits, vec4<f32>(outcome.label_gradient), cells.is_label);
 }
 
 fn multiclass_hinge_auxiliary(place: u32, row: Row, outcome: MulticlassHingeOutcome) {}

@@ -64,8 +64,8 @@ fn multilabel_soft_margin_gradient(row: Row, outcome: MultilabelSoftMarginOutcom
     let is_positive = cells.logits >= vec4<f32>();
     let up = select(e * high, high, is_positive);
     let down = select(high, e * high, is_positive);
-    let slopes = outcome.share * cells.class_weights * ((1.0 - cells.truths) * up - multilabel_soft_margin_positives_of(cells) * down);
-    return select(vec4<f32>(), slopes, cells.kept);
+    let d_logits = outcome.share * cells.class_weights * ((1.0 - cells.truths) * up - multilabel_soft_margin_positives_of(cells) * down);
+    return select(vec4<f32>(), d_logits, cells.kept);
 }
 
 fn multilabel_soft_margin_auxiliary(place: u32, row: Row, outcome: MultilabelSoftMarginOutcome) {}

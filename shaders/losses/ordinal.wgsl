@@ -39,8 +39,8 @@ fn ordinal_finish(row: Row, sums: OrdinalSums) -> OrdinalOutcome {
 fn ordinal_gradient(row: Row, outcome: OrdinalOutcome, cells: Cells) -> vec4<f32> {
     let x = ordinal_wrongs(cells);
     let e = exp(-abs(x));
-    let slopes = select(e, vec4<f32>(1.0), x >= vec4<f32>()) / (1.0 + e);
-    return select(slopes, -slopes, cells.columns < vec4<u32>(cells.label));
+    let d_logits = select(e, vec4<f32>(1.0), x >= vec4<f32>()) / (1.0 + e);
+    return select(d_logits, -d_logits, cells.columns < vec4<u32>(cells.label));
 }
 
 fn ordinal_auxiliary(place: u32, row: Row, outcome: OrdinalOutcome) {}

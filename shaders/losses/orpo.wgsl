@@ -15,6 +15,6 @@ fn orpo_loss(x: vec4<f32>) -> Quad {
     let pull = ORPO_BETA * sigmoid(-o);
     // sigma(-o)/(1 - e^x) of a chosen answer that is almost certain is e^(odds of the other - x)/(1 + e^-o): 0/0 as it stands.
     let near = -ORPO_BETA * exp_full(odds.y - x.x) / (1.0 + exp(-o));
-    let slopes = vec2<f32>(select(pull / expm1_full(x.x), near, o > 0.0) - ORPO_NLL, -pull / expm1_full(x.y));
-    return Quad(ORPO_BETA * softplus(-o) - ORPO_NLL * x.x, slopes);
+    let gradients = vec2<f32>(select(pull / expm1_full(x.x), near, o > 0.0) - ORPO_NLL, -pull / expm1_full(x.y));
+    return Quad(ORPO_BETA * softplus(-o) - ORPO_NLL * x.x, gradients);
 }

@@ -3,6 +3,6 @@ override QUANTILE_QUANTILE: f32 = 0.5;
 
 fn quantile_loss(prediction: f32, truth: f32) -> Loss {
     let short = truth - prediction;
-    let slope = select(select(0.0, 1.0 - QUANTILE_QUANTILE, short < 0.0), -QUANTILE_QUANTILE, short > 0.0);
-    return Loss(-slope * short, slope);
+    let gradient = select(select(0.0, 1.0 - QUANTILE_QUANTILE, short < 0.0), -QUANTILE_QUANTILE, short > 0.0);
+    return Loss(-gradient * short, gradient);
 }

@@ -6,6 +6,6 @@ override SIMPO_LABEL_SMOOTHING: f32 = 0.0;
 
 fn simpo_loss(x: vec4<f32>) -> Quad {
     let h = SIMPO_BETA * (x.x - x.y) - SIMPO_GAMMA;
-    let slope = SIMPO_BETA * (SIMPO_LABEL_SMOOTHING - sigmoid(-h));
-    return Quad(softplus(-h) + select(SIMPO_LABEL_SMOOTHING * h, 0.0, SIMPO_LABEL_SMOOTHING == 0.0), vec2<f32>(slope, -slope));
+    let gradient = SIMPO_BETA * (SIMPO_LABEL_SMOOTHING - sigmoid(-h));
+    return Quad(softplus(-h) + select(SIMPO_LABEL_SMOOTHING * h, 0.0, SIMPO_LABEL_SMOOTHING == 0.0), vec2<f32>(gradient, -gradient));
 }

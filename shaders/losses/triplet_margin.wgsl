@@ -113,7 +113,7 @@ fn triplet_margin_finish(peaks: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outco
 }
 
 // factor · sign(x) |x|^(P-1).
-fn triplet_margin_slope_of(x: vec4<f32>, scale: f32, factor: f32) -> vec4<f32> {
+fn triplet_margin_gradient_of(x: vec4<f32>, scale: f32, factor: f32) -> vec4<f32> {
     if TRIPLET_MARGIN_P == 2.0 {
         return factor * (scale * x);
     }
@@ -128,11 +128,11 @@ fn triplet_margin_slope_of(x: vec4<f32>, scale: f32, factor: f32) -> vec4<f32> {
 
 fn triplet_margin_gradients(outcome: Outcome, peaks: vec3<f32>, cells: Cells) -> Cells {
     let g = triplet_margin_gaps(cells);
-    let near = triplet_margin_slope_of(g.first, peaks.x, outcome.factors.x);
-    let far = triplet_margin_slope_of(g.second, peaks.y, outcome.factors.y);
+    let near = triplet_margin_gradient_of(g.first, peaks.x, outcome.factors.x);
+    let far = triplet_margin_gradient_of(g.second, peaks.y, outcome.factors.y);
     var other = vec4<f32>();
     if TRIPLET_MARGIN_SWAP {
-        other = triplet_margin_slope_of(g.third, peaks.z, outcome.factors.z);
+        other = triplet_margin_gradient_of(g.third, peaks.z, outcome.factors.z);
     }
     return Cells(near + far, other - near, -far - other);
 }

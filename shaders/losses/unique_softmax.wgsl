@@ -39,8 +39,8 @@ fn unique_softmax_scale(total: f32) -> f32 {
 // The item's own e^(s - lse) - 1 as -(1 - e^…): by expm1, since the two meet where it stands far above the others.
 fn unique_softmax_item_terms(item: Item) -> vec2<f32> {
     let below = difference(item.x, item.score) + item.y;
-    let slope = select(expm1_full(-below), 0.0, item.score < LOWEST);
-    return select(item.truth * vec2<f32>(below, slope), vec2<f32>(), item.truth == 0.0);
+    let gradient = select(expm1_full(-below), 0.0, item.score < LOWEST);
+    return select(item.truth * vec2<f32>(below, gradient), vec2<f32>(), item.truth == 0.0);
 }
 
 fn unique_softmax_pair_terms(item: Item, other: Item) -> vec2<f32> {

@@ -35,47 +35,47 @@ fn truth_at(row: u32) -> f32 {
     return thirds[row];
 }
 
-fn write_first(row: u32, columns: vec4<u32>, slopes: vec4<f32>) {
+fn write_first(row: u32, columns: vec4<u32>, d_vector: vec4<f32>) {
     let p = places_of(row, columns);
     let kept = inside_of(columns);
-    first_gradients[p.x] = slopes.x;
+    first_gradients[p.x] = d_vector.x;
     if kept.y {
-        first_gradients[p.y] = slopes.y;
+        first_gradients[p.y] = d_vector.y;
     }
     if kept.z {
-        first_gradients[p.z] = slopes.z;
+        first_gradients[p.z] = d_vector.z;
     }
     if kept.w {
-        first_gradients[p.w] = slopes.w;
+        first_gradients[p.w] = d_vector.w;
     }
 }
 
-fn write_second(row: u32, columns: vec4<u32>, slopes: vec4<f32>) {
+fn write_second(row: u32, columns: vec4<u32>, d_vector: vec4<f32>) {
     let p = places_of(row, columns);
     let kept = inside_of(columns);
-    second_gradients[p.x] = slopes.x;
+    second_gradients[p.x] = d_vector.x;
     if kept.y {
-        second_gradients[p.y] = slopes.y;
+        second_gradients[p.y] = d_vector.y;
     }
     if kept.z {
-        second_gradients[p.z] = slopes.z;
+        second_gradients[p.z] = d_vector.z;
     }
     if kept.w {
-        second_gradients[p.w] = slopes.w;
+        second_gradients[p.w] = d_vector.w;
     }
 }
 
-fn write_third(row: u32, columns: vec4<u32>, slopes: vec4<f32>) {
+fn write_third(row: u32, columns: vec4<u32>, d_vector: vec4<f32>) {
     let p = places_of(row, columns);
     let kept = inside_of(columns);
-    third_gradients[p.x] = slopes.x;
+    third_gradients[p.x] = d_vector.x;
     if kept.y {
-        third_gradients[p.y] = slopes.y;
+        third_gradients[p.y] = d_vector.y;
     }
     if kept.z {
-        third_gradients[p.z] = slopes.z;
+        third_gradients[p.z] = d_vector.z;
     }
     if kept.w {
-        third_gradients[p.w] = slopes.w;
+        third_gradients[p.w] = d_vector.w;
     }
 }

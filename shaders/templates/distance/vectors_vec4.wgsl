@@ -29,14 +29,14 @@ fn truth_at(row: u32) -> f32 {
     return thirds[row / 4u][row % 4u];
 }
 
-fn write_first(row: u32, columns: vec4<u32>, slopes: vec4<f32>) {
-    first_gradients[place_of(row, columns)] = slopes;
+fn write_first(row: u32, columns: vec4<u32>, d_vector: vec4<f32>) {
+    first_gradients[place_of(row, columns)] = d_vector;
 }
 
-fn write_second(row: u32, columns: vec4<u32>, slopes: vec4<f32>) {
-    second_gradients[place_of(row, columns)] = slopes;
+fn write_second(row: u32, columns: vec4<u32>, d_vector: vec4<f32>) {
+    second_gradients[place_of(row, columns)] = d_vector;
 }
 
-fn write_third(row: u32, columns: vec4<u32>, slopes: vec4<f32>) {
-    third_gradients[place_of(row, columns)] = slopes;
+fn write_third(row: u32, columns: vec4<u32>, d_vector: vec4<f32>) {
+    third_gradients[place_of(row, columns)] = d_vector;
 }

@@ -42,8 +42,8 @@ fn take_item(unit: Unit, item: Item, weight: f32, upstream: f32) -> f32 {
     let nan = not_a_number(weight);
     // Not `>= 0`: a NaN is no padding.
     let is_padding = item.truth == -1.0;
-    let slope = select(weight * upstream * scaled.y, nan, is_invalid);
-    gradients[unit.first + item.index] = select(slope, 0.0, is_padding);
+    let gradient = select(weight * upstream * scaled.y, nan, is_invalid);
+    gradients[unit.first + item.index] = select(gradient, 0.0, is_padding);
     return select(select(weight * scaled.x, nan, is_invalid), 0.0, is_padding);
 }
 

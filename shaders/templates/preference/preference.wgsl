@@ -1,6 +1,6 @@
 // The frame over up to four numbers for each value, of which the first two may be differentiated:
 //
-//     gradients[p][i] = factor * upstream * weight[i] * loss(numbers of i).slopes[p]
+//     gradients[p][i] = factor * upstream * weight[i] * loss(numbers of i).gradients[p]
 //     values[i]       = factor * weight[i] * loss(numbers of i).value
 //
 // Filled by shaders/losses/*.wgsl: `fn loss(numbers: vec4<f32>) -> Quad`. Linked with lib/numbers. The numbers lie in planes,
@@ -9,7 +9,7 @@
 
 struct Quad {
     value: f32,
-    slopes: vec2<f32>,
+    gradients: vec2<f32>,
 }
 
 struct Params {
@@ -66,7 +66,7 @@ fn quads(
     let nan_value = four.x + four.y + four.z + four.w;
     values[i] = select(0.0, weight * select(found.value, nan_value, has_nan), counts);
     for (var plane = 0u; plane < params.gradients; plane += 1u) {
-        let slope = upstream * weight * select(found.slopes[plane], nan_value, has_nan);
+        let slope = upstream * weight * select(found.gradients[plane], nan_value, has_nan);
         gradients[plane * params.stride + i] = select(0.0, slope, counts);
     }
 }

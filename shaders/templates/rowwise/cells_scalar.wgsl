@@ -40,10 +40,10 @@ fn truths_of(row: Row, columns: vec4<u32>) -> vec4<f32> {
     return found;
 }
 
-fn write_gradients(row: Row, columns: vec4<u32>, slopes: vec4<f32>) {
+fn write_gradients(row: Row, columns: vec4<u32>, d_logits: vec4<f32>) {
     for (var k = 0u; k < 4u; k += 1u) {
         if columns[k] < row_length() {
-            gradients[row.first + columns[k]] = slopes[k];
+            gradients[row.first + columns[k]] = d_logits[k];
         }
     }
 }

@@ -230,7 +230,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
 fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let ends = Ends(outcome.teacher_maximum, outcome.student_maximum, outcome.log_teacher, outcome.log_student);
     let found = parting(cells.truths, cells.logits, cells.kept, ends);
-    let slopes = pulls(found, cells.columns, outcome.top, outcome.at_top) - found.q * outcome.mean;
+    let d_logits = pulls(found, cells.columns, outcome.top, outcome.at_top) - found.q * outcome.mean;
     let has_q = distillation_tempered(cells.logits, cells.kept) >= vec4<f32>(LOWEST);
-    return select(vec4<f32>(), outcome.factor * slopes, has_q & vec4<bool>(outcome.factor != 0.0));
+    return select(vec4<f32>(), outcome.factor * d_logits, has_q & vec4<bool>(outcome.factor != 0.0));
 }

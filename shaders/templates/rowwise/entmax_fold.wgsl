@@ -24,7 +24,7 @@ struct Outcome {
     maximum: f32,
     theta: f32,
     share: f32, // 1/total
-    label_slope: f32,
+    label_gradient: f32,
 }
 
 // No score, and below all of them.
@@ -159,7 +159,7 @@ fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let is_open = scores >= vec4<f32>(LOWEST);
     let below = select(vec4<f32>(CLOSED), scores - outcome.maximum, is_open);
     let p = outcome.share * probabilities(below, outcome.theta);
-    return select(vec4<f32>(), select(p, vec4<f32>(outcome.label_slope), cells.is_label), is_open);
+    return select(vec4<f32>(), select(p, vec4<f32>(outcome.label_gradient), cells.is_label), is_open);
 }
 
 fn auxiliary(place: u32, row: Row, outcome: Outcome) {}

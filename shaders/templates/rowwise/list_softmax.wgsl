@@ -88,8 +88,8 @@ fn finish(row: Row, sums: Sums) -> Outcome {
 
 fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let scores = scores_of(cells);
-    let slopes = outcome.pull * exp(scores - outcome.maximum) - weights_of(cells);
-    return select(vec4<f32>(), slopes, scores >= vec4<f32>(LOWEST));
+    let d_logits = outcome.pull * exp(scores - outcome.maximum) - weights_of(cells);
+    return select(vec4<f32>(), d_logits, scores >= vec4<f32>(LOWEST));
 }
 
 fn auxiliary(place: u32, row: Row, outcome: Outcome) {}

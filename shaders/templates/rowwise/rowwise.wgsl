@@ -61,12 +61,12 @@ fn nan_of(row: Row) -> f32 {
     return bitcast<f32>(0x7fc00000u | (row.first & 1u));
 }
 
-fn write_slopes(row: Row, columns: vec4<u32>, cells: Cells, slopes: vec4<f32>) {
+fn write_d_logits(row: Row, columns: vec4<u32>, cells: Cells, d_logits: vec4<f32>) {
     if TARGETS_ARE_PADDED {
-        write_gradients(row, columns, select(vec4<f32>(), slopes, cells.kept));
+        write_gradients(row, columns, select(vec4<f32>(), d_logits, cells.kept));
         return;
     }
-    write_gradients(row, columns, slopes);
+    write_gradients(row, columns, d_logits);
 }
 
 // Writes the gradient of a row and gives its value; every thread of the row group calls it.
@@ -93,7 +93,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
                 max_bits = max(max_bits, max(magnitude_bits(logits, cells.kept), magnitude_bits(truths, cells.kept)));
                 sums = fold(sums, cells);
                 if SINGLE_PASS && !IN_PLACE {
-                    write_slopes(row, columns, cells, scale * written_gradient(row, no_outcome, cells));
+                    write_d_logits(row, columns, cells, scale * written_gradient(row, no_outcome, cells));
                 }
             }
         }
@@ -136,7 +136,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
                 truths = truths_of(row, columns);
             }
             let cells = cells_of(row, columns, logits, truths);
-            write_slopes(row, columns, cells, select(otherwise, scale * written_gradient(row, outcome, cells), is_plain));
+            write_d_logits(row, columns, cells, select(otherwise, scale * written_gradient(row, outcome, cells), is_plain));
         }
     }
     let value = select(otherwise.x, row.weight * outcome.loss, is_plain);

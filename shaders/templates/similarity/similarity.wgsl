@@ -18,7 +18,7 @@ struct Candidate {
 // What a candidate adds to the pools.
 struct Term {
     exponent: f32,
-    slope: f32, // of the exponent, by the score
+    gradient: f32, // of the exponent, by the score
     in_first: bool,
     in_second: bool,
 }
@@ -97,22 +97,22 @@ fn take_row(index: u32, local_index: u32) {
     let shares = select(vec2<f32>(), outcome.pools / sums, sums > vec2<f32>());
     let nan_value = nan_of(row);
     for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
-        var slope = 0.0;
+        var d_score = 0.0;
         if is_invalid {
-            slope = nan_value;
+            d_score = nan_value;
         } else if counts {
             let candidate = candidate_of(row, column, scores[first + column]);
             let found = term(candidate);
-            slope = extra_gradient(candidate, outcome);
+            d_score = extra_gradient(candidate, outcome);
             if found.in_first {
-                slope += shares.x * exp_full(found.exponent - peaks.x) * found.slope;
+                d_score += shares.x * exp_full(found.exponent - peaks.x) * found.gradient;
             }
             if found.in_second {
-                slope += shares.y * exp_full(found.exponent - peaks.y) * found.slope;
+                d_score += shares.y * exp_full(found.exponent - peaks.y) * found.gradient;
             }
-            slope *= scale;
+            d_score *= scale;
         }
-        scores[first + column] = slope;
+        scores[first + column] = d_score;
     }
     if local_index == 0u {
         var value = select(0.0, weight.factor * outcome.value, counts);

@@ -17,7 +17,7 @@ fn is_negative(row: u32, column: u32) -> bool {
     return labels[row] != labels[column];
 }
 
-fn slope_of(score: f32) -> f32 {
+fn distance_gradient(score: f32) -> f32 {
     let d = distance(score);
     return select(0.0, 1.0 / d, d > 0.0);
 }
@@ -111,9 +111,9 @@ fn take_row(index: u32, local_index: u32) {
         let mark = marks[first + column];
         let score = scores[first + column];
         // A distance falls where its score rises.
-        var slope = select(mark, -1.0, is_positive(row, column));
-        slope = select(0.0, scale * slope * slope_of(score), mark > 0.0);
-        scores[first + column] = select(slope, nan_value, is_invalid && counts);
+        var d_score = select(mark, -1.0, is_positive(row, column));
+        d_score = select(0.0, scale * d_score * distance_gradient(score), mark > 0.0);
+        scores[first + column] = select(d_score, nan_value, is_invalid && counts);
     }
     if local_index == 0u {
         values[row] = select(select(0.0, value, counts), nan_value, is_invalid && counts);

@@ -98,13 +98,13 @@ fn layer_N_weight_gradient(rows: u32, accumulates: bool) {
         var c = vec4<f32>();
         var d = vec4<f32>();
         for (var row = 0u; row < rows; row += 1u) {
-            let slopes = layer_N_gradients_at(row, unit);
+            let d_outputs = layer_N_gradients_at(row, unit);
             let at = layer_N_first_input(row);
-            a += layer_N_input_at(at + ks.x) * slopes;
+            a += layer_N_input_at(at + ks.x) * d_outputs;
             if TALL > 1u {
-                b += layer_N_input_at(at + ks.y) * slopes;
-                c += layer_N_input_at(at + ks.z) * slopes;
-                d += layer_N_input_at(at + ks.w) * slopes;
+                b += layer_N_input_at(at + ks.y) * d_outputs;
+                c += layer_N_input_at(at + ks.z) * d_outputs;
+                d += layer_N_input_at(at + ks.w) * d_outputs;
             }
         }
         layer_N_write_gradient(LAYER_N_WEIGHTS + k * LAYER_N_UNITS, unit, a, accumulates);
@@ -136,11 +136,11 @@ fn layer_N_input_gradient(rows: u32) {
     for (var item = local_index; item < rows * LAYER_N_INPUTS; item += WORKGROUP) {
         let row = item / LAYER_N_INPUTS;
         let k = item % LAYER_N_INPUTS;
-        let slope = layer_N_cell(LAYER_N_GRADIENT_PLANE, row, LAYER_N_UNITS, 0u);
+        let gradients_at = layer_N_cell(LAYER_N_GRADIENT_PLANE, row, LAYER_N_UNITS, 0u);
         let weight = own + LAYER_N_WEIGHTS + k * LAYER_N_UNITS;
         var sum = 0.0;
         for (var unit = 0u; unit < LAYER_N_UNITS; unit += 1u) {
-            sum += work[slope + unit] * parameters[weight + unit];
+            sum += work[gradients_at + unit] * parameters[weight + unit];
         }
         work[layer_N_cell(LAYER_N_GRADIENT_BELOW_PLANE, row, LAYER_N_INPUTS, k)] = sum * layer_N_derivative_below(row, k);
     }

@@ -7,7 +7,7 @@ struct Loss {
 
 fn score(row: u32, factor: f32) -> f32 {
     let y = plane_at(LAST_OUTPUTS) + row * OUTPUTS;
-    let g = plane_at(LAST_SLOPES) + row * OUTPUTS;
+    let g = plane_at(LAST_GRADIENTS) + row * OUTPUTS;
     let t = place_of(row) * OUTPUTS;
     var sum = 0.0;
     for (var column = 0u; column < OUTPUTS; column += 1u) {

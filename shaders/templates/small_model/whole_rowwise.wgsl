@@ -86,7 +86,7 @@ fn nan_of(row: Row) -> f32 {
 }
 
 fn score(index: u32, factor: f32) -> f32 {
-    let g = plane_at(LAST_SLOPES) + index * OUTPUTS;
+    let g = plane_at(LAST_GRADIENTS) + index * OUTPUTS;
     var row = Row(plane_at(LAST_OUTPUTS) + index * OUTPUTS, NO_LABEL, 0.0, factor, 1.0, KEPT);
     let place = place_of(index);
     let first_target = place * OUTPUTS;
@@ -120,10 +120,10 @@ fn score(index: u32, factor: f32) -> f32 {
     let is_plain = row.state == KEPT && !is_invalid;
     let otherwise = select(0.0, nan_of(row), is_invalid);
     for (var column = 0u; column < OUTPUTS; column += 4u) {
-        let slopes = gradient(row, outcome, cells_of(row, first_target, column));
+        let d_logits = gradient(row, outcome, cells_of(row, first_target, column));
         for (var k = 0u; k < 4u; k += 1u) {
             if column + k < OUTPUTS {
-                work[g + column + k] = select(otherwise, factor * slopes[k], is_plain);
+                work[g + column + k] = select(otherwise, factor * d_logits[k], is_plain);
             }
         }
     }

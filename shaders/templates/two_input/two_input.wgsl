@@ -59,11 +59,11 @@ fn element(place: u32, first: f32, second: f32, truth: f32) -> Pair {
     // NaN in, NaN out, whatever the driver's min and clamp make of it.
     let has_nan = is_nan(first) || is_nan(second) || is_nan(truth);
     let nan_value = first + second + truth;
-    let slope = upstream * weight;
+    let scale = upstream * weight;
     return Pair(
         select(0.0, weight * select(found.value, nan_value, has_nan), counts),
-        select(0.0, slope * select(found.first, nan_value, has_nan), counts),
-        select(0.0, slope * select(found.second, nan_value, has_nan), counts),
+        select(0.0, scale * select(found.first, nan_value, has_nan), counts),
+        select(0.0, scale * select(found.second, nan_value, has_nan), counts),
     );
 }
 

@@ -243,7 +243,7 @@ fn constants(network: &Network, planes: &Planes, states: usize, options: usize, 
         ("OPTIONS", options),
         ("STATES", states),
         ("LAST_OUTPUTS", last[0]),
-        ("LAST_SLOPES", last[2]),
+        ("LAST_GRADIENTS", last[2]),
     ];
     let mut text = String::new();
     for (name, value) in numbers {
