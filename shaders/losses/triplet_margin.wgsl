@@ -93,20 +93,20 @@ fn triplet_margin_factor_of(sum: f32) -> f32 {
 fn triplet_margin_finish(peaks: vec3<f32>, sums: vec3<f32>, truth: f32) -> Outcome {
     let near = triplet_margin_distance_of(sums.x, peaks.x);
     let far = triplet_margin_distance_of(sums.y, peaks.y);
-    var shares = vec2<f32>(1.0, 0.0);
+    var sides = vec2<f32>(1.0, 0.0);
     var apart = far;
     if TRIPLET_MARGIN_SWAP {
         let other = triplet_margin_distance_of(sums.z, peaks.z);
         let swapped = select(select(0.0, 0.5, other == far), 1.0, other < far);
-        shares = vec2<f32>(1.0 - swapped, swapped);
+        sides = vec2<f32>(1.0 - swapped, swapped);
         apart = min(far, other);
     }
     let short = near - apart + TRIPLET_MARGIN_MARGIN;
     let passes = select(0.0, 1.0, short >= 0.0);
     let factors = vec4<f32>(
         triplet_margin_factor_of(sums.x),
-        -shares.x * triplet_margin_factor_of(sums.y),
-        select(0.0, -shares.y * triplet_margin_factor_of(sums.z), TRIPLET_MARGIN_SWAP),
+        -sides.x * triplet_margin_factor_of(sums.y),
+        select(0.0, -sides.y * triplet_margin_factor_of(sums.z), TRIPLET_MARGIN_SWAP),
         0.0,
     );
     return Outcome(max(short, 0.0), passes * factors);

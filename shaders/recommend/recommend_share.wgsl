@@ -1,6 +1,6 @@
 // Hits of entities become hits of their features: of slot s of hit h
 //
-//     rows[most h + s] = the entity's feature s,  shares[most h + s] = its weight
+//     rows[most h + s] = the entity's feature s,  feature_weights[most h + s] = its weight
 //
 // A slot behind the entity's last feature, and each of a hit of no entity, hits nothing. A thread for each slot. Linked with
 // recommend/recommend_parts.
@@ -9,7 +9,7 @@ const NONE: u32 = 0xffffffffu;
 
 @group(0) @binding(2) var<storage, read> hits: array<u32>;
 @group(0) @binding(3) var<storage, read_write> rows: array<u32>;
-@group(0) @binding(4) var<storage, read_write> shares: array<f32>;
+@group(0) @binding(4) var<storage, read_write> feature_weights: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn share(
@@ -32,5 +32,5 @@ fn share(
         }
     }
     rows[place] = row;
-    shares[place] = weight;
+    feature_weights[place] = weight;
 }

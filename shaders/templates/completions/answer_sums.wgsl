@@ -1,7 +1,7 @@
 // The log-probability of each answer from what its tokens cost, -ln p each and 0 where one is left out:
 //
-//     shares[a] = 1 of the sum, 1/(tokens kept) of the mean, 0 without tokens
-//     logs[a]   = -shares[a] * sum over the tokens of costs, at most 0
+//     normalizers[a] = 1 of the sum, 1/(tokens kept) of the mean, 0 without tokens
+//     logs[a]   = -normalizers[a] * sum over the tokens of costs, at most 0
 //
 // A workgroup takes an answer.
 
@@ -18,7 +18,7 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(1) var<storage, read> costs: array<f32>;
 @group(0) @binding(2) var<storage, read> labels: array<i32>;
 @group(0) @binding(3) var<storage, read_write> logs: array<f32>;
-@group(0) @binding(4) var<storage, read_write> shares: array<f32>;
+@group(0) @binding(4) var<storage, read_write> normalizers: array<f32>;
 
 var<workgroup> sums: array<f32, WORKGROUP>;
 var<workgroup> counts: array<u32, WORKGROUP>;
@@ -50,9 +50,9 @@ fn answer_sums(
         }
     }
     if local_index == 0u && answer < params.answers {
-        let share = select(1.0, 1.0 / f32(max(counts[0], 1u)), params.averages != 0u);
-        let total = -share * sums[0];
-        shares[answer] = select(share, 0.0, counts[0] == 0u);
+        let normalizer = select(1.0, 1.0 / f32(max(counts[0], 1u)), params.averages != 0u);
+        let total = -normalizer * sums[0];
+        normalizers[answer] = select(normalizer, 0.0, counts[0] == 0u);
         // Rounding may leave a probability a little above 1; NaN is not above.
         logs[answer] = select(total, 0.0, total > 0.0);
     }

@@ -94,7 +94,7 @@ fn take_row(index: u32, local_index: u32) {
     let outcome = finish(lse, vec2<f32>(row_group_sum(extras.x), row_group_sum(extras.y)), positives);
     let scale = scale_of(row, weight);
     // Shares of the sums themselves: by way of e^(exponent - lse) they would carry the rounding of the logarithm.
-    let shares = select(vec2<f32>(), outcome.pools / sums, sums > vec2<f32>());
+    let pool_weights = select(vec2<f32>(), outcome.pools / sums, sums > vec2<f32>());
     let nan_value = nan_of(row);
     for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
         var d_score = 0.0;
@@ -105,10 +105,10 @@ fn take_row(index: u32, local_index: u32) {
             let found = term(candidate);
             d_score = extra_gradient(candidate, outcome);
             if found.in_first {
-                d_score += shares.x * exp_full(found.exponent - peaks.x) * found.gradient;
+                d_score += pool_weights.x * exp_full(found.exponent - peaks.x) * found.gradient;
             }
             if found.in_second {
-                d_score += shares.y * exp_full(found.exponent - peaks.y) * found.gradient;
+                d_score += pool_weights.y * exp_full(found.exponent - peaks.y) * found.gradient;
             }
             d_score *= scale;
         }
