@@ -1,6 +1,6 @@
 // Triplet margin: [d(a,p) - d(a,n) + MARGIN]+, d(x,y) the P-norm of x - y + EPSILON; with SWAP the smaller of d(a,n) and d(p,n).
 // The gradient passes at 0 and halves between equal distances, as in PyTorch. Powers other than
-// the first and the second are taken of shares of the peaks, since they leave f32 soon; of P = 2 the scale is the frame's.
+// the first and the second are taken of shares of the peaks, since they leave f32 soon; of P = 2 the scale is the kernel template's.
 override TRIPLET_MARGIN_MARGIN: f32 = 1.0;
 override TRIPLET_MARGIN_P: f32 = 2.0;
 override TRIPLET_MARGIN_EPSILON: f32 = 1e-6;

@@ -1,11 +1,11 @@
-// The frame over vectors: a loss of a row of two or three vectors and perhaps a truth, value and derivatives.
+// The kernel template over vectors: a loss of a row of two or three vectors and perhaps a truth, value and derivatives.
 //
 //     sums           = fold over the columns, four at a time; joined over the threads of the row's row group
 //     outcome        = finish(peaks, sums, truth), its .value the row's value
 //     gradients[r,c] = upstream * factor * weight[r] * gradients(outcome, peaks, cells), one for each vector
 //     values         = sum over r of factor * weight[r] * outcome.value
 //
-// Filled by shaders/losses/*.wgsl with `is_scaled`, `leaves_range`, `peaks`, `fold`, `finish` and `gradients`; one that is scaled has the
+// Calls functions of shaders/losses/*.wgsl with `is_scaled`, `leaves_range`, `peaks`, `fold`, `finish` and `gradients`; one that is scaled has the
 // largest of each of its three peaks found first, in a pass of its own. Any other is handed scales in their place: 1, and where its sums
 // leave the range of f32 powers of two that bring the peaks near 1, with which the sums are taken anew.
 // Linked with lib/scale and one of templates/distance/vectors_* (how the columns lie in memory) and one of rowwise_lane,
@@ -40,7 +40,7 @@ struct Params {
 }
 
 const INFINITY_BITS: u32 = 0x7f800000u;
-// What the row groups know of the row-wise frame and this one has not.
+// What the row groups know of the row-wise kernel template and this one has not.
 const AUXILIARY: bool = false;
 const IN_PLACE: bool = false;
 
@@ -182,7 +182,7 @@ fn take_row(index: u32, local_index: u32) -> f32 {
     let has_nan = any(max_bits > vec4<u32>(INFINITY_BITS)) || is_nan(truth);
     let is_invalid = row_group_max(select(0.0, 1.0, has_nan)) != 0.0;
     let outcome = finish(largest, joined, truth);
-    // NaN in, NaN out: the comparisons of the filling would hide it. Its bits are put together from some known at run time only.
+    // NaN in, NaN out: the comparisons of the loss function would hide it. Its bits are put together from some known at run time only.
     let nan_value = bitcast<f32>(0x7fc00000u | (index & 1u));
     let scale = upstream * weight;
     let otherwise = select(0.0, nan_value, is_invalid && counts);

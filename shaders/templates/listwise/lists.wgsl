@@ -19,7 +19,7 @@ struct Params {
 struct Item {
     score: f32, // NaN: no number stands in the list
     truth: f32,
-    x: f32,     // two numbers of the filling's own
+    x: f32,     // two numbers of the loss function's own
     y: f32,
     index: u32, // in the list
 }

@@ -1,4 +1,4 @@
-// The listwise frame: a loss of one list of scores, where an item's derivative needs all the others.
+// The listwise kernel template: a loss of one list of scores, where an item's derivative needs all the others.
 //
 //     total        = sum over the items j of normalizer_term(j)
 //     (v_i, s_i)   = scale(total) (item_terms(i) + sum over the items j of pair_terms(i, j))
@@ -6,7 +6,7 @@
 //     values       = sum over the lists of factor * weight[list] * sum over i of v_i
 //
 // Each thread takes items i and walks over all j, so that nothing is added by two threads; the sums are cut into runs of 64,
-// which keeps their rounding at 64 + n/64 additions. Filled by shaders/losses/*.wgsl, or a helper of theirs, with `normalizer_term`,
+// which keeps their rounding at 64 + n/64 additions. Calls functions of shaders/losses/*.wgsl, or a helper of theirs, with `normalizer_term`,
 // `scale`, `item_terms` and `pair_terms`; linked with templates/listwise/lists and one of lib/partials_*.
 
 const RUN: u32 = 64u;

@@ -1,4 +1,4 @@
-// Losses over the pairs of a list in which one item is above the other by its truth: the listwise frame filled from
+// Losses over the pairs of a list in which one item is above the other by its truth: the listwise kernel template called with
 //
 //     pair(d) = (f(d), f'(d)),  d = (s_i - s_j) / TEMPERATURE,  y_i > y_j
 //

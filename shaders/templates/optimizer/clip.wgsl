@@ -1,4 +1,4 @@
-// Clipping by a norm: what a gradient is multiplied with, 1 where it is short enough. The twin of `optimizers::clip`.
+// Clipping by a norm: what a gradient is multiplied with, 1 where it is short enough. The CPU implementation is `optimizers::clip`.
 //
 // sums.x is the sum of g^2, sums.y that of (g / 2^100)^2, which counts where the first is no longer finite.
 fn norm_of(sums: vec2<f32>) -> f32 {

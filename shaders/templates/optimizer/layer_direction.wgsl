@@ -1,8 +1,8 @@
-// The frame of optimizers that look at whole tensors, its first half: the direction of each element, in the gradient's place.
+// The kernel template of optimizers that look at whole tensors, its first half: the direction of each element, in the gradient's place.
 //
 //     (gradients[i], state[i]) = update(parameters[i], gradients[i], state[i], step)
 //
-// Filled by shaders/optimizers/*.wgsl; templates/optimizer/layer_settle is the other half. With FACTORED the state of a matrix is what
+// Calls functions of shaders/optimizers/*.wgsl; templates/optimizer/layer_settle is the other half. With FACTORED the state of a matrix is what
 // templates/optimizer/layer_means keeps, and is not written here. Linked as templates/optimizer/layer_treat.
 
 override WORKGROUP: u32 = 256u;

@@ -1,4 +1,4 @@
-// The frame of optimizers that look at whole tensors, its second half: the move along the direction.
+// The kernel template of optimizers that look at whole tensors, its second half: the move along the direction.
 //
 //     parameters[i] = apply_update(parameters[i], gradients[i], layer, step)
 //

@@ -1,8 +1,8 @@
-// The optimizer frame: one step of a whole model, all its parameters in one flat buffer.
+// The optimizer kernel template: one step of a whole model, all its parameters in one flat buffer.
 //
 //     (parameters[i], state[i]) = update(parameters[i], clip (gradients[i] + dR/dw(parameters[i])), state[i], step)
 //
-// Filled by shaders/optimizers/*.wgsl: `fn update(parameter, gradient, state, step) -> Update`. Linked with
+// Calls functions of shaders/optimizers/*.wgsl: `fn update(parameter, gradient, state, step) -> Update`. Linked with
 // templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/treatment, and templates/optimizer/penalty for R.
 //
 // Each thread owns one element, neighbours read neighbours; dispatches over 65,535 workgroups fold into y. A state buffer

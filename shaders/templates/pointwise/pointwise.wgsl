@@ -1,9 +1,9 @@
-// The pointwise frame: a loss of one prediction and one truth, value and gradient in one pass over the data.
+// The pointwise kernel template: a loss of one prediction and one truth, value and gradient in one pass over the data.
 //
 //     gradients[i] = factor * upstream * weight[i] * loss(predictions[i], targets[i]).derivative
 //     values       = sum over i of factor * weight[i] * loss(predictions[i], targets[i]).value
 //
-// Filled by shaders/losses/*.wgsl: `fn loss(prediction: f32, truth: f32) -> Loss`, or `fn loss_at` with the weight
+// Calls functions of shaders/losses/*.wgsl: by an adaptor: `huber_loss(prediction, truth) -> Loss`, or with the weight
 // of the column as well. Linked with lib/numbers, one of lib/partials_* and one of templates/pointwise/pointwise_*: which
 // derivative is written, the first or the second; and one of templates/pointwise/points_*: how numbers lie in memory.
 //

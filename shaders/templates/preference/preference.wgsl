@@ -1,9 +1,9 @@
-// The frame over up to four numbers for each value, of which the first two may be differentiated:
+// The kernel template over up to four numbers for each value, of which the first two may be differentiated:
 //
 //     gradients[p][i] = factor * upstream * weight[i] * loss(numbers of i).gradients[p]
 //     values[i]       = factor * weight[i] * loss(numbers of i).value
 //
-// Filled by shaders/losses/*.wgsl: `fn loss(numbers: vec4<f32>) -> Quad`. Linked with lib/numbers. The numbers lie in planes,
+// Calls functions of shaders/losses/*.wgsl: `fn loss(numbers: vec4<f32>) -> Quad`. Linked with lib/numbers. The numbers lie in planes,
 // one behind the other in one buffer, since four bindings of their own would be more than a device must have; an input that was
 // left out is 0.
 

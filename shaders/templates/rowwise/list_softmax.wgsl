@@ -1,4 +1,4 @@
-// The softmax over a list against weights q = y, for the row-wise fillings that rank:
+// The softmax over a list against weights q = y, for the row-wise loss functions that rank:
 //
 //     loss = sum of q (lse - s),  d/ds = p Q - q,  p = e^(s - lse),  Q = sum of q
 //

@@ -1,4 +1,4 @@
-// The row-wise frame: a loss of one row of logits against its label or its row of dense targets.
+// The row-wise kernel template: a loss of one row of logits against its label or its row of dense targets.
 //
 //     sums           = fold over the cells of the row, four at a time; joined over the threads of its row group
 //                      PASSES times, each from restart(sums) of the one before
@@ -6,7 +6,7 @@
 //     gradients[r,c] = upstream * factor * weight[r] * gradient(row, outcome, cells)
 //     values         = sum over r of factor * weight[r] * outcome.loss
 //
-// Filled by shaders/losses/*.wgsl with `struct Sums`, `struct Outcome`, `empty_sums`, `fold`, `join`, `restart`, `finish`,
+// Calls functions of shaders/losses/*.wgsl with `struct Sums`, `struct Outcome`, `empty_sums`, `fold`, `join`, `restart`, `finish`,
 // `gradient` and `auxiliary`. Linked with templates/rowwise/rows, one of rowwise_first and rowwise_second: which derivative is
 // written; and one of rowwise_lane, rowwise_subgroups and rowwise_memory:
 // the group of threads that takes a row, with `row_group_sum`, `row_group_max` and `row_group_barrier` over it. A header names `VEC4S_PER_THREAD`, the groups of four

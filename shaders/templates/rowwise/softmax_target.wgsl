@@ -1,5 +1,5 @@
 // The softmax of a row against its target, for losses that are functions of the cross-entropy and of what probability is
-// left to the rest. Linked with a filling that gives `loss`; all that is folded and differentiated stands here.
+// left to the rest. Linked with a loss function that gives `loss`; all that is folded and differentiated stands here.
 //
 // t is the target, one-hot for a label, p = e^(z - lse), w the class weights:
 //     standing.cross = sum t (lse - z),  standing.rest = sum p (1 - t),  standing.probability = 1 - rest

@@ -1,11 +1,11 @@
-// The frame over similarities: each row of a matrix of scores against its own and all the other columns. The scores, products of
+// The kernel template over similarities: each row of a matrix of scores against its own and all the other columns. The scores, products of
 // two matrices of embeddings, are overwritten by dL/d(score); products with the embeddings make the gradients of these.
 //
 //     lse     = ln of the sum of e^exponent over each of two pools of candidates
 //     extras  = sums of two more numbers over the candidates; STAGED: they may be made of the lse
 //     outcome = finish(lse, extras, positives), its .value the row's value
 //
-// Filled by shaders/losses/*.wgsl with STAGED, `term`, `extra`, `finish` and `extra_gradient`. Linked with
+// Calls functions of shaders/losses/*.wgsl with STAGED, `term`, `extra`, `finish` and `extra_gradient`. Linked with
 // templates/similarity/score_rows and one of rowwise_subgroups and rowwise_memory: the group of threads that takes a row.
 
 // What a column is to a row: its own (of two matrices the partner, of one matrix the row itself), of the same label, or neither.
@@ -30,7 +30,7 @@ struct Outcome {
     extra: f32,       // what `extra_gradient` wants to know
 }
 
-// What the row groups know of the row-wise frame and this one has not.
+// What the row groups know of the row-wise kernel template and this one has not.
 const IN_PLACE: bool = false;
 
 fn candidate_of(row: u32, column: u32, score: f32) -> Candidate {

@@ -1,11 +1,11 @@
-// The frame over mined triplets: of each row of a matrix of scores the pairs of a positive and the negative chosen for it, the
+// The kernel template over mined triplets: of each row of a matrix of scores the pairs of a positive and the negative chosen for it, the
 // scores overwritten by dL/d(score). Products as in templates/similarity/similarity; linked with templates/similarity/score_rows as it is.
 //
 //     value = sum over the pairs of [distance(positive) - distance(negative) + MARGIN]+
 //
 // Not SEMI_HARD: one pair, the positive of the lowest score and the negative of the highest. SEMI_HARD: a pair for each positive,
 // its negative the one of the highest score below its own; where there is none, the one of the lowest of all. Of equal scores the
-// first. Filled by shaders/losses/*.wgsl with `distance`, MARGIN and SEMI_HARD.
+// first. Calls functions of shaders/losses/*.wgsl with `distance`, MARGIN and SEMI_HARD.
 
 // The row groups' wait then stands between the writes of a row's marks and their reading.
 const IN_PLACE: bool = true;

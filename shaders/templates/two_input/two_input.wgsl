@@ -1,10 +1,10 @@
-// The frame over pairs: a loss of two numbers and perhaps a truth, value and both derivatives in one pass over the data.
+// The kernel template over pairs: a loss of two numbers and perhaps a truth, value and both derivatives in one pass over the data.
 //
 //     first_gradients[i]  = factor * upstream * weight[i] * loss(firsts[i], seconds[i], truths[i]).first
 //     second_gradients[i] = factor * upstream * weight[i] * loss(firsts[i], seconds[i], truths[i]).second
 //     values              = sum over i of factor * weight[i] * loss(firsts[i], seconds[i], truths[i]).value
 //
-// Filled by shaders/losses/*.wgsl: `fn loss(first: f32, second: f32, truth: f32) -> Pair`. Linked with lib/numbers and
+// Calls functions of shaders/losses/*.wgsl: `fn loss(first: f32, second: f32, truth: f32) -> Pair`. Linked with lib/numbers and
 // one of lib/partials_*. Blocks as in templates/pointwise/pointwise. With one second number for each row ops/reduce/row_sums adds up
 // their derivatives afterwards.
 
