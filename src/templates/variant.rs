@@ -144,7 +144,7 @@ impl Variant {
         if self.team == (Team::Lane { tree: false }) { workgroups * self.lanes } else { workgroups }
     }
 
-    /// The row-wise kernel with a filling and its switches, for the gradient or the second derivative.
+    /// The row-wise kernel with a loss and its switches, for the gradient or the second derivative.
     pub fn program(&self, loss: &dyn Loss, second: bool, mut constants: Vec<(&'static str, f64)>) -> Program {
         let mut files = vec![ROWWISE, ROWS, NUMBERS];
         files.extend(self.cells());

@@ -2,7 +2,7 @@
 //
 //     (table[id], state[id]) = update(table[id], sum of gradients[i] over ids[i] = id, state[id], step)
 //
-// Calls functions of shaders/optimizers/*.wgsl. Linked with ops/embedding/embedding_runs, ops/embedding/embedding_scalar and embedding_move_scalar or
+// Takes from shaders/optimizers/*.wgsl, by an adaptor. Linked with ops/embedding/embedding_runs, ops/embedding/embedding_scalar and embedding_move_scalar or
 // those of vec4, and templates/optimizer/optimizer_step.
 //
 // A group of threads for each place of `sorted`, each thread for every so-many-th cell of the row: those where a run begins do the row, all

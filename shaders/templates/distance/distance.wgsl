@@ -5,7 +5,7 @@
 //     gradients[r,c] = upstream * factor * weight[r] * gradients(outcome, peaks, cells), one for each vector
 //     values         = sum over r of factor * weight[r] * outcome.value
 //
-// Calls functions of shaders/losses/*.wgsl with `is_scaled`, `leaves_range`, `peaks`, `fold`, `finish` and `gradients`; one that is scaled has the
+// Takes from shaders/losses/*.wgsl, by an adaptor, `is_scaled`, `leaves_range`, `peaks`, `fold`, `finish` and `gradients`; one that is scaled has the
 // largest of each of its three peaks found first, in a pass of its own. Any other is handed scales in their place: 1, and where its sums
 // leave the range of f32 powers of two that bring the peaks near 1, with which the sums are taken anew.
 // Linked with lib/scale and one of templates/distance/vectors_* (how the columns lie in memory) and one of rowwise_lane,

@@ -6,7 +6,7 @@
 //     values       = sum over the lists of factor * weight[list] * sum over i of v_i
 //
 // Each thread takes items i and walks over all j, so that nothing is added by two threads; the sums are cut into runs of 64,
-// which keeps their rounding at 64 + n/64 additions. Calls functions of shaders/losses/*.wgsl, or a helper of theirs, with `normalizer_term`,
+// which keeps their rounding at 64 + n/64 additions. Takes from shaders/losses/*.wgsl, or a helper of theirs, by an adaptor `normalizer_term`,
 // `scale`, `item_terms` and `pair_terms`; linked with templates/listwise/lists and one of lib/partials_*.
 
 const RUN: u32 = 64u;

@@ -2,7 +2,7 @@
 //
 //     (parameters[i], state[i]) = update(parameters[i], clip (gradients[i] + dR/dw(parameters[i])), state[i], step)
 //
-// Calls functions of shaders/optimizers/*.wgsl: `fn update(parameter, gradient, state, step) -> Update`. Linked with
+// Takes from shaders/optimizers/*.wgsl, by an adaptor: `fn update(parameter, gradient, state, step) -> Update`. Linked with
 // templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/treatment, and templates/optimizer/penalty for R.
 //
 // Each thread owns one element, neighbours read neighbours; dispatches over 65,535 workgroups fold into y. A state buffer

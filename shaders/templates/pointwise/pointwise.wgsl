@@ -3,9 +3,10 @@
 //     gradients[i] = factor * upstream * weight[i] * loss(predictions[i], targets[i]).derivative
 //     values       = sum over i of factor * weight[i] * loss(predictions[i], targets[i]).value
 //
-// Calls functions of shaders/losses/*.wgsl: by an adaptor: `huber_loss(prediction, truth) -> Loss`, or with the weight
-// of the column as well. Linked with lib/numbers, one of lib/partials_* and one of templates/pointwise/pointwise_*: which
-// derivative is written, the first or the second; and one of templates/pointwise/points_*: how numbers lie in memory.
+// A loss of shaders/losses defines `<stem>_loss(prediction, truth) -> Loss`, with the weight of the column behind if it takes one, and
+// perhaps `<stem>_hessian_diagonal`. The adaptor (src/templates/adaptor.rs) makes of them `element_loss` and `element_gradient`, which
+// gives the first derivative or the second. Linked with lib/numbers, one of lib/partials_* and one of templates/pointwise/points_*: how
+// numbers lie in memory.
 //
 // A workgroup owns one contiguous block and its threads take turns: neighbours read neighbours on any card, and on
 // software Vulkan a block stays within few pages (a stride over the whole buffer is four times slower there).

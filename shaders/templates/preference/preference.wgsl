@@ -3,7 +3,7 @@
 //     gradients[p][i] = factor * upstream * weight[i] * loss(numbers of i).gradients[p]
 //     values[i]       = factor * weight[i] * loss(numbers of i).value
 //
-// Calls functions of shaders/losses/*.wgsl: `fn loss(numbers: vec4<f32>) -> Quad`. Linked with lib/numbers. The numbers lie in planes,
+// Takes from shaders/losses/*.wgsl, by an adaptor: `fn loss(numbers: vec4<f32>) -> Quad`. Linked with lib/numbers. The numbers lie in planes,
 // one behind the other in one buffer, since four bindings of their own would be more than a device must have; an input that was
 // left out is 0.
 
@@ -66,7 +66,7 @@ fn quads(
     let nan_value = four.x + four.y + four.z + four.w;
     values[i] = select(0.0, weight * select(found.value, nan_value, has_nan), counts);
     for (var plane = 0u; plane < params.gradients; plane += 1u) {
-        let slope = upstream * weight * select(found.gradients[plane], nan_value, has_nan);
-        gradients[plane * params.stride + i] = select(0.0, slope, counts);
+        let derivative = upstream * weight * select(found.gradients[plane], nan_value, has_nan);
+        gradients[plane * params.stride + i] = select(0.0, derivative, counts);
     }
 }

@@ -6,12 +6,13 @@
 //     gradients[r,c] = upstream * factor * weight[r] * gradient(row, outcome, cells)
 //     values         = sum over r of factor * weight[r] * outcome.loss
 //
-// Calls functions of shaders/losses/*.wgsl with `struct Sums`, `struct Outcome`, `empty_sums`, `fold`, `join`, `restart`, `finish`,
-// `gradient` and `auxiliary`. Linked with templates/rowwise/rows, one of rowwise_first and rowwise_second: which derivative is
-// written; and one of rowwise_lane, rowwise_subgroups and rowwise_memory:
-// the group of threads that takes a row, with `row_group_sum`, `row_group_max` and `row_group_barrier` over it. A header names `VEC4S_PER_THREAD`, the groups of four
-// cells of a row that one thread keeps in registers, `PASSES`, and `SINGLE_PASS`: a cell's derivative asks for no outcome and is written as
-// it is folded, where its arithmetic stands already (jsd of 1,000 classes on software Vulkan: 0.31 of a copy's rate before, 0.54 with it).
+// Takes from shaders/losses/*.wgsl, by an adaptor (src/templates/adaptor.rs), `struct Sums`, `struct Outcome`, `empty_sums`, `fold`,
+// `join`, `restart`, `finish`, `gradient` and `auxiliary`; the adaptor's `written_gradient` is the first derivative or the second.
+// Linked with templates/rowwise/rows and one of rowwise_lane, rowwise_subgroups and rowwise_memory: the group of threads that takes a
+// row, with `row_group_sum`, `row_group_max` and `row_group_barrier` over it. A header names `VEC4S_PER_THREAD`, the groups of four
+// cells of a row that one thread keeps in registers, `PASSES`, and `SINGLE_PASS`: a cell's derivative asks for no outcome and is written
+// as it is folded, where its arithmetic stands already (jsd of 1,000 classes on software Vulkan: 0.31 of a copy's rate before, 0.54
+// with it).
 
 // Four cells of a row.
 struct Cells {

@@ -1,5 +1,5 @@
 // What the kernel templates over similarities, templates/similarity/similarity and templates/similarity/triplets, share: chunks of rows of a matrix of scores, what a row
-// counts for, and the walk of a workgroup. Calls functions of their `take_row`.
+// counts for, and the walk of a workgroup. Calls their `take_row`.
 
 struct Params {
     rows: u32,      // in this chunk

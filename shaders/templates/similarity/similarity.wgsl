@@ -5,7 +5,7 @@
 //     extras  = sums of two more numbers over the candidates; STAGED: they may be made of the lse
 //     outcome = finish(lse, extras, positives), its .value the row's value
 //
-// Calls functions of shaders/losses/*.wgsl with STAGED, `term`, `extra`, `finish` and `extra_gradient`. Linked with
+// Takes from shaders/losses/*.wgsl, by an adaptor, STAGED, `term`, `extra`, `finish` and `extra_gradient`. Linked with
 // templates/similarity/score_rows and one of rowwise_subgroups and rowwise_memory: the group of threads that takes a row.
 
 // What a column is to a row: its own (of two matrices the partner, of one matrix the row itself), of the same label, or neither.

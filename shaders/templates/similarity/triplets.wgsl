@@ -5,7 +5,7 @@
 //
 // Not SEMI_HARD: one pair, the positive of the lowest score and the negative of the highest. SEMI_HARD: a pair for each positive,
 // its negative the one of the highest score below its own; where there is none, the one of the lowest of all. Of equal scores the
-// first. Calls functions of shaders/losses/*.wgsl with `distance`, MARGIN and SEMI_HARD.
+// first. Takes from shaders/losses/*.wgsl, by an adaptor, `distance`, MARGIN and SEMI_HARD.
 
 // The row groups' wait then stands between the writes of a row's marks and their reading.
 const IN_PLACE: bool = true;

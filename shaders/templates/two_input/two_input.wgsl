@@ -4,7 +4,7 @@
 //     second_gradients[i] = factor * upstream * weight[i] * loss(firsts[i], seconds[i], truths[i]).second
 //     values              = sum over i of factor * weight[i] * loss(firsts[i], seconds[i], truths[i]).value
 //
-// Calls functions of shaders/losses/*.wgsl: `fn loss(first: f32, second: f32, truth: f32) -> Pair`. Linked with lib/numbers and
+// Takes from shaders/losses/*.wgsl, by an adaptor: `fn loss(first: f32, second: f32, truth: f32) -> Pair`. Linked with lib/numbers and
 // one of lib/partials_*. Blocks as in templates/pointwise/pointwise. With one second number for each row ops/reduce/row_sums adds up
 // their derivatives afterwards.
 
