@@ -2,18 +2,14 @@
 
 mod answers;
 mod comparer;
-mod drawn;
 mod edges;
 mod edges_embeddings;
 mod edges_several;
-mod golden;
 mod half;
 mod hessian;
 mod judges;
 mod linear;
 mod lists;
-mod properties;
-mod properties_several;
 mod ranges;
 #[path = "../support/mod.rs"]
 mod support;

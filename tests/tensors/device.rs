@@ -1,7 +1,11 @@
 //! Tensors on the device: over the binding limit, over 65,535 workgroups, labels that only the device sees, and the
 //! errors of a device.
 
-use gradus::losses::{CrossEntropy, Loss, Mse};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use gradus::losses::{self, CrossEntropy, Loss, Mse};
 use gradus::{Device, Error, Gpu, GpuOptions, Inputs, Reduction, Tensor};
 use ndarray::{Array1, Array2, array};
 
@@ -253,4 +257,50 @@ fn a_wait_ends_with_the_name_of_what_was_running() {
     assert!(error.to_string().contains("within 0.000001 s") && error.to_string().contains("GRADUS_GPU_TIMEOUT"));
     let error = device.synchronize().unwrap_err();
     assert!(matches!(&error, Error::DeviceLost { reason, .. } if reason.contains("mse")), "{error}");
+}
+
+/// The child of the test below: a loss that would take hours, with two seconds to do it in.
+#[test]
+#[ignore = "run by `a_shader_that_does_not_end_is_given_up` in a process of its own"]
+fn child_with_a_shader_that_does_not_end() {
+    let gpu = Gpu::open_with(GpuOptions::default().timeout(Some(Duration::from_secs(2)))).unwrap();
+    // Mesa's software driver leaves a loop after 65,535 iterations: three of them nested take hours, and not one is unbounded.
+    let wgsl = "fn loss(prediction: f32, truth: f32) -> Loss {
+        var x = prediction;
+        for (var i = 0u; i < 60000u; i++) {
+            for (var j = 0u; j < 60000u; j++) {
+                for (var k = 0u; k < 60000u; k++) { x = fract(x * 1.7 + truth); }
+            }
+        }
+        return Loss(x, 1.0);
+    }";
+    let endless = losses::custom("endless", wgsl, |x, _| (x, 1.0)).unwrap();
+    let values = array![[0.5_f32, 0.25], [0.125, 0.75]];
+    let error = endless.on(&Device::Gpu(gpu)).unwrap().value_and_gradient(&values, &values).unwrap_err();
+    println!("\nGIVEN UP: {error}");
+    std::io::Write::flush(&mut std::io::stdout()).unwrap();
+}
+
+#[test]
+fn a_shader_that_does_not_end_is_given_up() {
+    let Some(Device::Gpu(gpu)) = crate::support::gpu() else { return };
+    if !gpu.is_software() {
+        println!("IGNORED: on hardware a shader that does not end takes the display with it");
+        return;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "device::child_with_a_shader_that_does_not_end", "--ignored", "--nocapture"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let start = Instant::now();
+    let error = lines.map_while(Result::ok).find(|line| line.starts_with("GIVEN UP"));
+    let seconds = start.elapsed().as_secs_f64();
+    // The driver's thread goes on: the process cannot end by itself.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let error = error.expect("the child says how it was given up");
+    assert!(error.contains("endless") && error.contains("within 2 s"), "{error}");
+    assert!(seconds < 60.0, "given up after {seconds:.1} s");
 }

@@ -1,4 +1,4 @@
-//! Which loss, with which options, how large and reduced how: drawn at random for the properties.
+//! Which loss, with which options, how large and reduced how: drawn at random for the properties of each loss.
 
 use gradus::losses::Loss;
 use gradus::{Criterion, Device, Reduction, losses};
