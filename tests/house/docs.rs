@@ -1,31 +1,104 @@
-//! The page of equivalents and the README's table say what the lists say. `GRADUS_WRITE_DOCS=1 cargo test --test house docs` writes them anew.
+//! The pages of losses and of equivalents agree with the lists. `GRADUS_WRITE_DOCS=1 cargo test --release --test house docs` writes them.
 
-use gradus::losses::{self, Domain, Family, Loss};
-use gradus::{activations, optimizers, schedules};
-use serde_json::Value;
+use gradus::{activations, losses, optimizers, schedules};
 
-const BEGIN: &str = "<!-- losses: written by tests/house/docs.rs -->\n";
-const END: &str = "<!-- end of losses -->";
-
-/// The kinds of losses, in the order of the README.
-const KINDS: [&str; 5] = [
-    "numbers: one value for each element",
-    "two classes, many labels",
-    "classes and distributions: one value for each row",
-    "ranking: lists",
-    "several inputs: embeddings, sequences, scores, preferences, layers",
+/// The losses by what they are for, in the order of docs/losses.md.
+const GROUPS: [(&str, &[&str]); 11] = [
+    (
+        "Regression: numbers of any sign",
+        &["mse", "mae", "huber", "smooth_l1", "log_cosh", "pseudo_huber", "cauchy", "lp"],
+    ),
+    (
+        "Regression: quantiles, tolerances, uncertainty",
+        &["quantile", "expectile", "epsilon_insensitive", "squared_epsilon_insensitive", "gaussian_nll"],
+    ),
+    ("Regression: counts, amounts, ratios", &["poisson_nll", "gamma_deviance", "tweedie", "mape", "msle"]),
+    (
+        "Two classes, or many labels at once",
+        &[
+            "bce_with_logits",
+            "bce",
+            "binary_focal",
+            "multilabel_soft_margin",
+            "multilabel_margin",
+            "soft_margin",
+            "hinge",
+            "squared_hinge",
+            "perceptron",
+            "modified_huber",
+            "exponential",
+            "hinge_embedding",
+        ],
+    ),
+    (
+        "One class of many",
+        &[
+            "cross_entropy",
+            "nll",
+            "focal",
+            "poly1_cross_entropy",
+            "poly_cross_entropy",
+            "generalized_cross_entropy",
+            "multi_margin",
+            "multiclass_hinge",
+            "categorical_hinge",
+            "ordinal",
+            "sparsemax",
+            "entmax",
+        ],
+    ),
+    (
+        "Distributions, distillation, overlap of masks",
+        &["kl_div", "jsd", "total_variation", "distillation", "dice", "tversky"],
+    ),
+    (
+        "Ranking: lists and pairs of scores",
+        &[
+            "lambda_rank",
+            "list_net",
+            "list_mle",
+            "approx_ndcg",
+            "approx_mrr",
+            "ranking_softmax",
+            "unique_softmax",
+            "calibrated_softmax",
+            "pairwise_logistic",
+            "pairwise_hinge",
+            "pairwise_soft_zero_one",
+            "margin_ranking",
+            "bpr",
+        ],
+    ),
+    (
+        "Embeddings and similarity",
+        &[
+            "cosine_similarity",
+            "cosine_embedding",
+            "contrastive",
+            "triplet_margin",
+            "batch_triplet",
+            "info_nce",
+            "sup_con",
+            "nt_xent",
+            "multi_similarity",
+            "circle",
+        ],
+    ),
+    ("Sequences", &["ctc"]),
+    ("Preferences between completions", &["dpo", "simpo", "orpo", "kto"]),
+    (
+        "Fused with the last linear layer",
+        &[
+            "linear_cross_entropy",
+            "linear_distillation",
+            "linear_multilabel_soft_margin",
+            "linear_dpo",
+            "linear_simpo",
+            "linear_orpo",
+            "linear_kto",
+        ],
+    ),
 ];
-
-fn kind(loss: &dyn Loss) -> &'static str {
-    let is_binary = |domain| matches!(domain, Domain::Sign | Domain::ZeroOne | Domain::Probability);
-    match loss.family() {
-        Family::Pointwise(_) if is_binary(loss.targets()) => KINDS[1],
-        Family::Pointwise(_) => KINDS[0],
-        Family::Rowwise(_) if !loss.targets().pads() => KINDS[2],
-        Family::Rowwise(_) | Family::Listwise(_) => KINDS[3],
-        Family::Joint(..) => KINDS[4],
-    }
-}
 
 /// A cell of a table, in which a bar would end it.
 fn cell(text: &str) -> String {
@@ -36,19 +109,25 @@ fn line(cells: &[&str]) -> String {
     format!("| {} |\n", cells.iter().map(|text| cell(text)).collect::<Vec<_>>().join(" | "))
 }
 
-fn table_of_losses() -> String {
-    let mut text = String::new();
-    for kind_of_table in KINDS {
-        text += &format!("\n| {kind_of_table} | formula | PyTorch | Keras | optax, jax |\n|---|---|---|---|---|\n");
-        for entry in losses::CATALOGUE {
-            let loss = (entry.make)(&Value::Null).expect("the defaults are allowed");
-            if kind(&*loss) == kind_of_table {
-                let name = format!("`{}`", entry.name);
-                text += &line(&[&name, entry.formula, entry.torch, entry.keras, entry.optax]);
-            }
+fn page_of_losses() -> String {
+    let mut text = format!(
+        "# Losses\n\n{} losses, grouped by what they are for. `gradus losses NAME` shows one with its inputs, options and source; \
+         [equivalents.md](equivalents.md) has optimizers, schedules and activations too. In the formulas x is the prediction, y or t the target, \
+         e = x − y, [·]₊ = max(·, 0), σ the sigmoid, sp the softplus ln(1 + eˣ), lse the logarithm of the sum of exponentials. Written from \
+         the lists by `tests/house/docs.rs`.\n",
+        losses::CATALOGUE.len(),
+    );
+    for (group, names) in GROUPS {
+        text += &format!(
+            "\n## {group}\n\n| loss | for | formula | PyTorch | Keras | optax, jax |\n|---|---|---|---|---|---|\n"
+        );
+        for name in names {
+            let entry = losses::entry(name).expect("the groups name losses that there are");
+            let name = format!("`{name}`");
+            text += &line(&[&name, entry.summary, entry.formula, entry.torch, entry.keras, entry.optax]);
         }
     }
-    text + "\n"
+    text
 }
 
 fn equivalents() -> String {
@@ -91,9 +170,15 @@ fn the_page_of_equivalents_says_what_the_lists_say() {
 }
 
 #[test]
-fn the_table_of_the_readme_says_what_the_lists_say() {
-    let readme = include_str!("../../README.md");
-    let (before, rest) = readme.split_once(BEGIN).expect("the README marks where its table begins");
-    let (_, after) = rest.split_once(END).expect("the README marks where its table ends");
-    holds("README.md", &format!("{before}{BEGIN}{}{END}{after}", table_of_losses()));
+fn the_page_of_losses_says_what_the_lists_say() {
+    holds("docs/losses.md", &page_of_losses());
+}
+
+#[test]
+fn every_loss_is_in_one_group() {
+    let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+    let mut listed: Vec<&str> = losses::CATALOGUE.iter().map(|entry| entry.name).collect();
+    grouped.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(grouped, listed, "GROUPS in this file names each loss once");
 }
