@@ -1,5 +1,7 @@
 //! The pages of losses and of equivalents agree with the lists. `GRADUS_WRITE_DOCS=1 cargo test --release --test house docs` writes them.
 
+use std::path::{Path, PathBuf};
+
 use gradus::{activations, losses, optimizers, schedules};
 
 /// The losses by what they are for, in the order of docs/losses.md.
@@ -181,4 +183,72 @@ fn every_loss_is_in_one_group() {
     grouped.sort_unstable();
     listed.sort_unstable();
     assert_eq!(grouped, listed, "GROUPS in this file names each loss once");
+}
+
+/// The pages that people read, from the root of the repository.
+const PAGES: [&str; 14] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "docs/command.md",
+    "docs/correctness.md",
+    "docs/data.md",
+    "docs/equivalents.md",
+    "docs/library.md",
+    "docs/limits.md",
+    "docs/losses.md",
+    "docs/performance.md",
+    "docs/ranking.md",
+    "docs/recommenders.md",
+    "docs/rejected.md",
+];
+
+/// What a page points at: its links, and paths into the repository between backticks. Patterns (`NAME`, `*`, `…`) and the example of
+/// CONTRIBUTING.md are left out.
+fn paths_of(page: &str, text: &str) -> Vec<PathBuf> {
+    const FOLDERS: [&str; 8] = ["src/", "shaders/", "tests/", "benches/", "data/", "docs/", "examples/", ".github/"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join(page).parent().expect("a page is in a folder").to_path_buf();
+    let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let links =
+        links.filter(|link| !link.contains("://")).map(|link| folder.join(link.split('#').next().unwrap_or(link)));
+    let quoted = text.split('`').skip(1).step_by(2);
+    let is_path = |word: &&str| {
+        FOLDERS.iter().any(|folder| word.starts_with(folder))
+            && !word.contains(['*', '…', '{', ' ', '\n'])
+            && !word.contains("NAME")
+            && !word.contains("welsch")
+    };
+    links.chain(quoted.filter(is_path).map(|path| root.join(path))).collect()
+}
+
+#[test]
+fn every_path_that_a_page_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut missing = Vec::new();
+    let mut found = 0;
+    for page in PAGES {
+        let text = std::fs::read_to_string(root.join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+        for path in paths_of(page, &text) {
+            found += 1;
+            if !path.exists() {
+                missing.push(format!("{page}: {}", path.display()));
+            }
+        }
+    }
+    assert!(found > 100, "only {found} paths were found in the pages");
+    assert!(missing.is_empty(), "these do not exist:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn the_readme_counts_what_the_lists_have() {
+    let readme = include_str!("../../README.md");
+    for count in [
+        format!("**{} losses**", losses::CATALOGUE.len()),
+        format!("{} optimizers", optimizers::CATALOGUE.len()),
+        format!("{} schedules", schedules::CATALOGUE.len()),
+    ] {
+        assert!(readme.contains(&count), "README.md does not say `{count}`");
+    }
+    assert!(readme.lines().count() < 150, "the README is for five minutes");
 }
