@@ -8,12 +8,12 @@ WIDTH, LEFT, GAP, ROW, INDENT = 860, 24, 12, 74, 150
 # From the top down: the name of a layer, then its folders with what each is for.
 LAYERS = [
     ("command", [("bin/gradus", "train, check, bench …")]),
-    ("oracles", [("testing", "comparisons and tolerances"), ("catalogue", "the lists, by name")]),
-    ("training", [("nn", "layers, graph, optimizers"), ("recommend", "WARP, BPR, metrics"), ("metrics", "NDCG, R², confusion")]),
+    ("oracles", [("testing", "comparisons with the reference, tolerances, benchmark cases")]),
+    ("training", [("nn", "layers, optimizers, fit"), ("recommend", "WARP, BPR, metrics"), ("metrics", "NDCG, R², confusion")]),
     ("losses", [("criterion", "a loss on a device"), ("losses", "one file each")]),
     ("templates", [("templates", "the loops: pointwise, row-wise, list-wise …")]),
-    ("devices", [("runtime", "wgpu, pipelines, tensors"), ("cpu", "SIMD, threads, matmul"), ("data", "files into arrays")]),
-    ("shaders", [("lib", "numbers"), ("templates", "loops"), ("losses, …", "one function each"), ("ops", "matmul, …")]),
+    ("devices", [("runtime", "wgpu, tensors"), ("cpu", "SIMD, threads"), ("data", "files to arrays"), ("catalogue.rs", "the lists")]),
+    ("shaders", [("lib", "numbers"), ("templates", "loops"), ("losses …", "one function each"), ("ops", "matmul, …")]),
 ]
 FILL = ["#e8eef7", "#e8eef7", "#e6f4ea", "#fff4e0", "#fff4e0", "#f3e8f7", "#f7e8e8"]
 
@@ -40,8 +40,8 @@ def main():
                 f'<rect x="{x:.0f}" y="{y}" width="{width:.0f}" height="{ROW}" rx="6" fill="{FILL[place]}" stroke="#999"/>'
             )
             root = "shaders" if name == "shaders" else "src"
-            print(text(x + width / 2, y + 30, 15, f"{root}/{folder}", "bold"))
-            print(text(x + width / 2, y + 53, 13, purpose, "normal", "#444"))
+            print(text(x + width / 2, y + 30, 14, f"{root}/{folder}", "bold"))
+            print(text(x + width / 2, y + 53, 12.5, purpose, "normal", "#444"))
     print("</svg>")
 
 

@@ -6,6 +6,7 @@ Left: training and validation loss of each epoch; right: accuracy on both. Nothi
 """
 
 import json
+import math
 import sys
 
 WIDTH, HEIGHT, MARGIN, PANEL = 860, 340, 56, 350
@@ -14,15 +15,9 @@ TRAINING, VALIDATION = "#1f77b4", "#d62728"
 
 def ticks(low, high):
     """Some five round numbers between two bounds."""
-    step = 10.0 ** len(str(int((high - low) / 5))) if high - low > 50 else 1.0
-    while (high - low) / step < 4:
-        step /= 2 if str(step)[-1] in "05" or step >= 1 else 2.5
-    first = int(low / step) + (low > 0)
-    found = []
-    while first * step <= high + 1e-12:
-        found.append(first * step)
-        first += 1
-    return found
+    power = 10.0 ** math.floor(math.log10((high - low) / 4))
+    step = max(factor * power for factor in (1, 2, 5) if factor * power <= (high - low) / 3)
+    return [place * step for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def panel(left, title, lines, labels, percent):
@@ -46,7 +41,7 @@ def panel(left, title, lines, labels, percent):
         x = place(epoch, low)[0]
         out.append(f'<text x="{x:.1f}" y="{bottom + 17}" font-size="11" text-anchor="middle" fill="#555">{epoch}</text>')
     out.append(f'<text x="{left + PANEL / 2}" y="{bottom + 36}" font-size="12" text-anchor="middle" fill="#555">epoch</text>')
-    for line, label, colour, above in zip(lines, labels, (TRAINING, VALIDATION), (not percent, percent)):
+    for line, label, colour in zip(lines, labels, (TRAINING, VALIDATION)):
         points = [place(epoch, value) for epoch, value in enumerate(line, 1)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
@@ -54,7 +49,7 @@ def panel(left, title, lines, labels, percent):
         x, y = points[-1]
         # Under the line that is lower at the end, above the other.
         lower = line[-1] <= min(other[-1] for other in lines)
-        y += 18 if lower else -10
+        y += 18 if lower else -18
         out.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="12" text-anchor="end" fill="{colour}">{label}</text>')
     return out
 
