@@ -1,4 +1,4 @@
-//! The pages of losses and of equivalents agree with the lists. `GRADUS_WRITE_DOCS=1 cargo test --release --test house docs` writes them.
+//! The pages of losses and of equivalents agree with the lists. `GRADUS_WRITE_DOCS=1 cargo test --release --test conventions docs` writes them.
 
 use std::path::{Path, PathBuf};
 
@@ -116,7 +116,7 @@ fn page_of_losses() -> String {
         "# Losses\n\n{} losses, grouped by what they are for. `gradus losses NAME` shows one with its inputs, options and source; \
          [equivalents.md](equivalents.md) has optimizers, schedules and activations too. In the formulas x is the prediction, y or t the target, \
          e = x − y, [·]₊ = max(·, 0), σ the sigmoid, sp the softplus ln(1 + eˣ), lse the logarithm of the sum of exponentials. Written from \
-         the lists by `tests/house/docs.rs`.\n",
+         the lists by `tests/conventions/docs.rs`.\n",
         losses::CATALOGUE.len(),
     );
     for (group, names) in GROUPS {
@@ -135,7 +135,7 @@ fn page_of_losses() -> String {
 fn equivalents() -> String {
     let mut text = String::from(
         "# Equivalents\n\nThe same in PyTorch, Keras, optax or jax and gradus; a cell is empty where there is none. Written from the lists by \
-         `tests/house/docs.rs`; `gradus losses NAME` shows one with its inputs and options.\n",
+         `tests/conventions/docs.rs`; `gradus losses NAME` shows one with its inputs and options.\n",
     );
     macro_rules! section {
         ($title:literal, $list:expr) => {
@@ -162,7 +162,7 @@ fn holds(file: &str, expected: &str) {
     let place = place.unwrap_or(found.lines().count().min(expected.lines().count())) + 1;
     assert!(
         found == expected,
-        "{file} differs from the lists from line {place} on; GRADUS_WRITE_DOCS=1 cargo test --test house docs writes it"
+        "{file} differs from the lists from line {place} on; GRADUS_WRITE_DOCS=1 cargo test --test conventions docs writes it"
     );
 }
 
