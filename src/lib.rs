@@ -316,3 +316,13 @@ pub use population::{Member, Population};
 pub use real::Real;
 pub use tensor::Tensor;
 pub use train::{Average, Baseline, ClassWeight, EarlyStopping, Epoch, Fit, History, Score, StepReport, Stop};
+
+/// The examples of README.md, run as the manual's are.
+#[cfg(all(doctest, feature = "data"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+/// The examples of docs/library.md.
+#[cfg(all(doctest, feature = "data"))]
+#[doc = include_str!("../docs/library.md")]
+struct Library;
