@@ -17,6 +17,7 @@ use crate::schedules::Schedule;
 use crate::train::average::Average;
 use crate::train::engine::{Engine, SampleTargets, Samples};
 use crate::train::gpu::GpuEngine;
+use crate::train::history::Epoch;
 use crate::train::host::HostEngine;
 use crate::train::options::Fit;
 use crate::train::pace::Pace;
@@ -462,6 +463,12 @@ impl Model {
         let mut fit = training.options.fit().epochs(training.left()).resume(true);
         (fit.schedule, fit.average) = (self.schedule.clone(), self.average);
         Some(fit)
+    }
+
+    /// The epochs of the training that the model was saved in, or was last in. None of one that early stopping ended, and none of a model that
+    /// was not trained.
+    pub fn history(&self) -> &[Epoch] {
+        self.training.as_ref().map_or(&[], |training| &training.watch.history.epochs)
     }
 
     /// How many times the parameters have been moved.
