@@ -173,6 +173,7 @@ impl TargetEncoding {
             taken_for: "target",
             became,
             columns: 1,
+            is_identifier: false,
         };
         match self {
             TargetEncoding::Nothing => Vec::new(),
