@@ -1,10 +1,10 @@
-//! The page of equivalents and the README's table say what the lists say. `GRADUS_WRITE_DOCS=1 cargo test --test house docs` writes them anew.
+//! The page of equivalents and the README's table say what the lists say. `GRADUS_WRITE_DOCS=1 cargo test --test conventions docs` writes them anew.
 
 use gradus::losses::{self, Domain, Family, Loss};
 use gradus::{activations, optimizers, schedules};
 use serde_json::Value;
 
-const BEGIN: &str = "<!-- losses: written by tests/house/docs.rs -->\n";
+const BEGIN: &str = "<!-- losses: written by tests/conventions/docs.rs -->\n";
 const END: &str = "<!-- end of losses -->";
 
 /// The kinds of losses, in the order of the README.
@@ -54,7 +54,7 @@ fn table_of_losses() -> String {
 fn equivalents() -> String {
     let mut text = String::from(
         "# Equivalents\n\nThe same in PyTorch, Keras, optax or jax and gradus; a cell is empty where there is none. Written from the lists by \
-         `tests/house/docs.rs`; `gradus losses NAME` shows one with its inputs and options.\n",
+         `tests/conventions/docs.rs`; `gradus losses NAME` shows one with its inputs and options.\n",
     );
     macro_rules! section {
         ($title:literal, $list:expr) => {
@@ -81,7 +81,7 @@ fn holds(file: &str, expected: &str) {
     let place = place.unwrap_or(found.lines().count().min(expected.lines().count())) + 1;
     assert!(
         found == expected,
-        "{file} differs from the lists from line {place} on; GRADUS_WRITE_DOCS=1 cargo test --test house docs writes it"
+        "{file} differs from the lists from line {place} on; GRADUS_WRITE_DOCS=1 cargo test --test conventions docs writes it"
     );
 }
 
