@@ -1,7 +1,7 @@
 //! Rows that come in blocks, for trainings on more of them than memory holds.
 
-use super::Dataset;
 use crate::Result;
+use crate::data::dataset::Dataset;
 
 /// Rows with their targets that come in blocks, anew in each epoch: what [`crate::Model::fit_blocks`] trains on.
 ///

@@ -3,7 +3,8 @@
 use crate::Result;
 use crate::nn::activations::Activation;
 use crate::nn::ops::matmul;
-use crate::nn::ops::matmul::{Adapter, Epilogue, Layout, Params, Tile, Variant};
+use crate::nn::ops::matmul::{Epilogue, Layout, Params, Variant};
+use crate::nn::ops::matmul::tile::{Adapter, Tile};
 use crate::runtime::device::Gpu;
 use crate::runtime::launch::lanes_of;
 use crate::runtime::pipeline::{Command, Program, Slice};

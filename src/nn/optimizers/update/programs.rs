@@ -1,7 +1,9 @@
 //! The programs of an optimizer's step.
 
+use crate::nn::optimizers::Optimizer;
+use crate::nn::optimizers::clip::Clip;
+use crate::nn::optimizers::step::Treatment;
 use crate::nn::optimizers::update::EACH;
-use crate::nn::optimizers::{Clip, Optimizer, Treatment};
 use crate::runtime::pipeline::Program;
 use crate::runtime::wgsl::File;
 
