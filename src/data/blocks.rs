@@ -1,7 +1,7 @@
 //! Rows that come in blocks, for trainings on more of them than memory holds.
 
-use super::Dataset;
 use crate::Result;
+use crate::data::dataset::Dataset;
 
 /// A block, and how much each of its rows counts; no weights where all count alike.
 pub type WeighedBlock = (Dataset, Option<Vec<f64>>);

@@ -8,12 +8,16 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 
-use super::blocks::{Blocks, WeighedBlock};
-use super::rows::RowSet;
-use super::table::LargeTable;
-use super::{Dataset, Encoding, EncodingOptions, Table, Target, most_rows};
-use crate::cpu::random::Permutation;
+use crate::data::blocks::WeighedBlock;
+use crate::data::table::Table;
 use crate::{Error, Result};
+use crate::cpu::random::Permutation;
+use crate::data::blocks::Blocks;
+use crate::data::dataset::{Dataset, Target};
+use crate::data::encoding::{Encoding, EncodingOptions};
+use crate::data::most_rows;
+use crate::data::rows::RowSet;
+use crate::data::table::LargeTable;
 
 /// Pieces of the file in a block, drawn from all of it: their rows are shuffled among each other.
 const PIECES: usize = 12;

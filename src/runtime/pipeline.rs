@@ -1,6 +1,6 @@
 //! Kernels: a pipeline with its layout, made once for each text and set of constants, and the commands that run it.
 //!
-//! Every kernel of the house has the same face: group 0, binding 0 a uniform of parameters (bound with a dynamic
+//! Every kernel has the same interface: group 0, binding 0 a uniform of parameters (bound with a dynamic
 //! offset, so that a training step can re-use one buffer for many steps), bindings 1… storage. What is read and
 //! what is written stands in the shader alone; the layout is made from the parsed module.
 

@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use ndarray::{ArrayViewMut2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::super::table::{Cells, Column, Table};
-use super::categories::{AmongNumbers, Counts, most_frequent, places, truth};
-use super::lists::{are_distinct, holds_lists, lists, write_lists};
-use super::numbers::{LARGEST, Memory, Moments, Quantiles};
-use super::{ColumnReport, EncodingOptions};
 use crate::{Error, Result};
+use crate::data::encoding::EncodingOptions;
+use crate::data::encoding::categories::{AmongNumbers, Counts, most_frequent, places, truth};
+use crate::data::encoding::lists::{are_distinct, holds_lists, lists, write_lists};
+use crate::data::encoding::numbers::{LARGEST, Memory, Moments, Quantiles};
+use crate::data::encoding::report::ColumnReport;
+use crate::data::table::{Cells, Column, Table};
 
 /// A column and what is done with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

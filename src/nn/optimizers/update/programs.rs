@@ -1,7 +1,10 @@
 //! The programs of an optimizer's step.
 
+use crate::nn::optimizers::Optimizer;
+use crate::nn::optimizers::clip::Clip;
+use crate::nn::optimizers::step::Treatment;
 use crate::nn::optimizers::update::EACH;
-use crate::nn::optimizers::{Clip, Optimizer, Treatment, link};
+use crate::nn::optimizers::link;
 use crate::runtime::pipeline::Program;
 use crate::runtime::wgsl::File;
 

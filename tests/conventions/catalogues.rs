@@ -1,4 +1,4 @@
-//! The laws of the lists: what holds for every loss, activation and optimizer, also for one that is added tomorrow.
+//! Rules of the catalogues: what holds for every loss, activation and optimizer, also for one that is added tomorrow.
 
 use std::collections::BTreeSet;
 use std::fs;
