@@ -1,4 +1,4 @@
-// Four numbers in f16, two in a word, to f32 and back. Every adapter has these functions; the type f16 few have. A lane
+// Four numbers in f16, two in a word, to f32 and back. Every adapter has these functions; the type f16 few have. A thread
 // writes whole words, so that no two write into one.
 
 fn widened(words: vec2<u32>) -> vec4<f32> {

@@ -1,4 +1,4 @@
-// What the kernels of a recommender share: the rows, the known interactions, the draws, the scores that decide. The twin of
+// What the kernels of a recommender share: the rows, the known interactions, the draws, the scores that decide. The CPU implementation is
 // src/recommend/sampling.rs, to be read beside it.
 //
 // A row of users or items is `cells` vectors of four: its components, padded to a multiple of eight, then (bias, 0, 0, 0).

@@ -34,7 +34,7 @@ fn key_of(bits: u32) -> u32 {
 fn choose(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let row = workgroup.y * count.x + workgroup.x;
     if row >= params.rows {
@@ -46,7 +46,7 @@ fn choose(
         return;
     }
     let base = row * params.items;
-    for (var at = left_out[row] + lane; at < end; at += LANES) {
+    for (var at = left_out[row] + local_index; at < end; at += LANES) {
         scores[base + left_out[at]] = LEFT_OUT;
     }
     storageBarrier(); // what is left out is marked
@@ -57,11 +57,11 @@ fn choose(
     for (var turn = 0u; turn < 4u; turn++) {
         let shift = 24u - 8u * turn;
         let known = ~(0xffffffffu >> (8u * turn));
-        for (var digit = lane; digit < 256u; digit += LANES) {
+        for (var digit = local_index; digit < 256u; digit += LANES) {
             atomicStore(&digits[digit], 0u);
         }
         workgroupBarrier(); // all counts are 0
-        for (var item = lane; item < params.items; item += LANES) {
+        for (var item = local_index; item < params.items; item += LANES) {
             let key = key_of(scores[base + item]);
             if (key & known) == threshold {
                 atomicAdd(&digits[(key >> shift) & 255u], 1u);
@@ -78,22 +78,22 @@ fn choose(
             digit--;
         }
         threshold |= digit << shift;
-        workgroupBarrier(); // all lanes have read the counts
+        workgroupBarrier(); // all threads have read the counts
     }
 
-    // Each lane takes from a stretch of its own, behind what those before it take.
+    // Each thread takes from a stretch of its own, behind what those before it take.
     let stretch = (params.items + LANES - 1u) / LANES;
-    let first = min(lane * stretch, params.items);
+    let first = min(local_index * stretch, params.items);
     let last = min(first + stretch, params.items);
     var own = vec2<u32>(); // above the threshold, at it
     for (var item = first; item < last; item++) {
         let key = key_of(scores[base + item]);
         own += vec2<u32>(select(0u, 1u, key > threshold), select(0u, 1u, key == threshold));
     }
-    counts[lane] = own;
+    counts[local_index] = own;
     workgroupBarrier(); // all stretches are counted
     var before = vec2<u32>();
-    for (var other = 0u; other < lane; other++) {
+    for (var other = 0u; other < local_index; other++) {
         before += counts[other];
     }
     for (var item = first; item < last; item++) {

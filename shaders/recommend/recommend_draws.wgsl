@@ -67,7 +67,7 @@ fn cut(factors: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(bitcast<vec4<u32>>(factors) & vec4<u32>(0xfffff000u));
 }
 
-// Eight lanes folded by halves.
+// Eight threads folded by halves.
 fn folded(low: vec4<f32>, high: vec4<f32>) -> f32 {
     let half = low + high;
     return (half.x + half.z) + (half.y + half.w);

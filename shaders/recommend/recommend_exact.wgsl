@@ -1,8 +1,8 @@
 // WARP with the exact rank: all items are scored, the rank is the number of those that violate and are not known, and word 0 of the
 // interaction chooses one of them, counted in the order of items.
 //
-// A workgroup for each interaction; a lane counts in its stretch of the items, and the lane whose stretch holds the chosen one
-// goes through it again. Linked as recommend/recommend_sample, but for the lanes or teams.
+// A workgroup for each interaction; a thread counts in its stretch of the items, and the thread whose stretch holds the chosen one
+// goes through it again. Linked as recommend/recommend_sample, but for the threads or row groups.
 
 const LANES: u32 = 64u;
 
@@ -34,18 +34,18 @@ fn violator(job: Job, begin: u32, end: u32, number: u32) -> Found {
 fn sample_exactly(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let place = workgroup.y * count.x + workgroup.x;
     if place >= params.length {
-        if lane == 0u {
+        if local_index == 0u {
             leave_out(place);
         }
         return;
     }
     let job = job_at(place);
     let stretch = (params.items + LANES - 1u) / LANES;
-    let begin = min(lane * stretch, params.items);
+    let begin = min(local_index * stretch, params.items);
     let end = min(begin + stretch, params.items);
     var own = 0u;
     if job.item != NONE {
@@ -53,17 +53,17 @@ fn sample_exactly(
             own += select(0u, 1u, violates(job, item, decisive(job.user, item)));
         }
     }
-    counts[lane] = own;
+    counts[local_index] = own;
     workgroupBarrier(); // all stretches are counted
     var before = 0u;
     var rank = 0u;
     for (var other = 0u; other < LANES; other++) {
-        before += select(0u, counts[other], other < lane);
+        before += select(0u, counts[other], other < local_index);
         rank += counts[other];
     }
     let chosen = below(word_of(job.number, 0u, NEGATIVES), rank);
     if job.item == NONE || rank == 0u {
-        if lane == 0u {
+        if local_index == 0u {
             finish(place, job, NONE, select(params.items, 0u, job.item == NONE), 0.0, 0.0);
         }
     } else if chosen >= before && chosen - before < own {

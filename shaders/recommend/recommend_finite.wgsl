@@ -1,4 +1,4 @@
-// Whether a table holds NaN or an infinity: found[0] becomes 1 then. A lane for each vector of four.
+// Whether a table holds NaN or an infinity: found[0] becomes 1 then. A thread for each vector of four.
 
 override WORKGROUP: u32 = 64u;
 
@@ -16,9 +16,9 @@ struct Params {
 fn look(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if index < params.length {
         // All bits of the exponent.
         if any((table[index] & vec4<u32>(0x7f800000u)) == vec4<u32>(0x7f800000u)) {

@@ -2,7 +2,7 @@
 //
 //     g = -step p of a positive item, step p of a negative one; of the bias -step and step
 //
-// p are the users' rows as they were at the batch's start: `before`, [places, cells]. A lane for each cell of each place of
+// p are the users' rows as they were at the batch's start: `before`, [places, cells]. A thread for each cell of each place of
 // `sorted`, (item, 2 place or 2 place + 1) by item. With side features rows are features, which take
 // their share of g. Linked with recommend/recommend, recommend/recommend_move and recommend/recommend_own or recommend/recommend_shares.
 
@@ -23,9 +23,9 @@ fn gradient(number: u32, cell: u32) -> vec4<f32> {
 fn move_items(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     let first = index / params.cells;
     if first >= places_of(2u * params.length) {
         return;

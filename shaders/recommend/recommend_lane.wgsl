@@ -1,8 +1,8 @@
-// One lane for each interaction, draw after draw: for processors, where lanes are few.
+// One thread for each interaction, draw after draw: for processors, where threads are few.
 
-const TEAM: u32 = 1u;
+const THREADS_PER_INTERACTION: u32 = 1u;
 
-fn first_draw(job: Job, wants: bool, lane: u32) -> Found {
+fn first_draw(job: Job, wants: bool, local_index: u32) -> Found {
     var found = Found(NONE, NONE, 0.0);
     if !wants {
         return found;

@@ -2,7 +2,7 @@
 // precision, NDCG), each but the hits already divided by what the user's own divisor is.
 //
 // Each metric of a user is a sum over the user's test items of something that the item's rank and place, and the user's counts tell. So
-// a lane takes items, not users: one with 20,000 items keeps no lane longer than 20,000 with one. Lanes take turns, a
+// a thread takes items, not users: one with 20,000 items keeps no thread longer than 20,000 with one. Threads take turns, a
 // workgroup is summed through a tree, and the workgroups on the host, in f64. The definitions stand in `recommend::Metrics`.
 //
 // `rows` is where each user's ranks begin, and the end, [users + 1], then how many items are left out of each user's ranking, [users].
@@ -129,19 +129,19 @@ fn terms_of(index: u32) -> Terms {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn measure(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn measure(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local_index: u32) {
     var own = Terms();
-    for (var index = workgroup.x * WORKGROUP + lane; index < params.count; index += params.workgroups * WORKGROUP) {
+    for (var index = workgroup.x * WORKGROUP + local_index; index < params.count; index += params.workgroups * WORKGROUP) {
         own = add(own, terms_of(index));
     }
-    found[lane] = own;
+    found[local_index] = own;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier(); // both halves are written
-        if lane < half {
-            found[lane] = add(found[lane], found[lane + half]);
+        if local_index < half {
+            found[local_index] = add(found[local_index], found[local_index + half]);
         }
     }
-    if lane == 0u {
+    if local_index == 0u {
         let all = found[0];
         sums[2u * workgroup.x] = vec4<u32>(all.hits, bitcast<u32>(all.recall), bitcast<u32>(all.auc), 0u);
         sums[2u * workgroup.x + 1u] =

@@ -1,6 +1,6 @@
 // One pass of a merge sort of each user's ranks: runs of `width` become runs of twice as many.
 //
-// A lane for each rank, which finds by bisection how many of the run beside its own come before it, and writes itself there: no lane waits
+// A thread for each rank, which finds by bisection how many of the run beside its own come before it, and writes itself there: no thread waits
 // for another, and no loop is as long as a user has items. Equal ranks keep their order.
 //
 // `rows` is where each user's ranks begin, and the end, [users + 1]; `owners` is the user of each rank.
@@ -38,9 +38,9 @@ fn count_before(begin: u32, end: u32, rank: u32, takes_equal: bool) -> u32 {
 fn merge(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if index >= params.count {
         return;
     }

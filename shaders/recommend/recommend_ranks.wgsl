@@ -3,7 +3,7 @@
 //     ranks[i] = number of items j other than the wanted one whose score is not below the wanted one's, but for those left out
 //
 // wanted[i] = (row of the scores, item, begin, end), the last two of what is left out, in `left_out`. A workgroup for each wanted item;
-// its lanes take turns, counts are added up through workgroup memory. A score of NaN is behind all and before none.
+// its threads take turns, counts are added up through workgroup memory. A score of NaN is behind all and before none.
 
 override WORKGROUP: u32 = 64u;
 
@@ -31,7 +31,7 @@ fn is_below(a: f32, b: f32) -> bool {
 fn rank(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let index = workgroup.y * count.x + workgroup.x;
     if index >= params.count {
@@ -41,16 +41,16 @@ fn rank(
     let row = own.x * params.items;
     let score = scores[row + own.y];
     var above = 0u;
-    for (var item = lane; item < params.items; item += WORKGROUP) {
+    for (var item = local_index; item < params.items; item += WORKGROUP) {
         above += select(0u, 1u, !is_below(scores[row + item], score) && item != own.y);
     }
-    for (var at = own.z + lane; at < own.w; at += WORKGROUP) {
+    for (var at = own.z + local_index; at < own.w; at += WORKGROUP) {
         let item = left_out[at];
         above -= select(0u, 1u, !is_below(scores[row + item], score) && item != own.y);
     }
-    counts[lane] = above;
-    workgroupBarrier(); // all lanes have counted
-    if lane == 0u {
+    counts[local_index] = above;
+    workgroupBarrier(); // all threads have counted
+    if local_index == 0u {
         var sum = 0u;
         for (var other = 0u; other < WORKGROUP; other++) {
             sum += counts[other];

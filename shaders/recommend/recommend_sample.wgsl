@@ -5,23 +5,23 @@
 //     bpr:        the first draw that is not known; d = s(positive) - s(draw), step = weight sigmoid(-d), loss = weight softplus(-d)
 //     logistic:   no draw; z = -s or s by the sign of the weight, step = weight sigmoid(z), loss = |weight| softplus(z)
 //
-// A lane or a team of lanes for each interaction. Linked with recommend/recommend, recommend/recommend_draws, recommend/recommend_lane or
+// A thread or a group of threads for each interaction. Linked with recommend/recommend, recommend/recommend_draws, recommend/recommend_lane or
 // recommend/recommend_team, lib/random and lib/numbers.
 
 @compute @workgroup_size(WORKGROUP)
 fn sample(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let place = (workgroup.y * count.x + workgroup.x) * (WORKGROUP / TEAM) + lane / TEAM;
+    let place = (workgroup.y * count.x + workgroup.x) * (WORKGROUP / THREADS_PER_INTERACTION) + local_index / THREADS_PER_INTERACTION;
     let is_inside = place < params.length;
     var job = Job(0u, 0u, NONE, 0.0, 0.0);
     if is_inside {
         job = job_at(place);
     }
-    let found = first_draw(job, job.item != NONE && LOSS != LOGISTIC, lane);
-    if lane % TEAM != 0u {
+    let found = first_draw(job, job.item != NONE && LOSS != LOGISTIC, local_index);
+    if local_index % THREADS_PER_INTERACTION != 0u {
         return;
     }
     if !is_inside {

@@ -2,7 +2,7 @@
 //
 //     cosines[i] = a b / (|a| |b|),  a and b the vectors of the item asked for and of item i; 0 where one is 0 or not finite
 //
-// Vectors are scaled by a power of two first, so that no square overflows or vanishes. A lane for each item. Linked with lib/numbers.
+// Vectors are scaled by a power of two first, so that no square overflows or vanishes. A thread for each item. Linked with lib/numbers.
 
 override WORKGROUP: u32 = 64u;
 
@@ -34,9 +34,9 @@ fn scale_of(row: u32) -> f32 {
 fn compare(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let row = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let row = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if row >= params.items {
         return;
     }

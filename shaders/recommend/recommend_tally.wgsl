@@ -1,6 +1,6 @@
 // What a batch came to: tallies[batch] = (sum of the losses, draws, interactions that moved something, draws / 2^32).
 //
-// One workgroup, whose lanes take turns and are summed through a tree. Linked with recommend/recommend.
+// One workgroup, whose threads take turns and are summed through a tree. Linked with recommend/recommend.
 
 const LANES: u32 = 256u;
 
@@ -18,24 +18,24 @@ fn add_counts(a: vec3<u32>, b: vec3<u32>) -> vec3<u32> {
 }
 
 @compute @workgroup_size(LANES)
-fn tally(@builtin(local_invocation_index) lane: u32) {
+fn tally(@builtin(local_invocation_index) local_index: u32) {
     var sum = 0.0;
     var found = vec3<u32>();
-    for (var place = lane; place < params.length; place += LANES) {
+    for (var place = local_index; place < params.length; place += LANES) {
         let record = records[place];
         sum += losses[place];
         found = add_counts(found, vec3<u32>(record.z, select(0u, 1u, bitcast<f32>(record.w) != 0.0), 0u));
     }
-    sums[lane] = sum;
-    counts[lane] = found;
+    sums[local_index] = sum;
+    counts[local_index] = found;
     for (var half = LANES / 2u; half > 0u; half /= 2u) {
         workgroupBarrier(); // both halves are written
-        if lane < half {
-            sums[lane] += sums[lane + half];
-            counts[lane] = add_counts(counts[lane], counts[lane + half]);
+        if local_index < half {
+            sums[local_index] += sums[local_index + half];
+            counts[local_index] = add_counts(counts[local_index], counts[local_index + half]);
         }
     }
-    if lane == 0u {
+    if local_index == 0u {
         tallies[params.batch] = vec4<u32>(bitcast<u32>(sums[0]), counts[0]);
     }
 }

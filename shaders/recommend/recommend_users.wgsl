@@ -2,7 +2,7 @@
 //
 //     g = step (q(negative) - q(positive)), without a negative item -step q(positive); of the bias BIAS step
 //
-// The items are still as they were at the batch's start. A lane for each cell of each place of `sorted`, (user, place) by user: those
+// The items are still as they were at the batch's start. A thread for each cell of each place of `sorted`, (user, place) by user: those
 // where a user's run begins do the row, all others go. With side features rows are features, which take their share of g. Linked with
 // recommend/recommend, recommend/recommend_move and recommend/recommend_own or recommend/recommend_shares.
 
@@ -28,9 +28,9 @@ fn gradient(record: vec4<u32>, cell: u32) -> vec4<f32> {
 fn move_users(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     let first = index / params.cells;
     if first >= places_of(params.length) {
         return;

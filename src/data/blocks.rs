@@ -1,7 +1,10 @@
 //! Rows that come in blocks, for trainings on more of them than memory holds.
 
-use super::Dataset;
 use crate::Result;
+use crate::data::dataset::Dataset;
+
+/// A block, and how much each of its rows counts; no weights where all count alike.
+pub type WeighedBlock = (Dataset, Option<Vec<f64>>);
 
 /// Rows with their targets that come in blocks, anew in each epoch: what [`crate::Model::fit_blocks`] trains on.
 ///
@@ -45,6 +48,20 @@ pub trait Blocks: Send {
     /// # Errors
     /// Whatever keeps the rows from being read.
     fn epoch(&mut self, epoch: u32) -> Result<Box<dyn Iterator<Item = Result<Dataset>> + '_>>;
+
+    /// As [`Blocks::epoch`], with a weight for each row, from 0 to 1e30: [`crate::Model::fit_blocks`] trains with them as
+    /// [`crate::Model::fit`] does with those of [`crate::Fit::sample_weight`]. Without a method of its own all rows count alike.
+    ///
+    /// # Errors
+    /// As [`Blocks::epoch`].
+    fn weighed_epoch(&mut self, epoch: u32) -> Result<Box<dyn Iterator<Item = Result<WeighedBlock>> + '_>> {
+        Ok(Box::new(self.epoch(epoch)?.map(|block| Ok((block?, None)))))
+    }
+
+    /// Whether [`Blocks::weighed_epoch`] gives weights.
+    fn weighs(&self) -> bool {
+        false
+    }
 
     /// A number that other rows have only by chance: a training goes on ([`crate::Fit::resume`]) where it is that of before.
     fn fingerprint(&self) -> u64 {

@@ -8,12 +8,16 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 
-use super::blocks::Blocks;
-use super::rows::RowSet;
-use super::table::LargeTable;
-use super::{Dataset, Encoding, EncodingOptions, Target, most_rows};
-use crate::cpu::random::Permutation;
+use crate::data::blocks::WeighedBlock;
+use crate::data::table::Table;
 use crate::{Error, Result};
+use crate::cpu::random::Permutation;
+use crate::data::blocks::Blocks;
+use crate::data::dataset::{Dataset, Target};
+use crate::data::encoding::{Encoding, EncodingOptions};
+use crate::data::most_rows;
+use crate::data::rows::RowSet;
+use crate::data::table::LargeTable;
 
 /// Pieces of the file in a block, drawn from all of it: their rows are shuffled among each other.
 const PIECES: usize = 12;
@@ -58,7 +62,8 @@ impl LargeSplit {
         &self.table
     }
 
-    /// Learns an encoding from the rows to train on, in one pass over the file ([`Encoding::fit_pieces`]).
+    /// Learns an encoding from the rows to train on, in one pass over the file ([`Encoding::fit_pieces`]). A row of weight 0
+    /// ([`EncodingOptions::weight`]) has no part in it.
     ///
     /// # Errors
     /// As [`Encoding::fit`].
@@ -67,7 +72,12 @@ impl LargeSplit {
         let training = pieces.map(|(found, piece)| {
             let (_, table) = found?;
             let rows = self.table.known(piece).filter(|(_, known)| !self.held.contains(*known)).map(|(row, _)| row);
-            Ok((table, rows.collect()))
+            let mut rows: Vec<usize> = rows.collect();
+            if let Some(name) = &options.weight {
+                let mut weights = weights(&table, name, &rows)?.into_iter();
+                rows.retain(|_| weights.next().is_some_and(|weight| weight > 0.0));
+            }
+            Ok((table, rows))
         });
         Encoding::fit_pieces(training, options)
     }
@@ -92,8 +102,9 @@ impl LargeSplit {
             return Ok(None);
         }
         let mut kept = KeptBlocks::new(encoding, self.table.fingerprint())?;
-        for block in TableBlocks::new(self.clone(), encoding, Part::Validation).epoch(0)? {
-            kept.add(&block?)?;
+        for block in TableBlocks::new(self.clone(), encoding, Part::Validation).weighed_epoch(0)? {
+            let (block, weights) = block?;
+            kept.add(&block, weights.as_deref())?;
         }
         Ok(Some(kept))
     }
@@ -142,14 +153,14 @@ impl TableBlocks {
     }
 
     /// Hands on the blocks of an epoch until nobody wants them.
-    fn send(&self, epoch: u32, to: &SyncSender<Result<Dataset>>) -> Result<()> {
+    fn send(&self, epoch: u32, to: &SyncSender<Result<WeighedBlock>>) -> Result<()> {
         let table = &self.split.table;
         table.check_unchanged()?;
         let size = self.per_block();
         if table.is_seekable() {
             for places in self.order(epoch).chunks(size) {
                 let block = places.par_iter().map(|&place| self.numbers(place, &table.piece(place)?));
-                if to.send(Dataset::joined(block.collect::<Vec<_>>().into_iter().collect::<Result<_>>()?)).is_err() {
+                if to.send(joined(block.collect())).is_err() {
                     return Ok(());
                 }
             }
@@ -160,7 +171,7 @@ impl TableBlocks {
             let block = pieces.by_ref().take(size);
             let block: Vec<_> = block.map(|(place, found)| Ok((place, found?.1))).collect::<Result<_>>()?;
             let block = block.par_iter().map(|(place, piece)| self.numbers(*place, piece));
-            if to.send(Dataset::joined(block.collect::<Vec<_>>().into_iter().collect::<Result<_>>()?)).is_err() {
+            if to.send(joined(block.collect())).is_err() {
                 return Ok(());
             }
         }
@@ -168,7 +179,7 @@ impl TableBlocks {
     }
 
     /// The rows of a piece that belong to this part.
-    fn numbers(&self, place: usize, piece: &super::Table) -> Result<Dataset> {
+    fn numbers(&self, place: usize, piece: &Table) -> Result<WeighedBlock> {
         let LargeSplit { table, held, .. } = &self.split;
         let is_wanted = |known: usize| match self.part {
             Part::Training => !held.contains(known),
@@ -176,8 +187,33 @@ impl TableBlocks {
             Part::All => true,
         };
         let known = table.known(&table.piece_list()[place]).filter(|(_, known)| is_wanted(*known));
-        self.encoding.apply_rows(piece, &known.map(|(row, _)| row).collect::<Vec<_>>())
+        let rows: Vec<usize> = known.map(|(row, _)| row).collect();
+        // Rows to test on all count alike.
+        let name = self.encoding.weight().filter(|_| self.part != Part::All);
+        let weights = name.map(|name| weights(piece, name, &rows)).transpose()?;
+        Ok((self.encoding.apply_rows(piece, &rows)?, weights))
     }
+}
+
+/// Pieces as one block.
+fn joined(pieces: Vec<Result<WeighedBlock>>) -> Result<WeighedBlock> {
+    let (parts, weights): (Vec<Dataset>, Vec<Option<Vec<f64>>>) =
+        pieces.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip();
+    let weights: Option<Vec<Vec<f64>>> = weights.into_iter().collect();
+    Ok((Dataset::joined(parts)?, weights.map(|weights| weights.concat())))
+}
+
+/// How much rows count by a column of a table.
+fn weights(table: &Table, name: &str, rows: &[usize]) -> Result<Vec<f64>> {
+    let column = table.column(name)?;
+    let weight = |&row: &usize| {
+        let number = column.number(row).or_else(|| column.text(row)?.parse().ok());
+        number.filter(|weight: &f64| *weight >= 0.0 && weight.is_finite()).ok_or_else(|| {
+            let expected = "a finite number >= 0, since it says how much the row counts";
+            table.wrong_cell(row, name, table.shown(column, row), expected)
+        })
+    };
+    rows.iter().map(weight).collect()
 }
 
 impl Blocks for TableBlocks {
@@ -190,6 +226,14 @@ impl Blocks for TableBlocks {
     }
 
     fn epoch(&mut self, epoch: u32) -> Result<Box<dyn Iterator<Item = Result<Dataset>> + '_>> {
+        Ok(Box::new(self.weighed_epoch(epoch)?.map(|block| Ok(block?.0))))
+    }
+
+    fn weighs(&self) -> bool {
+        self.part != Part::All && self.encoding.weight().is_some()
+    }
+
+    fn weighed_epoch(&mut self, epoch: u32) -> Result<Box<dyn Iterator<Item = Result<WeighedBlock>> + '_>> {
         // Nothing is kept between the two threads: one block is trained on, and the next one is made.
         let (to, from) = sync_channel(0);
         let blocks = self.clone();
@@ -201,7 +245,7 @@ impl Blocks for TableBlocks {
         };
         let thread = std::thread::Builder::new().name("blocks".into()).spawn(make);
         thread.map_err(|source| Error::Io { path: self.split.table.path().into(), source })?;
-        Ok(Box::new(from.into_iter().filter(|block| !block.as_ref().is_ok_and(|block| block.rows() == 0))))
+        Ok(Box::new(from.into_iter().filter(|block| !block.as_ref().is_ok_and(|(block, _)| block.rows() == 0))))
     }
 
     fn fingerprint(&self) -> u64 {
@@ -214,6 +258,8 @@ impl Blocks for TableBlocks {
 pub struct KeptBlocks {
     features: File,
     targets: File,
+    /// Of the rows, where they count differently.
+    weights: Option<File>,
     rows: usize,
     width: usize,
     /// Columns of the targets; none of classes, of which there is one.
@@ -230,6 +276,7 @@ impl KeptBlocks {
         Ok(KeptBlocks {
             features: file()?,
             targets: file()?,
+            weights: encoding.weight().map(|_| file()).transpose()?,
             rows: 0,
             width: names.len(),
             target_width: 0,
@@ -239,7 +286,10 @@ impl KeptBlocks {
         })
     }
 
-    fn add(&mut self, block: &Dataset) -> Result<()> {
+    fn add(&mut self, block: &Dataset, weights: Option<&[f64]>) -> Result<()> {
+        if let (Some(file), Some(weights)) = (&mut self.weights, weights) {
+            write(file, weights)?;
+        }
         let features = block.features.as_standard_layout();
         write(&mut self.features, features.as_slice().unwrap_or_default())?;
         match &block.target {
@@ -259,7 +309,8 @@ impl KeptBlocks {
 
     /// Bytes on the disk.
     pub fn bytes(&self) -> u64 {
-        (self.rows * (4 * self.width + if self.classes.is_some() { 8 } else { 4 * self.target_width })) as u64
+        let target = if self.classes.is_some() { 8 } else { 4 * self.target_width };
+        (self.rows * (4 * self.width + target + if self.weights.is_some() { 8 } else { 0 })) as u64
     }
 
     fn block(&mut self, rows: usize) -> Result<Dataset> {
@@ -275,6 +326,11 @@ impl KeptBlocks {
         };
         Dataset::with_names(features, target, self.names.clone())
     }
+
+    fn weighed_block(&mut self, rows: usize) -> Result<WeighedBlock> {
+        let weights = self.weights.as_mut().map(|file| read(file, rows)).transpose()?;
+        Ok((self.block(rows)?, weights))
+    }
 }
 
 impl Blocks for KeptBlocks {
@@ -282,13 +338,21 @@ impl Blocks for KeptBlocks {
         self.rows
     }
 
-    fn epoch(&mut self, _epoch: u32) -> Result<Box<dyn Iterator<Item = Result<Dataset>> + '_>> {
-        for file in [&mut self.features, &mut self.targets] {
+    fn epoch(&mut self, epoch: u32) -> Result<Box<dyn Iterator<Item = Result<Dataset>> + '_>> {
+        Ok(Box::new(self.weighed_epoch(epoch)?.map(|block| Ok(block?.0))))
+    }
+
+    fn weighs(&self) -> bool {
+        self.weights.is_some()
+    }
+
+    fn weighed_epoch(&mut self, _epoch: u32) -> Result<Box<dyn Iterator<Item = Result<WeighedBlock>> + '_>> {
+        for file in [&mut self.features, &mut self.targets].into_iter().chain(&mut self.weights) {
             file.seek(SeekFrom::Start(0)).map_err(io_error)?;
         }
         let size = (BLOCK / (4 * self.width.max(1))).max(1);
         let sizes: Vec<usize> = (0..self.rows).step_by(size).map(|first| size.min(self.rows - first)).collect();
-        Ok(Box::new(sizes.into_iter().map(|rows| self.block(rows))))
+        Ok(Box::new(sizes.into_iter().map(|rows| self.weighed_block(rows))))
     }
 
     fn fingerprint(&self) -> u64 {

@@ -45,7 +45,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 
-pub use blocks::Blocks;
+pub use blocks::{Blocks, WeighedBlock};
 pub use dataset::{Dataset, Target};
 pub use encoding::{ColumnReport, Encoding, EncodingOptions, TargetEncoding, TargetKind};
 #[cfg(feature = "data")]
@@ -239,6 +239,9 @@ pub fn is_idx_folder(path: impl AsRef<Path>) -> bool {
 /// The files that [`read`] opens for a path, as far as they are there: what must not be written over.
 pub fn sources(path: impl AsRef<Path>, options: &ReadOptions) -> Vec<PathBuf> {
     let path = path.as_ref();
+    if is_stdin(path) {
+        return Vec::new();
+    }
     if path.is_dir() {
         let arrays = folder_of_arrays(path);
         let targets = arrays.as_ref().and_then(|path| options.targets.clone().or_else(|| npy::sibling(path)));
@@ -253,6 +256,11 @@ pub fn sources(path: impl AsRef<Path>, options: &ReadOptions) -> Vec<PathBuf> {
     [Some(path.to_path_buf()), beside].into_iter().flatten().filter(|path| path.exists()).collect()
 }
 
+/// Whether a path is that of standard input, also where a file has that name: `./-` is the file.
+fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 /// Whether [`read`] takes a file for one of SVMlight's lines: by its name, or if it has another name than the other formats have and
 /// begins so. LETOR's files end in `.txt`, LightGBM's in `.train`.
 pub fn is_svmlight(path: impl AsRef<Path>) -> bool {
@@ -261,6 +269,8 @@ pub fn is_svmlight(path: impl AsRef<Path>) -> bool {
     match extension(&name) {
         Some("svm" | "svmlight" | "libsvm") => true,
         Some("csv" | "tsv" | "tab" | "npy" | "npz") => false,
+        // What is looked at here would be missing where it is read.
+        _ if is_stdin(path) => false,
         _ => path.is_file() && svmlight::begins(path),
     }
 }
@@ -269,9 +279,7 @@ pub fn is_svmlight(path: impl AsRef<Path>) -> bool {
 pub fn is_table(path: impl AsRef<Path>) -> bool {
     let path = path.as_ref();
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    path == Path::new("-")
-        || is_columnar(path)
-        || TABLES.contains(&extension(&name).unwrap_or_default()) && !is_svmlight(path)
+    is_stdin(path) || is_columnar(path) || TABLES.contains(&extension(&name).unwrap_or_default()) && !is_svmlight(path)
 }
 
 /// Whether a path is that of a table in Parquet or Arrow IPC, which the feature `parquet` reads.

@@ -26,12 +26,13 @@ const NAMES: [[&str; 4]; 9] = [
 ];
 
 /// Reads the arrays of an `.npz` file: features and targets by the names that people give them, in upper or lower case (`x_train` and
-/// `y_train`, `X` and `y`, `features` and `targets`, `train_images` and `train_labels`, `data` and `target` …, `arr_0` and `arr_1`), for the
-/// test `x_test` with `y_test` or their like; of two arrays of any other names the first one, if they have as many rows. What
+/// `y_train`, `X` and `y`, `features` and `targets`, `train_images` and `train_labels`, `data` and `target` …, `arr_0` and `arr_1` of two), for
+/// the test `x_test` with `y_test` or their like; of two arrays of any other names the first one, if they have as many rows. What
 /// [`read_npy`](super::read_npy) says of arrays holds here too.
 ///
 /// # Errors
-/// [`Error::Unknown`] with the arrays there are if none holds features; [`Error::Data`] if the archive or an array is damaged.
+/// [`Error::Unknown`] with the arrays there are if none holds features; [`Error::Input`] if there are more than two arrays and their names,
+/// `arr_0`, `arr_1`, `arr_2` …, do not say which are which; [`Error::Data`] if the archive or an array is damaged.
 pub fn read_npz(path: impl AsRef<Path>) -> Result<Split> {
     let path = path.as_ref();
     let io = |source| Error::Io { path: path.into(), source };
@@ -46,6 +47,18 @@ pub fn read_npz(path: impl AsRef<Path>) -> Result<Split> {
     if let Some([features, targets, test_features, test_targets]) = pair.or_else(alone)
         && let Some(features) = find(features)
     {
+        // Which of them are for the test, nobody says: numpy.savez gives such names to arrays that were handed over without one.
+        let numbered =
+            names.iter().filter(|name| stem(name).strip_prefix("arr_").is_some_and(|end| end.parse::<u32>().is_ok()));
+        let numbered = numbered.count();
+        if stem(features) == "arr_0" && numbered > 2 {
+            return Err(Error::Input {
+                operation: "data".into(),
+                name: path.display().to_string(),
+                found: format!("holds {numbered} arrays without names (arr_0, arr_1, arr_2 …)"),
+                allowed: "which are features and which are targets must be said: numpy.savez(file, x_train=…, y_train=…, x_test=…, y_test=…)".into(),
+            });
+        }
         let features = array(&mut archive, path, features)?;
         let mut read = |name: Option<&String>| name.map(|name| array(&mut archive, path, name)).transpose();
         let train = joined(&features, read(find(targets))?.as_ref())?;

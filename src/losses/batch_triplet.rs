@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::prelude::*;
-use super::{Candidates, SimilarityRows};
+use crate::losses::prelude::*;
+use crate::templates::traits::{Candidates, SimilarityRows};
 
 /// Which triplets of a batch count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Domain, Family, Loss, Pointwise};
+use crate::{Error, Result};
 use crate::catalogue::Entry;
 use crate::cpu::real::Real;
+use crate::losses::domain::Domain;
+use crate::losses::loss::Loss;
 use crate::runtime::wgsl;
 use crate::runtime::wgsl::File;
-use crate::{Error, Result};
+use crate::templates::traits::{Family, Pointwise};
 
 /// Value and derivative at one element, in f64.
 type Twin = dyn Fn(f64, f64) -> (f64, f64) + Send + Sync;

@@ -1,7 +1,7 @@
 //! AdaBoost's loss.
 
-use super::Labels;
-use super::prelude::*;
+use crate::losses::domain::Labels;
+use crate::losses::prelude::*;
 
 options! {
     /// Exponential loss, e^−yx for labels y = −1 or +1: what AdaBoost descends. ∞ in f32 where −yx is beyond 88.7.

@@ -1,7 +1,7 @@
 //! Hinge loss.
 
-use super::Labels;
-use super::prelude::*;
+use crate::losses::domain::Labels;
+use crate::losses::prelude::*;
 
 options! {
     /// Hinge loss, [1 − yx]₊ for labels y = −1 or +1.

@@ -1,7 +1,7 @@
 //! Hinge of distances.
 
-use super::Labels;
-use super::prelude::*;
+use crate::losses::domain::Labels;
+use crate::losses::prelude::*;
 
 options! {
     /// Hinge embedding loss of a distance x: pairs that belong together (y = +1) pay x, others (y = −1) pay [m − x]₊.

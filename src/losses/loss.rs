@@ -5,14 +5,14 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Argument, Domain, Family, Input};
-#[cfg(doc)]
-use crate::Error;
-use crate::catalogue;
+use crate::{Criterion, Result, catalogue};
 use crate::catalogue::{Entry, Options};
+use crate::losses::domain::{Argument, Domain, Input};
 use crate::runtime::device::Device;
 use crate::runtime::wgsl::File;
-use crate::{Criterion, Result};
+use crate::templates::traits::Family;
+#[cfg(doc)]
+use crate::Error;
 
 /// A loss with its options. Object-safe: the lists, the models and the command hold `dyn Loss`.
 pub trait Loss: Debug + Send + Sync {

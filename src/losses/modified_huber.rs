@@ -1,7 +1,7 @@
 //! Squared hinge, linear far out.
 
-use super::Labels;
-use super::prelude::*;
+use crate::losses::domain::Labels;
+use crate::losses::prelude::*;
 
 options! {
     /// Modified Huber loss for labels y = −1 or +1: squared hinge near the margin, linear where the prediction is badly wrong.

@@ -1,7 +1,8 @@
 //! Whether the activation of a model's last layer and the loss fit each other.
 
-use super::{Domain, Loss};
 use crate::{Error, Result};
+use crate::losses::domain::Domain;
+use crate::losses::loss::Loss;
 
 /// What a loss makes of the outputs of a model's last layer.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! The perceptron's loss.
 
-use super::Labels;
-use super::prelude::*;
+use crate::losses::domain::Labels;
+use crate::losses::prelude::*;
 
 options! {
     /// Perceptron loss, [−yx]₊ for labels y = −1 or +1: only what is on the wrong side counts.

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::{Family, Loss};
 use crate::cpu::real::Real;
+use crate::losses::loss::Loss;
 use crate::templates::multi_input::cpu::{Joint, JointHost};
 use crate::templates::pointwise::cpu::Points;
 use crate::templates::rowwise::cpu::{Auxiliary, Rows};
+use crate::templates::traits::Family;
 
 /// The two precisions of the host, each with its way into a loss.
 pub(crate) trait HostReal: Real + Default {

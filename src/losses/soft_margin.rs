@@ -1,7 +1,7 @@
 //! Logistic loss of signed labels.
 
-use super::Labels;
-use super::prelude::*;
+use crate::losses::domain::Labels;
+use crate::losses::prelude::*;
 
 options! {
     /// Soft margin (logistic) loss, ln(1 + e^−yx) for labels y = −1 or +1: [`super::BceWithLogits`] in other words.

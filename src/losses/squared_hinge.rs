@@ -1,7 +1,7 @@
 //! Squared hinge loss.
 
-use super::Labels;
-use super::prelude::*;
+use crate::losses::domain::Labels;
+use crate::losses::prelude::*;
 
 options! {
     /// Squared hinge loss, [1 − yx]₊² for labels y = −1 or +1.

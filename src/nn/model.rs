@@ -20,6 +20,7 @@ use crate::nn::train::average::Average;
 use crate::nn::train::engine::{Engine, SampleTargets, Samples};
 use crate::nn::train::gpu::GpuEngine;
 use crate::nn::train::host::HostEngine;
+use crate::nn::train::history::Epoch;
 use crate::nn::train::options::Fit;
 use crate::nn::train::pace::Pace;
 use crate::nn::train::samples;
@@ -464,6 +465,12 @@ impl Model {
         let mut fit = training.options.fit().epochs(training.left()).resume(true);
         (fit.schedule, fit.average) = (self.schedule.clone(), self.average);
         Some(fit)
+    }
+
+    /// The epochs of the training that the model was saved in, or was last in. None of one that early stopping ended, and none of a model that
+    /// was not trained.
+    pub fn history(&self) -> &[Epoch] {
+        self.training.as_ref().map_or(&[], |training| &training.watch.history.epochs)
     }
 
     /// How many times the parameters have been moved.

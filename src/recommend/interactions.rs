@@ -52,15 +52,9 @@ impl Ids {
     /// [`Error::Unknown`] for an id that was never seen, with those that come before and after it.
     pub fn row(&self, id: impl ToString) -> Result<u32> {
         let id = id.to_string();
-        self.raw.binary_search_by(|raw| compare_ids(raw, &id)).map(|row| row as u32).map_err(|place| {
-            let near: Vec<&str> = [place.checked_sub(1), Some(place)]
-                .into_iter()
-                .flatten()
-                .filter_map(|place| self.raw.get(place).map(String::as_str))
-                .collect();
+        self.raw.binary_search_by(|raw| compare_ids(raw, &id)).map(|row| row as u32).map_err(|_| {
             let ends = [self.raw.first(), self.raw.last()].map(|id| id.map_or("", String::as_str));
-            let known =
-                format!("{} ids, from {} to {}; near it: {}", self.raw.len(), ends[0], ends[1], near.join(" and "));
+            let known = format!("{} ids, from {} to {}", self.raw.len(), ends[0], ends[1]);
             Error::Unknown { kind: self.kind.into(), found: id, known }
         })
     }

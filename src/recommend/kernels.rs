@@ -30,7 +30,7 @@ const SIMILAR: File = crate::runtime::wgsl::shader!("recommend/recommend_similar
 const BEST: File = crate::runtime::wgsl::shader!("recommend/recommend_best.wgsl");
 const FINITE: File = crate::runtime::wgsl::shader!("recommend/recommend_finite.wgsl");
 
-/// Lanes that try draws of one interaction at once: `TEAM` in the shader.
+/// Lanes that try draws of one interaction at once: `THREADS_PER_INTERACTION` in the shader.
 const TEAM_LANES: u32 = 16;
 
 /// Parameters of a batch.

@@ -1,6 +1,6 @@
 //! Kernels: a pipeline with its layout, made once for each text and set of constants, and the commands that run it.
 //!
-//! Every kernel of the house has the same face: group 0, binding 0 a uniform of parameters (bound with a dynamic
+//! Every kernel has the same interface: group 0, binding 0 a uniform of parameters (bound with a dynamic
 //! offset, so that a training step can re-use one buffer for many steps), bindings 1… storage. What is read and
 //! what is written stands in the shader alone; the layout is made from the parsed module.
 
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 pub(crate) struct Program {
     /// For messages: `huber (pointwise)`.
     pub label: String,
-    /// `const`s that no `override` can be: the sizes of private arrays.
+    /// `const`s that no `override` can be (the sizes of private arrays), and adaptors.
     pub header: String,
     /// The files: frame, helpers, filling.
     pub files: Vec<File>,
@@ -68,6 +68,12 @@ impl Program {
     /// A program of files without a header.
     pub(crate) fn plain(label: &str, files: &[File], constants: Vec<(&'static str, f64)>) -> Program {
         Program { label: label.into(), header: String::new(), files: files.to_vec(), constants }
+    }
+
+    /// With more declarations at its head.
+    pub(crate) fn with_header(mut self, header: &str) -> Self {
+        self.header.insert_str(0, header);
+        self
     }
 
     /// Two programs with the same key give the same pipeline.

@@ -29,6 +29,12 @@ impl File {
         File { name, text, own: true }
     }
 
+    /// The file's name without folder and ending, which the names in it begin with.
+    pub fn stem(&self) -> &'static str {
+        let file = self.name.rsplit('/').next().unwrap_or(self.name);
+        file.strip_suffix(".wgsl").unwrap_or(file)
+    }
+
     /// The name alone, where the text stands in a program's header.
     pub(crate) const fn without_text(self) -> Self {
         File { text: "", ..self }
@@ -83,6 +89,27 @@ pub fn join(header: &str, files: &[File]) -> String {
     let mut text = String::from(header);
     for file in files {
         text.push_str(file.text);
+        text.push('\n');
+    }
+    text
+}
+
+/// As [`join`], with the place of each part as a comment before it.
+pub(crate) fn join_with_places(header: &str, files: &[File]) -> String {
+    let mut text = String::new();
+    if !header.is_empty() {
+        text += "// declarations that the library makes for this program\n";
+        text += header;
+        text.push('\n');
+    }
+    for file in files {
+        let lines = file.text.lines().count();
+        if lines > 0 {
+            text += &format!("// shaders/{}, lines 1 to {lines}\n", file.name);
+        } else {
+            text += &format!("// shaders/{}: its text is among the declarations above\n", file.name);
+        }
+        text += file.text;
         text.push('\n');
     }
     text

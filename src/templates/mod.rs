@@ -1,6 +1,7 @@
 //! Runs a loss's fused kernel: the frame, its variant for the adapter and the row length, the parts that a tensor
 //! over the binding limit falls into, and the sum of the partial values.
 
+pub(crate) mod adaptor;
 pub(crate) mod completions;
 pub(crate) mod distance;
 pub(crate) mod multi_input;
@@ -196,12 +197,19 @@ pub(crate) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
 }
 
 /// A loss's kernel: its frame, its filling, the switches of both.
-fn program(loss: &dyn Loss, frame: &[File], mut constants: Vec<(&'static str, f64)>) -> Program {
+fn program(loss: &dyn Loss, frame: &[File], constants: Vec<(&'static str, f64)>) -> Program {
+    program_of(loss, false, frame, constants)
+}
+
+/// As [`program`], for the gradient or for the diagonal of the Hessian.
+fn program_of(loss: &dyn Loss, hessian: bool, frame: &[File], mut constants: Vec<(&'static str, f64)>) -> Program {
     let mut files = frame.to_vec();
-    files.push(loss.entry().shader);
+    let shader = loss.entry().shader;
+    files.push(shader);
     files.extend(loss.helpers());
-    constants.extend(loss.constants());
-    Program { label: format!("{} ({})", loss.name(), frame[0].name), header: String::new(), files, constants }
+    constants.extend(crate::runtime::adaptor::options(&shader, loss.constants()));
+    let header = adaptor::adaptor(loss, hessian);
+    Program { label: format!("{} ({})", loss.name(), frame[0].name), header, files, constants }
 }
 
 /// Every program of a loss, with all its inputs and with none: for the checks of the shaders.

@@ -5,7 +5,7 @@ use crate::runtime::device::Gpu;
 use crate::runtime::launch::lanes_of;
 use crate::runtime::pipeline::Program;
 use crate::runtime::wgsl::File;
-use crate::templates::{HALF, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, flag, program};
+use crate::templates::{HALF, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, flag, program_of};
 
 pub(crate) const ROWS: File = crate::runtime::wgsl::shader!("templates/rowwise/rows.wgsl");
 const CELLS_SCALAR: File = crate::runtime::wgsl::shader!("templates/rowwise/cells_scalar.wgsl");
@@ -15,11 +15,8 @@ const CLASSES_VEC4: File = crate::runtime::wgsl::shader!("templates/rowwise/clas
 const CELLS_HALF: File = crate::runtime::wgsl::shader!("templates/rowwise/cells_half.wgsl");
 const CELLS_HALF_ANY: File = crate::runtime::wgsl::shader!("templates/rowwise/cells_half_any.wgsl");
 const ROWWISE: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise.wgsl");
-const FIRST: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_first.wgsl");
-const SECOND: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_second.wgsl");
 const LANE: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_lane.wgsl");
 const SUBGROUPS: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_subgroups.wgsl");
-const ONE_PASS: File = crate::runtime::wgsl::shader!("templates/rowwise/one_pass.wgsl");
 const MEMORY: File = crate::runtime::wgsl::shader!("templates/rowwise/rowwise_memory.wgsl");
 
 /// The longest row that one lane takes, all of it in registers. On software Vulkan 48 columns take 6.1 ms by eight
@@ -117,7 +114,7 @@ impl Variant {
         Variant { half, ..self }
     }
 
-    /// Rows that a team takes one after the other, `TOGETHER` in the kernel: two of f16 may share a word.
+    /// Rows that a team takes one after the other, `ROWS_PER_THREAD` in the kernel: two of f16 may share a word.
     fn together(&self) -> usize {
         if self.half && !self.vec4 { 2 } else { 1 }
     }
@@ -147,18 +144,15 @@ impl Variant {
         if self.team == (Team::Lane { tree: false }) { workgroups * self.lanes } else { workgroups }
     }
 
-    /// The row-wise kernel with a filling and its switches, for the gradient or the second derivative.
+    /// The row-wise kernel with a loss and its switches, for the gradient or the second derivative.
     pub fn program(&self, loss: &dyn Loss, second: bool, mut constants: Vec<(&'static str, f64)>) -> Program {
-        let mut files = vec![ROWWISE, ROWS, NUMBERS, if second { SECOND } else { FIRST }];
+        let mut files = vec![ROWWISE, ROWS, NUMBERS];
         files.extend(self.cells());
         let header = self.team(&mut files, &mut constants);
-        constants.push(("PADDED", flag(loss.targets().pads())));
-        if loss.passes() == 1 {
-            files.push(ONE_PASS);
-        }
+        constants.push(("TARGETS_ARE_PADDED", flag(loss.targets().pads())));
         let at_once = loss.is_separable() && !second;
-        let header = format!("{header}const PASSES: u32 = {}u;\nconst AT_ONCE: bool = {at_once};\n", loss.passes());
-        Program { header, ..program(loss, &files, constants) }
+        let header = format!("{header}const PASSES: u32 = {}u;\nconst SINGLE_PASS: bool = {at_once};\n", loss.passes());
+        program_of(loss, second, &files, constants).with_header(&header)
     }
 
     /// Adds what makes a team of a kernel over rows; gives its header.
@@ -166,7 +160,7 @@ impl Variant {
         constants.extend([
             ("WORKGROUP", self.lanes as f64),
             ("COLUMNS", self.columns as f64),
-            ("HOLDS", flag(self.held > 0)),
+            ("ROW_IN_REGISTERS", flag(self.held > 0)),
         ]);
         match self.team {
             Team::Lane { tree } => files.extend([LANE, if tree { PARTIALS_TREE } else { PARTIALS_LANE }]),
@@ -176,6 +170,6 @@ impl Variant {
             }
             Team::Memory => files.push(MEMORY),
         }
-        format!("const HELD: u32 = {}u;\nconst TOGETHER: u32 = {}u;\n", self.held.max(1), self.together())
+        format!("const VEC4S_PER_THREAD: u32 = {}u;\nconst ROWS_PER_THREAD: u32 = {}u;\n", self.held.max(1), self.together())
     }
 }

@@ -37,7 +37,7 @@ pub use loss::{Checked, check, check_loss};
 pub use matmul::check_matmul;
 pub use optimizer::check_optimizer;
 #[doc(hidden)]
-pub use programs::{Joined, all_programs};
+pub use programs::{Joined, Listing, all_programs, listings_of};
 
 /// The distance from 1 to the next f32: one unit in the last place of numbers of size 1.
 pub(crate) const ULP: f64 = 1.1920928955078125e-7;

@@ -31,7 +31,12 @@ pub struct Joined {
 impl From<Program> for Joined {
     fn from(program: Program) -> Self {
         let constants: Vec<String> = program.constants.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let header: Vec<&str> = program.header.split(['\n', ';']).filter_map(|line| line.split(" = ").nth(1)).collect();
+        let header: Vec<&str> = program
+            .header
+            .split(['\n', ';'])
+            .filter(|line| line.starts_with("const "))
+            .filter_map(|line| line.split(" = ").nth(1))
+            .collect();
         let files: Vec<&str> = program.files.iter().map(|file| file.name).collect();
         Joined {
             name: format!("{} [{}] {} {}", program.label, files.join(" "), header.join(" "), constants.join(" ")),
@@ -90,6 +95,42 @@ pub fn all_programs() -> Result<Vec<Joined>> {
         programs.extend(join_programs(&**activation));
     }
     Ok(programs.into_iter().map(Joined::from).collect())
+}
+
+/// A program as people read it.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// The kernel's label.
+    pub label: String,
+    /// The values of its `override`s; what is not among them keeps its default.
+    pub constants: Vec<(&'static str, f64)>,
+    /// The whole text, with file and lines of each part in comments.
+    pub text: String,
+}
+
+impl From<Program> for Listing {
+    fn from(program: Program) -> Self {
+        let text = wgsl::join_with_places(&program.header, &program.files);
+        Listing { label: program.label, constants: program.constants, text }
+    }
+}
+
+/// The programs of a loss, an activation or an optimizer with its default options, the plainest first; none for another name.
+///
+/// # Errors
+/// [`crate::Error::Option`] if the list holds an entry whose defaults it refuses.
+#[doc(hidden)]
+pub fn listings_of(name: &str) -> Result<Vec<Listing>> {
+    let mut programs = Vec::new();
+    if let Ok(entry) = losses::entry(name) {
+        programs = templates::programs(&*(entry.make)(&Value::Null)?);
+    } else if let Ok(entry) = activations::entry(name) {
+        programs = nn::ops::activation_programs(&*(entry.make)(&Value::Null)?);
+    } else if let Ok(entry) = optimizers::entry(name) {
+        programs = nn::optimizers::update::programs_of(&*(entry.make)(&Value::Null)?);
+    }
+    Ok(programs.into_iter().map(Listing::from).collect())
 }
 
 /// Whole models: every loss, every optimizer, every activation.

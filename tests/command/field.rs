@@ -395,7 +395,9 @@ fn a_row_of_a_file_without_names_is_no_header_for_its_model() {
     assert_eq!(predicted(&folder, &model, "0,low\n3,high\n", &[]).len(), 2);
     // What goes on with it reads the file as before.
     let data = folder.path().join("train.csv");
-    let output = run(&["train", "--resume", &model, "--data", text(&data), "--epochs", "1", "--device", "cpu"]);
+    let arguments =
+        ["train", "--resume", &model, "--out", &model, "--data", text(&data), "--epochs", "1", "--device", "cpu"];
+    let output = run(&arguments);
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(told.contains("36 rows to train on, 4 to validate on"), "{told}{}", stderr(&output));
 }
@@ -433,7 +435,9 @@ fn a_model_that_says_nothing_of_an_encoding_gets_numbers_as_they_are() {
     let path = folder.path().join("m.safetensors");
     model.save(&path).unwrap();
     let arguments = ["--epochs", "1", "--learning-rate", "0", "--validation", "0", "--device", "cpu", "--json"];
-    let told = json_of(&[&["train", "--resume", text(&path), "--data", text(&data)], &arguments[..]].concat());
+    let told = json_of(
+        &[&["train", "--resume", text(&path), "--out", text(&path), "--data", text(&data)], &arguments[..]].concat(),
+    );
     let found = last(&told, "loss");
     assert!((found - loss).abs() < 1e-3 * loss.max(1.0), "{found}, not {loss}");
 }
@@ -481,7 +485,9 @@ fn a_table_goes_on_with_the_columns_that_it_had() {
         .collect();
     let (model, _) = saved(&folder, &format!("a,b,y\n{rows}"), &["--target", "y", "--loss", "mse", "--epochs", "1"]);
     let data = folder.path().join("train.csv");
-    let arguments = ["train", "--resume", &model, "--data", text(&data), "--epochs", "1", "--device", "cpu", "--json"];
+    let out = folder.path().join("more");
+    let arguments = ["train", "--resume", &model, "--out", text(&out), "--data", text(&data), "--epochs", "1"];
+    let arguments = [&arguments[..], &["--device", "cpu", "--json"]].concat();
     let with = |more: &[&str]| run(&[&arguments[..], more].concat());
     for more in [&[][..], &["--target", "y"], &["--columns", "a", "--columns", "b"]] {
         let output = with(more);

@@ -286,3 +286,39 @@ fn bad_input_of_the_command_is_one_line() {
         assert_one_line(&["--interactions", text(&bad), "--device", "cpu"], 1, &[&["--interactions"], words].concat());
     }
 }
+
+#[test]
+fn scales_of_other_ends_and_models_worse_than_popularity_are_told() {
+    let folder = TempDir::new().unwrap();
+    let mut random = Random::new(9, 0);
+    // Nearly all choose the same few items.
+    let mut rows = String::from("user,item,rating\n");
+    for user in 0..80 {
+        for item in 0..40 {
+            if random.uniform() < if item < 8 { 0.9 } else { 0.1 } {
+                rows += &format!("{user},item{item},{}\n", if random.uniform() < 0.7 { 10 } else { 3 });
+            }
+        }
+    }
+    let path = file(&folder, "ratings.csv", rows.as_bytes());
+    let model = folder.path().join("m");
+    let arguments = ["--interactions", text(&path), "--epochs", "1", "--device", "cpu", "--components", "4"];
+    let slow = ["--learning-rate", "0.000001", "--out", text(&model), "--json"];
+    let output = run(&[&arguments[..], &slow].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let (told, document) = (stderr(&output), serde_json::from_slice::<Value>(&output.stdout).unwrap());
+    assert!(told.contains("the ratings go from 3 to 10: those of 8 or more count as liked; --min-rating"), "{told}");
+    assert_eq!(document["settings"]["min_rating"], 8.0);
+    assert!(told.contains("note: the most popular items alone are a better answer, precision@10 0."), "{told}");
+    let asked = run(&[&arguments[..], &["--min-rating", "3", "--json"]].concat());
+    assert!(!stderr(&asked).contains("the ratings go from"), "{}", stderr(&asked));
+    // A misspelt id is near some; another one is near none.
+    let ask = |item: &str| run(&["--model", text(&model), "--device", "cpu", "--json", "--similar-to", item]);
+    let near = stderr(&ask("itm3"));
+    assert!(
+        near.contains("near it: item3") && near.split("near it: ").nth(1).unwrap().split(", ").count() <= 5,
+        "{near}"
+    );
+    let far = stderr(&ask("something else"));
+    assert!(far.contains("40 ids, from item0 to item9") && !far.contains("near it"), "{far}");
+}

@@ -71,7 +71,7 @@ fn the_latest_are_tested_on() {
     // It is held out where the training goes on, too.
     let out = folder.path().join("m");
     trained(&known, &["--split", "time", "--epochs", "2", "--out", text(&out)]);
-    let (resumed, _) = trained(&known, &["--resume", text(&out), "--epochs", "18"]);
+    let (resumed, _) = trained(&known, &["--resume", text(&out), "--out", text(&out), "--epochs", "18"]);
     assert_eq!((&resumed["test"], &resumed["settings"]["split"]), (&found["test"], &"time".into()));
 
     let none = file(&folder, "likes.csv", b"user,item\n1,2\n1,3\n2,3\n2,2\n3,2\n");

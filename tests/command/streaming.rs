@@ -102,14 +102,82 @@ fn what_is_not_read_in_pieces_is_refused() {
         assert_one_line(&output, 1, &["--stream", word]);
     }
     let data = houses(&folder, "houses.csv", 50);
-    let weights =
-        ["train", "--data", text(&data), "--target", "price", "--loss", "mse", "--stream", "--sample-weight", "price"];
-    assert_one_line(&run(&weights), 1, &["--sample-weight", "read in pieces"]);
     let broken = file(&folder, "broken.csv", format!("{}1,2\n", std::fs::read_to_string(&data).unwrap()).as_bytes());
     for (target, path, word) in [("prise", &data, "prise"), ("price", &broken, "line 52")] {
         let arguments = ["train", "--data", text(path), "--target", target, "--loss", "mse", "--stream"];
         assert_one_line(&run(&[&arguments[..], &["--device", "cpu"]].concat()), 1, &[word]);
     }
+}
+
+/// Rows with a weight; those of weight 0 say the opposite of the others. One in nine is of class `b`.
+fn weighed(folder: &TempDir, rows: usize) -> PathBuf {
+    let mut random = Random::new(5, 0);
+    let mut table = String::from("x,z,y,class,w\n");
+    for row in 0..rows {
+        let (x, z, w) = (random.normal(), random.normal(), row % 3);
+        let y = if w == 0 { -5.0 } else { 2.0 } * x + z;
+        let class = if (x + 0.2 * z > 1.2) != (w == 0) { "b" } else { "a" };
+        table += &format!("{x:.4},{z:.4},{y:.4},{class},{w}\n");
+    }
+    file(folder, "weighed.csv", table.as_bytes())
+}
+
+#[test]
+fn rows_and_classes_have_the_same_weights_in_pieces_as_in_memory() {
+    let folder = TempDir::new().unwrap();
+    let data = weighed(&folder, 3000);
+    let weights = file(&folder, "weights.csv", b"class,weight\nb,20\na,1\n");
+    // One update an epoch: the first losses are those of the first weights of the model, whatever the order of the rows.
+    let train =
+        ["train", "--data", text(&data), "--epochs", "2", "--batch-size", "100000", "--device", "cpu", "--json"];
+    let of_class = ["--target", "class", "--drop", "y", "--loss"];
+    let of_row = ["--target", "y", "--drop", "class", "--sample-weight", "w", "--loss"];
+    for more in [
+        &[&of_row[..], &["mse"]].concat()[..],
+        &[&of_row[..], &["huber"]].concat(),
+        &[&of_class[..], &["cross_entropy", "--sample-weight", "w"]].concat(),
+        &[&of_class[..], &["cross_entropy", "--drop", "w", "--class-weight", "balanced"]].concat(),
+        &[&of_class[..], &["mse", "--sample-weight", "w", "--class-weight", text(&weights)]].concat(),
+        &[&of_class[..], &["bce_with_logits", "--drop", "w", "--pos-weight", "7"]].concat(),
+    ] {
+        let [whole, pieces] = [&[][..], &["--stream"]].map(|stream| json_of(&[&train[..], more, stream].concat()));
+        for list in ["loss", "val_loss", "r2", "val_r2"] {
+            let of = |found: &Value| found["history"][list][1].as_f64();
+            let (one, other) = (of(&whole), of(&pieces));
+            // Of other losses than the squared error R² of the training rows is not told.
+            let is_near = one.zip(other).is_none_or(|(one, other)| (one - other).abs() < 1e-4 * (1.0 + one.abs()));
+            assert!(
+                is_near && (list == "r2" || one.is_some() == other.is_some()),
+                "{more:?} {list}: {one:?} {other:?}"
+            );
+        }
+        for name in ["class_weight", "sample_weight", "pos_weight", "columns"] {
+            assert_eq!(whole["settings"][name], pieces["settings"][name], "{more:?} {name}");
+        }
+    }
+    let broken = std::fs::read_to_string(&data).unwrap().replacen(",1\n", ",-1\n", 1);
+    let broken = file(&folder, "broken.csv", broken.as_bytes());
+    let output =
+        run(&[&["train", "--data", text(&broken), "--stream", "--device", "cpu"], &of_row[..], &["mse"]].concat());
+    assert_one_line(&output, 1, &["line 3", "column `w`", "`-1`", ">= 0"]);
+}
+
+#[test]
+fn a_weighed_training_in_pieces_goes_on_bit_by_bit() {
+    let folder = TempDir::new().unwrap();
+    let data = weighed(&folder, 2000);
+    let (one, parts) = (folder.path().join("one"), folder.path().join("parts"));
+    let train = ["train", "--data", text(&data), "--stream", "--device", "cpu", "--json"];
+    let new = ["--target", "class", "--drop", "y", "--loss", "cross_entropy", "--hidden", "16"];
+    let new = [&new[..], &["--sample-weight", "w", "--class-weight", "balanced"]].concat();
+    let whole = json_of(&[&train[..], &new, &["--epochs", "3", "--out", text(&one)]].concat());
+    json_of(&[&train[..], &new, &["--epochs", "1", "--out", text(&parts)]].concat());
+    let again = run(&[&train[..], &["--resume", text(&parts), "--epochs", "2", "--out", text(&parts)]].concat());
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    assert!(!stderr(&again).contains("warn"), "{}", stderr(&again));
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(again["history"]["val_loss"], whole["history"]["val_loss"]);
+    assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(&parts).unwrap());
 }
 
 /// The command with so many KiB of address space.

@@ -146,7 +146,7 @@ fn paths_that_are_no_utf8_are_read_written_and_told() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(found["settings"]["data"]["path"].as_str().unwrap().ends_with("d\u{fffd}.csv"));
-    let output = train(&["--resume".as_ref(), model.as_os_str()]);
+    let output = train(&["--resume".as_ref(), model.as_os_str(), "--out".as_ref(), model.as_os_str()]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let output = gradus(&["predict"]).arg(&model).arg("--data").arg(&data).arg("--json").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -164,7 +164,7 @@ fn paths_that_are_no_utf8_are_read_written_and_told() {
         gradus(&["recommend", "--device", "cpu", "--user", "3", "--json", "--model"]).arg(&saved).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let output = gradus(&["recommend", "--device", "cpu", "--epochs", "1", "--json", "--interactions"])
-        .args([ratings.as_os_str(), "--resume".as_ref(), saved.as_os_str()])
+        .args([ratings.as_os_str(), "--resume".as_ref(), saved.as_os_str(), "--out".as_ref(), saved.as_os_str()])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -310,7 +310,8 @@ fn a_resumed_training_tells_each_rate_beside_its_epoch_and_its_schedule_spans_al
         assert!((rates[2].as_f64().unwrap() - 0.005).abs() < 1e-9, "{rates:?}");
     }
     let arguments = ["train", "--data", text(&data), "--target", "y", "--device", "cpu", "--resume", text(&model)];
-    let words = told(&run(&[&arguments[..], &["--schedule", "cosine", "--epochs", "1"]].concat()));
+    let more = ["--schedule", "cosine", "--epochs", "1", "--out", text(&model)];
+    let words = told(&run(&[&arguments[..], &more].concat()));
     let is_epoch = |line: &&str| line.split_whitespace().all(|word| word.parse::<f64>().is_ok());
     let cells: Vec<usize> =
         words.lines().filter(is_epoch).map(|line| line.split_whitespace().count()).filter(|cells| *cells > 0).collect();
@@ -355,5 +356,177 @@ fn a_time_that_is_no_duration_is_bad_usage() {
     for command in ["check", "bench"] {
         let output = run(&[command, "--device", "cpu", "--seconds", "1e20", "mse"]);
         assert_one_line(&output, 2, &["--seconds is 1e20", "at most 1e9"]);
+    }
+}
+
+#[test]
+fn targets_of_different_units_have_errors_of_their_own() {
+    let folder = TempDir::new().unwrap();
+    let rows: String = (0..200)
+        .map(|row| format!("{},{},{}\n", row % 10, 1e6 * f64::from(row % 10), 0.1 * f64::from(row % 7)))
+        .collect();
+    let data = file(&folder, "data.csv", format!("x,price,share\n{rows}").as_bytes());
+    let model = folder.path().join("m");
+    let arguments = ["train", "--data", text(&data), "--target", "price", "--target", "share", "--loss", "mse"];
+    let more = ["--epochs", "60", "--device", "cpu", "--test", text(&data), "--out", text(&model)];
+    let found = json_of(&[&arguments[..], &more, &["--json"]].concat());
+    let evaluated = json_of(&["evaluate", text(&model), "--data", text(&data), "--device", "cpu", "--json"]);
+    for scores in [&found["test"], &evaluated] {
+        let targets = scores["targets"].as_array().unwrap();
+        assert_eq!((&targets[0]["target"], &targets[1]["target"]), (&"price".into(), &"share".into()));
+        let of = |place: usize, name: &str| targets[place][name].as_f64().unwrap();
+        assert!(of(0, "mae") > 1e3 && of(1, "mae") < 1.0 && of(0, "r2") > 0.9 && of(1, "r2") < 0.5, "{scores}");
+        let mixed = (of(0, "mae") + of(1, "mae")) / 2.0;
+        assert!((scores["mae"].as_f64().unwrap() - mixed).abs() < 1e-9 * mixed, "{scores}");
+    }
+    let told = told(&run(&["evaluate", text(&model), "--data", text(&data), "--device", "cpu"]));
+    assert!(
+        told.contains("; price: MAE ") && told.contains("; share: MAE 0.") && told.matches("R²").count() == 2,
+        "{told}"
+    );
+    let one = json_of(&[&arguments[..5], &["--loss", "mse", "--epochs", "1", "--device", "cpu", "--json"]].concat());
+    assert!(one["validation"]["targets"].is_null() && one["validation"]["mae"].is_number(), "{one}");
+}
+
+#[test]
+fn predictions_have_the_digits_that_they_need() {
+    let folder = TempDir::new().unwrap();
+    let (data, model) = (line(&folder, 1.0), folder.path().join("m"));
+    let arguments =
+        ["train", "--data", text(&data), "--target", "y", "--loss", "mse", "--epochs", "1", "--device", "cpu"];
+    let output = run(&[&arguments[..], &["--out", text(&model)]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for more in [&[][..], &["--output", "raw"]] {
+        let words = told(&run(&[&["predict", text(&model), "--data", text(&data), "--device", "cpu"], more].concat()));
+        let cells: Vec<&str> = words.lines().filter(|cell| *cell != "y").collect();
+        assert_eq!(cells.len(), 200);
+        for cell in cells {
+            // As f32 it is the same in no fewer digits.
+            let number: f32 = cell.parse().unwrap();
+            assert!(cell.trim_end_matches(".0") == number.to_string(), "{cell}");
+        }
+    }
+}
+
+#[test]
+fn epochs_that_were_lines_are_not_told_again() {
+    let folder = TempDir::new().unwrap();
+    let data = line(&folder, 1.0);
+    let arguments =
+        ["train", "--data", text(&data), "--target", "y", "--loss", "mse", "--epochs", "30", "--device", "cpu"];
+    let output = run(&arguments);
+    assert_eq!(stderr(&output).lines().filter(|line| line.starts_with("epoch ")).count(), 30);
+    let words = told(&output);
+    let rows = words.lines().filter(|line| {
+        let cells: Vec<&str> = line.split_whitespace().collect();
+        cells.len() > 2 && cells.iter().all(|cell| cell.parse::<f64>().is_ok())
+    });
+    assert_eq!(rows.map(|row| row.split_whitespace().next().unwrap()).collect::<Vec<_>>(), ["30"], "{words}");
+}
+
+#[test]
+fn losses_that_no_table_feeds_are_refused_with_what_to_take() {
+    let folder = TempDir::new().unwrap();
+    let data = line(&folder, 1.0);
+    for (loss, words) in [
+        ("kl_div", &["--loss: kl_div compares distributions", "--loss cross_entropy"][..]),
+        ("gaussian_nll", &["--loss: gaussian_nll takes variance", "--loss mse"]),
+        ("triplet_margin", &["--loss: triplet_margin takes"]),
+        ("ctc", &["--loss: ctc takes"]),
+    ] {
+        assert_one_line(&run(&["train", "--data", text(&data), "--target", "y", "--loss", loss]), 2, words);
+    }
+}
+
+#[test]
+fn a_column_that_is_missing_is_told_as_the_models() {
+    let folder = TempDir::new().unwrap();
+    let (data, model) = (line(&folder, 1.0), folder.path().join("m"));
+    let train = ["train", "--data", text(&data), "--target", "y", "--loss", "mse", "--epochs", "1", "--device", "cpu"];
+    assert_eq!(run(&[&train[..], &["--out", text(&model)]].concat()).status.code(), Some(0));
+    let other = file(&folder, "other.csv", b"x,zz,y\n1,2,3\n2,3,4\n");
+    let words = ["the model was trained with the column `z`, which ", "other.csv lacks", "its columns are x, zz, y"];
+    for command in ["predict", "evaluate"] {
+        let output = run(&[command, text(&model), "--data", text(&other), "--device", "cpu"]);
+        assert_one_line(&output, 1, &[&["--data: "], &words[..]].concat());
+    }
+    let tested = stderr(&run(&[&train[..], &["--test", text(&other)]].concat()));
+    let last = tested.lines().last().unwrap();
+    assert!(last.starts_with("error: --test: ") && words.iter().all(|word| last.contains(word)), "{tested}");
+}
+
+#[test]
+fn columns_that_number_the_rows_are_told_with_what_to_do() {
+    let folder = TempDir::new().unwrap();
+    let rows: String = (0..60)
+        .map(|row| {
+            format!(
+                "{},{row},{},2024-03-{:02},0{},{}\n",
+                7000 - 13 * row,
+                row % 5,
+                1 + row % 28,
+                2100 + row % 9,
+                row % 5
+            )
+        })
+        .collect();
+    let data = file(&folder, "data.csv", format!("user_id,place,x,day,zip,y\n{rows}").as_bytes());
+    let arguments =
+        ["train", "--data", text(&data), "--target", "y", "--loss", "mse", "--epochs", "1", "--device", "cpu"];
+    let output = gradus(&arguments).env("COLUMNS", "220").output().unwrap();
+    let words = told(&output);
+    for name in ["user_id", "place"] {
+        assert!(words.contains(&format!("it seems to number the rows: --drop {name} leaves it out")), "{words}");
+    }
+    assert_eq!(words.matches("--drop").count(), 2, "{words}");
+    assert!(stderr(&output).contains("column `zip`: cells such as `02100` are numbers"), "{}", stderr(&output));
+    for stream in [&[][..], &["--stream"]] {
+        let found = json_of(&[&arguments[..], &["--json"], stream].concat());
+        let columns = found["settings"]["columns"].as_array().unwrap();
+        let are: Vec<bool> = columns.iter().map(|column| column["identifier"] == true).collect();
+        assert_eq!(are, [true, true, false, false, false, false], "{columns:?}");
+    }
+    // A day for each row is no word to learn.
+    let rows: String =
+        (0..100).map(|row| format!("2024-{:02}-{:02},{}\n", 1 + row / 28, 1 + row % 28, row % 5)).collect();
+    let days = file(
+        &folder,
+        "days.csv",
+        format!("day,x,y\n{}", rows.replace('\n', ",1\n").replacen(",1\n", ",2\n", 9)).as_bytes(),
+    );
+    let output = json_of(&[&["train", "--data", text(&days)], &arguments[3..], &["--json"]].concat());
+    let became = output["settings"]["columns"][0]["became"].as_str().unwrap();
+    assert!(became.contains("which are dates: write them as a number"), "{became}");
+}
+
+#[cfg(unix)]
+#[test]
+fn standard_input_and_pipes_are_read_once() {
+    use std::process::Stdio;
+    let folder = TempDir::new().unwrap();
+    // A file of that name is `./-`.
+    file(&folder, "-", b"1 1:2 2:3\n");
+    let table: String = (0..40).map(|row| format!("{},{}\n", row % 7, if row % 7 > 2 { "b" } else { "a" })).collect();
+    let table = format!("x,y\n{table}");
+    let arguments =
+        ["train", "--data", "-", "--target", "y", "--loss", "cross_entropy", "--epochs", "1", "--device", "cpu"];
+    let mut command = gradus(&arguments);
+    command.current_dir(folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(table.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let data = file(&folder, "data.csv", table.as_bytes());
+    for weights in ["class,weight\nb,20\na,1\n", "b;1,5\na;1\n"] {
+        let pipe = folder.path().join("pipe");
+        let _ = std::fs::remove_file(&pipe);
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let path = pipe.clone();
+        let writer = std::thread::spawn(move || std::fs::write(path, weights).unwrap());
+        let mut arguments = arguments;
+        arguments[2] = text(&data);
+        let output = run(&[&arguments[..], &["--class-weight", text(&pipe), "--json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        writer.join().unwrap();
     }
 }

@@ -97,7 +97,7 @@ fn rows_of_queries_are_ordered_and_told_by_ndcg() {
     }
     let resumed =
         ["train", "--data", text(&train), "--resume", text(&model), "--epochs", "1", "--device", "cpu", "--json"];
-    let more = json_of(&resumed);
+    let more = json_of(&[&resumed[..], &["--out", text(&model)]].concat());
     assert!(
         more["validation"]["ndcg_at_5"].as_f64().unwrap() > 0.9 && more["settings"]["loss"] == "list_net",
         "{more}"
@@ -206,7 +206,7 @@ fn a_training_tells_all_that_it_depends_on() {
     assert_eq!((&settings["schedule"]["name"], &settings["schedule"]["by_epoch"]), (&json!("cosine"), &json!(false)));
 
     // A saved model brings along what it was made with.
-    let resumed = json_of(&[&arguments[..], &["--resume", text(&model), "--json"]].concat());
+    let resumed = json_of(&[&arguments[..], &["--resume", text(&model), "--out", text(&model), "--json"]].concat());
     for name in ["loss", "loss_options", "hidden", "activation", "optimizer", "optimizer_options", "l1", "l2", "seed"] {
         assert_eq!(resumed["settings"][name], settings[name], "{name}");
     }

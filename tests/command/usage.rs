@@ -129,3 +129,48 @@ fn a_closed_pipe_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
 }
+
+/// What `gradus losses NAME --wgsl` prints.
+fn program_of(arguments: &[&str]) -> String {
+    let output = run(&[&["losses", "--wgsl"], arguments].concat());
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", stderr(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_program_that_computes_an_entry_is_printed_with_the_places_of_its_parts() {
+    for (name, parts) in [
+        ("huber", &["shaders/templates/pointwise/pointwise.wgsl, line", "shaders/losses/huber.wgsl, line"][..]),
+        (
+            "poly1_cross_entropy",
+            &["shaders/templates/rowwise/softmax_target.wgsl, line", "fn poly1_cross_entropy_loss("],
+        ),
+        ("gelu", &["shaders/activations/gelu.wgsl, line", "fn gelu_derivative("]),
+        ("softmax", &["shaders/ops/softmax/softmax_forward.wgsl, line"]),
+        ("adam", &["shaders/optimizers/adam.wgsl, line", "return adam_update(parameter, gradient, state, step);"]),
+        ("lamb", &["shaders/optimizers/lamb.wgsl, line"]),
+    ] {
+        let text = program_of(&[name]);
+        let parsed = naga::front::wgsl::parse_str(&text);
+        assert_eq!(parsed.map(|module| module.entry_points.len()).map_err(|error| error.emit_to_string(&text)), Ok(1));
+        for part in parts {
+            assert!(text.contains(part), "{name}: `{part}` is not in\n{text}");
+        }
+    }
+    let first = program_of(&["huber"]);
+    assert!(first.starts_with("// huber (templates/pointwise/pointwise.wgsl): program 0 of "), "{first}");
+    assert!(first.contains("\n// overrides: ") && first.contains("HUBER_DELTA = 1"), "{first}");
+    assert_ne!(program_of(&["huber", "--template-variant", "1"]), first);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_refused_with_what_there_is() {
+    let refused = |arguments: &[&str], words: &[&str]| {
+        assert_one_line(&run(&[&["losses", "--wgsl"], arguments].concat()), 2, words);
+    };
+    refused(&["hubber"], &["unknown name `hubber`", "did you mean `huber`?"]);
+    refused(&["cosine"], &["`cosine` is a schedule", "activations"]);
+    refused(&["huber", "--template-variant", "1000"], &["--template-variant is 1000", "it must be from 0 to "]);
+    refused(&["huber", "--json"], &["--json"]);
+    refused(&[], &["NAME"]);
+}

@@ -130,13 +130,38 @@ fn each_epoch_is_told_as_it_ends_and_stands_in_the_log() {
         let refused = run(&[&train[..5], &["--target", "y", "--log", text(out), "--out", text(out)]].concat());
         assert_one_line(&refused, 1, &["--log", "the model of --out", "name another file"]);
     }
-    // A line that a kill has cut stands by itself, and one more run behind it too.
-    std::fs::write(&log, "{\"epoch\":1,\"lo").unwrap();
-    let again = run(&[&train[..], &["--resume", text(&model), "--epochs", "1"]].concat());
+    // A line that a kill has cut stands by itself; the epochs that are saved and not in the log are written before the next one.
+    let all = std::fs::read_to_string(&log).unwrap();
+    let kept: Vec<&str> = all.lines().take(3).collect();
+    std::fs::write(&log, format!("{}\n{{\"epoch\":4,\"lo", kept.join("\n"))).unwrap();
+    let again = run(&[&train[..], &["--resume", text(&model), "--epochs", "1", "--out", text(&model)]].concat());
     assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
     let text_of_log = std::fs::read_to_string(&log).unwrap();
+    let written: Vec<Value> = text_of_log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert_eq!(text_of_log.lines().count(), 7, "{text_of_log}");
+    assert_eq!(written.iter().map(|line| line["epoch"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    for (line, before) in written[3..5].iter().zip(all.lines().skip(3)) {
+        let mut before: Value = serde_json::from_str(before).unwrap();
+        before["seconds"] = Value::Null; // how long it took is not saved
+        assert_eq!(*line, before);
+    }
+    // The training may have been killed behind its last epoch.
+    let kept: Vec<&str> = text_of_log.lines().filter(|line| !line.contains("\"epoch\":6")).collect();
+    std::fs::write(&log, kept.join("\n") + "\n").unwrap();
+    let over = run(&[&train[..], &["--resume", text(&model), "--out", text(&model)]].concat());
+    assert_eq!(over.status.code(), Some(0), "{}", stderr(&over));
+    let text_of_log = std::fs::read_to_string(&log).unwrap();
     let last: Value = serde_json::from_str(text_of_log.lines().last().unwrap()).unwrap();
-    assert_eq!((text_of_log.lines().count(), &last["epoch"]), (2, &serde_json::json!(6)), "{text_of_log}");
+    assert_eq!((text_of_log.lines().count(), &last["epoch"]), (7, &serde_json::json!(6)), "{text_of_log}");
+    // To go on and to save nothing is refused, and the file stays as it was.
+    let saved = std::fs::read(&model).unwrap();
+    let lost = run(&[&train[..], &["--resume", text(&model), "--epochs", "1"]].concat());
+    assert_eq!((lost.status.code(), std::fs::read(&model).unwrap()), (Some(2), saved));
+    for words in
+        ["error: --resume: without --out nothing of the training would be saved", &format!("--out {}", text(&model))]
+    {
+        assert!(stderr(&lost).contains(words), "{}", stderr(&lost));
+    }
     // A training that is refused leaves the log as it was.
     let refused = run(&[&train[..5], &["--target", "y", "--log", text(&log), "--class-weight", "nowhere"]].concat());
     assert_eq!((refused.status.code(), std::fs::read_to_string(&log).unwrap()), (Some(1), text_of_log));
@@ -163,10 +188,13 @@ fn a_training_goes_on_with_the_weights_that_it_had() {
         (&"balanced".into(), &"w".into())
     );
     assert_eq!(std::fs::read(&model).unwrap(), std::fs::read(&more).unwrap());
-    let without =
-        json_of(&[&train[..], &["--resume", text(&model), "--epochs", "1", "--class-weight", "none"]].concat());
+    let without = json_of(
+        &[&train[..], &["--resume", text(&model), "--out", text(&more), "--epochs", "1", "--class-weight", "none"]]
+            .concat(),
+    );
     assert_eq!(without["settings"]["class_weight"], Value::Null);
-    let other = run(&[&train[..7], &["--resume", text(&model), "--epochs", "1", "--sample-weight", "x"]].concat());
+    let other = [&train[..7], &["--resume", text(&model), "--out", text(&more), "--epochs", "1"]].concat();
+    let other = run(&[&other[..], &["--sample-weight", "x"]].concat());
     assert!(
         stderr(&other).contains("--sample-weight: the saved model was trained with those of `w`"),
         "{}",
@@ -194,6 +222,21 @@ fn a_recommender_tells_its_epochs_too() {
         assert_eq!((&line["epoch"], &line["loss"]), (&(place + 1).into(), &document["history"]["loss"][place]));
     }
     assert!(stderr(&found).contains("\nrefit epoch 3 of 3: loss "), "{}", stderr(&found));
+    // One that was killed while it trained on everything goes on as that.
+    let kept = std::fs::read_to_string(&log).unwrap();
+    std::fs::write(&log, kept.lines().take(4).collect::<Vec<_>>().join("\n")).unwrap();
+    let arguments = ["recommend", "--interactions", text(&data), "--duplicates", "last", "--device", "cpu", "--json"];
+    let resume = ["--resume", text(&out), "--out", text(&out), "--log", text(&log), "--epochs", "1"];
+    let resumed = run(&[&arguments[..], &resume].concat());
+    assert_eq!(resumed.status.code(), Some(0), "{}", stderr(&resumed));
+    let lines: Vec<Value> =
+        std::fs::read_to_string(&log).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let found: Vec<(u64, bool)> =
+        lines.iter().map(|line| (line["epoch"].as_u64().unwrap(), line["refit"] == true)).collect();
+    assert_eq!(found, [(1, false), (2, false), (3, false), (1, true), (2, true), (3, true), (4, true)]);
+    assert!(stderr(&resumed).contains("refit epoch 4 of 4: loss "), "{}", stderr(&resumed));
+    let lost = run(&[&arguments[..], &["--resume", text(&out)]].concat());
+    assert_one_line(&lost, 2, &["--resume: without --out", "--out"]);
     let refused = run(&["recommend", "--interactions", text(&data), "--log", text(&data)]);
     assert_one_line(&refused, 1, &["--log", "which --interactions reads", "name another file"]);
 }

@@ -318,3 +318,67 @@ fn the_targets_of_an_archive_are_those_that_are_there() {
     let (_folder, path) = archive(&[("data", &[1.0, 2.0])]);
     assert_eq!(data::read_npz(path).unwrap().train.target, Target::None);
 }
+
+#[test]
+fn arrays_of_numbers_for_names_are_taken_where_there_are_two_of_them() {
+    let (_folder, path) = archive(&[("arr_0", &[1.0, 2.0]), ("arr_1", &[3.0, 4.0])]);
+    assert_eq!(data::read_npz(path).unwrap().train.values().unwrap(), array![[3.0], [4.0]]);
+    let four = [("arr_0", &[1.0, 2.0][..]), ("arr_1", &[3.0, 4.0]), ("arr_2", &[5.0]), ("arr_3", &[6.0])];
+    for arrays in [&four[..3], &four[..]] {
+        let (_folder, path) = archive(arrays);
+        let told = message(data::read_npz(path));
+        let count = format!("holds {} arrays without names", arrays.len());
+        assert!(told.contains(&count) && told.contains("numpy.savez(file, x_train="), "{told}");
+    }
+}
+
+#[test]
+fn texts_of_several_lines_do_not_hide_what_parts_the_fields() {
+    for mark in [';', '\t', '|', ','] {
+        // Most lines stand in quotes, where commas, semicolons and bars part nothing.
+        let row = |place: usize| {
+            format!(
+                "{place}{mark}\"one, two; three|four\nfive, six; seven\n\n\"\"eight\"\", nine\n\"{mark}{}\n",
+                place % 2
+            )
+        };
+        let text = format!("id{mark}text{mark}y\n{}", (0..300).map(row).collect::<String>());
+        let (_folder, path) = file("reviews.csv", text);
+        let table = Table::read(&path, &TableOptions::default()).unwrap();
+        assert_eq!((table.names().collect::<Vec<_>>(), table.rows()), (vec!["id", "text", "y"], 300), "{mark:?}");
+        let shown = table.column("text").unwrap().text(7).unwrap().into_owned();
+        assert!(shown.starts_with("one, two; three|four") && shown.contains("\"eight\", nine"), "{shown}");
+        assert_eq!(data::table_head(&path, &TableOptions::default()).unwrap().columns().len(), 3);
+    }
+}
+
+#[test]
+fn a_header_of_more_than_a_mebibyte_is_read_whole() {
+    const COLUMNS: usize = 60_000;
+    let names: Vec<String> = (0..COLUMNS).map(|place| format!("a_long_name_of_a_column_{place}")).collect();
+    let row = |value: usize| vec![value.to_string(); COLUMNS].join(";");
+    let text = format!("{}\n{}\n{}\n", names.join(";"), row(1), row(2));
+    assert!(text.find('\n').unwrap() > 1 << 20);
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in
+        [text.clone().into_bytes(), text.replace('\n', "\r\n").into_bytes(), [&[0xff, 0xfe], &utf16[..]].concat()]
+    {
+        let (_folder, path) = file("wide.csv", bytes);
+        let table = Table::read(&path, &TableOptions::default()).unwrap();
+        assert_eq!((table.columns().len(), table.rows(), table.has_header()), (COLUMNS, 2, true));
+        assert_eq!(table.columns()[COLUMNS - 1].name(), names[COLUMNS - 1]);
+        assert_eq!(table.columns()[COLUMNS - 1].number(1), Some(2.0));
+    }
+    // A quote that means inches does not make all of a long file its header.
+    let (_folder, path) = file("disks.csv", format!("5\" disk;y\n{}", "1;2\n".repeat(600_000)));
+    assert_eq!(Table::read(&path, &TableOptions::default()).unwrap().rows(), 600_000);
+}
+
+#[test]
+fn utf16_that_breaks_off_within_a_letter_is_told_with_its_byte() {
+    let text: Vec<u8> = "a;b\n1;2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let bytes = [&[0xff, 0xfe], &text[..text.len() - 1]].concat();
+    let (_folder, path) = file("cut.csv", &bytes);
+    let told = message(Table::read(&path, &TableOptions::default()));
+    assert!(told.contains("byte 16") && told.contains("UTF-16") && told.contains("cut off"), "{told}");
+}

@@ -195,9 +195,9 @@ static FORGETS: Entry<dyn Loss> = entry!(
      struct Outcome { loss: f32, }
      fn empty_sums() -> Sums { return Sums(0.0); }
      fn fold(sums: Sums, cells: Cells) -> Sums { return Sums(sums.total + dot(cells.truths, cells.logits)); }
-     fn join(sums: Sums) -> Sums { return Sums(team_sum(sums.total)); }
+     fn join(sums: Sums) -> Sums { return Sums(row_group_sum(sums.total)); }
      fn finish(row: Row, sums: Sums) -> Outcome { return Outcome(sums.total); }
-     fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+     fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
          return select(cells.truths, vec4<f32>(), cells.columns + 1u == vec4<u32>(params.columns));
      }
      fn auxiliary(place: u32, row: Row, outcome: Outcome) {}"

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use gradus::data::{Blocks, Dataset, Target};
+use gradus::data::{Blocks, Dataset, Target, WeighedBlock};
 use gradus::losses::{CrossEntropy, ListNet, Mse};
 use gradus::optimizers::{Adam, GradientDescent};
 use gradus::{ClassWeight, Dense, Device, Fit, Model, Sequential, Stop, random};
@@ -91,6 +91,74 @@ fn blocks_in_order_train_as_rows_at_hand_do() {
                 (score.accuracy, Some(score.accuracy))
             );
         }
+    }
+}
+
+/// How much each row counts; some for nothing.
+fn weights() -> Array1<f64> {
+    Array1::from_shape_fn(ROWS, |row| (row % 4) as f64)
+}
+
+/// The same rows with weights, unless `short`: then there is one too few in each block.
+struct Weighed {
+    rows: Cut,
+    short: bool,
+}
+
+impl Blocks for Weighed {
+    fn rows(&self) -> usize {
+        self.rows.rows()
+    }
+
+    fn epoch(&mut self, epoch: u32) -> gradus::Result<Box<dyn Iterator<Item = gradus::Result<Dataset>> + '_>> {
+        self.rows.epoch(epoch)
+    }
+
+    fn weighs(&self) -> bool {
+        true
+    }
+
+    fn weighed_epoch(
+        &mut self,
+        epoch: u32,
+    ) -> gradus::Result<Box<dyn Iterator<Item = gradus::Result<WeighedBlock>> + '_>> {
+        let (mut first, short) = (0, usize::from(self.short));
+        let weighed = move |block: gradus::Result<Dataset>| {
+            let block = block?;
+            let (start, count) = (first, block.rows());
+            first += count;
+            Ok((block, Some(weights().slice(s![start..start + count - short]).to_vec())))
+        };
+        Ok(Box::new(self.rows.epoch(epoch)?.map(weighed)))
+    }
+}
+
+#[test]
+fn weighed_blocks_train_as_weighed_rows_at_hand_do() {
+    for device in each_device() {
+        let (x, y) = rows();
+        let fit = || Fit::new().epochs(3).batch_size(16).shuffle(false).class_weight(ClassWeight::Each(vec![1.0, 5.0]));
+        let mut whole = model(&device);
+        let with = fit().sample_weight(&weights()).validation_data(&x, &y).validation_weight(&weights());
+        let expected = whole.fit(&x, &y, with).unwrap();
+        let plain = model(&device).fit(&x, &y, Fit::new().epochs(3).batch_size(16).shuffle(false)).unwrap();
+        for sizes in &CUTS[..3] {
+            let weighed = || Weighed { rows: cut(sizes), short: false };
+            let mut found = model(&device);
+            let history = found.fit_blocks(&mut weighed(), Some(&mut weighed()), fit()).unwrap();
+            let near = |one: f64, other: f64| (one - other).abs() < 1e-5;
+            for (one, other) in history.epochs.iter().zip(&expected.epochs) {
+                assert!(near(one.loss, other.loss), "{device:?} {sizes:?}: {one:?} {other:?}");
+                assert!(
+                    near(one.val_loss.unwrap(), other.val_loss.unwrap()),
+                    "{device:?} {sizes:?}: {one:?} {other:?}"
+                );
+            }
+            assert!(!near(history.epochs[2].loss, plain.epochs[2].loss), "{device:?}: the weights say nothing");
+        }
+        let mut short = Weighed { rows: cut(&[230]), short: true };
+        let message = model(&device).fit_blocks(&mut short, None, fit()).unwrap_err().to_string();
+        assert!(message.contains("230 rows and 229 weights"), "{message}");
     }
 }
 
@@ -184,8 +252,10 @@ fn blocks_that_do_not_fit_are_told() {
     }
     let message = fails(&mut cut(&[230]), fit().validation_split(0.1));
     assert!(message.contains("validation_split"), "{message}");
-    let message = fails(&mut cut(&[230]), fit().class_weight(ClassWeight::Balanced));
-    assert!(message.contains("weights is given") && message.contains("blocks all count alike"), "{message}");
+    let message = fails(&mut cut(&[230]), fit().sample_weight(&Array1::from_elem(230, 1.0)));
+    assert!(message.contains("sample_weight is given") && message.contains("weighed_epoch"), "{message}");
+    let message = fails(&mut cut(&[230]), fit().class_weight(ClassWeight::Each(vec![1.0; 3])));
+    assert!(message.contains("class_weight has 3 numbers") && message.contains("2: one for each class"), "{message}");
     let layers = Sequential::new(3).then(Dense::new(1)).on(&Device::cpu()).unwrap();
     let mut lists = layers.compile(ListNet::new(), Adam::new()).unwrap();
     let message = lists.fit_blocks(&mut cut(&[230]), None, fit()).unwrap_err().to_string();

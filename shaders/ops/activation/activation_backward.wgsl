@@ -18,9 +18,9 @@ override KEEP_INPUT: bool = false;
 fn activation_backward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let i = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let i = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if i >= params.length {
         return;
     }

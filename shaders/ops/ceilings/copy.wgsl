@@ -2,7 +2,7 @@
 //
 //     destination[i] = source[i]
 //
-// A workgroup owns one contiguous block and its lanes take turns, as in templates/pointwise/pointwise.
+// A workgroup owns one contiguous block and its threads take turns, as in templates/pointwise/pointwise.
 
 struct Params {
     length: u32, // vectors of four
@@ -20,11 +20,11 @@ override WORKGROUP: u32 = 256u;
 fn copy(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let begin = (workgroup.y * count.x + workgroup.x) * params.block;
     let end = min(begin + params.block, params.length);
-    for (var i = begin + lane; i < end; i += WORKGROUP) {
+    for (var i = begin + local_index; i < end; i += WORKGROUP) {
         destination[i] = source[i];
     }
 }

@@ -2,7 +2,7 @@
 //
 //     x <- x * factor + addend, again and again, in chains that do not wait for each other
 //
-// Twelve chains a lane: enough to hide the latency of an fma on any card, and with the two constants they fit the sixteen
+// Twelve chains a thread: enough to hide the latency of an fma on any card, and with the two constants they fit the sixteen
 // vector registers of AVX2, where software Vulkan runs. The constants come from the host, so that nothing is folded.
 
 struct Params {
@@ -21,12 +21,12 @@ override WORKGROUP: u32 = 256u;
 fn chains(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     let factor = vec4<f32>(params.factor);
     let addend = vec4<f32>(params.addend);
-    var a = vec4<f32>(0.0, 1.0, 2.0, 3.0) + f32(lane);
+    var a = vec4<f32>(0.0, 1.0, 2.0, 3.0) + f32(local_index);
     var b = a + 4.0;
     var c = a + 8.0;
     for (var i = 0u; i < params.iterations; i++) {

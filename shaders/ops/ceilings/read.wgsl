@@ -2,7 +2,7 @@
 //
 //     values = partial sums of source
 //
-// Linked with one of lib/partials_*. A workgroup owns one contiguous block and its lanes take turns, as in ops/ceilings/copy.
+// Linked with one of lib/partials_*. A workgroup owns one contiguous block and its threads take turns, as in ops/ceilings/copy.
 
 struct Params {
     length: u32, // vectors of four
@@ -21,14 +21,14 @@ override WORKGROUP: u32 = 256u;
 fn read_all(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let group = workgroup.y * count.x + workgroup.x;
     let begin = group * params.block;
     let end = min(begin + params.block, params.length);
     var sum = vec4<f32>();
-    for (var i = begin + lane; i < end; i += WORKGROUP) {
+    for (var i = begin + local_index; i < end; i += WORKGROUP) {
         sum += source[i];
     }
-    write_partial(group, lane, (sum.x + sum.y) + (sum.z + sum.w), begin < end);
+    write_partial(group, local_index, (sum.x + sum.y) + (sum.z + sum.w), begin < end);
 }

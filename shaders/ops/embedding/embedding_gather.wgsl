@@ -2,7 +2,7 @@
 //
 //     output[i] = table[ids[i]], NaN where ids[i] names no row
 //
-// `Cell` is one number or four neighbours: ops/embedding/embedding_scalar or ops/embedding/embedding_vec4. A lane for each cell of the output,
+// `Cell` is one number or four neighbours: ops/embedding/embedding_scalar or ops/embedding/embedding_vec4. A thread for each cell of the output,
 // so that neighbours read neighbours.
 
 override WORKGROUP: u32 = 64u;
@@ -23,9 +23,9 @@ struct Params {
 fn gather(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if index >= params.count * params.cells {
         return;
     }

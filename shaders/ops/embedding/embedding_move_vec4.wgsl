@@ -1,4 +1,4 @@
-// The optimizer's rule on a cell of four numbers, one after another. Linked with an optimizer's filling.
+// The optimizer's rule on a cell of four numbers, one after another. Linked with an optimizer's update function.
 
 fn moved(cells: Cells, gradient: Cell, step: Step) -> Cells {
     let a = update(cells.parameter.x, gradient.x, State(cells.first.x, cells.second.x, cells.third.x, cells.fourth.x), step);

@@ -2,7 +2,7 @@
 //
 //     parts[block] = sum of gradients[sorted[i].position], i from block BLOCK on while the id is that of the place before
 //
-// Linked with ops/embedding/embedding_runs, an alias of Cell and templates/optimizer/optimizer_step. A team of lanes for each block but the first.
+// Linked with ops/embedding/embedding_runs, an alias of Cell and templates/optimizer/optimizer_step. A group of threads for each block but the first.
 
 @group(0) @binding(3) var<storage, read_write> parts: array<Cell>;
 
@@ -10,10 +10,10 @@
 fn sum_parts(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
-    let block = 1u + index / params.team;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
+    let block = 1u + index / params.threads_per_row;
     let first = block * BLOCK;
     if first >= params.count {
         return;
@@ -23,7 +23,7 @@ fn sum_parts(
         return;
     }
     let end = end_of_piece(first, id);
-    for (var cell = index % params.team; cell < params.cells; cell += params.team) {
+    for (var cell = index % params.threads_per_row; cell < params.cells; cell += params.threads_per_row) {
         parts[block * params.cells + cell] = piece(first, end, cell);
     }
 }

@@ -2,7 +2,7 @@
 //
 // `sorted` holds (id, position) by id and, of equal ids, by position. A run is cut where a block of BLOCK places ends: the gradient of
 // a row is the sum of its first piece, plus that of its second, and so on, each summed in the order of positions. The order follows from the
-// ids alone, and an id that stands everywhere is no chain of millions of additions in one lane.
+// ids alone, and an id that stands everywhere is no chain of millions of additions in one thread.
 
 const BLOCK: u32 = 256u;
 override WORKGROUP: u32 = 64u;
@@ -11,7 +11,7 @@ struct Params {
     count: u32, // ids
     cells: u32, // of a row
     rows: u32,  // of the table
-    team: u32,  // lanes that share the cells of a place
+    threads_per_row: u32,  // threads that share the cells of a place
     step: Step,
 }
 

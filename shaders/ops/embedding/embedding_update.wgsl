@@ -2,10 +2,10 @@
 //
 //     (table[id], state[id]) = update(table[id], sum of gradients[i] over ids[i] = id, state[id], step)
 //
-// Filled by shaders/optimizers/*.wgsl. Linked with ops/embedding/embedding_runs, ops/embedding/embedding_scalar and embedding_move_scalar or
+// Takes from shaders/optimizers/*.wgsl, by an adaptor. Linked with ops/embedding/embedding_runs, ops/embedding/embedding_scalar and embedding_move_scalar or
 // those of vec4, and templates/optimizer/optimizer_step.
 //
-// A team of lanes for each place of `sorted`, each lane for every so-many-th cell of the row: those where a run begins do the row, all
+// A group of threads for each place of `sorted`, each thread for every so-many-th cell of the row: those where a run begins do the row, all
 // others go. A state that the optimizer has not (STATES) is neither read nor written: bind a range of its own there.
 
 override STATES: u32 = 1u;
@@ -54,10 +54,10 @@ fn keep(at: u32, cells: Cells) {
 fn update_rows(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
-    let first = index / params.team;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
+    let first = index / params.threads_per_row;
     if first >= params.count {
         return;
     }
@@ -71,7 +71,7 @@ fn update_rows(
         }
     }
     let end = end_of_piece(first, id);
-    for (var cell = index % params.team; cell < params.cells; cell += params.team) {
+    for (var cell = index % params.threads_per_row; cell < params.cells; cell += params.threads_per_row) {
         var gradient = piece(first, end, cell);
         // Only a run that goes to the end of its block has more pieces.
         for (var next = end; next % BLOCK == 0u && next < params.count; next += BLOCK) {

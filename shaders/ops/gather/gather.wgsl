@@ -28,7 +28,7 @@ override WORKGROUP: u32 = 64u;
 fn gather(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let row = workgroup.y * count.x + workgroup.x;
     if row >= params.rows {
@@ -42,7 +42,7 @@ fn gather(
         return;
     }
     let source = (place - params.part_first) * params.width;
-    for (var k = lane; k < params.width; k += WORKGROUP) {
+    for (var k = local_index; k < params.width; k += WORKGROUP) {
         batch[row * params.width + k] = samples[source + k];
     }
 }

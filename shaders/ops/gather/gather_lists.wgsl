@@ -31,7 +31,7 @@ override PADDING: u32 = 0u; // bits of the number that stands in padding
 fn gather_lists(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let row = workgroup.y * count.x + workgroup.x;
     if row >= params.rows {
@@ -43,7 +43,7 @@ fn gather_lists(
     }
     let item = offsets[list] + row % params.places;
     if item >= offsets[list + 1u] {
-        for (var k = lane; k < params.width; k += WORKGROUP) {
+        for (var k = local_index; k < params.width; k += WORKGROUP) {
             batch[row * params.width + k] = PADDING;
         }
         return;
@@ -52,7 +52,7 @@ fn gather_lists(
         return;
     }
     let source = (item - params.part_first) * params.width;
-    for (var k = lane; k < params.width; k += WORKGROUP) {
+    for (var k = local_index; k < params.width; k += WORKGROUP) {
         batch[row * params.width + k] = samples[source + k];
     }
 }

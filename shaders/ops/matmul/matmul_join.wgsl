@@ -1,4 +1,4 @@
-// End of a product whose k was split: the sum of the parts, in their order, and then the epilogue. One number per lane.
+// End of a product whose k was split: the sum of the parts, in their order, and then the epilogue. One number per thread.
 // Linked with matmul_params, an epilogue and, where that calls one, activation_scalar and an activation.
 
 override WORKGROUP: u32 = 64u;
@@ -12,9 +12,9 @@ alias Element = f32;
 fn matmul_join(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let place = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let place = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     let size = params.m * params.n;
     if place >= size {
         return;

@@ -1,7 +1,7 @@
 // The sizes of one matrix product, output[m, n] = left[m, k] · right[k, n], and where its operands begin.
 //
 // All matrices are dense and row-major. The offsets, in elements, let the weights of all layers lie in one flat buffer.
-// Rust twin: `kernels::matmul::Params`.
+// CPU counterpart: `kernels::matmul::Params`.
 
 struct Params {
     m: u32,

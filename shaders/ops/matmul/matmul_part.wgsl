@@ -14,7 +14,7 @@ var<private> part: u32;
 
 fn work_of(workgroup: u32) -> Work {
     let tiles = (params.m + TILE_ROWS - 1u) / TILE_ROWS * ((params.n + TILE_COLUMNS - 1u) / TILE_COLUMNS);
-    // What the core's barriers depend on comes from here and not from `part`, which counts as different in each lane.
+    // What the core's barriers depend on comes from here and not from `part`, which counts as different in each thread.
     let own = workgroup / tiles;
     part = own;
     let first_k = own * params.part_k;

@@ -1,15 +1,15 @@
 // Matrix product for hardware: tiles of both matrices pass through workgroup memory, a block of the output stays in each
-// lane's registers. Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008, in the form that GPUs take.
+// thread's registers. Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008, in the form that GPUs take.
 //
-// The left tile lies transposed, so that both operands of an outer product are vec4 reads. Each lane brings whole
+// The left tile lies transposed, so that both operands of an outer product are vec4 reads. Each thread brings whole
 // 4 × 4 blocks and turns them in registers. The next tiles are on their way while these are multiplied.
-// A lane owns one 4 × 4 block of the output, or (EIGHT_BY_EIGHT) four of them, half a tile apart so that neighbouring lanes
+// A thread owns one 4 × 4 block of the output, or (EIGHT_BY_EIGHT) four of them, half a tile apart so that neighbouring threads
 // read neighbouring places. The blocks are named, not indexed: an array that a driver does not unroll would leave the registers.
 //
-// Workgroup memory has 32 banks of 4 bytes, which is 8 of a vec4, and serves 8 lanes' vec4s at a time:
-//   * 32 lanes that run as one stand 8 across and 4 down, so that a read brings 8 neighbours of the right tile and 4 of the left,
-//     each line of banks once for all lanes that want it; 16 across and 2 down would take half as many reads again;
-//   * lanes that write down a block of four k each would meet in one bank: each four lines of k are turned by another
+// Workgroup memory has 32 banks of 4 bytes, which is 8 of a vec4, and serves 8 threads' vec4s at a time:
+//   * 32 threads that run as one stand 8 across and 4 down, so that a read brings 8 neighbours of the right tile and 4 of the left,
+//     each line of banks once for all threads that want it; 16 across and 2 down would take half as many reads again;
+//   * threads that write down a block of four k each would meet in one bank: each four lines of k are turned by another
 //     number of vec4s (an exclusive or, which keeps 8 neighbours together), and no line needs padding.
 // With BUFFERS = 2 a tile is written beside the one that is still being read, and one of the two barriers a turn is spared.
 //
@@ -18,7 +18,7 @@
 // Rows of tiles that run side by side.
 const BAND: u32 = 8u;
 const LANE_SIDE: u32 = select(4u, 8u, EIGHT_BY_EIGHT);
-// Groups of 8 lanes across the tile.
+// Groups of 8 threads across the tile.
 const GROUPS_ACROSS: u32 = TILE_COLUMNS / LANE_SIDE / 8u;
 const LEFT_LINE: u32 = TILE_ROWS / 4u;
 const RIGHT_LINE: u32 = TILE_COLUMNS / 4u;
@@ -69,7 +69,7 @@ fn right_line(k: u32, column: u32) -> vec4<f32> {
     return load_right(k, column);
 }
 
-// Where in its tile a block lies: (step, block across), ordered so that neighbouring lanes read neighbouring memory.
+// Where in its tile a block lies: (step, block across), ordered so that neighbouring threads read neighbouring memory.
 fn block_place(block: u32, along_k: bool, across: u32) -> vec2<u32> {
     if along_k {
         return vec2<u32>(block % STEPS, block / STEPS);
@@ -138,31 +138,31 @@ fn finish_block(row: u32, column: u32, block: mat4x4<f32>) {
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let work = work_of(group.y * groups.x + group.x);
     let origin = tile_origin(work.tile);
-    // Groups of 32 lanes, 8 across and 4 down.
-    let left_start = lane / 32u / GROUPS_ACROSS * 4u + lane % 32u / 8u;
-    let right_start = lane / 32u % GROUPS_ACROSS * 8u + lane % 8u;
+    // Groups of 32 threads, 8 across and 4 down.
+    let left_start = local_index / 32u / GROUPS_ACROSS * 4u + local_index % 32u / 8u;
+    let right_start = local_index / 32u % GROUPS_ACROSS * 8u + local_index % 8u;
     var upper_left = mat4x4<f32>();
     var upper_right = mat4x4<f32>();
     var lower_left = mat4x4<f32>();
     var lower_right = mat4x4<f32>();
 
-    // The host gives each lane exactly one block: LEFT_BLOCKS + RIGHT_BLOCKS = LANES.
-    var next = fetch_block(lane, origin.x, origin.y, work.first_k);
+    // The host gives each thread exactly one block: LEFT_BLOCKS + RIGHT_BLOCKS = LANES.
+    var next = fetch_block(local_index, origin.x, origin.y, work.first_k);
     var buffer = 0u;
     for (var k = work.first_k; k < work.end_k; k += TILE_K) {
         if BUFFERS == 1u {
-            // The lanes have read the tiles of the turn before. With two buffers the other barrier says as much of the turn
+            // The threads have read the tiles of the turn before. With two buffers the other barrier says as much of the turn
             // before that, whose buffer this is.
             workgroupBarrier();
         }
-        store_block(buffer, lane, next);
+        store_block(buffer, local_index, next);
         // The tiles are whole.
         workgroupBarrier();
-        next = fetch_block(lane, origin.x, origin.y, k + TILE_K);
+        next = fetch_block(local_index, origin.x, origin.y, k + TILE_K);
         for (var block = 0u; block < STEPS; block += 1u) {
             let left_at = buffer * LEFT_SIZE + block * 4u * LEFT_LINE + (left_start ^ (block * TURN));
             let right_at = buffer * RIGHT_SIZE + block * 4u * RIGHT_LINE + (right_start ^ (block * TURN));

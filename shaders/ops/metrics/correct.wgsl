@@ -24,9 +24,9 @@ override TRUTH_THRESHOLD: f32 = 0.0;
 fn correct(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let row = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let row = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if row >= params.rows {
         return;
     }

@@ -19,23 +19,23 @@ override WORKGROUP: u32 = 256u;
 var<workgroup> sums: array<vec2<f32>, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn summary(@builtin(local_invocation_index) lane: u32) {
+fn summary(@builtin(local_invocation_index) local_index: u32) {
     var total = vec2<f32>();
-    for (var i = lane; i < params.length; i += WORKGROUP) {
+    for (var i = local_index; i < params.length; i += WORKGROUP) {
         total.x += parts[i];
     }
-    for (var i = lane; i < params.rows; i += WORKGROUP) {
+    for (var i = local_index; i < params.rows; i += WORKGROUP) {
         total.y += parts[params.length + i];
     }
-    sums[lane] = total;
+    sums[local_index] = total;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         // Separates the writes of the level above from the reads of this one.
         workgroupBarrier();
-        if lane < half {
-            sums[lane] += sums[lane + half];
+        if local_index < half {
+            sums[local_index] += sums[local_index + half];
         }
     }
-    if lane == 0u {
+    if local_index == 0u {
         ring[2u * params.slot] = sums[0].x;
         ring[2u * params.slot + 1u] = sums[0].y;
     }

@@ -1,4 +1,4 @@
-// Adds the sum of each column: sums[c] = (sums[c] +) sum over r of cells[r, c]. A lane takes a column.
+// Adds the sum of each column: sums[c] = (sums[c] +) sum over r of cells[r, c]. A thread takes a column.
 
 struct Params {
     rows: u32,
@@ -16,9 +16,9 @@ override WORKGROUP: u32 = 64u;
 fn column_sums(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let column = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let column = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if column >= params.columns {
         return;
     }

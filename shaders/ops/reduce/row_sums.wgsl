@@ -1,4 +1,4 @@
-// The sum of each row: sums[r] = sum over c of cells[r, c]. A workgroup takes a row, its lanes take turns, a tree joins
+// The sum of each row: sums[r] = sum over c of cells[r, c]. A workgroup takes a row, its threads take turns, a tree joins
 // them. Linked with lib/lanes.
 
 struct Params {
@@ -16,19 +16,19 @@ override WORKGROUP: u32 = 64u;
 fn row_sums(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let row = workgroup.y * count.x + workgroup.x;
-    // Uniform in the workgroup: no lane of it reaches the barriers.
+    // Uniform in the workgroup: no thread of it reaches the barriers.
     if row >= params.rows {
         return;
     }
     var sum = 0.0;
-    for (var column = lane; column < params.columns; column += WORKGROUP) {
+    for (var column = local_index; column < params.columns; column += WORKGROUP) {
         sum += cells[row * params.columns + column];
     }
-    let whole = sum_of(sum, lane);
-    if lane == 0u {
+    let whole = sum_of(sum, local_index);
+    if local_index == 0u {
         sums[row] = whole;
     }
 }

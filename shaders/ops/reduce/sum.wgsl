@@ -24,13 +24,13 @@ fn part_at(place: u32) -> f32 {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn sum(@builtin(local_invocation_index) lane: u32) {
+fn sum(@builtin(local_invocation_index) local_index: u32) {
     var ones = 0.0;
     var fours = 0.0;
     var sixteens = 0.0;
     var rest = 0.0;
     var count = 0u;
-    for (var i = lane; i < params.length; i += 16u * WORKGROUP) {
+    for (var i = local_index; i < params.length; i += 16u * WORKGROUP) {
         // Sixteen loads are under way at once.
         var four = vec4<f32>();
         for (var k = 0u; k < 4u; k += 1u) {
@@ -57,15 +57,15 @@ fn sum(@builtin(local_invocation_index) lane: u32) {
             sixteens = 0.0;
         }
     }
-    sums[lane] = ((ones + fours) + sixteens) + rest;
+    sums[local_index] = ((ones + fours) + sixteens) + rest;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         // Separates the writes of the level above from the reads of this one.
         workgroupBarrier();
-        if lane < half {
-            sums[lane] += sums[lane + half];
+        if local_index < half {
+            sums[local_index] += sums[local_index + half];
         }
     }
-    if lane == 0u {
+    if local_index == 0u {
         results[params.slot] = sums[0];
     }
 }

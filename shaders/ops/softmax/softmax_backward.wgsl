@@ -1,4 +1,4 @@
-// The gradient through a softmax, where it stands: dL/dx = y (g - sum of g y), g = dL/dy. A lane takes a row.
+// The gradient through a softmax, where it stands: dL/dx = y (g - sum of g y), g = dL/dy. A thread takes a row.
 
 struct Params {
     rows: u32,
@@ -15,9 +15,9 @@ override WORKGROUP: u32 = 64u;
 fn softmax_backward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let row = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let row = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if row >= params.rows {
         return;
     }

@@ -1,4 +1,4 @@
-// Softmax of each row, where it stands: y = e^(x - max) / sum. Linked with lib/numbers. A lane takes a row.
+// Softmax of each row, where it stands: y = e^(x - max) / sum. Linked with lib/numbers. A thread takes a row.
 
 struct Params {
     rows: u32,
@@ -14,9 +14,9 @@ override WORKGROUP: u32 = 64u;
 fn softmax_forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let row = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let row = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if row >= params.rows {
         return;
     }
@@ -24,11 +24,11 @@ fn softmax_forward(
     let end = first + params.columns;
     var maximum = LOWEST;
     // The maximum hides NaN and a driver's exp may too: the row is then NaN by its own hand.
-    var poison = 0.0;
+    var nan_value = 0.0;
     for (var i = first; i < end; i += 1u) {
         let x = outputs[i];
         maximum = max(maximum, x);
-        poison = select(poison, x, is_nan(x));
+        nan_value = select(nan_value, x, is_nan(x));
     }
     var sum = 0.0;
     for (var i = first; i < end; i += 1u) {
@@ -37,6 +37,6 @@ fn softmax_forward(
         sum += e;
     }
     for (var i = first; i < end; i += 1u) {
-        outputs[i] = select(outputs[i] / sum, poison, is_nan(poison));
+        outputs[i] = select(outputs[i] / sum, nan_value, is_nan(nan_value));
     }
 }

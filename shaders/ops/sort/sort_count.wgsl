@@ -3,7 +3,7 @@
 //
 //     counts[digit * runs + run] = number of ids in the run with that digit
 //
-// A lane owns a run and goes through it in order, here and in ops/sort/sort_place: the order of equal ids is kept without
+// A thread owns a run and goes through it in order, here and in ops/sort/sort_place: the order of equal ids is kept without
 // atomics, and the result is the same on every device. An id that names no row counts as `limit` and so goes to the end.
 // Linked with ops/sort/sort.
 
@@ -13,9 +13,9 @@
 fn count_digits(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let run = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let run = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if run >= params.runs {
         return;
     }

@@ -9,9 +9,9 @@
 fn place(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let run = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let run = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if run >= params.runs {
         return;
     }

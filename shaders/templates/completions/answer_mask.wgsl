@@ -1,4 +1,4 @@
-// Hands the mask of the values on to the tokens of their answers: weights[token] = MASKED or 1. Linked with lib/numbers. A lane
+// Hands the mask of the values on to the tokens of their answers: weights[token] = MASKED or 1. Linked with lib/numbers. A thread
 // takes a token; answers i, i + values, ... belong to value i.
 
 struct Params {
@@ -17,9 +17,9 @@ override WORKGROUP: u32 = 64u;
 fn answer_mask(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let token = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let token = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if token >= params.tokens {
         return;
     }

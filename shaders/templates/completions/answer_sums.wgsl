@@ -1,7 +1,7 @@
 // The log-probability of each answer from what its tokens cost, -ln p each and 0 where one is left out:
 //
-//     shares[a] = 1 of the sum, 1/(tokens kept) of the mean, 0 without tokens
-//     logs[a]   = -shares[a] * sum over the tokens of costs, at most 0
+//     normalizers[a] = 1 of the sum, 1/(tokens kept) of the mean, 0 without tokens
+//     logs[a]   = -normalizers[a] * sum over the tokens of costs, at most 0
 //
 // A workgroup takes an answer.
 
@@ -18,7 +18,7 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(1) var<storage, read> costs: array<f32>;
 @group(0) @binding(2) var<storage, read> labels: array<i32>;
 @group(0) @binding(3) var<storage, read_write> logs: array<f32>;
-@group(0) @binding(4) var<storage, read_write> shares: array<f32>;
+@group(0) @binding(4) var<storage, read_write> normalizers: array<f32>;
 
 var<workgroup> sums: array<f32, WORKGROUP>;
 var<workgroup> counts: array<u32, WORKGROUP>;
@@ -27,32 +27,32 @@ var<workgroup> counts: array<u32, WORKGROUP>;
 fn answer_sums(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let answer = workgroup.y * count.x + workgroup.x;
     var sum = 0.0;
     var kept = 0u;
     if answer < params.answers {
-        for (var place = lane; place < params.length; place += WORKGROUP) {
+        for (var place = local_index; place < params.length; place += WORKGROUP) {
             let token = answer * params.length + place;
             sum += costs[token];
             kept += select(1u, 0u, labels[token] == params.ignored);
         }
     }
-    sums[lane] = sum;
-    counts[lane] = kept;
+    sums[local_index] = sum;
+    counts[local_index] = kept;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        // Between the halves' writes and reads, first of the lanes' own sums.
+        // Between the halves' writes and reads, first of the threads' own sums.
         workgroupBarrier();
-        if lane < half {
-            sums[lane] += sums[lane + half];
-            counts[lane] += counts[lane + half];
+        if local_index < half {
+            sums[local_index] += sums[local_index + half];
+            counts[local_index] += counts[local_index + half];
         }
     }
-    if lane == 0u && answer < params.answers {
-        let share = select(1.0, 1.0 / f32(max(counts[0], 1u)), params.averages != 0u);
-        let total = -share * sums[0];
-        shares[answer] = select(share, 0.0, counts[0] == 0u);
+    if local_index == 0u && answer < params.answers {
+        let normalizer = select(1.0, 1.0 / f32(max(counts[0], 1u)), params.averages != 0u);
+        let total = -normalizer * sums[0];
+        normalizers[answer] = select(normalizer, 0.0, counts[0] == 0u);
         // Rounding may leave a probability a little above 1; NaN is not above.
         logs[answer] = select(total, 0.0, total > 0.0);
     }

@@ -1,5 +1,5 @@
-// Vectors of any length, column by column. The four columns of a group lie a team apart, so that the lanes of a team read
-// neighbours; a lane alone reads four neighbours itself. No loops: software Vulkan counts their turns.
+// Vectors of any length, column by column. The four columns of a group lie a row group apart, so that the threads of a row group read
+// neighbours; a thread alone reads four neighbours itself. No loops: software Vulkan counts their turns.
 
 @group(0) @binding(1) var<storage, read> firsts: array<f32>;
 @group(0) @binding(2) var<storage, read> seconds: array<f32>;
@@ -9,8 +9,8 @@
 @group(0) @binding(6) var<storage, read_write> second_gradients: array<f32>;
 @group(0) @binding(7) var<storage, read_write> third_gradients: array<f32>;
 
-fn columns_of(group: u32, lane: u32) -> vec4<u32> {
-    return (4u * group + vec4<u32>(0u, 1u, 2u, 3u)) * TEAM + lane;
+fn columns_of(group: u32, local_index: u32) -> vec4<u32> {
+    return (4u * group + vec4<u32>(0u, 1u, 2u, 3u)) * THREADS_PER_ROW + local_index;
 }
 
 // What lies behind the end of a row takes the place of its last column: it is read and left out.
@@ -35,47 +35,47 @@ fn truth_at(row: u32) -> f32 {
     return thirds[row];
 }
 
-fn write_first(row: u32, columns: vec4<u32>, slopes: vec4<f32>) {
+fn write_first(row: u32, columns: vec4<u32>, d_vector: vec4<f32>) {
     let p = places_of(row, columns);
     let kept = inside_of(columns);
-    first_gradients[p.x] = slopes.x;
+    first_gradients[p.x] = d_vector.x;
     if kept.y {
-        first_gradients[p.y] = slopes.y;
+        first_gradients[p.y] = d_vector.y;
     }
     if kept.z {
-        first_gradients[p.z] = slopes.z;
+        first_gradients[p.z] = d_vector.z;
     }
     if kept.w {
-        first_gradients[p.w] = slopes.w;
+        first_gradients[p.w] = d_vector.w;
     }
 }
 
-fn write_second(row: u32, columns: vec4<u32>, slopes: vec4<f32>) {
+fn write_second(row: u32, columns: vec4<u32>, d_vector: vec4<f32>) {
     let p = places_of(row, columns);
     let kept = inside_of(columns);
-    second_gradients[p.x] = slopes.x;
+    second_gradients[p.x] = d_vector.x;
     if kept.y {
-        second_gradients[p.y] = slopes.y;
+        second_gradients[p.y] = d_vector.y;
     }
     if kept.z {
-        second_gradients[p.z] = slopes.z;
+        second_gradients[p.z] = d_vector.z;
     }
     if kept.w {
-        second_gradients[p.w] = slopes.w;
+        second_gradients[p.w] = d_vector.w;
     }
 }
 
-fn write_third(row: u32, columns: vec4<u32>, slopes: vec4<f32>) {
+fn write_third(row: u32, columns: vec4<u32>, d_vector: vec4<f32>) {
     let p = places_of(row, columns);
     let kept = inside_of(columns);
-    third_gradients[p.x] = slopes.x;
+    third_gradients[p.x] = d_vector.x;
     if kept.y {
-        third_gradients[p.y] = slopes.y;
+        third_gradients[p.y] = d_vector.y;
     }
     if kept.z {
-        third_gradients[p.z] = slopes.z;
+        third_gradients[p.z] = d_vector.z;
     }
     if kept.w {
-        third_gradients[p.w] = slopes.w;
+        third_gradients[p.w] = d_vector.w;
     }
 }

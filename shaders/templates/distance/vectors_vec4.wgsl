@@ -8,8 +8,8 @@
 @group(0) @binding(6) var<storage, read_write> second_gradients: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> third_gradients: array<vec4<f32>>;
 
-fn columns_of(group: u32, lane: u32) -> vec4<u32> {
-    return 4u * (group * TEAM + lane) + vec4<u32>(0u, 1u, 2u, 3u);
+fn columns_of(group: u32, local_index: u32) -> vec4<u32> {
+    return 4u * (group * THREADS_PER_ROW + local_index) + vec4<u32>(0u, 1u, 2u, 3u);
 }
 
 fn place_of(row: u32, columns: vec4<u32>) -> u32 {
@@ -29,14 +29,14 @@ fn truth_at(row: u32) -> f32 {
     return thirds[row / 4u][row % 4u];
 }
 
-fn write_first(row: u32, columns: vec4<u32>, slopes: vec4<f32>) {
-    first_gradients[place_of(row, columns)] = slopes;
+fn write_first(row: u32, columns: vec4<u32>, d_vector: vec4<f32>) {
+    first_gradients[place_of(row, columns)] = d_vector;
 }
 
-fn write_second(row: u32, columns: vec4<u32>, slopes: vec4<f32>) {
-    second_gradients[place_of(row, columns)] = slopes;
+fn write_second(row: u32, columns: vec4<u32>, d_vector: vec4<f32>) {
+    second_gradients[place_of(row, columns)] = d_vector;
 }
 
-fn write_third(row: u32, columns: vec4<u32>, slopes: vec4<f32>) {
-    third_gradients[place_of(row, columns)] = slopes;
+fn write_third(row: u32, columns: vec4<u32>, d_vector: vec4<f32>) {
+    third_gradients[place_of(row, columns)] = d_vector;
 }

@@ -1,4 +1,4 @@
-// Gains and discounts of the discounted cumulative gain, for the fillings that rank.
+// Gains and discounts of the discounted cumulative gain, for the loss functions that rank.
 
 // 2^y - 1, exact for whole y: 2^n (2^f - 1) + (2^n - 1), n the nearest whole number. NaN above 100, which the host refuses.
 fn gain(truth: f32) -> f32 {

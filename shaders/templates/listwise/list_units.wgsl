@@ -17,7 +17,7 @@ fn pairs_of_item(unit: Unit, index: u32) -> u32 {
     return pairs;
 }
 
-// 1 for a list that has an item: one lane of its first block looks, and as a rule not far. (With every item looking for
+// 1 for a list that has an item: one thread of its first block looks, and as a rule not far. (With every item looking for
 // another before it, this took as long as the loss: list_net of 4096 lists of 1000, 10 of 21 ms.)
 fn counts_list(unit: Unit) -> f32 {
     var is_empty = true;
@@ -31,19 +31,19 @@ fn counts_list(unit: Unit) -> f32 {
 fn list_units(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let range = units_of(workgroup.y * count.x + workgroup.x);
     for (var index = range.x; index < range.y; index += 1u) {
         let unit = unit_of(index);
         var found = 0.0;
         if OVER_PAIRS {
-            for (var k = unit.begin + lane; k < unit.end; k += WORKGROUP) {
+            for (var k = unit.begin + local_index; k < unit.end; k += WORKGROUP) {
                 found += f32(pairs_of_item(unit, k));
             }
-        } else if lane == 0u && unit.begin == 0u {
+        } else if local_index == 0u && unit.begin == 0u {
             found = counts_list(unit);
         }
-        values[index * WORKGROUP + lane] = found;
+        values[index * WORKGROUP + local_index] = found;
     }
 }

@@ -18,9 +18,9 @@ override WORKGROUP: u32 = 64u;
 fn list_values(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let list = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let list = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if list >= params.lists {
         return;
     }

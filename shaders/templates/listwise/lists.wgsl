@@ -1,6 +1,6 @@
 // What the kernels over lists share: bindings, switches, and the items as one kernel leaves them to the next.
 //
-// A list's items fall into blocks, so that a long list keeps many workgroups busy and no lane loops for long: a unit of
+// A list's items fall into blocks, so that a long list keeps many workgroups busy and no thread loops for long: a unit of
 // work is one block of one list. What an item brings into its pairs is one vector of four numbers. Linked with one of
 // templates/listwise/items_*: how scores and truths lie in memory.
 
@@ -19,7 +19,7 @@ struct Params {
 struct Item {
     score: f32, // NaN: no number stands in the list
     truth: f32,
-    x: f32,     // two numbers of the filling's own
+    x: f32,     // two numbers of the loss function's own
     y: f32,
     index: u32, // in the list
 }
@@ -37,7 +37,7 @@ const INFINITY_BITS: u32 = 0x7f800000u;
 override WORKGROUP: u32 = 64u;
 override HAS_WEIGHT: bool = false;
 // Every value is written, and each has its own upstream.
-override EACH: bool = false;
+override REDUCTION_NONE: bool = false;
 // The divisor of the mean was counted on the device, where the targets live: it is upstreams[2].
 override DIVISOR_ON_DEVICE: bool = false;
 // The gradient is written over the predictions.
@@ -47,7 +47,7 @@ override IN_PLACE: bool = false;
 // Bindings 1, 2 and 5, predictions, targets and gradients, stand in templates/listwise/items_*.
 @group(0) @binding(3) var<storage, read> weights: array<u32>;
 @group(0) @binding(4) var<storage, read> upstreams: array<f32>;
-// Partial sums: of each workgroup; with EACH those of each unit, which templates/listwise/list_values joins.
+// Partial sums: of each workgroup; with REDUCTION_NONE those of each unit, which templates/listwise/list_values joins.
 @group(0) @binding(6) var<storage, read_write> values: array<f32>;
 @group(0) @binding(7) var<storage, read_write> records: array<vec4<f32>>;
 

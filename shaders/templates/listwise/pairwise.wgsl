@@ -1,4 +1,4 @@
-// Losses over the pairs of a list in which one item is above the other by its truth: the listwise frame filled from
+// Losses over the pairs of a list in which one item is above the other by its truth: the listwise kernel template called with
 //
 //     pair(d) = (f(d), f'(d)),  d = (s_i - s_j) / TEMPERATURE,  y_i > y_j
 //
@@ -6,11 +6,11 @@
 // places| = |G_i - G_j| |D_i - D_j| / ideal. TOP_N: places whose discount D is not 0; 0 for all.
 // With LAMBDA 2 a record is (score, gain, places before it, gain times the discount of its best place).
 
-fn takes_notes() -> bool {
+fn uses_statistics() -> bool {
     return LAMBDA == 2u;
 }
 
-fn first_notes() -> vec3<f32> {
+fn initial_statistics() -> vec3<f32> {
     return vec3<f32>();
 }
 
@@ -22,26 +22,26 @@ fn place_discount(place: f32) -> f32 {
 }
 
 // How many stand before it by score, and by truth.
-fn note(notes: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
+fn update_statistics(statistics: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
     let before = vec3<bool>(
         stands_before(other.score, other.index, item.score, item.index),
         stands_before(other.truth, other.index, item.truth, item.index),
         false,
     );
-    return notes + select(vec3<f32>(), vec3<f32>(1.0), before);
+    return statistics + select(vec3<f32>(), vec3<f32>(1.0), before);
 }
 
-fn record(item: Item, notes: vec3<f32>) -> Item {
+fn record(item: Item, statistics: vec3<f32>) -> Item {
     var made = item;
     if LAMBDA == 2u {
         made.truth = gain(item.truth);
-        made.x = notes.x;
-        made.y = made.truth * place_discount(notes.y);
+        made.x = statistics.x;
+        made.y = made.truth * place_discount(statistics.y);
     }
     return made;
 }
 
-fn share(item: Item) -> f32 {
+fn normalizer_term(item: Item) -> f32 {
     return item.y;
 }
 
@@ -52,7 +52,7 @@ fn scale(total: f32) -> f32 {
     return 1.0;
 }
 
-fn own(item: Item) -> vec2<f32> {
+fn item_terms(item: Item) -> vec2<f32> {
     return vec2<f32>();
 }
 
@@ -77,7 +77,7 @@ fn pair_weight(item: Item, other: Item) -> f32 {
     return apart * discount_difference(item.x, other.x);
 }
 
-fn pull(item: Item, other: Item) -> vec2<f32> {
+fn pair_terms(item: Item, other: Item) -> vec2<f32> {
     if item.truth == other.truth {
         return vec2<f32>();
     }

@@ -11,7 +11,7 @@ struct Params {
     mask_width: u32,
     classes: u32,       // that there are; the length of a list of them
     first_partial: u32, // where this part's partial sums begin
-    turns: u32,         // values that a lane takes
+    turns: u32,         // values that a thread takes
     ignored_count: u32,
     reserved: vec2<u32>,
     ignored: array<vec4<i32>, 4>,
@@ -20,7 +20,7 @@ struct Params {
 struct Unit {
     state: u32,  // KEPT, LEFT_OUT or BAD
     weight: f32,
-    share: f32,  // of the divisor
+    normalizer_term: f32,  // of the divisor
     count: u32,
     label: i32,  // the one that is bad
 }
@@ -45,7 +45,7 @@ override BY_WEIGHT: bool = false;
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
 @group(0) @binding(2) var<storage, read> keeps: array<u32>;
 @group(0) @binding(3) var<storage, read> labels: array<i32>;
-@group(0) @binding(4) var<storage, read> shares: array<f32>;
+@group(0) @binding(4) var<storage, read> normalizer_terms: array<f32>;
 
 fn is_ignored(label: i32) -> bool {
     for (var i = 0u; i < params.ignored_count; i += 1u) {
@@ -104,16 +104,16 @@ fn unit_at(unit: u32) -> Unit {
         found.weight = weights[(params.weight_first + unit) / params.weight_width];
     }
     if SHARE == 1u {
-        found.share = shares[u32(clamp(found.label, 0, i32(params.classes) - 1))];
+        found.normalizer_term = normalizer_terms[u32(clamp(found.label, 0, i32(params.classes) - 1))];
     } else if SHARE == 2u {
-        found.share = shares[unit];
-        found.state = select(found.state, LEFT_OUT, found.share <= 0.0 && found.state == KEPT);
+        found.normalizer_term = normalizer_terms[unit];
+        found.state = select(found.state, LEFT_OUT, found.normalizer_term <= 0.0 && found.state == KEPT);
     } else if SHARE == 3u {
-        found.share = shares[unit];
-        found.count = u32(found.share);
+        found.normalizer_term = normalizer_terms[unit];
+        found.count = u32(found.normalizer_term);
     }
     if BY_WEIGHT {
-        found.share = select(found.weight * found.share, found.weight, SHARE < 3u);
+        found.normalizer_term = select(found.weight * found.normalizer_term, found.weight, SHARE < 3u);
     }
     return found;
 }

@@ -1,4 +1,4 @@
-// Joins what the lanes of templates/normalizer/shares_count found, in an order that depends on their number alone. One workgroup.
+// Joins what the threads of templates/normalizer/shares_count found, in an order that depends on their number alone. One workgroup.
 //
 //     notes = (as it is, 1 + the place of the first bad label or 0, divisor, count, that label)
 
@@ -28,11 +28,11 @@ fn times(a: u32, b: u32) -> u32 {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn shares_join(@builtin(local_invocation_index) lane: u32) {
+fn shares_join(@builtin(local_invocation_index) local_index: u32) {
     var count = 0u;
     var sum = 0.0;
     var first = vec2<u32>(0xffffffffu, 0u);
-    for (var i = lane; i < params.length; i += 16u * WORKGROUP) {
+    for (var i = local_index; i < params.length; i += 16u * WORKGROUP) {
         // Sixteen at a time before they join the total: the error grows with the longest chain of additions.
         var part = 0.0;
         for (var k = i; k < min(i + 16u * WORKGROUP, params.length); k += WORKGROUP) {
@@ -45,21 +45,21 @@ fn shares_join(@builtin(local_invocation_index) lane: u32) {
         }
         sum += part;
     }
-    counts[lane] = count;
-    sums[lane] = sum;
-    bad[lane] = first;
+    counts[local_index] = count;
+    sums[local_index] = sum;
+    bad[local_index] = first;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         // Separates the writes of the level above from the reads of this one.
         workgroupBarrier();
-        if lane < half {
-            counts[lane] = add_counts(counts[lane], counts[lane + half]);
-            sums[lane] += sums[lane + half];
-            if bad[lane + half].x < bad[lane].x {
-                bad[lane] = bad[lane + half];
+        if local_index < half {
+            counts[local_index] = add_counts(counts[local_index], counts[local_index + half]);
+            sums[local_index] += sums[local_index + half];
+            if bad[local_index + half].x < bad[local_index].x {
+                bad[local_index] = bad[local_index + half];
             }
         }
     }
-    if lane == 0u {
+    if local_index == 0u {
         let whole = times(counts[0], params.divisor_scale);
         let divisor = select(sums[0] * f32(params.divisor_scale), f32(whole), params.by_count != 0u);
         notes[1] = bad[0].x + 1u;

@@ -16,9 +16,9 @@ override HAS_DIVISOR: bool = false;
 fn shares_pack(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let unit = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let unit = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if unit >= params.length {
         return;
     }

@@ -2,7 +2,7 @@
 //
 //     cleared[r, c] = 0 where row r is MASKED and rows[r, c] is no finite number, else rows[r, c]
 //
-// Linked with lib/numbers. A lane takes an element.
+// Linked with lib/numbers. A thread takes an element.
 
 struct Params {
     length: u32, // elements in this part
@@ -21,9 +21,9 @@ override WORKGROUP: u32 = 64u;
 fn clear_rows(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let i = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let i = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if i >= params.length {
         return;
     }

@@ -1,4 +1,4 @@
-// Whole numbers as the kernels of lists take them: floats[i] = f32(integers[i]), exact up to 2^24. A lane takes an element.
+// Whole numbers as the kernels of lists take them: floats[i] = f32(integers[i]), exact up to 2^24. A thread takes an element.
 
 struct Params {
     length: u32,  // elements in this part
@@ -16,9 +16,9 @@ override WORKGROUP: u32 = 64u;
 fn integers_to_floats(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let i = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let i = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if i < params.length {
         floats[i] = f32(integers[i]);
     }

@@ -1,5 +1,5 @@
 // A gradient times dL/d(value), one number that lives on the device: numbers[i] = upstream[0] numbers[i]. What is 0 stays 0, so that
-// what was left out takes nothing of an upstream that is infinite. A lane takes an element.
+// what was left out takes nothing of an upstream that is infinite. A thread takes an element.
 
 struct Params {
     length: u32,  // elements in this part
@@ -17,9 +17,9 @@ override WORKGROUP: u32 = 64u;
 fn multiply_by_upstream(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let i = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let i = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if i >= params.length {
         return;
     }

@@ -17,9 +17,9 @@ override SKIPS: bool = false;
 fn running_average(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if index < params.length && !(SKIPS && is_nan(clip[0])) {
         average[index] += params.weight * (parameters[index] - average[index]);
     }

@@ -1,4 +1,4 @@
-// Clipping by a norm: what a gradient is multiplied with, 1 where it is short enough. The twin of `optimizers::clip`.
+// Clipping by a norm: what a gradient is multiplied with, 1 where it is short enough. The CPU implementation is `optimizers::clip`.
 //
 // sums.x is the sum of g^2, sums.y that of (g / 2^100)^2, which counts where the first is no longer finite.
 fn norm_of(sums: vec2<f32>) -> f32 {
@@ -14,7 +14,7 @@ fn clip_factor(sums: vec2<f32>, limit: f32, epsilon: f32) -> f32 {
     let norm = norm_of(sums);
     let bits = bitcast<u32>(norm) & 0x7fffffffu;
     // Bits known at run time only, so that no compiler folds the NaN away.
-    let poison = bitcast<f32>(0x7fc00000u | (bits & 1u));
+    let nan_value = bitcast<f32>(0x7fc00000u | (bits & 1u));
     let length = norm + epsilon;
-    return select(select(1.0, limit / length, length > limit), poison, bits >= 0x7f800000u);
+    return select(select(1.0, limit / length, length > limit), nan_value, bits >= 0x7f800000u);
 }

@@ -26,26 +26,26 @@ var<workgroup> sums: array<vec2<f32>, WORKGROUP>;
 fn gradient_norm(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let block = workgroup.y * count.x + workgroup.x;
     let begin = block * params.block;
     let end = min(begin + params.block, params.length);
     var total = vec2<f32>();
-    for (var i = begin + lane; i < end; i += WORKGROUP) {
+    for (var i = begin + local_index; i < end; i += WORKGROUP) {
         let gradient = gradients[i] + regularization(i, parameters[i]);
         let small = gradient * 7.8886090522e-31;
         total += vec2(gradient * gradient, small * small);
     }
-    sums[lane] = total;
+    sums[local_index] = total;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         // Separates the writes of the level above from the reads of this one.
         workgroupBarrier();
-        if lane < half {
-            sums[lane] += sums[lane + half];
+        if local_index < half {
+            sums[local_index] += sums[local_index + half];
         }
     }
-    if lane == 0u && begin < end {
+    if local_index == 0u && begin < end {
         partials[block] = sums[0];
     }
 }

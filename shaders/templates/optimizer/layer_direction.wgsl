@@ -1,8 +1,8 @@
-// The frame of optimizers that look at whole tensors, its first half: the direction of each element, in the gradient's place.
+// The kernel template of optimizers that look at whole tensors, its first half: the direction of each element, in the gradient's place.
 //
 //     (gradients[i], state[i]) = update(parameters[i], gradients[i], state[i], step)
 //
-// Filled by shaders/optimizers/*.wgsl; templates/optimizer/layer_settle is the other half. With FACTORED the state of a matrix is what
+// Takes from shaders/optimizers/*.wgsl, by an adaptor; templates/optimizer/layer_settle is the other half. With FACTORED the state of a matrix is what
 // templates/optimizer/layer_means keeps, and is not written here. Linked as templates/optimizer/layer_treat.
 
 override WORKGROUP: u32 = 256u;
@@ -20,9 +20,9 @@ override FACTORED: bool = false;
 fn layer_direction(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if index >= params.length || is_skipped(clip[0]) {
         return;
     }

@@ -1,6 +1,6 @@
 // Joins the partial sums of templates/optimizer/layer_norms. With FACTORS it leaves what each tensor's gradient is multiplied with so that its norm is
 // params.limit at the most, behind the factor of the global norm; without, the norms of the parameters and of the direction
-// of each tensor. A lane for each tensor. Linked with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params and templates/optimizer/clip.
+// of each tensor. A thread for each tensor. Linked with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params and templates/optimizer/clip.
 
 override WORKGROUP: u32 = 64u;
 override FACTORS: bool = false;
@@ -13,9 +13,9 @@ const BLOCKS: u32 = 64u;
 fn layer_join(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let tensor = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let tensor = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if tensor >= params.segments {
         return;
     }

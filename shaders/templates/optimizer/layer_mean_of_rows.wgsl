@@ -13,7 +13,7 @@ var<workgroup> sums: array<f32, WORKGROUP>;
 fn layer_mean_of_rows(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let number = workgroup.y * count.x + workgroup.x;
     if number >= params.segments || is_skipped(clip[0]) {
@@ -22,19 +22,19 @@ fn layer_mean_of_rows(
     let matrix = segments[number];
     var total = 0.0;
     if matrix.columns > 0u {
-        for (var i = lane; i < matrix.rows; i += WORKGROUP) {
+        for (var i = local_index; i < matrix.rows; i += WORKGROUP) {
             total += first_states[matrix.start + i];
         }
     }
-    sums[lane] = total;
+    sums[local_index] = total;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         // Separates the writes of the level above from the reads of this one.
         workgroupBarrier();
-        if lane < half {
-            sums[lane] += sums[lane + half];
+        if local_index < half {
+            sums[local_index] += sums[local_index + half];
         }
     }
-    if lane == 0u && matrix.columns > 0u {
+    if local_index == 0u && matrix.columns > 0u {
         third_states[matrix.start] = sums[0] / f32(matrix.rows);
     }
 }

@@ -19,7 +19,7 @@ var<workgroup> sums: array<f32, WORKGROUP>;
 fn layer_means(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let line = workgroup.y * count.x + workgroup.x;
     var number = 0u;
@@ -38,19 +38,19 @@ fn layer_means(
     let first = matrix.start + place * select(1u, matrix.columns, is_row);
     let stride = select(matrix.columns, 1u, is_row);
     var total = 0.0;
-    for (var i = lane; i < length; i += WORKGROUP) {
+    for (var i = local_index; i < length; i += WORKGROUP) {
         let gradient = gradients[first + i * stride];
         total += gradient * gradient;
     }
-    sums[lane] = total;
+    sums[local_index] = total;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         // Separates the writes of the level above from the reads of this one.
         workgroupBarrier();
-        if lane < half {
-            sums[lane] += sums[lane + half];
+        if local_index < half {
+            sums[local_index] += sums[local_index + half];
         }
     }
-    if lane == 0u {
+    if local_index == 0u {
         let mean = sums[0] / f32(length);
         let at = matrix.start + place;
         if is_row {

@@ -20,7 +20,7 @@ var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
 fn layer_norms(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let place = workgroup.y * count.x + workgroup.x;
     if place / BLOCKS >= params.segments {
@@ -32,7 +32,7 @@ fn layer_norms(
     let begin = min((place % BLOCKS) * block, length);
     let end = min(begin + block, length);
     var total = vec4<f32>();
-    for (var i = tensor.start + begin + lane; i < tensor.start + end; i += WORKGROUP) {
+    for (var i = tensor.start + begin + local_index; i < tensor.start + end; i += WORKGROUP) {
         let parameter = parameters[i];
         var gradient = gradients[i];
         if PENALIZED {
@@ -41,15 +41,15 @@ fn layer_norms(
         let small = gradient * 7.8886090522e-31;
         total += vec4(parameter * parameter, gradient * gradient, small * small, 0.0);
     }
-    sums[lane] = total;
+    sums[local_index] = total;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         // Separates the writes of the level above from the reads of this one.
         workgroupBarrier();
-        if lane < half {
-            sums[lane] += sums[lane + half];
+        if local_index < half {
+            sums[local_index] += sums[local_index + half];
         }
     }
-    if lane == 0u {
+    if local_index == 0u {
         partials[place] = sums[0];
     }
 }

@@ -1,6 +1,6 @@
-// The frame of optimizers that look at whole tensors, its second half: the move along the direction.
+// The kernel template of optimizers that look at whole tensors, its second half: the move along the direction.
 //
-//     parameters[i] = settle(parameters[i], gradients[i], layer, step)
+//     parameters[i] = apply_update(parameters[i], gradients[i], layer, step)
 //
 // with the direction where the gradient was, and of each tensor the norms that templates/optimizer/layer_join left. Linked as
 // templates/optimizer/layer_treat.
@@ -16,9 +16,9 @@ override WORKGROUP: u32 = 256u;
 fn layer_settle(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if index >= params.length || is_skipped(clip[0]) {
         return;
     }
@@ -31,6 +31,6 @@ fn layer_settle(
     var step = params.step;
     step.is_matrix = select(0.0, 1.0, tensor.columns > 0u);
     let layer = Layer(norms[number].x, norms[number].y, f32(tensor.rows), f32(columns));
-    let moved = settle(parameters[index], gradients[index], layer, step);
+    let moved = apply_update(parameters[index], gradients[index], layer, step);
     parameters[index] = shrunk(number, moved, step.learning_rate);
 }

@@ -11,9 +11,9 @@ override WORKGROUP: u32 = 256u;
 fn layer_treat(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if index < params.length {
         gradients[index] = treated(segment_of(index), parameters[index], gradients[index], params.limit);
     }

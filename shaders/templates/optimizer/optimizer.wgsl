@@ -1,11 +1,11 @@
-// The optimizer frame: one step of a whole model, all its parameters in one flat buffer.
+// The optimizer kernel template: one step of a whole model, all its parameters in one flat buffer.
 //
 //     (parameters[i], state[i]) = update(parameters[i], clip (gradients[i] + dR/dw(parameters[i])), state[i], step)
 //
-// Filled by shaders/optimizers/*.wgsl: `fn update(parameter, gradient, state, step) -> Update`. Linked with
+// Takes from shaders/optimizers/*.wgsl, by an adaptor: `fn update(parameter, gradient, state, step) -> Update`. Linked with
 // templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/treatment, and templates/optimizer/penalty for R.
 //
-// Each lane owns one element, neighbours read neighbours; dispatches over 65,535 workgroups fold into y. A state buffer
+// Each thread owns one element, neighbours read neighbours; dispatches over 65,535 workgroups fold into y. A state buffer
 // that the optimizer has not (STATES) is neither read nor written: bind one element there, a range of its own each, since
 // WebGPU forbids two writable bindings of one range.
 
@@ -56,9 +56,9 @@ fn keep(index: u32, state: State) {
 fn optimizer(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if index >= params.length || is_skipped(clip[0]) {
         return;
     }

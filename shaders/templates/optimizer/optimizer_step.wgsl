@@ -1,4 +1,4 @@
-// What the fillings of the optimizers are handed.
+// What the update functions of the optimizers are handed.
 
 struct State {
     first: f32,
@@ -19,7 +19,7 @@ struct Step {
     correction_second: f32, // 1 - beta2^t
     is_first: f32,          // 1 in the first step, else 0
     own: vec3<f32>,         // the rule's own: see its file
-    is_matrix: f32,         // set by the frame for rules that look at whole tensors
+    is_matrix: f32,         // set by the kernel template for rules that look at whole tensors
 }
 
 // What a rule that looks at whole tensors is told of one.

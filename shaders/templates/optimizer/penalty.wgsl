@@ -1,5 +1,5 @@
 // The tensors of the flat parameters, and their regularisation R(w) = l1 |w| + l2 w^2 (no 1/2 before l2, as Keras). Linked with
-// a frame whose `params.segments` counts the tensors, 0 where nothing depends on them.
+// a kernel template whose `params.segments` counts the tensors, 0 where nothing depends on them.
 
 // A tensor among the parameters. It ends before `end`; some numbers that belong to none may stand between `start` + its
 // length and there.

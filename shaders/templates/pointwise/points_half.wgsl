@@ -15,6 +15,6 @@ fn truths_of(i: u32) -> vec4<f32> {
     return widened(targets[i]);
 }
 
-fn write_gradients(i: u32, slopes: vec4<f32>) {
-    gradients[i] = narrowed(slopes);
+fn write_gradients(i: u32, d_predictions: vec4<f32>) {
+    gradients[i] = narrowed(d_predictions);
 }

@@ -1,13 +1,14 @@
-// The pointwise frame: a loss of one prediction and one truth, value and gradient in one pass over the data.
+// The pointwise kernel template: a loss of one prediction and one truth, value and gradient in one pass over the data.
 //
 //     gradients[i] = factor * upstream * weight[i] * loss(predictions[i], targets[i]).derivative
 //     values       = sum over i of factor * weight[i] * loss(predictions[i], targets[i]).value
 //
-// Filled by shaders/losses/*.wgsl: `fn loss(prediction: f32, truth: f32) -> Loss`, or `fn loss_at` with the weight
-// of the column as well. Linked with lib/numbers, one of lib/partials_* and one of templates/pointwise/pointwise_*: which
-// derivative is written, the first or the second; and one of templates/pointwise/points_*: how numbers lie in memory.
+// A loss of shaders/losses defines `<stem>_loss(prediction, truth) -> Loss`, with the weight of the column behind if it takes one, and
+// perhaps `<stem>_hessian_diagonal`. The adaptor (src/templates/adaptor.rs) makes of them `element_loss` and `element_gradient`, which
+// gives the first derivative or the second. Linked with lib/numbers, one of lib/partials_* and one of templates/pointwise/points_*: how
+// numbers lie in memory.
 //
-// A workgroup owns one contiguous block and its lanes take turns: neighbours read neighbours on any card, and on
+// A workgroup owns one contiguous block and its threads take turns: neighbours read neighbours on any card, and on
 // software Vulkan a block stays within few pages (a stride over the whole buffer is four times slower there).
 
 struct Loss {
@@ -31,7 +32,7 @@ override WORKGROUP: u32 = 256u;
 override WEIGHTS: u32 = 0u;
 override HAS_COLUMN_WEIGHT: bool = false;
 // Reduction `none`: every value is written, and each has its own upstream.
-override EACH: bool = false;
+override REDUCTION_NONE: bool = false;
 // The gradient is written over the predictions.
 override IN_PLACE: bool = false;
 
@@ -59,16 +60,16 @@ fn element(place: u32, prediction: f32, truth: f32) -> Loss {
         column_weight = column_weights[(params.first + index) % params.columns];
     }
     var upstream = params.upstream;
-    if EACH {
+    if REDUCTION_NONE {
         upstream *= upstreams[index];
     }
-    let point = loss_at(prediction, truth, column_weight);
+    let point = element_loss(prediction, truth, column_weight);
     // NaN in, NaN out, whatever the driver's min and clamp make of it.
-    let broken = is_nan(prediction) || is_nan(truth);
-    let poison = prediction + truth;
+    let has_nan = is_nan(prediction) || is_nan(truth);
+    let nan_value = prediction + truth;
     return Loss(
-        select(0.0, weight * select(point.value, poison, broken), counts),
-        select(0.0, upstream * weight * select(slope_of(point, prediction, truth, column_weight), poison, broken), counts),
+        select(0.0, weight * select(point.value, nan_value, has_nan), counts),
+        select(0.0, upstream * weight * select(element_gradient(point, prediction, truth, column_weight), nan_value, has_nan), counts),
     );
 }
 
@@ -76,13 +77,13 @@ fn element(place: u32, prediction: f32, truth: f32) -> Loss {
 fn pointwise(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let block = workgroup.y * count.x + workgroup.x;
     let begin = block * params.block;
     let end = min(begin + params.block, (params.length + 3u) / 4u);
     var sum = RunningSum();
-    for (var i = begin + lane; i < end; i += WORKGROUP) {
+    for (var i = begin + local_index; i < end; i += WORKGROUP) {
         let prediction = predictions_of(i);
         let truth = truths_of(i);
         let a = element(4u * i, prediction.x, truth.x);
@@ -90,7 +91,7 @@ fn pointwise(
         let c = element(4u * i + 2u, prediction.z, truth.z);
         let d = element(4u * i + 3u, prediction.w, truth.w);
         write_gradients(i, vec4<f32>(a.derivative, b.derivative, c.derivative, d.derivative));
-        if EACH {
+        if REDUCTION_NONE {
             write_value(4u * i, a.value);
             write_value(4u * i + 1u, b.value);
             write_value(4u * i + 2u, c.value);
@@ -99,8 +100,8 @@ fn pointwise(
             add_to(&sum, (a.value + b.value) + (c.value + d.value));
         }
     }
-    if !EACH {
-        write_partial(block, lane, total_of(sum), begin < end);
+    if !REDUCTION_NONE {
+        write_partial(block, local_index, total_of(sum), begin < end);
     }
 }
 

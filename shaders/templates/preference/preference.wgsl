@@ -1,15 +1,15 @@
-// The frame over up to four numbers for each value, of which the first two may be differentiated:
+// The kernel template over up to four numbers for each value, of which the first two may be differentiated:
 //
-//     gradients[p][i] = factor * upstream * weight[i] * quad(numbers of i).slopes[p]
-//     values[i]       = factor * weight[i] * quad(numbers of i).value
+//     gradients[p][i] = factor * upstream * weight[i] * loss(numbers of i).gradients[p]
+//     values[i]       = factor * weight[i] * loss(numbers of i).value
 //
-// Filled by shaders/losses/*.wgsl: `fn quad(numbers: vec4<f32>) -> Quad`. Linked with lib/numbers. The numbers lie in planes,
+// Takes from shaders/losses/*.wgsl, by an adaptor: `fn loss(numbers: vec4<f32>) -> Quad`. Linked with lib/numbers. The numbers lie in planes,
 // one behind the other in one buffer, since four bindings of their own would be more than a device must have; an input that was
 // left out is 0.
 
 struct Quad {
     value: f32,
-    slopes: vec2<f32>,
+    gradients: vec2<f32>,
 }
 
 struct Params {
@@ -24,7 +24,7 @@ struct Params {
 override WORKGROUP: u32 = 64u;
 override HAS_WEIGHT: bool = false;
 // Reduction `none`: each value has its own upstream.
-override EACH: bool = false;
+override REDUCTION_NONE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> numbers: array<f32>;
@@ -37,9 +37,9 @@ override EACH: bool = false;
 fn quads(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let i = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let i = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if i >= params.length {
         return;
     }
@@ -51,22 +51,22 @@ fn quads(
         weight *= bitcast<f32>(bits);
     }
     var upstream = params.upstream;
-    if EACH {
+    if REDUCTION_NONE {
         upstream *= upstreams[i];
     }
     var four = vec4<f32>();
-    var broken = false;
+    var has_nan = false;
     for (var plane = 0u; plane < params.planes; plane += 1u) {
         let x = numbers[plane * params.stride + i];
-        broken = broken || is_nan(x);
+        has_nan = has_nan || is_nan(x);
         four[plane] = x;
     }
-    let found = quad(four);
+    let found = loss(four);
     // NaN in, NaN out, whatever the driver's min and clamp make of it.
-    let poison = four.x + four.y + four.z + four.w;
-    values[i] = select(0.0, weight * select(found.value, poison, broken), counts);
+    let nan_value = four.x + four.y + four.z + four.w;
+    values[i] = select(0.0, weight * select(found.value, nan_value, has_nan), counts);
     for (var plane = 0u; plane < params.gradients; plane += 1u) {
-        let slope = upstream * weight * select(found.slopes[plane], poison, broken);
-        gradients[plane * params.stride + i] = select(0.0, slope, counts);
+        let derivative = upstream * weight * select(found.gradients[plane], nan_value, has_nan);
+        gradients[plane * params.stride + i] = select(0.0, derivative, counts);
     }
 }

@@ -1,12 +1,12 @@
-// Rows of any length, cell by cell. The four cells of a group lie a team apart, so that the lanes of a team read
-// neighbours; a lane alone reads four neighbours itself.
+// Rows of any length, cell by cell. The four cells of a group lie a row group apart, so that the threads of a row group read
+// neighbours; a thread alone reads four neighbours itself.
 
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
 @group(0) @binding(7) var<storage, read_write> gradients: array<f32>;
 
-fn columns_of(row: Row, group: u32, lane: u32) -> vec4<u32> {
-    return (4u * group + vec4<u32>(0u, 1u, 2u, 3u)) * TEAM + lane;
+fn columns_of(row: Row, group: u32, local_index: u32) -> vec4<u32> {
+    return (4u * group + vec4<u32>(0u, 1u, 2u, 3u)) * THREADS_PER_ROW + local_index;
 }
 
 // Whether any cell of a group is inside the row.
@@ -40,10 +40,10 @@ fn truths_of(row: Row, columns: vec4<u32>) -> vec4<f32> {
     return found;
 }
 
-fn write_gradients(row: Row, columns: vec4<u32>, slopes: vec4<f32>) {
+fn write_gradients(row: Row, columns: vec4<u32>, d_logits: vec4<f32>) {
     for (var k = 0u; k < 4u; k += 1u) {
         if columns[k] < row_length() {
-            gradients[row.first + columns[k]] = slopes[k];
+            gradients[row.first + columns[k]] = d_logits[k];
         }
     }
 }

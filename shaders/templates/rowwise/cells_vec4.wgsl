@@ -19,8 +19,8 @@ fn truths_of(row: Row, columns: vec4<u32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(targets[(row.first + columns.x) / 4u]);
 }
 
-fn write_gradients(row: Row, columns: vec4<u32>, slopes: vec4<f32>) {
-    gradients[(row.first + columns.x) / 4u] = slopes;
+fn write_gradients(row: Row, columns: vec4<u32>, d_logits: vec4<f32>) {
+    gradients[(row.first + columns.x) / 4u] = d_logits;
 }
 
 fn logit_at(index: u32) -> f32 {

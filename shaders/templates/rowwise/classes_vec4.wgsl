@@ -4,8 +4,8 @@
 @group(0) @binding(3) var<storage, read> class_weights: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> class_mask: array<vec4<u32>>;
 
-fn columns_of(row: Row, group: u32, lane: u32) -> vec4<u32> {
-    return 4u * (group * TEAM + lane) + vec4<u32>(0u, 1u, 2u, 3u);
+fn columns_of(row: Row, group: u32, local_index: u32) -> vec4<u32> {
+    return 4u * (group * THREADS_PER_ROW + local_index) + vec4<u32>(0u, 1u, 2u, 3u);
 }
 
 // Whether any cell of a group is inside the row.

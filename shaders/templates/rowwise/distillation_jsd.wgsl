@@ -74,8 +74,8 @@ struct Ends {
 }
 
 fn parting(truths: vec4<f32>, logits: vec4<f32>, kept: vec4<bool>, ends: Ends) -> Parting {
-    let y = tempered(truths, kept);
-    let x = tempered(logits, kept);
+    let y = distillation_tempered(truths, kept);
+    let x = distillation_tempered(logits, kept);
     let has_p = y >= vec4<f32>(LOWEST);
     let has_q = x >= vec4<f32>(LOWEST);
     let p = select(vec4<f32>(), exp((y - ends.teacher_maximum) - ends.log_teacher), has_p);
@@ -83,22 +83,22 @@ fn parting(truths: vec4<f32>, logits: vec4<f32>, kept: vec4<bool>, ends: Ends) -
     // ln(p/q) by the difference of the logits, which keeps its digits where they are near each other: what the ends are off by
     // is the same for all classes, and to a divergence of the second order.
     let apart = (ends.teacher_maximum - ends.student_maximum) + (ends.log_teacher - ends.log_student);
-    let none = minus_infinity();
-    var d = select(vec4<f32>(none), (truths - logits) / TEMPERATURE - apart, has_p);
+    let none = distillation_minus_infinity();
+    var d = select(vec4<f32>(none), (truths - logits) / DISTILLATION_TEMPERATURE - apart, has_p);
     d = select(vec4<f32>(-none), d, has_q);
     d = select(d, vec4<f32>(), (p == vec4<f32>()) & (q == vec4<f32>()));
     let is_below = d <= vec4<f32>();
     let size = abs(d);
     let grown = exp_and_less4(-size);
     // Shares in m of the smaller of the two and of the larger, which m is `part` of.
-    let a = select(vec4<f32>(1.0 - BETA), vec4<f32>(BETA), is_below);
-    let b = select(vec4<f32>(BETA), vec4<f32>(1.0 - BETA), is_below);
+    let a = select(vec4<f32>(1.0 - DISTILLATION_BETA), vec4<f32>(DISTILLATION_BETA), is_below);
+    let b = select(vec4<f32>(DISTILLATION_BETA), vec4<f32>(1.0 - DISTILLATION_BETA), is_below);
     let part = b + a * grown[0];
     var log_part = select(log_accurate4(part), log1p_inside4(a * grown[1]), grown[0] > vec4<f32>(0.5));
     log_part = select(log_part, -size, b == vec4<f32>());
     let log_small = select(-size - log_part, vec4<f32>(), b == vec4<f32>());
     let t = grown[1] / part;
-    let m = BETA * p + (1.0 - BETA) * q;
+    let m = DISTILLATION_BETA * p + (1.0 - DISTILLATION_BETA) * q;
     let small = excess(select(q, p, is_below), m, log_small, b * t);
     let large = excess(select(p, q, is_below), m, -log_part, -a * t);
     let ratios = select(log_small, -log_part, is_below);
@@ -112,29 +112,29 @@ fn parting(truths: vec4<f32>, logits: vec4<f32>, kept: vec4<bool>, ends: Ends) -
 // are too small to be seen beside the top. Where q is the larger one of both, m/q is 1 - BETA + BETA p/q: the difference of the small
 // shares has digits that the logarithms have lost. At BETA 0 it is q - p, whose mean is 0: what ln(p/q) is off by for all goes with it.
 fn pulls(found: Parting, columns: vec4<u32>, top: f32, at_top: Place) -> vec4<f32> {
-    if BETA == 0.0 {
+    if DISTILLATION_BETA == 0.0 {
         return found.apart;
     }
     var ratios = found.ratios - at_top.ratio;
-    if BETA < 1.0 {
+    if DISTILLATION_BETA < 1.0 {
         let is_near = (found.e > vec4<f32>(0.5)) & vec4<bool>(at_top.e > 0.5);
         let risen = select(found.e - at_top.e, found.w - at_top.w, is_near);
         let both = found.is_below & vec4<bool>(at_top.is_below != 0.0);
-        ratios = select(ratios, -log1p_inside4(BETA * risen / at_top.part), both);
+        ratios = select(ratios, -log1p_inside4(DISTILLATION_BETA * risen / at_top.part), both);
     }
     let is_top = vec4<f32>(columns) == vec4<f32>(top);
     return select(vec4<f32>(), found.q * ratios, (found.q != vec4<f32>()) & !is_top);
 }
 
 fn empty_sums() -> Sums {
-    return Sums(0u, LOWEST, LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, CLOSED, CLOSED, Place(0.0, 0.0, 1.0, 0.0, 1.0), 0.0);
+    return Sums(0u, LOWEST, LOWEST, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, DISTILLATION_CLOSED, DISTILLATION_CLOSED, Place(0.0, 0.0, 1.0, 0.0, 1.0), 0.0);
 }
 
 fn fold(sums: Sums, cells: Cells) -> Sums {
     var next = sums;
     if sums.turn == 0u {
-        let y = tempered(cells.truths, cells.kept);
-        let x = tempered(cells.logits, cells.kept);
+        let y = distillation_tempered(cells.truths, cells.kept);
+        let x = distillation_tempered(cells.logits, cells.kept);
         next.teacher_maximum = max(sums.teacher_maximum, max(max(y.x, y.y), max(y.z, y.w)));
         for (var k = 0u; k < 4u; k += 1u) {
             if x[k] > next.student_maximum {
@@ -158,20 +158,20 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
     return next;
 }
 
-// Without a branch on the turn, which no compiler can tell to be the same in all lanes: WebGPU refuses a barrier behind it.
+// Without a branch on the turn, which no compiler can tell to be the same in all threads: WebGPU refuses a barrier behind it.
 fn join(sums: Sums) -> Sums {
     var all = sums;
-    all.teacher_maximum = team_max(sums.teacher_maximum);
-    all.student_maximum = team_max(sums.student_maximum);
-    all.teacher = team_sum(sums.teacher * exp(sums.teacher_maximum - all.teacher_maximum));
-    all.student = team_sum(sums.student * exp(sums.student_maximum - all.student_maximum));
-    all.teacher_excess = team_sum(sums.teacher_excess);
-    all.student_excess = team_sum(sums.student_excess);
-    all.mean = team_sum(sums.mean);
-    all.top = team_max(select(-1.0, sums.top, sums.student_maximum == all.student_maximum));
+    all.teacher_maximum = row_group_max(sums.teacher_maximum);
+    all.student_maximum = row_group_max(sums.student_maximum);
+    all.teacher = row_group_sum(sums.teacher * exp(sums.teacher_maximum - all.teacher_maximum));
+    all.student = row_group_sum(sums.student * exp(sums.student_maximum - all.student_maximum));
+    all.teacher_excess = row_group_sum(sums.teacher_excess);
+    all.student_excess = row_group_sum(sums.student_excess);
+    all.mean = row_group_sum(sums.mean);
+    all.top = row_group_max(select(-1.0, sums.top, sums.student_maximum == all.student_maximum));
     let is_here = sums.top == all.top;
-    all.truth_at_top = team_max(select(CLOSED, sums.truth_at_top, is_here));
-    all.logit_at_top = team_max(select(CLOSED, sums.logit_at_top, is_here));
+    all.truth_at_top = row_group_max(select(DISTILLATION_CLOSED, sums.truth_at_top, is_here));
+    all.logit_at_top = row_group_max(select(DISTILLATION_CLOSED, sums.logit_at_top, is_here));
     return all;
 }
 
@@ -198,19 +198,19 @@ fn restart(sums: Sums) -> Sums {
 }
 
 fn finish(row: Row, sums: Sums) -> Outcome {
-    var weights = vec2<f32>(BETA, 1.0 - BETA);
+    var weights = vec2<f32>(DISTILLATION_BETA, 1.0 - DISTILLATION_BETA);
     // At its ends m is the other distribution.
-    if BETA == 0.0 || BETA == 1.0 {
+    if DISTILLATION_BETA == 0.0 || DISTILLATION_BETA == 1.0 {
         weights = weights.yx;
     }
-    var loss = size() * dot(weights, vec2<f32>(sums.teacher_excess, sums.student_excess));
+    var loss = distillation_size() * dot(weights, vec2<f32>(sums.teacher_excess, sums.student_excess));
     // Of 1 - BETA nothing is left at its end.
-    var factor = size() / TEMPERATURE * select(1.0, 1.0 - BETA, BETA != 1.0);
+    var factor = distillation_size() / DISTILLATION_TEMPERATURE * select(1.0, 1.0 - DISTILLATION_BETA, DISTILLATION_BETA != 1.0);
     if sums.teacher_maximum <= LOWEST {
         loss = 0.0;
         factor = 0.0;
     }
-    if has_infinity(sums.teacher_maximum, sums.student_maximum) {
+    if distillation_has_infinity(sums.teacher_maximum, sums.student_maximum) {
         loss = nan_of(row);
         factor = loss;
     }
@@ -227,10 +227,10 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     );
 }
 
-fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let ends = Ends(outcome.teacher_maximum, outcome.student_maximum, outcome.log_teacher, outcome.log_student);
     let found = parting(cells.truths, cells.logits, cells.kept, ends);
-    let slopes = pulls(found, cells.columns, outcome.top, outcome.at_top) - found.q * outcome.mean;
-    let has_q = tempered(cells.logits, cells.kept) >= vec4<f32>(LOWEST);
-    return select(vec4<f32>(), outcome.factor * slopes, has_q & vec4<bool>(outcome.factor != 0.0));
+    let d_logits = pulls(found, cells.columns, outcome.top, outcome.at_top) - found.q * outcome.mean;
+    let has_q = distillation_tempered(cells.logits, cells.kept) >= vec4<f32>(LOWEST);
+    return select(vec4<f32>(), outcome.factor * d_logits, has_q & vec4<bool>(outcome.factor != 0.0));
 }

@@ -40,34 +40,34 @@ fn raised(sums: Sums, teacher_rise: f32, student_rise: f32) -> Sums {
 }
 
 fn fold(sums: Sums, cells: Cells) -> Sums {
-    let y = tempered(cells.truths, cells.kept);
-    let x = tempered(cells.logits, cells.kept);
+    let y = distillation_tempered(cells.truths, cells.kept);
+    let x = distillation_tempered(cells.logits, cells.kept);
     let teacher_maximum = max(sums.teacher_maximum, max(max(y.x, y.y), max(y.z, y.w)));
     let student_maximum = max(sums.student_maximum, max(max(x.x, x.y), max(x.z, x.w)));
     var next = raised(sums, teacher_maximum - sums.teacher_maximum, student_maximum - sums.student_maximum);
     next.teacher_maximum = teacher_maximum;
     next.student_maximum = student_maximum;
-    let below = select(vec4<f32>(minus_infinity()), x - student_maximum, x >= vec4<f32>(LOWEST));
+    let below = select(vec4<f32>(distillation_minus_infinity()), x - student_maximum, x >= vec4<f32>(LOWEST));
     let e = select(vec4<f32>(), exp(y - teacher_maximum), y >= vec4<f32>(LOWEST));
     next.teacher += sum4(e);
-    next.student += sum4(exp(max(x - student_maximum, vec4<f32>(CLOSED))));
+    next.student += sum4(exp(max(x - student_maximum, vec4<f32>(DISTILLATION_CLOSED))));
     // A class that the teacher rules out costs nothing.
     next.dot += sum4(select(e * ((y - teacher_maximum) - below), vec4<f32>(), e == vec4<f32>()));
     return next;
 }
 
 fn join(sums: Sums) -> Sums {
-    let teacher_maximum = team_max(sums.teacher_maximum);
-    let student_maximum = team_max(sums.student_maximum);
+    let teacher_maximum = row_group_max(sums.teacher_maximum);
+    let student_maximum = row_group_max(sums.student_maximum);
     let all = raised(sums, teacher_maximum - sums.teacher_maximum, student_maximum - sums.student_maximum);
-    return Sums(teacher_maximum, student_maximum, team_sum(all.teacher), team_sum(all.student), team_sum(all.dot));
+    return Sums(teacher_maximum, student_maximum, row_group_sum(all.teacher), row_group_sum(all.student), row_group_sum(all.dot));
 }
 
 fn finish(row: Row, sums: Sums) -> Outcome {
-    let factor = size();
+    let factor = distillation_size();
     var teacher = select(1.0 / sums.teacher, 0.0, sums.teacher == 0.0);
     var student = select(1.0 / sums.student, 0.0, sums.student == 0.0);
-    if has_infinity(sums.teacher_maximum, sums.student_maximum) {
+    if distillation_has_infinity(sums.teacher_maximum, sums.student_maximum) {
         teacher = nan_of(row);
         student = teacher;
     }
@@ -77,12 +77,12 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     // A student without any class is infinitely far already.
     let log_student = select(log_accurate(sums.student), 0.0, sums.student == 0.0);
     let loss = sums.dot * teacher + (log_student - log_accurate(sums.teacher));
-    return Outcome(factor * loss, factor / TEMPERATURE, sums.teacher_maximum, sums.student_maximum, teacher, student);
+    return Outcome(factor * loss, factor / DISTILLATION_TEMPERATURE, sums.teacher_maximum, sums.student_maximum, teacher, student);
 }
 
-fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
-    let x = tempered(cells.logits, cells.kept);
+fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+    let x = distillation_tempered(cells.logits, cells.kept);
     let q = outcome.student * exp(x - outcome.student_maximum);
-    let p = outcome.teacher * exp(tempered(cells.truths, cells.kept) - outcome.teacher_maximum);
+    let p = outcome.teacher * exp(distillation_tempered(cells.truths, cells.kept) - outcome.teacher_maximum);
     return select(vec4<f32>(), outcome.factor * (q - p), x >= vec4<f32>(LOWEST));
 }

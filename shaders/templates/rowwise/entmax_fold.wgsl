@@ -24,7 +24,7 @@ struct Outcome {
     maximum: f32,
     theta: f32,
     share: f32, // 1/total
-    label_slope: f32,
+    label_gradient: f32,
 }
 
 // No score, and below all of them.
@@ -87,15 +87,15 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
     return next;
 }
 
-// Without a branch on the turn: it is the same in all lanes, but no compiler can tell that a barrier behind it is reached by all
-// of them, and WebGPU refuses such a program. Before the first turn the sums are 0, behind it the maximum is the same in all lanes.
+// Without a branch on the turn: it is the same in all threads, but no compiler can tell that a barrier behind it is reached by all
+// of them, and WebGPU refuses such a program. Before the first turn the sums are 0, behind it the maximum is the same in all threads.
 fn join(sums: Sums) -> Sums {
     var all = sums;
-    all.maximum = team_max(sums.maximum);
-    all.total = team_sum(sums.total);
-    all.others = team_sum(sums.others);
-    all.falling = team_sum(sums.falling);
-    all.dot = team_sum(sums.dot);
+    all.maximum = row_group_max(sums.maximum);
+    all.total = row_group_sum(sums.total);
+    all.others = row_group_sum(sums.others);
+    all.falling = row_group_sum(sums.falling);
+    all.dot = row_group_sum(sums.dot);
     return all;
 }
 
@@ -154,12 +154,12 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     return Outcome(loss, sums.maximum, sums.theta, share, -others);
 }
 
-fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let scores = scores_of(cells);
     let is_open = scores >= vec4<f32>(LOWEST);
     let below = select(vec4<f32>(CLOSED), scores - outcome.maximum, is_open);
     let p = outcome.share * probabilities(below, outcome.theta);
-    return select(vec4<f32>(), select(p, vec4<f32>(outcome.label_slope), cells.is_label), is_open);
+    return select(vec4<f32>(), select(p, vec4<f32>(outcome.label_gradient), cells.is_label), is_open);
 }
 
 fn auxiliary(place: u32, row: Row, outcome: Outcome) {}

@@ -1,4 +1,4 @@
-// The softmax over a list against weights q = y, for the row-wise fillings that rank:
+// The softmax over a list against weights q = y, for the row-wise loss functions that rank:
 //
 //     loss = sum of q (lse - s),  d/ds = p Q - q,  p = e^(s - lse),  Q = sum of q
 //
@@ -57,12 +57,12 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
 }
 
 fn join(sums: Sums) -> Sums {
-    var maximum = team_max(sums.maximum);
+    var maximum = row_group_max(sums.maximum);
     if VIRTUAL_ITEM {
         maximum = max(maximum, 0.0);
     }
     let own = raised(sums, maximum - sums.maximum);
-    var all = Sums(maximum, team_sum(own.total), team_sum(own.mass), team_sum(own.dot));
+    var all = Sums(maximum, row_group_sum(own.total), row_group_sum(own.mass), row_group_sum(own.dot));
     if VIRTUAL_ITEM {
         all.total += exp(-maximum);
         all.mass += VIRTUAL_LABEL;
@@ -86,10 +86,10 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     return Outcome(sums.mass * log_total - sums.dot, sums.maximum, sums.mass * inverse);
 }
 
-fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let scores = scores_of(cells);
-    let slopes = outcome.pull * exp(scores - outcome.maximum) - weights_of(cells);
-    return select(vec4<f32>(), slopes, scores >= vec4<f32>(LOWEST));
+    let d_logits = outcome.pull * exp(scores - outcome.maximum) - weights_of(cells);
+    return select(vec4<f32>(), d_logits, scores >= vec4<f32>(LOWEST));
 }
 
 fn auxiliary(place: u32, row: Row, outcome: Outcome) {}

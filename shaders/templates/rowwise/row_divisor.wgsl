@@ -2,7 +2,7 @@
 // rows' own weights. Linked with templates/rowwise/rows, whose bindings and rules it shares, and with one of lib/partials_*; the
 // sum kernel adds up what it leaves in `values`.
 
-const TEAM: u32 = 1u;
+const THREADS_PER_ROW: u32 = 1u;
 
 override BY_ROW_WEIGHT: bool = false;
 
@@ -10,13 +10,13 @@ override BY_ROW_WEIGHT: bool = false;
 fn row_divisor(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let block = workgroup.y * count.x + workgroup.x;
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
     var sum = RunningSum();
-    for (var index = begin + lane; index < end; index += WORKGROUP) {
+    for (var index = begin + local_index; index < end; index += WORKGROUP) {
         let row = begin_row(index);
         var share = 1.0;
         if BY_ROW_WEIGHT && HAS_WEIGHT {
@@ -26,5 +26,5 @@ fn row_divisor(
         }
         add_to(&sum, select(0.0, share, row.state == KEPT));
     }
-    write_partial(block, lane, total_of(sum), begin < end);
+    write_partial(block, local_index, total_of(sum), begin < end);
 }

@@ -1,5 +1,5 @@
 // What the row-wise kernels share: bindings, switches, and what is known of a row before its cells are read. Linked with
-// one of templates/rowwise/cells_* (how the cells of a row lie in memory), which asks for `TEAM`: the lanes that take a row.
+// one of templates/rowwise/cells_* (how the cells of a row lie in memory), which asks for `THREADS_PER_ROW`: the threads that take a row.
 
 struct Params {
     rows: u32,          // in this part of the tensor
@@ -40,7 +40,7 @@ override HAS_POS_WEIGHT: bool = false;
 // Class mask: 0 none, 1 one for all rows, 2 one for each row.
 override CLASS_MASK: u32 = 0u;
 // Every value is written, and each has its own upstream.
-override EACH: bool = false;
+override REDUCTION_NONE: bool = false;
 // The divisor of the mean was summed on the device, since the labels live there: it is upstreams[2].
 override DIVISOR_ON_DEVICE: bool = false;
 override AUXILIARY: bool = false;
@@ -53,7 +53,7 @@ override EXTRA_CLASSES: u32 = 0u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(5) var<storage, read> weights: array<u32>;
 @group(0) @binding(6) var<storage, read> upstreams: array<f32>;
-// Partial sums; with EACH or AUXILIARY planes of one number for each row: the value, then the auxiliary ones.
+// Partial sums; with REDUCTION_NONE or AUXILIARY planes of one number for each row: the value, then the auxiliary ones.
 @group(0) @binding(8) var<storage, read_write> values: array<f32>;
 
 fn row_length() -> u32 {
@@ -94,7 +94,7 @@ fn begin_row(index: u32) -> Row {
         let divisor = upstreams[2];
         row.weight = select(row.weight / divisor, 0.0, divisor == 0.0);
     }
-    if EACH {
+    if REDUCTION_NONE {
         row.upstream *= upstreams[index];
     }
     return row;

@@ -1,17 +1,18 @@
-// The row-wise frame: a loss of one row of logits against its label or its row of dense targets.
+// The row-wise kernel template: a loss of one row of logits against its label or its row of dense targets.
 //
-//     sums           = fold over the cells of the row, four at a time; joined over the lanes of its team
+//     sums           = fold over the cells of the row, four at a time; joined over the threads of its row group
 //                      PASSES times, each from restart(sums) of the one before
 //     outcome        = finish(row, sums), its .loss the row's value
-//     gradients[r,c] = upstream * factor * weight[r] * derivative(row, outcome, cells)
+//     gradients[r,c] = upstream * factor * weight[r] * gradient(row, outcome, cells)
 //     values         = sum over r of factor * weight[r] * outcome.loss
 //
-// Filled by shaders/losses/*.wgsl with `struct Sums`, `struct Outcome`, `empty_sums`, `fold`, `join`, `restart`, `finish`,
-// `derivative` and `auxiliary`. Linked with templates/rowwise/rows, one of rowwise_first and rowwise_second: which derivative is
-// written; and one of rowwise_lane, rowwise_subgroups and rowwise_memory:
-// the team of lanes that takes a row, with `team_sum`, `team_max` and `team_wait` over it. A header names `HELD`, the groups of four
-// cells of a row that one lane keeps in registers, `PASSES`, and `AT_ONCE`: a cell's derivative asks for no outcome and is written as
-// it is folded, where its arithmetic stands already (jsd of 1,000 classes on software Vulkan: 0.31 of a copy's rate before, 0.54 with it).
+// Takes from shaders/losses/*.wgsl, by an adaptor (src/templates/adaptor.rs), `struct Sums`, `struct Outcome`, `empty_sums`, `fold`,
+// `join`, `restart`, `finish`, `gradient` and `auxiliary`; the adaptor's `written_gradient` is the first derivative or the second.
+// Linked with templates/rowwise/rows and one of rowwise_lane, rowwise_subgroups and rowwise_memory: the group of threads that takes a
+// row, with `row_group_sum`, `row_group_max` and `row_group_barrier` over it. A header names `VEC4S_PER_THREAD`, the groups of four
+// cells of a row that one thread keeps in registers, `PASSES`, and `SINGLE_PASS`: a cell's derivative asks for no outcome and is written
+// as it is folded, where its arithmetic stands already (jsd of 1,000 classes on software Vulkan: 0.31 of a copy's rate before, 0.54
+// with it).
 
 // Four cells of a row.
 struct Cells {
@@ -27,10 +28,10 @@ struct Cells {
 
 const INFINITY_BITS: u32 = 0x7f800000u;
 
-// Whether the cells are kept between the two passes over a row, HELD groups of four in each lane.
-override HOLDS: bool = false;
+// Whether the cells are kept between the two passes over a row, VEC4S_PER_THREAD groups of four in each thread.
+override ROW_IN_REGISTERS: bool = false;
 // A truth below 0 takes its cell out: the row is a list with padding.
-override PADDED: bool = false;
+override TARGETS_ARE_PADDED: bool = false;
 
 fn cells_of(row: Row, columns: vec4<u32>, logits: vec4<f32>, truths: vec4<f32>) -> Cells {
     var cells = Cells(logits, truths, vec4<f32>(1.0), columns, vec4<bool>(), inside_of(columns), row.label, row.label_logit);
@@ -43,7 +44,7 @@ fn cells_of(row: Row, columns: vec4<u32>, logits: vec4<f32>, truths: vec4<f32>) 
     if CLASS_MASK != 0u {
         cells.kept &= class_mask_of(select(0u, row.first, CLASS_MASK == 2u), columns);
     }
-    if PADDED {
+    if TARGETS_ARE_PADDED {
         // By the bits: a NaN is no padding.
         let bits = bitcast<vec4<u32>>(truths);
         cells.kept &= (bits <= vec4<u32>(0x80000000u)) | (bits > vec4<u32>(0xff800000u));
@@ -61,39 +62,39 @@ fn nan_of(row: Row) -> f32 {
     return bitcast<f32>(0x7fc00000u | (row.first & 1u));
 }
 
-fn write_slopes(row: Row, columns: vec4<u32>, cells: Cells, slopes: vec4<f32>) {
-    if PADDED {
-        write_gradients(row, columns, select(vec4<f32>(), slopes, cells.kept));
+fn write_d_logits(row: Row, columns: vec4<u32>, cells: Cells, d_logits: vec4<f32>) {
+    if TARGETS_ARE_PADDED {
+        write_gradients(row, columns, select(vec4<f32>(), d_logits, cells.kept));
         return;
     }
-    write_gradients(row, columns, slopes);
+    write_gradients(row, columns, d_logits);
 }
 
-// Writes the gradient of a row and gives its value; every lane of the team calls it.
-fn take_row(index: u32, lane: u32) -> f32 {
+// Writes the gradient of a row and gives its value; every thread of the row group calls it.
+fn take_row(index: u32, local_index: u32) -> f32 {
     let row = begin_row(index);
-    let groups = select((row_length() + 4u * TEAM - 1u) / (4u * TEAM), HELD, HOLDS);
-    var held_logits: array<vec4<f32>, HELD>;
-    var held_truths: array<vec4<f32>, HELD>;
+    let groups = select((row_length() + 4u * THREADS_PER_ROW - 1u) / (4u * THREADS_PER_ROW), VEC4S_PER_THREAD, ROW_IN_REGISTERS);
+    var held_logits: array<vec4<f32>, VEC4S_PER_THREAD>;
+    var held_truths: array<vec4<f32>, VEC4S_PER_THREAD>;
     let scale = row.upstream * row.weight;
     var no_outcome: Outcome;
     var sums = empty_sums();
-    var worst = vec4<u32>();
+    var max_bits = vec4<u32>();
     if row.state == KEPT {
         for (var group = 0u; group < groups; group += 1u) {
-            let columns = columns_of(row, group, lane);
+            let columns = columns_of(row, group, local_index);
             if reaches(columns) {
                 let logits = logits_of(row, columns);
                 let truths = truths_of(row, columns);
-                if HOLDS {
+                if ROW_IN_REGISTERS {
                     held_logits[group] = logits;
                     held_truths[group] = truths;
                 }
                 let cells = cells_of(row, columns, logits, truths);
-                worst = max(worst, max(magnitude_bits(logits, cells.kept), magnitude_bits(truths, cells.kept)));
+                max_bits = max(max_bits, max(magnitude_bits(logits, cells.kept), magnitude_bits(truths, cells.kept)));
                 sums = fold(sums, cells);
-                if AT_ONCE && !IN_PLACE {
-                    write_slopes(row, columns, cells, scale * slopes_of(row, no_outcome, cells));
+                if SINGLE_PASS && !IN_PLACE {
+                    write_d_logits(row, columns, cells, scale * written_gradient(row, no_outcome, cells));
                 }
             }
         }
@@ -101,11 +102,11 @@ fn take_row(index: u32, lane: u32) -> f32 {
     for (var turn = 1u; turn < PASSES; turn += 1u) {
         sums = restart(join(sums));
         for (var group = 0u; group < select(0u, groups, row.state == KEPT); group += 1u) {
-            let columns = columns_of(row, group, lane);
+            let columns = columns_of(row, group, local_index);
             if reaches(columns) {
                 var logits: vec4<f32>;
                 var truths: vec4<f32>;
-                if HOLDS {
+                if ROW_IN_REGISTERS {
                     logits = held_logits[group];
                     truths = held_truths[group];
                 } else {
@@ -116,19 +117,19 @@ fn take_row(index: u32, lane: u32) -> f32 {
             }
         }
     }
-    let has_nan = any(worst > vec4<u32>(INFINITY_BITS));
-    let is_broken = team_max(select(0.0, 1.0, has_nan)) != 0.0 || row.state == BAD_LABEL;
+    let has_nan = any(max_bits > vec4<u32>(INFINITY_BITS));
+    let is_invalid = row_group_max(select(0.0, 1.0, has_nan)) != 0.0 || row.state == BAD_LABEL;
     let outcome = finish(row, join(sums));
-    team_wait();
-    let is_plain = row.state == KEPT && !is_broken;
-    let otherwise = vec4<f32>(select(0.0, nan_of(row), is_broken));
-    let is_written = AT_ONCE && !IN_PLACE && is_plain;
+    row_group_barrier();
+    let is_plain = row.state == KEPT && !is_invalid;
+    let otherwise = vec4<f32>(select(0.0, nan_of(row), is_invalid));
+    let is_written = SINGLE_PASS && !IN_PLACE && is_plain;
     for (var group = 0u; group < select(groups, 0u, is_written); group += 1u) {
-        let columns = columns_of(row, group, lane);
+        let columns = columns_of(row, group, local_index);
         if reaches(columns) {
             var logits: vec4<f32>;
             var truths: vec4<f32>;
-            if HOLDS {
+            if ROW_IN_REGISTERS {
                 logits = held_logits[group];
                 truths = held_truths[group];
             } else {
@@ -136,11 +137,11 @@ fn take_row(index: u32, lane: u32) -> f32 {
                 truths = truths_of(row, columns);
             }
             let cells = cells_of(row, columns, logits, truths);
-            write_slopes(row, columns, cells, select(otherwise, scale * slopes_of(row, outcome, cells), is_plain));
+            write_d_logits(row, columns, cells, select(otherwise, scale * written_gradient(row, outcome, cells), is_plain));
         }
     }
     let value = select(otherwise.x, row.weight * outcome.loss, is_plain);
-    if (EACH || AUXILIARY) && lane == 0u {
+    if (REDUCTION_NONE || AUXILIARY) && local_index == 0u {
         let place = params.first_row + index;
         values[place] = value;
         if AUXILIARY {
@@ -150,16 +151,16 @@ fn take_row(index: u32, lane: u32) -> f32 {
     return value;
 }
 
-// The rows of a workgroup one after the other, all its lanes at each.
-fn take_rows(block: u32, lane: u32) {
+// The rows of a workgroup one after the other, all its threads at each.
+fn take_rows(block: u32, local_index: u32) {
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
     // Plain: the registers of a running sum in fours made rows that are held in registers spill.
     var sum = 0.0;
     for (var index = begin; index < end; index += 1u) {
-        sum += take_row(index, lane);
+        sum += take_row(index, local_index);
     }
-    if !EACH && !AUXILIARY && lane == 0u && begin < end {
+    if !REDUCTION_NONE && !AUXILIARY && local_index == 0u && begin < end {
         values[params.first_partial + block] = sum;
     }
 }

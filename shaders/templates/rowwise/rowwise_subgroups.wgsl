@@ -1,11 +1,11 @@
-// Long rows: a workgroup takes a row, and its lanes join what they have by subgroup operations.
+// Long rows: a workgroup takes a row, and its threads join what they have by subgroup operations.
 
-override TEAM: u32 = WORKGROUP;
+override THREADS_PER_ROW: u32 = WORKGROUP;
 
 // Whether the workgroup is one subgroup on every run: then nothing goes through its memory.
 override ONE_SUBGROUP: bool = false;
 
-// One number of each subgroup; no subgroup has fewer than four lanes.
+// One number of each subgroup; no subgroup has fewer than four threads.
 var<workgroup> joined: array<f32, 256>;
 var<private> subgroup: u32;
 var<private> subgroup_lane: u32;
@@ -21,7 +21,7 @@ fn share(x: f32) {
     workgroupBarrier();
 }
 
-fn team_sum(x: f32) -> f32 {
+fn row_group_sum(x: f32) -> f32 {
     var total = subgroupAdd(x);
     if !ONE_SUBGROUP {
         share(total);
@@ -33,7 +33,7 @@ fn team_sum(x: f32) -> f32 {
     return total;
 }
 
-fn team_max(x: f32) -> f32 {
+fn row_group_max(x: f32) -> f32 {
     var largest = subgroupMax(x);
     if !ONE_SUBGROUP {
         share(largest);
@@ -44,9 +44,9 @@ fn team_max(x: f32) -> f32 {
     return largest;
 }
 
-fn team_wait() {
+fn row_group_barrier() {
     if IN_PLACE {
-        // Separates every lane's reading of the label's logit from the writes over it.
+        // Separates every thread's reading of the label's logit from the writes over it.
         storageBarrier();
     }
 }
@@ -55,7 +55,7 @@ fn team_wait() {
 fn rowwise(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
     @builtin(subgroup_id) own_subgroup: u32,
     @builtin(subgroup_invocation_id) own_lane: u32,
     @builtin(num_subgroups) subgroup_count: u32,
@@ -63,5 +63,5 @@ fn rowwise(
     subgroup = own_subgroup;
     subgroup_lane = own_lane;
     subgroups = subgroup_count;
-    take_rows(workgroup.y * count.x + workgroup.x, lane);
+    take_rows(workgroup.y * count.x + workgroup.x, local_index);
 }

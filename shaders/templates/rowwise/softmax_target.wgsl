@@ -1,11 +1,11 @@
 // The softmax of a row against its target, for losses that are functions of the cross-entropy and of what probability is
-// left to the rest. Linked with a filling that gives `judge`; all that is folded and differentiated stands here.
+// left to the rest. Linked with a loss function that gives `loss`; all that is folded and differentiated stands here.
 //
 // t is the target, one-hot for a label, p = e^(z - lse), w the class weights:
 //     standing.cross = sum t (lse - z),  standing.rest = sum p (1 - t),  standing.probability = 1 - rest
-//     loss = W judge(standing).loss,     W = sum w t / sum t
-//     d/dz = W (cross_slope (p sum t - t) + rest_slope p (1 - rest - t))
-// of a label W p pull, less W pull at the label itself,     pull = cross_slope + rest_slope (1 - rest)
+//     loss = W loss(standing).loss,     W = sum w t / sum t
+//     d/dz = W (d_cross (p sum t - t) + d_rest p (1 - rest - t))
+// of a label W p pull, less W pull at the label itself,     pull = d_cross + d_rest (1 - rest)
 // The label's own e^z is kept out of the sums: rest = others / (others + e^z_y) has all its digits when p_y goes to 1.
 
 struct Sums {
@@ -27,8 +27,8 @@ struct Standing {
 
 struct Judged {
     loss: f32,
-    cross_slope: f32,
-    rest_slope: f32,
+    d_cross: f32,
+    d_rest: f32,
 }
 
 struct Outcome {
@@ -38,8 +38,8 @@ struct Outcome {
     probability: f32,
     rest: f32,
     mass: f32,
-    cross_slope: f32, // times W, as the next
-    rest_slope: f32,
+    d_cross: f32, // times W, as the next
+    d_rest: f32,
     pull: f32,
 }
 
@@ -92,16 +92,16 @@ fn fold(sums: Sums, cells: Cells) -> Sums {
 }
 
 fn join(sums: Sums) -> Sums {
-    let maximum = team_max(sums.maximum);
+    let maximum = row_group_max(sums.maximum);
     var all = raised(sums, maximum - sums.maximum);
     all.maximum = maximum;
-    all.others = team_sum(all.others);
+    all.others = row_group_sum(all.others);
     if !HAS_LABELS {
-        all.inside = team_sum(all.inside);
-        all.outside = team_sum(all.outside);
-        all.mass = team_sum(all.mass);
-        all.dot = team_sum(all.dot);
-        all.weight = team_sum(all.weight);
+        all.inside = row_group_sum(all.inside);
+        all.outside = row_group_sum(all.outside);
+        all.mass = row_group_sum(all.mass);
+        all.dot = row_group_sum(all.dot);
+        all.weight = row_group_sum(all.weight);
     }
     return all;
 }
@@ -141,32 +141,32 @@ fn finish(row: Row, sums: Sums) -> Outcome {
         mass = sums.mass;
     }
     standing.rest = select(standing.rest, 1.0, total == 0.0);
-    let found = judge(standing);
+    let found = loss(standing);
     // Written so that neither end of the probability loses digits.
-    let near = (found.cross_slope + found.rest_slope) - found.rest_slope * standing.rest;
-    let far = found.cross_slope + found.rest_slope * standing.probability;
+    let near = (found.d_cross + found.d_rest) - found.d_rest * standing.rest;
+    let far = found.d_cross + found.d_rest * standing.probability;
     let pull = weight * select(far, near, standing.probability > 0.5);
     var loss = select(weight * found.loss, 0.0, weight == 0.0);
     if is_infinite {
         loss = log_total;
     }
-    let slopes = weight * vec2<f32>(found.cross_slope, found.rest_slope);
-    return Outcome(loss, sums.maximum, inverse, standing.probability, standing.rest, mass, slopes.x, slopes.y, pull);
+    let partials = weight * vec2<f32>(found.d_cross, found.d_rest);
+    return Outcome(loss, sums.maximum, inverse, standing.probability, standing.rest, mass, partials.x, partials.y, pull);
 }
 
-fn derivative(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
+fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {
     let z = open_logits(cells);
     let p = outcome.inverse * exp(z - outcome.maximum);
-    var slopes = outcome.pull * p;
+    var d_logits = outcome.pull * p;
     if HAS_LABELS {
-        slopes = select(slopes, vec4<f32>(-outcome.pull * outcome.rest), cells.is_label);
+        d_logits = select(d_logits, vec4<f32>(-outcome.pull * outcome.rest), cells.is_label);
     } else {
         // Two differences, each of what is equal where there is one class: of larger sums their rounding would stay.
         let t = cells.truths;
         let apart = select(outcome.probability - t, (1.0 - t) - outcome.rest, outcome.probability > 0.5);
-        slopes = outcome.cross_slope * (p * outcome.mass - t) + outcome.rest_slope * p * apart;
+        d_logits = outcome.d_cross * (p * outcome.mass - t) + outcome.d_rest * p * apart;
     }
-    return select(vec4<f32>(), slopes, z >= vec4<f32>(LOWEST));
+    return select(vec4<f32>(), d_logits, z >= vec4<f32>(LOWEST));
 }
 
 fn auxiliary(place: u32, row: Row, outcome: Outcome) {}

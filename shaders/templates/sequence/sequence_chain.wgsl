@@ -1,9 +1,9 @@
 // For each label of a target sequence the next place of the same label, and whether it is the first of its kind: so that the
-// gradient of a class is summed by one lane, in order.
+// gradient of a class is summed by one thread, in order.
 //
 //     chain[b, i] = next place j > i with targets[b, j] = targets[b, i], or END; with LATER where an earlier place has it too
 //
-// A lane takes a place. Linked with templates/sequence/sequence.
+// A thread takes a place. Linked with templates/sequence/sequence.
 
 @group(0) @binding(2) var<storage, read> targets: array<i32>;
 @group(0) @binding(3) var<storage, read_write> chain: array<u32>;
@@ -12,9 +12,9 @@
 fn sequence_chain(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if index >= params.batch * params.length {
         return;
     }

@@ -4,7 +4,7 @@
 //     checked_targets[b] = target_lengths[b], if there are so many places and each holds a class, else 0
 //     verdicts[b]        = 1 where the host would refuse the item, else 0
 //
-// A mask excuses a label that is no class, and nothing else. A lane takes an item.
+// A mask excuses a label that is no class, and nothing else. A thread takes an item.
 
 struct Params {
     batch: u32,
@@ -34,9 +34,9 @@ fn fits(length: i32, most: u32) -> bool {
 fn sequence_check(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let item = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let item = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if item >= params.batch {
         return;
     }

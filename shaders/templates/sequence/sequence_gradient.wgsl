@@ -2,7 +2,7 @@
 //
 //     gradients[t, b, c] = scale[b] * (softmax(logits[t, b])[c] - sum over states s of class c of lattice[b, t, s])
 //
-// 0 in the rows behind an item's length. A workgroup takes a row [t, b]: first its lanes write the softmax, then the lane of
+// 0 in the rows behind an item's length. A workgroup takes a row [t, b]: first its threads write the softmax, then the thread of
 // each class that the labels name takes off its states, in order (templates/sequence/sequence_chain).
 // Linked with templates/sequence/sequence, lib/lanes and lib/numbers.
 
@@ -21,14 +21,14 @@ var<workgroup> likeliest: u32;
 fn sequence_gradient(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let row = workgroup.y * count.x + workgroup.x;
     // Uniform in the workgroup.
     if row >= params.time * params.batch {
         return;
     }
-    if lane == 0u {
+    if local_index == 0u {
         likeliest = END;
     }
     let item = row % params.batch;
@@ -38,7 +38,7 @@ fn sequence_gradient(
     let scale = results[params.batch + item];
     let counts = t < items[item] && (is_nan(scale) || scale != 0.0);
     if !counts {
-        for (var c = lane; c < params.classes; c += WORKGROUP) {
+        for (var c = local_index; c < params.classes; c += WORKGROUP) {
             gradients[first + c] = 0.0;
         }
         return;
@@ -46,12 +46,12 @@ fn sequence_gradient(
     // The states of a row add up to 1 but for the roundings of logarithms in the hundreds, which they have in common.
     let states = (item * params.time + t) * params.states;
     var own = 0.0;
-    for (var s = lane; s <= 2u * labels; s += WORKGROUP) {
+    for (var s = local_index; s <= 2u * labels; s += WORKGROUP) {
         own += lattice[states + s];
     }
-    let whole = sum_of(own, lane);
+    let whole = sum_of(own, local_index);
     let lse = normalizers[row].x;
-    for (var c = lane; c < params.classes; c += WORKGROUP) {
+    for (var c = local_index; c < params.classes; c += WORKGROUP) {
         let probability = exp(logits[first + c] - lse);
         gradients[first + c] = scale * probability;
         // One class at the most.
@@ -61,7 +61,7 @@ fn sequence_gradient(
     }
     // The softmax is written before states are taken off.
     storageBarrier();
-    for (var i = lane; i < labels; i += WORKGROUP) {
+    for (var i = local_index; i < labels; i += WORKGROUP) {
         var next = chain[item * params.length + i];
         if (next & LATER) == 0u {
             var sum = lattice[states + 2u * i + 1u];
@@ -72,7 +72,7 @@ fn sequence_gradient(
             gradients[first + u32(targets[item * params.length + i])] -= scale * (sum / whole);
         }
     }
-    if lane == 0u {
+    if local_index == 0u {
         var sum = 0.0;
         for (var s = 0u; s <= 2u * labels; s += 2u) {
             sum += lattice[states + s];
@@ -84,11 +84,11 @@ fn sequence_gradient(
     workgroupBarrier();
     let likely = likeliest;
     var others = 0.0;
-    for (var c = lane; c < params.classes; c += WORKGROUP) {
+    for (var c = local_index; c < params.classes; c += WORKGROUP) {
         others += select(gradients[first + c], 0.0, c == likely);
     }
-    others = sum_of(others, lane);
-    if lane == 0u && likely != END {
+    others = sum_of(others, local_index);
+    if local_index == 0u && likely != END {
         gradients[first + likely] = -others;
     }
 }

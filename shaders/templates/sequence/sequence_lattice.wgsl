@@ -1,7 +1,7 @@
 // What a loss over the lattice of a sequence's states is handed: its inputs, the lattice and what it leaves. Linked with the loss's own
 // file, which holds the recursions, templates/sequence/sequence and lib/numbers. A workgroup takes an item.
 
-override EACH: bool = false;
+override REDUCTION_NONE: bool = false;
 
 @group(0) @binding(2) var<storage, read> logits: array<f32>;
 @group(0) @binding(3) var<storage, read> targets: array<i32>;

@@ -14,7 +14,7 @@
 fn sequence_rows(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let row = workgroup.y * count.x + workgroup.x;
     // Uniform in the workgroup.
@@ -24,26 +24,26 @@ fn sequence_rows(
     let item = row % params.batch;
     let first = row * params.classes;
     var largest = LOWEST;
-    var broken = 0.0;
-    for (var c = lane; c < params.classes; c += WORKGROUP) {
+    var has_nan = 0.0;
+    for (var c = local_index; c < params.classes; c += WORKGROUP) {
         let x = logits[first + c];
         largest = max(largest, x);
-        broken = select(broken, 1.0, is_nan(x));
+        has_nan = select(has_nan, 1.0, is_nan(x));
     }
-    largest = largest_of(largest, lane);
+    largest = largest_of(largest, local_index);
     var sum = 0.0;
-    for (var c = lane; c < params.classes; c += WORKGROUP) {
+    for (var c = local_index; c < params.classes; c += WORKGROUP) {
         sum += exp(logits[first + c] - largest);
     }
-    let lse = largest + log_accurate(sum_of(sum, lane));
+    let lse = largest + log_accurate(sum_of(sum, local_index));
     var best = logits[first + params.blank];
-    for (var i = lane; i < items[params.batch + item]; i += WORKGROUP) {
+    for (var i = local_index; i < items[params.batch + item]; i += WORKGROUP) {
         best = max(best, logits[first + u32(targets[item * params.length + i])]);
     }
-    best = max(largest_of(best, lane), LOWEST);
-    broken = largest_of(broken, lane);
-    if lane == 0u {
+    best = max(largest_of(best, local_index), LOWEST);
+    has_nan = largest_of(has_nan, local_index);
+    if local_index == 0u {
         let found = vec2<f32>(lse, best - lse);
-        normalizers[row] = select(found, vec2<f32>(not_a_number(lse)), broken != 0.0);
+        normalizers[row] = select(found, vec2<f32>(not_a_number(lse)), has_nan != 0.0);
     }
 }

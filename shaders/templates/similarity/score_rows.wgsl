@@ -1,5 +1,5 @@
-// What the frames over similarities, templates/similarity/similarity and templates/similarity/triplets, share: chunks of rows of a matrix of scores, what a row
-// counts for, and the walk of a workgroup. Filled by their `take_row`.
+// What the kernel templates over similarities, templates/similarity/similarity and templates/similarity/triplets, share: chunks of rows of a matrix of scores, what a row
+// counts for, and the walk of a workgroup. Calls their `take_row`.
 
 struct Params {
     rows: u32,      // in this chunk
@@ -12,10 +12,10 @@ struct Params {
 
 override WORKGROUP: u32 = 64u;
 override COLUMNS: u32 = 0u;
-override HOLDS: bool = false;
+override ROW_IN_REGISTERS: bool = false;
 override HAS_LABELS: bool = false;
 override HAS_WEIGHT: bool = false;
-override EACH: bool = false;
+override REDUCTION_NONE: bool = false;
 // The values are added to those that are there: the other direction of a symmetric loss.
 override ADDS: bool = false;
 
@@ -47,22 +47,22 @@ fn weight_of(row: u32) -> Weight {
 // What the derivatives of a row are multiplied by.
 fn scale_of(row: u32, weight: Weight) -> f32 {
     let scale = weight.factor * params.upstream;
-    if EACH {
+    if REDUCTION_NONE {
         return scale * upstreams[row];
     }
     return scale;
 }
 
 // NaN in, NaN out: its bits are put together from some known at run time only.
-fn poison_of(row: u32) -> f32 {
+fn nan_of(row: u32) -> f32 {
     return bitcast<f32>(0x7fc00000u | (row & 1u));
 }
 
-// The rows of a workgroup one after the other, all its lanes at each.
-fn take_rows(block: u32, lane: u32) {
+// The rows of a workgroup one after the other, all its threads at each.
+fn take_rows(block: u32, local_index: u32) {
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
     for (var index = begin; index < end; index += 1u) {
-        take_row(index, lane);
+        take_row(index, local_index);
     }
 }

@@ -1,12 +1,12 @@
-// The frame over similarities: each row of a matrix of scores against its own and all the other columns. The scores, products of
+// The kernel template over similarities: each row of a matrix of scores against its own and all the other columns. The scores, products of
 // two matrices of embeddings, are overwritten by dL/d(score); products with the embeddings make the gradients of these.
 //
 //     lse     = ln of the sum of e^exponent over each of two pools of candidates
 //     extras  = sums of two more numbers over the candidates; STAGED: they may be made of the lse
 //     outcome = finish(lse, extras, positives), its .value the row's value
 //
-// Filled by shaders/losses/*.wgsl with STAGED, `term`, `extra`, `finish` and `extra_slope`. Linked with
-// templates/similarity/score_rows and one of rowwise_subgroups and rowwise_memory: the team of lanes that takes a row.
+// Takes from shaders/losses/*.wgsl, by an adaptor, STAGED, `term`, `extra`, `finish` and `extra_gradient`. Linked with
+// templates/similarity/score_rows and one of rowwise_subgroups and rowwise_memory: the group of threads that takes a row.
 
 // What a column is to a row: its own (of two matrices the partner, of one matrix the row itself), of the same label, or neither.
 struct Candidate {
@@ -18,7 +18,7 @@ struct Candidate {
 // What a candidate adds to the pools.
 struct Term {
     exponent: f32,
-    slope: f32, // of the exponent, by the score
+    gradient: f32, // of the exponent, by the score
     in_first: bool,
     in_second: bool,
 }
@@ -27,10 +27,10 @@ struct Outcome {
     value: f32,
     lse: vec2<f32>,
     pools: vec2<f32>, // derivatives of the value by the two lse
-    extra: f32,       // what `extra_slope` wants to know
+    extra: f32,       // what `extra_gradient` wants to know
 }
 
-// What the teams know of the row-wise frame and this one has not.
+// What the row groups know of the row-wise kernel template and this one has not.
 const IN_PLACE: bool = false;
 
 fn candidate_of(row: u32, column: u32, score: f32) -> Candidate {
@@ -48,8 +48,8 @@ fn lse_of(peak: f32, sum: f32) -> f32 {
 
 // `exp_full` throughout: a driver's own exponential is 2|x| ulp off, and |x| goes to 2/T and beyond.
 
-// Writes dL/d(score) of a row and its value; every lane of the team calls it.
-fn take_row(index: u32, lane: u32) {
+// Writes dL/d(score) of a row and its value; every thread of the row group calls it.
+fn take_row(index: u32, local_index: u32) {
     let row = params.first_row + index;
     let first = index * params.columns;
     let weight = weight_of(row);
@@ -57,21 +57,21 @@ fn take_row(index: u32, lane: u32) {
     // A row that is left out has no value of its own, and is a candidate of the others all the same.
     let length = select(0u, params.columns, counts);
     var peaks = vec2<f32>(LOWEST);
-    var worst = 0u;
+    var max_bits = 0u;
     var positives = 0.0;
-    for (var column = lane; column < length; column += TEAM) {
+    for (var column = local_index; column < length; column += THREADS_PER_ROW) {
         let candidate = candidate_of(row, column, scores[first + column]);
         let found = term(candidate);
-        worst = max(worst, bitcast<u32>(candidate.score) & 0x7fffffffu);
+        max_bits = max(max_bits, bitcast<u32>(candidate.score) & 0x7fffffffu);
         positives += select(0.0, 1.0, candidate.is_positive);
         peaks = max(peaks, select(vec2<f32>(LOWEST), vec2<f32>(found.exponent), vec2<bool>(found.in_first, found.in_second)));
     }
-    peaks = vec2<f32>(team_max(peaks.x), team_max(peaks.y));
-    positives = team_sum(positives);
-    let is_broken = team_max(select(0.0, 1.0, worst > 0x7f800000u)) != 0.0;
+    peaks = vec2<f32>(row_group_max(peaks.x), row_group_max(peaks.y));
+    positives = row_group_sum(positives);
+    let is_invalid = row_group_max(select(0.0, 1.0, max_bits > 0x7f800000u)) != 0.0;
     var sums = vec2<f32>();
     var extras = vec2<f32>();
-    for (var column = lane; column < length; column += TEAM) {
+    for (var column = local_index; column < length; column += THREADS_PER_ROW) {
         let candidate = candidate_of(row, column, scores[first + column]);
         let found = term(candidate);
         if found.in_first {
@@ -84,40 +84,40 @@ fn take_row(index: u32, lane: u32) {
             extras += extra(candidate, vec2<f32>());
         }
     }
-    sums = vec2<f32>(team_sum(sums.x), team_sum(sums.y));
+    sums = vec2<f32>(row_group_sum(sums.x), row_group_sum(sums.y));
     let lse = vec2<f32>(lse_of(peaks.x, sums.x), lse_of(peaks.y, sums.y));
     if STAGED {
-        for (var column = lane; column < length; column += TEAM) {
+        for (var column = local_index; column < length; column += THREADS_PER_ROW) {
             extras += extra(candidate_of(row, column, scores[first + column]), lse);
         }
     }
-    let outcome = finish(lse, vec2<f32>(team_sum(extras.x), team_sum(extras.y)), positives);
+    let outcome = finish(lse, vec2<f32>(row_group_sum(extras.x), row_group_sum(extras.y)), positives);
     let scale = scale_of(row, weight);
     // Shares of the sums themselves: by way of e^(exponent - lse) they would carry the rounding of the logarithm.
-    let shares = select(vec2<f32>(), outcome.pools / sums, sums > vec2<f32>());
-    let poison = poison_of(row);
-    for (var column = lane; column < params.columns; column += TEAM) {
-        var slope = 0.0;
-        if is_broken {
-            slope = poison;
+    let pool_weights = select(vec2<f32>(), outcome.pools / sums, sums > vec2<f32>());
+    let nan_value = nan_of(row);
+    for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
+        var d_score = 0.0;
+        if is_invalid {
+            d_score = nan_value;
         } else if counts {
             let candidate = candidate_of(row, column, scores[first + column]);
             let found = term(candidate);
-            slope = extra_slope(candidate, outcome);
+            d_score = extra_gradient(candidate, outcome);
             if found.in_first {
-                slope += shares.x * exp_full(found.exponent - peaks.x) * found.slope;
+                d_score += pool_weights.x * exp_full(found.exponent - peaks.x) * found.gradient;
             }
             if found.in_second {
-                slope += shares.y * exp_full(found.exponent - peaks.y) * found.slope;
+                d_score += pool_weights.y * exp_full(found.exponent - peaks.y) * found.gradient;
             }
-            slope *= scale;
+            d_score *= scale;
         }
-        scores[first + column] = slope;
+        scores[first + column] = d_score;
     }
-    if lane == 0u {
+    if local_index == 0u {
         var value = select(0.0, weight.factor * outcome.value, counts);
-        if is_broken {
-            value = poison;
+        if is_invalid {
+            value = nan_value;
         }
         if ADDS {
             value += values[row];

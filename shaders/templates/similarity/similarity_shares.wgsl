@@ -1,5 +1,5 @@
 // What each row of a similarity counts for, from labels that live on the device: nothing without the candidates that it needs, else 1
-// or as many as share its label. A lane takes a row and walks over all labels.
+// or as many as share its label. A thread takes a row and walks over all labels.
 
 struct Params {
     rows: u32,
@@ -12,15 +12,15 @@ override WORKGROUP: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> labels: array<i32>;
-@group(0) @binding(2) var<storage, read_write> shares: array<f32>;
+@group(0) @binding(2) var<storage, read_write> normalizers: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn similarity_shares(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
-    let row = (workgroup.y * count.x + workgroup.x) * WORKGROUP + lane;
+    let row = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if row >= params.rows {
         return;
     }
@@ -31,9 +31,9 @@ fn similarity_shares(
     }
     let positives = alike - 1u;
     let negatives = params.rows - alike;
-    var share = select(1.0, f32(positives), params.per_positive != 0u);
+    var normalizer = select(1.0, f32(positives), params.per_positive != 0u);
     if (params.needs_positives != 0u && positives == 0u) || (params.needs_negatives != 0u && negatives == 0u) {
-        share = 0.0;
+        normalizer = 0.0;
     }
-    shares[row] = share;
+    normalizers[row] = normalizer;
 }

@@ -12,28 +12,28 @@ const SHORTEST: f32 = 1e-12;
 
 override WORKGROUP: u32 = 64u;
 override COLUMNS: u32 = 0u;
-override HOLDS: bool = false;
+override ROW_IN_REGISTERS: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> units: array<f32>;
 @group(0) @binding(2) var<storage, read> lengths: array<f32>;
 @group(0) @binding(3) var<storage, read_write> gradients: array<f32>;
 
-fn take_rows(block: u32, lane: u32) {
+fn take_rows(block: u32, local_index: u32) {
     let begin = block * params.block;
     let end = min(begin + params.block, params.rows);
     for (var row = begin; row < end; row += 1u) {
         let first = row * params.columns;
         var along = 0.0;
-        for (var column = lane; column < params.columns; column += TEAM) {
+        for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
             along += units[first + column] * gradients[first + column];
         }
         let length = lengths[row];
         let is_short = length < SHORTEST;
-        along = select(team_sum(along), 0.0, is_short);
+        along = select(row_group_sum(along), 0.0, is_short);
         let divisor = select(length, SHORTEST, is_short);
-        for (var column = lane; column < params.columns; column += TEAM) {
-            // A lane writes only what it alone has read.
+        for (var column = local_index; column < params.columns; column += THREADS_PER_ROW) {
+            // A thread writes only what it alone has read.
             let place = first + column;
             gradients[place] = (gradients[place] - along * units[place]) / divisor;
         }

@@ -4,14 +4,14 @@
 //     for each batch:  y = network(features[rows]);  values = (loss, rows right);
 //                      gradient = dL/dw;  (w, state) = update(w, clip (gradient + dR/dw), state)
 //
-// Linked with templates/small_model/whole_dense, once for each layer under a name of its own (`forward`, `backward`, `last_…` are the
-// calls of them in order), with templates/small_model/whole_pointwise or whole_rowwise and a loss, with the filling of an optimizer
-// under `optimizer_`, and lib/numbers, random and clip. From the header: WORKGROUP, LENGTH (parameters), OUTPUTS, STATES (of the
+// Linked with templates/small_model/whole_dense, once for each layer with its number in the names (`forward`, `backward`, `last_…` are
+// the calls of them in order), with templates/small_model/whole_pointwise or whole_rowwise and a loss, with an optimizer, and
+// lib/numbers, random and clip. From the header: WORKGROUP, LENGTH (parameters), OUTPUTS, STATES (of the
 // optimizer), ALL_STATES (with that of an average), STATE_STRIDE, CLIPS_NORM, CLIPS_VALUE, SKIPS, AVERAGES,
 // OPTIONS (numbers that each member has of its own, `load_options`), HAS_LABELS, COUNTS_CORRECT, CLASSES and so on.
 //
 // A workgroup's scratch lies in `work`: the gradient, the rows of the batch, then for each layer its outputs, what its
-// activation was given, and the gradient of that. All lanes of a workgroup stay together from barrier to barrier: what
+// activation was given, and the gradient of that. All threads of a workgroup stay together from barrier to barrier: what
 // they branch on comes from the uniform or from `table`, which nobody writes.
 
 struct State {
@@ -80,7 +80,7 @@ const TRAIN: u32 = 3u;    // and an update
 var<private> own: u32;
 var<private> own_states: u32;
 var<private> scratch: u32;
-var<private> lane: u32;
+var<private> local_index: u32;
 
 var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
 
@@ -95,7 +95,7 @@ fn place_of(row: u32) -> u32 {
 }
 
 fn sync() {
-    // Separates what the lanes wrote from the others' reading of it.
+    // Separates what the threads wrote from the others' reading of it.
     storageBarrier();
 }
 
@@ -105,7 +105,7 @@ fn place_rows(batch: u32) {
     let k = batch + KEYS;
     let first_keys = vec4<u32>(table[k], table[k + 1u], table[k + 2u], table[k + 3u]);
     let last_keys = vec4<u32>(table[k + 4u], table[k + 5u], table[k + 6u], table[k + 7u]);
-    for (var row = lane; row < rows; row += WORKGROUP) {
+    for (var row = local_index; row < rows; row += WORKGROUP) {
         var place = table[batch + START] + row;
         if length != 0u {
             place = permuted(place, length, first_keys, last_keys);
@@ -114,10 +114,10 @@ fn place_rows(batch: u32) {
     }
 }
 
-// Loss, rows right, and the gradient down to what the last activation was given. A lane takes whole rows.
+// Loss, rows right, and the gradient down to what the last activation was given. A thread takes whole rows.
 fn score_rows(rows: u32, factor: f32) -> vec4<f32> {
     var told = vec4<f32>();
-    for (var row = lane; row < rows; row += WORKGROUP) {
+    for (var row = local_index; row < rows; row += WORKGROUP) {
         told.x += score(row, factor);
         if COUNTS_CORRECT {
             told.y += correct(row);
@@ -156,7 +156,7 @@ fn correct(row: u32) -> f32 {
 // Adds the gradient of the penalties, and sums squares as templates/optimizer/gradient_norm does.
 fn penalize() -> vec2<f32> {
     var squares = vec2<f32>();
-    for (var i = lane; i < LENGTH; i += WORKGROUP) {
+    for (var i = local_index; i < LENGTH; i += WORKGROUP) {
         var gradient = work[scratch + i];
         if HAS_PENALTY {
             let parameter = parameters[own + i];
@@ -217,12 +217,12 @@ fn keep(i: u32, state: State) {
 
 fn optimize(batch: u32, clip: f32, limit: f32) {
     let step = step_of(batch);
-    for (var i = lane; i < LENGTH; i += WORKGROUP) {
+    for (var i = local_index; i < LENGTH; i += WORKGROUP) {
         var gradient = clip * work[scratch + i];
         if CLIPS_VALUE && !is_nan(gradient) {
             gradient = clamp(gradient, -limit, limit);
         }
-        let result = optimizer_update(parameters[own + i], gradient, state_at(i), step);
+        let result = update(parameters[own + i], gradient, state_at(i), step);
         var moved = result.parameter;
         if HAS_PROXIMAL {
             let by = step.learning_rate * proximal_at(i);
@@ -240,12 +240,12 @@ fn optimize(batch: u32, clip: f32, limit: f32) {
 }
 
 fn join_sums(told: vec4<f32>) {
-    sums[lane] = told;
+    sums[local_index] = told;
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         // Separates the writes of the level above from the reads of this one.
         workgroupBarrier();
-        if lane < half {
-            sums[lane] += sums[lane + half];
+        if local_index < half {
+            sums[local_index] += sums[local_index + half];
         }
     }
     // Separates the last sum from everybody's reading of it.
@@ -274,7 +274,7 @@ fn run(batch: u32, limit: f32, slot: u32) {
     join_sums(told);
     let norm_factor = clip_factor(sums[0].zw, select(3.4028234e38, limit, CLIPS_NORM), CLIP_EPSILON);
     let skipped = SKIPS && mode == TRAIN && is_nan(norm_factor);
-    if lane == 0u {
+    if local_index == 0u {
         values[2u * slot] = sums[0].x;
         // Below 0 where the step was skipped.
         values[2u * slot + 1u] = select(sums[0].y, -1.0 - sums[0].y, skipped);
@@ -295,7 +295,7 @@ fn whole(
     if turn >= params.turns {
         return;
     }
-    lane = index;
+    local_index = index;
     let header = turn * params.turn_words;
     own = table[header] * params.stride;
     own_states = table[header] * ALL_STATES * STATE_STRIDE;

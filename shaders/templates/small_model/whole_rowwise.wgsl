@@ -1,4 +1,4 @@
-// The loss of a row in templates/small_model/whole by a row-wise filling: as templates/rowwise/rows, rowwise and rowwise_lane, without weights and
+// The loss of a row in templates/small_model/whole by a row-wise loss function: as templates/rowwise/rows, rowwise and rowwise_lane, without weights and
 // masks.
 
 struct Row {
@@ -30,15 +30,14 @@ const HAS_WEIGHT: bool = false;
 const HAS_CLASS_WEIGHT: bool = false;
 const HAS_POS_WEIGHT: bool = false;
 const CLASS_MASK: u32 = 0u;
-const EACH: bool = false;
+const REDUCTION_NONE: bool = false;
 const AUXILIARY: bool = false;
-const SECOND: bool = false;
 
-fn team_sum(x: f32) -> f32 {
+fn row_group_sum(x: f32) -> f32 {
     return x;
 }
 
-fn team_max(x: f32) -> f32 {
+fn row_group_max(x: f32) -> f32 {
     return x;
 }
 
@@ -87,7 +86,7 @@ fn nan_of(row: Row) -> f32 {
 }
 
 fn score(index: u32, factor: f32) -> f32 {
-    let g = plane_at(LAST_SLOPES) + index * OUTPUTS;
+    let g = plane_at(LAST_GRADIENTS) + index * OUTPUTS;
     var row = Row(plane_at(LAST_OUTPUTS) + index * OUTPUTS, NO_LABEL, 0.0, factor, 1.0, KEPT);
     let place = place_of(index);
     let first_target = place * OUTPUTS;
@@ -103,11 +102,11 @@ fn score(index: u32, factor: f32) -> f32 {
         }
     }
     var sums = empty_sums();
-    var is_broken = row.state == BAD_LABEL;
+    var is_invalid = row.state == BAD_LABEL;
     if row.state == KEPT {
         for (var column = 0u; column < OUTPUTS; column += 4u) {
             let cells = cells_of(row, first_target, column);
-            is_broken = is_broken || has_nan(cells.logits) || has_nan(cells.truths);
+            is_invalid = is_invalid || has_nan(cells.logits) || has_nan(cells.truths);
             sums = fold(sums, cells);
         }
     }
@@ -118,13 +117,13 @@ fn score(index: u32, factor: f32) -> f32 {
         }
     }
     let outcome = finish(row, join(sums));
-    let is_plain = row.state == KEPT && !is_broken;
-    let otherwise = select(0.0, nan_of(row), is_broken);
+    let is_plain = row.state == KEPT && !is_invalid;
+    let otherwise = select(0.0, nan_of(row), is_invalid);
     for (var column = 0u; column < OUTPUTS; column += 4u) {
-        let slopes = derivative(row, outcome, cells_of(row, first_target, column));
+        let d_logits = gradient(row, outcome, cells_of(row, first_target, column));
         for (var k = 0u; k < 4u; k += 1u) {
             if column + k < OUTPUTS {
-                work[g + column + k] = select(otherwise, factor * slopes[k], is_plain);
+                work[g + column + k] = select(otherwise, factor * d_logits[k], is_plain);
             }
         }
     }

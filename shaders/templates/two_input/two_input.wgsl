@@ -1,10 +1,10 @@
-// The frame over pairs: a loss of two numbers and perhaps a truth, value and both derivatives in one pass over the data.
+// The kernel template over pairs: a loss of two numbers and perhaps a truth, value and both derivatives in one pass over the data.
 //
-//     first_gradients[i]  = factor * upstream * weight[i] * pair(firsts[i], seconds[i], truths[i]).first
-//     second_gradients[i] = factor * upstream * weight[i] * pair(firsts[i], seconds[i], truths[i]).second
-//     values              = sum over i of factor * weight[i] * pair(firsts[i], seconds[i], truths[i]).value
+//     first_gradients[i]  = factor * upstream * weight[i] * loss(firsts[i], seconds[i], truths[i]).first
+//     second_gradients[i] = factor * upstream * weight[i] * loss(firsts[i], seconds[i], truths[i]).second
+//     values              = sum over i of factor * weight[i] * loss(firsts[i], seconds[i], truths[i]).value
 //
-// Filled by shaders/losses/*.wgsl: `fn pair(first: f32, second: f32, truth: f32) -> Pair`. Linked with lib/numbers and
+// Takes from shaders/losses/*.wgsl, by an adaptor: `fn loss(first: f32, second: f32, truth: f32) -> Pair`. Linked with lib/numbers and
 // one of lib/partials_*. Blocks as in templates/pointwise/pointwise. With one second number for each row ops/reduce/row_sums adds up
 // their derivatives afterwards.
 
@@ -29,7 +29,7 @@ override HAS_WEIGHT: bool = false;
 override HAS_TRUTH: bool = true;
 override SECOND_PER_ROW: bool = false;
 // Reduction `none`: every value is written, and each has its own upstream.
-override EACH: bool = false;
+override REDUCTION_NONE: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> firsts: array<vec4<f32>>;
@@ -52,18 +52,18 @@ fn element(place: u32, first: f32, second: f32, truth: f32) -> Pair {
         weight *= bitcast<f32>(bits);
     }
     var upstream = params.upstream;
-    if EACH {
+    if REDUCTION_NONE {
         upstream *= upstreams[index];
     }
-    let found = pair(first, second, truth);
+    let found = loss(first, second, truth);
     // NaN in, NaN out, whatever the driver's min and clamp make of it.
-    let broken = is_nan(first) || is_nan(second) || is_nan(truth);
-    let poison = first + second + truth;
-    let slope = upstream * weight;
+    let has_nan = is_nan(first) || is_nan(second) || is_nan(truth);
+    let nan_value = first + second + truth;
+    let scale = upstream * weight;
     return Pair(
-        select(0.0, weight * select(found.value, poison, broken), counts),
-        select(0.0, slope * select(found.first, poison, broken), counts),
-        select(0.0, slope * select(found.second, poison, broken), counts),
+        select(0.0, weight * select(found.value, nan_value, has_nan), counts),
+        select(0.0, scale * select(found.first, nan_value, has_nan), counts),
+        select(0.0, scale * select(found.second, nan_value, has_nan), counts),
     );
 }
 
@@ -90,13 +90,13 @@ fn truths_at(i: u32) -> vec4<f32> {
 fn pairs(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
+    @builtin(local_invocation_index) local_index: u32,
 ) {
     let block = workgroup.y * count.x + workgroup.x;
     let begin = block * params.block;
     let end = min(begin + params.block, (params.length + 3u) / 4u);
     var sum = RunningSum();
-    for (var i = begin + lane; i < end; i += WORKGROUP) {
+    for (var i = begin + local_index; i < end; i += WORKGROUP) {
         let first = firsts[i];
         let second = seconds_at(i);
         let truth = truths_at(i);
@@ -106,7 +106,7 @@ fn pairs(
         let d = element(4u * i + 3u, first.w, second.w, truth.w);
         first_gradients[i] = vec4<f32>(a.first, b.first, c.first, d.first);
         second_gradients[i] = vec4<f32>(a.second, b.second, c.second, d.second);
-        if EACH {
+        if REDUCTION_NONE {
             write_value(4u * i, a.value);
             write_value(4u * i + 1u, b.value);
             write_value(4u * i + 2u, c.value);
@@ -115,8 +115,8 @@ fn pairs(
             add_to(&sum, (a.value + b.value) + (c.value + d.value));
         }
     }
-    if !EACH {
-        write_partial(block, lane, total_of(sum), begin < end);
+    if !REDUCTION_NONE {
+        write_partial(block, local_index, total_of(sum), begin < end);
     }
 }
 

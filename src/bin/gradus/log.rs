@@ -1,5 +1,6 @@
 //! Each epoch as it ends: a line on stderr where that is no terminal, and one in the file that `--log` names.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ pub struct Log {
 struct Shared {
     path: Option<PathBuf>,
     goes_on: bool,
+    /// The epochs that a saved training has behind it, until it is known which of them the file lacks.
+    earlier: Vec<Map<String, Value>>,
     /// Opened when the first epoch is over: a training that is refused leaves an earlier log as it was.
     file: Option<File>,
     /// The first line that could not be written: the training goes on, and the command ends with it.
@@ -34,13 +37,42 @@ impl Log {
     /// To a file, if there is one: behind its lines where a training goes on, else anew.
     pub fn new(path: Option<&Path>, goes_on: bool) -> Self {
         let path = path.map(PathBuf::from);
-        let shared = Shared { path: path.clone(), goes_on, file: None, failed: None };
+        let shared = Shared { path: path.clone(), goes_on, earlier: Vec::new(), file: None, failed: None };
         Log { shared: Arc::new(Mutex::new(shared)), path, tells: !io::stderr().is_terminal(), is_refit: false }
     }
 
     /// The same, of a training on everything.
     pub fn of_refit(&self) -> Self {
         Log { is_refit: true, ..self.clone() }
+    }
+
+    /// The epochs that a saved training has behind it, the last of which has this number. Those that the file lacks are written to it before
+    /// the next one: a training that was killed had saved an epoch that was not in its log yet.
+    pub fn behind(&self, last: usize, epochs: Vec<Vec<(&'static str, f64)>>) {
+        let first = 1 + last.saturating_sub(epochs.len());
+        // How long they took is not saved.
+        let line = |(number, numbers)| self.line(number, numbers, Value::Null);
+        let earlier = (first..).zip(epochs).map(line).collect();
+        if let Ok(mut shared) = self.shared.lock() {
+            shared.earlier = earlier;
+        }
+    }
+
+    /// Writes the epochs of a saved training that the file lacks, where none follows them.
+    pub fn catch_up(&self) {
+        if let Ok(mut shared) = self.shared.lock() {
+            shared.write(None);
+        }
+    }
+
+    fn line(&self, number: usize, numbers: Vec<(&'static str, f64)>, seconds: Value) -> Map<String, Value> {
+        let mut line = Map::from_iter([("epoch".to_string(), json!(number))]);
+        if self.is_refit {
+            line.insert("refit".into(), json!(true));
+        }
+        line.extend(numbers.into_iter().map(|(name, value)| (name.to_string(), cases::number_to_json(value))));
+        line.insert("seconds".into(), seconds);
+        line
     }
 
     /// Tells of the epoch of a number, counted from 1, of so many; `numbers` are those that it has, by their names.
@@ -51,14 +83,9 @@ impl Log {
                 (told.collect::<Vec<_>>().join(", "), if self.is_refit { "refit epoch" } else { "epoch" });
             output::note(&format!("{word} {number} of {planned}: {told} ({})", text::seconds(seconds)));
         }
-        let mut line = Map::from_iter([("epoch".to_string(), json!(number))]);
-        if self.is_refit {
-            line.insert("refit".into(), json!(true));
-        }
-        line.extend(numbers.into_iter().map(|(name, value)| (name.to_string(), cases::number_to_json(value))));
-        line.insert("seconds".into(), json!(seconds));
+        let line = self.line(number, numbers, json!(seconds));
         if let Ok(mut shared) = self.shared.lock() {
-            shared.write(&Value::Object(line));
+            shared.write(Some(line));
         }
     }
 
@@ -75,22 +102,53 @@ impl Log {
     }
 }
 
+/// What tells the lines of a file apart: the number of the epoch, and whether it is one of a training on everything.
+fn key(line: &Map<String, Value>) -> (Option<u64>, bool) {
+    (line.get("epoch").and_then(Value::as_u64), line.get("refit") == Some(&json!(true)))
+}
+
 impl Shared {
-    fn write(&mut self, line: &Value) {
+    /// Writes a line, behind those of a saved training that are missing.
+    fn write(&mut self, line: Option<Map<String, Value>>) {
         if self.path.is_some() && self.failed.is_none() {
             self.failed = self.written(line).err().map(|error| error.to_string());
         }
     }
 
-    fn written(&mut self, line: &Value) -> io::Result<()> {
+    fn written(&mut self, line: Option<Map<String, Value>>) -> io::Result<()> {
+        let mut earlier = std::mem::take(&mut self.earlier);
+        // On other rows a new training begins, and counts from 1.
+        let goes_on = |line: &Map<String, Value>| earlier.last().is_some_and(|last| key(last).0 < key(line).0);
+        if !line.as_ref().is_none_or(goes_on) {
+            earlier.clear();
+        }
         let file = match (&mut self.file, &self.path) {
             (Some(file), _) => file,
-            (empty, Some(path)) => empty.insert(open(path, self.goes_on)?),
             (None, None) => return Ok(()),
+            (None, Some(_)) if line.is_none() && earlier.is_empty() => return Ok(()),
+            (empty, Some(path)) => {
+                let mut file = open(path, self.goes_on)?;
+                if !earlier.is_empty() {
+                    let found = lines(&mut file)?;
+                    earlier.retain(|line| !found.contains(&key(line)));
+                }
+                empty.insert(file)
+            }
         };
-        file.write_all(format!("{line}\n").as_bytes())?;
+        for line in earlier.into_iter().chain(line) {
+            file.write_all(format!("{}\n", Value::Object(line)).as_bytes())?;
+        }
         file.flush()
     }
+}
+
+/// The epochs in a log. Another line is nobody's.
+fn lines(file: &mut File) -> io::Result<HashSet<(Option<u64>, bool)>> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    let parsed = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    Ok(parsed.map(|line: Map<String, Value>| key(&line)).collect())
 }
 
 /// Opens a log. What a process that was killed has left of a line gets an end, so that the next one stands by itself.

@@ -16,10 +16,19 @@ pub struct Losses {
     /// One JSON document on stdout
     #[arg(long)]
     json: bool,
+    /// The WGSL program that computes it on a GPU, with file and lines of each part as comments
+    #[arg(long, requires = "name", conflicts_with = "json")]
+    wgsl: bool,
+    /// Which of its programs, counted from 0: the first is the plainest, others take weights, labels, f16 or larger workgroups
+    #[arg(long, requires = "wgsl", value_name = "N", default_value_t = 0)]
+    template_variant: usize,
 }
 
 impl Losses {
     pub fn run(&self) -> Outcome {
+        if let (Some(name), true) = (&self.name, self.wgsl) {
+            return output::print(&wgsl(name, self.template_variant)?);
+        }
         let lists = lists();
         let Some(name) = &self.name else {
             return if self.json { output::print_json(&as_document(&lists)) } else { output::print(&overview(&lists)) };
@@ -31,6 +40,29 @@ impl Losses {
             None => Err(Failure::Usage(names::in_catalogue("name", name))),
         }
     }
+}
+
+/// One of the programs of a loss, an activation or an optimizer.
+fn wgsl(name: &str, variant: usize) -> Result<String, Failure> {
+    let listings = gradus::testing::listings_of(name)?;
+    if listings.is_empty() {
+        return Err(Failure::Usage(match schedules::CATALOGUE.iter().any(|entry| entry.name == name) {
+            true => {
+                format!("--wgsl: `{name}` is a schedule, which has no shader; losses, activations and optimizers have")
+            }
+            false => names::in_catalogue("name", name),
+        }));
+    }
+    let count = listings.len();
+    let Some(listing) = listings.into_iter().nth(variant) else {
+        let most = count - 1;
+        return Err(Failure::Usage(format!(
+            "--template-variant is {variant}; `{name}` has {count} programs: it must be from 0 to {most}"
+        )));
+    };
+    let constants: Vec<String> = listing.constants.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    let constants = if constants.is_empty() { "all at their defaults".into() } else { constants.join(", ") };
+    Ok(format!("// {}: program {variant} of {count}\n// overrides: {constants}\n\n{}", listing.label, listing.text))
 }
 
 /// The four lists, each entry as JSON.

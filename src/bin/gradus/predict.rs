@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::output::{self, DeviceChoice, Failure, Outcome};
 use crate::samples::Source;
-use crate::scores::{in_unit, label_names, largest, threshold};
+use crate::scores::{in_unit, label_names, largest, output_names, threshold};
 use crate::{probabilities, saved};
 
 /// Predicts the rows of a data set with a saved model
@@ -94,7 +94,7 @@ impl Predict {
         let is_classes = model.predicts_classes() && !is_labels;
         let names = class_names(model, encoding);
         let numbers = |values: &Array2<f64>| {
-            values.rows().into_iter().map(|row| row.iter().map(|x| json!(*x)).collect()).collect()
+            values.rows().into_iter().map(|row| row.iter().map(|&x| short(x)).collect()).collect()
         };
         match self.output {
             None | Some(Output::Class) if is_classes => {
@@ -156,10 +156,17 @@ fn top(names: &[String], probabilities: &Array2<f64>, count: usize) -> Told {
     let row = |row: ndarray::ArrayView1<f64>| {
         let mut order: Vec<usize> = (0..row.len()).collect();
         order.sort_by(|&one, &other| row[other].total_cmp(&row[one]));
-        order.into_iter().take(count).flat_map(|class| [class_value(names, class), json!(row[class] as f32)]).collect()
+        order.into_iter().take(count).flat_map(|class| [class_value(names, class), short(row[class])]).collect()
     };
     let headings = (1..=count).flat_map(|place| [format!("class {place}"), format!("probability {place}")]).collect();
     Told { names: headings, rows: probabilities.rows().into_iter().map(row).collect(), is_plain: false }
+}
+
+/// A number in the fewest digits that are the same f32, in which it was computed; one beyond f32 in all of its digits.
+fn short(number: f64) -> Value {
+    let narrow = number as f32;
+    let text = if narrow.is_finite() { narrow.to_string() } else { number.to_string() };
+    text.parse::<f64>().map_or(Value::Null, |number| json!(number))
 }
 
 fn plain(cell: &Value) -> String {
@@ -192,13 +199,6 @@ fn target_name(encoding: Option<&Encoding>, other: &str) -> String {
     match encoding.map_or(&[][..], |encoding| encoding.target().columns()) {
         [one] => one.clone(),
         _ => other.into(),
-    }
-}
-
-fn output_names(encoding: Option<&Encoding>, count: usize) -> Vec<String> {
-    match encoding.map_or(&[][..], |encoding| encoding.target().columns()) {
-        names if names.len() == count => names.to_vec(),
-        _ => (0..count).map(|output| output.to_string()).collect(),
     }
 }
 

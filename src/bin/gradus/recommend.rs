@@ -84,9 +84,9 @@ pub struct Recommend {
     /// The learning rate
     #[arg(long, value_name = "RATE", default_value_t = 0.05, conflicts_with_all = ["model", "resume"], value_parser = numbers::positive, allow_negative_numbers = true)]
     learning_rate: f64,
-    /// Ratings from here on count as liked; the others are left out
-    #[arg(long, value_name = "RATING", default_value_t = 4.0, conflicts_with_all = ["model", "resume"], value_parser = numbers::rating, allow_negative_numbers = true)]
-    min_rating: f32,
+    /// Ratings from here on count as liked; the others are left out [default: 4 where the highest is from 4 to 5, else four fifths of the highest]
+    #[arg(long, value_name = "RATING", conflicts_with_all = ["model", "resume"], value_parser = numbers::rating, allow_negative_numbers = true)]
+    min_rating: Option<f32>,
     /// What counts are worth as weights of the interactions: the confidence that they were liked, of a mean of 1
     #[arg(long, value_name = "NAME", default_value = "log", conflicts_with_all = ["model", "resume"])]
     confidence: ConfidenceName,
@@ -107,7 +107,7 @@ pub struct Recommend {
     batch_size: Option<NonZeroUsize>,
     #[command(flatten)]
     device: DeviceChoice,
-    /// Goes on with a saved recommender, its options and the interactions that it was trained on; one that was cut goes on to its last epoch
+    /// Goes on with a saved recommender, its options and the interactions that it was trained on; one that was cut goes on to its last epoch. Wants --out
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     resume: Option<PathBuf>,
     /// Behind the test trains again, on all interactions, for as many epochs, and saves that (scikit-learn's `refit`)
@@ -214,6 +214,7 @@ impl Recommend {
         }
         if let Some(path) = &self.resume {
             saved::check_kind("--resume", path, Kind::Recommender)?;
+            saved::check_resumed(Some(path), self.out.as_deref())?;
         }
         // All files are read before a device is opened; what was held out is known before.
         let data = self.read(path)?;

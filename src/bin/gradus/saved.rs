@@ -74,6 +74,15 @@ pub fn check_out(flag: &str, path: &Path, inputs: &[(&str, PathBuf)]) -> Outcome
     files::check_writable(path).map_err(|error| Failure::from(error).of(flag))
 }
 
+/// Refuses to go on with a saved model and to save nothing of it: what --resume reads is written over only where that is asked for.
+pub fn check_resumed(resume: Option<&Path>, out: Option<&Path>) -> Outcome {
+    let (Some(path), None) = (resume, out) else { return Ok(()) };
+    let path = path.display();
+    Err(Failure::Usage(format!(
+        "--resume: without --out nothing of the training would be saved; --out {path} writes over the saved model, any other file keeps it"
+    )))
+}
+
 /// As [`check_out`], of a log beside the models that are read (--resume) and written (--out).
 pub fn check_log(path: &Path, inputs: &[(&str, PathBuf)], models: [Option<&Path>; 2]) -> Outcome {
     // First: to look into a pipe is to wait for its other end.

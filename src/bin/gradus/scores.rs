@@ -3,7 +3,7 @@
 use gradus::data::{Blocks, Dataset, Encoding, Target, TargetEncoding};
 use gradus::metrics::{Confusion, Regression, regression};
 use gradus::{Model, Score, cases, text};
-use ndarray::{Array2, ArrayView1, Axis, concatenate};
+use ndarray::{Array2, ArrayView1, Axis, concatenate, s};
 use serde_json::{Map, Value, json};
 
 use crate::output::{Failure, Outcome};
@@ -13,11 +13,17 @@ use crate::samples::{Task, loss_in_unit};
 /// Classes up to which the matrix is told as a table.
 const MOST_SHOWN: usize = 20;
 
+/// Targets whose errors are told on one line.
+const MOST_TARGETS: usize = 6;
+
 /// What was found on some rows.
 pub struct Scores {
     pub loss: f64,
     pub accuracy: Option<f64>,
+    /// Of all targets together, whatever their units.
     pub regression: Option<Regression>,
+    /// Of each target, where there are several.
+    pub targets: Vec<(String, Regression)>,
     pub ranking: Option<Ranking>,
     pub confusion: Option<(Vec<String>, Confusion)>,
     /// Of each label that a row has or has not.
@@ -65,6 +71,7 @@ impl Scores {
             loss: loss * loss_unit(model, encoding),
             accuracy,
             regression: None,
+            targets: Vec::new(),
             ranking: None,
             confusion: None,
             labels: Vec::new(),
@@ -82,7 +89,11 @@ impl Scores {
             }
             Target::Values(values) if task.predicts() == "numbers" => {
                 let predicted = in_unit(model, encoding, outputs);
-                scores.regression = Some(regression(&predicted, &decoded(encoding, values))?);
+                let actual = decoded(encoding, values);
+                scores.regression = Some(regression(&predicted, &actual)?);
+                if actual.ncols() > 1 {
+                    scores.targets = of_targets(&output_names(encoding, actual.ncols()), &predicted, &actual)?;
+                }
             }
             _ => {}
         }
@@ -103,6 +114,14 @@ impl Scores {
                 object.insert(name.into(), cases::number_to_json(value));
             }
             object.insert("r2".into(), json!(found.r2));
+        }
+        if !self.targets.is_empty() {
+            let of_target = |(name, found): &(String, Regression)| {
+                let number = cases::number_to_json;
+                let (mae, rmse, mse) = (number(found.mae), number(found.rmse), number(found.mse));
+                json!({ "target": name, "mae": mae, "rmse": rmse, "mse": mse, "r2": found.r2 })
+            };
+            object.insert("targets".into(), self.targets.iter().map(of_target).collect());
         }
         if let Some(ranking) = &self.ranking {
             ranking.add_to(&mut object);
@@ -137,9 +156,17 @@ impl Scores {
             let right = self.labels.iter().map(|(_, confusion)| confusion.accuracy()).sum::<f64>();
             text += &format!(", labels right {:.2} %", 100.0 * right / self.labels.len() as f64);
         }
-        if let Some(found) = &self.regression {
-            text += &format!(", MAE {}, RMSE {}", rounded(found.mae), rounded(found.rmse));
-            text += &found.r2.map_or(", no R² (the targets do not vary)".into(), |r2| format!(", R² {r2:.4}"));
+        match &self.regression {
+            // Targets of different units have no error in common.
+            Some(_) if !self.targets.is_empty() => {
+                for (name, found) in self.targets.iter().take(MOST_TARGETS) {
+                    text += &format!("; {name}: {}", errors_in_words(found));
+                }
+                let more = self.targets.len().saturating_sub(MOST_TARGETS);
+                text += &if more > 0 { format!("; and {more} targets more") } else { String::new() };
+            }
+            Some(found) => text += &format!(", {}", errors_in_words(found)),
+            None => {}
         }
         if let Some(ranking) = &self.ranking {
             text += &format!(", {}", ranking.in_words());
@@ -147,9 +174,17 @@ impl Scores {
         text
     }
 
-    /// The confusion matrix, precision and recall, as tables; empty for numbers.
+    /// The confusion matrix, precision and recall, as tables; the errors of each of several targets; empty for one number.
     pub fn details_in_words(&self) -> String {
         let mut text = String::new();
+        if self.targets.len() > MOST_TARGETS {
+            let mut table = crate::output::table(&["target", "MAE", "RMSE", "R²"]);
+            for (name, found) in &self.targets {
+                let r2 = found.r2.map_or("-".into(), |r2| format!("{r2:.4}"));
+                table.add_row([name.clone(), rounded(found.mae), rounded(found.rmse), r2]);
+            }
+            text += &format!("{table}\n");
+        }
         if let Some((classes, confusion)) = &self.confusion {
             if classes.len() <= MOST_SHOWN {
                 text += &format!("rows: the class; columns: what it was taken for\n{}\n\n", matrix(classes, confusion));
@@ -230,6 +265,29 @@ pub fn label_names(encoding: Option<&Encoding>, count: usize) -> Vec<String> {
         Some(TargetEncoding::Flags { columns, .. }) => columns.clone(),
         _ => (0..count).map(|label| label.to_string()).collect(),
     }
+}
+
+/// The names of the outputs: the columns of the targets, or numbers.
+pub fn output_names(encoding: Option<&Encoding>, count: usize) -> Vec<String> {
+    match encoding.map_or(&[][..], |encoding| encoding.target().columns()) {
+        names if names.len() == count => names.to_vec(),
+        _ => (0..count).map(|output| output.to_string()).collect(),
+    }
+}
+
+/// The errors of each target.
+fn of_targets(names: &[String], predicted: &Array2<f64>, actual: &Array2<f64>) -> Outcome<Vec<(String, Regression)>> {
+    let column = |numbers: &Array2<f64>, place: usize| numbers.slice(s![.., place..=place]).to_owned();
+    let of = |(place, name): (usize, &String)| {
+        Ok((name.clone(), regression(&column(predicted, place), &column(actual, place))?))
+    };
+    names.iter().enumerate().map(of).collect()
+}
+
+/// `MAE 0.5, RMSE 0.7, R² 0.9`
+fn errors_in_words(found: &Regression) -> String {
+    let r2 = found.r2.map_or("no R² (the targets do not vary)".into(), |r2| format!("R² {r2:.4}"));
+    format!("MAE {}, RMSE {}, {r2}", rounded(found.mae), rounded(found.rmse))
 }
 
 fn of_labels(

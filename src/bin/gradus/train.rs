@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use crate::interrupt::Interrupt;
 use crate::numbers;
 use crate::output::{self, DeviceChoice, Failure, Outcome};
-use crate::samples::{Asked, Prepared, Source, Task, target_kind};
+use crate::samples::{Asked, Prepared, Source, Task, target_kind, unfit};
 use crate::saved::{self, Kind};
 
 use resume::Earlier;
@@ -113,7 +113,7 @@ pub struct Train {
     /// Leaves the features of a table as they are
     #[arg(long)]
     no_standardize: bool,
-    /// Goes on with a saved model, its loss, its optimizer and the options of its training; one that was cut goes on to its last epoch
+    /// Goes on with a saved model, its loss, its optimizer and the options of its training; one that was cut goes on to its last epoch. Wants --out
     #[arg(long, value_name = "MODEL")]
     resume: Option<PathBuf>,
     #[command(flatten)]
@@ -245,6 +245,9 @@ impl Train {
         let options: Map<String, Value> = self.settings.iter().cloned().collect();
         let name = self.loss.as_deref().unwrap_or_default();
         let loss = losses::from_name(name, &Value::Object(options)).map_err(|error| named(error, "--loss", "--set"))?;
+        if let Some(why) = unfit(&*loss) {
+            return Err(Failure::Usage(format!("--loss: {why}")));
+        }
         let mut options: Map<String, Value> = self.optimizer_settings.iter().cloned().collect();
         if let Some(rate) = self.settings(loss.targets().pads(), None).learning_rate {
             options.insert("learning_rate".into(), json!(rate));
@@ -309,6 +312,7 @@ impl Train {
             let message = format!("--loss is {asked} but {} goes on with {name}; leave --loss out", path.display());
             return Err(Failure::Usage(message));
         }
+        saved::check_resumed(Some(path), self.out.as_deref())?;
         let parts = self.parts(target_kind(loss), held_out, Some(&model))?;
         let task = Task::of(loss, &parts.train)?;
         self.weights.check(&parts, loss)?;

@@ -1,10 +1,11 @@
 //! A call on the host: value and gradient into a slice, which is fresh or the caller's.
 
-use super::Call;
 use crate::Result;
-use crate::cpu::real::Real;
 use crate::cpu::{Spread, parallel};
-use crate::criterion::{Auxiliaries, Evaluation, Values};
+use crate::cpu::real::Real;
+use crate::criterion::{Auxiliaries, Evaluation};
+use crate::criterion::call::Call;
+use crate::criterion::reuse::Values;
 use crate::losses::{Family, HostReal, Loss};
 use crate::runtime::tensor::shaped;
 use crate::templates::Per;

@@ -3,10 +3,11 @@
 use half::f16;
 use ndarray::{ArrayD, arr0};
 
-use super::{DeviceEvaluation, Outcome};
 use crate::Result;
+use crate::criterion::{Criterion, Evaluation, Reduction};
 use crate::criterion::inputs::Inputs;
-use crate::criterion::{Criterion, Evaluation, Reduction, TensorInputs, Upstream};
+use crate::criterion::resident::{DeviceEvaluation, Outcome};
+use crate::criterion::tensor_inputs::{TensorInputs, Upstream};
 use crate::runtime::tensor::{Tensor, shaped};
 
 /// A tensor's numbers, whole or not.

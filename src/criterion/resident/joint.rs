@@ -1,10 +1,11 @@
 //! A call with the tensors of a loss of several inputs on a GPU.
 
-use super::{Check, DeviceEvaluation, Notes, Outcome, gpu_buffer};
-use crate::criterion::inputs;
+use crate::{Error, Result};
+use crate::criterion::{Criterion, OnEmpty, Reduction, inputs};
 use crate::criterion::inputs::input_error;
 use crate::criterion::joint::repeats;
-use crate::criterion::{Criterion, OnEmpty, Reduction, TensorInputs};
+use crate::criterion::resident::{Check, DeviceEvaluation, Notes, Outcome, gpu_buffer};
+use crate::criterion::tensor_inputs::TensorInputs;
 use crate::losses::{Argument, Frame, Loss};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
@@ -12,11 +13,9 @@ use crate::runtime::tensor::{Storage, Tensor};
 use crate::templates::multi_input::cpu::{JointHost, Shapes, Units};
 use crate::templates::multi_input::gpu as kernel;
 use crate::templates::multi_input::gpu::{Bound, JointJob};
-use crate::templates::normalizer;
+use crate::templates::{normalizer, on_device};
 use crate::templates::normalizer::{Labels, NOTES, Share, Values};
-use crate::templates::on_device;
 use crate::templates::on_device::SequenceSizes;
-use crate::{Error, Result};
 
 /// What is made of inputs on the device before the frame's own kernels.
 #[derive(Default)]

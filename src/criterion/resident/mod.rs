@@ -6,19 +6,18 @@ mod plain;
 
 use std::sync::Arc;
 
-use super::call::check_divisor;
-use super::{Auxiliaries, Criterion, Reduction, TensorInputs};
-use crate::criterion::inputs;
+use crate::{Error, Result};
+use crate::criterion::{Auxiliaries, Criterion, Reduction, inputs};
+use crate::criterion::call::check_divisor;
 use crate::criterion::inputs::input_error;
+use crate::criterion::tensor_inputs::TensorInputs;
 use crate::losses::{Domain, Family, Loss};
 use crate::runtime::device::{Device, Gpu};
 use crate::runtime::pipeline::Command;
 use crate::runtime::tensor::{Storage, Tensor};
+use crate::templates::{Buffers, PLANES, normalizer, on_device as kernel};
 use crate::templates::multi_input::cpu::{Array, Joint};
-use crate::templates::normalizer;
 use crate::templates::normalizer::{NOTES, Values};
-use crate::templates::{Buffers, PLANES, on_device as kernel};
-use crate::{Error, Result};
 
 /// Value and gradients of a loss on its device: nothing has been waited for. A label that is no class makes value and gradient
 /// of its row NaN, and is the error of whatever is read through a method here.

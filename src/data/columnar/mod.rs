@@ -44,7 +44,8 @@ impl Format {
         let by_name = ENDS.into_iter().find(|(end, _)| super::extension(&name) == Some(end)).map(|(_, format)| format);
         // To look into a pipe would take its bytes away.
         let mut start = Vec::new();
-        if path.is_file()
+        if !super::is_stdin(path)
+            && path.is_file()
             && let Ok(file) = File::open(path)
         {
             let _ = file.take(6).read_to_end(&mut start);

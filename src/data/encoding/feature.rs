@@ -1,14 +1,17 @@
 //! One column of a table as some columns of numbers.
 
+use std::collections::HashSet;
+
 use ndarray::{ArrayViewMut2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::super::table::{Cells, Column, Table};
-use super::categories::{AmongNumbers, Counts, most_frequent, places, truth};
-use super::lists::{are_distinct, holds_lists, lists, write_lists};
-use super::numbers::{LARGEST, Memory, Moments, Quantiles};
-use super::{ColumnReport, EncodingOptions};
 use crate::{Error, Result};
+use crate::data::encoding::EncodingOptions;
+use crate::data::encoding::categories::{AmongNumbers, Counts, most_frequent, places, truth};
+use crate::data::encoding::lists::{are_distinct, holds_lists, lists, write_lists};
+use crate::data::encoding::numbers::{LARGEST, Memory, Moments, Quantiles};
+use crate::data::encoding::report::ColumnReport;
+use crate::data::table::{Cells, Column, Table};
 
 /// A column and what is done with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +23,9 @@ pub(super) struct Feature {
     /// Whether a blank is 0 in all of its columns.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     sparse: bool,
+    /// Whether its numbers tell the rows apart and say no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_identifier: bool,
 }
 
 /// What a column becomes.
@@ -182,7 +188,8 @@ impl Feature {
     }
 
     pub(super) fn report(&self) -> ColumnReport {
-        ColumnReport::of_feature(&self.column, &self.encoded, (self.blanks, self.sparse), self.width())
+        let report = ColumnReport::of_feature(&self.column, &self.encoded, (self.blanks, self.sparse), self.width());
+        ColumnReport { is_identifier: self.is_identifier, ..report }
     }
 }
 
@@ -197,8 +204,52 @@ pub(super) struct FeatureFit {
     index: Option<f64>,
     /// Rows of all kinds.
     seen: usize,
+    numbering: Numbering,
     cells: CellsFit,
 }
+
+/// Whether the numbers of a column may be those of its rows.
+#[derive(Debug)]
+struct Numbering {
+    /// The number in the first row, while each one is larger by 1 than the one before.
+    first: Option<f64>,
+    /// The numbers of a column whose name says so, while they are whole and all different.
+    different: Option<HashSet<u64>>,
+}
+
+impl Numbering {
+    fn new(name: &str) -> Self {
+        let name = name.to_lowercase();
+        let is_named = ["id", "index", "row", "rowid", "uuid"].contains(&&*name) || name.ends_with("_id");
+        Numbering { first: Some(f64::NAN), different: is_named.then(HashSet::new) }
+    }
+
+    fn add(&mut self, numbers: &[f64], seen: usize) {
+        if let (0, Some(&number)) = (seen, numbers.first()) {
+            self.first = [0.0, 1.0].contains(&number).then_some(number);
+        }
+        let counts = |first: &f64| numbers.iter().zip(seen..).all(|(&number, row)| number == first + row as f64);
+        self.first = self.first.filter(counts);
+        // Beyond so many it is known well enough.
+        if let Some(different) = self.different.as_mut().filter(|different| different.len() < MOST_NUMBERS) {
+            let is_new = |number: &f64| number.fract() == 0.0 && different.insert(number.to_bits());
+            if !numbers.iter().all(is_new) {
+                self.different = None;
+            }
+        }
+    }
+
+    /// Of so many rows.
+    fn is_one(&self, rows: usize) -> bool {
+        rows >= FEWEST_ROWS && (self.first.is_some() || self.different.is_some())
+    }
+}
+
+/// Of fewer rows a column that counts is no surprise.
+const FEWEST_ROWS: usize = 20;
+
+/// Numbers of a column that are compared with each other.
+const MOST_NUMBERS: usize = 1 << 20;
 
 #[derive(Debug)]
 enum CellsFit {
@@ -241,7 +292,15 @@ impl FeatureFit {
             Some(_) => CellsFit::Numbers(Moments::default(), Quantiles::new(memory), Flags::default()),
             None => CellsFit::Words(Counts::new(memory), AmongNumbers::default()),
         };
-        FeatureFit { column: column.name().into(), rows: 0, blanks: 0, index, seen: 0, cells }
+        FeatureFit {
+            column: column.name().into(),
+            rows: 0,
+            blanks: 0,
+            index,
+            seen: 0,
+            numbering: Numbering::new(column.name()),
+            cells,
+        }
     }
 
     /// Adds a part of the table, in which these are the rows to train on.
@@ -256,6 +315,7 @@ impl FeatureFit {
                     rows.all(|(&number, row)| number == first + row as f64)
                 };
                 self.index = self.index.filter(counts);
+                self.numbering.add(numbers, self.seen);
                 for &row in rows.iter().filter(|&&row| !numbers[row].is_nan()) {
                     if numbers[row].abs() > LARGEST {
                         let expected = "a finite number up to 1e150; clean or drop such rows, or leave the cell empty";
@@ -277,7 +337,7 @@ impl FeatureFit {
     }
 
     pub(super) fn finish(self, options: &EncodingOptions) -> Result<Feature> {
-        let FeatureFit { column, rows, blanks, index, cells, .. } = self;
+        let FeatureFit { column, rows, blanks, index, seen, numbering, cells } = self;
         let nothing = |reason: String| Encoded::Nothing { reason };
         let encoded = match cells {
             _ if blanks == rows => nothing("blank in all rows".into()),
@@ -307,7 +367,8 @@ impl FeatureFit {
             }
             _ => encoded,
         };
-        Ok(Feature { column, encoded, blanks, sparse: options.sparse })
+        let is_identifier = matches!(encoded, Encoded::Number { .. }) && numbering.is_one(seen);
+        Ok(Feature { column, encoded, blanks, sparse: options.sparse, is_identifier })
     }
 }
 
@@ -340,7 +401,10 @@ fn words(
     }
     among_numbers.check()?;
     let different = counted.len() + forgotten;
-    let nothing = || Encoded::Nothing { reason: format!("{different} different words in {known} rows") };
+    let are_dates = counted.iter().all(|(word, _)| is_date(word));
+    let dates =
+        if are_dates { ", which are dates: write them as a number, such as days, to learn from them" } else { "" };
+    let nothing = || Encoded::Nothing { reason: format!("{different} different words in {known} rows{dates}") };
     if options.sparse && are_distinct(different, known) {
         return Ok(nothing());
     }
@@ -355,6 +419,20 @@ fn words(
     let others = different - kept.len();
     let fill = most(&kept);
     Ok(Encoded::Words { words: kept.into_iter().map(|(word, _)| word).collect(), others, fill })
+}
+
+/// Whether a word begins as a date of ISO 8601, `2016-10-17`.
+fn is_date(word: &str) -> bool {
+    let parts: Vec<&str> = word.get(..10).unwrap_or_default().split('-').collect();
+    let number = |place: usize, digits: usize| {
+        let part =
+            parts.get(place).filter(|part| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit()));
+        part.and_then(|part| part.parse::<u32>().ok())
+    };
+    number(0, 4).is_some()
+        && number(1, 2).is_some_and(|month| (1..=12).contains(&month))
+        && number(2, 2).is_some_and(|day| (1..=31).contains(&day))
+        && !word[10..].starts_with(|letter: char| letter.is_ascii_digit())
 }
 
 fn as_truth(text: &str) -> Option<bool> {

@@ -17,6 +17,9 @@ pub struct ColumnReport {
     pub became: String,
     /// How many columns of numbers that are.
     pub columns: usize,
+    /// Whether it seems to tell the rows apart and to say no more: whole numbers from 0 or 1 on in the order of the rows, or all of them
+    /// different under a name such as `id`. It is a feature all the same.
+    pub is_identifier: bool,
 }
 
 impl ColumnReport {
@@ -57,7 +60,7 @@ impl ColumnReport {
         } else if blanks > 0 && columns > 0 {
             became += &format!("; {blanks} blank(s) filled with {fill}, and marked in a column");
         }
-        ColumnReport { column: column.into(), taken_for, became, columns }
+        ColumnReport { column: column.into(), taken_for, became, columns, is_identifier: false }
     }
 }
 

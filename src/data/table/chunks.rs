@@ -33,10 +33,10 @@ pub(in crate::data) struct Chunks {
 
 /// Where rows end.
 #[derive(Debug, Clone, Copy)]
-struct Cut {
+pub(super) struct Cut {
     /// The last byte of a line.
-    end: u8,
-    delimiter: Delimiter,
+    pub(super) end: u8,
+    pub(super) delimiter: Delimiter,
 }
 
 impl Chunks {
@@ -134,7 +134,7 @@ impl Chunk {
 impl Cut {
     /// Where the last row ends that is whole. Quotes are taken as the reader of rows takes them: one opens a text at the beginning of a
     /// field alone.
-    fn last_end(self, bytes: &[u8]) -> Option<usize> {
+    pub(super) fn last_end(self, bytes: &[u8]) -> Option<usize> {
         if self.delimiter == Delimiter::Colons {
             return memrchr(self.end, bytes).map(|at| at + 1);
         }
@@ -148,6 +148,22 @@ impl Cut {
             }
         }
         memrchr(self.end, &bytes[outside..]).map(|at| outside + at + 1).or(last)
+    }
+
+    /// Where the first row ends, or the bytes do; none where they end within quotes.
+    pub(super) fn first_end(self, bytes: &[u8]) -> Option<usize> {
+        let line_end = |from: usize| memchr(self.end, &bytes[from..]).map_or(bytes.len(), |at| from + at + 1);
+        let (mut outside, mut end) = (0, line_end(0));
+        if self.delimiter == Delimiter::Colons {
+            return Some(end);
+        }
+        while let Some(open) = self.opening(&bytes[..end], outside) {
+            outside = closing(bytes, open + 1)? + 1;
+            if outside > end {
+                end = line_end(outside);
+            }
+        }
+        Some(end)
     }
 
     /// The next quote that opens a text.

@@ -190,13 +190,15 @@ pub(in crate::data) struct Builder {
     unit: Option<Option<char>>,
     /// Thousands were parted somewhere.
     grouped: bool,
+    /// The first number with a zero before it, as codes have it.
+    zeros: Option<String>,
     decimal: Decimal,
 }
 
 impl Builder {
     pub(super) fn new(decimal: Decimal) -> Self {
         let (numbers, written) = (Vec::new(), Vec::new());
-        Builder { numbers, written, words: None, unit: None, grouped: false, decimal }
+        Builder { numbers, written, words: None, unit: None, grouped: false, zeros: None, decimal }
     }
 
     /// Of a column whose other cells say what it holds.
@@ -223,6 +225,9 @@ impl Builder {
         }
         self.grouped |= other.grouped;
         self.unit = self.unit.or(other.unit);
+        if self.zeros.is_none() {
+            self.zeros.clone_from(&other.zeros);
+        }
     }
 
     /// The cells of further rows: of words, if those of either are.
@@ -234,6 +239,7 @@ impl Builder {
         }
         self.grouped |= other.grouped;
         self.unit = self.unit.or(other.unit);
+        self.zeros = self.zeros.take().or(other.zeros);
         match (&mut self.words, other.words) {
             (Some(words), Some(others)) => words.append(others),
             _ => {
@@ -293,6 +299,9 @@ impl Builder {
                 self.unit = Some(number.unit);
                 self.grouped |= number.grouped;
                 if says_more(cell, &number) {
+                    if self.zeros.is_none() && number.unit.is_none() && cell.starts_with('0') {
+                        self.zeros = Some(visible(cell).into_owned());
+                    }
                     self.written.push((self.numbers.len(), cell.to_string()));
                 }
                 self.numbers.push(number.value);
@@ -326,7 +335,10 @@ impl Builder {
         let Some(words) = self.words else {
             let unit = self.unit.flatten().map(|unit| format!("the unit `{unit}` taken off"));
             let grouped = self.grouped.then(|| "marks of thousands taken out".to_string());
-            let done: Vec<String> = unit.into_iter().chain(grouped).collect();
+            let zeros = self.zeros.map(|cell| {
+                format!("cells such as `{cell}` are numbers as a feature; with a letter before each (`z{cell}`) they would be words")
+            });
+            let done: Vec<String> = unit.into_iter().chain(grouped).chain(zeros).collect();
             let note = (!done.is_empty()).then(|| format!("column `{name}`: {}", done.join(", ")));
             return (Column { name, cells: Cells::Numbers(self.numbers), written: self.written }, note);
         };

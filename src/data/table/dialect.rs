@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
+use super::chunks::Cut;
 use super::number;
 use super::number::Decimal;
 use super::text::letters;
 use super::{Delimiter, TableOptions};
 
-/// Lines at the beginning that are looked at.
-const LINES: usize = 200;
+/// Records at the beginning that are looked at.
+const RECORDS: usize = 200;
 
 /// How a text is to be taken apart.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,21 +31,26 @@ pub(super) type Unclear = (String, String);
 
 /// The form of the text that begins so.
 pub(super) fn dialect(sample: &[u8], options: &TableOptions) -> Result<Dialect, Unclear> {
-    let text = sample.split_inclusive(|&byte| byte == b'\n').take(LINES);
-    let text: Vec<Cow<str>> = text.map(|line| letters(line.strip_suffix(b"\n").unwrap_or(line))).collect();
-    let mut lines: Vec<&str> = text.iter().map(|line| &**line).collect();
-    let (mut skipped, mut notes) = (0, Vec::new());
+    let (mut rest, mut skipped, mut notes) = (sample, 0, Vec::new());
     let mut delimiter = options.delimiter;
-    if let Some(named) = lines.first().and_then(|line| separator_line(line)) {
-        lines.remove(0);
+    if let Some(named) = separator_line(&first_line(rest).0) {
+        rest = first_line(rest).1;
         skipped = 1;
         delimiter = delimiter.or(Some(named));
         notes.push(format!("the line `sep=` says: fields are parted by {named}"));
     }
-    let comments = lines.iter().take_while(|line| line.trim_start().starts_with('#')).count();
-    let above: Vec<&str> = lines.drain(..comments).collect();
-    let delimiter = delimiter.unwrap_or_else(|| likeliest(&lines));
-    let names = above.last().and_then(|line| names_in_comment(line, &lines, delimiter));
+    let (mut comments, mut above) = (0, None);
+    loop {
+        let (line, behind) = first_line(rest);
+        if !line.trim_start().starts_with('#') {
+            break;
+        }
+        (comments, above, rest) = (comments + 1, Some(line), behind);
+    }
+    let delimiter = delimiter.unwrap_or_else(|| likeliest(rest));
+    let text = records(rest, delimiter);
+    let lines: Vec<&str> = text.iter().map(|line| &**line).collect();
+    let names = above.and_then(|line| names_in_comment(&line, &lines, delimiter));
     if comments > 0 {
         skipped += comments;
         let what = if names.is_some() { "; the last of them names the columns" } else { "" };
@@ -56,6 +64,30 @@ pub(super) fn dialect(sample: &[u8], options: &TableOptions) -> Result<Dialect, 
         notes.push("the decimal mark is a comma".into());
     }
     Ok(Dialect { delimiter, decimal, skipped, names, notes })
+}
+
+/// The first line of a text without its end, and what is behind it.
+fn first_line(text: &[u8]) -> (Cow<'_, str>, &[u8]) {
+    let (line, rest) = memchr(b'\n', text).map_or((text, &[][..]), |at| (&text[..at], &text[at + 1..]));
+    (letters(line), rest)
+}
+
+/// The first records of a text, without their ends: lines, of which a field in quotes may hold several. A quote that is never closed opens
+/// no field.
+fn records(text: &[u8], delimiter: Delimiter) -> Vec<Cow<'_, str>> {
+    let (cut, mut rest, mut found) = (Cut { end: b'\n', delimiter }, text, Vec::new());
+    while !rest.is_empty() && found.len() < RECORDS {
+        let end = match cut.first_end(rest) {
+            Some(end) => end,
+            // A text that is looked at in part may break off in the midst of a record.
+            None if found.len() > 1 => break,
+            None => memchr(b'\n', rest).map_or(rest.len(), |at| at + 1),
+        };
+        let record = &rest[..end];
+        found.push(letters(record.strip_suffix(b"\n").unwrap_or(record)));
+        rest = &rest[end..];
+    }
+    found
 }
 
 /// Excel's first line: `sep=;`.
@@ -80,13 +112,18 @@ fn names_in_comment(line: &str, rows: &[&str], delimiter: Delimiter) -> Option<V
     (fits && is_text && rows_are_numbers).then_some(names)
 }
 
-/// The fields of a line. A delimiter between quotes is none.
+/// The fields of a record. A delimiter between quotes is none; a quote opens a text at the beginning of a field alone.
 pub(super) fn fields(line: &str, delimiter: Delimiter) -> Vec<&str> {
     match delimiter {
         Delimiter::Byte(byte) => {
-            let (mut found, mut start, mut quoted) = (Vec::new(), 0, false);
+            let (mut found, mut start, mut quoted, mut closed) = (Vec::new(), 0, false, None);
             for (at, letter) in line.bytes().enumerate() {
-                quoted ^= letter == b'"';
+                if letter == b'"' {
+                    // Two in a row are one in the text.
+                    let opens = at == start || closed == Some(at.wrapping_sub(1));
+                    closed = quoted.then_some(at);
+                    quoted = !quoted && opens;
+                }
                 if letter == byte && !quoted {
                     found.push(&line[start..at]);
                     start = at + 1;
@@ -100,9 +137,9 @@ pub(super) fn fields(line: &str, delimiter: Delimiter) -> Vec<&str> {
     }
 }
 
-/// What parts fields the most evenly: the same number of at least two in (nearly) all lines, the first one among them; of several that do,
+/// What parts fields the most evenly: the same number of at least two in (nearly) all records, the first one among them; of several that do,
 /// the one whose fields are numbers most often, and then the one with the most fields. A comma where nothing does.
-fn likeliest(lines: &[&str]) -> Delimiter {
+fn likeliest(text: &[u8]) -> Delimiter {
     let candidates = [
         Delimiter::Byte(b','),
         Delimiter::Byte(b';'),
@@ -111,10 +148,13 @@ fn likeliest(lines: &[&str]) -> Delimiter {
         Delimiter::Colons,
         Delimiter::Spaces,
     ];
-    let lines: Vec<&str> = lines.iter().copied().filter(|line| !line.trim().is_empty()).collect();
     let mut best: Option<([f64; 3], Delimiter)> = None;
     for delimiter in candidates {
-        let Some(score) = score(&lines, delimiter) else { continue };
+        // Which quotes open a text, and with them which lines are one record, hangs on what parts the fields.
+        let records = records(text, delimiter);
+        let records: Vec<&str> =
+            records.iter().map(|record| &**record).filter(|record| !record.trim().is_empty()).collect();
+        let Some(score) = score(&records, delimiter) else { continue };
         if best.is_none_or(|(found, _)| score > found) {
             best = Some((score, delimiter));
         }
@@ -201,6 +241,12 @@ mod tests {
             ("name\nlong name\nother\n", Byte(b',')),
             ("a,\"b;c;d\",e\n1,2,3\n", Byte(b',')),
             ("text,y\n\"one; two; three\",1\n\"four; five; six\",2\n", Byte(b',')),
+            ("text;y\n\"one, two\nthree, four\nfive\";1\n\"a, b\n\";2\n", Byte(b';')),
+            ("y\ttext\n1\t\"one, two\n\nthree, \"\"four\"\"\n\"\n2\t\"a, b; c\nd\"\n", Byte(b'\t')),
+            ("id|text|y\n1|\"a,b,c\n\na,b,c\na,b,c\"|2\n2|\"a,b,c\na,b,c\"|3\n", Byte(b'|')),
+            ("text,y\n\"one; two\nthree; four\",1\n\"five; six\n\",2\n", Byte(b',')),
+            ("disk;y\n5\" disk;1\n3;2\n", Byte(b';')),
+            ("a;b\n\"never closed;1\n2;3\n", Byte(b';')),
             ("1\n2\n", Byte(b',')),
             ("", Byte(b',')),
         ] {

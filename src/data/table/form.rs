@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use csv::{ByteRecord, ReaderBuilder, Trim};
 
 use super::super::source::Source;
+use super::chunks::Cut;
 use super::dialect;
 use super::dialect::Dialect;
 use super::number::Decimal;
@@ -200,8 +201,12 @@ fn parted(lines: Vec<u8>, delimiter: Delimiter) -> Vec<u8> {
 
 /// The first rows.
 fn sample_rows(sample: &[u8], dialect: &Dialect) -> Vec<Vec<String>> {
-    let lines: Vec<u8> =
+    let mut lines: Vec<u8> =
         sample.split_inclusive(|&byte| byte == b'\n').skip(dialect.skipped).flatten().copied().collect();
+    // The sample may break off in the midst of a row.
+    if let Some(end) = (Cut { end: b'\n', delimiter: dialect.delimiter }).last_end(&lines) {
+        lines.truncate(end);
+    }
     let mut reader = builder(dialect.delimiter).from_reader(Cursor::new(parted(lines, dialect.delimiter)));
     let mut rows = Vec::new();
     let mut record = ByteRecord::new();

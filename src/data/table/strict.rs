@@ -2,9 +2,10 @@
 
 use ndarray::{Array1, Array2};
 
-use super::super::dataset::{Dataset, Target};
-use super::{Cells, Column, Table};
 use crate::Result;
+use crate::data::dataset::{Dataset, Target};
+use crate::data::table::Table;
+use crate::data::table::column::{Cells, Column};
 
 impl Table {
     /// All columns but `target` as features, which must be numbers, and the target: numbers, or words as classes sorted by name; with `None`

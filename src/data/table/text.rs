@@ -1,6 +1,7 @@
 //! Bytes of a text file as UTF-8, whatever wrote them: a byte order mark, UTF-16.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -8,8 +9,14 @@ use super::super::source::Source;
 use super::chunks::with_plain_ends;
 use crate::{Error, Result};
 
-/// Bytes at the beginning of a file from which its form is told.
+/// Bytes at the beginning of a file from which its form is told; more where they are not some rows.
 const SAMPLE: u64 = 1 << 20;
+
+/// Rows that the beginning of a longer file must hold.
+const ROWS: usize = 8;
+
+/// As many lines hold some rows, whatever stands in quotes.
+const LINES: usize = 1000;
 
 /// The beginning of a text, and a reader of all of it.
 pub(super) struct Text {
@@ -29,23 +36,32 @@ impl Text {
     pub(super) fn open(mut source: Source) -> Result<Self> {
         let path = source.path().to_path_buf();
         let mut start = source.up_to(SAMPLE)?;
-        let is_file = source.is_plain_file();
-        let (reader, note, begins): (Box<dyn Read + Send>, _, _) = match utf16(&start) {
+        let (is_file, inside) = (source.is_plain_file(), source.inside().to_string());
+        let (reader, note, begins, is_whole): (Box<dyn Read + Send>, _, _, _) = match utf16(&start) {
             Some(form) => {
                 let bytes = io::Cursor::new(start.split_off(form.mark)).chain(source.into_reader());
-                let mut text = Utf16Reader { inner: bytes, big: form.big, rest: Vec::new(), text: Vec::new(), at: 0 };
+                let mut text = Utf16Reader::new(bytes, &form, inside);
+                let more = |count: u64, start: &mut Vec<u8>| {
+                    text.by_ref().take(count).read_to_end(start).map_err(|error| broken(&path, 1, &error))
+                };
                 start = Vec::new();
-                text.by_ref().take(SAMPLE).read_to_end(&mut start).map_err(|error| broken(&path, 1, &error))?;
-                (Box::new(io::Cursor::new(start.clone()).chain(text)), Some("the text is UTF-16"), None)
+                let is_whole = read_rows(&mut start, more)?;
+                (Box::new(io::Cursor::new(start.clone()).chain(text)), Some("the text is UTF-16"), None, is_whole)
             }
             None => {
+                let more = |count: u64, start: &mut Vec<u8>| {
+                    let found = source.up_to(count)?;
+                    start.extend(&found);
+                    Ok(found.len())
+                };
+                let is_short = (start.len() as u64) < SAMPLE;
+                let is_whole = is_short || !holds_rows(&start) && read_rows(&mut start, more)?;
                 let mark = if start.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
                 start.drain(..mark); // the byte order mark would become part of the first name
                 let reader = io::Cursor::new(start.clone()).chain(source.into_reader());
-                (Box::new(reader), None, is_file.then_some(mark as u64))
+                (Box::new(reader), None, is_file.then_some(mark as u64), is_whole)
             }
         };
-        let is_whole = start.len() + 3 < SAMPLE as usize;
         // Old Macs ended lines with a return alone.
         let line_end = if start.contains(&b'\r') && !start.contains(&b'\n') { b'\r' } else { b'\n' };
         let mut sample = with_plain_ends(&start);
@@ -59,8 +75,47 @@ impl Text {
     }
 }
 
+/// Reads on until a text holds some rows; true where it is all of it. A header of many columns may be longer than [`SAMPLE`].
+fn read_rows(start: &mut Vec<u8>, mut more: impl FnMut(u64, &mut Vec<u8>) -> Result<usize>) -> Result<bool> {
+    loop {
+        let count = SAMPLE.max(start.len() as u64);
+        if (more(count, start)? as u64) < count {
+            return Ok(true);
+        }
+        if holds_rows(start) {
+            return Ok(false);
+        }
+    }
+}
+
+/// Whether some rows are over: line ends with an even number of quotes before them, or very many line ends.
+fn holds_rows(text: &[u8]) -> bool {
+    let end = if memchr::memchr(b'\n', text).is_some() { b'\n' } else { b'\r' };
+    let (mut quoted, mut lines, mut rows) = (false, 0, 0);
+    for at in memchr::memchr2_iter(b'"', end, text) {
+        if text[at] == b'"' {
+            quoted = !quoted;
+        } else {
+            lines += 1;
+            rows += usize::from(!quoted);
+        }
+        if rows >= ROWS || lines >= LINES {
+            return true;
+        }
+    }
+    false
+}
+
 /// An error of reading on, near a line. What decompresses reports damage as an error of input.
 pub(super) fn broken(path: &Path, line: u64, error: &io::Error) -> Error {
+    if let Some(half) = error.get_ref().and_then(|inner| inner.downcast_ref::<HalfLetter>()) {
+        return Error::Data {
+            path: path.into(),
+            position: format!("byte {}{}", half.byte, half.inside),
+            found: half.to_string(),
+            expected: "whole UTF-16 letters of two or four bytes; the file may be cut off".into(),
+        };
+    }
     match error.kind() {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Error::Data {
             path: path.into(),
@@ -106,38 +161,75 @@ fn utf16(start: &[u8]) -> Option<Utf16> {
     (half >= 2 && least == 0 && 10 * most >= 9 * half).then_some(Utf16 { big, mark: 0 })
 }
 
+/// A part of a letter where a whole one must be.
+#[derive(Debug)]
+struct HalfLetter {
+    /// Where it begins in the text.
+    byte: u64,
+    /// Where the text lies in the file, as [`Source::inside`] says it.
+    inside: String,
+    /// The file ends with it.
+    is_last: bool,
+}
+
+impl fmt::Display for HalfLetter {
+    fn fmt(&self, to: &mut fmt::Formatter) -> fmt::Result {
+        write!(to, "half of a UTF-16 letter{}", if self.is_last { " at the end of the file" } else { "" })
+    }
+}
+
+impl std::error::Error for HalfLetter {}
+
 /// UTF-16 as UTF-8.
 struct Utf16Reader<R> {
     inner: R,
     big: bool,
-    /// Bytes that are no whole letter yet.
+    /// Bytes that are no whole letter yet, and where the first of them lies.
     rest: Vec<u8>,
+    offset: u64,
+    inside: String,
     text: Vec<u8>,
     /// The first byte of `text` that is not given out.
     at: usize,
 }
 
 impl<R: Read> Utf16Reader<R> {
-    /// Reads and decodes some more; an odd byte at the end is left out.
+    /// Of bytes behind the mark.
+    fn new(inner: R, form: &Utf16, inside: String) -> Self {
+        let (big, offset) = (form.big, form.mark as u64);
+        Utf16Reader { inner, big, rest: Vec::new(), offset, inside, text: Vec::new(), at: 0 }
+    }
+
+    /// Reads and decodes some more.
     fn fill(&mut self) -> io::Result<()> {
         const AT_ONCE: u64 = 1 << 16;
-        let before = self.rest.len();
         let count = self.inner.by_ref().take(AT_ONCE).read_to_end(&mut self.rest)?;
         let (pairs, _) = self.rest.as_chunks::<2>();
         let unit = |unit: &[u8; 2]| if self.big { u16::from_be_bytes(*unit) } else { u16::from_le_bytes(*unit) };
         let mut units: Vec<u16> = pairs.iter().map(unit).collect();
         // The other half of a letter of two units may come with the next bytes.
-        let is_half = |unit: &u16| (0xd800..0xdc00).contains(unit);
-        if count > 0 && units.last().is_some_and(is_half) {
+        if units.last().is_some_and(|unit| (0xd800..0xdc00).contains(unit)) {
             units.pop();
         }
-        let letters =
-            char::decode_utf16(units.iter().copied()).map(|letter| letter.unwrap_or(char::REPLACEMENT_CHARACTER));
-        self.text = letters.collect::<String>().into_bytes();
-        self.at = 0;
-        let used = if count == 0 { before } else { 2 * units.len() };
+        let (mut text, mut used) = (String::with_capacity(units.len()), 0);
+        for letter in char::decode_utf16(units.iter().copied()) {
+            let letter = letter.map_err(|_| self.half(used, false))?;
+            text.push(letter);
+            used += 2 * letter.len_utf16();
+        }
+        (self.text, self.at) = (text.into_bytes(), 0);
+        if count == 0 && used < self.rest.len() {
+            return Err(self.half(used, true));
+        }
         self.rest.drain(..used);
+        self.offset += used as u64;
         Ok(())
+    }
+
+    /// That at a place of what is held there is no whole letter.
+    fn half(&self, place: usize, is_last: bool) -> io::Error {
+        let half = HalfLetter { byte: self.offset + place as u64, inside: self.inside.clone(), is_last };
+        io::Error::new(io::ErrorKind::InvalidData, half)
     }
 }
 
@@ -161,12 +253,14 @@ impl<R: Read> Read for Utf16Reader<R> {
 mod tests {
     use super::*;
 
-    fn decoded(bytes: &[u8], big: bool) -> String {
+    fn read(bytes: &[u8], big: bool) -> io::Result<String> {
         let mut text = String::new();
-        let inner = bytes;
-        let mut reader = Utf16Reader { inner, big, rest: Vec::new(), text: Vec::new(), at: 0 };
-        reader.read_to_string(&mut text).unwrap();
-        text
+        Utf16Reader::new(bytes, &Utf16 { big, mark: 0 }, String::new()).read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    fn decoded(bytes: &[u8], big: bool) -> String {
+        read(bytes, big).unwrap()
     }
 
     #[test]
@@ -188,7 +282,17 @@ mod tests {
             let bytes: Vec<u8> = format!("{shift}{text}").encode_utf16().flat_map(u16::to_be_bytes).collect();
             assert_eq!(decoded(&bytes, true), format!("{shift}{text}"));
         }
-        assert_eq!(decoded(&[0, b'a', 0], true), "a");
-        assert_eq!(decoded(&[0xd8, 0x3d], true), "\u{fffd}");
+    }
+
+    #[test]
+    fn half_a_letter_is_refused_with_its_place() {
+        let place = |bytes: &[u8]| broken(Path::new("x"), 1, &read(bytes, true).unwrap_err()).to_string();
+        for (bytes, byte) in [(&[0, b'a', 0][..], 2), (&[0xd8, 0x3d], 0), (&[0, b'a', 0xd8, 0x3d, 0, b'b'], 2)] {
+            let told = place(bytes);
+            assert!(told.contains(&format!("byte {byte}")) && told.contains("UTF-16"), "{told}");
+        }
+        // Behind the bytes of one reading.
+        let long: Vec<u8> = "é".repeat(100_001).encode_utf16().flat_map(u16::to_be_bytes).collect();
+        assert!(place(&long[..200_001]).contains("byte 200000"));
     }
 }

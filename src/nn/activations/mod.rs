@@ -22,6 +22,8 @@ use crate::catalogue;
 use crate::catalogue::{Entry, catalogue};
 use crate::cpu::real::Real;
 use crate::cpu::{parallel, simd};
+use crate::runtime::adaptor::{adaptor, options};
+use crate::runtime::pipeline::Program;
 use crate::{Error, Result};
 
 catalogue! {
@@ -41,6 +43,18 @@ pub use gelu::Approximate;
 
 #[cfg(test)]
 mod tests;
+
+/// What the kernel templates take from an activation.
+pub(crate) const ACTIVATE: &str = "fn activate(x: f32) -> f32";
+pub(crate) const DERIVATIVE: &str = "fn derivative(x: f32, y: f32) -> f32";
+
+/// Adds an activation to a program: its file, its adaptor and its options.
+pub(crate) fn link(program: &mut Program, activation: &dyn Activation) {
+    let shader = activation.entry().shader;
+    program.header += &adaptor(&shader, &[ACTIVATE, DERIVATIVE]);
+    program.files.push(shader);
+    program.constants.extend(options(&shader, activation.constants()));
+}
 
 /// An activation with its options.
 pub trait Activation: Debug + Send + Sync {

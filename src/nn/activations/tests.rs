@@ -139,11 +139,13 @@ fn the_list_is_sorted_and_each_filling_has_its_functions() {
         let activation = from_name(entry.name, &Value::Null).unwrap();
         assert_eq!(activation.name(), entry.name);
         assert!(!entry.torch.is_empty() && !entry.summary.is_empty() && !entry.formula.is_empty());
-        for function in ["fn activate(x: f32) -> f32", "fn derivative(x: f32, y: f32) -> f32"] {
-            assert_eq!(entry.shader.text.contains(function), !activation.rowwise(), "{}: {function}", entry.name);
+        for function in ["activate(x: f32) -> f32", "derivative(x: f32, y: f32) -> f32"] {
+            let found = entry.shader.text.contains(&format!("fn {}_{function}", entry.name));
+            assert_eq!(found, !activation.rowwise(), "{}: {function}", entry.name);
         }
         for (constant, _) in activation.constants() {
-            assert!(entry.shader.text.contains(&format!("override {constant}: ")), "{}: {constant}", entry.name);
+            let declaration = format!("override {}: ", crate::runtime::adaptor::option(&entry.shader, constant));
+            assert!(entry.shader.text.contains(&declaration), "{}: {constant}", entry.name);
         }
         let documented: Vec<&str> = entry.options.iter().map(|option| option.name).collect();
         let written: Vec<String> = activation.options().as_object().unwrap().keys().cloned().collect();
@@ -161,7 +163,8 @@ fn each_filling_is_valid_wgsl() {
     );
     for entry in CATALOGUE.iter().filter(|entry| entry.name != "softmax") {
         let files = [crate::runtime::wgsl::shader!("lib/numbers.wgsl"), FRAME, entry.shader];
-        let module = crate::runtime::wgsl::parse(entry.name, "", &files).unwrap();
+        let header = adaptor(&entry.shader, &[ACTIVATE, DERIVATIVE]);
+        let module = crate::runtime::wgsl::parse(entry.name, &header, &files).unwrap();
         let capabilities = wgpu::naga::valid::Capabilities::empty();
         let mut validator = wgpu::naga::valid::Validator::new(wgpu::naga::valid::ValidationFlags::all(), capabilities);
         validator.validate(&module.ir).unwrap_or_else(|error| panic!("{}: {error:?}", entry.name));

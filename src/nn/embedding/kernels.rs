@@ -1,5 +1,6 @@
 //! The kernels of an embedding: rows gathered by ids, and an optimizer's step on those rows alone that were hit.
 
+use crate::nn::optimizers;
 use crate::nn::optimizers::update::STEP;
 use crate::nn::optimizers::{MOST_STATES, Optimizer, Step};
 use crate::runtime::device::Gpu;
@@ -209,10 +210,10 @@ fn parts_program(vec4: bool, lanes: u32) -> Program {
 
 fn update_program(optimizer: &dyn Optimizer, vec4: bool, lanes: u32) -> Program {
     let moves = if vec4 { MOVE_VEC4 } else { MOVE_SCALAR };
-    let files = [UPDATE, RUNS, cells(vec4), moves, STEP, NUMBERS, optimizer.entry().shader];
+    let files = [UPDATE, RUNS, cells(vec4), moves, STEP, NUMBERS];
     let mut program = with_lanes(plain(&format!("embedding ({})", optimizer.name()), &files), lanes);
     program.constants.push(("STATES", optimizer.states() as f64));
-    program.constants.extend(optimizer.constants());
+    optimizers::link(&mut program, optimizer);
     program
 }
 

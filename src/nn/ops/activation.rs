@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cpu::real::Real;
-use crate::nn::activations::{Activation, CATALOGUE};
+use crate::nn::activations::{Activation, CATALOGUE, link};
 use crate::nn::graph::op::{
     Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, InPlace, Op, Saves, Shape,
 };
@@ -39,22 +39,25 @@ fn examples() -> Vec<Example> {
 }
 
 fn programs() -> Vec<Program> {
-    let of = |activation: Arc<dyn Activation>| {
-        [8.0, 64.0].map(|lanes| [forward_program(&*activation, lanes), backward_program(&*activation, lanes)])
-    };
-    all().flat_map(of).flatten().collect()
+    all().flat_map(|activation| [8.0, 64.0].map(|lanes| programs_of(&*activation, lanes))).flatten().collect()
+}
+
+/// The programs of one activation by itself; in a dense layer its forward pass is the epilogue of a product.
+pub(crate) fn programs_of(activation: &dyn Activation, lanes: f64) -> [Program; 2] {
+    [forward_program(activation, lanes), backward_program(activation, lanes)]
 }
 
 fn forward_program(activation: &dyn Activation, lanes: f64) -> Program {
-    let mut constants = activation.constants();
-    constants.push(("WORKGROUP", lanes));
-    Program::plain(activation.name(), &[FORWARD, NUMBERS, activation.entry().shader], constants)
+    let mut program = Program::plain(activation.name(), &[FORWARD, NUMBERS], vec![("WORKGROUP", lanes)]);
+    link(&mut program, activation);
+    program
 }
 
 fn backward_program(activation: &dyn Activation, lanes: f64) -> Program {
-    let mut constants = activation.constants();
-    constants.extend([("WORKGROUP", lanes), ("KEEP_INPUT", f64::from(u8::from(activation.needs_input())))]);
-    Program::plain(activation.name(), &[BACKWARD, NUMBERS, activation.entry().shader], constants)
+    let constants = vec![("WORKGROUP", lanes), ("KEEP_INPUT", f64::from(u8::from(activation.needs_input())))];
+    let mut program = Program::plain(activation.name(), &[BACKWARD, NUMBERS], constants);
+    link(&mut program, activation);
+    program
 }
 
 /// Records dL/dx of an activation by element from dL/dy, where it stands. Of the buffers the first, what the activation was given, is read

@@ -3,7 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Step, Update};
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
+use crate::nn::optimizers::step::Step;
 
 options! {
     /// AdaBelief: m ← β₁m + (1 − β₁)g, s ← β₂s + (1 − β₂)(g − m)² + ε_root, w ← w − lr m̂/(√ŝ + ε) with m̂ = m/(1 − β₁ᵗ), ŝ = s/(1 − β₂ᵗ).

@@ -3,7 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{MOST_STATES, Optimizer, Rule, State, Step, Update};
+use crate::nn::optimizers::{MOST_STATES, Optimizer, Rule, State, Update};
+use crate::nn::optimizers::step::Step;
 
 options! {
     /// Adagrad: s ← s + g², w ← w − lr/(1 + (t − 1)η) · g/(√s + ε), s from `initial_accumulator_value`.

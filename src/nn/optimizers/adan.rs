@@ -3,7 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Step, Update};
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
+use crate::nn::optimizers::step::Step;
 
 options! {
     /// Adan: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)Δ with Δ = g − g₋₁, n ← β₃n + (1 − β₃)(g + (1 − β₂)Δ)²,

@@ -3,7 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Step, Update};
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
+use crate::nn::optimizers::step::Step;
 
 options! {
     /// Gradient descent: w ← w − α ∂L/∂w with L the loss over all rows, α the `learning_rate`; one step an epoch.

@@ -5,8 +5,9 @@
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::parallel;
 use crate::cpu::real::Real;
+use crate::nn::optimizers::{Layer, Rule, State};
+use crate::nn::optimizers::step::{NewtonSchulz, Segment, Step};
 use crate::nn::optimizers::sweep::{Frame, Slices};
-use crate::nn::optimizers::{Layer, NewtonSchulz, Rule, Segment, State, Step};
 
 /// One step of one tensor.
 pub(crate) fn update<R: Real, T: Rule>(

@@ -26,6 +26,8 @@ use serde_json::Value;
 use crate::catalogue;
 use crate::catalogue::{Entry, catalogue};
 use crate::cpu::real::Real;
+use crate::runtime::adaptor::{adaptor, options};
+use crate::runtime::pipeline::Program;
 use crate::{Error, Result};
 
 mod clip;
@@ -69,6 +71,20 @@ catalogue! {
 
 #[cfg(test)]
 mod tests;
+
+/// What the kernel templates take from an optimizer.
+pub(crate) const UPDATE: &str = "fn update(parameter: f32, gradient: f32, state: State, step: Step) -> Update";
+/// What they take besides from one that looks at whole tensors.
+const APPLY_UPDATE: &str = "fn apply_update(parameter: f32, direction: f32, layer: Layer, step: Step) -> f32";
+
+/// Adds an optimizer to a program: its file, its adaptor and its options.
+pub(crate) fn link(program: &mut Program, optimizer: &dyn Optimizer) {
+    let shader = optimizer.entry().shader;
+    let interface: &[&str] = if optimizer.layerwise().is_some() { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
+    program.header += &adaptor(&shader, interface);
+    program.files.push(shader);
+    program.constants.extend(options(&shader, optimizer.constants()));
+}
 
 /// An optimizer with its options.
 pub trait Optimizer: Debug + Send + Sync {

@@ -3,7 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Layer, Layerwise, NewtonSchulz, Optimizer, Rule, State, Step, Update};
+use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
+use crate::nn::optimizers::step::{Layerwise, NewtonSchulz, Step};
 
 options! {
     /// Muon: of a matrix, m ← μm + (1 − μ)g, d = (1 − μ)g + μm with `nesterov`, else m; d is made orthogonal by Newton–Schulz's iteration (all singular

@@ -3,7 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Step, Update};
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
+use crate::nn::optimizers::step::Step;
 
 options! {
     /// RAdam: while ρₜ = ρ∞ − 2tβ₂ᵗ/(1 − β₂ᵗ) ≤ 5, with ρ∞ = 2/(1 − β₂) − 1, w ← w − lr m̂; from then on w ← w − lr r m̂ √(1 − β₂ᵗ)/(√v + ε) with

@@ -5,13 +5,14 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::Result;
-use crate::catalogue;
+use crate::{Result, catalogue};
 use crate::catalogue::{Entry, Options};
-use crate::cpu::real::Real;
 use crate::cpu::{parallel, simd};
+use crate::cpu::real::Real;
+use crate::nn::optimizers::{MOST_STATES, Optimizer, layerwise};
+use crate::nn::optimizers::clip::{Clip, Factors};
+use crate::nn::optimizers::step::{Layerwise, Step, Treatment};
 use crate::nn::optimizers::sweep::{Frame, Rows, Slices, update_rows};
-use crate::nn::optimizers::{Clip, Factors, Layerwise, MOST_STATES, Optimizer, Step, Treatment, layerwise};
 
 /// What an optimizer remembers of one parameter; what it does not use stays 0.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,7 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Step, Update};
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
+use crate::nn::optimizers::step::Step;
 
 options! {
     /// Schedule-free SGD: z ← z − lr (g + λy), x ← (1 − c)x + cz, y = (1 − β)z + βx, with z = x = y at first. The parameters are y, where the

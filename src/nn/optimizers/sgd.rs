@@ -1,10 +1,10 @@
 //! SGD: gradient descent on batches, with momentum.
 
-use crate::catalogue;
+use crate::{Error, Result, catalogue};
 use crate::catalogue::{Entry, Options, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Step, Update};
-use crate::{Error, Result};
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
+use crate::nn::optimizers::step::Step;
 
 options! {
     /// Stochastic gradient descent: v ← μv + (1 − d)g, in the first step v = g; w ← w − lr·v, with Nesterov w ← w − lr (g + μv).

@@ -1,7 +1,8 @@
 //! The loops of an optimizer's step over the parameters, their gradients and their states.
 
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{MOST_STATES, Rule, Segment, State, Step};
+use crate::nn::optimizers::{MOST_STATES, Rule, State};
+use crate::nn::optimizers::step::{Segment, Step};
 
 /// The buffers of one step, all cut alike; a state that the optimizer has not is empty.
 #[derive(Debug)]

@@ -179,7 +179,9 @@ fn each_filling_with_the_frame_is_valid_wgsl() {
             crate::runtime::wgsl::shader!("lib/numbers.wgsl"),
         ];
         let files: Vec<_> = [frame].into_iter().chain(linked).chain([entry.shader]).collect();
-        let module = crate::runtime::wgsl::parse(entry.name, "", &files).unwrap();
+        let interface: &[&str] = if layerwise { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
+        let header = adaptor(&entry.shader, interface);
+        let module = crate::runtime::wgsl::parse(entry.name, &header, &files).unwrap();
         let capabilities = wgpu::naga::valid::Capabilities::empty();
         let mut validator = wgpu::naga::valid::Validator::new(wgpu::naga::valid::ValidationFlags::all(), capabilities);
         validator.validate(&module.ir).unwrap_or_else(|error| panic!("{}: {error:?}", entry.name));
@@ -198,7 +200,8 @@ fn the_list_is_sorted_and_each_filling_knows_its_constants() {
         let overrides = entry.shader.text.matches("\noverride ").count();
         assert_eq!(overrides, optimizer.constants().len(), "{}", entry.name);
         for (constant, _) in optimizer.constants() {
-            assert!(entry.shader.text.contains(&format!("override {constant}: ")), "{}: {constant}", entry.name);
+            let declaration = format!("override {}: ", crate::runtime::adaptor::option(&entry.shader, constant));
+            assert!(entry.shader.text.contains(&declaration), "{}: {constant}", entry.name);
         }
         let documented: Vec<&str> = entry.options.iter().map(|option| option.name).collect();
         let written: Vec<String> = optimizer.options().as_object().unwrap().keys().cloned().collect();

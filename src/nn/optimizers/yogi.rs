@@ -3,7 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{MOST_STATES, Optimizer, Rule, State, Step, Update};
+use crate::nn::optimizers::{MOST_STATES, Optimizer, Rule, State, Update};
+use crate::nn::optimizers::step::Step;
 
 options! {
     /// Yogi: m ← β₁m + (1 − β₁)g, v ← v − (1 − β₂) sign(v − g²) g², w ← w − lr m̂/(√v̂ + ε), both means from `initial_accumulator_value`.

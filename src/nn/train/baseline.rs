@@ -94,8 +94,9 @@ pub(crate) struct RunningR2 {
     /// The loss is the squared error, from which R² follows.
     squared: bool,
     logarithms: bool,
-    rows: usize,
-    /// Mean and Σ (y − mean)² of each output.
+    /// The sum of the weights, which are 1 where there are none.
+    rows: f64,
+    /// Mean and Σ w (y − mean)² of each output.
     columns: Vec<(f64, f64)>,
     errors: f64,
 }
@@ -105,7 +106,7 @@ impl RunningR2 {
     pub fn new(loss: &dyn Loss, outputs: usize) -> Option<Self> {
         let (squared, logarithms) = (loss.name() == "mse", loss.predictions() == Domain::Exponent);
         let columns = vec![(0.0, 0.0); outputs];
-        is_of_numbers(loss).then_some(RunningR2 { squared, logarithms, rows: 0, columns, errors: 0.0 })
+        is_of_numbers(loss).then_some(RunningR2 { squared, logarithms, rows: 0.0, columns, errors: 0.0 })
     }
 
     /// Whether [`RunningR2::add_errors`] is to be told what was predicted.
@@ -113,25 +114,34 @@ impl RunningR2 {
         !self.squared
     }
 
-    pub fn add(&mut self, targets: &[f32]) {
-        for row in targets.chunks_exact(self.columns.len()) {
-            self.rows += 1;
+    pub fn add(&mut self, of: Weighed) {
+        let outputs = self.columns.len();
+        for (place, row) in of.targets.chunks_exact(outputs).enumerate() {
+            let weight = of.weight(place * outputs, outputs);
+            if weight == 0.0 {
+                continue;
+            }
+            self.rows += weight;
             for ((mean, squares), &y) in self.columns.iter_mut().zip(row) {
                 let before = f64::from(y) - *mean;
-                *mean += before / self.rows as f64;
-                *squares += before * (f64::from(y) - *mean);
+                *mean += weight * before / self.rows;
+                *squares += weight * before * (f64::from(y) - *mean);
             }
         }
     }
 
-    pub fn add_errors(&mut self, predicted: &[f64], targets: &[f32]) {
+    pub fn add_errors(&mut self, predicted: &[f64], of: Weighed) {
         let number = |output: f64| if self.logarithms { output.exp() } else { output };
-        self.errors += predicted.iter().zip(targets).map(|(&f, &y)| (number(f) - f64::from(y)).powi(2)).sum::<f64>();
+        let outputs = self.columns.len();
+        let pairs = predicted.iter().zip(of.targets).enumerate();
+        let error =
+            |(place, (&f, &y)): (usize, (&f64, &f32))| of.weight(place, outputs) * (number(f) - f64::from(y)).powi(2);
+        self.errors += pairs.map(error).sum::<f64>();
     }
 
     /// R² of a mean loss, or of the errors where it does not follow from the loss and they were told.
     pub fn r2(&self, loss: f64) -> Option<f64> {
-        let count = (self.rows * self.columns.len()) as f64;
+        let count = self.rows * self.columns.len() as f64;
         let spread = self.columns.iter().map(|(_, squares)| squares).sum::<f64>() / count;
         let errors = if self.squared { loss } else { self.errors / count };
         (spread > 0.0 && (self.squared || self.errors > 0.0)).then(|| 1.0 - errors / spread)

@@ -92,7 +92,7 @@ impl Model {
         feed: &mut Feed,
         rows: u64,
     ) -> Result<History> {
-        let mut training = self.begin(fit, rows, matches!(feed, Feed::Blocks(_)))?;
+        let mut training = self.begin(fit, rows, feed)?;
         self.keep_average(fit.average)?;
         self.schedule = fit.schedule.clone();
         let history = self.epochs(objective, fit, &course, feed, &mut training);
@@ -145,8 +145,9 @@ impl Model {
     }
 
     /// The training to go on with, or a new one.
-    fn begin(&mut self, fit: &Fit, rows: u64, in_blocks: bool) -> Result<Training> {
-        let options = Options::of(fit, in_blocks);
+    fn begin(&mut self, fit: &Fit, rows: u64, feed: &Feed) -> Result<Training> {
+        let mut options = Options::of(fit, matches!(feed, Feed::Blocks(_)));
+        options.sample_weight |= feed.weighs();
         let found = self.training.take().filter(|found| fit.resume && (found.done() > 0 || found.cut.is_some()));
         let Some(mut found) = found else { return Ok(Training::new(options, fit.epochs, rows)) };
         if found.rows != rows || self.average != fit.average {
@@ -277,8 +278,8 @@ impl Model {
         training.watch.history.steps.extend(steps.into_iter().skip(earlier));
         let score = match (course.validation, &mut *feed) {
             (Some(validation), _) => Some((self.score(objective, validation)?, None)),
-            (None, Feed::Blocks(Streamed { validation: Some(blocks), .. })) => {
-                Some(self.score_blocks(objective, &mut **blocks)?)
+            (None, Feed::Blocks(Streamed { validation: Some(blocks), weights: [_, weights], .. })) => {
+                Some(self.score_blocks(objective, &mut **blocks, Some(weights))?)
             }
             (None, _) => None,
         };

@@ -9,7 +9,7 @@ use crate::criterion::inputs::{Floats, shape_error};
 use crate::losses::{Domain, Loss};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::train::engine::{Lists, SampleTargets, Samples};
-use crate::nn::train::weights::{Classes, Held, Weighed, Weighting, Weights};
+use crate::nn::train::weights::{Classes, Held, InBlocks, Weighed, Weighting, Weights};
 use crate::runtime::tensor::narrow_labels;
 use crate::{Error, Result, Targets};
 
@@ -177,14 +177,26 @@ impl<'a> Rows<'a> {
             return Err(inputs::input_error(loss, "weights", "were given", allowed));
         }
         let outputs = self.widths[1];
-        let classes = if self.has_labels {
-            Some(Classes::of_labels(&self.labels, loss.ignored(), loss.classes(outputs)))
-        } else {
-            Classes::of_dense(loss, &self.dense, outputs, self.one_hot)
-        };
+        let classes = self.classes(loss);
         let rows = asked.rows(loss, classes.as_ref(), self.rows, training)?;
         self.weights = Held { rows, positive: asked.positive(loss, outputs)? };
         asked.for_validation(loss, classes.as_ref(), training)
+    }
+
+    /// The classes of the rows; none where their targets are no classes.
+    pub fn classes(&self, loss: &dyn Loss) -> Option<Classes> {
+        let outputs = self.widths[1];
+        if self.has_labels {
+            Some(Classes::of_labels(&self.labels, loss.ignored(), loss.classes(outputs)))
+        } else {
+            Classes::of_dense(loss, &self.dense, outputs, self.one_hot)
+        }
+    }
+
+    /// Gives the rows of a block their weights.
+    pub fn weigh_block(&mut self, loss: &dyn Loss, asked: &InBlocks, given: Option<&[f64]>) -> Result<()> {
+        self.weights = asked.held(loss, self.classes(loss).as_ref(), self.rows, given)?;
+        Ok(())
     }
 
     /// The targets of some rows as [`Rows::dense`] gives them, with their weights.

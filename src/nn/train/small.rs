@@ -8,10 +8,12 @@ use crate::nn::graph::chain::{ChainLayer, DenseChain};
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::Penalties;
 use crate::nn::layers::Layer;
+use crate::nn::optimizers;
 use crate::nn::optimizers::update::state_stride;
 use crate::nn::optimizers::{Clip, Optimizer};
 use crate::nn::train::engine::{Aims, Metric, Objective};
-use crate::runtime::linking::{Setting, link};
+use crate::runtime::adaptor;
+use crate::runtime::adaptor::Setting;
 use crate::runtime::pipeline::Program;
 use crate::runtime::wgsl::{File, shader};
 
@@ -19,8 +21,6 @@ const WHOLE: File = shader!("templates/small_model/whole.wgsl");
 const DENSE: File = shader!("templates/small_model/whole_dense.wgsl");
 const POINTWISE: File = shader!("templates/small_model/whole_pointwise.wgsl");
 const ROWWISE: File = shader!("templates/small_model/whole_rowwise.wgsl");
-const ONE_PASS: File = shader!("templates/rowwise/one_pass.wgsl");
-const COLUMN_WEIGHT_UNUSED: File = shader!("templates/pointwise/column_weight_unused.wgsl");
 const NUMBERS: File = shader!("lib/numbers.wgsl");
 const RANDOM: File = shader!("lib/random.wgsl");
 const CLIP: File = shader!("templates/optimizer/clip.wgsl");
@@ -146,7 +146,7 @@ fn settings(of_members: &[Vec<(&'static str, f64)>], own: &mut [Vec<f32>]) -> Ve
             settings.push((name, Setting::Constant(value)));
             continue;
         }
-        settings.push((name, Setting::OfMember(own[0].len())));
+        settings.push((name, Setting::PerMember(own[0].len())));
         for (own, constants) in own.iter_mut().zip(of_members) {
             own.push(constants.get(place).map_or(0.0, |c| c.1 as f32));
         }
@@ -162,8 +162,6 @@ pub(crate) fn whole(chain: &DenseChain, objectives: &[&Objective], labels: bool,
     let of_optimizers: Vec<_> = objectives.iter().map(|objective| objective.optimizer.constants()).collect();
     let loss_settings = settings(&of_losses, &mut options);
     let optimizer_settings = settings(&of_optimizers, &mut options);
-    let loss_filling = link(&loss_text(&**loss), "", &loss_settings);
-    let optimizer_filling = link(optimizer.entry().shader.text, "optimizer_", &optimizer_settings);
     let planes = Planes::new(chain);
     // Options decide how many states an optimizer needs: the members have as many as the one that needs most.
     let states = objectives.iter().map(|objective| objective.optimizer.states()).max().unwrap_or(0);
@@ -172,27 +170,70 @@ pub(crate) fn whole(chain: &DenseChain, objectives: &[&Objective], labels: bool,
     header += &of_labels(&**loss);
     header += &penalties(chain);
     header += &aims(&objectives[0].aims, states, chain);
-    let loads = loss_filling.loads + &optimizer_filling.loads;
-    let _ = write!(header, "fn load_options(at: u32) {{\n{loads}}}\n{}{}", loss_filling.text, optimizer_filling.text);
-    for index in 0..chain.layers.len() {
-        header += &layer(chain, &planes, index);
-    }
-    header += &order(chain);
+    header += &crate::templates::adaptor::adaptor_with(&**loss, false, &loss_settings);
+    header += &adaptor::adaptor(&optimizer.entry().shader, &[optimizers::UPDATE]);
     let by_row = matches!(loss.family(), Family::Rowwise(_));
-    let mut files = vec![WHOLE, if by_row { ROWWISE } else { POINTWISE }, NUMBERS, RANDOM, CLIP];
-    if !by_row && !loss.entry().shader.text.contains("fn loss_at(") {
-        files.push(COLUMN_WEIGHT_UNUSED);
-    }
-    if by_row && loss.passes() == 1 {
-        files.push(ONE_PASS);
-    }
-    // Their text is in the header; here they say what the program is made of, and whether all of it is the crate's own.
-    let fillings = chain.layers.iter().map(|layer| pointwise(layer).entry().shader);
-    let linked = fillings.chain([DENSE, loss.entry().shader, optimizer.entry().shader]);
-    let linked = linked.chain(loss.helpers().iter().copied());
-    files.extend(linked.map(File::without_text));
+    let files = vec![WHOLE, if by_row { ROWWISE } else { POINTWISE }, NUMBERS, RANDOM, CLIP];
     let label = format!("whole models ({}, {})", loss.entry().name, optimizer.name());
-    Whole { program: Program { label, header, files, constants: Vec::new() }, options }
+    let mut program = Program { label, header, files, constants: Vec::new() };
+    let loads = add(&mut program, loss.entry().shader, &loss_settings, crate::templates::adaptor::interface(&**loss))
+        + &add(&mut program, optimizer.entry().shader, &optimizer_settings, &[]);
+    let _ = write!(program.header, "fn load_options(at: u32) {{\n{loads}}}\n");
+    program.files.extend(loss.helpers());
+    add_layers(&mut program, chain, &planes);
+    Whole { program, options }
+}
+
+/// Adds a file with its options; gives back the statements that set those of a member, from `table[at + i]`.
+fn add(program: &mut Program, file: File, settings: &[(&'static str, Setting)], interface: &[&str]) -> String {
+    program.constants.extend(adaptor::constants(&file, settings));
+    let mut loads = String::new();
+    for (name, place) in adaptor::per_member(settings) {
+        let (variable, kind) = (adaptor::option(&file, name), adaptor::kind_of(&file, name));
+        let number = format!("bitcast<f32>(table[at + {place}u])");
+        let value = if kind == "bool" { format!("{number} != 0.0") } else { format!("{kind}({number})") };
+        let _ = writeln!(loads, "    {variable} = {value};");
+        // The name that the template knows it by.
+        if interface.iter().any(|declaration| declaration.starts_with(&format!("override {name}:"))) {
+            let _ = writeln!(loads, "    {name} = {variable};");
+        }
+    }
+    if loads.is_empty() {
+        program.files.push(file);
+    } else {
+        // Its text is in the header; the name says what the program is made of, and whether all of it is the crate's own.
+        program.header += &adaptor::with_variables(&file, settings);
+        program.files.push(file.without_text());
+    }
+    loads
+}
+
+/// Adds the layers, and the file of each activation once. Options in which two layers of one activation differ become variables, set
+/// before each call.
+fn add_layers(program: &mut Program, chain: &DenseChain, planes: &Planes) {
+    let mut files: Vec<File> = Vec::new();
+    for (index, placed) in chain.layers.iter().enumerate() {
+        let activation = pointwise(placed);
+        let shader = activation.entry().shader;
+        let same = || chain.layers.iter().map(pointwise).filter(|other| other.entry().shader == shader);
+        let constants = activation.constants();
+        let differ = same().any(|other| other.constants() != constants);
+        if !files.contains(&shader) {
+            files.push(shader);
+            if differ {
+                let settings: Vec<_> = constants.iter().map(|&(name, _)| (name, Setting::PerMember(0))).collect();
+                program.header += &adaptor::with_variables(&shader, &settings);
+                program.files.push(shader.without_text());
+            } else {
+                program.constants.extend(adaptor::options(&shader, constants.clone()));
+                program.files.push(shader);
+            }
+        }
+        let options = if differ { constants } else { Vec::new() };
+        program.header += &layer(chain, planes, index, &options);
+    }
+    program.header += &order(chain);
+    program.files.push(DENSE.without_text());
 }
 
 fn constants(chain: &DenseChain, planes: &Planes, states: usize, options: usize, labels: bool, form: Form) -> String {
@@ -205,7 +246,7 @@ fn constants(chain: &DenseChain, planes: &Planes, states: usize, options: usize,
         ("OPTIONS", options),
         ("STATES", states),
         ("LAST_OUTPUTS", last[0]),
-        ("LAST_SLOPES", last[2]),
+        ("LAST_GRADIENTS", last[2]),
     ];
     let mut text = String::new();
     for (name, value) in numbers {
@@ -235,11 +276,6 @@ fn of_labels(loss: &dyn Loss) -> String {
     text += "    return false;\n}\n";
     // Of any two columns as of those there are.
     text + &format!("const EXTRA_CLASSES: u32 = {}u;\nconst PASSES: u32 = {}u;\n", loss.classes(2) - 2, loss.passes())
-}
-
-/// The filling with the helpers that it asks for.
-fn loss_text(loss: &dyn Loss) -> String {
-    loss.helpers().iter().fold(loss.entry().shader.text.into(), |text, helper| text + helper.text)
 }
 
 fn penalties(chain: &DenseChain) -> String {
@@ -279,53 +315,71 @@ fn aims(aims: &Aims, states: usize, chain: &DenseChain) -> String {
     )
 }
 
-/// The name that a layer is linked under.
+/// What the names of a layer begin with.
 fn prefix(index: usize) -> String {
     format!("layer_{index}_")
 }
 
-fn layer(chain: &DenseChain, planes: &Planes, index: usize) -> String {
+/// A layer's functions, with its number in their names; `options` are those of its activation that it sets itself.
+fn layer(chain: &DenseChain, planes: &Planes, index: usize, options: &[(&'static str, f64)]) -> String {
     let placed = &chain.layers[index];
     let activation = pointwise(placed);
-    let [into, kept, slope] = planes.layers[index];
+    let [output, saved_input, gradient] = planes.layers[index];
     let below = index.checked_sub(1).map(|below| (planes.layers[below], &chain.layers[below]));
-    let from = below.map_or(0, |(planes, _)| planes[0]);
+    let input = below.map_or(0, |(planes, _)| planes[0]);
     let mut text = String::new();
     for (name, value) in [
         ("INPUTS", placed.inputs),
         ("UNITS", placed.units),
         ("WEIGHTS", placed.offset),
         ("BIASES", placed.biases().start),
-        ("FROM", from),
-        ("INTO", into),
-        ("KEPT", kept),
-        ("SLOPE", slope),
-        ("BELOW", below.map_or(0, |(planes, _)| planes[2])),
+        ("INPUT_PLANE", input),
+        ("OUTPUT_PLANE", output),
+        ("SAVED_INPUT_PLANE", saved_input),
+        ("GRADIENT_PLANE", gradient),
+        ("GRADIENT_BELOW_PLANE", below.map_or(0, |(planes, _)| planes[2])),
     ] {
-        let _ = writeln!(text, "const {name}: u32 = {value}u;");
+        let _ = writeln!(text, "const LAYER_N_{name}: u32 = {value}u;");
     }
-    let needs_input = activation.needs_input();
-    let _ = writeln!(text, "const HAS_BIAS: bool = {};\nconst KEEP_INPUT: bool = {needs_input};", placed.bias);
+    for (name, value) in [("HAS_BIAS", placed.bias), ("KEEP_INPUT", activation.needs_input())] {
+        let _ = writeln!(text, "const LAYER_N_{name}: bool = {value};");
+    }
     text += match index {
         0 => {
-            "fn source(row: u32) -> u32 { return place_of(row) * INPUTS; }\n\
-             fn load(at: u32) -> f32 { return features[at]; }\n"
+            "fn layer_N_first_input(row: u32) -> u32 { return place_of(row) * LAYER_N_INPUTS; }\n\
+             fn layer_N_input_at(at: u32) -> f32 { return features[at]; }\n"
         }
         _ => {
-            "fn source(row: u32) -> u32 { return plane_at(FROM) + row * INPUTS; }\n\
-             fn load(at: u32) -> f32 { return work[at]; }\n"
+            "fn layer_N_first_input(row: u32) -> u32 { return plane_at(LAYER_N_INPUT_PLANE) + row * LAYER_N_INPUTS; }\n\
+             fn layer_N_input_at(at: u32) -> f32 { return work[at]; }\n"
         }
     };
     let factor = match below {
-        Some((_, below)) if is_curved(below) => format!("{}slope_factor(row, k)", prefix(index - 1)),
+        Some((_, below)) if is_curved(below) => format!("{}derivative_at(row, k)", prefix(index - 1)),
         _ => "1.0".into(),
     };
-    let _ = writeln!(text, "fn below(row: u32, k: u32) -> f32 {{ return {factor}; }}");
-    text += activation.entry().shader.text;
+    let _ = writeln!(text, "fn layer_N_derivative_below(row: u32, k: u32) -> f32 {{ return {factor}; }}");
+    let shader = activation.entry().shader;
+    let mut set = String::new();
+    for (name, value) in options {
+        let value = literal(adaptor::kind_of(&shader, name), *value);
+        let _ = write!(set, "{} = {value}; ", adaptor::option(&shader, name));
+    }
+    let [activate, derivative] = ["activate", "derivative"].map(|name| adaptor::function(&shader, name));
+    let _ = writeln!(text, "fn layer_N_activate(x: f32) -> f32 {{ {set}return {activate}(x); }}");
+    let _ = writeln!(text, "fn layer_N_derivative(x: f32, y: f32) -> f32 {{ {set}return {derivative}(x, y); }}");
     text += DENSE.text;
-    let constants = activation.constants();
-    let settings: Vec<_> = constants.iter().map(|&(name, value)| (name, Setting::Constant(value))).collect();
-    link(&text, &prefix(index), &settings).text
+    text.replace("_N_", &format!("_{index}_"))
+}
+
+/// A number as WGSL writes it. f32 in the digits that give its bits again.
+fn literal(kind: &str, value: f64) -> String {
+    match kind {
+        "bool" => (value != 0.0).to_string(),
+        "u32" => format!("{}u", value as u32),
+        "i32" => format!("{}i", value as i32),
+        _ => format!("{:?}f", value as f32),
+    }
 }
 
 /// Whether a layer has a derivative, element by element, that is not 1.
@@ -340,7 +394,7 @@ fn order(chain: &DenseChain) -> String {
     let mut backward = String::from("fn backward(rows: u32, accumulates: bool) {\n");
     for (index, layer) in chain.layers.iter().enumerate() {
         let name = prefix(index);
-        let _ = writeln!(forward, "    {name}dense_forward(rows);\n    sync();");
+        let _ = writeln!(forward, "    {name}forward(rows);\n    sync();");
         if layer.activation.rowwise() {
             let _ = writeln!(forward, "    {name}softmax_rows(rows);\n    sync();");
         }
@@ -348,17 +402,17 @@ fn order(chain: &DenseChain) -> String {
     for (index, layer) in chain.layers.iter().enumerate().rev() {
         let name = prefix(index);
         if index < last && layer.activation.rowwise() {
-            let _ = writeln!(backward, "    {name}softmax_slope_rows(rows);\n    sync();");
+            let _ = writeln!(backward, "    {name}softmax_backward_rows(rows);\n    sync();");
         }
-        let _ = writeln!(backward, "    {name}dense_weight_gradient(rows, accumulates);");
+        let _ = writeln!(backward, "    {name}weight_gradient(rows, accumulates);");
         if index > 0 {
-            let _ = writeln!(backward, "    {name}dense_input_gradient(rows);");
+            let _ = writeln!(backward, "    {name}input_gradient(rows);");
         }
         backward += "    sync();\n";
     }
     let through = match &chain.layers[last] {
-        layer if layer.activation.rowwise() => format!("    {}softmax_slope_row(row);\n", prefix(last)),
-        layer if is_curved(layer) => format!("    {}through_row(row);\n", prefix(last)),
+        layer if layer.activation.rowwise() => format!("    {}softmax_backward_row(row);\n", prefix(last)),
+        layer if is_curved(layer) => format!("    {}activation_backward_row(row);\n", prefix(last)),
         _ => String::new(),
     };
     format!("{forward}}}\n{backward}}}\nfn last_through(row: u32) {{\n{through}}}\n")

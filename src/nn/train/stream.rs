@@ -4,7 +4,7 @@ use ndarray::{Axis, concatenate};
 
 use crate::cpu::random::Permutation;
 use crate::criterion::inputs::FloatElement;
-use crate::data::{Blocks, Dataset, Target};
+use crate::data::{Blocks, Dataset, Target, WeighedBlock};
 use crate::losses::Loss;
 use crate::nn::model::Model;
 use crate::nn::train::baseline::{Reach, RunningR2};
@@ -14,6 +14,7 @@ use crate::nn::train::fit::{Pass, Score};
 use crate::nn::train::history::{Epoch, History};
 use crate::nn::train::options::Fit;
 use crate::nn::train::samples::Rows;
+use crate::nn::train::weights::{ClassWeight, InBlocks, Sums, Weighed, Weighting, no_classes};
 use crate::{Error, Result, Targets};
 
 /// Where the rows of an epoch come from.
@@ -28,6 +29,8 @@ pub(crate) enum Feed<'f> {
 pub(crate) struct Streamed<'f> {
     pub training: &'f mut (dyn Blocks + 'f),
     pub validation: Option<&'f mut (dyn Blocks + 'f)>,
+    /// How much the rows of both count.
+    pub weights: [InBlocks; 2],
     seen: Seen,
 }
 
@@ -41,7 +44,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Counts the rows of a block, and measures their targets.
+    /// Counts the rows of a block.
     fn take_note(&mut self, block: &Dataset, loss: &dyn Loss) {
         self.kept += match &block.target {
             Target::Labels { labels, .. } if loss.targets().takes_labels() => {
@@ -50,9 +53,6 @@ impl Seen {
             }
             _ => block.rows(),
         };
-        if let (Some(measure), Target::Values(values)) = (&mut self.measure, &block.target) {
-            measure.add(values.as_standard_layout().as_slice().unwrap_or_default());
-        }
     }
 }
 
@@ -63,6 +63,11 @@ impl Feed<'_> {
             Feed::Loaded => loaded,
             Feed::Blocks(blocks) => blocks.seen.kept,
         }
+    }
+
+    /// Whether rows come with weights.
+    pub fn weighs(&self) -> bool {
+        matches!(self, Feed::Blocks(blocks) if blocks.training.weighs())
     }
 
     /// Adds the R² that follows from an epoch's loss.
@@ -87,7 +92,8 @@ impl Model {
     /// Each epoch goes through all blocks. Batches of [`Fit::batch_size`] are cut out of them, and what is left of one goes before the rows of
     /// the next. With [`Fit::shuffle`] the rows of each block come in another order, from the model's seed, the epoch and the number of the
     /// block; in which order the blocks come is theirs to say. The same blocks give the same bits, whatever the epoch was cut
-    /// into ([`Fit::resume`]). The history tells R² of the
+    /// into ([`Fit::resume`]). Rows count as [`Blocks::weighed_epoch`], [`Fit::class_weight`] and [`Fit::pos_weight`] say, of which the first two
+    /// cost one more pass over the blocks before the first epoch: their sums must be known. The history tells R² of the
     /// training rows for the squared error alone, and no baseline: all targets would have to be at hand.
     ///
     /// # Errors
@@ -107,9 +113,9 @@ impl Model {
             let allowed = "0: hold rows out of the blocks, and hand them over beside them";
             return Err(Error::option("fit_blocks", "validation_split", fit.validation_split, allowed));
         }
-        if fit.weighting.is_some() {
-            let allowed = "left out: rows in blocks all count alike";
-            return Err(Error::option("fit_blocks", "weights", "given", allowed));
+        if fit.weighting.rows.is_some() {
+            let allowed = "left out: blocks bring the weights of their rows themselves, by Blocks::weighed_epoch";
+            return Err(Error::option("fit_blocks", "sample_weight", "given", allowed));
         }
         let rows = training.rows();
         if rows == 0 {
@@ -118,13 +124,25 @@ impl Model {
         if rows > u32::MAX as usize {
             return Err(refused("the blocks", &format!("have {rows} rows"), "at most 4294967295"));
         }
-        let course = self.course_of_blocks(&objective, training, &fit)?;
+        let of_training = self.weights_of(&objective, training, &fit.weighting)?;
+        let for_validation = Weighting {
+            classes: of_training.of_class.clone().map(ClassWeight::Each),
+            rows: fit.weighting.validation.clone(),
+            is_of_validation: true,
+            ..fit.weighting.clone()
+        };
+        let mut validation = validation;
+        let of_validation = match &mut validation {
+            Some(blocks) => self.weights_of(&objective, &mut **blocks, &for_validation)?,
+            None => InBlocks::default(),
+        };
+        let course = self.course_of_blocks(&objective, training, &fit, &for_validation)?;
         (objective.metric, objective.aims) = (course.metric, fit.aims());
         // Whatever is validated on is part of what the training is.
         let fingerprint = training.fingerprint().rotate_left(1)
             ^ validation.as_ref().map_or(0, |blocks| blocks.fingerprint() ^ blocks.rows() as u64);
         let seen = Seen { kept: 0, reach: course.reach, measure: None };
-        let streamed = Streamed { training, validation, seen };
+        let streamed = Streamed { training, validation, weights: [of_training, of_validation], seen };
         self.trained(&objective, &fit, course, &mut Feed::Blocks(streamed), fingerprint)
     }
 
@@ -138,11 +156,36 @@ impl Model {
         objective.metric =
             Metric::of(&*objective.loss, self.rows_of(&objective, &first)?.one_hot, self.graph.outputs());
         drop(first);
-        Ok(self.score_blocks(&objective, rows)?.0)
+        Ok(self.score_blocks(&objective, rows, None)?.0)
+    }
+
+    /// How much the rows of blocks count: what their weights add up to takes a pass over all of them.
+    fn weights_of(&self, objective: &Objective, blocks: &mut dyn Blocks, asked: &Weighting) -> Result<InBlocks> {
+        let loss = &*objective.loss;
+        let mut sums = None;
+        if asked.classes.is_some() || blocks.weighs() {
+            let sums = sums.insert(Sums::default());
+            for block in blocks.weighed_epoch(0)? {
+                let (block, weights) = block?;
+                check_weights(&block, weights.as_deref())?;
+                let classes = self.rows_of(objective, &block)?.classes(loss);
+                if asked.classes.is_some() && classes.is_none() {
+                    return Err(no_classes(loss));
+                }
+                sums.add(classes.as_ref(), block.rows(), weights.as_deref());
+            }
+        }
+        InBlocks::new(loss, asked, self.graph.outputs(), sums.as_ref())
     }
 
     /// What a training in blocks has in common with another: the first block says what the targets are.
-    fn course_of_blocks(&mut self, objective: &Objective, training: &mut dyn Blocks, fit: &Fit) -> Result<Course> {
+    fn course_of_blocks(
+        &mut self,
+        objective: &Objective,
+        training: &mut dyn Blocks,
+        fit: &Fit,
+        for_validation: &Weighting,
+    ) -> Result<Course> {
         let first = first_of(training)?;
         let rows = self.rows_of(objective, &first)?;
         let metric = Metric::of(&*objective.loss, rows.one_hot, self.graph.outputs());
@@ -151,7 +194,9 @@ impl Model {
             None => None,
             Some(given) => {
                 let (intake, loss) = (self.intake(), &*objective.loss);
-                let rows = Rows::new(intake, loss, "fit (validation)", given.0.floats(), &given.1.targets())?;
+                let mut rows = Rows::new(intake, loss, "fit (validation)", given.0.floats(), &given.1.targets())?;
+                let all = rows.rows;
+                rows.weigh(loss, for_validation, all)?;
                 Some(Loaded::new(&rows, self.engine.load(&rows.all())?))
             }
         };
@@ -184,16 +229,18 @@ impl Model {
         outcomes: &mut Vec<Outcome>,
         at_once: &mut usize,
     ) -> Result<bool> {
-        let Streamed { training, seen, .. } = blocks;
+        let Streamed { training, seen, weights: [scale, _], .. } = blocks;
         seen.kept = 0;
         seen.measure =
             RunningR2::new(&*pass.objective.loss, self.graph.outputs()).filter(|_| pass.objective.metric.is_none());
         let (total, size) = (training.rows(), pass.batches[0].rows);
-        let (mut first, mut done, mut rest): (usize, usize, Option<Dataset>) = (0, 0, None);
-        for (number, block) in training.epoch(epoch)?.enumerate() {
-            let block = block?;
+        let (mut first, mut done, mut rest): (usize, usize, Option<WeighedBlock>) = (0, 0, None);
+        for (number, block) in training.weighed_epoch(epoch)?.enumerate() {
+            let (block, given) = block?;
+            check_weights(&block, given.as_deref())?;
             seen.take_note(&block, &*pass.objective.loss);
-            let block = joined(rest.take(), block)?;
+            let known = rest.as_ref().map_or(0, |(rest, _)| rest.rows());
+            let (block, given) = joined(rest.take(), (block, given))?;
             let count = block.rows();
             if first + count > total {
                 return Err(other_rows(first + count, total));
@@ -204,7 +251,11 @@ impl Model {
             let order = fit.shuffle.then(|| Permutation::new(count as u32, seed, epoch));
             let place = |batch: &Batch| Batch { start: batch.start - first, order, ..*batch };
             let batches: Vec<Batch> = pass.batches[done..done + here].iter().map(place).collect();
-            let rows = self.rows_of(pass.objective, &block)?;
+            let mut rows = self.rows_of(pass.objective, &block)?;
+            rows.weigh_block(&*pass.objective.loss, scale, given.as_deref())?;
+            if let Some(measure) = &mut seen.measure {
+                measure.add(rows.weighed(known, count - known));
+            }
             if pass.objective.optimizer.whole_batch() && rows.kept < rows.rows {
                 return Err(refused(
                     "the blocks",
@@ -218,7 +269,7 @@ impl Model {
             drop(rows);
             let left: Vec<usize> =
                 (here * size..count).map(|at| order.map_or(at, |o| o.at(at as u32) as usize)).collect();
-            rest = (!left.is_empty()).then(|| selected(&block, &left));
+            rest = (!left.is_empty()).then(|| selected(&block, given.as_deref(), &left));
             drop(block);
             if let Some(data) = data {
                 let asked = self.train(data, pass, (&batches, done), outcomes, at_once);
@@ -230,22 +281,26 @@ impl Model {
             (first, done) = (first + (here * size).min(count), done + here);
         }
         if done < pass.batches.len() {
-            return Err(other_rows(first + rest.map_or(0, |rest| rest.rows()), total));
+            return Err(other_rows(first + rest.map_or(0, |(rest, _)| rest.rows()), total));
         }
         Ok(false)
     }
 
-    /// Loss and accuracy over all blocks, and R² of numbers.
+    /// Loss and accuracy over all blocks, and R² of numbers; without `weights` all rows count alike.
     pub(crate) fn score_blocks(
         &mut self,
         objective: &Objective,
         blocks: &mut dyn Blocks,
+        weights: Option<&InBlocks>,
     ) -> Result<(Score, Option<f64>)> {
         let (mut loss, mut correct, mut kept) = (0.0, 0.0, 0);
         let mut measure = RunningR2::new(&*objective.loss, self.graph.outputs()).filter(|_| objective.metric.is_none());
-        for block in blocks.epoch(0)? {
-            let block = block?;
-            let rows = self.rows_of(objective, &block)?;
+        for block in blocks.weighed_epoch(0)? {
+            let (block, given) = block?;
+            let mut rows = self.rows_of(objective, &block)?;
+            if let Some(weights) = weights {
+                rows.weigh_block(&*objective.loss, weights, given.as_deref())?;
+            }
             let loaded = Loaded::new(&rows, self.engine.load(&rows.all())?);
             let outcomes = self.engine.evaluate(loaded.data, objective, &scoring(loaded));
             let measured = match &mut measure {
@@ -268,7 +323,7 @@ impl Model {
 
     /// Adds the targets of a block that is loaded, and what is predicted for it where that is asked for.
     fn measure_block(&mut self, measure: &mut RunningR2, rows: &Rows, loaded: Loaded) -> Result<()> {
-        let targets = rows.dense(0, rows.rows);
+        let targets: Weighed = rows.weighed(0, rows.rows);
         measure.add(targets);
         if measure.wants_predictions() {
             measure.add_errors(&self.engine.predict(loaded.data, self.graph.prediction_batch())?, targets);
@@ -282,9 +337,31 @@ fn first_of(blocks: &mut dyn Blocks) -> Result<Dataset> {
     first.unwrap_or_else(|| Err(Error::Empty { operation: "fit_blocks".into(), name: "the blocks".into() }))
 }
 
+/// Refuses weights that are not one for each row.
+fn check_weights(block: &Dataset, weights: Option<&[f64]>) -> Result<()> {
+    match weights {
+        Some(weights) if weights.len() != block.rows() => {
+            let found = format!("has {} rows and {} weights", block.rows(), weights.len());
+            Err(refused("a block", &found, "a weight for each row"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The rows that are left of a block before those of the next.
-fn joined(rest: Option<Dataset>, block: Dataset) -> Result<Dataset> {
-    let Some(rest) = rest else { return Ok(block) };
+fn joined(rest: Option<WeighedBlock>, (block, weights): WeighedBlock) -> Result<WeighedBlock> {
+    let Some((rest, before)) = rest else { return Ok((block, weights)) };
+    let weights = match (before, weights) {
+        (Some(before), Some(weights)) => Some([before, weights].concat()),
+        (None, None) => None,
+        _ => {
+            return Err(refused(
+                "the blocks",
+                "have weights in some and none in others",
+                "weights in all of them, or in none",
+            ));
+        }
+    };
     let shape = |error: ndarray::ShapeError| refused("the blocks", &error.to_string(), "the same columns in each");
     let features = concatenate(Axis(0), &[rest.features.view(), block.features.view()]).map_err(shape)?;
     let target = match (&rest.target, &block.target) {
@@ -297,10 +374,10 @@ fn joined(rest: Option<Dataset>, block: Dataset) -> Result<Dataset> {
         }
         _ => return Err(refused("the blocks", "have classes and numbers as targets", "targets of one kind")),
     };
-    Ok(Dataset { features, target, feature_names: block.feature_names, groups: None })
+    Ok((Dataset { features, target, feature_names: block.feature_names, groups: None }, weights))
 }
 
-fn selected(block: &Dataset, rows: &[usize]) -> Dataset {
+fn selected(block: &Dataset, weights: Option<&[f64]>, rows: &[usize]) -> WeighedBlock {
     let target = match &block.target {
         Target::Labels { labels, classes } => {
             Target::Labels { labels: labels.select(Axis(0), rows), classes: classes.clone() }
@@ -309,7 +386,8 @@ fn selected(block: &Dataset, rows: &[usize]) -> Dataset {
         Target::None => Target::None,
     };
     let features = block.features.select(Axis(0), rows);
-    Dataset { features, target, feature_names: block.feature_names.clone(), groups: None }
+    let weights = weights.map(|weights| rows.iter().map(|&row| weights[row]).collect());
+    (Dataset { features, target, feature_names: block.feature_names.clone(), groups: None }, weights)
 }
 
 fn other_rows(found: usize, said: usize) -> Error {

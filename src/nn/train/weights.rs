@@ -156,16 +156,7 @@ impl Weighting {
             }
         };
         if let Some(asked) = &self.classes {
-            let Some(classes) = classes else {
-                let allowed = "targets that are classes: labels of a loss of classes, one-hot rows, or one output of two classes; several \
-                               labels a row take pos_weight";
-                return Err(inputs::input_error(
-                    loss,
-                    "class_weight",
-                    "was given, and the targets are no classes",
-                    allowed,
-                ));
-            };
+            let Some(classes) = classes else { return Err(no_classes(loss)) };
             let of_class = of_classes(loss, asked, classes, training)?;
             let weighed = found.iter_mut().zip(&classes.of_rows);
             weighed.for_each(|(weight, class)| *weight *= class.map_or(0.0, |class| of_class[class]));
@@ -191,6 +182,87 @@ impl Weighting {
         let is_plain = found.iter().enumerate().all(|(row, &weight)| weight == 1.0 || !is_kept(row));
         Ok(if is_plain { Vec::new() } else { found })
     }
+}
+
+/// What is added up of rows that come in blocks, before it is known how much they count.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sums {
+    /// Rows of each class that are not left out, and their weights; of one class where there are none.
+    rows: Vec<usize>,
+    weights: Vec<f64>,
+}
+
+impl Sums {
+    /// Adds a block.
+    pub fn add(&mut self, classes: Option<&Classes>, rows: usize, weights: Option<&[f64]>) {
+        let count = classes.map_or(1, |classes| classes.count).max(self.rows.len());
+        self.rows.resize(count, 0);
+        self.weights.resize(count, 0.0);
+        for row in 0..rows {
+            let Some(class) = classes.map_or(Some(0), |classes| classes.of_rows[row]) else { continue };
+            self.rows[class] += 1;
+            self.weights[class] += weights.map_or(1.0, |weights| weights[row]);
+        }
+    }
+}
+
+/// How much rows count that come in blocks: as [`Weighting::rows`] has it of rows at hand.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InBlocks {
+    /// What brings the weights of all rows to 1 in the mean; none where all are 1.
+    scale: Option<f64>,
+    /// The weight of each class, where classes have one.
+    pub of_class: Option<Vec<f64>>,
+    positive: Vec<f32>,
+}
+
+impl InBlocks {
+    /// Of rows in blocks that add up to `sums`.
+    pub fn new(loss: &dyn Loss, asked: &Weighting, outputs: usize, sums: Option<&Sums>) -> Result<Self> {
+        let positive = asked.positive(loss, outputs)?;
+        let Some(sums) = sums else { return Ok(InBlocks { positive, ..InBlocks::default() }) };
+        let of_class =
+            asked.classes.as_ref().map(|asked| of_counts(loss, asked, sums.rows.len(), &sums.rows)).transpose()?;
+        let weight = |class: usize| of_class.as_ref().map_or(1.0, |of_class| of_class[class]);
+        let sum: f64 = sums.weights.iter().enumerate().map(|(class, sum)| weight(class) * sum).sum();
+        if sum == 0.0 || !sum.is_finite() {
+            let which = if asked.is_of_validation { "validated on" } else { "trained on" };
+            let text = format!("add up to {sum} over all rows that are {which}");
+            return Err(inputs::input_error(loss, "weights", &text, "a sum above 0 of numbers from 0 to 1e30"));
+        }
+        let scale = sums.rows.iter().sum::<usize>() as f64 / sum;
+        Ok(InBlocks { scale: Some(scale), of_class, positive })
+    }
+
+    /// The weights of the rows of a block, of which `weights` are those that it came with.
+    pub fn held(&self, loss: &dyn Loss, classes: Option<&Classes>, rows: usize, given: Option<&[f64]>) -> Result<Held> {
+        let positive = self.positive.clone();
+        let Some(scale) = self.scale else { return Ok(Held { rows: Vec::new(), positive }) };
+        if self.of_class.is_some() && classes.is_none() {
+            return Err(no_classes(loss));
+        }
+        if let Some(weights) = given
+            && (weights.len() != rows || weights.iter().any(|weight| !(0.0..=LARGEST).contains(weight)))
+        {
+            let text = format!("of a block of {rows} rows are {} numbers, or one is not from 0 to 1e30", weights.len());
+            return Err(inputs::input_error(loss, "weights", &text, "a number from 0 to 1e30 for each row"));
+        }
+        let weight = |row: usize| {
+            let class = match (&self.of_class, classes) {
+                (Some(of_class), Some(classes)) => classes.of_rows[row].map_or(0.0, |class| of_class[class]),
+                _ => 1.0,
+            };
+            (class * given.map_or(1.0, |weights| weights[row]) * scale) as f32
+        };
+        Ok(Held { rows: (0..rows).map(weight).collect(), positive })
+    }
+}
+
+/// That there are no classes to weigh.
+pub(crate) fn no_classes(loss: &dyn Loss) -> Error {
+    let allowed = "targets that are classes: labels of a loss of classes, one-hot rows, or one output of two classes; several labels a row \
+                   take pos_weight";
+    inputs::input_error(loss, "class_weight", "was given, and the targets are no classes", allowed)
 }
 
 /// The classes of rows.
@@ -230,7 +302,13 @@ impl Classes {
 
 /// The weight of each class.
 fn of_classes(loss: &dyn Loss, asked: &ClassWeight, classes: &Classes, training: usize) -> Result<Vec<f64>> {
-    let count = classes.count;
+    let mut rows = vec![0_usize; classes.count];
+    classes.of_rows[..training].iter().flatten().for_each(|&class| rows[class] += 1);
+    of_counts(loss, asked, classes.count, &rows)
+}
+
+/// The weight of each class, of which so many rows are trained on.
+fn of_counts(loss: &dyn Loss, asked: &ClassWeight, count: usize, rows: &[usize]) -> Result<Vec<f64>> {
     match asked {
         ClassWeight::Each(values) if values.len() == count => Ok(values.clone()),
         ClassWeight::Each(values) => {
@@ -238,8 +316,6 @@ fn of_classes(loss: &dyn Loss, asked: &ClassWeight, classes: &Classes, training:
             Err(inputs::input_error(loss, "class_weight", &found, format!("{count}: one for each class")))
         }
         ClassWeight::Balanced => {
-            let mut rows = vec![0_usize; count];
-            classes.of_rows[..training].iter().flatten().for_each(|&class| rows[class] += 1);
             let (all, present) = (rows.iter().sum::<usize>(), rows.iter().filter(|&&rows| rows > 0).count());
             // A class that is validated on alone counts as it stands.
             let weight = |&of_class: &usize| if of_class == 0 { 1.0 } else { all as f64 / (present * of_class) as f64 };

@@ -43,14 +43,14 @@ fn frame(loss: &dyn Loss, variant: &Variant, has_weights: bool, each: bool) -> P
     let has_third = third.is_some_and(|argument| argument.role.is_differentiated());
     let mut constants = vec![
         ("HAS_WEIGHT", flag(has_weights)),
-        ("EACH", flag(each)),
+        ("REDUCTION_NONE", flag(each)),
         ("HAS_THIRD", flag(has_third)),
         ("HAS_TRUTH", flag(third.is_some() && !has_third)),
         ("GRADIENTS", gradients as f64),
     ];
     let mut files = vec![VECTORS, if variant.vec4 { VEC4 } else { SCALAR }, NUMBERS, SCALE];
     let header = variant.team(&mut files, &mut constants);
-    Program { header, ..program(loss, &files, constants) }
+    program(loss, &files, constants).with_header(&header)
 }
 
 pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {

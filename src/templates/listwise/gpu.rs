@@ -168,7 +168,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
         for on in [0.0, 1.0] {
             let given = |names: &[&'static str]| names.iter().map(|&name| (name, on)).collect::<Vec<_>>();
             programs.push(frame(loss, RECORDS, &layout, given(&["IN_PLACE"])));
-            programs.push(frame(loss, LISTWISE, &layout, given(&["HAS_WEIGHT", "EACH", "DIVISOR_ON_DEVICE"])));
+            programs.push(frame(loss, LISTWISE, &layout, given(&["HAS_WEIGHT", "REDUCTION_NONE", "DIVISOR_ON_DEVICE"])));
             for half in [false, true] {
                 programs.push(units_program(&layout, [on != 0.0, half], given(&["IN_PLACE"])));
             }
@@ -211,7 +211,7 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
     let records = gpu.kernel(&frame(loss, RECORDS, &layout, vec![("IN_PLACE", flag(buffers.in_place()))]))?;
     let switches = vec![
         ("HAS_WEIGHT", flag(buffers.weights.is_some())),
-        ("EACH", flag(job.each)),
+        ("REDUCTION_NONE", flag(job.each)),
         ("DIVISOR_ON_DEVICE", flag(on_device)),
     ];
     let listwise = gpu.kernel(&frame(loss, LISTWISE, &layout, switches))?;

@@ -7,15 +7,12 @@ use crate::runtime::pipeline::{Command, Program};
 use crate::runtime::wgsl::File;
 use crate::templates::{
     Buffers, HALF, Job, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Parts, Per, along, binding_elements, cells, flag, parts,
-    program,
+    program_of,
 };
 
 const POINTWISE: File = crate::runtime::wgsl::shader!("templates/pointwise/pointwise.wgsl");
 const POINTS_FLOAT: File = crate::runtime::wgsl::shader!("templates/pointwise/points_float.wgsl");
 const POINTS_HALF: File = crate::runtime::wgsl::shader!("templates/pointwise/points_half.wgsl");
-const FIRST: File = crate::runtime::wgsl::shader!("templates/pointwise/pointwise_first.wgsl");
-const SECOND: File = crate::runtime::wgsl::shader!("templates/pointwise/pointwise_second.wgsl");
-const COLUMN_WEIGHT_UNUSED: File = crate::runtime::wgsl::shader!("templates/pointwise/column_weight_unused.wgsl");
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -63,25 +60,22 @@ pub(crate) fn values_length(gpu: &Gpu, job: &Job) -> usize {
     parts(elements, most(gpu, job)).map(|part| partials(gpu, part.length)).sum()
 }
 
-fn frame(loss: &dyn Loss, [partials, slope]: [File; 2], half: bool, constants: Vec<(&'static str, f64)>) -> Program {
-    let mut files = vec![POINTWISE, NUMBERS, partials, slope];
+fn frame(loss: &dyn Loss, partials: File, hessian: bool, half: bool, constants: Vec<(&'static str, f64)>) -> Program {
+    let mut files = vec![POINTWISE, NUMBERS, partials];
     files.extend(if half { [POINTS_HALF, HALF].as_slice() } else { &[POINTS_FLOAT] });
-    if !loss.entry().shader.text.contains("fn loss_at(") {
-        files.push(COLUMN_WEIGHT_UNUSED);
-    }
-    program(loss, &files, constants)
+    program_of(loss, hessian, &files, constants)
 }
 
 pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     let mut programs = Vec::new();
     for on in [0.0, 1.0] {
         for (lanes, partials) in [(8.0, PARTIALS_LANE), (256.0, PARTIALS_TREE)] {
-            let switches = [("WEIGHTS", 2.0 * on), ("HAS_COLUMN_WEIGHT", on), ("EACH", on), ("IN_PLACE", on)];
+            let switches = [("WEIGHTS", 2.0 * on), ("HAS_COLUMN_WEIGHT", on), ("REDUCTION_NONE", on), ("IN_PLACE", on)];
             let constants: Vec<_> = std::iter::once(("WORKGROUP", lanes)).chain(switches).collect();
-            programs.push(frame(loss, [partials, FIRST], false, constants.clone()));
-            programs.push(frame(loss, [partials, FIRST], true, constants.clone()));
+            programs.push(frame(loss, partials, false, false, constants.clone()));
+            programs.push(frame(loss, partials, false, true, constants.clone()));
             if loss.has_curvature() {
-                programs.push(frame(loss, [partials, SECOND], false, constants));
+                programs.push(frame(loss, partials, true, false, constants));
             }
         }
     }
@@ -105,12 +99,11 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
             ("WORKGROUP", lanes as f64),
             ("WEIGHTS", weights),
             ("HAS_COLUMN_WEIGHT", flag(buffers.column_weights.is_some())),
-            ("EACH", flag(job.each)),
+            ("REDUCTION_NONE", flag(job.each)),
             ("IN_PLACE", flag(buffers.in_place())),
         ];
         let partials_of = if gpu.is_software() { PARTIALS_LANE } else { PARTIALS_TREE };
-        let kernel =
-            gpu.kernel(&frame(loss, [partials_of, if job.second { SECOND } else { FIRST }], job.half, constants))?;
+        let kernel = gpu.kernel(&frame(loss, partials_of, job.second, job.half, constants))?;
         let params = PointwiseParams {
             length: part.length as u32,
             first: part.first as u32,

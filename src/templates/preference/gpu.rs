@@ -25,7 +25,7 @@ struct QuadsParams {
 
 fn frame(loss: &dyn Loss, software: bool, has_weight: bool, each: bool) -> Program {
     let constants =
-        vec![("WORKGROUP", lanes_of(software).into()), ("HAS_WEIGHT", flag(has_weight)), ("EACH", flag(each))];
+        vec![("WORKGROUP", lanes_of(software).into()), ("HAS_WEIGHT", flag(has_weight)), ("REDUCTION_NONE", flag(each))];
     program(loss, &[QUADS, NUMBERS], constants)
 }
 

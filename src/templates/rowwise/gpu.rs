@@ -69,7 +69,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
             "HAS_CLASS_WEIGHT",
             "CLASS_MASK",
             "HAS_POS_WEIGHT",
-            "EACH",
+            "REDUCTION_NONE",
             "DIVISOR_ON_DEVICE",
             "AUXILIARY",
             "IN_PLACE",
@@ -123,7 +123,7 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
     let variant = variant(gpu, loss, job);
     let mut constants = inputs(loss, job, buffers);
     constants.extend([
-        ("EACH", flag(job.each)),
+        ("REDUCTION_NONE", flag(job.each)),
         ("DIVISOR_ON_DEVICE", flag(job.divisor != Divisor::Known)),
         ("AUXILIARY", flag(job.auxiliary)),
         ("IN_PLACE", flag(buffers.in_place())),

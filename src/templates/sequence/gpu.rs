@@ -1,6 +1,7 @@
 //! The frame of sequences: four kernels over a lattice of states.
 
 use crate::losses::Loss;
+use crate::runtime::adaptor;
 use crate::runtime::device::Gpu;
 use crate::runtime::launch::{MOST_TURNS, lanes_of};
 use crate::runtime::pipeline::{Command, Program, Slice};
@@ -38,9 +39,10 @@ fn plain(file: File, lanes: usize) -> Program {
 }
 
 fn lattice(loss: &dyn Loss, lanes: usize, each: bool) -> Program {
-    let mut constants = vec![("WORKGROUP", lanes as f64), ("EACH", flag(each))];
-    constants.extend(loss.constants());
-    let files = vec![loss.entry().shader, LATTICE, SEQUENCE, NUMBERS];
+    let mut constants = vec![("WORKGROUP", lanes as f64), ("REDUCTION_NONE", flag(each))];
+    let shader = loss.entry().shader;
+    constants.extend(adaptor::options(&shader, loss.constants()));
+    let files = vec![shader, LATTICE, SEQUENCE, NUMBERS];
     Program { label: format!("{} (lattice)", loss.name()), header: String::new(), files, constants }
 }
 

@@ -72,7 +72,7 @@ fn scores_program(
 ) -> Program {
     let mut files = vec![if is_mined { TRIPLETS } else { SIMILARITY }, SCORE_ROWS, NUMBERS];
     let header = variant.team(&mut files, &mut constants);
-    Program { header, ..program(loss, &files, constants) }
+    program(loss, &files, constants).with_header(&header)
 }
 
 fn unit_program(file: File, variant: &Variant) -> Program {
@@ -96,7 +96,7 @@ pub(crate) fn programs(loss: &dyn Loss, comparison: Comparison) -> Vec<Program> 
     let mut programs = Vec::new();
     for variant in &variants {
         for on in [0.0, 1.0] {
-            let switches = ["HAS_LABELS", "HAS_WEIGHT", "EACH", "ADDS"].map(|switch| (switch, on));
+            let switches = ["HAS_LABELS", "HAS_WEIGHT", "REDUCTION_NONE", "ADDS"].map(|switch| (switch, on));
             programs.push(scores_program(loss, comparison.is_mined, variant, switches.to_vec()));
         }
         programs.extend([UNIT_ROWS, UNIT_ROWS_BACKWARD].map(|file| unit_program(file, variant)));
@@ -216,7 +216,7 @@ impl Plan<'_> {
         let constants = vec![
             ("HAS_LABELS", flag(labels.is_some())),
             ("HAS_WEIGHT", flag(job.weights.is_some())),
-            ("EACH", flag(job.each)),
+            ("REDUCTION_NONE", flag(job.each)),
             ("ADDS", flag(is_second)),
         ];
         let kernel = self.gpu.kernel(&scores_program(self.loss, self.marks.is_some(), &variant, constants))?;

@@ -39,7 +39,7 @@ fn frame(loss: &dyn Loss, software: bool, switches: [f64; 4]) -> Program {
     let constants = vec![
         ("WORKGROUP", if software { 8.0 } else { 256.0 }),
         ("HAS_WEIGHT", has_weights),
-        ("EACH", each),
+        ("REDUCTION_NONE", each),
         ("HAS_TRUTH", has_truth),
         ("SECOND_PER_ROW", second_per_row),
     ];

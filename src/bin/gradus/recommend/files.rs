@@ -27,9 +27,9 @@ pub(super) struct Read {
 
 impl Recommend {
     pub(super) fn read(&self, path: &Path) -> Outcome<Read> {
-        let preparation = self.preparation();
         let ratings = self.ratings(path)?;
         ratings.notes.iter().for_each(|note| output::note(&format!("note: {}: {note}", path.display())));
+        let preparation = self.preparation(path, &ratings);
         let interactions = Interactions::from_ratings(&ratings, preparation.min_rating, false)
             .map_err(|error| Failure::from(error).of("--min-rating"))?
             .with_confidence(preparation.confidence);
@@ -120,16 +120,16 @@ impl Recommend {
     }
 
     /// What becomes of the ratings: of a saved recommender the same as before, so that what was held out stays so.
-    fn preparation(&self) -> Preparation {
+    fn preparation(&self, path: &Path, ratings: &Ratings) -> Preparation {
+        let described = self.resume.as_deref().and_then(saved::description).map(|(_, described)| described);
+        let kept = described.and_then(|described| serde_json::from_value(described["preparation"].clone()).ok());
         let asked = Preparation {
-            min_rating: self.min_rating,
+            min_rating: self.min_rating.unwrap_or_else(|| liked(path, ratings, kept.is_none())),
             held_out: HeldOut { seed: self.seed, share: self.test_fraction },
             by_time: self.split == SplitName::Time,
             confidence: Confidence::from(self.confidence),
             refit: if self.refit { Refit::Planned } else { Refit::No },
         };
-        let described = self.resume.as_deref().and_then(saved::description).map(|(_, described)| described);
-        let kept = described.and_then(|described| serde_json::from_value(described["preparation"].clone()).ok());
         let mut found: Preparation = kept.unwrap_or(asked);
         if self.refit && found.refit == Refit::No && found.held_out.share > 0.0 {
             found.refit = Refit::Planned;
@@ -187,4 +187,28 @@ impl Recommend {
             ));
         }
     }
+}
+
+/// Of five stars, from which on a rating counts as liked.
+const LIKED_STARS: f32 = 4.0;
+
+/// The rating from which on one counts as liked where nobody says: of another scale than one that ends with 4 to 5 the same share of the
+/// highest, which is told.
+fn liked(path: &Path, ratings: &Ratings, tells: bool) -> f32 {
+    let ends = ratings
+        .ratings
+        .iter()
+        .fold([f32::INFINITY, f32::NEG_INFINITY], |[least, most], &rating| [least.min(rating), most.max(rating)]);
+    let [least, most] = ends;
+    if !ratings.has_ratings || (LIKED_STARS..=5.0).contains(&most) || most <= 0.0 {
+        return LIKED_STARS;
+    }
+    let liked = (f64::from(most) * 0.8) as f32;
+    if tells {
+        output::note(&format!(
+            "note: {}: the ratings go from {least} to {most}: those of {liked} or more count as liked; --min-rating says otherwise",
+            path.display()
+        ));
+    }
+    liked
 }

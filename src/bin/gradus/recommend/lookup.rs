@@ -205,10 +205,31 @@ fn seen(model: &Model) -> Outcome<&Interactions> {
 fn row(ids: Option<&Ids>, kind: &str, id: &str, count: usize) -> Outcome<u32> {
     let number = id.parse().ok().filter(|&number: &u32| (number as usize) < count);
     match (ids, number) {
-        (Some(ids), _) => Ok(ids.row(id)?),
+        (Some(ids), _) => ids.row(id).map_err(|error| match near(ids.raw(), id) {
+            found if found.is_empty() => Failure::from(error),
+            found => Failure::from(error).and(&format!("near it: {}", found.join(", "))),
+        }),
         (None, Some(number)) => Ok(number),
         (None, None) => Err(Failure::Failed(format!("unknown {kind} `{id}`; known: 0 to {}", count - 1))),
     }
+}
+
+/// Ids that are told as near another.
+const MOST_NEAR: usize = 5;
+
+/// The ids that an unknown one was probably meant for: one letter in three may be wrong, two at most. A number is no misspelling.
+fn near<'i>(ids: &'i [String], id: &str) -> Vec<&'i str> {
+    let most = (id.chars().count() / 3).min(2);
+    if most == 0 || id.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Vec::new();
+    }
+    let length = |text: &str| text.chars().count();
+    let close = ids.iter().filter(|known| length(known).abs_diff(length(id)) <= most);
+    let mut found: Vec<(usize, &str)> =
+        close.map(|known| (strsim::osa_distance(known, id), known.as_str())).filter(|(far, _)| *far <= most).collect();
+    // Of equally near ones those that stand first.
+    found.sort_by_key(|(far, _)| *far);
+    found.into_iter().take(MOST_NEAR).map(|(_, known)| known).collect()
 }
 
 /// The row of an item that the model may not know.

@@ -64,7 +64,11 @@ impl Recommend {
         let left = self.resume.as_ref().filter(|_| says(&model)).map(|_| model.epochs_left());
         let epochs = self.epochs.map(NonZeroUsize::get).or(left).unwrap_or(EPOCHS);
         let log = Log::new(self.log.as_deref(), self.resume.is_some());
+        // A saved training on everything goes on as what it is.
+        let log = if preparation.refit == Refit::Done { log.of_refit() } else { log };
+        log.behind(before, model.history().iter().map(|epoch| vec![("loss", epoch.loss)]).collect());
         let history = model.train(train, self.fit([before, epochs], interrupt, &log))?;
+        log.catch_up();
         let is_refitted = preparation.refit == Refit::Planned && history.stopped.is_none();
         if !is_refitted {
             interrupt.end_at_once();
@@ -72,6 +76,15 @@ impl Recommend {
         let is_tested = !test.is_empty() && history.stopped.is_none();
         let popularity = if is_tested { Some(popularity(test, train, TOP)?) } else { None };
         let test = if is_tested { Some(model.evaluate(test, Some(train), TOP)?) } else { None };
+        if let (Some(own), Some(popular)) = (&test, &popularity)
+            && own.precision_at_k < popular.precision_at_k
+        {
+            output::note(&format!(
+                "note: the most popular items alone are a better answer, precision@{TOP} {:.4} against {:.4}: more epochs, another --loss, fewer \
+                 --components or more interactions may help",
+                popular.precision_at_k, own.precision_at_k
+            ));
+        }
         let mut trained = Trained {
             device: device.describe(),
             all: model.history().to_vec(),

@@ -18,7 +18,12 @@ pub fn columns_in_words(encoding: &Encoding) -> String {
     let joined = plain.len() > MOST_NUMBERS;
     let mut table = output::table(&["column", "taken for", "what became of it", "columns"]);
     for column in report.iter().filter(|column| !(joined && is_plain(column))) {
-        table.add_row([&*column.column, column.taken_for, &column.became, &column.columns.to_string()]);
+        let advice = match column.is_identifier {
+            true => format!("; it seems to number the rows: --drop {} leaves it out", column.column),
+            false => String::new(),
+        };
+        let became = format!("{}{advice}", column.became);
+        table.add_row([&*column.column, column.taken_for, &became, &column.columns.to_string()]);
     }
     if let (true, [first, .., last]) = (joined, &plain[..]) {
         let names = format!("{} … {}", first.column, last.column);
@@ -30,7 +35,7 @@ pub fn columns_in_words(encoding: &Encoding) -> String {
 
 /// A number without blanks.
 fn is_plain(column: &ColumnReport) -> bool {
-    column.taken_for == "number" && column.columns == 1
+    column.taken_for == "number" && column.columns == 1 && !column.is_identifier
 }
 
 /// As a list of objects; none for arrays.
@@ -41,6 +46,7 @@ pub fn columns_as_json(encoding: &Encoding) -> Value {
     let column = |column: &ColumnReport| {
         json!({
             "column": column.column, "taken_for": column.taken_for, "became": column.became, "columns": column.columns,
+            "identifier": column.is_identifier,
         })
     };
     encoding.report().iter().map(column).collect()

@@ -20,7 +20,7 @@ use crate::output::{self, Failure, Outcome};
 pub use columns::{columns_as_json, columns_in_words};
 pub use large::Large;
 pub use prepare::{Asked, Prepared, Rows};
-pub use task::{Task, loss_in_unit, target_kind};
+pub use task::{Task, loss_in_unit, target_kind, unfit};
 
 /// Where the rows are.
 #[derive(Args, Clone)]

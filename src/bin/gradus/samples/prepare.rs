@@ -8,6 +8,7 @@ use ndarray::{Array1, Axis};
 
 use super::large::Large;
 use super::{Known, Raw, Source};
+use crate::names;
 use crate::output::{self, Failure, Outcome};
 
 /// What a training asks for.
@@ -53,12 +54,6 @@ impl Source {
     pub fn prepare(&self, asked: &Asked) -> Outcome<Prepared> {
         let known = asked.known.map(Known::of_model).unwrap_or_default();
         if let Some(why) = self.why_in_pieces(asked, &known)? {
-            if asked.sample_weight.is_some() {
-                let path = self.path().display();
-                let message =
-                    format!("--sample-weight: {path} is read in pieces, whose rows all count alike; leave it out");
-                return Err(Failure::Failed(message));
-            }
             return self.prepare_large(asked, &known, &why);
         }
         let raw = self.read(&known)?;
@@ -116,8 +111,9 @@ impl Source {
                 Encoding::fit(table, &counted, &options).map_err(|error| self.of_target(error))?
             }
         };
-        let encoded =
-            |rows: &[usize]| encoding.apply_rows(table, rows).map_err(|error| Failure::from(error).of("--data"));
+        let encoded = |rows: &[usize]| {
+            encoding.apply_rows(table, rows).map_err(|error| lacking(error, &encoding, self.path()).of("--data"))
+        };
         let test = asked.test.map(|path| self.test_rows(path, &encoding)).transpose()?;
         let (train, validation) =
             (encoded(&train)?, if validation.is_empty() { None } else { Some(encoded(&validation)?) });
@@ -127,7 +123,7 @@ impl Source {
 
     /// The rows to test on, of a table.
     pub(super) fn test_rows(&self, path: &Path, encoding: &Encoding) -> Outcome<Dataset> {
-        let failed = |error: Error| Failure::from(error).of("--test");
+        let failed = |error: Error| lacking(error, encoding, path).of("--test");
         let Raw::Table(table) = self.read_beside(path, &Known::of_encoding(encoding))? else {
             return Err(other_form("a table", "arrays", path));
         };
@@ -402,7 +398,9 @@ fn arrange(mut dataset: Dataset, names: &[String]) -> Outcome<Dataset> {
     let place = |name: &String| {
         dataset.feature_names.iter().position(|found| found == name).ok_or_else(|| {
             let found = dataset.feature_names.join(", ");
-            Failure::Failed(format!("the model wants a column `{name}`; the data has {found}"))
+            Failure::Failed(format!(
+                "the model was trained with the column `{name}`, which the data lacks; its columns are {found}"
+            ))
         })
     };
     let order = names.iter().map(place).collect::<Outcome<Vec<usize>>>()?;
@@ -464,8 +462,25 @@ pub fn read_for(source: &Source, model: &Model, answered: bool) -> Outcome<Rows>
     }
 }
 
+/// An error of rows for a model, of a column that it was trained with in these words.
+fn lacking(error: Error, encoding: &Encoding, path: &Path) -> Failure {
+    match &error {
+        Error::Unknown { kind, found, known }
+            if kind.starts_with("column of ") && encoding.wanted().contains(found) =>
+        {
+            let names: Vec<&str> = known.split(", ").collect();
+            let hint = names::did_you_mean(names::nearest(found, names.into_iter()));
+            Failure::Failed(format!(
+                "the model was trained with the column `{found}`, which {} lacks; {hint}its columns are {known}",
+                path.display()
+            ))
+        }
+        _ => error.into(),
+    }
+}
+
 fn of_table(table: &Table, encoding: &Encoding, answered: bool) -> Outcome<Rows> {
-    let failed = |error: Error| Failure::from(error).of("--data");
+    let failed = |error: Error| lacking(error, encoding, table.path()).of("--data");
     encoding.surprises(table).map_err(failed)?.iter().for_each(|told| output::note(&format!("note: {told}")));
     let all: Vec<usize> = (0..table.rows()).collect();
     let rows = if answered { encoding.rows_with_target(table) } else { all };

@@ -70,6 +70,27 @@ pub fn loss_in_unit(loss: &dyn Loss, unit: f64) -> Option<f64> {
     }
 }
 
+/// Why no file can feed a loss, and what to take instead; none of those that are trained on labels, numbers or lists.
+pub fn unfit(loss: &dyn Loss) -> Option<String> {
+    let (name, arguments) = (loss.name(), loss.arguments());
+    if loss.inner().is_some_and(|inner| matches!(inner.targets(), Domain::Class | Domain::Label)) {
+        return None;
+    }
+    let is_distribution = matches!(loss.targets(), Domain::Distribution | Domain::LogDistribution | Domain::Logits);
+    let why = match (is_distribution, arguments) {
+        (true, _) => "compares distributions, and a row has a class or numbers".to_string(),
+        (_, []) => return None,
+        (_, arguments) => {
+            let names: Vec<&str> = arguments.iter().map(|argument| argument.name).collect();
+            format!("takes {} beside predictions and targets, which no file gives", names.join(", "))
+        }
+    };
+    Some(format!(
+        "{name} {why}; for classes take --loss cross_entropy, for numbers --loss mse or --loss huber, for queries --loss lambda_rank; the \
+         library takes all inputs by their names (`Loss::on`)"
+    ))
+}
+
 /// What the targets of a data set ask of a model's last layer.
 pub struct Task {
     /// Units of the last layer: one for each class, or one for each number.

@@ -1,5 +1,7 @@
 //! What a training tells: as JSON, and in words.
 
+use std::io::IsTerminal;
+
 use gradus::{History, cases, text};
 use serde_json::{Map, Value, json};
 
@@ -60,7 +62,8 @@ impl Train {
 
 /// The epochs, and how well the rest was predicted.
 pub fn as_text(trained: &Trained, is_weighed: bool) -> String {
-    let mut text = format!("{}\n\n", epochs(&trained.history));
+    // Where stderr is no terminal, each epoch of this run was a line there.
+    let mut text = format!("{}\n\n", epochs(&trained.history, !std::io::stderr().is_terminal()));
     let each = trained.seconds / trained.epochs().max(1) as f64;
     if let Some(baseline) = trained.history.baseline {
         let validation = baseline.val_loss.map(|loss| format!(", val_loss {}", text::number(loss))).unwrap_or_default();
@@ -82,12 +85,13 @@ pub fn as_text(trained: &Trained, is_weighed: bool) -> String {
     text
 }
 
-/// The epochs as a table.
-fn epochs(history: &History) -> comfy_table::Table {
+/// The epochs as a table: all of them, or of those that were told as they ended the last one alone.
+fn epochs(history: &History, are_told: bool) -> comfy_table::Table {
     let columns = history.columns();
     let headings: Vec<&str> = ["epoch"].into_iter().chain(columns.iter().map(|(name, _)| *name)).collect();
     let mut table = output::table(&headings);
-    for epoch in 0..history.epochs.len() {
+    let count = history.epochs.len();
+    for epoch in (0..count).filter(|epoch| !are_told || *epoch < history.before || epoch + 1 == count) {
         let shown = |name: &str, x: f64| match name {
             // Shares of 1, compared down the column.
             "accuracy" | "val_accuracy" | "r2" | "val_r2" if x.abs() < 1e3 => format!("{x:.4}"),

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use gradus::data::{Blocks, Dataset};
-use gradus::{Average, EarlyStopping, Fit, History, Model, Stop, text};
+use gradus::{Average, EarlyStopping, Epoch, Fit, History, Model, Stop, text};
 
 use super::Train;
 use super::settings::Settings;
@@ -49,7 +49,9 @@ impl Train {
         let mut fit = self.asked(&model, rows.div_ceil(chosen.batch_size), &chosen)?;
         fit = self.weights.add_to(fit, parts, model.loss())?;
         let log = Log::new(self.log.as_deref(), self.resume.is_some());
-        fit = told(fit, &log, [chosen.before.told, chosen.epochs], loss_unit(&model, Some(&parts.encoding)));
+        let unit = loss_unit(&model, Some(&parts.encoding));
+        log.behind(model.history().len(), model.history().iter().map(|epoch| numbers(epoch, unit)).collect());
+        fit = told(fit, &log, [chosen.before.told, chosen.epochs], unit);
         if let Some(path) = &self.out {
             fit = fit.checkpoint(path);
         }
@@ -66,6 +68,9 @@ impl Train {
             None => model.fit(&parts.train.features, task.truth(&parts.train)?.targets(), fit)?,
         };
         let seconds = start.elapsed().as_secs_f64();
+        if history.before > 0 {
+            log.catch_up();
+        }
         let logged = log.close();
         interrupt.end_at_once();
         in_unit(&mut history, loss_unit(&model, Some(&parts.encoding)));
@@ -134,20 +139,24 @@ fn told(fit: Fit, log: &Log, [before, epochs]: [usize; 2], unit: f64) -> Fit {
     fit.on_epoch(move |number, epoch| {
         // On other rows a new training begins, and counts from 1.
         let planned = if number > before { before + epochs } else { epochs };
-        let all = [
-            ("loss", Some(epoch.loss * unit)),
-            ("accuracy", epoch.accuracy),
-            ("r2", epoch.r2),
-            ("val_loss", epoch.val_loss.map(|loss| loss * unit)),
-            ("val_accuracy", epoch.val_accuracy),
-            ("val_r2", epoch.val_r2),
-            ("learning_rate", epoch.learning_rate),
-            ("skipped", Some(epoch.skipped as f64).filter(|&skipped| skipped > 0.0)),
-        ];
-        let numbers = all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        log.tell(number, planned, numbers, epoch.seconds);
+        log.tell(number, planned, numbers(epoch, unit), epoch.seconds);
         ControlFlow::Continue(())
     })
+}
+
+/// The numbers that an epoch has, by their names; losses in the unit of the targets.
+fn numbers(epoch: &Epoch, unit: f64) -> Vec<(&'static str, f64)> {
+    let all = [
+        ("loss", Some(epoch.loss * unit)),
+        ("accuracy", epoch.accuracy),
+        ("r2", epoch.r2),
+        ("val_loss", epoch.val_loss.map(|loss| loss * unit)),
+        ("val_accuracy", epoch.val_accuracy),
+        ("val_r2", epoch.val_r2),
+        ("learning_rate", epoch.learning_rate),
+        ("skipped", Some(epoch.skipped as f64).filter(|&skipped| skipped > 0.0)),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// What is told of a regression that has learned less than the mean says.

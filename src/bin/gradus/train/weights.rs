@@ -1,6 +1,7 @@
 //! `--class-weight`, `--sample-weight` and `--pos-weight`.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use clap::Args;
 use gradus::data::{Dataset, Header, Table, TableOptions, Target};
@@ -24,6 +25,9 @@ pub struct WeightOptions {
     /// The weight of the positive side, the second of two classes, or of each label (4,1,2); for bce_with_logits and multilabel_soft_margin
     #[arg(long, value_name = "WEIGHT", conflicts_with = "class_weight", value_delimiter = ',', value_parser = numbers::not_negative, allow_negative_numbers = true)]
     pos_weight: Option<Vec<f64>>,
+    /// What the file of --class-weight says: it may be a pipe, which can be read once.
+    #[arg(skip)]
+    read: OnceLock<Vec<f64>>,
 }
 
 /// The weights of classes as they are asked for.
@@ -61,10 +65,6 @@ impl WeightOptions {
             matches!(self.class_weight, Some(ClassWeights::Balanced | ClassWeights::File(_))),
             self.pos_weight.is_some(),
         );
-        if parts.large.is_some() && (asks.0 || asks.1) {
-            let flag = if asks.0 { "--class-weight" } else { "--pos-weight" };
-            return refused(flag, "the file is read in pieces, whose rows all count alike");
-        }
         if parts.train.groups.is_some() && loss.targets().pads() && (asks.0 || asks.1 || self.sample_weight.is_some()) {
             let flags = [("--class-weight", asks.0), ("--pos-weight", asks.1), ("--sample-weight", true)];
             let flag = flags.iter().find(|(_, is_asked)| *is_asked).map_or("", |(flag, _)| flag);
@@ -96,8 +96,11 @@ impl WeightOptions {
             None | Some(ClassWeights::None) => None,
             Some(ClassWeights::Balanced) => Some(ClassWeight::Balanced),
             Some(ClassWeights::File(path)) => {
-                let weights = of_file(path, &parts.train).map_err(|failure| failure.of("--class-weight"))?;
-                Some(ClassWeight::Each(weights))
+                let weights = match self.read.get() {
+                    Some(weights) => weights.clone(),
+                    None => of_file(path, &parts.train).map_err(|failure| failure.of("--class-weight"))?,
+                };
+                Some(ClassWeight::Each(self.read.get_or_init(|| weights).clone()))
             }
         })
     }
@@ -176,26 +179,25 @@ fn joined(weights: &[f64]) -> String {
 /// The weight of each class, in the classes' order: lines of a class and its weight.
 fn of_file(path: &Path, rows: &Dataset) -> Outcome<Vec<f64>> {
     let Target::Labels { classes, .. } = &rows.target else { return Ok(Vec::new()) };
-    let read = |header: Header| Table::read(path, &TableOptions { header, ..TableOptions::default() });
-    let mut table = read(Header::No)?;
-    // The first line names the columns if its second field is no number: what it names first may be a class's name as well.
-    let is_number = |text: Option<std::borrow::Cow<str>>| text.is_some_and(|text| text.trim().parse::<f64>().is_ok());
-    if table.rows() > 1 && table.columns().get(1).is_some_and(|weights| !is_number(weights.text(0))) {
-        table = read(Header::Yes)?;
-    }
+    let table = Table::read(path, &TableOptions { header: Header::No, ..TableOptions::default() })?;
+    // Beside the name of its column a weight is no number to the table. A decimal comma is told by what parts the fields.
+    let number = |text: &str| text.parse().or_else(|_| text.replacen(',', ".", 1).parse::<f64>()).ok();
     let [names, weights] = table.columns() else {
         let found = table.columns().len();
         let message = format!("{}: it has {found} columns; it must have two, a class and its weight", path.display());
         return Err(Failure::Failed(message));
     };
     let mut found = vec![None; classes.len()];
-    for row in 0..table.rows() {
+    // The first line names the columns if its second field is no number: what it names first may be a class's name as well.
+    let is_header = table.rows() > 1 && weights.text(0).is_none_or(|text| number(&text).is_none());
+    for row in usize::from(is_header)..table.rows() {
         let name = names.text(row).unwrap_or_default();
         let failed = |what: String| Failure::Failed(format!("{}, {}: {what}", path.display(), table.line_of(row)));
         let Some(place) = classes.iter().position(|class| *class == name) else {
             return Err(failed(format!("there is no class `{name}`; there are {}", classes.join(", "))));
         };
-        let weight = weights.number(row).filter(|weight| *weight >= 0.0 && weight.is_finite());
+        let weight = weights.number(row).or_else(|| number(&weights.text(row)?));
+        let weight = weight.filter(|weight| *weight >= 0.0 && weight.is_finite());
         let Some(weight) = weight else {
             let text = weights.text(row).unwrap_or_default();
             return Err(failed(format!("the weight of `{name}` is `{text}`; it must be a finite number >= 0")));

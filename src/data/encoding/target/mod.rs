@@ -7,15 +7,14 @@ mod flags;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::super::dataset::{Dataset, Target};
-use super::super::table::{Cells, Column, Table};
-use super::ColumnReport;
-use super::categories::some;
-use super::report::short;
 use crate::Result;
-use classes::labels;
+use crate::data::dataset::{Dataset, Target};
+use crate::data::encoding::categories::some;
+use crate::data::encoding::report::{ColumnReport, short};
+use crate::data::encoding::target::classes::labels;
+use crate::data::encoding::target::flags::{flag, one_hot};
+use crate::data::table::{Cells, Column, Table};
 pub(super) use fit::TargetFit;
-use flags::{flag, one_hot};
 
 /// What targets are taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,6 +172,7 @@ impl TargetEncoding {
             taken_for: "target",
             became,
             columns: 1,
+            is_identifier: false,
         };
         match self {
             TargetEncoding::Nothing => Vec::new(),

@@ -1,9 +1,11 @@
 //! One matrix product as commands: the tile chosen, k split where the rule says so, the epilogue's program linked.
 
 use crate::Result;
+use crate::nn::activations;
 use crate::nn::activations::Activation;
 use crate::nn::ops::matmul;
-use crate::nn::ops::matmul::{Adapter, Epilogue, Layout, Params, Tile, Variant};
+use crate::nn::ops::matmul::tile::{Adapter, Tile};
+use crate::nn::ops::matmul::{Epilogue, Layout, Params, Variant};
 use crate::runtime::device::Gpu;
 use crate::runtime::launch::lanes_of;
 use crate::runtime::pipeline::{Command, Program, Slice};
@@ -43,14 +45,16 @@ impl Kind<'_> {
         program
     }
 
-    fn linked(&self, mut label: String, header: String, mut files: Vec<File>) -> Program {
-        let mut constants = self.constants.to_vec();
-        if let Some(activation) = self.activation {
-            label = format!("{label} ({})", activation.name());
-            files.extend([activation.entry().shader, NUMBERS]);
-            constants.extend(activation.constants());
+    fn linked(&self, label: String, header: String, mut files: Vec<File>) -> Program {
+        if self.activation.is_some() {
+            files.push(NUMBERS);
         }
-        Program { label, header, files, constants }
+        let mut program = Program { label, header, files, constants: self.constants.to_vec() };
+        if let Some(activation) = self.activation {
+            program.label = format!("{} ({})", program.label, activation.name());
+            activations::link(&mut program, activation);
+        }
+        program
     }
 }
 

@@ -1,11 +1,11 @@
 //! The commands of rules that look at whole tensors: see `optimizers::layerwise`.
 
 use crate::Result;
-use crate::nn::ops::matmul::product::{Kind, product};
 use crate::nn::ops::matmul::{Layout, Params};
-use crate::nn::optimizers::update::programs::*;
+use crate::nn::ops::matmul::product::{Kind, product};
+use crate::nn::optimizers::step::{NewtonSchulz, Segment};
 use crate::nn::optimizers::update::{BLOCKS, Buffers, EACH, Maker, Update, segment_words, state_slices, summing_lanes};
-use crate::nn::optimizers::{NewtonSchulz, Segment};
+use crate::nn::optimizers::update::programs::*;
 use crate::runtime::pipeline::Slice;
 
 impl Maker<'_> {

@@ -1,7 +1,10 @@
 //! The kernels of an optimizer's step: clipping, the move itself, and what rules that look at whole tensors need besides.
 
 use crate::Result;
-use crate::nn::optimizers::{Clip, MOST_STATES, Optimizer, Segment, Step, Treatment};
+use crate::nn::optimizers::{MOST_STATES, Optimizer};
+use crate::nn::optimizers::clip::Clip;
+use crate::nn::optimizers::step::{Segment, Step, Treatment};
+use crate::nn::optimizers::update::programs::*;
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Command, Program, Slice};
 
@@ -9,8 +12,7 @@ mod layerwise;
 mod programs;
 mod runner;
 
-use programs::*;
-pub(crate) use programs::{STEP, programs};
+pub(crate) use programs::{STEP, programs, programs_of};
 pub(crate) use runner::Runner;
 
 /// Partial sums of a tensor (`BLOCKS` in the shaders).

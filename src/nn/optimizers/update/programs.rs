@@ -1,7 +1,10 @@
 //! The programs of an optimizer's step.
 
+use crate::nn::optimizers::Optimizer;
+use crate::nn::optimizers::clip::Clip;
+use crate::nn::optimizers::step::Treatment;
 use crate::nn::optimizers::update::EACH;
-use crate::nn::optimizers::{Clip, Optimizer, Treatment};
+use crate::nn::optimizers::link;
 use crate::runtime::pipeline::Program;
 use crate::runtime::wgsl::File;
 
@@ -57,8 +60,7 @@ pub(crate) fn frame(label: &str, file: File, more: &[(&'static str, f64)], treat
 /// The program of an optimizer's step, for rules that move each element by itself.
 pub(crate) fn optimizer_program(optimizer: &dyn Optimizer, treatment: &Treatment) -> Program {
     let mut program = frame(optimizer.name(), OPTIMIZER, &[("STATES", optimizer.states() as f64)], treatment);
-    program.files.push(optimizer.entry().shader);
-    program.constants.extend(optimizer.constants());
+    link(&mut program, optimizer);
     program
 }
 
@@ -66,15 +68,13 @@ pub(crate) fn direction_program(optimizer: &dyn Optimizer, treatment: &Treatment
     let factored = optimizer.layerwise().is_some_and(|layerwise| layerwise.factored);
     let own = [("WORKGROUP", lanes.into()), ("STATES", optimizer.states() as f64), ("FACTORED", flag(factored))];
     let mut program = frame(optimizer.name(), LAYER_DIRECTION, &own, treatment);
-    program.files.push(optimizer.entry().shader);
-    program.constants.extend(optimizer.constants());
+    link(&mut program, optimizer);
     program
 }
 
 pub(crate) fn settle_program(optimizer: &dyn Optimizer, treatment: &Treatment, lanes: u32) -> Program {
     let mut program = frame(optimizer.name(), LAYER_SETTLE, &[("WORKGROUP", lanes.into())], treatment);
-    program.files.push(optimizer.entry().shader);
-    program.constants.extend(optimizer.constants());
+    link(&mut program, optimizer);
     program
 }
 
@@ -109,6 +109,15 @@ pub(crate) fn combine_program(scales: bool) -> Program {
 
 pub(crate) fn average_program(treatment: &Treatment) -> Program {
     program("running average", &[AVERAGE, NUMBERS], &[("SKIPS", flag(treatment.skip_non_finite))])
+}
+
+/// The programs of one optimizer's own step, without clipping.
+pub(crate) fn programs_of(optimizer: &dyn Optimizer) -> Vec<Program> {
+    let treatment = Treatment::default();
+    if optimizer.layerwise().is_none() {
+        return vec![optimizer_program(optimizer, &treatment)];
+    }
+    vec![direction_program(optimizer, &treatment, EACH), settle_program(optimizer, &treatment, EACH)]
 }
 
 /// Every program of this file, for the checks of the shaders.

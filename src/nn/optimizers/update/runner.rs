@@ -1,7 +1,7 @@
 //! A step on its own, with its states: for cases, checks and the benchmark.
 
 use crate::Result;
-use crate::nn::optimizers::Step;
+use crate::nn::optimizers::step::Step;
 use crate::nn::optimizers::update::{Buffers, OptimizerParams, Update, segment_words, state_stride, update};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;

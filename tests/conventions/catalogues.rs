@@ -1,4 +1,4 @@
-//! The laws of the lists: what holds for every loss, activation and optimizer, also for one that is added tomorrow.
+//! Rules of the catalogues: what holds for every loss, activation and optimizer, also for one that is added tomorrow.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -55,6 +55,11 @@ impl Line {
     /// The stem of its shader: a loss fused with the linear layer before it runs that of the loss.
     fn stem(&self) -> &'static str {
         self.name.strip_prefix("linear_").filter(|_| self.list == "losses").unwrap_or(self.name)
+    }
+
+    /// The name of an option in its shader: `HUBER_DELTA`.
+    fn in_shader(&self, option: &str) -> String {
+        format!("{}_{option}", self.stem().to_uppercase())
     }
 
     /// For messages: `losses huber`.
@@ -264,9 +269,30 @@ fn the_overrides_of_a_shader_are_the_constants_of_its_twin() {
     for line in lines() {
         for options in line.variants.iter().chain(&["{}"]) {
             let made = (line.make)(&serde_json::from_str(options).expect("a variant is JSON")).expect("it is valid");
-            let given: BTreeSet<String> = made.1.iter().map(|(name, _)| (*name).to_string()).collect();
+            let given: BTreeSet<String> = made.1.iter().map(|(name, _)| line.in_shader(name)).collect();
             assert_eq!(given.len(), made.1.len(), "{}: a constant is given twice", line.title());
             assert_eq!(given, overrides(line.shader.text), "{}", line.title());
+        }
+    }
+}
+
+/// Files whose names begin with their stem stand in one module, and a search for `huber_loss` finds the shader and its calls.
+#[test]
+fn every_name_of_a_shader_begins_with_its_stem() {
+    for line in lines() {
+        let stem = line.stem();
+        let camel: String = stem.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
+        for declaration in line.shader.text.lines() {
+            let Some((kind, rest)) = declaration.split_once(' ') else { continue };
+            let name = rest.split(['(', ':', ' ']).next().unwrap_or_default();
+            let begins = match kind {
+                // The entry point of a lattice is named by the stem alone.
+                "fn" => name == stem || name.starts_with(&format!("{stem}_")),
+                "override" | "const" => name.starts_with(&format!("{}_", stem.to_uppercase())),
+                "struct" | "alias" => name.starts_with(&camel),
+                _ => true,
+            };
+            assert!(begins, "{}: {kind} {name}", line.title());
         }
     }
 }
@@ -276,7 +302,8 @@ fn the_overrides_of_a_shader_are_the_constants_of_its_twin() {
 fn the_defaults_of_a_shader_are_those_of_its_twin() {
     for line in lines() {
         for (name, value) in line.defaults().1 {
-            let declared = line.shader.text.lines().find(|text| text.starts_with(&format!("override {name}:")));
+            let start = format!("override {}:", line.in_shader(name));
+            let declared = line.shader.text.lines().find(|text| text.starts_with(&start));
             let text = declared.unwrap_or_else(|| panic!("{}: no override {name}", line.title()));
             let written = text.split(['=', ';']).nth(1).unwrap_or_default().trim();
             let number = match written {
@@ -311,10 +338,12 @@ fn the_losses_that_are_written_as_they_are_folded_are_those_that_ask_for_no_outc
                 continue;
             }
             let texts = loss.helpers().iter().map(|file| file.text).chain([entry.shader.text]);
-            let mut bodies =
-                texts.filter_map(|text| text.split("\nfn derivative(row: Row, outcome: Outcome, cells: Cells)").nth(1));
-            let body = bodies.next_back().and_then(|rest| rest.split("\n}\n").next());
-            let body = body.unwrap_or_else(|| panic!("{} has no derivative", entry.name));
+            let functions = texts.flat_map(|text| text.split("\nfn ")).filter_map(|function| function.split_once('('));
+            let gradients = functions.filter(|(name, _)| *name == "gradient" || name.ends_with("_gradient"));
+            let function = gradients.last().map(|(_, rest)| rest);
+            let body = function.and_then(|rest| rest.split_once(") -> vec4<f32> {")).map(|(_, body)| body);
+            let body = body.and_then(|rest| rest.split("\n}\n").next());
+            let body = body.unwrap_or_else(|| panic!("{} has no gradient", entry.name));
             assert_eq!(loss.is_separable(), !body.contains("outcome"), "{} {variant}", entry.name);
             separable += usize::from(loss.is_separable());
         }
