@@ -20,21 +20,27 @@ const BACKWARD: File = shader!("ops/softmax/softmax_backward.wgsl");
 pub(crate) static ENTRY: Entry = Entry {
     name: "softmax",
     examples: || [1, 5].map(|width| Example { op: Box::new(Softmax), inputs: vec![vec![width]] }).into(),
-    programs: || {
-        [8.0, 64.0].into_iter().flat_map(|lanes| [FORWARD, BACKWARD].map(|file| program(file, lanes))).collect()
-    },
+    programs: || [8.0, 64.0].map(programs_of).concat(),
 };
 
 /// Softmax as a node.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Softmax;
 
-fn program(file: File, lanes: f64) -> Program {
-    let files = if file == FORWARD { vec![FORWARD, NUMBERS] } else { vec![file] };
-    Program::plain("softmax", &files, vec![("WORKGROUP", lanes)])
+fn forward_program(lanes: f64) -> Program {
+    Program::plain("softmax", &[FORWARD, NUMBERS], vec![("WORKGROUP", lanes)])
 }
 
-/// One lane goes through a row of softmax three times, and Mesa's software Vulkan leaves the loops of an invocation,
+fn backward_program(lanes: f64) -> Program {
+    Program::plain("softmax, backward", &[BACKWARD], vec![("WORKGROUP", lanes)])
+}
+
+/// Its programs, forward and backward.
+pub(crate) fn programs_of(lanes: f64) -> [Program; 2] {
+    [forward_program(lanes), backward_program(lanes)]
+}
+
+/// One thread goes through a row of softmax three times, and Mesa's software Vulkan leaves the loops of an invocation,
 /// without a word, after 65,535 turns in all.
 fn check_width(gpu: &Gpu, width: usize) -> Result<()> {
     const MOST: usize = 16_384;
@@ -53,7 +59,7 @@ pub(crate) fn forward_in_place(recorder: &mut Recorder, [rows, width]: [usize; 2
     let gpu = recorder.gpu();
     check_width(&gpu, width)?;
     let lanes = lanes_of(gpu.is_software());
-    let kernel = gpu.kernel(&program(FORWARD, lanes.into()))?;
+    let kernel = gpu.kernel(&forward_program(lanes.into()))?;
     recorder.dispatch(&kernel, &[rows as u32, width as u32, 0, 0], &[y.into()], (rows as u32).div_ceil(lanes))
 }
 
@@ -65,7 +71,7 @@ pub(crate) fn backward_in_place(
 ) -> Result<()> {
     let gpu = recorder.gpu();
     let lanes = lanes_of(gpu.is_software());
-    let kernel = gpu.kernel(&program(BACKWARD, lanes.into()))?;
+    let kernel = gpu.kernel(&backward_program(lanes.into()))?;
     let (params, storage) = ([rows as u32, width as u32, 0, 0], [y.into(), gradient.into()]);
     recorder.dispatch(&kernel, &params, &storage, (rows as u32).div_ceil(lanes))
 }
