@@ -7,7 +7,7 @@ use crate::catalogue::Entry;
 use crate::cpu::random::Random;
 use crate::cpu::real::Real;
 use crate::nn::optimizers::update::{Runner, Update};
-use crate::nn::optimizers::{MOST_STATES, Optimizer, Segment, Treatment};
+use crate::nn::optimizers::{MOST_STATES, Optimizer, Segment, GradientTransform};
 use crate::runtime::device::Gpu;
 use crate::{Device, Result};
 
@@ -144,8 +144,8 @@ fn run(gpu: &Gpu, optimizer: &dyn Optimizer, work: &Work) -> Result<Vec<Vec<f32>
     let length = work.start.len();
     let parameters = gpu.upload("parameters", &work.start)?;
     let buffer = gpu.buffer("gradients", length)?;
-    let treatment = Treatment { segments: &work.segments, ..Treatment::default() };
-    let runner = Runner::new(gpu, &Update { optimizer, length, treatment, average: None }, &parameters, &buffer)?;
+    let gradient_transform = GradientTransform { segments: &work.segments, ..GradientTransform::default() };
+    let runner = Runner::new(gpu, &Update { optimizer, length, gradient_transform, average: None }, &parameters, &buffer)?;
     for (t, gradients) in work.gradients.iter().enumerate() {
         gpu.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(gradients));
         runner.run(&optimizer.step(t as u64 + 1, LEARNING_RATE))?;

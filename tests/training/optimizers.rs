@@ -4,7 +4,7 @@
 use crate::support::each_device;
 use gradus::activations::Relu;
 use gradus::losses::{CrossEntropy, Mse};
-use gradus::optimizers::{self, Adam, Lamb, Segment, Sgd, Treatment};
+use gradus::optimizers::{self, Adam, Lamb, Segment, Sgd, GradientTransform};
 use gradus::random::Random;
 use gradus::schedules::{Constant, Cosine, Exponential, Join, ReduceOnPlateau, Step, Warmup};
 use gradus::{Average, Dense, Device, Fit, Member, Model, Population, Sequential, Stop};
@@ -432,11 +432,11 @@ fn nan_spoils_the_parameter_or_is_skipped() {
         let optimizer = optimizers::from_name(entry.name, &Value::Null).unwrap();
         let segments = [Segment { end: 4, columns: 2, ..Segment::default() }];
         for skip_non_finite in [false, true] {
-            let treatment = Treatment { segments: &segments, clip: None, skip_non_finite };
+            let gradient_transform = GradientTransform { segments: &segments, clip: None, skip_non_finite };
             let (mut parameters, mut states) = (vec![0.5_f32; 4], optimizer.first_states::<f32>(4));
             let gradients = [0.1, f32::NAN, 0.1, 0.1];
             let step = optimizer.step(1, 1e-3);
-            let moved = optimizer.update_treated(&step, &treatment, &mut parameters, &gradients, &mut states).unwrap();
+            let moved = optimizer.update_transformed(&step, &gradient_transform, &mut parameters, &gradients, &mut states).unwrap();
             assert_eq!(moved, !skip_non_finite);
             assert_eq!(parameters[1].is_nan(), moved, "{}", entry.name);
             if !moved {

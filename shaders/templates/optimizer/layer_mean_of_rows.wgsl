@@ -1,5 +1,5 @@
 // The mean of the means of all rows of a matrix, behind templates/optimizer/layer_means: third_states[start]. A workgroup for each tensor. Linked
-// with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/penalty, templates/optimizer/treatment and lib/numbers.
+// with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/penalty, templates/optimizer/gradient_transform and lib/numbers.
 
 override WORKGROUP: u32 = 256u;
 

@@ -4,7 +4,7 @@
 //     first_states[start + row] += weight (mean over the row - it),  second_states[start + column] likewise
 //
 // with the weight in step.own.x. A workgroup for each row, then for each column, of each matrix in turn. Linked with
-// templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/penalty, templates/optimizer/treatment and lib/numbers.
+// templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/penalty, templates/optimizer/gradient_transform and lib/numbers.
 
 override WORKGROUP: u32 = 256u;
 

@@ -38,7 +38,7 @@ mod sweep;
 
 pub use clip::{Clip, Factors, clip_factor};
 use rule::{Layer, Rule, State, Update};
-pub use step::{Layerwise, NewtonSchulz, Segment, Step, Treatment};
+pub use step::{Layerwise, NewtonSchulz, Segment, Step, GradientTransform};
 use sweep::InOnePrecision;
 pub(crate) use sweep::{Rows, Slices};
 
@@ -133,10 +133,10 @@ pub trait Optimizer: Debug + Send + Sync {
 
     /// One step at f32, on all cores; see [`dyn Optimizer::update`](trait.Optimizer.html#method.update).
     #[doc(hidden)]
-    fn update_single(&self, step: &Step, treatment: &Treatment, factors: &Factors, slices: Slices<'_, f32>);
+    fn update_single(&self, step: &Step, gradient_transform: &GradientTransform, factors: &Factors, slices: Slices<'_, f32>);
     /// The same at f64, plainly.
     #[doc(hidden)]
-    fn update_double(&self, step: &Step, treatment: &Treatment, factors: &Factors, slices: Slices<'_, f64>);
+    fn update_double(&self, step: &Step, gradient_transform: &GradientTransform, factors: &Factors, slices: Slices<'_, f64>);
     /// One step at f32 on rows one after the other, by a rule that moves each element by itself.
     #[doc(hidden)]
     fn update_rows_single(&self, step: &Step, rows: &mut dyn Rows<f32>);
@@ -164,18 +164,18 @@ impl dyn Optimizer + '_ {
         gradients: &[R],
         states: &mut [Vec<R>],
     ) -> Result<()> {
-        let treatment = Treatment { segments, ..Treatment::default() };
-        self.update_treated(step, &treatment, parameters, gradients, states).map(drop)
+        let gradient_transform = GradientTransform { segments, ..GradientTransform::default() };
+        self.update_transformed(step, &gradient_transform, parameters, gradients, states).map(drop)
     }
 
     /// As [`update`](#method.update) with the gradient clipped; false where the step was skipped.
     ///
     /// # Errors
     /// As [`update`](#method.update).
-    pub fn update_treated<R: Real>(
+    pub fn update_transformed<R: Real>(
         &self,
         step: &Step,
-        treatment: &Treatment,
+        gradient_transform: &GradientTransform,
         parameters: &mut [R],
         gradients: &[R],
         states: &mut [Vec<R>],
@@ -186,19 +186,19 @@ impl dyn Optimizer + '_ {
             let found = states.get(place).map_or(0, Vec::len);
             self.check_length(&format!("state {} of {}", place + 1, self.states()), length, found)?;
         }
-        let segments = treatment.segments;
+        let segments = gradient_transform.segments;
         let ordered = segments.is_sorted_by_key(|segment| segment.end);
         let end = segments.last().map_or(length, |segment| segment.end);
         self.check_length("the segments", length, if ordered { end } else { usize::MAX })?;
-        if treatment.skip_non_finite && !gradients.iter().all(|gradient| gradient.is_finite()) {
+        if gradient_transform.skip_non_finite && !gradients.iter().all(|gradient| gradient.is_finite()) {
             return Ok(false);
         }
-        let factors = Factors::new(treatment.clip, segments, parameters, gradients);
+        let factors = Factors::new(gradient_transform.clip, segments, parameters, gradients);
         let mut slices: [&mut [R]; MOST_STATES] = Default::default();
         for (slot, state) in slices.iter_mut().zip(states).take(self.states()) {
             *slot = state.as_mut_slice();
         }
-        self.update_slices(step, treatment, &factors, Slices { parameters, gradients, states: slices });
+        self.update_slices(step, gradient_transform, &factors, Slices { parameters, gradients, states: slices });
         Ok(true)
     }
 
@@ -210,11 +210,11 @@ impl dyn Optimizer + '_ {
         }
     }
 
-    fn update_slices<R: Real>(&self, step: &Step, treatment: &Treatment, factors: &Factors, slices: Slices<'_, R>) {
+    fn update_slices<R: Real>(&self, step: &Step, gradient_transform: &GradientTransform, factors: &Factors, slices: Slices<'_, R>) {
         match slices.into_single() {
-            Ok(slices) => self.update_single(step, treatment, factors, slices),
+            Ok(slices) => self.update_single(step, gradient_transform, factors, slices),
             Err(slices) => {
-                let update = |slices| self.update_double(step, treatment, factors, slices);
+                let update = |slices| self.update_double(step, gradient_transform, factors, slices);
                 slices.into_double().into_iter().for_each(update);
             }
         }

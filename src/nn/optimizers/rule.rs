@@ -11,7 +11,7 @@ use crate::cpu::{parallel, simd};
 use crate::cpu::real::Real;
 use crate::nn::optimizers::{MOST_STATES, Optimizer, layerwise};
 use crate::nn::optimizers::clip::{Clip, Factors};
-use crate::nn::optimizers::step::{Layerwise, Step, Treatment};
+use crate::nn::optimizers::step::{Layerwise, Step, GradientTransform};
 use crate::nn::optimizers::sweep::{Frame, Rows, Slices, update_rows};
 
 /// What an optimizer remembers of one parameter; what it does not use stays 0.
@@ -153,9 +153,9 @@ impl<T: Rule> Optimizer for T {
         }
     }
 
-    fn update_single(&self, step: &Step, treatment: &Treatment, factors: &Factors, slices: Slices<'_, f32>) {
-        let (step, limit) = (step.cast(), value_limit(treatment.clip));
-        slices.by_segment(treatment.segments, |number, segment, slices| {
+    fn update_single(&self, step: &Step, gradient_transform: &GradientTransform, factors: &Factors, slices: Slices<'_, f32>) {
+        let (step, limit) = (step.cast(), value_limit(gradient_transform.clip));
+        slices.by_segment(gradient_transform.segments, |number, segment, slices| {
             let frame = Frame::of(segment, factors.of(number), limit);
             if Rule::layerwise(self).is_some() {
                 return layerwise::update(self, &step, &frame, segment, slices);
@@ -169,9 +169,9 @@ impl<T: Rule> Optimizer for T {
         });
     }
 
-    fn update_double(&self, step: &Step, treatment: &Treatment, factors: &Factors, slices: Slices<'_, f64>) {
-        let limit = value_limit(treatment.clip);
-        slices.by_segment(treatment.segments, |number, segment, slices| {
+    fn update_double(&self, step: &Step, gradient_transform: &GradientTransform, factors: &Factors, slices: Slices<'_, f64>) {
+        let limit = value_limit(gradient_transform.clip);
+        slices.by_segment(gradient_transform.segments, |number, segment, slices| {
             let frame = Frame::of(segment, factors.of(number), limit);
             match Rule::layerwise(self) {
                 Some(_) => layerwise::update(self, step, &frame, segment, slices),

@@ -93,7 +93,7 @@ pub struct NewtonSchulz {
 
 /// What happens to a gradient before the rule sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Treatment<'a> {
+pub struct GradientTransform<'a> {
     /// The tensors; empty where nothing depends on them.
     pub segments: &'a [Segment],
     /// How it is cut, if it is.

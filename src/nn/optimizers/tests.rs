@@ -32,10 +32,10 @@ fn follow(optimizer: &dyn Optimizer, case: &Value) {
     let limit = |name: &str| case["options"].get(name).and_then(Value::as_f64);
     let global = limit("clip_global_norm").map(|limit| Clip::GlobalNorm { limit, epsilon: 0.0 });
     let clip = global.or(limit("clip_value").map(Clip::Value));
-    let treatment = Treatment { segments: &segments, clip, skip_non_finite: false };
+    let gradient_transform = GradientTransform { segments: &segments, clip, skip_non_finite: false };
     for (t, gradients) in (1..).zip(case["gradients"].as_array().unwrap()) {
         let step = optimizer.step(t, optimizer.initial_learning_rate());
-        optimizer.update_treated(&step, &treatment, &mut parameters, &inputs(gradients), &mut states).unwrap();
+        optimizer.update_transformed(&step, &gradient_transform, &mut parameters, &inputs(gradients), &mut states).unwrap();
         let Some(expected) = case["expect"]["parameters"].get(t.to_string()) else { continue };
         let expected = numbers(expected);
         assert_eq!(expected.len(), parameters.len());
@@ -175,7 +175,7 @@ fn each_filling_with_the_frame_is_valid_wgsl() {
             crate::runtime::wgsl::shader!("templates/optimizer/optimizer_step.wgsl"),
             crate::runtime::wgsl::shader!("templates/optimizer/optimizer_params.wgsl"),
             crate::runtime::wgsl::shader!("templates/optimizer/penalty.wgsl"),
-            crate::runtime::wgsl::shader!("templates/optimizer/treatment.wgsl"),
+            crate::runtime::wgsl::shader!("templates/optimizer/gradient_transform.wgsl"),
             crate::runtime::wgsl::shader!("lib/numbers.wgsl"),
         ];
         let files: Vec<_> = [frame].into_iter().chain(linked).chain([entry.shader]).collect();

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::cpu::random::Permutation;
 use crate::losses::{Domain, Family, Loss};
 use crate::nn::layers::Network;
-use crate::nn::optimizers::{Clip, Optimizer, Step, Treatment};
+use crate::nn::optimizers::{Clip, Optimizer, Step, GradientTransform};
 use crate::nn::train::weights::Weights;
 
 /// What a model is trained for.
@@ -42,9 +42,9 @@ pub(crate) struct Metric {
 
 impl Objective {
     /// What happens to the gradients of a network.
-    pub fn treatment<'n>(&self, network: &'n Network) -> Treatment<'n> {
+    pub fn gradient_transform<'n>(&self, network: &'n Network) -> GradientTransform<'n> {
         let Aims { clip, skip_non_finite, .. } = self.aims;
-        Treatment { segments: network.segments_for(&*self.optimizer, clip), clip, skip_non_finite }
+        GradientTransform { segments: network.segments_for(&*self.optimizer, clip), clip, skip_non_finite }
     }
 
     /// Whether one workgroup can take a network through its steps: no rule and no clip looks at a whole tensor.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::cpu::real::Real;
 use crate::nn::optimizers;
 use crate::nn::optimizers::update::{Runner, Update};
-use crate::nn::optimizers::{Clip, Optimizer, Segment, Step, Treatment};
+use crate::nn::optimizers::{Clip, Optimizer, Segment, Step, GradientTransform};
 use crate::testing::cases::{check_keys, missing, numbers, tensor};
 use crate::{Device, Error, Gpu, Result};
 
@@ -20,7 +20,7 @@ pub(crate) fn evaluate(name: &str, case: &Value, device: &Device) -> Result<Map<
     let gradients = gradients(name, case, parameters.shape(), around.maximize)?;
     let report = report(name, case, gradients.len())?;
     let segments = [segment(name, &*optimizer, parameters.shape())?];
-    let given = Given { parameters, gradients, report, treatment: around.treatment(&segments) };
+    let given = Given { parameters, gradients, report, gradient_transform: around.gradient_transform(&segments) };
     let found = match device {
         Device::Cpu => on_host::<f32>(&*optimizer, &given)?,
         Device::Reference => on_host::<f64>(&*optimizer, &given)?,
@@ -35,7 +35,7 @@ struct Given<'a> {
     gradients: Vec<ArrayD<f32>>,
     /// The steps to report, counted from 1.
     report: Vec<usize>,
-    treatment: Treatment<'a>,
+    gradient_transform: GradientTransform<'a>,
 }
 
 /// A clip of a limit.
@@ -75,8 +75,8 @@ impl Around {
         Ok((Value::Object(options), around))
     }
 
-    fn treatment<'a>(&self, segments: &'a [Segment]) -> Treatment<'a> {
-        Treatment { segments, clip: self.clip, skip_non_finite: false }
+    fn gradient_transform<'a>(&self, segments: &'a [Segment]) -> GradientTransform<'a> {
+        GradientTransform { segments, clip: self.clip, skip_non_finite: false }
     }
 }
 
@@ -168,7 +168,7 @@ fn on_host<R: Real + Default>(optimizer: &dyn Optimizer, given: &Given) -> Resul
         (parameters, states),
         |(parameters, states), step, gradient| {
             let gradient = in_precision(gradient);
-            optimizer.update_treated(step, &given.treatment, parameters, &gradient, states).map(drop)
+            optimizer.update_transformed(step, &given.gradient_transform, parameters, &gradient, states).map(drop)
         },
         |(parameters, _)| Ok(parameters.iter().map(|x| x.to_f64()).collect()),
     )
@@ -179,7 +179,7 @@ fn on_gpu(optimizer: &dyn Optimizer, given: &Given, gpu: &Gpu) -> Result<Map<Str
     let length = given.parameters.len();
     let parameters = gpu.upload("parameters", &flat(&given.parameters))?;
     let gradients = gpu.buffer("gradients", length)?;
-    let job = Update { optimizer, length, treatment: given.treatment, average: None };
+    let job = Update { optimizer, length, gradient_transform: given.gradient_transform, average: None };
     let runner = Runner::new(gpu, &job, &parameters, &gradients)?;
     reported(
         optimizer,

@@ -12,7 +12,7 @@ impl Maker<'_> {
     /// Norms of the parameters and the gradients of each tensor, or the factors of a clip.
     pub(crate) fn layer_norms(&mut self, factors: bool, joined: &wgpu::Buffer) -> Result<()> {
         let lanes = summing_lanes(self.gpu);
-        let count = self.update.treatment.segments.len();
+        let count = self.update.gradient_transform.segments.len();
         let Buffers { segments, parameters, gradients, .. } = *self.buffers;
         let partials = self.gpu.buffer("partial sums of norms", 4 * count * BLOCKS)?;
         let storage = [segments, parameters, gradients, &partials].map(Slice::from);
@@ -21,34 +21,34 @@ impl Maker<'_> {
     }
 
     pub(crate) fn layer_directions(&mut self, factored: bool) -> Result<()> {
-        let Update { optimizer, length, treatment, .. } = *self.update;
+        let Update { optimizer, length, gradient_transform, .. } = *self.update;
         let lanes = summing_lanes(self.gpu);
         let workgroups = length.div_ceil(EACH as usize);
         let Buffers { segments, parameters, gradients, .. } = *self.buffers;
         let (absent, factors) = (self.absent()?, self.factors.clone());
         let storage = [segments, parameters, gradients, &factors].map(Slice::from);
-        self.stepped(&treat_program(&treatment, EACH), &storage, workgroups)?;
+        self.stepped(&transform_program(&gradient_transform, EACH), &storage, workgroups)?;
         let buffers = *self.buffers;
         let states = state_slices(&buffers, self.update, &absent, 3);
         if factored {
-            let lines = lines(treatment.segments);
+            let lines = lines(gradient_transform.segments);
             let storage = [segments.into(), gradients.into(), states[0], states[1], (&factors).into()];
-            self.stepped(&means_program(LAYER_MEANS, &treatment, lanes), &storage, lines.max(1))?;
+            self.stepped(&means_program(LAYER_MEANS, &gradient_transform, lanes), &storage, lines.max(1))?;
             let storage = [segments.into(), states[0], states[2], (&factors).into()];
-            let program = means_program(LAYER_MEAN_OF_ROWS, &treatment, lanes);
-            self.stepped(&program, &storage, treatment.segments.len())?;
+            let program = means_program(LAYER_MEAN_OF_ROWS, &gradient_transform, lanes);
+            self.stepped(&program, &storage, gradient_transform.segments.len())?;
         }
         let storage =
             [segments.into(), parameters.into(), gradients.into(), states[0], states[1], states[2], (&factors).into()];
-        self.stepped(&direction_program(optimizer, &treatment, EACH), &storage, workgroups)
+        self.stepped(&direction_program(optimizer, &gradient_transform, EACH), &storage, workgroups)
     }
 
     /// Makes the direction of every matrix orthogonal: see `optimizers::layerwise`.
     pub(crate) fn orthogonalize(&mut self, newton_schulz: &NewtonSchulz) -> Result<()> {
-        let norms = self.gpu.buffer("norms", 2 * self.update.treatment.segments.len())?;
+        let norms = self.gpu.buffer("norms", 2 * self.update.gradient_transform.segments.len())?;
         self.layer_norms(false, &norms)?;
         let mut start = 0;
-        for (number, segment) in self.update.treatment.segments.iter().enumerate() {
+        for (number, segment) in self.update.gradient_transform.segments.iter().enumerate() {
             if segment.columns > 0 {
                 let [rows, columns] = segment.shape(segment.end - start - segment.padding);
                 self.orthogonalize_one(newton_schulz, [rows, columns, start], (number, &norms))?;
@@ -105,13 +105,13 @@ impl Maker<'_> {
     }
 
     pub(crate) fn layer_settle(&mut self) -> Result<()> {
-        let Update { optimizer, length, treatment, .. } = *self.update;
-        let norms = self.gpu.buffer("norms", 2 * treatment.segments.len())?;
+        let Update { optimizer, length, gradient_transform, .. } = *self.update;
+        let norms = self.gpu.buffer("norms", 2 * gradient_transform.segments.len())?;
         self.layer_norms(false, &norms)?;
         let factors = self.factors.clone();
         let Buffers { segments, parameters, gradients, .. } = *self.buffers;
         let storage = [segments, parameters, gradients, &norms, &factors].map(Slice::from);
-        self.stepped(&settle_program(optimizer, &treatment, EACH), &storage, length.div_ceil(EACH as usize))
+        self.stepped(&settle_program(optimizer, &gradient_transform, EACH), &storage, length.div_ceil(EACH as usize))
     }
 }
 

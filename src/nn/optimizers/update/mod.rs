@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::nn::optimizers::{MOST_STATES, Optimizer};
 use crate::nn::optimizers::clip::Clip;
-use crate::nn::optimizers::step::{Segment, Step, Treatment};
+use crate::nn::optimizers::step::{Segment, Step, GradientTransform};
 use crate::nn::optimizers::update::programs::*;
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Command, Program, Slice};
@@ -30,7 +30,7 @@ pub(crate) struct Update<'a> {
     pub optimizer: &'a dyn Optimizer,
     /// Of the flat buffer.
     pub length: usize,
-    pub treatment: Treatment<'a>,
+    pub gradient_transform: GradientTransform<'a>,
     /// What part of the parameters goes into their running average, the state behind the optimizer's own.
     pub average: Option<f64>,
 }
@@ -74,11 +74,11 @@ pub(crate) struct OptimizerParams {
 }
 
 impl OptimizerParams {
-    pub fn new(length: usize, treatment: &Treatment, step: &Step) -> Self {
+    pub fn new(length: usize, gradient_transform: &GradientTransform, step: &Step) -> Self {
         OptimizerParams {
             length: length as u32,
-            segments: treatment.segments.len() as u32,
-            limit: treatment.clip.map_or(0.0, |clip| clip.limit() as f32),
+            segments: gradient_transform.segments.len() as u32,
+            limit: gradient_transform.clip.map_or(0.0, |clip| clip.limit() as f32),
             reserved: 0,
             step: step.cast::<f32>().words(),
         }
@@ -161,7 +161,7 @@ struct Maker<'a> {
 
 /// The commands of an optimizer's step, in order.
 pub(crate) fn update(gpu: &Gpu, update: &Update, buffers: &Buffers) -> Result<Vec<Stepped>> {
-    let factors = gpu.buffer("factors of a clip", 4 + update.treatment.segments.len())?;
+    let factors = gpu.buffer("factors of a clip", 4 + update.gradient_transform.segments.len())?;
     let mut maker = Maker { gpu, update, buffers, factors, commands: Vec::new() };
     maker.clip()?;
     match update.optimizer.layerwise() {
@@ -206,7 +206,7 @@ impl Maker<'_> {
     }
 
     fn clip(&mut self) -> Result<()> {
-        let Treatment { segments, clip, skip_non_finite } = self.update.treatment;
+        let GradientTransform { segments, clip, skip_non_finite } = self.update.gradient_transform;
         let Buffers { segments: table, parameters, gradients, not_finite, .. } = *self.buffers;
         let global = match clip {
             Some(Clip::GlobalNorm { limit, epsilon }) => Some([limit, epsilon]),
@@ -230,7 +230,7 @@ impl Maker<'_> {
         let mut storage = [buffers.segments, buffers.parameters, buffers.gradients].map(Slice::from).to_vec();
         storage.extend(state_slices(&buffers, self.update, &absent, MOST_STATES));
         storage.push((&factors).into());
-        let program = optimizer_program(self.update.optimizer, &self.update.treatment);
+        let program = optimizer_program(self.update.optimizer, &self.update.gradient_transform);
         self.stepped(&program, &storage, self.update.length.div_ceil(256))
     }
 
@@ -238,7 +238,7 @@ impl Maker<'_> {
     fn average(&mut self, weight: f64) -> Result<()> {
         let number = self.update.optimizer.states();
         let params = AverageParams { length: self.update.length as u32, weight: weight as f32, reserved: [0; 2] };
-        let kernel = self.gpu.kernel(&average_program(&self.update.treatment))?;
+        let kernel = self.gpu.kernel(&average_program(&self.update.gradient_transform))?;
         let storage = [self.buffers.parameters.into(), self.state(number), (&self.factors).into()];
         let command = self.gpu.dispatch(&kernel, &params, &storage, (self.update.length as u32).div_ceil(64))?;
         self.fixed([command]);

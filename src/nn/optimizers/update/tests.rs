@@ -21,7 +21,7 @@ fn asks(program: &Program, own: usize, expected: &[(&str, usize)]) {
 fn the_optimizers_uniform_is_the_shaders() {
     let adam = optimizers::from_name("adam", &serde_json::Value::Null).unwrap();
     asks(
-        &optimizer_program(&*adam, &Treatment::default()),
+        &optimizer_program(&*adam, &GradientTransform::default()),
         size_of::<OptimizerParams>(),
         &[
             ("length", offset_of!(OptimizerParams, length)),
@@ -66,7 +66,7 @@ fn the_clips_uniforms_are_the_shaders() {
         ],
     );
     asks(
-        &average_program(&Treatment::default()),
+        &average_program(&GradientTransform::default()),
         size_of::<AverageParams>(),
         &[("length", offset_of!(AverageParams, length)), ("weight", offset_of!(AverageParams, weight))],
     );
@@ -138,15 +138,15 @@ fn each_norm_that_is_not_finite_is_counted_and_no_other() {
 }
 
 /// Parameters behind one step of gradient descent at rate 1 on the device, and on the host.
-fn moved(gpu: &Gpu, treatment: Treatment, parameters: &[f32], gradients: &[f32]) -> [Vec<f32>; 2] {
+fn moved(gpu: &Gpu, gradient_transform: GradientTransform, parameters: &[f32], gradients: &[f32]) -> [Vec<f32>; 2] {
     let optimizer = optimizers::from_name("sgd", &serde_json::Value::Null).unwrap();
     let (optimizer, length) = (&*optimizer, parameters.len());
     let [w, g] = [parameters, gradients].map(|values| gpu.upload("values", values).unwrap());
     let step = optimizer.step(1, 1.0);
-    let update = Update { optimizer, length, treatment, average: None };
+    let update = Update { optimizer, length, gradient_transform, average: None };
     Runner::new(gpu, &update, &w, &g).unwrap().run(&step).unwrap();
     let mut on_host = parameters.to_vec();
-    optimizer.update_treated(&step, &treatment, &mut on_host, gradients, &mut []).unwrap();
+    optimizer.update_transformed(&step, &gradient_transform, &mut on_host, gradients, &mut []).unwrap();
     [pollster::block_on(gpu.download(&w, 0, length)).unwrap(), on_host]
 }
 
@@ -159,15 +159,15 @@ fn neither_a_clip_nor_a_proximal_step_hides_a_gradient_that_is_nan() {
     let parameters = [0.5, -0.5, 3.0, 0.0];
     for clip in [None, Some(Clip::Value(0.125))] {
         for segments in [&[][..], &plain, &proximal] {
-            let treatment = Treatment { segments, clip, skip_non_finite: false };
+            let gradient_transform = GradientTransform { segments, clip, skip_non_finite: false };
             for nan in [f32::NAN, -f32::NAN] {
-                for found in moved(&gpu, treatment, &parameters, &[nan, 0.0625, 1.0, nan]) {
+                for found in moved(&gpu, gradient_transform, &parameters, &[nan, 0.0625, 1.0, nan]) {
                     let is_nan: Vec<bool> = found.iter().map(|w| w.is_nan()).collect();
-                    assert_eq!(is_nan, [true, false, false, true], "{treatment:?}: {found:?}");
+                    assert_eq!(is_nan, [true, false, false, true], "{gradient_transform:?}: {found:?}");
                 }
             }
-            let [found, expected] = moved(&gpu, treatment, &parameters, &[1.0, 0.0625, -1.0, f32::INFINITY]);
-            assert_eq!(found, expected, "{treatment:?}");
+            let [found, expected] = moved(&gpu, gradient_transform, &parameters, &[1.0, 0.0625, -1.0, f32::INFINITY]);
+            assert_eq!(found, expected, "{gradient_transform:?}");
         }
     }
 }

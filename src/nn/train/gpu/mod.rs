@@ -260,8 +260,8 @@ impl GpuEngine {
                 kind: if batch.update.is_some() { Kind::TrainAndUpdate } else { kind },
                 objective: described.clone(),
             };
-            let treatment = objective.treatment(&self.network);
-            let step = batch.update.map(|step| OptimizerParams::new(self.network.length, &treatment, &step));
+            let gradient_transform = objective.gradient_transform(&self.network);
+            let step = batch.update.map(|step| OptimizerParams::new(self.network.length, &gradient_transform, &step));
             let plan = self.planned(key, Some(objective))?;
             plan.encode(place, half * MOST_AT_ONCE + place, batch, &mut uniforms, &mut commands);
             if let (Some(buffer), Some(step)) = (&plan.update, &step) {

@@ -233,7 +233,7 @@ impl GpuEngine {
         let update = Update {
             optimizer: &*objective.optimizer,
             length: self.network.length,
-            treatment: objective.treatment(&self.network),
+            gradient_transform: objective.gradient_transform(&self.network),
             average: objective.aims.average,
         };
         let buffers = update::Buffers {

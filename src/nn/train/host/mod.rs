@@ -378,10 +378,10 @@ impl<R: HostReal> HostEngine<R> {
         for batch in batches {
             outcomes.push(self.go_through(objective, batch, data, true)?);
             if let Some(step) = &batch.update {
-                let treatment = objective.treatment(&self.network);
+                let gradient_transform = objective.gradient_transform(&self.network);
                 let (parameters, gradients) = (&mut self.parameters, &self.gradients);
                 let states = &mut self.states;
-                let moved = objective.optimizer.update_treated(step, &treatment, parameters, gradients, states)?;
+                let moved = objective.optimizer.update_transformed(step, &gradient_transform, parameters, gradients, states)?;
                 self.skipped += usize::from(!moved);
                 if let Some(table) = &mut self.table {
                     table.update(&self.pass.ids, &self.pass.gradient, &*objective.optimizer, step);

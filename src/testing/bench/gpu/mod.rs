@@ -17,7 +17,7 @@ use crate::nn::ops::dense;
 use crate::nn::ops::dense::{Forward, InputGradient};
 use crate::nn::ops::matmul::Params;
 use crate::nn::optimizers::update::{Runner, Update};
-use crate::nn::optimizers::{Adam, Treatment};
+use crate::nn::optimizers::{Adam, GradientTransform};
 use crate::runtime::device::{Device, Gpu};
 use crate::runtime::pipeline::Command;
 use crate::runtime::tensor::{Tensor, shaped};
@@ -244,7 +244,7 @@ fn adam(case: &Case, gpu: &Gpu) -> Result<Made> {
     let optimizer: &dyn crate::nn::optimizers::Optimizer = &adam;
     let parameters = gpu.upload("parameters", &normal(length, 1))?;
     let gradients = gpu.upload("gradients", &normal(length, 2))?;
-    let update = Update { optimizer, length, treatment: Treatment::default(), average: None };
+    let update = Update { optimizer, length, gradient_transform: GradientTransform::default(), average: None };
     let runner = Runner::new(gpu, &update, &parameters, &gradients)?;
     let start = arrived(gpu)?;
     runner.set(&optimizer.step(10, optimizer.initial_learning_rate()));

@@ -11,7 +11,7 @@ fn is_skipped(factor: f32) -> bool {
 }
 
 // clip (g + dR/dw)
-fn treated(segment: u32, parameter: f32, gradient: f32, limit: f32) -> f32 {
+fn transformed(segment: u32, parameter: f32, gradient: f32, limit: f32) -> f32 {
     var g = gradient;
     if params.segments > 0u {
         g += regularization_in(segment, parameter);
