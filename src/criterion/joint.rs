@@ -109,7 +109,7 @@ impl<'c, 'a> JointCall<'c, 'a> {
             upstreams,
         };
         let shares = host.shares(&joint)?;
-        let factor = settle(criterion, &mut joint, &shares, &units)?;
+        let factor = apply_update(criterion, &mut joint, &shares, &units)?;
         joint.factor = factor as f32;
         host.clear(&mut joint);
         let scale = if criterion.reduction == Reduction::Mean { shares.scale } else { Vec::new() };
@@ -287,7 +287,7 @@ fn upstream<'a>(criterion: &Criterion, inputs: &Inputs<'a>, units: &Units) -> Re
 }
 
 /// Takes what the frame leaves out into the mask, and gives the reduction's factor.
-fn settle(criterion: &Criterion, joint: &mut Joint<'_, f32>, shares: &Shares, units: &Units) -> Result<f64> {
+fn apply_update(criterion: &Criterion, joint: &mut Joint<'_, f32>, shares: &Shares, units: &Units) -> Result<f64> {
     if !shares.kept.is_empty() {
         let both = shares.kept.iter().enumerate().map(|(unit, &kept)| kept && joint.mask.get(unit).is_none_or(|&m| m));
         joint.mask = both.collect::<Vec<bool>>().into();

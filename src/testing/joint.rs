@@ -147,12 +147,12 @@ impl Case {
             upstream,
             upstreams: upstreams.into(),
         };
-        self.settle(host, &mut joint)?;
+        self.apply_update(host, &mut joint)?;
         Ok(joint)
     }
 
     /// The reduction, written a second time from its definition.
-    fn settle(&self, host: &dyn JointHost, joint: &mut Joint<'static, f64>) -> Result<()> {
+    fn apply_update(&self, host: &dyn JointHost, joint: &mut Joint<'static, f64>) -> Result<()> {
         let narrow = |array: &Array<'_, f64>| Array {
             name: array.name,
             shape: array.shape.clone(),

@@ -2,7 +2,7 @@
 //
 //     (gradients[i], state[i]) = update(parameters[i], gradients[i], state[i], step)
 //
-// Takes from shaders/optimizers/*.wgsl, by an adaptor; templates/optimizer/layer_settle is the other half. With FACTORED the state of a matrix is what
+// Takes from shaders/optimizers/*.wgsl, by an adaptor; templates/optimizer/tensor_apply_update is the other half. With FACTORED the state of a matrix is what
 // templates/optimizer/layer_means keeps, and is not written here. Linked as templates/optimizer/tensor_transform.
 
 override WORKGROUP: u32 = 256u;

@@ -58,7 +58,7 @@ impl Criterion {
         let mut call = Call::check(self, gpu, frame, host, inputs)?;
         let (upstream, upstreams) = inputs.upstreams(loss, self.each(), &call.units.shape)?;
         let (notes, mut commands) = (gpu.buffer("a loss", NOTES)?, Vec::new());
-        let (weights, factor) = call.settle(&notes, &mut commands)?;
+        let (weights, factor) = call.apply_update(&notes, &mut commands)?;
         let job = JointJob {
             units: call.units.clone(),
             weights,
@@ -266,7 +266,7 @@ impl<'t> Call<'t> {
     }
 
     /// The weights that the frame takes, and the factor on all of them.
-    fn settle(&mut self, notes: &wgpu::Buffer, commands: &mut Vec<Command>) -> Result<(Option<wgpu::Buffer>, f32)> {
+    fn apply_update(&mut self, notes: &wgpu::Buffer, commands: &mut Vec<Command>) -> Result<(Option<wgpu::Buffer>, f32)> {
         let made = self.make(commands)?;
         let (gpu, criterion, length) = (self.gpu, self.criterion, self.length());
         let on_device = self.divides_on_device();

@@ -83,7 +83,7 @@ impl Rule for Adafactor {
         Update { parameter: direction, state: State { first: v, ..state } }
     }
 
-    fn settle<R: Real>(&self, parameter: R, direction: R, layer: &Layer<R>, step: &Step<R>) -> R {
+    fn apply_update<R: Real>(&self, parameter: R, direction: R, layer: &Layer<R>, step: &Step<R>) -> R {
         let size = Real::sqrt(layer.rows * layer.columns);
         let alpha = (layer.parameter_norm / size).max(R::new(self.epsilon2)) * step.own[1];
         let held = (layer.direction_norm / (size * R::new(self.d))).max(R::ONE);

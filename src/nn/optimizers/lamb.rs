@@ -81,7 +81,7 @@ impl Rule for Lamb {
         Update { parameter: direction, state: State { first: m, second: v, ..state } }
     }
 
-    fn settle<R: Real>(&self, parameter: R, direction: R, layer: &Layer<R>, step: &Step<R>) -> R {
+    fn apply_update<R: Real>(&self, parameter: R, direction: R, layer: &Layer<R>, step: &Step<R>) -> R {
         let is_zero = layer.parameter_norm == R::ZERO || layer.direction_norm == R::ZERO;
         let ratio = R::select(is_zero, R::ONE, layer.parameter_norm / layer.direction_norm);
         parameter - step.learning_rate * ratio * direction

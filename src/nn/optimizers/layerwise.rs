@@ -52,7 +52,7 @@ pub(crate) fn update<R: Real, T: Rule>(
         columns: R::new(columns as f64),
     };
     for (parameter, &direction) in slices.parameters.iter_mut().zip(&direction) {
-        *parameter = frame.shrunk(rule.settle(*parameter, direction, &layer, &step), step.learning_rate);
+        *parameter = frame.shrunk(rule.apply_update(*parameter, direction, &layer, &step), step.learning_rate);
     }
 }
 

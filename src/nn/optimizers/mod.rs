@@ -6,7 +6,7 @@
 //!
 //! Most rules move each element by itself, and on a GPU all of a model in one dispatch. A few look at a whole tensor
 //! ([`Optimizer::layerwise`]): their filling gives a direction for each element, the frame its norm and that of the
-//! parameters, and `settle` makes the move of it.
+//! parameters, and `apply_update` makes the move of it.
 //!
 //! ```
 //! use gradus::optimizers::{self, Optimizer};

@@ -97,7 +97,7 @@ impl Rule for Muon {
         Update { parameter: direction, state: State { first: m, second: R::select(is_matrix, R::ZERO, v), ..state } }
     }
 
-    fn settle<R: Real>(&self, parameter: R, direction: R, layer: &Layer<R>, step: &Step<R>) -> R {
+    fn apply_update<R: Real>(&self, parameter: R, direction: R, layer: &Layer<R>, step: &Step<R>) -> R {
         let is_matrix = step.is_matrix > R::ZERO;
         let wide = Real::sqrt((layer.columns / layer.rows).max(R::ONE));
         let rate = step.learning_rate * R::select(is_matrix, wide, R::ONE);

@@ -93,7 +93,7 @@ pub(crate) trait Rule: Options + Clone + Debug + Send + Sync + Serialize {
     fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R>;
 
     /// The parameter moved along its direction, by a rule that looks at whole tensors.
-    fn settle<R: Real>(&self, parameter: R, direction: R, _layer: &Layer<R>, step: &Step<R>) -> R {
+    fn apply_update<R: Real>(&self, parameter: R, direction: R, _layer: &Layer<R>, step: &Step<R>) -> R {
         parameter - step.learning_rate * direction
     }
 }

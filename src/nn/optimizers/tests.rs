@@ -153,7 +153,7 @@ fn each_filling_with_the_frame_is_valid_wgsl() {
         let layerwise = from_name(entry.name, &Value::Null).unwrap().layerwise().is_some();
         let (frame, expected): (_, &[&str]) = match layerwise {
             true => (
-                crate::runtime::wgsl::shader!("templates/optimizer/layer_settle.wgsl"),
+                crate::runtime::wgsl::shader!("templates/optimizer/tensor_apply_update.wgsl"),
                 &["params", "segments", "parameters", "gradients", "norms", "clip"],
             ),
             false => (

@@ -104,14 +104,14 @@ impl Maker<'_> {
         Ok(())
     }
 
-    pub(crate) fn layer_settle(&mut self) -> Result<()> {
+    pub(crate) fn tensor_apply_update(&mut self) -> Result<()> {
         let Update { optimizer, length, gradient_transform, .. } = *self.update;
         let norms = self.gpu.buffer("norms", 2 * gradient_transform.segments.len())?;
         self.layer_norms(false, &norms)?;
         let factors = self.factors.clone();
         let Buffers { segments, parameters, gradients, .. } = *self.buffers;
         let storage = [segments, parameters, gradients, &norms, &factors].map(Slice::from);
-        self.stepped(&settle_program(optimizer, &gradient_transform, EACH), &storage, length.div_ceil(EACH as usize))
+        self.stepped(&apply_update_program(optimizer, &gradient_transform, EACH), &storage, length.div_ceil(EACH as usize))
     }
 }
 

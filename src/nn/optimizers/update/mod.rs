@@ -171,7 +171,7 @@ pub(crate) fn update(gpu: &Gpu, update: &Update, buffers: &Buffers) -> Result<Ve
             if let Some(newton_schulz) = layerwise.orthogonal {
                 maker.orthogonalize(&newton_schulz)?;
             }
-            maker.layer_settle()?;
+            maker.tensor_apply_update()?;
         }
     }
     if let Some(weight) = update.average {

@@ -25,7 +25,7 @@ pub(crate) const LAYER_MEAN_OF_ROWS: File =
 pub(crate) const LAYER_DIRECTION: File = crate::runtime::wgsl::shader!("templates/optimizer/layer_direction.wgsl");
 pub(crate) const LAYER_NORMS: File = crate::runtime::wgsl::shader!("templates/optimizer/layer_norms.wgsl");
 pub(crate) const LAYER_JOIN: File = crate::runtime::wgsl::shader!("templates/optimizer/layer_join.wgsl");
-pub(crate) const LAYER_SETTLE: File = crate::runtime::wgsl::shader!("templates/optimizer/layer_settle.wgsl");
+pub(crate) const TENSOR_APPLY_UPDATE: File = crate::runtime::wgsl::shader!("templates/optimizer/tensor_apply_update.wgsl");
 pub(crate) const COMBINE: File = crate::runtime::wgsl::shader!("templates/optimizer/combine.wgsl");
 
 pub(crate) fn flag(value: bool) -> f64 {
@@ -72,8 +72,8 @@ pub(crate) fn direction_program(optimizer: &dyn Optimizer, gradient_transform: &
     program
 }
 
-pub(crate) fn settle_program(optimizer: &dyn Optimizer, gradient_transform: &GradientTransform, lanes: u32) -> Program {
-    let mut program = frame(optimizer.name(), LAYER_SETTLE, &[("WORKGROUP", lanes.into())], gradient_transform);
+pub(crate) fn apply_update_program(optimizer: &dyn Optimizer, gradient_transform: &GradientTransform, lanes: u32) -> Program {
+    let mut program = frame(optimizer.name(), TENSOR_APPLY_UPDATE, &[("WORKGROUP", lanes.into())], gradient_transform);
     link(&mut program, optimizer);
     program
 }
@@ -117,7 +117,7 @@ pub(crate) fn programs_of(optimizer: &dyn Optimizer) -> Vec<Program> {
     if optimizer.layerwise().is_none() {
         return vec![optimizer_program(optimizer, &gradient_transform)];
     }
-    vec![direction_program(optimizer, &gradient_transform, EACH), settle_program(optimizer, &gradient_transform, EACH)]
+    vec![direction_program(optimizer, &gradient_transform, EACH), apply_update_program(optimizer, &gradient_transform, EACH)]
 }
 
 /// Every program of this file, for the checks of the shaders.
@@ -143,7 +143,7 @@ pub(crate) fn programs(optimizers: &[Box<dyn Optimizer>]) -> Vec<Program> {
                 continue;
             }
             programs.push(direction_program(&**optimizer, &gradient_transform, EACH));
-            programs.push(settle_program(&**optimizer, &gradient_transform, EACH));
+            programs.push(apply_update_program(&**optimizer, &gradient_transform, EACH));
         }
     }
     programs

@@ -13,7 +13,7 @@ override WORKGROUP: u32 = 256u;
 @group(0) @binding(5) var<storage, read> clip: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn layer_settle(
+fn tensor_apply_update(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) local_index: u32,
