@@ -1,6 +1,6 @@
 // What happens to a gradient before an optimizer sees it. Linked with templates/optimizer/penalty and lib/numbers.
 //
-// `clip` is what templates/optimizer/clip_factor and templates/optimizer/layer_join left: the factor of the global norm, or NaN where a norm is not
+// `clip` is what templates/optimizer/clip_factor and templates/optimizer/tensor_norms_join left: the factor of the global norm, or NaN where a norm is not
 // finite, then one factor for each tensor.
 override CLIPS: u32 = 0u; // 0: not, 1: by the global norm, 2: by value, 3: by the norm of each tensor
 override SKIPS: bool = false;

@@ -2,7 +2,7 @@
 //
 //     parameters[i] = apply_update(parameters[i], gradients[i], layer, step)
 //
-// with the direction where the gradient was, and of each tensor the norms that templates/optimizer/layer_join left. Linked as
+// with the direction where the gradient was, and of each tensor the norms that templates/optimizer/tensor_norms_join left. Linked as
 // templates/optimizer/tensor_transform.
 
 override WORKGROUP: u32 = 256u;

@@ -219,7 +219,7 @@ fn update_program(optimizer: &dyn Optimizer, vec4: bool, lanes: u32) -> Program 
 
 /// Whether the rule may be run on some rows and not on others.
 pub(crate) fn takes_rows(optimizer: &dyn Optimizer) -> bool {
-    optimizer.layerwise().is_none() && optimizer.averaged_state().is_none() && !optimizer.whole_batch()
+    optimizer.per_tensor().is_none() && optimizer.averaged_state().is_none() && !optimizer.whole_batch()
 }
 
 /// Every program of this file, for the checks of the shaders.

@@ -220,7 +220,7 @@ impl Network {
 
     /// The tensors, where a step depends on them.
     pub fn segments_for(&self, optimizer: &dyn Optimizer, clip: Option<Clip>) -> &[Segment] {
-        let needed = self.is_regularized() || optimizer.layerwise().is_some() || matches!(clip, Some(Clip::Norm(_)));
+        let needed = self.is_regularized() || optimizer.per_tensor().is_some() || matches!(clip, Some(Clip::Norm(_)));
         if needed { &self.segments } else { &[] }
     }
 

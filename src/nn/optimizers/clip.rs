@@ -1,4 +1,4 @@
-//! Clipping: the twin of `shaders/templates/optimizer/gradient_norm.wgsl`, `shaders/templates/optimizer/layer_norms.wgsl` and `shaders/templates/optimizer/clip.wgsl`.
+//! Clipping: the twin of `shaders/templates/optimizer/gradient_norm.wgsl`, `shaders/templates/optimizer/tensor_norms.wgsl` and `shaders/templates/optimizer/clip.wgsl`.
 
 use crate::cpu::parallel;
 use crate::cpu::real::Real;

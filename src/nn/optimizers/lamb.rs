@@ -4,7 +4,7 @@ use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
 use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
-use crate::nn::optimizers::step::{Layerwise, Step};
+use crate::nn::optimizers::step::{PerTensor, Step};
 
 options! {
     /// LAMB: d = m̂/(√(v̂ + ε_root) + ε) + λw as Adam's means have it; of each tensor w ← w − lr (‖w‖/‖d‖) d, with the ratio 1 where a norm is 0.
@@ -68,8 +68,8 @@ impl Rule for Lamb {
         (self.beta1, self.beta2)
     }
 
-    fn layerwise(&self) -> Option<Layerwise> {
-        Some(Layerwise::default())
+    fn per_tensor(&self) -> Option<PerTensor> {
+        Some(PerTensor::default())
     }
 
     #[inline(always)]

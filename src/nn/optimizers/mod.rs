@@ -5,7 +5,7 @@
 //! call moves all parameters of a model, which lie in one flat buffer; [`Segment`]s are its tensors, with how they are regularised.
 //!
 //! Most rules move each element by itself, and on a GPU all of a model in one dispatch. A few look at a whole tensor
-//! ([`Optimizer::layerwise`]): their filling gives a direction for each element, the frame its norm and that of the
+//! ([`Optimizer::per_tensor`]): their filling gives a direction for each element, the frame its norm and that of the
 //! parameters, and `apply_update` makes the move of it.
 //!
 //! ```
@@ -31,14 +31,14 @@ use crate::runtime::pipeline::Program;
 use crate::{Error, Result};
 
 mod clip;
-mod layerwise;
+mod per_tensor;
 mod rule;
 mod step;
 mod sweep;
 
 pub use clip::{Clip, Factors, clip_factor};
 use rule::{Layer, Rule, State, Update};
-pub use step::{Layerwise, NewtonSchulz, Segment, Step, GradientTransform};
+pub use step::{PerTensor, NewtonSchulz, Segment, Step, GradientTransform};
 use sweep::InOnePrecision;
 pub(crate) use sweep::{Rows, Slices};
 
@@ -80,7 +80,7 @@ const APPLY_UPDATE: &str = "fn apply_update(parameter: f32, direction: f32, laye
 /// Adds an optimizer to a program: its file, its adaptor and its options.
 pub(crate) fn link(program: &mut Program, optimizer: &dyn Optimizer) {
     let shader = optimizer.entry().shader;
-    let interface: &[&str] = if optimizer.layerwise().is_some() { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
+    let interface: &[&str] = if optimizer.per_tensor().is_some() { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
     program.header += &adaptor(&shader, interface);
     program.files.push(shader);
     program.constants.extend(options(&shader, optimizer.constants()));
@@ -118,7 +118,7 @@ pub trait Optimizer: Debug + Send + Sync {
     fn averaged_state(&self) -> Option<usize>;
 
     /// What it asks of whole tensors; none for a rule that moves each element by itself.
-    fn layerwise(&self) -> Option<Layerwise>;
+    fn per_tensor(&self) -> Option<PerTensor>;
 
     /// The learning rate of its options, which a schedule may change.
     fn initial_learning_rate(&self) -> f64;

@@ -4,7 +4,7 @@ use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
 use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
-use crate::nn::optimizers::step::{Layerwise, NewtonSchulz, Step};
+use crate::nn::optimizers::step::{PerTensor, NewtonSchulz, Step};
 
 options! {
     /// Muon: of a matrix, m ← μm + (1 − μ)g, d = (1 − μ)g + μm with `nesterov`, else m; d is made orthogonal by Newton–Schulz's iteration (all singular
@@ -78,10 +78,10 @@ impl Rule for Muon {
         (self.beta1, self.beta2)
     }
 
-    fn layerwise(&self) -> Option<Layerwise> {
+    fn per_tensor(&self) -> Option<PerTensor> {
         let newton_schulz =
             NewtonSchulz { steps: self.ns_steps, coefficients: [3.4445, -4.775, 2.0315], epsilon: self.epsilon };
-        Some(Layerwise { factored: false, orthogonal: Some(newton_schulz) })
+        Some(PerTensor { factored: false, orthogonal: Some(newton_schulz) })
     }
 
     #[inline(always)]

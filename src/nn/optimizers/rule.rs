@@ -9,9 +9,9 @@ use crate::{Result, catalogue};
 use crate::catalogue::{Entry, Options};
 use crate::cpu::{parallel, simd};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{MOST_STATES, Optimizer, layerwise};
+use crate::nn::optimizers::{MOST_STATES, Optimizer, per_tensor};
 use crate::nn::optimizers::clip::{Clip, Factors};
-use crate::nn::optimizers::step::{Layerwise, Step, GradientTransform};
+use crate::nn::optimizers::step::{PerTensor, Step, GradientTransform};
 use crate::nn::optimizers::sweep::{Frame, Rows, Slices, update_rows};
 
 /// What an optimizer remembers of one parameter; what it does not use stays 0.
@@ -70,7 +70,7 @@ pub(crate) trait Rule: Options + Clone + Debug + Send + Sync + Serialize {
         None
     }
 
-    fn layerwise(&self) -> Option<Layerwise> {
+    fn per_tensor(&self) -> Option<PerTensor> {
         None
     }
 
@@ -127,8 +127,8 @@ impl<T: Rule> Optimizer for T {
         Rule::averaged_state(self)
     }
 
-    fn layerwise(&self) -> Option<Layerwise> {
-        Rule::layerwise(self)
+    fn per_tensor(&self) -> Option<PerTensor> {
+        Rule::per_tensor(self)
     }
 
     fn initial_learning_rate(&self) -> f64 {
@@ -157,8 +157,8 @@ impl<T: Rule> Optimizer for T {
         let (step, limit) = (step.cast(), value_limit(gradient_transform.clip));
         slices.by_segment(gradient_transform.segments, |number, segment, slices| {
             let frame = Frame::of(segment, factors.of(number), limit);
-            if Rule::layerwise(self).is_some() {
-                return layerwise::update(self, &step, &frame, segment, slices);
+            if Rule::per_tensor(self).is_some() {
+                return per_tensor::update(self, &step, &frame, segment, slices);
             }
             slices.in_pieces(parallel::PIECE, &|slices: Slices<'_, f32>| {
                 simd::dispatch(
@@ -173,8 +173,8 @@ impl<T: Rule> Optimizer for T {
         let limit = value_limit(gradient_transform.clip);
         slices.by_segment(gradient_transform.segments, |number, segment, slices| {
             let frame = Frame::of(segment, factors.of(number), limit);
-            match Rule::layerwise(self) {
-                Some(_) => layerwise::update(self, step, &frame, segment, slices),
+            match Rule::per_tensor(self) {
+                Some(_) => per_tensor::update(self, step, &frame, segment, slices),
                 None => slices.update_all(self, step, &frame),
             }
         });

@@ -74,7 +74,7 @@ impl Segment {
 
 /// What a rule asks of the frame besides the norms of each tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Layerwise {
+pub struct PerTensor {
     /// Of a matrix, means of the squares by row and by column are kept instead of a state for each element.
     pub(crate) factored: bool,
     /// The direction of a matrix is made orthogonal.

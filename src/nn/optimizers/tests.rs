@@ -129,7 +129,7 @@ fn the_penalty_has_the_derivative_of_its_formula() {
 #[test]
 fn a_nan_gradient_reaches_its_parameter_and_no_other() {
     // A rule that looks at whole tensors spoils the tensor.
-    for optimizer in all().iter().filter(|optimizer| optimizer.layerwise().is_none()) {
+    for optimizer in all().iter().filter(|optimizer| optimizer.per_tensor().is_none()) {
         let mut states = optimizer.first_states::<f32>(3);
         let mut parameters = [1.0_f32, 2.0, 3.0];
         let step = optimizer.step(1, 0.1);
@@ -150,8 +150,8 @@ fn corrections_stay_exact_for_any_step() {
 #[test]
 fn each_filling_with_the_frame_is_valid_wgsl() {
     for entry in CATALOGUE {
-        let layerwise = from_name(entry.name, &Value::Null).unwrap().layerwise().is_some();
-        let (frame, expected): (_, &[&str]) = match layerwise {
+        let per_tensor = from_name(entry.name, &Value::Null).unwrap().per_tensor().is_some();
+        let (frame, expected): (_, &[&str]) = match per_tensor {
             true => (
                 crate::runtime::wgsl::shader!("templates/optimizer/tensor_apply_update.wgsl"),
                 &["params", "segments", "parameters", "gradients", "norms", "clip"],
@@ -179,7 +179,7 @@ fn each_filling_with_the_frame_is_valid_wgsl() {
             crate::runtime::wgsl::shader!("lib/numbers.wgsl"),
         ];
         let files: Vec<_> = [frame].into_iter().chain(linked).chain([entry.shader]).collect();
-        let interface: &[&str] = if layerwise { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
+        let interface: &[&str] = if per_tensor { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
         let header = adaptor(&entry.shader, interface);
         let module = crate::runtime::wgsl::parse(entry.name, &header, &files).unwrap();
         let capabilities = wgpu::naga::valid::Capabilities::empty();

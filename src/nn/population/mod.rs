@@ -203,7 +203,7 @@ impl Population {
             *progress = Progress { epochs: progress.epochs, ..Progress::default() };
         }
         // A workgroup that takes a whole model knows rows, not lists.
-        let in_turn = |compiled: &Compiled| compiled.optimizer.layerwise().is_some() || compiled.loss.targets().pads();
+        let in_turn = |compiled: &Compiled| compiled.optimizer.per_tensor().is_some() || compiled.loss.targets().pads();
         if self.compiled.iter().any(in_turn) {
             self.train_in_turn()?;
         }

@@ -49,7 +49,7 @@ impl Objective {
 
     /// Whether one workgroup can take a network through its steps: no rule and no clip looks at a whole tensor.
     pub fn is_elementwise(&self) -> bool {
-        self.optimizer.layerwise().is_none() && !matches!(self.aims.clip, Some(Clip::Norm(_)))
+        self.optimizer.per_tensor().is_none() && !matches!(self.aims.clip, Some(Clip::Norm(_)))
     }
 
     /// The factor of a batch's mean: 1 ÷ its values.

@@ -426,7 +426,7 @@ pub(crate) fn programs(
         layers.push(crate::Dense::new(3 + index).boxed_activation(activation).bias(index % 2 == 0));
     }
     let network = Network::new(5, &layers, Penalties { l1: 0.1, l2: 0.2, proximal_l1: 0.3 })?;
-    let optimizers: Vec<_> = optimizers.iter().filter(|optimizer| optimizer.layerwise().is_none()).collect();
+    let optimizers: Vec<_> = optimizers.iter().filter(|optimizer| optimizer.per_tensor().is_none()).collect();
     let global = Some(Clip::GlobalNorm { limit: 1.0, epsilon: 1e-6 });
     let all_aims = [
         Aims { clip: global, skip_non_finite: true, average: Some(0.01) },
@@ -449,7 +449,7 @@ pub(crate) fn programs(
     }
     // Members that differ in every option: none of them is a constant then.
     for entry in crate::nn::optimizers::CATALOGUE.iter().filter(|entry| !entry.variants.is_empty()) {
-        if (entry.make)(&serde_json::Value::Null)?.layerwise().is_some() {
+        if (entry.make)(&serde_json::Value::Null)?.per_tensor().is_some() {
             continue;
         }
         let mut members = [objective(0, 0, all_aims[0]), objective(0, 0, all_aims[0])];

@@ -87,7 +87,7 @@ fn segment(name: &str, optimizer: &dyn Optimizer, shape: &[usize]) -> Result<Seg
         [_, columns] => columns,
         [] | [_] => 0,
         // A norm does not ask for axes; what is kept by row and column does.
-        _ if optimizer.layerwise().is_none_or(|layerwise| layerwise == optimizers::Layerwise::default()) => 0,
+        _ if optimizer.per_tensor().is_none_or(|per_tensor| per_tensor == optimizers::PerTensor::default()) => 0,
         _ => {
             return Err(Error::Shape {
                 operation: name.into(),

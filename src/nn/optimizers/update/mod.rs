@@ -8,7 +8,7 @@ use crate::nn::optimizers::update::programs::*;
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Command, Program, Slice};
 
-mod layerwise;
+mod per_tensor;
 mod programs;
 mod runner;
 
@@ -164,11 +164,11 @@ pub(crate) fn update(gpu: &Gpu, update: &Update, buffers: &Buffers) -> Result<Ve
     let factors = gpu.buffer("factors of a clip", 4 + update.gradient_transform.segments.len())?;
     let mut maker = Maker { gpu, update, buffers, factors, commands: Vec::new() };
     maker.clip()?;
-    match update.optimizer.layerwise() {
+    match update.optimizer.per_tensor() {
         None => maker.elementwise()?,
-        Some(layerwise) => {
-            maker.layer_directions(layerwise.factored)?;
-            if let Some(newton_schulz) = layerwise.orthogonal {
+        Some(per_tensor) => {
+            maker.tensor_directions(per_tensor.factored)?;
+            if let Some(newton_schulz) = per_tensor.orthogonal {
                 maker.orthogonalize(&newton_schulz)?;
             }
             maker.tensor_apply_update()?;
@@ -220,7 +220,7 @@ impl Maker<'_> {
         }
         if let Some(Clip::Norm(_)) = clip {
             let factors = self.factors.clone();
-            self.layer_norms(true, &factors)?;
+            self.tensor_norms(true, &factors)?;
         }
         Ok(())
     }

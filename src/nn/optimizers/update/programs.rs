@@ -19,12 +19,12 @@ pub(crate) const GRADIENT_NORM: File = crate::runtime::wgsl::shader!("templates/
 pub(crate) const CLIP_FACTOR: File = crate::runtime::wgsl::shader!("templates/optimizer/clip_factor.wgsl");
 pub(crate) const AVERAGE: File = crate::runtime::wgsl::shader!("templates/optimizer/average.wgsl");
 pub(crate) const TENSOR_TRANSFORM: File = crate::runtime::wgsl::shader!("templates/optimizer/tensor_transform.wgsl");
-pub(crate) const LAYER_MEANS: File = crate::runtime::wgsl::shader!("templates/optimizer/layer_means.wgsl");
-pub(crate) const LAYER_MEAN_OF_ROWS: File =
-    crate::runtime::wgsl::shader!("templates/optimizer/layer_mean_of_rows.wgsl");
-pub(crate) const LAYER_DIRECTION: File = crate::runtime::wgsl::shader!("templates/optimizer/layer_direction.wgsl");
-pub(crate) const LAYER_NORMS: File = crate::runtime::wgsl::shader!("templates/optimizer/layer_norms.wgsl");
-pub(crate) const LAYER_JOIN: File = crate::runtime::wgsl::shader!("templates/optimizer/layer_join.wgsl");
+pub(crate) const TENSOR_MEANS: File = crate::runtime::wgsl::shader!("templates/optimizer/tensor_means.wgsl");
+pub(crate) const TENSOR_MEAN_OF_ROWS: File =
+    crate::runtime::wgsl::shader!("templates/optimizer/tensor_mean_of_rows.wgsl");
+pub(crate) const TENSOR_DIRECTION: File = crate::runtime::wgsl::shader!("templates/optimizer/tensor_direction.wgsl");
+pub(crate) const TENSOR_NORMS: File = crate::runtime::wgsl::shader!("templates/optimizer/tensor_norms.wgsl");
+pub(crate) const TENSOR_NORMS_JOIN: File = crate::runtime::wgsl::shader!("templates/optimizer/tensor_norms_join.wgsl");
 pub(crate) const TENSOR_APPLY_UPDATE: File = crate::runtime::wgsl::shader!("templates/optimizer/tensor_apply_update.wgsl");
 pub(crate) const COMBINE: File = crate::runtime::wgsl::shader!("templates/optimizer/combine.wgsl");
 
@@ -65,9 +65,9 @@ pub(crate) fn optimizer_program(optimizer: &dyn Optimizer, gradient_transform: &
 }
 
 pub(crate) fn direction_program(optimizer: &dyn Optimizer, gradient_transform: &GradientTransform, lanes: u32) -> Program {
-    let factored = optimizer.layerwise().is_some_and(|layerwise| layerwise.factored);
+    let factored = optimizer.per_tensor().is_some_and(|per_tensor| per_tensor.factored);
     let own = [("WORKGROUP", lanes.into()), ("STATES", optimizer.states() as f64), ("FACTORED", flag(factored))];
-    let mut program = frame(optimizer.name(), LAYER_DIRECTION, &own, gradient_transform);
+    let mut program = frame(optimizer.name(), TENSOR_DIRECTION, &own, gradient_transform);
     link(&mut program, optimizer);
     program
 }
@@ -86,13 +86,13 @@ pub(crate) fn clip_program(lanes: u32) -> Program {
     program("clip", &[CLIP_FACTOR, CLIP, NUMBERS], &[("WORKGROUP", lanes.into())])
 }
 
-pub(crate) fn layer_norms_program(lanes: u32, penalized: bool) -> Program {
+pub(crate) fn tensor_norms_program(lanes: u32, penalized: bool) -> Program {
     let constants = [("WORKGROUP", lanes.into()), ("PENALIZED", flag(penalized))];
-    program("norms of tensors", &[LAYER_NORMS, STEP, PARAMS, PENALTY, NUMBERS], &constants)
+    program("norms of tensors", &[TENSOR_NORMS, STEP, PARAMS, PENALTY, NUMBERS], &constants)
 }
 
-pub(crate) fn layer_join_program(factors: bool) -> Program {
-    program("norms of tensors, joined", &[LAYER_JOIN, STEP, PARAMS, CLIP], &[("FACTORS", flag(factors))])
+pub(crate) fn tensor_norms_join_program(factors: bool) -> Program {
+    program("norms of tensors, joined", &[TENSOR_NORMS_JOIN, STEP, PARAMS, CLIP], &[("FACTORS", flag(factors))])
 }
 
 pub(crate) fn means_program(file: File, gradient_transform: &GradientTransform, lanes: u32) -> Program {
@@ -114,7 +114,7 @@ pub(crate) fn average_program(gradient_transform: &GradientTransform) -> Program
 /// The programs of one optimizer's own step, without clipping.
 pub(crate) fn programs_of(optimizer: &dyn Optimizer) -> Vec<Program> {
     let gradient_transform = GradientTransform::default();
-    if optimizer.layerwise().is_none() {
+    if optimizer.per_tensor().is_none() {
         return vec![optimizer_program(optimizer, &gradient_transform)];
     }
     vec![direction_program(optimizer, &gradient_transform, EACH), apply_update_program(optimizer, &gradient_transform, EACH)]
@@ -125,20 +125,20 @@ pub(crate) fn programs(optimizers: &[Box<dyn Optimizer>]) -> Vec<Program> {
     let clips =
         [None, Some(Clip::GlobalNorm { limit: 1.0, epsilon: 0.0 }), Some(Clip::Value(1.0)), Some(Clip::Norm(1.0))];
     let mut programs = vec![combine_program(false), combine_program(true)];
-    programs.extend([layer_join_program(false), layer_join_program(true)]);
+    programs.extend([tensor_norms_join_program(false), tensor_norms_join_program(true)]);
     for lanes in [8, 256] {
         programs.extend([norm_program(lanes), clip_program(lanes)]);
-        programs.extend([false, true].map(|penalized| layer_norms_program(lanes, penalized)));
+        programs.extend([false, true].map(|penalized| tensor_norms_program(lanes, penalized)));
     }
     for clip in clips {
         let gradient_transform = GradientTransform { clip, skip_non_finite: clip.is_some(), ..GradientTransform::default() };
         programs.push(average_program(&gradient_transform));
         programs.push(transform_program(&gradient_transform, EACH));
         for lanes in [8, 256] {
-            programs.extend([LAYER_MEANS, LAYER_MEAN_OF_ROWS].map(|file| means_program(file, &gradient_transform, lanes)));
+            programs.extend([TENSOR_MEANS, TENSOR_MEAN_OF_ROWS].map(|file| means_program(file, &gradient_transform, lanes)));
         }
         for optimizer in optimizers {
-            if optimizer.layerwise().is_none() {
+            if optimizer.per_tensor().is_none() {
                 programs.push(optimizer_program(&**optimizer, &gradient_transform));
                 continue;
             }

@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use crate::nn::optimizers;
-use crate::nn::optimizers::update::layerwise::CombineParams;
+use crate::nn::optimizers::update::per_tensor::CombineParams;
 use crate::nn::optimizers::update::*;
 use crate::runtime::device::GpuOptions;
 use crate::runtime::wgsl;

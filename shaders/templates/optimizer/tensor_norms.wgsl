@@ -17,7 +17,7 @@ const BLOCKS: u32 = 64u;
 var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn layer_norms(
+fn tensor_norms(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) local_index: u32,

@@ -16,7 +16,7 @@ override WORKGROUP: u32 = 256u;
 var<workgroup> sums: array<f32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn layer_means(
+fn tensor_means(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) local_index: u32,

@@ -1,4 +1,4 @@
-//! Rules that look at a whole tensor at once, on the host: the twin of `shaders/kernels/layerwise.wgsl` and what belongs to it.
+//! Rules that look at a whole tensor at once, on the host: the twin of `shaders/kernels/per_tensor.wgsl` and what belongs to it.
 //!
 //! For each tensor: [means of rows and columns] → a direction for each element → [made orthogonal] → norms → the move.
 
@@ -25,7 +25,7 @@ pub(crate) fn update<R: Real, T: Rule>(
     let step = Step { is_matrix: R::new(f64::from(u8::from(segment.columns > 0))), ..*step };
     let gradient = |(&w, &g): (&R, &R)| frame.gradient(w, g);
     let gradients: Vec<R> = slices.parameters[..length].iter().zip(&slices.gradients[..length]).map(gradient).collect();
-    let kind = rule.layerwise().unwrap_or_default();
+    let kind = rule.per_tensor().unwrap_or_default();
     let factored = kind.factored && segment.columns > 0;
     if factored {
         keep_means(&gradients, columns, step.own[0], &mut slices.states);

@@ -1,4 +1,4 @@
-//! The commands of rules that look at whole tensors: see `optimizers::layerwise`.
+//! The commands of rules that look at whole tensors: see `optimizers::per_tensor`.
 
 use crate::Result;
 use crate::nn::ops::matmul::{Layout, Params};
@@ -10,17 +10,17 @@ use crate::runtime::pipeline::Slice;
 
 impl Maker<'_> {
     /// Norms of the parameters and the gradients of each tensor, or the factors of a clip.
-    pub(crate) fn layer_norms(&mut self, factors: bool, joined: &wgpu::Buffer) -> Result<()> {
+    pub(crate) fn tensor_norms(&mut self, factors: bool, joined: &wgpu::Buffer) -> Result<()> {
         let lanes = summing_lanes(self.gpu);
         let count = self.update.gradient_transform.segments.len();
         let Buffers { segments, parameters, gradients, .. } = *self.buffers;
         let partials = self.gpu.buffer("partial sums of norms", 4 * count * BLOCKS)?;
         let storage = [segments, parameters, gradients, &partials].map(Slice::from);
-        self.stepped(&layer_norms_program(lanes, factors), &storage, count * BLOCKS)?;
-        self.stepped(&layer_join_program(factors), &[(&partials).into(), joined.into()], count.div_ceil(64))
+        self.stepped(&tensor_norms_program(lanes, factors), &storage, count * BLOCKS)?;
+        self.stepped(&tensor_norms_join_program(factors), &[(&partials).into(), joined.into()], count.div_ceil(64))
     }
 
-    pub(crate) fn layer_directions(&mut self, factored: bool) -> Result<()> {
+    pub(crate) fn tensor_directions(&mut self, factored: bool) -> Result<()> {
         let Update { optimizer, length, gradient_transform, .. } = *self.update;
         let lanes = summing_lanes(self.gpu);
         let workgroups = length.div_ceil(EACH as usize);
@@ -33,9 +33,9 @@ impl Maker<'_> {
         if factored {
             let lines = lines(gradient_transform.segments);
             let storage = [segments.into(), gradients.into(), states[0], states[1], (&factors).into()];
-            self.stepped(&means_program(LAYER_MEANS, &gradient_transform, lanes), &storage, lines.max(1))?;
+            self.stepped(&means_program(TENSOR_MEANS, &gradient_transform, lanes), &storage, lines.max(1))?;
             let storage = [segments.into(), states[0], states[2], (&factors).into()];
-            let program = means_program(LAYER_MEAN_OF_ROWS, &gradient_transform, lanes);
+            let program = means_program(TENSOR_MEAN_OF_ROWS, &gradient_transform, lanes);
             self.stepped(&program, &storage, gradient_transform.segments.len())?;
         }
         let storage =
@@ -43,10 +43,10 @@ impl Maker<'_> {
         self.stepped(&direction_program(optimizer, &gradient_transform, EACH), &storage, workgroups)
     }
 
-    /// Makes the direction of every matrix orthogonal: see `optimizers::layerwise`.
+    /// Makes the direction of every matrix orthogonal: see `optimizers::per_tensor`.
     pub(crate) fn orthogonalize(&mut self, newton_schulz: &NewtonSchulz) -> Result<()> {
         let norms = self.gpu.buffer("norms", 2 * self.update.gradient_transform.segments.len())?;
-        self.layer_norms(false, &norms)?;
+        self.tensor_norms(false, &norms)?;
         let mut start = 0;
         for (number, segment) in self.update.gradient_transform.segments.iter().enumerate() {
             if segment.columns > 0 {
@@ -107,7 +107,7 @@ impl Maker<'_> {
     pub(crate) fn tensor_apply_update(&mut self) -> Result<()> {
         let Update { optimizer, length, gradient_transform, .. } = *self.update;
         let norms = self.gpu.buffer("norms", 2 * gradient_transform.segments.len())?;
-        self.layer_norms(false, &norms)?;
+        self.tensor_norms(false, &norms)?;
         let factors = self.factors.clone();
         let Buffers { segments, parameters, gradients, .. } = *self.buffers;
         let storage = [segments, parameters, gradients, &norms, &factors].map(Slice::from);
