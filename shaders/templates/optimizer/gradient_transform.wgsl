@@ -11,10 +11,10 @@ fn is_skipped(factor: f32) -> bool {
 }
 
 // clip (g + dR/dw)
-fn transformed(segment: u32, parameter: f32, gradient: f32, limit: f32) -> f32 {
+fn transformed(span: u32, parameter: f32, gradient: f32, limit: f32) -> f32 {
     var g = gradient;
-    if params.segments > 0u {
-        g += regularization_in(segment, parameter);
+    if params.spans > 0u {
+        g += regularization_in(span, parameter);
     }
     if CLIPS == 1u {
         g *= clip[0];
@@ -24,7 +24,7 @@ fn transformed(segment: u32, parameter: f32, gradient: f32, limit: f32) -> f32 {
         g = select(clamp(g, -limit, limit), g, is_nan(g));
     }
     if CLIPS == 3u {
-        g *= clip[1u + segment];
+        g *= clip[1u + span];
     }
     return g;
 }

@@ -62,13 +62,13 @@ fn optimizer(
     if index >= params.length || is_skipped(clip[0]) {
         return;
     }
-    let segment = segment_of(index);
+    let span = span_of(index);
     let parameter = parameters[index];
-    let gradient = transformed(segment, parameter, gradients[index], params.limit);
+    let gradient = transformed(span, parameter, gradients[index], params.limit);
     let result = update(parameter, gradient, state_at(index), params.step);
     var moved = result.parameter;
-    if params.segments > 0u {
-        moved = shrunk(segment, moved, params.step.learning_rate);
+    if params.spans > 0u {
+        moved = shrunk(span, moved, params.step.learning_rate);
     }
     parameters[index] = moved;
     keep(index, result.state);

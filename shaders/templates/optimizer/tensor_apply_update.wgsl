@@ -22,8 +22,8 @@ fn tensor_apply_update(
     if index >= params.length || is_skipped(clip[0]) {
         return;
     }
-    let number = segment_of(index);
-    let tensor = segments[number];
+    let number = span_of(index);
+    let tensor = spans[number];
     let columns = max(tensor.columns, 1u);
     if index - tensor.start >= tensor.rows * columns {
         return;

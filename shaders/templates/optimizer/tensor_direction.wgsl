@@ -26,7 +26,7 @@ fn tensor_direction(
     if index >= params.length || is_skipped(clip[0]) {
         return;
     }
-    let tensor = segments[segment_of(index)];
+    let tensor = spans[span_of(index)];
     let place = index - tensor.start;
     if place >= tensor.rows * max(tensor.columns, 1u) {
         return;

@@ -16,10 +16,10 @@ fn tensor_mean_of_rows(
     @builtin(local_invocation_index) local_index: u32,
 ) {
     let number = workgroup.y * count.x + workgroup.x;
-    if number >= params.segments || is_skipped(clip[0]) {
+    if number >= params.spans || is_skipped(clip[0]) {
         return;
     }
-    let matrix = segments[number];
+    let matrix = spans[number];
     var total = 0.0;
     if matrix.columns > 0u {
         for (var i = local_index; i < matrix.rows; i += WORKGROUP) {

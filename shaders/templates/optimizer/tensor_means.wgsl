@@ -24,14 +24,14 @@ fn tensor_means(
     let line = workgroup.y * count.x + workgroup.x;
     var number = 0u;
     var before = 0u;
-    while number < params.segments && segments[number].lines <= line {
-        before = segments[number].lines;
+    while number < params.spans && spans[number].lines <= line {
+        before = spans[number].lines;
         number += 1u;
     }
-    if number >= params.segments || is_skipped(clip[0]) {
+    if number >= params.spans || is_skipped(clip[0]) {
         return;
     }
-    let matrix = segments[number];
+    let matrix = spans[number];
     let is_row = line - before < matrix.rows;
     let place = select(line - before - matrix.rows, line - before, is_row);
     let length = select(matrix.rows, matrix.columns, is_row);

@@ -23,10 +23,10 @@ fn tensor_norms(
     @builtin(local_invocation_index) local_index: u32,
 ) {
     let place = workgroup.y * count.x + workgroup.x;
-    if place / BLOCKS >= params.segments {
+    if place / BLOCKS >= params.spans {
         return;
     }
-    let tensor = segments[place / BLOCKS];
+    let tensor = spans[place / BLOCKS];
     let length = tensor.rows * max(tensor.columns, 1u);
     let block = (length + BLOCKS - 1u) / BLOCKS;
     let begin = min((place % BLOCKS) * block, length);

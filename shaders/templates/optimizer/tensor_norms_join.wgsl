@@ -16,7 +16,7 @@ fn tensor_norms_join(
     @builtin(local_invocation_index) local_index: u32,
 ) {
     let tensor = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
-    if tensor >= params.segments {
+    if tensor >= params.spans {
         return;
     }
     var total = vec4<f32>();

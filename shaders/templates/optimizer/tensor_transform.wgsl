@@ -15,6 +15,6 @@ fn tensor_transform(
 ) {
     let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if index < params.length {
-        gradients[index] = transformed(segment_of(index), parameters[index], gradients[index], params.limit);
+        gradients[index] = transformed(span_of(index), parameters[index], gradients[index], params.limit);
     }
 }

@@ -9,7 +9,7 @@ pub use initializer::Initializer;
 pub(crate) use lookup::Lookup;
 
 use crate::nn::activations::{Activation, Identity};
-use crate::nn::optimizers::{Clip, Optimizer, Segment};
+use crate::nn::optimizers::{Clip, Optimizer, ParameterSpan};
 use crate::{Error, Result};
 
 /// A dense layer: y = activation(x W + b), W of shape [inputs, units], b of shape `[units]`.
@@ -144,7 +144,7 @@ pub(crate) struct Network {
     /// gaps are 0 and stay so, since their gradient is.
     pub length: usize,
     /// Its tensors: the weights and the biases of each layer in turn.
-    pub segments: Vec<Segment>,
+    pub spans: Vec<ParameterSpan>,
 }
 
 impl Network {
@@ -154,7 +154,7 @@ impl Network {
             return Err(Error::Empty { operation: "a model".into(), name: "its layers".into() });
         }
         let (mut width, mut offset) = (inputs, 0);
-        let mut network = Network { inputs, lookup: None, layers: Vec::new(), length: 0, segments: Vec::new() };
+        let mut network = Network { inputs, lookup: None, layers: Vec::new(), length: 0, spans: Vec::new() };
         for (index, layer) in layers.iter().enumerate() {
             let owner = format!("layer {index}");
             for (name, size) in [("inputs", width), ("units", layer.units)] {
@@ -183,9 +183,9 @@ impl Network {
             let activation = layer.activation.clone();
             let placed = Placed { inputs: width, units: layer.units, bias: layer.bias, activation, offset };
             let (columns, end) = (placed.units, placed.weights().end);
-            network.segments.push(Segment { end, l1, l2, proximal, columns, padding: 0 });
+            network.spans.push(ParameterSpan { end, l1, l2, proximal, columns, padding: 0 });
             offset = placed.biases().end.next_multiple_of(4);
-            network.segments.push(Segment { end: offset, padding: offset - placed.biases().end, ..Segment::default() });
+            network.spans.push(ParameterSpan { end: offset, padding: offset - placed.biases().end, ..ParameterSpan::default() });
             width = layer.units;
             network.layers.push(placed);
         }
@@ -215,13 +215,13 @@ impl Network {
 
     /// Whether anything is added to the loss.
     pub fn is_regularized(&self) -> bool {
-        self.segments.iter().any(Segment::is_regularized)
+        self.spans.iter().any(ParameterSpan::is_regularized)
     }
 
     /// The tensors, where a step depends on them.
-    pub fn segments_for(&self, optimizer: &dyn Optimizer, clip: Option<Clip>) -> &[Segment] {
+    pub fn spans_for(&self, optimizer: &dyn Optimizer, clip: Option<Clip>) -> &[ParameterSpan] {
         let needed = self.is_regularized() || optimizer.per_tensor().is_some() || matches!(clip, Some(Clip::Norm(_)));
-        if needed { &self.segments } else { &[] }
+        if needed { &self.spans } else { &[] }
     }
 
     /// The length of a prediction.

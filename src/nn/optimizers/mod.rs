@@ -2,7 +2,7 @@
 //!
 //! A new one is three things: a filling in `shaders/optimizers/`, a Rust file of the same stem here, a line in the list below. The
 //! Rust file is the twin of the filling, written once over [`Real`]: at f64 it is the reference, at f32 the CPU's fast path. One
-//! call moves all parameters of a model, which lie in one flat buffer; [`Segment`]s are its tensors, with how they are regularised.
+//! call moves all parameters of a model, which lie in one flat buffer; [`ParameterSpan`]s are its tensors, with how they are regularised.
 //!
 //! Most rules move each element by itself, and on a GPU all of a model in one dispatch. A few look at a whole tensor
 //! ([`Optimizer::per_tensor`]): their filling gives a direction for each element, the frame its norm and that of the
@@ -38,7 +38,7 @@ mod sweep;
 
 pub use clip::{Clip, Factors, clip_factor};
 use rule::{Layer, Rule, State, Update};
-pub use step::{PerTensor, NewtonSchulz, Segment, Step, GradientTransform};
+pub use step::{PerTensor, NewtonSchulz, ParameterSpan, Step, GradientTransform};
 use sweep::InOnePrecision;
 pub(crate) use sweep::{Rows, Slices};
 
@@ -151,7 +151,7 @@ impl dyn Optimizer + '_ {
         self.initial_states().iter().take(self.states()).map(|&value| vec![R::new(value); length]).collect()
     }
 
-    /// Moves all `parameters` by one step. `states` are [`Optimizer::states`] of them, or more. `segments` may be empty where
+    /// Moves all `parameters` by one step. `states` are [`Optimizer::states`] of them, or more. `spans` may be empty where
     /// nothing is regularised and no tensor is looked at as a whole, else the last one ends with the parameters.
     ///
     /// # Errors
@@ -159,12 +159,12 @@ impl dyn Optimizer + '_ {
     pub fn update<R: Real>(
         &self,
         step: &Step,
-        segments: &[Segment],
+        spans: &[ParameterSpan],
         parameters: &mut [R],
         gradients: &[R],
         states: &mut [Vec<R>],
     ) -> Result<()> {
-        let gradient_transform = GradientTransform { segments, ..GradientTransform::default() };
+        let gradient_transform = GradientTransform { spans, ..GradientTransform::default() };
         self.update_transformed(step, &gradient_transform, parameters, gradients, states).map(drop)
     }
 
@@ -186,14 +186,14 @@ impl dyn Optimizer + '_ {
             let found = states.get(place).map_or(0, Vec::len);
             self.check_length(&format!("state {} of {}", place + 1, self.states()), length, found)?;
         }
-        let segments = gradient_transform.segments;
-        let ordered = segments.is_sorted_by_key(|segment| segment.end);
-        let end = segments.last().map_or(length, |segment| segment.end);
+        let spans = gradient_transform.spans;
+        let ordered = spans.is_sorted_by_key(|span| span.end);
+        let end = spans.last().map_or(length, |span| span.end);
         self.check_length("the segments", length, if ordered { end } else { usize::MAX })?;
         if gradient_transform.skip_non_finite && !gradients.iter().all(|gradient| gradient.is_finite()) {
             return Ok(false);
         }
-        let factors = Factors::new(gradient_transform.clip, segments, parameters, gradients);
+        let factors = Factors::new(gradient_transform.clip, spans, parameters, gradients);
         let mut slices: [&mut [R]; MOST_STATES] = Default::default();
         for (slot, state) in slices.iter_mut().zip(states).take(self.states()) {
             *slot = state.as_mut_slice();

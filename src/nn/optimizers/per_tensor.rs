@@ -6,7 +6,7 @@ use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::parallel;
 use crate::cpu::real::Real;
 use crate::nn::optimizers::{Layer, Rule, State};
-use crate::nn::optimizers::step::{NewtonSchulz, Segment, Step};
+use crate::nn::optimizers::step::{NewtonSchulz, ParameterSpan, Step};
 use crate::nn::optimizers::sweep::{Frame, Slices};
 
 /// One step of one tensor.
@@ -14,19 +14,19 @@ pub(crate) fn update<R: Real, T: Rule>(
     rule: &T,
     step: &Step<R>,
     frame: &Frame,
-    segment: &Segment,
+    span: &ParameterSpan,
     mut slices: Slices<'_, R>,
 ) {
-    let length = slices.parameters.len() - segment.padding.min(slices.parameters.len());
+    let length = slices.parameters.len() - span.padding.min(slices.parameters.len());
     if length == 0 {
         return;
     }
-    let [rows, columns] = segment.shape(length);
-    let step = Step { is_matrix: R::new(f64::from(u8::from(segment.columns > 0))), ..*step };
+    let [rows, columns] = span.shape(length);
+    let step = Step { is_matrix: R::new(f64::from(u8::from(span.columns > 0))), ..*step };
     let gradient = |(&w, &g): (&R, &R)| frame.gradient(w, g);
     let gradients: Vec<R> = slices.parameters[..length].iter().zip(&slices.gradients[..length]).map(gradient).collect();
     let kind = rule.per_tensor().unwrap_or_default();
-    let factored = kind.factored && segment.columns > 0;
+    let factored = kind.factored && span.columns > 0;
     if factored {
         keep_means(&gradients, columns, step.own[0], &mut slices.states);
     }
@@ -42,7 +42,7 @@ pub(crate) fn update<R: Real, T: Rule>(
             keep(&mut slices.states, place, &moved.state);
         }
     }
-    if let Some(newton_schulz) = kind.orthogonal.filter(|_| segment.columns > 0) {
+    if let Some(newton_schulz) = kind.orthogonal.filter(|_| span.columns > 0) {
         orthogonalize(&newton_schulz, [rows, columns], &mut direction);
     }
     let layer = Layer {

@@ -155,10 +155,10 @@ impl<T: Rule> Optimizer for T {
 
     fn update_single(&self, step: &Step, gradient_transform: &GradientTransform, factors: &Factors, slices: Slices<'_, f32>) {
         let (step, limit) = (step.cast(), value_limit(gradient_transform.clip));
-        slices.by_segment(gradient_transform.segments, |number, segment, slices| {
-            let frame = Frame::of(segment, factors.of(number), limit);
+        slices.by_span(gradient_transform.spans, |number, span, slices| {
+            let frame = Frame::of(span, factors.of(number), limit);
             if Rule::per_tensor(self).is_some() {
-                return per_tensor::update(self, &step, &frame, segment, slices);
+                return per_tensor::update(self, &step, &frame, span, slices);
             }
             slices.in_pieces(parallel::PIECE, &|slices: Slices<'_, f32>| {
                 simd::dispatch(
@@ -171,10 +171,10 @@ impl<T: Rule> Optimizer for T {
 
     fn update_double(&self, step: &Step, gradient_transform: &GradientTransform, factors: &Factors, slices: Slices<'_, f64>) {
         let limit = value_limit(gradient_transform.clip);
-        slices.by_segment(gradient_transform.segments, |number, segment, slices| {
-            let frame = Frame::of(segment, factors.of(number), limit);
+        slices.by_span(gradient_transform.spans, |number, span, slices| {
+            let frame = Frame::of(span, factors.of(number), limit);
             match Rule::per_tensor(self) {
-                Some(_) => per_tensor::update(self, step, &frame, segment, slices),
+                Some(_) => per_tensor::update(self, step, &frame, span, slices),
                 None => slices.update_all(self, step, &frame),
             }
         });

@@ -44,8 +44,8 @@ impl Step<f32> {
 
 /// A tensor among the parameters, and its regularisation R(w) = `l1` Σ|w| + `l2` Σw² (no ½ before `l2`, as Keras).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Segment {
-    /// The index behind its last parameter; the first segment starts at 0, each other where the one before ends.
+pub struct ParameterSpan {
+    /// The index behind its last parameter; the first span starts at 0, each other where the one before ends.
     pub end: usize,
     /// The factor of Σ|w|.
     pub l1: f64,
@@ -59,7 +59,7 @@ pub struct Segment {
     pub padding: usize,
 }
 
-impl Segment {
+impl ParameterSpan {
     /// Whether anything is added to its loss.
     pub fn is_regularized(&self) -> bool {
         self.l1 != 0.0 || self.l2 != 0.0 || self.proximal != 0.0
@@ -95,7 +95,7 @@ pub struct NewtonSchulz {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GradientTransform<'a> {
     /// The tensors; empty where nothing depends on them.
-    pub segments: &'a [Segment],
+    pub spans: &'a [ParameterSpan],
     /// How it is cut, if it is.
     pub clip: Option<Clip>,
     /// Whether a step whose gradient is not finite is left out.

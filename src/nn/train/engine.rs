@@ -44,7 +44,7 @@ impl Objective {
     /// What happens to the gradients of a network.
     pub fn gradient_transform<'n>(&self, network: &'n Network) -> GradientTransform<'n> {
         let Aims { clip, skip_non_finite, .. } = self.aims;
-        GradientTransform { segments: network.segments_for(&*self.optimizer, clip), clip, skip_non_finite }
+        GradientTransform { spans: network.spans_for(&*self.optimizer, clip), clip, skip_non_finite }
     }
 
     /// Whether one workgroup can take a network through its steps: no rule and no clip looks at a whole tensor.

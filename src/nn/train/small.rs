@@ -276,18 +276,18 @@ fn of_labels(loss: &dyn Loss) -> String {
 }
 
 fn penalties(network: &Network) -> String {
-    let has_penalty = network.segments.iter().any(|segment| segment.l1 != 0.0 || segment.l2 != 0.0);
+    let has_penalty = network.spans.iter().any(|span| span.l1 != 0.0 || span.l2 != 0.0);
     let mut text = format!("const HAS_PENALTY: bool = {has_penalty};\n");
     text += "fn penalty_at(index: u32) -> vec2<f32> {\n";
-    for segment in &network.segments {
-        let (l1, l2) = (segment.l1 as f32, segment.l2 as f32);
-        let _ = writeln!(text, "    if index < {}u {{ return vec2<f32>({l1:?}f, {l2:?}f); }}", segment.end);
+    for span in &network.spans {
+        let (l1, l2) = (span.l1 as f32, span.l2 as f32);
+        let _ = writeln!(text, "    if index < {}u {{ return vec2<f32>({l1:?}f, {l2:?}f); }}", span.end);
     }
     text += "    return vec2<f32>();\n}\n";
-    let has_proximal = network.segments.iter().any(|segment| segment.proximal != 0.0);
+    let has_proximal = network.spans.iter().any(|span| span.proximal != 0.0);
     let _ = write!(text, "const HAS_PROXIMAL: bool = {has_proximal};\nfn proximal_at(index: u32) -> f32 {{\n");
-    for segment in &network.segments {
-        let _ = writeln!(text, "    if index < {}u {{ return {:?}f; }}", segment.end, segment.proximal as f32);
+    for span in &network.spans {
+        let _ = writeln!(text, "    if index < {}u {{ return {:?}f; }}", span.end, span.proximal as f32);
     }
     text + "    return 0.0;\n}\n"
 }

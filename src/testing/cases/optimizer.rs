@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::cpu::real::Real;
 use crate::nn::optimizers;
 use crate::nn::optimizers::update::{Runner, Update};
-use crate::nn::optimizers::{Clip, Optimizer, Segment, Step, GradientTransform};
+use crate::nn::optimizers::{Clip, Optimizer, ParameterSpan, Step, GradientTransform};
 use crate::testing::cases::{check_keys, missing, numbers, tensor};
 use crate::{Device, Error, Gpu, Result};
 
@@ -19,8 +19,8 @@ pub(crate) fn evaluate(name: &str, case: &Value, device: &Device) -> Result<Map<
     let parameters = numbers(name, "parameters", case.get("parameters").unwrap_or(&Value::Null))?;
     let gradients = gradients(name, case, parameters.shape(), around.maximize)?;
     let report = report(name, case, gradients.len())?;
-    let segments = [segment(name, &*optimizer, parameters.shape())?];
-    let given = Given { parameters, gradients, report, gradient_transform: around.gradient_transform(&segments) };
+    let spans = [span(name, &*optimizer, parameters.shape())?];
+    let given = Given { parameters, gradients, report, gradient_transform: around.gradient_transform(&spans) };
     let found = match device {
         Device::Cpu => on_host::<f32>(&*optimizer, &given)?,
         Device::Reference => on_host::<f64>(&*optimizer, &given)?,
@@ -75,13 +75,13 @@ impl Around {
         Ok((Value::Object(options), around))
     }
 
-    fn gradient_transform<'a>(&self, segments: &'a [Segment]) -> GradientTransform<'a> {
-        GradientTransform { segments, clip: self.clip, skip_non_finite: false }
+    fn gradient_transform<'a>(&self, spans: &'a [ParameterSpan]) -> GradientTransform<'a> {
+        GradientTransform { spans, clip: self.clip, skip_non_finite: false }
     }
 }
 
 /// The tensor as the optimizer sees it: one axis is a vector, two are a matrix.
-fn segment(name: &str, optimizer: &dyn Optimizer, shape: &[usize]) -> Result<Segment> {
+fn span(name: &str, optimizer: &dyn Optimizer, shape: &[usize]) -> Result<ParameterSpan> {
     let end = shape.iter().product();
     let columns = match *shape {
         [_, columns] => columns,
@@ -96,7 +96,7 @@ fn segment(name: &str, optimizer: &dyn Optimizer, shape: &[usize]) -> Result<Seg
             });
         }
     };
-    Ok(Segment { end, columns, ..Segment::default() })
+    Ok(ParameterSpan { end, columns, ..ParameterSpan::default() })
 }
 
 fn gradients(name: &str, case: &Value, shape: &[usize], negated: bool) -> Result<Vec<ArrayD<f32>>> {

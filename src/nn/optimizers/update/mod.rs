@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::nn::optimizers::{MOST_STATES, Optimizer};
 use crate::nn::optimizers::clip::Clip;
-use crate::nn::optimizers::step::{Segment, Step, GradientTransform};
+use crate::nn::optimizers::step::{ParameterSpan, Step, GradientTransform};
 use crate::nn::optimizers::update::programs::*;
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Command, Program, Slice};
@@ -38,8 +38,8 @@ pub(crate) struct Update<'a> {
 /// What a step works on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Buffers<'a> {
-    /// [`segment_words`].
-    pub segments: &'a wgpu::Buffer,
+    /// [`span_words`].
+    pub spans: &'a wgpu::Buffer,
     pub parameters: &'a wgpu::Buffer,
     pub gradients: &'a wgpu::Buffer,
     /// All states, [`state_stride`] numbers each.
@@ -67,7 +67,7 @@ pub(crate) fn state_stride(length: usize) -> usize {
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct OptimizerParams {
     pub length: u32,
-    pub segments: u32,
+    pub spans: u32,
     pub limit: f32,
     pub reserved: u32,
     pub step: [f32; 8],
@@ -77,7 +77,7 @@ impl OptimizerParams {
     pub fn new(length: usize, gradient_transform: &GradientTransform, step: &Step) -> Self {
         OptimizerParams {
             length: length as u32,
-            segments: gradient_transform.segments.len() as u32,
+            spans: gradient_transform.spans.len() as u32,
             limit: gradient_transform.clip.map_or(0.0, |clip| clip.limit() as f32),
             reserved: 0,
             step: step.cast::<f32>().words(),
@@ -90,7 +90,7 @@ impl OptimizerParams {
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct NormParams {
     pub length: u32,
-    pub segments: u32,
+    pub spans: u32,
     pub block: u32,
     pub reserved: u32,
 }
@@ -105,20 +105,20 @@ pub(crate) struct ClipParams {
     pub reserved: u32,
 }
 
-/// The segments as the kernels read them.
-pub(crate) fn segment_words(segments: &[Segment]) -> Vec<u32> {
+/// The spans as the kernels read them.
+pub(crate) fn span_words(spans: &[ParameterSpan]) -> Vec<u32> {
     let (mut start, mut lines) = (0, 0);
-    let mut words = Vec::with_capacity(8 * segments.len());
-    for segment in segments {
-        let [rows, columns] = segment.shape((segment.end - start).saturating_sub(segment.padding));
-        if segment.columns > 0 {
+    let mut words = Vec::with_capacity(8 * spans.len());
+    for span in spans {
+        let [rows, columns] = span.shape((span.end - start).saturating_sub(span.padding));
+        if span.columns > 0 {
             lines += rows + columns;
         }
-        let factors = [segment.l1, segment.l2, segment.proximal].map(|factor| (factor as f32).to_bits());
-        words.push(segment.end as u32);
+        let factors = [span.l1, span.l2, span.proximal].map(|factor| (factor as f32).to_bits());
+        words.push(span.end as u32);
         words.extend(factors);
-        words.extend([start, rows, segment.columns, lines].map(|number| number as u32));
-        start = segment.end;
+        words.extend([start, rows, span.columns, lines].map(|number| number as u32));
+        start = span.end;
     }
     words
 }
@@ -133,7 +133,7 @@ fn summing_lanes(gpu: &Gpu) -> u32 {
 pub(crate) fn clip(
     gpu: &Gpu,
     [limit, epsilon]: [f64; 2],
-    [length, segments]: [usize; 2],
+    [length, spans]: [usize; 2],
     [table, parameters, gradients, factor, not_finite]: [&wgpu::Buffer; 5],
 ) -> Result<[Command; 2]> {
     let lanes = summing_lanes(gpu);
@@ -141,7 +141,7 @@ pub(crate) fn clip(
     let block = length.div_ceil(1024).max(4096).next_multiple_of(lanes as usize);
     let workgroups = length.div_ceil(block);
     let partials = gpu.buffer("partial sums of a norm", 2 * workgroups)?;
-    let params = NormParams { length: length as u32, segments: segments as u32, block: block as u32, reserved: 0 };
+    let params = NormParams { length: length as u32, spans: spans as u32, block: block as u32, reserved: 0 };
     let storage = [table, parameters, gradients, &partials].map(Slice::from);
     let norm = gpu.dispatch(&gpu.kernel(&norm_program(lanes))?, &params, &storage, workgroups as u32)?;
     let params = ClipParams { length: workgroups as u32, limit: limit as f32, epsilon: epsilon as f32, reserved: 0 };
@@ -161,7 +161,7 @@ struct Maker<'a> {
 
 /// The commands of an optimizer's step, in order.
 pub(crate) fn update(gpu: &Gpu, update: &Update, buffers: &Buffers) -> Result<Vec<Stepped>> {
-    let factors = gpu.buffer("factors of a clip", 4 + update.gradient_transform.segments.len())?;
+    let factors = gpu.buffer("factors of a clip", 4 + update.gradient_transform.spans.len())?;
     let mut maker = Maker { gpu, update, buffers, factors, commands: Vec::new() };
     maker.clip()?;
     match update.optimizer.per_tensor() {
@@ -206,14 +206,14 @@ impl Maker<'_> {
     }
 
     fn clip(&mut self) -> Result<()> {
-        let GradientTransform { segments, clip, skip_non_finite } = self.update.gradient_transform;
-        let Buffers { segments: table, parameters, gradients, not_finite, .. } = *self.buffers;
+        let GradientTransform { spans, clip, skip_non_finite } = self.update.gradient_transform;
+        let Buffers { spans: table, parameters, gradients, not_finite, .. } = *self.buffers;
         let global = match clip {
             Some(Clip::GlobalNorm { limit, epsilon }) => Some([limit, epsilon]),
             _ => skip_non_finite.then_some([ANY, 0.0]),
         };
         if let Some(limit) = global {
-            let lengths = [self.update.length, segments.len()];
+            let lengths = [self.update.length, spans.len()];
             let buffers = [table, parameters, gradients, &self.factors, not_finite];
             let commands = crate::nn::optimizers::update::clip(self.gpu, limit, lengths, buffers)?;
             self.fixed(commands);
@@ -227,7 +227,7 @@ impl Maker<'_> {
 
     fn elementwise(&mut self) -> Result<()> {
         let (absent, factors, buffers) = (self.absent()?, self.factors.clone(), *self.buffers);
-        let mut storage = [buffers.segments, buffers.parameters, buffers.gradients].map(Slice::from).to_vec();
+        let mut storage = [buffers.spans, buffers.parameters, buffers.gradients].map(Slice::from).to_vec();
         storage.extend(state_slices(&buffers, self.update, &absent, MOST_STATES));
         storage.push((&factors).into());
         let program = optimizer_program(self.update.optimizer, &self.update.gradient_transform);

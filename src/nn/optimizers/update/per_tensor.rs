@@ -3,8 +3,8 @@
 use crate::Result;
 use crate::nn::ops::matmul::{Layout, Params};
 use crate::nn::ops::matmul::product::{Kind, product};
-use crate::nn::optimizers::step::{NewtonSchulz, Segment};
-use crate::nn::optimizers::update::{BLOCKS, Buffers, EACH, Maker, Update, segment_words, state_slices, summing_lanes};
+use crate::nn::optimizers::step::{NewtonSchulz, ParameterSpan};
+use crate::nn::optimizers::update::{BLOCKS, Buffers, EACH, Maker, Update, span_words, state_slices, summing_lanes};
 use crate::nn::optimizers::update::programs::*;
 use crate::runtime::pipeline::Slice;
 
@@ -12,10 +12,10 @@ impl Maker<'_> {
     /// Norms of the parameters and the gradients of each tensor, or the factors of a clip.
     pub(crate) fn tensor_norms(&mut self, factors: bool, joined: &wgpu::Buffer) -> Result<()> {
         let lanes = summing_lanes(self.gpu);
-        let count = self.update.gradient_transform.segments.len();
-        let Buffers { segments, parameters, gradients, .. } = *self.buffers;
+        let count = self.update.gradient_transform.spans.len();
+        let Buffers { spans, parameters, gradients, .. } = *self.buffers;
         let partials = self.gpu.buffer("partial sums of norms", 4 * count * BLOCKS)?;
-        let storage = [segments, parameters, gradients, &partials].map(Slice::from);
+        let storage = [spans, parameters, gradients, &partials].map(Slice::from);
         self.stepped(&tensor_norms_program(lanes, factors), &storage, count * BLOCKS)?;
         self.stepped(&tensor_norms_join_program(factors), &[(&partials).into(), joined.into()], count.div_ceil(64))
     }
@@ -24,36 +24,36 @@ impl Maker<'_> {
         let Update { optimizer, length, gradient_transform, .. } = *self.update;
         let lanes = summing_lanes(self.gpu);
         let workgroups = length.div_ceil(EACH as usize);
-        let Buffers { segments, parameters, gradients, .. } = *self.buffers;
+        let Buffers { spans, parameters, gradients, .. } = *self.buffers;
         let (absent, factors) = (self.absent()?, self.factors.clone());
-        let storage = [segments, parameters, gradients, &factors].map(Slice::from);
+        let storage = [spans, parameters, gradients, &factors].map(Slice::from);
         self.stepped(&transform_program(&gradient_transform, EACH), &storage, workgroups)?;
         let buffers = *self.buffers;
         let states = state_slices(&buffers, self.update, &absent, 3);
         if factored {
-            let lines = lines(gradient_transform.segments);
-            let storage = [segments.into(), gradients.into(), states[0], states[1], (&factors).into()];
+            let lines = lines(gradient_transform.spans);
+            let storage = [spans.into(), gradients.into(), states[0], states[1], (&factors).into()];
             self.stepped(&means_program(TENSOR_MEANS, &gradient_transform, lanes), &storage, lines.max(1))?;
-            let storage = [segments.into(), states[0], states[2], (&factors).into()];
+            let storage = [spans.into(), states[0], states[2], (&factors).into()];
             let program = means_program(TENSOR_MEAN_OF_ROWS, &gradient_transform, lanes);
-            self.stepped(&program, &storage, gradient_transform.segments.len())?;
+            self.stepped(&program, &storage, gradient_transform.spans.len())?;
         }
         let storage =
-            [segments.into(), parameters.into(), gradients.into(), states[0], states[1], states[2], (&factors).into()];
+            [spans.into(), parameters.into(), gradients.into(), states[0], states[1], states[2], (&factors).into()];
         self.stepped(&direction_program(optimizer, &gradient_transform, EACH), &storage, workgroups)
     }
 
     /// Makes the direction of every matrix orthogonal: see `optimizers::per_tensor`.
     pub(crate) fn orthogonalize(&mut self, newton_schulz: &NewtonSchulz) -> Result<()> {
-        let norms = self.gpu.buffer("norms", 2 * self.update.gradient_transform.segments.len())?;
+        let norms = self.gpu.buffer("norms", 2 * self.update.gradient_transform.spans.len())?;
         self.tensor_norms(false, &norms)?;
         let mut start = 0;
-        for (number, segment) in self.update.gradient_transform.segments.iter().enumerate() {
-            if segment.columns > 0 {
-                let [rows, columns] = segment.shape(segment.end - start - segment.padding);
+        for (number, span) in self.update.gradient_transform.spans.iter().enumerate() {
+            if span.columns > 0 {
+                let [rows, columns] = span.shape(span.end - start - span.padding);
                 self.orthogonalize_one(newton_schulz, [rows, columns, start], (number, &norms))?;
             }
-            start = segment.end;
+            start = span.end;
         }
         Ok(())
     }
@@ -106,18 +106,18 @@ impl Maker<'_> {
 
     pub(crate) fn tensor_apply_update(&mut self) -> Result<()> {
         let Update { optimizer, length, gradient_transform, .. } = *self.update;
-        let norms = self.gpu.buffer("norms", 2 * gradient_transform.segments.len())?;
+        let norms = self.gpu.buffer("norms", 2 * gradient_transform.spans.len())?;
         self.tensor_norms(false, &norms)?;
         let factors = self.factors.clone();
-        let Buffers { segments, parameters, gradients, .. } = *self.buffers;
-        let storage = [segments, parameters, gradients, &norms, &factors].map(Slice::from);
+        let Buffers { spans, parameters, gradients, .. } = *self.buffers;
+        let storage = [spans, parameters, gradients, &norms, &factors].map(Slice::from);
         self.stepped(&apply_update_program(optimizer, &gradient_transform, EACH), &storage, length.div_ceil(EACH as usize))
     }
 }
 
 /// Rows and columns of all matrices.
-pub(crate) fn lines(segments: &[Segment]) -> usize {
-    segment_words(segments).last().map_or(0, |&lines| lines as usize)
+pub(crate) fn lines(spans: &[ParameterSpan]) -> usize {
+    span_words(spans).last().map_or(0, |&lines| lines as usize)
 }
 
 #[repr(C)]

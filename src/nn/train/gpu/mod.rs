@@ -53,7 +53,7 @@ pub(crate) struct GpuEngine {
     not_finite: wgpu::Buffer,
     /// Those that whole models left out.
     skipped_whole: usize,
-    segments: wgpu::Buffer,
+    spans: wgpu::Buffer,
     /// Loss and right rows of each batch of two submissions: one runs while the other is read.
     ring: wgpu::Buffer,
     remembered: Option<[wgpu::Buffer; 2]>,
@@ -118,7 +118,7 @@ struct Part {
 impl GpuEngine {
     pub fn new(gpu: &Gpu, network: Network) -> Result<Self> {
         let length = network.length;
-        let segments = gpu.upload("tensors", &update::segment_words(&network.segments))?;
+        let spans = gpu.upload("tensors", &update::span_words(&network.spans))?;
         Ok(GpuEngine {
             gpu: gpu.clone(),
             parameters: gpu.buffer("parameters", length + MARGIN)?,
@@ -129,7 +129,7 @@ impl GpuEngine {
             not_finite: gpu.buffer("steps that were skipped", 4)?,
             skipped_whole: 0,
             whole: WholeModels::new(gpu, &network),
-            segments,
+            spans,
             ring: gpu.buffer("losses of two submissions", 4 * MOST_AT_ONCE)?,
             remembered: None,
             data: HashMap::new(),

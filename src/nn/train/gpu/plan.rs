@@ -237,7 +237,7 @@ impl GpuEngine {
             average: objective.aims.average,
         };
         let buffers = update::Buffers {
-            segments: &self.segments,
+            spans: &self.spans,
             parameters: &self.parameters,
             gradients: &self.gradients,
             states: &self.states,
