@@ -10,7 +10,7 @@ use crate::nn::population::Population;
 use crate::nn::train::course;
 use crate::nn::train::course::{Course, Loaded, summarize};
 use crate::nn::train::crowd::Turn;
-use crate::nn::train::engine::{Aims, Metric, Objective, Samples};
+use crate::nn::train::engine::{StepOptions, Metric, Objective, Samples};
 use crate::nn::train::samples::{Intake, Rows};
 use crate::nn::train::training::{Snapshot, Watch};
 use crate::{Error, Fit, History, Result, Score, Targets};
@@ -41,7 +41,7 @@ impl Population {
             }
         }
         let mut objectives = self.objectives("fit")?;
-        if matches!(fit.aims().clip, Some(Clip::Norm(_))) {
+        if matches!(fit.step_options().clip, Some(Clip::Norm(_))) {
             self.train_in_turn()?;
         }
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
@@ -49,7 +49,7 @@ impl Population {
         let course =
             Course::new(intake, &objectives[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
         for objective in &mut objectives {
-            (objective.metric, objective.aims) = (course.metric, fit.aims());
+            (objective.metric, objective.step_options) = (course.metric, fit.step_options());
         }
         self.keep_average(fit.average)?;
         let histories = self.epochs(&objectives, &fit, &course);
@@ -101,7 +101,7 @@ impl Population {
             loss: compiled.loss.clone(),
             optimizer: compiled.optimizer.clone(),
             metric: None,
-            aims: Aims::default(),
+            step_options: StepOptions::default(),
         };
         Ok(self.compiled.iter().map(objective).collect())
     }
@@ -177,7 +177,7 @@ impl Population {
             self.progress[member].epochs += 1;
             let steps = &mut watch.history.steps;
             let mut epoch = summarize(&objectives[member], &turn.batches, outcomes, training.kept, steps);
-            if objectives[member].aims.skip_non_finite {
+            if objectives[member].step_options.skip_non_finite {
                 epoch.skipped = self.crowd.take_skipped(member)?;
                 let averaged = &mut self.progress[member].averaged;
                 *averaged = averaged.saturating_sub(epoch.skipped as u64);

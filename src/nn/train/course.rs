@@ -122,7 +122,7 @@ pub(crate) fn batches(
                     .as_ref()
                     .map_or(own, |pace| pace.rate(progress.steps, progress.epochs, &progress.watched));
                 progress.steps += 1;
-                progress.averaged += u64::from(objective.aims.average.is_some());
+                progress.averaged += u64::from(objective.step_options.average.is_some());
                 objective.optimizer.step(progress.steps, rate)
             });
             // A whole batch is added up from pieces: each is a part of one mean.
@@ -184,7 +184,7 @@ pub(crate) fn summarize(
         steps.push(loss);
     } else {
         // The batches that were left out have no part in the mean.
-        let counts = |outcome: &Outcome| !objective.aims.skip_non_finite || outcome.loss.is_finite();
+        let counts = |outcome: &Outcome| !objective.step_options.skip_non_finite || outcome.loss.is_finite();
         let counted = batches.iter().zip(outcomes).filter(|(_, outcome)| counts(outcome));
         let rows: usize = counted.clone().map(|(batch, _)| batch.rows).sum();
         loss = counted.map(|(batch, outcome)| outcome.loss * batch.rows as f64 / rows as f64).sum();
@@ -202,7 +202,7 @@ pub(crate) fn first_not_finite(
     parameters: impl FnOnce() -> Result<Vec<f64>>,
 ) -> Result<Option<(usize, f64)>> {
     // With it such a step was left out.
-    let ends = !objective.aims.skip_non_finite;
+    let ends = !objective.step_options.skip_non_finite;
     if let Some(batch) = outcomes.iter().position(|outcome| ends && !outcome.loss.is_finite()) {
         return Ok(Some((batch, outcomes[batch].loss)));
     }

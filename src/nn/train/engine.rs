@@ -18,12 +18,12 @@ pub(crate) struct Objective {
     pub in_chunks: bool,
     pub optimizer: Arc<dyn Optimizer>,
     pub metric: Option<Metric>,
-    pub aims: Aims,
+    pub step_options: StepOptions,
 }
 
 /// What a training does around the optimizer's rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Aims {
+pub(crate) struct StepOptions {
     pub clip: Option<Clip>,
     /// Leaves out a step whose gradient is not finite.
     pub skip_non_finite: bool,
@@ -43,13 +43,13 @@ pub(crate) struct Metric {
 impl Objective {
     /// What happens to the gradients of a network.
     pub fn gradient_transform<'n>(&self, network: &'n Network) -> GradientTransform<'n> {
-        let Aims { clip, skip_non_finite, .. } = self.aims;
+        let StepOptions { clip, skip_non_finite, .. } = self.step_options;
         GradientTransform { spans: network.spans_for(&*self.optimizer, clip), clip, skip_non_finite }
     }
 
     /// Whether one workgroup can take a network through its steps: no rule and no clip looks at a whole tensor.
     pub fn is_elementwise(&self) -> bool {
-        self.optimizer.per_tensor().is_none() && !matches!(self.aims.clip, Some(Clip::Norm(_)))
+        self.optimizer.per_tensor().is_none() && !matches!(self.step_options.clip, Some(Clip::Norm(_)))
     }
 
     /// The factor of a batch's mean: 1 ÷ its values.

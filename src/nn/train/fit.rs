@@ -11,7 +11,7 @@ use crate::nn::model::Model;
 use crate::nn::train::callback::Callback;
 use crate::nn::train::course;
 use crate::nn::train::course::{Course, Loaded, summarize};
-use crate::nn::train::engine::{Aims, Batch, Metric, Objective, Outcome, SampleTargets, Samples};
+use crate::nn::train::engine::{StepOptions, Batch, Metric, Objective, Outcome, SampleTargets, Samples};
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::{Fit, StepReport};
 use crate::nn::train::progress::Bar;
@@ -65,7 +65,7 @@ impl Model {
             self.engine.load(samples)
         };
         let course = Course::new(intake, &objective.loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
-        (objective.metric, objective.aims) = (course.metric, fit.aims());
+        (objective.metric, objective.step_options) = (course.metric, fit.step_options());
         self.trained(&objective, &fit, course, &mut Feed::Loaded, rows.value())
     }
 
@@ -135,7 +135,7 @@ impl Model {
             in_chunks: compiled.behind_layer.is_some(),
             optimizer: compiled.optimizer.clone(),
             metric: None,
-            aims: Aims::default(),
+            step_options: StepOptions::default(),
         })
     }
 
@@ -266,7 +266,7 @@ impl Model {
         skipped += self.skipped(objective)?;
         if is_asked {
             let counted = if objective.optimizer.whole_batch() { 1 } else { outcomes.len() as u64 };
-            let averaged = if objective.aims.average.is_some() { counted.saturating_sub(skipped as u64) } else { 0 };
+            let averaged = if objective.step_options.average.is_some() { counted.saturating_sub(skipped as u64) } else { 0 };
             self.progress = Progress { steps: before.steps + counted, averaged: before.averaged + averaged, ..before };
             self.cut(training, (before, batches.len()), outcomes, skipped)?;
             return Ok(true);
@@ -404,7 +404,7 @@ impl Model {
 
     /// How many steps were left out since the last question.
     fn skipped(&mut self, objective: &Objective) -> Result<usize> {
-        if objective.aims.skip_non_finite { self.engine.take_skipped() } else { Ok(0) }
+        if objective.step_options.skip_non_finite { self.engine.take_skipped() } else { Ok(0) }
     }
 
     fn snapshot(&self) -> Result<Snapshot> {

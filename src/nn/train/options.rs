@@ -11,7 +11,7 @@ use crate::nn::optimizers::Clip;
 use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
 use crate::nn::train::callback::Callback;
-use crate::nn::train::engine::Aims;
+use crate::nn::train::engine::StepOptions;
 use crate::nn::train::history::Epoch;
 use crate::nn::train::pace::Pace;
 use crate::nn::train::weights::{ClassWeight, Weighting};
@@ -318,10 +318,10 @@ impl Fit {
     }
 
     /// What is done around the optimizer's rule.
-    pub(crate) fn aims(&self) -> Aims {
+    pub(crate) fn step_options(&self) -> StepOptions {
         let global = |limit| Clip::GlobalNorm { limit, epsilon: 1e-6 };
         let clip = self.clip_norm.map(global).or(self.clip_tensor_norm.map(Clip::Norm));
-        Aims {
+        StepOptions {
             clip: clip.or(self.clip_value.map(Clip::Value)),
             skip_non_finite: self.skip_non_finite,
             average: self.average.map(|average| average.weight()),

@@ -8,7 +8,7 @@ use crate::nn::layers::{Network, Penalties, Placed};
 use crate::nn::optimizers;
 use crate::nn::optimizers::update::state_stride;
 use crate::nn::optimizers::{Clip, Optimizer};
-use crate::nn::train::engine::{Aims, Metric, Objective};
+use crate::nn::train::engine::{StepOptions, Metric, Objective};
 use crate::runtime::adaptor;
 use crate::runtime::adaptor::Setting;
 use crate::runtime::pipeline::Program;
@@ -166,7 +166,7 @@ pub(crate) fn whole(network: &Network, objectives: &[&Objective], labels: bool, 
     header += &of_metric(objectives[0].metric);
     header += &of_labels(&**loss);
     header += &penalties(network);
-    header += &aims(&objectives[0].aims, states, network);
+    header += &step_options(&objectives[0].step_options, states, network);
     header += &crate::templates::adaptor::adaptor_with(&**loss, false, &loss_settings);
     header += &adaptor::adaptor(&optimizer.entry().shader, &[optimizers::UPDATE]);
     let by_row = matches!(loss.family(), Family::Rowwise(_));
@@ -293,22 +293,22 @@ fn penalties(network: &Network) -> String {
 }
 
 /// What is done around the optimizer's rule, alike for all members.
-fn aims(aims: &Aims, states: usize, network: &Network) -> String {
-    let epsilon = match aims.clip {
+fn step_options(step_options: &StepOptions, states: usize, network: &Network) -> String {
+    let epsilon = match step_options.clip {
         Some(Clip::GlobalNorm { epsilon, .. }) => epsilon as f32,
         _ => 0.0,
     };
-    let all = states + usize::from(aims.average.is_some());
+    let all = states + usize::from(step_options.average.is_some());
     format!(
         "const ALL_STATES: u32 = {all}u;\nconst STATE_STRIDE: u32 = {}u;\nconst CLIPS_NORM: bool = {};\n\
          const CLIPS_VALUE: bool = {};\nconst CLIP_EPSILON: f32 = {epsilon:?}f;\nconst SKIPS: bool = {};\n\
          const AVERAGES: bool = {};\nconst AVERAGE_WEIGHT: f32 = {:?}f;\n",
         state_stride(network.length),
-        matches!(aims.clip, Some(Clip::GlobalNorm { .. })),
-        matches!(aims.clip, Some(Clip::Value(_))),
-        aims.skip_non_finite,
-        aims.average.is_some(),
-        aims.average.unwrap_or(0.0) as f32,
+        matches!(step_options.clip, Some(Clip::GlobalNorm { .. })),
+        matches!(step_options.clip, Some(Clip::Value(_))),
+        step_options.skip_non_finite,
+        step_options.average.is_some(),
+        step_options.average.unwrap_or(0.0) as f32,
     )
 }
 
@@ -428,21 +428,21 @@ pub(crate) fn programs(
     let network = Network::new(5, &layers, Penalties { l1: 0.1, l2: 0.2, proximal_l1: 0.3 })?;
     let optimizers: Vec<_> = optimizers.iter().filter(|optimizer| optimizer.per_tensor().is_none()).collect();
     let global = Some(Clip::GlobalNorm { limit: 1.0, epsilon: 1e-6 });
-    let all_aims = [
-        Aims { clip: global, skip_non_finite: true, average: Some(0.01) },
-        Aims { clip: Some(Clip::Value(1.0)), ..Aims::default() },
-        Aims::default(),
+    let all_step_options = [
+        StepOptions { clip: global, skip_non_finite: true, average: Some(0.01) },
+        StepOptions { clip: Some(Clip::Value(1.0)), ..StepOptions::default() },
+        StepOptions::default(),
     ];
-    let objective = |loss: usize, optimizer: usize, aims: Aims| Objective {
+    let objective = |loss: usize, optimizer: usize, step_options: StepOptions| Objective {
         in_chunks: false,
         loss: losses[loss % losses.len()].clone(),
         optimizer: (*optimizers[optimizer % optimizers.len()]).clone(),
         metric: Some(Metric { threshold: 0.5, truth_threshold: 0.5 }),
-        aims,
+        step_options,
     };
     let mut programs = Vec::new();
     for number in 0..losses.len().max(optimizers.len()) {
-        let objective = objective(number, number, all_aims[number % 3]);
+        let objective = objective(number, number, all_step_options[number % 3]);
         let by_row = matches!(objective.loss.family(), Family::Rowwise(_));
         let forms = [Form { lanes: 8, tall: 4 }, Form { lanes: 256, tall: 1 }];
         programs.push(whole(&network, &[&objective], by_row && number % 2 == 0, forms[number % 2]).program);
@@ -452,7 +452,7 @@ pub(crate) fn programs(
         if (entry.make)(&serde_json::Value::Null)?.per_tensor().is_some() {
             continue;
         }
-        let mut members = [objective(0, 0, all_aims[0]), objective(0, 0, all_aims[0])];
+        let mut members = [objective(0, 0, all_step_options[0]), objective(0, 0, all_step_options[0])];
         for (member, options) in members.iter_mut().zip(["null", entry.variants[0]]) {
             let options = serde_json::from_str(options).unwrap_or_default();
             member.optimizer = (entry.make)(&options)?.into();
@@ -479,7 +479,7 @@ mod tests {
             loss: Arc::new(Mse::new()),
             optimizer: Arc::new(Adam::new()),
             metric: None,
-            aims: Aims::default(),
+            step_options: StepOptions::default(),
         };
         let program = whole(&network, &[&objective], false, Form { lanes: 8, tall: 4 }).program;
         wgsl::assert_layout!(

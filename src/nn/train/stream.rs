@@ -137,7 +137,7 @@ impl Model {
             None => InBlocks::default(),
         };
         let course = self.course_of_blocks(&objective, training, &fit, &for_validation)?;
-        (objective.metric, objective.aims) = (course.metric, fit.aims());
+        (objective.metric, objective.step_options) = (course.metric, fit.step_options());
         // Whatever is validated on is part of what the training is.
         let fingerprint = training.fingerprint().rotate_left(1)
             ^ validation.as_ref().map_or(0, |blocks| blocks.fingerprint() ^ blocks.rows() as u64);

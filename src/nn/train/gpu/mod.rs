@@ -318,8 +318,8 @@ impl GpuEngine {
 fn describe(objective: &Objective) -> String {
     let (loss, optimizer) = (&objective.loss, &objective.optimizer);
     let names = format!("{} {} {}", loss.name(), loss.options(), optimizer.name());
-    let (metric, aims, in_chunks) = (&objective.metric, &objective.aims, objective.in_chunks);
-    format!("{names} {} {metric:?} {aims:?} {in_chunks}", optimizer.options())
+    let (metric, step_options, in_chunks) = (&objective.metric, &objective.step_options, objective.in_chunks);
+    format!("{names} {} {metric:?} {step_options:?} {in_chunks}", optimizer.options())
 }
 
 impl Shares for GpuEngine {

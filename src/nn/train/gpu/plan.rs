@@ -234,7 +234,7 @@ impl GpuEngine {
             optimizer: &*objective.optimizer,
             length: self.network.length,
             gradient_transform: objective.gradient_transform(&self.network),
-            average: objective.aims.average,
+            average: objective.step_options.average,
         };
         let buffers = update::Buffers {
             spans: &self.spans,

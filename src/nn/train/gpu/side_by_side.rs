@@ -7,7 +7,7 @@ use crate::nn::layers::Network;
 use crate::nn::optimizers::GradientDescent;
 use crate::nn::optimizers::update::state_stride;
 use crate::nn::train::crowd::{Crowd, Turn, no_member};
-use crate::nn::train::engine::{Aims, Objective, Outcome, SampleTargets, Samples};
+use crate::nn::train::engine::{StepOptions, Objective, Outcome, SampleTargets, Samples};
 use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, WholeModels};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
@@ -234,7 +234,7 @@ impl Crowd for SideBySide {
             loss: std::sync::Arc::new(Mse::new()),
             optimizer: std::sync::Arc::new(GradientDescent::new()),
             metric: None,
-            aims: Aims::default(),
+            step_options: StepOptions::default(),
         };
         let held = Held { parameters: &self.parameters, states: &self.states };
         self.whole.predict(held, on_device(data, &[]), &vec![objective; self.members], data.rows)

@@ -386,7 +386,7 @@ impl<R: HostReal> HostEngine<R> {
                 if let Some(table) = &mut self.table {
                     table.update(&self.pass.ids, &self.pass.gradient, &*objective.optimizer, step);
                 }
-                if let Some(weight) = objective.aims.average.filter(|_| moved) {
+                if let Some(weight) = objective.step_options.average.filter(|_| moved) {
                     self.average(objective.optimizer.states(), R::new(weight));
                 }
             }

@@ -326,7 +326,7 @@ impl WholeModels {
     fn link<'a>(&self, objectives: &[Objective], held: Held<'a>, rows: RowsOnDevice<'a>) -> Result<Linked> {
         let whole = whole(&self.network, &objectives.iter().collect::<Vec<_>>(), rows.labels, self.form);
         let kernel = self.gpu.kernel(&whole.program)?;
-        let limit = |objective: &Objective| objective.aims.clip.map_or(0.0, |clip| clip.limit() as f32);
+        let limit = |objective: &Objective| objective.step_options.clip.map_or(0.0, |clip| clip.limit() as f32);
         Ok(Linked {
             kernel,
             options: whole.options,

@@ -6,7 +6,7 @@ use crate::cpu::random::{Permutation, Random};
 use crate::losses::{CrossEntropy, Mse};
 use crate::nn::activations::{Relu, Softmax};
 use crate::nn::optimizers::{Adam, Clip};
-use crate::nn::train::engine::{Aims, Engine, Metric, SampleTargets, Samples};
+use crate::nn::train::engine::{StepOptions, Engine, Metric, SampleTargets, Samples};
 use crate::nn::train::gpu::whole::*;
 use crate::nn::train::host::HostEngine;
 use crate::nn::train::weights::Weights;
@@ -32,7 +32,7 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
         loss: if by_label { Arc::new(CrossEntropy::new()) } else { Arc::new(Mse::new()) },
         optimizer: Arc::new(Adam::new().learning_rate(0.01)),
         metric: Some(Metric { threshold: 0.5, truth_threshold: 0.5 }),
-        aims: Aims { clip: Some(Clip::GlobalNorm { limit: 0.3, epsilon: 1e-6 }), ..Aims::default() },
+        step_options: StepOptions { clip: Some(Clip::GlobalNorm { limit: 0.3, epsilon: 1e-6 }), ..StepOptions::default() },
     };
     let order = Some(Permutation::new(ROWS as u32, 5, 0));
     let batches: Vec<Batch> = (0..40)
