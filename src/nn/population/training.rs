@@ -10,7 +10,7 @@ use crate::nn::population::Population;
 use crate::nn::train::course;
 use crate::nn::train::course::{Course, Loaded, summarize};
 use crate::nn::train::crowd::Turn;
-use crate::nn::train::engine::{StepOptions, Metric, Objective, Samples};
+use crate::nn::train::engine::{StepOptions, Metric, TrainingSpec, Samples};
 use crate::nn::train::samples::{Intake, Rows};
 use crate::nn::train::training::{Snapshot, Watch};
 use crate::{Error, Fit, History, Result, Score, Targets};
@@ -40,24 +40,24 @@ impl Population {
                 return Err(Error::option("population", name, "given", "left out: it is for one model (`Model::fit`)"));
             }
         }
-        let mut objectives = self.objectives("fit")?;
+        let mut training_specs = self.training_specs("fit")?;
         if matches!(fit.step_options().clip, Some(Clip::Norm(_))) {
             self.train_in_turn()?;
         }
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
         let load = |samples: &Samples| self.crowd.load(samples);
         let course =
-            Course::new(intake, &objectives[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
-        for objective in &mut objectives {
-            (objective.metric, objective.step_options) = (course.metric, fit.step_options());
+            Course::new(intake, &training_specs[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
+        for training_spec in &mut training_specs {
+            (training_spec.metric, training_spec.step_options) = (course.metric, fit.step_options());
         }
         self.keep_average(fit.average)?;
-        let histories = self.epochs(&objectives, &fit, &course);
+        let histories = self.epochs(&training_specs, &fit, &course);
         course.data().for_each(|data| self.crowd.unload(data));
         let mut histories = histories?;
-        for (history, objective) in histories.iter_mut().zip(&objectives) {
+        for (history, training_spec) in histories.iter_mut().zip(&training_specs) {
             // With other options of the loss its yardstick is another.
-            let same = objective.loss.options() == objectives[0].loss.options();
+            let same = training_spec.loss.options() == training_specs[0].loss.options();
             history.baseline = course.yardstick.as_ref().filter(|_| same).map(|yardstick| yardstick.baseline);
             course.reach.explain(&mut history.stopped);
         }
@@ -73,21 +73,21 @@ impl Population {
         features: &ArrayBase<S, Ix2>,
         targets: impl Into<Targets<'a>>,
     ) -> Result<Vec<Score>> {
-        let mut objectives = self.objectives("evaluate")?;
+        let mut training_specs = self.training_specs("evaluate")?;
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
         let rows =
-            Rows::new(intake, &*objectives[0].loss, "evaluate", FloatElement::floats(features), &targets.into())?;
-        for objective in &mut objectives {
-            objective.metric = Metric::of(&*objective.loss, rows.one_hot, self.network.outputs());
+            Rows::new(intake, &*training_specs[0].loss, "evaluate", FloatElement::floats(features), &targets.into())?;
+        for training_spec in &mut training_specs {
+            training_spec.metric = Metric::of(&*training_spec.loss, rows.one_hot, self.network.outputs());
         }
         let loaded = Loaded::new(&rows, self.crowd.load(&rows.all())?);
         let all: Vec<usize> = (0..self.len()).collect();
-        let scores = self.scores_of(&all, &objectives, loaded);
+        let scores = self.scores_of(&all, &training_specs, loaded);
         self.crowd.unload(loaded.data);
         scores
     }
 
-    fn objectives(&self, operation: &str) -> Result<Vec<Objective>> {
+    fn training_specs(&self, operation: &str) -> Result<Vec<TrainingSpec>> {
         if self.compiled.is_empty() {
             return Err(Error::Input {
                 operation: operation.into(),
@@ -96,33 +96,33 @@ impl Population {
                 allowed: "call compile(loss, optimizer) first".into(),
             });
         }
-        let objective = |compiled: &crate::nn::model::Compiled| Objective {
+        let training_spec = |compiled: &crate::nn::model::Compiled| TrainingSpec {
             in_chunks: false,
             loss: compiled.loss.clone(),
             optimizer: compiled.optimizer.clone(),
             metric: None,
             step_options: StepOptions::default(),
         };
-        Ok(self.compiled.iter().map(objective).collect())
+        Ok(self.compiled.iter().map(training_spec).collect())
     }
 
     /// The scores of some members on rows.
-    fn scores_of(&mut self, members: &[usize], objectives: &[Objective], loaded: Loaded) -> Result<Vec<Score>> {
+    fn scores_of(&mut self, members: &[usize], training_specs: &[TrainingSpec], loaded: Loaded) -> Result<Vec<Score>> {
         let turn = |&member: &usize| Turn { member, batches: course::scoring(loaded) };
-        let outcomes = self.crowd.evaluate(loaded.data, objectives, &members.iter().map(turn).collect::<Vec<_>>())?;
+        let outcomes = self.crowd.evaluate(loaded.data, training_specs, &members.iter().map(turn).collect::<Vec<_>>())?;
         let scores = members.iter().zip(&outcomes);
-        Ok(scores.map(|(&member, outcomes)| course::score(&objectives[member], outcomes, loaded.kept)).collect())
+        Ok(scores.map(|(&member, outcomes)| course::score(&training_specs[member], outcomes, loaded.kept)).collect())
     }
 
-    fn epochs(&mut self, objectives: &[Objective], fit: &Fit, course: &Course) -> Result<Vec<History>> {
-        let mut watches: Vec<Watch> = objectives.iter().map(|_| Watch::default()).collect();
+    fn epochs(&mut self, training_specs: &[TrainingSpec], fit: &Fit, course: &Course) -> Result<Vec<History>> {
+        let mut watches: Vec<Watch> = training_specs.iter().map(|_| Watch::default()).collect();
         let mut active: Vec<usize> = (0..self.len()).collect();
         self.scores.fill(None);
         for _ in 0..fit.epochs {
             if active.is_empty() {
                 break;
             }
-            active = self.epoch(active, objectives, fit, course, &mut watches)?;
+            active = self.epoch(active, training_specs, fit, course, &mut watches)?;
         }
         let early = fit.early_stopping.as_ref();
         for (member, watch) in watches.iter_mut().enumerate() {
@@ -139,7 +139,7 @@ impl Population {
     fn epoch(
         &mut self,
         mut active: Vec<usize>,
-        objectives: &[Objective],
+        training_specs: &[TrainingSpec],
         fit: &Fit,
         course: &Course,
         watches: &mut [Watch],
@@ -149,11 +149,11 @@ impl Population {
         self.crowd.remember()?;
         let mut turns = Vec::with_capacity(active.len());
         for &member in &active {
-            let (objective, seed) = (&objectives[member], self.seed(member));
-            let batches = course::batches(objective, fit, training, seed, &mut self.progress[member]);
+            let (training_spec, seed) = (&training_specs[member], self.seed(member));
+            let batches = course::batches(training_spec, fit, training, seed, &mut self.progress[member]);
             turns.push(Turn { member, batches });
         }
-        let outcomes = match self.crowd.train(training.data, objectives, &turns) {
+        let outcomes = match self.crowd.train(training.data, training_specs, &turns) {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 // As with one model: the epoch did not happen, for nobody.
@@ -166,7 +166,7 @@ impl Population {
         for (turn, outcomes) in turns.iter().zip(&outcomes) {
             let (member, watch) = (turn.member, &mut watches[turn.member]);
             if let Some((batch, loss)) =
-                course::first_not_finite(&objectives[member], outcomes, || self.crowd.parameters(member))?
+                course::first_not_finite(&training_specs[member], outcomes, || self.crowd.parameters(member))?
             {
                 self.crowd.recall(member)?;
                 self.progress[member] = before[member];
@@ -176,8 +176,8 @@ impl Population {
             }
             self.progress[member].epochs += 1;
             let steps = &mut watch.history.steps;
-            let mut epoch = summarize(&objectives[member], &turn.batches, outcomes, training.kept, steps);
-            if objectives[member].step_options.skip_non_finite {
+            let mut epoch = summarize(&training_specs[member], &turn.batches, outcomes, training.kept, steps);
+            if training_specs[member].step_options.skip_non_finite {
                 epoch.skipped = self.crowd.take_skipped(member)?;
                 let averaged = &mut self.progress[member].averaged;
                 *averaged = averaged.saturating_sub(epoch.skipped as u64);
@@ -185,7 +185,7 @@ impl Population {
             told.push(epoch);
         }
         if let Some(validation) = course.validation {
-            let scores = self.scores_of(&active, objectives, validation)?;
+            let scores = self.scores_of(&active, training_specs, validation)?;
             for (told, score) in told.iter_mut().zip(scores) {
                 (told.val_loss, told.val_accuracy) = (Some(score.loss), score.accuracy);
             }

@@ -7,7 +7,7 @@ use crate::cpu::random::Permutation;
 use crate::criterion::inputs::Floats;
 use crate::losses::Loss;
 use crate::nn::train::baseline::{Reach, Yardstick};
-use crate::nn::train::engine::{Batch, Metric, Objective, Outcome, Samples};
+use crate::nn::train::engine::{Batch, Metric, TrainingSpec, Outcome, Samples};
 use crate::nn::train::fit::Score;
 use crate::nn::train::history::Epoch;
 use crate::nn::train::options::Fit;
@@ -103,15 +103,15 @@ impl Course {
 
 /// The batches of the next epoch. Counts their updates as done.
 pub(crate) fn batches(
-    objective: &Objective,
+    training_spec: &TrainingSpec,
     fit: &Fit,
     training: Loaded,
     seed: u64,
     progress: &mut Progress,
 ) -> Vec<Batch> {
     let order = fit.shuffle.then(|| Permutation::new(training.rows as u32, seed, progress.epochs));
-    let whole = objective.optimizer.whole_batch();
-    let own = fit.learning_rate.unwrap_or_else(|| objective.optimizer.initial_learning_rate());
+    let whole = training_spec.optimizer.whole_batch();
+    let own = fit.learning_rate.unwrap_or_else(|| training_spec.optimizer.initial_learning_rate());
     let size = fit.batch_size.min(training.rows);
     pieces(training.rows, size)
         .map(|(start, rows)| {
@@ -122,8 +122,8 @@ pub(crate) fn batches(
                     .as_ref()
                     .map_or(own, |pace| pace.rate(progress.steps, progress.epochs, &progress.watched));
                 progress.steps += 1;
-                progress.averaged += u64::from(objective.step_options.average.is_some());
-                objective.optimizer.step(progress.steps, rate)
+                progress.averaged += u64::from(training_spec.step_options.average.is_some());
+                training_spec.optimizer.step(progress.steps, rate)
             });
             // A whole batch is added up from pieces: each is a part of one mean.
             let divisor_rows = whole.then(|| training.kept.max(1));
@@ -156,11 +156,11 @@ pub(crate) fn scoring(loaded: Loaded) -> Vec<Batch> {
 }
 
 /// The score of rows whose batches came out so.
-pub(crate) fn score(objective: &Objective, outcomes: &[Outcome], kept: usize) -> Score {
+pub(crate) fn score(training_spec: &TrainingSpec, outcomes: &[Outcome], kept: usize) -> Score {
     let correct: f64 = outcomes.iter().map(|outcome| outcome.correct).sum();
     Score {
         loss: outcomes.iter().map(|outcome| outcome.loss).sum(),
-        accuracy: objective.metric.map(|_| correct / kept.max(1) as f64),
+        accuracy: training_spec.metric.map(|_| correct / kept.max(1) as f64),
     }
 }
 
@@ -171,7 +171,7 @@ fn pieces(rows: usize, size: usize) -> impl Iterator<Item = (usize, usize)> {
 
 /// An epoch's mean loss and accuracy from those of its batches; the losses of the updates go to `steps`.
 pub(crate) fn summarize(
-    objective: &Objective,
+    training_spec: &TrainingSpec,
     batches: &[Batch],
     outcomes: &[Outcome],
     kept: usize,
@@ -179,30 +179,30 @@ pub(crate) fn summarize(
 ) -> Epoch {
     let correct: f64 = outcomes.iter().map(|outcome| outcome.correct).sum();
     let loss;
-    if objective.optimizer.whole_batch() {
+    if training_spec.optimizer.whole_batch() {
         loss = outcomes.iter().map(|outcome| outcome.loss).sum();
         steps.push(loss);
     } else {
         // The batches that were left out have no part in the mean.
-        let counts = |outcome: &Outcome| !objective.step_options.skip_non_finite || outcome.loss.is_finite();
+        let counts = |outcome: &Outcome| !training_spec.step_options.skip_non_finite || outcome.loss.is_finite();
         let counted = batches.iter().zip(outcomes).filter(|(_, outcome)| counts(outcome));
         let rows: usize = counted.clone().map(|(batch, _)| batch.rows).sum();
         loss = counted.map(|(batch, outcome)| outcome.loss * batch.rows as f64 / rows as f64).sum();
         steps.extend(outcomes.iter().map(|outcome| outcome.loss));
     }
-    let accuracy = objective.metric.map(|_| correct / kept.max(1) as f64);
+    let accuracy = training_spec.metric.map(|_| correct / kept.max(1) as f64);
     Epoch { loss, accuracy, ..Epoch::default() }
 }
 
 /// The first batch whose loss is not finite; the last one if it is the parameters that are not, which the last update
 /// of an epoch may spoil before any loss has seen them.
 pub(crate) fn first_not_finite(
-    objective: &Objective,
+    training_spec: &TrainingSpec,
     outcomes: &[Outcome],
     parameters: impl FnOnce() -> Result<Vec<f64>>,
 ) -> Result<Option<(usize, f64)>> {
     // With it such a step was left out.
-    let ends = !objective.step_options.skip_non_finite;
+    let ends = !training_spec.step_options.skip_non_finite;
     if let Some(batch) = outcomes.iter().position(|outcome| ends && !outcome.loss.is_finite()) {
         return Ok(Some((batch, outcomes[batch].loss)));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::nn::train::engine::{Batch, Engine, Objective, Outcome, Samples};
+use crate::nn::train::engine::{Batch, Engine, TrainingSpec, Outcome, Samples};
 use crate::{Error, Result};
 
 /// What one member is to do.
@@ -37,9 +37,9 @@ pub(crate) trait Crowd: Debug + Send {
     /// Uploads a data set once for all; the number stands for it from then on.
     fn load(&mut self, samples: &Samples) -> Result<usize>;
     fn unload(&mut self, data: usize);
-    /// The outcomes of each turn's batches. `objectives` are those of all members, by number.
-    fn train(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>>;
-    fn evaluate(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>>;
+    /// The outcomes of each turn's batches. `training_specs` are those of all members, by number.
+    fn train(&mut self, data: usize, training_specs: &[TrainingSpec], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>>;
+    fn evaluate(&mut self, data: usize, training_specs: &[TrainingSpec], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>>;
     /// Predictions of each member for all rows in their order.
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<Vec<f64>>>;
 }
@@ -143,12 +143,12 @@ impl<E: Shares> Crowd for Several<E> {
         self.0.iter_mut().for_each(|engine| engine.unload(data));
     }
 
-    fn train(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
-        self.each(turns, |engine, turn| engine.train(data, &objectives[turn.member], &turn.batches))
+    fn train(&mut self, data: usize, training_specs: &[TrainingSpec], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
+        self.each(turns, |engine, turn| engine.train(data, &training_specs[turn.member], &turn.batches))
     }
 
-    fn evaluate(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
-        self.each(turns, |engine, turn| engine.evaluate(data, &objectives[turn.member], &turn.batches))
+    fn evaluate(&mut self, data: usize, training_specs: &[TrainingSpec], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
+        self.each(turns, |engine, turn| engine.evaluate(data, &training_specs[turn.member], &turn.batches))
     }
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<Vec<f64>>> {

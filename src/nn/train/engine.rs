@@ -12,7 +12,7 @@ use crate::nn::train::weights::Weights;
 
 /// What a model is trained for.
 #[derive(Clone, Debug)]
-pub(crate) struct Objective {
+pub(crate) struct TrainingSpec {
     pub loss: Arc<dyn Loss>,
     /// The last layer's outputs are held for a chunk of rows at a time.
     pub in_chunks: bool,
@@ -40,7 +40,7 @@ pub(crate) struct Metric {
     pub truth_threshold: f32,
 }
 
-impl Objective {
+impl TrainingSpec {
     /// What happens to the gradients of a network.
     pub fn gradient_transform<'n>(&self, network: &'n Network) -> GradientTransform<'n> {
         let StepOptions { clip, skip_non_finite, .. } = self.step_options;
@@ -191,9 +191,9 @@ pub(crate) trait Engine: Debug + Send {
     /// Lets go of a data set.
     fn unload(&mut self, data: usize);
     /// Trains on batches in turn.
-    fn train(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>>;
+    fn train(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>>;
     /// Losses of batches without training.
-    fn evaluate(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>>;
+    fn evaluate(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>>;
     /// Predictions for all rows in their order, [rows, outputs].
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>>;
 }

@@ -11,7 +11,7 @@ use crate::nn::model::Model;
 use crate::nn::train::callback::Callback;
 use crate::nn::train::course;
 use crate::nn::train::course::{Course, Loaded, summarize};
-use crate::nn::train::engine::{StepOptions, Batch, Metric, Objective, Outcome, SampleTargets, Samples};
+use crate::nn::train::engine::{StepOptions, Batch, Metric, TrainingSpec, Outcome, SampleTargets, Samples};
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::{Fit, StepReport};
 use crate::nn::train::progress::Bar;
@@ -57,16 +57,16 @@ impl Model {
         fit: Fit,
     ) -> Result<History> {
         self.check(&fit)?;
-        let mut objective = self.objective("fit")?;
+        let mut training_spec = self.training_spec("fit")?;
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
         let mut rows = Fingerprint::new();
         let load = |samples: &Samples| {
             add_to(&mut rows, samples);
             self.engine.load(samples)
         };
-        let course = Course::new(intake, &objective.loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
-        (objective.metric, objective.step_options) = (course.metric, fit.step_options());
-        self.trained(&objective, &fit, course, &mut Feed::Loaded, rows.value())
+        let course = Course::new(intake, &training_spec.loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
+        (training_spec.metric, training_spec.step_options) = (course.metric, fit.step_options());
+        self.trained(&training_spec, &fit, course, &mut Feed::Loaded, rows.value())
     }
 
     /// Refuses options that do not go together, and files that cannot be written.
@@ -86,7 +86,7 @@ impl Model {
     /// Trains on rows that are loaded, or on those that a feed brings.
     pub(crate) fn trained(
         &mut self,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         fit: &Fit,
         course: Course,
         feed: &mut Feed,
@@ -95,7 +95,7 @@ impl Model {
         let mut training = self.begin(fit, rows, feed)?;
         self.keep_average(fit.average)?;
         self.schedule = fit.schedule.clone();
-        let history = self.epochs(objective, fit, &course, feed, &mut training);
+        let history = self.epochs(training_spec, fit, &course, feed, &mut training);
         course.data().for_each(|data| self.engine.unload(data));
         self.training = Some(training);
         let mut history = history?;
@@ -113,24 +113,24 @@ impl Model {
         features: &ArrayBase<S, Ix2>,
         targets: impl Into<Targets<'a>>,
     ) -> Result<Score> {
-        let mut objective = self.objective("evaluate")?;
+        let mut training_spec = self.training_spec("evaluate")?;
         let rows =
-            Rows::new(self.intake(), &*objective.loss, "evaluate", FloatElement::floats(features), &targets.into())?;
-        objective.metric = Metric::of(&*objective.loss, rows.one_hot, self.network.outputs());
+            Rows::new(self.intake(), &*training_spec.loss, "evaluate", FloatElement::floats(features), &targets.into())?;
+        training_spec.metric = Metric::of(&*training_spec.loss, rows.one_hot, self.network.outputs());
         let loaded = Loaded::new(&rows, self.engine.load(&rows.all())?);
-        let score = self.score(&objective, loaded);
+        let score = self.score(&training_spec, loaded);
         self.engine.unload(loaded.data);
         score
     }
 
-    pub(crate) fn objective(&self, operation: &str) -> Result<Objective> {
+    pub(crate) fn training_spec(&self, operation: &str) -> Result<TrainingSpec> {
         let compiled = self.compiled.as_ref().ok_or_else(|| Error::Input {
             operation: operation.into(),
             name: "the model".into(),
             found: "has no loss yet".into(),
             allowed: "call compile(loss, optimizer) first".into(),
         })?;
-        Ok(Objective {
+        Ok(TrainingSpec {
             loss: compiled.behind_layer.as_ref().unwrap_or(&compiled.loss).clone(),
             in_chunks: compiled.behind_layer.is_some(),
             optimizer: compiled.optimizer.clone(),
@@ -139,9 +139,9 @@ impl Model {
         })
     }
 
-    fn score(&mut self, objective: &Objective, loaded: Loaded) -> Result<Score> {
-        let outcomes = self.engine.evaluate(loaded.data, objective, &course::scoring(loaded))?;
-        Ok(course::score(objective, &outcomes, loaded.kept))
+    fn score(&mut self, training_spec: &TrainingSpec, loaded: Loaded) -> Result<Score> {
+        let outcomes = self.engine.evaluate(loaded.data, training_spec, &course::scoring(loaded))?;
+        Ok(course::score(training_spec, &outcomes, loaded.kept))
     }
 
     /// The training to go on with, or a new one.
@@ -180,7 +180,7 @@ impl Model {
 
     fn epochs(
         &mut self,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         fit: &Fit,
         course: &Course,
         feed: &mut Feed,
@@ -192,7 +192,7 @@ impl Model {
         let mut ends = early.is_some_and(|early| training.watch.ends(early));
         let before = training.done();
         while !ends && training.left() > 0 {
-            ends = self.epoch(objective, fit, course, feed, training, &mut at_once)?;
+            ends = self.epoch(training_spec, fit, course, feed, training, &mut at_once)?;
         }
         let done = training.done();
         let history = self.finish(fit, training)?;
@@ -208,7 +208,7 @@ impl Model {
     /// One epoch, or what is left of it; true where it is the last one.
     fn epoch(
         &mut self,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         fit: &Fit,
         course: &Course,
         feed: &mut Feed,
@@ -230,7 +230,7 @@ impl Model {
             }
         }
         let before = self.progress;
-        let batches = course::batches(objective, fit, loaded, self.description.seed, &mut self.progress);
+        let batches = course::batches(training_spec, fit, loaded, self.description.seed, &mut self.progress);
         if outcomes.len() > batches.len() {
             // Only a file that somebody changed says so.
             self.engine.recall()?;
@@ -242,7 +242,7 @@ impl Model {
             on_step: fit.on_step.as_ref(),
             epoch: training.done() + 1,
         };
-        let pass = Pass { objective, batches: &batches, watcher: &watcher };
+        let pass = Pass { training_spec, batches: &batches, watcher: &watcher };
         let is_asked = match feed {
             Feed::Loaded => self.train(loaded.data, &pass, (&batches, 0), &mut outcomes, at_once),
             Feed::Blocks(blocks) => self.train_blocks(blocks, &pass, fit, before.epochs, &mut outcomes, at_once),
@@ -257,16 +257,16 @@ impl Model {
                 return Err(error);
             }
         };
-        if let Some((batch, loss)) = course::first_not_finite(objective, &outcomes, || self.engine.parameters())? {
+        if let Some((batch, loss)) = course::first_not_finite(training_spec, &outcomes, || self.engine.parameters())? {
             self.engine.recall()?;
             self.progress = before;
             training.watch.spoil(batch, loss);
             return Ok(true);
         }
-        skipped += self.skipped(objective)?;
+        skipped += self.skipped(training_spec)?;
         if is_asked {
-            let counted = if objective.optimizer.whole_batch() { 1 } else { outcomes.len() as u64 };
-            let averaged = if objective.step_options.average.is_some() { counted.saturating_sub(skipped as u64) } else { 0 };
+            let counted = if training_spec.optimizer.whole_batch() { 1 } else { outcomes.len() as u64 };
+            let averaged = if training_spec.step_options.average.is_some() { counted.saturating_sub(skipped as u64) } else { 0 };
             self.progress = Progress { steps: before.steps + counted, averaged: before.averaged + averaged, ..before };
             self.cut(training, (before, batches.len()), outcomes, skipped)?;
             return Ok(true);
@@ -274,12 +274,12 @@ impl Model {
         self.progress.averaged = self.progress.averaged.saturating_sub(skipped as u64);
         self.progress.epochs += 1;
         let mut steps = Vec::new();
-        let mut told = summarize(objective, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
+        let mut told = summarize(training_spec, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
         training.watch.history.steps.extend(steps.into_iter().skip(earlier));
         let score = match (course.validation, &mut *feed) {
-            (Some(validation), _) => Some((self.score(objective, validation)?, None)),
+            (Some(validation), _) => Some((self.score(training_spec, validation)?, None)),
             (None, Feed::Blocks(Streamed { validation: Some(blocks), weights: [_, weights], .. })) => {
-                Some(self.score_blocks(objective, &mut **blocks, Some(weights))?)
+                Some(self.score_blocks(training_spec, &mut **blocks, Some(weights))?)
             }
             (None, _) => None,
         };
@@ -368,27 +368,27 @@ impl Model {
         outcomes: &mut Vec<Outcome>,
         at_once: &mut usize,
     ) -> Result<bool> {
-        let Pass { objective, watcher, .. } = pass;
+        let Pass { training_spec, watcher, .. } = pass;
         let end = before + batches.len();
         if outcomes.len() >= end {
             return Ok(false);
         }
         if watcher.bar.is_none() && watcher.on_step.is_none() {
-            outcomes.extend(self.engine.train(data, objective, &batches[outcomes.len() - before..])?);
+            outcomes.extend(self.engine.train(data, training_spec, &batches[outcomes.len() - before..])?);
             return Ok(false);
         }
         while outcomes.len() < end {
             let (begun, first) = (Instant::now(), outcomes.len());
             let now = &batches[first - before..(first - before + *at_once).min(batches.len())];
-            outcomes.extend(self.engine.train(data, objective, now)?);
+            outcomes.extend(self.engine.train(data, training_spec, now)?);
             if let Some(bar) = &watcher.bar {
                 let done = &pass.batches[..outcomes.len()];
                 let rows: usize = done.iter().map(|batch| batch.rows).sum();
-                bar.update(rows, line(&summarize(objective, done, outcomes, rows, &mut Vec::new())));
+                bar.update(rows, line(&summarize(training_spec, done, outcomes, rows, &mut Vec::new())));
             }
             let each = begun.elapsed().as_secs_f64() / now.len() as f64;
             *at_once = ((REDRAW.as_secs_f64() / each.max(1e-9)) as usize).clamp(1, 4 * *at_once);
-            if watcher.asks(objective, pass.batches, outcomes, first) {
+            if watcher.asks(training_spec, pass.batches, outcomes, first) {
                 return Ok(true);
             }
         }
@@ -403,8 +403,8 @@ impl Model {
     }
 
     /// How many steps were left out since the last question.
-    fn skipped(&mut self, objective: &Objective) -> Result<usize> {
-        if objective.step_options.skip_non_finite { self.engine.take_skipped() } else { Ok(0) }
+    fn skipped(&mut self, training_spec: &TrainingSpec) -> Result<usize> {
+        if training_spec.step_options.skip_non_finite { self.engine.take_skipped() } else { Ok(0) }
     }
 
     fn snapshot(&self) -> Result<Snapshot> {
@@ -422,7 +422,7 @@ impl Model {
 
 /// What the batches of an epoch have in common.
 pub(crate) struct Pass<'p> {
-    pub objective: &'p Objective,
+    pub training_spec: &'p TrainingSpec,
     /// All of the epoch.
     pub batches: &'p [Batch],
     watcher: &'p Watcher<'p>,
@@ -437,10 +437,10 @@ struct Watcher<'f> {
 
 impl Watcher<'_> {
     /// Tells the callback the steps from `first` on; true where it asks for the end.
-    fn asks(&self, objective: &Objective, batches: &[Batch], outcomes: &[Outcome], first: usize) -> bool {
+    fn asks(&self, training_spec: &TrainingSpec, batches: &[Batch], outcomes: &[Outcome], first: usize) -> bool {
         let Some(call) = self.on_step else { return false };
         let batches = batches.len();
-        if objective.optimizer.whole_batch() {
+        if training_spec.optimizer.whole_batch() {
             // All batches are one step.
             let loss = outcomes.iter().map(|outcome| outcome.loss).sum();
             return outcomes.len() == batches && call.ends(self.epoch, &StepReport { batch: batches, batches, loss });

@@ -8,7 +8,7 @@ use crate::nn::layers::{Network, Penalties, Placed};
 use crate::nn::optimizers;
 use crate::nn::optimizers::update::state_stride;
 use crate::nn::optimizers::{Clip, Optimizer};
-use crate::nn::train::engine::{StepOptions, Metric, Objective};
+use crate::nn::train::engine::{StepOptions, Metric, TrainingSpec};
 use crate::runtime::adaptor;
 use crate::runtime::adaptor::Setting;
 use crate::runtime::pipeline::Program;
@@ -128,7 +128,7 @@ fn pointwise(layer: &Placed) -> &dyn Activation {
 #[derive(Clone, Debug)]
 pub(crate) struct Whole {
     pub program: Program,
-    /// For each objective that it was made for.
+    /// For each training_spec that it was made for.
     pub options: Vec<Vec<f32>>,
 }
 
@@ -151,22 +151,22 @@ fn settings(of_members: &[Vec<(&'static str, f64)>], own: &mut [Vec<f32>]) -> Ve
     settings
 }
 
-/// The program for members that train with these objectives, alike but for their numbers.
-pub(crate) fn whole(network: &Network, objectives: &[&Objective], labels: bool, form: Form) -> Whole {
-    let (loss, optimizer) = (&objectives[0].loss, &objectives[0].optimizer);
-    let mut options = vec![Vec::new(); objectives.len()];
-    let of_losses: Vec<_> = objectives.iter().map(|objective| objective.loss.constants()).collect();
-    let of_optimizers: Vec<_> = objectives.iter().map(|objective| objective.optimizer.constants()).collect();
+/// The program for members that train with these training_specs, alike but for their numbers.
+pub(crate) fn whole(network: &Network, training_specs: &[&TrainingSpec], labels: bool, form: Form) -> Whole {
+    let (loss, optimizer) = (&training_specs[0].loss, &training_specs[0].optimizer);
+    let mut options = vec![Vec::new(); training_specs.len()];
+    let of_losses: Vec<_> = training_specs.iter().map(|training_spec| training_spec.loss.constants()).collect();
+    let of_optimizers: Vec<_> = training_specs.iter().map(|training_spec| training_spec.optimizer.constants()).collect();
     let loss_settings = settings(&of_losses, &mut options);
     let optimizer_settings = settings(&of_optimizers, &mut options);
     let planes = Planes::new(network);
     // Options decide how many states an optimizer needs: the members have as many as the one that needs most.
-    let states = objectives.iter().map(|objective| objective.optimizer.states()).max().unwrap_or(0);
+    let states = training_specs.iter().map(|training_spec| training_spec.optimizer.states()).max().unwrap_or(0);
     let mut header = constants(network, &planes, states, options[0].len(), labels, form);
-    header += &of_metric(objectives[0].metric);
+    header += &of_metric(training_specs[0].metric);
     header += &of_labels(&**loss);
     header += &penalties(network);
-    header += &step_options(&objectives[0].step_options, states, network);
+    header += &step_options(&training_specs[0].step_options, states, network);
     header += &crate::templates::adaptor::adaptor_with(&**loss, false, &loss_settings);
     header += &adaptor::adaptor(&optimizer.entry().shader, &[optimizers::UPDATE]);
     let by_row = matches!(loss.family(), Family::Rowwise(_));
@@ -433,7 +433,7 @@ pub(crate) fn programs(
         StepOptions { clip: Some(Clip::Value(1.0)), ..StepOptions::default() },
         StepOptions::default(),
     ];
-    let objective = |loss: usize, optimizer: usize, step_options: StepOptions| Objective {
+    let training_spec = |loss: usize, optimizer: usize, step_options: StepOptions| TrainingSpec {
         in_chunks: false,
         loss: losses[loss % losses.len()].clone(),
         optimizer: (*optimizers[optimizer % optimizers.len()]).clone(),
@@ -442,17 +442,17 @@ pub(crate) fn programs(
     };
     let mut programs = Vec::new();
     for number in 0..losses.len().max(optimizers.len()) {
-        let objective = objective(number, number, all_step_options[number % 3]);
-        let by_row = matches!(objective.loss.family(), Family::Rowwise(_));
+        let training_spec = training_spec(number, number, all_step_options[number % 3]);
+        let by_row = matches!(training_spec.loss.family(), Family::Rowwise(_));
         let forms = [Form { lanes: 8, tall: 4 }, Form { lanes: 256, tall: 1 }];
-        programs.push(whole(&network, &[&objective], by_row && number % 2 == 0, forms[number % 2]).program);
+        programs.push(whole(&network, &[&training_spec], by_row && number % 2 == 0, forms[number % 2]).program);
     }
     // Members that differ in every option: none of them is a constant then.
     for entry in crate::nn::optimizers::CATALOGUE.iter().filter(|entry| !entry.variants.is_empty()) {
         if (entry.make)(&serde_json::Value::Null)?.per_tensor().is_some() {
             continue;
         }
-        let mut members = [objective(0, 0, all_step_options[0]), objective(0, 0, all_step_options[0])];
+        let mut members = [training_spec(0, 0, all_step_options[0]), training_spec(0, 0, all_step_options[0])];
         for (member, options) in members.iter_mut().zip(["null", entry.variants[0]]) {
             let options = serde_json::from_str(options).unwrap_or_default();
             member.optimizer = (entry.make)(&options)?.into();
@@ -474,14 +474,14 @@ mod tests {
     #[test]
     fn the_uniform_is_the_shaders() {
         let network = Network::new(2, &[Dense::new(1)], Penalties::default()).unwrap();
-        let objective = Objective {
+        let training_spec = TrainingSpec {
             in_chunks: false,
             loss: Arc::new(Mse::new()),
             optimizer: Arc::new(Adam::new()),
             metric: None,
             step_options: StepOptions::default(),
         };
-        let program = whole(&network, &[&objective], false, Form { lanes: 8, tall: 4 }).program;
+        let program = whole(&network, &[&training_spec], false, Form { lanes: 8, tall: 4 }).program;
         wgsl::assert_layout!(
             program,
             Params as "Params" { turns, steps, turn_words, stride, work, capacity, plane, columns }

@@ -7,7 +7,7 @@ use crate::nn::ops::dense;
 use crate::nn::ops::dense::Forward;
 use crate::nn::ops::matmul::product::{Kind as Product, product};
 use crate::nn::ops::matmul::{Layout, Params};
-use crate::nn::train::engine::Objective;
+use crate::nn::train::engine::TrainingSpec;
 use crate::nn::train::gpu::pass::{Joined, Pass};
 use crate::nn::train::gpu::plan::{Key, Kind};
 use crate::nn::train::gpu::{Data, GpuEngine};
@@ -21,7 +21,7 @@ use crate::templates::{Buffers, Divisor, Job, Per};
 #[derive(Clone, Copy)]
 pub(crate) struct WholeBatch<'a> {
     pub key: &'a Key,
-    pub objective: &'a Objective,
+    pub training_spec: &'a TrainingSpec,
     pub data: &'a Data,
     pub pass: &'a Pass,
     /// A label for each row, or a number for each of its outputs.
@@ -47,12 +47,12 @@ impl GpuEngine {
         chunk: usize,
         commands: &mut Vec<Command>,
     ) -> Result<Joined> {
-        let WholeBatch { key, objective, data, targets, .. } = *batch;
+        let WholeBatch { key, training_spec, data, targets, .. } = *batch;
         let result = self.gpu.buffer("a divisor", NOTES)?;
-        let mut job = self.job(key, objective, data);
+        let mut job = self.job(key, training_spec, data);
         if job.divisor == Divisor::OfLabels {
             // Over the whole batch, and not over the chunk that a kernel sees.
-            let (classes, ignored) = (self.network.outputs(), objective.loss.ignored());
+            let (classes, ignored) = (self.network.outputs(), training_spec.loss.ignored());
             let labels = Labels::Classes { labels: targets, classes, ignored };
             commands.extend(normalizer::count(&self.gpu, &Values { labels, ..Values::plain(key.rows) }, &result)?);
             job.divisor = Divisor::Ready;
@@ -86,7 +86,7 @@ impl GpuEngine {
             commands.push(words(own, *length, &values, parts + chunk.first, chunk.rows));
             at += length;
         }
-        let judged = if objective.metric.is_some() { key.rows } else { 0 };
+        let judged = if training_spec.metric.is_some() { key.rows } else { 0 };
         Ok(Joined { values, parts, judged, rows: key.rows })
     }
 
@@ -99,7 +99,7 @@ impl GpuEngine {
         result: &wgpu::Buffer,
         commands: &mut Vec<Command>,
     ) -> Result<(wgpu::Buffer, usize)> {
-        let (gpu, objective, pass) = (&self.gpu, batch.objective, batch.pass);
+        let (gpu, training_spec, pass) = (&self.gpu, batch.training_spec, batch.pass);
         let (last, layer) = self.last_layer();
         let params = Params {
             m: chunk.rows as u32,
@@ -119,22 +119,22 @@ impl GpuEngine {
             predictions: y.clone(),
             targets: chunk.targets.clone(),
             weights: chunk.weights.clone().map(|weights| (weights, Per::Row)),
-            column_weights: batch.data.column_weights(&*objective.loss),
-            pos_weights: batch.data.has_positive_behind_classes(&*objective.loss),
+            column_weights: batch.data.column_weights(&*training_spec.loss),
+            pos_weights: batch.data.has_positive_behind_classes(&*training_spec.loss),
             class_mask: None,
             upstreams: None,
             gradient: pass.gradients[last].clone(),
             values: gpu
-                .buffer("values of a chunk", templates::values_length(gpu, &*objective.loss, &job) + chunk.rows)?,
+                .buffer("values of a chunk", templates::values_length(gpu, &*training_spec.loss, &job) + chunk.rows)?,
             result: result.clone(),
             absent: gpu.buffer("nothing", 4)?,
         };
-        let (kernel, parts) = templates::kernel_commands(gpu, &*objective.loss, &job, &buffers)?;
+        let (kernel, parts) = templates::kernel_commands(gpu, &*training_spec.loss, &job, &buffers)?;
         commands.extend(kernel);
-        if let Some(metric) = objective.metric {
+        if let Some(metric) = training_spec.metric {
             let sizes = [chunk.rows, layer.units, parts.length].map(|size| size as u32);
             let thresholds = [metric.threshold, metric.truth_threshold];
-            let (ignored, judged) = (objective.loss.ignored(), [y, &chunk.targets, &buffers.values]);
+            let (ignored, judged) = (training_spec.loss.ignored(), [y, &chunk.targets, &buffers.values]);
             commands.push(dense::correct(gpu, sizes, batch.data.labels, ignored, thresholds, judged)?);
         }
         Ok((buffers.values, parts.length))

@@ -19,7 +19,7 @@ use crate::nn::layers::Network;
 use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::{OptimizerParams, state_stride};
 use crate::nn::train::crowd::{Shares, Turn};
-use crate::nn::train::engine::{Batch, Engine, Lists, Objective, Outcome, SampleTargets, Samples};
+use crate::nn::train::engine::{Batch, Engine, Lists, TrainingSpec, Outcome, SampleTargets, Samples};
 use crate::nn::train::gpu::plan::{Key, Kind, Plan, Uniforms};
 pub(crate) use crate::nn::train::gpu::side_by_side::SideBySide;
 use crate::nn::train::gpu::table::Table;
@@ -176,16 +176,16 @@ impl GpuEngine {
     }
 
     /// Runs batches in turn, many to a submission: each is encoded while the one before it runs.
-    fn run(&mut self, data: usize, objective: &Objective, batches: &[Batch], kind: Kind) -> Result<Vec<Outcome>> {
+    fn run(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch], kind: Kind) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut running: Option<(Reading, usize)> = None;
-        let described: Arc<str> = describe(objective).into();
+        let described: Arc<str> = describe(training_spec).into();
         let (mut done, mut half, mut last) = (0, 0, Instant::now());
         while done < batches.len() || running.is_some() {
             let now = &batches[done..(done + self.at_once).min(batches.len())];
             let before = running.take();
             if !now.is_empty() {
-                self.submit(data, (objective, &described), now, kind, half)?;
+                self.submit(data, (training_spec, &described), now, kind, half)?;
                 let reading = self.gpu.begin_download(&self.ring, half * 2 * MOST_AT_ONCE, 2 * now.len())?;
                 running = Some((reading, now.len()));
                 half = 1 - half;
@@ -203,7 +203,7 @@ impl GpuEngine {
 
     /// Whether one workgroup takes a batch through the whole network. By the batch and the shapes alone, so that the bits
     /// do not hang on how many batches a call has.
-    fn fits_workgroup(&self, data: usize, objective: &Objective, batch: &Batch) -> bool {
+    fn fits_workgroup(&self, data: usize, training_spec: &TrainingSpec, batch: &Batch) -> bool {
         // A gradient that is added up over batches lies elsewhere, and ignored labels are counted elsewhere.
         let is_plain = batch.update.is_some() && !batch.accumulate;
         let is_weighed = |data: &Arc<Data>| !data.weights.is_empty() || data.positive.is_some();
@@ -211,21 +211,21 @@ impl GpuEngine {
         let fits = |data: &Arc<Data>| data.features.len() == 1 && data.targets.len() == 1 && is_simple(data);
         is_plain
             && self.table.is_none()
-            && !objective.in_chunks
-            && objective.is_elementwise()
+            && !training_spec.in_chunks
+            && training_spec.is_elementwise()
             && self.whole.is_worth(batch.rows)
             && self.data.get(&data).is_some_and(fits)
     }
 
     /// Trains on batches that [`GpuEngine::fits_workgroup`].
-    fn train_whole(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn train_whole(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let data = self.known(data)?;
         let (features, targets, labels) =
             (data.features[0].buffer.clone(), data.targets[0].buffer.clone(), data.labels);
         let rows = RowsOnDevice { features: &features, targets: &targets, labels, ignored: &[] };
         let held = Held { parameters: &self.parameters, states: &self.states };
         let turn = Turn { member: 0, batches: batches.to_vec() };
-        let found = self.whole.train(held, rows, std::slice::from_ref(objective), &[turn])?;
+        let found = self.whole.train(held, rows, std::slice::from_ref(training_spec), &[turn])?;
         self.skipped_whole += self.whole.take_skipped().into_iter().sum::<usize>();
         Ok(found.into_iter().flatten().collect())
     }
@@ -242,7 +242,7 @@ impl GpuEngine {
     fn submit(
         &mut self,
         data: usize,
-        (objective, described): (&Objective, &Arc<str>),
+        (training_spec, described): (&TrainingSpec, &Arc<str>),
         batches: &[Batch],
         kind: Kind,
         half: usize,
@@ -258,11 +258,11 @@ impl GpuEngine {
                 divisor_rows: batch.divisor_rows,
                 accumulate: batch.accumulate,
                 kind: if batch.update.is_some() { Kind::TrainAndUpdate } else { kind },
-                objective: described.clone(),
+                training_spec: described.clone(),
             };
-            let gradient_transform = objective.gradient_transform(&self.network);
+            let gradient_transform = training_spec.gradient_transform(&self.network);
             let step = batch.update.map(|step| OptimizerParams::new(self.network.length, &gradient_transform, &step));
-            let plan = self.planned(key, Some(objective))?;
+            let plan = self.planned(key, Some(training_spec))?;
             plan.encode(place, half * MOST_AT_ONCE + place, batch, &mut uniforms, &mut commands);
             if let (Some(buffer), Some(step)) = (&plan.update, &step) {
                 uniforms.write(buffer, place, step);
@@ -276,9 +276,9 @@ impl GpuEngine {
     }
 
     /// The plan of a key, made the first time.
-    fn planned(&mut self, key: Key, objective: Option<&Objective>) -> Result<&Plan> {
+    fn planned(&mut self, key: Key, training_spec: Option<&TrainingSpec>) -> Result<&Plan> {
         if !self.plans.contains_key(&key) {
-            let plan = self.plan(&key, objective)?;
+            let plan = self.plan(&key, training_spec)?;
             self.plans.insert(key.clone(), plan);
         }
         self.plans.get(&key).ok_or_else(|| Error::Empty { operation: "training".into(), name: "its plan".into() })
@@ -314,11 +314,11 @@ impl GpuEngine {
     }
 }
 
-/// Two objectives with the same description run the same kernels.
-fn describe(objective: &Objective) -> String {
-    let (loss, optimizer) = (&objective.loss, &objective.optimizer);
+/// Two training_specs with the same description run the same kernels.
+fn describe(training_spec: &TrainingSpec) -> String {
+    let (loss, optimizer) = (&training_spec.loss, &training_spec.optimizer);
     let names = format!("{} {} {}", loss.name(), loss.options(), optimizer.name());
-    let (metric, step_options, in_chunks) = (&objective.metric, &objective.step_options, objective.in_chunks);
+    let (metric, step_options, in_chunks) = (&training_spec.metric, &training_spec.step_options, training_spec.in_chunks);
     format!("{names} {} {metric:?} {step_options:?} {in_chunks}", optimizer.options())
 }
 
@@ -466,25 +466,25 @@ impl Engine for GpuEngine {
         self.plans.retain(|key, _| key.data != data);
     }
 
-    fn train(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn train(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut rest = batches;
         while let Some(first) = rest.first() {
-            let whole = self.fits_workgroup(data, objective, first);
-            let alike = rest.iter().take_while(|batch| self.fits_workgroup(data, objective, batch) == whole).count();
+            let whole = self.fits_workgroup(data, training_spec, first);
+            let alike = rest.iter().take_while(|batch| self.fits_workgroup(data, training_spec, batch) == whole).count();
             let (now, behind) = rest.split_at(alike);
             outcomes.extend(if whole {
-                self.train_whole(data, objective, now)?
+                self.train_whole(data, training_spec, now)?
             } else {
-                self.run(data, objective, now, Kind::Train)?
+                self.run(data, training_spec, now, Kind::Train)?
             });
             rest = behind;
         }
         Ok(outcomes)
     }
 
-    fn evaluate(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
-        self.run(data, objective, batches, Kind::Evaluate)
+    fn evaluate(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+        self.run(data, training_spec, batches, Kind::Evaluate)
     }
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
@@ -493,9 +493,9 @@ impl Engine for GpuEngine {
         for start in (0..rows).step_by(batch_size) {
             let rows = batch_size.min(rows - start);
             let batch = Batch { start, rows, order: None, divisor_rows: None, accumulate: false, update: None };
-            let objective = Arc::from("");
+            let training_spec = Arc::from("");
             let (places, kind) = (1, Kind::Predict);
-            let key = Key { data, rows, places, divisor_rows: None, accumulate: false, kind, objective };
+            let key = Key { data, rows, places, divisor_rows: None, accumulate: false, kind, training_spec };
             let (mut uniforms, mut commands) = (Uniforms::default(), Vec::new());
             let plan = self.planned(key, None)?;
             plan.encode(0, 0, &batch, &mut uniforms, &mut commands);

@@ -11,7 +11,7 @@ use crate::nn::ops::dense::{Forward, GatherParams, InputGradient, SummaryParams,
 use crate::nn::ops::matmul::Params;
 use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::Update;
-use crate::nn::train::engine::{Batch, Objective};
+use crate::nn::train::engine::{Batch, TrainingSpec};
 use crate::nn::train::gpu::chunks::WholeBatch;
 use crate::nn::train::gpu::pass::{Joined, Pass};
 use crate::nn::train::gpu::{Data, GpuEngine, MOST_AT_ONCE, Part};
@@ -36,7 +36,7 @@ pub(crate) struct Key {
     pub accumulate: bool,
     pub kind: Kind,
     /// The loss and the optimizer with their options.
-    pub objective: Arc<str>,
+    pub training_spec: Arc<str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,7 +86,7 @@ impl GpuEngine {
     }
 
     /// Resolves a batch into commands.
-    pub(crate) fn plan(&self, key: &Key, objective: Option<&Objective>) -> Result<Plan> {
+    pub(crate) fn plan(&self, key: &Key, training_spec: Option<&TrainingSpec>) -> Result<Plan> {
         let gpu = &self.gpu;
         let data = self.known(key.data)?;
         let columns = self.network.outputs();
@@ -124,7 +124,7 @@ impl GpuEngine {
             }
             None => x,
         };
-        let chunk = match objective.filter(|objective| objective.in_chunks && key.kind != Kind::Predict) {
+        let chunk = match training_spec.filter(|training_spec| training_spec.in_chunks && key.kind != Kind::Predict) {
             Some(_) => chunk_rows(rows, columns, MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size)),
             None => rows,
         };
@@ -142,26 +142,26 @@ impl GpuEngine {
             rows_moved: None,
             predictions: predictions.clone(),
         };
-        let Some(objective) = objective.filter(|_| key.kind != Kind::Predict) else {
+        let Some(training_spec) = training_spec.filter(|_| key.kind != Kind::Predict) else {
             return Ok(plan);
         };
         if chunk < rows {
             let weights = weights.as_ref();
-            let batch = WholeBatch { key, objective, data, pass: &pass, targets: &targets, weights };
+            let batch = WholeBatch { key, training_spec, data, pass: &pass, targets: &targets, weights };
             let joined = self.last_layer_in_chunks(&batch, chunk, &mut plan.commands)?;
             self.summarize(&mut plan, joined)?;
-            self.learn(objective, key, &pass, [layers, rows], &ids, &mut plan)?;
+            self.learn(training_spec, key, &pass, [layers, rows], &ids, &mut plan)?;
             return Ok(plan);
         }
-        let job = self.job(key, objective, data);
+        let job = self.job(key, training_spec, data);
         let gradient = pass.gradients[self.network.layers.len() - 1].clone();
-        let values_length = templates::values_length(gpu, &*objective.loss, &job);
+        let values_length = templates::values_length(gpu, &*training_spec.loss, &job);
         let buffers = Buffers {
             predictions: predictions.clone(),
             targets: targets.clone(),
             weights: weights.map(|weights| (weights, Per::Row)),
-            column_weights: data.column_weights(&*objective.loss),
-            pos_weights: data.has_positive_behind_classes(&*objective.loss),
+            column_weights: data.column_weights(&*training_spec.loss),
+            pos_weights: data.has_positive_behind_classes(&*training_spec.loss),
             class_mask: None,
             upstreams: None,
             gradient,
@@ -171,22 +171,22 @@ impl GpuEngine {
         };
         if job.divisor == Divisor::Ready {
             // Which places are padding is known on the device alone.
-            let (counted, units) = units_of_lists(gpu, &*objective.loss, &job, &buffers)?;
+            let (counted, units) = units_of_lists(gpu, &*training_spec.loss, &job, &buffers)?;
             plan.commands.extend(counted);
             let values = Values { share: Share::Several(&units), ..Values::plain(key.rows) };
             plan.commands.extend(normalizer::count(gpu, &values, &buffers.result)?);
         }
-        let (kernel, parts) = templates::kernel_commands(gpu, &*objective.loss, &job, &buffers)?;
+        let (kernel, parts) = templates::kernel_commands(gpu, &*training_spec.loss, &job, &buffers)?;
         plan.commands.extend(kernel);
-        if let Some(metric) = objective.metric {
+        if let Some(metric) = training_spec.metric {
             let sizes = [key.rows as u32, columns as u32, parts.length as u32];
             let thresholds = [metric.threshold, metric.truth_threshold];
             let buffers = [&predictions, &targets, &buffers.values];
-            plan.commands.push(dense::correct(gpu, sizes, data.labels, objective.loss.ignored(), thresholds, buffers)?);
+            plan.commands.push(dense::correct(gpu, sizes, data.labels, training_spec.loss.ignored(), thresholds, buffers)?);
         }
-        let judged = if objective.metric.is_some() { key.rows } else { 0 };
+        let judged = if training_spec.metric.is_some() { key.rows } else { 0 };
         self.summarize(&mut plan, Joined { values: buffers.values, parts: parts.length, judged, rows: key.rows })?;
-        self.learn(objective, key, &pass, [layers, rows], &ids, &mut plan)?;
+        self.learn(training_spec, key, &pass, [layers, rows], &ids, &mut plan)?;
         Ok(plan)
     }
 
@@ -204,7 +204,7 @@ impl GpuEngine {
     /// Gradients of so many layers and a step, as far as the plan asks for them.
     fn learn(
         &self,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         key: &Key,
         pass: &Pass,
         [layers, rows]: [usize; 2],
@@ -217,10 +217,10 @@ impl GpuEngine {
         if key.kind != Kind::TrainAndUpdate {
             return Ok(());
         }
-        self.update(objective, plan)?;
+        self.update(training_spec, plan)?;
         let (Some(table), Some(gradient)) = (&self.table, &pass.of_input) else { return Ok(()) };
         let uniforms = self.uniforms()?;
-        let (moved, stepped) = table.update(&*objective.optimizer, rows, [ids, gradient], &uniforms)?;
+        let (moved, stepped) = table.update(&*training_spec.optimizer, rows, [ids, gradient], &uniforms)?;
         plan.stepped.extend(plan.commands.len() + stepped..plan.commands.len() + moved.len());
         plan.commands.extend(moved);
         plan.rows_moved = Some((uniforms, table.sizes(rows)));
@@ -228,13 +228,13 @@ impl GpuEngine {
     }
 
     /// The optimizer's step behind the gradients.
-    fn update(&self, objective: &Objective, plan: &mut Plan) -> Result<()> {
+    fn update(&self, training_spec: &TrainingSpec, plan: &mut Plan) -> Result<()> {
         let uniforms = self.uniforms()?;
         let update = Update {
-            optimizer: &*objective.optimizer,
+            optimizer: &*training_spec.optimizer,
             length: self.network.length,
-            gradient_transform: objective.gradient_transform(&self.network),
-            average: objective.step_options.average,
+            gradient_transform: training_spec.gradient_transform(&self.network),
+            average: training_spec.step_options.average,
         };
         let buffers = update::Buffers {
             spans: &self.spans,
@@ -254,7 +254,7 @@ impl GpuEngine {
         Ok(())
     }
 
-    pub(crate) fn job(&self, key: &Key, objective: &Objective, data: &Data) -> Job {
+    pub(crate) fn job(&self, key: &Key, training_spec: &TrainingSpec, data: &Data) -> Job {
         let columns = if data.lists.is_some() { key.places } else { self.network.outputs() };
         let divisor = match key.divisor_rows {
             Some(_) => Divisor::Known,
@@ -269,7 +269,7 @@ impl GpuEngine {
             labels: data.labels,
             each: false,
             factor: if divisor == Divisor::Known {
-                objective.factor(key.divisor_rows.unwrap_or(key.rows), columns) as f32
+                training_spec.factor(key.divisor_rows.unwrap_or(key.rows), columns) as f32
             } else {
                 1.0
             },

@@ -7,7 +7,7 @@ use crate::nn::layers::Network;
 use crate::nn::optimizers::GradientDescent;
 use crate::nn::optimizers::update::state_stride;
 use crate::nn::train::crowd::{Crowd, Turn, no_member};
-use crate::nn::train::engine::{StepOptions, Objective, Outcome, SampleTargets, Samples};
+use crate::nn::train::engine::{StepOptions, TrainingSpec, Outcome, SampleTargets, Samples};
 use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, WholeModels};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
@@ -113,10 +113,10 @@ fn on_device<'a>(data: &'a Data, ignored: &'a [bool]) -> RowsOnDevice<'a> {
 }
 
 /// Which rows have a label that the loss ignores; empty if none has.
-fn ignored(data: &Data, objective: &Objective) -> Vec<bool> {
+fn ignored(data: &Data, training_spec: &TrainingSpec) -> Vec<bool> {
     match &data.labels {
         Some(labels) if data.has_ignored => {
-            let ignored = objective.loss.ignored();
+            let ignored = training_spec.loss.ignored();
             labels.iter().map(|&label| crate::templates::rowwise::cpu::is_ignored(ignored, label)).collect()
         }
         _ => Vec::new(),
@@ -208,28 +208,28 @@ impl Crowd for SideBySide {
         self.data.remove(&data);
     }
 
-    fn train(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
+    fn train(&mut self, data: usize, training_specs: &[TrainingSpec], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
-        let ignored = ignored(data, &objectives[0]);
+        let ignored = ignored(data, &training_specs[0]);
         let held = Held { parameters: &self.parameters, states: &self.states };
-        let outcomes = self.whole.train(held, on_device(data, &ignored), objectives, turns)?;
+        let outcomes = self.whole.train(held, on_device(data, &ignored), training_specs, turns)?;
         for (turn, skipped) in turns.iter().zip(self.whole.take_skipped()) {
             self.skipped[turn.member] += skipped;
         }
         Ok(outcomes)
     }
 
-    fn evaluate(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
+    fn evaluate(&mut self, data: usize, training_specs: &[TrainingSpec], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
-        let ignored = ignored(data, &objectives[0]);
+        let ignored = ignored(data, &training_specs[0]);
         let held = Held { parameters: &self.parameters, states: &self.states };
-        self.whole.evaluate(held, on_device(data, &ignored), objectives, turns)
+        self.whole.evaluate(held, on_device(data, &ignored), training_specs, turns)
     }
 
     fn predict(&mut self, data: usize, _batch_size: usize) -> Result<Vec<Vec<f64>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
         // Any loss and optimizer will do: a prediction comes before both.
-        let objective = Objective {
+        let training_spec = TrainingSpec {
             in_chunks: false,
             loss: std::sync::Arc::new(Mse::new()),
             optimizer: std::sync::Arc::new(GradientDescent::new()),
@@ -237,6 +237,6 @@ impl Crowd for SideBySide {
             step_options: StepOptions::default(),
         };
         let held = Held { parameters: &self.parameters, states: &self.states };
-        self.whole.predict(held, on_device(data, &[]), &vec![objective; self.members], data.rows)
+        self.whole.predict(held, on_device(data, &[]), &vec![training_spec; self.members], data.rows)
     }
 }

@@ -15,7 +15,7 @@ use crate::nn::activations::Activation;
 use crate::nn::embedding::host::Table;
 use crate::nn::layers::{Network, Placed};
 use crate::nn::train::crowd::Shares;
-use crate::nn::train::engine::{Batch, Engine, Lists, Objective, Outcome, SampleTargets, Samples};
+use crate::nn::train::engine::{Batch, Engine, Lists, TrainingSpec, Outcome, SampleTargets, Samples};
 use crate::nn::train::host::pass::{Pass, resize};
 use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};
 
@@ -136,26 +136,26 @@ impl<R: HostReal> HostEngine<R> {
     }
 
     /// The loss of the batch that went forward; leaves its gradient.
-    fn loss(&mut self, objective: &Objective, batch: &Batch, data: usize) -> Outcome {
+    fn loss(&mut self, training_spec: &TrainingSpec, batch: &Batch, data: usize) -> Outcome {
         let columns = self.network.outputs();
         let Some(data) = self.data.get(&data) else { return Outcome::default() };
         let pass = &mut self.pass;
         if let Some(lists) = &data.lists {
-            return pass.loss_of_lists(objective, batch, lists);
+            return pass.loss_of_lists(training_spec, batch, lists);
         }
-        let factor = pass.factor(objective, batch, data.has_ignored, columns);
-        pass.loss_of_rows(objective, factor, 0, data.has_labels, columns, &data.positive)
+        let factor = pass.factor(training_spec, batch, data.has_ignored, columns);
+        pass.loss_of_rows(training_spec, factor, 0, data.has_labels, columns, &data.positive)
     }
 
     /// Takes a batch forward from its rows to its loss and, if asked, back to the gradients of all layers, and of what the table gave.
-    fn go_through(&mut self, objective: &Objective, batch: &Batch, data: usize, learns: bool) -> Result<Outcome> {
+    fn go_through(&mut self, training_spec: &TrainingSpec, batch: &Batch, data: usize, learns: bool) -> Result<Outcome> {
         let (rows, layers) = (self.gather(data, batch), self.network.layers.len());
         let chunk = chunk_rows(rows, self.network.outputs(), MOST_BYTES_ON_CPU);
-        if objective.in_chunks && chunk < rows {
-            return self.in_chunks(objective, batch, data, [rows, chunk], learns);
+        if training_spec.in_chunks && chunk < rows {
+            return self.in_chunks(training_spec, batch, data, [rows, chunk], learns);
         }
         self.forward(rows, layers)?;
-        let outcome = self.loss(objective, batch, data);
+        let outcome = self.loss(training_spec, batch, data);
         if learns {
             self.backward(batch, rows, layers)?;
         }
@@ -166,7 +166,7 @@ impl<R: HostReal> HostEngine<R> {
     /// loss go over chunks of the rows. The weights' gradient is summed over the chunks in their order.
     fn in_chunks(
         &mut self,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         batch: &Batch,
         data: usize,
         [rows, chunk]: [usize; 2],
@@ -177,7 +177,7 @@ impl<R: HostReal> HostEngine<R> {
         let (layer, mut all) = (&self.network.layers[last], Outcome::default());
         let Some(data) = self.data.get(&data) else { return Ok(all) };
         let (has_labels, units, inputs) = (data.has_labels, layer.units, layer.inputs);
-        let factor = self.pass.factor(objective, batch, data.has_ignored, units);
+        let factor = self.pass.factor(training_spec, batch, data.has_ignored, units);
         let (weights, bias) = (&self.parameters[layer.weights()], &self.parameters[layer.biases()]);
         let x = std::mem::take(&mut self.pass.outputs[last]);
         let mut below = std::mem::take(&mut self.pass.below);
@@ -191,7 +191,7 @@ impl<R: HostReal> HostEngine<R> {
                 outputs.par_chunks_mut(units).for_each(|row| row.copy_from_slice(bias));
             }
             matmul(Layout::NN, count, units, inputs, x, weights, outputs, layer.bias)?;
-            let found = pass.loss_of_rows(objective, factor, first, has_labels, units, &data.positive);
+            let found = pass.loss_of_rows(training_spec, factor, first, has_labels, units, &data.positive);
             all = Outcome { loss: all.loss + found.loss, correct: all.correct + found.correct };
             if learns {
                 let adds = batch.accumulate || first > 0;
@@ -353,12 +353,12 @@ impl<R: HostReal> Engine for HostEngine<R> {
         self.data.remove(&data);
     }
 
-    fn train(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
-        among_the_threads(|| self.train_here(data, objective, batches))
+    fn train(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+        among_the_threads(|| self.train_here(data, training_spec, batches))
     }
 
-    fn evaluate(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
-        among_the_threads(|| self.evaluate_here(data, objective, batches))
+    fn evaluate(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+        among_the_threads(|| self.evaluate_here(data, training_spec, batches))
     }
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
@@ -373,21 +373,21 @@ fn among_the_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 impl<R: HostReal> HostEngine<R> {
-    fn train_here(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn train_here(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
-            outcomes.push(self.go_through(objective, batch, data, true)?);
+            outcomes.push(self.go_through(training_spec, batch, data, true)?);
             if let Some(step) = &batch.update {
-                let gradient_transform = objective.gradient_transform(&self.network);
+                let gradient_transform = training_spec.gradient_transform(&self.network);
                 let (parameters, gradients) = (&mut self.parameters, &self.gradients);
                 let states = &mut self.states;
-                let moved = objective.optimizer.update_transformed(step, &gradient_transform, parameters, gradients, states)?;
+                let moved = training_spec.optimizer.update_transformed(step, &gradient_transform, parameters, gradients, states)?;
                 self.skipped += usize::from(!moved);
                 if let Some(table) = &mut self.table {
-                    table.update(&self.pass.ids, &self.pass.gradient, &*objective.optimizer, step);
+                    table.update(&self.pass.ids, &self.pass.gradient, &*training_spec.optimizer, step);
                 }
-                if let Some(weight) = objective.step_options.average.filter(|_| moved) {
-                    self.average(objective.optimizer.states(), R::new(weight));
+                if let Some(weight) = training_spec.step_options.average.filter(|_| moved) {
+                    self.average(training_spec.optimizer.states(), R::new(weight));
                 }
             }
         }
@@ -401,10 +401,10 @@ impl<R: HostReal> HostEngine<R> {
         }
     }
 
-    fn evaluate_here(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn evaluate_here(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
-            outcomes.push(self.go_through(objective, batch, data, false)?);
+            outcomes.push(self.go_through(training_spec, batch, data, false)?);
         }
         Ok(outcomes)
     }

@@ -3,7 +3,7 @@
 use crate::cpu::Spread;
 use crate::cpu::real::Real;
 use crate::losses::{Family, HostReal};
-use crate::nn::train::engine::{Batch, Lists, Metric, Objective, Outcome};
+use crate::nn::train::engine::{Batch, Lists, Metric, TrainingSpec, Outcome};
 use crate::templates::pointwise::cpu::Points;
 use crate::templates::rowwise::cpu::{Rows, Targets, is_ignored};
 
@@ -41,11 +41,11 @@ struct Padded<R> {
 
 impl<R: HostReal> Pass<R> {
     /// 1 ÷ what the mean over the batch divides by.
-    pub fn factor(&self, objective: &Objective, batch: &Batch, has_ignored: bool, columns: usize) -> f64 {
+    pub fn factor(&self, training_spec: &TrainingSpec, batch: &Batch, has_ignored: bool, columns: usize) -> f64 {
         if !has_ignored || batch.divisor_rows.is_some() {
-            return objective.factor(batch.divisor_rows.unwrap_or(batch.rows), columns);
+            return training_spec.factor(batch.divisor_rows.unwrap_or(batch.rows), columns);
         }
-        let ignored = objective.loss.ignored();
+        let ignored = training_spec.loss.ignored();
         let kept = self.labels.iter().filter(|&&label| !is_ignored(ignored, label)).count();
         if kept == 0 { 0.0 } else { 1.0 / kept as f64 }
     }
@@ -53,7 +53,7 @@ impl<R: HostReal> Pass<R> {
     /// The loss of the rows whose outputs are there, the first of which is that row of the batch; leaves their gradient.
     pub fn loss_of_rows(
         &mut self,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         factor: f64,
         first: usize,
         has_labels: bool,
@@ -62,7 +62,7 @@ impl<R: HostReal> Pass<R> {
     ) -> Outcome {
         let Some(predictions) = self.outputs.last() else { return Outcome::default() };
         resize(&mut self.gradient, predictions.len());
-        let (count, ignored) = (predictions.len() / columns, objective.loss.ignored());
+        let (count, ignored) = (predictions.len() / columns, training_spec.loss.ignored());
         let labels = if has_labels { &self.labels[first..][..count] } else { &[] };
         let dense = if has_labels { &[] } else { &self.dense[first * columns..][..count * columns] };
         let weight = if self.weights.is_empty() { &[] } else { &self.weights[first..][..count] };
@@ -71,7 +71,7 @@ impl<R: HostReal> Pass<R> {
             true => weight.iter().map(|&weight| weight != R::ZERO).collect(),
             false => Vec::new(),
         };
-        let loss = match objective.loss.family() {
+        let loss = match training_spec.loss.family() {
             Family::Pointwise(_) => {
                 let points = Points {
                     predictions,
@@ -84,7 +84,7 @@ impl<R: HostReal> Pass<R> {
                     upstream: R::ONE,
                     upstreams: &[],
                 };
-                R::pointwise(&*objective.loss, &points, &mut self.gradient, &mut [])
+                R::pointwise(&*training_spec.loss, &points, &mut self.gradient, &mut [])
             }
             Family::Rowwise(_) | Family::Listwise(_) => {
                 let targets = if has_labels { Targets::Labels(labels) } else { Targets::Dense(dense) };
@@ -103,23 +103,23 @@ impl<R: HostReal> Pass<R> {
                     upstreams: &[],
                 };
                 resize(&mut self.values, count);
-                R::rowwise(&*objective.loss, &rows, &mut self.gradient, &mut self.values, &mut []);
+                R::rowwise(&*training_spec.loss, &rows, &mut self.gradient, &mut self.values, &mut []);
                 self.values.iter().map(|value| value.to_f64()).sum()
             }
             // `Model::compile` refuses them.
             Family::Joint(..) => f64::NAN,
         };
-        let correct = objective.metric.map_or(0, |metric| self.correct(metric, columns, labels, dense, ignored));
+        let correct = training_spec.metric.map_or(0, |metric| self.correct(metric, columns, labels, dense, ignored));
         Outcome { loss, correct: correct as f64 }
     }
 
     /// The loss of lists whose items went forward, and its gradient by each item's score.
-    pub fn loss_of_lists(&mut self, objective: &Objective, batch: &Batch, lists: &Lists) -> Outcome {
+    pub fn loss_of_lists(&mut self, training_spec: &TrainingSpec, batch: &Batch, lists: &Lists) -> Outcome {
         let Some(scores) = self.outputs.last() else { return Outcome::default() };
         let sizes: Vec<usize> = lists.of(batch).map(|list| lists.items(list).len()).collect();
         let columns = sizes.iter().copied().max().unwrap_or(0);
         let units = batch.divisor_rows.unwrap_or_else(|| lists.of(batch).map(|list| lists.units[list]).sum());
-        let factor = if units == 0 { 0.0 } else { objective.factor(units, columns) };
+        let factor = if units == 0 { 0.0 } else { training_spec.factor(units, columns) };
         let Padded { scores: padded, truths, gradient } = &mut self.padded;
         for values in [&mut *padded, &mut *truths, &mut *gradient] {
             values.clear();
@@ -148,7 +148,7 @@ impl<R: HostReal> Pass<R> {
             upstream: R::ONE,
             upstreams: &[],
         };
-        R::rowwise(&*objective.loss, &rows, gradient, &mut self.values, &mut []);
+        R::rowwise(&*training_spec.loss, &rows, gradient, &mut self.values, &mut []);
         self.gradient.clear();
         for (padded, &size) in gradient.chunks_exact(columns.max(1)).zip(&sizes) {
             self.gradient.extend_from_slice(&padded[..size]);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::nn::layers::Network;
 use crate::nn::train::crowd::Turn;
-use crate::nn::train::engine::{Batch, Objective, Outcome};
+use crate::nn::train::engine::{Batch, TrainingSpec, Outcome};
 use crate::nn::train::small::{BATCH, Form, Mode, Params, Planes, TURN, whole};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Kernel, Slice};
@@ -158,7 +158,7 @@ impl WholeModels {
         &mut self,
         held: Held,
         rows: RowsOnDevice,
-        objectives: &[Objective],
+        training_specs: &[TrainingSpec],
         turns: &[Turn],
     ) -> Result<Vec<Vec<Outcome>>> {
         let size = self.piece_rows;
@@ -166,7 +166,7 @@ impl WholeModels {
             Some(_) if is_last => Mode::Train,
             _ => Mode::Gradient,
         };
-        self.run_cut(held, rows, objectives, turns, size, mode)
+        self.run_cut(held, rows, training_specs, turns, size, mode)
     }
 
     /// How many steps each turn of the last training left out.
@@ -179,11 +179,11 @@ impl WholeModels {
         &mut self,
         held: Held,
         rows: RowsOnDevice,
-        objectives: &[Objective],
+        training_specs: &[TrainingSpec],
         turns: &[Turn],
     ) -> Result<Vec<Vec<Outcome>>> {
         let size = self.scratch.as_ref().map_or(64.min(self.piece_rows), |scratch| scratch.capacity);
-        self.run_cut(held, rows, objectives, turns, size, |_, _| Mode::Evaluate)
+        self.run_cut(held, rows, training_specs, turns, size, |_, _| Mode::Evaluate)
     }
 
     /// Runs batches in pieces of at most `size` rows, and joins what came of them.
@@ -191,7 +191,7 @@ impl WholeModels {
         &mut self,
         held: Held,
         rows: RowsOnDevice,
-        objectives: &[Objective],
+        training_specs: &[TrainingSpec],
         turns: &[Turn],
         size: usize,
         mode: impl Fn(&Batch, bool) -> Mode,
@@ -201,7 +201,7 @@ impl WholeModels {
         for turn in turns {
             let mut of_turn = Vec::with_capacity(turn.batches.len());
             for batch in &turn.batches {
-                let factor = factor(&objectives[turn.member], batch, columns, rows.ignored);
+                let factor = factor(&training_specs[turn.member], batch, columns, rows.ignored);
                 of_turn.extend((0..batch.rows).step_by(size).map(|first| Piece {
                     batch: Batch {
                         start: batch.start + first,
@@ -215,7 +215,7 @@ impl WholeModels {
             }
             pieces.push(of_turn);
         }
-        let found = self.run(&self.link(objectives, held, rows)?, turns, &pieces)?;
+        let found = self.run(&self.link(training_specs, held, rows)?, turns, &pieces)?;
         let skipped = |found: &Vec<Outcome>| found.iter().filter(|outcome| outcome.correct < 0.0).count();
         self.skipped = found.iter().map(skipped).collect();
         let joined = |(turn, found): (&Turn, Vec<Outcome>)| {
@@ -235,11 +235,11 @@ impl WholeModels {
         &mut self,
         held: Held,
         rows: RowsOnDevice,
-        objectives: &[Objective],
+        training_specs: &[TrainingSpec],
         count: usize,
     ) -> Result<Vec<Vec<f64>>> {
-        let linked = self.link(objectives, held, rows)?;
-        let (members, outputs) = (objectives.len(), self.network.outputs());
+        let linked = self.link(training_specs, held, rows)?;
+        let (members, outputs) = (training_specs.len(), self.network.outputs());
         let size = self.scratch.as_ref().map_or(64.min(self.piece_rows), |scratch| scratch.capacity);
         let mut predictions = vec![Vec::with_capacity(count * outputs); members];
         for start in (0..count).step_by(size) {
@@ -323,14 +323,14 @@ impl WholeModels {
     }
 
     /// The kernel for all members, whoever has a turn: a member's bits must not hang on who else is still at it.
-    fn link<'a>(&self, objectives: &[Objective], held: Held<'a>, rows: RowsOnDevice<'a>) -> Result<Linked> {
-        let whole = whole(&self.network, &objectives.iter().collect::<Vec<_>>(), rows.labels, self.form);
+    fn link<'a>(&self, training_specs: &[TrainingSpec], held: Held<'a>, rows: RowsOnDevice<'a>) -> Result<Linked> {
+        let whole = whole(&self.network, &training_specs.iter().collect::<Vec<_>>(), rows.labels, self.form);
         let kernel = self.gpu.kernel(&whole.program)?;
-        let limit = |objective: &Objective| objective.step_options.clip.map_or(0.0, |clip| clip.limit() as f32);
+        let limit = |training_spec: &TrainingSpec| training_spec.step_options.clip.map_or(0.0, |clip| clip.limit() as f32);
         Ok(Linked {
             kernel,
             options: whole.options,
-            limits: objectives.iter().map(limit).collect(),
+            limits: training_specs.iter().map(limit).collect(),
             buffers: [rows.features, rows.targets, held.parameters, held.states].map(Clone::clone),
         })
     }
@@ -393,9 +393,9 @@ impl Piece {
 }
 
 /// The factor of a batch's loss. Ignored labels are counted here: where each row comes from is known on both sides.
-fn factor(objective: &Objective, batch: &Batch, columns: usize, ignored: &[bool]) -> f32 {
+fn factor(training_spec: &TrainingSpec, batch: &Batch, columns: usize, ignored: &[bool]) -> f32 {
     if ignored.is_empty() || batch.divisor_rows.is_some() {
-        return objective.factor(batch.divisor_rows.unwrap_or(batch.rows), columns) as f32;
+        return training_spec.factor(batch.divisor_rows.unwrap_or(batch.rows), columns) as f32;
     }
     let is_kept = |place: usize| {
         let row = batch.order.map_or(place, |order| order.at(place as u32) as usize);

@@ -27,7 +27,7 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
     let labels: Vec<i32> = (0..ROWS).map(|row| (features[[row, 0]] > 0.0) as i32 + 2 * (row as i32 % 3)).collect();
     let dense: Vec<f32> =
         labels.iter().flat_map(|&label| (0..6).map(move |k| f32::from(u8::from(k == label)))).collect();
-    let objective = Objective {
+    let training_spec = TrainingSpec {
         in_chunks: false,
         loss: if by_label { Arc::new(CrossEntropy::new()) } else { Arc::new(Mse::new()) },
         optimizer: Arc::new(Adam::new().learning_rate(0.01)),
@@ -42,19 +42,19 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
             order,
             divisor_rows: None,
             accumulate: false,
-            update: Some(objective.optimizer.step(step as u64 + 1, 0.01)),
+            update: Some(training_spec.optimizer.step(step as u64 + 1, 0.01)),
         })
         .collect();
 
     let mut host = HostEngine::<f64>::new(network.clone());
     host.set_parameters(&start).unwrap();
-    host.set_states(&objective.optimizer.first_states(network.length)).unwrap();
+    host.set_states(&training_spec.optimizer.first_states(network.length)).unwrap();
     let targets = if by_label { SampleTargets::Labels(&labels) } else { SampleTargets::Dense(&dense) };
     let flat = features.as_slice().unwrap();
     let weights = Weights::default();
     let data =
         host.load(&Samples { rows: ROWS, features: flat, targets, has_ignored: false, lists: None, weights }).unwrap();
-    let expected = host.train(data, &objective, &batches).unwrap();
+    let expected = host.train(data, &training_spec, &batches).unwrap();
 
     let upload = |values: &[f64]| {
         let values: Vec<f32> = values.iter().map(|&x| x as f32).chain([0.0; MARGIN]).collect();
@@ -69,7 +69,7 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
     whole.piece_rows = whole.piece_rows.min(piece_rows);
     let held = Held { parameters: &parameters, states: &states };
     let rows = RowsOnDevice { features: &features, targets: &targets, labels: by_label, ignored: &[] };
-    let found = whole.train(held, rows, &[objective], &[Turn { member: 0, batches }]).unwrap().remove(0);
+    let found = whole.train(held, rows, &[training_spec], &[Turn { member: 0, batches }]).unwrap().remove(0);
     let behind: Vec<f32> = pollster::block_on(gpu.download(&parameters, 0, network.length)).unwrap();
     [(expected, host.parameters().unwrap()), (found, behind.into_iter().map(f64::from).collect())]
 }
