@@ -7,8 +7,8 @@ use ndarray::{ArrayBase, Data, Ix2};
 use crate::criterion::inputs::FloatElement;
 use crate::nn::optimizers::Clip;
 use crate::nn::population::Population;
-use crate::nn::train::course;
-use crate::nn::train::course::{Course, Loaded, summarize};
+use crate::nn::train::training_run;
+use crate::nn::train::training_run::{TrainingRun, Loaded, summarize};
 use crate::nn::train::crowd::Turn;
 use crate::nn::train::engine::{StepOptions, Metric, TrainingSpec, Samples};
 use crate::nn::train::samples::{Intake, Rows};
@@ -46,20 +46,20 @@ impl Population {
         }
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
         let load = |samples: &Samples| self.crowd.load(samples);
-        let course =
-            Course::new(intake, &training_specs[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
+        let training_run =
+            TrainingRun::new(intake, &training_specs[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
         for training_spec in &mut training_specs {
-            (training_spec.metric, training_spec.step_options) = (course.metric, fit.step_options());
+            (training_spec.metric, training_spec.step_options) = (training_run.metric, fit.step_options());
         }
         self.keep_average(fit.average)?;
-        let histories = self.epochs(&training_specs, &fit, &course);
-        course.data().for_each(|data| self.crowd.unload(data));
+        let histories = self.epochs(&training_specs, &fit, &training_run);
+        training_run.data().for_each(|data| self.crowd.unload(data));
         let mut histories = histories?;
         for (history, training_spec) in histories.iter_mut().zip(&training_specs) {
             // With other options of the loss its yardstick is another.
             let same = training_spec.loss.options() == training_specs[0].loss.options();
-            history.baseline = course.yardstick.as_ref().filter(|_| same).map(|yardstick| yardstick.baseline);
-            course.reach.explain(&mut history.stopped);
+            history.baseline = training_run.yardstick.as_ref().filter(|_| same).map(|yardstick| yardstick.baseline);
+            training_run.reach.explain(&mut history.stopped);
         }
         Ok(histories)
     }
@@ -108,13 +108,13 @@ impl Population {
 
     /// The scores of some members on rows.
     fn scores_of(&mut self, members: &[usize], training_specs: &[TrainingSpec], loaded: Loaded) -> Result<Vec<Score>> {
-        let turn = |&member: &usize| Turn { member, batches: course::scoring(loaded) };
+        let turn = |&member: &usize| Turn { member, batches: training_run::scoring(loaded) };
         let outcomes = self.crowd.evaluate(loaded.data, training_specs, &members.iter().map(turn).collect::<Vec<_>>())?;
         let scores = members.iter().zip(&outcomes);
-        Ok(scores.map(|(&member, outcomes)| course::score(&training_specs[member], outcomes, loaded.kept)).collect())
+        Ok(scores.map(|(&member, outcomes)| training_run::score(&training_specs[member], outcomes, loaded.kept)).collect())
     }
 
-    fn epochs(&mut self, training_specs: &[TrainingSpec], fit: &Fit, course: &Course) -> Result<Vec<History>> {
+    fn epochs(&mut self, training_specs: &[TrainingSpec], fit: &Fit, training_run: &TrainingRun) -> Result<Vec<History>> {
         let mut watches: Vec<Watch> = training_specs.iter().map(|_| Watch::default()).collect();
         let mut active: Vec<usize> = (0..self.len()).collect();
         self.scores.fill(None);
@@ -122,7 +122,7 @@ impl Population {
             if active.is_empty() {
                 break;
             }
-            active = self.epoch(active, training_specs, fit, course, &mut watches)?;
+            active = self.epoch(active, training_specs, fit, training_run, &mut watches)?;
         }
         let early = fit.early_stopping.as_ref();
         for (member, watch) in watches.iter_mut().enumerate() {
@@ -141,16 +141,16 @@ impl Population {
         mut active: Vec<usize>,
         training_specs: &[TrainingSpec],
         fit: &Fit,
-        course: &Course,
+        training_run: &TrainingRun,
         watches: &mut [Watch],
     ) -> Result<Vec<usize>> {
-        let (begun, training) = (Instant::now(), course.training);
+        let (begun, training) = (Instant::now(), training_run.training);
         let before = self.progress.clone();
         self.crowd.remember()?;
         let mut turns = Vec::with_capacity(active.len());
         for &member in &active {
             let (training_spec, seed) = (&training_specs[member], self.seed(member));
-            let batches = course::batches(training_spec, fit, training, seed, &mut self.progress[member]);
+            let batches = training_run::batches(training_spec, fit, training, seed, &mut self.progress[member]);
             turns.push(Turn { member, batches });
         }
         let outcomes = match self.crowd.train(training.data, training_specs, &turns) {
@@ -166,7 +166,7 @@ impl Population {
         for (turn, outcomes) in turns.iter().zip(&outcomes) {
             let (member, watch) = (turn.member, &mut watches[turn.member]);
             if let Some((batch, loss)) =
-                course::first_not_finite(&training_specs[member], outcomes, || self.crowd.parameters(member))?
+                training_run::first_not_finite(&training_specs[member], outcomes, || self.crowd.parameters(member))?
             {
                 self.crowd.recall(member)?;
                 self.progress[member] = before[member];
@@ -184,7 +184,7 @@ impl Population {
             }
             told.push(epoch);
         }
-        if let Some(validation) = course.validation {
+        if let Some(validation) = training_run.validation {
             let scores = self.scores_of(&active, training_specs, validation)?;
             for (told, score) in told.iter_mut().zip(scores) {
                 (told.val_loss, told.val_accuracy) = (Some(score.loss), score.accuracy);
@@ -194,10 +194,10 @@ impl Population {
         let mut going_on = Vec::with_capacity(active.len());
         for (member, mut told) in active.into_iter().zip(told) {
             told.seconds = seconds;
-            if let Some(yardstick) = &course.yardstick {
+            if let Some(yardstick) = &training_run.yardstick {
                 yardstick.tell_squared(&mut told);
             }
-            course::observe(fit, &mut self.progress[member], &mut told);
+            training_run::observe(fit, &mut self.progress[member], &mut told);
             if !watches[member].add(told, fit.early_stopping.as_ref(), || self.snapshot(member))? {
                 going_on.push(member);
             }

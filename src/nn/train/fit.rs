@@ -9,8 +9,8 @@ use crate::data::Fingerprint;
 use crate::error::text;
 use crate::nn::model::Model;
 use crate::nn::train::callback::Callback;
-use crate::nn::train::course;
-use crate::nn::train::course::{Course, Loaded, summarize};
+use crate::nn::train::training_run;
+use crate::nn::train::training_run::{TrainingRun, Loaded, summarize};
 use crate::nn::train::engine::{StepOptions, Batch, Metric, TrainingSpec, Outcome, SampleTargets, Samples};
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::{Fit, StepReport};
@@ -64,9 +64,9 @@ impl Model {
             add_to(&mut rows, samples);
             self.engine.load(samples)
         };
-        let course = Course::new(intake, &training_spec.loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
-        (training_spec.metric, training_spec.step_options) = (course.metric, fit.step_options());
-        self.trained(&training_spec, &fit, course, &mut Feed::Loaded, rows.value())
+        let training_run = TrainingRun::new(intake, &training_spec.loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
+        (training_spec.metric, training_spec.step_options) = (training_run.metric, fit.step_options());
+        self.trained(&training_spec, &fit, training_run, &mut Feed::Loaded, rows.value())
     }
 
     /// Refuses options that do not go together, and files that cannot be written.
@@ -88,19 +88,19 @@ impl Model {
         &mut self,
         training_spec: &TrainingSpec,
         fit: &Fit,
-        course: Course,
+        training_run: TrainingRun,
         feed: &mut Feed,
         rows: u64,
     ) -> Result<History> {
         let mut training = self.begin(fit, rows, feed)?;
         self.keep_average(fit.average)?;
         self.schedule = fit.schedule.clone();
-        let history = self.epochs(training_spec, fit, &course, feed, &mut training);
-        course.data().for_each(|data| self.engine.unload(data));
+        let history = self.epochs(training_spec, fit, &training_run, feed, &mut training);
+        training_run.data().for_each(|data| self.engine.unload(data));
         self.training = Some(training);
         let mut history = history?;
-        history.baseline = course.yardstick.as_ref().map(|yardstick| yardstick.baseline);
-        feed.reach(course.reach).explain(&mut history.stopped);
+        history.baseline = training_run.yardstick.as_ref().map(|yardstick| yardstick.baseline);
+        feed.reach(training_run.reach).explain(&mut history.stopped);
         Ok(history)
     }
 
@@ -140,8 +140,8 @@ impl Model {
     }
 
     fn score(&mut self, training_spec: &TrainingSpec, loaded: Loaded) -> Result<Score> {
-        let outcomes = self.engine.evaluate(loaded.data, training_spec, &course::scoring(loaded))?;
-        Ok(course::score(training_spec, &outcomes, loaded.kept))
+        let outcomes = self.engine.evaluate(loaded.data, training_spec, &training_run::scoring(loaded))?;
+        Ok(training_run::score(training_spec, &outcomes, loaded.kept))
     }
 
     /// The training to go on with, or a new one.
@@ -182,7 +182,7 @@ impl Model {
         &mut self,
         training_spec: &TrainingSpec,
         fit: &Fit,
-        course: &Course,
+        training_run: &TrainingRun,
         feed: &mut Feed,
         training: &mut Training,
     ) -> Result<History> {
@@ -192,7 +192,7 @@ impl Model {
         let mut ends = early.is_some_and(|early| training.watch.ends(early));
         let before = training.done();
         while !ends && training.left() > 0 {
-            ends = self.epoch(training_spec, fit, course, feed, training, &mut at_once)?;
+            ends = self.epoch(training_spec, fit, training_run, feed, training, &mut at_once)?;
         }
         let done = training.done();
         let history = self.finish(fit, training)?;
@@ -210,12 +210,12 @@ impl Model {
         &mut self,
         training_spec: &TrainingSpec,
         fit: &Fit,
-        course: &Course,
+        training_run: &TrainingRun,
         feed: &mut Feed,
         training: &mut Training,
         at_once: &mut usize,
     ) -> Result<bool> {
-        let (begun, loaded) = (Instant::now(), course.training);
+        let (begun, loaded) = (Instant::now(), training_run.training);
         let (mut outcomes, mut skipped) = (Vec::new(), 0);
         match training.cut.take() {
             None => self.engine.remember()?,
@@ -230,7 +230,7 @@ impl Model {
             }
         }
         let before = self.progress;
-        let batches = course::batches(training_spec, fit, loaded, self.description.seed, &mut self.progress);
+        let batches = training_run::batches(training_spec, fit, loaded, self.description.seed, &mut self.progress);
         if outcomes.len() > batches.len() {
             // Only a file that somebody changed says so.
             self.engine.recall()?;
@@ -257,7 +257,7 @@ impl Model {
                 return Err(error);
             }
         };
-        if let Some((batch, loss)) = course::first_not_finite(training_spec, &outcomes, || self.engine.parameters())? {
+        if let Some((batch, loss)) = training_run::first_not_finite(training_spec, &outcomes, || self.engine.parameters())? {
             self.engine.recall()?;
             self.progress = before;
             training.watch.spoil(batch, loss);
@@ -276,7 +276,7 @@ impl Model {
         let mut steps = Vec::new();
         let mut told = summarize(training_spec, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
         training.watch.history.steps.extend(steps.into_iter().skip(earlier));
-        let score = match (course.validation, &mut *feed) {
+        let score = match (training_run.validation, &mut *feed) {
             (Some(validation), _) => Some((self.score(training_spec, validation)?, None)),
             (None, Feed::Blocks(Streamed { validation: Some(blocks), weights: [_, weights], .. })) => {
                 Some(self.score_blocks(training_spec, &mut **blocks, Some(weights))?)
@@ -288,8 +288,8 @@ impl Model {
         told.val_r2 = val_r2.flatten();
         (told.val_loss, told.val_accuracy) = (score.map(|score| score.loss), score.and_then(|score| score.accuracy));
         told.skipped = skipped;
-        self.measure(course, &mut told)?;
-        course::observe(fit, &mut self.progress, &mut told);
+        self.measure(training_run, &mut told)?;
+        training_run::observe(fit, &mut self.progress, &mut told);
         told.seconds = begun.elapsed().as_secs_f64();
         if let Some(bar) = watcher.bar {
             bar.finish(line(&told));
@@ -396,9 +396,9 @@ impl Model {
     }
 
     /// Adds R² to an epoch of a regression.
-    fn measure(&mut self, course: &Course, told: &mut Epoch) -> Result<()> {
-        let Some(yardstick) = &course.yardstick else { return Ok(()) };
-        let (data, batch) = (course.validation.unwrap_or(course.training).data, self.network.prediction_batch());
+    fn measure(&mut self, training_run: &TrainingRun, told: &mut Epoch) -> Result<()> {
+        let Some(yardstick) = &training_run.yardstick else { return Ok(()) };
+        let (data, batch) = (training_run.validation.unwrap_or(training_run.training).data, self.network.prediction_batch());
         yardstick.tell(told, || self.engine.predict(data, batch))
     }
 

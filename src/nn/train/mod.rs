@@ -7,7 +7,7 @@ mod averaged;
 pub(crate) mod baseline;
 pub(crate) mod callback;
 mod checkpoint;
-pub(crate) mod course;
+pub(crate) mod training_run;
 pub(crate) mod crowd;
 pub(crate) mod engine;
 mod fit;

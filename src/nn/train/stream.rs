@@ -8,7 +8,7 @@ use crate::data::{Blocks, Dataset, Target, WeighedBlock};
 use crate::losses::Loss;
 use crate::nn::model::Model;
 use crate::nn::train::baseline::{Reach, RunningR2};
-use crate::nn::train::course::{Course, Loaded, scoring};
+use crate::nn::train::training_run::{TrainingRun, Loaded, scoring};
 use crate::nn::train::engine::{Batch, Metric, TrainingSpec, Outcome};
 use crate::nn::train::fit::{Pass, Score};
 use crate::nn::train::history::{Epoch, History};
@@ -136,14 +136,14 @@ impl Model {
             Some(blocks) => self.weights_of(&training_spec, &mut **blocks, &for_validation)?,
             None => InBlocks::default(),
         };
-        let course = self.course_of_blocks(&training_spec, training, &fit, &for_validation)?;
-        (training_spec.metric, training_spec.step_options) = (course.metric, fit.step_options());
+        let training_run = self.run_of_blocks(&training_spec, training, &fit, &for_validation)?;
+        (training_spec.metric, training_spec.step_options) = (training_run.metric, fit.step_options());
         // Whatever is validated on is part of what the training is.
         let fingerprint = training.fingerprint().rotate_left(1)
             ^ validation.as_ref().map_or(0, |blocks| blocks.fingerprint() ^ blocks.rows() as u64);
-        let seen = Seen { kept: 0, reach: course.reach, measure: None };
+        let seen = Seen { kept: 0, reach: training_run.reach, measure: None };
         let streamed = Streamed { training, validation, weights: [of_training, of_validation], seen };
-        self.trained(&training_spec, &fit, course, &mut Feed::Blocks(streamed), fingerprint)
+        self.trained(&training_spec, &fit, training_run, &mut Feed::Blocks(streamed), fingerprint)
     }
 
     /// As [`Model::evaluate`], on rows that come in [`Blocks`].
@@ -179,13 +179,13 @@ impl Model {
     }
 
     /// What a training in blocks has in common with another: the first block says what the targets are.
-    fn course_of_blocks(
+    fn run_of_blocks(
         &mut self,
         training_spec: &TrainingSpec,
         training: &mut dyn Blocks,
         fit: &Fit,
         for_validation: &Weighting,
-    ) -> Result<Course> {
+    ) -> Result<TrainingRun> {
         let first = first_of(training)?;
         let rows = self.rows_of(training_spec, &first)?;
         let metric = Metric::of(&*training_spec.loss, rows.one_hot, self.network.outputs());
@@ -202,7 +202,7 @@ impl Model {
         };
         let count = training.rows();
         let training = Loaded { data: usize::MAX, rows: count, kept: count, at_once: rows.at_once() };
-        Ok(Course { training, validation, metric, yardstick: None, reach })
+        Ok(TrainingRun { training, validation, metric, yardstick: None, reach })
     }
 
     /// Rows as an engine takes them.

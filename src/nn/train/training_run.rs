@@ -34,7 +34,7 @@ impl Loaded {
 
 /// The rows of a training, on the device.
 #[derive(Clone, Debug)]
-pub(crate) struct Course {
+pub(crate) struct TrainingRun {
     pub training: Loaded,
     pub validation: Option<Loaded>,
     pub metric: Option<Metric>,
@@ -43,7 +43,7 @@ pub(crate) struct Course {
     pub reach: Reach,
 }
 
-impl Course {
+impl TrainingRun {
     /// Checks the rows, parts them as `fit` says and hands them to `load`.
     pub fn new(
         intake: Intake,
@@ -67,7 +67,7 @@ impl Course {
             let data = load(&rows.part(first, count))?;
             Ok::<_, Error>(Loaded { rows: count, kept, ..Loaded::new(&rows, data) })
         };
-        let mut course = Course {
+        let mut training_run = TrainingRun {
             training: part(0, training)?,
             validation: None,
             metric: Metric::of(&**loss, rows.one_hot, intake.network.outputs()),
@@ -76,7 +76,7 @@ impl Course {
         };
         let outputs = intake.network.outputs();
         if held_back > 0 {
-            course.validation = Some(part(training, held_back)?);
+            training_run.validation = Some(part(training, held_back)?);
         }
         let held = (held_back > 0).then(|| rows.weighed(training, held_back));
         let mut yardstick = None;
@@ -85,14 +85,14 @@ impl Course {
             let mut validation = Rows::new(intake, &**loss, "fit (validation)", given.0.floats(), &targets)?;
             let all = validation.rows;
             validation.weigh(&**loss, &weighting, all)?;
-            course.validation = Some(Loaded::new(&validation, load(&validation.all())?));
+            training_run.validation = Some(Loaded::new(&validation, load(&validation.all())?));
             yardstick =
                 Some(Yardstick::new(loss, rows.weighed(0, training), Some(validation.weighed(0, all)), outputs));
         }
         let own = || Yardstick::new(loss, rows.weighed(0, training), held, outputs);
         // Of classes there is accuracy.
-        course.yardstick = yardstick.unwrap_or_else(own).filter(|_| course.metric.is_none());
-        Ok(course)
+        training_run.yardstick = yardstick.unwrap_or_else(own).filter(|_| training_run.metric.is_none());
+        Ok(training_run)
     }
 
     /// What was loaded, to be let go of.
