@@ -470,7 +470,7 @@ impl Model {
     /// The epochs of the training that the model was saved in, or was last in. None of one that early stopping ended, and none of a model that
     /// was not trained.
     pub fn history(&self) -> &[Epoch] {
-        self.training.as_ref().map_or(&[], |training| &training.watch.history.epochs)
+        self.training.as_ref().map_or(&[], |training| &training.monitor.history.epochs)
     }
 
     /// How many times the parameters have been moved.

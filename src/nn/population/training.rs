@@ -12,7 +12,7 @@ use crate::nn::train::training_run::{TrainingRun, Loaded, summarize};
 use crate::nn::train::crowd::Turn;
 use crate::nn::train::engine::{StepOptions, Metric, TrainingSpec, Samples};
 use crate::nn::train::samples::{Intake, Rows};
-use crate::nn::train::training::{Snapshot, Watch};
+use crate::nn::train::training::{Snapshot, EarlyStoppingMonitor};
 use crate::{Error, Fit, History, Result, Score, Targets};
 
 impl Population {
@@ -115,24 +115,24 @@ impl Population {
     }
 
     fn epochs(&mut self, training_specs: &[TrainingSpec], fit: &Fit, training_run: &TrainingRun) -> Result<Vec<History>> {
-        let mut watches: Vec<Watch> = training_specs.iter().map(|_| Watch::default()).collect();
+        let mut monitors: Vec<EarlyStoppingMonitor> = training_specs.iter().map(|_| EarlyStoppingMonitor::default()).collect();
         let mut active: Vec<usize> = (0..self.len()).collect();
         self.scores.fill(None);
         for _ in 0..fit.epochs {
             if active.is_empty() {
                 break;
             }
-            active = self.epoch(active, training_specs, fit, training_run, &mut watches)?;
+            active = self.epoch(active, training_specs, fit, training_run, &mut monitors)?;
         }
         let early = fit.early_stopping.as_ref();
-        for (member, watch) in watches.iter_mut().enumerate() {
-            self.scores[member] = watch.history.epochs.last().map(|epoch| epoch.val_loss.unwrap_or(epoch.loss));
-            if let Some(best) = watch.best.take().filter(|_| early.is_some_and(|early| early.restore_best)) {
+        for (member, monitor) in monitors.iter_mut().enumerate() {
+            self.scores[member] = monitor.history.epochs.last().map(|epoch| epoch.val_loss.unwrap_or(epoch.loss));
+            if let Some(best) = monitor.best.take().filter(|_| early.is_some_and(|early| early.restore_best)) {
                 self.restore(member, &best.snapshot)?;
                 self.scores[member] = Some(best.value);
             }
         }
-        Ok(watches.into_iter().map(|watch| watch.history).collect())
+        Ok(monitors.into_iter().map(|monitor| monitor.history).collect())
     }
 
     /// One epoch of the members that are still at it; gives back those that go on.
@@ -142,7 +142,7 @@ impl Population {
         training_specs: &[TrainingSpec],
         fit: &Fit,
         training_run: &TrainingRun,
-        watches: &mut [Watch],
+        monitors: &mut [EarlyStoppingMonitor],
     ) -> Result<Vec<usize>> {
         let (begun, training) = (Instant::now(), training_run.training);
         let before = self.progress.clone();
@@ -164,18 +164,18 @@ impl Population {
         };
         let mut told = Vec::with_capacity(active.len());
         for (turn, outcomes) in turns.iter().zip(&outcomes) {
-            let (member, watch) = (turn.member, &mut watches[turn.member]);
+            let (member, monitor) = (turn.member, &mut monitors[turn.member]);
             if let Some((batch, loss)) =
                 training_run::first_not_finite(&training_specs[member], outcomes, || self.crowd.parameters(member))?
             {
                 self.crowd.recall(member)?;
                 self.progress[member] = before[member];
-                watch.spoil(batch, loss);
+                monitor.spoil(batch, loss);
                 active.retain(|&other| other != member);
                 continue;
             }
             self.progress[member].epochs += 1;
-            let steps = &mut watch.history.steps;
+            let steps = &mut monitor.history.steps;
             let mut epoch = summarize(&training_specs[member], &turn.batches, outcomes, training.kept, steps);
             if training_specs[member].step_options.skip_non_finite {
                 epoch.skipped = self.crowd.take_skipped(member)?;
@@ -198,7 +198,7 @@ impl Population {
                 yardstick.tell_squared(&mut told);
             }
             training_run::observe(fit, &mut self.progress[member], &mut told);
-            if !watches[member].add(told, fit.early_stopping.as_ref(), || self.snapshot(member))? {
+            if !monitors[member].add(told, fit.early_stopping.as_ref(), || self.snapshot(member))? {
                 going_on.push(member);
             }
         }

@@ -171,9 +171,9 @@ impl Model {
             self.restore(&cut.before)?;
         }
         if fit.early_stopping.is_none() {
-            (found.watch.best, found.watch.waited) = (None, 0);
+            (found.monitor.best, found.monitor.waited) = (None, 0);
         }
-        found.watch.history.before = found.done();
+        found.monitor.history.before = found.done();
         (found.planned, found.options) = (found.done() + fit.epochs, options);
         Ok(found)
     }
@@ -189,7 +189,7 @@ impl Model {
         let early = fit.early_stopping.as_ref();
         let mut at_once = FIRST_PIECE;
         // A training may have been cut when early stopping had just waited long enough.
-        let mut ends = early.is_some_and(|early| training.watch.ends(early));
+        let mut ends = early.is_some_and(|early| training.monitor.ends(early));
         let before = training.done();
         while !ends && training.left() > 0 {
             ends = self.epoch(training_spec, fit, training_run, feed, training, &mut at_once)?;
@@ -260,7 +260,7 @@ impl Model {
         if let Some((batch, loss)) = training_run::first_not_finite(training_spec, &outcomes, || self.engine.parameters())? {
             self.engine.recall()?;
             self.progress = before;
-            training.watch.spoil(batch, loss);
+            training.monitor.spoil(batch, loss);
             return Ok(true);
         }
         skipped += self.skipped(training_spec)?;
@@ -275,7 +275,7 @@ impl Model {
         self.progress.epochs += 1;
         let mut steps = Vec::new();
         let mut told = summarize(training_spec, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
-        training.watch.history.steps.extend(steps.into_iter().skip(earlier));
+        training.monitor.history.steps.extend(steps.into_iter().skip(earlier));
         let score = match (training_run.validation, &mut *feed) {
             (Some(validation), _) => Some((self.score(training_spec, validation)?, None)),
             (None, Feed::Blocks(Streamed { validation: Some(blocks), weights: [_, weights], .. })) => {
@@ -299,7 +299,7 @@ impl Model {
 
     /// Takes an epoch's numbers in, saves, and asks whether to go on; true where the training ends.
     fn close(&mut self, fit: &Fit, training: &mut Training, told: Epoch) -> Result<bool> {
-        let ends = training.watch.add(told.clone(), fit.early_stopping.as_ref(), || self.snapshot())?;
+        let ends = training.monitor.add(told.clone(), fit.early_stopping.as_ref(), || self.snapshot())?;
         // The last epoch's file is written when all is over.
         if let Some(path) = fit.checkpoint.as_ref().filter(|_| !ends && training.left() > 0) {
             self.save_in(path, Some(training))?;
@@ -311,7 +311,7 @@ impl Model {
         let done = training.done();
         let is_asked = fit.on_epoch.as_ref().is_some_and(|call| call.ends(done, &told));
         if is_asked {
-            training.watch.history.stopped = Some(Stop::Asked { epochs: done, batches: 0, of: 0 });
+            training.monitor.history.stopped = Some(Stop::Asked { epochs: done, batches: 0, of: 0 });
         }
         Ok(is_asked)
     }
@@ -328,29 +328,29 @@ impl Model {
         self.engine.recall()?;
         let before = Snapshot { progress: began, ..self.snapshot()? };
         self.restore(&now)?;
-        training.watch.history.stopped = Some(Stop::Asked { epochs: training.done(), batches: outcomes.len(), of });
+        training.monitor.history.stopped = Some(Stop::Asked { epochs: training.done(), batches: outcomes.len(), of });
         training.cut = Some(Cut { before, outcomes, skipped });
         Ok(())
     }
 
     /// Puts the best weights back where the training is over, and saves.
     fn finish(&mut self, fit: &Fit, training: &mut Training) -> Result<History> {
-        let stopped = &training.watch.history.stopped;
+        let stopped = &training.monitor.history.stopped;
         let (is_asked, is_early) =
             (matches!(stopped, Some(Stop::Asked { .. })), matches!(stopped, Some(Stop::Early { .. })));
         let restores = fit.early_stopping.as_ref().is_some_and(|early| early.restore_best && !is_asked);
         let done = training.done();
-        if let Some(best) = training.watch.best.as_ref().filter(|best| restores && best.epoch < done) {
+        if let Some(best) = training.monitor.best.as_ref().filter(|best| restores && best.epoch < done) {
             let last = self.snapshot()?;
             self.restore(&best.snapshot)?;
             training.last = Some(last);
         }
-        let history = std::mem::take(&mut training.watch.history);
+        let history = std::mem::take(&mut training.monitor.history);
         if is_early {
             training.end();
         } else {
             // What a file and another call need of it.
-            training.watch.history.epochs.clone_from(&history.epochs);
+            training.monitor.history.epochs.clone_from(&history.epochs);
         }
         if let Some(path) = &fit.checkpoint {
             self.save_in(path, Some(training))?;
