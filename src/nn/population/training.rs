@@ -170,7 +170,7 @@ impl Population {
             {
                 self.crowd.recall(member)?;
                 self.progress[member] = before[member];
-                monitor.spoil(batch, loss);
+                monitor.abort(batch, loss);
                 active.retain(|&other| other != member);
                 continue;
             }

@@ -260,7 +260,7 @@ impl Model {
         if let Some((batch, loss)) = training_run::first_not_finite(training_spec, &outcomes, || self.engine.parameters())? {
             self.engine.recall()?;
             self.progress = before;
-            training.monitor.spoil(batch, loss);
+            training.monitor.abort(batch, loss);
             return Ok(true);
         }
         skipped += self.skipped(training_spec)?;

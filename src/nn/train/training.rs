@@ -80,7 +80,7 @@ impl EarlyStoppingMonitor {
     }
 
     /// Notes that a batch's loss was not finite.
-    pub fn spoil(&mut self, batch: usize, loss: f64) {
+    pub fn abort(&mut self, batch: usize, loss: f64) {
         let epoch = self.history.epochs.len() + 1;
         self.history.stopped = Some(Stop::NotFinite { epoch, batch: batch + 1, loss, cause: None });
     }

@@ -195,7 +195,7 @@ pub(crate) fn summarize(
 }
 
 /// The first batch whose loss is not finite; the last one if it is the parameters that are not, which the last update
-/// of an epoch may spoil before any loss has seen them.
+/// of an epoch may abort before any loss has seen them.
 pub(crate) fn first_not_finite(
     training_spec: &TrainingSpec,
     outcomes: &[Outcome],
@@ -206,6 +206,6 @@ pub(crate) fn first_not_finite(
     if let Some(batch) = outcomes.iter().position(|outcome| ends && !outcome.loss.is_finite()) {
         return Ok(Some((batch, outcomes[batch].loss)));
     }
-    let spoiled = parameters()?.into_iter().find(|parameter| !parameter.is_finite());
-    Ok(spoiled.map(|parameter| (outcomes.len().saturating_sub(1), parameter)))
+    let aborted = parameters()?.into_iter().find(|parameter| !parameter.is_finite());
+    Ok(aborted.map(|parameter| (outcomes.len().saturating_sub(1), parameter)))
 }
