@@ -9,7 +9,7 @@ use crate::nn::optimizers::Clip;
 use crate::nn::population::Population;
 use crate::nn::train::training_run;
 use crate::nn::train::training_run::{TrainingRun, Loaded, summarize};
-use crate::nn::train::crowd::Turn;
+use crate::nn::train::batched_engine::Turn;
 use crate::nn::train::engine::{StepOptions, Metric, TrainingSpec, Samples};
 use crate::nn::train::samples::{Intake, Rows};
 use crate::nn::train::training::{Snapshot, EarlyStoppingMonitor};
@@ -45,7 +45,7 @@ impl Population {
             self.train_in_turn()?;
         }
         let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
-        let load = |samples: &Samples| self.crowd.load(samples);
+        let load = |samples: &Samples| self.batched_engine.load(samples);
         let training_run =
             TrainingRun::new(intake, &training_specs[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
         for training_spec in &mut training_specs {
@@ -53,7 +53,7 @@ impl Population {
         }
         self.keep_average(fit.average)?;
         let histories = self.epochs(&training_specs, &fit, &training_run);
-        training_run.data().for_each(|data| self.crowd.unload(data));
+        training_run.data().for_each(|data| self.batched_engine.unload(data));
         let mut histories = histories?;
         for (history, training_spec) in histories.iter_mut().zip(&training_specs) {
             // With other options of the loss its yardstick is another.
@@ -80,10 +80,10 @@ impl Population {
         for training_spec in &mut training_specs {
             training_spec.metric = Metric::of(&*training_spec.loss, rows.one_hot, self.network.outputs());
         }
-        let loaded = Loaded::new(&rows, self.crowd.load(&rows.all())?);
+        let loaded = Loaded::new(&rows, self.batched_engine.load(&rows.all())?);
         let all: Vec<usize> = (0..self.len()).collect();
         let scores = self.scores_of(&all, &training_specs, loaded);
-        self.crowd.unload(loaded.data);
+        self.batched_engine.unload(loaded.data);
         scores
     }
 
@@ -109,7 +109,7 @@ impl Population {
     /// The scores of some members on rows.
     fn scores_of(&mut self, members: &[usize], training_specs: &[TrainingSpec], loaded: Loaded) -> Result<Vec<Score>> {
         let turn = |&member: &usize| Turn { member, batches: training_run::scoring(loaded) };
-        let outcomes = self.crowd.evaluate(loaded.data, training_specs, &members.iter().map(turn).collect::<Vec<_>>())?;
+        let outcomes = self.batched_engine.evaluate(loaded.data, training_specs, &members.iter().map(turn).collect::<Vec<_>>())?;
         let scores = members.iter().zip(&outcomes);
         Ok(scores.map(|(&member, outcomes)| training_run::score(&training_specs[member], outcomes, loaded.kept)).collect())
     }
@@ -146,19 +146,19 @@ impl Population {
     ) -> Result<Vec<usize>> {
         let (begun, training) = (Instant::now(), training_run.training);
         let before = self.progress.clone();
-        self.crowd.remember()?;
+        self.batched_engine.remember()?;
         let mut turns = Vec::with_capacity(active.len());
         for &member in &active {
             let (training_spec, seed) = (&training_specs[member], self.seed(member));
             let batches = training_run::batches(training_spec, fit, training, seed, &mut self.progress[member]);
             turns.push(Turn { member, batches });
         }
-        let outcomes = match self.crowd.train(training.data, training_specs, &turns) {
+        let outcomes = match self.batched_engine.train(training.data, training_specs, &turns) {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 // As with one model: the epoch did not happen, for nobody.
                 self.progress = before;
-                active.iter().for_each(|&member| drop(self.crowd.recall(member)));
+                active.iter().for_each(|&member| drop(self.batched_engine.recall(member)));
                 return Err(error);
             }
         };
@@ -166,9 +166,9 @@ impl Population {
         for (turn, outcomes) in turns.iter().zip(&outcomes) {
             let (member, monitor) = (turn.member, &mut monitors[turn.member]);
             if let Some((batch, loss)) =
-                training_run::first_not_finite(&training_specs[member], outcomes, || self.crowd.parameters(member))?
+                training_run::first_not_finite(&training_specs[member], outcomes, || self.batched_engine.parameters(member))?
             {
-                self.crowd.recall(member)?;
+                self.batched_engine.recall(member)?;
                 self.progress[member] = before[member];
                 monitor.abort(batch, loss);
                 active.retain(|&other| other != member);
@@ -178,7 +178,7 @@ impl Population {
             let steps = &mut monitor.history.steps;
             let mut epoch = summarize(&training_specs[member], &turn.batches, outcomes, training.kept, steps);
             if training_specs[member].step_options.skip_non_finite {
-                epoch.skipped = self.crowd.take_skipped(member)?;
+                epoch.skipped = self.batched_engine.take_skipped(member)?;
                 let averaged = &mut self.progress[member].averaged;
                 *averaged = averaged.saturating_sub(epoch.skipped as u64);
             }
@@ -206,13 +206,13 @@ impl Population {
     }
 
     fn snapshot(&self, member: usize) -> Result<Snapshot> {
-        let (parameters, states) = (self.crowd.parameters(member)?, self.crowd.states(member)?);
+        let (parameters, states) = (self.batched_engine.parameters(member)?, self.batched_engine.states(member)?);
         Ok(Snapshot { parameters, states, progress: self.progress[member] })
     }
 
     fn restore(&mut self, member: usize, snapshot: &Snapshot) -> Result<()> {
-        self.crowd.set_parameters(member, &snapshot.parameters)?;
-        self.crowd.set_states(member, &snapshot.states)?;
+        self.batched_engine.set_parameters(member, &snapshot.parameters)?;
+        self.batched_engine.set_states(member, &snapshot.states)?;
         self.progress[member] = snapshot.progress;
         Ok(())
     }

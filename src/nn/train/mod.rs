@@ -8,7 +8,7 @@ pub(crate) mod baseline;
 pub(crate) mod callback;
 mod checkpoint;
 pub(crate) mod training_run;
-pub(crate) mod crowd;
+pub(crate) mod batched_engine;
 pub(crate) mod engine;
 mod fit;
 pub(crate) mod gpu;

@@ -18,7 +18,7 @@ use crate::nn::embedding::kernels::RowsParams;
 use crate::nn::layers::Network;
 use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::{OptimizerParams, state_stride};
-use crate::nn::train::crowd::{Shares, Turn};
+use crate::nn::train::batched_engine::{Shares, Turn};
 use crate::nn::train::engine::{Batch, Engine, Lists, TrainingSpec, Outcome, SampleTargets, Samples};
 use crate::nn::train::gpu::plan::{Key, Kind, Plan, Uniforms};
 pub(crate) use crate::nn::train::gpu::side_by_side::SideBySide;

@@ -6,7 +6,7 @@ use crate::losses::Mse;
 use crate::nn::layers::Network;
 use crate::nn::optimizers::GradientDescent;
 use crate::nn::optimizers::update::state_stride;
-use crate::nn::train::crowd::{Crowd, Turn, no_member};
+use crate::nn::train::batched_engine::{BatchedEngine, Turn, no_member};
 use crate::nn::train::engine::{StepOptions, TrainingSpec, Outcome, SampleTargets, Samples};
 use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, WholeModels};
 use crate::runtime::device::Gpu;
@@ -127,7 +127,7 @@ fn no_data() -> Error {
     Error::Empty { operation: "training".into(), name: "its data".into() }
 }
 
-impl Crowd for SideBySide {
+impl BatchedEngine for SideBySide {
     fn parameters(&self, member: usize) -> Result<Vec<f64>> {
         self.read(&self.parameters, self.place(member)?)
     }

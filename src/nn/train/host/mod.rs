@@ -14,7 +14,7 @@ use crate::losses::HostReal;
 use crate::nn::activations::Activation;
 use crate::nn::embedding::host::Table;
 use crate::nn::layers::{Network, Placed};
-use crate::nn::train::crowd::Shares;
+use crate::nn::train::batched_engine::Shares;
 use crate::nn::train::engine::{Batch, Engine, Lists, TrainingSpec, Outcome, SampleTargets, Samples};
 use crate::nn::train::host::pass::{Pass, resize};
 use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};

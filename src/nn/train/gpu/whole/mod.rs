@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::nn::layers::Network;
-use crate::nn::train::crowd::Turn;
+use crate::nn::train::batched_engine::Turn;
 use crate::nn::train::engine::{Batch, TrainingSpec, Outcome};
 use crate::nn::train::small::{BATCH, Form, Mode, Params, Planes, TURN, whole};
 use crate::runtime::device::Gpu;

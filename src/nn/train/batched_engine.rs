@@ -17,7 +17,7 @@ pub(crate) struct Turn {
 
 /// A device that trains many models of one shape on the same rows. All turns of a call have as many batches, and those
 /// of one place have as many rows.
-pub(crate) trait Crowd: Debug + Send {
+pub(crate) trait BatchedEngine: Debug + Send {
     fn parameters(&self, member: usize) -> Result<Vec<f64>>;
     fn set_parameters(&mut self, member: usize, values: &[f64]) -> Result<()>;
     fn states(&self, member: usize) -> Result<Vec<Vec<f64>>>;
@@ -100,7 +100,7 @@ pub(crate) fn no_member(member: usize, members: usize) -> Error {
     Error::option("population", "member", member, &format!("below {members}, the number of members"))
 }
 
-impl<E: Shares> Crowd for Several<E> {
+impl<E: Shares> BatchedEngine for Several<E> {
     fn parameters(&self, member: usize) -> Result<Vec<f64>> {
         self.member(member)?.parameters()
     }
