@@ -9,7 +9,7 @@ use crate::nn::optimizers::Clip;
 use crate::nn::population::Population;
 use crate::nn::train::training_run;
 use crate::nn::train::training_run::{TrainingRun, Loaded, summarize};
-use crate::nn::train::batched_engine::Turn;
+use crate::nn::train::batched_engine::MemberStep;
 use crate::nn::train::engine::{StepOptions, Metric, TrainingSpec, Samples};
 use crate::nn::train::samples::{Intake, Rows};
 use crate::nn::train::training::{Snapshot, EarlyStoppingMonitor};
@@ -108,8 +108,8 @@ impl Population {
 
     /// The scores of some members on rows.
     fn scores_of(&mut self, members: &[usize], training_specs: &[TrainingSpec], loaded: Loaded) -> Result<Vec<Score>> {
-        let turn = |&member: &usize| Turn { member, batches: training_run::scoring(loaded) };
-        let outcomes = self.batched_engine.evaluate(loaded.data, training_specs, &members.iter().map(turn).collect::<Vec<_>>())?;
+        let member_step = |&member: &usize| MemberStep { member, batches: training_run::scoring(loaded) };
+        let outcomes = self.batched_engine.evaluate(loaded.data, training_specs, &members.iter().map(member_step).collect::<Vec<_>>())?;
         let scores = members.iter().zip(&outcomes);
         Ok(scores.map(|(&member, outcomes)| training_run::score(&training_specs[member], outcomes, loaded.kept)).collect())
     }
@@ -147,13 +147,13 @@ impl Population {
         let (begun, training) = (Instant::now(), training_run.training);
         let before = self.progress.clone();
         self.batched_engine.remember()?;
-        let mut turns = Vec::with_capacity(active.len());
+        let mut member_steps = Vec::with_capacity(active.len());
         for &member in &active {
             let (training_spec, seed) = (&training_specs[member], self.seed(member));
             let batches = training_run::batches(training_spec, fit, training, seed, &mut self.progress[member]);
-            turns.push(Turn { member, batches });
+            member_steps.push(MemberStep { member, batches });
         }
-        let outcomes = match self.batched_engine.train(training.data, training_specs, &turns) {
+        let outcomes = match self.batched_engine.train(training.data, training_specs, &member_steps) {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 // As with one model: the epoch did not happen, for nobody.
@@ -163,8 +163,8 @@ impl Population {
             }
         };
         let mut told = Vec::with_capacity(active.len());
-        for (turn, outcomes) in turns.iter().zip(&outcomes) {
-            let (member, monitor) = (turn.member, &mut monitors[turn.member]);
+        for (member_step, outcomes) in member_steps.iter().zip(&outcomes) {
+            let (member, monitor) = (member_step.member, &mut monitors[member_step.member]);
             if let Some((batch, loss)) =
                 training_run::first_not_finite(&training_specs[member], outcomes, || self.batched_engine.parameters(member))?
             {
@@ -176,7 +176,7 @@ impl Population {
             }
             self.progress[member].epochs += 1;
             let steps = &mut monitor.history.steps;
-            let mut epoch = summarize(&training_specs[member], &turn.batches, outcomes, training.kept, steps);
+            let mut epoch = summarize(&training_specs[member], &member_step.batches, outcomes, training.kept, steps);
             if training_specs[member].step_options.skip_non_finite {
                 epoch.skipped = self.batched_engine.take_skipped(member)?;
                 let averaged = &mut self.progress[member].averaged;

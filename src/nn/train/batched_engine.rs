@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// What one member is to do.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct MemberStep {
     pub member: usize,
     pub batches: Vec<Batch>,
 }
@@ -38,8 +38,8 @@ pub(crate) trait BatchedEngine: Debug + Send {
     fn load(&mut self, samples: &Samples) -> Result<usize>;
     fn unload(&mut self, data: usize);
     /// The outcomes of each turn's batches. `training_specs` are those of all members, by number.
-    fn train(&mut self, data: usize, training_specs: &[TrainingSpec], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>>;
-    fn evaluate(&mut self, data: usize, training_specs: &[TrainingSpec], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>>;
+    fn train(&mut self, data: usize, training_specs: &[TrainingSpec], member_steps: &[MemberStep]) -> Result<Vec<Vec<Outcome>>>;
+    fn evaluate(&mut self, data: usize, training_specs: &[TrainingSpec], member_steps: &[MemberStep]) -> Result<Vec<Vec<Outcome>>>;
     /// Predictions of each member for all rows in their order.
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<Vec<f64>>>;
 }
@@ -78,20 +78,20 @@ impl<E: Shares> Several<E> {
     /// number of threads.
     fn each<T: Send>(
         &mut self,
-        turns: &[Turn],
-        work: impl Fn(&mut E, &Turn) -> Result<T> + Send + Sync,
+        member_steps: &[MemberStep],
+        work: impl Fn(&mut E, &MemberStep) -> Result<T> + Send + Sync,
     ) -> Result<Vec<T>> {
-        let mut chosen: Vec<(usize, &mut E, &Turn)> = Vec::with_capacity(turns.len());
+        let mut chosen: Vec<(usize, &mut E, &MemberStep)> = Vec::with_capacity(member_steps.len());
         for (member, engine) in self.0.iter_mut().enumerate() {
-            if let Some(place) = turns.iter().position(|turn| turn.member == member) {
-                chosen.push((place, engine, &turns[place]));
+            if let Some(place) = member_steps.iter().position(|member_step| member_step.member == member) {
+                chosen.push((place, engine, &member_steps[place]));
             }
         }
         chosen.sort_by_key(|(place, _, _)| *place);
         if E::SIDE_BY_SIDE {
-            return chosen.into_par_iter().map(|(_, engine, turn)| work(engine, turn)).collect();
+            return chosen.into_par_iter().map(|(_, engine, member_step)| work(engine, member_step)).collect();
         }
-        chosen.into_iter().map(|(_, engine, turn)| work(engine, turn)).collect()
+        chosen.into_iter().map(|(_, engine, member_step)| work(engine, member_step)).collect()
     }
 }
 
@@ -143,12 +143,12 @@ impl<E: Shares> BatchedEngine for Several<E> {
         self.0.iter_mut().for_each(|engine| engine.unload(data));
     }
 
-    fn train(&mut self, data: usize, training_specs: &[TrainingSpec], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
-        self.each(turns, |engine, turn| engine.train(data, &training_specs[turn.member], &turn.batches))
+    fn train(&mut self, data: usize, training_specs: &[TrainingSpec], member_steps: &[MemberStep]) -> Result<Vec<Vec<Outcome>>> {
+        self.each(member_steps, |engine, member_step| engine.train(data, &training_specs[member_step.member], &member_step.batches))
     }
 
-    fn evaluate(&mut self, data: usize, training_specs: &[TrainingSpec], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
-        self.each(turns, |engine, turn| engine.evaluate(data, &training_specs[turn.member], &turn.batches))
+    fn evaluate(&mut self, data: usize, training_specs: &[TrainingSpec], member_steps: &[MemberStep]) -> Result<Vec<Vec<Outcome>>> {
+        self.each(member_steps, |engine, member_step| engine.evaluate(data, &training_specs[member_step.member], &member_step.batches))
     }
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<Vec<f64>>> {

@@ -39,9 +39,9 @@ pub(crate) enum Mode {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct Params {
-    pub turns: u32,
+    pub member_steps: u32,
     pub steps: u32,
-    pub turn_words: u32,
+    pub member_step_words: u32,
     pub stride: u32,
     pub work: u32,
     pub capacity: u32,
@@ -484,7 +484,7 @@ mod tests {
         let program = whole(&network, &[&training_spec], false, Form { lanes: 8, tall: 4 }).program;
         wgsl::assert_layout!(
             program,
-            Params as "Params" { turns, steps, turn_words, stride, work, capacity, plane, columns }
+            Params as "Params" { member_steps, steps, member_step_words, stride, work, capacity, plane, columns }
         );
     }
 }

@@ -18,7 +18,7 @@ use crate::nn::embedding::kernels::RowsParams;
 use crate::nn::layers::Network;
 use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::{OptimizerParams, state_stride};
-use crate::nn::train::batched_engine::{Shares, Turn};
+use crate::nn::train::batched_engine::{Shares, MemberStep};
 use crate::nn::train::engine::{Batch, Engine, Lists, TrainingSpec, Outcome, SampleTargets, Samples};
 use crate::nn::train::gpu::plan::{Key, Kind, Plan, Uniforms};
 pub(crate) use crate::nn::train::gpu::side_by_side::SideBySide;
@@ -224,8 +224,8 @@ impl GpuEngine {
             (data.features[0].buffer.clone(), data.targets[0].buffer.clone(), data.labels);
         let rows = RowsOnDevice { features: &features, targets: &targets, labels, ignored: &[] };
         let held = Held { parameters: &self.parameters, states: &self.states };
-        let turn = Turn { member: 0, batches: batches.to_vec() };
-        let found = self.whole.train(held, rows, std::slice::from_ref(training_spec), &[turn])?;
+        let member_step = MemberStep { member: 0, batches: batches.to_vec() };
+        let found = self.whole.train(held, rows, std::slice::from_ref(training_spec), &[member_step])?;
         self.skipped_whole += self.whole.take_skipped().into_iter().sum::<usize>();
         Ok(found.into_iter().flatten().collect())
     }

@@ -6,7 +6,7 @@ use crate::losses::Mse;
 use crate::nn::layers::Network;
 use crate::nn::optimizers::GradientDescent;
 use crate::nn::optimizers::update::state_stride;
-use crate::nn::train::batched_engine::{BatchedEngine, Turn, no_member};
+use crate::nn::train::batched_engine::{BatchedEngine, MemberStep, no_member};
 use crate::nn::train::engine::{StepOptions, TrainingSpec, Outcome, SampleTargets, Samples};
 use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, WholeModels};
 use crate::runtime::device::Gpu;
@@ -208,22 +208,22 @@ impl BatchedEngine for SideBySide {
         self.data.remove(&data);
     }
 
-    fn train(&mut self, data: usize, training_specs: &[TrainingSpec], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
+    fn train(&mut self, data: usize, training_specs: &[TrainingSpec], member_steps: &[MemberStep]) -> Result<Vec<Vec<Outcome>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
         let ignored = ignored(data, &training_specs[0]);
         let held = Held { parameters: &self.parameters, states: &self.states };
-        let outcomes = self.whole.train(held, on_device(data, &ignored), training_specs, turns)?;
-        for (turn, skipped) in turns.iter().zip(self.whole.take_skipped()) {
-            self.skipped[turn.member] += skipped;
+        let outcomes = self.whole.train(held, on_device(data, &ignored), training_specs, member_steps)?;
+        for (member_step, skipped) in member_steps.iter().zip(self.whole.take_skipped()) {
+            self.skipped[member_step.member] += skipped;
         }
         Ok(outcomes)
     }
 
-    fn evaluate(&mut self, data: usize, training_specs: &[TrainingSpec], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
+    fn evaluate(&mut self, data: usize, training_specs: &[TrainingSpec], member_steps: &[MemberStep]) -> Result<Vec<Vec<Outcome>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
         let ignored = ignored(data, &training_specs[0]);
         let held = Held { parameters: &self.parameters, states: &self.states };
-        self.whole.evaluate(held, on_device(data, &ignored), training_specs, turns)
+        self.whole.evaluate(held, on_device(data, &ignored), training_specs, member_steps)
     }
 
     fn predict(&mut self, data: usize, _batch_size: usize) -> Result<Vec<Vec<f64>>> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::nn::layers::Network;
-use crate::nn::train::batched_engine::Turn;
+use crate::nn::train::batched_engine::MemberStep;
 use crate::nn::train::engine::{Batch, TrainingSpec, Outcome};
 use crate::nn::train::small::{BATCH, Form, Mode, Params, Planes, TURN, whole};
 use crate::runtime::device::Gpu;
@@ -84,7 +84,7 @@ struct Scratch {
     /// Rows of a batch that it has room for.
     capacity: usize,
     /// Workgroups that it has room for.
-    turns: usize,
+    member_steps: usize,
 }
 
 /// The kernel with what it is bound to, and the numbers of each member.
@@ -133,7 +133,7 @@ impl WholeModels {
     }
 
     /// Makes room for batches of so many rows in as many workgroups as fit a binding; gives back how many.
-    fn reserve(&mut self, rows: usize, turns: usize) -> Result<usize> {
+    fn reserve(&mut self, rows: usize, member_steps: usize) -> Result<usize> {
         let capacity = rows.next_multiple_of(4);
         let fitting = (self.gpu.limits().max_storage_buffer_binding_size / 4) as usize;
         let most = (fitting - MARGIN) / self.work(capacity);
@@ -145,12 +145,12 @@ impl WholeModels {
                 advice: "use smaller batches".into(),
             });
         }
-        let turns = turns.min(most);
-        if !self.scratch.as_ref().is_some_and(|s| s.capacity == capacity && s.turns >= turns) {
-            let buffer = self.gpu.buffer("scratch of whole models", turns * self.work(capacity) + MARGIN)?;
-            self.scratch = Some(Scratch { buffer, capacity, turns });
+        let member_steps = member_steps.min(most);
+        if !self.scratch.as_ref().is_some_and(|s| s.capacity == capacity && s.member_steps >= member_steps) {
+            let buffer = self.gpu.buffer("scratch of whole models", member_steps * self.work(capacity) + MARGIN)?;
+            self.scratch = Some(Scratch { buffer, capacity, member_steps });
         }
-        Ok(turns)
+        Ok(member_steps)
     }
 
     /// Trains members on their batches. One that is too long for a workgroup is added up from pieces.
@@ -159,14 +159,14 @@ impl WholeModels {
         held: Held,
         rows: RowsOnDevice,
         training_specs: &[TrainingSpec],
-        turns: &[Turn],
+        member_steps: &[MemberStep],
     ) -> Result<Vec<Vec<Outcome>>> {
         let size = self.piece_rows;
         let mode = |batch: &Batch, is_last: bool| match batch.update {
             Some(_) if is_last => Mode::Train,
             _ => Mode::Gradient,
         };
-        self.run_cut(held, rows, training_specs, turns, size, mode)
+        self.run_cut(held, rows, training_specs, member_steps, size, mode)
     }
 
     /// How many steps each turn of the last training left out.
@@ -180,10 +180,10 @@ impl WholeModels {
         held: Held,
         rows: RowsOnDevice,
         training_specs: &[TrainingSpec],
-        turns: &[Turn],
+        member_steps: &[MemberStep],
     ) -> Result<Vec<Vec<Outcome>>> {
         let size = self.scratch.as_ref().map_or(64.min(self.piece_rows), |scratch| scratch.capacity);
-        self.run_cut(held, rows, training_specs, turns, size, |_, _| Mode::Evaluate)
+        self.run_cut(held, rows, training_specs, member_steps, size, |_, _| Mode::Evaluate)
     }
 
     /// Runs batches in pieces of at most `size` rows, and joins what came of them.
@@ -192,17 +192,17 @@ impl WholeModels {
         held: Held,
         rows: RowsOnDevice,
         training_specs: &[TrainingSpec],
-        turns: &[Turn],
+        member_steps: &[MemberStep],
         size: usize,
         mode: impl Fn(&Batch, bool) -> Mode,
     ) -> Result<Vec<Vec<Outcome>>> {
         let columns = self.network.outputs();
-        let mut pieces: Vec<Vec<Piece>> = Vec::with_capacity(turns.len());
-        for turn in turns {
-            let mut of_turn = Vec::with_capacity(turn.batches.len());
-            for batch in &turn.batches {
-                let factor = factor(&training_specs[turn.member], batch, columns, rows.ignored);
-                of_turn.extend((0..batch.rows).step_by(size).map(|first| Piece {
+        let mut pieces: Vec<Vec<Piece>> = Vec::with_capacity(member_steps.len());
+        for member_step in member_steps {
+            let mut of_member_step = Vec::with_capacity(member_step.batches.len());
+            for batch in &member_step.batches {
+                let factor = factor(&training_specs[member_step.member], batch, columns, rows.ignored);
+                of_member_step.extend((0..batch.rows).step_by(size).map(|first| Piece {
                     batch: Batch {
                         start: batch.start + first,
                         rows: size.min(batch.rows - first),
@@ -213,21 +213,21 @@ impl WholeModels {
                     factor,
                 }));
             }
-            pieces.push(of_turn);
+            pieces.push(of_member_step);
         }
-        let found = self.run(&self.link(training_specs, held, rows)?, turns, &pieces)?;
+        let found = self.run(&self.link(training_specs, held, rows)?, member_steps, &pieces)?;
         let skipped = |found: &Vec<Outcome>| found.iter().filter(|outcome| outcome.correct < 0.0).count();
         self.skipped = found.iter().map(skipped).collect();
-        let joined = |(turn, found): (&Turn, Vec<Outcome>)| {
+        let joined = |(member_step, found): (&MemberStep, Vec<Outcome>)| {
             let mut found = found.into_iter();
             // Below 0 stands −1 − the rows right of a step that was left out.
             let right = |correct: f64| if correct < 0.0 { -1.0 - correct } else { correct };
             let sum =
                 |sum: Outcome, o: Outcome| Outcome { loss: sum.loss + o.loss, correct: sum.correct + right(o.correct) };
             let join = |batch: &Batch| found.by_ref().take(batch.rows.div_ceil(size)).fold(Outcome::default(), sum);
-            turn.batches.iter().map(join).collect()
+            member_step.batches.iter().map(join).collect()
         };
-        Ok(turns.iter().zip(found).map(joined).collect())
+        Ok(member_steps.iter().zip(found).map(joined).collect())
     }
 
     /// Predictions of each member for rows in their order, [rows, outputs].
@@ -248,10 +248,10 @@ impl WholeModels {
             let mut member = 0;
             while member < members {
                 let wave = self.reserve(size, members - member)?;
-                let turns: Vec<Turn> =
-                    (member..member + wave).map(|member| Turn { member, batches: Vec::new() }).collect();
+                let member_steps: Vec<MemberStep> =
+                    (member..member + wave).map(|member| MemberStep { member, batches: Vec::new() }).collect();
                 let piece = Piece { batch, mode: Mode::Predict, factor: 0.0 };
-                self.submit(&linked, &turns, &vec![vec![piece]; wave], 0..1)?;
+                self.submit(&linked, &member_steps, &vec![vec![piece]; wave], 0..1)?;
                 for values in self.outputs_of(wave, rows * outputs)? {
                     predictions[member].extend(values.into_iter().map(f64::from));
                     member += 1;
@@ -262,32 +262,32 @@ impl WholeModels {
     }
 
     /// What the last layer left in the scratch of each workgroup.
-    fn outputs_of(&self, turns: usize, length: usize) -> Result<Vec<Vec<f32>>> {
+    fn outputs_of(&self, member_steps: usize, length: usize) -> Result<Vec<Vec<f32>>> {
         let Some(scratch) = &self.scratch else { return Ok(Vec::new()) };
         let at = self.network.length + scratch.capacity * self.planes.outputs;
-        let place = |turn: usize| turn * self.work(scratch.capacity) + at;
-        let begin = |turn: usize| self.gpu.begin_download(&scratch.buffer, place(turn), length);
-        let readings = (0..turns).map(begin).collect::<Result<Vec<Reading>>>()?;
+        let place = |member_step: usize| member_step * self.work(scratch.capacity) + at;
+        let begin = |member_step: usize| self.gpu.begin_download(&scratch.buffer, place(member_step), length);
+        let readings = (0..member_steps).map(begin).collect::<Result<Vec<Reading>>>()?;
         readings.into_iter().map(|reading| pollster::block_on(self.gpu.finish_download(reading))).collect()
     }
 
     /// Runs the pieces of all turns, as many members at a time as there is scratch for, as many steps to a dispatch as its
     /// time allows. The next dispatch is made while the last one runs.
-    fn run(&mut self, linked: &Linked, turns: &[Turn], pieces: &[Vec<Piece>]) -> Result<Vec<Vec<Outcome>>> {
+    fn run(&mut self, linked: &Linked, member_steps: &[MemberStep], pieces: &[Vec<Piece>]) -> Result<Vec<Vec<Outcome>>> {
         let longest = pieces.iter().flatten().map(|piece| piece.batch.rows).max().unwrap_or(1);
-        let mut outcomes = Vec::with_capacity(turns.len());
-        while outcomes.len() < turns.len() {
+        let mut outcomes = Vec::with_capacity(member_steps.len());
+        while outcomes.len() < member_steps.len() {
             let first = outcomes.len();
-            let wave = self.reserve(longest, turns.len() - first)?;
-            outcomes.extend(self.run_wave(linked, &turns[first..first + wave], &pieces[first..first + wave])?);
+            let wave = self.reserve(longest, member_steps.len() - first)?;
+            outcomes.extend(self.run_wave(linked, &member_steps[first..first + wave], &pieces[first..first + wave])?);
         }
         Ok(outcomes)
     }
 
-    fn run_wave(&mut self, linked: &Linked, turns: &[Turn], pieces: &[Vec<Piece>]) -> Result<Vec<Vec<Outcome>>> {
+    fn run_wave(&mut self, linked: &Linked, member_steps: &[MemberStep], pieces: &[Vec<Piece>]) -> Result<Vec<Vec<Outcome>>> {
         let steps = pieces[0].len();
-        let mut outcomes = vec![Vec::with_capacity(steps); turns.len()];
-        let mut most = (MOST_WORDS / (turns.len() * BATCH)).clamp(1, MOST_STEPS);
+        let mut outcomes = vec![Vec::with_capacity(steps); member_steps.len()];
+        let mut most = (MOST_WORDS / (member_steps.len() * BATCH)).clamp(1, MOST_STEPS);
         if self.gpu.is_software() {
             let longest = pieces.iter().flatten().map(|piece| piece.batch.rows).max().unwrap_or(1);
             most = most.min(MOST_TURNS / self.form.turns_of_loops(&self.network, longest)).max(1);
@@ -297,8 +297,8 @@ impl WholeModels {
             let before = running.take();
             let now = self.at_once.min(most).min(steps - done);
             if now > 0 {
-                let results = self.submit(linked, turns, pieces, done..done + now)?;
-                running = Some((self.gpu.begin_download(&results, 0, 2 * turns.len() * now)?, now));
+                let results = self.submit(linked, member_steps, pieces, done..done + now)?;
+                running = Some((self.gpu.begin_download(&results, 0, 2 * member_steps.len() * now)?, now));
                 done += now;
             }
             if let Some((reading, count)) = before {
@@ -339,23 +339,23 @@ impl WholeModels {
     fn submit(
         &self,
         linked: &Linked,
-        turns: &[Turn],
+        member_steps: &[MemberStep],
         pieces: &[Vec<Piece>],
         range: std::ops::Range<usize>,
     ) -> Result<wgpu::Buffer> {
         let gpu = &self.gpu;
         let mut table: Vec<u32> = Vec::new();
-        for (turn, pieces) in turns.iter().zip(pieces) {
-            table.extend([turn.member as u32, linked.limits[turn.member].to_bits()]);
-            table.extend(linked.options[turn.member].iter().map(|option| option.to_bits()));
+        for (member_step, pieces) in member_steps.iter().zip(pieces) {
+            table.extend([member_step.member as u32, linked.limits[member_step.member].to_bits()]);
+            table.extend(linked.options[member_step.member].iter().map(|option| option.to_bits()));
             pieces[range.clone()].iter().for_each(|piece| table.extend(piece.words()));
         }
-        let results = gpu.buffer("losses of whole models", 2 * turns.len() * range.len())?;
+        let results = gpu.buffer("losses of whole models", 2 * member_steps.len() * range.len())?;
         let Some(scratch) = &self.scratch else { return Ok(results) };
         let params = Params {
-            turns: turns.len() as u32,
+            member_steps: member_steps.len() as u32,
             steps: range.len() as u32,
-            turn_words: (TURN + linked.options[0].len() + range.len() * BATCH) as u32,
+            member_step_words: (TURN + linked.options[0].len() + range.len() * BATCH) as u32,
             stride: self.network.length as u32,
             work: self.work(scratch.capacity) as u32,
             capacity: scratch.capacity as u32,
@@ -365,7 +365,7 @@ impl WholeModels {
         let table = gpu.upload("the batches of whole models", &table)?;
         let [features, targets, parameters, states] = &linked.buffers;
         let storage = [features, targets, &table, parameters, states, &scratch.buffer, &results];
-        let command = gpu.dispatch(&linked.kernel, &params, &storage.map(Slice::from), turns.len() as u32)?;
+        let command = gpu.dispatch(&linked.kernel, &params, &storage.map(Slice::from), member_steps.len() as u32)?;
         gpu.submit([&command])?;
         Ok(results)
     }

@@ -69,7 +69,7 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
     whole.piece_rows = whole.piece_rows.min(piece_rows);
     let held = Held { parameters: &parameters, states: &states };
     let rows = RowsOnDevice { features: &features, targets: &targets, labels: by_label, ignored: &[] };
-    let found = whole.train(held, rows, &[training_spec], &[Turn { member: 0, batches }]).unwrap().remove(0);
+    let found = whole.train(held, rows, &[training_spec], &[MemberStep { member: 0, batches }]).unwrap().remove(0);
     let behind: Vec<f32> = pollster::block_on(gpu.download(&parameters, 0, network.length)).unwrap();
     [(expected, host.parameters().unwrap()), (found, behind.into_iter().map(f64::from).collect())]
 }
