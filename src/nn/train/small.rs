@@ -23,7 +23,7 @@ const RANDOM: File = shader!("lib/random.wgsl");
 const CLIP: File = shader!("templates/optimizer/clip.wgsl");
 
 /// Words of a turn in the table before its options, and of a batch (`TURN` and `BATCH` in the shader).
-pub(crate) const TURN: usize = 2;
+pub(crate) const ITERATION: usize = 2;
 pub(crate) const BATCH: usize = 24;
 
 /// What a batch is for: the shader's `MODE`.
@@ -72,7 +72,7 @@ impl Form {
 
 impl Form {
     /// At most how many turns of loops a lane takes in one step.
-    pub fn turns_of_loops(self, network: &Network, rows: usize) -> usize {
+    pub fn loop_iterations(self, network: &Network, rows: usize) -> usize {
         let (lanes, tall) = (self.lanes as usize, self.tall as usize);
         // The lane's share of so many items, each of so many turns, and its own turn.
         let share = |items: usize, each: usize| items.div_ceil(lanes) * (each + 1);

@@ -6,10 +6,10 @@ use super::{GpuEngine, Resident, Rows};
 use crate::cpu::random::Permutation;
 use crate::nn::embedding::kernels::{Sizes, gather};
 use crate::recommend::engine::{Optimizer, Pace, Tally};
-use crate::recommend::kernels::{BATCH_STRIDE, BatchParams, Choice, batch_uniform, sample_turns, tally_program};
+use crate::recommend::kernels::{BATCH_STRIDE, BatchParams, Choice, batch_uniform, sample_iterations, tally_program};
 use crate::recommend::sampling::{Loss, Rules};
 use crate::runtime::device::Gpu;
-use crate::runtime::launch::{MOST_TURNS, lanes_of};
+use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::sort::Sorter;
 use crate::{Error, Result};
@@ -102,20 +102,20 @@ fn choose(gpu: &Gpu, rules: &Rules, pace: &Pace, params: &BatchParams, longest: 
     if !gpu.is_software() {
         return Ok(choice);
     }
-    if sample_turns(&choice, params) > MOST_TURNS as u64 {
+    if sample_iterations(&choice, params) > MAX_LOOP_ITERATIONS as u64 {
         choice.team = true;
     }
     let refused = |name: &str, found: String| {
         let allowed = "smaller on a software adapter, whose loops end early; or take the device `cpu`";
         Err(Error::option("recommend", name, found, allowed))
     };
-    if sample_turns(&choice, params) > MOST_TURNS as u64 {
+    if sample_iterations(&choice, params) > MAX_LOOP_ITERATIONS as u64 {
         return refused(
             "max_sampled, items and components",
             format!("{}, {}, {}", params.max_sampled, params.items, 4 * params.cells - 4),
         );
     }
-    if longest > MOST_TURNS {
+    if longest > MAX_LOOP_ITERATIONS {
         return refused("batch_size", params.capacity.to_string());
     }
     Ok(choice)

@@ -3,7 +3,7 @@
 use crate::losses::Loss;
 use crate::runtime::adaptor;
 use crate::runtime::device::Gpu;
-use crate::runtime::launch::{MOST_TURNS, lanes_of};
+use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::multi_input::gpu::{JointJob, JointResults};
@@ -63,12 +63,12 @@ fn lanes(
     gpu: &Gpu,
     usual: usize,
     [time, states, classes]: [usize; 3],
-    turns: impl Fn(usize) -> usize,
+    iterations: impl Fn(usize) -> usize,
 ) -> Result<usize> {
     if !gpu.is_software() {
         return Ok(usual);
     }
-    LANE_COUNTS.into_iter().find(|&lanes| turns(lanes) + 16 <= MOST_TURNS).ok_or_else(|| Error::TooLarge {
+    LANE_COUNTS.into_iter().find(|&lanes| iterations(lanes) + 16 <= MAX_LOOP_ITERATIONS).ok_or_else(|| Error::TooLarge {
         name: format!("a lattice of {time} rows and {states} states, {classes} classes"),
         bytes: 4 * (time * states.max(classes)) as u64,
         limit: gpu.limits().max_storage_buffer_binding_size,

@@ -2,7 +2,7 @@
 
 use crate::losses::Loss;
 use crate::runtime::device::Gpu;
-use crate::runtime::launch::MOST_TURNS;
+use crate::runtime::launch::MAX_LOOP_ITERATIONS;
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::multi_input::gpu::{Bound, JointJob, JointResults};
@@ -58,10 +58,10 @@ fn row_sums_lanes(software: bool, width: usize) -> Result<usize> {
     if !software {
         return Ok(64);
     }
-    [8, 256].into_iter().find(|&lanes| width.div_ceil(lanes) <= MOST_TURNS).ok_or_else(|| Error::TooLarge {
+    [8, 256].into_iter().find(|&lanes| width.div_ceil(lanes) <= MAX_LOOP_ITERATIONS).ok_or_else(|| Error::TooLarge {
         name: format!("rows of {width} whose gradients are summed into one"),
         bytes: 4 * width as u64,
-        limit: 4 * (256 * MOST_TURNS) as u64,
+        limit: 4 * (256 * MAX_LOOP_ITERATIONS) as u64,
         advice: "a software adapter ends loops of this length; use shorter rows or the device `cpu`".into(),
     })
 }

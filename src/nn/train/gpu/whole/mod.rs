@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::nn::layers::Network;
 use crate::nn::train::batched_engine::MemberStep;
 use crate::nn::train::engine::{Batch, TrainingSpec, Outcome};
-use crate::nn::train::small::{BATCH, Form, Mode, Params, Planes, TURN, whole};
+use crate::nn::train::small::{BATCH, Form, Mode, Params, Planes, ITERATION, whole};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Kernel, Slice};
 use crate::runtime::tensor::Reading;
@@ -37,7 +37,7 @@ const MOST_ROWS: usize = 1024;
 
 /// Turns of loops that a lane may take in one dispatch on a software adapter, with room to spare: llvmpipe counts all
 /// turns of all loops of a shader together and leaves every loop, without a word, once they are 65,535.
-const MOST_TURNS: usize = 50_000;
+const MAX_LOOP_ITERATIONS: usize = 50_000;
 
 /// Words of the table of a dispatch at the most: 8 MiB.
 const MOST_WORDS: usize = 2 << 20;
@@ -112,7 +112,7 @@ impl WholeModels {
 
     fn with_form(gpu: &Gpu, network: &Network, form: Form) -> Self {
         let mut piece_rows = MOST_ROWS;
-        while gpu.is_software() && piece_rows > 4 && form.turns_of_loops(network, piece_rows) > MOST_TURNS {
+        while gpu.is_software() && piece_rows > 4 && form.loop_iterations(network, piece_rows) > MAX_LOOP_ITERATIONS {
             piece_rows /= 2;
         }
         let planes = Planes::new(network);
@@ -290,7 +290,7 @@ impl WholeModels {
         let mut most = (MOST_WORDS / (member_steps.len() * BATCH)).clamp(1, MOST_STEPS);
         if self.gpu.is_software() {
             let longest = pieces.iter().flatten().map(|piece| piece.batch.rows).max().unwrap_or(1);
-            most = most.min(MOST_TURNS / self.form.turns_of_loops(&self.network, longest)).max(1);
+            most = most.min(MAX_LOOP_ITERATIONS / self.form.loop_iterations(&self.network, longest)).max(1);
         }
         let (mut done, mut running, mut last) = (0, None::<(Reading, usize)>, Instant::now());
         while done < steps || running.is_some() {
@@ -355,7 +355,7 @@ impl WholeModels {
         let params = Params {
             member_steps: member_steps.len() as u32,
             steps: range.len() as u32,
-            member_step_words: (TURN + linked.options[0].len() + range.len() * BATCH) as u32,
+            member_step_words: (ITERATION + linked.options[0].len() + range.len() * BATCH) as u32,
             stride: self.network.length as u32,
             work: self.work(scratch.capacity) as u32,
             capacity: scratch.capacity as u32,

@@ -102,12 +102,12 @@ fn no_dispatch_on_a_software_adapter_takes_more_turns_of_loops_than_it_may() {
     let layers = [Dense::new(64), Dense::new(16), Dense::new(10).activation(Softmax)];
     let network = crate::nn::layers::Network::new(30, &layers, Default::default()).unwrap();
     let form = Form { lanes: 8, tall: 4 };
-    assert!(form.turns_of_loops(&network, 4) < MOST_TURNS);
-    assert!(form.turns_of_loops(&network, 1024) > form.turns_of_loops(&network, 512));
+    assert!(form.loop_iterations(&network, 4) < MAX_LOOP_ITERATIONS);
+    assert!(form.loop_iterations(&network, 1024) > form.loop_iterations(&network, 512));
     let gpu =
         Gpu::open_with(crate::GpuOptions::default()).expect("these tests need an adapter, a software one will do");
     let whole = WholeModels::with_form(&gpu, &network, form);
     if gpu.is_software() {
-        assert!(form.turns_of_loops(&network, whole.piece_rows) <= MOST_TURNS);
+        assert!(form.loop_iterations(&network, whole.piece_rows) <= MAX_LOOP_ITERATIONS);
     }
 }
