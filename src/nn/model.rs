@@ -20,7 +20,7 @@ use crate::nn::train::gpu::GpuEngine;
 use crate::nn::train::host::HostEngine;
 use crate::nn::train::history::Epoch;
 use crate::nn::train::options::Fit;
-use crate::nn::train::pace::Pace;
+use crate::nn::train::learning_rate_policy::LearningRatePolicy;
 use crate::nn::train::samples;
 use crate::nn::train::samples::{Intake, Scaling};
 use crate::nn::train::training::{Progress, Training};
@@ -195,7 +195,7 @@ pub struct Model {
     pub(crate) progress: Progress,
     pub(crate) average: Option<Average>,
     /// The schedule of the last training.
-    pub(crate) schedule: Option<Pace>,
+    pub(crate) schedule: Option<LearningRatePolicy>,
     pub(crate) scaling: Option<Scaling>,
     pub(crate) names: Names,
     pub(crate) encoding: Option<Encoding>,
@@ -421,7 +421,7 @@ impl Model {
 
     /// The schedule that the model was last trained with, and whether it counts epochs: to go on with it ([`crate::Fit::shared_schedule`]).
     pub fn schedule(&self) -> Option<(Arc<dyn Schedule>, bool)> {
-        self.schedule.as_ref().map(|pace| (pace.schedule.clone(), pace.by_epoch))
+        self.schedule.as_ref().map(|learning_rate_policy| (learning_rate_policy.schedule.clone(), learning_rate_policy.by_epoch))
     }
 
     /// Which rows were held out where the model was trained.

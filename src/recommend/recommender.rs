@@ -1,7 +1,7 @@
 //! The description of a recommender: sizes, loss, options.
 
 use crate::cpu::random::Random;
-use crate::recommend::engine::{Engine, Layout, Optimizer, Pace, State, Table};
+use crate::recommend::engine::{Engine, Layout, Optimizer, LearningRatePolicy, State, Table};
 use crate::recommend::gpu::GpuEngine;
 use crate::recommend::host::HostEngine;
 use crate::recommend::interactions::{Interactions, size};
@@ -303,9 +303,9 @@ impl Options {
     }
 
     /// How a device moves rows when it is trained on these.
-    pub(crate) fn pace(&self, interactions: &Interactions) -> Pace {
+    pub(crate) fn learning_rate_policy(&self, interactions: &Interactions) -> LearningRatePolicy {
         let tenth = (interactions.len() / 10).clamp(1, LARGEST_BATCH);
-        Pace {
+        LearningRatePolicy {
             optimizer: self.optimizer,
             learning_rate: self.learning_rate,
             user_alpha: self.user_alpha,

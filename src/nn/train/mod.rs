@@ -15,7 +15,7 @@ pub(crate) mod gpu;
 pub(crate) mod history;
 pub(crate) mod host;
 pub(crate) mod options;
-pub(crate) mod pace;
+pub(crate) mod learning_rate_policy;
 mod progress;
 mod record;
 pub(crate) mod samples;

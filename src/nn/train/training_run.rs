@@ -120,7 +120,7 @@ pub(crate) fn batches(
                 let rate = fit
                     .schedule
                     .as_ref()
-                    .map_or(own, |pace| pace.rate(progress.steps, progress.epochs, &progress.watched));
+                    .map_or(own, |learning_rate_policy| learning_rate_policy.rate(progress.steps, progress.epochs, &progress.watched));
                 progress.steps += 1;
                 progress.averaged += u64::from(training_spec.step_options.average.is_some());
                 training_spec.optimizer.step(progress.steps, rate)
@@ -134,10 +134,10 @@ pub(crate) fn batches(
 
 /// Tells an epoch the rate of its last update, and a schedule how the epoch went.
 pub(crate) fn observe(fit: &Fit, progress: &mut Progress, told: &mut Epoch) {
-    let Some(pace) = &fit.schedule else { return };
+    let Some(learning_rate_policy) = &fit.schedule else { return };
     let (steps, epochs) = (progress.steps.saturating_sub(1), progress.epochs.saturating_sub(1));
-    told.learning_rate = Some(pace.rate(steps, epochs, &progress.watched));
-    pace.schedule.observe(&mut progress.watched, told.watched());
+    told.learning_rate = Some(learning_rate_policy.rate(steps, epochs, &progress.watched));
+    learning_rate_policy.schedule.observe(&mut progress.watched, told.watched());
 }
 
 /// The batches that score rows.
