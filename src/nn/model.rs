@@ -22,7 +22,7 @@ use crate::nn::train::history::Epoch;
 use crate::nn::train::options::Fit;
 use crate::nn::train::learning_rate_policy::LearningRatePolicy;
 use crate::nn::train::samples;
-use crate::nn::train::samples::{Intake, Scaling};
+use crate::nn::train::samples::{InputSpec, Scaling};
 use crate::nn::train::training::{Progress, Training};
 use crate::nn::train::weights::Weights;
 use crate::runtime::device::Device;
@@ -329,8 +329,8 @@ impl Model {
     }
 
     /// What rows must know of this model.
-    pub(crate) fn intake(&self) -> Intake<'_> {
-        Intake { network: &self.network, scaling: self.scaling.as_ref() }
+    pub(crate) fn input_spec(&self) -> InputSpec<'_> {
+        InputSpec { network: &self.network, scaling: self.scaling.as_ref() }
     }
 
     /// What columns and classes are called.
@@ -361,7 +361,7 @@ impl Model {
     /// [`crate::Error::NonFinite`] for NaN or infinities.
     pub fn predict<S: Data<Elem: FloatElement>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
         let rows = features.nrows();
-        let flat = samples::features(self.intake(), "predict", FloatElement::floats(features))?;
+        let flat = samples::features(self.input_spec(), "predict", FloatElement::floats(features))?;
         let targets = SampleTargets::None;
         let weights = Weights::default();
         let samples = Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };

@@ -18,7 +18,7 @@ use crate::nn::train::engine::{SampleTargets, Samples};
 use crate::nn::train::gpu::{GpuEngine, SideBySide, most_parameters};
 use crate::nn::train::host::HostEngine;
 use crate::nn::train::samples;
-use crate::nn::train::samples::{Intake, Scaling};
+use crate::nn::train::samples::{InputSpec, Scaling};
 use crate::nn::train::training::Progress;
 use crate::nn::train::weights::Weights;
 use crate::runtime::device::Device;
@@ -329,7 +329,7 @@ impl Population {
     /// As [`Model::predict`].
     pub fn predict<S: Data<Elem: FloatElement>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Vec<Array2<f32>>> {
         let rows = features.nrows();
-        let flat = samples::features(self.intake(), "predict", FloatElement::floats(features))?;
+        let flat = samples::features(self.input_spec(), "predict", FloatElement::floats(features))?;
         let targets = SampleTargets::None;
         let weights = Weights::default();
         let samples = Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
@@ -355,8 +355,8 @@ impl Population {
         self.members[member].seed.unwrap_or(self.description.seed)
     }
 
-    fn intake(&self) -> Intake<'_> {
-        Intake { network: &self.network, scaling: self.scaling.as_ref() }
+    fn input_spec(&self) -> InputSpec<'_> {
+        InputSpec { network: &self.network, scaling: self.scaling.as_ref() }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::nn::train::training_run;
 use crate::nn::train::training_run::{TrainingRun, Loaded, summarize};
 use crate::nn::train::batched_engine::MemberStep;
 use crate::nn::train::engine::{StepOptions, Metric, TrainingSpec, Samples};
-use crate::nn::train::samples::{Intake, Rows};
+use crate::nn::train::samples::{InputSpec, Rows};
 use crate::nn::train::training::{Snapshot, EarlyStoppingMonitor};
 use crate::{Error, Fit, History, Result, Score, Targets};
 
@@ -44,10 +44,10 @@ impl Population {
         if matches!(fit.step_options().clip, Some(Clip::Norm(_))) {
             self.train_in_turn()?;
         }
-        let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
+        let input_spec = InputSpec { network: &self.network, scaling: self.scaling.as_ref() };
         let load = |samples: &Samples| self.batched_engine.load(samples);
         let training_run =
-            TrainingRun::new(intake, &training_specs[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
+            TrainingRun::new(input_spec, &training_specs[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
         for training_spec in &mut training_specs {
             (training_spec.metric, training_spec.step_options) = (training_run.metric, fit.step_options());
         }
@@ -74,9 +74,9 @@ impl Population {
         targets: impl Into<Targets<'a>>,
     ) -> Result<Vec<Score>> {
         let mut training_specs = self.training_specs("evaluate")?;
-        let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
+        let input_spec = InputSpec { network: &self.network, scaling: self.scaling.as_ref() };
         let rows =
-            Rows::new(intake, &*training_specs[0].loss, "evaluate", FloatElement::floats(features), &targets.into())?;
+            Rows::new(input_spec, &*training_specs[0].loss, "evaluate", FloatElement::floats(features), &targets.into())?;
         for training_spec in &mut training_specs {
             training_spec.metric = Metric::of(&*training_spec.loss, rows.one_hot, self.network.outputs());
         }

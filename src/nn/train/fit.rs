@@ -15,7 +15,7 @@ use crate::nn::train::engine::{StepOptions, Batch, Metric, TrainingSpec, Outcome
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::{Fit, StepReport};
 use crate::nn::train::progress::Bar;
-use crate::nn::train::samples::{Intake, Rows};
+use crate::nn::train::samples::{InputSpec, Rows};
 use crate::nn::train::stream::{Feed, Streamed};
 use crate::nn::train::training::{Cut, Options, Progress, Snapshot, Training};
 use crate::runtime::files;
@@ -58,13 +58,13 @@ impl Model {
     ) -> Result<History> {
         self.check(&fit)?;
         let mut training_spec = self.training_spec("fit")?;
-        let intake = Intake { network: &self.network, scaling: self.scaling.as_ref() };
+        let input_spec = InputSpec { network: &self.network, scaling: self.scaling.as_ref() };
         let mut rows = Fingerprint::new();
         let load = |samples: &Samples| {
             add_to(&mut rows, samples);
             self.engine.load(samples)
         };
-        let training_run = TrainingRun::new(intake, &training_spec.loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
+        let training_run = TrainingRun::new(input_spec, &training_spec.loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
         (training_spec.metric, training_spec.step_options) = (training_run.metric, fit.step_options());
         self.trained(&training_spec, &fit, training_run, &mut Feed::Loaded, rows.value())
     }
@@ -115,7 +115,7 @@ impl Model {
     ) -> Result<Score> {
         let mut training_spec = self.training_spec("evaluate")?;
         let rows =
-            Rows::new(self.intake(), &*training_spec.loss, "evaluate", FloatElement::floats(features), &targets.into())?;
+            Rows::new(self.input_spec(), &*training_spec.loss, "evaluate", FloatElement::floats(features), &targets.into())?;
         training_spec.metric = Metric::of(&*training_spec.loss, rows.one_hot, self.network.outputs());
         let loaded = Loaded::new(&rows, self.engine.load(&rows.all())?);
         let score = self.score(&training_spec, loaded);

@@ -193,8 +193,8 @@ impl Model {
         let validation = match &fit.validation {
             None => None,
             Some(given) => {
-                let (intake, loss) = (self.intake(), &*training_spec.loss);
-                let mut rows = Rows::new(intake, loss, "fit (validation)", given.0.floats(), &given.1.targets())?;
+                let (input_spec, loss) = (self.input_spec(), &*training_spec.loss);
+                let mut rows = Rows::new(input_spec, loss, "fit (validation)", given.0.floats(), &given.1.targets())?;
                 let all = rows.rows;
                 rows.weigh(loss, for_validation, all)?;
                 Some(Loaded::new(&rows, self.engine.load(&rows.all())?))
@@ -210,10 +210,10 @@ impl Model {
         let features = FloatElement::floats(&block.features);
         match &block.target {
             Target::Labels { labels, .. } => {
-                Rows::new(self.intake(), &*training_spec.loss, "fit_blocks", features, &Targets::from(labels))
+                Rows::new(self.input_spec(), &*training_spec.loss, "fit_blocks", features, &Targets::from(labels))
             }
             Target::Values(values) => {
-                Rows::new(self.intake(), &*training_spec.loss, "fit_blocks", features, &Targets::from(values))
+                Rows::new(self.input_spec(), &*training_spec.loss, "fit_blocks", features, &Targets::from(values))
             }
             Target::None => Err(refused("a block", "has no targets", "one target for each row")),
         }

@@ -11,7 +11,7 @@ use crate::nn::train::engine::{Batch, Metric, TrainingSpec, Outcome, Samples};
 use crate::nn::train::fit::Score;
 use crate::nn::train::history::Epoch;
 use crate::nn::train::options::Fit;
-use crate::nn::train::samples::{Intake, Rows};
+use crate::nn::train::samples::{InputSpec, Rows};
 use crate::nn::train::training::Progress;
 use crate::{Error, Result, Targets};
 
@@ -46,14 +46,14 @@ pub(crate) struct TrainingRun {
 impl TrainingRun {
     /// Checks the rows, parts them as `fit` says and hands them to `load`.
     pub fn new(
-        intake: Intake,
+        input_spec: InputSpec,
         loss: &Arc<dyn Loss>,
         features: Floats,
         targets: &Targets,
         fit: &Fit,
         mut load: impl FnMut(&Samples) -> Result<usize>,
     ) -> Result<Self> {
-        let mut rows = Rows::new(intake, &**loss, "fit", features, targets)?;
+        let mut rows = Rows::new(input_spec, &**loss, "fit", features, targets)?;
         // Rows of their own are enough to validate with: none are held back then.
         let split = if fit.validation.is_some() { 0.0 } else { fit.validation_split };
         let held_back = (rows.rows as f64 * split) as usize;
@@ -70,11 +70,11 @@ impl TrainingRun {
         let mut training_run = TrainingRun {
             training: part(0, training)?,
             validation: None,
-            metric: Metric::of(&**loss, rows.one_hot, intake.network.outputs()),
+            metric: Metric::of(&**loss, rows.one_hot, input_spec.network.outputs()),
             yardstick: None,
             reach: Reach::of(&rows.features, rows.dense(0, rows.rows)),
         };
-        let outputs = intake.network.outputs();
+        let outputs = input_spec.network.outputs();
         if held_back > 0 {
             training_run.validation = Some(part(training, held_back)?);
         }
@@ -82,7 +82,7 @@ impl TrainingRun {
         let mut yardstick = None;
         if let Some(given) = &fit.validation {
             let targets = given.1.targets();
-            let mut validation = Rows::new(intake, &**loss, "fit (validation)", given.0.floats(), &targets)?;
+            let mut validation = Rows::new(input_spec, &**loss, "fit (validation)", given.0.floats(), &targets)?;
             let all = validation.rows;
             validation.weigh(&**loss, &weighting, all)?;
             training_run.validation = Some(Loaded::new(&validation, load(&validation.all())?));
