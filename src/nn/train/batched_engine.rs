@@ -51,9 +51,9 @@ pub(crate) trait Shares: Engine {
     const SIDE_BY_SIDE: bool;
 
     /// Brings a data set into the engine's form.
-    fn take_in(&self, samples: &Samples) -> Result<Arc<Self::Data>>;
+    fn prepare(&self, samples: &Samples) -> Result<Arc<Self::Data>>;
     /// Takes up one that was brought into that form, by any engine of the same shape and device.
-    fn adopt(&mut self, data: Arc<Self::Data>) -> usize;
+    fn register(&mut self, data: Arc<Self::Data>) -> usize;
 }
 
 /// An engine for each member: side by side on the cores of the host, in turn on a GPU.
@@ -134,9 +134,9 @@ impl<E: Shares> BatchedEngine for Several<E> {
     }
 
     fn load(&mut self, samples: &Samples) -> Result<usize> {
-        let data = self.member(0)?.take_in(samples)?;
+        let data = self.member(0)?.prepare(samples)?;
         // All of them count alike, so that one number stands for the data set in each.
-        Ok(self.0.iter_mut().map(|engine| engine.adopt(data.clone())).fold(0, |_, number| number))
+        Ok(self.0.iter_mut().map(|engine| engine.register(data.clone())).fold(0, |_, number| number))
     }
 
     fn unload(&mut self, data: usize) {

@@ -327,7 +327,7 @@ impl Shares for GpuEngine {
     // One queue: what is handed to it runs in turn.
     const SIDE_BY_SIDE: bool = false;
 
-    fn take_in(&self, samples: &Samples) -> Result<Arc<Data>> {
+    fn prepare(&self, samples: &Samples) -> Result<Arc<Data>> {
         let outputs = self.network.outputs();
         let features = match self.table {
             Some(_) => {
@@ -363,7 +363,7 @@ impl Shares for GpuEngine {
         }))
     }
 
-    fn adopt(&mut self, data: Arc<Data>) -> usize {
+    fn register(&mut self, data: Arc<Data>) -> usize {
         self.next += 1;
         self.data.insert(self.next, data);
         self.next
@@ -457,8 +457,8 @@ impl Engine for GpuEngine {
     }
 
     fn load(&mut self, samples: &Samples) -> Result<usize> {
-        let data = self.take_in(samples)?;
-        Ok(self.adopt(data))
+        let data = self.prepare(samples)?;
+        Ok(self.register(data))
     }
 
     fn unload(&mut self, data: usize) {

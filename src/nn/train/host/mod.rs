@@ -254,7 +254,7 @@ impl<R: HostReal> Shares for HostEngine<R> {
     type Data = Data<R>;
     const SIDE_BY_SIDE: bool = true;
 
-    fn take_in(&self, samples: &Samples) -> Result<Arc<Data<R>>> {
+    fn prepare(&self, samples: &Samples) -> Result<Arc<Data<R>>> {
         let convert = |values: &[f32]| values.iter().map(|&value| R::from_f32(value)).collect();
         let (features, ids) = match self.table {
             Some(_) => (Vec::new(), samples.features.iter().map(|&id| id as i32).collect()),
@@ -283,7 +283,7 @@ impl<R: HostReal> Shares for HostEngine<R> {
         Ok(Arc::new(data))
     }
 
-    fn adopt(&mut self, data: Arc<Data<R>>) -> usize {
+    fn register(&mut self, data: Arc<Data<R>>) -> usize {
         self.next += 1;
         self.data.insert(self.next, data);
         self.next
@@ -345,8 +345,8 @@ impl<R: HostReal> Engine for HostEngine<R> {
     }
 
     fn load(&mut self, samples: &Samples) -> Result<usize> {
-        let data = self.take_in(samples)?;
-        Ok(self.adopt(data))
+        let data = self.prepare(samples)?;
+        Ok(self.register(data))
     }
 
     fn unload(&mut self, data: usize) {
