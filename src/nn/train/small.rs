@@ -14,10 +14,10 @@ use crate::runtime::adaptor::Setting;
 use crate::runtime::pipeline::Program;
 use crate::runtime::wgsl::{File, shader};
 
-const WHOLE: File = shader!("templates/small_model/whole.wgsl");
-const DENSE: File = shader!("templates/small_model/whole_dense.wgsl");
-const POINTWISE: File = shader!("templates/small_model/whole_pointwise.wgsl");
-const ROWWISE: File = shader!("templates/small_model/whole_rowwise.wgsl");
+const WHOLE: File = shader!("templates/small_model/small_model.wgsl");
+const DENSE: File = shader!("templates/small_model/small_model_dense.wgsl");
+const POINTWISE: File = shader!("templates/small_model/small_model_pointwise.wgsl");
+const ROWWISE: File = shader!("templates/small_model/small_model_rowwise.wgsl");
 const NUMBERS: File = shader!("lib/numbers.wgsl");
 const RANDOM: File = shader!("lib/random.wgsl");
 const CLIP: File = shader!("templates/optimizer/clip.wgsl");

@@ -19,7 +19,7 @@ use crate::templates::{Buffers, Divisor, Job, Per};
 
 /// A batch that has gone as far as the last layer's input.
 #[derive(Clone, Copy)]
-pub(crate) struct WholeBatch<'a> {
+pub(crate) struct SmallModelBatch<'a> {
     pub key: &'a Key,
     pub training_spec: &'a TrainingSpec,
     pub data: &'a Data,
@@ -43,11 +43,11 @@ impl GpuEngine {
     /// input, if the plan asks for them.
     pub(crate) fn last_layer_in_chunks(
         &self,
-        batch: &WholeBatch,
+        batch: &SmallModelBatch,
         chunk: usize,
         commands: &mut Vec<Command>,
     ) -> Result<Joined> {
-        let WholeBatch { key, training_spec, data, targets, .. } = *batch;
+        let SmallModelBatch { key, training_spec, data, targets, .. } = *batch;
         let result = self.gpu.buffer("a divisor", NOTES)?;
         let mut job = self.job(key, training_spec, data);
         if job.divisor == Divisor::OfLabels {
@@ -93,7 +93,7 @@ impl GpuEngine {
     /// The chunk's outputs and their loss. Gives where the partial sums lie and how many they are; behind them stands which rows are right.
     fn loss_of_chunk(
         &self,
-        batch: &WholeBatch,
+        batch: &SmallModelBatch,
         chunk: &Chunk,
         job: &Job,
         result: &wgpu::Buffer,
@@ -141,7 +141,7 @@ impl GpuEngine {
     }
 
     /// What the chunk adds to the gradient of the layer, and the gradient of the layer's input in the chunk's rows.
-    fn gradients_of_chunk(&self, batch: &WholeBatch, chunk: &Chunk, commands: &mut Vec<Command>) -> Result<()> {
+    fn gradients_of_chunk(&self, batch: &SmallModelBatch, chunk: &Chunk, commands: &mut Vec<Command>) -> Result<()> {
         let (pass, (last, layer)) = (batch.pass, self.last_layer());
         let (gradient, before) = (&pass.gradients[last], (chunk.first * layer.inputs) as u32);
         let ones = u32::from(layer.bias);

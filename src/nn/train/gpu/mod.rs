@@ -24,7 +24,7 @@ use crate::nn::train::gpu::plan::{Key, Kind, Plan, Uniforms};
 pub(crate) use crate::nn::train::gpu::side_by_side::SideBySide;
 use crate::nn::train::gpu::table::Table;
 pub(crate) use crate::nn::train::gpu::whole::most_parameters;
-use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, WholeModels};
+use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, SmallModels};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
 use crate::runtime::tensor::{Reading, padded};
@@ -61,7 +61,7 @@ pub(crate) struct GpuEngine {
     next: usize,
     plans: HashMap<Key, Plan>,
     /// Takes small networks whole.
-    whole: WholeModels,
+    whole: SmallModels,
     /// How many batches go into a submission, found by timing.
     at_once: usize,
 }
@@ -128,7 +128,7 @@ impl GpuEngine {
             table: network.lookup.map(|lookup| Table::new(gpu, lookup)).transpose()?,
             not_finite: gpu.buffer("steps that were skipped", 4)?,
             skipped_whole: 0,
-            whole: WholeModels::new(gpu, &network),
+            whole: SmallModels::new(gpu, &network),
             spans,
             ring: gpu.buffer("losses of two submissions", 4 * MOST_AT_ONCE)?,
             remembered: None,
@@ -218,7 +218,7 @@ impl GpuEngine {
     }
 
     /// Trains on batches that [`GpuEngine::fits_workgroup`].
-    fn train_whole(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn train_small(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let data = self.known(data)?;
         let (features, targets, labels) =
             (data.features[0].buffer.clone(), data.targets[0].buffer.clone(), data.labels);
@@ -474,7 +474,7 @@ impl Engine for GpuEngine {
             let alike = rest.iter().take_while(|batch| self.fits_workgroup(data, training_spec, batch) == whole).count();
             let (now, behind) = rest.split_at(alike);
             outcomes.extend(if whole {
-                self.train_whole(data, training_spec, now)?
+                self.train_small(data, training_spec, now)?
             } else {
                 self.run(data, training_spec, now, Kind::Train)?
             });

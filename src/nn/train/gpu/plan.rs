@@ -12,7 +12,7 @@ use crate::nn::ops::matmul::Params;
 use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::Update;
 use crate::nn::train::engine::{Batch, TrainingSpec};
-use crate::nn::train::gpu::chunks::WholeBatch;
+use crate::nn::train::gpu::chunks::SmallModelBatch;
 use crate::nn::train::gpu::pass::{Joined, Pass};
 use crate::nn::train::gpu::{Data, GpuEngine, MOST_AT_ONCE, Part};
 use crate::runtime::device::Gpu;
@@ -147,7 +147,7 @@ impl GpuEngine {
         };
         if chunk < rows {
             let weights = weights.as_ref();
-            let batch = WholeBatch { key, training_spec, data, pass: &pass, targets: &targets, weights };
+            let batch = SmallModelBatch { key, training_spec, data, pass: &pass, targets: &targets, weights };
             let joined = self.last_layer_in_chunks(&batch, chunk, &mut plan.commands)?;
             self.summarize(&mut plan, joined)?;
             self.learn(training_spec, key, &pass, [layers, rows], &ids, &mut plan)?;

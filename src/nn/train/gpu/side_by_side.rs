@@ -8,7 +8,7 @@ use crate::nn::optimizers::GradientDescent;
 use crate::nn::optimizers::update::state_stride;
 use crate::nn::train::batched_engine::{BatchedEngine, MemberStep, no_member};
 use crate::nn::train::engine::{StepOptions, TrainingSpec, Outcome, SampleTargets, Samples};
-use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, WholeModels};
+use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, SmallModels};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
 use crate::{Error, Result};
@@ -27,7 +27,7 @@ pub(crate) struct SideBySide {
     remembered: Option<[wgpu::Buffer; 2]>,
     /// The steps that each member left out.
     skipped: Vec<usize>,
-    whole: WholeModels,
+    whole: SmallModels,
     data: HashMap<usize, Data>,
     next: usize,
 }
@@ -61,7 +61,7 @@ impl SideBySide {
             state_count: 0,
             remembered: None,
             skipped: vec![0; members],
-            whole: WholeModels::new(gpu, network),
+            whole: SmallModels::new(gpu, network),
             data: HashMap::new(),
             next: 0,
         })

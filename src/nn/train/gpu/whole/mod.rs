@@ -65,7 +65,7 @@ pub(crate) struct RowsOnDevice<'a> {
 
 /// The kernel's scratch, and how much of it goes into a dispatch.
 #[derive(Debug)]
-pub(crate) struct WholeModels {
+pub(crate) struct SmallModels {
     gpu: Gpu,
     network: Network,
     planes: Planes,
@@ -105,7 +105,7 @@ struct Piece {
     factor: f32,
 }
 
-impl WholeModels {
+impl SmallModels {
     pub fn new(gpu: &Gpu, network: &Network) -> Self {
         Self::with_form(gpu, network, Form::of(gpu.is_software(), network))
     }
@@ -117,7 +117,7 @@ impl WholeModels {
         }
         let planes = Planes::new(network);
         let (gpu, network) = (gpu.clone(), network.clone());
-        WholeModels { gpu, network, planes, form, scratch: None, piece_rows, at_once: 1, skipped: Vec::new() }
+        SmallModels { gpu, network, planes, form, scratch: None, piece_rows, at_once: 1, skipped: Vec::new() }
     }
 
     /// Whether a lone model is better off in one workgroup than in dispatches of all of them.

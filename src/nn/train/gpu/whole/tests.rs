@@ -65,7 +65,7 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
     let features = gpu.upload("features", flat).unwrap();
     let targets =
         if by_label { gpu.upload("labels", &labels).unwrap() } else { gpu.upload("targets", &dense).unwrap() };
-    let mut whole = WholeModels::with_form(&gpu, &network, form);
+    let mut whole = SmallModels::with_form(&gpu, &network, form);
     whole.piece_rows = whole.piece_rows.min(piece_rows);
     let held = Held { parameters: &parameters, states: &states };
     let rows = RowsOnDevice { features: &features, targets: &targets, labels: by_label, ignored: &[] };
@@ -106,7 +106,7 @@ fn no_dispatch_on_a_software_adapter_takes_more_turns_of_loops_than_it_may() {
     assert!(form.loop_iterations(&network, 1024) > form.loop_iterations(&network, 512));
     let gpu =
         Gpu::open_with(crate::GpuOptions::default()).expect("these tests need an adapter, a software one will do");
-    let whole = WholeModels::with_form(&gpu, &network, form);
+    let whole = SmallModels::with_form(&gpu, &network, form);
     if gpu.is_software() {
         assert!(form.loop_iterations(&network, whole.piece_rows) <= MAX_LOOP_ITERATIONS);
     }

@@ -1,4 +1,4 @@
-// A dense layer of templates/small_model/whole: forward, the gradient of its weights, the gradient of its input. The text stands in
+// A dense layer of templates/small_model/small_model: forward, the gradient of its weights, the gradient of its input. The text stands in
 // the program once for each layer, with the layer's number in place of N in the names. The host declares, for each layer:
 //
 //     LAYER_N_INPUTS, LAYER_N_UNITS, LAYER_N_HAS_BIAS, LAYER_N_KEEP_INPUT; LAYER_N_WEIGHTS and LAYER_N_BIASES (their places in the

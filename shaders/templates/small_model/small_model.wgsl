@@ -4,8 +4,8 @@
 //     for each batch:  y = network(features[rows]);  values = (loss, rows right);
 //                      gradient = dL/dw;  (w, state) = update(w, clip (gradient + dR/dw), state)
 //
-// Linked with templates/small_model/whole_dense, once for each layer with its number in the names (`forward`, `backward`, `last_…` are
-// the calls of them in order), with templates/small_model/whole_pointwise or whole_rowwise and a loss, with an optimizer, and
+// Linked with templates/small_model/small_model_dense, once for each layer with its number in the names (`forward`, `backward`, `last_…` are
+// the calls of them in order), with templates/small_model/small_model_pointwise or whole_rowwise and a loss, with an optimizer, and
 // lib/numbers, random and clip. From the header: WORKGROUP, LENGTH (parameters), OUTPUTS, STATES (of the
 // optimizer), ALL_STATES (with that of an average), STATE_STRIDE, CLIPS_NORM, CLIPS_VALUE, SKIPS, AVERAGES,
 // OPTIONS (numbers that each member has of its own, `load_options`), HAS_LABELS, COUNTS_CORRECT, CLASSES and so on.
