@@ -43,7 +43,7 @@ struct Params {
     stride: u32,     // parameters from member to member
     work: u32,       // numbers of a workgroup's scratch
     capacity: u32,   // rows that it has room for
-    plane: u32,      // this and `columns` are named by what a loss can tell besides, which nobody asks for here
+    activation_buffer: u32,      // this and `columns` are named by what a loss can tell besides, which nobody asks for here
     columns: u32,
 }
 
@@ -84,7 +84,7 @@ var<private> local_index: u32;
 
 var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
 
-// Where a plane of `capacity` rows begins that lies `width` numbers of a row behind the gradient.
+// Where a activation_buffer of `capacity` rows begins that lies `width` numbers of a row behind the gradient.
 fn plane_at(width: u32) -> u32 {
     return scratch + LENGTH + params.capacity * width;
 }

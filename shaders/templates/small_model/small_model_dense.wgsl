@@ -10,9 +10,9 @@
 // A thread owns four neighbouring columns, of one row or, on software adapters, of four (TALL), where each load costs far more
 // than the arithmetic. What lies behind the last column is read and not written; every buffer has room for it.
 
-// The planes hold `width` numbers for each row.
-fn layer_N_cell(plane: u32, row: u32, width: u32, column: u32) -> u32 {
-    return plane_at(plane) + row * width + column;
+// The activation_buffers hold `width` numbers for each row.
+fn layer_N_cell(activation_buffer: u32, row: u32, width: u32, column: u32) -> u32 {
+    return plane_at(activation_buffer) + row * width + column;
 }
 
 fn layer_N_weights_at(k: u32, unit: u32) -> vec4<f32> {

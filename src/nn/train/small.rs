@@ -45,7 +45,7 @@ pub(crate) struct Params {
     pub stride: u32,
     pub work: u32,
     pub capacity: u32,
-    pub plane: u32,
+    pub activation_buffer: u32,
     pub columns: u32,
 }
 
@@ -91,9 +91,9 @@ impl Form {
     }
 }
 
-/// Where the planes of a workgroup's scratch lie, in numbers of a row behind the gradient.
+/// Where the activation_buffers of a workgroup's scratch lie, in numbers of a row behind the gradient.
 #[derive(Clone, Debug)]
-pub(crate) struct Planes {
+pub(crate) struct ActivationBuffers {
     layers: Vec<[usize; 3]>,
     /// Numbers that a row takes in all.
     pub width: usize,
@@ -101,9 +101,9 @@ pub(crate) struct Planes {
     pub outputs: usize,
 }
 
-impl Planes {
+impl ActivationBuffers {
     pub fn new(network: &Network) -> Self {
-        // The first plane holds the rows' places in the data set.
+        // The first activation_buffer holds the rows' places in the data set.
         let mut width = 1;
         let mut take = |numbers: usize| {
             width += numbers;
@@ -114,8 +114,8 @@ impl Planes {
             [take(layer.units), take(kept), take(layer.units)]
         };
         let layers: Vec<[usize; 3]> = network.layers.iter().map(layer).collect();
-        let outputs = layers.last().map_or(0, |planes| planes[0]);
-        Planes { layers, width, outputs }
+        let outputs = layers.last().map_or(0, |activation_buffers| activation_buffers[0]);
+        ActivationBuffers { layers, width, outputs }
     }
 }
 
@@ -159,10 +159,10 @@ pub(crate) fn whole(network: &Network, training_specs: &[&TrainingSpec], labels:
     let of_optimizers: Vec<_> = training_specs.iter().map(|training_spec| training_spec.optimizer.constants()).collect();
     let loss_settings = settings(&of_losses, &mut options);
     let optimizer_settings = settings(&of_optimizers, &mut options);
-    let planes = Planes::new(network);
+    let activation_buffers = ActivationBuffers::new(network);
     // Options decide how many states an optimizer needs: the members have as many as the one that needs most.
     let states = training_specs.iter().map(|training_spec| training_spec.optimizer.states()).max().unwrap_or(0);
-    let mut header = constants(network, &planes, states, options[0].len(), labels, form);
+    let mut header = constants(network, &activation_buffers, states, options[0].len(), labels, form);
     header += &of_metric(training_specs[0].metric);
     header += &of_labels(&**loss);
     header += &penalties(network);
@@ -177,7 +177,7 @@ pub(crate) fn whole(network: &Network, training_specs: &[&TrainingSpec], labels:
         + &add(&mut program, optimizer.entry().shader, &optimizer_settings, &[]);
     let _ = write!(program.header, "fn load_options(at: u32) {{\n{loads}}}\n");
     program.files.extend(loss.helpers());
-    add_layers(&mut program, network, &planes);
+    add_layers(&mut program, network, &activation_buffers);
     Whole { program, options }
 }
 
@@ -207,7 +207,7 @@ fn add(program: &mut Program, file: File, settings: &[(&'static str, Setting)], 
 
 /// Adds the layers, and the file of each activation once. Options in which two layers of one activation differ become variables, set
 /// before each call.
-fn add_layers(program: &mut Program, network: &Network, planes: &Planes) {
+fn add_layers(program: &mut Program, network: &Network, activation_buffers: &ActivationBuffers) {
     let mut files: Vec<File> = Vec::new();
     for (index, placed) in network.layers.iter().enumerate() {
         let activation = pointwise(placed);
@@ -227,14 +227,14 @@ fn add_layers(program: &mut Program, network: &Network, planes: &Planes) {
             }
         }
         let options = if differ { constants } else { Vec::new() };
-        program.header += &layer(network, planes, index, &options);
+        program.header += &layer(network, activation_buffers, index, &options);
     }
     program.header += &order(network);
     program.files.push(DENSE.without_text());
 }
 
-fn constants(network: &Network, planes: &Planes, states: usize, options: usize, labels: bool, form: Form) -> String {
-    let last = planes.layers.last().copied().unwrap_or_default();
+fn constants(network: &Network, activation_buffers: &ActivationBuffers, states: usize, options: usize, labels: bool, form: Form) -> String {
+    let last = activation_buffers.layers.last().copied().unwrap_or_default();
     let numbers = [
         ("WORKGROUP", form.lanes as usize),
         ("TALL", form.tall as usize),
@@ -318,12 +318,12 @@ fn prefix(index: usize) -> String {
 }
 
 /// A layer's functions, with its number in their names; `options` are those of its activation that it sets itself.
-fn layer(network: &Network, planes: &Planes, index: usize, options: &[(&'static str, f64)]) -> String {
+fn layer(network: &Network, activation_buffers: &ActivationBuffers, index: usize, options: &[(&'static str, f64)]) -> String {
     let placed = &network.layers[index];
     let activation = pointwise(placed);
-    let [output, saved_input, gradient] = planes.layers[index];
-    let below = index.checked_sub(1).map(|below| (planes.layers[below], &network.layers[below]));
-    let input = below.map_or(0, |(planes, _)| planes[0]);
+    let [output, saved_input, gradient] = activation_buffers.layers[index];
+    let below = index.checked_sub(1).map(|below| (activation_buffers.layers[below], &network.layers[below]));
+    let input = below.map_or(0, |(activation_buffers, _)| activation_buffers[0]);
     let mut text = String::new();
     for (name, value) in [
         ("INPUTS", placed.inputs),
@@ -334,7 +334,7 @@ fn layer(network: &Network, planes: &Planes, index: usize, options: &[(&'static 
         ("OUTPUT_PLANE", output),
         ("SAVED_INPUT_PLANE", saved_input),
         ("GRADIENT_PLANE", gradient),
-        ("GRADIENT_BELOW_PLANE", below.map_or(0, |(planes, _)| planes[2])),
+        ("GRADIENT_BELOW_PLANE", below.map_or(0, |(activation_buffers, _)| activation_buffers[2])),
     ] {
         let _ = writeln!(text, "const LAYER_N_{name}: u32 = {value}u;");
     }
@@ -484,7 +484,7 @@ mod tests {
         let program = whole(&network, &[&training_spec], false, Form { lanes: 8, tall: 4 }).program;
         wgsl::assert_layout!(
             program,
-            Params as "Params" { member_steps, steps, member_step_words, stride, work, capacity, plane, columns }
+            Params as "Params" { member_steps, steps, member_step_words, stride, work, capacity, activation_buffer, columns }
         );
     }
 }

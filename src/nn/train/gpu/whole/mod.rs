@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::nn::layers::Network;
 use crate::nn::train::batched_engine::MemberStep;
 use crate::nn::train::engine::{Batch, TrainingSpec, Outcome};
-use crate::nn::train::small::{BATCH, Form, Mode, Params, Planes, ITERATION, whole};
+use crate::nn::train::small::{BATCH, Form, Mode, Params, ActivationBuffers, ITERATION, whole};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Kernel, Slice};
 use crate::runtime::tensor::Reading;
@@ -68,7 +68,7 @@ pub(crate) struct RowsOnDevice<'a> {
 pub(crate) struct SmallModels {
     gpu: Gpu,
     network: Network,
-    planes: Planes,
+    activation_buffers: ActivationBuffers,
     form: Form,
     scratch: Option<Scratch>,
     /// Rows of a piece at the most.
@@ -115,9 +115,9 @@ impl SmallModels {
         while gpu.is_software() && piece_rows > 4 && form.loop_iterations(network, piece_rows) > MAX_LOOP_ITERATIONS {
             piece_rows /= 2;
         }
-        let planes = Planes::new(network);
+        let activation_buffers = ActivationBuffers::new(network);
         let (gpu, network) = (gpu.clone(), network.clone());
-        SmallModels { gpu, network, planes, form, scratch: None, piece_rows, at_once: 1, skipped: Vec::new() }
+        SmallModels { gpu, network, activation_buffers, form, scratch: None, piece_rows, at_once: 1, skipped: Vec::new() }
     }
 
     /// Whether a lone model is better off in one workgroup than in dispatches of all of them.
@@ -129,7 +129,7 @@ impl SmallModels {
 
     /// Numbers of a workgroup's scratch.
     fn work(&self, capacity: usize) -> usize {
-        (self.network.length + capacity * self.planes.width).next_multiple_of(4)
+        (self.network.length + capacity * self.activation_buffers.width).next_multiple_of(4)
     }
 
     /// Makes room for batches of so many rows in as many workgroups as fit a binding; gives back how many.
@@ -264,7 +264,7 @@ impl SmallModels {
     /// What the last layer left in the scratch of each workgroup.
     fn outputs_of(&self, member_steps: usize, length: usize) -> Result<Vec<Vec<f32>>> {
         let Some(scratch) = &self.scratch else { return Ok(Vec::new()) };
-        let at = self.network.length + scratch.capacity * self.planes.outputs;
+        let at = self.network.length + scratch.capacity * self.activation_buffers.outputs;
         let place = |member_step: usize| member_step * self.work(scratch.capacity) + at;
         let begin = |member_step: usize| self.gpu.begin_download(&scratch.buffer, place(member_step), length);
         let readings = (0..member_steps).map(begin).collect::<Result<Vec<Reading>>>()?;
@@ -359,7 +359,7 @@ impl SmallModels {
             stride: self.network.length as u32,
             work: self.work(scratch.capacity) as u32,
             capacity: scratch.capacity as u32,
-            plane: 0,
+            activation_buffer: 0,
             columns: 0,
         };
         let table = gpu.upload("the batches of whole models", &table)?;
