@@ -51,26 +51,26 @@ pub(crate) struct Params {
 
 /// Which form of the frame an adapter takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Form {
+pub(crate) struct LaunchConfig {
     /// Lanes of a workgroup.
     pub lanes: u32,
     /// Rows that a lane owns: 1 or 4.
     pub tall: u32,
 }
 
-impl Form {
+impl LaunchConfig {
     /// On software adapters a workgroup is one vector of eight lanes, whose barriers cost little, and a load costs far
     /// more than the arithmetic. On hardware the lanes of a workgroup hide each other's loads.
     pub fn of(software: bool, network: &Network) -> Self {
         match (software, network.length) {
-            (true, _) => Form { lanes: 8, tall: 4 },
-            (false, 0..=1024) => Form { lanes: 64, tall: 1 },
-            (false, _) => Form { lanes: 256, tall: 1 },
+            (true, _) => LaunchConfig { lanes: 8, tall: 4 },
+            (false, 0..=1024) => LaunchConfig { lanes: 64, tall: 1 },
+            (false, _) => LaunchConfig { lanes: 256, tall: 1 },
         }
     }
 }
 
-impl Form {
+impl LaunchConfig {
     /// At most how many turns of loops a lane takes in one step.
     pub fn loop_iterations(self, network: &Network, rows: usize) -> usize {
         let (lanes, tall) = (self.lanes as usize, self.tall as usize);
@@ -152,7 +152,7 @@ fn settings(of_members: &[Vec<(&'static str, f64)>], own: &mut [Vec<f32>]) -> Ve
 }
 
 /// The program for members that train with these training_specs, alike but for their numbers.
-pub(crate) fn whole(network: &Network, training_specs: &[&TrainingSpec], labels: bool, form: Form) -> Whole {
+pub(crate) fn whole(network: &Network, training_specs: &[&TrainingSpec], labels: bool, launch_config: LaunchConfig) -> Whole {
     let (loss, optimizer) = (&training_specs[0].loss, &training_specs[0].optimizer);
     let mut options = vec![Vec::new(); training_specs.len()];
     let of_losses: Vec<_> = training_specs.iter().map(|training_spec| training_spec.loss.constants()).collect();
@@ -162,7 +162,7 @@ pub(crate) fn whole(network: &Network, training_specs: &[&TrainingSpec], labels:
     let activation_buffers = ActivationBuffers::new(network);
     // Options decide how many states an optimizer needs: the members have as many as the one that needs most.
     let states = training_specs.iter().map(|training_spec| training_spec.optimizer.states()).max().unwrap_or(0);
-    let mut header = constants(network, &activation_buffers, states, options[0].len(), labels, form);
+    let mut header = constants(network, &activation_buffers, states, options[0].len(), labels, launch_config);
     header += &of_metric(training_specs[0].metric);
     header += &of_labels(&**loss);
     header += &penalties(network);
@@ -233,11 +233,11 @@ fn add_layers(program: &mut Program, network: &Network, activation_buffers: &Act
     program.files.push(DENSE.without_text());
 }
 
-fn constants(network: &Network, activation_buffers: &ActivationBuffers, states: usize, options: usize, labels: bool, form: Form) -> String {
+fn constants(network: &Network, activation_buffers: &ActivationBuffers, states: usize, options: usize, labels: bool, launch_config: LaunchConfig) -> String {
     let last = activation_buffers.layers.last().copied().unwrap_or_default();
     let numbers = [
-        ("WORKGROUP", form.lanes as usize),
-        ("TALL", form.tall as usize),
+        ("WORKGROUP", launch_config.lanes as usize),
+        ("TALL", launch_config.tall as usize),
         ("LENGTH", network.length),
         ("OUTPUTS", network.outputs()),
         ("OPTIONS", options),
@@ -444,8 +444,8 @@ pub(crate) fn programs(
     for number in 0..losses.len().max(optimizers.len()) {
         let training_spec = training_spec(number, number, all_step_options[number % 3]);
         let by_row = matches!(training_spec.loss.family(), Family::Rowwise(_));
-        let forms = [Form { lanes: 8, tall: 4 }, Form { lanes: 256, tall: 1 }];
-        programs.push(whole(&network, &[&training_spec], by_row && number % 2 == 0, forms[number % 2]).program);
+        let launch_configs = [LaunchConfig { lanes: 8, tall: 4 }, LaunchConfig { lanes: 256, tall: 1 }];
+        programs.push(whole(&network, &[&training_spec], by_row && number % 2 == 0, launch_configs[number % 2]).program);
     }
     // Members that differ in every option: none of them is a constant then.
     for entry in crate::nn::optimizers::CATALOGUE.iter().filter(|entry| !entry.variants.is_empty()) {
@@ -457,7 +457,7 @@ pub(crate) fn programs(
             let options = serde_json::from_str(options).unwrap_or_default();
             member.optimizer = (entry.make)(&options)?.into();
         }
-        programs.push(whole(&network, &[&members[0], &members[1]], false, Form { lanes: 64, tall: 1 }).program);
+        programs.push(whole(&network, &[&members[0], &members[1]], false, LaunchConfig { lanes: 64, tall: 1 }).program);
     }
     Ok(programs)
 }
@@ -481,7 +481,7 @@ mod tests {
             metric: None,
             step_options: StepOptions::default(),
         };
-        let program = whole(&network, &[&training_spec], false, Form { lanes: 8, tall: 4 }).program;
+        let program = whole(&network, &[&training_spec], false, LaunchConfig { lanes: 8, tall: 4 }).program;
         wgsl::assert_layout!(
             program,
             Params as "Params" { member_steps, steps, member_step_words, stride, work, capacity, activation_buffer, columns }

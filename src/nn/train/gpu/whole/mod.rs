@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::nn::layers::Network;
 use crate::nn::train::batched_engine::MemberStep;
 use crate::nn::train::engine::{Batch, TrainingSpec, Outcome};
-use crate::nn::train::small::{BATCH, Form, Mode, Params, ActivationBuffers, ITERATION, whole};
+use crate::nn::train::small::{BATCH, LaunchConfig, Mode, Params, ActivationBuffers, ITERATION, whole};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Kernel, Slice};
 use crate::runtime::tensor::Reading;
@@ -69,7 +69,7 @@ pub(crate) struct SmallModels {
     gpu: Gpu,
     network: Network,
     activation_buffers: ActivationBuffers,
-    form: Form,
+    launch_config: LaunchConfig,
     scratch: Option<Scratch>,
     /// Rows of a piece at the most.
     piece_rows: usize,
@@ -107,17 +107,17 @@ struct Piece {
 
 impl SmallModels {
     pub fn new(gpu: &Gpu, network: &Network) -> Self {
-        Self::with_form(gpu, network, Form::of(gpu.is_software(), network))
+        Self::with_launch_config(gpu, network, LaunchConfig::of(gpu.is_software(), network))
     }
 
-    fn with_form(gpu: &Gpu, network: &Network, form: Form) -> Self {
+    fn with_launch_config(gpu: &Gpu, network: &Network, launch_config: LaunchConfig) -> Self {
         let mut piece_rows = MOST_ROWS;
-        while gpu.is_software() && piece_rows > 4 && form.loop_iterations(network, piece_rows) > MAX_LOOP_ITERATIONS {
+        while gpu.is_software() && piece_rows > 4 && launch_config.loop_iterations(network, piece_rows) > MAX_LOOP_ITERATIONS {
             piece_rows /= 2;
         }
         let activation_buffers = ActivationBuffers::new(network);
         let (gpu, network) = (gpu.clone(), network.clone());
-        SmallModels { gpu, network, activation_buffers, form, scratch: None, piece_rows, at_once: 1, skipped: Vec::new() }
+        SmallModels { gpu, network, activation_buffers, launch_config, scratch: None, piece_rows, at_once: 1, skipped: Vec::new() }
     }
 
     /// Whether a lone model is better off in one workgroup than in dispatches of all of them.
@@ -290,7 +290,7 @@ impl SmallModels {
         let mut most = (MOST_WORDS / (member_steps.len() * BATCH)).clamp(1, MOST_STEPS);
         if self.gpu.is_software() {
             let longest = pieces.iter().flatten().map(|piece| piece.batch.rows).max().unwrap_or(1);
-            most = most.min(MAX_LOOP_ITERATIONS / self.form.loop_iterations(&self.network, longest)).max(1);
+            most = most.min(MAX_LOOP_ITERATIONS / self.launch_config.loop_iterations(&self.network, longest)).max(1);
         }
         let (mut done, mut running, mut last) = (0, None::<(Reading, usize)>, Instant::now());
         while done < steps || running.is_some() {
@@ -324,7 +324,7 @@ impl SmallModels {
 
     /// The kernel for all members, whoever has a turn: a member's bits must not hang on who else is still at it.
     fn link<'a>(&self, training_specs: &[TrainingSpec], held: Held<'a>, rows: RowsOnDevice<'a>) -> Result<Linked> {
-        let whole = whole(&self.network, &training_specs.iter().collect::<Vec<_>>(), rows.labels, self.form);
+        let whole = whole(&self.network, &training_specs.iter().collect::<Vec<_>>(), rows.labels, self.launch_config);
         let kernel = self.gpu.kernel(&whole.program)?;
         let limit = |training_spec: &TrainingSpec| training_spec.step_options.clip.map_or(0.0, |clip| clip.limit() as f32);
         Ok(Linked {

@@ -15,7 +15,7 @@ use crate::{Dense, Sequential};
 const ROWS: usize = 90;
 
 /// Losses of the steps and the parameters behind them, by the form of the kernel and by the f64 engine.
-fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f64>); 2] {
+fn train(launch_config: LaunchConfig, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f64>); 2] {
     let gpu =
         Gpu::open_with(crate::GpuOptions::default()).expect("these tests need an adapter, a software one will do");
     let last = if by_label { Dense::new(6) } else { Dense::new(6).activation(Softmax) };
@@ -65,7 +65,7 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
     let features = gpu.upload("features", flat).unwrap();
     let targets =
         if by_label { gpu.upload("labels", &labels).unwrap() } else { gpu.upload("targets", &dense).unwrap() };
-    let mut whole = SmallModels::with_form(&gpu, &network, form);
+    let mut whole = SmallModels::with_launch_config(&gpu, &network, launch_config);
     whole.piece_rows = whole.piece_rows.min(piece_rows);
     let held = Held { parameters: &parameters, states: &states };
     let rows = RowsOnDevice { features: &features, targets: &targets, labels: by_label, ignored: &[] };
@@ -77,10 +77,10 @@ fn train(form: Form, piece_rows: usize, by_label: bool) -> [(Vec<Outcome>, Vec<f
 #[test]
 fn every_form_of_the_kernel_trains_as_the_reference_does() {
     crate::runtime::device::test_adapter::needs_gpu!();
-    for form in [Form { lanes: 8, tall: 4 }, Form { lanes: 64, tall: 1 }, Form { lanes: 256, tall: 1 }] {
+    for launch_config in [LaunchConfig { lanes: 8, tall: 4 }, LaunchConfig { lanes: 64, tall: 1 }, LaunchConfig { lanes: 256, tall: 1 }] {
         for (piece_rows, by_label) in [(1024, true), (1024, false), (16, true)] {
-            let [(expected, parameters), (found, behind)] = train(form, piece_rows, by_label);
-            let name = format!("{form:?}, pieces of {piece_rows}");
+            let [(expected, parameters), (found, behind)] = train(launch_config, piece_rows, by_label);
+            let name = format!("{launch_config:?}, pieces of {piece_rows}");
             assert_eq!(expected.len(), found.len(), "{name}");
             for (step, (e, f)) in expected.iter().zip(&found).enumerate() {
                 // As tests/training/stories.rs: f32 rounds to 6e-8, and forty steps of Adam multiply that by some hundred.
@@ -101,13 +101,13 @@ fn no_dispatch_on_a_software_adapter_takes_more_turns_of_loops_than_it_may() {
     crate::runtime::device::test_adapter::needs_gpu!();
     let layers = [Dense::new(64), Dense::new(16), Dense::new(10).activation(Softmax)];
     let network = crate::nn::layers::Network::new(30, &layers, Default::default()).unwrap();
-    let form = Form { lanes: 8, tall: 4 };
-    assert!(form.loop_iterations(&network, 4) < MAX_LOOP_ITERATIONS);
-    assert!(form.loop_iterations(&network, 1024) > form.loop_iterations(&network, 512));
+    let launch_config = LaunchConfig { lanes: 8, tall: 4 };
+    assert!(launch_config.loop_iterations(&network, 4) < MAX_LOOP_ITERATIONS);
+    assert!(launch_config.loop_iterations(&network, 1024) > launch_config.loop_iterations(&network, 512));
     let gpu =
         Gpu::open_with(crate::GpuOptions::default()).expect("these tests need an adapter, a software one will do");
-    let whole = SmallModels::with_form(&gpu, &network, form);
+    let whole = SmallModels::with_launch_config(&gpu, &network, launch_config);
     if gpu.is_software() {
-        assert!(form.loop_iterations(&network, whole.piece_rows) <= MAX_LOOP_ITERATIONS);
+        assert!(launch_config.loop_iterations(&network, whole.piece_rows) <= MAX_LOOP_ITERATIONS);
     }
 }
