@@ -55,7 +55,7 @@ pub(crate) struct LaunchConfig {
     /// Lanes of a workgroup.
     pub lanes: u32,
     /// Rows that a lane owns: 1 or 4.
-    pub tall: u32,
+    pub rows_per_thread: u32,
 }
 
 impl LaunchConfig {
@@ -63,9 +63,9 @@ impl LaunchConfig {
     /// more than the arithmetic. On hardware the lanes of a workgroup hide each other's loads.
     pub fn of(software: bool, network: &Network) -> Self {
         match (software, network.length) {
-            (true, _) => LaunchConfig { lanes: 8, tall: 4 },
-            (false, 0..=1024) => LaunchConfig { lanes: 64, tall: 1 },
-            (false, _) => LaunchConfig { lanes: 256, tall: 1 },
+            (true, _) => LaunchConfig { lanes: 8, rows_per_thread: 4 },
+            (false, 0..=1024) => LaunchConfig { lanes: 64, rows_per_thread: 1 },
+            (false, _) => LaunchConfig { lanes: 256, rows_per_thread: 1 },
         }
     }
 }
@@ -73,13 +73,13 @@ impl LaunchConfig {
 impl LaunchConfig {
     /// At most how many turns of loops a lane takes in one step.
     pub fn loop_iterations(self, network: &Network, rows: usize) -> usize {
-        let (lanes, tall) = (self.lanes as usize, self.tall as usize);
+        let (lanes, rows_per_thread) = (self.lanes as usize, self.rows_per_thread as usize);
         // The lane's share of so many items, each of so many turns, and its own turn.
         let share = |items: usize, each: usize| items.div_ceil(lanes) * (each + 1);
         let of_layer = |layer: &Placed| {
             let (inputs, units, across) = (layer.inputs, layer.units, layer.units.div_ceil(4));
-            let forward = share(rows.div_ceil(tall) * across, inputs + 4 * tall);
-            let weights = share(inputs.div_ceil(tall) * across, rows + 4 * tall) + share(across, rows + 4);
+            let forward = share(rows.div_ceil(rows_per_thread) * across, inputs + 4 * rows_per_thread);
+            let weights = share(inputs.div_ceil(rows_per_thread) * across, rows + 4 * rows_per_thread) + share(across, rows + 4);
             let softmax = if layer.activation.rowwise() { share(rows, 5 * units) } else { 0 };
             forward + weights + share(rows * inputs, units) + softmax
         };
@@ -237,7 +237,7 @@ fn constants(network: &Network, activation_buffers: &ActivationBuffers, states: 
     let last = activation_buffers.layers.last().copied().unwrap_or_default();
     let numbers = [
         ("WORKGROUP", launch_config.lanes as usize),
-        ("TALL", launch_config.tall as usize),
+        ("ROWS_PER_THREAD", launch_config.rows_per_thread as usize),
         ("LENGTH", network.length),
         ("OUTPUTS", network.outputs()),
         ("OPTIONS", options),
@@ -444,7 +444,7 @@ pub(crate) fn programs(
     for number in 0..losses.len().max(optimizers.len()) {
         let training_spec = training_spec(number, number, all_step_options[number % 3]);
         let by_row = matches!(training_spec.loss.family(), Family::Rowwise(_));
-        let launch_configs = [LaunchConfig { lanes: 8, tall: 4 }, LaunchConfig { lanes: 256, tall: 1 }];
+        let launch_configs = [LaunchConfig { lanes: 8, rows_per_thread: 4 }, LaunchConfig { lanes: 256, rows_per_thread: 1 }];
         programs.push(whole(&network, &[&training_spec], by_row && number % 2 == 0, launch_configs[number % 2]).program);
     }
     // Members that differ in every option: none of them is a constant then.
@@ -457,7 +457,7 @@ pub(crate) fn programs(
             let options = serde_json::from_str(options).unwrap_or_default();
             member.optimizer = (entry.make)(&options)?.into();
         }
-        programs.push(whole(&network, &[&members[0], &members[1]], false, LaunchConfig { lanes: 64, tall: 1 }).program);
+        programs.push(whole(&network, &[&members[0], &members[1]], false, LaunchConfig { lanes: 64, rows_per_thread: 1 }).program);
     }
     Ok(programs)
 }
@@ -481,7 +481,7 @@ mod tests {
             metric: None,
             step_options: StepOptions::default(),
         };
-        let program = whole(&network, &[&training_spec], false, LaunchConfig { lanes: 8, tall: 4 }).program;
+        let program = whole(&network, &[&training_spec], false, LaunchConfig { lanes: 8, rows_per_thread: 4 }).program;
         wgsl::assert_layout!(
             program,
             Params as "Params" { member_steps, steps, member_step_words, stride, work, capacity, activation_buffer, columns }

@@ -77,7 +77,7 @@ fn train(launch_config: LaunchConfig, piece_rows: usize, by_label: bool) -> [(Ve
 #[test]
 fn every_form_of_the_kernel_trains_as_the_reference_does() {
     crate::runtime::device::test_adapter::needs_gpu!();
-    for launch_config in [LaunchConfig { lanes: 8, tall: 4 }, LaunchConfig { lanes: 64, tall: 1 }, LaunchConfig { lanes: 256, tall: 1 }] {
+    for launch_config in [LaunchConfig { lanes: 8, rows_per_thread: 4 }, LaunchConfig { lanes: 64, rows_per_thread: 1 }, LaunchConfig { lanes: 256, rows_per_thread: 1 }] {
         for (piece_rows, by_label) in [(1024, true), (1024, false), (16, true)] {
             let [(expected, parameters), (found, behind)] = train(launch_config, piece_rows, by_label);
             let name = format!("{launch_config:?}, pieces of {piece_rows}");
@@ -101,7 +101,7 @@ fn no_dispatch_on_a_software_adapter_takes_more_turns_of_loops_than_it_may() {
     crate::runtime::device::test_adapter::needs_gpu!();
     let layers = [Dense::new(64), Dense::new(16), Dense::new(10).activation(Softmax)];
     let network = crate::nn::layers::Network::new(30, &layers, Default::default()).unwrap();
-    let launch_config = LaunchConfig { lanes: 8, tall: 4 };
+    let launch_config = LaunchConfig { lanes: 8, rows_per_thread: 4 };
     assert!(launch_config.loop_iterations(&network, 4) < MAX_LOOP_ITERATIONS);
     assert!(launch_config.loop_iterations(&network, 1024) > launch_config.loop_iterations(&network, 512));
     let gpu =
