@@ -42,7 +42,7 @@ pub(crate) const MASKED: u32 = u32::MAX;
 pub(crate) const MOST_IGNORED: usize = 16;
 
 /// Planes of the row-wise results where each is asked for: the value and five auxiliary ones.
-pub(crate) const PLANES: usize = 6;
+pub(crate) const RESULT_KINDS: usize = 6;
 
 /// Parts begin at a multiple of this many elements or rows: 256 bytes, what every driver takes as an offset.
 const ALIGNMENT: usize = 64;

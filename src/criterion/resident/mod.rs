@@ -15,7 +15,7 @@ use crate::losses::{Domain, Family, Loss};
 use crate::runtime::device::{Device, Gpu};
 use crate::runtime::pipeline::Command;
 use crate::runtime::tensor::{Storage, Tensor};
-use crate::templates::{Buffers, PLANES, normalizer, on_device as kernel};
+use crate::templates::{Buffers, RESULT_KINDS, normalizer, on_device as kernel};
 use crate::templates::multi_input::cpu::{Array, Joint};
 use crate::templates::normalizer::{NOTES, Values};
 
@@ -304,7 +304,7 @@ impl DeviceEvaluation {
         };
         let Some((buffer, rows)) = &notes.planes else { return Ok(None) };
         self.read(notes)?;
-        let planes: Vec<f32> = pollster::block_on(notes.gpu.download(buffer, 0, PLANES * rows))?;
+        let planes: Vec<f32> = pollster::block_on(notes.gpu.download(buffer, 0, RESULT_KINDS * rows))?;
         Ok(Some(Auxiliaries::of_planes(&planes, *rows)))
     }
 
