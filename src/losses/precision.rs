@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::cpu::real::Real;
 use crate::losses::loss::Loss;
-use crate::templates::multi_input::cpu::{Joint, JointHost};
+use crate::templates::multi_input::cpu::{MultiInput, MultiInputCpu};
 use crate::templates::pointwise::cpu::Points;
 use crate::templates::rowwise::cpu::{Auxiliary, Rows};
 use crate::templates::traits::Family;
@@ -20,7 +20,7 @@ pub(crate) trait HostReal: Real + Default {
         values: &mut [Self],
         auxiliary: &mut [Auxiliary<Self>],
     );
-    fn joint(host: &dyn JointHost, call: &Joint<Self>, gradients: &mut [Vec<Self>], values: &mut [Self]);
+    fn multi_input(host: &dyn MultiInputCpu, call: &MultiInput<Self>, gradients: &mut [Vec<Self>], values: &mut [Self]);
     fn pointwise_curvature(loss: &dyn Loss, points: &Points<Self>, hessian: &mut [Self]);
     fn rowwise_curvature(loss: &dyn Loss, rows: &Rows<Self>, hessian: &mut [Self]);
 }
@@ -49,7 +49,7 @@ impl HostReal for f32 {
         }
     }
 
-    fn joint(host: &dyn JointHost, call: &Joint<f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+    fn multi_input(host: &dyn MultiInputCpu, call: &MultiInput<f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
         host.run_f32(call, gradients, values);
     }
 
@@ -90,7 +90,7 @@ impl HostReal for f64 {
         }
     }
 
-    fn joint(host: &dyn JointHost, call: &Joint<f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+    fn multi_input(host: &dyn MultiInputCpu, call: &MultiInput<f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
         host.run_f64(call, gradients, values);
     }
 

@@ -257,7 +257,7 @@ impl Compiled {
 /// The loss of the last layer's outputs, of a loss that takes that layer's weights and labels.
 fn behind_layer(network: &Network, loss: &dyn Loss) -> Result<Option<Arc<dyn Loss>>> {
     let inner = loss.inner().filter(|inner| inner.targets().takes_labels());
-    let (Family::Joint(Frame::Linear, _), Some(inner)) = (loss.family(), inner) else { return Ok(None) };
+    let (Family::MultiInput(Frame::Linear, _), Some(inner)) = (loss.family(), inner) else { return Ok(None) };
     match network.layers.last().map(|layer| layer.activation.name()) {
         Some(name) if name != Identity.name() => Err(Error::Input {
             operation: loss.name().into(),

@@ -6,7 +6,7 @@ use crate::losses::Loss;
 use crate::templates::completions::cpu::AnswersFrame;
 use crate::templates::distance::cpu::VectorsFrame;
 use crate::templates::linear::cpu::LinearFrame;
-use crate::templates::multi_input::cpu::JointHost;
+use crate::templates::multi_input::cpu::MultiInputCpu;
 use crate::templates::pointwise::cpu::PointwiseHost;
 use crate::templates::preference::cpu::QuadsFrame;
 use crate::templates::rowwise::cpu::{Auxiliary, Row, Rows, RowwiseHost};
@@ -24,7 +24,7 @@ pub enum Family<'a> {
     /// One value for each list, where an item's derivative needs all the others. On the host a list is a row.
     Listwise(&'a dyn RowwiseHost),
     /// Several inputs, named by [`Loss::arguments`]: which frame takes them, and that frame on the host.
-    Joint(Frame, Box<dyn JointHost + 'a>),
+    MultiInput(Frame, Box<dyn MultiInputCpu + 'a>),
 }
 
 /// The frames of losses of several inputs. Closed, as [`Family`] is.
@@ -92,27 +92,27 @@ impl Share {
 
 impl<'a> Family<'a> {
     pub(crate) fn pairs<L: Pairs>(loss: &'a L) -> Self {
-        Family::Joint(Frame::Pairs, Box::new(PairsFrame(loss)))
+        Family::MultiInput(Frame::Pairs, Box::new(PairsFrame(loss)))
     }
 
     pub(crate) fn sequence<L: Sequence>(loss: &'a L) -> Self {
-        Family::Joint(Frame::Sequence { blank: loss.blank() }, Box::new(SequenceFrame(loss)))
+        Family::MultiInput(Frame::Sequence { blank: loss.blank() }, Box::new(SequenceFrame(loss)))
     }
 
     pub(crate) fn vectors<L: Vectors>(loss: &'a L) -> Self {
-        Family::Joint(Frame::Vectors, Box::new(VectorsFrame(loss)))
+        Family::MultiInput(Frame::Vectors, Box::new(VectorsFrame(loss)))
     }
 
     pub(crate) fn quads<L: Quads>(loss: &'a L) -> Self {
-        Family::Joint(Frame::Quads, Box::new(QuadsFrame(loss)))
+        Family::MultiInput(Frame::Quads, Box::new(QuadsFrame(loss)))
     }
 
     pub(crate) fn linear(name: &'static str, inner: &'a dyn Loss) -> Self {
-        Family::Joint(Frame::Linear, Box::new(LinearFrame { name, inner }))
+        Family::MultiInput(Frame::Linear, Box::new(LinearFrame { name, inner }))
     }
 
     pub(crate) fn answers(name: &'static str, inner: &'a dyn Loss, averages: bool) -> Self {
-        Family::Joint(Frame::Answers { averages }, Box::new(AnswersFrame { name, inner, averages }))
+        Family::MultiInput(Frame::Answers { averages }, Box::new(AnswersFrame { name, inner, averages }))
     }
 
     pub(crate) fn similarity<L: SimilarityRows>(loss: &'a L) -> Self {
@@ -122,7 +122,7 @@ impl<'a> Family<'a> {
             is_mined: loss.is_mined(),
             share: loss.share(),
         };
-        Family::Joint(Frame::Similarity(comparison), Box::new(SimilarityFrame(loss)))
+        Family::MultiInput(Frame::Similarity(comparison), Box::new(SimilarityFrame(loss)))
     }
 
     /// Whether each row has a value.

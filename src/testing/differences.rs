@@ -21,11 +21,11 @@ pub fn central_differences(entry: &'static Entry<dyn Loss>) -> Result<Vec<Report
     for options in super::sets_of_options(entry.variants) {
         let loss = (entry.make)(&super::options_value(entry.name, options)?)?;
         loss.check()?;
-        if let Family::Joint(_, host) = loss.family() {
+        if let Family::MultiInput(_, host) = loss.family() {
             if !host.derives_its_value() {
                 continue;
             }
-            reports.push(super::joint::differentiate(&*loss, &*host, super::title(entry.name, options)));
+            reports.push(super::multi_input::differentiate(&*loss, &*host, super::title(entry.name, options)));
             continue;
         }
         reports.push(differentiated(&*loss, super::title(entry.name, options)));

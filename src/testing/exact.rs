@@ -63,8 +63,8 @@ pub(super) fn run(loss: &dyn Loss, case: &Case, moved: Move) -> Exact {
     match loss.family() {
         Family::Pointwise(host) => run_points(host, loss, case, &predictions, &targets),
         Family::Rowwise(host) | Family::Listwise(host) => run_rows(host, loss, case, &predictions, &targets),
-        // `joint` judges these.
-        Family::Joint(..) => Exact { values: Vec::new(), gradient: Vec::new(), auxiliary: Vec::new() },
+        // `multi_input` judges these.
+        Family::MultiInput(..) => Exact { values: Vec::new(), gradient: Vec::new(), auxiliary: Vec::new() },
     }
 }
 

@@ -10,7 +10,7 @@ use super::draw::{Case, draw};
 use super::exact;
 use super::exact::Expected;
 use super::recipe::{Kind, recipes};
-use super::{Bounded, Report, joint, options_value, sets_of_options, title};
+use super::{Bounded, Report, multi_input, options_value, sets_of_options, title};
 use crate::Entry;
 use crate::losses::{Family, Loss};
 use crate::{Criterion, Device, Error, Evaluation, Reduction, Result, Tensor};
@@ -34,8 +34,8 @@ pub fn check_loss(entry: &'static Entry<dyn Loss>, device: &Device) -> Result<Ve
     for options in sets_of_options(entry.variants) {
         let value = options_value(entry.name, options)?;
         let loss = (entry.make)(&value)?;
-        if let Family::Joint(_, host) = loss.family() {
-            reports.push(joint::check(entry, &value, &*host, device, title(entry.name, options))?);
+        if let Family::MultiInput(_, host) = loss.family() {
+            reports.push(multi_input::check(entry, &value, &*host, device, title(entry.name, options))?);
             continue;
         }
         let kind = Kind::of(&*loss, options == "{}");

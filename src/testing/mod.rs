@@ -24,7 +24,7 @@ mod activation;
 mod differences;
 mod draw;
 mod exact;
-mod joint;
+mod multi_input;
 mod loss;
 mod matmul;
 mod optimizer;

@@ -1,7 +1,7 @@
 //! Calls of a criterion with tensors that live on its device already: nothing is waited for until a number is read.
 
 mod host;
-mod joint;
+mod multi_input;
 mod plain;
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::runtime::device::{Device, Gpu};
 use crate::runtime::pipeline::Command;
 use crate::runtime::tensor::{Storage, Tensor};
 use crate::templates::{Buffers, RESULT_KINDS, normalizer, on_device as kernel};
-use crate::templates::multi_input::cpu::{Array, Joint};
+use crate::templates::multi_input::cpu::{Array, MultiInput};
 use crate::templates::normalizer::{NOTES, Values};
 
 /// Value and gradients of a loss on its device: nothing has been waited for. A label that is no class makes value and gradient
@@ -180,7 +180,7 @@ impl Criterion {
 
     fn tensors_on_gpu(&self, gpu: &Gpu, inputs: &TensorInputs) -> Result<(Vec<Command>, DeviceEvaluation)> {
         inputs.check(&*self.loss, &self.device, &self.whole())?;
-        if let Family::Joint(frame, host) = self.loss.family() {
+        if let Family::MultiInput(frame, host) = self.loss.family() {
             return self.several_on_gpu(gpu, frame, &*host, inputs);
         }
         let (commands, _, evaluation) = self.plain_on_gpu(gpu, inputs)?;
@@ -354,8 +354,8 @@ fn check_list(loss: &dyn Loss, lists: &Tensor, classes: usize, row: usize, label
 
 /// What is wrong with sequences: the host's own check over the same numbers.
 fn check_sequences(loss: &dyn Loss, inputs: &[(&'static str, Tensor)], mask: Option<&Tensor>) -> Result<()> {
-    let Family::Joint(_, host) = loss.family() else { return Ok(()) };
-    let mut joint = Joint::<f32> {
+    let Family::MultiInput(_, host) = loss.family() else { return Ok(()) };
+    let mut multi_input = MultiInput::<f32> {
         arrays: Vec::new(),
         integers: Vec::new(),
         units: 0,
@@ -368,16 +368,16 @@ fn check_sequences(loss: &dyn Loss, inputs: &[(&'static str, Tensor)], mask: Opt
     for (name, tensor) in inputs {
         let shape = tensor.shape().to_vec();
         if tensor.is_labels() {
-            joint.integers.push(Array { name, shape, values: tensor.integers()?.into() });
+            multi_input.integers.push(Array { name, shape, values: tensor.integers()?.into() });
         } else {
             // Its shape alone is looked at.
-            joint.arrays.push(Array { name, shape, values: Vec::new().into() });
+            multi_input.arrays.push(Array { name, shape, values: Vec::new().into() });
         }
     }
     if let Some(mask) = mask {
-        joint.mask = mask.integers()?.into_iter().map(|keep| keep != 0).collect::<Vec<bool>>().into();
+        multi_input.mask = mask.integers()?.into_iter().map(|keep| keep != 0).collect::<Vec<bool>>().into();
     }
-    host.shares(&joint).map(|_| ())
+    host.shares(&multi_input).map(|_| ())
 }
 
 fn gpu_buffer(tensor: &Tensor) -> Result<wgpu::Buffer> {

@@ -9,7 +9,7 @@ use crate::cpu::parallel::pairwise;
 use crate::cpu::real::Real;
 use crate::losses::{Domain, Family, HostReal, Loss, tokens};
 use crate::templates::linear::cpu::{LinearFrame, MOST_BYTES_ON_CPU, check_labels, chunk_rows, clear_rows};
-use crate::templates::multi_input::cpu::{Array, Example, Joint, JointHost, Shapes, Shares, Units};
+use crate::templates::multi_input::cpu::{Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units};
 use crate::templates::rowwise::cpu::is_ignored;
 use crate::{Error, Result};
 
@@ -44,7 +44,7 @@ struct Tokens {
 }
 
 impl Tokens {
-    fn of<R: Real>(call: &Joint<'_, R>) -> Self {
+    fn of<R: Real>(call: &MultiInput<'_, R>) -> Self {
         let labels = call.integer("targets").unwrap_or_default();
         let length = call.array("predictions").map_or(1, |x| x.shape[1]);
         let values = call.units;
@@ -72,7 +72,7 @@ impl AnswersFrame<'_> {
     }
 
     /// The loss inside on the answers' log-probabilities: its values, and its derivatives by them, answer by answer.
-    fn of_answers<R: HostReal>(&self, call: &Joint<'_, R>, logs: &[R], values: &mut [R]) -> Vec<R> {
+    fn of_answers<R: HostReal>(&self, call: &MultiInput<'_, R>, logs: &[R], values: &mut [R]) -> Vec<R> {
         let arguments = self.inner.arguments();
         let (policies, others) = arguments.split_at(answers_per_value(self.inner));
         let parts = policies.iter().zip(logs.chunks(call.units));
@@ -83,7 +83,7 @@ impl AnswersFrame<'_> {
             let given = call.array(outer_name(argument.name))?;
             Some(Array { name: argument.name, ..given.lent() })
         }));
-        let inner = Joint {
+        let inner = MultiInput {
             arrays,
             integers: Vec::new(),
             units: call.units,
@@ -94,19 +94,19 @@ impl AnswersFrame<'_> {
             upstreams: (&*call.upstreams).into(),
         };
         let mut slopes = vec![vec![R::ZERO; call.units]; policies.len()];
-        if let Family::Joint(_, host) = self.inner.family() {
-            R::joint(&*host, &inner, &mut slopes, values);
+        if let Family::MultiInput(_, host) = self.inner.family() {
+            R::multi_input(&*host, &inner, &mut slopes, values);
         }
         slopes.concat()
     }
 
-    fn run<R: HostReal>(&self, call: &Joint<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) -> Result<()> {
+    fn run<R: HostReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) -> Result<()> {
         let Some(weight) = call.array("linear_weight") else { return Ok(()) };
         let of_tokens = Tokens::of(call);
         let rows = of_tokens.kept.len();
         let chunk = chunk_rows(rows, weight.shape[0], MOST_BYTES_ON_CPU);
         let frame = LinearFrame { name: self.name, inner: tokens() };
-        let mut layer = Joint {
+        let mut layer = MultiInput {
             arrays: call.arrays.iter().map(Array::lent).collect(),
             integers: call.integers.iter().map(Array::lent).collect(),
             units: rows,
@@ -130,7 +130,7 @@ impl AnswersFrame<'_> {
     }
 
     /// As `LinearFrame` does.
-    fn run_or_say_so<R: HostReal>(&self, call: &Joint<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+    fn run_or_say_so<R: HostReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         if self.run(call, gradients, values).is_err() {
             values.fill(R::NAN);
         }
@@ -142,7 +142,7 @@ fn limited<R: Real>(slope: R) -> R {
     Real::clamp(slope, R::LOWEST, -R::LOWEST)
 }
 
-impl JointHost for AnswersFrame<'_> {
+impl MultiInputCpu for AnswersFrame<'_> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let &[answers, tokens, features] = shapes.of("predictions") else {
             shapes.require_axes("predictions", 3, "[answers, tokens, features]")?;
@@ -189,7 +189,7 @@ impl JointHost for AnswersFrame<'_> {
         inputs
     }
 
-    fn shares(&self, call: &Joint<'_, f32>) -> Result<Shares> {
+    fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
         let of_tokens = Tokens::of(call);
         let labels = call.integer("targets").unwrap_or_default();
         let classes = call.array("linear_weight").map_or(0, |weight| weight.shape[0]);
@@ -205,16 +205,16 @@ impl JointHost for AnswersFrame<'_> {
         Ok(Shares { kept, ..Shares::default() })
     }
 
-    fn clear(&self, call: &mut Joint<'_, f32>) {
+    fn clear(&self, call: &mut MultiInput<'_, f32>) {
         let of_tokens = Tokens::of(call);
         clear_rows(call, |token| of_tokens.kept[token]);
     }
 
-    fn run_f32(&self, call: &Joint<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
         self.run_or_say_so(call, gradients, values);
     }
 
-    fn run_f64(&self, call: &Joint<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
         self.run_or_say_so(call, gradients, values);
     }
 }

@@ -11,7 +11,7 @@ use crate::templates::NUMBERS;
 use crate::templates::completions::cpu::{answers_per_value, outer_name};
 use crate::templates::linear::gpu as linear;
 use crate::templates::multi_input::cpu::Units;
-use crate::templates::multi_input::gpu::{Bound, JointJob, JointResults};
+use crate::templates::multi_input::gpu::{Bound, MultiInputJob, MultiInputResults};
 use crate::templates::preference::gpu as preference;
 
 const MASK: File = crate::runtime::wgsl::shader!("templates/completions/answer_mask.wgsl");
@@ -55,7 +55,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
 struct Call<'a> {
     gpu: &'a Gpu,
     inner: &'a dyn Loss,
-    job: &'a JointJob,
+    job: &'a MultiInputJob,
     /// Tokens of one answer.
     length: usize,
     /// Tokens of all answers.
@@ -67,11 +67,11 @@ pub(crate) fn commands(
     gpu: &Gpu,
     loss: &dyn Loss,
     averages: bool,
-    job: &JointJob,
-) -> Result<(Vec<Command>, JointResults, usize)> {
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let (Some(inner), Some(labels)) = (loss.inner(), job.get("targets")) else {
         let nothing = gpu.buffer("nothing", 4)?;
-        return Ok((Vec::new(), JointResults { gradients: Vec::new(), values: nothing.clone(), result: nothing }, 0));
+        return Ok((Vec::new(), MultiInputResults { gradients: Vec::new(), values: nothing.clone(), result: nothing }, 0));
     };
     let (answers, length) = (labels.shape[0], labels.shape[1]);
     let call = Call { gpu, inner, job, length, tokens: answers * length, answers };
@@ -85,12 +85,12 @@ pub(crate) fn commands(
     call.slopes(&results.gradients, &shares, &layer, &mut commands)?;
     let (back, of_layer) = linear::gradients(gpu, tokens(), &layer)?;
     commands.extend(back);
-    Ok((commands, JointResults { gradients: of_layer, ..results }, parts))
+    Ok((commands, MultiInputResults { gradients: of_layer, ..results }, parts))
 }
 
 impl Call<'_> {
     /// The tokens as rows of a linear layer, each with an upstream of its own: 0 until it is known.
-    fn layer(&self, commands: &mut Vec<Command>) -> Result<JointJob> {
+    fn layer(&self, commands: &mut Vec<Command>) -> Result<MultiInputJob> {
         let gpu = self.gpu;
         let weights = match &self.job.weights {
             None => None,
@@ -101,7 +101,7 @@ impl Call<'_> {
             }
         };
         let of_layer = ["predictions", "linear_weight", "linear_bias", "targets"];
-        Ok(JointJob {
+        Ok(MultiInputJob {
             arguments: of_layer.iter().filter_map(|name| self.job.get(name)).cloned().collect(),
             units: Units { shape: vec![self.tokens], rows: self.tokens },
             weights,
@@ -136,7 +136,7 @@ impl Call<'_> {
     }
 
     /// What the loss inside takes: the log-probabilities, all first answers, then all second ones, and the rest as it is.
-    fn of_answers(&self, logs: &wgpu::Buffer, commands: &mut Vec<Command>) -> Result<JointJob> {
+    fn of_answers(&self, logs: &wgpu::Buffer, commands: &mut Vec<Command>) -> Result<MultiInputJob> {
         let values = self.job.length();
         let (policies, others) = self.inner.arguments().split_at(answers_per_value(self.inner));
         let mut arguments = Vec::new();
@@ -150,7 +150,7 @@ impl Call<'_> {
             let given = self.job.get(outer_name(argument.name))?;
             Some(Bound { name: argument.name, ..given.clone() })
         }));
-        Ok(JointJob { arguments, ..self.job.clone() })
+        Ok(MultiInputJob { arguments, ..self.job.clone() })
     }
 
     /// Spreads the derivatives by the answers over the upstreams of their tokens.
@@ -158,7 +158,7 @@ impl Call<'_> {
         &self,
         of_answers: &[wgpu::Buffer],
         shares: &wgpu::Buffer,
-        layer: &JointJob,
+        layer: &MultiInputJob,
         commands: &mut Vec<Command>,
     ) -> Result<()> {
         let values = self.job.length();

@@ -8,7 +8,7 @@ use crate::cpu::real::Real;
 use crate::cpu::simd::LANES;
 use crate::cpu::{parallel, simd};
 use crate::losses::{VectorOutcome, Vectors};
-use crate::templates::multi_input::cpu::{Example, Joint, JointHost, Shapes, Units};
+use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
 
 /// The frame around a loss.
 pub struct VectorsFrame<'a, L>(pub &'a L);
@@ -23,7 +23,7 @@ struct Piece<'a, R> {
 }
 
 impl<L: Vectors> VectorsFrame<'_, L> {
-    fn run<R: Real>(&self, call: &Joint<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         let [firsts, ..] = &call.arrays[..] else { return };
         let columns = firsts.shape.last().copied().unwrap_or(1);
         let rows = parallel::rows_per_piece(columns);
@@ -47,7 +47,7 @@ impl<L: Vectors> VectorsFrame<'_, L> {
 }
 
 #[inline(always)]
-fn take<R: Real, L: Vectors>(loss: &L, call: &Joint<'_, R>, first: usize, columns: usize, piece: Piece<'_, R>) {
+fn take<R: Real, L: Vectors>(loss: &L, call: &MultiInput<'_, R>, first: usize, columns: usize, piece: Piece<'_, R>) {
     // Options behind a reference would be read again for each element, since the gradients might lie over them.
     let loss = &loss.clone();
     let Piece { values, mut gradients } = piece;
@@ -175,7 +175,7 @@ fn halved<R: Real>(mut lanes: [R; LANES]) -> R {
     lanes[0]
 }
 
-impl<L: Vectors> JointHost for VectorsFrame<'_, L> {
+impl<L: Vectors> MultiInputCpu for VectorsFrame<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let first = self.0.arguments()[0].name;
         shapes.require_axes(first, 2, "[rows, columns]: a vector in each row")?;
@@ -202,11 +202,11 @@ impl<L: Vectors> JointHost for VectorsFrame<'_, L> {
             .collect()
     }
 
-    fn run_f32(&self, call: &Joint<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
         self.run(call, gradients, values);
     }
 
-    fn run_f64(&self, call: &Joint<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
         self.run(call, gradients, values);
     }
 }

@@ -4,7 +4,7 @@ use crate::losses::Loss;
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
-use crate::templates::multi_input::gpu::{JointJob, JointResults};
+use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
 use crate::templates::variant::{Adapter, Variant};
 use crate::templates::{ALIGNMENT, NUMBERS, along, binding_elements, flag, parts, program};
 use crate::{Error, Result};
@@ -68,7 +68,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     variants.iter().flat_map(|variant| [false, true].map(|on| frame(loss, variant, on, on))).collect()
 }
 
-pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Vec<Command>, JointResults, usize)> {
+pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &MultiInputJob) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let rows = job.length();
     let columns = job.arguments[0].shape.last().copied().unwrap_or(1);
     let most = binding_elements(gpu) / columns.max(1);
@@ -131,5 +131,5 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Ve
         length += variant.partials(software, part.length);
     }
     let gradients = gradients.into_iter().take(count).collect();
-    Ok((commands, JointResults { gradients, values, result: gpu.buffer("a loss", 4)? }, length))
+    Ok((commands, MultiInputResults { gradients, values, result: gpu.buffer("a loss", 4)? }, length))
 }

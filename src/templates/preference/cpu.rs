@@ -4,14 +4,14 @@
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::losses::{Quad, Quads};
-use crate::templates::multi_input::cpu::{Example, Joint, JointHost, Shapes, Units};
+use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
 
 /// The frame around a loss.
 pub struct QuadsFrame<'a, L>(pub &'a L);
 
 impl<L: Quads> QuadsFrame<'_, L> {
     /// There are as many values as pairs of sequences in a batch: no need of threads.
-    fn run<R: Real>(&self, call: &Joint<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         let arguments = self.0.arguments();
         let arrays: Vec<Option<&[R]>> =
             arguments.iter().map(|argument| call.array(argument.name).map(|array| &*array.values)).collect();
@@ -42,7 +42,7 @@ fn guarded<R: Real, L: Quads>(loss: &L, numbers: [R; 4]) -> Quad<R> {
     loss.quad(numbers)
 }
 
-impl<L: Quads> JointHost for QuadsFrame<'_, L> {
+impl<L: Quads> MultiInputCpu for QuadsFrame<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let arguments = self.0.arguments();
         let first = arguments[0].name;
@@ -60,11 +60,11 @@ impl<L: Quads> JointHost for QuadsFrame<'_, L> {
         arguments.map(|argument| Example::of(argument.name, &[rows, columns])).collect()
     }
 
-    fn run_f32(&self, call: &Joint<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
         self.run(call, gradients, values);
     }
 
-    fn run_f64(&self, call: &Joint<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
         self.run(call, gradients, values);
     }
 }

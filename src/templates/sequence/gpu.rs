@@ -6,7 +6,7 @@ use crate::runtime::device::Gpu;
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
-use crate::templates::multi_input::gpu::{JointJob, JointResults};
+use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
 use crate::templates::{LANES, NUMBERS, binding_elements, flag};
 use crate::{Error, Result};
 
@@ -80,8 +80,8 @@ pub(crate) fn commands(
     gpu: &Gpu,
     loss: &dyn Loss,
     blank: usize,
-    job: &JointJob,
-) -> Result<(Vec<Command>, JointResults, usize)> {
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let shape = |name: &str| job.get(name).map(|bound| bound.shape.clone()).unwrap_or_default();
     let absent = gpu.buffer("nothing", 4)?;
     let bound = |name: &str| job.get(name).map_or(&absent, |bound| &bound.buffer);
@@ -145,12 +145,12 @@ pub(crate) fn commands(
             time * batch,
         )?,
     ]);
-    let results = JointResults { gradients: vec![gradient], values, result: gpu.buffer("a loss", 4)? };
+    let results = MultiInputResults { gradients: vec![gradient], values, result: gpu.buffer("a loss", 4)? };
     Ok((commands, results, batch))
 }
 
 /// Input lengths, target lengths, weights and upstreams one after the other: one binding of the eight that every device has.
-fn pack(gpu: &Gpu, job: &JointJob, batch: usize) -> Result<(Vec<Command>, wgpu::Buffer)> {
+fn pack(gpu: &Gpu, job: &MultiInputJob, batch: usize) -> Result<(Vec<Command>, wgpu::Buffer)> {
     let items = gpu.buffer("items", 4 * batch)?;
     let ones = gpu.upload("ones", &vec![1.0_f32; batch])?;
     let bound = |name: &str| job.get(name).map(|bound| &bound.buffer);

@@ -8,7 +8,7 @@ use crate::Result;
 use crate::cpu::real::Real;
 use crate::cpu::simd;
 use crate::losses::{Pair, Pairs};
-use crate::templates::multi_input::cpu::{Example, Joint, JointHost, Shapes, Units};
+use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
 
 /// Rows of at least so many elements that one thread takes at a time.
 const PIECE: usize = 1 << 14;
@@ -17,7 +17,7 @@ const PIECE: usize = 1 << 14;
 pub struct PairsFrame<'a, L>(pub &'a L);
 
 impl<L: Pairs> PairsFrame<'_, L> {
-    fn run<R: Real>(&self, call: &Joint<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         let [firsts, seconds, truths @ ..] = &call.arrays[..] else { return };
         let [first_gradient, second_gradient] = gradients else { return };
         let width = firsts.values.len() / seconds.values.len().max(1);
@@ -98,7 +98,7 @@ fn guarded<R: Real, L: Pairs>(loss: &L, first: R, second: R, truth: R) -> Pair<R
     }
 }
 
-impl<L: Pairs> JointHost for PairsFrame<'_, L> {
+impl<L: Pairs> MultiInputCpu for PairsFrame<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let arguments = self.0.arguments();
         let (first, second) = (arguments[0].name, arguments[1].name);
@@ -127,11 +127,11 @@ impl<L: Pairs> JointHost for PairsFrame<'_, L> {
         arguments.map(|(number, argument)| Example::of(argument.name, &shape(number))).collect()
     }
 
-    fn run_f32(&self, call: &Joint<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
         self.run(call, gradients, values);
     }
 
-    fn run_f64(&self, call: &Joint<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
         self.run(call, gradients, values);
     }
 }

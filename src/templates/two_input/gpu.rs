@@ -5,7 +5,7 @@ use crate::runtime::device::Gpu;
 use crate::runtime::launch::MAX_LOOP_ITERATIONS;
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
-use crate::templates::multi_input::gpu::{Bound, JointJob, JointResults};
+use crate::templates::multi_input::gpu::{Bound, MultiInputJob, MultiInputResults};
 use crate::templates::pointwise::gpu as pointwise;
 use crate::templates::{LANES, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, along, binding_elements, flag, parts, program};
 use crate::{Error, Result};
@@ -75,7 +75,7 @@ fn row_sums_program(lanes: usize) -> Program {
     }
 }
 
-pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Vec<Command>, JointResults, usize)> {
+pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &MultiInputJob) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let software = gpu.is_software();
     let elements = job.length();
     let named = |number: usize| loss.arguments().get(number).and_then(|argument| job.get(argument.name));
@@ -127,6 +127,6 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Ve
         second_gradient = sums;
     }
     let gradients = vec![first_gradient, second_gradient];
-    let results = JointResults { gradients, values, result: gpu.buffer("a loss", 4)? };
+    let results = MultiInputResults { gradients, values, result: gpu.buffer("a loss", 4)? };
     Ok((commands, results, first_partial))
 }

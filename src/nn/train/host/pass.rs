@@ -107,7 +107,7 @@ impl<R: HostReal> Pass<R> {
                 self.values.iter().map(|value| value.to_f64()).sum()
             }
             // `Model::compile` refuses them.
-            Family::Joint(..) => f64::NAN,
+            Family::MultiInput(..) => f64::NAN,
         };
         let correct = training_spec.metric.map_or(0, |metric| self.correct(metric, columns, labels, dense, ignored));
         Outcome { loss, correct: correct as f64 }

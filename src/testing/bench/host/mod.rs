@@ -14,7 +14,7 @@ use crate::cpu::real::Real;
 use crate::losses::{Family, HostReal, Loss};
 use crate::nn::optimizers::{Adam, Optimizer};
 use crate::templates::multi_input::cpu as multi_input;
-use crate::templates::multi_input::cpu::{Array, Joint, Units};
+use crate::templates::multi_input::cpu::{Array, MultiInput, Units};
 use crate::templates::pointwise::cpu::{Points, PointwiseHost};
 use crate::templates::rowwise::cpu::{Auxiliary, Rows, RowwiseHost, Targets};
 use crate::testing::bench::case::{Case, Kind, normal};
@@ -192,7 +192,7 @@ fn loss<R: Precision>(case: &Case) -> Result<(Run, Rc<Buffers<R>>)> {
                     Ok(())
                 })
             }
-            Family::Joint(..) => Ok(0.0),
+            Family::MultiInput(..) => Ok(0.0),
         }
     };
     Ok((Box::new(run), shared))
@@ -214,7 +214,7 @@ fn several<R: Precision>(case: &Case, loss: Box<dyn Loss>) -> (Run, Rc<Buffers<R
         shape: example.shape,
         values: values.iter().map(|&x| x as i32).collect::<Vec<_>>().into(),
     });
-    let mut call = Joint {
+    let mut call = MultiInput {
         arrays: arrays.collect(),
         integers: integers.collect(),
         units: 0,
@@ -225,16 +225,16 @@ fn several<R: Precision>(case: &Case, loss: Box<dyn Loss>) -> (Run, Rc<Buffers<R
         upstreams: Vec::new().into(),
     };
     let units = match loss.family() {
-        Family::Joint(_, host) => host.units(&call.shapes(loss.entry().name)).unwrap_or_default(),
+        Family::MultiInput(_, host) => host.units(&call.shapes(loss.entry().name)).unwrap_or_default(),
         _ => Units::default(),
     };
     call.units = units.shape.iter().product();
     call.factor = R::new(1.0 / call.units as f64);
     let mut values = vec![R::ZERO; call.units];
     let run = move |repeats| {
-        let Family::Joint(_, host) = loss.family() else { return Ok(0.0) };
+        let Family::MultiInput(_, host) = loss.family() else { return Ok(0.0) };
         timed(repeats, || {
-            R::joint(&*host, &call, &mut gradients, &mut values);
+            R::multi_input(&*host, &call, &mut gradients, &mut values);
             black_box(multi_input::sum(&values));
             Ok(())
         })
