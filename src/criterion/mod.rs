@@ -18,7 +18,7 @@ pub use self::resident::DeviceEvaluation;
 pub use self::reuse::Values;
 pub use self::tensor_inputs::{TensorInputs, Upstream};
 use crate::criterion::inputs::{Inputs, Targets};
-use crate::losses::{Family, HostReal, Loss};
+use crate::losses::{Family, CpuReal, Loss};
 use crate::runtime::device::Device;
 use crate::{Error, Result};
 
@@ -260,7 +260,7 @@ impl Criterion {
         Ok(self.evaluate(inputs)?.map(f64::from))
     }
 
-    fn on_host<R: HostReal>(&self, inputs: &Inputs) -> Result<Evaluation<R>> {
+    fn on_host<R: CpuReal>(&self, inputs: &Inputs) -> Result<Evaluation<R>> {
         match self.loss.family() {
             Family::MultiInput(frame, host) => MultiInputCall::check(self, frame, host, inputs)?.on_host(),
             _ => Call::check(self, inputs)?.on_host(),

@@ -8,7 +8,7 @@ use super::call::{check_divisor, clamp_labels, flat};
 use super::{Criterion, Evaluation, OnEmpty, Reduction};
 use crate::criterion::inputs;
 use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
-use crate::losses::{Argument, Frame, HostReal, Loss};
+use crate::losses::{Argument, Frame, CpuReal, Loss};
 use crate::runtime::device::Gpu;
 use crate::runtime::tensor::shaped;
 use crate::templates::MASKED;
@@ -118,7 +118,7 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
     }
 
     /// Value and gradients on the host, in f32 on all cores or plain in f64.
-    pub fn on_host<R: HostReal>(&self) -> Result<Evaluation<R>> {
+    pub fn on_host<R: CpuReal>(&self) -> Result<Evaluation<R>> {
         let call = MultiInput {
             arrays: self.multi_input.arrays.iter().map(of_precision::<R>).collect(),
             integers: self.multi_input.integers.clone(),
@@ -178,7 +178,7 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
     }
 
     /// The weight of each value; empty for none.
-    fn weight<R: HostReal>(&self) -> Cow<'_, [R]> {
+    fn weight<R: CpuReal>(&self) -> Cow<'_, [R]> {
         let weight = &self.multi_input.weight;
         if self.scale.is_empty() {
             return R::from_f32s(weight);
@@ -229,7 +229,7 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
     }
 }
 
-fn of_precision<'b, R: HostReal>(array: &'b Array<'_, f32>) -> Array<'b, R> {
+fn of_precision<'b, R: CpuReal>(array: &'b Array<'_, f32>) -> Array<'b, R> {
     Array { name: array.name, shape: array.shape.clone(), values: R::from_f32s(&array.values) }
 }
 

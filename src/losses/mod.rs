@@ -122,7 +122,7 @@ pub(crate) use fused::tokens;
 pub(crate) use loss::Filling;
 pub use loss::Loss;
 pub(crate) use outputs::check_outputs;
-pub(crate) use precision::HostReal;
+pub(crate) use precision::CpuReal;
 
 pub use distillation::Divergence;
 pub use dpo::DpoType;

@@ -10,7 +10,7 @@ use crate::templates::rowwise::cpu::{Auxiliary, Rows};
 use crate::templates::traits::Family;
 
 /// The two precisions of the host, each with its way into a loss.
-pub(crate) trait HostReal: Real + Default {
+pub(crate) trait CpuReal: Real + Default {
     fn from_f32s(values: &[f32]) -> Cow<'_, [Self]>;
     fn pointwise(loss: &dyn Loss, points: &Points<Self>, gradient: &mut [Self], values: &mut [Self]) -> f64;
     fn rowwise(
@@ -25,7 +25,7 @@ pub(crate) trait HostReal: Real + Default {
     fn rowwise_curvature(loss: &dyn Loss, rows: &Rows<Self>, hessian: &mut [Self]);
 }
 
-impl HostReal for f32 {
+impl CpuReal for f32 {
     fn from_f32s(values: &[f32]) -> Cow<'_, [f32]> {
         Cow::Borrowed(values)
     }
@@ -66,7 +66,7 @@ impl HostReal for f32 {
     }
 }
 
-impl HostReal for f64 {
+impl CpuReal for f64 {
     fn from_f32s(values: &[f32]) -> Cow<'_, [f64]> {
         Cow::Owned(values.iter().map(|&x| f64::from(x)).collect())
     }

@@ -17,7 +17,7 @@ use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
 use crate::nn::train::engine::{Engine, SampleTargets, Samples};
 use crate::nn::train::gpu::GpuEngine;
-use crate::nn::train::host::HostEngine;
+use crate::nn::train::host::CpuEngine;
 use crate::nn::train::history::Epoch;
 use crate::nn::train::options::Fit;
 use crate::nn::train::learning_rate_policy::LearningRatePolicy;
@@ -162,8 +162,8 @@ impl Sequential {
         let network = self.network()?;
         let mut engine: Box<dyn Engine> = match device {
             Device::Gpu(gpu) => Box::new(GpuEngine::new(gpu, network.clone())?),
-            Device::Cpu => Box::new(HostEngine::<f32>::new(network.clone())),
-            Device::Reference => Box::new(HostEngine::<f64>::new(network.clone())),
+            Device::Cpu => Box::new(CpuEngine::<f32>::new(network.clone())),
+            Device::Reference => Box::new(CpuEngine::<f64>::new(network.clone())),
         };
         engine.set_parameters(&self.first_parameters(&network, self.seed))?;
         Ok(Model {

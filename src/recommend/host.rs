@@ -23,7 +23,7 @@ type Part<'a, R> = (((&'a [u32], &'a mut [Sample<R>]), Two<'a, R>), Two<'a, R>);
 
 /// Both sides, the interactions and the room for a batch.
 #[derive(Debug)]
-pub(crate) struct HostEngine<R> {
+pub(crate) struct CpuEngine<R> {
     layout: Layout,
     stride: usize,
     users: Rows<R>,
@@ -55,10 +55,10 @@ impl<R: Real> Batch<R> {
     }
 }
 
-impl<R: Real> HostEngine<R> {
+impl<R: Real> CpuEngine<R> {
     pub(crate) fn new(layout: Layout) -> Self {
         let Layout { users, items, components, user_features, item_features } = layout.clone();
-        HostEngine {
+        CpuEngine {
             layout,
             stride: components.next_multiple_of(super::sampling::LANES),
             users: Rows::new(users as usize, components, user_features),
@@ -114,7 +114,7 @@ impl<R: Real> HostEngine<R> {
 
     /// The second phase: each row through its hits.
     fn update(&mut self, interactions: &Interactions, order: &[u32], learning_rate_policy: &LearningRatePolicy, tally: &mut Tally) {
-        let (known, HostEngine { users, items, batch, .. }) = (interactions.known(), self);
+        let (known, CpuEngine { users, items, batch, .. }) = (interactions.known(), self);
         for (place, (found, &interaction)) in batch.samples.iter().zip(order).enumerate() {
             tally.loss += found.loss.to_f64();
             tally.draws += u64::from(found.draws);
@@ -152,7 +152,7 @@ fn gradients<R: Real>(vectors: &Vectors<R>, user: &[R], found: &Sample<R>, to_us
     to_item.iter_mut().zip(user).for_each(|(slot, &p)| *slot = found.step * p);
 }
 
-impl<R: Real> Engine for HostEngine<R> {
+impl<R: Real> Engine for CpuEngine<R> {
     fn set_state(&mut self, state: &State) -> Result<()> {
         self.users.set_table(&state.users);
         self.items.set_table(&state.items);

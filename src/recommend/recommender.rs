@@ -3,7 +3,7 @@
 use crate::cpu::random::Random;
 use crate::recommend::engine::{Engine, Layout, Optimizer, LearningRatePolicy, State, Table};
 use crate::recommend::gpu::GpuEngine;
-use crate::recommend::host::HostEngine;
+use crate::recommend::host::CpuEngine;
 use crate::recommend::interactions::{Interactions, size};
 use crate::recommend::model::Model;
 use crate::recommend::sampling::{Loss, MOST_POSITIVES, RankWeight, Rules};
@@ -245,8 +245,8 @@ impl Recommender {
 pub(crate) fn engine(layout: Layout, device: &Device) -> Result<Box<dyn Engine>> {
     match device {
         Device::Gpu(gpu) => Ok(Box::new(GpuEngine::new(layout, gpu)?)),
-        Device::Cpu => Ok(Box::new(HostEngine::<f32>::new(layout))),
-        Device::Reference => Ok(Box::new(HostEngine::<f64>::new(layout))),
+        Device::Cpu => Ok(Box::new(CpuEngine::<f32>::new(layout))),
+        Device::Reference => Ok(Box::new(CpuEngine::<f64>::new(layout))),
     }
 }
 

@@ -7,9 +7,9 @@ use crate::templates::completions::cpu::AnswersFrame;
 use crate::templates::distance::cpu::VectorsFrame;
 use crate::templates::linear::cpu::LinearFrame;
 use crate::templates::multi_input::cpu::MultiInputCpu;
-use crate::templates::pointwise::cpu::PointwiseHost;
+use crate::templates::pointwise::cpu::PointwiseCpu;
 use crate::templates::preference::cpu::QuadsFrame;
-use crate::templates::rowwise::cpu::{Auxiliary, Row, Rows, RowwiseHost};
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Rows, RowwiseCpu};
 use crate::templates::sequence::cpu::{Item, SequenceFrame};
 use crate::templates::similarity::cpu as similarity;
 use crate::templates::similarity::cpu::SimilarityFrame;
@@ -18,11 +18,11 @@ use crate::templates::two_input::cpu::PairsFrame;
 /// The frames. Closed: the host has to know how to run each.
 pub enum Family<'a> {
     /// One value for each element.
-    Pointwise(&'a dyn PointwiseHost),
+    Pointwise(&'a dyn PointwiseCpu),
     /// One value for each row.
-    Rowwise(&'a dyn RowwiseHost),
+    Rowwise(&'a dyn RowwiseCpu),
     /// One value for each list, where an item's derivative needs all the others. On the host a list is a row.
-    Listwise(&'a dyn RowwiseHost),
+    Listwise(&'a dyn RowwiseCpu),
     /// Several inputs, named by [`Loss::arguments`]: which frame takes them, and that frame on the host.
     MultiInput(Frame, Box<dyn MultiInputCpu + 'a>),
 }

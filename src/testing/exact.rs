@@ -7,8 +7,8 @@ use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, ULP};
 use crate::Reduction;
 use crate::cpu::Spread;
 use crate::losses::{Domain, Family, Loss};
-use crate::templates::pointwise::cpu::{Points, PointwiseHost};
-use crate::templates::rowwise::cpu::{Auxiliary, Rows, RowwiseHost, Targets};
+use crate::templates::pointwise::cpu::{Points, PointwiseCpu};
+use crate::templates::rowwise::cpu::{Auxiliary, Rows, RowwiseCpu, Targets};
 
 /// What a loss gives in f64, before its values are summed.
 #[derive(Clone, Debug)]
@@ -89,7 +89,7 @@ fn flags(flags: Option<&ArrayD<bool>>) -> Vec<bool> {
     flags.into_iter().flatten().copied().collect()
 }
 
-fn run_points(host: &dyn PointwiseHost, loss: &dyn Loss, case: &Case, predictions: &[f64], targets: &[f64]) -> Exact {
+fn run_points(host: &dyn PointwiseCpu, loss: &dyn Loss, case: &Case, predictions: &[f64], targets: &[f64]) -> Exact {
     let elements = predictions.len();
     let (weight, mask) = (wide(case.weight.as_ref()), flags(case.mask.as_ref()));
     let (upstream, upstreams) = upstream(case);
@@ -109,7 +109,7 @@ fn run_points(host: &dyn PointwiseHost, loss: &dyn Loss, case: &Case, prediction
     Exact { values, gradient, auxiliary: Vec::new() }
 }
 
-fn run_rows(host: &dyn RowwiseHost, loss: &dyn Loss, case: &Case, predictions: &[f64], targets: &[f64]) -> Exact {
+fn run_rows(host: &dyn RowwiseCpu, loss: &dyn Loss, case: &Case, predictions: &[f64], targets: &[f64]) -> Exact {
     // What does not fit 32 bits stands in a masked row.
     let narrow = |label: &i64| i32::try_from(*label).unwrap_or(i32::MIN);
     let labels: Vec<i32> = case.labels.iter().flatten().map(narrow).collect();

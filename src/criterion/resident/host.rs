@@ -73,7 +73,7 @@ impl Criterion {
             others: others.collect::<Result<_>>()?,
             values,
             hessian: found.hessian.as_ref().map(like_predictions).transpose()?,
-            outcome: Outcome::OnHost { value, count: found.count, auxiliaries: found.auxiliaries },
+            outcome: Outcome::OnCpu { value, count: found.count, auxiliaries: found.auxiliaries },
         })
     }
 }

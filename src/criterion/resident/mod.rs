@@ -38,7 +38,7 @@ pub struct DeviceEvaluation {
 /// What is read besides tensors.
 #[derive(Clone, Debug)]
 enum Outcome {
-    OnHost { value: f64, count: usize, auxiliaries: Option<Auxiliaries> },
+    OnCpu { value: f64, count: usize, auxiliaries: Option<Auxiliaries> },
     OnGpu(Notes),
 }
 
@@ -269,7 +269,7 @@ impl DeviceEvaluation {
     /// [`Error::Label`] for a label on the device that is no class; what the device reports.
     pub fn value(&self) -> Result<f64> {
         let notes = match &self.outcome {
-            Outcome::OnHost { value, .. } => return Ok(*value),
+            Outcome::OnCpu { value, .. } => return Ok(*value),
             Outcome::OnGpu(notes) => notes,
         };
         let (value, count) = self.read(notes)?;
@@ -287,7 +287,7 @@ impl DeviceEvaluation {
     /// As [`DeviceEvaluation::value`].
     pub fn count(&self) -> Result<usize> {
         match &self.outcome {
-            Outcome::OnHost { count, .. } => Ok(*count),
+            Outcome::OnCpu { count, .. } => Ok(*count),
             Outcome::OnGpu(Notes { count: Some(count), check: Check::Nothing, .. }) => Ok(*count),
             Outcome::OnGpu(notes) => Ok(self.read(notes)?.1),
         }
@@ -299,7 +299,7 @@ impl DeviceEvaluation {
     /// As [`DeviceEvaluation::value`].
     pub fn auxiliaries(&self) -> Result<Option<Auxiliaries>> {
         let notes = match &self.outcome {
-            Outcome::OnHost { auxiliaries, .. } => return Ok(auxiliaries.clone()),
+            Outcome::OnCpu { auxiliaries, .. } => return Ok(auxiliaries.clone()),
             Outcome::OnGpu(notes) => notes,
         };
         let Some((buffer, rows)) = &notes.planes else { return Ok(None) };

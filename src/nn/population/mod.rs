@@ -16,7 +16,7 @@ use crate::nn::train::average::Average;
 use crate::nn::train::batched_engine::{BatchedEngine, Several, no_member};
 use crate::nn::train::engine::{SampleTargets, Samples};
 use crate::nn::train::gpu::{GpuEngine, SideBySide, most_parameters};
-use crate::nn::train::host::HostEngine;
+use crate::nn::train::host::CpuEngine;
 use crate::nn::train::samples;
 use crate::nn::train::samples::{InputSpec, Scaling};
 use crate::nn::train::training::Progress;
@@ -126,9 +126,9 @@ impl Population {
                 let engines = engines().map(|_| GpuEngine::new(gpu, network.clone())).collect::<Result<_>>()?;
                 Box::new(Several::new(engines))
             }
-            Device::Cpu => Box::new(Several::new(engines().map(|_| HostEngine::<f32>::new(network.clone())).collect())),
+            Device::Cpu => Box::new(Several::new(engines().map(|_| CpuEngine::<f32>::new(network.clone())).collect())),
             Device::Reference => {
-                Box::new(Several::new(engines().map(|_| HostEngine::<f64>::new(network.clone())).collect()))
+                Box::new(Several::new(engines().map(|_| CpuEngine::<f64>::new(network.clone())).collect()))
             }
         };
         let (progress, scores) = (vec![Progress::default(); members.len()], vec![None; members.len()]);

@@ -4,7 +4,7 @@ use super::*;
 use crate::cpu::random::Permutation;
 use crate::cpu::random::Random;
 use crate::recommend::engine::Optimizer;
-use crate::recommend::host::HostEngine;
+use crate::recommend::host::CpuEngine;
 use crate::recommend::sampling;
 use crate::recommend::sampling::{Loss, NO_ITEM, RankWeight, Sample, Vectors};
 use crate::runtime::device::GpuOptions;
@@ -103,7 +103,7 @@ pub(super) const LEARNING_RATE_POLICY: LearningRatePolicy = LearningRatePolicy {
 };
 
 /// Both engines with the same tables and interactions.
-pub(super) fn both(layout: &Layout, state: &State, interactions: &Arc<Interactions>) -> (GpuEngine, HostEngine<f32>) {
+pub(super) fn both(layout: &Layout, state: &State, interactions: &Arc<Interactions>) -> (GpuEngine, CpuEngine<f32>) {
     on(&gpu(), layout, state, interactions)
 }
 
@@ -112,8 +112,8 @@ pub(super) fn on(
     layout: &Layout,
     state: &State,
     interactions: &Arc<Interactions>,
-) -> (GpuEngine, HostEngine<f32>) {
-    let (mut device, mut host) = (GpuEngine::new(layout.clone(), gpu).unwrap(), HostEngine::new(layout.clone()));
+) -> (GpuEngine, CpuEngine<f32>) {
+    let (mut device, mut host) = (GpuEngine::new(layout.clone(), gpu).unwrap(), CpuEngine::new(layout.clone()));
     for engine in [&mut device as &mut dyn Engine, &mut host] {
         engine.set_state(state).unwrap();
         engine.set_interactions(interactions.clone()).unwrap();

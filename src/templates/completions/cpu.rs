@@ -7,7 +7,7 @@
 
 use crate::cpu::parallel::pairwise;
 use crate::cpu::real::Real;
-use crate::losses::{Domain, Family, HostReal, Loss, tokens};
+use crate::losses::{Domain, Family, CpuReal, Loss, tokens};
 use crate::templates::linear::cpu::{LinearFrame, MOST_BYTES_ON_CPU, check_labels, chunk_rows, clear_rows};
 use crate::templates::multi_input::cpu::{Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units};
 use crate::templates::rowwise::cpu::is_ignored;
@@ -72,7 +72,7 @@ impl AnswersFrame<'_> {
     }
 
     /// The loss inside on the answers' log-probabilities: its values, and its derivatives by them, answer by answer.
-    fn of_answers<R: HostReal>(&self, call: &MultiInput<'_, R>, logs: &[R], values: &mut [R]) -> Vec<R> {
+    fn of_answers<R: CpuReal>(&self, call: &MultiInput<'_, R>, logs: &[R], values: &mut [R]) -> Vec<R> {
         let arguments = self.inner.arguments();
         let (policies, others) = arguments.split_at(answers_per_value(self.inner));
         let parts = policies.iter().zip(logs.chunks(call.units));
@@ -100,7 +100,7 @@ impl AnswersFrame<'_> {
         slopes.concat()
     }
 
-    fn run<R: HostReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) -> Result<()> {
+    fn run<R: CpuReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) -> Result<()> {
         let Some(weight) = call.array("linear_weight") else { return Ok(()) };
         let of_tokens = Tokens::of(call);
         let rows = of_tokens.kept.len();
@@ -130,7 +130,7 @@ impl AnswersFrame<'_> {
     }
 
     /// As `LinearFrame` does.
-    fn run_or_say_so<R: HostReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+    fn run_or_say_so<R: CpuReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         if self.run(call, gradients, values).is_err() {
             values.fill(R::NAN);
         }

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
-use crate::losses::{HostReal, Loss};
+use crate::losses::{CpuReal, Loss};
 use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Shares, Units};
 use crate::templates::rowwise::cpu::{Rows, Targets, is_ignored};
 use crate::{Error, Result};
@@ -105,7 +105,7 @@ impl<'a, R: Real> Layer<'a, R> {
 
 impl LinearFrame<'_> {
     /// In chunks of so many rows.
-    pub(crate) fn run<R: HostReal>(
+    pub(crate) fn run<R: CpuReal>(
         &self,
         call: &MultiInput<'_, R>,
         chunk: usize,
@@ -130,7 +130,7 @@ impl LinearFrame<'_> {
     }
 
     /// The values alone.
-    pub(crate) fn values<R: HostReal>(&self, call: &MultiInput<'_, R>, chunk: usize, values: &mut [R]) -> Result<()> {
+    pub(crate) fn values<R: CpuReal>(&self, call: &MultiInput<'_, R>, chunk: usize, values: &mut [R]) -> Result<()> {
         let Some(layer) = Layer::of(call) else { return Ok(()) };
         let mut space = Space::of(chunk * layer.classes);
         for first in (0..call.units).step_by(chunk) {
@@ -141,7 +141,7 @@ impl LinearFrame<'_> {
     }
 
     /// The values of as many rows as there are places for; gives the derivatives by their outputs.
-    fn loss_of<'s, R: HostReal>(
+    fn loss_of<'s, R: CpuReal>(
         &self,
         call: &MultiInput<'_, R>,
         layer: &Layer<'_, R>,
@@ -316,7 +316,7 @@ impl MultiInputCpu for LinearFrame<'_> {
 
 impl LinearFrame<'_> {
     /// No product refuses slices whose lengths follow from shapes that fit; if one did, the values would say so.
-    fn run_or_say_so<R: HostReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+    fn run_or_say_so<R: CpuReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         let classes = call.array("linear_weight").map_or(1, |weight| weight.shape[0]);
         let chunk = chunk_rows(call.units, classes, MOST_BYTES_ON_CPU);
         if self.run(call, chunk, gradients, values).is_err() {

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::Result;
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
-use crate::losses::HostReal;
+use crate::losses::CpuReal;
 use crate::nn::activations::Activation;
 use crate::nn::embedding::host::Table;
 use crate::nn::layers::{Network, Placed};
@@ -21,7 +21,7 @@ use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};
 
 /// Parameters, gradients and states in the host's memory.
 #[derive(Debug)]
-pub(crate) struct HostEngine<R> {
+pub(crate) struct CpuEngine<R> {
     network: Network,
     parameters: Vec<R>,
     gradients: Vec<R>,
@@ -56,10 +56,10 @@ pub(crate) struct Data<R> {
     positive: Vec<R>,
 }
 
-impl<R: HostReal> HostEngine<R> {
+impl<R: CpuReal> CpuEngine<R> {
     pub fn new(network: Network) -> Self {
         let zeros = || vec![R::ZERO; network.length];
-        HostEngine {
+        CpuEngine {
             parameters: zeros(),
             gradients: zeros(),
             states: Vec::new(),
@@ -162,7 +162,7 @@ impl<R: HostReal> HostEngine<R> {
         Ok(outcome)
     }
 
-    /// As [`HostEngine::go_through`], of a batch whose outputs are never held all at once: the last layer, which has no activation, and the
+    /// As [`CpuEngine::go_through`], of a batch whose outputs are never held all at once: the last layer, which has no activation, and the
     /// loss go over chunks of the rows. The weights' gradient is summed over the chunks in their order.
     fn in_chunks(
         &mut self,
@@ -250,7 +250,7 @@ fn to_doubles<R: Real>(values: &[R]) -> Vec<f64> {
     values.iter().map(|value| value.to_f64()).collect()
 }
 
-impl<R: HostReal> Shares for HostEngine<R> {
+impl<R: CpuReal> Shares for CpuEngine<R> {
     type Data = Data<R>;
     const SIDE_BY_SIDE: bool = true;
 
@@ -290,7 +290,7 @@ impl<R: HostReal> Shares for HostEngine<R> {
     }
 }
 
-impl<R: HostReal> Engine for HostEngine<R> {
+impl<R: CpuReal> Engine for CpuEngine<R> {
     fn parameters(&self) -> Result<Vec<f64>> {
         let mut all = to_doubles(&self.parameters);
         all.extend(self.table.iter().flat_map(|table| to_doubles(table.parameters())));
@@ -372,7 +372,7 @@ fn among_the_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     rayon::scope(|_| work())
 }
 
-impl<R: HostReal> HostEngine<R> {
+impl<R: CpuReal> CpuEngine<R> {
     fn train_here(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {

@@ -2,7 +2,7 @@
 
 use crate::cpu::Spread;
 use crate::cpu::real::Real;
-use crate::losses::{Family, HostReal};
+use crate::losses::{Family, CpuReal};
 use crate::nn::train::engine::{Batch, Lists, Metric, TrainingSpec, Outcome};
 use crate::templates::pointwise::cpu::Points;
 use crate::templates::rowwise::cpu::{Rows, Targets, is_ignored};
@@ -39,7 +39,7 @@ struct Padded<R> {
     gradient: Vec<R>,
 }
 
-impl<R: HostReal> Pass<R> {
+impl<R: CpuReal> Pass<R> {
     /// 1 ÷ what the mean over the batch divides by.
     pub fn factor(&self, training_spec: &TrainingSpec, batch: &Batch, has_ignored: bool, columns: usize) -> f64 {
         if !has_ignored || batch.divisor_rows.is_some() {

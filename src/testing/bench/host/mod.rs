@@ -11,12 +11,12 @@ use std::time::Instant;
 use crate::cpu::Spread;
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
-use crate::losses::{Family, HostReal, Loss};
+use crate::losses::{Family, CpuReal, Loss};
 use crate::nn::optimizers::{Adam, Optimizer};
 use crate::templates::multi_input::cpu as multi_input;
 use crate::templates::multi_input::cpu::{Array, MultiInput, Units};
-use crate::templates::pointwise::cpu::{Points, PointwiseHost};
-use crate::templates::rowwise::cpu::{Auxiliary, Rows, RowwiseHost, Targets};
+use crate::templates::pointwise::cpu::{Points, PointwiseCpu};
+use crate::templates::rowwise::cpu::{Auxiliary, Rows, RowwiseCpu, Targets};
 use crate::testing::bench::case::{Case, Kind, normal};
 use crate::testing::bench::count::Bound;
 use crate::testing::bench::sampling::{Ceiling, Prepared, Run};
@@ -24,9 +24,9 @@ use crate::testing::bench::training;
 use crate::{Device, Result};
 
 /// The two precisions of the host's loops.
-pub(crate) trait Precision: HostReal {
-    fn run_pointwise(host: &dyn PointwiseHost, points: &Points<Self>, gradient: &mut [Self]) -> f64;
-    fn run_rowwise(host: &dyn RowwiseHost, rows: &Rows<Self>, gradient: &mut [Self], values: &mut [Self]);
+pub(crate) trait Precision: CpuReal {
+    fn run_pointwise(host: &dyn PointwiseCpu, points: &Points<Self>, gradient: &mut [Self]) -> f64;
+    fn run_rowwise(host: &dyn RowwiseCpu, rows: &Rows<Self>, gradient: &mut [Self], values: &mut [Self]);
     /// Whether it is f32, on all cores; the ceilings of arithmetic are measured for that alone.
     const SINGLE: bool;
     /// The device that computes in it.
@@ -36,11 +36,11 @@ pub(crate) trait Precision: HostReal {
 }
 
 impl Precision for f32 {
-    fn run_pointwise(host: &dyn PointwiseHost, points: &Points<f32>, gradient: &mut [f32]) -> f64 {
+    fn run_pointwise(host: &dyn PointwiseCpu, points: &Points<f32>, gradient: &mut [f32]) -> f64 {
         host.run_f32(points, gradient, &mut [])
     }
 
-    fn run_rowwise(host: &dyn RowwiseHost, rows: &Rows<f32>, gradient: &mut [f32], values: &mut [f32]) {
+    fn run_rowwise(host: &dyn RowwiseCpu, rows: &Rows<f32>, gradient: &mut [f32], values: &mut [f32]) {
         host.run_f32(rows, gradient, values, none());
     }
 
@@ -60,11 +60,11 @@ impl Precision for f32 {
 }
 
 impl Precision for f64 {
-    fn run_pointwise(host: &dyn PointwiseHost, points: &Points<f64>, gradient: &mut [f64]) -> f64 {
+    fn run_pointwise(host: &dyn PointwiseCpu, points: &Points<f64>, gradient: &mut [f64]) -> f64 {
         host.run_f64(points, gradient, &mut [])
     }
 
-    fn run_rowwise(host: &dyn RowwiseHost, rows: &Rows<f64>, gradient: &mut [f64], values: &mut [f64]) {
+    fn run_rowwise(host: &dyn RowwiseCpu, rows: &Rows<f64>, gradient: &mut [f64], values: &mut [f64]) {
         host.run_f64(rows, gradient, values, none());
     }
 

@@ -8,7 +8,7 @@ use crate::nn::activations::{Relu, Softmax};
 use crate::nn::optimizers::{Adam, Clip};
 use crate::nn::train::engine::{StepOptions, Engine, Metric, SampleTargets, Samples};
 use crate::nn::train::gpu::whole::*;
-use crate::nn::train::host::HostEngine;
+use crate::nn::train::host::CpuEngine;
 use crate::nn::train::weights::Weights;
 use crate::{Dense, Sequential};
 
@@ -46,7 +46,7 @@ fn train(launch_config: LaunchConfig, piece_rows: usize, by_label: bool) -> [(Ve
         })
         .collect();
 
-    let mut host = HostEngine::<f64>::new(network.clone());
+    let mut host = CpuEngine::<f64>::new(network.clone());
     host.set_parameters(&start).unwrap();
     host.set_states(&training_spec.optimizer.first_states(network.length)).unwrap();
     let targets = if by_label { SampleTargets::Labels(&labels) } else { SampleTargets::Dense(&dense) };
