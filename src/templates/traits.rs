@@ -8,7 +8,7 @@ use crate::templates::distance::cpu::VectorsFrame;
 use crate::templates::linear::cpu::LinearFrame;
 use crate::templates::multi_input::cpu::MultiInputCpu;
 use crate::templates::pointwise::cpu::PointwiseCpu;
-use crate::templates::preference::cpu::QuadsFrame;
+use crate::templates::preference::cpu::PreferenceTemplate;
 use crate::templates::rowwise::cpu::{Auxiliary, Row, Rows, RowwiseCpu};
 use crate::templates::sequence::cpu::{Item, SequenceFrame};
 use crate::templates::similarity::cpu as similarity;
@@ -47,8 +47,8 @@ pub enum Frame {
         /// Whether an answer's log-probability is the mean over its tokens, not the sum.
         averages: bool,
     },
-    /// Up to four numbers for each value, the first two differentiated: `src/host/quads.rs`.
-    Quads,
+    /// Up to four numbers for each value, the first two differentiated: `src/host/preference.rs`.
+    Preference,
     /// Embeddings, each against all others: `src/host/similarity.rs`.
     Similarity(Comparison),
 }
@@ -103,8 +103,8 @@ impl<'a> Family<'a> {
         Family::MultiInput(Frame::Vectors, Box::new(VectorsFrame(loss)))
     }
 
-    pub(crate) fn quads<L: Quads>(loss: &'a L) -> Self {
-        Family::MultiInput(Frame::Quads, Box::new(QuadsFrame(loss)))
+    pub(crate) fn preference<L: Preference>(loss: &'a L) -> Self {
+        Family::MultiInput(Frame::Preference, Box::new(PreferenceTemplate(loss)))
     }
 
     pub(crate) fn linear(name: &'static str, inner: &'a dyn Loss) -> Self {
@@ -227,14 +227,14 @@ pub struct VectorOutcome<R> {
 }
 
 /// The twin of a shader over up to four numbers for each value.
-pub trait Quads: Loss + Clone {
+pub trait Preference: Loss + Clone {
     /// Value and derivatives; an input that was left out is 0.
-    fn quad<R: Real>(&self, numbers: [R; 4]) -> Quad<R>;
+    fn terms<R: Real>(&self, numbers: [R; 4]) -> PreferenceTerms<R>;
 }
 
 /// What a loss over four numbers gives for one value.
 #[derive(Clone, Copy, Debug)]
-pub struct Quad<R> {
+pub struct PreferenceTerms<R> {
     /// The value.
     pub value: R,
     /// Its derivatives by the first two numbers.

@@ -74,7 +74,7 @@ pub(crate) fn commands(
         Frame::Vectors => distance::commands(gpu, loss, job)?,
         Frame::Linear => linear::commands(gpu, loss, job)?,
         Frame::Answers { averages } => completions::commands(gpu, loss, averages, job)?,
-        Frame::Quads => preference::commands(gpu, loss, job)?,
+        Frame::Preference => preference::commands(gpu, loss, job)?,
         Frame::Similarity(comparison) => similarity::commands(gpu, loss, comparison, job)?,
     };
     if !job.each {
@@ -91,7 +91,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
         Family::MultiInput(Frame::Vectors, _) => distance::programs(loss),
         Family::MultiInput(Frame::Linear, _) => linear::programs(loss),
         Family::MultiInput(Frame::Answers { .. }, _) => completions::programs(loss),
-        Family::MultiInput(Frame::Quads, _) => preference::programs(loss),
+        Family::MultiInput(Frame::Preference, _) => preference::programs(loss),
         Family::MultiInput(Frame::Similarity(comparison), _) => similarity::programs(loss, comparison),
         _ => Vec::new(),
     }

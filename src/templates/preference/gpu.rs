@@ -9,11 +9,11 @@ use crate::runtime::wgsl::File;
 use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
 use crate::templates::{NUMBERS, flag, program};
 
-const QUADS: File = crate::runtime::wgsl::shader!("templates/preference/preference.wgsl");
+const PREFERENCE: File = crate::runtime::wgsl::shader!("templates/preference/preference.wgsl");
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct QuadsParams {
+struct PreferenceParams {
     length: u32,
     stride: u32,
     planes: u32,
@@ -26,7 +26,7 @@ struct QuadsParams {
 fn frame(loss: &dyn Loss, software: bool, has_weight: bool, each: bool) -> Program {
     let constants =
         vec![("WORKGROUP", lanes_of(software).into()), ("HAS_WEIGHT", flag(has_weight)), ("REDUCTION_NONE", flag(each))];
-    program(loss, &[QUADS, NUMBERS], constants)
+    program(loss, &[PREFERENCE, NUMBERS], constants)
 }
 
 pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
@@ -58,7 +58,7 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &MultiInputJob) -> Resul
             });
         }
     }
-    let params = QuadsParams {
+    let params = PreferenceParams {
         length: length as u32,
         stride: length as u32,
         planes: arguments.len() as u32,

@@ -464,8 +464,8 @@ fn only_few_and_deep_outputs_of_a_card_are_split_and_the_parts_cover_k() {
 #[test]
 fn the_candidates_are_few_fit_the_adapter_and_begin_with_the_rules() {
     let weak = Adapter { lanes: 128, workgroup_memory: 16_384, ..CARD };
-    let quad = Adapter { subgroup: 4, ..LAVAPIPE };
-    for adapter in [CARD, weak, LAVAPIPE, quad, Adapter { subgroup: 0, ..LAVAPIPE }] {
+    let terms = Adapter { subgroup: 4, ..LAVAPIPE };
+    for adapter in [CARD, weak, LAVAPIPE, terms, Adapter { subgroup: 0, ..LAVAPIPE }] {
         for (m, n, k) in [(1, 1, 1), (64, 128, 784), (512, 512, 512), (1024, 1024, 1024), (8192, 8192, 8192)] {
             let tiles = candidates(shape(m, n, k), &adapter);
             assert_eq!(tiles[0], best_tile(shape(m, n, k), &adapter));
