@@ -1,4 +1,4 @@
-//! Pairs of vectors that shall be near each other, or a margin apart.
+//! TwoInput of vectors that shall be near each other, or a margin apart.
 
 use super::prelude::*;
 use crate::cpu::real::{is_too_large, is_too_small};

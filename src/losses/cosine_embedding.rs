@@ -1,4 +1,4 @@
-//! Pairs of vectors that shall point the same way, or shall not.
+//! TwoInput of vectors that shall point the same way, or shall not.
 
 use super::prelude::*;
 use crate::cpu::real::is_too_large;

@@ -202,7 +202,7 @@ pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
         Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Domain, Family, Filling, Input, LABELLED_EMBEDDINGS, Loss,
-        MOST_IGNORED, POS_WEIGHT, Pair, Pairs, Pointwise, PoolOutcome, PreferenceTerms, Preference, Role, Rowwise, Sequence, Share,
+        MOST_IGNORED, POS_WEIGHT, TwoInputTerms, TwoInput, Pointwise, PoolOutcome, PreferenceTerms, Preference, Role, Rowwise, Sequence, Share,
         Similarity, Term, VectorOutcome, Vectors, make,
     };
     pub(super) use crate::Result;

@@ -75,7 +75,7 @@ pub(crate) fn interface(loss: &dyn Loss) -> &'static [&'static str] {
     match loss.family() {
         Family::Rowwise(_) => ROWWISE,
         Family::Listwise(_) => LISTWISE,
-        Family::MultiInput(Frame::Pairs, _) => TWO_INPUT,
+        Family::MultiInput(Frame::TwoInput, _) => TWO_INPUT,
         Family::MultiInput(Frame::Preference, _) => PREFERENCE,
         Family::MultiInput(Frame::Vectors, _) => DISTANCE,
         Family::MultiInput(Frame::Similarity(comparison), _) if comparison.is_mined => TRIPLETS,

@@ -13,7 +13,7 @@ use crate::templates::rowwise::cpu::{Auxiliary, Row, Rows, RowwiseCpu};
 use crate::templates::sequence::cpu::{Item, SequenceFrame};
 use crate::templates::similarity::cpu as similarity;
 use crate::templates::similarity::cpu::SimilarityFrame;
-use crate::templates::two_input::cpu::PairsFrame;
+use crate::templates::two_input::cpu::TwoInputTemplate;
 
 /// The frames. Closed: the host has to know how to run each.
 pub enum Family<'a> {
@@ -31,7 +31,7 @@ pub enum Family<'a> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Frame {
     /// Two numbers for each value, and perhaps a truth: `src/host/pairs.rs`.
-    Pairs,
+    TwoInput,
     /// Rows of logits in time, and labels whose places in time are not known: `src/host/sequence.rs`.
     Sequence {
         /// The class that stands for no label.
@@ -91,8 +91,8 @@ impl Share {
 }
 
 impl<'a> Family<'a> {
-    pub(crate) fn pairs<L: Pairs>(loss: &'a L) -> Self {
-        Family::MultiInput(Frame::Pairs, Box::new(PairsFrame(loss)))
+    pub(crate) fn pairs<L: TwoInput>(loss: &'a L) -> Self {
+        Family::MultiInput(Frame::TwoInput, Box::new(TwoInputTemplate(loss)))
     }
 
     pub(crate) fn sequence<L: Sequence>(loss: &'a L) -> Self {
@@ -150,9 +150,9 @@ pub trait Pointwise: Loss + Clone {
 }
 
 /// The twin of a shader over pairs.
-pub trait Pairs: Loss + Clone {
+pub trait TwoInput: Loss + Clone {
     /// Value and both derivatives at one pair; `truth` is 0 where the loss has none.
-    fn pair<R: Real>(&self, first: R, second: R, truth: R) -> Pair<R>;
+    fn pair<R: Real>(&self, first: R, second: R, truth: R) -> TwoInputTerms<R>;
 
     /// Whether the second numbers may be one for each row.
     fn second_per_row(&self) -> bool {
@@ -162,7 +162,7 @@ pub trait Pairs: Loss + Clone {
 
 /// What a loss over pairs gives for one.
 #[derive(Clone, Copy, Debug)]
-pub struct Pair<R> {
+pub struct TwoInputTerms<R> {
     /// The value.
     pub value: R,
     /// Its derivative by the first number.

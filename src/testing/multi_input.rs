@@ -320,7 +320,7 @@ fn bounds(
     let gradients = arrays.zip(0..).map(|(array, g)| {
         let gradient = &exact.gradients[g];
         let elements = multi_input.units;
-        let is_pointwise = matches!(loss.family(), Family::MultiInput(Frame::Pairs | Frame::Preference, _));
+        let is_pointwise = matches!(loss.family(), Family::MultiInput(Frame::TwoInput | Frame::Preference, _));
         // Each number of a pair has a derivative of its own, unless it is a sum over a row.
         let width = match is_pointwise {
             true if array.values.len() == elements => 1,

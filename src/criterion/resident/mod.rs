@@ -281,7 +281,7 @@ impl DeviceEvaluation {
     }
 
     /// Reads how many elements or rows took part, 0 if all were masked or ignored: a wait, unless it does not depend on what the
-    /// device holds. Pairs of items beyond 2³² count as so many.
+    /// device holds. TwoInput of items beyond 2³² count as so many.
     ///
     /// # Errors
     /// As [`DeviceEvaluation::value`].

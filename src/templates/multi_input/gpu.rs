@@ -69,7 +69,7 @@ pub(crate) fn commands(
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, MultiInputResults)> {
     let (mut commands, results, length) = match frame {
-        Frame::Pairs => two_input::commands(gpu, loss, job)?,
+        Frame::TwoInput => two_input::commands(gpu, loss, job)?,
         Frame::Sequence { blank } => sequence::commands(gpu, loss, blank, job)?,
         Frame::Vectors => distance::commands(gpu, loss, job)?,
         Frame::Linear => linear::commands(gpu, loss, job)?,
@@ -86,7 +86,7 @@ pub(crate) fn commands(
 /// Every program of a loss of several inputs: for the checks of the shaders.
 pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     match loss.family() {
-        Family::MultiInput(Frame::Pairs, _) => two_input::programs(loss),
+        Family::MultiInput(Frame::TwoInput, _) => two_input::programs(loss),
         Family::MultiInput(Frame::Sequence { .. }, _) => sequence::programs(loss),
         Family::MultiInput(Frame::Vectors, _) => distance::programs(loss),
         Family::MultiInput(Frame::Linear, _) => linear::programs(loss),

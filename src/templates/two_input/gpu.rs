@@ -15,7 +15,7 @@ const ROW_SUMS: File = crate::runtime::wgsl::shader!("ops/reduce/row_sums.wgsl")
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct PairsParams {
+struct TwoInputParams {
     length: u32,
     first: u32,
     block: u32,
@@ -93,7 +93,7 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &MultiInputJob) -> Resul
     for part in parts(elements, binding_elements(gpu)) {
         let vectors = part.length.div_ceil(4);
         let (_, block) = pointwise::variant(gpu, vectors);
-        let params = PairsParams {
+        let params = TwoInputParams {
             length: part.length as u32,
             first: part.first as u32,
             block: block as u32,

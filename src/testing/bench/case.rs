@@ -180,7 +180,7 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
             chosen(size, &[&[64, 256]], &[&[128, 256]], &[&[4096, 1024]])
         }
         Family::MultiInput(Frame::Preference, _) => chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]]),
-        Family::MultiInput(Frame::Pairs, _) => chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]]),
+        Family::MultiInput(Frame::TwoInput, _) => chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]]),
         Family::MultiInput(Frame::Similarity(_), _) => chosen(size, &[&[512, 128]], &[&[2048, 128]], &[&[16_384, 512]]),
         Family::MultiInput(Frame::Vectors, _) => chosen(size, &[&[8192, 128]], &[&[65_536, 128]], &[&[1 << 20, 128]]),
     })
