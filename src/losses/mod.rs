@@ -203,7 +203,7 @@ pub(crate) mod prelude {
     pub(super) use super::{
         Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Domain, Family, Filling, Input, LABELLED_EMBEDDINGS, Loss,
         MOST_IGNORED, POS_WEIGHT, TwoInputTerms, TwoInput, Pointwise, PoolOutcome, PreferenceTerms, Preference, Role, Rowwise, Sequence, Share,
-        Similarity, Term, VectorOutcome, Vectors, make,
+        Similarity, Term, DistanceTerms, Distance, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, Options, options};

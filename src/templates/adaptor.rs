@@ -77,7 +77,7 @@ pub(crate) fn interface(loss: &dyn Loss) -> &'static [&'static str] {
         Family::Listwise(_) => LISTWISE,
         Family::MultiInput(Frame::TwoInput, _) => TWO_INPUT,
         Family::MultiInput(Frame::Preference, _) => PREFERENCE,
-        Family::MultiInput(Frame::Vectors, _) => DISTANCE,
+        Family::MultiInput(Frame::Distance, _) => DISTANCE,
         Family::MultiInput(Frame::Similarity(comparison), _) if comparison.is_mined => TRIPLETS,
         Family::MultiInput(Frame::Similarity(_), _) => SIMILARITY,
         // A pointwise loss is called with or without the weight of a column: `pointwise`. A lattice is the loss's own kernel; a linear

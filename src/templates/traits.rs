@@ -4,7 +4,7 @@ use crate::Result;
 use crate::cpu::real::Real;
 use crate::losses::Loss;
 use crate::templates::completions::cpu::AnswersFrame;
-use crate::templates::distance::cpu::VectorsFrame;
+use crate::templates::distance::cpu::DistanceTemplate;
 use crate::templates::linear::cpu::LinearFrame;
 use crate::templates::multi_input::cpu::MultiInputCpu;
 use crate::templates::pointwise::cpu::PointwiseCpu;
@@ -38,7 +38,7 @@ pub enum Frame {
         blank: usize,
     },
     /// Two or three vectors for each value, and perhaps a truth: `src/host/vectors.rs`.
-    Vectors,
+    Distance,
     /// The inputs of a linear layer, its weights and its bias, and the targets of its outputs: `src/host/linear.rs`.
     Linear,
     /// The inputs of a linear layer whose outputs are the logits of answers' tokens, and what a loss of the answers'
@@ -99,8 +99,8 @@ impl<'a> Family<'a> {
         Family::MultiInput(Frame::Sequence { blank: loss.blank() }, Box::new(SequenceFrame(loss)))
     }
 
-    pub(crate) fn vectors<L: Vectors>(loss: &'a L) -> Self {
-        Family::MultiInput(Frame::Vectors, Box::new(VectorsFrame(loss)))
+    pub(crate) fn vectors<L: Distance>(loss: &'a L) -> Self {
+        Family::MultiInput(Frame::Distance, Box::new(DistanceTemplate(loss)))
     }
 
     pub(crate) fn preference<L: Preference>(loss: &'a L) -> Self {
@@ -188,7 +188,7 @@ pub trait Sequence: Loss {
 
 /// The twin of a shader over vectors. Numbers in threes belong to the first, the second and the third vector of a row, of which
 /// the third may be missing, or to the three sums over its columns.
-pub trait Vectors: Loss + Clone {
+pub trait Distance: Loss + Clone {
     /// Whether a pass over the row for its peaks comes first. Else `peaks` below are scales: 1, and powers of two that bring the peaks
     /// near 1 where [`Vectors::leaves_range`] asks for them.
     fn is_scaled(&self) -> bool {
@@ -211,15 +211,15 @@ pub trait Vectors: Loss + Clone {
     fn fold<R: Real>(&self, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
 
     /// The value of a row from its sums, and what its derivatives are made of.
-    fn finish<R: Real>(&self, peaks: [R; 3], sums: [R; 3], truth: R) -> VectorOutcome<R>;
+    fn finish<R: Real>(&self, peaks: [R; 3], sums: [R; 3], truth: R) -> DistanceTerms<R>;
 
     /// The derivatives of the value by the numbers of one column.
-    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
+    fn slopes<R: Real>(&self, outcome: &DistanceTerms<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
 }
 
 /// What a loss over vectors gives for a row.
 #[derive(Clone, Copy, Debug)]
-pub struct VectorOutcome<R> {
+pub struct DistanceTerms<R> {
     /// The value.
     pub value: R,
     /// What the derivatives are made of.

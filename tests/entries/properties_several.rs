@@ -205,7 +205,7 @@ fn a_masked_sum_is_that_of_the_values_kept(draw: &Draw) -> Result<(), TestCaseEr
 
 fn rows_in_another_order_give_values_and_gradients_in_that_order(draw: &Draw) -> Result<(), TestCaseError> {
     let loss = draw.loss();
-    let is_by_row = matches!(loss.family(), Family::MultiInput(Frame::TwoInput | Frame::Preference | Frame::Vectors, _));
+    let is_by_row = matches!(loss.family(), Family::MultiInput(Frame::TwoInput | Frame::Preference | Frame::Distance, _));
     prop_assume!(is_by_row);
     let data = data_of(draw);
     let mut order: Vec<usize> = (0..draw.rows).collect();

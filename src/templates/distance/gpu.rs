@@ -19,7 +19,7 @@ const MOST_HELD: usize = 4;
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct VectorsParams {
+struct DistanceParams {
     rows: u32,
     columns: u32,
     first_row: u32,
@@ -106,7 +106,7 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &MultiInputJob) -> Resul
     let mut length = 0;
     for part in parts(rows, most) {
         let block = variant.block(software, part.length);
-        let params = VectorsParams {
+        let params = DistanceParams {
             rows: part.length as u32,
             columns: columns as u32,
             first_row: part.first as u32,

@@ -71,7 +71,7 @@ pub(crate) fn commands(
     let (mut commands, results, length) = match frame {
         Frame::TwoInput => two_input::commands(gpu, loss, job)?,
         Frame::Sequence { blank } => sequence::commands(gpu, loss, blank, job)?,
-        Frame::Vectors => distance::commands(gpu, loss, job)?,
+        Frame::Distance => distance::commands(gpu, loss, job)?,
         Frame::Linear => linear::commands(gpu, loss, job)?,
         Frame::Answers { averages } => completions::commands(gpu, loss, averages, job)?,
         Frame::Preference => preference::commands(gpu, loss, job)?,
@@ -88,7 +88,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     match loss.family() {
         Family::MultiInput(Frame::TwoInput, _) => two_input::programs(loss),
         Family::MultiInput(Frame::Sequence { .. }, _) => sequence::programs(loss),
-        Family::MultiInput(Frame::Vectors, _) => distance::programs(loss),
+        Family::MultiInput(Frame::Distance, _) => distance::programs(loss),
         Family::MultiInput(Frame::Linear, _) => linear::programs(loss),
         Family::MultiInput(Frame::Answers { .. }, _) => completions::programs(loss),
         Family::MultiInput(Frame::Preference, _) => preference::programs(loss),

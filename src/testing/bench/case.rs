@@ -182,7 +182,7 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
         Family::MultiInput(Frame::Preference, _) => chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]]),
         Family::MultiInput(Frame::TwoInput, _) => chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]]),
         Family::MultiInput(Frame::Similarity(_), _) => chosen(size, &[&[512, 128]], &[&[2048, 128]], &[&[16_384, 512]]),
-        Family::MultiInput(Frame::Vectors, _) => chosen(size, &[&[8192, 128]], &[&[65_536, 128]], &[&[1 << 20, 128]]),
+        Family::MultiInput(Frame::Distance, _) => chosen(size, &[&[8192, 128]], &[&[65_536, 128]], &[&[1 << 20, 128]]),
     })
 }
 
