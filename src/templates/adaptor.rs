@@ -82,7 +82,7 @@ pub(crate) fn interface(loss: &dyn Loss) -> &'static [&'static str] {
         Family::MultiInput(Frame::Similarity(_), _) => SIMILARITY,
         // A pointwise loss is called with or without the weight of a column: `pointwise`. A lattice is the loss's own kernel; a linear
         // layer's and the answers' losses run the kernels of the loss inside.
-        Family::Pointwise(_) | Family::MultiInput(Frame::Sequence { .. } | Frame::Linear | Frame::Answers { .. }, _) => &[],
+        Family::Pointwise(_) | Family::MultiInput(Frame::Sequence { .. } | Frame::Linear | Frame::Completions { .. }, _) => &[],
     }
 }
 

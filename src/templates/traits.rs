@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::losses::Loss;
-use crate::templates::completions::cpu::AnswersFrame;
+use crate::templates::completions::cpu::CompletionsTemplate;
 use crate::templates::distance::cpu::DistanceTemplate;
 use crate::templates::linear::cpu::LinearFrame;
 use crate::templates::multi_input::cpu::MultiInputCpu;
@@ -43,7 +43,7 @@ pub enum Frame {
     Linear,
     /// The inputs of a linear layer whose outputs are the logits of answers' tokens, and what a loss of the answers'
     /// log-probabilities takes besides: `src/host/answers.rs`.
-    Answers {
+    Completions {
         /// Whether an answer's log-probability is the mean over its tokens, not the sum.
         averages: bool,
     },
@@ -111,8 +111,8 @@ impl<'a> Family<'a> {
         Family::MultiInput(Frame::Linear, Box::new(LinearFrame { name, inner }))
     }
 
-    pub(crate) fn answers(name: &'static str, inner: &'a dyn Loss, averages: bool) -> Self {
-        Family::MultiInput(Frame::Answers { averages }, Box::new(AnswersFrame { name, inner, averages }))
+    pub(crate) fn completions(name: &'static str, inner: &'a dyn Loss, averages: bool) -> Self {
+        Family::MultiInput(Frame::Completions { averages }, Box::new(CompletionsTemplate { name, inner, averages }))
     }
 
     pub(crate) fn similarity<L: SimilarityRows>(loss: &'a L) -> Self {

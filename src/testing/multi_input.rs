@@ -265,14 +265,14 @@ fn chain(columns: usize) -> f64 {
 /// is off by up to D roundings of Σ|x w|; numbers that are off up or down by chance leave √Σ(x w)² of theirs, √D times less.
 fn chain_of_outputs(loss: &dyn Loss, columns: usize) -> f64 {
     match loss.family() {
-        Family::MultiInput(Frame::Linear | Frame::Answers { .. }, _) => (columns as f64).powf(1.5),
+        Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => (columns as f64).powf(1.5),
         Family::MultiInput(Frame::Similarity(_), _) => chain(columns),
         _ => 0.0,
     }
 }
 
 fn is_linear(loss: &dyn Loss) -> bool {
-    matches!(loss.family(), Family::MultiInput(Frame::Linear | Frame::Answers { .. }, _))
+    matches!(loss.family(), Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _))
 }
 
 /// The expected numbers with the tolerance of each, as the head of the module derives it; a gradient's cell is a sum of terms that

@@ -1,6 +1,6 @@
 //! The losses: their numbers against the peers, the reference, each other, and at the edges; the judges themselves.
 
-mod answers;
+mod completions;
 mod comparer;
 mod edges;
 mod edges_embeddings;

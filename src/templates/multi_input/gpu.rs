@@ -73,7 +73,7 @@ pub(crate) fn commands(
         Frame::Sequence { blank } => sequence::commands(gpu, loss, blank, job)?,
         Frame::Distance => distance::commands(gpu, loss, job)?,
         Frame::Linear => linear::commands(gpu, loss, job)?,
-        Frame::Answers { averages } => completions::commands(gpu, loss, averages, job)?,
+        Frame::Completions { averages } => completions::commands(gpu, loss, averages, job)?,
         Frame::Preference => preference::commands(gpu, loss, job)?,
         Frame::Similarity(comparison) => similarity::commands(gpu, loss, comparison, job)?,
     };
@@ -90,7 +90,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
         Family::MultiInput(Frame::Sequence { .. }, _) => sequence::programs(loss),
         Family::MultiInput(Frame::Distance, _) => distance::programs(loss),
         Family::MultiInput(Frame::Linear, _) => linear::programs(loss),
-        Family::MultiInput(Frame::Answers { .. }, _) => completions::programs(loss),
+        Family::MultiInput(Frame::Completions { .. }, _) => completions::programs(loss),
         Family::MultiInput(Frame::Preference, _) => preference::programs(loss),
         Family::MultiInput(Frame::Similarity(comparison), _) => similarity::programs(loss, comparison),
         _ => Vec::new(),

@@ -176,7 +176,7 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
         }
         Family::MultiInput(Frame::Sequence { .. }, _) => chosen(size, &[&[3200, 64]], &[&[3200, 64]], &[&[32_000, 1000]]),
         // Rows and features; the classes are 128 times as many (`LinearFrame::example`). Of answers all tokens are the rows.
-        Family::MultiInput(Frame::Linear | Frame::Answers { .. }, _) => {
+        Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => {
             chosen(size, &[&[64, 256]], &[&[128, 256]], &[&[4096, 1024]])
         }
         Family::MultiInput(Frame::Preference, _) => chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]]),
@@ -199,7 +199,7 @@ impl Case {
                     Family::Pointwise(_) => GROUPS[4],
                     Family::Rowwise(_) => GROUPS[5],
                     Family::Listwise(_) => GROUPS[6],
-                    Family::MultiInput(Frame::Linear | Frame::Answers { .. }, _) => GROUPS[8],
+                    Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => GROUPS[8],
                     Family::MultiInput(..) => GROUPS[7],
                 },
                 Err(_) => GROUPS[7],

@@ -122,7 +122,7 @@ impl Case {
             // All similarities, and the gradient of each side: of one set of embeddings the two sides are the same sum.
             Frame::Similarity(_) => Some(2 * (1 + loss.differentiated().len() as u64) * rows * rows * columns),
             // Logits, and the gradients of the inputs and of the weights.
-            Frame::Linear | Frame::Answers { .. } => {
+            Frame::Linear | Frame::Completions { .. } => {
                 let inputs = host.example(rows as usize, columns as usize);
                 let weights = inputs.iter().find(|input| input.name == "linear_weight")?;
                 Some(6 * rows * weights.shape.iter().product::<usize>() as u64)
