@@ -38,7 +38,7 @@ pub struct Custom {
 /// loss of the catalogue; so are models, which can be trained with it. The text is compiled with wgpu's bounds and loop
 /// checks, always.
 ///
-/// [`crate::testing::check`] judges it as the catalogue is judged: the derivative by central differences of the closure, the
+/// [`crate::testing::check`] judges it as the catalogue is value: the derivative by central differences of the closure, the
 /// shader by the closure. Text and name stay in memory until the program ends, so make a loss once and clone it.
 ///
 /// ```
