@@ -123,7 +123,7 @@ fn judge_all(criterion: &Criterion, reference: &Criterion, kind: Kind, title: St
         if case.resident {
             judge_resident(&criterion, &case, &expected, &mut report)?;
         } else {
-            judge(&criterion, &case, &expected, &exact, &mut report)?;
+            check_device(&criterion, &case, &expected, &exact, &mut report)?;
         }
         report.cases += 1;
     }
@@ -148,7 +148,7 @@ fn judge_reference(case: &Case, expected: &Expected, exact: &Evaluation<f64>, re
     }
 }
 
-fn judge(
+fn check_device(
     criterion: &Criterion,
     case: &Case,
     expected: &Expected,
