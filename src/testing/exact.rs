@@ -5,7 +5,7 @@ use ndarray::{Array1, ArrayD, Zip};
 use super::draw::Case;
 use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, ULP};
 use crate::Reduction;
-use crate::cpu::Spread;
+use crate::cpu::Broadcast;
 use crate::losses::{Domain, Family, Loss};
 use crate::templates::pointwise::cpu::{Points, PointwiseCpu};
 use crate::templates::rowwise::cpu::{Auxiliary, Rows, RowwiseCpu, Targets};
@@ -135,11 +135,11 @@ fn run_rows(host: &dyn RowwiseCpu, loss: &dyn Loss, case: &Case, predictions: &[
     Exact { values, gradient, auxiliary }
 }
 
-fn spread<T>(values: &[T], elements: usize) -> Spread<'_, T> {
+fn spread<T>(values: &[T], elements: usize) -> Broadcast<'_, T> {
     match values.len() {
-        0 => Spread::None,
-        length if length == elements => Spread::Element(values),
-        _ => Spread::Row(values),
+        0 => Broadcast::None,
+        length if length == elements => Broadcast::Element(values),
+        _ => Broadcast::Row(values),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A call on the host: value and gradient into a slice, which is fresh or the caller's.
 
 use crate::Result;
-use crate::cpu::{Spread, parallel};
+use crate::cpu::{Broadcast, parallel};
 use crate::cpu::real::Real;
 use crate::criterion::{Auxiliaries, Evaluation};
 use crate::criterion::call::Call;
@@ -53,8 +53,8 @@ impl Call<'_, '_> {
         let points = Points {
             predictions: &predictions,
             targets: &targets,
-            weight: weight.as_ref().map_or(Spread::None, |(weight, per)| spread(weight, *per)),
-            mask: self.mask.as_ref().map_or(Spread::None, |(mask, per)| spread(mask, *per)),
+            weight: weight.as_ref().map_or(Broadcast::None, |(weight, per)| spread(weight, *per)),
+            mask: self.mask.as_ref().map_or(Broadcast::None, |(mask, per)| spread(mask, *per)),
             column_weight: &column_weight,
             row_length: self.sizes.row_length,
             factor: R::new(self.share.factor),
@@ -119,6 +119,6 @@ fn doubles<R: Real>(values: &[R]) -> Vec<f64> {
     values.iter().map(|value| value.to_f64()).collect()
 }
 
-fn spread<T>(values: &[T], per: Per) -> Spread<'_, T> {
-    if per == Per::Element { Spread::Element(values) } else { Spread::Row(values) }
+fn spread<T>(values: &[T], per: Per) -> Broadcast<'_, T> {
+    if per == Per::Element { Broadcast::Element(values) } else { Broadcast::Row(values) }
 }

@@ -2,7 +2,7 @@
 
 use crate::cpu::real::Real;
 use crate::cpu::simd::LANES;
-use crate::cpu::{Spread, parallel, simd};
+use crate::cpu::{Broadcast, parallel, simd};
 use crate::losses::Pointwise;
 
 /// Elements that one thread takes at a time.
@@ -16,9 +16,9 @@ pub struct Points<'a, R> {
     /// One for each element.
     pub targets: &'a [R],
     /// What multiplies value and gradient.
-    pub weight: Spread<'a, R>,
+    pub weight: Broadcast<'a, R>,
     /// Which elements count at all.
-    pub mask: Spread<'a, bool>,
+    pub mask: Broadcast<'a, bool>,
     /// One for each place of the last axis; empty for none.
     pub column_weight: &'a [R],
     /// Elements in a row.

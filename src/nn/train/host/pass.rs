@@ -1,6 +1,6 @@
 //! What a batch leaves on its way through a network, and its loss.
 
-use crate::cpu::Spread;
+use crate::cpu::Broadcast;
 use crate::cpu::real::Real;
 use crate::losses::{Family, CpuReal};
 use crate::nn::train::engine::{Batch, Lists, Metric, TrainingSpec, Outcome};
@@ -76,8 +76,8 @@ impl<R: CpuReal> Pass<R> {
                 let points = Points {
                     predictions,
                     targets: dense,
-                    weight: if weight.is_empty() { Spread::None } else { Spread::Row(weight) },
-                    mask: if kept.is_empty() { Spread::None } else { Spread::Row(&kept) },
+                    weight: if weight.is_empty() { Broadcast::None } else { Broadcast::Row(weight) },
+                    mask: if kept.is_empty() { Broadcast::None } else { Broadcast::Row(&kept) },
                     column_weight: positive,
                     row_length: columns,
                     factor: R::new(factor),

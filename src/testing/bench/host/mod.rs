@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::cpu::Spread;
+use crate::cpu::Broadcast;
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
 use crate::losses::{Family, CpuReal, Loss};
@@ -254,8 +254,8 @@ fn points<'a, R: Real>(predictions: &'a [R], targets: &'a [R]) -> Points<'a, R> 
     Points {
         predictions,
         targets,
-        weight: Spread::None,
-        mask: Spread::None,
+        weight: Broadcast::None,
+        mask: Broadcast::None,
         column_weight: &[],
         row_length: 1,
         factor: R::new(1.0 / predictions.len() as f64),
