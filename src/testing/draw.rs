@@ -3,7 +3,7 @@
 use half::f16;
 use ndarray::{Array1, ArrayD, IxDyn};
 
-use super::recipe::{Recipe, Size, Spread};
+use super::recipe::{Recipe, Size, ValueRange};
 use crate::cpu::random::Random;
 use crate::losses::{Domain, Family, Loss};
 use crate::{Inputs, Reduction, Targets};
@@ -91,12 +91,12 @@ pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
     let mut predictions = guesses(&mut random, loss.predictions(), elements, columns, recipe.size);
     let mut dense = (!has_labels).then(|| numbers(&mut random, loss.targets(), elements, columns, Size::Usual));
     let mut labels = has_labels.then(|| draw_labels(&mut random, loss, rows, columns, recipe.ignored));
-    let element_shape = |spread| if spread == Spread::Element { shape } else { leading };
-    let weight = (recipe.weight != Spread::None).then(|| weights(&mut random, element_shape(recipe.weight)));
-    let mask = (recipe.mask != Spread::None).then(|| flags(&mut random, element_shape(recipe.mask), elements, 0.7));
+    let element_shape = |spread| if spread == ValueRange::Element { shape } else { leading };
+    let weight = (recipe.weight != ValueRange::None).then(|| weights(&mut random, element_shape(recipe.weight)));
+    let mask = (recipe.mask != ValueRange::None).then(|| flags(&mut random, element_shape(recipe.mask), elements, 0.7));
     let class_mask = match recipe.class_mask {
-        Spread::None => None,
-        Spread::Column => Some(flags(&mut random, &[columns], columns, 0.8)),
+        ValueRange::None => None,
+        ValueRange::Column => Some(flags(&mut random, &[columns], columns, 0.8)),
         _ => Some(flags(&mut random, shape, columns, 0.8)),
     };
     if recipe.size == Size::Special {
@@ -188,10 +188,10 @@ fn name(recipe: &Recipe, labels: bool) -> String {
     let mut words = vec![format!("{:?} {:?}", recipe.shape, recipe.reduction)];
     let switches = [
         ("labels", labels),
-        ("weight", recipe.weight != Spread::None),
-        ("mask", recipe.mask != Spread::None),
+        ("weight", recipe.weight != ValueRange::None),
+        ("mask", recipe.mask != ValueRange::None),
         ("column weight", recipe.column_weight),
-        ("class mask", recipe.class_mask != Spread::None),
+        ("class mask", recipe.class_mask != ValueRange::None),
         ("upstream", recipe.upstream),
         ("on the device", recipe.resident),
         ("f16", recipe.half),

@@ -9,7 +9,7 @@ use crate::losses::{Family, Loss};
 
 /// What a number belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) enum Spread {
+pub(super) enum ValueRange {
     #[default]
     None,
     Element,
@@ -34,10 +34,10 @@ pub(super) enum Size {
 pub(super) struct Recipe {
     pub shape: &'static [usize],
     pub reduction: Reduction,
-    pub weight: Spread,
-    pub mask: Spread,
+    pub weight: ValueRange,
+    pub mask: ValueRange,
     pub column_weight: bool,
-    pub class_mask: Spread,
+    pub class_mask: ValueRange,
     pub upstream: bool,
     pub size: Size,
     /// Labels rather than dense targets, for the losses that take both.
@@ -54,10 +54,10 @@ pub(super) struct Recipe {
 const PLAIN: Recipe = Recipe {
     shape: &[7, 13],
     reduction: Reduction::Mean,
-    weight: Spread::None,
-    mask: Spread::None,
+    weight: ValueRange::None,
+    mask: ValueRange::None,
     column_weight: false,
-    class_mask: Spread::None,
+    class_mask: ValueRange::None,
     upstream: false,
     size: Size::Usual,
     labels: true,
@@ -78,8 +78,8 @@ const POINTWISE_SHORT: &[Recipe] = &[
     Recipe { shape: &[257, 65], ..PLAIN },
     Recipe { shape: &[1023], size: Size::Large(300.0), ..PLAIN },
     Recipe { shape: &[1023], size: Size::Large(1e4), ..PLAIN },
-    Recipe { weight: Spread::Element, mask: Spread::Element, column_weight: true, ..NONE },
-    Recipe { shape: &[33, 31], size: Size::Special, weight: Spread::Element, column_weight: true, ..NONE },
+    Recipe { weight: ValueRange::Element, mask: ValueRange::Element, column_weight: true, ..NONE },
+    Recipe { shape: &[33, 31], size: Size::Special, weight: ValueRange::Element, column_weight: true, ..NONE },
 ];
 
 const POINTWISE_LONG: &[Recipe] = &[
@@ -90,11 +90,11 @@ const POINTWISE_LONG: &[Recipe] = &[
     Recipe { shape: &[129, 513], resident: true, reduction: Reduction::BatchMean, ..PLAIN },
     Recipe { shape: &[33, 31], reduction: Reduction::Sum, ..HALF },
     Recipe { size: Size::Special, ..PLAIN },
-    Recipe { shape: &[41, 29], weight: Spread::Row, reduction: Reduction::WeightedMean, ..PLAIN },
-    Recipe { shape: &[3, 4, 5], weight: Spread::Row, mask: Spread::Row, reduction: Reduction::Sum, ..PLAIN },
-    Recipe { shape: &[9, 3, 7], mask: Spread::Row, upstream: true, ..PLAIN },
+    Recipe { shape: &[41, 29], weight: ValueRange::Row, reduction: Reduction::WeightedMean, ..PLAIN },
+    Recipe { shape: &[3, 4, 5], weight: ValueRange::Row, mask: ValueRange::Row, reduction: Reduction::Sum, ..PLAIN },
+    Recipe { shape: &[9, 3, 7], mask: ValueRange::Row, upstream: true, ..PLAIN },
     Recipe { shape: &[2, 3, 4, 5], ..NONE },
-    Recipe { shape: &[19], weight: Spread::Element, ..NONE },
+    Recipe { shape: &[19], weight: ValueRange::Element, ..NONE },
 ];
 
 /// Pointwise, where a weight of each column is taken.
@@ -115,9 +115,9 @@ const LABELS_SHORT: &[Recipe] = &[
 
 /// Rows with dense targets, for every set of options.
 const DENSE_SHORT: &[Recipe] = &[
-    Recipe { shape: &[45, 10], column_weight: true, class_mask: Spread::Element, weight: Spread::Row, ..DENSE },
-    Recipe { shape: &[13, 131], column_weight: true, class_mask: Spread::Element, weight: Spread::Row, ..DENSE },
-    Recipe { shape: &[37, 2], column_weight: true, class_mask: Spread::Element, weight: Spread::Row, ..DENSE },
+    Recipe { shape: &[45, 10], column_weight: true, class_mask: ValueRange::Element, weight: ValueRange::Row, ..DENSE },
+    Recipe { shape: &[13, 131], column_weight: true, class_mask: ValueRange::Element, weight: ValueRange::Row, ..DENSE },
+    Recipe { shape: &[37, 2], column_weight: true, class_mask: ValueRange::Element, weight: ValueRange::Row, ..DENSE },
 ];
 
 const LABELS_LONG: &[Recipe] = &[
@@ -130,20 +130,20 @@ const LABELS_LONG: &[Recipe] = &[
     // Each value, every input at once.
     Recipe {
         shape: &[60, 10],
-        weight: Spread::Row,
-        mask: Spread::Row,
+        weight: ValueRange::Row,
+        mask: ValueRange::Row,
         column_weight: true,
-        class_mask: Spread::Column,
+        class_mask: ValueRange::Column,
         auxiliary: true,
         ignored: 0.2,
         ..NONE
     },
     Recipe {
         shape: &[31, 67],
-        weight: Spread::Row,
-        mask: Spread::Row,
+        weight: ValueRange::Row,
+        mask: ValueRange::Row,
         column_weight: true,
-        class_mask: Spread::Column,
+        class_mask: ValueRange::Column,
         auxiliary: true,
         ignored: 0.2,
         ..NONE
@@ -152,9 +152,9 @@ const LABELS_LONG: &[Recipe] = &[
     Recipe { shape: &[50, 10], column_weight: true, ..LABELS },
     Recipe { shape: &[50, 100], column_weight: true, ..LABELS },
     Recipe { shape: &[50, 100], column_weight: true, reduction: Reduction::WeightedMean, ..LABELS },
-    Recipe { shape: &[40, 9], weight: Spread::Row, reduction: Reduction::WeightedMean, ..LABELS },
-    Recipe { shape: &[40, 90], weight: Spread::Row, reduction: Reduction::WeightedMean, ..LABELS },
-    Recipe { shape: &[40, 90], mask: Spread::Row, ..LABELS },
+    Recipe { shape: &[40, 9], weight: ValueRange::Row, reduction: Reduction::WeightedMean, ..LABELS },
+    Recipe { shape: &[40, 90], weight: ValueRange::Row, reduction: Reduction::WeightedMean, ..LABELS },
+    Recipe { shape: &[40, 90], mask: ValueRange::Row, ..LABELS },
     Recipe { shape: &[30, 12], size: Size::Special, ..NONE },
     Recipe { shape: &[30, 120], size: Size::Special, ..NONE },
     Recipe { shape: &[300, 10], resident: true, ..LABELS },
@@ -178,8 +178,8 @@ const DENSE_LONG: &[Recipe] = &[
     Recipe { shape: &[11, 68], labels: false, ..HALF },
     Recipe { shape: &[30, 12], size: Size::Special, labels: false, ..NONE },
     Recipe { shape: &[30, 120], size: Size::Special, labels: false, ..NONE },
-    Recipe { shape: &[25, 11], mask: Spread::Row, reduction: Reduction::WeightedMean, ..DENSE },
-    Recipe { shape: &[25, 110], mask: Spread::Row, weight: Spread::Row, reduction: Reduction::WeightedMean, ..DENSE },
+    Recipe { shape: &[25, 11], mask: ValueRange::Row, reduction: Reduction::WeightedMean, ..DENSE },
+    Recipe { shape: &[25, 110], mask: ValueRange::Row, weight: ValueRange::Row, reduction: Reduction::WeightedMean, ..DENSE },
 ];
 
 /// Which recipes fit a loss.
@@ -229,7 +229,7 @@ pub(super) fn recipes(kind: Kind) -> Vec<Recipe> {
     chosen
         .map(|&recipe| Recipe {
             column_weight: recipe.column_weight && kind.column_weight,
-            class_mask: if kind.class_mask { recipe.class_mask } else { Spread::None },
+            class_mask: if kind.class_mask { recipe.class_mask } else { ValueRange::None },
             auxiliary: recipe.auxiliary && kind.has_auxiliary,
             ..recipe
         })
