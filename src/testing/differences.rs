@@ -2,7 +2,7 @@
 
 use super::draw::{Case, draw};
 use super::exact::{Move, finite, like, run};
-use super::recipe::{Kind, Recipe, Size, recipes};
+use super::case_generator::{Kind, CaseGenerator, Size, case_generators};
 use super::{Bounded, FLUSHED, Report};
 use crate::Entry;
 use crate::losses::{Family, Loss};
@@ -36,13 +36,13 @@ pub fn central_differences(entry: &'static Entry<dyn Loss>) -> Result<Vec<Report
 /// The same of one loss of predictions and targets.
 pub(super) fn differentiated(loss: &dyn Loss, title: String) -> Report {
     let mut report = Report::new(title);
-    let small = |recipe: &Recipe| {
-        recipe.shape.iter().product::<usize>() <= 1000 && recipe.size == Size::Usual && !recipe.resident
+    let small = |case_generator: &CaseGenerator| {
+        case_generator.shape.iter().product::<usize>() <= 1000 && case_generator.size == Size::Usual && !case_generator.resident
     };
-    for (number, recipe) in recipes(Kind::of(loss, true)).iter().filter(|recipe| small(recipe)).enumerate() {
+    for (number, case_generator) in case_generators(Kind::of(loss, true)).iter().filter(|case_generator| small(case_generator)).enumerate() {
         // Each value of its own, with what follows it: the gradient of one element or row.
-        let recipe = Recipe { reduction: Reduction::Sum, upstream: false, ..*recipe };
-        differentiate(loss, &draw(loss, &recipe, number), &mut report);
+        let case_generator = CaseGenerator { reduction: Reduction::Sum, upstream: false, ..*case_generator };
+        differentiate(loss, &draw(loss, &case_generator, number), &mut report);
     }
     report
 }

@@ -9,7 +9,7 @@ use super::differences::differentiated;
 use super::draw::{Case, draw};
 use super::exact;
 use super::exact::Expected;
-use super::recipe::{Kind, recipes};
+use super::case_generator::{Kind, case_generators};
 use super::{Bounded, Report, multi_input, options_value, sets_of_options, title};
 use crate::Entry;
 use crate::losses::{Family, Loss};
@@ -114,8 +114,8 @@ impl IntoIterator for Checked {
 
 fn judge_all(criterion: &Criterion, reference: &Criterion, kind: Kind, title: String) -> Result<Report> {
     let mut report = Report::new(title);
-    for (number, recipe) in recipes(kind).iter().enumerate() {
-        let case = draw(criterion.loss(), recipe, number);
+    for (number, case_generator) in case_generators(kind).iter().enumerate() {
+        let case = draw(criterion.loss(), case_generator, number);
         let expected = exact::expected(criterion.loss(), &case);
         let exact = reference.clone().reduction(case.reduction).evaluate_f64(&case.inputs(criterion.loss()))?;
         judge_reference(&case, &expected, &exact, &mut report);

@@ -29,7 +29,7 @@ mod loss;
 mod matmul;
 mod optimizer;
 mod programs;
-mod recipe;
+mod case_generator;
 
 pub use activation::check_activation;
 pub use differences::central_differences;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::draw::numbers;
 use super::exact::finite;
-use super::recipe::Size;
+use super::case_generator::Size;
 use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP};
 use crate::Entry;
 use crate::cpu::random::Random;
@@ -16,7 +16,7 @@ use crate::templates::multi_input::cpu::{Array, MultiInput, MultiInputCpu, Shape
 use crate::{Criterion, Device, Inputs, Reduction, Result};
 
 /// How one case is drawn.
-struct Recipe {
+struct CaseGenerator {
     rows: usize,
     columns: usize,
     reduction: Reduction,
@@ -27,19 +27,19 @@ struct Recipe {
     size: Size,
 }
 
-const PLAIN: Recipe =
-    Recipe { rows: 6, columns: 13, reduction: Reduction::Mean, weighted: false, upstream: false, size: Size::Usual };
+const PLAIN: CaseGenerator =
+    CaseGenerator { rows: 6, columns: 13, reduction: Reduction::Mean, weighted: false, upstream: false, size: Size::Usual };
 
-const RECIPES: &[Recipe] = &[
+const CASE_GENERATORS: &[CaseGenerator] = &[
     PLAIN,
-    Recipe { rows: 1, columns: 1, ..PLAIN },
-    Recipe { rows: 2, columns: 1, ..PLAIN },
-    Recipe { rows: 7, columns: 5, reduction: Reduction::None, weighted: true, upstream: true, ..PLAIN },
-    Recipe { rows: 33, columns: 17, reduction: Reduction::Sum, ..PLAIN },
-    Recipe { rows: 40, columns: 65, reduction: Reduction::BatchMean, upstream: true, ..PLAIN },
-    Recipe { rows: 21, columns: 64, reduction: Reduction::WeightedMean, weighted: true, ..PLAIN },
-    Recipe { rows: 130, columns: 31, weighted: true, ..PLAIN },
-    Recipe { rows: 9, columns: 200, reduction: Reduction::Divisor(7.0), size: Size::Large(30.0), ..PLAIN },
+    CaseGenerator { rows: 1, columns: 1, ..PLAIN },
+    CaseGenerator { rows: 2, columns: 1, ..PLAIN },
+    CaseGenerator { rows: 7, columns: 5, reduction: Reduction::None, weighted: true, upstream: true, ..PLAIN },
+    CaseGenerator { rows: 33, columns: 17, reduction: Reduction::Sum, ..PLAIN },
+    CaseGenerator { rows: 40, columns: 65, reduction: Reduction::BatchMean, upstream: true, ..PLAIN },
+    CaseGenerator { rows: 21, columns: 64, reduction: Reduction::WeightedMean, weighted: true, ..PLAIN },
+    CaseGenerator { rows: 130, columns: 31, weighted: true, ..PLAIN },
+    CaseGenerator { rows: 9, columns: 200, reduction: Reduction::Divisor(7.0), size: Size::Large(30.0), ..PLAIN },
 ];
 
 /// One case: its inputs as the criterion takes them.
@@ -58,10 +58,10 @@ fn argument<'a>(loss: &'a dyn Loss, name: &str) -> Option<&'a Argument> {
     loss.arguments().iter().find(|argument| argument.name == name)
 }
 
-fn draw(loss: &dyn Loss, host: &dyn MultiInputCpu, recipe: &Recipe, number: usize) -> Result<Case> {
+fn draw(loss: &dyn Loss, host: &dyn MultiInputCpu, case_generator: &CaseGenerator, number: usize) -> Result<Case> {
     let mut random = Random::new(2026, number as u64);
     let (mut arrays, mut integers, mut given) = (Vec::new(), Vec::new(), Vec::new());
-    for example in host.example(recipe.rows, recipe.columns) {
+    for example in host.example(case_generator.rows, case_generator.columns) {
         let Some(argument) = argument(loss, example.name) else { continue };
         let length: usize = example.shape.iter().product();
         given.push((example.name, example.shape.clone()));
@@ -71,26 +71,26 @@ fn draw(loss: &dyn Loss, host: &dyn MultiInputCpu, recipe: &Recipe, number: usiz
             integers.push((example.name, shaped(&example.shape, values)));
         } else {
             let columns = example.shape.last().copied().unwrap_or(1);
-            let values = numbers(&mut random, argument.domain, length, columns, recipe.size);
+            let values = numbers(&mut random, argument.domain, length, columns, case_generator.size);
             arrays.push((example.name, shaped(&example.shape, values)));
         }
     }
     let units = host.units(&Shapes { loss: loss.name(), given })?;
-    let weight = recipe.weighted.then(|| {
+    let weight = case_generator.weighted.then(|| {
         let count = units.shape.iter().product();
         let values = (0..count).map(|_| if random.uniform() < 0.1 { 0.0 } else { 2.0 * random.uniform() as f32 });
         shaped(&units.shape, values.collect())
     });
-    let mask = recipe.weighted.then(|| {
+    let mask = case_generator.weighted.then(|| {
         let count = units.shape.iter().product();
         shaped(&units.shape, (0..count).map(|_| random.uniform() < 0.7).collect())
     });
-    let upstream = recipe.upstream.then(|| {
-        let shape: &[usize] = if recipe.reduction == Reduction::None { &units.shape } else { &[] };
+    let upstream = case_generator.upstream.then(|| {
+        let shape: &[usize] = if case_generator.reduction == Reduction::None { &units.shape } else { &[] };
         shaped(shape, (0..shape.iter().product()).map(|_| random.normal() as f32).collect())
     });
-    let name = format!("{}x{} {:?}", recipe.rows, recipe.columns, recipe.reduction);
-    Ok(Case { name, arrays, integers, weight, mask, upstream, reduction: recipe.reduction, units })
+    let name = format!("{}x{} {:?}", case_generator.rows, case_generator.columns, case_generator.reduction);
+    Ok(Case { name, arrays, integers, weight, mask, upstream, reduction: case_generator.reduction, units })
 }
 
 /// The shape always has as many places as there are values: both come from the same example.
@@ -228,19 +228,19 @@ pub(super) fn check(
     let mut report = Report::new(title);
     let criterion = Criterion::from_boxed((entry.make)(options)?, device)?;
     let reference = Criterion::from_boxed((entry.make)(options)?, &Device::Reference)?;
-    for (number, recipe) in RECIPES.iter().enumerate() {
-        let case = draw(criterion.loss(), host, recipe, number)?;
+    for (number, case_generator) in CASE_GENERATORS.iter().enumerate() {
+        let case = draw(criterion.loss(), host, case_generator, number)?;
         let multi_input = case.multi_input(criterion.loss(), host)?;
         let exact = run(criterion.loss(), host, &multi_input);
         // A score or an output of a layer is a sum over the columns: its roundings are as if its inputs were so far off, and a
         // temperature or γ multiplies them as it does the inputs' own.
-        let shares = (INPUT_ULPS + chain_of_outputs(criterion.loss(), recipe.columns) / 2.0) * ULP;
+        let shares = (INPUT_ULPS + chain_of_outputs(criterion.loss(), case_generator.columns) / 2.0) * ULP;
         let moves: Vec<Exact> = (0..multi_input.arrays.len())
             .flat_map(|which| [shares, -shares].map(|share| moved(criterion.loss(), host, &multi_input, which, share)))
             .collect();
         for (criterion, is_device) in [(&reference, false), (&criterion, true)] {
             let found = criterion.clone().reduction(case.reduction).evaluate_f64(&case.inputs())?;
-            let (value, gradients) = bounds(criterion.loss(), &case, &multi_input, &exact, &moves, recipe.columns, is_device);
+            let (value, gradients) = bounds(criterion.loss(), &case, &multi_input, &exact, &moves, case_generator.columns, is_device);
             report.add_value(&case.name, "value", value.compare(&found.values));
             let others = found.others.iter().map(|(_, gradient)| gradient);
             for ((name, bounded), found) in gradients.iter().zip(std::iter::once(&found.gradient).chain(others)) {
@@ -356,8 +356,8 @@ pub(super) fn differentiate(loss: &dyn Loss, host: &dyn MultiInputCpu, title: St
     const STEP: f64 = 1.0 / 1024.0;
     let mut report = Report::new(title);
     for (number, (rows, columns)) in [(1, 1), (2, 1), (5, 4), (6, 3), (4, 7)].into_iter().enumerate() {
-        let recipe = Recipe { rows, columns, reduction: Reduction::Sum, ..PLAIN };
-        let drawn = draw(loss, host, &recipe, 100 + number).and_then(|case| Ok((case.multi_input(loss, host)?, case)));
+        let case_generator = CaseGenerator { rows, columns, reduction: Reduction::Sum, ..PLAIN };
+        let drawn = draw(loss, host, &case_generator, 100 + number).and_then(|case| Ok((case.multi_input(loss, host)?, case)));
         let (multi_input, case) = match drawn {
             Ok(drawn) => drawn,
             Err(error) => {
