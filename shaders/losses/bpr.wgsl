@@ -1,6 +1,6 @@
 // Bayesian personalized ranking: -ln sigma(d) = ln(1 + e^-d), d = score of the positive - score of the negative.
-fn bpr_loss(first: f32, second: f32, truth: f32) -> Pair {
+fn bpr_loss(first: f32, second: f32, truth: f32) -> TwoInputTerms {
     let difference = first - second;
     let gradient = sigmoid(-difference);
-    return Pair(softplus(-difference), -gradient, gradient);
+    return TwoInputTerms(softplus(-difference), -gradient, gradient);
 }

@@ -18,7 +18,7 @@ fn dpo_difference_of_gradients(x: f32, y: f32, apart: f32, sum: f32) -> f32 {
     return select(-difference, difference, abs(x) <= abs(y));
 }
 
-fn dpo_loss(x: vec4<f32>) -> Quad {
+fn dpo_loss(x: vec4<f32>) -> PreferenceTerms {
     let a = x.x - x.z;
     let b = x.y - x.w;
     let d = (x.x - x.y) - (x.z - x.w);
@@ -27,33 +27,33 @@ fn dpo_loss(x: vec4<f32>) -> Quad {
     switch DPO_LOSS_TYPE {
         case 2u: {
             let gradient = select(0.0, -DPO_BETA, h < 1.0);
-            return Quad(max(1.0 - h, 0.0), vec2<f32>(gradient, -gradient));
+            return PreferenceTerms(max(1.0 - h, 0.0), vec2<f32>(gradient, -gradient));
         }
         case 3u: {
             let gradient = 2.0 * (d - half);
-            return Quad((d - half) * (d - half), vec2<f32>(gradient, -gradient));
+            return PreferenceTerms((d - half) * (d - half), vec2<f32>(gradient, -gradient));
         }
         case 4u: {
             let low = vec2<f32>(sigmoid(-DPO_BETA * a), sigmoid(DPO_BETA * b));
             let high = vec2<f32>(sigmoid(DPO_BETA * a), sigmoid(-DPO_BETA * b));
-            return Quad(low.x + low.y, DPO_BETA * vec2<f32>(-low.x * high.x, low.y * high.y));
+            return PreferenceTerms(low.x + low.y, DPO_BETA * vec2<f32>(-low.x * high.x, low.y * high.y));
         }
         case 5u: {
             let gradients = vec2<f32>(dpo_difference_of_gradients(DPO_BETA * a, h, DPO_BETA * b, DPO_BETA * (a + d)), sigmoid(h) * sigmoid(-h));
-            return Quad(sigmoid(DPO_BETA * a) + sigmoid(-h), DPO_BETA * gradients);
+            return PreferenceTerms(sigmoid(DPO_BETA * a) + sigmoid(-h), DPO_BETA * gradients);
         }
         case 6u: {
             let chosen = 0.5 * sigmoid(DPO_BETA * a) - sigmoid(-DPO_BETA * a);
             let value = softplus(-DPO_BETA * a) + 0.5 * (softplus(DPO_BETA * a) + softplus(DPO_BETA * b));
-            return Quad(value, DPO_BETA * vec2<f32>(chosen, 0.5 * sigmoid(DPO_BETA * b)));
+            return PreferenceTerms(value, DPO_BETA * vec2<f32>(chosen, 0.5 * sigmoid(DPO_BETA * b)));
         }
         case 7u: {
             let off = vec2<f32>(a - half, b + half);
-            return Quad(dot(off, off), 2.0 * off);
+            return PreferenceTerms(dot(off, off), 2.0 * off);
         }
         default: {
             let gradient = DPO_BETA * (DPO_TILT - sigmoid(-h));
-            return Quad(softplus(-h) + select(DPO_TILT * h, 0.0, DPO_TILT == 0.0), vec2<f32>(gradient, -gradient));
+            return PreferenceTerms(softplus(-h) + select(DPO_TILT * h, 0.0, DPO_TILT == 0.0), vec2<f32>(gradient, -gradient));
         }
     }
 }

@@ -3,7 +3,7 @@
 override GAUSSIAN_NLL_FULL: bool = false;
 override GAUSSIAN_NLL_EPSILON: f32 = 1e-6;
 
-fn gaussian_nll_loss(first: f32, second: f32, truth: f32) -> Pair {
+fn gaussian_nll_loss(first: f32, second: f32, truth: f32) -> TwoInputTerms {
     let error = first - truth;
     let variance = max(second, GAUSSIAN_NLL_EPSILON);
     let gradient = error / variance;
@@ -11,5 +11,5 @@ fn gaussian_nll_loss(first: f32, second: f32, truth: f32) -> Pair {
     // Together before they are divided, for their digits where they are near each other; apart where the square leaves f32.
     let square = error * error;
     let share = select((variance - square) / variance, 1.0 - error * gradient, square > 3.4028234e38);
-    return Pair(value + select(0.0, 0.9189385, GAUSSIAN_NLL_FULL), gradient, 0.5 * share / variance);
+    return TwoInputTerms(value + select(0.0, 0.9189385, GAUSSIAN_NLL_FULL), gradient, 0.5 * share / variance);
 }

@@ -2,7 +2,7 @@
 // cross = -ln p it is -(e^(-Q cross) - 1)/Q, which keeps its digits where Q or cross is small; derivative by cross e^(-Q cross).
 override GENERALIZED_CROSS_ENTROPY_Q: f32 = 0.7;
 
-fn generalized_cross_entropy_loss(standing: Standing) -> Judged {
-    let exponent = -GENERALIZED_CROSS_ENTROPY_Q * standing.cross;
-    return Judged(-expm1_full(exponent) / GENERALIZED_CROSS_ENTROPY_Q, exp_full(exponent), 0.0);
+fn generalized_cross_entropy_loss(statistics: SoftmaxStatistics) -> ValueWithPartials {
+    let exponent = -GENERALIZED_CROSS_ENTROPY_Q * statistics.cross;
+    return ValueWithPartials(-expm1_full(exponent) / GENERALIZED_CROSS_ENTROPY_Q, exp_full(exponent), 0.0);
 }

@@ -4,9 +4,9 @@ override KTO_BETA: f32 = 0.1;
 override KTO_DESIRABLE_WEIGHT: f32 = 1.0;
 override KTO_UNDESIRABLE_WEIGHT: f32 = 1.0;
 
-fn kto_loss(x: vec4<f32>) -> Quad {
+fn kto_loss(x: vec4<f32>) -> PreferenceTerms {
     let z = KTO_BETA * (x.x - x.y - max(x.w, 0.0));
     let weight = select(KTO_UNDESIRABLE_WEIGHT, KTO_DESIRABLE_WEIGHT, x.z > 0.0);
     let gradient = -x.z * weight * KTO_BETA * sigmoid(z) * sigmoid(-z);
-    return Quad(weight * sigmoid(-x.z * z), vec2<f32>(gradient, 0.0));
+    return PreferenceTerms(weight * sigmoid(-x.z * z), vec2<f32>(gradient, 0.0));
 }

@@ -2,8 +2,8 @@
 // at 0, as in PyTorch.
 override MARGIN_RANKING_MARGIN: f32 = 0.0;
 
-fn margin_ranking_loss(first: f32, second: f32, truth: f32) -> Pair {
+fn margin_ranking_loss(first: f32, second: f32, truth: f32) -> TwoInputTerms {
     let short = MARGIN_RANKING_MARGIN - truth * (first - second);
     let gradient = select(0.0, truth, short >= 0.0);
-    return Pair(max(short, 0.0), -gradient, gradient);
+    return TwoInputTerms(max(short, 0.0), -gradient, gradient);
 }

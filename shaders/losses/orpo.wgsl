@@ -8,7 +8,7 @@ fn orpo_log_odds(l: f32) -> f32 {
     return l - select(log1p_full(-exp_full(l)), log_full(-expm1_full(l)), l > -0.6931472);
 }
 
-fn orpo_loss(x: vec4<f32>) -> Quad {
+fn orpo_loss(x: vec4<f32>) -> PreferenceTerms {
     let odds = vec2<f32>(orpo_log_odds(x.x), orpo_log_odds(x.y));
     // A certain answer has infinite odds, of which two are equal.
     let o = select(odds.x - odds.y, 0.0, x.x == x.y);
@@ -16,5 +16,5 @@ fn orpo_loss(x: vec4<f32>) -> Quad {
     // sigma(-o)/(1 - e^x) of a chosen answer that is almost certain is e^(odds of the other - x)/(1 + e^-o): 0/0 as it stands.
     let near = -ORPO_BETA * exp_full(odds.y - x.x) / (1.0 + exp(-o));
     let gradients = vec2<f32>(select(pull / expm1_full(x.x), near, o > 0.0) - ORPO_NLL, -pull / expm1_full(x.y));
-    return Quad(ORPO_BETA * softplus(-o) - ORPO_NLL * x.x, gradients);
+    return PreferenceTerms(ORPO_BETA * softplus(-o) - ORPO_NLL * x.x, gradients);
 }

@@ -2,6 +2,6 @@
 // templates/rowwise/softmax_target, which differentiates cross and rest = 1 - p.
 override POLY1_CROSS_ENTROPY_EPSILON: f32 = 2.0;
 
-fn poly1_cross_entropy_loss(standing: Standing) -> Judged {
-    return Judged(standing.cross + POLY1_CROSS_ENTROPY_EPSILON * standing.rest, 1.0, POLY1_CROSS_ENTROPY_EPSILON);
+fn poly1_cross_entropy_loss(statistics: SoftmaxStatistics) -> ValueWithPartials {
+    return ValueWithPartials(statistics.cross + POLY1_CROSS_ENTROPY_EPSILON * statistics.rest, 1.0, POLY1_CROSS_ENTROPY_EPSILON);
 }

@@ -14,8 +14,8 @@ fn poly_cross_entropy_step_down(sums: vec2<f32>, rest: f32, epsilon: f32) -> vec
     return vec2<f32>(sums.x * rest + epsilon, sums.y * rest + sums.x);
 }
 
-fn poly_cross_entropy_loss(standing: Standing) -> Judged {
-    let r = standing.rest;
+fn poly_cross_entropy_loss(statistics: SoftmaxStatistics) -> ValueWithPartials {
+    let r = statistics.rest;
     var sums = vec2<f32>(POLY_CROSS_ENTROPY_EPSILON_8, 0.0);
     sums = poly_cross_entropy_step_down(sums, r, POLY_CROSS_ENTROPY_EPSILON_7);
     sums = poly_cross_entropy_step_down(sums, r, POLY_CROSS_ENTROPY_EPSILON_6);
@@ -25,5 +25,5 @@ fn poly_cross_entropy_loss(standing: Standing) -> Judged {
     sums = poly_cross_entropy_step_down(sums, r, POLY_CROSS_ENTROPY_EPSILON_2);
     sums = poly_cross_entropy_step_down(sums, r, POLY_CROSS_ENTROPY_EPSILON_1);
     let polynomial = poly_cross_entropy_step_down(sums, r, 0.0);
-    return Judged(standing.cross + polynomial.x, 1.0, polynomial.y);
+    return ValueWithPartials(statistics.cross + polynomial.x, 1.0, polynomial.y);
 }

@@ -4,8 +4,8 @@ override SIMPO_BETA: f32 = 2.0;
 override SIMPO_GAMMA: f32 = 1.0;
 override SIMPO_LABEL_SMOOTHING: f32 = 0.0;
 
-fn simpo_loss(x: vec4<f32>) -> Quad {
+fn simpo_loss(x: vec4<f32>) -> PreferenceTerms {
     let h = SIMPO_BETA * (x.x - x.y) - SIMPO_GAMMA;
     let gradient = SIMPO_BETA * (SIMPO_LABEL_SMOOTHING - sigmoid(-h));
-    return Quad(softplus(-h) + select(SIMPO_LABEL_SMOOTHING * h, 0.0, SIMPO_LABEL_SMOOTHING == 0.0), vec2<f32>(gradient, -gradient));
+    return PreferenceTerms(softplus(-h) + select(SIMPO_LABEL_SMOOTHING * h, 0.0, SIMPO_LABEL_SMOOTHING == 0.0), vec2<f32>(gradient, -gradient));
 }

@@ -15,7 +15,7 @@ pub(crate) mod softmax_target;
 
 /// A number for each element, for each row, or none.
 #[derive(Clone, Copy, Debug)]
-pub enum Spread<'a, T> {
+pub enum Broadcast<'a, T> {
     /// Nothing: the default holds.
     None,
     /// One for each element.
@@ -24,19 +24,19 @@ pub enum Spread<'a, T> {
     Row(&'a [T]),
 }
 
-impl<T: Copy> Spread<'_, T> {
+impl<T: Copy> Broadcast<'_, T> {
     /// The number at an element of a row.
     #[inline(always)]
     pub fn at(&self, element: usize, row: usize, default: T) -> T {
         match self {
-            Spread::None => default,
-            Spread::Element(values) => values[element],
-            Spread::Row(values) => values[row],
+            Broadcast::None => default,
+            Broadcast::Element(values) => values[element],
+            Broadcast::Row(values) => values[row],
         }
     }
 
     /// Whether there is nothing.
     pub fn is_none(&self) -> bool {
-        matches!(self, Spread::None)
+        matches!(self, Broadcast::None)
     }
 }

@@ -6,7 +6,7 @@ use crate::templates::rowwise::cpu::{Row, Target};
 
 /// What a loss of the softmax is a function of, t being the target and p the probabilities.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing<R> {
+pub(crate) struct SoftmaxStatistics<R> {
     /// Σ t (lse − z): −ln p_y for a label.
     pub cross: R,
     /// Σ t p.
@@ -18,7 +18,7 @@ pub(crate) struct Standing<R> {
 /// The loss and its derivatives with respect to `cross` and to `rest`. A label has one degree of freedom: the loss may put all of
 /// its derivative on `cross`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Judged<R> {
+pub(crate) struct ValueWithPartials<R> {
     pub loss: R,
     pub cross_slope: R,
     pub rest_slope: R,
@@ -31,7 +31,7 @@ pub(crate) fn row<R: Real>(
     row: &Row<'_, R>,
     scale: R,
     gradient: &mut [R],
-    judge: impl Fn(Standing<R>) -> Judged<R>,
+    judge: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
 ) -> R {
     let gradient = &mut gradient[..row.logits.len()];
     gradient.copy_from_slice(row.logits);
@@ -56,7 +56,7 @@ fn of_label<R: Real>(
     maximum: R,
     scale: R,
     gradient: &mut [R],
-    judge: impl Fn(Standing<R>) -> Judged<R>,
+    judge: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
 ) -> R {
     let is_open = gradient[label] != R::NEG_INFINITY;
     let below = gradient[label] - maximum;
@@ -67,10 +67,10 @@ fn of_label<R: Real>(
     let log_total = R::select(label_exp == R::ONE, others.ln_1p(), total.ln());
     let (log_total, inverse) = log_and_inverse(total, log_total);
     let rest = R::select(total == R::ZERO, R::ONE, others * inverse);
-    let standing = Standing { cross: log_total - below, probability: label_exp * inverse, rest };
-    let found = judge(standing);
+    let statistics = SoftmaxStatistics { cross: log_total - below, probability: label_exp * inverse, rest };
+    let found = judge(statistics);
     let weight = row.class_weight(label);
-    let pull = scale * weight * pull(&standing, &found);
+    let pull = scale * weight * pull(&statistics, &found);
     let factor = pull * inverse;
     for cell in gradient.iter_mut() {
         *cell = factor * *cell;
@@ -87,7 +87,7 @@ fn of_dense<R: Real>(
     maximum: R,
     scale: R,
     gradient: &mut [R],
-    judge: impl Fn(Standing<R>) -> Judged<R>,
+    judge: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
 ) -> R {
     let dense = &dense[..gradient.len()];
     let mass = R::new(simd::sum(dense));
@@ -101,8 +101,8 @@ fn of_dense<R: Real>(
     let inside = simd::dot(gradient, dense);
     let outside = R::new(simd::sum_of(dense.len(), |column| gradient[column] * (R::ONE - dense[column])));
     let rest = R::select(total == R::ZERO, R::ONE, outside * inverse);
-    let standing = Standing { cross: mass * log_total - dot, probability: inside * inverse, rest };
-    let found = judge(standing);
+    let statistics = SoftmaxStatistics { cross: mass * log_total - dot, probability: inside * inverse, rest };
+    let found = judge(statistics);
     let weight = if row.has_class_weight() && mass != R::ZERO {
         R::new(simd::sum_of(dense.len(), |column| row.class_weight(column) * dense[column])) / mass
     } else {
@@ -110,10 +110,10 @@ fn of_dense<R: Real>(
     };
     let (cross_slope, rest_slope) = (scale * weight * found.cross_slope, scale * weight * found.rest_slope);
     // Two differences, each of what is equal where there is one class: of larger sums their rounding would stay.
-    let is_near = standing.probability > R::new(0.5);
+    let is_near = statistics.probability > R::new(0.5);
     for (cell, &t) in gradient.iter_mut().zip(dense) {
         let p = inverse * *cell;
-        let apart = R::select(is_near, (R::ONE - t) - standing.rest, standing.probability - t);
+        let apart = R::select(is_near, (R::ONE - t) - statistics.rest, statistics.probability - t);
         *cell = cross_slope * (p * mass - t) + rest_slope * p * apart;
     }
     close(row, gradient);
@@ -122,10 +122,10 @@ fn of_dense<R: Real>(
 
 /// cross_slope + rest_slope P, written so that neither end of the label's probability P loses digits.
 #[inline(always)]
-fn pull<R: Real>(standing: &Standing<R>, found: &Judged<R>) -> R {
-    let near = (found.cross_slope + found.rest_slope) - found.rest_slope * standing.rest;
-    let far = found.cross_slope + found.rest_slope * standing.probability;
-    R::select(standing.probability > R::new(0.5), near, far)
+fn pull<R: Real>(statistics: &SoftmaxStatistics<R>, found: &ValueWithPartials<R>) -> R {
+    let near = (found.cross_slope + found.rest_slope) - found.rest_slope * statistics.rest;
+    let far = found.cross_slope + found.rest_slope * statistics.probability;
+    R::select(statistics.probability > R::new(0.5), near, far)
 }
 
 /// ln Σ and 1/Σ of the powers; 0 both where all classes are masked.

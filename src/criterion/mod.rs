@@ -3,7 +3,7 @@
 pub(crate) mod inputs;
 
 mod call;
-mod joint;
+mod multi_input;
 mod resident;
 mod reuse;
 mod tensor_inputs;
@@ -13,12 +13,12 @@ use std::sync::Arc;
 use ndarray::ArrayD;
 
 use self::call::Call;
-use self::joint::JointCall;
+use self::multi_input::MultiInputCall;
 pub use self::resident::DeviceEvaluation;
 pub use self::reuse::Values;
 pub use self::tensor_inputs::{TensorInputs, Upstream};
 use crate::criterion::inputs::{Inputs, Targets};
-use crate::losses::{Family, HostReal, Loss};
+use crate::losses::{CpuReal, Family, Loss};
 use crate::runtime::device::Device;
 use crate::{Error, Result};
 
@@ -241,7 +241,7 @@ impl Criterion {
     fn evaluate_narrow(&self, inputs: &Inputs) -> Result<Evaluation> {
         match &self.device {
             Device::Gpu(gpu) => match self.loss.family() {
-                Family::Joint(frame, host) => JointCall::check(self, frame, host, inputs)?.on_gpu(gpu),
+                Family::MultiInput(frame, host) => MultiInputCall::check(self, frame, host, inputs)?.on_gpu(gpu),
                 _ => Call::check(self, inputs)?.on_gpu(gpu),
             },
             Device::Cpu => self.on_host::<f32>(inputs),
@@ -260,9 +260,9 @@ impl Criterion {
         Ok(self.evaluate(inputs)?.map(f64::from))
     }
 
-    fn on_host<R: HostReal>(&self, inputs: &Inputs) -> Result<Evaluation<R>> {
+    fn on_host<R: CpuReal>(&self, inputs: &Inputs) -> Result<Evaluation<R>> {
         match self.loss.family() {
-            Family::Joint(frame, host) => JointCall::check(self, frame, host, inputs)?.on_host(),
+            Family::MultiInput(frame, host) => MultiInputCall::check(self, frame, host, inputs)?.on_host(),
             _ => Call::check(self, inputs)?.on_host(),
         }
     }

@@ -80,7 +80,7 @@ impl Criterion {
     }
 
     fn write(&self, inputs: &Inputs, mut gradient: ArrayViewMutD<'_, f32>) -> Result<Values> {
-        if let Family::Joint(..) = self.loss().family() {
+        if let Family::MultiInput(..) = self.loss().family() {
             let allowed = "it has several gradients: `evaluate` gives them all";
             return Err(input_error(self.loss(), "gradient", "is one array", allowed));
         }

@@ -52,11 +52,11 @@ impl Filling for Bpr {
     }
 }
 
-impl Pairs for Bpr {
+impl TwoInput for Bpr {
     #[inline(always)]
-    fn pair<R: Real>(&self, first: R, second: R, _truth: R) -> Pair<R> {
+    fn pair<R: Real>(&self, first: R, second: R, _truth: R) -> TwoInputTerms<R> {
         let difference = first - second;
         let slope = (-difference).sigmoid();
-        Pair { value: (-difference).softplus(), first: -slope, second: slope }
+        TwoInputTerms { value: (-difference).softplus(), first: -slope, second: slope }
     }
 }

@@ -1,4 +1,4 @@
-//! Pairs of vectors that shall point the same way, or shall not.
+//! TwoInput of vectors that shall point the same way, or shall not.
 
 use super::prelude::*;
 use crate::cpu::real::is_too_large;
@@ -67,7 +67,7 @@ impl Filling for CosineEmbedding {
     }
 }
 
-impl Vectors for CosineEmbedding {
+impl Distance for CosineEmbedding {
     #[inline(always)]
     fn leaves_range<R: Real>(&self, [_, first, second]: [R; 3]) -> bool {
         // Small ones are lost beside the 1e-12 that is added.
@@ -87,7 +87,7 @@ impl Vectors for CosineEmbedding {
     }
 
     #[inline(always)]
-    fn finish<R: Real>(&self, scales: [R; 3], [product, first, second]: [R; 3], truth: R) -> VectorOutcome<R> {
+    fn finish<R: Real>(&self, scales: [R; 3], [product, first, second]: [R; 3], truth: R) -> DistanceTerms<R> {
         let added = |scale: R| scale * (scale * R::new(1e-12));
         let (first, second) = (first + added(scales[0]), second + added(scales[1]));
         let (length, other) = (first.sqrt(), second.sqrt());
@@ -98,11 +98,11 @@ impl Vectors for CosineEmbedding {
         } else {
             (above.max(R::ZERO), R::select(above >= R::ZERO, R::ONE, R::ZERO))
         };
-        VectorOutcome { value, factors: [slope / length, R::ONE / other, cosine / length, slope * cosine / other] }
+        DistanceTerms { value, factors: [slope / length, R::ONE / other, cosine / length, slope * cosine / other] }
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, scales: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+    fn slopes<R: Real>(&self, outcome: &DistanceTerms<R>, scales: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
         let ([over_first, over_second, first, second], [scale_x, scale_y, _]) = (outcome.factors, scales);
         let (x, y) = (scale_x * x, scale_y * y);
         [

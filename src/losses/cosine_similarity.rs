@@ -65,7 +65,7 @@ impl Filling for CosineSimilarity {
     }
 }
 
-impl Vectors for CosineSimilarity {
+impl Distance for CosineSimilarity {
     #[inline(always)]
     fn leaves_range<R: Real>(&self, [_, first, second]: [R; 3]) -> bool {
         is_too_large(first) | is_too_large(second) | is_too_small(first) | is_too_small(second)
@@ -83,7 +83,7 @@ impl Vectors for CosineSimilarity {
     }
 
     #[inline(always)]
-    fn finish<R: Real>(&self, scales: [R; 3], [product, first, second]: [R; 3], _: R) -> VectorOutcome<R> {
+    fn finish<R: Real>(&self, scales: [R; 3], [product, first, second]: [R; 3], _: R) -> DistanceTerms<R> {
         let epsilon = R::new(self.epsilon);
         let (first, second) = (first.sqrt(), second.sqrt());
         let (over_first, over_second) = (first.max(scales[0] * epsilon), second.max(scales[1] * epsilon));
@@ -92,11 +92,11 @@ impl Vectors for CosineSimilarity {
         let own = |length: R| R::select(length > R::ZERO, cosine / length, R::ZERO);
         // Apart and not multiplied: the product of two small ones may leave f32.
         let factors = [R::ONE / over_first, R::ONE / over_second, own(first), own(second)];
-        VectorOutcome { value: R::ONE - cosine, factors }
+        DistanceTerms { value: R::ONE - cosine, factors }
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, scales: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+    fn slopes<R: Real>(&self, outcome: &DistanceTerms<R>, scales: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
         let ([over_first, over_second, first, second], [scale_x, scale_y, _]) = (outcome.factors, scales);
         let (x, y) = (scale_x * x, scale_y * y);
         [

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::{Error, Result};
 use crate::catalogue::Entry;
 use crate::cpu::real::Real;
 use crate::losses::domain::Domain;
@@ -13,6 +12,7 @@ use crate::losses::loss::Loss;
 use crate::runtime::wgsl;
 use crate::runtime::wgsl::File;
 use crate::templates::traits::{Family, Pointwise};
+use crate::{Error, Result};
 
 /// Value and derivative at one element, in f64.
 type Twin = dyn Fn(f64, f64) -> (f64, f64) + Send + Sync;
@@ -38,7 +38,7 @@ pub struct Custom {
 /// loss of the catalogue; so are models, which can be trained with it. The text is compiled with wgpu's bounds and loop
 /// checks, always.
 ///
-/// [`crate::testing::check`] judges it as the catalogue is judged: the derivative by central differences of the closure, the
+/// [`crate::testing::check`] judges it as the catalogue is value: the derivative by central differences of the closure, the
 /// shader by the closure. Text and name stay in memory until the program ends, so make a loss once and clone it.
 ///
 /// ```

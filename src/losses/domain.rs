@@ -13,7 +13,7 @@ pub struct Input {
     pub shape: &'static str,
 }
 
-/// An input of a loss of several inputs ([`super::Family::Joint`]), in the order in which its frame takes them.
+/// An input of a loss of several inputs ([`super::Family::MultiInput`]), in the order in which its frame takes them.
 #[derive(Debug)]
 pub struct Argument {
     /// The name: `anchor`.

@@ -131,7 +131,7 @@ impl Filling for Dpo {
     }
 
     fn family(&self) -> Family<'_> {
-        Family::quads(self)
+        Family::preference(self)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -149,15 +149,15 @@ fn difference_of_slopes<R: Real>(x: R, y: R, apart: R, sum: R) -> R {
     R::select(x.abs() <= y.abs(), difference, -difference)
 }
 
-impl Quads for Dpo {
-    fn quad<R: Real>(&self, [chosen, rejected, reference_chosen, reference_rejected]: [R; 4]) -> Quad<R> {
+impl Preference for Dpo {
+    fn terms<R: Real>(&self, [chosen, rejected, reference_chosen, reference_rejected]: [R; 4]) -> PreferenceTerms<R> {
         let beta = R::new(self.beta);
         let (a, b) = (chosen - reference_chosen, rejected - reference_rejected);
         let d = (chosen - rejected) - (reference_chosen - reference_rejected);
         let h = beta * d;
         let middle = R::new(0.5) / beta;
         let half = R::new(0.5);
-        let apart = |value: R, slope: R| Quad { value, slopes: [slope, -slope] };
+        let apart = |value: R, slope: R| PreferenceTerms { value, slopes: [slope, -slope] };
         match self.loss_type {
             DpoType::Sigmoid | DpoType::Robust => {
                 let tilt = R::new(self.tilt());
@@ -168,21 +168,24 @@ impl Quads for Dpo {
             DpoType::ApoZero => {
                 let slope = |x: R| beta * x.sigmoid() * (-x).sigmoid();
                 let value = (-beta * a).sigmoid() + (beta * b).sigmoid();
-                Quad { value, slopes: [-slope(beta * a), slope(beta * b)] }
+                PreferenceTerms { value, slopes: [-slope(beta * a), slope(beta * b)] }
             }
             DpoType::ApoDown => {
                 let value = (beta * a).sigmoid() + (-h).sigmoid();
                 let rejected = beta * h.sigmoid() * (-h).sigmoid();
-                Quad { value, slopes: [beta * difference_of_slopes(beta * a, h, beta * b, beta * (a + d)), rejected] }
+                PreferenceTerms {
+                    value,
+                    slopes: [beta * difference_of_slopes(beta * a, h, beta * b, beta * (a + d)), rejected],
+                }
             }
             DpoType::NcaPair => {
                 let value = (-beta * a).softplus() + half * ((beta * a).softplus() + (beta * b).softplus());
                 let chosen = half * (beta * a).sigmoid() - (-beta * a).sigmoid();
-                Quad { value, slopes: [beta * chosen, beta * half * (beta * b).sigmoid()] }
+                PreferenceTerms { value, slopes: [beta * chosen, beta * half * (beta * b).sigmoid()] }
             }
             DpoType::SppoHard => {
                 let (up, down) = (a - middle, b + middle);
-                Quad { value: up * up + down * down, slopes: [R::new(2.0) * up, R::new(2.0) * down] }
+                PreferenceTerms { value: up * up + down * down, slopes: [R::new(2.0) * up, R::new(2.0) * down] }
             }
         }
     }

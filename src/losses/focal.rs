@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::cpu::softmax_target;
-use crate::cpu::softmax_target::Judged;
+use crate::cpu::softmax_target::ValueWithPartials;
 use crate::runtime::wgsl::{File, shader};
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
@@ -71,14 +71,14 @@ impl Rowwise for Focal {
             scale,
             gradient,
             #[inline(always)]
-            |standing| {
+            |statistics| {
                 let gamma = R::new(self.gamma);
-                let ease = R::new(self.alpha) * standing.rest.powf(gamma);
+                let ease = R::new(self.alpha) * statistics.rest.powf(gamma);
                 // cross/rest goes to 1 with rest to 0, and p ln p to 0 with p.
-                let ratio = R::select(standing.rest == R::ZERO, R::ONE, standing.cross / standing.rest);
-                let share = R::select(standing.probability == R::ZERO, R::ZERO, standing.probability * ratio);
-                Judged {
-                    loss: R::select(ease == R::ZERO, R::ZERO, ease * standing.cross),
+                let ratio = R::select(statistics.rest == R::ZERO, R::ONE, statistics.cross / statistics.rest);
+                let share = R::select(statistics.probability == R::ZERO, R::ZERO, statistics.probability * ratio);
+                ValueWithPartials {
+                    loss: R::select(ease == R::ZERO, R::ZERO, ease * statistics.cross),
                     cross_slope: ease * (R::ONE + gamma * share),
                     rest_slope: R::ZERO,
                 }

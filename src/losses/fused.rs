@@ -2,11 +2,11 @@
 
 use std::sync::LazyLock;
 
-use crate::{Error, Result};
 use crate::catalogue::{Choice, Entry};
 use crate::losses::cross_entropy::CrossEntropy;
 use crate::losses::domain::{Argument, Domain, Role};
 use crate::losses::loss::Loss;
+use crate::{Error, Result};
 
 /// A loss of the outputs of a linear layer (`pub struct LinearJsd of Jsd;`) or of the log-probabilities of answers under it
 /// (`of Dpo { average_log_prob: bool = false }`), and the inputs that it takes. All else is the loss's own.
@@ -86,7 +86,7 @@ macro_rules! fused {
     };
     (@frame $average:ident) => {
         fn family(&self) -> Family<'_> {
-            Family::answers(ENTRY.name, &self.inner, self.$average)
+            Family::completions(ENTRY.name, &self.inner, self.$average)
         }
 
         fn ignored(&self) -> &[i64] {
@@ -131,7 +131,7 @@ pub(super) const LINEAR_WEIGHT: Argument =
 pub(super) const LINEAR_BIAS: Argument =
     Argument { name: "linear_bias", shape: "[classes]", role: Role::OptionalDifferentiated, domain: Domain::Real };
 
-pub(super) const ANSWER_LABELS: Argument = Argument {
+pub(super) const COMPLETION_LABELS: Argument = Argument {
     name: "targets",
     shape: "[answers, tokens]: labels, -100 for a token that is left out",
     role: Role::Integers,

@@ -68,9 +68,9 @@ impl Filling for GaussianNll {
     }
 }
 
-impl Pairs for GaussianNll {
+impl TwoInput for GaussianNll {
     #[inline(always)]
-    fn pair<R: Real>(&self, first: R, second: R, truth: R) -> Pair<R> {
+    fn pair<R: Real>(&self, first: R, second: R, truth: R) -> TwoInputTerms<R> {
         let half = R::new(0.5);
         let error = first - truth;
         let variance = second.max(R::new(self.epsilon));
@@ -78,7 +78,7 @@ impl Pairs for GaussianNll {
         // Together before they are divided, for their digits where they are near each other; apart where the square leaves f32.
         let square = error * error;
         let constant = if self.full { half * R::new(std::f64::consts::TAU.ln()) } else { R::ZERO };
-        Pair {
+        TwoInputTerms {
             value: half * (variance.ln() + error * slope) + constant,
             first: slope,
             second: half * R::select(square.is_finite(), (variance - square) / variance, R::ONE - error * slope)

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::cpu::softmax_target;
-use crate::cpu::softmax_target::Judged;
+use crate::cpu::softmax_target::ValueWithPartials;
 use crate::runtime::wgsl::{File, shader};
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
@@ -69,11 +69,11 @@ impl Rowwise for GeneralizedCrossEntropy {
             scale,
             gradient,
             #[inline(always)]
-            |standing| {
+            |statistics| {
                 // p = e^−cross: 1 − p^q = −(e^(−q cross) − 1).
-                let exponent = -R::new(self.q) * standing.cross;
+                let exponent = -R::new(self.q) * statistics.cross;
                 let loss = -exponent.exp_m1() / R::new(self.q);
-                Judged { loss, cross_slope: exponent.exp(), rest_slope: R::ZERO }
+                ValueWithPartials { loss, cross_slope: exponent.exp(), rest_slope: R::ZERO }
             },
         )
     }

@@ -69,7 +69,7 @@ impl Filling for Kto {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::quads(self)
+        Family::preference(self)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -81,12 +81,12 @@ impl Filling for Kto {
     }
 }
 
-impl Quads for Kto {
-    fn quad<R: Real>(&self, [policy, reference, sign, kl]: [R; 4]) -> Quad<R> {
+impl Preference for Kto {
+    fn terms<R: Real>(&self, [policy, reference, sign, kl]: [R; 4]) -> PreferenceTerms<R> {
         let beta = R::new(self.beta);
         let z = beta * (policy - reference - kl.max(R::ZERO));
         let weight = R::select(sign > R::ZERO, R::new(self.desirable_weight), R::new(self.undesirable_weight));
         let slope = -sign * weight * beta * z.sigmoid() * (-z).sigmoid();
-        Quad { value: weight * (-sign * z).sigmoid(), slopes: [slope, R::ZERO] }
+        PreferenceTerms { value: weight * (-sign * z).sigmoid(), slopes: [slope, R::ZERO] }
     }
 }

@@ -5,14 +5,14 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Criterion, Result, catalogue};
+#[cfg(doc)]
+use crate::Error;
 use crate::catalogue::{Entry, Options};
 use crate::losses::domain::{Argument, Domain, Input};
 use crate::runtime::device::Device;
 use crate::runtime::wgsl::File;
 use crate::templates::traits::Family;
-#[cfg(doc)]
-use crate::Error;
+use crate::{Criterion, Result, catalogue};
 
 /// A loss with its options. Object-safe: the lists, the models and the command hold `dyn Loss`.
 pub trait Loss: Debug + Send + Sync {

@@ -60,11 +60,11 @@ impl Filling for MarginRanking {
     }
 }
 
-impl Pairs for MarginRanking {
+impl TwoInput for MarginRanking {
     #[inline(always)]
-    fn pair<R: Real>(&self, first: R, second: R, truth: R) -> Pair<R> {
+    fn pair<R: Real>(&self, first: R, second: R, truth: R) -> TwoInputTerms<R> {
         let short = R::new(self.margin) - truth * (first - second);
         let slope = R::select(short >= R::ZERO, truth, R::ZERO);
-        Pair { value: short.max(R::ZERO), first: -slope, second: slope }
+        TwoInputTerms { value: short.max(R::ZERO), first: -slope, second: slope }
     }
 }

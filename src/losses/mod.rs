@@ -122,7 +122,7 @@ pub(crate) use fused::tokens;
 pub(crate) use loss::Filling;
 pub use loss::Loss;
 pub(crate) use outputs::check_outputs;
-pub(crate) use precision::HostReal;
+pub(crate) use precision::CpuReal;
 
 pub use distillation::Divergence;
 pub use dpo::DpoType;
@@ -201,9 +201,9 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
 pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
-        Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Domain, Family, Filling, Input, LABELLED_EMBEDDINGS, Loss,
-        MOST_IGNORED, POS_WEIGHT, Pair, Pairs, Pointwise, PoolOutcome, Quad, Quads, Role, Rowwise, Sequence, Share,
-        Similarity, Term, VectorOutcome, Vectors, make,
+        Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Distance, DistanceTerms, Domain, Family, Filling, Input,
+        LABELLED_EMBEDDINGS, Loss, MOST_IGNORED, POS_WEIGHT, Pointwise, PoolOutcome, Preference, PreferenceTerms, Role,
+        Rowwise, Sequence, Share, Similarity, Term, TwoInput, TwoInputTerms, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, Options, options};

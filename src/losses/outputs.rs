@@ -1,8 +1,8 @@
 //! Whether the activation of a model's last layer and the loss fit each other.
 
-use crate::{Error, Result};
 use crate::losses::domain::Domain;
 use crate::losses::loss::Loss;
+use crate::{Error, Result};
 
 /// What a loss makes of the outputs of a model's last layer.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::cpu::softmax_target;
-use crate::cpu::softmax_target::Judged;
+use crate::cpu::softmax_target::ValueWithPartials;
 use crate::runtime::wgsl::{File, shader};
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
@@ -70,8 +70,8 @@ impl Rowwise for Poly1CrossEntropy {
             scale,
             gradient,
             #[inline(always)]
-            |standing| Judged {
-                loss: standing.cross + epsilon * standing.rest,
+            |statistics| ValueWithPartials {
+                loss: statistics.cross + epsilon * statistics.rest,
                 cross_slope: R::ONE,
                 rest_slope: epsilon,
             },

@@ -6,7 +6,7 @@ use super::prelude::*;
 use crate::Error;
 use crate::catalogue::Choice;
 use crate::cpu::softmax_target;
-use crate::cpu::softmax_target::Judged;
+use crate::cpu::softmax_target::ValueWithPartials;
 use crate::runtime::wgsl::{File, shader};
 use crate::templates::rowwise::cpu::{Auxiliary, Row};
 
@@ -113,17 +113,17 @@ impl Rowwise for PolyCrossEntropy {
             scale,
             gradient,
             #[inline(always)]
-            |standing| {
+            |statistics| {
                 // Horner's rule on the polynomial without its first power, and on its derivative.
                 let (mut polynomial, mut slope) = (R::ZERO, R::ZERO);
                 for &epsilon in self.epsilons.iter().rev() {
-                    slope = slope * standing.rest + polynomial;
-                    polynomial = polynomial * standing.rest + R::new(epsilon);
+                    slope = slope * statistics.rest + polynomial;
+                    polynomial = polynomial * statistics.rest + R::new(epsilon);
                 }
-                Judged {
-                    loss: standing.cross + polynomial * standing.rest,
+                ValueWithPartials {
+                    loss: statistics.cross + polynomial * statistics.rest,
                     cross_slope: R::ONE,
-                    rest_slope: slope * standing.rest + polynomial,
+                    rest_slope: slope * statistics.rest + polynomial,
                 }
             },
         )

@@ -65,7 +65,7 @@ impl Filling for Simpo {
     ];
 
     fn family(&self) -> Family<'_> {
-        Family::quads(self)
+        Family::preference(self)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -73,12 +73,12 @@ impl Filling for Simpo {
     }
 }
 
-impl Quads for Simpo {
-    fn quad<R: Real>(&self, [chosen, rejected, ..]: [R; 4]) -> Quad<R> {
+impl Preference for Simpo {
+    fn terms<R: Real>(&self, [chosen, rejected, ..]: [R; 4]) -> PreferenceTerms<R> {
         let (beta, smoothing) = (R::new(self.beta), R::new(self.label_smoothing));
         let h = beta * (chosen - rejected) - R::new(self.gamma);
         let slope = beta * (smoothing - (-h).sigmoid());
-        Quad {
+        PreferenceTerms {
             value: (-h).softplus() + R::select(smoothing == R::ZERO, R::ZERO, smoothing * h),
             slopes: [slope, -slope],
         }

@@ -134,7 +134,7 @@ impl TripletMargin {
     }
 }
 
-impl Vectors for TripletMargin {
+impl Distance for TripletMargin {
     fn is_scaled(&self) -> bool {
         self.p != 1.0 && self.p != 2.0
     }
@@ -158,7 +158,7 @@ impl Vectors for TripletMargin {
     }
 
     #[inline(always)]
-    fn finish<R: Real>(&self, peaks: [R; 3], sums: [R; 3], _: R) -> VectorOutcome<R> {
+    fn finish<R: Real>(&self, peaks: [R; 3], sums: [R; 3], _: R) -> DistanceTerms<R> {
         let (near, near_factor) = self.distance(sums[0], peaks[0]);
         let (far, far_factor) = self.distance(sums[1], peaks[1]);
         let (mut apart, mut swapped, mut other_factor) = (far, R::ZERO, R::ZERO);
@@ -170,11 +170,11 @@ impl Vectors for TripletMargin {
         let short = near - apart + R::new(self.margin);
         let passes = R::select(short >= R::ZERO, R::ONE, R::ZERO);
         let shares = [near_factor, -((R::ONE - swapped) * far_factor), -(swapped * other_factor), R::ZERO];
-        VectorOutcome { value: short.max(R::ZERO), factors: shares.map(|share| passes * share) }
+        DistanceTerms { value: short.max(R::ZERO), factors: shares.map(|share| passes * share) }
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3] {
+    fn slopes<R: Real>(&self, outcome: &DistanceTerms<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3] {
         let gaps = self.gaps(cells);
         let near = self.slope(gaps[0], peaks[0], outcome.factors[0]);
         let far = self.slope(gaps[1], peaks[1], outcome.factors[1]);

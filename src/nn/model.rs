@@ -19,12 +19,12 @@ use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
 use crate::nn::train::engine::{Engine, SampleTargets, Samples};
 use crate::nn::train::gpu::GpuEngine;
-use crate::nn::train::host::HostEngine;
 use crate::nn::train::history::Epoch;
+use crate::nn::train::host::CpuEngine;
+use crate::nn::train::learning_rate_policy::LearningRatePolicy;
 use crate::nn::train::options::Fit;
-use crate::nn::train::pace::Pace;
 use crate::nn::train::samples;
-use crate::nn::train::samples::{Intake, Scaling};
+use crate::nn::train::samples::{InputSpec, Scaling};
 use crate::nn::train::training::{Progress, Training};
 use crate::nn::train::weights::Weights;
 use crate::runtime::device::Device;
@@ -164,8 +164,8 @@ impl Sequential {
         let graph = self.graph()?;
         let mut engine: Box<dyn Engine> = match device {
             Device::Gpu(gpu) => Box::new(GpuEngine::new(gpu, graph.clone())?),
-            Device::Cpu => Box::new(HostEngine::<f32>::new(graph.clone())),
-            Device::Reference => Box::new(HostEngine::<f64>::new(graph.clone())),
+            Device::Cpu => Box::new(CpuEngine::<f32>::new(graph.clone())),
+            Device::Reference => Box::new(CpuEngine::<f64>::new(graph.clone())),
         };
         engine.set_parameters(&graph.initial_parameters(self.seed))?;
         Ok(Model {
@@ -197,7 +197,7 @@ pub struct Model {
     pub(crate) progress: Progress,
     pub(crate) average: Option<Average>,
     /// The schedule of the last training.
-    pub(crate) schedule: Option<Pace>,
+    pub(crate) schedule: Option<LearningRatePolicy>,
     pub(crate) scaling: Option<Scaling>,
     pub(crate) names: Names,
     pub(crate) encoding: Option<Encoding>,
@@ -259,7 +259,7 @@ impl Compiled {
 /// The loss of the last layer's outputs, of a loss that takes that layer's weights and labels.
 fn fused_head(model: &Sequential, loss: &dyn Loss) -> Result<Option<Arc<dyn Loss>>> {
     let inner = loss.inner().filter(|inner| inner.targets().takes_labels());
-    let (Family::Joint(Frame::Linear, _), Some(inner)) = (loss.family(), inner) else { return Ok(None) };
+    let (Family::MultiInput(Frame::Linear, _), Some(inner)) = (loss.family(), inner) else { return Ok(None) };
     match model.output_activation() {
         name if name != Identity.name() => Err(Error::Input {
             operation: loss.name().into(),
@@ -329,8 +329,8 @@ impl Model {
     }
 
     /// What rows must know of this model.
-    pub(crate) fn intake(&self) -> Intake<'_> {
-        Intake { graph: &self.graph, scaling: self.scaling.as_ref() }
+    pub(crate) fn input_spec(&self) -> InputSpec<'_> {
+        InputSpec { graph: &self.graph, scaling: self.scaling.as_ref() }
     }
 
     /// What columns and classes are called.
@@ -361,7 +361,7 @@ impl Model {
     /// [`crate::Error::NonFinite`] for NaN or infinities.
     pub fn predict<S: Data<Elem: FloatElement>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
         let rows = features.nrows();
-        let flat = samples::features(self.intake(), "predict", FloatElement::floats(features))?;
+        let flat = samples::features(self.input_spec(), "predict", FloatElement::floats(features))?;
         let targets = SampleTargets::None;
         let weights = Weights::default();
         let samples = Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
@@ -421,7 +421,9 @@ impl Model {
 
     /// The schedule that the model was last trained with, and whether it counts epochs: to go on with it ([`crate::Fit::shared_schedule`]).
     pub fn schedule(&self) -> Option<(Arc<dyn Schedule>, bool)> {
-        self.schedule.as_ref().map(|pace| (pace.schedule.clone(), pace.by_epoch))
+        self.schedule
+            .as_ref()
+            .map(|learning_rate_policy| (learning_rate_policy.schedule.clone(), learning_rate_policy.by_epoch))
     }
 
     /// Which rows were held out where the model was trained.
@@ -470,7 +472,7 @@ impl Model {
     /// The epochs of the training that the model was saved in, or was last in. None of one that early stopping ended, and none of a model that
     /// was not trained.
     pub fn history(&self) -> &[Epoch] {
-        self.training.as_ref().map_or(&[], |training| &training.watch.history.epochs)
+        self.training.as_ref().map_or(&[], |training| &training.monitor.history.epochs)
     }
 
     /// How many times the parameters have been moved.

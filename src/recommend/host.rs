@@ -10,7 +10,7 @@ use crate::cpu::random::Permutation;
 use crate::cpu::real::Real;
 use crate::cpu::simd;
 use crate::recommend::best::{Scored, best, cosines};
-use crate::recommend::engine::{Engine, Layout, Pace, State, Tally};
+use crate::recommend::engine::{Engine, Layout, LearningRatePolicy, State, Tally};
 use crate::recommend::interactions::Interactions;
 use crate::recommend::rows::{Gradients, Rows, Step, Two};
 use crate::recommend::sampling::{Loss, NO_ITEM, Rules, Sample, Vectors, dot, sample};
@@ -23,7 +23,7 @@ type Part<'a, R> = (((&'a [u32], &'a mut [Sample<R>]), Two<'a, R>), Two<'a, R>);
 
 /// Both sides, the interactions and the room for a batch.
 #[derive(Debug)]
-pub(crate) struct HostEngine<R> {
+pub(crate) struct CpuEngine<R> {
     layout: Layout,
     stride: usize,
     users: Rows<R>,
@@ -55,10 +55,10 @@ impl<R: Real> Batch<R> {
     }
 }
 
-impl<R: Real> HostEngine<R> {
+impl<R: Real> CpuEngine<R> {
     pub(crate) fn new(layout: Layout) -> Self {
         let Layout { users, items, components, user_features, item_features } = layout.clone();
-        HostEngine {
+        CpuEngine {
             layout,
             stride: components.next_multiple_of(super::sampling::LANES),
             users: Rows::new(users as usize, components, user_features),
@@ -74,12 +74,19 @@ impl<R: Real> HostEngine<R> {
     }
 
     /// The first phase of a batch: samples and their gradients.
-    fn sample(&mut self, interactions: &Interactions, order: &[u32], rules: &Rules, pace: &Pace, epoch: u32) {
+    fn sample(
+        &mut self,
+        interactions: &Interactions,
+        order: &[u32],
+        rules: &Rules,
+        learning_rate_policy: &LearningRatePolicy,
+        epoch: u32,
+    ) {
         let (known, stride) = (interactions.known(), self.stride);
         let mut batch = std::mem::take(&mut self.batch);
         batch.resize(order.len(), stride);
         let vectors = self.vectors();
-        let bias_sign = match (rules.loss, pace.user_bias_gradient) {
+        let bias_sign = match (rules.loss, learning_rate_policy.user_bias_gradient) {
             (Loss::Logistic, _) => -R::ONE,
             (_, true) => R::ONE,
             (_, false) => R::ZERO,
@@ -113,8 +120,14 @@ impl<R: Real> HostEngine<R> {
     }
 
     /// The second phase: each row through its hits.
-    fn update(&mut self, interactions: &Interactions, order: &[u32], pace: &Pace, tally: &mut Tally) {
-        let (known, HostEngine { users, items, batch, .. }) = (interactions.known(), self);
+    fn update(
+        &mut self,
+        interactions: &Interactions,
+        order: &[u32],
+        learning_rate_policy: &LearningRatePolicy,
+        tally: &mut Tally,
+    ) {
+        let (known, CpuEngine { users, items, batch, .. }) = (interactions.known(), self);
         for (place, (found, &interaction)) in batch.samples.iter().zip(order).enumerate() {
             tally.loss += found.loss.to_f64();
             tally.draws += u64::from(found.draws);
@@ -129,10 +142,19 @@ impl<R: Real> HostEngine<R> {
                 items.hit(found.negative, place, R::ONE);
             }
         }
-        let step =
-            |alpha: f64| Step { optimizer: pace.optimizer, rate: R::new(pace.learning_rate), alpha: R::new(alpha) };
-        users.update(&Gradients { vectors: &batch.user_vectors, biases: &batch.user_biases }, step(pace.user_alpha));
-        items.update(&Gradients { vectors: &batch.item_vectors, biases: &batch.item_biases }, step(pace.item_alpha));
+        let step = |alpha: f64| Step {
+            optimizer: learning_rate_policy.optimizer,
+            rate: R::new(learning_rate_policy.learning_rate),
+            alpha: R::new(alpha),
+        };
+        users.update(
+            &Gradients { vectors: &batch.user_vectors, biases: &batch.user_biases },
+            step(learning_rate_policy.user_alpha),
+        );
+        items.update(
+            &Gradients { vectors: &batch.item_vectors, biases: &batch.item_biases },
+            step(learning_rate_policy.item_alpha),
+        );
     }
 }
 
@@ -152,7 +174,7 @@ fn gradients<R: Real>(vectors: &Vectors<R>, user: &[R], found: &Sample<R>, to_us
     to_item.iter_mut().zip(user).for_each(|(slot, &p)| *slot = found.step * p);
 }
 
-impl<R: Real> Engine for HostEngine<R> {
+impl<R: Real> Engine for CpuEngine<R> {
     fn set_state(&mut self, state: &State) -> Result<()> {
         self.users.set_table(&state.users);
         self.items.set_table(&state.items);
@@ -171,19 +193,19 @@ impl<R: Real> Engine for HostEngine<R> {
     fn batches(
         &mut self,
         rules: &Rules,
-        pace: &Pace,
+        learning_rate_policy: &LearningRatePolicy,
         epoch: u32,
         which: Range<usize>,
         tally: &mut Tally,
     ) -> Result<()> {
         let Some(interactions) = self.interactions.clone() else { return Ok(()) };
-        let [start, end] =
-            [which.start, which.end].map(|batch| batch.saturating_mul(pace.batch_size).min(interactions.len()) as u32);
+        let [start, end] = [which.start, which.end]
+            .map(|batch| batch.saturating_mul(learning_rate_policy.batch_size).min(interactions.len()) as u32);
         let shuffle = Permutation::new(interactions.len() as u32, rules.seed, epoch);
         let order: Vec<u32> = (start..end).into_par_iter().map(|place| shuffle.at(place)).collect();
-        for order in order.chunks(pace.batch_size) {
-            self.sample(&interactions, order, rules, pace, epoch);
-            self.update(&interactions, order, pace, tally);
+        for order in order.chunks(learning_rate_policy.batch_size) {
+            self.sample(&interactions, order, rules, learning_rate_policy, epoch);
+            self.update(&interactions, order, learning_rate_policy, tally);
         }
         Ok(())
     }

@@ -202,7 +202,7 @@ pub(crate) fn finite_program(lanes: u32) -> Program {
 }
 
 /// Turns of a lane that samples an interaction: draws, each with its random word, its dot product and its search.
-pub(crate) fn sample_turns(choice: &Choice, params: &BatchParams) -> u64 {
+pub(crate) fn sample_iterations(choice: &Choice, params: &BatchParams) -> u64 {
     let [cells, items, draws, n] = [params.cells, params.items, params.max_sampled, params.n].map(u64::from);
     let search = 32;
     let scored = cells / 2 + search;

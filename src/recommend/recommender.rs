@@ -1,9 +1,9 @@
 //! The description of a recommender: sizes, loss, options.
 
 use crate::cpu::random::Random;
-use crate::recommend::engine::{Engine, Layout, Optimizer, Pace, State, Table};
+use crate::recommend::engine::{Engine, Layout, LearningRatePolicy, Optimizer, State, Table};
 use crate::recommend::gpu::GpuEngine;
-use crate::recommend::host::HostEngine;
+use crate::recommend::host::CpuEngine;
 use crate::recommend::interactions::{Interactions, size};
 use crate::recommend::model::Model;
 use crate::recommend::sampling::{Loss, MOST_POSITIVES, RankWeight, Rules};
@@ -245,8 +245,8 @@ impl Recommender {
 pub(crate) fn engine(layout: Layout, device: &Device) -> Result<Box<dyn Engine>> {
     match device {
         Device::Gpu(gpu) => Ok(Box::new(GpuEngine::new(layout, gpu)?)),
-        Device::Cpu => Ok(Box::new(HostEngine::<f32>::new(layout))),
-        Device::Reference => Ok(Box::new(HostEngine::<f64>::new(layout))),
+        Device::Cpu => Ok(Box::new(CpuEngine::<f32>::new(layout))),
+        Device::Reference => Ok(Box::new(CpuEngine::<f64>::new(layout))),
     }
 }
 
@@ -303,9 +303,9 @@ impl Options {
     }
 
     /// How a device moves rows when it is trained on these.
-    pub(crate) fn pace(&self, interactions: &Interactions) -> Pace {
+    pub(crate) fn learning_rate_policy(&self, interactions: &Interactions) -> LearningRatePolicy {
         let tenth = (interactions.len() / 10).clamp(1, LARGEST_BATCH);
-        Pace {
+        LearningRatePolicy {
             optimizer: self.optimizer,
             learning_rate: self.learning_rate,
             user_alpha: self.user_alpha,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::nn::train::history::Stop;
 use crate::nn::train::options::StepReport;
-use crate::recommend::engine::{Cut, Pace, Tally};
+use crate::recommend::engine::{Cut, LearningRatePolicy, Tally};
 use crate::recommend::fit::Fit;
 use crate::recommend::interactions::Interactions;
 use crate::recommend::model::{Epoch, History, Model};
@@ -73,14 +73,15 @@ impl Model {
         self.engine.set_interactions(Arc::new(interactions.clone()))?;
         self.seen = Some(all);
         let options = &self.description.options;
-        let (rules, pace) = (options.rules(self.description.items as u32), options.pace(interactions));
+        let (rules, learning_rate_policy) =
+            (options.rules(self.description.items as u32), options.learning_rate_policy(interactions));
         let (mut history, mut at_once) = (History::default(), FIRST_PIECE);
         if let Some(path) = fit.checkpoint.as_ref().filter(|_| self.epochs == planned) {
             // No epoch will write it.
             self.save(path)?;
         }
         while self.epochs < planned && history.stopped.is_none() {
-            self.epoch(interactions, &fit, (&rules, &pace), &mut history, &mut at_once)?;
+            self.epoch(interactions, &fit, (&rules, &learning_rate_policy), &mut history, &mut at_once)?;
             if let Some(path) = &fit.checkpoint {
                 self.save(path)?;
             }
@@ -98,31 +99,31 @@ impl Model {
         &mut self,
         interactions: &Interactions,
         fit: &Fit,
-        (rules, pace): (&Rules, &Pace),
+        (rules, learning_rate_policy): (&Rules, &LearningRatePolicy),
         history: &mut History,
         at_once: &mut usize,
     ) -> Result<()> {
         let start = Instant::now();
-        let batches = interactions.len().div_ceil(pace.batch_size);
+        let batches = interactions.len().div_ceil(learning_rate_policy.batch_size);
         let (mut done, mut tally) =
             self.cut.take().map_or((0, Tally::default()), |cut| (cut.batches.min(batches), cut.tally));
         while done < batches {
             let begun = Instant::now();
             let next = if fit.on_step.is_some() { (done + *at_once).min(batches) } else { batches };
-            self.engine.batches(rules, pace, self.epochs, done..next, &mut tally)?;
+            self.engine.batches(rules, learning_rate_policy, self.epochs, done..next, &mut tally)?;
             let each = begun.elapsed().as_secs_f64() / (next - done) as f64;
             *at_once = ((ASKED.as_secs_f64() / each.max(1e-9)) as usize).clamp(1, at_once.saturating_mul(4));
             done = next;
-            let seen = (done * pace.batch_size).min(interactions.len());
+            let seen = (done * learning_rate_policy.batch_size).min(interactions.len());
             let report = StepReport { batch: done, batches, loss: tally.loss / seen as f64 };
             if fit.on_step.as_ref().is_some_and(|call| call.ends(self.epochs as usize + 1, &report)) {
-                self.check_finite(&tally, pace)?;
+                self.check_finite(&tally, learning_rate_policy)?;
                 self.cut = Some(Cut { batches: done, tally, over: Some(interactions.fingerprint()) });
                 history.stopped = Some(Stop::Asked { epochs: self.epochs as usize, batches: done, of: batches });
                 return Ok(());
             }
         }
-        self.check_finite(&tally, pace)?;
+        self.check_finite(&tally, learning_rate_policy)?;
         self.epochs += 1;
         let told = Epoch {
             loss: tally.loss / interactions.len() as f64,
@@ -135,11 +136,12 @@ impl Model {
         Ok(())
     }
 
-    fn check_finite(&self, tally: &Tally, pace: &Pace) -> Result<()> {
+    fn check_finite(&self, tally: &Tally, learning_rate_policy: &LearningRatePolicy) -> Result<()> {
         if tally.loss.is_finite() && self.engine.is_finite()? {
             return Ok(());
         }
-        let found = format!("{}, which epoch {} did not stay finite with", pace.learning_rate, self.epochs + 1);
+        let found =
+            format!("{}, which epoch {} did not stay finite with", learning_rate_policy.learning_rate, self.epochs + 1);
         Err(Error::option("recommend", "learning_rate", found, "lower"))
     }
 

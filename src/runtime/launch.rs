@@ -7,4 +7,4 @@ pub(crate) fn lanes_of(software: bool) -> u32 {
 
 /// Turns that all loops of one invocation may take on a software adapter: Mesa's leaves them, without a word, after 65,535, of
 /// which some are left for what a count forgets.
-pub(crate) const MOST_TURNS: usize = 60_000;
+pub(crate) const MAX_LOOP_ITERATIONS: usize = 60_000;

@@ -75,14 +75,15 @@ pub(crate) fn interface(loss: &dyn Loss) -> &'static [&'static str] {
     match loss.family() {
         Family::Rowwise(_) => ROWWISE,
         Family::Listwise(_) => LISTWISE,
-        Family::Joint(Frame::Pairs, _) => TWO_INPUT,
-        Family::Joint(Frame::Quads, _) => PREFERENCE,
-        Family::Joint(Frame::Vectors, _) => DISTANCE,
-        Family::Joint(Frame::Similarity(comparison), _) if comparison.is_mined => TRIPLETS,
-        Family::Joint(Frame::Similarity(_), _) => SIMILARITY,
+        Family::MultiInput(Frame::TwoInput, _) => TWO_INPUT,
+        Family::MultiInput(Frame::Preference, _) => PREFERENCE,
+        Family::MultiInput(Frame::Distance, _) => DISTANCE,
+        Family::MultiInput(Frame::Similarity(comparison), _) if comparison.is_mined => TRIPLETS,
+        Family::MultiInput(Frame::Similarity(_), _) => SIMILARITY,
         // A pointwise loss is called with or without the weight of a column: `pointwise`. A lattice is the loss's own kernel; a linear
         // layer's and the answers' losses run the kernels of the loss inside.
-        Family::Pointwise(_) | Family::Joint(Frame::Sequence { .. } | Frame::Linear | Frame::Answers { .. }, _) => &[],
+        Family::Pointwise(_)
+        | Family::MultiInput(Frame::Sequence { .. } | Frame::Linear | Frame::Completions { .. }, _) => &[],
     }
 }
 

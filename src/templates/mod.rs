@@ -42,7 +42,7 @@ pub(crate) const MASKED: u32 = u32::MAX;
 pub(crate) const MOST_IGNORED: usize = 16;
 
 /// Planes of the row-wise results where each is asked for: the value and five auxiliary ones.
-pub(crate) const PLANES: usize = 6;
+pub(crate) const RESULT_KINDS: usize = 6;
 
 /// Parts begin at a multiple of this many elements or rows: 256 bytes, what every driver takes as an offset.
 const ALIGNMENT: usize = 64;
@@ -191,7 +191,7 @@ pub(crate) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
     match loss.family() {
         Family::Pointwise(_) => pointwise::gpu::values_length(gpu, job),
         Family::Rowwise(_) => rowwise::gpu::values_length(gpu, loss, job),
-        Family::Joint(..) => 0,
+        Family::MultiInput(..) => 0,
         Family::Listwise(_) => listwise::gpu::values_length(gpu, job),
     }
 }
@@ -217,7 +217,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     match loss.family() {
         Family::Pointwise(_) => pointwise::gpu::programs(loss),
         Family::Rowwise(_) => rowwise::gpu::programs(loss),
-        Family::Joint(..) => multi_input::gpu::programs(loss),
+        Family::MultiInput(..) => multi_input::gpu::programs(loss),
         Family::Listwise(_) => listwise::gpu::programs(loss),
     }
 }
@@ -242,7 +242,7 @@ pub(crate) fn kernel_commands(
         Family::Pointwise(_) => pointwise::gpu::commands(gpu, loss, job, buffers),
         Family::Rowwise(_) => rowwise::gpu::commands(gpu, loss, job, buffers),
         // Their inputs are not predictions and targets: `multi_input::gpu::commands`.
-        Family::Joint(..) => Ok((Vec::new(), Parts { length: 0 })),
+        Family::MultiInput(..) => Ok((Vec::new(), Parts { length: 0 })),
         Family::Listwise(_) => listwise::gpu::commands(gpu, loss, job, buffers),
     }
 }

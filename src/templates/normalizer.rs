@@ -18,7 +18,7 @@ const PACK: File = crate::runtime::wgsl::shader!("templates/normalizer/shares_pa
 pub(crate) const NOTES: usize = 5;
 
 /// Values that a lane counts, and the most lanes that do: the sums that they leave are joined by one workgroup.
-const TURNS: usize = 64;
+const ITERATIONS: usize = 64;
 const MOST_LANES: usize = 1 << 16;
 
 /// What is known of the values of a call.
@@ -81,7 +81,7 @@ pub(crate) struct SharesParams {
     pub mask_width: u32,
     pub classes: u32,
     pub first_partial: u32,
-    pub turns: u32,
+    pub iterations: u32,
     pub ignored_count: u32,
     pub reserved: [u32; 2],
     pub ignored: [i32; MOST_IGNORED],
@@ -162,7 +162,7 @@ impl<'a> Values<'a> {
             mask_width,
             classes: classes as u32,
             first_partial: 0,
-            turns: self.turns(length) as u32,
+            iterations: self.iterations(length) as u32,
             ignored_count,
             reserved: [0; 2],
             ignored,
@@ -170,8 +170,8 @@ impl<'a> Values<'a> {
     }
 
     /// Values that a lane counts: of lists one, as long as one workgroup can join what so many lanes leave.
-    fn turns(&self, length: usize) -> usize {
-        let least = if self.label_width() > 1 { 1 } else { TURNS };
+    fn iterations(&self, length: usize) -> usize {
+        let least = if self.label_width() > 1 { 1 } else { ITERATIONS };
         least.max(length.div_ceil(MOST_LANES))
     }
 
@@ -248,7 +248,7 @@ pub(crate) fn programs() -> Vec<Program> {
 /// Counts what takes part into the notes, with the divisor and the first wrong label.
 pub(crate) fn count(gpu: &Gpu, values: &Values, notes: &wgpu::Buffer) -> Result<Vec<Command>> {
     let software = gpu.is_software();
-    let of_part = |part: &Part| part.length.div_ceil(values.turns(part.length));
+    let of_part = |part: &Part| part.length.div_ceil(values.iterations(part.length));
     let length: usize = values.parts(gpu).map(|part| of_part(&part)).sum();
     let partials = gpu.buffer("what takes part", 4 * length)?;
     let absent = gpu.buffer("nothing", 4)?;

@@ -3,7 +3,7 @@
 
 use crate::losses::Share;
 use crate::runtime::device::Gpu;
-use crate::runtime::launch::{MOST_TURNS, lanes_of};
+use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::{NUMBERS, Part, along, binding_elements, flag, parts};
@@ -78,7 +78,7 @@ pub(crate) fn check_sequences(
     mask: Option<&wgpu::Buffer>,
 ) -> Result<(Command, [wgpu::Buffer; 3])> {
     let batch = sizes.batch as usize;
-    if gpu.is_software() && sizes.length as usize > MOST_TURNS {
+    if gpu.is_software() && sizes.length as usize > MAX_LOOP_ITERATIONS {
         return Err(too_many(gpu, "targets of a sequence", sizes.length as usize));
     }
     let absent = gpu.buffer("nothing", 4)?;
@@ -100,7 +100,7 @@ pub(crate) fn similarity_shares(
     rows: usize,
     share: Share,
 ) -> Result<(Command, wgpu::Buffer)> {
-    if gpu.is_software() && rows > MOST_TURNS {
+    if gpu.is_software() && rows > MAX_LOOP_ITERATIONS {
         return Err(too_many(gpu, "rows of labels", rows));
     }
     let shares = gpu.buffer("shares of rows", rows)?;
@@ -116,7 +116,7 @@ pub(crate) fn similarity_shares(
 
 fn too_many(gpu: &Gpu, name: &str, count: usize) -> Error {
     Error::TooLarge {
-        name: format!("{count} {name} on a software adapter, which takes {MOST_TURNS}"),
+        name: format!("{count} {name} on a software adapter, which takes {MAX_LOOP_ITERATIONS}"),
         bytes: 4 * count as u64,
         limit: gpu.limits().max_storage_buffer_binding_size,
         advice: "use smaller batches or the device `cpu`".into(),

@@ -40,7 +40,7 @@ fn the_uniforms_of_what_takes_part_are_the_shaders() {
     assert_layout!(
         count,
         normalizer::SharesParams as "Params" {
-            length, first, weight_first, weight_width, mask_first, mask_width, classes, first_partial, turns, ignored_count,
+            length, first, weight_first, weight_width, mask_first, mask_width, classes, first_partial, iterations, ignored_count,
             reserved, ignored
         }
     );

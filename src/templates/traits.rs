@@ -3,52 +3,52 @@
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::losses::Loss;
-use crate::templates::completions::cpu::AnswersFrame;
-use crate::templates::distance::cpu::VectorsFrame;
+use crate::templates::completions::cpu::CompletionsTemplate;
+use crate::templates::distance::cpu::DistanceTemplate;
 use crate::templates::linear::cpu::LinearFrame;
-use crate::templates::multi_input::cpu::JointHost;
-use crate::templates::pointwise::cpu::PointwiseHost;
-use crate::templates::preference::cpu::QuadsFrame;
-use crate::templates::rowwise::cpu::{Auxiliary, Row, Rows, RowwiseHost};
+use crate::templates::multi_input::cpu::MultiInputCpu;
+use crate::templates::pointwise::cpu::PointwiseCpu;
+use crate::templates::preference::cpu::PreferenceTemplate;
+use crate::templates::rowwise::cpu::{Auxiliary, Row, Rows, RowwiseCpu};
 use crate::templates::sequence::cpu::{Item, SequenceFrame};
 use crate::templates::similarity::cpu as similarity;
 use crate::templates::similarity::cpu::SimilarityFrame;
-use crate::templates::two_input::cpu::PairsFrame;
+use crate::templates::two_input::cpu::TwoInputTemplate;
 
 /// The frames. Closed: the host has to know how to run each.
 pub enum Family<'a> {
     /// One value for each element.
-    Pointwise(&'a dyn PointwiseHost),
+    Pointwise(&'a dyn PointwiseCpu),
     /// One value for each row.
-    Rowwise(&'a dyn RowwiseHost),
+    Rowwise(&'a dyn RowwiseCpu),
     /// One value for each list, where an item's derivative needs all the others. On the host a list is a row.
-    Listwise(&'a dyn RowwiseHost),
+    Listwise(&'a dyn RowwiseCpu),
     /// Several inputs, named by [`Loss::arguments`]: which frame takes them, and that frame on the host.
-    Joint(Frame, Box<dyn JointHost + 'a>),
+    MultiInput(Frame, Box<dyn MultiInputCpu + 'a>),
 }
 
 /// The frames of losses of several inputs. Closed, as [`Family`] is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Frame {
     /// Two numbers for each value, and perhaps a truth: `src/host/pairs.rs`.
-    Pairs,
+    TwoInput,
     /// Rows of logits in time, and labels whose places in time are not known: `src/host/sequence.rs`.
     Sequence {
         /// The class that stands for no label.
         blank: usize,
     },
     /// Two or three vectors for each value, and perhaps a truth: `src/host/vectors.rs`.
-    Vectors,
+    Distance,
     /// The inputs of a linear layer, its weights and its bias, and the targets of its outputs: `src/host/linear.rs`.
     Linear,
     /// The inputs of a linear layer whose outputs are the logits of answers' tokens, and what a loss of the answers'
     /// log-probabilities takes besides: `src/host/answers.rs`.
-    Answers {
+    Completions {
         /// Whether an answer's log-probability is the mean over its tokens, not the sum.
         averages: bool,
     },
-    /// Up to four numbers for each value, the first two differentiated: `src/host/quads.rs`.
-    Quads,
+    /// Up to four numbers for each value, the first two differentiated: `src/host/preference.rs`.
+    Preference,
     /// Embeddings, each against all others: `src/host/similarity.rs`.
     Similarity(Comparison),
 }
@@ -91,28 +91,28 @@ impl Share {
 }
 
 impl<'a> Family<'a> {
-    pub(crate) fn pairs<L: Pairs>(loss: &'a L) -> Self {
-        Family::Joint(Frame::Pairs, Box::new(PairsFrame(loss)))
+    pub(crate) fn pairs<L: TwoInput>(loss: &'a L) -> Self {
+        Family::MultiInput(Frame::TwoInput, Box::new(TwoInputTemplate(loss)))
     }
 
     pub(crate) fn sequence<L: Sequence>(loss: &'a L) -> Self {
-        Family::Joint(Frame::Sequence { blank: loss.blank() }, Box::new(SequenceFrame(loss)))
+        Family::MultiInput(Frame::Sequence { blank: loss.blank() }, Box::new(SequenceFrame(loss)))
     }
 
-    pub(crate) fn vectors<L: Vectors>(loss: &'a L) -> Self {
-        Family::Joint(Frame::Vectors, Box::new(VectorsFrame(loss)))
+    pub(crate) fn vectors<L: Distance>(loss: &'a L) -> Self {
+        Family::MultiInput(Frame::Distance, Box::new(DistanceTemplate(loss)))
     }
 
-    pub(crate) fn quads<L: Quads>(loss: &'a L) -> Self {
-        Family::Joint(Frame::Quads, Box::new(QuadsFrame(loss)))
+    pub(crate) fn preference<L: Preference>(loss: &'a L) -> Self {
+        Family::MultiInput(Frame::Preference, Box::new(PreferenceTemplate(loss)))
     }
 
     pub(crate) fn linear(name: &'static str, inner: &'a dyn Loss) -> Self {
-        Family::Joint(Frame::Linear, Box::new(LinearFrame { name, inner }))
+        Family::MultiInput(Frame::Linear, Box::new(LinearFrame { name, inner }))
     }
 
-    pub(crate) fn answers(name: &'static str, inner: &'a dyn Loss, averages: bool) -> Self {
-        Family::Joint(Frame::Answers { averages }, Box::new(AnswersFrame { name, inner, averages }))
+    pub(crate) fn completions(name: &'static str, inner: &'a dyn Loss, averages: bool) -> Self {
+        Family::MultiInput(Frame::Completions { averages }, Box::new(CompletionsTemplate { name, inner, averages }))
     }
 
     pub(crate) fn similarity<L: SimilarityRows>(loss: &'a L) -> Self {
@@ -122,7 +122,7 @@ impl<'a> Family<'a> {
             is_mined: loss.is_mined(),
             share: loss.share(),
         };
-        Family::Joint(Frame::Similarity(comparison), Box::new(SimilarityFrame(loss)))
+        Family::MultiInput(Frame::Similarity(comparison), Box::new(SimilarityFrame(loss)))
     }
 
     /// Whether each row has a value.
@@ -150,9 +150,9 @@ pub trait Pointwise: Loss + Clone {
 }
 
 /// The twin of a shader over pairs.
-pub trait Pairs: Loss + Clone {
+pub trait TwoInput: Loss + Clone {
     /// Value and both derivatives at one pair; `truth` is 0 where the loss has none.
-    fn pair<R: Real>(&self, first: R, second: R, truth: R) -> Pair<R>;
+    fn pair<R: Real>(&self, first: R, second: R, truth: R) -> TwoInputTerms<R>;
 
     /// Whether the second numbers may be one for each row.
     fn second_per_row(&self) -> bool {
@@ -162,7 +162,7 @@ pub trait Pairs: Loss + Clone {
 
 /// What a loss over pairs gives for one.
 #[derive(Clone, Copy, Debug)]
-pub struct Pair<R> {
+pub struct TwoInputTerms<R> {
     /// The value.
     pub value: R,
     /// Its derivative by the first number.
@@ -188,7 +188,7 @@ pub trait Sequence: Loss {
 
 /// The twin of a shader over vectors. Numbers in threes belong to the first, the second and the third vector of a row, of which
 /// the third may be missing, or to the three sums over its columns.
-pub trait Vectors: Loss + Clone {
+pub trait Distance: Loss + Clone {
     /// Whether a pass over the row for its peaks comes first. Else `peaks` below are scales: 1, and powers of two that bring the peaks
     /// near 1 where [`Vectors::leaves_range`] asks for them.
     fn is_scaled(&self) -> bool {
@@ -211,15 +211,15 @@ pub trait Vectors: Loss + Clone {
     fn fold<R: Real>(&self, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
 
     /// The value of a row from its sums, and what its derivatives are made of.
-    fn finish<R: Real>(&self, peaks: [R; 3], sums: [R; 3], truth: R) -> VectorOutcome<R>;
+    fn finish<R: Real>(&self, peaks: [R; 3], sums: [R; 3], truth: R) -> DistanceTerms<R>;
 
     /// The derivatives of the value by the numbers of one column.
-    fn slopes<R: Real>(&self, outcome: &VectorOutcome<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
+    fn slopes<R: Real>(&self, outcome: &DistanceTerms<R>, peaks: [R; 3], cells: [R; 3]) -> [R; 3];
 }
 
 /// What a loss over vectors gives for a row.
 #[derive(Clone, Copy, Debug)]
-pub struct VectorOutcome<R> {
+pub struct DistanceTerms<R> {
     /// The value.
     pub value: R,
     /// What the derivatives are made of.
@@ -227,14 +227,14 @@ pub struct VectorOutcome<R> {
 }
 
 /// The twin of a shader over up to four numbers for each value.
-pub trait Quads: Loss + Clone {
+pub trait Preference: Loss + Clone {
     /// Value and derivatives; an input that was left out is 0.
-    fn quad<R: Real>(&self, numbers: [R; 4]) -> Quad<R>;
+    fn terms<R: Real>(&self, numbers: [R; 4]) -> PreferenceTerms<R>;
 }
 
 /// What a loss over four numbers gives for one value.
 #[derive(Clone, Copy, Debug)]
-pub struct Quad<R> {
+pub struct PreferenceTerms<R> {
     /// The value.
     pub value: R,
     /// Its derivatives by the first two numbers.

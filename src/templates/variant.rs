@@ -131,10 +131,10 @@ impl Variant {
 
     /// Rows that one workgroup takes: on software Vulkan several, since starting one costs as much as a short row.
     pub fn block(&self, software: bool, rows: usize) -> usize {
-        let turns = |units: usize| if software { (units / 512).clamp(1, 32) } else { 1 };
+        let iterations = |units: usize| if software { (units / 512).clamp(1, 32) } else { 1 };
         match self.team {
-            Team::Lane { .. } => self.lanes * turns(rows / self.lanes).next_multiple_of(self.together()),
-            _ => turns(rows).next_multiple_of(self.together()),
+            Team::Lane { .. } => self.lanes * iterations(rows / self.lanes).next_multiple_of(self.together()),
+            _ => iterations(rows).next_multiple_of(self.together()),
         }
     }
 
@@ -170,6 +170,10 @@ impl Variant {
             }
             Team::Memory => files.push(MEMORY),
         }
-        format!("const VEC4S_PER_THREAD: u32 = {}u;\nconst ROWS_PER_THREAD: u32 = {}u;\n", self.held.max(1), self.together())
+        format!(
+            "const VEC4S_PER_THREAD: u32 = {}u;\nconst ROWS_PER_THREAD: u32 = {}u;\n",
+            self.held.max(1),
+            self.together()
+        )
     }
 }

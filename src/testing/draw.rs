@@ -3,7 +3,7 @@
 use half::f16;
 use ndarray::{Array1, ArrayD, IxDyn};
 
-use super::recipe::{Recipe, Size, Spread};
+use super::case_generator::{CaseGenerator, Size, ValueRange};
 use crate::cpu::random::Random;
 use crate::losses::{Domain, Family, Loss};
 use crate::{Inputs, Reduction, Targets};
@@ -78,28 +78,30 @@ fn takes_both(loss: &dyn Loss) -> bool {
 }
 
 /// Draws one case; `number` is its place in the list, which names its stream.
-pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
+pub(super) fn draw(loss: &dyn Loss, case_generator: &CaseGenerator, number: usize) -> Case {
     let mut random = Random::new(2024, number as u64);
     let rowwise = !matches!(loss.family(), Family::Pointwise(_));
-    let shape = recipe.shape;
+    let shape = case_generator.shape;
     let columns = shape[shape.len() - 1];
     let elements: usize = shape.iter().product();
     let leading = if rowwise { &shape[..shape.len() - 1] } else { &shape[..1] };
     let rows: usize = leading.iter().product();
-    let has_labels = rowwise && recipe.labels && loss.targets().takes_labels();
+    let has_labels = rowwise && case_generator.labels && loss.targets().takes_labels();
 
-    let mut predictions = guesses(&mut random, loss.predictions(), elements, columns, recipe.size);
+    let mut predictions = guesses(&mut random, loss.predictions(), elements, columns, case_generator.size);
     let mut dense = (!has_labels).then(|| numbers(&mut random, loss.targets(), elements, columns, Size::Usual));
-    let mut labels = has_labels.then(|| draw_labels(&mut random, loss, rows, columns, recipe.ignored));
-    let element_shape = |spread| if spread == Spread::Element { shape } else { leading };
-    let weight = (recipe.weight != Spread::None).then(|| weights(&mut random, element_shape(recipe.weight)));
-    let mask = (recipe.mask != Spread::None).then(|| flags(&mut random, element_shape(recipe.mask), elements, 0.7));
-    let class_mask = match recipe.class_mask {
-        Spread::None => None,
-        Spread::Column => Some(flags(&mut random, &[columns], columns, 0.8)),
+    let mut labels = has_labels.then(|| draw_labels(&mut random, loss, rows, columns, case_generator.ignored));
+    let element_shape = |spread| if spread == ValueRange::Element { shape } else { leading };
+    let weight =
+        (case_generator.weight != ValueRange::None).then(|| weights(&mut random, element_shape(case_generator.weight)));
+    let mask = (case_generator.mask != ValueRange::None)
+        .then(|| flags(&mut random, element_shape(case_generator.mask), elements, 0.7));
+    let class_mask = match case_generator.class_mask {
+        ValueRange::None => None,
+        ValueRange::Column => Some(flags(&mut random, &[columns], columns, 0.8)),
         _ => Some(flags(&mut random, shape, columns, 0.8)),
     };
-    if recipe.size == Size::Special {
+    if case_generator.size == Size::Special {
         sprinkle(&mut random, rowwise, columns, &mut predictions, dense.as_deref_mut());
     }
     poison(&mut predictions, dense.as_deref_mut(), labels.as_deref_mut(), mask.as_ref(), class_mask.as_ref(), columns);
@@ -107,16 +109,16 @@ pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
         // Nobody looks at the score of padding.
         predictions.iter_mut().zip(truths).filter(|(_, truth)| **truth < 0.0).for_each(|(x, _)| *x = f32::NAN);
     }
-    if recipe.half {
+    if case_generator.half {
         predictions.iter_mut().chain(dense.iter_mut().flatten()).for_each(|x| *x = rounded(*x));
     }
     let value_shape = if rowwise { leading } else { shape };
-    let upstream = recipe.upstream.then(|| {
-        let wanted = if recipe.reduction == Reduction::None { value_shape } else { &[] };
+    let upstream = case_generator.upstream.then(|| {
+        let wanted = if case_generator.reduction == Reduction::None { value_shape } else { &[] };
         array(wanted, || random.normal() as f32)
     });
     Case {
-        name: name(recipe, has_labels),
+        name: name(case_generator, has_labels),
         rows,
         columns,
         value_shape: value_shape.to_vec(),
@@ -125,15 +127,15 @@ pub(super) fn draw(loss: &dyn Loss, recipe: &Recipe, number: usize) -> Case {
         labels: labels.map(|labels| filled(leading, labels)),
         weight,
         mask,
-        column_weight: recipe.column_weight.then(|| weights(&mut random, &[columns]).iter().copied().collect()),
-        pos_weight: (recipe.column_weight && takes_both(loss))
+        column_weight: case_generator.column_weight.then(|| weights(&mut random, &[columns]).iter().copied().collect()),
+        pos_weight: (case_generator.column_weight && takes_both(loss))
             .then(|| weights(&mut random, &[columns]).iter().copied().collect()),
         class_mask,
         upstream,
-        reduction: recipe.reduction,
-        auxiliary: recipe.auxiliary,
-        resident: recipe.resident,
-        half: recipe.half,
+        reduction: case_generator.reduction,
+        auxiliary: case_generator.auxiliary,
+        resident: case_generator.resident,
+        half: case_generator.half,
     }
 }
 
@@ -184,21 +186,21 @@ fn poison(
 }
 
 /// What the case is, for messages.
-fn name(recipe: &Recipe, labels: bool) -> String {
-    let mut words = vec![format!("{:?} {:?}", recipe.shape, recipe.reduction)];
+fn name(case_generator: &CaseGenerator, labels: bool) -> String {
+    let mut words = vec![format!("{:?} {:?}", case_generator.shape, case_generator.reduction)];
     let switches = [
         ("labels", labels),
-        ("weight", recipe.weight != Spread::None),
-        ("mask", recipe.mask != Spread::None),
-        ("column weight", recipe.column_weight),
-        ("class mask", recipe.class_mask != Spread::None),
-        ("upstream", recipe.upstream),
-        ("on the device", recipe.resident),
-        ("f16", recipe.half),
-        ("NaN and infinities", recipe.size == Size::Special),
+        ("weight", case_generator.weight != ValueRange::None),
+        ("mask", case_generator.mask != ValueRange::None),
+        ("column weight", case_generator.column_weight),
+        ("class mask", case_generator.class_mask != ValueRange::None),
+        ("upstream", case_generator.upstream),
+        ("on the device", case_generator.resident),
+        ("f16", case_generator.half),
+        ("NaN and infinities", case_generator.size == Size::Special),
     ];
     words.extend(switches.iter().filter(|(_, on)| *on).map(|(word, _)| (*word).to_string()));
-    if let Size::Large(size) = recipe.size {
+    if let Size::Large(size) = case_generator.size {
         words.push(format!("up to {size}"));
     }
     words.join(", ")

@@ -5,10 +5,10 @@ use ndarray::{Array1, ArrayD, Zip};
 use super::draw::Case;
 use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, ULP};
 use crate::Reduction;
-use crate::cpu::Spread;
+use crate::cpu::Broadcast;
 use crate::losses::{Domain, Family, Loss};
-use crate::templates::pointwise::cpu::{Points, PointwiseHost};
-use crate::templates::rowwise::cpu::{Auxiliary, Rows, RowwiseHost, Targets};
+use crate::templates::pointwise::cpu::{Points, PointwiseCpu};
+use crate::templates::rowwise::cpu::{Auxiliary, Rows, RowwiseCpu, Targets};
 
 /// What a loss gives in f64, before its values are summed.
 #[derive(Clone, Debug)]
@@ -63,8 +63,8 @@ pub(super) fn run(loss: &dyn Loss, case: &Case, moved: Move) -> Exact {
     match loss.family() {
         Family::Pointwise(host) => run_points(host, loss, case, &predictions, &targets),
         Family::Rowwise(host) | Family::Listwise(host) => run_rows(host, loss, case, &predictions, &targets),
-        // `joint` judges these.
-        Family::Joint(..) => Exact { values: Vec::new(), gradient: Vec::new(), auxiliary: Vec::new() },
+        // `multi_input` judges these.
+        Family::MultiInput(..) => Exact { values: Vec::new(), gradient: Vec::new(), auxiliary: Vec::new() },
     }
 }
 
@@ -89,7 +89,7 @@ fn flags(flags: Option<&ArrayD<bool>>) -> Vec<bool> {
     flags.into_iter().flatten().copied().collect()
 }
 
-fn run_points(host: &dyn PointwiseHost, loss: &dyn Loss, case: &Case, predictions: &[f64], targets: &[f64]) -> Exact {
+fn run_points(host: &dyn PointwiseCpu, loss: &dyn Loss, case: &Case, predictions: &[f64], targets: &[f64]) -> Exact {
     let elements = predictions.len();
     let (weight, mask) = (wide(case.weight.as_ref()), flags(case.mask.as_ref()));
     let (upstream, upstreams) = upstream(case);
@@ -109,7 +109,7 @@ fn run_points(host: &dyn PointwiseHost, loss: &dyn Loss, case: &Case, prediction
     Exact { values, gradient, auxiliary: Vec::new() }
 }
 
-fn run_rows(host: &dyn RowwiseHost, loss: &dyn Loss, case: &Case, predictions: &[f64], targets: &[f64]) -> Exact {
+fn run_rows(host: &dyn RowwiseCpu, loss: &dyn Loss, case: &Case, predictions: &[f64], targets: &[f64]) -> Exact {
     // What does not fit 32 bits stands in a masked row.
     let narrow = |label: &i64| i32::try_from(*label).unwrap_or(i32::MIN);
     let labels: Vec<i32> = case.labels.iter().flatten().map(narrow).collect();
@@ -135,11 +135,11 @@ fn run_rows(host: &dyn RowwiseHost, loss: &dyn Loss, case: &Case, predictions: &
     Exact { values, gradient, auxiliary }
 }
 
-fn spread<T>(values: &[T], elements: usize) -> Spread<'_, T> {
+fn spread<T>(values: &[T], elements: usize) -> Broadcast<'_, T> {
     match values.len() {
-        0 => Spread::None,
-        length if length == elements => Spread::Element(values),
-        _ => Spread::Row(values),
+        0 => Broadcast::None,
+        length if length == elements => Broadcast::Element(values),
+        _ => Broadcast::Row(values),
     }
 }
 

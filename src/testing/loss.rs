@@ -5,12 +5,12 @@ use std::fmt;
 use half::f16;
 use ndarray::{Array1, ArrayD, Zip};
 
+use super::case_generator::{Kind, case_generators};
 use super::differences::differentiated;
 use super::draw::{Case, draw};
 use super::exact;
 use super::exact::Expected;
-use super::recipe::{Kind, recipes};
-use super::{Bounded, Report, joint, options_value, sets_of_options, title};
+use super::{Bounded, Report, multi_input, options_value, sets_of_options, title};
 use crate::Entry;
 use crate::losses::{Family, Loss};
 use crate::{Criterion, Device, Error, Evaluation, Reduction, Result, Tensor};
@@ -34,8 +34,8 @@ pub fn check_loss(entry: &'static Entry<dyn Loss>, device: &Device) -> Result<Ve
     for options in sets_of_options(entry.variants) {
         let value = options_value(entry.name, options)?;
         let loss = (entry.make)(&value)?;
-        if let Family::Joint(_, host) = loss.family() {
-            reports.push(joint::check(entry, &value, &*host, device, title(entry.name, options))?);
+        if let Family::MultiInput(_, host) = loss.family() {
+            reports.push(multi_input::check(entry, &value, &*host, device, title(entry.name, options))?);
             continue;
         }
         let kind = Kind::of(&*loss, options == "{}");
@@ -114,8 +114,8 @@ impl IntoIterator for Checked {
 
 fn judge_all(criterion: &Criterion, reference: &Criterion, kind: Kind, title: String) -> Result<Report> {
     let mut report = Report::new(title);
-    for (number, recipe) in recipes(kind).iter().enumerate() {
-        let case = draw(criterion.loss(), recipe, number);
+    for (number, case_generator) in case_generators(kind).iter().enumerate() {
+        let case = draw(criterion.loss(), case_generator, number);
         let expected = exact::expected(criterion.loss(), &case);
         let exact = reference.clone().reduction(case.reduction).evaluate_f64(&case.inputs(criterion.loss()))?;
         judge_reference(&case, &expected, &exact, &mut report);
@@ -123,7 +123,7 @@ fn judge_all(criterion: &Criterion, reference: &Criterion, kind: Kind, title: St
         if case.resident {
             judge_resident(&criterion, &case, &expected, &mut report)?;
         } else {
-            judge(&criterion, &case, &expected, &exact, &mut report)?;
+            check_device(&criterion, &case, &expected, &exact, &mut report)?;
         }
         report.cases += 1;
     }
@@ -148,7 +148,7 @@ fn judge_reference(case: &Case, expected: &Expected, exact: &Evaluation<f64>, re
     }
 }
 
-fn judge(
+fn check_device(
     criterion: &Criterion,
     case: &Case,
     expected: &Expected,

@@ -21,15 +21,15 @@ pub mod cases;
 use ndarray::{ArrayD, Dimension};
 
 mod activation;
+mod case_generator;
 mod differences;
 mod draw;
 mod exact;
-mod joint;
 mod loss;
 mod matmul;
+mod multi_input;
 mod optimizer;
 mod programs;
-mod recipe;
 
 pub use activation::check_activation;
 pub use differences::central_differences;

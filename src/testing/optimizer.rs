@@ -7,7 +7,7 @@ use crate::catalogue::Entry;
 use crate::cpu::random::Random;
 use crate::cpu::real::Real;
 use crate::nn::optimizers::update::{Runner, Update};
-use crate::nn::optimizers::{MOST_STATES, Optimizer, Segment, Treatment};
+use crate::nn::optimizers::{GradientTransform, MOST_STATES, Optimizer, ParameterSpan};
 use crate::runtime::device::Gpu;
 use crate::{Device, Result};
 
@@ -15,7 +15,7 @@ const STEPS: u64 = 5;
 const NAMES: [&str; 1 + MOST_STATES] = ["parameters", "first state", "second state", "third state", "fourth state"];
 const LEARNING_RATE: f64 = 0.05;
 
-/// Runs an optimizer on a device for five steps with each set of its options, with and without regularised segments,
+/// Runs an optimizer on a device for five steps with each set of its options, with and without regularised spans,
 /// and judges parameters and states by the f64 reference. One report for each set.
 ///
 /// # Errors
@@ -51,7 +51,7 @@ struct Work {
     name: String,
     start: Vec<f32>,
     gradients: Vec<Vec<f32>>,
-    segments: Vec<Segment>,
+    spans: Vec<ParameterSpan>,
 }
 
 fn works() -> Vec<Work> {
@@ -72,9 +72,9 @@ fn works() -> Vec<Work> {
                     (0..length).map(|_| draw(near)).collect()
                 })
                 .collect(),
-            segments: cuts
+            spans: cuts
                 .iter()
-                .map(|&(end, l1, l2, columns)| Segment { end, l1, l2, columns, ..Segment::default() })
+                .map(|&(end, l1, l2, columns)| ParameterSpan { end, l1, l2, columns, ..ParameterSpan::default() })
                 .collect(),
         }
     };
@@ -109,7 +109,7 @@ fn on_host<R: Real>(optimizer: &dyn Optimizer, work: &Work, share: f64) -> Resul
         let before = last.clone();
         let step = optimizer.step(t as u64 + 1, LEARNING_RATE);
         if let [parameters, states @ ..] = &mut last[..] {
-            optimizer.update(&step, &work.segments, parameters, &gradients, states)?;
+            optimizer.update(&step, &work.spans, parameters, &gradients, states)?;
         }
         for (lengths, (before, after)) in lengths.iter_mut().zip(before.iter().zip(&last)) {
             for (length, (before, after)) in lengths.iter_mut().zip(before.iter().zip(after)) {
@@ -144,8 +144,9 @@ fn run(gpu: &Gpu, optimizer: &dyn Optimizer, work: &Work) -> Result<Vec<Vec<f32>
     let length = work.start.len();
     let parameters = gpu.upload("parameters", &work.start)?;
     let buffer = gpu.buffer("gradients", length)?;
-    let treatment = Treatment { segments: &work.segments, ..Treatment::default() };
-    let runner = Runner::new(gpu, &Update { optimizer, length, treatment, average: None }, &parameters, &buffer)?;
+    let gradient_transform = GradientTransform { spans: &work.spans, ..GradientTransform::default() };
+    let runner =
+        Runner::new(gpu, &Update { optimizer, length, gradient_transform, average: None }, &parameters, &buffer)?;
     for (t, gradients) in work.gradients.iter().enumerate() {
         gpu.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(gradients));
         runner.run(&optimizer.step(t as u64 + 1, LEARNING_RATE))?;

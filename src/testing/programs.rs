@@ -74,7 +74,7 @@ pub fn all_programs() -> Result<Vec<Joined>> {
     programs.extend(runtime::sort::programs());
     programs.extend(recommend::kernels::programs());
     programs.extend(nn::embedding::kernels::programs(&made_optimizers));
-    programs.extend(whole_programs()?);
+    programs.extend(small_model_programs()?);
     let mut made = Vec::new();
     for entry in activations::CATALOGUE {
         for options in sets_of_options(entry.variants) {
@@ -134,7 +134,7 @@ pub fn listings_of(name: &str) -> Result<Vec<Listing>> {
 }
 
 /// Whole models: every loss, every optimizer, every activation.
-fn whole_programs() -> Result<Vec<Program>> {
+fn small_model_programs() -> Result<Vec<Program>> {
     let options = Value::Null;
     let losses: Vec<Arc<dyn losses::Loss>> =
         losses::CATALOGUE.iter().map(|entry| Ok((entry.make)(&options)?.into())).collect::<Result<_>>()?;

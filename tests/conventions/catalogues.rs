@@ -111,7 +111,7 @@ fn a_name_is_the_stem_of_its_shader_and_of_its_rust_file() {
 #[test]
 fn every_file_of_a_list_is_a_line_in_it() {
     // The list itself, its tests, and what its entries share.
-    let shared = "mod tests precision custom domain frames fused loss outputs rule step sweep clip layerwise";
+    let shared = "mod tests precision custom domain frames fused loss outputs rule step sweep clip per_tensor";
     let shared: Vec<&str> = shared.split(' ').collect();
     for list in ["losses", "activations", "optimizers"] {
         let names: BTreeSet<String> = lines().iter().filter(|l| l.list == list).map(|l| l.name.to_string()).collect();

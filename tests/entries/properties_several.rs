@@ -51,7 +51,7 @@ impl Data {
 
 fn data_of(draw: &Draw) -> Data {
     let loss = draw.loss();
-    let Family::Joint(_, host) = loss.family() else { panic!("{} has several inputs", loss.name()) };
+    let Family::MultiInput(_, host) = loss.family() else { panic!("{} has several inputs", loss.name()) };
     let mut random = Random::new(draw.seed, 0);
     let (mut arrays, mut integers) = (Vec::new(), Vec::new());
     for example in host.example(draw.rows, draw.columns) {
@@ -193,7 +193,7 @@ fn the_gradients_grow_with_the_upstream_and_the_value_does_not(draw: &Draw) -> R
 fn a_masked_sum_is_that_of_the_values_kept(draw: &Draw) -> Result<(), TestCaseError> {
     // The candidates of a similarity take part in the values of others.
     let loss = draw.loss();
-    prop_assume!(!matches!(loss.family(), Family::Joint(Frame::Similarity(_), _)));
+    prop_assume!(!matches!(loss.family(), Family::MultiInput(Frame::Similarity(_), _)));
     let data = data_of(draw);
     let criterion = Criterion::from_boxed(loss, &Device::reference()).unwrap();
     let each = criterion.clone().reduction(Reduction::None).evaluate_f64(&data.inputs()).unwrap();
@@ -205,7 +205,8 @@ fn a_masked_sum_is_that_of_the_values_kept(draw: &Draw) -> Result<(), TestCaseEr
 
 fn rows_in_another_order_give_values_and_gradients_in_that_order(draw: &Draw) -> Result<(), TestCaseError> {
     let loss = draw.loss();
-    let is_by_row = matches!(loss.family(), Family::Joint(Frame::Pairs | Frame::Quads | Frame::Vectors, _));
+    let is_by_row =
+        matches!(loss.family(), Family::MultiInput(Frame::TwoInput | Frame::Preference | Frame::Distance, _));
     prop_assume!(is_by_row);
     let data = data_of(draw);
     let mut order: Vec<usize> = (0..draw.rows).collect();

@@ -63,9 +63,9 @@ fn read_data(path: &Path, _: usize) -> Said {
     said(data::read(path, &ReadOptions::default()))
 }
 
-fn read_csv(path: &Path, turn: usize) -> Said {
+fn read_csv(path: &Path, iteration: usize) -> Said {
     let options = ReadOptions::default();
-    let options = match turn % 4 {
+    let options = match iteration % 4 {
         0 => options,
         1 => options.target("kind"),
         2 => options.target("price"),
@@ -74,9 +74,9 @@ fn read_csv(path: &Path, turn: usize) -> Said {
     said(data::read(path, &options))
 }
 
-fn read_svmlight(path: &Path, turn: usize) -> Said {
+fn read_svmlight(path: &Path, iteration: usize) -> Said {
     let options = ReadOptions::default();
-    let options = match turn % 4 {
+    let options = match iteration % 4 {
         0 => options.zero_based(true),
         1 => options.zero_based(false),
         _ => options,
@@ -89,21 +89,21 @@ fn read_ratings(path: &Path, _: usize) -> Said {
     said(gradus::recommend::Interactions::from_ratings(&ratings, 3.0, false))
 }
 
-fn read_model(path: &Path, turn: usize) -> Said {
-    let device = if turn.is_multiple_of(2) { Device::cpu() } else { Device::reference() };
+fn read_model(path: &Path, iteration: usize) -> Said {
+    let device = if iteration.is_multiple_of(2) { Device::cpu() } else { Device::reference() };
     let model = gradus::Model::load(path, &device).map_err(|error| error.to_string())?;
     drop(model.summary());
     said(model.weights())
 }
 
-fn read_recommender(path: &Path, turn: usize) -> Said {
-    let device = if turn.is_multiple_of(2) { Device::cpu() } else { Device::reference() };
+fn read_recommender(path: &Path, iteration: usize) -> Said {
+    let device = if iteration.is_multiple_of(2) { Device::cpu() } else { Device::reference() };
     let model = gradus::recommend::Model::load(path, &device).map_err(|error| error.to_string())?;
     said(model.recommend(0, 3, true)).and_then(|()| said(model.similar_items(0, 3)))
 }
 
-fn answer_cases(path: &Path, turn: usize) -> Said {
-    let device = if turn.is_multiple_of(4) { Device::reference() } else { Device::cpu() };
+fn answer_cases(path: &Path, iteration: usize) -> Said {
+    let device = if iteration.is_multiple_of(4) { Device::reference() } else { Device::cpu() };
     let text = std::fs::read(path).map_err(|error| error.to_string())?;
     let Ok(case) = serde_json::from_slice::<Value>(&text) else { return Ok(()) };
     match cases::answer(&case, &device).get("error") {

@@ -78,9 +78,9 @@ impl Findings {
 static PANIC: Mutex<String> = Mutex::new(String::new());
 
 /// Whether a file was read, and what is wrong with how it was.
-fn judge(format: &Format, path: &Path, size: usize, turn: usize) -> (bool, Option<String>) {
+fn judge(format: &Format, path: &Path, size: usize, iteration: usize) -> (bool, Option<String>) {
     let start = Instant::now();
-    let (outcome, held) = peak_of(|| panic::catch_unwind(AssertUnwindSafe(|| (format.read)(path, turn))));
+    let (outcome, held) = peak_of(|| panic::catch_unwind(AssertUnwindSafe(|| (format.read)(path, iteration))));
     let Ok(said) = outcome else {
         return (false, Some(PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone()));
     };
@@ -116,15 +116,15 @@ fn fuzz(file: &str) {
     let (mut m, mut findings, mut read, start) =
         (Mutator::new(seed, stream as u64), Findings::default(), 0, Instant::now());
     let files = files / formats.len();
-    for turn in 0..files {
+    for iteration in 0..files {
         // The corpus itself first.
-        let mut bytes = format.corpus.get(turn).cloned().unwrap_or_else(|| m.pick(&format.corpus).clone());
-        if turn >= format.corpus.len() {
+        let mut bytes = format.corpus.get(iteration).cloned().unwrap_or_else(|| m.pick(&format.corpus).clone());
+        if iteration >= format.corpus.len() {
             (format.edit)(&mut m, &mut bytes, &format.corpus);
         }
         std::fs::write(&path, &bytes).expect("the target's folder can be written");
-        STARTED.store(turn as u64, Relaxed);
-        let (is_read, fault) = judge(format, &path, bytes.len(), turn);
+        STARTED.store(iteration as u64, Relaxed);
+        let (is_read, fault) = judge(format, &path, bytes.len(), iteration);
         read += usize::from(is_read);
         if let Some(kind) = fault {
             findings.add(kind, format, &bytes, &kept);

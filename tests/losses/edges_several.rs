@@ -190,7 +190,7 @@ struct Filled {
 
 impl Filled {
     fn of(loss: &dyn Loss, fill: impl Fn(usize) -> f32) -> Option<Filled> {
-        let Family::Joint(_, host) = loss.family() else { return None };
+        let Family::MultiInput(_, host) = loss.family() else { return None };
         let (mut arrays, mut integers) = (Vec::new(), Vec::new());
         for example in host.example(5, 4) {
             let argument = loss.arguments().iter().find(|argument| argument.name == example.name)?;

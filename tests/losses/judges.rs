@@ -17,7 +17,7 @@ fn ask(device: &str, reports: Result<Vec<Report>>, failures: &mut Vec<String>) {
     }
 }
 
-fn settle(failures: Vec<String>) {
+fn apply_update(failures: Vec<String>) {
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
@@ -34,5 +34,5 @@ fn results_are_right_with_bounds_checked_too() {
     ask("checked", activations::entry("gelu").and_then(|e| testing::check_activation(e, &device)), &mut failures);
     ask("checked", optimizers::entry("adam").and_then(|e| testing::check_optimizer(e, &device)), &mut failures);
     ask("checked", testing::check_matmul(&device), &mut failures);
-    settle(failures);
+    apply_update(failures);
 }

@@ -1,7 +1,7 @@
 //! The losses: their numbers against the peers, the reference, each other, and at the edges; the judges themselves.
 
-mod answers;
 mod comparer;
+mod completions;
 mod edges;
 mod edges_embeddings;
 mod edges_several;

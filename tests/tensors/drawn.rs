@@ -72,7 +72,7 @@ pub fn of_predictions(random: &mut Random, loss: &dyn Loss, rows: usize, columns
 
 /// All inputs of a loss of several.
 pub fn of_several(random: &mut Random, loss: &dyn Loss, rows: usize, columns: usize) -> Data {
-    let Family::Joint(_, host) = loss.family() else { panic!("{} has several inputs", loss.name()) };
+    let Family::MultiInput(_, host) = loss.family() else { panic!("{} has several inputs", loss.name()) };
     let mut data = Data::default();
     for example in host.example(rows, columns) {
         let argument: &Argument = loss.arguments().iter().find(|argument| argument.name == example.name).unwrap();

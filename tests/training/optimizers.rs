@@ -4,7 +4,7 @@
 use crate::support::each_device;
 use gradus::activations::Relu;
 use gradus::losses::{CrossEntropy, Mse};
-use gradus::optimizers::{self, Adam, Lamb, Segment, Sgd, Treatment};
+use gradus::optimizers::{self, Adam, GradientTransform, Lamb, ParameterSpan, Sgd};
 use gradus::random::Random;
 use gradus::schedules::{Constant, Cosine, Exponential, Join, ReduceOnPlateau, Step, Warmup};
 use gradus::{Average, Dense, Device, Fit, Member, Model, Population, Sequential, Stop};
@@ -407,11 +407,14 @@ fn gradients_at_the_edges_of_f32_do_no_harm() {
             for length in [1, 4] {
                 let mut states = optimizer.first_states::<f32>(length);
                 let mut parameters = vec![0.5_f32; length];
-                let segments =
-                    [Segment { end: length, columns: if length == 4 { 2 } else { 0 }, ..Segment::default() }];
+                let spans = [ParameterSpan {
+                    end: length,
+                    columns: if length == 4 { 2 } else { 0 },
+                    ..ParameterSpan::default()
+                }];
                 for t in 1..=3 {
                     let step = optimizer.step(t, 1e-3);
-                    optimizer.update(&step, &segments, &mut parameters, &vec![gradient; length], &mut states).unwrap();
+                    optimizer.update(&step, &spans, &mut parameters, &vec![gradient; length], &mut states).unwrap();
                 }
                 // Plain gradient descent goes as far as it is told to, and RAdam's first steps are that.
                 let is_plain = ["sgd", "gradient_descent", "schedule_free_sgd", "radam"].contains(&entry.name);
@@ -430,13 +433,15 @@ fn gradients_at_the_edges_of_f32_do_no_harm() {
 fn nan_spoils_the_parameter_or_is_skipped() {
     for entry in optimizers::CATALOGUE {
         let optimizer = optimizers::from_name(entry.name, &Value::Null).unwrap();
-        let segments = [Segment { end: 4, columns: 2, ..Segment::default() }];
+        let spans = [ParameterSpan { end: 4, columns: 2, ..ParameterSpan::default() }];
         for skip_non_finite in [false, true] {
-            let treatment = Treatment { segments: &segments, clip: None, skip_non_finite };
+            let gradient_transform = GradientTransform { spans: &spans, clip: None, skip_non_finite };
             let (mut parameters, mut states) = (vec![0.5_f32; 4], optimizer.first_states::<f32>(4));
             let gradients = [0.1, f32::NAN, 0.1, 0.1];
             let step = optimizer.step(1, 1e-3);
-            let moved = optimizer.update_treated(&step, &treatment, &mut parameters, &gradients, &mut states).unwrap();
+            let moved = optimizer
+                .update_transformed(&step, &gradient_transform, &mut parameters, &gradients, &mut states)
+                .unwrap();
             assert_eq!(moved, !skip_non_finite);
             assert_eq!(parameters[1].is_nan(), moved, "{}", entry.name);
             if !moved {

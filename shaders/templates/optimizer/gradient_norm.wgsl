@@ -8,7 +8,7 @@
 
 struct Params {
     length: u32,
-    segments: u32,
+    spans: u32,
     block: u32, // elements of a workgroup
     reserved: u32,
 }

@@ -3,7 +3,7 @@
 //     (parameters[i], state[i]) = update(parameters[i], clip (gradients[i] + dR/dw(parameters[i])), state[i], step)
 //
 // Takes from shaders/optimizers/*.wgsl, by an adaptor: `fn update(parameter, gradient, state, step) -> Update`. Linked with
-// templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/treatment, and templates/optimizer/penalty for R.
+// templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/gradient_transform, and templates/optimizer/penalty for R.
 //
 // Each thread owns one element, neighbours read neighbours; dispatches over 65,535 workgroups fold into y. A state buffer
 // that the optimizer has not (STATES) is neither read nor written: bind one element there, a range of its own each, since
@@ -62,13 +62,13 @@ fn optimizer(
     if index >= params.length || is_skipped(clip[0]) {
         return;
     }
-    let segment = segment_of(index);
+    let span = span_of(index);
     let parameter = parameters[index];
-    let gradient = treated(segment, parameter, gradients[index], params.limit);
+    let gradient = transformed(span, parameter, gradients[index], params.limit);
     let result = update(parameter, gradient, state_at(index), params.step);
     var moved = result.parameter;
-    if params.segments > 0u {
-        moved = shrunk(segment, moved, params.step.learning_rate);
+    if params.spans > 0u {
+        moved = shrunk(span, moved, params.step.learning_rate);
     }
     parameters[index] = moved;
     keep(index, result.state);

@@ -2,7 +2,7 @@
 
 struct Params {
     length: u32,   // parameters in the buffer
-    segments: u32, // tensors that cover them; 0 where nothing depends on them
+    spans: u32, // tensors that cover them; 0 where nothing depends on them
     limit: f32,    // of a clip
     reserved: u32,
     step: Step,

@@ -3,11 +3,11 @@
 //     gradients[p][i] = factor * upstream * weight[i] * loss(numbers of i).gradients[p]
 //     values[i]       = factor * weight[i] * loss(numbers of i).value
 //
-// Takes from shaders/losses/*.wgsl, by an adaptor: `fn loss(numbers: vec4<f32>) -> Quad`. Linked with lib/numbers. The numbers lie in planes,
+// Takes from shaders/losses/*.wgsl, by an adaptor: `fn loss(numbers: vec4<f32>) -> PreferenceTerms`. Linked with lib/numbers. The numbers lie in planes,
 // one behind the other in one buffer, since four bindings of their own would be more than a device must have; an input that was
 // left out is 0.
 
-struct Quad {
+struct PreferenceTerms {
     value: f32,
     gradients: vec2<f32>,
 }
@@ -34,7 +34,7 @@ override REDUCTION_NONE: bool = false;
 @group(0) @binding(5) var<storage, read_write> values: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn quads(
+fn preference(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) local_index: u32,

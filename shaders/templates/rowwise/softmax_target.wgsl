@@ -19,13 +19,13 @@ struct Sums {
 }
 
 // What a loss is a function of.
-struct Standing {
+struct SoftmaxStatistics {
     cross: f32,
     probability: f32,
     rest: f32,
 }
 
-struct Judged {
+struct ValueWithPartials {
     loss: f32,
     d_cross: f32,
     d_rest: f32,
@@ -134,24 +134,24 @@ fn finish(row: Row, sums: Sums) -> Outcome {
         log_total = nan_of(row);
         inverse = log_total;
     }
-    var standing = Standing(log_total - label_below, label_exp * inverse, sums.others * inverse);
+    var statistics = SoftmaxStatistics(log_total - label_below, label_exp * inverse, sums.others * inverse);
     var mass = 1.0;
     if !HAS_LABELS {
-        standing = Standing(sums.mass * log_total - sums.dot, sums.inside * inverse, sums.outside * inverse);
+        statistics = SoftmaxStatistics(sums.mass * log_total - sums.dot, sums.inside * inverse, sums.outside * inverse);
         mass = sums.mass;
     }
-    standing.rest = select(standing.rest, 1.0, total == 0.0);
-    let found = loss(standing);
+    statistics.rest = select(statistics.rest, 1.0, total == 0.0);
+    let found = loss(statistics);
     // Written so that neither end of the probability loses digits.
-    let near = (found.d_cross + found.d_rest) - found.d_rest * standing.rest;
-    let far = found.d_cross + found.d_rest * standing.probability;
-    let pull = weight * select(far, near, standing.probability > 0.5);
+    let near = (found.d_cross + found.d_rest) - found.d_rest * statistics.rest;
+    let far = found.d_cross + found.d_rest * statistics.probability;
+    let pull = weight * select(far, near, statistics.probability > 0.5);
     var loss = select(weight * found.loss, 0.0, weight == 0.0);
     if is_infinite {
         loss = log_total;
     }
     let partials = weight * vec2<f32>(found.d_cross, found.d_rest);
-    return Outcome(loss, sums.maximum, inverse, standing.probability, standing.rest, mass, partials.x, partials.y, pull);
+    return Outcome(loss, sums.maximum, inverse, statistics.probability, statistics.rest, mass, partials.x, partials.y, pull);
 }
 
 fn gradient(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32> {

@@ -4,11 +4,11 @@
 //     second_gradients[i] = factor * upstream * weight[i] * loss(firsts[i], seconds[i], truths[i]).second
 //     values              = sum over i of factor * weight[i] * loss(firsts[i], seconds[i], truths[i]).value
 //
-// Takes from shaders/losses/*.wgsl, by an adaptor: `fn loss(first: f32, second: f32, truth: f32) -> Pair`. Linked with lib/numbers and
+// Takes from shaders/losses/*.wgsl, by an adaptor: `fn loss(first: f32, second: f32, truth: f32) -> TwoInputTerms`. Linked with lib/numbers and
 // one of lib/partials_*. Blocks as in templates/pointwise/pointwise. With one second number for each row ops/reduce/row_sums adds up
 // their derivatives afterwards.
 
-struct Pair {
+struct TwoInputTerms {
     value: f32,
     first: f32,
     second: f32,
@@ -41,7 +41,7 @@ override REDUCTION_NONE: bool = false;
 @group(0) @binding(7) var<storage, read_write> second_gradients: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> values: array<f32>;
 
-fn element(place: u32, first: f32, second: f32, truth: f32) -> Pair {
+fn element(place: u32, first: f32, second: f32, truth: f32) -> TwoInputTerms {
     // What lies behind the end takes the last element's weight and counts for nothing.
     let index = min(place, params.length - 1u);
     var counts = place < params.length;
@@ -60,7 +60,7 @@ fn element(place: u32, first: f32, second: f32, truth: f32) -> Pair {
     let has_nan = is_nan(first) || is_nan(second) || is_nan(truth);
     let nan_value = first + second + truth;
     let scale = upstream * weight;
-    return Pair(
+    return TwoInputTerms(
         select(0.0, weight * select(found.value, nan_value, has_nan), counts),
         select(0.0, scale * select(found.first, nan_value, has_nan), counts),
         select(0.0, scale * select(found.second, nan_value, has_nan), counts),

@@ -2,7 +2,7 @@
 
 use crate::cpu::real::Real;
 use crate::losses::CrossEntropy;
-use crate::templates::rowwise::cpu::{Rows, RowwiseHost, Targets};
+use crate::templates::rowwise::cpu::{Rows, RowwiseCpu, Targets};
 
 /// 70 rows of which one is ignored, one masked, and four are left to the general way: NaN, ∞, nothing but −∞, and a label at −∞.
 const ROWS: usize = 70;

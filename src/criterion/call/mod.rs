@@ -15,7 +15,7 @@ use crate::losses::{Domain, Family, Loss};
 use crate::runtime::device::Gpu;
 use crate::runtime::tensor::shaped;
 use crate::templates as kernel;
-use crate::templates::{Buffers, Divisor, Job, MASKED, PLANES, Per};
+use crate::templates::{Buffers, Divisor, Job, MASKED, Per, RESULT_KINDS};
 
 /// What a reduction multiplies by, and how many values took part.
 struct Share {
@@ -378,7 +378,7 @@ impl<'c, 'a> Call<'c, 'a> {
         let hessian = hessian.map(|buffer| read(buffer, 0, self.predictions.len())).transpose()?;
         let rows = self.sizes.rows;
         let auxiliaries = if self.auxiliary {
-            Some(Auxiliaries::of_planes(&read(&buffers.values, 0, PLANES * rows)?, rows))
+            Some(Auxiliaries::of_planes(&read(&buffers.values, 0, RESULT_KINDS * rows)?, rows))
         } else {
             None
         };

@@ -4,10 +4,10 @@ use half::f16;
 use ndarray::{ArrayD, arr0};
 
 use crate::Result;
-use crate::criterion::{Criterion, Evaluation, Reduction};
 use crate::criterion::inputs::Inputs;
 use crate::criterion::resident::{DeviceEvaluation, Outcome};
 use crate::criterion::tensor_inputs::{TensorInputs, Upstream};
+use crate::criterion::{Criterion, Evaluation, Reduction};
 use crate::runtime::tensor::{Tensor, shaped};
 
 /// A tensor's numbers, whole or not.
@@ -73,7 +73,7 @@ impl Criterion {
             others: others.collect::<Result<_>>()?,
             values,
             hessian: found.hessian.as_ref().map(like_predictions).transpose()?,
-            outcome: Outcome::OnHost { value, count: found.count, auxiliaries: found.auxiliaries },
+            outcome: Outcome::OnCpu { value, count: found.count, auxiliaries: found.auxiliaries },
         })
     }
 }

@@ -1,23 +1,23 @@
 //! Calls of a criterion with tensors that live on its device already: nothing is waited for until a number is read.
 
 mod host;
-mod joint;
+mod multi_input;
 mod plain;
 
 use std::sync::Arc;
 
-use crate::{Error, Result};
-use crate::criterion::{Auxiliaries, Criterion, Reduction, inputs};
 use crate::criterion::call::check_divisor;
 use crate::criterion::inputs::input_error;
 use crate::criterion::tensor_inputs::TensorInputs;
+use crate::criterion::{Auxiliaries, Criterion, Reduction, inputs};
 use crate::losses::{Domain, Family, Loss};
 use crate::runtime::device::{Device, Gpu};
 use crate::runtime::pipeline::Command;
 use crate::runtime::tensor::{Storage, Tensor};
-use crate::templates::{Buffers, PLANES, normalizer, on_device as kernel};
-use crate::templates::multi_input::cpu::{Array, Joint};
+use crate::templates::multi_input::cpu::{Array, MultiInput};
 use crate::templates::normalizer::{NOTES, Values};
+use crate::templates::{Buffers, RESULT_KINDS, normalizer, on_device as kernel};
+use crate::{Error, Result};
 
 /// Value and gradients of a loss on its device: nothing has been waited for. A label that is no class makes value and gradient
 /// of its row NaN, and is the error of whatever is read through a method here.
@@ -38,7 +38,7 @@ pub struct DeviceEvaluation {
 /// What is read besides tensors.
 #[derive(Clone, Debug)]
 enum Outcome {
-    OnHost { value: f64, count: usize, auxiliaries: Option<Auxiliaries> },
+    OnCpu { value: f64, count: usize, auxiliaries: Option<Auxiliaries> },
     OnGpu(Notes),
 }
 
@@ -180,7 +180,7 @@ impl Criterion {
 
     fn tensors_on_gpu(&self, gpu: &Gpu, inputs: &TensorInputs) -> Result<(Vec<Command>, DeviceEvaluation)> {
         inputs.check(&*self.loss, &self.device, &self.whole())?;
-        if let Family::Joint(frame, host) = self.loss.family() {
+        if let Family::MultiInput(frame, host) = self.loss.family() {
             return self.several_on_gpu(gpu, frame, &*host, inputs);
         }
         let (commands, _, evaluation) = self.plain_on_gpu(gpu, inputs)?;
@@ -269,7 +269,7 @@ impl DeviceEvaluation {
     /// [`Error::Label`] for a label on the device that is no class; what the device reports.
     pub fn value(&self) -> Result<f64> {
         let notes = match &self.outcome {
-            Outcome::OnHost { value, .. } => return Ok(*value),
+            Outcome::OnCpu { value, .. } => return Ok(*value),
             Outcome::OnGpu(notes) => notes,
         };
         let (value, count) = self.read(notes)?;
@@ -281,13 +281,13 @@ impl DeviceEvaluation {
     }
 
     /// Reads how many elements or rows took part, 0 if all were masked or ignored: a wait, unless it does not depend on what the
-    /// device holds. Pairs of items beyond 2³² count as so many.
+    /// device holds. TwoInput of items beyond 2³² count as so many.
     ///
     /// # Errors
     /// As [`DeviceEvaluation::value`].
     pub fn count(&self) -> Result<usize> {
         match &self.outcome {
-            Outcome::OnHost { count, .. } => Ok(*count),
+            Outcome::OnCpu { count, .. } => Ok(*count),
             Outcome::OnGpu(Notes { count: Some(count), check: Check::Nothing, .. }) => Ok(*count),
             Outcome::OnGpu(notes) => Ok(self.read(notes)?.1),
         }
@@ -299,12 +299,12 @@ impl DeviceEvaluation {
     /// As [`DeviceEvaluation::value`].
     pub fn auxiliaries(&self) -> Result<Option<Auxiliaries>> {
         let notes = match &self.outcome {
-            Outcome::OnHost { auxiliaries, .. } => return Ok(auxiliaries.clone()),
+            Outcome::OnCpu { auxiliaries, .. } => return Ok(auxiliaries.clone()),
             Outcome::OnGpu(notes) => notes,
         };
         let Some((buffer, rows)) = &notes.planes else { return Ok(None) };
         self.read(notes)?;
-        let planes: Vec<f32> = pollster::block_on(notes.gpu.download(buffer, 0, PLANES * rows))?;
+        let planes: Vec<f32> = pollster::block_on(notes.gpu.download(buffer, 0, RESULT_KINDS * rows))?;
         Ok(Some(Auxiliaries::of_planes(&planes, *rows)))
     }
 
@@ -354,8 +354,8 @@ fn check_list(loss: &dyn Loss, lists: &Tensor, classes: usize, row: usize, label
 
 /// What is wrong with sequences: the host's own check over the same numbers.
 fn check_sequences(loss: &dyn Loss, inputs: &[(&'static str, Tensor)], mask: Option<&Tensor>) -> Result<()> {
-    let Family::Joint(_, host) = loss.family() else { return Ok(()) };
-    let mut joint = Joint::<f32> {
+    let Family::MultiInput(_, host) = loss.family() else { return Ok(()) };
+    let mut multi_input = MultiInput::<f32> {
         arrays: Vec::new(),
         integers: Vec::new(),
         units: 0,
@@ -368,16 +368,16 @@ fn check_sequences(loss: &dyn Loss, inputs: &[(&'static str, Tensor)], mask: Opt
     for (name, tensor) in inputs {
         let shape = tensor.shape().to_vec();
         if tensor.is_labels() {
-            joint.integers.push(Array { name, shape, values: tensor.integers()?.into() });
+            multi_input.integers.push(Array { name, shape, values: tensor.integers()?.into() });
         } else {
             // Its shape alone is looked at.
-            joint.arrays.push(Array { name, shape, values: Vec::new().into() });
+            multi_input.arrays.push(Array { name, shape, values: Vec::new().into() });
         }
     }
     if let Some(mask) = mask {
-        joint.mask = mask.integers()?.into_iter().map(|keep| keep != 0).collect::<Vec<bool>>().into();
+        multi_input.mask = mask.integers()?.into_iter().map(|keep| keep != 0).collect::<Vec<bool>>().into();
     }
-    host.shares(&joint).map(|_| ())
+    host.shares(&multi_input).map(|_| ())
 }
 
 fn gpu_buffer(tensor: &Tensor) -> Result<wgpu::Buffer> {

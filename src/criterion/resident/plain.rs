@@ -1,17 +1,17 @@
 //! A call with tensors of predictions and targets on a GPU: what is known here, what the device counts, and the commands.
 
-use crate::{Result, templates as kernel};
-use crate::criterion::{Criterion, OnEmpty, Reduction, inputs};
 use crate::criterion::inputs::{Sizes, shape_error};
 use crate::criterion::resident::{Check, DeviceEvaluation, Notes, Outcome, gpu_buffer};
 use crate::criterion::tensor_inputs::TensorInputs;
+use crate::criterion::{Criterion, OnEmpty, Reduction, inputs};
 use crate::losses::{Domain, Family};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
 use crate::runtime::tensor::{Storage, Tensor};
-use crate::templates::{Buffers, Divisor, Job, Per, normalizer};
 use crate::templates::listwise::gpu::units_of_lists;
 use crate::templates::normalizer::{Labels, NOTES, Share, Values};
+use crate::templates::{Buffers, Divisor, Job, Per, normalizer};
+use crate::{Result, templates as kernel};
 
 /// One call whose inputs fit.
 struct Call<'t> {

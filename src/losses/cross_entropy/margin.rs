@@ -52,8 +52,8 @@ impl Margin {
             TargetLogitTransform::ArcFace => {
                 let sine = Real::max(square_of_sine(cosine).sqrt(), R::new(LEAST_SINE));
                 // Outside [-1, 1], where no cosine is, the sine stays 0.
-                let turn = R::select(cosine.abs() > R::ONE, R::ZERO, cosine * R::new(self.size.sin()) / sine);
-                R::new(self.size.cos()) + turn
+                let iteration = R::select(cosine.abs() > R::ONE, R::ZERO, cosine * R::new(self.size.sin()) / sine);
+                R::new(self.size.cos()) + iteration
             }
         }
     }

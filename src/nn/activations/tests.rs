@@ -30,16 +30,17 @@ fn derivatives_equal_central_differences() {
         let mut gradient = upstream.clone();
         activation.backward(width, &INPUTS, &output, &mut gradient).unwrap();
         for index in 0..INPUTS.len() {
-            let objective = |step: f64| {
+            let training_spec = |step: f64| {
                 let mut moved = INPUTS;
                 moved[index] += step;
                 let output = forward(&*activation, width, &moved);
                 output.iter().zip(&upstream).map(|(y, g)| y * g).sum::<f64>()
             };
-            // Fourth-order differences: step⁴·f⁽⁵⁾/30 < 1e-12 and rounding of objectives below 60 by 1.4e-14, divided by the step.
+            // Fourth-order differences: step⁴·f⁽⁵⁾/30 < 1e-12 and rounding of training_specs below 60 by 1.4e-14, divided by the step.
             let h = 5e-4;
-            let difference =
-                (8.0 * (objective(h) - objective(-h)) - (objective(2.0 * h) - objective(-2.0 * h))) / (12.0 * h);
+            let difference = (8.0 * (training_spec(h) - training_spec(-h))
+                - (training_spec(2.0 * h) - training_spec(-2.0 * h)))
+                / (12.0 * h);
             let error = (gradient[index] - difference).abs();
             assert!(
                 error <= 1e-6 * difference.abs() + 4e-11,

@@ -4,7 +4,7 @@ use crate::nn::optimizers;
 use crate::nn::optimizers::update::STEP;
 use crate::nn::optimizers::{MOST_STATES, Optimizer, Step};
 use crate::runtime::device::Gpu;
-use crate::runtime::launch::{MOST_TURNS, lanes_of};
+use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::sort::Sorter;
 use crate::runtime::wgsl::File;
@@ -68,8 +68,8 @@ impl Sizes {
         if !software {
             return self.cells();
         }
-        let turns_of_cell = BLOCK + self.ids.div_ceil(BLOCK) + 2;
-        let cells_of_lane = ((MOST_TURNS - BLOCK) / turns_of_cell).max(1);
+        let iterations_of_cell = BLOCK + self.ids.div_ceil(BLOCK) + 2;
+        let cells_of_lane = ((MAX_LOOP_ITERATIONS - BLOCK) / iterations_of_cell).max(1);
         self.cells().div_ceil(cells_of_lane).max(self.cells().min(lanes_of(software) as usize))
     }
 }
@@ -219,7 +219,7 @@ fn update_program(optimizer: &dyn Optimizer, vec4: bool, lanes: u32) -> Program 
 
 /// Whether the rule may be run on some rows and not on others.
 pub(crate) fn takes_rows(optimizer: &dyn Optimizer) -> bool {
-    optimizer.layerwise().is_none() && optimizer.averaged_state().is_none() && !optimizer.whole_batch()
+    optimizer.per_tensor().is_none() && optimizer.averaged_state().is_none() && !optimizer.whole_batch()
 }
 
 /// Every program of this file, for the checks of the shaders.

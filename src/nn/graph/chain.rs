@@ -9,7 +9,7 @@ use crate::nn::graph::op::Op;
 use crate::nn::ops::activation::Activate;
 use crate::nn::ops::dense::Dense;
 use crate::nn::ops::softmax::Softmax;
-use crate::nn::optimizers::Segment;
+use crate::nn::optimizers::ParameterSpan;
 
 /// A dense layer with its activation, and where its parameters lie.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub(crate) struct DenseChain {
     pub layers: Vec<ChainLayer>,
     /// Elements of the flat buffer.
     pub length: usize,
-    pub segments: Vec<Segment>,
+    pub spans: Vec<ParameterSpan>,
 }
 
 impl DenseChain {
@@ -70,8 +70,8 @@ impl Graph {
             layers.last_mut()?.activation = activation;
             has_activation = true;
         }
-        let (length, segments) = (self.length, self.segments.clone());
-        (!layers.is_empty()).then_some(DenseChain { layers, length, segments })
+        let (length, spans) = (self.length, self.spans.clone());
+        (!layers.is_empty()).then_some(DenseChain { layers, length, spans })
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cpu::random::Random;
 use crate::nn::graph::op::{GradientKind, Initial, MOST_INPUTS, Op, Shape};
 use crate::nn::layers::embedding::Embedding;
-use crate::nn::optimizers::{Clip, Optimizer, Segment};
+use crate::nn::optimizers::{Clip, Optimizer, ParameterSpan};
 use crate::{Error, Result};
 
 /// The stream of random numbers that tables begin with; those below are the weights'.
@@ -58,14 +58,14 @@ pub(crate) struct Graph {
     /// Elements of the tables, which lie in buffers of their own, and behind the flat buffer where all is written down in a row.
     table_length: usize,
     /// The flat buffer's tensors in turn; a gap belongs to a tensor without columns.
-    pub segments: Vec<Segment>,
+    pub spans: Vec<ParameterSpan>,
 }
 
 impl Graph {
     /// The graph of an input of that shape that goes nowhere yet.
     pub fn new(input: Shape) -> Self {
-        let (nodes, parameters, segments) = (Vec::new(), Vec::new(), Vec::new());
-        Graph { nodes, parameters, shapes: vec![input], length: 0, table_length: 0, segments }
+        let (nodes, parameters, spans) = (Vec::new(), Vec::new(), Vec::new());
+        Graph { nodes, parameters, shapes: vec![input], length: 0, table_length: 0, spans }
     }
 
     pub fn input(&self) -> Value {
@@ -109,7 +109,7 @@ impl Graph {
             if gradient == GradientKind::Dense {
                 ranges.push(self.length - length..self.length);
                 let (l1, l2, proximal) = (spec.penalties.l1, spec.penalties.l2, spec.penalties.proximal_l1);
-                self.segments.push(Segment { end: self.length, l1, l2, proximal, columns, padding: 0 });
+                self.spans.push(ParameterSpan { end: self.length, l1, l2, proximal, columns, padding: 0 });
             }
         }
         if !ranges.is_empty() {
@@ -132,9 +132,9 @@ impl Graph {
     fn close_gap(&mut self) {
         let end = self.length.next_multiple_of(4);
         let padding = end - self.length;
-        match self.segments.last_mut() {
+        match self.spans.last_mut() {
             Some(last) if last.columns == 0 => (last.end, last.padding) = (end, padding),
-            _ => self.segments.push(Segment { end, padding, ..Segment::default() }),
+            _ => self.spans.push(ParameterSpan { end, padding, ..ParameterSpan::default() }),
         }
         self.length = end;
     }
@@ -233,13 +233,13 @@ impl Graph {
 
     /// Whether anything is added to the loss.
     pub fn is_regularized(&self) -> bool {
-        self.segments.iter().any(Segment::is_regularized)
+        self.spans.iter().any(ParameterSpan::is_regularized)
     }
 
     /// The tensors, where a step depends on them.
-    pub fn segments_for(&self, optimizer: &dyn Optimizer, clip: Option<Clip>) -> &[Segment] {
-        let needed = self.is_regularized() || optimizer.layerwise().is_some() || matches!(clip, Some(Clip::Norm(_)));
-        if needed { &self.segments } else { &[] }
+    pub fn spans_for(&self, optimizer: &dyn Optimizer, clip: Option<Clip>) -> &[ParameterSpan] {
+        let needed = self.is_regularized() || optimizer.per_tensor().is_some() || matches!(clip, Some(Clip::Norm(_)));
+        if needed { &self.spans } else { &[] }
     }
 
     /// The parameters that a seed begins with: the n-th matrix takes the n-th stream of random numbers.

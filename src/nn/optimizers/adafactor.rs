@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
+use crate::nn::optimizers::step::{PerTensor, Step};
 use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
-use crate::nn::optimizers::step::{Layerwise, Step};
 
 options! {
     /// Adafactor: of a matrix, means of g² are kept by row (r) and by column (c), with the weight tᵝ of the new ones; v = r cᵀ/mean(r); of a vector
@@ -63,8 +63,8 @@ impl Rule for Adafactor {
         self.learning_rate
     }
 
-    fn layerwise(&self) -> Option<Layerwise> {
-        Some(Layerwise { factored: true, orthogonal: None })
+    fn per_tensor(&self) -> Option<PerTensor> {
+        Some(PerTensor { factored: true, orthogonal: None })
     }
 
     /// The weight of the new squares, and min(lr, 1/√t).
@@ -83,7 +83,7 @@ impl Rule for Adafactor {
         Update { parameter: direction, state: State { first: v, ..state } }
     }
 
-    fn settle<R: Real>(&self, parameter: R, direction: R, layer: &Layer<R>, step: &Step<R>) -> R {
+    fn apply_update<R: Real>(&self, parameter: R, direction: R, layer: &Layer<R>, step: &Step<R>) -> R {
         let size = Real::sqrt(layer.rows * layer.columns);
         let alpha = (layer.parameter_norm / size).max(R::new(self.epsilon2)) * step.own[1];
         let held = (layer.direction_norm / (size * R::new(self.d))).max(R::ONE);

@@ -1,8 +1,8 @@
-//! Clipping: the twin of `shaders/templates/optimizer/gradient_norm.wgsl`, `shaders/templates/optimizer/layer_norms.wgsl` and `shaders/templates/optimizer/clip.wgsl`.
+//! Clipping: the twin of `shaders/templates/optimizer/gradient_norm.wgsl`, `shaders/templates/optimizer/tensor_norms.wgsl` and `shaders/templates/optimizer/clip.wgsl`.
 
 use crate::cpu::parallel;
 use crate::cpu::real::Real;
-use crate::nn::optimizers::step::Segment;
+use crate::nn::optimizers::step::ParameterSpan;
 
 /// How a gradient that is too large is cut. g is the loss's gradient and that of the penalties.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,34 +30,39 @@ impl Clip {
     }
 }
 
-/// What each segment's gradient is multiplied with.
+/// What each span's gradient is multiplied with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Factors {
     /// One for all.
     One(f64),
-    /// One for each segment.
+    /// One for each span.
     Each(Vec<f64>),
 }
 
 impl Factors {
-    /// The factor of a segment.
-    pub(crate) fn of(&self, segment: usize) -> f64 {
+    /// The factor of a span.
+    pub(crate) fn of(&self, span: usize) -> f64 {
         match self {
             Factors::One(factor) => *factor,
-            Factors::Each(factors) => factors.get(segment).copied().unwrap_or(1.0),
+            Factors::Each(factors) => factors.get(span).copied().unwrap_or(1.0),
         }
     }
 
     /// Those of a clip, with NaN where a norm is not finite.
-    pub(crate) fn new<R: Real>(clip: Option<Clip>, segments: &[Segment], parameters: &[R], gradients: &[R]) -> Factors {
+    pub(crate) fn new<R: Real>(
+        clip: Option<Clip>,
+        spans: &[ParameterSpan],
+        parameters: &[R],
+        gradients: &[R],
+    ) -> Factors {
         match clip {
             None | Some(Clip::Value(_)) => Factors::One(1.0),
             Some(Clip::GlobalNorm { limit, epsilon }) => {
-                let sums = sums_of_squares(segments, parameters, gradients);
+                let sums = sums_of_squares(spans, parameters, gradients);
                 Factors::One(factor(limit, epsilon, sums.into_iter().sum()))
             }
             Some(Clip::Norm(limit)) => {
-                let sums = sums_of_squares(segments, parameters, gradients);
+                let sums = sums_of_squares(spans, parameters, gradients);
                 Factors::Each(sums.into_iter().map(|sum| factor(limit, 0.0, sum)).collect())
             }
         }
@@ -86,21 +91,21 @@ fn factor(limit: f64, epsilon: f64, sum: f64) -> f64 {
 /// assert!((factor - 0.2).abs() < 1e-6); // the norm is 5
 /// assert_eq!(gradus::optimizers::clip_factor(6.0, &[], &[0.0_f32; 2], &[3.0, 4.0]), 1.0);
 /// ```
-pub fn clip_factor<R: Real>(limit: f64, segments: &[Segment], parameters: &[R], gradients: &[R]) -> f64 {
-    factor(limit, 1e-6, sums_of_squares(segments, parameters, gradients).into_iter().sum())
+pub fn clip_factor<R: Real>(limit: f64, spans: &[ParameterSpan], parameters: &[R], gradients: &[R]) -> f64 {
+    factor(limit, 1e-6, sums_of_squares(spans, parameters, gradients).into_iter().sum())
 }
 
-/// Σ g² of each segment; of all where there is none.
-fn sums_of_squares<R: Real>(segments: &[Segment], parameters: &[R], gradients: &[R]) -> Vec<f64> {
-    let mut sums = Vec::with_capacity(segments.len() + 1);
+/// Σ g² of each span; of all where there is none.
+fn sums_of_squares<R: Real>(spans: &[ParameterSpan], parameters: &[R], gradients: &[R]) -> Vec<f64> {
+    let mut sums = Vec::with_capacity(spans.len() + 1);
     let mut start = 0;
-    let whole = [Segment { end: gradients.len(), ..Segment::default() }];
-    for segment in segments.iter().chain(&whole) {
-        let end = segment.end.min(gradients.len());
+    let whole = [ParameterSpan { end: gradients.len(), ..ParameterSpan::default() }];
+    for span in spans.iter().chain(&whole) {
+        let end = span.end.min(gradients.len());
         if let (Some(parameters), Some(gradients)) = (parameters.get(start..end), gradients.get(start..end)) {
             sums.push(parallel::sum(gradients.len(), parallel::PIECE, |range| {
                 let of = range.clone();
-                squares(segment, &parameters[range], &gradients[of])
+                squares(span, &parameters[range], &gradients[of])
             }));
         }
         start = end.max(start);
@@ -109,11 +114,11 @@ fn sums_of_squares<R: Real>(segments: &[Segment], parameters: &[R], gradients: &
 }
 
 /// Σ (g + l1 sign w + 2 l2 w)², in eight sums side by side so that the loop vectorises.
-fn squares<R: Real>(segment: &Segment, parameters: &[R], gradients: &[R]) -> f64 {
+fn squares<R: Real>(span: &ParameterSpan, parameters: &[R], gradients: &[R]) -> f64 {
     let mut sums = [0.0; 8];
     for (parameters, gradients) in parameters.chunks(8).zip(gradients.chunks(8)) {
         for ((sum, &w), &g) in sums.iter_mut().zip(parameters).zip(gradients) {
-            let g = g.to_f64() + segment.l1 * w.sign().to_f64() + 2.0 * segment.l2 * w.to_f64();
+            let g = g.to_f64() + span.l1 * w.sign().to_f64() + 2.0 * span.l2 * w.to_f64();
             *sum += g * g;
         }
     }
@@ -126,9 +131,9 @@ mod tests {
 
     #[test]
     fn penalties_belong_to_the_norm() {
-        // 1 + 0.5 sign(−2) + 2 · 0.25 · (−2) = −0.5, and 1.2 outside the segment: norm 1.3.
-        let segments = [Segment { end: 1, l1: 0.5, l2: 0.25, ..Segment::default() }];
-        let factor = clip_factor(0.13, &segments, &[-2.0_f64, 9.0], &[1.0, 1.2]);
+        // 1 + 0.5 sign(−2) + 2 · 0.25 · (−2) = −0.5, and 1.2 outside the span: norm 1.3.
+        let spans = [ParameterSpan { end: 1, l1: 0.5, l2: 0.25, ..ParameterSpan::default() }];
+        let factor = clip_factor(0.13, &spans, &[-2.0_f64, 9.0], &[1.0, 1.2]);
         assert!((factor - 0.13 / (1.3 + 1e-6)).abs() < 1e-15, "{factor}");
     }
 
@@ -144,9 +149,11 @@ mod tests {
     fn every_element_counts_once_whatever_the_segments() {
         let gradients = vec![1.0_f32; 100_003];
         let parameters = vec![0.0; gradients.len()];
-        let cuts = |ends: &[usize]| ends.iter().map(|&end| Segment { end, ..Segment::default() }).collect::<Vec<_>>();
-        for segments in [cuts(&[]), cuts(&[1, 40_000, 40_007, 100_003])] {
-            let factor = clip_factor(1.0, &segments, &parameters, &gradients);
+        let cuts = |ends: &[usize]| {
+            ends.iter().map(|&end| ParameterSpan { end, ..ParameterSpan::default() }).collect::<Vec<_>>()
+        };
+        for spans in [cuts(&[]), cuts(&[1, 40_000, 40_007, 100_003])] {
+            let factor = clip_factor(1.0, &spans, &parameters, &gradients);
             assert!((1.0 / factor - (100_003_f64).sqrt() - 1e-6).abs() < 1e-9, "{factor}");
         }
     }

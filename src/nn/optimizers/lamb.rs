@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
+use crate::nn::optimizers::step::{PerTensor, Step};
 use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
-use crate::nn::optimizers::step::{Layerwise, Step};
 
 options! {
     /// LAMB: d = m̂/(√(v̂ + ε_root) + ε) + λw as Adam's means have it; of each tensor w ← w − lr (‖w‖/‖d‖) d, with the ratio 1 where a norm is 0.
@@ -68,8 +68,8 @@ impl Rule for Lamb {
         (self.beta1, self.beta2)
     }
 
-    fn layerwise(&self) -> Option<Layerwise> {
-        Some(Layerwise::default())
+    fn per_tensor(&self) -> Option<PerTensor> {
+        Some(PerTensor::default())
     }
 
     #[inline(always)]
@@ -81,7 +81,7 @@ impl Rule for Lamb {
         Update { parameter: direction, state: State { first: m, second: v, ..state } }
     }
 
-    fn settle<R: Real>(&self, parameter: R, direction: R, layer: &Layer<R>, step: &Step<R>) -> R {
+    fn apply_update<R: Real>(&self, parameter: R, direction: R, layer: &Layer<R>, step: &Step<R>) -> R {
         let is_zero = layer.parameter_norm == R::ZERO || layer.direction_norm == R::ZERO;
         let ratio = R::select(is_zero, R::ONE, layer.parameter_norm / layer.direction_norm);
         parameter - step.learning_rate * ratio * direction

@@ -2,11 +2,11 @@
 //!
 //! A new one is three things: a filling in `shaders/optimizers/`, a Rust file of the same stem here, a line in the list below. The
 //! Rust file is the twin of the filling, written once over [`Real`]: at f64 it is the reference, at f32 the CPU's fast path. One
-//! call moves all parameters of a model, which lie in one flat buffer; [`Segment`]s are its tensors, with how they are regularised.
+//! call moves all parameters of a model, which lie in one flat buffer; [`ParameterSpan`]s are its tensors, with how they are regularised.
 //!
 //! Most rules move each element by itself, and on a GPU all of a model in one dispatch. A few look at a whole tensor
-//! ([`Optimizer::layerwise`]): their filling gives a direction for each element, the frame its norm and that of the
-//! parameters, and `settle` makes the move of it.
+//! ([`Optimizer::per_tensor`]): their filling gives a direction for each element, the frame its norm and that of the
+//! parameters, and `apply_update` makes the move of it.
 //!
 //! ```
 //! use gradus::optimizers::{self, Optimizer};
@@ -31,14 +31,14 @@ use crate::runtime::pipeline::Program;
 use crate::{Error, Result};
 
 mod clip;
-mod layerwise;
+mod per_tensor;
 mod rule;
 mod step;
 mod sweep;
 
 pub use clip::{Clip, Factors, clip_factor};
 use rule::{Layer, Rule, State, Update};
-pub use step::{Layerwise, NewtonSchulz, Segment, Step, Treatment};
+pub use step::{GradientTransform, NewtonSchulz, ParameterSpan, PerTensor, Step};
 use sweep::InOnePrecision;
 pub(crate) use sweep::{Rows, Slices};
 
@@ -80,7 +80,7 @@ const APPLY_UPDATE: &str = "fn apply_update(parameter: f32, direction: f32, laye
 /// Adds an optimizer to a program: its file, its adaptor and its options.
 pub(crate) fn link(program: &mut Program, optimizer: &dyn Optimizer) {
     let shader = optimizer.entry().shader;
-    let interface: &[&str] = if optimizer.layerwise().is_some() { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
+    let interface: &[&str] = if optimizer.per_tensor().is_some() { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
     program.header += &adaptor(&shader, interface);
     program.files.push(shader);
     program.constants.extend(options(&shader, optimizer.constants()));
@@ -118,7 +118,7 @@ pub trait Optimizer: Debug + Send + Sync {
     fn averaged_state(&self) -> Option<usize>;
 
     /// What it asks of whole tensors; none for a rule that moves each element by itself.
-    fn layerwise(&self) -> Option<Layerwise>;
+    fn per_tensor(&self) -> Option<PerTensor>;
 
     /// The learning rate of its options, which a schedule may change.
     fn initial_learning_rate(&self) -> f64;
@@ -133,10 +133,22 @@ pub trait Optimizer: Debug + Send + Sync {
 
     /// One step at f32, on all cores; see [`dyn Optimizer::update`](trait.Optimizer.html#method.update).
     #[doc(hidden)]
-    fn update_single(&self, step: &Step, treatment: &Treatment, factors: &Factors, slices: Slices<'_, f32>);
+    fn update_single(
+        &self,
+        step: &Step,
+        gradient_transform: &GradientTransform,
+        factors: &Factors,
+        slices: Slices<'_, f32>,
+    );
     /// The same at f64, plainly.
     #[doc(hidden)]
-    fn update_double(&self, step: &Step, treatment: &Treatment, factors: &Factors, slices: Slices<'_, f64>);
+    fn update_double(
+        &self,
+        step: &Step,
+        gradient_transform: &GradientTransform,
+        factors: &Factors,
+        slices: Slices<'_, f64>,
+    );
     /// One step at f32 on rows one after the other, by a rule that moves each element by itself.
     #[doc(hidden)]
     fn update_rows_single(&self, step: &Step, rows: &mut dyn Rows<f32>);
@@ -151,7 +163,7 @@ impl dyn Optimizer + '_ {
         self.initial_states().iter().take(self.states()).map(|&value| vec![R::new(value); length]).collect()
     }
 
-    /// Moves all `parameters` by one step. `states` are [`Optimizer::states`] of them, or more. `segments` may be empty where
+    /// Moves all `parameters` by one step. `states` are [`Optimizer::states`] of them, or more. `spans` may be empty where
     /// nothing is regularised and no tensor is looked at as a whole, else the last one ends with the parameters.
     ///
     /// # Errors
@@ -159,23 +171,23 @@ impl dyn Optimizer + '_ {
     pub fn update<R: Real>(
         &self,
         step: &Step,
-        segments: &[Segment],
+        spans: &[ParameterSpan],
         parameters: &mut [R],
         gradients: &[R],
         states: &mut [Vec<R>],
     ) -> Result<()> {
-        let treatment = Treatment { segments, ..Treatment::default() };
-        self.update_treated(step, &treatment, parameters, gradients, states).map(drop)
+        let gradient_transform = GradientTransform { spans, ..GradientTransform::default() };
+        self.update_transformed(step, &gradient_transform, parameters, gradients, states).map(drop)
     }
 
     /// As [`update`](#method.update) with the gradient clipped; false where the step was skipped.
     ///
     /// # Errors
     /// As [`update`](#method.update).
-    pub fn update_treated<R: Real>(
+    pub fn update_transformed<R: Real>(
         &self,
         step: &Step,
-        treatment: &Treatment,
+        gradient_transform: &GradientTransform,
         parameters: &mut [R],
         gradients: &[R],
         states: &mut [Vec<R>],
@@ -186,19 +198,19 @@ impl dyn Optimizer + '_ {
             let found = states.get(place).map_or(0, Vec::len);
             self.check_length(&format!("state {} of {}", place + 1, self.states()), length, found)?;
         }
-        let segments = treatment.segments;
-        let ordered = segments.is_sorted_by_key(|segment| segment.end);
-        let end = segments.last().map_or(length, |segment| segment.end);
+        let spans = gradient_transform.spans;
+        let ordered = spans.is_sorted_by_key(|span| span.end);
+        let end = spans.last().map_or(length, |span| span.end);
         self.check_length("the segments", length, if ordered { end } else { usize::MAX })?;
-        if treatment.skip_non_finite && !gradients.iter().all(|gradient| gradient.is_finite()) {
+        if gradient_transform.skip_non_finite && !gradients.iter().all(|gradient| gradient.is_finite()) {
             return Ok(false);
         }
-        let factors = Factors::new(treatment.clip, segments, parameters, gradients);
+        let factors = Factors::new(gradient_transform.clip, spans, parameters, gradients);
         let mut slices: [&mut [R]; MOST_STATES] = Default::default();
         for (slot, state) in slices.iter_mut().zip(states).take(self.states()) {
             *slot = state.as_mut_slice();
         }
-        self.update_slices(step, treatment, &factors, Slices { parameters, gradients, states: slices });
+        self.update_slices(step, gradient_transform, &factors, Slices { parameters, gradients, states: slices });
         Ok(true)
     }
 
@@ -210,11 +222,17 @@ impl dyn Optimizer + '_ {
         }
     }
 
-    fn update_slices<R: Real>(&self, step: &Step, treatment: &Treatment, factors: &Factors, slices: Slices<'_, R>) {
+    fn update_slices<R: Real>(
+        &self,
+        step: &Step,
+        gradient_transform: &GradientTransform,
+        factors: &Factors,
+        slices: Slices<'_, R>,
+    ) {
         match slices.into_single() {
-            Ok(slices) => self.update_single(step, treatment, factors, slices),
+            Ok(slices) => self.update_single(step, gradient_transform, factors, slices),
             Err(slices) => {
-                let update = |slices| self.update_double(step, treatment, factors, slices);
+                let update = |slices| self.update_double(step, gradient_transform, factors, slices);
                 slices.into_double().into_iter().for_each(update);
             }
         }

@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
+use crate::nn::optimizers::step::{NewtonSchulz, PerTensor, Step};
 use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
-use crate::nn::optimizers::step::{Layerwise, NewtonSchulz, Step};
 
 options! {
     /// Muon: of a matrix, m ← μm + (1 − μ)g, d = (1 − μ)g + μm with `nesterov`, else m; d is made orthogonal by Newton–Schulz's iteration (all singular
@@ -78,10 +78,10 @@ impl Rule for Muon {
         (self.beta1, self.beta2)
     }
 
-    fn layerwise(&self) -> Option<Layerwise> {
+    fn per_tensor(&self) -> Option<PerTensor> {
         let newton_schulz =
             NewtonSchulz { steps: self.ns_steps, coefficients: [3.4445, -4.775, 2.0315], epsilon: self.epsilon };
-        Some(Layerwise { factored: false, orthogonal: Some(newton_schulz) })
+        Some(PerTensor { factored: false, orthogonal: Some(newton_schulz) })
     }
 
     #[inline(always)]
@@ -97,7 +97,7 @@ impl Rule for Muon {
         Update { parameter: direction, state: State { first: m, second: R::select(is_matrix, R::ZERO, v), ..state } }
     }
 
-    fn settle<R: Real>(&self, parameter: R, direction: R, layer: &Layer<R>, step: &Step<R>) -> R {
+    fn apply_update<R: Real>(&self, parameter: R, direction: R, layer: &Layer<R>, step: &Step<R>) -> R {
         let is_matrix = step.is_matrix > R::ZERO;
         let wide = Real::sqrt((layer.columns / layer.rows).max(R::ONE));
         let rate = step.learning_rate * R::select(is_matrix, wide, R::ONE);

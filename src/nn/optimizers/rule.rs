@@ -5,14 +5,14 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Result, catalogue};
 use crate::catalogue::{Entry, Options};
-use crate::cpu::{parallel, simd};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{MOST_STATES, Optimizer, layerwise};
+use crate::cpu::{parallel, simd};
 use crate::nn::optimizers::clip::{Clip, Factors};
-use crate::nn::optimizers::step::{Layerwise, Step, Treatment};
+use crate::nn::optimizers::step::{GradientTransform, PerTensor, Step};
 use crate::nn::optimizers::sweep::{Frame, Rows, Slices, update_rows};
+use crate::nn::optimizers::{MOST_STATES, Optimizer, per_tensor};
+use crate::{Result, catalogue};
 
 /// What an optimizer remembers of one parameter; what it does not use stays 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,7 +70,7 @@ pub(crate) trait Rule: Options + Clone + Debug + Send + Sync + Serialize {
         None
     }
 
-    fn layerwise(&self) -> Option<Layerwise> {
+    fn per_tensor(&self) -> Option<PerTensor> {
         None
     }
 
@@ -93,7 +93,7 @@ pub(crate) trait Rule: Options + Clone + Debug + Send + Sync + Serialize {
     fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R>;
 
     /// The parameter moved along its direction, by a rule that looks at whole tensors.
-    fn settle<R: Real>(&self, parameter: R, direction: R, _layer: &Layer<R>, step: &Step<R>) -> R {
+    fn apply_update<R: Real>(&self, parameter: R, direction: R, _layer: &Layer<R>, step: &Step<R>) -> R {
         parameter - step.learning_rate * direction
     }
 }
@@ -127,8 +127,8 @@ impl<T: Rule> Optimizer for T {
         Rule::averaged_state(self)
     }
 
-    fn layerwise(&self) -> Option<Layerwise> {
-        Rule::layerwise(self)
+    fn per_tensor(&self) -> Option<PerTensor> {
+        Rule::per_tensor(self)
     }
 
     fn initial_learning_rate(&self) -> f64 {
@@ -153,12 +153,18 @@ impl<T: Rule> Optimizer for T {
         }
     }
 
-    fn update_single(&self, step: &Step, treatment: &Treatment, factors: &Factors, slices: Slices<'_, f32>) {
-        let (step, limit) = (step.cast(), value_limit(treatment.clip));
-        slices.by_segment(treatment.segments, |number, segment, slices| {
-            let frame = Frame::of(segment, factors.of(number), limit);
-            if Rule::layerwise(self).is_some() {
-                return layerwise::update(self, &step, &frame, segment, slices);
+    fn update_single(
+        &self,
+        step: &Step,
+        gradient_transform: &GradientTransform,
+        factors: &Factors,
+        slices: Slices<'_, f32>,
+    ) {
+        let (step, limit) = (step.cast(), value_limit(gradient_transform.clip));
+        slices.by_span(gradient_transform.spans, |number, span, slices| {
+            let frame = Frame::of(span, factors.of(number), limit);
+            if Rule::per_tensor(self).is_some() {
+                return per_tensor::update(self, &step, &frame, span, slices);
             }
             slices.in_pieces(parallel::PIECE, &|slices: Slices<'_, f32>| {
                 simd::dispatch(
@@ -169,12 +175,18 @@ impl<T: Rule> Optimizer for T {
         });
     }
 
-    fn update_double(&self, step: &Step, treatment: &Treatment, factors: &Factors, slices: Slices<'_, f64>) {
-        let limit = value_limit(treatment.clip);
-        slices.by_segment(treatment.segments, |number, segment, slices| {
-            let frame = Frame::of(segment, factors.of(number), limit);
-            match Rule::layerwise(self) {
-                Some(_) => layerwise::update(self, step, &frame, segment, slices),
+    fn update_double(
+        &self,
+        step: &Step,
+        gradient_transform: &GradientTransform,
+        factors: &Factors,
+        slices: Slices<'_, f64>,
+    ) {
+        let limit = value_limit(gradient_transform.clip);
+        slices.by_span(gradient_transform.spans, |number, span, slices| {
+            let frame = Frame::of(span, factors.of(number), limit);
+            match Rule::per_tensor(self) {
+                Some(_) => per_tensor::update(self, step, &frame, span, slices),
                 None => slices.update_all(self, step, &frame),
             }
         });

@@ -44,8 +44,8 @@ impl Step<f32> {
 
 /// A tensor among the parameters, and its regularisation R(w) = `l1` Σ|w| + `l2` Σw² (no ½ before `l2`, as Keras).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Segment {
-    /// The index behind its last parameter; the first segment starts at 0, each other where the one before ends.
+pub struct ParameterSpan {
+    /// The index behind its last parameter; the first span starts at 0, each other where the one before ends.
     pub end: usize,
     /// The factor of Σ|w|.
     pub l1: f64,
@@ -59,7 +59,7 @@ pub struct Segment {
     pub padding: usize,
 }
 
-impl Segment {
+impl ParameterSpan {
     /// Whether anything is added to its loss.
     pub fn is_regularized(&self) -> bool {
         self.l1 != 0.0 || self.l2 != 0.0 || self.proximal != 0.0
@@ -74,7 +74,7 @@ impl Segment {
 
 /// What a rule asks of the frame besides the norms of each tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Layerwise {
+pub struct PerTensor {
     /// Of a matrix, means of the squares by row and by column are kept instead of a state for each element.
     pub(crate) factored: bool,
     /// The direction of a matrix is made orthogonal.
@@ -93,9 +93,9 @@ pub struct NewtonSchulz {
 
 /// What happens to a gradient before the rule sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Treatment<'a> {
+pub struct GradientTransform<'a> {
     /// The tensors; empty where nothing depends on them.
-    pub segments: &'a [Segment],
+    pub spans: &'a [ParameterSpan],
     /// How it is cut, if it is.
     pub clip: Option<Clip>,
     /// Whether a step whose gradient is not finite is left out.

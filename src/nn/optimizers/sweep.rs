@@ -1,8 +1,8 @@
 //! The loops of an optimizer's step over the parameters, their gradients and their states.
 
 use crate::cpu::real::Real;
+use crate::nn::optimizers::step::{ParameterSpan, Step};
 use crate::nn::optimizers::{MOST_STATES, Rule, State};
-use crate::nn::optimizers::step::{Segment, Step};
 
 /// The buffers of one step, all cut alike; a state that the optimizer has not is empty.
 #[derive(Debug)]
@@ -62,8 +62,8 @@ impl Frame {
     /// Hands the gradient on as it is.
     const PLAIN: Frame = Frame { factor: 1.0, limit: f64::INFINITY, l1: 0.0, l2: 0.0, proximal: 0.0 };
 
-    pub fn of(segment: &Segment, factor: f64, limit: f64) -> Self {
-        Frame { factor, limit, l1: segment.l1, l2: segment.l2, proximal: segment.proximal }
+    pub fn of(span: &ParameterSpan, factor: f64, limit: f64) -> Self {
+        Frame { factor, limit, l1: span.l1, l2: span.l2, proximal: span.proximal }
     }
 
     /// The gradient that the rule sees.
@@ -118,15 +118,15 @@ impl<'a, R: Real> Slices<'a, R> {
         (Slices { parameters, gradients, states }, behind)
     }
 
-    /// `work` on each segment with its number and what is true of it; on all at once where there is no segment.
-    pub(crate) fn by_segment(self, segments: &[Segment], mut work: impl FnMut(usize, &Segment, Slices<'_, R>)) {
-        let whole = [Segment { end: self.parameters.len(), ..Segment::default() }];
-        let segments = if segments.is_empty() { &whole } else { segments };
+    /// `work` on each span with its number and what is true of it; on all at once where there is no span.
+    pub(crate) fn by_span(self, spans: &[ParameterSpan], mut work: impl FnMut(usize, &ParameterSpan, Slices<'_, R>)) {
+        let whole = [ParameterSpan { end: self.parameters.len(), ..ParameterSpan::default() }];
+        let spans = if spans.is_empty() { &whole } else { spans };
         let (mut rest, mut start) = (self, 0);
-        for (number, segment) in segments.iter().enumerate() {
-            let (part, behind) = rest.split_at(segment.end - start);
-            work(number, segment, part);
-            (rest, start) = (behind, segment.end);
+        for (number, span) in spans.iter().enumerate() {
+            let (part, behind) = rest.split_at(span.end - start);
+            work(number, span, part);
+            (rest, start) = (behind, span.end);
         }
     }
 

@@ -28,14 +28,16 @@ fn follow(optimizer: &dyn Optimizer, case: &Value) {
     let mut states = optimizer.first_states(parameters.len());
     let shape = case["parameters"]["shape"].as_array().unwrap();
     let columns = if shape.len() == 2 { shape[1].as_u64().unwrap() as usize } else { 0 };
-    let segments = [Segment { end: parameters.len(), columns, ..Segment::default() }];
+    let spans = [ParameterSpan { end: parameters.len(), columns, ..ParameterSpan::default() }];
     let limit = |name: &str| case["options"].get(name).and_then(Value::as_f64);
     let global = limit("clip_global_norm").map(|limit| Clip::GlobalNorm { limit, epsilon: 0.0 });
     let clip = global.or(limit("clip_value").map(Clip::Value));
-    let treatment = Treatment { segments: &segments, clip, skip_non_finite: false };
+    let gradient_transform = GradientTransform { spans: &spans, clip, skip_non_finite: false };
     for (t, gradients) in (1..).zip(case["gradients"].as_array().unwrap()) {
         let step = optimizer.step(t, optimizer.initial_learning_rate());
-        optimizer.update_treated(&step, &treatment, &mut parameters, &inputs(gradients), &mut states).unwrap();
+        optimizer
+            .update_transformed(&step, &gradient_transform, &mut parameters, &inputs(gradients), &mut states)
+            .unwrap();
         let Some(expected) = case["expect"]["parameters"].get(t.to_string()) else { continue };
         let expected = numbers(expected);
         assert_eq!(expected.len(), parameters.len());
@@ -84,12 +86,12 @@ fn the_comparison_with_golden_trajectories_can_fail() {
 
 #[test]
 fn single_precision_follows_the_reference() {
-    // More than two pieces, with a tail; two segments whose border lies in a piece.
+    // More than two pieces, with a tail; two spans whose border lies in a piece.
     let length = 40_001;
     let start: Vec<f32> = (0..length).map(|i| (i % 201) as f32 / 50.0 - 2.0).collect();
-    let segments = [
-        Segment { end: 20_007, l1: 0.01, l2: 0.02, columns: 39, ..Segment::default() },
-        Segment { end: length, ..Segment::default() },
+    let spans = [
+        ParameterSpan { end: 20_007, l1: 0.01, l2: 0.02, columns: 39, ..ParameterSpan::default() },
+        ParameterSpan { end: length, ..ParameterSpan::default() },
     ];
     for optimizer in all() {
         let mut states = optimizer.first_states::<f32>(length);
@@ -102,8 +104,8 @@ fn single_precision_follows_the_reference() {
             let gradients: Vec<f32> = (0..length).map(|i| if (i + t) % 3 == 0 { -size(i) } else { size(i) }).collect();
             let widened: Vec<f64> = gradients.iter().map(|&x| f64::from(x)).collect();
             let step = optimizer.step(t as u64, 0.05);
-            optimizer.update(&step, &segments, &mut fast, &gradients, &mut states).unwrap();
-            optimizer.update(&step, &segments, &mut exact, &widened, &mut exact_states).unwrap();
+            optimizer.update(&step, &spans, &mut fast, &gradients, &mut states).unwrap();
+            optimizer.update(&step, &spans, &mut exact, &widened, &mut exact_states).unwrap();
         }
         for (index, (fast, exact)) in fast.iter().zip(&exact).enumerate() {
             // Parameters up to 2.3, rounded 5 times at 2⁻²⁴ relative: 7e-7; directions are below 5, times the rate 0.25, each of the
@@ -115,13 +117,13 @@ fn single_precision_follows_the_reference() {
 
 #[test]
 fn the_penalty_has_the_derivative_of_its_formula() {
-    let segments = [
-        Segment { end: 1, l1: 0.5, ..Segment::default() },
-        Segment { end: 3, l1: 0.5, l2: 0.25, ..Segment::default() },
+    let spans = [
+        ParameterSpan { end: 1, l1: 0.5, ..ParameterSpan::default() },
+        ParameterSpan { end: 3, l1: 0.5, l2: 0.25, ..ParameterSpan::default() },
     ];
     let optimizer: &dyn Optimizer = &GradientDescent::new();
     let mut parameters = [-2.0, 0.0, 4.0];
-    optimizer.update(&optimizer.step(1, 1.0), &segments, &mut parameters, &[0.0; 3], &mut []).unwrap();
+    optimizer.update(&optimizer.step(1, 1.0), &spans, &mut parameters, &[0.0; 3], &mut []).unwrap();
     // l1 sign w + 2 l2 w: -0.5; 0 (sign of 0 is 0); 0.5 + 2.
     assert_eq!(parameters, [-1.5, 0.0, 1.5]);
 }
@@ -129,7 +131,7 @@ fn the_penalty_has_the_derivative_of_its_formula() {
 #[test]
 fn a_nan_gradient_reaches_its_parameter_and_no_other() {
     // A rule that looks at whole tensors spoils the tensor.
-    for optimizer in all().iter().filter(|optimizer| optimizer.layerwise().is_none()) {
+    for optimizer in all().iter().filter(|optimizer| optimizer.per_tensor().is_none()) {
         let mut states = optimizer.first_states::<f32>(3);
         let mut parameters = [1.0_f32, 2.0, 3.0];
         let step = optimizer.step(1, 0.1);
@@ -150,10 +152,10 @@ fn corrections_stay_exact_for_any_step() {
 #[test]
 fn each_filling_with_the_frame_is_valid_wgsl() {
     for entry in CATALOGUE {
-        let layerwise = from_name(entry.name, &Value::Null).unwrap().layerwise().is_some();
-        let (frame, expected): (_, &[&str]) = match layerwise {
+        let per_tensor = from_name(entry.name, &Value::Null).unwrap().per_tensor().is_some();
+        let (frame, expected): (_, &[&str]) = match per_tensor {
             true => (
-                crate::runtime::wgsl::shader!("templates/optimizer/layer_settle.wgsl"),
+                crate::runtime::wgsl::shader!("templates/optimizer/tensor_apply_update.wgsl"),
                 &["params", "segments", "parameters", "gradients", "norms", "clip"],
             ),
             false => (
@@ -175,11 +177,11 @@ fn each_filling_with_the_frame_is_valid_wgsl() {
             crate::runtime::wgsl::shader!("templates/optimizer/optimizer_step.wgsl"),
             crate::runtime::wgsl::shader!("templates/optimizer/optimizer_params.wgsl"),
             crate::runtime::wgsl::shader!("templates/optimizer/penalty.wgsl"),
-            crate::runtime::wgsl::shader!("templates/optimizer/treatment.wgsl"),
+            crate::runtime::wgsl::shader!("templates/optimizer/gradient_transform.wgsl"),
             crate::runtime::wgsl::shader!("lib/numbers.wgsl"),
         ];
         let files: Vec<_> = [frame].into_iter().chain(linked).chain([entry.shader]).collect();
-        let interface: &[&str] = if layerwise { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
+        let interface: &[&str] = if per_tensor { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
         let header = adaptor(&entry.shader, interface);
         let module = crate::runtime::wgsl::parse(entry.name, &header, &files).unwrap();
         let capabilities = wgpu::naga::valid::Capabilities::empty();
@@ -238,8 +240,8 @@ fn lengths_that_do_not_fit_are_refused() {
     let step = adam.step(1, 0.1);
     let update = |gradients: usize, states: usize, end: usize| {
         let mut states = [vec![0.0_f32; states], vec![0.0; states]];
-        let segments = [Segment { end, l1: 0.1, ..Segment::default() }];
-        adam.update(&step, &segments, &mut [1.0, 2.0], &vec![0.0; gradients], &mut states)
+        let spans = [ParameterSpan { end, l1: 0.1, ..ParameterSpan::default() }];
+        adam.update(&step, &spans, &mut [1.0, 2.0], &vec![0.0; gradients], &mut states)
     };
     assert!(update(2, 2, 2).is_ok());
     assert!(update(3, 2, 2).is_err() && update(2, 1, 2).is_err() && update(2, 2, 3).is_err());

@@ -13,12 +13,12 @@ use crate::nn::graph::nodes::Graph;
 use crate::nn::model::{Compiled, Model, Sequential};
 use crate::nn::optimizers::Optimizer;
 use crate::nn::train::average::Average;
-use crate::nn::train::crowd::{Crowd, Several, no_member};
+use crate::nn::train::batched_engine::{BatchedEngine, Several, no_member};
 use crate::nn::train::engine::{SampleTargets, Samples};
 use crate::nn::train::gpu::{GpuEngine, SideBySide, most_parameters};
-use crate::nn::train::host::HostEngine;
+use crate::nn::train::host::CpuEngine;
 use crate::nn::train::samples;
-use crate::nn::train::samples::{Intake, Scaling};
+use crate::nn::train::samples::{InputSpec, Scaling};
 use crate::nn::train::training::Progress;
 use crate::nn::train::weights::Weights;
 use crate::runtime::device::Device;
@@ -88,7 +88,7 @@ pub struct Population {
     graph: Graph,
     device: Device,
     members: Vec<Member>,
-    crowd: Box<dyn Crowd>,
+    batched_engine: Box<dyn BatchedEngine>,
     /// One for each member, once compiled.
     compiled: Vec<Compiled>,
     progress: Vec<Progress>,
@@ -118,7 +118,7 @@ impl Population {
             });
         }
         let engines = || members.iter();
-        let crowd: Box<dyn Crowd> = match device {
+        let batched_engine: Box<dyn BatchedEngine> = match device {
             Device::Gpu(gpu) => match graph.as_dense_chain().filter(|chain| chain.length <= most_parameters(gpu)) {
                 Some(chain) => Box::new(SideBySide::new(gpu, &chain, members.len())?),
                 None => {
@@ -126,9 +126,9 @@ impl Population {
                     Box::new(Several::new(engines))
                 }
             },
-            Device::Cpu => Box::new(Several::new(engines().map(|_| HostEngine::<f32>::new(graph.clone())).collect())),
+            Device::Cpu => Box::new(Several::new(engines().map(|_| CpuEngine::<f32>::new(graph.clone())).collect())),
             Device::Reference => {
-                Box::new(Several::new(engines().map(|_| HostEngine::<f64>::new(graph.clone())).collect()))
+                Box::new(Several::new(engines().map(|_| CpuEngine::<f64>::new(graph.clone())).collect()))
             }
         };
         let (progress, scores) = (vec![Progress::default(); members.len()], vec![None; members.len()]);
@@ -139,7 +139,7 @@ impl Population {
             graph,
             device,
             members,
-            crowd,
+            batched_engine,
             compiled,
             progress,
             scores,
@@ -148,7 +148,7 @@ impl Population {
         };
         for member in 0..population.len() {
             let parameters = population.graph.initial_parameters(population.seed(member));
-            population.crowd.set_parameters(member, &parameters)?;
+            population.batched_engine.set_parameters(member, &parameters)?;
         }
         Ok(population)
     }
@@ -201,7 +201,7 @@ impl Population {
             *progress = Progress { epochs: progress.epochs, ..Progress::default() };
         }
         // A workgroup that takes a whole model knows rows, not lists.
-        let in_turn = |compiled: &Compiled| compiled.optimizer.layerwise().is_some() || compiled.loss.targets().pads();
+        let in_turn = |compiled: &Compiled| compiled.optimizer.per_tensor().is_some() || compiled.loss.targets().pads();
         if self.compiled.iter().any(in_turn) {
             self.train_in_turn()?;
         }
@@ -214,7 +214,7 @@ impl Population {
 
     /// Sets the states of all members, each as a model of its own has them, and behind them their running averages.
     fn set_states(&mut self, mut states: Vec<Vec<Vec<f64>>>, averages: Option<Vec<Vec<f64>>>) -> Result<()> {
-        if self.crowd.is_side_by_side() {
+        if self.batched_engine.is_side_by_side() {
             // All members have as many there: options decide how many an optimizer needs.
             let most = states.iter().map(Vec::len).max().unwrap_or(0);
             states.iter_mut().for_each(|states| states.resize(most, vec![0.0; self.graph.length]));
@@ -222,12 +222,12 @@ impl Population {
         for (states, average) in states.iter_mut().zip(averages.into_iter().flatten()) {
             states.push(average);
         }
-        self.crowd.set_all_states(&states)
+        self.batched_engine.set_all_states(&states)
     }
 
     /// The states of a member as a model of its own has them, and its running average.
     fn states(&self, member: usize) -> Result<(States, Option<Vec<f64>>)> {
-        let mut states = self.crowd.states(member)?;
+        let mut states = self.batched_engine.states(member)?;
         let average = if self.average.is_some() { states.pop() } else { None };
         states.truncate(self.compiled.get(member).map_or(0, |compiled| compiled.optimizer.states()));
         Ok((states, average))
@@ -235,14 +235,14 @@ impl Population {
 
     /// Parts members that go through the same dispatches: a rule or a clip that looks at whole tensors takes them in turn.
     fn train_in_turn(&mut self) -> Result<()> {
-        let (true, Device::Gpu(gpu)) = (self.crowd.is_side_by_side(), &self.device) else { return Ok(()) };
+        let (true, Device::Gpu(gpu)) = (self.batched_engine.is_side_by_side(), &self.device) else { return Ok(()) };
         let engines = (0..self.len()).map(|_| GpuEngine::new(gpu, self.graph.clone())).collect::<Result<_>>()?;
         let all: Vec<_> = (0..self.len()).map(|member| self.states(member)).collect::<Result<_>>()?;
-        let mut crowd: Box<dyn Crowd> = Box::new(Several::<GpuEngine>::new(engines));
+        let mut batched_engine: Box<dyn BatchedEngine> = Box::new(Several::<GpuEngine>::new(engines));
         for member in 0..self.len() {
-            crowd.set_parameters(member, &self.crowd.parameters(member)?)?;
+            batched_engine.set_parameters(member, &self.batched_engine.parameters(member)?)?;
         }
-        self.crowd = crowd;
+        self.batched_engine = batched_engine;
         let (states, averages): (Vec<_>, Vec<_>) = all.into_iter().unzip();
         self.set_states(states, averages.into_iter().collect())
     }
@@ -255,7 +255,10 @@ impl Population {
         let members = 0..self.len();
         let states = members.clone().map(|member| Ok(self.states(member)?.0)).collect::<Result<_>>()?;
         let start = |average: &Average| {
-            members.clone().map(|member| Ok(average.start(&self.crowd.parameters(member)?))).collect::<Result<_>>()
+            members
+                .clone()
+                .map(|member| Ok(average.start(&self.batched_engine.parameters(member)?)))
+                .collect::<Result<_>>()
         };
         let averages = average.as_ref().map(start).transpose()?;
         self.average = average;
@@ -302,7 +305,7 @@ impl Population {
             return Err(no_member(member, self.len()));
         }
         let mut model = self.description.clone().seed(self.seed(member)).on(&self.device)?;
-        model.engine.set_parameters(&self.crowd.parameters(member)?)?;
+        model.engine.set_parameters(&self.batched_engine.parameters(member)?)?;
         let (mut states, average) = self.states(member)?;
         states.extend(average);
         model.engine.set_states(&states)?;
@@ -327,13 +330,13 @@ impl Population {
     /// As [`Model::predict`].
     pub fn predict<S: Data<Elem: FloatElement>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Vec<Array2<f32>>> {
         let rows = features.nrows();
-        let flat = samples::features(self.intake(), "predict", FloatElement::floats(features))?;
+        let flat = samples::features(self.input_spec(), "predict", FloatElement::floats(features))?;
         let targets = SampleTargets::None;
         let weights = Weights::default();
         let samples = Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
-        let data = self.crowd.load(&samples)?;
-        let predictions = self.crowd.predict(data, self.graph.prediction_batch());
-        self.crowd.unload(data);
+        let data = self.batched_engine.load(&samples)?;
+        let predictions = self.batched_engine.predict(data, self.graph.prediction_batch());
+        self.batched_engine.unload(data);
         let outputs = self.graph.outputs();
         predictions?.into_iter().map(|flat| samples::predictions(rows, outputs, flat)).collect()
     }
@@ -353,8 +356,8 @@ impl Population {
         self.members[member].seed.unwrap_or(self.description.seed)
     }
 
-    fn intake(&self) -> Intake<'_> {
-        Intake { graph: &self.graph, scaling: self.scaling.as_ref() }
+    fn input_spec(&self) -> InputSpec<'_> {
+        InputSpec { graph: &self.graph, scaling: self.scaling.as_ref() }
     }
 }
 

@@ -7,12 +7,12 @@ use ndarray::{ArrayBase, Data, Ix2};
 use crate::criterion::inputs::FloatElement;
 use crate::nn::optimizers::Clip;
 use crate::nn::population::Population;
-use crate::nn::train::course;
-use crate::nn::train::course::{Course, Loaded, summarize};
-use crate::nn::train::crowd::Turn;
-use crate::nn::train::engine::{Aims, Metric, Objective, Samples};
-use crate::nn::train::samples::{Intake, Rows};
-use crate::nn::train::training::{Snapshot, Watch};
+use crate::nn::train::batched_engine::MemberStep;
+use crate::nn::train::engine::{Metric, Samples, StepOptions, TrainingSpec};
+use crate::nn::train::samples::{InputSpec, Rows};
+use crate::nn::train::training::{EarlyStoppingMonitor, Snapshot};
+use crate::nn::train::training_run;
+use crate::nn::train::training_run::{Loaded, TrainingRun, summarize};
 use crate::{Error, Fit, History, Result, Score, Targets};
 
 impl Population {
@@ -40,26 +40,32 @@ impl Population {
                 return Err(Error::option("population", name, "given", "left out: it is for one model (`Model::fit`)"));
             }
         }
-        let mut objectives = self.objectives("fit")?;
-        if matches!(fit.aims().clip, Some(Clip::Norm(_))) {
+        let mut training_specs = self.training_specs("fit")?;
+        if matches!(fit.step_options().clip, Some(Clip::Norm(_))) {
             self.train_in_turn()?;
         }
-        let intake = Intake { graph: &self.graph, scaling: self.scaling.as_ref() };
-        let load = |samples: &Samples| self.crowd.load(samples);
-        let course =
-            Course::new(intake, &objectives[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
-        for objective in &mut objectives {
-            (objective.metric, objective.aims) = (course.metric, fit.aims());
+        let input_spec = InputSpec { graph: &self.graph, scaling: self.scaling.as_ref() };
+        let load = |samples: &Samples| self.batched_engine.load(samples);
+        let training_run = TrainingRun::new(
+            input_spec,
+            &training_specs[0].loss,
+            FloatElement::floats(features),
+            &targets.into(),
+            &fit,
+            load,
+        )?;
+        for training_spec in &mut training_specs {
+            (training_spec.metric, training_spec.step_options) = (training_run.metric, fit.step_options());
         }
         self.keep_average(fit.average)?;
-        let histories = self.epochs(&objectives, &fit, &course);
-        course.data().for_each(|data| self.crowd.unload(data));
+        let histories = self.epochs(&training_specs, &fit, &training_run);
+        training_run.data().for_each(|data| self.batched_engine.unload(data));
         let mut histories = histories?;
-        for (history, objective) in histories.iter_mut().zip(&objectives) {
+        for (history, training_spec) in histories.iter_mut().zip(&training_specs) {
             // With other options of the loss its yardstick is another.
-            let same = objective.loss.options() == objectives[0].loss.options();
-            history.baseline = course.yardstick.as_ref().filter(|_| same).map(|yardstick| yardstick.baseline);
-            course.reach.explain(&mut history.stopped);
+            let same = training_spec.loss.options() == training_specs[0].loss.options();
+            history.baseline = training_run.yardstick.as_ref().filter(|_| same).map(|yardstick| yardstick.baseline);
+            training_run.reach.explain(&mut history.stopped);
         }
         Ok(histories)
     }
@@ -73,21 +79,26 @@ impl Population {
         features: &ArrayBase<S, Ix2>,
         targets: impl Into<Targets<'a>>,
     ) -> Result<Vec<Score>> {
-        let mut objectives = self.objectives("evaluate")?;
-        let intake = Intake { graph: &self.graph, scaling: self.scaling.as_ref() };
-        let rows =
-            Rows::new(intake, &*objectives[0].loss, "evaluate", FloatElement::floats(features), &targets.into())?;
-        for objective in &mut objectives {
-            objective.metric = Metric::of(&*objective.loss, rows.one_hot, self.graph.outputs());
+        let mut training_specs = self.training_specs("evaluate")?;
+        let input_spec = InputSpec { graph: &self.graph, scaling: self.scaling.as_ref() };
+        let rows = Rows::new(
+            input_spec,
+            &*training_specs[0].loss,
+            "evaluate",
+            FloatElement::floats(features),
+            &targets.into(),
+        )?;
+        for training_spec in &mut training_specs {
+            training_spec.metric = Metric::of(&*training_spec.loss, rows.one_hot, self.graph.outputs());
         }
-        let loaded = Loaded::new(&rows, self.crowd.load(&rows.all())?);
+        let loaded = Loaded::new(&rows, self.batched_engine.load(&rows.all())?);
         let all: Vec<usize> = (0..self.len()).collect();
-        let scores = self.scores_of(&all, &objectives, loaded);
-        self.crowd.unload(loaded.data);
+        let scores = self.scores_of(&all, &training_specs, loaded);
+        self.batched_engine.unload(loaded.data);
         scores
     }
 
-    fn objectives(&self, operation: &str) -> Result<Vec<Objective>> {
+    fn training_specs(&self, operation: &str) -> Result<Vec<TrainingSpec>> {
         if self.compiled.is_empty() {
             return Err(Error::Input {
                 operation: operation.into(),
@@ -96,96 +107,108 @@ impl Population {
                 allowed: "call compile(loss, optimizer) first".into(),
             });
         }
-        let objective = |compiled: &crate::nn::model::Compiled| Objective {
+        let training_spec = |compiled: &crate::nn::model::Compiled| TrainingSpec {
             chunked_head: false,
             loss: compiled.loss.clone(),
             optimizer: compiled.optimizer.clone(),
             metric: None,
-            aims: Aims::default(),
+            step_options: StepOptions::default(),
         };
-        Ok(self.compiled.iter().map(objective).collect())
+        Ok(self.compiled.iter().map(training_spec).collect())
     }
 
     /// The scores of some members on rows.
-    fn scores_of(&mut self, members: &[usize], objectives: &[Objective], loaded: Loaded) -> Result<Vec<Score>> {
-        let turn = |&member: &usize| Turn { member, batches: course::scoring(loaded) };
-        let outcomes = self.crowd.evaluate(loaded.data, objectives, &members.iter().map(turn).collect::<Vec<_>>())?;
+    fn scores_of(&mut self, members: &[usize], training_specs: &[TrainingSpec], loaded: Loaded) -> Result<Vec<Score>> {
+        let member_step = |&member: &usize| MemberStep { member, batches: training_run::scoring(loaded) };
+        let outcomes = self.batched_engine.evaluate(
+            loaded.data,
+            training_specs,
+            &members.iter().map(member_step).collect::<Vec<_>>(),
+        )?;
         let scores = members.iter().zip(&outcomes);
-        Ok(scores.map(|(&member, outcomes)| course::score(&objectives[member], outcomes, loaded.kept)).collect())
+        Ok(scores
+            .map(|(&member, outcomes)| training_run::score(&training_specs[member], outcomes, loaded.kept))
+            .collect())
     }
 
-    fn epochs(&mut self, objectives: &[Objective], fit: &Fit, course: &Course) -> Result<Vec<History>> {
-        let mut watches: Vec<Watch> = objectives.iter().map(|_| Watch::default()).collect();
+    fn epochs(
+        &mut self,
+        training_specs: &[TrainingSpec],
+        fit: &Fit,
+        training_run: &TrainingRun,
+    ) -> Result<Vec<History>> {
+        let mut monitors: Vec<EarlyStoppingMonitor> =
+            training_specs.iter().map(|_| EarlyStoppingMonitor::default()).collect();
         let mut active: Vec<usize> = (0..self.len()).collect();
         self.scores.fill(None);
         for _ in 0..fit.epochs {
             if active.is_empty() {
                 break;
             }
-            active = self.epoch(active, objectives, fit, course, &mut watches)?;
+            active = self.epoch(active, training_specs, fit, training_run, &mut monitors)?;
         }
         let early = fit.early_stopping.as_ref();
-        for (member, watch) in watches.iter_mut().enumerate() {
-            self.scores[member] = watch.history.epochs.last().map(|epoch| epoch.val_loss.unwrap_or(epoch.loss));
-            if let Some(best) = watch.best.take().filter(|_| early.is_some_and(|early| early.restore_best)) {
+        for (member, monitor) in monitors.iter_mut().enumerate() {
+            self.scores[member] = monitor.history.epochs.last().map(|epoch| epoch.val_loss.unwrap_or(epoch.loss));
+            if let Some(best) = monitor.best.take().filter(|_| early.is_some_and(|early| early.restore_best)) {
                 self.restore(member, &best.snapshot)?;
                 self.scores[member] = Some(best.value);
             }
         }
-        Ok(watches.into_iter().map(|watch| watch.history).collect())
+        Ok(monitors.into_iter().map(|monitor| monitor.history).collect())
     }
 
     /// One epoch of the members that are still at it; gives back those that go on.
     fn epoch(
         &mut self,
         mut active: Vec<usize>,
-        objectives: &[Objective],
+        training_specs: &[TrainingSpec],
         fit: &Fit,
-        course: &Course,
-        watches: &mut [Watch],
+        training_run: &TrainingRun,
+        monitors: &mut [EarlyStoppingMonitor],
     ) -> Result<Vec<usize>> {
-        let (begun, training) = (Instant::now(), course.training);
+        let (begun, training) = (Instant::now(), training_run.training);
         let before = self.progress.clone();
-        self.crowd.remember()?;
-        let mut turns = Vec::with_capacity(active.len());
+        self.batched_engine.remember()?;
+        let mut member_steps = Vec::with_capacity(active.len());
         for &member in &active {
-            let (objective, seed) = (&objectives[member], self.seed(member));
-            let batches = course::batches(objective, fit, training, seed, &mut self.progress[member]);
-            turns.push(Turn { member, batches });
+            let (training_spec, seed) = (&training_specs[member], self.seed(member));
+            let batches = training_run::batches(training_spec, fit, training, seed, &mut self.progress[member]);
+            member_steps.push(MemberStep { member, batches });
         }
-        let outcomes = match self.crowd.train(training.data, objectives, &turns) {
+        let outcomes = match self.batched_engine.train(training.data, training_specs, &member_steps) {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 // As with one model: the epoch did not happen, for nobody.
                 self.progress = before;
-                active.iter().for_each(|&member| drop(self.crowd.recall(member)));
+                active.iter().for_each(|&member| drop(self.batched_engine.recall(member)));
                 return Err(error);
             }
         };
         let mut told = Vec::with_capacity(active.len());
-        for (turn, outcomes) in turns.iter().zip(&outcomes) {
-            let (member, watch) = (turn.member, &mut watches[turn.member]);
-            if let Some((batch, loss)) =
-                course::first_not_finite(&objectives[member], outcomes, || self.crowd.parameters(member))?
-            {
-                self.crowd.recall(member)?;
+        for (member_step, outcomes) in member_steps.iter().zip(&outcomes) {
+            let (member, monitor) = (member_step.member, &mut monitors[member_step.member]);
+            if let Some((batch, loss)) = training_run::first_not_finite(&training_specs[member], outcomes, || {
+                self.batched_engine.parameters(member)
+            })? {
+                self.batched_engine.recall(member)?;
                 self.progress[member] = before[member];
-                watch.spoil(batch, loss);
+                monitor.abort(batch, loss);
                 active.retain(|&other| other != member);
                 continue;
             }
             self.progress[member].epochs += 1;
-            let steps = &mut watch.history.steps;
-            let mut epoch = summarize(&objectives[member], &turn.batches, outcomes, training.kept, steps);
-            if objectives[member].aims.skip_non_finite {
-                epoch.skipped = self.crowd.take_skipped(member)?;
+            let steps = &mut monitor.history.steps;
+            let mut epoch = summarize(&training_specs[member], &member_step.batches, outcomes, training.kept, steps);
+            if training_specs[member].step_options.skip_non_finite {
+                epoch.skipped = self.batched_engine.take_skipped(member)?;
                 let averaged = &mut self.progress[member].averaged;
                 *averaged = averaged.saturating_sub(epoch.skipped as u64);
             }
             told.push(epoch);
         }
-        if let Some(validation) = course.validation {
-            let scores = self.scores_of(&active, objectives, validation)?;
+        if let Some(validation) = training_run.validation {
+            let scores = self.scores_of(&active, training_specs, validation)?;
             for (told, score) in told.iter_mut().zip(scores) {
                 (told.val_loss, told.val_accuracy) = (Some(score.loss), score.accuracy);
             }
@@ -194,11 +217,11 @@ impl Population {
         let mut going_on = Vec::with_capacity(active.len());
         for (member, mut told) in active.into_iter().zip(told) {
             told.seconds = seconds;
-            if let Some(yardstick) = &course.yardstick {
+            if let Some(yardstick) = &training_run.yardstick {
                 yardstick.tell_squared(&mut told);
             }
-            course::observe(fit, &mut self.progress[member], &mut told);
-            if !watches[member].add(told, fit.early_stopping.as_ref(), || self.snapshot(member))? {
+            training_run::observe(fit, &mut self.progress[member], &mut told);
+            if !monitors[member].add(told, fit.early_stopping.as_ref(), || self.snapshot(member))? {
                 going_on.push(member);
             }
         }
@@ -206,13 +229,13 @@ impl Population {
     }
 
     fn snapshot(&self, member: usize) -> Result<Snapshot> {
-        let (parameters, states) = (self.crowd.parameters(member)?, self.crowd.states(member)?);
+        let (parameters, states) = (self.batched_engine.parameters(member)?, self.batched_engine.states(member)?);
         Ok(Snapshot { parameters, states, progress: self.progress[member] })
     }
 
     fn restore(&mut self, member: usize, snapshot: &Snapshot) -> Result<()> {
-        self.crowd.set_parameters(member, &snapshot.parameters)?;
-        self.crowd.set_states(member, &snapshot.states)?;
+        self.batched_engine.set_parameters(member, &snapshot.parameters)?;
+        self.batched_engine.set_states(member, &snapshot.states)?;
         self.progress[member] = snapshot.progress;
         Ok(())
     }

@@ -102,7 +102,7 @@ impl Schedule for Join {
 
     fn check(&self) -> Result<()> {
         self.schedules.iter().try_for_each(|schedule| schedule.check())?;
-        if let Some(watching) = self.schedules.iter().find(|schedule| schedule.watches()) {
+        if let Some(watching) = self.schedules.iter().find(|schedule| schedule.monitors()) {
             return Err(Error::option("join", "schedules", watching.name(), "schedules that go by their steps alone"));
         }
         if self.schedules.len() != self.milestones.len() + 1 || !self.milestones.is_sorted() {

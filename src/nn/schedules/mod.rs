@@ -113,7 +113,7 @@ pub trait Schedule: Debug + Send + Sync {
     fn observe(&self, _watched: &mut Watched, _value: f64) {}
 
     /// Whether it goes by such a value.
-    fn watches(&self) -> bool {
+    fn monitors(&self) -> bool {
         false
     }
 }

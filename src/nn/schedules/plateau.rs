@@ -116,7 +116,7 @@ impl Schedule for ReduceOnPlateau {
         }
     }
 
-    fn watches(&self) -> bool {
+    fn monitors(&self) -> bool {
         true
     }
 }

@@ -13,7 +13,7 @@ use crate::nn::graph::nodes::Parameter;
 use crate::nn::layers::{Dense, Embedding, Initializer};
 use crate::nn::model::{HeldOut, Model, Names, Sequential};
 use crate::nn::train::average::Average;
-use crate::nn::train::pace::Pace;
+use crate::nn::train::learning_rate_policy::LearningRatePolicy;
 use crate::nn::train::record;
 use crate::nn::train::record::Record;
 use crate::nn::train::samples::Scaling;
@@ -182,10 +182,10 @@ impl Model {
             optimizer: compiled.map(|c| Named { name: c.optimizer.name().into(), options: c.optimizer.options() }),
             progress: self.progress,
             average: self.average,
-            schedule: self.schedule.as_ref().map(|pace| Scheduled {
-                name: pace.schedule.name().into(),
-                options: pace.schedule.options(),
-                by_epoch: pace.by_epoch,
+            schedule: self.schedule.as_ref().map(|learning_rate_policy| Scheduled {
+                name: learning_rate_policy.schedule.name().into(),
+                options: learning_rate_policy.schedule.options(),
+                by_epoch: learning_rate_policy.by_epoch,
             }),
             names: self.names.clone(),
             encoding: self.encoding.clone(),
@@ -290,7 +290,7 @@ fn build(
         model.training = Some(record.training([model.graph.all_length(), states], &read)?);
     }
     if let Some(Scheduled { name, options, by_epoch }) = description.schedule {
-        model.schedule = Some(Pace { schedule: schedules::from_name(&name, &options)?.into(), by_epoch });
+        model.schedule = Some(LearningRatePolicy { schedule: schedules::from_name(&name, &options)?.into(), by_epoch });
     }
     model.names = description.names;
     model.encoding = description.encoding;

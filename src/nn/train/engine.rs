@@ -7,23 +7,23 @@ use crate::Result;
 use crate::cpu::random::Permutation;
 use crate::losses::{Domain, Family, Loss};
 use crate::nn::graph::nodes::Graph;
-use crate::nn::optimizers::{Clip, Optimizer, Step, Treatment};
+use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, Step};
 use crate::nn::train::weights::Weights;
 
 /// What a model is trained for.
 #[derive(Clone, Debug)]
-pub(crate) struct Objective {
+pub(crate) struct TrainingSpec {
     pub loss: Arc<dyn Loss>,
     /// The last layer's outputs are held for a chunk of rows at a time.
     pub chunked_head: bool,
     pub optimizer: Arc<dyn Optimizer>,
     pub metric: Option<Metric>,
-    pub aims: Aims,
+    pub step_options: StepOptions,
 }
 
 /// What a training does around the optimizer's rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Aims {
+pub(crate) struct StepOptions {
     pub clip: Option<Clip>,
     /// Leaves out a step whose gradient is not finite.
     pub skip_non_finite: bool,
@@ -40,16 +40,16 @@ pub(crate) struct Metric {
     pub truth_threshold: f32,
 }
 
-impl Objective {
+impl TrainingSpec {
     /// What happens to the gradients of a graph.
-    pub fn treatment<'g>(&self, graph: &'g Graph) -> Treatment<'g> {
-        let Aims { clip, skip_non_finite, .. } = self.aims;
-        Treatment { segments: graph.segments_for(&*self.optimizer, clip), clip, skip_non_finite }
+    pub fn gradient_transform<'g>(&self, graph: &'g Graph) -> GradientTransform<'g> {
+        let StepOptions { clip, skip_non_finite, .. } = self.step_options;
+        GradientTransform { spans: graph.spans_for(&*self.optimizer, clip), clip, skip_non_finite }
     }
 
     /// Whether one workgroup can take a network through its steps: no rule and no clip looks at a whole tensor.
     pub fn is_elementwise(&self) -> bool {
-        self.optimizer.layerwise().is_none() && !matches!(self.aims.clip, Some(Clip::Norm(_)))
+        self.optimizer.per_tensor().is_none() && !matches!(self.step_options.clip, Some(Clip::Norm(_)))
     }
 
     /// The factor of a batch's mean: 1 ÷ its values.
@@ -191,9 +191,9 @@ pub(crate) trait Engine: Debug + Send {
     /// Lets go of a data set.
     fn unload(&mut self, data: usize);
     /// Trains on batches in turn.
-    fn train(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>>;
+    fn train(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>>;
     /// Losses of batches without training.
-    fn evaluate(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>>;
+    fn evaluate(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>>;
     /// Predictions for all rows in their order, [rows, outputs].
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>>;
 }

@@ -9,15 +9,15 @@ use crate::data::Fingerprint;
 use crate::error::text;
 use crate::nn::model::Model;
 use crate::nn::train::callback::Callback;
-use crate::nn::train::course;
-use crate::nn::train::course::{Course, Loaded, summarize};
-use crate::nn::train::engine::{Aims, Batch, Metric, Objective, Outcome, SampleTargets, Samples};
+use crate::nn::train::engine::{Batch, Metric, Outcome, SampleTargets, Samples, StepOptions, TrainingSpec};
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::{Fit, StepReport};
 use crate::nn::train::progress::Bar;
-use crate::nn::train::samples::{Intake, Rows};
+use crate::nn::train::samples::{InputSpec, Rows};
 use crate::nn::train::stream::{Feed, Streamed};
 use crate::nn::train::training::{Cut, Options, Progress, Snapshot, Training};
+use crate::nn::train::training_run;
+use crate::nn::train::training_run::{Loaded, TrainingRun, summarize};
 use crate::runtime::files;
 use crate::{Error, Result, Targets};
 
@@ -57,16 +57,23 @@ impl Model {
         fit: Fit,
     ) -> Result<History> {
         self.check(&fit)?;
-        let mut objective = self.objective("fit")?;
-        let intake = Intake { graph: &self.graph, scaling: self.scaling.as_ref() };
+        let mut training_spec = self.training_spec("fit")?;
+        let input_spec = InputSpec { graph: &self.graph, scaling: self.scaling.as_ref() };
         let mut rows = Fingerprint::new();
         let load = |samples: &Samples| {
             add_to(&mut rows, samples);
             self.engine.load(samples)
         };
-        let course = Course::new(intake, &objective.loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
-        (objective.metric, objective.aims) = (course.metric, fit.aims());
-        self.trained(&objective, &fit, course, &mut Feed::Loaded, rows.value())
+        let training_run = TrainingRun::new(
+            input_spec,
+            &training_spec.loss,
+            FloatElement::floats(features),
+            &targets.into(),
+            &fit,
+            load,
+        )?;
+        (training_spec.metric, training_spec.step_options) = (training_run.metric, fit.step_options());
+        self.trained(&training_spec, &fit, training_run, &mut Feed::Loaded, rows.value())
     }
 
     /// Refuses options that do not go together, and files that cannot be written.
@@ -86,21 +93,21 @@ impl Model {
     /// Trains on rows that are loaded, or on those that a feed brings.
     pub(crate) fn trained(
         &mut self,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         fit: &Fit,
-        course: Course,
+        training_run: TrainingRun,
         feed: &mut Feed,
         rows: u64,
     ) -> Result<History> {
         let mut training = self.begin(fit, rows, feed)?;
         self.keep_average(fit.average)?;
         self.schedule = fit.schedule.clone();
-        let history = self.epochs(objective, fit, &course, feed, &mut training);
-        course.data().for_each(|data| self.engine.unload(data));
+        let history = self.epochs(training_spec, fit, &training_run, feed, &mut training);
+        training_run.data().for_each(|data| self.engine.unload(data));
         self.training = Some(training);
         let mut history = history?;
-        history.baseline = course.yardstick.as_ref().map(|yardstick| yardstick.baseline);
-        feed.reach(course.reach).explain(&mut history.stopped);
+        history.baseline = training_run.yardstick.as_ref().map(|yardstick| yardstick.baseline);
+        feed.reach(training_run.reach).explain(&mut history.stopped);
         Ok(history)
     }
 
@@ -113,35 +120,40 @@ impl Model {
         features: &ArrayBase<S, Ix2>,
         targets: impl Into<Targets<'a>>,
     ) -> Result<Score> {
-        let mut objective = self.objective("evaluate")?;
-        let rows =
-            Rows::new(self.intake(), &*objective.loss, "evaluate", FloatElement::floats(features), &targets.into())?;
-        objective.metric = Metric::of(&*objective.loss, rows.one_hot, self.graph.outputs());
+        let mut training_spec = self.training_spec("evaluate")?;
+        let rows = Rows::new(
+            self.input_spec(),
+            &*training_spec.loss,
+            "evaluate",
+            FloatElement::floats(features),
+            &targets.into(),
+        )?;
+        training_spec.metric = Metric::of(&*training_spec.loss, rows.one_hot, self.graph.outputs());
         let loaded = Loaded::new(&rows, self.engine.load(&rows.all())?);
-        let score = self.score(&objective, loaded);
+        let score = self.score(&training_spec, loaded);
         self.engine.unload(loaded.data);
         score
     }
 
-    pub(crate) fn objective(&self, operation: &str) -> Result<Objective> {
+    pub(crate) fn training_spec(&self, operation: &str) -> Result<TrainingSpec> {
         let compiled = self.compiled.as_ref().ok_or_else(|| Error::Input {
             operation: operation.into(),
             name: "the model".into(),
             found: "has no loss yet".into(),
             allowed: "call compile(loss, optimizer) first".into(),
         })?;
-        Ok(Objective {
+        Ok(TrainingSpec {
             loss: compiled.fused_head.as_ref().unwrap_or(&compiled.loss).clone(),
             chunked_head: compiled.fused_head.is_some(),
             optimizer: compiled.optimizer.clone(),
             metric: None,
-            aims: Aims::default(),
+            step_options: StepOptions::default(),
         })
     }
 
-    fn score(&mut self, objective: &Objective, loaded: Loaded) -> Result<Score> {
-        let outcomes = self.engine.evaluate(loaded.data, objective, &course::scoring(loaded))?;
-        Ok(course::score(objective, &outcomes, loaded.kept))
+    fn score(&mut self, training_spec: &TrainingSpec, loaded: Loaded) -> Result<Score> {
+        let outcomes = self.engine.evaluate(loaded.data, training_spec, &training_run::scoring(loaded))?;
+        Ok(training_run::score(training_spec, &outcomes, loaded.kept))
     }
 
     /// The training to go on with, or a new one.
@@ -171,28 +183,28 @@ impl Model {
             self.restore(&cut.before)?;
         }
         if fit.early_stopping.is_none() {
-            (found.watch.best, found.watch.waited) = (None, 0);
+            (found.monitor.best, found.monitor.waited) = (None, 0);
         }
-        found.watch.history.before = found.done();
+        found.monitor.history.before = found.done();
         (found.planned, found.options) = (found.done() + fit.epochs, options);
         Ok(found)
     }
 
     fn epochs(
         &mut self,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         fit: &Fit,
-        course: &Course,
+        training_run: &TrainingRun,
         feed: &mut Feed,
         training: &mut Training,
     ) -> Result<History> {
         let early = fit.early_stopping.as_ref();
         let mut at_once = FIRST_PIECE;
         // A training may have been cut when early stopping had just waited long enough.
-        let mut ends = early.is_some_and(|early| training.watch.ends(early));
+        let mut ends = early.is_some_and(|early| training.monitor.ends(early));
         let before = training.done();
         while !ends && training.left() > 0 {
-            ends = self.epoch(objective, fit, course, feed, training, &mut at_once)?;
+            ends = self.epoch(training_spec, fit, training_run, feed, training, &mut at_once)?;
         }
         let done = training.done();
         let history = self.finish(fit, training)?;
@@ -208,14 +220,14 @@ impl Model {
     /// One epoch, or what is left of it; true where it is the last one.
     fn epoch(
         &mut self,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         fit: &Fit,
-        course: &Course,
+        training_run: &TrainingRun,
         feed: &mut Feed,
         training: &mut Training,
         at_once: &mut usize,
     ) -> Result<bool> {
-        let (begun, loaded) = (Instant::now(), course.training);
+        let (begun, loaded) = (Instant::now(), training_run.training);
         let (mut outcomes, mut skipped) = (Vec::new(), 0);
         match training.cut.take() {
             None => self.engine.remember()?,
@@ -230,7 +242,7 @@ impl Model {
             }
         }
         let before = self.progress;
-        let batches = course::batches(objective, fit, loaded, self.description.seed, &mut self.progress);
+        let batches = training_run::batches(training_spec, fit, loaded, self.description.seed, &mut self.progress);
         if outcomes.len() > batches.len() {
             // Only a file that somebody changed says so.
             self.engine.recall()?;
@@ -242,7 +254,7 @@ impl Model {
             on_step: fit.on_step.as_ref(),
             epoch: training.done() + 1,
         };
-        let pass = Pass { objective, batches: &batches, watcher: &watcher };
+        let pass = Pass { training_spec, batches: &batches, watcher: &watcher };
         let is_asked = match feed {
             Feed::Loaded => self.train(loaded.data, &pass, (&batches, 0), &mut outcomes, at_once),
             Feed::Blocks(blocks) => self.train_blocks(blocks, &pass, fit, before.epochs, &mut outcomes, at_once),
@@ -257,16 +269,19 @@ impl Model {
                 return Err(error);
             }
         };
-        if let Some((batch, loss)) = course::first_not_finite(objective, &outcomes, || self.engine.parameters())? {
+        if let Some((batch, loss)) =
+            training_run::first_not_finite(training_spec, &outcomes, || self.engine.parameters())?
+        {
             self.engine.recall()?;
             self.progress = before;
-            training.watch.spoil(batch, loss);
+            training.monitor.abort(batch, loss);
             return Ok(true);
         }
-        skipped += self.skipped(objective)?;
+        skipped += self.skipped(training_spec)?;
         if is_asked {
-            let counted = if objective.optimizer.whole_batch() { 1 } else { outcomes.len() as u64 };
-            let averaged = if objective.aims.average.is_some() { counted.saturating_sub(skipped as u64) } else { 0 };
+            let counted = if training_spec.optimizer.whole_batch() { 1 } else { outcomes.len() as u64 };
+            let averaged =
+                if training_spec.step_options.average.is_some() { counted.saturating_sub(skipped as u64) } else { 0 };
             self.progress = Progress { steps: before.steps + counted, averaged: before.averaged + averaged, ..before };
             self.cut(training, (before, batches.len()), outcomes, skipped)?;
             return Ok(true);
@@ -274,12 +289,12 @@ impl Model {
         self.progress.averaged = self.progress.averaged.saturating_sub(skipped as u64);
         self.progress.epochs += 1;
         let mut steps = Vec::new();
-        let mut told = summarize(objective, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
-        training.watch.history.steps.extend(steps.into_iter().skip(earlier));
-        let score = match (course.validation, &mut *feed) {
-            (Some(validation), _) => Some((self.score(objective, validation)?, None)),
+        let mut told = summarize(training_spec, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
+        training.monitor.history.steps.extend(steps.into_iter().skip(earlier));
+        let score = match (training_run.validation, &mut *feed) {
+            (Some(validation), _) => Some((self.score(training_spec, validation)?, None)),
             (None, Feed::Blocks(Streamed { validation: Some(blocks), weights: [_, weights], .. })) => {
-                Some(self.score_blocks(objective, &mut **blocks, Some(weights))?)
+                Some(self.score_blocks(training_spec, &mut **blocks, Some(weights))?)
             }
             (None, _) => None,
         };
@@ -288,8 +303,8 @@ impl Model {
         told.val_r2 = val_r2.flatten();
         (told.val_loss, told.val_accuracy) = (score.map(|score| score.loss), score.and_then(|score| score.accuracy));
         told.skipped = skipped;
-        self.measure(course, &mut told)?;
-        course::observe(fit, &mut self.progress, &mut told);
+        self.measure(training_run, &mut told)?;
+        training_run::observe(fit, &mut self.progress, &mut told);
         told.seconds = begun.elapsed().as_secs_f64();
         if let Some(bar) = watcher.bar {
             bar.finish(line(&told));
@@ -299,7 +314,7 @@ impl Model {
 
     /// Takes an epoch's numbers in, saves, and asks whether to go on; true where the training ends.
     fn close(&mut self, fit: &Fit, training: &mut Training, told: Epoch) -> Result<bool> {
-        let ends = training.watch.add(told.clone(), fit.early_stopping.as_ref(), || self.snapshot())?;
+        let ends = training.monitor.add(told.clone(), fit.early_stopping.as_ref(), || self.snapshot())?;
         // The last epoch's file is written when all is over.
         if let Some(path) = fit.checkpoint.as_ref().filter(|_| !ends && training.left() > 0) {
             self.save_in(path, Some(training))?;
@@ -311,7 +326,7 @@ impl Model {
         let done = training.done();
         let is_asked = fit.on_epoch.as_ref().is_some_and(|call| call.ends(done, &told));
         if is_asked {
-            training.watch.history.stopped = Some(Stop::Asked { epochs: done, batches: 0, of: 0 });
+            training.monitor.history.stopped = Some(Stop::Asked { epochs: done, batches: 0, of: 0 });
         }
         Ok(is_asked)
     }
@@ -328,29 +343,29 @@ impl Model {
         self.engine.recall()?;
         let before = Snapshot { progress: began, ..self.snapshot()? };
         self.restore(&now)?;
-        training.watch.history.stopped = Some(Stop::Asked { epochs: training.done(), batches: outcomes.len(), of });
+        training.monitor.history.stopped = Some(Stop::Asked { epochs: training.done(), batches: outcomes.len(), of });
         training.cut = Some(Cut { before, outcomes, skipped });
         Ok(())
     }
 
     /// Puts the best weights back where the training is over, and saves.
     fn finish(&mut self, fit: &Fit, training: &mut Training) -> Result<History> {
-        let stopped = &training.watch.history.stopped;
+        let stopped = &training.monitor.history.stopped;
         let (is_asked, is_early) =
             (matches!(stopped, Some(Stop::Asked { .. })), matches!(stopped, Some(Stop::Early { .. })));
         let restores = fit.early_stopping.as_ref().is_some_and(|early| early.restore_best && !is_asked);
         let done = training.done();
-        if let Some(best) = training.watch.best.as_ref().filter(|best| restores && best.epoch < done) {
+        if let Some(best) = training.monitor.best.as_ref().filter(|best| restores && best.epoch < done) {
             let last = self.snapshot()?;
             self.restore(&best.snapshot)?;
             training.last = Some(last);
         }
-        let history = std::mem::take(&mut training.watch.history);
+        let history = std::mem::take(&mut training.monitor.history);
         if is_early {
             training.end();
         } else {
             // What a file and another call need of it.
-            training.watch.history.epochs.clone_from(&history.epochs);
+            training.monitor.history.epochs.clone_from(&history.epochs);
         }
         if let Some(path) = &fit.checkpoint {
             self.save_in(path, Some(training))?;
@@ -368,27 +383,27 @@ impl Model {
         outcomes: &mut Vec<Outcome>,
         at_once: &mut usize,
     ) -> Result<bool> {
-        let Pass { objective, watcher, .. } = pass;
+        let Pass { training_spec, watcher, .. } = pass;
         let end = before + batches.len();
         if outcomes.len() >= end {
             return Ok(false);
         }
         if watcher.bar.is_none() && watcher.on_step.is_none() {
-            outcomes.extend(self.engine.train(data, objective, &batches[outcomes.len() - before..])?);
+            outcomes.extend(self.engine.train(data, training_spec, &batches[outcomes.len() - before..])?);
             return Ok(false);
         }
         while outcomes.len() < end {
             let (begun, first) = (Instant::now(), outcomes.len());
             let now = &batches[first - before..(first - before + *at_once).min(batches.len())];
-            outcomes.extend(self.engine.train(data, objective, now)?);
+            outcomes.extend(self.engine.train(data, training_spec, now)?);
             if let Some(bar) = &watcher.bar {
                 let done = &pass.batches[..outcomes.len()];
                 let rows: usize = done.iter().map(|batch| batch.rows).sum();
-                bar.update(rows, line(&summarize(objective, done, outcomes, rows, &mut Vec::new())));
+                bar.update(rows, line(&summarize(training_spec, done, outcomes, rows, &mut Vec::new())));
             }
             let each = begun.elapsed().as_secs_f64() / now.len() as f64;
             *at_once = ((REDRAW.as_secs_f64() / each.max(1e-9)) as usize).clamp(1, 4 * *at_once);
-            if watcher.asks(objective, pass.batches, outcomes, first) {
+            if watcher.asks(training_spec, pass.batches, outcomes, first) {
                 return Ok(true);
             }
         }
@@ -396,15 +411,16 @@ impl Model {
     }
 
     /// Adds R² to an epoch of a regression.
-    fn measure(&mut self, course: &Course, told: &mut Epoch) -> Result<()> {
-        let Some(yardstick) = &course.yardstick else { return Ok(()) };
-        let (data, batch) = (course.validation.unwrap_or(course.training).data, self.graph.prediction_batch());
+    fn measure(&mut self, training_run: &TrainingRun, told: &mut Epoch) -> Result<()> {
+        let Some(yardstick) = &training_run.yardstick else { return Ok(()) };
+        let (data, batch) =
+            (training_run.validation.unwrap_or(training_run.training).data, self.graph.prediction_batch());
         yardstick.tell(told, || self.engine.predict(data, batch))
     }
 
     /// How many steps were left out since the last question.
-    fn skipped(&mut self, objective: &Objective) -> Result<usize> {
-        if objective.aims.skip_non_finite { self.engine.take_skipped() } else { Ok(0) }
+    fn skipped(&mut self, training_spec: &TrainingSpec) -> Result<usize> {
+        if training_spec.step_options.skip_non_finite { self.engine.take_skipped() } else { Ok(0) }
     }
 
     fn snapshot(&self) -> Result<Snapshot> {
@@ -422,7 +438,7 @@ impl Model {
 
 /// What the batches of an epoch have in common.
 pub(crate) struct Pass<'p> {
-    pub objective: &'p Objective,
+    pub training_spec: &'p TrainingSpec,
     /// All of the epoch.
     pub batches: &'p [Batch],
     watcher: &'p Watcher<'p>,
@@ -437,10 +453,10 @@ struct Watcher<'f> {
 
 impl Watcher<'_> {
     /// Tells the callback the steps from `first` on; true where it asks for the end.
-    fn asks(&self, objective: &Objective, batches: &[Batch], outcomes: &[Outcome], first: usize) -> bool {
+    fn asks(&self, training_spec: &TrainingSpec, batches: &[Batch], outcomes: &[Outcome], first: usize) -> bool {
         let Some(call) = self.on_step else { return false };
         let batches = batches.len();
-        if objective.optimizer.whole_batch() {
+        if training_spec.optimizer.whole_batch() {
             // All batches are one step.
             let loss = outcomes.iter().map(|outcome| outcome.loss).sum();
             return outcomes.len() == batches && call.ends(self.epoch, &StepReport { batch: batches, batches, loss });

@@ -11,9 +11,9 @@ use crate::nn::optimizers::Clip;
 use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
 use crate::nn::train::callback::Callback;
-use crate::nn::train::engine::Aims;
+use crate::nn::train::engine::StepOptions;
 use crate::nn::train::history::Epoch;
-use crate::nn::train::pace::Pace;
+use crate::nn::train::learning_rate_policy::LearningRatePolicy;
 use crate::nn::train::weights::{ClassWeight, Weighting};
 use crate::{Error, Result};
 
@@ -33,7 +33,7 @@ pub struct Fit {
     pub(crate) validation: Option<Arc<(OwnedFloats, ValidationTargets)>>,
     pub(crate) early_stopping: Option<EarlyStopping>,
     pub(crate) learning_rate: Option<f64>,
-    pub(crate) schedule: Option<Pace>,
+    pub(crate) schedule: Option<LearningRatePolicy>,
     pub(crate) clip_norm: Option<f64>,
     pub(crate) clip_tensor_norm: Option<f64>,
     pub(crate) clip_value: Option<f64>,
@@ -206,7 +206,7 @@ impl Fit {
 
     /// As [`Fit::schedule`], of one that was made from its name, counted in epochs or not.
     pub fn shared_schedule(mut self, schedule: Arc<dyn Schedule>, by_epoch: bool) -> Self {
-        self.schedule = Some(Pace { schedule, by_epoch });
+        self.schedule = Some(LearningRatePolicy { schedule, by_epoch });
         self
     }
 
@@ -318,10 +318,10 @@ impl Fit {
     }
 
     /// What is done around the optimizer's rule.
-    pub(crate) fn aims(&self) -> Aims {
+    pub(crate) fn step_options(&self) -> StepOptions {
         let global = |limit| Clip::GlobalNorm { limit, epsilon: 1e-6 };
         let clip = self.clip_norm.map(global).or(self.clip_tensor_norm.map(Clip::Norm));
-        Aims {
+        StepOptions {
             clip: clip.or(self.clip_value.map(Clip::Value)),
             skip_non_finite: self.skip_non_finite,
             average: self.average.map(|average| average.weight()),
@@ -407,7 +407,7 @@ impl Fit {
         if let Some(rate) = self.learning_rate.filter(|rate| !(*rate >= 0.0 && rate.is_finite())) {
             return Err(Error::option("fit", "learning_rate", rate, ">= 0"));
         }
-        if let Some(Pace { schedule, .. }) = &self.schedule {
+        if let Some(LearningRatePolicy { schedule, .. }) = &self.schedule {
             schedule.check()?;
             if let Some(rate) = self.learning_rate {
                 return Err(Error::option(

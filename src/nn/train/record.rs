@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::nn::train::engine::Outcome;
 use crate::nn::train::history::{Epoch, History};
-use crate::nn::train::training::{Best, Cut, Options, Progress, Snapshot, Training, Watch};
+use crate::nn::train::training::{Best, Cut, EarlyStoppingMonitor, Options, Progress, Snapshot, Training};
 
 /// The names of a snapshot's tensors behind that of the snapshot: its parameters, then its states.
 const PARTS: [&str; 6] = ["parameters", "first", "second", "third", "fourth", "fifth"];
@@ -52,8 +52,8 @@ impl Record {
             planned: training.planned,
             rows: training.rows,
             epochs: training.done(),
-            waited: training.watch.waited,
-            best: training.watch.best.as_ref().map(best),
+            waited: training.monitor.waited,
+            best: training.monitor.best.as_ref().map(best),
             last: training.last.as_ref().map(|last| last.progress),
             cut: training.cut.as_ref().map(cut),
         }
@@ -85,20 +85,23 @@ impl Record {
             let before = snapshot("before", cut.progress)?;
             Ok::<_, crate::Error>(Cut { before, outcomes, skipped: cut.skipped })
         });
-        let watch =
-            Watch { history: History { epochs, ..History::default() }, best: best.transpose()?, waited: self.waited };
+        let monitor = EarlyStoppingMonitor {
+            history: History { epochs, ..History::default() },
+            best: best.transpose()?,
+            waited: self.waited,
+        };
         let last = self.last.map(|progress| snapshot("last", progress)).transpose()?;
-        Ok(Training { watch, last, cut: cut.transpose()?, ..Training::new(self.options, self.planned, self.rows) })
+        Ok(Training { monitor, last, cut: cut.transpose()?, ..Training::new(self.options, self.planned, self.rows) })
     }
 }
 
 /// Hands a training's tensors to `add`: name, shape, values, and whether they need f64. `exact` is whether weights do.
 pub(crate) fn tensors(training: &Training, exact: bool, mut add: impl FnMut(String, Vec<usize>, &[f64], bool)) {
-    let history: Vec<f64> = training.watch.history.epochs.iter().flat_map(columns).collect();
+    let history: Vec<f64> = training.monitor.history.epochs.iter().flat_map(columns).collect();
     if !history.is_empty() {
         add("training.history".into(), vec![training.done(), COLUMNS], &history, true);
     }
-    let best = training.watch.best.as_ref().map(|best| &best.snapshot);
+    let best = training.monitor.best.as_ref().map(|best| &best.snapshot);
     let before = training.cut.as_ref().map(|cut| &cut.before);
     for (name, snapshot) in [("best", best), ("last", training.last.as_ref()), ("before", before)] {
         let Some(Snapshot { parameters, states, .. }) = snapshot else { continue };

@@ -42,7 +42,7 @@ impl Scaling {
 
 /// What rows must know of the model that takes them in.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Intake<'m> {
+pub(crate) struct InputSpec<'m> {
     pub graph: &'m Graph,
     pub scaling: Option<&'m Scaling>,
 }
@@ -70,7 +70,7 @@ pub(crate) struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// Checks features and targets against a model and its loss.
     pub fn new(
-        model: Intake,
+        model: InputSpec,
         loss: &dyn Loss,
         operation: &str,
         features: Floats<'a>,
@@ -301,7 +301,7 @@ fn one_hot(labels: &[i64], outputs: usize, signs: bool) -> Vec<f32> {
 }
 
 /// Flat features, scaled as the model wants them; f64 is scaled before it is rounded to f32.
-pub(crate) fn features<'a>(model: Intake, operation: &str, features: Floats<'a>) -> Result<Cow<'a, [f32]>> {
+pub(crate) fn features<'a>(model: InputSpec, operation: &str, features: Floats<'a>) -> Result<Cow<'a, [f32]>> {
     let width = model.graph.inputs();
     let (rows, columns) = (features.shape()[0], features.shape()[1]);
     if columns != width {
@@ -336,7 +336,7 @@ pub(crate) fn features<'a>(model: Intake, operation: &str, features: Floats<'a>)
 }
 
 /// Features of f64 as [`features`] gives them.
-fn narrow(model: Intake, operation: &str, wide: &ArrayViewD<f64>) -> Result<Vec<f32>> {
+fn narrow(model: InputSpec, operation: &str, wide: &ArrayViewD<f64>) -> Result<Vec<f32>> {
     let width = model.graph.inputs();
     let scaled = |(place, &x): (usize, &f64)| match model.scaling {
         Some(scaling) => (x - scaling.mean[place % width]) / scaling.scale[place % width],

@@ -11,22 +11,22 @@ use crate::nn::layers::Layer;
 use crate::nn::optimizers;
 use crate::nn::optimizers::update::state_stride;
 use crate::nn::optimizers::{Clip, Optimizer};
-use crate::nn::train::engine::{Aims, Metric, Objective};
+use crate::nn::train::engine::{Metric, StepOptions, TrainingSpec};
 use crate::runtime::adaptor;
 use crate::runtime::adaptor::Setting;
 use crate::runtime::pipeline::Program;
 use crate::runtime::wgsl::{File, shader};
 
-const WHOLE: File = shader!("templates/small_model/whole.wgsl");
-const DENSE: File = shader!("templates/small_model/whole_dense.wgsl");
-const POINTWISE: File = shader!("templates/small_model/whole_pointwise.wgsl");
-const ROWWISE: File = shader!("templates/small_model/whole_rowwise.wgsl");
+const WHOLE: File = shader!("templates/small_model/small_model.wgsl");
+const DENSE: File = shader!("templates/small_model/small_model_dense.wgsl");
+const POINTWISE: File = shader!("templates/small_model/small_model_pointwise.wgsl");
+const ROWWISE: File = shader!("templates/small_model/small_model_rowwise.wgsl");
 const NUMBERS: File = shader!("lib/numbers.wgsl");
 const RANDOM: File = shader!("lib/random.wgsl");
 const CLIP: File = shader!("templates/optimizer/clip.wgsl");
 
 /// Words of a turn in the table before its options, and of a batch (`TURN` and `BATCH` in the shader).
-pub(crate) const TURN: usize = 2;
+pub(crate) const ITERATION: usize = 2;
 pub(crate) const BATCH: usize = 24;
 
 /// What a batch is for: the shader's `MODE`.
@@ -42,47 +42,48 @@ pub(crate) enum Mode {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct Params {
-    pub turns: u32,
+    pub member_steps: u32,
     pub steps: u32,
-    pub turn_words: u32,
+    pub member_step_words: u32,
     pub stride: u32,
     pub work: u32,
     pub capacity: u32,
-    pub plane: u32,
+    pub activation_buffer: u32,
     pub columns: u32,
 }
 
 /// Which form of the frame an adapter takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Form {
+pub(crate) struct LaunchConfig {
     /// Lanes of a workgroup.
     pub lanes: u32,
     /// Rows that a lane owns: 1 or 4.
-    pub tall: u32,
+    pub rows_per_thread: u32,
 }
 
-impl Form {
+impl LaunchConfig {
     /// On software adapters a workgroup is one vector of eight lanes, whose barriers cost little, and a load costs far
     /// more than the arithmetic. On hardware the lanes of a workgroup hide each other's loads.
     pub fn of(software: bool, chain: &DenseChain) -> Self {
         match (software, chain.length) {
-            (true, _) => Form { lanes: 8, tall: 4 },
-            (false, 0..=1024) => Form { lanes: 64, tall: 1 },
-            (false, _) => Form { lanes: 256, tall: 1 },
+            (true, _) => LaunchConfig { lanes: 8, rows_per_thread: 4 },
+            (false, 0..=1024) => LaunchConfig { lanes: 64, rows_per_thread: 1 },
+            (false, _) => LaunchConfig { lanes: 256, rows_per_thread: 1 },
         }
     }
 }
 
-impl Form {
+impl LaunchConfig {
     /// At most how many turns of loops a lane takes in one step.
-    pub fn turns_of_loops(self, chain: &DenseChain, rows: usize) -> usize {
-        let (lanes, tall) = (self.lanes as usize, self.tall as usize);
+    pub fn loop_iterations(self, chain: &DenseChain, rows: usize) -> usize {
+        let (lanes, rows_per_thread) = (self.lanes as usize, self.rows_per_thread as usize);
         // The lane's share of so many items, each of so many turns, and its own turn.
         let share = |items: usize, each: usize| items.div_ceil(lanes) * (each + 1);
         let of_layer = |layer: &ChainLayer| {
             let (inputs, units, across) = (layer.inputs, layer.units, layer.units.div_ceil(4));
-            let forward = share(rows.div_ceil(tall) * across, inputs + 4 * tall);
-            let weights = share(inputs.div_ceil(tall) * across, rows + 4 * tall) + share(across, rows + 4);
+            let forward = share(rows.div_ceil(rows_per_thread) * across, inputs + 4 * rows_per_thread);
+            let weights =
+                share(inputs.div_ceil(rows_per_thread) * across, rows + 4 * rows_per_thread) + share(across, rows + 4);
             let softmax = if layer.activation.rowwise() { share(rows, 5 * units) } else { 0 };
             forward + weights + share(rows * inputs, units) + softmax
         };
@@ -94,9 +95,9 @@ impl Form {
     }
 }
 
-/// Where the planes of a workgroup's scratch lie, in numbers of a row behind the gradient.
+/// Where the activation_buffers of a workgroup's scratch lie, in numbers of a row behind the gradient.
 #[derive(Clone, Debug)]
-pub(crate) struct Planes {
+pub(crate) struct ActivationBuffers {
     layers: Vec<[usize; 3]>,
     /// Numbers that a row takes in all.
     pub width: usize,
@@ -104,9 +105,9 @@ pub(crate) struct Planes {
     pub outputs: usize,
 }
 
-impl Planes {
+impl ActivationBuffers {
     pub fn new(chain: &DenseChain) -> Self {
-        // The first plane holds the rows' places in the data set.
+        // The first activation_buffer holds the rows' places in the data set.
         let mut width = 1;
         let mut take = |numbers: usize| {
             width += numbers;
@@ -117,8 +118,8 @@ impl Planes {
             [take(layer.units), take(kept), take(layer.units)]
         };
         let layers: Vec<[usize; 3]> = chain.layers.iter().map(layer).collect();
-        let outputs = layers.last().map_or(0, |planes| planes[0]);
-        Planes { layers, width, outputs }
+        let outputs = layers.last().map_or(0, |activation_buffers| activation_buffers[0]);
+        ActivationBuffers { layers, width, outputs }
     }
 }
 
@@ -131,7 +132,7 @@ fn pointwise(layer: &ChainLayer) -> &dyn Activation {
 #[derive(Clone, Debug)]
 pub(crate) struct Whole {
     pub program: Program,
-    /// For each objective that it was made for.
+    /// For each training_spec that it was made for.
     pub options: Vec<Vec<f32>>,
 }
 
@@ -154,22 +155,28 @@ fn settings(of_members: &[Vec<(&'static str, f64)>], own: &mut [Vec<f32>]) -> Ve
     settings
 }
 
-/// The program for members that train with these objectives, alike but for their numbers.
-pub(crate) fn whole(chain: &DenseChain, objectives: &[&Objective], labels: bool, form: Form) -> Whole {
-    let (loss, optimizer) = (&objectives[0].loss, &objectives[0].optimizer);
-    let mut options = vec![Vec::new(); objectives.len()];
-    let of_losses: Vec<_> = objectives.iter().map(|objective| objective.loss.constants()).collect();
-    let of_optimizers: Vec<_> = objectives.iter().map(|objective| objective.optimizer.constants()).collect();
+/// The program for members that train with these training_specs, alike but for their numbers.
+pub(crate) fn whole(
+    chain: &DenseChain,
+    training_specs: &[&TrainingSpec],
+    labels: bool,
+    launch_config: LaunchConfig,
+) -> Whole {
+    let (loss, optimizer) = (&training_specs[0].loss, &training_specs[0].optimizer);
+    let mut options = vec![Vec::new(); training_specs.len()];
+    let of_losses: Vec<_> = training_specs.iter().map(|training_spec| training_spec.loss.constants()).collect();
+    let of_optimizers: Vec<_> =
+        training_specs.iter().map(|training_spec| training_spec.optimizer.constants()).collect();
     let loss_settings = settings(&of_losses, &mut options);
     let optimizer_settings = settings(&of_optimizers, &mut options);
-    let planes = Planes::new(chain);
+    let activation_buffers = ActivationBuffers::new(chain);
     // Options decide how many states an optimizer needs: the members have as many as the one that needs most.
-    let states = objectives.iter().map(|objective| objective.optimizer.states()).max().unwrap_or(0);
-    let mut header = constants(chain, &planes, states, options[0].len(), labels, form);
-    header += &of_metric(objectives[0].metric);
+    let states = training_specs.iter().map(|training_spec| training_spec.optimizer.states()).max().unwrap_or(0);
+    let mut header = constants(chain, &activation_buffers, states, options[0].len(), labels, launch_config);
+    header += &of_metric(training_specs[0].metric);
     header += &of_labels(&**loss);
     header += &penalties(chain);
-    header += &aims(&objectives[0].aims, states, chain);
+    header += &step_options(&training_specs[0].step_options, states, chain);
     header += &crate::templates::adaptor::adaptor_with(&**loss, false, &loss_settings);
     header += &adaptor::adaptor(&optimizer.entry().shader, &[optimizers::UPDATE]);
     let by_row = matches!(loss.family(), Family::Rowwise(_));
@@ -180,7 +187,7 @@ pub(crate) fn whole(chain: &DenseChain, objectives: &[&Objective], labels: bool,
         + &add(&mut program, optimizer.entry().shader, &optimizer_settings, &[]);
     let _ = write!(program.header, "fn load_options(at: u32) {{\n{loads}}}\n");
     program.files.extend(loss.helpers());
-    add_layers(&mut program, chain, &planes);
+    add_layers(&mut program, chain, &activation_buffers);
     Whole { program, options }
 }
 
@@ -210,7 +217,7 @@ fn add(program: &mut Program, file: File, settings: &[(&'static str, Setting)], 
 
 /// Adds the layers, and the file of each activation once. Options in which two layers of one activation differ become variables, set
 /// before each call.
-fn add_layers(program: &mut Program, chain: &DenseChain, planes: &Planes) {
+fn add_layers(program: &mut Program, chain: &DenseChain, activation_buffers: &ActivationBuffers) {
     let mut files: Vec<File> = Vec::new();
     for (index, placed) in chain.layers.iter().enumerate() {
         let activation = pointwise(placed);
@@ -230,17 +237,24 @@ fn add_layers(program: &mut Program, chain: &DenseChain, planes: &Planes) {
             }
         }
         let options = if differ { constants } else { Vec::new() };
-        program.header += &layer(chain, planes, index, &options);
+        program.header += &layer(chain, activation_buffers, index, &options);
     }
     program.header += &order(chain);
     program.files.push(DENSE.without_text());
 }
 
-fn constants(chain: &DenseChain, planes: &Planes, states: usize, options: usize, labels: bool, form: Form) -> String {
-    let last = planes.layers.last().copied().unwrap_or_default();
+fn constants(
+    chain: &DenseChain,
+    activation_buffers: &ActivationBuffers,
+    states: usize,
+    options: usize,
+    labels: bool,
+    launch_config: LaunchConfig,
+) -> String {
+    let last = activation_buffers.layers.last().copied().unwrap_or_default();
     let numbers = [
-        ("WORKGROUP", form.lanes as usize),
-        ("TALL", form.tall as usize),
+        ("WORKGROUP", launch_config.lanes as usize),
+        ("TALL", launch_config.rows_per_thread as usize),
         ("LENGTH", chain.length),
         ("OUTPUTS", chain.outputs()),
         ("OPTIONS", options),
@@ -279,39 +293,39 @@ fn of_labels(loss: &dyn Loss) -> String {
 }
 
 fn penalties(chain: &DenseChain) -> String {
-    let has_penalty = chain.segments.iter().any(|segment| segment.l1 != 0.0 || segment.l2 != 0.0);
+    let has_penalty = chain.spans.iter().any(|span| span.l1 != 0.0 || span.l2 != 0.0);
     let mut text = format!("const HAS_PENALTY: bool = {has_penalty};\n");
     text += "fn penalty_at(index: u32) -> vec2<f32> {\n";
-    for segment in &chain.segments {
-        let (l1, l2) = (segment.l1 as f32, segment.l2 as f32);
-        let _ = writeln!(text, "    if index < {}u {{ return vec2<f32>({l1:?}f, {l2:?}f); }}", segment.end);
+    for span in &chain.spans {
+        let (l1, l2) = (span.l1 as f32, span.l2 as f32);
+        let _ = writeln!(text, "    if index < {}u {{ return vec2<f32>({l1:?}f, {l2:?}f); }}", span.end);
     }
     text += "    return vec2<f32>();\n}\n";
-    let has_proximal = chain.segments.iter().any(|segment| segment.proximal != 0.0);
+    let has_proximal = chain.spans.iter().any(|span| span.proximal != 0.0);
     let _ = write!(text, "const HAS_PROXIMAL: bool = {has_proximal};\nfn proximal_at(index: u32) -> f32 {{\n");
-    for segment in &chain.segments {
-        let _ = writeln!(text, "    if index < {}u {{ return {:?}f; }}", segment.end, segment.proximal as f32);
+    for span in &chain.spans {
+        let _ = writeln!(text, "    if index < {}u {{ return {:?}f; }}", span.end, span.proximal as f32);
     }
     text + "    return 0.0;\n}\n"
 }
 
 /// What is done around the optimizer's rule, alike for all members.
-fn aims(aims: &Aims, states: usize, chain: &DenseChain) -> String {
-    let epsilon = match aims.clip {
+fn step_options(step_options: &StepOptions, states: usize, chain: &DenseChain) -> String {
+    let epsilon = match step_options.clip {
         Some(Clip::GlobalNorm { epsilon, .. }) => epsilon as f32,
         _ => 0.0,
     };
-    let all = states + usize::from(aims.average.is_some());
+    let all = states + usize::from(step_options.average.is_some());
     format!(
         "const ALL_STATES: u32 = {all}u;\nconst STATE_STRIDE: u32 = {}u;\nconst CLIPS_NORM: bool = {};\n\
          const CLIPS_VALUE: bool = {};\nconst CLIP_EPSILON: f32 = {epsilon:?}f;\nconst SKIPS: bool = {};\n\
          const AVERAGES: bool = {};\nconst AVERAGE_WEIGHT: f32 = {:?}f;\n",
         state_stride(chain.length),
-        matches!(aims.clip, Some(Clip::GlobalNorm { .. })),
-        matches!(aims.clip, Some(Clip::Value(_))),
-        aims.skip_non_finite,
-        aims.average.is_some(),
-        aims.average.unwrap_or(0.0) as f32,
+        matches!(step_options.clip, Some(Clip::GlobalNorm { .. })),
+        matches!(step_options.clip, Some(Clip::Value(_))),
+        step_options.skip_non_finite,
+        step_options.average.is_some(),
+        step_options.average.unwrap_or(0.0) as f32,
     )
 }
 
@@ -321,12 +335,17 @@ fn prefix(index: usize) -> String {
 }
 
 /// A layer's functions, with its number in their names; `options` are those of its activation that it sets itself.
-fn layer(chain: &DenseChain, planes: &Planes, index: usize, options: &[(&'static str, f64)]) -> String {
+fn layer(
+    chain: &DenseChain,
+    activation_buffers: &ActivationBuffers,
+    index: usize,
+    options: &[(&'static str, f64)],
+) -> String {
     let placed = &chain.layers[index];
     let activation = pointwise(placed);
-    let [output, saved_input, gradient] = planes.layers[index];
-    let below = index.checked_sub(1).map(|below| (planes.layers[below], &chain.layers[below]));
-    let input = below.map_or(0, |(planes, _)| planes[0]);
+    let [output, saved_input, gradient] = activation_buffers.layers[index];
+    let below = index.checked_sub(1).map(|below| (activation_buffers.layers[below], &chain.layers[below]));
+    let input = below.map_or(0, |(activation_buffers, _)| activation_buffers[0]);
     let mut text = String::new();
     for (name, value) in [
         ("INPUTS", placed.inputs),
@@ -337,7 +356,7 @@ fn layer(chain: &DenseChain, planes: &Planes, index: usize, options: &[(&'static
         ("OUTPUT_PLANE", output),
         ("SAVED_INPUT_PLANE", saved_input),
         ("GRADIENT_PLANE", gradient),
-        ("GRADIENT_BELOW_PLANE", below.map_or(0, |(planes, _)| planes[2])),
+        ("GRADIENT_BELOW_PLANE", below.map_or(0, |(activation_buffers, _)| activation_buffers[2])),
     ] {
         let _ = writeln!(text, "const LAYER_N_{name}: u32 = {value}u;");
     }
@@ -429,38 +448,41 @@ pub(crate) fn programs(
         layers.push(crate::Dense::new(3 + index).boxed_activation(activation).bias(index % 2 == 0));
     }
     let chain = chain_of(5, layers, Penalties { l1: 0.1, l2: 0.2, proximal_l1: 0.3 })?;
-    let optimizers: Vec<_> = optimizers.iter().filter(|optimizer| optimizer.layerwise().is_none()).collect();
+    let optimizers: Vec<_> = optimizers.iter().filter(|optimizer| optimizer.per_tensor().is_none()).collect();
     let global = Some(Clip::GlobalNorm { limit: 1.0, epsilon: 1e-6 });
-    let all_aims = [
-        Aims { clip: global, skip_non_finite: true, average: Some(0.01) },
-        Aims { clip: Some(Clip::Value(1.0)), ..Aims::default() },
-        Aims::default(),
+    let all_step_options = [
+        StepOptions { clip: global, skip_non_finite: true, average: Some(0.01) },
+        StepOptions { clip: Some(Clip::Value(1.0)), ..StepOptions::default() },
+        StepOptions::default(),
     ];
-    let objective = |loss: usize, optimizer: usize, aims: Aims| Objective {
+    let training_spec = |loss: usize, optimizer: usize, step_options: StepOptions| TrainingSpec {
         chunked_head: false,
         loss: losses[loss % losses.len()].clone(),
         optimizer: (*optimizers[optimizer % optimizers.len()]).clone(),
         metric: Some(Metric { threshold: 0.5, truth_threshold: 0.5 }),
-        aims,
+        step_options,
     };
     let mut programs = Vec::new();
     for number in 0..losses.len().max(optimizers.len()) {
-        let objective = objective(number, number, all_aims[number % 3]);
-        let by_row = matches!(objective.loss.family(), Family::Rowwise(_));
-        let forms = [Form { lanes: 8, tall: 4 }, Form { lanes: 256, tall: 1 }];
-        programs.push(whole(&chain, &[&objective], by_row && number % 2 == 0, forms[number % 2]).program);
+        let training_spec = training_spec(number, number, all_step_options[number % 3]);
+        let by_row = matches!(training_spec.loss.family(), Family::Rowwise(_));
+        let launch_configs =
+            [LaunchConfig { lanes: 8, rows_per_thread: 4 }, LaunchConfig { lanes: 256, rows_per_thread: 1 }];
+        programs.push(whole(&chain, &[&training_spec], by_row && number % 2 == 0, launch_configs[number % 2]).program);
     }
     // Members that differ in every option: none of them is a constant then.
     for entry in crate::nn::optimizers::CATALOGUE.iter().filter(|entry| !entry.variants.is_empty()) {
-        if (entry.make)(&serde_json::Value::Null)?.layerwise().is_some() {
+        if (entry.make)(&serde_json::Value::Null)?.per_tensor().is_some() {
             continue;
         }
-        let mut members = [objective(0, 0, all_aims[0]), objective(0, 0, all_aims[0])];
+        let mut members = [training_spec(0, 0, all_step_options[0]), training_spec(0, 0, all_step_options[0])];
         for (member, options) in members.iter_mut().zip(["null", entry.variants[0]]) {
             let options = serde_json::from_str(options).unwrap_or_default();
             member.optimizer = (entry.make)(&options)?.into();
         }
-        programs.push(whole(&chain, &[&members[0], &members[1]], false, Form { lanes: 64, tall: 1 }).program);
+        programs.push(
+            whole(&chain, &[&members[0], &members[1]], false, LaunchConfig { lanes: 64, rows_per_thread: 1 }).program,
+        );
     }
     Ok(programs)
 }
@@ -489,17 +511,17 @@ mod tests {
     #[test]
     fn the_uniform_is_the_shaders() {
         let chain = chain_of(2, vec![Dense::new(1)], Penalties::default()).unwrap();
-        let objective = Objective {
+        let training_spec = TrainingSpec {
             chunked_head: false,
             loss: Arc::new(Mse::new()),
             optimizer: Arc::new(Adam::new()),
             metric: None,
-            aims: Aims::default(),
+            step_options: StepOptions::default(),
         };
-        let program = whole(&chain, &[&objective], false, Form { lanes: 8, tall: 4 }).program;
+        let program = whole(&chain, &[&training_spec], false, LaunchConfig { lanes: 8, rows_per_thread: 4 }).program;
         wgsl::assert_layout!(
             program,
-            Params as "Params" { turns, steps, turn_words, stride, work, capacity, plane, columns }
+            Params as "Params" { member_steps, steps, member_step_words, stride, work, capacity, activation_buffer, columns }
         );
     }
 }

@@ -8,12 +8,12 @@ use crate::data::{Blocks, Dataset, Target, WeighedBlock};
 use crate::losses::Loss;
 use crate::nn::model::Model;
 use crate::nn::train::baseline::{Reach, RunningR2};
-use crate::nn::train::course::{Course, Loaded, scoring};
-use crate::nn::train::engine::{Batch, Metric, Objective, Outcome};
+use crate::nn::train::engine::{Batch, Metric, Outcome, TrainingSpec};
 use crate::nn::train::fit::{Pass, Score};
 use crate::nn::train::history::{Epoch, History};
 use crate::nn::train::options::Fit;
 use crate::nn::train::samples::Rows;
+use crate::nn::train::training_run::{Loaded, TrainingRun, scoring};
 use crate::nn::train::weights::{ClassWeight, InBlocks, Sums, Weighed, Weighting, no_classes};
 use crate::{Error, Result, Targets};
 
@@ -105,8 +105,8 @@ impl Model {
         fit: Fit,
     ) -> Result<History> {
         self.check(&fit)?;
-        let mut objective = self.objective("fit_blocks")?;
-        if objective.loss.targets().pads() {
+        let mut training_spec = self.training_spec("fit_blocks")?;
+        if training_spec.loss.targets().pads() {
             return Err(refused("the loss", "is one of lists", "rows that stand for themselves; hand lists to fit"));
         }
         if fit.validation_split > 0.0 {
@@ -124,7 +124,7 @@ impl Model {
         if rows > u32::MAX as usize {
             return Err(refused("the blocks", &format!("have {rows} rows"), "at most 4294967295"));
         }
-        let of_training = self.weights_of(&objective, training, &fit.weighting)?;
+        let of_training = self.weights_of(&training_spec, training, &fit.weighting)?;
         let for_validation = Weighting {
             classes: of_training.of_class.clone().map(ClassWeight::Each),
             rows: fit.weighting.validation.clone(),
@@ -133,17 +133,17 @@ impl Model {
         };
         let mut validation = validation;
         let of_validation = match &mut validation {
-            Some(blocks) => self.weights_of(&objective, &mut **blocks, &for_validation)?,
+            Some(blocks) => self.weights_of(&training_spec, &mut **blocks, &for_validation)?,
             None => InBlocks::default(),
         };
-        let course = self.course_of_blocks(&objective, training, &fit, &for_validation)?;
-        (objective.metric, objective.aims) = (course.metric, fit.aims());
+        let training_run = self.run_of_blocks(&training_spec, training, &fit, &for_validation)?;
+        (training_spec.metric, training_spec.step_options) = (training_run.metric, fit.step_options());
         // Whatever is validated on is part of what the training is.
         let fingerprint = training.fingerprint().rotate_left(1)
             ^ validation.as_ref().map_or(0, |blocks| blocks.fingerprint() ^ blocks.rows() as u64);
-        let seen = Seen { kept: 0, reach: course.reach, measure: None };
+        let seen = Seen { kept: 0, reach: training_run.reach, measure: None };
         let streamed = Streamed { training, validation, weights: [of_training, of_validation], seen };
-        self.trained(&objective, &fit, course, &mut Feed::Blocks(streamed), fingerprint)
+        self.trained(&training_spec, &fit, training_run, &mut Feed::Blocks(streamed), fingerprint)
     }
 
     /// As [`Model::evaluate`], on rows that come in [`Blocks`].
@@ -151,24 +151,24 @@ impl Model {
     /// # Errors
     /// As [`Model::evaluate`]; those of the blocks.
     pub fn evaluate_blocks(&mut self, rows: &mut dyn Blocks) -> Result<Score> {
-        let mut objective = self.objective("evaluate_blocks")?;
+        let mut training_spec = self.training_spec("evaluate_blocks")?;
         let first = first_of(rows)?;
-        objective.metric =
-            Metric::of(&*objective.loss, self.rows_of(&objective, &first)?.one_hot, self.graph.outputs());
+        training_spec.metric =
+            Metric::of(&*training_spec.loss, self.rows_of(&training_spec, &first)?.one_hot, self.graph.outputs());
         drop(first);
-        Ok(self.score_blocks(&objective, rows, None)?.0)
+        Ok(self.score_blocks(&training_spec, rows, None)?.0)
     }
 
     /// How much the rows of blocks count: what their weights add up to takes a pass over all of them.
-    fn weights_of(&self, objective: &Objective, blocks: &mut dyn Blocks, asked: &Weighting) -> Result<InBlocks> {
-        let loss = &*objective.loss;
+    fn weights_of(&self, training_spec: &TrainingSpec, blocks: &mut dyn Blocks, asked: &Weighting) -> Result<InBlocks> {
+        let loss = &*training_spec.loss;
         let mut sums = None;
         if asked.classes.is_some() || blocks.weighs() {
             let sums = sums.insert(Sums::default());
             for block in blocks.weighed_epoch(0)? {
                 let (block, weights) = block?;
                 check_weights(&block, weights.as_deref())?;
-                let classes = self.rows_of(objective, &block)?.classes(loss);
+                let classes = self.rows_of(training_spec, &block)?.classes(loss);
                 if asked.classes.is_some() && classes.is_none() {
                     return Err(no_classes(loss));
                 }
@@ -179,22 +179,22 @@ impl Model {
     }
 
     /// What a training in blocks has in common with another: the first block says what the targets are.
-    fn course_of_blocks(
+    fn run_of_blocks(
         &mut self,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         training: &mut dyn Blocks,
         fit: &Fit,
         for_validation: &Weighting,
-    ) -> Result<Course> {
+    ) -> Result<TrainingRun> {
         let first = first_of(training)?;
-        let rows = self.rows_of(objective, &first)?;
-        let metric = Metric::of(&*objective.loss, rows.one_hot, self.graph.outputs());
+        let rows = self.rows_of(training_spec, &first)?;
+        let metric = Metric::of(&*training_spec.loss, rows.one_hot, self.graph.outputs());
         let reach = Reach::of(&rows.features, rows.dense(0, rows.rows));
         let validation = match &fit.validation {
             None => None,
             Some(given) => {
-                let (intake, loss) = (self.intake(), &*objective.loss);
-                let mut rows = Rows::new(intake, loss, "fit (validation)", given.0.floats(), &given.1.targets())?;
+                let (input_spec, loss) = (self.input_spec(), &*training_spec.loss);
+                let mut rows = Rows::new(input_spec, loss, "fit (validation)", given.0.floats(), &given.1.targets())?;
                 let all = rows.rows;
                 rows.weigh(loss, for_validation, all)?;
                 Some(Loaded::new(&rows, self.engine.load(&rows.all())?))
@@ -202,18 +202,18 @@ impl Model {
         };
         let count = training.rows();
         let training = Loaded { data: usize::MAX, rows: count, kept: count, at_once: rows.at_once() };
-        Ok(Course { training, validation, metric, yardstick: None, reach })
+        Ok(TrainingRun { training, validation, metric, yardstick: None, reach })
     }
 
     /// Rows as an engine takes them.
-    fn rows_of<'d>(&self, objective: &Objective, block: &'d Dataset) -> Result<Rows<'d>> {
+    fn rows_of<'d>(&self, training_spec: &TrainingSpec, block: &'d Dataset) -> Result<Rows<'d>> {
         let features = FloatElement::floats(&block.features);
         match &block.target {
             Target::Labels { labels, .. } => {
-                Rows::new(self.intake(), &*objective.loss, "fit_blocks", features, &Targets::from(labels))
+                Rows::new(self.input_spec(), &*training_spec.loss, "fit_blocks", features, &Targets::from(labels))
             }
             Target::Values(values) => {
-                Rows::new(self.intake(), &*objective.loss, "fit_blocks", features, &Targets::from(values))
+                Rows::new(self.input_spec(), &*training_spec.loss, "fit_blocks", features, &Targets::from(values))
             }
             Target::None => Err(refused("a block", "has no targets", "one target for each row")),
         }
@@ -231,14 +231,14 @@ impl Model {
     ) -> Result<bool> {
         let Streamed { training, seen, weights: [scale, _], .. } = blocks;
         seen.kept = 0;
-        seen.measure =
-            RunningR2::new(&*pass.objective.loss, self.graph.outputs()).filter(|_| pass.objective.metric.is_none());
+        seen.measure = RunningR2::new(&*pass.training_spec.loss, self.graph.outputs())
+            .filter(|_| pass.training_spec.metric.is_none());
         let (total, size) = (training.rows(), pass.batches[0].rows);
         let (mut first, mut done, mut rest): (usize, usize, Option<WeighedBlock>) = (0, 0, None);
         for (number, block) in training.weighed_epoch(epoch)?.enumerate() {
             let (block, given) = block?;
             check_weights(&block, given.as_deref())?;
-            seen.take_note(&block, &*pass.objective.loss);
+            seen.take_note(&block, &*pass.training_spec.loss);
             let known = rest.as_ref().map_or(0, |(rest, _)| rest.rows());
             let (block, given) = joined(rest.take(), (block, given))?;
             let count = block.rows();
@@ -251,12 +251,12 @@ impl Model {
             let order = fit.shuffle.then(|| Permutation::new(count as u32, seed, epoch));
             let place = |batch: &Batch| Batch { start: batch.start - first, order, ..*batch };
             let batches: Vec<Batch> = pass.batches[done..done + here].iter().map(place).collect();
-            let mut rows = self.rows_of(pass.objective, &block)?;
-            rows.weigh_block(&*pass.objective.loss, scale, given.as_deref())?;
+            let mut rows = self.rows_of(pass.training_spec, &block)?;
+            rows.weigh_block(&*pass.training_spec.loss, scale, given.as_deref())?;
             if let Some(measure) = &mut seen.measure {
                 measure.add(rows.weighed(known, count - known));
             }
-            if pass.objective.optimizer.whole_batch() && rows.kept < rows.rows {
+            if pass.training_spec.optimizer.whole_batch() && rows.kept < rows.rows {
                 return Err(refused(
                     "the blocks",
                     "hold labels that are ignored",
@@ -289,20 +289,21 @@ impl Model {
     /// Loss and accuracy over all blocks, and R² of numbers; without `weights` all rows count alike.
     pub(crate) fn score_blocks(
         &mut self,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         blocks: &mut dyn Blocks,
         weights: Option<&InBlocks>,
     ) -> Result<(Score, Option<f64>)> {
         let (mut loss, mut correct, mut kept) = (0.0, 0.0, 0);
-        let mut measure = RunningR2::new(&*objective.loss, self.graph.outputs()).filter(|_| objective.metric.is_none());
+        let mut measure =
+            RunningR2::new(&*training_spec.loss, self.graph.outputs()).filter(|_| training_spec.metric.is_none());
         for block in blocks.weighed_epoch(0)? {
             let (block, given) = block?;
-            let mut rows = self.rows_of(objective, &block)?;
+            let mut rows = self.rows_of(training_spec, &block)?;
             if let Some(weights) = weights {
-                rows.weigh_block(&*objective.loss, weights, given.as_deref())?;
+                rows.weigh_block(&*training_spec.loss, weights, given.as_deref())?;
             }
             let loaded = Loaded::new(&rows, self.engine.load(&rows.all())?);
-            let outcomes = self.engine.evaluate(loaded.data, objective, &scoring(loaded));
+            let outcomes = self.engine.evaluate(loaded.data, training_spec, &scoring(loaded));
             let measured = match &mut measure {
                 Some(measure) => self.measure_block(measure, &rows, loaded),
                 None => Ok(()),
@@ -317,7 +318,7 @@ impl Model {
             kept += loaded.kept;
         }
         let kept = kept.max(1) as f64;
-        let score = Score { loss: loss / kept, accuracy: objective.metric.map(|_| correct / kept) };
+        let score = Score { loss: loss / kept, accuracy: training_spec.metric.map(|_| correct / kept) };
         Ok((score, measure.and_then(|measure| measure.r2(score.loss))))
     }
 

@@ -43,14 +43,14 @@ pub(crate) struct Best {
 
 /// How one model fares, epoch by epoch.
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
+pub(crate) struct EarlyStoppingMonitor {
     pub history: History,
     pub best: Option<Best>,
     /// Epochs in a row that were no better.
     pub waited: usize,
 }
 
-impl Watch {
+impl EarlyStoppingMonitor {
     /// Adds an epoch, and keeps a snapshot of it if it is the best so far; true where early stopping ends the training.
     pub fn add(
         &mut self,
@@ -80,7 +80,7 @@ impl Watch {
     }
 
     /// Notes that a batch's loss was not finite.
-    pub fn spoil(&mut self, batch: usize, loss: f64) {
+    pub fn abort(&mut self, batch: usize, loss: f64) {
         let epoch = self.history.epochs.len() + 1;
         self.history.stopped = Some(Stop::NotFinite { epoch, batch: batch + 1, loss, cause: None });
     }
@@ -176,7 +176,7 @@ pub(crate) struct Training {
     pub planned: usize,
     /// A fingerprint of the rows that it goes over and validates on.
     pub rows: u64,
-    pub watch: Watch,
+    pub monitor: EarlyStoppingMonitor,
     /// What the last epoch left, where the best one's weights were put back.
     pub last: Option<Snapshot>,
     pub cut: Option<Cut>,
@@ -184,12 +184,12 @@ pub(crate) struct Training {
 
 impl Training {
     pub fn new(options: Options, planned: usize, rows: u64) -> Self {
-        Training { options, planned, rows, watch: Watch::default(), last: None, cut: None }
+        Training { options, planned, rows, monitor: EarlyStoppingMonitor::default(), last: None, cut: None }
     }
 
     /// Epochs behind it.
     pub fn done(&self) -> usize {
-        self.watch.history.epochs.len()
+        self.monitor.history.epochs.len()
     }
 
     /// How many epochs are left.

@@ -5,11 +5,11 @@ use std::ops::Range;
 use super::{GpuEngine, Resident, Rows};
 use crate::cpu::random::Permutation;
 use crate::nn::embedding::kernels::{Sizes, gather};
-use crate::recommend::engine::{Optimizer, Pace, Tally};
-use crate::recommend::kernels::{BATCH_STRIDE, BatchParams, Choice, batch_uniform, sample_turns, tally_program};
+use crate::recommend::engine::{LearningRatePolicy, Optimizer, Tally};
+use crate::recommend::kernels::{BATCH_STRIDE, BatchParams, Choice, batch_uniform, sample_iterations, tally_program};
 use crate::recommend::sampling::{Loss, Rules};
 use crate::runtime::device::Gpu;
-use crate::runtime::launch::{MOST_TURNS, lanes_of};
+use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::sort::Sorter;
 use crate::{Error, Result};
@@ -35,7 +35,11 @@ pub(super) struct Batches {
 
 impl GpuEngine {
     /// The batches for these rules; None without interactions.
-    pub(super) fn prepared(&mut self, rules: &Rules, pace: &Pace) -> Result<Option<&Batches>> {
+    pub(super) fn prepared(
+        &mut self,
+        rules: &Rules,
+        learning_rate_policy: &LearningRatePolicy,
+    ) -> Result<Option<&Batches>> {
         let count = match &self.interactions {
             Some(resident) if resident.count > 0 => resident.count,
             _ => return Ok(None),
@@ -50,10 +54,10 @@ impl GpuEngine {
             k: rules.k,
             n: rules.n,
             margin: rules.margin,
-            learning_rate: pace.learning_rate as f32,
-            user_alpha: pace.user_alpha as f32,
-            item_alpha: pace.item_alpha as f32,
-            capacity: pace.batch_size.clamp(1, count) as u32,
+            learning_rate: learning_rate_policy.learning_rate as f32,
+            user_alpha: learning_rate_policy.user_alpha as f32,
+            item_alpha: learning_rate_policy.item_alpha as f32,
+            capacity: learning_rate_policy.batch_size.clamp(1, count) as u32,
             user_rows: self.users.rows as u32,
             item_rows: self.items.rows as u32,
             ..BatchParams::default()
@@ -61,7 +65,7 @@ impl GpuEngine {
         let repeats = [&self.users, &self.items].map(|rows| rows.hybrid.as_ref().map_or(1, |hybrid| hybrid.repeats));
         // An item may be hit twice by each interaction of a batch.
         let longest = params.capacity as usize * repeats[0].max(2 * repeats[1]);
-        let choice = choose(&self.gpu, rules, pace, &params, longest)?;
+        let choice = choose(&self.gpu, rules, learning_rate_policy, &params, longest)?;
         let fits = |batches: &Batches| {
             batches.choice == choice
                 && bytemuck::bytes_of(&batches.params) == bytemuck::bytes_of(&params)
@@ -77,8 +81,14 @@ impl GpuEngine {
 }
 
 /// Which kernels, with `longest` hits of a row at the most; an error for what a software adapter cannot count.
-fn choose(gpu: &Gpu, rules: &Rules, pace: &Pace, params: &BatchParams, longest: usize) -> Result<Choice> {
-    let user_bias = match (rules.loss, pace.user_bias_gradient) {
+fn choose(
+    gpu: &Gpu,
+    rules: &Rules,
+    learning_rate_policy: &LearningRatePolicy,
+    params: &BatchParams,
+    longest: usize,
+) -> Result<Choice> {
+    let user_bias = match (rules.loss, learning_rate_policy.user_bias_gradient) {
         (Loss::Logistic, _) => -1.0,
         (_, true) => 1.0,
         (_, false) => 0.0,
@@ -90,7 +100,7 @@ fn choose(gpu: &Gpu, rules: &Rules, pace: &Pace, params: &BatchParams, longest: 
         Loss::Logistic => 3,
     };
     let exact_rank = rules.exact_rank && loss < 2;
-    let adagrad = pace.optimizer == Optimizer::Adagrad;
+    let adagrad = learning_rate_policy.optimizer == Optimizer::Adagrad;
     let mut choice = Choice {
         loss,
         exact_rank,
@@ -102,20 +112,20 @@ fn choose(gpu: &Gpu, rules: &Rules, pace: &Pace, params: &BatchParams, longest: 
     if !gpu.is_software() {
         return Ok(choice);
     }
-    if sample_turns(&choice, params) > MOST_TURNS as u64 {
+    if sample_iterations(&choice, params) > MAX_LOOP_ITERATIONS as u64 {
         choice.team = true;
     }
     let refused = |name: &str, found: String| {
         let allowed = "smaller on a software adapter, whose loops end early; or take the device `cpu`";
         Err(Error::option("recommend", name, found, allowed))
     };
-    if sample_turns(&choice, params) > MOST_TURNS as u64 {
+    if sample_iterations(&choice, params) > MAX_LOOP_ITERATIONS as u64 {
         return refused(
             "max_sampled, items and components",
             format!("{}, {}, {}", params.max_sampled, params.items, 4 * params.cells - 4),
         );
     }
-    if longest > MOST_TURNS {
+    if longest > MAX_LOOP_ITERATIONS {
         return refused("batch_size", params.capacity.to_string());
     }
     Ok(choice)

@@ -7,12 +7,12 @@ use crate::recommend::best::{Scored, best, in_order};
 use crate::recommend::interactions::Interactions;
 use crate::recommend::kernels::{best_program, best_turns, similar_program};
 use crate::runtime::device::Gpu;
-use crate::runtime::launch::{MOST_TURNS, lanes_of};
+use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::pipeline::{Command, Slice};
 
 /// Whether choosing on the device moves fewer bytes than the scores themselves, and is within what it can count.
 fn is_worth(gpu: &Gpu, items: usize, n: usize) -> bool {
-    4 * n <= items && !(gpu.is_software() && best_turns(items) > MOST_TURNS)
+    4 * n <= items && !(gpu.is_software() && best_turns(items) > MAX_LOOP_ITERATIONS)
 }
 
 /// Chooses from rows of scores.

@@ -3,7 +3,7 @@
 use crate::recommend::features::Features;
 use crate::recommend::kernels::{PartsParams, share_program, sums_program};
 use crate::runtime::device::Gpu;
-use crate::runtime::launch::{MOST_TURNS, lanes_of};
+use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::pipeline::{Command, Slice};
 use crate::{Error, Result};
 
@@ -38,7 +38,7 @@ impl Hybrid {
     pub fn new(gpu: &Gpu, features: &Features, cells: usize) -> Result<Self> {
         let entities = features.entities();
         let most = (0..entities).map(|entity| features.of(entity).0.len()).max().unwrap_or(0);
-        if gpu.is_software() && most > MOST_TURNS {
+        if gpu.is_software() && most > MAX_LOOP_ITERATIONS {
             let allowed = "fewer on a software adapter, whose loops end early; or take the device `cpu`";
             return Err(Error::option("recommend", "features of one user or item", most, allowed));
         }

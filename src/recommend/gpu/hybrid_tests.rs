@@ -1,7 +1,8 @@
 //! Side features on the device against the CPU; the choice of the best against a sort.
 
 use super::tests::{
-    LOSSES, PACE, assert_same, both, defined, difference, interactions, layout, on, rules, state, variants,
+    LEARNING_RATE_POLICY, LOSSES, assert_same, both, defined, difference, interactions, layout, on, rules, state,
+    variants,
 };
 use super::*;
 use crate::cpu::random::Random;
@@ -45,7 +46,8 @@ fn sums_of_features_draw_what_the_definition_says() {
         for (loss, gpu) in LOSSES.iter().flat_map(|loss| variants.each_ref().map(|gpu| (*loss, gpu))) {
             let rules = rules(loss, 200, 10);
             let (mut device, _) = on(gpu, &layout, &state, &known);
-            let (found, _) = device.traced(&rules, &Pace { batch_size: known.len(), ..PACE }, 4);
+            let (found, _) =
+                device.traced(&rules, &LearningRatePolicy { batch_size: known.len(), ..LEARNING_RATE_POLICY }, 4);
             let exact = defined(&rules, &state, &layout, &known, known.len());
             assert_same(&found, &exact, &format!("{loss:?}"));
             assert!(exact.iter().filter(|sample| sample.step != 0.0).count() > known.len() / 8, "{loss:?}");
@@ -64,7 +66,7 @@ fn an_epoch_with_side_features_leaves_what_the_cpu_leaves() {
         let known = Arc::new(interactions(70, 250, 25));
         let state = state(&layout, 0.2);
         let learning_rate = if optimizer == Optimizer::Sgd { 0.0005 } else { 0.05 };
-        let pace = Pace {
+        let learning_rate_policy = LearningRatePolicy {
             optimizer,
             learning_rate,
             user_alpha: alpha,
@@ -76,8 +78,10 @@ fn an_epoch_with_side_features_leaves_what_the_cpu_leaves() {
             let (mut device, mut host) = both(&layout, &state, &known);
             let rules = rules(loss, 250, 10);
             for epoch in 0..2 {
-                let (found, exact) =
-                    (device.epoch(&rules, &pace, epoch).unwrap(), host.epoch(&rules, &pace, epoch).unwrap());
+                let (found, exact) = (
+                    device.epoch(&rules, &learning_rate_policy, epoch).unwrap(),
+                    host.epoch(&rules, &learning_rate_policy, epoch).unwrap(),
+                );
                 assert_eq!((found.draws, found.updates), (exact.draws, exact.updates), "{loss:?}");
                 assert!((found.loss / exact.loss - 1.0).abs() < 1e-5, "{loss:?}: {} for {}", found.loss, exact.loss);
             }
@@ -111,7 +115,7 @@ fn two_runs_with_side_features_give_the_same_bits() {
         let run = || {
             let (mut device, _) = both(&layout, &state, &known);
             for epoch in 0..2 {
-                device.epoch(&rules(Loss::Warp, 250, 10), &PACE, epoch).unwrap();
+                device.epoch(&rules(Loss::Warp, 250, 10), &LEARNING_RATE_POLICY, epoch).unwrap();
             }
             device.state().unwrap()
         };

@@ -36,8 +36,8 @@ fn drawn(test: &Interactions, train: Option<&Interactions>) -> Vec<u32> {
 /// each sum is so much of a mean. The host's f64 adds nothing that shows.
 fn tolerance(gpu: &Gpu, count: usize) -> f64 {
     let lanes = lanes_of(gpu.is_software()) as usize;
-    let turns = count.div_ceil(lanes * count.div_ceil(lanes).min(1024));
-    (turns + 6 + 13) as f64 * 2_f64.powi(-24)
+    let iterations = count.div_ceil(lanes * count.div_ceil(lanes).min(1024));
+    (iterations + 6 + 13) as f64 * 2_f64.powi(-24)
 }
 
 fn numbers(metrics: &Metrics) -> [f64; 6] {

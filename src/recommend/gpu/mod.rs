@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::recommend::best::Scored;
-use crate::recommend::engine::{Engine, Layout, Pace, State, Table, Tally};
+use crate::recommend::engine::{Engine, Layout, LearningRatePolicy, State, Table, Tally};
 use crate::recommend::features::Features;
 use crate::recommend::interactions::Interactions;
 use crate::recommend::metrics::{Convention, Metrics};
@@ -170,13 +170,13 @@ impl Engine for GpuEngine {
     fn batches(
         &mut self,
         rules: &Rules,
-        pace: &Pace,
+        learning_rate_policy: &LearningRatePolicy,
         epoch: u32,
         which: Range<usize>,
         tally: &mut Tally,
     ) -> Result<()> {
         let gpu = self.gpu.clone();
-        let Some(batches) = self.prepared(rules, pace)? else { return Ok(()) };
+        let Some(batches) = self.prepared(rules, learning_rate_policy)? else { return Ok(()) };
         let which = batches.within(which);
         batches.run(&gpu, rules, epoch, which.clone(), |_| Vec::new())?;
         batches.add_to(&gpu, which, tally)

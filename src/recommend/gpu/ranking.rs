@@ -5,7 +5,7 @@ use crate::nn::ops::matmul::product::{Kind, product};
 use crate::nn::ops::matmul::{Layout, Params};
 use crate::recommend::interactions::Interactions;
 use crate::recommend::kernels::{finite_program, pack_program, rank_program};
-use crate::runtime::launch::{MOST_TURNS, lanes_of};
+use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::pipeline::{Command, Slice};
 use crate::{Error, Result};
 
@@ -96,8 +96,8 @@ pub(super) fn ranks_on_device(
     let users: Vec<u32> =
         (0..wanted.users()).filter(|&user| !wanted.of(user).is_empty()).map(|user| user as u32).collect();
     let scorer = Scorer::new(engine, users.len())?;
-    let lanes = if items > 8 * MOST_TURNS / 2 { 64 } else { lanes_of(gpu.is_software()) };
-    if gpu.is_software() && items > 64 * MOST_TURNS / 2 {
+    let lanes = if items > 8 * MAX_LOOP_ITERATIONS / 2 { 64 } else { lanes_of(gpu.is_software()) };
+    if gpu.is_software() && items > 64 * MAX_LOOP_ITERATIONS / 2 {
         return Err(Error::option(
             "recommend",
             "items",

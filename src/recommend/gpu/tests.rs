@@ -4,7 +4,7 @@ use super::*;
 use crate::cpu::random::Permutation;
 use crate::cpu::random::Random;
 use crate::recommend::engine::Optimizer;
-use crate::recommend::host::HostEngine;
+use crate::recommend::host::CpuEngine;
 use crate::recommend::sampling;
 use crate::recommend::sampling::{Loss, NO_ITEM, RankWeight, Sample, Vectors};
 use crate::runtime::device::GpuOptions;
@@ -12,12 +12,17 @@ use crate::runtime::pipeline::Command;
 
 impl GpuEngine {
     /// An epoch, and what each of its interactions learned from, in the order of the places.
-    pub(super) fn traced(&mut self, rules: &Rules, pace: &Pace, epoch: u32) -> (Vec<Sample<f32>>, Tally) {
+    pub(super) fn traced(
+        &mut self,
+        rules: &Rules,
+        learning_rate_policy: &LearningRatePolicy,
+        epoch: u32,
+    ) -> (Vec<Sample<f32>>, Tally) {
         let count = self.interactions.as_ref().unwrap().count;
         let all = self.gpu.buffer("samples of an epoch", 4 * count).unwrap();
         let gpu = self.gpu.clone();
-        let batches = self.prepared(rules, pace).unwrap().unwrap();
-        let capacity = pace.batch_size.min(count);
+        let batches = self.prepared(rules, learning_rate_policy).unwrap().unwrap();
+        let capacity = learning_rate_policy.batch_size.min(count);
         let copy = |batch: usize| {
             let length = capacity.min(count - batch * capacity) as u64;
             let (to, to_offset) = (all.clone(), 16 * (batch * capacity) as u64);
@@ -93,7 +98,7 @@ pub(super) fn rules(loss: Loss, items: u32, max_sampled: u32) -> Rules {
     Rules { loss, seed: 0x0123_4567_89ab_cdef, max_sampled, margin: 1.0, rank_weights, exact_rank: false, k: 3, n: 7 }
 }
 
-pub(super) const PACE: Pace = Pace {
+pub(super) const LEARNING_RATE_POLICY: LearningRatePolicy = LearningRatePolicy {
     optimizer: Optimizer::Adagrad,
     learning_rate: 0.05,
     user_alpha: 0.0,
@@ -103,7 +108,7 @@ pub(super) const PACE: Pace = Pace {
 };
 
 /// Both engines with the same tables and interactions.
-pub(super) fn both(layout: &Layout, state: &State, interactions: &Arc<Interactions>) -> (GpuEngine, HostEngine<f32>) {
+pub(super) fn both(layout: &Layout, state: &State, interactions: &Arc<Interactions>) -> (GpuEngine, CpuEngine<f32>) {
     on(&gpu(), layout, state, interactions)
 }
 
@@ -112,8 +117,8 @@ pub(super) fn on(
     layout: &Layout,
     state: &State,
     interactions: &Arc<Interactions>,
-) -> (GpuEngine, HostEngine<f32>) {
-    let (mut device, mut host) = (GpuEngine::new(layout.clone(), gpu).unwrap(), HostEngine::new(layout.clone()));
+) -> (GpuEngine, CpuEngine<f32>) {
+    let (mut device, mut host) = (GpuEngine::new(layout.clone(), gpu).unwrap(), CpuEngine::new(layout.clone()));
     for engine in [&mut device as &mut dyn Engine, &mut host] {
         engine.set_state(state).unwrap();
         engine.set_interactions(interactions.clone()).unwrap();
@@ -193,8 +198,8 @@ fn every_interaction_draws_what_the_definition_says() {
             let rules = rules(loss, items, max_sampled);
             let (mut device, _) = on(gpu, &layout, &state, &known);
             // One batch: all from the same rows.
-            let pace = Pace { batch_size: known.len(), ..PACE };
-            let (found, _) = device.traced(&rules, &pace, 4);
+            let learning_rate_policy = LearningRatePolicy { batch_size: known.len(), ..LEARNING_RATE_POLICY };
+            let (found, _) = device.traced(&rules, &learning_rate_policy, 4);
             let exact = defined(&rules, &state, &layout, &known, known.len());
             assert_same(&found, &exact, &format!("{loss:?}, {items} items, {max_sampled} draws"));
             assert!(exact.iter().filter(|sample| sample.step != 0.0).count() > known.len() / 4);
@@ -213,7 +218,8 @@ fn the_exact_rank_counts_every_item() {
         let rank_weights = RankWeight::Harmonic.of_ranks(150);
         let rules = Rules { exact_rank: true, rank_weights, ..rules(loss, 150, 10) };
         let (mut device, _) = both(&layout, &state, &known);
-        let (found, _) = device.traced(&rules, &Pace { batch_size: known.len(), ..PACE }, 4);
+        let (found, _) =
+            device.traced(&rules, &LearningRatePolicy { batch_size: known.len(), ..LEARNING_RATE_POLICY }, 4);
         assert_same(&found, &defined(&rules, &state, &layout, &known, known.len()), &format!("{loss:?}"));
     }
 }
@@ -241,13 +247,21 @@ fn an_epoch_of_batches_leaves_what_the_cpu_leaves() {
         let layout = layout(70, 250, components);
         let known = Arc::new(interactions(70, 250, 25));
         let state = state(&layout, 0.3);
-        let pace = Pace { optimizer, user_alpha: alpha, item_alpha: 2.0 * alpha, user_bias_gradient, ..PACE };
+        let learning_rate_policy = LearningRatePolicy {
+            optimizer,
+            user_alpha: alpha,
+            item_alpha: 2.0 * alpha,
+            user_bias_gradient,
+            ..LEARNING_RATE_POLICY
+        };
         for loss in LOSSES {
             let (mut device, mut host) = both(&layout, &state, &known);
             let rules = rules(loss, 250, 10);
             for epoch in 0..2 {
-                let (found, exact) =
-                    (device.epoch(&rules, &pace, epoch).unwrap(), host.epoch(&rules, &pace, epoch).unwrap());
+                let (found, exact) = (
+                    device.epoch(&rules, &learning_rate_policy, epoch).unwrap(),
+                    host.epoch(&rules, &learning_rate_policy, epoch).unwrap(),
+                );
                 assert_eq!((found.draws, found.updates), (exact.draws, exact.updates), "{loss:?}");
                 assert!((found.loss / exact.loss - 1.0).abs() < 1e-5, "{loss:?}: {} for {}", found.loss, exact.loss);
             }
@@ -279,7 +293,7 @@ fn two_runs_give_the_same_bits() {
     let run = |loss: Loss| {
         let (mut device, _) = both(&layout, &state, &known);
         for epoch in 0..3 {
-            device.epoch(&rules(loss, 250, 10), &PACE, epoch).unwrap();
+            device.epoch(&rules(loss, 250, 10), &LEARNING_RATE_POLICY, epoch).unwrap();
         }
         device.state().unwrap()
     };

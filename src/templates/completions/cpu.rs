@@ -7,14 +7,14 @@
 
 use crate::cpu::parallel::pairwise;
 use crate::cpu::real::Real;
-use crate::losses::{Domain, Family, HostReal, Loss, tokens};
+use crate::losses::{CpuReal, Domain, Family, Loss, tokens};
 use crate::templates::linear::cpu::{LinearFrame, MOST_BYTES_ON_CPU, check_labels, chunk_rows, clear_rows};
-use crate::templates::multi_input::cpu::{Array, Example, Joint, JointHost, Shapes, Shares, Units};
+use crate::templates::multi_input::cpu::{Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units};
 use crate::templates::rowwise::cpu::is_ignored;
 use crate::{Error, Result};
 
 /// The frame around the loss of the log-probabilities.
-pub struct AnswersFrame<'a> {
+pub struct CompletionsTemplate<'a> {
     /// The name of the fused loss, for messages.
     pub name: &'static str,
     /// The loss of the log-probabilities: of a chosen and a rejected one, or of one.
@@ -29,7 +29,7 @@ pub(crate) fn outer_name(inner: &'static str) -> &'static str {
 }
 
 /// How many answers each value has.
-pub(crate) fn answers_per_value(inner: &dyn Loss) -> usize {
+pub(crate) fn completions_per_value(inner: &dyn Loss) -> usize {
     inner.differentiated().len()
 }
 
@@ -44,7 +44,7 @@ struct Tokens {
 }
 
 impl Tokens {
-    fn of<R: Real>(call: &Joint<'_, R>) -> Self {
+    fn of<R: Real>(call: &MultiInput<'_, R>) -> Self {
         let labels = call.integer("targets").unwrap_or_default();
         let length = call.array("predictions").map_or(1, |x| x.shape[1]);
         let values = call.units;
@@ -56,11 +56,11 @@ impl Tokens {
 
     /// How many tokens of each answer are kept.
     fn counts(&self) -> impl Iterator<Item = usize> {
-        self.kept.chunks(self.length).map(|answer| answer.iter().filter(|kept| **kept).count())
+        self.kept.chunks(self.length).map(|completion| completion.iter().filter(|kept| **kept).count())
     }
 }
 
-impl AnswersFrame<'_> {
+impl CompletionsTemplate<'_> {
     /// What an answer's sum is multiplied by: 0 where it has no tokens.
     fn shares<R: Real>(&self, tokens: &Tokens) -> Vec<R> {
         let share = |count: usize| match (count, self.averages) {
@@ -72,9 +72,9 @@ impl AnswersFrame<'_> {
     }
 
     /// The loss inside on the answers' log-probabilities: its values, and its derivatives by them, answer by answer.
-    fn of_answers<R: HostReal>(&self, call: &Joint<'_, R>, logs: &[R], values: &mut [R]) -> Vec<R> {
+    fn of_completions<R: CpuReal>(&self, call: &MultiInput<'_, R>, logs: &[R], values: &mut [R]) -> Vec<R> {
         let arguments = self.inner.arguments();
-        let (policies, others) = arguments.split_at(answers_per_value(self.inner));
+        let (policies, others) = arguments.split_at(completions_per_value(self.inner));
         let parts = policies.iter().zip(logs.chunks(call.units));
         let mut arrays: Vec<Array<'_, R>> = parts
             .map(|(policy, logs)| Array { name: policy.name, shape: vec![call.units], values: logs.into() })
@@ -83,7 +83,7 @@ impl AnswersFrame<'_> {
             let given = call.array(outer_name(argument.name))?;
             Some(Array { name: argument.name, ..given.lent() })
         }));
-        let inner = Joint {
+        let inner = MultiInput {
             arrays,
             integers: Vec::new(),
             units: call.units,
@@ -94,19 +94,19 @@ impl AnswersFrame<'_> {
             upstreams: (&*call.upstreams).into(),
         };
         let mut slopes = vec![vec![R::ZERO; call.units]; policies.len()];
-        if let Family::Joint(_, host) = self.inner.family() {
-            R::joint(&*host, &inner, &mut slopes, values);
+        if let Family::MultiInput(_, host) = self.inner.family() {
+            R::multi_input(&*host, &inner, &mut slopes, values);
         }
         slopes.concat()
     }
 
-    fn run<R: HostReal>(&self, call: &Joint<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) -> Result<()> {
+    fn run<R: CpuReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) -> Result<()> {
         let Some(weight) = call.array("linear_weight") else { return Ok(()) };
         let of_tokens = Tokens::of(call);
         let rows = of_tokens.kept.len();
         let chunk = chunk_rows(rows, weight.shape[0], MOST_BYTES_ON_CPU);
         let frame = LinearFrame { name: self.name, inner: tokens() };
-        let mut layer = Joint {
+        let mut layer = MultiInput {
             arrays: call.arrays.iter().map(Array::lent).collect(),
             integers: call.integers.iter().map(Array::lent).collect(),
             units: rows,
@@ -122,7 +122,7 @@ impl AnswersFrame<'_> {
         // Rounding may leave a probability a little above 1.
         let sums = costs.chunks(of_tokens.length).map(|costs| R::new(-pairwise(costs)));
         let logs: Vec<R> = sums.zip(&shares).map(|(sum, &share)| Real::min(share * sum, R::ZERO)).collect();
-        let slopes = self.of_answers(call, &logs, values);
+        let slopes = self.of_completions(call, &logs, values);
         let of_answer = slopes.iter().zip(&shares).map(|(&slope, &share)| limited(-slope) * share);
         layer.upstreams =
             of_answer.flat_map(|slope| std::iter::repeat_n(slope, of_tokens.length)).collect::<Vec<R>>().into();
@@ -130,7 +130,7 @@ impl AnswersFrame<'_> {
     }
 
     /// As `LinearFrame` does.
-    fn run_or_say_so<R: HostReal>(&self, call: &Joint<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+    fn run_or_say_so<R: CpuReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         if self.run(call, gradients, values).is_err() {
             values.fill(R::NAN);
         }
@@ -142,9 +142,9 @@ fn limited<R: Real>(slope: R) -> R {
     Real::clamp(slope, R::LOWEST, -R::LOWEST)
 }
 
-impl JointHost for AnswersFrame<'_> {
+impl MultiInputCpu for CompletionsTemplate<'_> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
-        let &[answers, tokens, features] = shapes.of("predictions") else {
+        let &[completions, tokens, features] = shapes.of("predictions") else {
             shapes.require_axes("predictions", 3, "[answers, tokens, features]")?;
             return Ok(Units::default());
         };
@@ -152,16 +152,16 @@ impl JointHost for AnswersFrame<'_> {
         let classes = shapes.of("linear_weight")[0];
         shapes.require("linear_weight", &[classes, features], "predictions")?;
         shapes.require("linear_bias", &[classes], "linear_weight")?;
-        shapes.require("targets", &[answers, tokens], "predictions")?;
-        let per_value = answers_per_value(self.inner);
-        if !answers.is_multiple_of(per_value) {
+        shapes.require("targets", &[completions, tokens], "predictions")?;
+        let per_value = completions_per_value(self.inner);
+        if !completions.is_multiple_of(per_value) {
             return Err(Error::Shape {
                 operation: self.name.into(),
                 found: format!("predictions is {:?}", shapes.of("predictions")),
                 allowed: "its first axis must be even: all chosen answers, then all rejected ones".into(),
             });
         }
-        let values = answers / per_value;
+        let values = completions / per_value;
         for argument in &self.inner.arguments()[per_value..] {
             shapes.require(outer_name(argument.name), &[values], "predictions")?;
         }
@@ -169,7 +169,7 @@ impl JointHost for AnswersFrame<'_> {
     }
 
     fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
-        let per_value = answers_per_value(self.inner);
+        let per_value = completions_per_value(self.inner);
         // As `LinearFrame`: where the hidden states are wide, the vocabulary is 128 times as wide, and all tokens are the rows.
         let is_wide = columns >= 256;
         let classes = if is_wide { 128 * columns } else { columns + 3 };
@@ -189,7 +189,7 @@ impl JointHost for AnswersFrame<'_> {
         inputs
     }
 
-    fn shares(&self, call: &Joint<'_, f32>) -> Result<Shares> {
+    fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
         let of_tokens = Tokens::of(call);
         let labels = call.integer("targets").unwrap_or_default();
         let classes = call.array("linear_weight").map_or(0, |weight| weight.shape[0]);
@@ -199,22 +199,22 @@ impl JointHost for AnswersFrame<'_> {
         }
         // An answer without tokens has probability 1, whose odds are infinite: its pair is left out.
         let mut kept = vec![true; of_tokens.values];
-        for (answer, _) in of_tokens.counts().enumerate().filter(|(_, count)| *count == 0) {
-            kept[answer % of_tokens.values] = false;
+        for (completion, _) in of_tokens.counts().enumerate().filter(|(_, count)| *count == 0) {
+            kept[completion % of_tokens.values] = false;
         }
         Ok(Shares { kept, ..Shares::default() })
     }
 
-    fn clear(&self, call: &mut Joint<'_, f32>) {
+    fn clear(&self, call: &mut MultiInput<'_, f32>) {
         let of_tokens = Tokens::of(call);
         clear_rows(call, |token| of_tokens.kept[token]);
     }
 
-    fn run_f32(&self, call: &Joint<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
         self.run_or_say_so(call, gradients, values);
     }
 
-    fn run_f64(&self, call: &Joint<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
         self.run_or_say_so(call, gradients, values);
     }
 }

@@ -8,15 +8,15 @@ use crate::runtime::launch::lanes_of;
 use crate::runtime::pipeline::{Command, Program};
 use crate::runtime::wgsl::File;
 use crate::templates::NUMBERS;
-use crate::templates::completions::cpu::{answers_per_value, outer_name};
+use crate::templates::completions::cpu::{completions_per_value, outer_name};
 use crate::templates::linear::gpu as linear;
 use crate::templates::multi_input::cpu::Units;
-use crate::templates::multi_input::gpu::{Bound, JointJob, JointResults};
+use crate::templates::multi_input::gpu::{Bound, MultiInputJob, MultiInputResults};
 use crate::templates::preference::gpu as preference;
 
-const MASK: File = crate::runtime::wgsl::shader!("templates/completions/answer_mask.wgsl");
-const SUMS: File = crate::runtime::wgsl::shader!("templates/completions/answer_sums.wgsl");
-const SLOPES: File = crate::runtime::wgsl::shader!("templates/completions/answer_slopes.wgsl");
+const MASK: File = crate::runtime::wgsl::shader!("templates/completions/completion_mask.wgsl");
+const SUMS: File = crate::runtime::wgsl::shader!("templates/completions/completion_sums.wgsl");
+const SLOPES: File = crate::runtime::wgsl::shader!("templates/completions/completion_gradients.wgsl");
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -29,8 +29,8 @@ struct TokenParams {
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct AnswerParams {
-    answers: u32,
+struct CompletionParams {
+    completions: u32,
     length: u32,
     averages: u32,
     ignored: i32,
@@ -55,42 +55,47 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
 struct Call<'a> {
     gpu: &'a Gpu,
     inner: &'a dyn Loss,
-    job: &'a JointJob,
+    job: &'a MultiInputJob,
     /// Tokens of one answer.
     length: usize,
     /// Tokens of all answers.
     tokens: usize,
-    answers: usize,
+    completions: usize,
 }
 
 pub(crate) fn commands(
     gpu: &Gpu,
     loss: &dyn Loss,
     averages: bool,
-    job: &JointJob,
-) -> Result<(Vec<Command>, JointResults, usize)> {
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let (Some(inner), Some(labels)) = (loss.inner(), job.get("targets")) else {
         let nothing = gpu.buffer("nothing", 4)?;
-        return Ok((Vec::new(), JointResults { gradients: Vec::new(), values: nothing.clone(), result: nothing }, 0));
+        return Ok((
+            Vec::new(),
+            MultiInputResults { gradients: Vec::new(), values: nothing.clone(), result: nothing },
+            0,
+        ));
     };
-    let (answers, length) = (labels.shape[0], labels.shape[1]);
-    let call = Call { gpu, inner, job, length, tokens: answers * length, answers };
+    let (completions, length) = (labels.shape[0], labels.shape[1]);
+    let call = Call { gpu, inner, job, length, tokens: completions * length, completions };
     let mut commands = Vec::new();
     let layer = call.layer(&mut commands)?;
     let (forward, costs) = linear::values(gpu, tokens(), &layer)?;
     commands.extend(forward);
     let [logs, shares] = call.sums(averages, &labels.buffer, &costs, &mut commands)?;
-    let (of_answers, results, parts) = preference::commands(gpu, inner, &call.of_answers(&logs, &mut commands)?)?;
-    commands.extend(of_answers);
+    let (of_completions, results, parts) =
+        preference::commands(gpu, inner, &call.of_completions(&logs, &mut commands)?)?;
+    commands.extend(of_completions);
     call.slopes(&results.gradients, &shares, &layer, &mut commands)?;
     let (back, of_layer) = linear::gradients(gpu, tokens(), &layer)?;
     commands.extend(back);
-    Ok((commands, JointResults { gradients: of_layer, ..results }, parts))
+    Ok((commands, MultiInputResults { gradients: of_layer, ..results }, parts))
 }
 
 impl Call<'_> {
     /// The tokens as rows of a linear layer, each with an upstream of its own: 0 until it is known.
-    fn layer(&self, commands: &mut Vec<Command>) -> Result<JointJob> {
+    fn layer(&self, commands: &mut Vec<Command>) -> Result<MultiInputJob> {
         let gpu = self.gpu;
         let weights = match &self.job.weights {
             None => None,
@@ -101,7 +106,7 @@ impl Call<'_> {
             }
         };
         let of_layer = ["predictions", "linear_weight", "linear_bias", "targets"];
-        Ok(JointJob {
+        Ok(MultiInputJob {
             arguments: of_layer.iter().filter_map(|name| self.job.get(name)).cloned().collect(),
             units: Units { shape: vec![self.tokens], rows: self.tokens },
             weights,
@@ -121,24 +126,24 @@ impl Call<'_> {
         commands: &mut Vec<Command>,
     ) -> Result<[wgpu::Buffer; 2]> {
         let gpu = self.gpu;
-        let logs = gpu.buffer("log-probabilities", self.answers)?;
-        let shares = gpu.buffer("shares of tokens", self.answers)?;
-        let params = AnswerParams {
-            answers: self.answers as u32,
+        let logs = gpu.buffer("log-probabilities", self.completions)?;
+        let shares = gpu.buffer("shares of tokens", self.completions)?;
+        let params = CompletionParams {
+            completions: self.completions as u32,
             length: self.length as u32,
             averages: u32::from(averages),
             ignored: crate::templates::ignored_words(tokens().ignored()).1[0],
         };
         let kernel = gpu.kernel(&program_of(SUMS, gpu.is_software()))?;
         let storage = [costs, labels, &logs, &shares].map(Into::into);
-        commands.push(gpu.dispatch(&kernel, &params, &storage, self.answers as u32)?);
+        commands.push(gpu.dispatch(&kernel, &params, &storage, self.completions as u32)?);
         Ok([logs, shares])
     }
 
     /// What the loss inside takes: the log-probabilities, all first answers, then all second ones, and the rest as it is.
-    fn of_answers(&self, logs: &wgpu::Buffer, commands: &mut Vec<Command>) -> Result<JointJob> {
+    fn of_completions(&self, logs: &wgpu::Buffer, commands: &mut Vec<Command>) -> Result<MultiInputJob> {
         let values = self.job.length();
-        let (policies, others) = self.inner.arguments().split_at(answers_per_value(self.inner));
+        let (policies, others) = self.inner.arguments().split_at(completions_per_value(self.inner));
         let mut arguments = Vec::new();
         for (place, policy) in policies.iter().enumerate() {
             let buffer = self.gpu.buffer("log-probabilities", values)?;
@@ -150,20 +155,20 @@ impl Call<'_> {
             let given = self.job.get(outer_name(argument.name))?;
             Some(Bound { name: argument.name, ..given.clone() })
         }));
-        Ok(JointJob { arguments, ..self.job.clone() })
+        Ok(MultiInputJob { arguments, ..self.job.clone() })
     }
 
     /// Spreads the derivatives by the answers over the upstreams of their tokens.
     fn slopes(
         &self,
-        of_answers: &[wgpu::Buffer],
+        of_completions: &[wgpu::Buffer],
         shares: &wgpu::Buffer,
-        layer: &JointJob,
+        layer: &MultiInputJob,
         commands: &mut Vec<Command>,
     ) -> Result<()> {
         let values = self.job.length();
-        let slopes = self.gpu.buffer("derivatives by answers", self.answers)?;
-        for (place, part) in of_answers.iter().enumerate() {
+        let slopes = self.gpu.buffer("derivatives by answers", self.completions)?;
+        for (place, part) in of_completions.iter().enumerate() {
             let (to_offset, size) = (4 * (place * values) as u64, 4 * values as u64);
             commands.push(Command::Copy { from: part.clone(), from_offset: 0, to: slopes.clone(), to_offset, size });
         }

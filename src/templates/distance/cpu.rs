@@ -7,11 +7,11 @@ use crate::Result;
 use crate::cpu::real::Real;
 use crate::cpu::simd::LANES;
 use crate::cpu::{parallel, simd};
-use crate::losses::{VectorOutcome, Vectors};
-use crate::templates::multi_input::cpu::{Example, Joint, JointHost, Shapes, Units};
+use crate::losses::{Distance, DistanceTerms};
+use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
 
 /// The frame around a loss.
-pub struct VectorsFrame<'a, L>(pub &'a L);
+pub struct DistanceTemplate<'a, L>(pub &'a L);
 
 /// The vectors of one row; where there are but two, the third is the first again and nobody looks.
 type Vectors3<'a, R> = [&'a [R]; 3];
@@ -22,8 +22,8 @@ struct Piece<'a, R> {
     gradients: Vec<&'a mut [R]>,
 }
 
-impl<L: Vectors> VectorsFrame<'_, L> {
-    fn run<R: Real>(&self, call: &Joint<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+impl<L: Distance> DistanceTemplate<'_, L> {
+    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         let [firsts, ..] = &call.arrays[..] else { return };
         let columns = firsts.shape.last().copied().unwrap_or(1);
         let rows = parallel::rows_per_piece(columns);
@@ -47,7 +47,7 @@ impl<L: Vectors> VectorsFrame<'_, L> {
 }
 
 #[inline(always)]
-fn take<R: Real, L: Vectors>(loss: &L, call: &Joint<'_, R>, first: usize, columns: usize, piece: Piece<'_, R>) {
+fn take<R: Real, L: Distance>(loss: &L, call: &MultiInput<'_, R>, first: usize, columns: usize, piece: Piece<'_, R>) {
     // Options behind a reference would be read again for each element, since the gradients might lie over them.
     let loss = &loss.clone();
     let Piece { values, mut gradients } = piece;
@@ -70,7 +70,7 @@ fn take<R: Real, L: Vectors>(loss: &L, call: &Joint<'_, R>, first: usize, column
 
 /// Writes the gradients of a row, all times `scale`, and gives its value.
 #[inline(always)]
-fn take_row<'g, R: Real, L: Vectors>(
+fn take_row<'g, R: Real, L: Distance>(
     loss: &L,
     vectors: Vectors3<'_, R>,
     truth: R,
@@ -102,9 +102,9 @@ fn take_row<'g, R: Real, L: Vectors>(
 }
 
 #[inline(always)]
-fn write<R: Real, L: Vectors, const WHICH: usize>(
+fn write<R: Real, L: Distance, const WHICH: usize>(
     loss: &L,
-    outcome: &VectorOutcome<R>,
+    outcome: &DistanceTerms<R>,
     peaks: [R; 3],
     [first, second, third]: Vectors3<'_, R>,
     scale: R,
@@ -116,7 +116,7 @@ fn write<R: Real, L: Vectors, const WHICH: usize>(
 }
 
 #[inline(always)]
-fn largest<R: Real, L: Vectors>(loss: &L, [first, second, third]: Vectors3<'_, R>) -> [R; 3] {
+fn largest<R: Real, L: Distance>(loss: &L, [first, second, third]: Vectors3<'_, R>) -> [R; 3] {
     let mut peaks = [R::ZERO; 3];
     for ((&a, &b), &c) in first.iter().zip(second).zip(third) {
         for (peak, found) in peaks.iter_mut().zip(loss.peaks([a, b, c])) {
@@ -128,7 +128,7 @@ fn largest<R: Real, L: Vectors>(loss: &L, [first, second, third]: Vectors3<'_, R
 
 /// The three sums over the columns, in a fixed number of lanes, and whether there is a NaN among the numbers.
 #[inline(always)]
-fn folded<R: Real, L: Vectors>(loss: &L, [first, second, third]: Vectors3<'_, R>, peaks: [R; 3]) -> ([R; 3], bool) {
+fn folded<R: Real, L: Distance>(loss: &L, [first, second, third]: Vectors3<'_, R>, peaks: [R; 3]) -> ([R; 3], bool) {
     let mut lanes = [[R::ZERO; LANES]; 3];
     // Not a sum of the numbers themselves: ∞ − ∞ is no NaN that was handed in.
     let mut poison = [R::ZERO; LANES];
@@ -175,7 +175,7 @@ fn halved<R: Real>(mut lanes: [R; LANES]) -> R {
     lanes[0]
 }
 
-impl<L: Vectors> JointHost for VectorsFrame<'_, L> {
+impl<L: Distance> MultiInputCpu for DistanceTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let first = self.0.arguments()[0].name;
         shapes.require_axes(first, 2, "[rows, columns]: a vector in each row")?;
@@ -202,11 +202,11 @@ impl<L: Vectors> JointHost for VectorsFrame<'_, L> {
             .collect()
     }
 
-    fn run_f32(&self, call: &Joint<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
         self.run(call, gradients, values);
     }
 
-    fn run_f64(&self, call: &Joint<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
         self.run(call, gradients, values);
     }
 }

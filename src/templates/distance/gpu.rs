@@ -4,7 +4,7 @@ use crate::losses::Loss;
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
-use crate::templates::multi_input::gpu::{JointJob, JointResults};
+use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
 use crate::templates::variant::{Adapter, Variant};
 use crate::templates::{ALIGNMENT, NUMBERS, along, binding_elements, flag, parts, program};
 use crate::{Error, Result};
@@ -19,7 +19,7 @@ const MOST_HELD: usize = 4;
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct VectorsParams {
+struct DistanceParams {
     rows: u32,
     columns: u32,
     first_row: u32,
@@ -68,7 +68,11 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     variants.iter().flat_map(|variant| [false, true].map(|on| frame(loss, variant, on, on))).collect()
 }
 
-pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Vec<Command>, JointResults, usize)> {
+pub(crate) fn commands(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let rows = job.length();
     let columns = job.arguments[0].shape.last().copied().unwrap_or(1);
     let most = binding_elements(gpu) / columns.max(1);
@@ -106,7 +110,7 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Ve
     let mut length = 0;
     for part in parts(rows, most) {
         let block = variant.block(software, part.length);
-        let params = VectorsParams {
+        let params = DistanceParams {
             rows: part.length as u32,
             columns: columns as u32,
             first_row: part.first as u32,
@@ -131,5 +135,5 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Ve
         length += variant.partials(software, part.length);
     }
     let gradients = gradients.into_iter().take(count).collect();
-    Ok((commands, JointResults { gradients, values, result: gpu.buffer("a loss", 4)? }, length))
+    Ok((commands, MultiInputResults { gradients, values, result: gpu.buffer("a loss", 4)? }, length))
 }

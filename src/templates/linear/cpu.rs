@@ -11,8 +11,8 @@ use rayon::prelude::*;
 
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
-use crate::losses::{HostReal, Loss};
-use crate::templates::multi_input::cpu::{Example, Joint, JointHost, Shapes, Shares, Units};
+use crate::losses::{CpuReal, Loss};
+use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Shares, Units};
 use crate::templates::rowwise::cpu::{Rows, Targets, is_ignored};
 use crate::{Error, Result};
 
@@ -84,7 +84,7 @@ struct Layer<'a, R> {
 }
 
 impl<'a, R: Real> Layer<'a, R> {
-    fn of(call: &'a Joint<'_, R>) -> Option<Self> {
+    fn of(call: &'a MultiInput<'_, R>) -> Option<Self> {
         let (x, weight) = (call.array("predictions")?, call.array("linear_weight")?);
         let &[classes, features] = &weight.shape[..] else { return None };
         Some(Layer {
@@ -105,9 +105,9 @@ impl<'a, R: Real> Layer<'a, R> {
 
 impl LinearFrame<'_> {
     /// In chunks of so many rows.
-    pub(crate) fn run<R: HostReal>(
+    pub(crate) fn run<R: CpuReal>(
         &self,
-        call: &Joint<'_, R>,
+        call: &MultiInput<'_, R>,
         chunk: usize,
         gradients: &mut [Vec<R>],
         values: &mut [R],
@@ -130,7 +130,7 @@ impl LinearFrame<'_> {
     }
 
     /// The values alone.
-    pub(crate) fn values<R: HostReal>(&self, call: &Joint<'_, R>, chunk: usize, values: &mut [R]) -> Result<()> {
+    pub(crate) fn values<R: CpuReal>(&self, call: &MultiInput<'_, R>, chunk: usize, values: &mut [R]) -> Result<()> {
         let Some(layer) = Layer::of(call) else { return Ok(()) };
         let mut space = Space::of(chunk * layer.classes);
         for first in (0..call.units).step_by(chunk) {
@@ -141,9 +141,9 @@ impl LinearFrame<'_> {
     }
 
     /// The values of as many rows as there are places for; gives the derivatives by their outputs.
-    fn loss_of<'s, R: HostReal>(
+    fn loss_of<'s, R: CpuReal>(
         &self,
-        call: &Joint<'_, R>,
+        call: &MultiInput<'_, R>,
         layer: &Layer<'_, R>,
         first: usize,
         space: &'s mut Space<R>,
@@ -177,7 +177,7 @@ impl<R: Real> Space<R> {
 
 /// A chunk as the row-wise frame takes it.
 fn rows_of<'a, R: Real>(
-    call: &'a Joint<'_, R>,
+    call: &'a MultiInput<'_, R>,
     layer: &Layer<'a, R>,
     ignored: &'a [i64],
     outputs: &'a [R],
@@ -234,7 +234,7 @@ pub(crate) fn check_labels(
 }
 
 /// Takes numbers that are none out of the rows that do not count, where a product by 0 would still see them.
-pub(crate) fn clear_rows(call: &mut Joint<'_, f32>, counts: impl Fn(usize) -> bool) {
+pub(crate) fn clear_rows(call: &mut MultiInput<'_, f32>, counts: impl Fn(usize) -> bool) {
     let Some(x) = call.arrays.iter_mut().find(|array| array.name == "predictions") else { return };
     let features = x.shape.last().copied().unwrap_or(1);
     let is_off = |row: &[f32]| row.iter().any(|x| !x.is_finite());
@@ -245,7 +245,7 @@ pub(crate) fn clear_rows(call: &mut Joint<'_, f32>, counts: impl Fn(usize) -> bo
     }
 }
 
-impl JointHost for LinearFrame<'_> {
+impl MultiInputCpu for LinearFrame<'_> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let Some((&features, leading)) = shapes.of("predictions").split_last() else {
             shapes.require_axes("predictions", 2, "[rows, features]")?;
@@ -284,7 +284,7 @@ impl JointHost for LinearFrame<'_> {
         inputs
     }
 
-    fn shares(&self, call: &Joint<'_, f32>) -> Result<Shares> {
+    fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
         let Some(layer) = Layer::of(call) else { return Ok(Shares::default()) };
         let Targets::Labels(labels) = layer.targets else { return Ok(Shares::default()) };
         let ignored = self.inner.ignored();
@@ -300,23 +300,23 @@ impl JointHost for LinearFrame<'_> {
         Ok(Shares { kept, mean, scale: Vec::new() })
     }
 
-    fn clear(&self, call: &mut Joint<'_, f32>) {
+    fn clear(&self, call: &mut MultiInput<'_, f32>) {
         let mask = call.mask.clone();
         clear_rows(call, |row| mask.get(row).copied().unwrap_or(true));
     }
 
-    fn run_f32(&self, call: &Joint<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
         self.run_or_say_so(call, gradients, values);
     }
 
-    fn run_f64(&self, call: &Joint<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
         self.run_or_say_so(call, gradients, values);
     }
 }
 
 impl LinearFrame<'_> {
     /// No product refuses slices whose lengths follow from shapes that fit; if one did, the values would say so.
-    fn run_or_say_so<R: HostReal>(&self, call: &Joint<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+    fn run_or_say_so<R: CpuReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         let classes = call.array("linear_weight").map_or(1, |weight| weight.shape[0]);
         let chunk = chunk_rows(call.units, classes, MOST_BYTES_ON_CPU);
         if self.run(call, chunk, gradients, values).is_err() {

@@ -166,7 +166,7 @@ fn gains<R: Real>(truths: &[R], by_truth: &[usize]) -> Vec<f64> {
 }
 
 /// What the items, in the order by truth, have in the weight of their pairs.
-struct Standing {
+struct SoftmaxStatistics {
     lambda: Lambda,
     /// Gains over the ideal sum; of label differences the truths; empty without weights.
     gain: Vec<f64>,
@@ -174,7 +174,7 @@ struct Standing {
     discount: Vec<f64>,
 }
 
-impl Standing {
+impl SoftmaxStatistics {
     fn new<R: Real>(pairs: &Pairs, scores: &[R], truths: &[R], by_truth: &[usize]) -> Self {
         let (mut gain, mut discounts) = (Vec::new(), Vec::new());
         match pairs.lambda {
@@ -192,7 +192,7 @@ impl Standing {
                 discounts.extend(by_truth.iter().map(|&item| of_item[item]));
             }
         }
-        Standing { lambda: pairs.lambda, gain, discount: discounts }
+        SoftmaxStatistics { lambda: pairs.lambda, gain, discount: discounts }
     }
 
     /// Writes the weights of the pairs of one place with a range of others.
@@ -234,11 +234,11 @@ pub fn over_pairs<R: Real>(
     pair: impl Fn(R) -> (R, R),
 ) -> R {
     let order = descending(truths);
-    let standing = Standing::new(pairs, scores, truths, &order);
+    let statistics = SoftmaxStatistics::new(pairs, scores, truths, &order);
     if pairs.lambda == Lambda::None {
-        over_weighted_pairs::<R, false>(pairs, scores, truths, &order, slopes, &pair, &standing)
+        over_weighted_pairs::<R, false>(pairs, scores, truths, &order, slopes, &pair, &statistics)
     } else {
-        over_weighted_pairs::<R, true>(pairs, scores, truths, &order, slopes, &pair, &standing)
+        over_weighted_pairs::<R, true>(pairs, scores, truths, &order, slopes, &pair, &statistics)
     }
 }
 
@@ -251,7 +251,7 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
     order: &[usize],
     slopes: &mut [R],
     pair: &impl Fn(R) -> (R, R),
-    standing: &Standing,
+    statistics: &SoftmaxStatistics,
 ) -> R {
     let sorted: Vec<R> = order.iter().map(|&item| scores[item]).collect();
     let (mut pulls, mut totals) = (vec![R::ZERO; scores.len()], vec![0.0; scores.len()]);
@@ -271,7 +271,7 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
             let end = order.len().min(start + BLOCK);
             if WEIGHTED {
                 // Of a whole block: a lookup for each pair kept the loop below from vectorising (196 ms for 35 at 4096 lists of 100).
-                standing.weigh(above, start..end, &mut weights[..end - start]);
+                statistics.weigh(above, start..end, &mut weights[..end - start]);
             }
             let outputs = values.iter_mut().zip(&mut slopes_of_block).zip(&mut pulls[start..end]);
             for ((((value, slope), pull), &other), &weight) in outputs.zip(&sorted[start..end]).zip(&weights) {

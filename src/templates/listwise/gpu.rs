@@ -2,7 +2,7 @@
 
 use crate::losses::{Domain, Loss};
 use crate::runtime::device::Gpu;
-use crate::runtime::launch::{MOST_TURNS, lanes_of};
+use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::{
@@ -21,7 +21,7 @@ const ITEMS_HALF: File = crate::runtime::wgsl::shader!("templates/listwise/items
 const GAINS: File = crate::runtime::wgsl::shader!("templates/listwise/gains.wgsl");
 
 /// Turns that a lane is given there: several workgroups share a long list, and each of them several short ones.
-const TURNS: usize = 20_000;
+const ITERATIONS: usize = 20_000;
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -30,7 +30,7 @@ struct ListParams {
     items: u32,
     blocks: u32,
     block: u32,
-    turns: u32,
+    iterations: u32,
     first_partial: u32,
     factor: f32,
     upstream: f32,
@@ -61,7 +61,8 @@ impl Layout {
     /// of 64 items is a workgroup, a longer one several.
     fn new(software: bool, items: usize) -> Self {
         let lanes = lanes_of(software) as usize;
-        let rounds = if software { (TURNS / turns_of_item(items)).clamp(1, items.div_ceil(lanes).max(1)) } else { 1 };
+        let rounds =
+            if software { (ITERATIONS / iterations_of_item(items)).clamp(1, items.div_ceil(lanes).max(1)) } else { 1 };
         let block = lanes * rounds;
         Layout { software, lanes, block, blocks: items.div_ceil(block) }
     }
@@ -71,16 +72,16 @@ impl Layout {
     }
 
     /// Blocks that one workgroup takes of so many lists.
-    fn turns(&self, items: usize, lists: usize) -> usize {
+    fn iterations(&self, items: usize, lists: usize) -> usize {
         if !self.software {
             return 1;
         }
-        let turns_of_block = self.block / self.lanes * turns_of_item(items) + 1;
-        (TURNS / turns_of_block).clamp(1, (lists * self.blocks / 64).max(1))
+        let iterations_of_block = self.block / self.lanes * iterations_of_item(items) + 1;
+        (ITERATIONS / iterations_of_block).clamp(1, (lists * self.blocks / 64).max(1))
     }
 
     fn workgroups(&self, items: usize, lists: usize) -> usize {
-        (lists * self.blocks).div_ceil(self.turns(items, lists))
+        (lists * self.blocks).div_ceil(self.iterations(items, lists))
     }
 
     /// Partial sums that so many lists leave.
@@ -99,7 +100,7 @@ impl Layout {
             items: job.row_length as u32,
             blocks: self.blocks as u32,
             block: self.block as u32,
-            turns: self.turns(job.row_length, part.length) as u32,
+            iterations: self.iterations(job.row_length, part.length) as u32,
             first_partial: first_partial as u32,
             factor: job.factor,
             upstream: job.upstream,
@@ -108,7 +109,7 @@ impl Layout {
 }
 
 /// Turns of a lane at one item: the other items, in runs of 64.
-fn turns_of_item(items: usize) -> usize {
+fn iterations_of_item(items: usize) -> usize {
     items + items.div_ceil(64) + 2
 }
 
@@ -168,7 +169,12 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
         for on in [0.0, 1.0] {
             let given = |names: &[&'static str]| names.iter().map(|&name| (name, on)).collect::<Vec<_>>();
             programs.push(frame(loss, RECORDS, &layout, given(&["IN_PLACE"])));
-            programs.push(frame(loss, LISTWISE, &layout, given(&["HAS_WEIGHT", "REDUCTION_NONE", "DIVISOR_ON_DEVICE"])));
+            programs.push(frame(
+                loss,
+                LISTWISE,
+                &layout,
+                given(&["HAS_WEIGHT", "REDUCTION_NONE", "DIVISOR_ON_DEVICE"]),
+            ));
             for half in [false, true] {
                 programs.push(units_program(&layout, [on != 0.0, half], given(&["IN_PLACE"])));
             }
@@ -195,9 +201,9 @@ fn check(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> Result<()> {
             gpu.limits().max_storage_buffer_binding_size,
         ));
     }
-    if gpu.is_software() && turns_of_item(job.row_length) > MOST_TURNS {
+    if gpu.is_software() && iterations_of_item(job.row_length) > MAX_LOOP_ITERATIONS {
         let name = format!("a list of {} items in {} on a software adapter", job.row_length, loss.name());
-        return Err(too_large(name, 4 * job.row_length, 4 * (MOST_TURNS * 64 / 65) as u64));
+        return Err(too_large(name, 4 * job.row_length, 4 * (MAX_LOOP_ITERATIONS * 64 / 65) as u64));
     }
     Ok(())
 }

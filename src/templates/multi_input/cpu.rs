@@ -19,7 +19,7 @@ pub struct Array<'a, R: Clone> {
 
 /// The inputs of a loss of several inputs, flat and checked.
 #[derive(Clone, Debug)]
-pub struct Joint<'a, R: Clone> {
+pub struct MultiInput<'a, R: Clone> {
     /// The inputs that hold numbers, in the order of the loss's arguments; those left out are missing here.
     pub arrays: Vec<Array<'a, R>>,
     /// The inputs that hold whole numbers.
@@ -100,7 +100,7 @@ impl Example {
 }
 
 /// A frame of losses of several inputs, on the host. Object-safe.
-pub trait JointHost {
+pub trait MultiInputCpu {
     /// Whether the shapes fit each other, and what the values are.
     ///
     /// # Errors
@@ -120,22 +120,22 @@ pub trait JointHost {
     ///
     /// # Errors
     /// [`Error::Label`] or [`Error::Input`] with the first place that is wrong.
-    fn shares(&self, _call: &Joint<'_, f32>) -> Result<Shares> {
+    fn shares(&self, _call: &MultiInput<'_, f32>) -> Result<Shares> {
         Ok(Shares::default())
     }
 
     /// Takes out what stands at masked values, where a product by 0 would still see it. The mask is settled.
-    fn clear(&self, _call: &mut Joint<'_, f32>) {}
+    fn clear(&self, _call: &mut MultiInput<'_, f32>) {}
 
     /// Writes the gradients of the differentiated inputs that were given, in their order, and the value of each unit, all times
     /// weight and factor. In f32 on all cores.
-    fn run_f32(&self, call: &Joint<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]);
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]);
 
     /// As `run_f32`, plain and in f64.
-    fn run_f64(&self, call: &Joint<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]);
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]);
 }
 
-impl<R: Real> Joint<'_, R> {
+impl<R: Real> MultiInput<'_, R> {
     /// The numbers of an input, if it was given.
     pub fn array(&self, name: &str) -> Option<&Array<'_, R>> {
         self.arrays.iter().find(|array| array.name == name)

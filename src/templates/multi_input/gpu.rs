@@ -24,7 +24,7 @@ pub(crate) struct Bound {
 
 /// What a frame is asked for.
 #[derive(Clone, Debug)]
-pub(crate) struct JointJob {
+pub(crate) struct MultiInputJob {
     /// The inputs that were given.
     pub arguments: Vec<Bound>,
     pub units: Units,
@@ -40,7 +40,7 @@ pub(crate) struct JointJob {
 
 /// Where a frame leaves what it computes.
 #[derive(Clone, Debug)]
-pub(crate) struct JointResults {
+pub(crate) struct MultiInputResults {
     /// One for each differentiated input that was given, in the order of the loss's arguments.
     pub gradients: Vec<wgpu::Buffer>,
     /// The value of each unit where each is asked for, else what was summed.
@@ -49,7 +49,7 @@ pub(crate) struct JointResults {
     pub result: wgpu::Buffer,
 }
 
-impl JointJob {
+impl MultiInputJob {
     /// An input by its name.
     pub fn get(&self, name: &str) -> Option<&Bound> {
         self.arguments.iter().find(|bound| bound.name == name)
@@ -66,15 +66,15 @@ pub(crate) fn commands(
     gpu: &Gpu,
     loss: &dyn Loss,
     frame: Frame,
-    job: &JointJob,
-) -> Result<(Vec<Command>, JointResults)> {
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults)> {
     let (mut commands, results, length) = match frame {
-        Frame::Pairs => two_input::commands(gpu, loss, job)?,
+        Frame::TwoInput => two_input::commands(gpu, loss, job)?,
         Frame::Sequence { blank } => sequence::commands(gpu, loss, blank, job)?,
-        Frame::Vectors => distance::commands(gpu, loss, job)?,
+        Frame::Distance => distance::commands(gpu, loss, job)?,
         Frame::Linear => linear::commands(gpu, loss, job)?,
-        Frame::Answers { averages } => completions::commands(gpu, loss, averages, job)?,
-        Frame::Quads => preference::commands(gpu, loss, job)?,
+        Frame::Completions { averages } => completions::commands(gpu, loss, averages, job)?,
+        Frame::Preference => preference::commands(gpu, loss, job)?,
         Frame::Similarity(comparison) => similarity::commands(gpu, loss, comparison, job)?,
     };
     if !job.each {
@@ -86,13 +86,13 @@ pub(crate) fn commands(
 /// Every program of a loss of several inputs: for the checks of the shaders.
 pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     match loss.family() {
-        Family::Joint(Frame::Pairs, _) => two_input::programs(loss),
-        Family::Joint(Frame::Sequence { .. }, _) => sequence::programs(loss),
-        Family::Joint(Frame::Vectors, _) => distance::programs(loss),
-        Family::Joint(Frame::Linear, _) => linear::programs(loss),
-        Family::Joint(Frame::Answers { .. }, _) => completions::programs(loss),
-        Family::Joint(Frame::Quads, _) => preference::programs(loss),
-        Family::Joint(Frame::Similarity(comparison), _) => similarity::programs(loss, comparison),
+        Family::MultiInput(Frame::TwoInput, _) => two_input::programs(loss),
+        Family::MultiInput(Frame::Sequence { .. }, _) => sequence::programs(loss),
+        Family::MultiInput(Frame::Distance, _) => distance::programs(loss),
+        Family::MultiInput(Frame::Linear, _) => linear::programs(loss),
+        Family::MultiInput(Frame::Completions { .. }, _) => completions::programs(loss),
+        Family::MultiInput(Frame::Preference, _) => preference::programs(loss),
+        Family::MultiInput(Frame::Similarity(comparison), _) => similarity::programs(loss, comparison),
         _ => Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cpu::real::Real;
 use crate::cpu::simd::LANES;
-use crate::cpu::{Spread, parallel, simd};
+use crate::cpu::{Broadcast, parallel, simd};
 use crate::losses::Pointwise;
 
 /// Elements that one thread takes at a time.
@@ -16,9 +16,9 @@ pub struct Points<'a, R> {
     /// One for each element.
     pub targets: &'a [R],
     /// What multiplies value and gradient.
-    pub weight: Spread<'a, R>,
+    pub weight: Broadcast<'a, R>,
     /// Which elements count at all.
-    pub mask: Spread<'a, bool>,
+    pub mask: Broadcast<'a, bool>,
     /// One for each place of the last axis; empty for none.
     pub column_weight: &'a [R],
     /// Elements in a row.
@@ -32,7 +32,7 @@ pub struct Points<'a, R> {
 }
 
 /// The object-safe face of [`Pointwise`].
-pub trait PointwiseHost {
+pub trait PointwiseCpu {
     /// The sum of the values, in f32 on all cores; writes the gradient and, if not empty, each value.
     fn run_f32(&self, points: &Points<'_, f32>, gradient: &mut [f32], values: &mut [f32]) -> f64;
     /// As `run_f32`, plain and in f64.
@@ -43,7 +43,7 @@ pub trait PointwiseHost {
     fn curvature_f64(&self, points: &Points<'_, f64>, hessian: &mut [f64]);
 }
 
-impl<L: Pointwise> PointwiseHost for L {
+impl<L: Pointwise> PointwiseCpu for L {
     fn run_f32(&self, points: &Points<'_, f32>, gradient: &mut [f32], values: &mut [f32]) -> f64 {
         if points.is_plain() && values.is_empty() {
             return parallel::sum_into(gradient, PIECE, |start, part| {

@@ -3,15 +3,15 @@
 
 use crate::Result;
 use crate::cpu::real::Real;
-use crate::losses::{Quad, Quads};
-use crate::templates::multi_input::cpu::{Example, Joint, JointHost, Shapes, Units};
+use crate::losses::{Preference, PreferenceTerms};
+use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
 
 /// The frame around a loss.
-pub struct QuadsFrame<'a, L>(pub &'a L);
+pub struct PreferenceTemplate<'a, L>(pub &'a L);
 
-impl<L: Quads> QuadsFrame<'_, L> {
+impl<L: Preference> PreferenceTemplate<'_, L> {
     /// There are as many values as pairs of sequences in a batch: no need of threads.
-    fn run<R: Real>(&self, call: &Joint<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         let arguments = self.0.arguments();
         let arrays: Vec<Option<&[R]>> =
             arguments.iter().map(|argument| call.array(argument.name).map(|array| &*array.values)).collect();
@@ -22,9 +22,9 @@ impl<L: Quads> QuadsFrame<'_, L> {
             }
             let (mut found, mut slopes) = (R::ZERO, [R::ZERO; 2]);
             if let Some(weight) = call.weight_of(i) {
-                let quad = guarded(self.0, numbers);
+                let terms = guarded(self.0, numbers);
                 let slope = weight * call.upstream_of(i);
-                (found, slopes) = (weight * quad.value, quad.slopes.map(|derivative| slope * derivative));
+                (found, slopes) = (weight * terms.value, terms.slopes.map(|derivative| slope * derivative));
             }
             *value = found;
             for (gradient, slope) in gradients.iter_mut().zip(slopes) {
@@ -35,14 +35,14 @@ impl<L: Quads> QuadsFrame<'_, L> {
 }
 
 /// NaN in, NaN out: a comparison in the filling would hide it.
-fn guarded<R: Real, L: Quads>(loss: &L, numbers: [R; 4]) -> Quad<R> {
+fn guarded<R: Real, L: Preference>(loss: &L, numbers: [R; 4]) -> PreferenceTerms<R> {
     if numbers.iter().any(|x| x.is_nan()) {
-        return Quad { value: R::NAN, slopes: [R::NAN; 2] };
+        return PreferenceTerms { value: R::NAN, slopes: [R::NAN; 2] };
     }
-    loss.quad(numbers)
+    loss.terms(numbers)
 }
 
-impl<L: Quads> JointHost for QuadsFrame<'_, L> {
+impl<L: Preference> MultiInputCpu for PreferenceTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let arguments = self.0.arguments();
         let first = arguments[0].name;
@@ -60,11 +60,11 @@ impl<L: Quads> JointHost for QuadsFrame<'_, L> {
         arguments.map(|argument| Example::of(argument.name, &[rows, columns])).collect()
     }
 
-    fn run_f32(&self, call: &Joint<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
         self.run(call, gradients, values);
     }
 
-    fn run_f64(&self, call: &Joint<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
         self.run(call, gradients, values);
     }
 }

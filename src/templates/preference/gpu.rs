@@ -6,14 +6,14 @@ use crate::runtime::device::Gpu;
 use crate::runtime::launch::lanes_of;
 use crate::runtime::pipeline::{Command, Program};
 use crate::runtime::wgsl::File;
-use crate::templates::multi_input::gpu::{JointJob, JointResults};
+use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
 use crate::templates::{NUMBERS, flag, program};
 
-const QUADS: File = crate::runtime::wgsl::shader!("templates/preference/preference.wgsl");
+const PREFERENCE: File = crate::runtime::wgsl::shader!("templates/preference/preference.wgsl");
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct QuadsParams {
+struct PreferenceParams {
     length: u32,
     stride: u32,
     planes: u32,
@@ -24,9 +24,12 @@ struct QuadsParams {
 }
 
 fn frame(loss: &dyn Loss, software: bool, has_weight: bool, each: bool) -> Program {
-    let constants =
-        vec![("WORKGROUP", lanes_of(software).into()), ("HAS_WEIGHT", flag(has_weight)), ("REDUCTION_NONE", flag(each))];
-    program(loss, &[QUADS, NUMBERS], constants)
+    let constants = vec![
+        ("WORKGROUP", lanes_of(software).into()),
+        ("HAS_WEIGHT", flag(has_weight)),
+        ("REDUCTION_NONE", flag(each)),
+    ];
+    program(loss, &[PREFERENCE, NUMBERS], constants)
 }
 
 pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
@@ -34,7 +37,11 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     sets.map(|(software, on)| frame(loss, software, on, on)).collect()
 }
 
-pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Vec<Command>, JointResults, usize)> {
+pub(crate) fn commands(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let length = job.length();
     let arguments = loss.arguments();
     let is_differentiated = |name: &str| arguments.iter().any(|a| a.name == name && a.role.is_differentiated());
@@ -58,7 +65,7 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Ve
             });
         }
     }
-    let params = QuadsParams {
+    let params = PreferenceParams {
         length: length as u32,
         stride: length as u32,
         planes: arguments.len() as u32,
@@ -79,5 +86,5 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Ve
         commands.push(Command::Copy { from: packed.clone(), from_offset, to: gradient.clone(), to_offset: 0, size });
         each.push(gradient);
     }
-    Ok((commands, JointResults { gradients: each, values, result: gpu.buffer("a loss", 4)? }, length))
+    Ok((commands, MultiInputResults { gradients: each, values, result: gpu.buffer("a loss", 4)? }, length))
 }

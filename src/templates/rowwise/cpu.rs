@@ -214,7 +214,7 @@ impl<R: Real> Auxiliary<R> {
 }
 
 /// The object-safe face of [`Rowwise`].
-pub trait RowwiseHost {
+pub trait RowwiseCpu {
     /// Writes value and gradient of each row, in f32 on all cores. `auxiliary` has a place for each row, or none.
     fn run_f32(&self, rows: &Rows<'_, f32>, gradient: &mut [f32], values: &mut [f32], auxiliary: &mut [Auxiliary<f32>]);
     /// As `run_f32`, plain and in f64.
@@ -225,7 +225,7 @@ pub trait RowwiseHost {
     fn curvature_f64(&self, rows: &Rows<'_, f64>, hessian: &mut [f64]);
 }
 
-impl<L: Rowwise> RowwiseHost for L {
+impl<L: Rowwise> RowwiseCpu for L {
     fn run_f32(
         &self,
         rows: &Rows<'_, f32>,

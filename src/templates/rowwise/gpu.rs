@@ -6,7 +6,7 @@ use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::variant::{Adapter, ROWS, Team, Variant};
 use crate::templates::{
-    Buffers, Divisor, Job, MOST_IGNORED, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, PLANES, Part, Parts, Per, along,
+    Buffers, Divisor, Job, MOST_IGNORED, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Part, Parts, Per, RESULT_KINDS, along,
     binding_elements, cells, flag, ignored_words, parts, sum,
 };
 use crate::{Error, Result};
@@ -31,7 +31,7 @@ pub(crate) struct RowwiseParams {
 
 pub(crate) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
     match (job.auxiliary, job.each) {
-        (true, _) => job.rows * PLANES,
+        (true, _) => job.rows * RESULT_KINDS,
         (_, true) => job.rows,
         _ => {
             let software = gpu.is_software();

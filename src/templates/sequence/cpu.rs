@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::cpu::real::Real;
 use crate::losses::Sequence;
-use crate::templates::multi_input::cpu::{Example, Joint, JointHost, Shapes, Shares, Units};
+use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Shares, Units};
 use crate::{Error, Result};
 
 /// One item of a batch as a loss sees it.
@@ -31,7 +31,7 @@ struct Axes {
 }
 
 impl Axes {
-    fn of<R: Real>(call: &Joint<'_, R>) -> Self {
+    fn of<R: Real>(call: &MultiInput<'_, R>) -> Self {
         let shape = |name: &str| call.array(name).map(|array| array.shape.clone()).unwrap_or_default();
         let [time, batch, classes] = shape("predictions")[..] else {
             return Axes { time: 0, batch: 0, classes: 0, length: 0 };
@@ -42,7 +42,7 @@ impl Axes {
 }
 
 impl<L: Sequence> SequenceFrame<'_, L> {
-    fn run<R: Real>(&self, call: &Joint<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         let Axes { batch, classes, length, .. } = Axes::of(call);
         let (Some(logits), Some(targets)) = (call.array("predictions"), call.integer("targets")) else { return };
         let (Some(times), Some(lengths)) = (call.integer("input_lengths"), call.integer("target_lengths")) else {
@@ -73,7 +73,7 @@ impl<L: Sequence> SequenceFrame<'_, L> {
     }
 }
 
-impl<L: Sequence> JointHost for SequenceFrame<'_, L> {
+impl<L: Sequence> MultiInputCpu for SequenceFrame<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         shapes.require_axes("predictions", 3, "[time, batch, classes]")?;
         shapes.require_axes("targets", 2, "[batch, length], padded")?;
@@ -97,7 +97,7 @@ impl<L: Sequence> JointHost for SequenceFrame<'_, L> {
         ]
     }
 
-    fn shares(&self, call: &Joint<'_, f32>) -> Result<Shares> {
+    fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
         let Axes { time, batch, classes, length } = Axes::of(call);
         let whole = |name: &str| call.integer(name).unwrap_or_default();
         let (targets, lengths) = (whole("targets"), whole("target_lengths"));
@@ -132,7 +132,7 @@ impl<L: Sequence> JointHost for SequenceFrame<'_, L> {
         Ok(Shares { scale, ..Shares::default() })
     }
 
-    fn clear(&self, call: &mut Joint<'_, f32>) {
+    fn clear(&self, call: &mut MultiInput<'_, f32>) {
         let Axes { classes, length, .. } = Axes::of(call);
         let mask = &call.mask;
         let Some(targets) = call.integers.iter_mut().find(|array| array.name == "targets") else { return };
@@ -149,11 +149,11 @@ impl<L: Sequence> JointHost for SequenceFrame<'_, L> {
         }
     }
 
-    fn run_f32(&self, call: &Joint<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
         self.run(call, gradients, values);
     }
 
-    fn run_f64(&self, call: &Joint<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
         self.run(call, gradients, values);
     }
 }

@@ -3,10 +3,10 @@
 use crate::losses::Loss;
 use crate::runtime::adaptor;
 use crate::runtime::device::Gpu;
-use crate::runtime::launch::{MOST_TURNS, lanes_of};
+use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
-use crate::templates::multi_input::gpu::{JointJob, JointResults};
+use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
 use crate::templates::{LANES, NUMBERS, binding_elements, flag};
 use crate::{Error, Result};
 
@@ -63,16 +63,18 @@ fn lanes(
     gpu: &Gpu,
     usual: usize,
     [time, states, classes]: [usize; 3],
-    turns: impl Fn(usize) -> usize,
+    iterations: impl Fn(usize) -> usize,
 ) -> Result<usize> {
     if !gpu.is_software() {
         return Ok(usual);
     }
-    LANE_COUNTS.into_iter().find(|&lanes| turns(lanes) + 16 <= MOST_TURNS).ok_or_else(|| Error::TooLarge {
-        name: format!("a lattice of {time} rows and {states} states, {classes} classes"),
-        bytes: 4 * (time * states.max(classes)) as u64,
-        limit: gpu.limits().max_storage_buffer_binding_size,
-        advice: "a software adapter ends loops of this length; use shorter sequences or the device `cpu`".into(),
+    LANE_COUNTS.into_iter().find(|&lanes| iterations(lanes) + 16 <= MAX_LOOP_ITERATIONS).ok_or_else(|| {
+        Error::TooLarge {
+            name: format!("a lattice of {time} rows and {states} states, {classes} classes"),
+            bytes: 4 * (time * states.max(classes)) as u64,
+            limit: gpu.limits().max_storage_buffer_binding_size,
+            advice: "a software adapter ends loops of this length; use shorter sequences or the device `cpu`".into(),
+        }
     })
 }
 
@@ -80,8 +82,8 @@ pub(crate) fn commands(
     gpu: &Gpu,
     loss: &dyn Loss,
     blank: usize,
-    job: &JointJob,
-) -> Result<(Vec<Command>, JointResults, usize)> {
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let shape = |name: &str| job.get(name).map(|bound| bound.shape.clone()).unwrap_or_default();
     let absent = gpu.buffer("nothing", 4)?;
     let bound = |name: &str| job.get(name).map_or(&absent, |bound| &bound.buffer);
@@ -145,12 +147,12 @@ pub(crate) fn commands(
             time * batch,
         )?,
     ]);
-    let results = JointResults { gradients: vec![gradient], values, result: gpu.buffer("a loss", 4)? };
+    let results = MultiInputResults { gradients: vec![gradient], values, result: gpu.buffer("a loss", 4)? };
     Ok((commands, results, batch))
 }
 
 /// Input lengths, target lengths, weights and upstreams one after the other: one binding of the eight that every device has.
-fn pack(gpu: &Gpu, job: &JointJob, batch: usize) -> Result<(Vec<Command>, wgpu::Buffer)> {
+fn pack(gpu: &Gpu, job: &MultiInputJob, batch: usize) -> Result<(Vec<Command>, wgpu::Buffer)> {
     let items = gpu.buffer("items", 4 * batch)?;
     let ones = gpu.upload("ones", &vec![1.0_f32; batch])?;
     let bound = |name: &str| job.get(name).map(|bound| &bound.buffer);

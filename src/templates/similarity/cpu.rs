@@ -11,7 +11,7 @@ use crate::cpu::real::{Real, is_too_large};
 use crate::cpu::simd;
 use crate::cpu::simd::LANES;
 use crate::losses::{Candidate, Candidates, Similarity, SimilarityRows};
-use crate::templates::multi_input::cpu::{Array, Example, Joint, JointHost, Shapes, Shares, Units};
+use crate::templates::multi_input::cpu::{Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units};
 use crate::{Error, Result};
 
 /// Scores that are held at a time: 16 MiB of f32.
@@ -35,7 +35,7 @@ struct Side<R> {
 
 /// What all rows of a call share.
 struct Setting<'a, R: Clone> {
-    call: &'a Joint<'a, R>,
+    call: &'a MultiInput<'a, R>,
     labels: &'a [i32],
     /// ½ for each direction of a symmetric loss.
     share: R,
@@ -94,7 +94,7 @@ impl<L: SimilarityRows> SimilarityFrame<'_, L> {
         self.0.arguments().iter().any(|argument| argument.role.is_integers())
     }
 
-    fn run<R: Real>(&self, call: &Joint<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         let [first, seconds @ ..] = &call.arrays[..] else { return };
         let columns = first.shape.last().copied().unwrap_or(1);
         let numbers: Vec<i32> = (0..values.len() as i32).collect();
@@ -271,7 +271,7 @@ impl Candidates<'_> {
     }
 }
 
-impl<L: SimilarityRows> JointHost for SimilarityFrame<'_, L> {
+impl<L: SimilarityRows> MultiInputCpu for SimilarityFrame<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let first = self.0.arguments()[0].name;
         shapes.require_axes(first, 2, "[rows, columns]: an embedding in each row")?;
@@ -303,7 +303,7 @@ impl<L: SimilarityRows> JointHost for SimilarityFrame<'_, L> {
         self.0.derives_its_value()
     }
 
-    fn shares(&self, call: &Joint<'_, f32>) -> Result<Shares> {
+    fn shares(&self, call: &MultiInput<'_, f32>) -> Result<Shares> {
         if !self.has_labels() {
             return Ok(Shares::default());
         }
@@ -327,11 +327,11 @@ impl<L: SimilarityRows> JointHost for SimilarityFrame<'_, L> {
         Ok(Shares { kept: mean.iter().map(|&share| share > 0.0).collect(), mean, scale: Vec::new() })
     }
 
-    fn run_f32(&self, call: &Joint<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
         self.run(call, gradients, values);
     }
 
-    fn run_f64(&self, call: &Joint<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
         self.run(call, gradients, values);
     }
 }

@@ -7,7 +7,7 @@ use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::distance::gpu::SCALE;
-use crate::templates::multi_input::gpu::{JointJob, JointResults};
+use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
 use crate::templates::similarity::cpu::rows_at_a_time;
 use crate::templates::variant::{Adapter, Team, Variant};
 use crate::templates::{NUMBERS, flag, program};
@@ -116,7 +116,7 @@ struct Side {
 struct Plan<'a> {
     gpu: &'a Gpu,
     loss: &'a dyn Loss,
-    job: &'a JointJob,
+    job: &'a MultiInputJob,
     rows: usize,
     columns: usize,
     scores: wgpu::Buffer,
@@ -255,8 +255,8 @@ pub(crate) fn commands(
     gpu: &Gpu,
     loss: &dyn Loss,
     comparison: Comparison,
-    job: &JointJob,
-) -> Result<(Vec<Command>, JointResults, usize)> {
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let rows = job.length();
     let columns = job.arguments[0].shape.last().copied().unwrap_or(1);
     if comparison.is_mined {
@@ -296,6 +296,6 @@ pub(crate) fn commands(
             plan.backward(&left)?;
         }
     }
-    let results = JointResults { gradients, values: plan.values, result: gpu.buffer("a loss", 4)? };
+    let results = MultiInputResults { gradients, values: plan.values, result: gpu.buffer("a loss", 4)? };
     Ok((plan.commands, results, rows))
 }

@@ -1,4 +1,4 @@
-//! Pairs on the CPU: two numbers for each value, and perhaps a truth. The twin of `shaders/templates/two_input/two_input.wgsl`.
+//! TwoInput on the CPU: two numbers for each value, and perhaps a truth. The twin of `shaders/templates/two_input/two_input.wgsl`.
 //!
 //! The second numbers may be one for each row; their gradient is then the sum over the row.
 
@@ -7,17 +7,17 @@ use rayon::prelude::*;
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::cpu::simd;
-use crate::losses::{Pair, Pairs};
-use crate::templates::multi_input::cpu::{Example, Joint, JointHost, Shapes, Units};
+use crate::losses::{TwoInput, TwoInputTerms};
+use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
 
 /// Rows of at least so many elements that one thread takes at a time.
 const PIECE: usize = 1 << 14;
 
 /// The frame around a loss.
-pub struct PairsFrame<'a, L>(pub &'a L);
+pub struct TwoInputTemplate<'a, L>(pub &'a L);
 
-impl<L: Pairs> PairsFrame<'_, L> {
-    fn run<R: Real>(&self, call: &Joint<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+impl<L: TwoInput> TwoInputTemplate<'_, L> {
+    fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         let [firsts, seconds, truths @ ..] = &call.arrays[..] else { return };
         let [first_gradient, second_gradient] = gradients else { return };
         let width = firsts.values.len() / seconds.values.len().max(1);
@@ -63,9 +63,9 @@ impl<L: Pairs> PairsFrame<'_, L> {
     }
 }
 
-/// Pairs without a weight, each with a second number of its own; `scales` multiply values and derivatives.
+/// TwoInput without a weight, each with a second number of its own; `scales` multiply values and derivatives.
 #[inline(always)]
-fn plain<R: Real, L: Pairs>(
+fn plain<R: Real, L: TwoInput>(
     loss: &L,
     (firsts, seconds): (&[R], &[R]),
     truth_of: impl Fn(usize) -> R,
@@ -87,18 +87,18 @@ fn plain<R: Real, L: Pairs>(
 
 /// NaN in, NaN out: a comparison in the filling would hide it.
 #[inline(always)]
-fn guarded<R: Real, L: Pairs>(loss: &L, first: R, second: R, truth: R) -> Pair<R> {
+fn guarded<R: Real, L: TwoInput>(loss: &L, first: R, second: R, truth: R) -> TwoInputTerms<R> {
     let pair = loss.pair(first, second, truth);
     let broken = first.is_nan() || second.is_nan() || truth.is_nan();
     let poison = first + second + truth;
-    Pair {
+    TwoInputTerms {
         value: R::select(broken, poison, pair.value),
         first: R::select(broken, poison, pair.first),
         second: R::select(broken, poison, pair.second),
     }
 }
 
-impl<L: Pairs> JointHost for PairsFrame<'_, L> {
+impl<L: TwoInput> MultiInputCpu for TwoInputTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let arguments = self.0.arguments();
         let (first, second) = (arguments[0].name, arguments[1].name);
@@ -127,11 +127,11 @@ impl<L: Pairs> JointHost for PairsFrame<'_, L> {
         arguments.map(|(number, argument)| Example::of(argument.name, &shape(number))).collect()
     }
 
-    fn run_f32(&self, call: &Joint<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+    fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
         self.run(call, gradients, values);
     }
 
-    fn run_f64(&self, call: &Joint<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+    fn run_f64(&self, call: &MultiInput<'_, f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
         self.run(call, gradients, values);
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::losses::Loss;
 use crate::runtime::device::Gpu;
-use crate::runtime::launch::MOST_TURNS;
+use crate::runtime::launch::MAX_LOOP_ITERATIONS;
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
-use crate::templates::multi_input::gpu::{Bound, JointJob, JointResults};
+use crate::templates::multi_input::gpu::{Bound, MultiInputJob, MultiInputResults};
 use crate::templates::pointwise::gpu as pointwise;
 use crate::templates::{LANES, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, along, binding_elements, flag, parts, program};
 use crate::{Error, Result};
@@ -15,7 +15,7 @@ const ROW_SUMS: File = crate::runtime::wgsl::shader!("ops/reduce/row_sums.wgsl")
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct PairsParams {
+struct TwoInputParams {
     length: u32,
     first: u32,
     block: u32,
@@ -58,10 +58,10 @@ fn row_sums_lanes(software: bool, width: usize) -> Result<usize> {
     if !software {
         return Ok(64);
     }
-    [8, 256].into_iter().find(|&lanes| width.div_ceil(lanes) <= MOST_TURNS).ok_or_else(|| Error::TooLarge {
+    [8, 256].into_iter().find(|&lanes| width.div_ceil(lanes) <= MAX_LOOP_ITERATIONS).ok_or_else(|| Error::TooLarge {
         name: format!("rows of {width} whose gradients are summed into one"),
         bytes: 4 * width as u64,
-        limit: 4 * (256 * MOST_TURNS) as u64,
+        limit: 4 * (256 * MAX_LOOP_ITERATIONS) as u64,
         advice: "a software adapter ends loops of this length; use shorter rows or the device `cpu`".into(),
     })
 }
@@ -75,7 +75,11 @@ fn row_sums_program(lanes: usize) -> Program {
     }
 }
 
-pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Vec<Command>, JointResults, usize)> {
+pub(crate) fn commands(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let software = gpu.is_software();
     let elements = job.length();
     let named = |number: usize| loss.arguments().get(number).and_then(|argument| job.get(argument.name));
@@ -93,7 +97,7 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Ve
     for part in parts(elements, binding_elements(gpu)) {
         let vectors = part.length.div_ceil(4);
         let (_, block) = pointwise::variant(gpu, vectors);
-        let params = PairsParams {
+        let params = TwoInputParams {
             length: part.length as u32,
             first: part.first as u32,
             block: block as u32,
@@ -127,6 +131,6 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Ve
         second_gradient = sums;
     }
     let gradients = vec![first_gradient, second_gradient];
-    let results = JointResults { gradients, values, result: gpu.buffer("a loss", 4)? };
+    let results = MultiInputResults { gradients, values, result: gpu.buffer("a loss", 4)? };
     Ok((commands, results, first_partial))
 }

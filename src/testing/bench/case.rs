@@ -174,15 +174,19 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
         Family::Listwise(_) => {
             chosen(size, &[&[4096, 100], &[64, 1000]], &[&[4096, 100], &[64, 1000]], &[&[65_536, 100]])
         }
-        Family::Joint(Frame::Sequence { .. }, _) => chosen(size, &[&[3200, 64]], &[&[3200, 64]], &[&[32_000, 1000]]),
+        Family::MultiInput(Frame::Sequence { .. }, _) => {
+            chosen(size, &[&[3200, 64]], &[&[3200, 64]], &[&[32_000, 1000]])
+        }
         // Rows and features; the classes are 128 times as many (`LinearFrame::example`). Of answers all tokens are the rows.
-        Family::Joint(Frame::Linear | Frame::Answers { .. }, _) => {
+        Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => {
             chosen(size, &[&[64, 256]], &[&[128, 256]], &[&[4096, 1024]])
         }
-        Family::Joint(Frame::Quads, _) => chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]]),
-        Family::Joint(Frame::Pairs, _) => chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]]),
-        Family::Joint(Frame::Similarity(_), _) => chosen(size, &[&[512, 128]], &[&[2048, 128]], &[&[16_384, 512]]),
-        Family::Joint(Frame::Vectors, _) => chosen(size, &[&[8192, 128]], &[&[65_536, 128]], &[&[1 << 20, 128]]),
+        Family::MultiInput(Frame::Preference, _) => chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]]),
+        Family::MultiInput(Frame::TwoInput, _) => {
+            chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]])
+        }
+        Family::MultiInput(Frame::Similarity(_), _) => chosen(size, &[&[512, 128]], &[&[2048, 128]], &[&[16_384, 512]]),
+        Family::MultiInput(Frame::Distance, _) => chosen(size, &[&[8192, 128]], &[&[65_536, 128]], &[&[1 << 20, 128]]),
     })
 }
 
@@ -199,8 +203,8 @@ impl Case {
                     Family::Pointwise(_) => GROUPS[4],
                     Family::Rowwise(_) => GROUPS[5],
                     Family::Listwise(_) => GROUPS[6],
-                    Family::Joint(Frame::Linear | Frame::Answers { .. }, _) => GROUPS[8],
-                    Family::Joint(..) => GROUPS[7],
+                    Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => GROUPS[8],
+                    Family::MultiInput(..) => GROUPS[7],
                 },
                 Err(_) => GROUPS[7],
             },
@@ -267,7 +271,7 @@ impl Case {
 
     /// The inputs of a loss of several: those that hold numbers and those that hold whole numbers.
     pub(crate) fn arguments(&self, loss: &dyn Loss) -> [Vec<(Example, Vec<f32>)>; 2] {
-        let Family::Joint(_, host) = loss.family() else { return Default::default() };
+        let Family::MultiInput(_, host) = loss.family() else { return Default::default() };
         let (rows, columns) = (self.elements() / self.columns(), self.columns());
         let made = host.example(rows, columns).into_iter().enumerate().map(|(number, example)| {
             let argument = loss.arguments().iter().find(|argument| argument.name == example.name);
@@ -363,7 +367,7 @@ mod tests {
         for entry in losses::CATALOGUE {
             let case = Case { name: entry.name, shape: vec![4, 5], kind: Kind::Loss };
             let loss = case.loss().unwrap();
-            if let Family::Joint(..) = loss.family() {
+            if let Family::MultiInput(..) = loss.family() {
                 assert!(!case.arguments(&*loss)[0].is_empty(), "{}", entry.name);
                 continue;
             }

@@ -101,7 +101,7 @@ impl Case {
     /// Each of several inputs read, the gradients of those that have one written.
     fn several_bytes(&self) -> Option<u64> {
         let loss = self.loss().ok()?;
-        let Family::Joint(_, host) = loss.family() else { return None };
+        let Family::MultiInput(_, host) = loss.family() else { return None };
         let gradients = loss.differentiated();
         let moved = |example: &Example| {
             let length = example.shape.iter().product::<usize>() as u64;
@@ -117,12 +117,12 @@ impl Case {
             return Some(each * rows * columns * (columns - 1) / 2);
         }
         let loss = self.loss().ok()?;
-        let Family::Joint(frame, host) = loss.family() else { return None };
+        let Family::MultiInput(frame, host) = loss.family() else { return None };
         match frame {
             // All similarities, and the gradient of each side: of one set of embeddings the two sides are the same sum.
             Frame::Similarity(_) => Some(2 * (1 + loss.differentiated().len() as u64) * rows * rows * columns),
             // Logits, and the gradients of the inputs and of the weights.
-            Frame::Linear | Frame::Answers { .. } => {
+            Frame::Linear | Frame::Completions { .. } => {
                 let inputs = host.example(rows as usize, columns as usize);
                 let weights = inputs.iter().find(|input| input.name == "linear_weight")?;
                 Some(6 * rows * weights.shape.iter().product::<usize>() as u64)

@@ -232,11 +232,11 @@ fn summed_up(case: &Case, device: &Device, prepared: &Prepared, sampled: &Sample
 
 #[cfg(test)]
 mod tests {
-    use super::statistics::Spread;
+    use super::statistics::Percentiles;
     use super::*;
 
-    fn spread(median: f64) -> Spread {
-        Spread { median, p10: 0.9 * median, p90: 1.1 * median, least: 0.8 * median }
+    fn spread(median: f64) -> Percentiles {
+        Percentiles { median, p10: 0.9 * median, p90: 1.1 * median, least: 0.8 * median }
     }
 
     #[test]

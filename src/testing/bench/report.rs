@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use crate::Device;
-use crate::testing::bench::{Measured, Measurement, Skipped};
 use crate::testing::bench::case::Size;
+use crate::testing::bench::{Measured, Measurement, Skipped};
 
 /// One run of the benchmark; `gradus bench --json` prints its rows. Every figure is a median, seconds and 10⁹ a second.
 #[derive(Clone, Debug, PartialEq, Serialize)]

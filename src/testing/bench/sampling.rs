@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::testing::bench::Effort;
-use crate::testing::bench::statistics::Spread;
+use crate::testing::bench::statistics::Percentiles;
 
 /// A sample runs its work as often as fits this many seconds, so that the clock's grain and the submission do not show.
 const SAMPLE_SECONDS: f64 = 1e-2;
@@ -40,8 +40,8 @@ pub(crate) struct Prepared {
 
 /// What the samples of a case on a device came to.
 pub(crate) struct Sampled {
-    pub work: Spread,
-    pub ceilings: Vec<(Ceiling, Spread)>,
+    pub work: Percentiles,
+    pub ceilings: Vec<(Ceiling, Percentiles)>,
     /// Runs in each sample of the work.
     pub repeats: usize,
     pub samples: usize,
@@ -118,9 +118,9 @@ pub(crate) fn sample(prepared: &mut [Prepared], effort: &Effort) -> Result<Vec<S
 fn summed_up(own: Vec<(Option<Ceiling>, Lane)>) -> Option<Sampled> {
     let mut own = own.into_iter();
     let (_, work) = own.next()?;
-    let ceilings = own.filter_map(|(ceiling, lane)| Some((ceiling?, Spread::of(lane.seconds)))).collect();
+    let ceilings = own.filter_map(|(ceiling, lane)| Some((ceiling?, Percentiles::of(lane.seconds)))).collect();
     let (repeats, samples) = (work.repeats, work.seconds.len());
-    Some(Sampled { work: Spread::of(work.seconds), ceilings, repeats, samples })
+    Some(Sampled { work: Percentiles::of(work.seconds), ceilings, repeats, samples })
 }
 
 #[cfg(test)]

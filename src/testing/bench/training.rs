@@ -18,7 +18,7 @@ use crate::{Dense, Device, Error, Fit, Model, Result, Sequential};
 const FLOPS_ON_HARDWARE: u64 = 20_000_000_000;
 const FLOPS_ON_PROCESSORS: u64 = 700_000_000;
 
-/// Steps in an epoch: enough for the loop to find its pace, and no more data than fits everywhere.
+/// Steps in an epoch: enough for the loop to find its learning_rate_policy, and no more data than fits everywhere.
 const STEPS: std::ops::RangeInclusive<u64> = 8..=200;
 
 /// Rows with what they are trained towards.

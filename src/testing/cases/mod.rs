@@ -201,11 +201,12 @@ fn numbers(loss: &str, name: &str, value: &Value) -> Result<ArrayD<f32>> {
 }
 
 /// 2⁵³: beyond it a float is no certain whole number, and from 9.2e18 on no i64.
-const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
+const LARGEST_SMALL_MODEL: f64 = 9_007_199_254_740_992.0;
 
 fn whole_numbers(loss: &str, name: &str, value: &Value) -> Result<ArrayD<i64>> {
     read_tensor(loss, name, value, "an integer", |v| {
-        v.as_i64().or_else(|| v.as_f64().filter(|x| x.fract() == 0.0 && x.abs() <= LARGEST_WHOLE).map(|x| x as i64))
+        v.as_i64()
+            .or_else(|| v.as_f64().filter(|x| x.fract() == 0.0 && x.abs() <= LARGEST_SMALL_MODEL).map(|x| x as i64))
     })
 }
 

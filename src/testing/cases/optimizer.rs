@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::cpu::real::Real;
 use crate::nn::optimizers;
 use crate::nn::optimizers::update::{Runner, Update};
-use crate::nn::optimizers::{Clip, Optimizer, Segment, Step, Treatment};
+use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, ParameterSpan, Step};
 use crate::testing::cases::{check_keys, missing, numbers, tensor};
 use crate::{Device, Error, Gpu, Result};
 
@@ -19,8 +19,8 @@ pub(crate) fn evaluate(name: &str, case: &Value, device: &Device) -> Result<Map<
     let parameters = numbers(name, "parameters", case.get("parameters").unwrap_or(&Value::Null))?;
     let gradients = gradients(name, case, parameters.shape(), around.maximize)?;
     let report = report(name, case, gradients.len())?;
-    let segments = [segment(name, &*optimizer, parameters.shape())?];
-    let given = Given { parameters, gradients, report, treatment: around.treatment(&segments) };
+    let spans = [span(name, &*optimizer, parameters.shape())?];
+    let given = Given { parameters, gradients, report, gradient_transform: around.gradient_transform(&spans) };
     let found = match device {
         Device::Cpu => on_host::<f32>(&*optimizer, &given)?,
         Device::Reference => on_host::<f64>(&*optimizer, &given)?,
@@ -35,7 +35,7 @@ struct Given<'a> {
     gradients: Vec<ArrayD<f32>>,
     /// The steps to report, counted from 1.
     report: Vec<usize>,
-    treatment: Treatment<'a>,
+    gradient_transform: GradientTransform<'a>,
 }
 
 /// A clip of a limit.
@@ -75,19 +75,19 @@ impl Around {
         Ok((Value::Object(options), around))
     }
 
-    fn treatment<'a>(&self, segments: &'a [Segment]) -> Treatment<'a> {
-        Treatment { segments, clip: self.clip, skip_non_finite: false }
+    fn gradient_transform<'a>(&self, spans: &'a [ParameterSpan]) -> GradientTransform<'a> {
+        GradientTransform { spans, clip: self.clip, skip_non_finite: false }
     }
 }
 
 /// The tensor as the optimizer sees it: one axis is a vector, two are a matrix.
-fn segment(name: &str, optimizer: &dyn Optimizer, shape: &[usize]) -> Result<Segment> {
+fn span(name: &str, optimizer: &dyn Optimizer, shape: &[usize]) -> Result<ParameterSpan> {
     let end = shape.iter().product();
     let columns = match *shape {
         [_, columns] => columns,
         [] | [_] => 0,
         // A norm does not ask for axes; what is kept by row and column does.
-        _ if optimizer.layerwise().is_none_or(|layerwise| layerwise == optimizers::Layerwise::default()) => 0,
+        _ if optimizer.per_tensor().is_none_or(|per_tensor| per_tensor == optimizers::PerTensor::default()) => 0,
         _ => {
             return Err(Error::Shape {
                 operation: name.into(),
@@ -96,7 +96,7 @@ fn segment(name: &str, optimizer: &dyn Optimizer, shape: &[usize]) -> Result<Seg
             });
         }
     };
-    Ok(Segment { end, columns, ..Segment::default() })
+    Ok(ParameterSpan { end, columns, ..ParameterSpan::default() })
 }
 
 fn gradients(name: &str, case: &Value, shape: &[usize], negated: bool) -> Result<Vec<ArrayD<f32>>> {
@@ -168,7 +168,7 @@ fn on_host<R: Real + Default>(optimizer: &dyn Optimizer, given: &Given) -> Resul
         (parameters, states),
         |(parameters, states), step, gradient| {
             let gradient = in_precision(gradient);
-            optimizer.update_treated(step, &given.treatment, parameters, &gradient, states).map(drop)
+            optimizer.update_transformed(step, &given.gradient_transform, parameters, &gradient, states).map(drop)
         },
         |(parameters, _)| Ok(parameters.iter().map(|x| x.to_f64()).collect()),
     )
@@ -179,7 +179,7 @@ fn on_gpu(optimizer: &dyn Optimizer, given: &Given, gpu: &Gpu) -> Result<Map<Str
     let length = given.parameters.len();
     let parameters = gpu.upload("parameters", &flat(&given.parameters))?;
     let gradients = gpu.buffer("gradients", length)?;
-    let job = Update { optimizer, length, treatment: given.treatment, average: None };
+    let job = Update { optimizer, length, gradient_transform: given.gradient_transform, average: None };
     let runner = Runner::new(gpu, &job, &parameters, &gradients)?;
     reported(
         optimizer,

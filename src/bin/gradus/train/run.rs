@@ -100,7 +100,7 @@ impl Train {
         let saved = self.resume.as_ref().and_then(|_| model.fit_to_resume());
         let mut fit = saved.unwrap_or_default().resume(self.resume.is_some());
         fit = fit.epochs(chosen.epochs).batch_size(chosen.batch_size).skip_non_finite(chosen.skip_non_finite);
-        fit = self.paced(fit, model, updates, chosen)?;
+        fit = self.with_policy(fit, model, updates, chosen)?;
         if let Some((name, limit)) = chosen.clip {
             fit = fit.clear_clip();
             fit = match name {
@@ -119,7 +119,7 @@ impl Train {
     }
 
     /// With the learning rate that was asked for: a schedule, a number, or the schedule that a saved model goes on with.
-    fn paced(&self, fit: Fit, model: &Model, updates: usize, settings: &Settings) -> Outcome<Fit> {
+    fn with_policy(&self, fit: Fit, model: &Model, updates: usize, settings: &Settings) -> Outcome<Fit> {
         if let Some(schedule) = self.named_schedule(updates, settings)? {
             return Ok(fit.clear_learning_rate().shared_schedule(schedule.into(), self.schedule_by_epoch));
         }

@@ -376,7 +376,7 @@ fn parameters_have_paths_and_lie_where_vectors_may_be_read() {
     assert_eq!(paths, ["layers.0.weight", "layers.0.bias", "layers.1.weight"]);
     assert_eq!(graph.parameters.iter().map(|p| graph.range(p)).collect::<Vec<_>>(), [0..15, 15..20, 20..30]);
     assert_eq!((graph.length, graph.parameter_count()), (32, 30));
-    let ends: Vec<_> = graph.segments.iter().map(|segment| (segment.end, segment.columns, segment.padding)).collect();
+    let ends: Vec<_> = graph.spans.iter().map(|span| (span.end, span.columns, span.padding)).collect();
     assert_eq!(ends, [(15, 5, 0), (20, 0, 0), (30, 2, 0), (32, 0, 2)]);
     assert!(graph.as_dense_chain().is_some_and(|chain| chain.layers.len() == 2));
 }

@@ -334,12 +334,12 @@ fn cases() -> Vec<Params> {
 /// meets every core and every layout: a pipeline for each triple would take the software compiler minutes.
 fn compare(gpu: &Gpu, tiles: &[Tile]) {
     for p in cases() {
-        for (turn, &tile) in tiles.iter().enumerate() {
+        for (iteration, &tile) in tiles.iter().enumerate() {
             for (place, layout) in LAYOUTS.into_iter().enumerate() {
                 if p.ones == 1 && layout != Layout::TN {
                     continue;
                 }
-                let epilogue = EPILOGUES[(place + turn) % 3];
+                let epilogue = EPILOGUES[(place + iteration) % 3];
                 let variant = Variant { tile, vec4: p.is_aligned(layout), split: false };
                 let operands = Operands::new(&p, layout);
                 let output = run(gpu, &p, &variant, layout, epilogue, &operands);
@@ -422,7 +422,7 @@ fn a_split_k_gives_the_product_in_f64_in_every_layout_and_epilogue() {
         .expect("these tests need an adapter, a software one will do");
     // k of one part and a bit, of many, and a multiple; parts of 32 and of 64.
     for (m, n, k, part_k) in [(5, 7, 33, 32), (36, 12, 500, 64), (13, 10, 256, 32), (1, 1, 1025, 64)] {
-        for (turn, tile) in [REGISTER_SMALL, TILED_SMALL].into_iter().enumerate() {
+        for (iteration, tile) in [REGISTER_SMALL, TILED_SMALL].into_iter().enumerate() {
             for (place, layout) in LAYOUTS.into_iter().enumerate() {
                 let plain = Params { part_k, ..Params::new(shape(m, n, k)) };
                 let odd = Params { left_offset: 1, right_offset: 2, bias_offset: 3, output_offset: 5, ..plain };
@@ -431,7 +431,7 @@ fn a_split_k_gives_the_product_in_f64_in_every_layout_and_epilogue() {
                     if p.ones == 1 && layout != Layout::TN {
                         continue;
                     }
-                    let epilogue = EPILOGUES[(place + turn + n as usize) % 3];
+                    let epilogue = EPILOGUES[(place + iteration + n as usize) % 3];
                     let operands = Operands::new(&p, layout);
                     let variant = Variant { tile, vec4: p.is_aligned(layout), split: true };
                     let gpu = if p.left_offset == 1 { &checked } else { &gpu };
@@ -466,8 +466,8 @@ fn only_few_and_deep_outputs_of_a_card_are_split_and_the_parts_cover_k() {
 #[test]
 fn the_candidates_are_few_fit_the_adapter_and_begin_with_the_rules() {
     let weak = Adapter { lanes: 128, workgroup_memory: 16_384, ..CARD };
-    let quad = Adapter { subgroup: 4, ..LAVAPIPE };
-    for adapter in [CARD, weak, LAVAPIPE, quad, Adapter { subgroup: 0, ..LAVAPIPE }] {
+    let terms = Adapter { subgroup: 4, ..LAVAPIPE };
+    for adapter in [CARD, weak, LAVAPIPE, terms, Adapter { subgroup: 0, ..LAVAPIPE }] {
         for (m, n, k) in [(1, 1, 1), (64, 128, 784), (512, 512, 512), (1024, 1024, 1024), (8192, 8192, 8192)] {
             let tiles = candidates(shape(m, n, k), &adapter);
             assert_eq!(tiles[0], best_tile(shape(m, n, k), &adapter));

@@ -1,14 +1,14 @@
 //! The kernels of an optimizer's step: clipping, the move itself, and what rules that look at whole tensors need besides.
 
 use crate::Result;
-use crate::nn::optimizers::{MOST_STATES, Optimizer};
 use crate::nn::optimizers::clip::Clip;
-use crate::nn::optimizers::step::{Segment, Step, Treatment};
+use crate::nn::optimizers::step::{GradientTransform, ParameterSpan, Step};
 use crate::nn::optimizers::update::programs::*;
+use crate::nn::optimizers::{MOST_STATES, Optimizer};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Command, Program, Slice};
 
-mod layerwise;
+mod per_tensor;
 mod programs;
 mod runner;
 
@@ -30,7 +30,7 @@ pub(crate) struct Update<'a> {
     pub optimizer: &'a dyn Optimizer,
     /// Of the flat buffer.
     pub length: usize,
-    pub treatment: Treatment<'a>,
+    pub gradient_transform: GradientTransform<'a>,
     /// What part of the parameters goes into their running average, the state behind the optimizer's own.
     pub average: Option<f64>,
 }
@@ -38,8 +38,8 @@ pub(crate) struct Update<'a> {
 /// What a step works on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Buffers<'a> {
-    /// [`segment_words`].
-    pub segments: &'a wgpu::Buffer,
+    /// [`span_words`].
+    pub spans: &'a wgpu::Buffer,
     pub parameters: &'a wgpu::Buffer,
     pub gradients: &'a wgpu::Buffer,
     /// All states, [`state_stride`] numbers each.
@@ -67,18 +67,18 @@ pub(crate) fn state_stride(length: usize) -> usize {
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct OptimizerParams {
     pub length: u32,
-    pub segments: u32,
+    pub spans: u32,
     pub limit: f32,
     pub reserved: u32,
     pub step: [f32; 8],
 }
 
 impl OptimizerParams {
-    pub fn new(length: usize, treatment: &Treatment, step: &Step) -> Self {
+    pub fn new(length: usize, gradient_transform: &GradientTransform, step: &Step) -> Self {
         OptimizerParams {
             length: length as u32,
-            segments: treatment.segments.len() as u32,
-            limit: treatment.clip.map_or(0.0, |clip| clip.limit() as f32),
+            spans: gradient_transform.spans.len() as u32,
+            limit: gradient_transform.clip.map_or(0.0, |clip| clip.limit() as f32),
             reserved: 0,
             step: step.cast::<f32>().words(),
         }
@@ -90,7 +90,7 @@ impl OptimizerParams {
 #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct NormParams {
     pub length: u32,
-    pub segments: u32,
+    pub spans: u32,
     pub block: u32,
     pub reserved: u32,
 }
@@ -105,20 +105,20 @@ pub(crate) struct ClipParams {
     pub reserved: u32,
 }
 
-/// The segments as the kernels read them.
-pub(crate) fn segment_words(segments: &[Segment]) -> Vec<u32> {
+/// The spans as the kernels read them.
+pub(crate) fn span_words(spans: &[ParameterSpan]) -> Vec<u32> {
     let (mut start, mut lines) = (0, 0);
-    let mut words = Vec::with_capacity(8 * segments.len());
-    for segment in segments {
-        let [rows, columns] = segment.shape((segment.end - start).saturating_sub(segment.padding));
-        if segment.columns > 0 {
+    let mut words = Vec::with_capacity(8 * spans.len());
+    for span in spans {
+        let [rows, columns] = span.shape((span.end - start).saturating_sub(span.padding));
+        if span.columns > 0 {
             lines += rows + columns;
         }
-        let factors = [segment.l1, segment.l2, segment.proximal].map(|factor| (factor as f32).to_bits());
-        words.push(segment.end as u32);
+        let factors = [span.l1, span.l2, span.proximal].map(|factor| (factor as f32).to_bits());
+        words.push(span.end as u32);
         words.extend(factors);
-        words.extend([start, rows, segment.columns, lines].map(|number| number as u32));
-        start = segment.end;
+        words.extend([start, rows, span.columns, lines].map(|number| number as u32));
+        start = span.end;
     }
     words
 }
@@ -133,7 +133,7 @@ fn summing_lanes(gpu: &Gpu) -> u32 {
 pub(crate) fn clip(
     gpu: &Gpu,
     [limit, epsilon]: [f64; 2],
-    [length, segments]: [usize; 2],
+    [length, spans]: [usize; 2],
     [table, parameters, gradients, factor, not_finite]: [&wgpu::Buffer; 5],
 ) -> Result<[Command; 2]> {
     let lanes = summing_lanes(gpu);
@@ -141,7 +141,7 @@ pub(crate) fn clip(
     let block = length.div_ceil(1024).max(4096).next_multiple_of(lanes as usize);
     let workgroups = length.div_ceil(block);
     let partials = gpu.buffer("partial sums of a norm", 2 * workgroups)?;
-    let params = NormParams { length: length as u32, segments: segments as u32, block: block as u32, reserved: 0 };
+    let params = NormParams { length: length as u32, spans: spans as u32, block: block as u32, reserved: 0 };
     let storage = [table, parameters, gradients, &partials].map(Slice::from);
     let norm = gpu.dispatch(&gpu.kernel(&norm_program(lanes))?, &params, &storage, workgroups as u32)?;
     let params = ClipParams { length: workgroups as u32, limit: limit as f32, epsilon: epsilon as f32, reserved: 0 };
@@ -161,17 +161,17 @@ struct Maker<'a> {
 
 /// The commands of an optimizer's step, in order.
 pub(crate) fn update(gpu: &Gpu, update: &Update, buffers: &Buffers) -> Result<Vec<Stepped>> {
-    let factors = gpu.buffer("factors of a clip", 4 + update.treatment.segments.len())?;
+    let factors = gpu.buffer("factors of a clip", 4 + update.gradient_transform.spans.len())?;
     let mut maker = Maker { gpu, update, buffers, factors, commands: Vec::new() };
     maker.clip()?;
-    match update.optimizer.layerwise() {
+    match update.optimizer.per_tensor() {
         None => maker.elementwise()?,
-        Some(layerwise) => {
-            maker.layer_directions(layerwise.factored)?;
-            if let Some(newton_schulz) = layerwise.orthogonal {
+        Some(per_tensor) => {
+            maker.tensor_directions(per_tensor.factored)?;
+            if let Some(newton_schulz) = per_tensor.orthogonal {
                 maker.orthogonalize(&newton_schulz)?;
             }
-            maker.layer_settle()?;
+            maker.tensor_apply_update()?;
         }
     }
     if let Some(weight) = update.average {
@@ -206,31 +206,31 @@ impl Maker<'_> {
     }
 
     fn clip(&mut self) -> Result<()> {
-        let Treatment { segments, clip, skip_non_finite } = self.update.treatment;
-        let Buffers { segments: table, parameters, gradients, not_finite, .. } = *self.buffers;
+        let GradientTransform { spans, clip, skip_non_finite } = self.update.gradient_transform;
+        let Buffers { spans: table, parameters, gradients, not_finite, .. } = *self.buffers;
         let global = match clip {
             Some(Clip::GlobalNorm { limit, epsilon }) => Some([limit, epsilon]),
             _ => skip_non_finite.then_some([ANY, 0.0]),
         };
         if let Some(limit) = global {
-            let lengths = [self.update.length, segments.len()];
+            let lengths = [self.update.length, spans.len()];
             let buffers = [table, parameters, gradients, &self.factors, not_finite];
             let commands = crate::nn::optimizers::update::clip(self.gpu, limit, lengths, buffers)?;
             self.fixed(commands);
         }
         if let Some(Clip::Norm(_)) = clip {
             let factors = self.factors.clone();
-            self.layer_norms(true, &factors)?;
+            self.tensor_norms(true, &factors)?;
         }
         Ok(())
     }
 
     fn elementwise(&mut self) -> Result<()> {
         let (absent, factors, buffers) = (self.absent()?, self.factors.clone(), *self.buffers);
-        let mut storage = [buffers.segments, buffers.parameters, buffers.gradients].map(Slice::from).to_vec();
+        let mut storage = [buffers.spans, buffers.parameters, buffers.gradients].map(Slice::from).to_vec();
         storage.extend(state_slices(&buffers, self.update, &absent, MOST_STATES));
         storage.push((&factors).into());
-        let program = optimizer_program(self.update.optimizer, &self.update.treatment);
+        let program = optimizer_program(self.update.optimizer, &self.update.gradient_transform);
         self.stepped(&program, &storage, self.update.length.div_ceil(256))
     }
 
@@ -238,7 +238,7 @@ impl Maker<'_> {
     fn average(&mut self, weight: f64) -> Result<()> {
         let number = self.update.optimizer.states();
         let params = AverageParams { length: self.update.length as u32, weight: weight as f32, reserved: [0; 2] };
-        let kernel = self.gpu.kernel(&average_program(&self.update.treatment))?;
+        let kernel = self.gpu.kernel(&average_program(&self.update.gradient_transform))?;
         let storage = [self.buffers.parameters.into(), self.state(number), (&self.factors).into()];
         let command = self.gpu.dispatch(&kernel, &params, &storage, (self.update.length as u32).div_ceil(64))?;
         self.fixed([command]);

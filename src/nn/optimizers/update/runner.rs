@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::nn::optimizers::step::Step;
-use crate::nn::optimizers::update::{Buffers, OptimizerParams, Update, segment_words, state_stride, update};
+use crate::nn::optimizers::update::{Buffers, OptimizerParams, Update, span_words, state_stride, update};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
 
@@ -13,7 +13,7 @@ pub(crate) struct Runner {
     commands: Vec<Command>,
     uniform: wgpu::Buffer,
     length: usize,
-    /// What of the treatment stands in the uniform.
+    /// What of the gradient_transform stands in the uniform.
     params: OptimizerParams,
     pub states: wgpu::Buffer,
 }
@@ -22,8 +22,8 @@ impl Runner {
     /// A step over buffers of parameters and gradients, with fresh states.
     pub fn new(gpu: &Gpu, job: &Update, parameters: &wgpu::Buffer, gradients: &wgpu::Buffer) -> Result<Self> {
         let states = first_states(gpu, job)?;
-        let words = segment_words(job.treatment.segments);
-        let segments = gpu.upload("segments", if words.is_empty() { &[0; 8] } else { &words[..] })?;
+        let words = span_words(job.gradient_transform.spans);
+        let spans = gpu.upload("segments", if words.is_empty() { &[0; 8] } else { &words[..] })?;
         let not_finite = gpu.buffer("steps that were skipped", 4)?;
         let uniform = gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("a step"),
@@ -33,7 +33,7 @@ impl Runner {
         });
         gpu.check("a step", 256)?;
         let buffers = Buffers {
-            segments: &segments,
+            spans: &spans,
             parameters,
             gradients,
             states: &states,
@@ -41,7 +41,7 @@ impl Runner {
             uniform: &uniform,
         };
         let commands = update(gpu, job, &buffers)?.into_iter().map(|stepped| stepped.command).collect();
-        let params = OptimizerParams::new(job.length, &job.treatment, &job.optimizer.step(1, 0.0));
+        let params = OptimizerParams::new(job.length, &job.gradient_transform, &job.optimizer.step(1, 0.0));
         Ok(Runner { gpu: gpu.clone(), commands, uniform, length: job.length, params, states })
     }
 

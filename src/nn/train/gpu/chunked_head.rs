@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::Result;
 use crate::nn::ops::metrics;
-use crate::nn::train::engine::Objective;
+use crate::nn::train::engine::TrainingSpec;
 use crate::nn::train::gpu::GpuEngine;
 use crate::nn::train::gpu::plan::{Joined, Kind, Planning};
 use crate::templates;
@@ -29,15 +29,15 @@ impl GpuEngine {
     pub(crate) fn head_in_chunks(
         &self,
         planning: &mut Planning,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         chunk: usize,
     ) -> Result<Joined> {
         let (key, last) = (planning.key, planning.nodes - 1);
         let result = planning.recorder.buffer("a divisor", NOTES)?;
-        let mut job = self.job(key, objective, planning.data);
+        let mut job = self.job(key, training_spec, planning.data);
         if job.divisor == Divisor::OfLabels {
             // Over the whole batch, and not over the chunk that a kernel sees.
-            let (classes, ignored) = (self.graph.outputs(), objective.loss.ignored());
+            let (classes, ignored) = (self.graph.outputs(), training_spec.loss.ignored());
             let labels = Labels::Classes { labels: &planning.targets, classes, ignored };
             let values = Values { labels, ..Values::plain(key.rows) };
             planning.recorder.extend(normalizer::count(&self.gpu, &values, &result)?);
@@ -47,7 +47,7 @@ impl GpuEngine {
         let mut found = Vec::with_capacity(chunks.len());
         for chunk in &chunks {
             planning.walk.forward_rows(&mut planning.recorder, last, chunk.rows.clone())?;
-            found.push(self.loss_of_chunk(planning, objective, chunk, &job, &result)?);
+            found.push(self.loss_of_chunk(planning, training_spec, chunk, &job, &result)?);
             if key.kind != Kind::Evaluate {
                 let accumulate = key.accumulate || chunk.rows.start > 0;
                 planning.walk.backward_rows(&mut planning.recorder, last, chunk.rows.clone(), accumulate)?;
@@ -61,7 +61,7 @@ impl GpuEngine {
             planning.recorder.copy((own, *length), (&values, parts + chunk.rows.start), chunk.rows.len());
             at += length;
         }
-        let judged = if objective.metric.is_some() { key.rows } else { 0 };
+        let judged = if training_spec.metric.is_some() { key.rows } else { 0 };
         Ok(Joined { values, parts, judged, rows: key.rows })
     }
 
@@ -91,12 +91,12 @@ impl GpuEngine {
     fn loss_of_chunk(
         &self,
         planning: &mut Planning,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         chunk: &Chunk,
         job: &Job,
         result: &wgpu::Buffer,
     ) -> Result<Found> {
-        let (gpu, loss, data) = (&self.gpu, &*objective.loss, planning.data);
+        let (gpu, loss, data) = (&self.gpu, &*training_spec.loss, planning.data);
         let job = Job { rows: chunk.rows.len(), ..job.clone() };
         let values_length = templates::values_length(gpu, loss, &job) + chunk.rows.len();
         let buffers = Buffers {
@@ -114,7 +114,7 @@ impl GpuEngine {
         };
         let (kernel, parts) = templates::kernel_commands(gpu, loss, &job, &buffers)?;
         planning.recorder.extend(kernel);
-        if let Some(metric) = objective.metric {
+        if let Some(metric) = training_spec.metric {
             let sizes = [chunk.rows.len(), self.graph.outputs(), parts.length].map(|size| size as u32);
             let thresholds = [metric.threshold, metric.truth_threshold];
             let judged = [&buffers.predictions, &chunk.targets, &buffers.values];

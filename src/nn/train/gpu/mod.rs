@@ -18,13 +18,13 @@ use crate::nn::graph::fuse;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::{OptimizerParams, state_stride};
-use crate::nn::train::crowd::{Shares, Turn};
-use crate::nn::train::engine::{Batch, Engine, Lists, Objective, Outcome, SampleTargets, Samples};
+use crate::nn::train::batched_engine::{MemberStep, Shares};
+use crate::nn::train::engine::{Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec};
 use crate::nn::train::gpu::plan::{Key, Kind, Plan, Uniforms};
 pub(crate) use crate::nn::train::gpu::side_by_side::SideBySide;
 use crate::nn::train::gpu::table::Table;
 pub(crate) use crate::nn::train::gpu::whole::most_parameters;
-use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, WholeModels};
+use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, SmallModels};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
 use crate::runtime::tensor::{Reading, padded};
@@ -56,7 +56,7 @@ pub(crate) struct GpuEngine {
     not_finite: wgpu::Buffer,
     /// Those that whole models left out.
     skipped_whole: usize,
-    segments: wgpu::Buffer,
+    spans: wgpu::Buffer,
     /// Loss and right rows of each batch of two submissions: one runs while the other is read.
     ring: wgpu::Buffer,
     remembered: Option<[wgpu::Buffer; 2]>,
@@ -64,7 +64,7 @@ pub(crate) struct GpuEngine {
     next: usize,
     plans: HashMap<Key, Plan>,
     /// Takes small chains of dense layers whole; none where the graph is anything else.
-    whole: Option<WholeModels>,
+    whole: Option<SmallModels>,
     /// How many batches go into a submission, found by timing.
     at_once: usize,
 }
@@ -123,7 +123,7 @@ impl GpuEngine {
         let length = graph.length;
         let epilogues = fuse::epilogues(&graph)?;
         let head = fuse::chunked_head(&epilogues)?;
-        let segments = gpu.upload("tensors", &update::segment_words(&graph.segments))?;
+        let spans = gpu.upload("tensors", &update::span_words(&graph.spans))?;
         Ok(GpuEngine {
             gpu: gpu.clone(),
             parameters: gpu.buffer("parameters", length + MARGIN)?,
@@ -133,8 +133,8 @@ impl GpuEngine {
             table: graph.embedding().map(|embedding| Table::new(gpu, embedding)).transpose()?,
             not_finite: gpu.buffer("steps that were skipped", 4)?,
             skipped_whole: 0,
-            whole: graph.as_dense_chain().map(|chain| WholeModels::new(gpu, &chain)),
-            segments,
+            whole: graph.as_dense_chain().map(|chain| SmallModels::new(gpu, &chain)),
+            spans,
             ring: gpu.buffer("losses of two submissions", 4 * MOST_AT_ONCE)?,
             remembered: None,
             data: HashMap::new(),
@@ -183,16 +183,22 @@ impl GpuEngine {
     }
 
     /// Runs batches in turn, many to a submission: each is encoded while the one before it runs.
-    fn run(&mut self, data: usize, objective: &Objective, batches: &[Batch], kind: Kind) -> Result<Vec<Outcome>> {
+    fn run(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+        kind: Kind,
+    ) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut running: Option<(Reading, usize)> = None;
-        let described: Arc<str> = describe(objective).into();
+        let described: Arc<str> = describe(training_spec).into();
         let (mut done, mut half, mut last) = (0, 0, Instant::now());
         while done < batches.len() || running.is_some() {
             let now = &batches[done..(done + self.at_once).min(batches.len())];
             let before = running.take();
             if !now.is_empty() {
-                self.submit(data, (objective, &described), now, kind, half)?;
+                self.submit(data, (training_spec, &described), now, kind, half)?;
                 let reading = self.gpu.begin_download(&self.ring, half * 2 * MOST_AT_ONCE, 2 * now.len())?;
                 running = Some((reading, now.len()));
                 half = 1 - half;
@@ -210,29 +216,34 @@ impl GpuEngine {
 
     /// Whether one workgroup takes a batch through the whole network. By the batch and the shapes alone, so that the bits
     /// do not hang on how many batches a call has.
-    fn fits_workgroup(&self, data: usize, objective: &Objective, batch: &Batch) -> bool {
+    fn fits_workgroup(&self, data: usize, training_spec: &TrainingSpec, batch: &Batch) -> bool {
         // A gradient that is added up over batches lies elsewhere, and ignored labels are counted elsewhere.
         let is_plain = batch.update.is_some() && !batch.accumulate;
         let is_weighed = |data: &Arc<Data>| !data.weights.is_empty() || data.positive.is_some();
         let is_simple = |data: &Arc<Data>| data.lists.is_none() && !data.has_ignored && !is_weighed(data);
         let fits = |data: &Arc<Data>| data.features.len() == 1 && data.targets.len() == 1 && is_simple(data);
         is_plain
-            && !objective.chunked_head
-            && objective.is_elementwise()
+            && !training_spec.chunked_head
+            && training_spec.is_elementwise()
             && self.whole.as_ref().is_some_and(|whole| whole.is_worth(batch.rows))
             && self.data.get(&data).is_some_and(fits)
     }
 
     /// Trains on batches that [`GpuEngine::fits_workgroup`].
-    fn train_whole(&mut self, data_number: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn train_small(
+        &mut self,
+        data_number: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>> {
         let data = self.known(data_number)?;
         let (features, targets, labels) =
             (data.features[0].buffer.clone(), data.targets[0].buffer.clone(), data.labels);
         let rows = RowsOnDevice { features: &features, targets: &targets, labels, ignored: &[] };
         let held = Held { parameters: &self.parameters, states: &self.states };
-        let turn = Turn { member: 0, batches: batches.to_vec() };
-        let Some(whole) = &mut self.whole else { return self.run(data_number, objective, batches, Kind::Train) };
-        let found = whole.train(held, rows, std::slice::from_ref(objective), &[turn])?;
+        let member_step = MemberStep { member: 0, batches: batches.to_vec() };
+        let Some(whole) = &mut self.whole else { return self.run(data_number, training_spec, batches, Kind::Train) };
+        let found = whole.train(held, rows, std::slice::from_ref(training_spec), &[member_step])?;
         self.skipped_whole += whole.take_skipped().into_iter().sum::<usize>();
         Ok(found.into_iter().flatten().collect())
     }
@@ -249,7 +260,7 @@ impl GpuEngine {
     fn submit(
         &mut self,
         data: usize,
-        (objective, described): (&Objective, &Arc<str>),
+        (training_spec, described): (&TrainingSpec, &Arc<str>),
         batches: &[Batch],
         kind: Kind,
         half: usize,
@@ -265,11 +276,11 @@ impl GpuEngine {
                 divisor_rows: batch.divisor_rows,
                 accumulate: batch.accumulate,
                 kind: if batch.update.is_some() { Kind::TrainAndUpdate } else { kind },
-                objective: described.clone(),
+                training_spec: described.clone(),
             };
-            let treatment = objective.treatment(&self.graph);
-            let step = batch.update.map(|step| OptimizerParams::new(self.graph.length, &treatment, &step));
-            let plan = self.planned(key, Some(objective))?;
+            let gradient_transform = training_spec.gradient_transform(&self.graph);
+            let step = batch.update.map(|step| OptimizerParams::new(self.graph.length, &gradient_transform, &step));
+            let plan = self.planned(key, Some(training_spec))?;
             plan.encode(place, half * MOST_AT_ONCE + place, batch, &mut uniforms, &mut commands);
             if let (Some(buffer), Some(step)) = (&plan.update, &step) {
                 uniforms.write(buffer, place, step);
@@ -283,9 +294,9 @@ impl GpuEngine {
     }
 
     /// The plan of a key, made the first time.
-    fn planned(&mut self, key: Key, objective: Option<&Objective>) -> Result<&Plan> {
+    fn planned(&mut self, key: Key, training_spec: Option<&TrainingSpec>) -> Result<&Plan> {
         if !self.plans.contains_key(&key) {
-            let plan = self.plan(&key, objective)?;
+            let plan = self.plan(&key, training_spec)?;
             self.plans.insert(key.clone(), plan);
         }
         self.plans.get(&key).ok_or_else(|| Error::Empty { operation: "training".into(), name: "its plan".into() })
@@ -321,12 +332,13 @@ impl GpuEngine {
     }
 }
 
-/// Two objectives with the same description run the same kernels.
-fn describe(objective: &Objective) -> String {
-    let (loss, optimizer) = (&objective.loss, &objective.optimizer);
+/// Two training_specs with the same description run the same kernels.
+fn describe(training_spec: &TrainingSpec) -> String {
+    let (loss, optimizer) = (&training_spec.loss, &training_spec.optimizer);
     let names = format!("{} {} {}", loss.name(), loss.options(), optimizer.name());
-    let (metric, aims, chunked_head) = (&objective.metric, &objective.aims, objective.chunked_head);
-    format!("{names} {} {metric:?} {aims:?} {chunked_head}", optimizer.options())
+    let (metric, step_options, chunked_head) =
+        (&training_spec.metric, &training_spec.step_options, training_spec.chunked_head);
+    format!("{names} {} {metric:?} {step_options:?} {chunked_head}", optimizer.options())
 }
 
 impl Shares for GpuEngine {
@@ -334,7 +346,7 @@ impl Shares for GpuEngine {
     // One queue: what is handed to it runs in turn.
     const SIDE_BY_SIDE: bool = false;
 
-    fn take_in(&self, samples: &Samples) -> Result<Arc<Data>> {
+    fn prepare(&self, samples: &Samples) -> Result<Arc<Data>> {
         let outputs = self.graph.outputs();
         let features = match self.table {
             Some(_) => {
@@ -370,7 +382,7 @@ impl Shares for GpuEngine {
         }))
     }
 
-    fn adopt(&mut self, data: Arc<Data>) -> usize {
+    fn register(&mut self, data: Arc<Data>) -> usize {
         self.next += 1;
         self.data.insert(self.next, data);
         self.next
@@ -464,8 +476,8 @@ impl Engine for GpuEngine {
     }
 
     fn load(&mut self, samples: &Samples) -> Result<usize> {
-        let data = self.take_in(samples)?;
-        Ok(self.adopt(data))
+        let data = self.prepare(samples)?;
+        Ok(self.register(data))
     }
 
     fn unload(&mut self, data: usize) {
@@ -473,25 +485,26 @@ impl Engine for GpuEngine {
         self.plans.retain(|key, _| key.data != data);
     }
 
-    fn train(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn train(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut rest = batches;
         while let Some(first) = rest.first() {
-            let whole = self.fits_workgroup(data, objective, first);
-            let alike = rest.iter().take_while(|batch| self.fits_workgroup(data, objective, batch) == whole).count();
+            let whole = self.fits_workgroup(data, training_spec, first);
+            let alike =
+                rest.iter().take_while(|batch| self.fits_workgroup(data, training_spec, batch) == whole).count();
             let (now, behind) = rest.split_at(alike);
             outcomes.extend(if whole {
-                self.train_whole(data, objective, now)?
+                self.train_small(data, training_spec, now)?
             } else {
-                self.run(data, objective, now, Kind::Train)?
+                self.run(data, training_spec, now, Kind::Train)?
             });
             rest = behind;
         }
         Ok(outcomes)
     }
 
-    fn evaluate(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
-        self.run(data, objective, batches, Kind::Evaluate)
+    fn evaluate(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+        self.run(data, training_spec, batches, Kind::Evaluate)
     }
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
@@ -500,9 +513,9 @@ impl Engine for GpuEngine {
         for start in (0..rows).step_by(batch_size) {
             let rows = batch_size.min(rows - start);
             let batch = Batch { start, rows, order: None, divisor_rows: None, accumulate: false, update: None };
-            let objective = Arc::from("");
+            let training_spec = Arc::from("");
             let (places, kind) = (1, Kind::Predict);
-            let key = Key { data, rows, places, divisor_rows: None, accumulate: false, kind, objective };
+            let key = Key { data, rows, places, divisor_rows: None, accumulate: false, kind, training_spec };
             let (mut uniforms, mut commands) = (Uniforms::default(), Vec::new());
             let plan = self.planned(key, None)?;
             plan.encode(0, 0, &batch, &mut uniforms, &mut commands);

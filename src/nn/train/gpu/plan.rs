@@ -13,7 +13,7 @@ use crate::nn::ops::metrics;
 use crate::nn::ops::metrics::SummaryParams;
 use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::Update;
-use crate::nn::train::engine::{Batch, Objective};
+use crate::nn::train::engine::{Batch, TrainingSpec};
 use crate::nn::train::gpu::table::Table;
 use crate::nn::train::gpu::{Data, GpuEngine, MOST_AT_ONCE, Part};
 use crate::runtime::device::Gpu;
@@ -38,7 +38,7 @@ pub(crate) struct Key {
     pub accumulate: bool,
     pub kind: Kind,
     /// The loss and the optimizer with their options.
-    pub objective: Arc<str>,
+    pub training_spec: Arc<str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -130,12 +130,12 @@ impl GpuEngine {
     }
 
     /// Resolves a batch into commands.
-    pub(crate) fn plan(&self, key: &Key, objective: Option<&Objective>) -> Result<Plan> {
-        let objective = objective.filter(|_| key.kind != Kind::Predict);
+    pub(crate) fn plan(&self, key: &Key, training_spec: Option<&TrainingSpec>) -> Result<Plan> {
+        let training_spec = training_spec.filter(|_| key.kind != Kind::Predict);
         // Padding goes through the graph with the items: its scores are of no account and its gradient is 0.
         let rows = key.rows * key.places;
         let binding = self.gpu.limits().max_storage_buffer_binding_size;
-        let chunk = match objective.filter(|objective| objective.chunked_head) {
+        let chunk = match training_spec.filter(|training_spec| training_spec.chunked_head) {
             Some(_) => chunk_rows(rows, self.graph.outputs(), MOST_BYTES.min(binding)),
             None => rows,
         };
@@ -144,18 +144,18 @@ impl GpuEngine {
         let ahead = planning.nodes - usize::from(chunk < rows);
         planning.walk.forward(&mut planning.recorder, 0..ahead)?;
         let (mut update, mut rows_moved) = (None, None);
-        if let Some(objective) = objective {
+        if let Some(training_spec) = training_spec {
             let joined = match chunk < rows {
-                true => self.head_in_chunks(&mut planning, objective, chunk)?,
-                false => self.loss(&mut planning, objective)?,
+                true => self.head_in_chunks(&mut planning, training_spec, chunk)?,
+                false => self.loss(&mut planning, training_spec)?,
             };
             self.summarize(&mut planning, &joined)?;
             if key.kind != Kind::Evaluate {
                 planning.walk.backward(&mut planning.recorder, 0..ahead, key.accumulate)?;
             }
             if key.kind == Kind::TrainAndUpdate {
-                update = Some(self.update(&mut planning, objective)?);
-                rows_moved = self.update_table(&mut planning, objective)?;
+                update = Some(self.update(&mut planning, training_spec)?);
+                rows_moved = self.update_table(&mut planning, training_spec)?;
             }
         }
         let predictions = planning.predictions()?;
@@ -223,10 +223,10 @@ impl GpuEngine {
     }
 
     /// The loss of all rows, and which of them are right.
-    fn loss(&self, planning: &mut Planning, objective: &Objective) -> Result<Joined> {
+    fn loss(&self, planning: &mut Planning, training_spec: &TrainingSpec) -> Result<Joined> {
         let (gpu, key, data) = (&self.gpu, planning.key, planning.data);
-        let (loss, predictions) = (&*objective.loss, planning.predictions()?);
-        let job = self.job(key, objective, data);
+        let (loss, predictions) = (&*training_spec.loss, planning.predictions()?);
+        let job = self.job(key, training_spec, data);
         let values_length = templates::values_length(gpu, loss, &job);
         let buffers = Buffers {
             predictions,
@@ -250,13 +250,13 @@ impl GpuEngine {
         }
         let (kernel, parts) = templates::kernel_commands(gpu, loss, &job, &buffers)?;
         planning.recorder.extend(kernel);
-        if let Some(metric) = objective.metric {
+        if let Some(metric) = training_spec.metric {
             let sizes = [key.rows as u32, self.graph.outputs() as u32, parts.length as u32];
             let thresholds = [metric.threshold, metric.truth_threshold];
             let judged = [&buffers.predictions, &buffers.targets, &buffers.values];
             planning.recorder.extend([metrics::correct(gpu, sizes, data.labels, loss.ignored(), thresholds, judged)?]);
         }
-        let judged = if objective.metric.is_some() { key.rows } else { 0 };
+        let judged = if training_spec.metric.is_some() { key.rows } else { 0 };
         Ok(Joined { values: buffers.values, parts: parts.length, judged, rows: key.rows })
     }
 
@@ -272,16 +272,16 @@ impl GpuEngine {
     }
 
     /// The optimizer's step behind the gradients; gives where its numbers go.
-    fn update(&self, planning: &mut Planning, objective: &Objective) -> Result<wgpu::Buffer> {
+    fn update(&self, planning: &mut Planning, training_spec: &TrainingSpec) -> Result<wgpu::Buffer> {
         let uniforms = self.uniforms()?;
         let update = Update {
-            optimizer: &*objective.optimizer,
+            optimizer: &*training_spec.optimizer,
             length: self.graph.length,
-            treatment: objective.treatment(&self.graph),
-            average: objective.aims.average,
+            gradient_transform: training_spec.gradient_transform(&self.graph),
+            average: training_spec.step_options.average,
         };
         let buffers = update::Buffers {
-            segments: &self.segments,
+            spans: &self.spans,
             parameters: &self.parameters,
             gradients: &self.gradients,
             states: &self.states,
@@ -298,18 +298,22 @@ impl GpuEngine {
     }
 
     /// The step on the rows of a table that the batch's ids named; gives where its numbers go.
-    fn update_table(&self, planning: &mut Planning, objective: &Objective) -> Result<Option<(wgpu::Buffer, Sizes)>> {
+    fn update_table(
+        &self,
+        planning: &mut Planning,
+        training_spec: &TrainingSpec,
+    ) -> Result<Option<(wgpu::Buffer, Sizes)>> {
         let (Some(table), Some((node, _))) = (&self.table, self.graph.table()) else { return Ok(None) };
         let (ids, gradient) = (planning.tensor(Tensor::Value(0))?, planning.tensor(Tensor::Gradient(node + 1))?);
         let (uniforms, rows) = (self.uniforms()?, planning.rows);
-        let (mut moved, first) = table.update(&*objective.optimizer, rows, [&ids, &gradient], &uniforms)?;
+        let (mut moved, first) = table.update(&*training_spec.optimizer, rows, [&ids, &gradient], &uniforms)?;
         let stepped = moved.split_off(first);
         planning.recorder.extend(moved);
         planning.recorder.extend_stepped(stepped);
         Ok(Some((uniforms, table.sizes(rows))))
     }
 
-    pub(crate) fn job(&self, key: &Key, objective: &Objective, data: &Data) -> Job {
+    pub(crate) fn job(&self, key: &Key, training_spec: &TrainingSpec, data: &Data) -> Job {
         let columns = if data.lists.is_some() { key.places } else { self.graph.outputs() };
         let divisor = match key.divisor_rows {
             Some(_) => Divisor::Known,
@@ -324,7 +328,7 @@ impl GpuEngine {
             labels: data.labels,
             each: false,
             factor: if divisor == Divisor::Known {
-                objective.factor(key.divisor_rows.unwrap_or(key.rows), columns) as f32
+                training_spec.factor(key.divisor_rows.unwrap_or(key.rows), columns) as f32
             } else {
                 1.0
             },

@@ -6,9 +6,9 @@ use crate::losses::Mse;
 use crate::nn::graph::chain::DenseChain;
 use crate::nn::optimizers::GradientDescent;
 use crate::nn::optimizers::update::state_stride;
-use crate::nn::train::crowd::{Crowd, Turn, no_member};
-use crate::nn::train::engine::{Aims, Objective, Outcome, SampleTargets, Samples};
-use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, WholeModels};
+use crate::nn::train::batched_engine::{BatchedEngine, MemberStep, no_member};
+use crate::nn::train::engine::{Outcome, SampleTargets, Samples, StepOptions, TrainingSpec};
+use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, SmallModels};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
 use crate::{Error, Result};
@@ -27,7 +27,7 @@ pub(crate) struct SideBySide {
     remembered: Option<[wgpu::Buffer; 2]>,
     /// The steps that each member left out.
     skipped: Vec<usize>,
-    whole: WholeModels,
+    whole: SmallModels,
     data: HashMap<usize, Data>,
     next: usize,
 }
@@ -61,7 +61,7 @@ impl SideBySide {
             state_count: 0,
             remembered: None,
             skipped: vec![0; members],
-            whole: WholeModels::new(gpu, chain),
+            whole: SmallModels::new(gpu, chain),
             data: HashMap::new(),
             next: 0,
         })
@@ -113,10 +113,10 @@ fn on_device<'a>(data: &'a Data, ignored: &'a [bool]) -> RowsOnDevice<'a> {
 }
 
 /// Which rows have a label that the loss ignores; empty if none has.
-fn ignored(data: &Data, objective: &Objective) -> Vec<bool> {
+fn ignored(data: &Data, training_spec: &TrainingSpec) -> Vec<bool> {
     match &data.labels {
         Some(labels) if data.has_ignored => {
-            let ignored = objective.loss.ignored();
+            let ignored = training_spec.loss.ignored();
             labels.iter().map(|&label| crate::templates::rowwise::cpu::is_ignored(ignored, label)).collect()
         }
         _ => Vec::new(),
@@ -127,7 +127,7 @@ fn no_data() -> Error {
     Error::Empty { operation: "training".into(), name: "its data".into() }
 }
 
-impl Crowd for SideBySide {
+impl BatchedEngine for SideBySide {
     fn parameters(&self, member: usize) -> Result<Vec<f64>> {
         self.read(&self.parameters, self.place(member)?)
     }
@@ -208,35 +208,45 @@ impl Crowd for SideBySide {
         self.data.remove(&data);
     }
 
-    fn train(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
+    fn train(
+        &mut self,
+        data: usize,
+        training_specs: &[TrainingSpec],
+        member_steps: &[MemberStep],
+    ) -> Result<Vec<Vec<Outcome>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
-        let ignored = ignored(data, &objectives[0]);
+        let ignored = ignored(data, &training_specs[0]);
         let held = Held { parameters: &self.parameters, states: &self.states };
-        let outcomes = self.whole.train(held, on_device(data, &ignored), objectives, turns)?;
-        for (turn, skipped) in turns.iter().zip(self.whole.take_skipped()) {
-            self.skipped[turn.member] += skipped;
+        let outcomes = self.whole.train(held, on_device(data, &ignored), training_specs, member_steps)?;
+        for (member_step, skipped) in member_steps.iter().zip(self.whole.take_skipped()) {
+            self.skipped[member_step.member] += skipped;
         }
         Ok(outcomes)
     }
 
-    fn evaluate(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
+    fn evaluate(
+        &mut self,
+        data: usize,
+        training_specs: &[TrainingSpec],
+        member_steps: &[MemberStep],
+    ) -> Result<Vec<Vec<Outcome>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
-        let ignored = ignored(data, &objectives[0]);
+        let ignored = ignored(data, &training_specs[0]);
         let held = Held { parameters: &self.parameters, states: &self.states };
-        self.whole.evaluate(held, on_device(data, &ignored), objectives, turns)
+        self.whole.evaluate(held, on_device(data, &ignored), training_specs, member_steps)
     }
 
     fn predict(&mut self, data: usize, _batch_size: usize) -> Result<Vec<Vec<f64>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
         // Any loss and optimizer will do: a prediction comes before both.
-        let objective = Objective {
+        let training_spec = TrainingSpec {
             chunked_head: false,
             loss: std::sync::Arc::new(Mse::new()),
             optimizer: std::sync::Arc::new(GradientDescent::new()),
             metric: None,
-            aims: Aims::default(),
+            step_options: StepOptions::default(),
         };
         let held = Held { parameters: &self.parameters, states: &self.states };
-        self.whole.predict(held, on_device(data, &[]), &vec![objective; self.members], data.rows)
+        self.whole.predict(held, on_device(data, &[]), &vec![training_spec; self.members], data.rows)
     }
 }

@@ -1,9 +1,9 @@
 //! A batch's targets and weights, and its loss.
 
-use crate::cpu::Spread;
+use crate::cpu::Broadcast;
 use crate::cpu::real::Real;
-use crate::losses::{Family, HostReal};
-use crate::nn::train::engine::{Batch, Lists, Metric, Objective, Outcome};
+use crate::losses::{CpuReal, Family};
+use crate::nn::train::engine::{Batch, Lists, Metric, Outcome, TrainingSpec};
 use crate::templates::pointwise::cpu::Points;
 use crate::templates::rowwise::cpu::{Rows, Targets, is_ignored};
 
@@ -32,13 +32,13 @@ struct Padded<R> {
     gradient: Vec<R>,
 }
 
-impl<R: HostReal> HostBatch<R> {
+impl<R: CpuReal> HostBatch<R> {
     /// 1 ÷ what the mean over the batch divides by.
-    pub fn factor(&self, objective: &Objective, batch: &Batch, has_ignored: bool, columns: usize) -> f64 {
+    pub fn factor(&self, training_spec: &TrainingSpec, batch: &Batch, has_ignored: bool, columns: usize) -> f64 {
         if !has_ignored || batch.divisor_rows.is_some() {
-            return objective.factor(batch.divisor_rows.unwrap_or(batch.rows), columns);
+            return training_spec.factor(batch.divisor_rows.unwrap_or(batch.rows), columns);
         }
-        let ignored = objective.loss.ignored();
+        let ignored = training_spec.loss.ignored();
         let kept = self.labels.iter().filter(|&&label| !is_ignored(ignored, label)).count();
         if kept == 0 { 0.0 } else { 1.0 / kept as f64 }
     }
@@ -46,14 +46,14 @@ impl<R: HostReal> HostBatch<R> {
     /// The loss of the rows that were predicted, the first of which is that row of the batch; writes their gradient.
     pub fn loss_of_rows(
         &mut self,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         (factor, first): (f64, usize),
         has_labels: bool,
         columns: usize,
         positive: &[R],
         (predictions, gradient): (&[R], &mut [R]),
     ) -> Outcome {
-        let (count, ignored) = (predictions.len() / columns, objective.loss.ignored());
+        let (count, ignored) = (predictions.len() / columns, training_spec.loss.ignored());
         let labels = if has_labels { &self.labels[first..][..count] } else { &[] };
         let dense = if has_labels { &[] } else { &self.dense[first * columns..][..count * columns] };
         let weight = if self.weights.is_empty() { &[] } else { &self.weights[first..][..count] };
@@ -62,20 +62,20 @@ impl<R: HostReal> HostBatch<R> {
             true => weight.iter().map(|&weight| weight != R::ZERO).collect(),
             false => Vec::new(),
         };
-        let loss = match objective.loss.family() {
+        let loss = match training_spec.loss.family() {
             Family::Pointwise(_) => {
                 let points = Points {
                     predictions,
                     targets: dense,
-                    weight: if weight.is_empty() { Spread::None } else { Spread::Row(weight) },
-                    mask: if kept.is_empty() { Spread::None } else { Spread::Row(&kept) },
+                    weight: if weight.is_empty() { Broadcast::None } else { Broadcast::Row(weight) },
+                    mask: if kept.is_empty() { Broadcast::None } else { Broadcast::Row(&kept) },
                     column_weight: positive,
                     row_length: columns,
                     factor: R::new(factor),
                     upstream: R::ONE,
                     upstreams: &[],
                 };
-                R::pointwise(&*objective.loss, &points, gradient, &mut [])
+                R::pointwise(&*training_spec.loss, &points, gradient, &mut [])
             }
             Family::Rowwise(_) | Family::Listwise(_) => {
                 let targets = if has_labels { Targets::Labels(labels) } else { Targets::Dense(dense) };
@@ -94,21 +94,21 @@ impl<R: HostReal> HostBatch<R> {
                     upstreams: &[],
                 };
                 resize(&mut self.values, count);
-                R::rowwise(&*objective.loss, &rows, gradient, &mut self.values, &mut []);
+                R::rowwise(&*training_spec.loss, &rows, gradient, &mut self.values, &mut []);
                 self.values.iter().map(|value| value.to_f64()).sum()
             }
             // `Model::compile` refuses them.
-            Family::Joint(..) => f64::NAN,
+            Family::MultiInput(..) => f64::NAN,
         };
         let correct =
-            objective.metric.map_or(0, |metric| correct(metric, predictions, columns, labels, dense, ignored));
+            training_spec.metric.map_or(0, |metric| correct(metric, predictions, columns, labels, dense, ignored));
         Outcome { loss, correct: correct as f64 }
     }
 
     /// The loss of lists whose items were scored, and its gradient by each item's score.
     pub fn loss_of_lists(
         &mut self,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         batch: &Batch,
         lists: &Lists,
         (scores, grad_scores): (&[R], &mut [R]),
@@ -116,7 +116,7 @@ impl<R: HostReal> HostBatch<R> {
         let sizes: Vec<usize> = lists.of(batch).map(|list| lists.items(list).len()).collect();
         let columns = sizes.iter().copied().max().unwrap_or(0);
         let units = batch.divisor_rows.unwrap_or_else(|| lists.of(batch).map(|list| lists.units[list]).sum());
-        let factor = if units == 0 { 0.0 } else { objective.factor(units, columns) };
+        let factor = if units == 0 { 0.0 } else { training_spec.factor(units, columns) };
         let Padded { scores: padded, truths, gradient } = &mut self.padded;
         for values in [&mut *padded, &mut *truths, &mut *gradient] {
             values.clear();
@@ -145,7 +145,7 @@ impl<R: HostReal> HostBatch<R> {
             upstream: R::ONE,
             upstreams: &[],
         };
-        R::rowwise(&*objective.loss, &rows, gradient, &mut self.values, &mut []);
+        R::rowwise(&*training_spec.loss, &rows, gradient, &mut self.values, &mut []);
         let mut first = 0;
         for (padded, &size) in gradient.chunks_exact(columns.max(1)).zip(&sizes) {
             grad_scores[first..first + size].copy_from_slice(&padded[..size]);

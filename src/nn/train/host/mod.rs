@@ -9,21 +9,21 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::cpu::real::Real;
-use crate::losses::HostReal;
+use crate::losses::CpuReal;
 use crate::nn::embedding::host::Table;
 use crate::nn::graph::cpu::{CpuWalk, Weights};
 use crate::nn::graph::fuse;
 use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::Precision;
 use crate::nn::graph::plan::{Request, Tensor};
-use crate::nn::train::crowd::Shares;
-use crate::nn::train::engine::{Batch, Engine, Lists, Objective, Outcome, SampleTargets, Samples};
+use crate::nn::train::batched_engine::Shares;
+use crate::nn::train::engine::{Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec};
 use crate::nn::train::host::batch::HostBatch;
 use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};
 
 /// Parameters, gradients and states in the host's memory.
 #[derive(Debug)]
-pub(crate) struct HostEngine<R> {
+pub(crate) struct CpuEngine<R> {
     graph: Arc<Graph>,
     parameters: Vec<R>,
     gradients: Vec<R>,
@@ -62,10 +62,10 @@ pub(crate) struct Data<R> {
     positive: Vec<R>,
 }
 
-impl<R: HostReal + Precision> HostEngine<R> {
+impl<R: CpuReal + Precision> CpuEngine<R> {
     pub fn new(graph: Graph) -> Self {
         let zeros = || vec![R::ZERO; graph.length];
-        HostEngine {
+        CpuEngine {
             parameters: zeros(),
             gradients: zeros(),
             states: Vec::new(),
@@ -134,12 +134,18 @@ impl<R: HostReal + Precision> HostEngine<R> {
     }
 
     /// Takes a batch forward from its rows to its loss and, if asked, back to the gradients of all parameters, and of what the table gave.
-    fn go_through(&mut self, objective: &Objective, batch: &Batch, data: usize, learns: bool) -> Result<Outcome> {
+    fn go_through(
+        &mut self,
+        training_spec: &TrainingSpec,
+        batch: &Batch,
+        data: usize,
+        learns: bool,
+    ) -> Result<Outcome> {
         let Some(data) = self.data.get(&data).cloned() else { return Ok(Outcome::default()) };
         let rows = Self::rows_of(&data, batch);
         let chunk = chunk_rows(rows, self.graph.outputs(), MOST_BYTES_ON_CPU);
-        if objective.chunked_head && chunk < rows {
-            return self.through_chunked_head(objective, batch, &data, [rows, chunk], learns);
+        if training_spec.chunked_head && chunk < rows {
+            return self.through_chunked_head(training_spec, batch, &data, [rows, chunk], learns);
         }
         let request = self.request(true, learns, false);
         self.walk.begin(&self.graph, request, [rows, rows]);
@@ -149,11 +155,11 @@ impl<R: HostReal + Precision> HostEngine<R> {
         let done = walk.forward(&self.graph, self.weights(), nodes.clone());
         let tensors = (Tensor::Value(nodes.end), Tensor::Gradient(nodes.end));
         let outcome = walk.with_both(tensors, rows * columns, |predictions, gradient| match &data.lists {
-            Some(lists) => self.batch.loss_of_lists(objective, batch, lists, (predictions, gradient)),
+            Some(lists) => self.batch.loss_of_lists(training_spec, batch, lists, (predictions, gradient)),
             None => {
-                let factor = self.batch.factor(objective, batch, data.has_ignored, columns);
+                let factor = self.batch.factor(training_spec, batch, data.has_ignored, columns);
                 let (has_labels, tensors) = (data.has_labels, (predictions, gradient));
-                self.batch.loss_of_rows(objective, (factor, 0), has_labels, columns, &data.positive, tensors)
+                self.batch.loss_of_rows(training_spec, (factor, 0), has_labels, columns, &data.positive, tensors)
             }
         });
         let mut gradients = take(&mut self.gradients);
@@ -165,11 +171,11 @@ impl<R: HostReal + Precision> HostEngine<R> {
         back.map(|()| outcome)
     }
 
-    /// As [`HostEngine::go_through`], of a batch whose outputs are never held all at once: the last node, which has no activation, and the
+    /// As [`CpuEngine::go_through`], of a batch whose outputs are never held all at once: the last node, which has no activation, and the
     /// loss go over chunks of the rows. The weights' gradient is summed over the chunks in their order.
     fn through_chunked_head(
         &mut self,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         batch: &Batch,
         data: &Data<R>,
         [rows, chunk]: [usize; 2],
@@ -183,14 +189,15 @@ impl<R: HostReal + Precision> HostEngine<R> {
         self.gather(data, batch, rows);
         let graph = self.head.as_ref().unwrap_or(&self.graph).clone();
         let (mut walk, mut gradients) = (take(&mut self.walk), take(&mut self.gradients));
-        let outcome = self.chunks(objective, batch, data, [rows, chunk], learns, (&graph, &mut walk, &mut gradients));
+        let outcome =
+            self.chunks(training_spec, batch, data, [rows, chunk], learns, (&graph, &mut walk, &mut gradients));
         (self.walk, self.gradients) = (walk, gradients);
         outcome
     }
 
     fn chunks(
         &mut self,
-        objective: &Objective,
+        training_spec: &TrainingSpec,
         batch: &Batch,
         data: &Data<R>,
         [rows, chunk]: [usize; 2],
@@ -199,14 +206,14 @@ impl<R: HostReal + Precision> HostEngine<R> {
     ) -> Result<Outcome> {
         let (last, columns, mut all) = (graph.nodes.len() - 1, graph.outputs(), Outcome::default());
         walk.forward(graph, self.weights(), 0..last)?;
-        let factor = self.batch.factor(objective, batch, data.has_ignored, columns);
+        let factor = self.batch.factor(training_spec, batch, data.has_ignored, columns);
         for first in (0..rows).step_by(chunk) {
             let part = first..rows.min(first + chunk);
             walk.forward_rows(graph, self.weights(), last, part.clone())?;
             let tensors = (Tensor::Value(last + 1), Tensor::Gradient(last + 1));
             let found = walk.with_both(tensors, part.len() * columns, |predictions, gradient| {
                 let (has_labels, tensors) = (data.has_labels, (predictions, gradient));
-                self.batch.loss_of_rows(objective, (factor, first), has_labels, columns, &data.positive, tensors)
+                self.batch.loss_of_rows(training_spec, (factor, first), has_labels, columns, &data.positive, tensors)
             });
             all = Outcome { loss: all.loss + found.loss, correct: all.correct + found.correct };
             if learns {
@@ -229,11 +236,11 @@ fn to_doubles<R: Real>(values: &[R]) -> Vec<f64> {
     values.iter().map(|value| value.to_f64()).collect()
 }
 
-impl<R: HostReal + Precision> Shares for HostEngine<R> {
+impl<R: CpuReal + Precision> Shares for CpuEngine<R> {
     type Data = Data<R>;
     const SIDE_BY_SIDE: bool = true;
 
-    fn take_in(&self, samples: &Samples) -> Result<Arc<Data<R>>> {
+    fn prepare(&self, samples: &Samples) -> Result<Arc<Data<R>>> {
         let convert = |values: &[f32]| values.iter().map(|&value| R::from_f32(value)).collect();
         let (features, ids) = match self.table {
             Some(_) => (Vec::new(), samples.features.iter().map(|&id| id as i32).collect()),
@@ -262,14 +269,14 @@ impl<R: HostReal + Precision> Shares for HostEngine<R> {
         Ok(Arc::new(data))
     }
 
-    fn adopt(&mut self, data: Arc<Data<R>>) -> usize {
+    fn register(&mut self, data: Arc<Data<R>>) -> usize {
         self.next += 1;
         self.data.insert(self.next, data);
         self.next
     }
 }
 
-impl<R: HostReal + Precision> Engine for HostEngine<R> {
+impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
     fn parameters(&self) -> Result<Vec<f64>> {
         let mut all = to_doubles(&self.parameters);
         all.extend(self.table.iter().flat_map(|table| to_doubles(table.parameters())));
@@ -324,20 +331,20 @@ impl<R: HostReal + Precision> Engine for HostEngine<R> {
     }
 
     fn load(&mut self, samples: &Samples) -> Result<usize> {
-        let data = self.take_in(samples)?;
-        Ok(self.adopt(data))
+        let data = self.prepare(samples)?;
+        Ok(self.register(data))
     }
 
     fn unload(&mut self, data: usize) {
         self.data.remove(&data);
     }
 
-    fn train(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
-        among_the_threads(|| self.train_here(data, objective, batches))
+    fn train(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+        among_the_threads(|| self.train_here(data, training_spec, batches))
     }
 
-    fn evaluate(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
-        among_the_threads(|| self.evaluate_here(data, objective, batches))
+    fn evaluate(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+        among_the_threads(|| self.evaluate_here(data, training_spec, batches))
     }
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>> {
@@ -351,24 +358,30 @@ fn among_the_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     rayon::scope(|_| work())
 }
 
-impl<R: HostReal + Precision> HostEngine<R> {
-    fn train_here(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+impl<R: CpuReal + Precision> CpuEngine<R> {
+    fn train_here(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
-            outcomes.push(self.go_through(objective, batch, data, true)?);
+            outcomes.push(self.go_through(training_spec, batch, data, true)?);
             if let Some(step) = &batch.update {
-                let treatment = objective.treatment(&self.graph);
+                let gradient_transform = training_spec.gradient_transform(&self.graph);
                 let (parameters, gradients) = (&mut self.parameters, &self.gradients);
                 let states = &mut self.states;
-                let moved = objective.optimizer.update_treated(step, &treatment, parameters, gradients, states)?;
+                let moved = training_spec.optimizer.update_transformed(
+                    step,
+                    &gradient_transform,
+                    parameters,
+                    gradients,
+                    states,
+                )?;
                 self.skipped += usize::from(!moved);
                 if let (Some(table), Some((node, embedding))) = (&mut self.table, self.graph.table()) {
                     let (ids, output) = (&self.batch.ids, Tensor::Gradient(node + 1));
                     let gradient = self.walk.tensor(output, ids.len() * embedding.width);
-                    table.update(ids, gradient, &*objective.optimizer, step);
+                    table.update(ids, gradient, &*training_spec.optimizer, step);
                 }
-                if let Some(weight) = objective.aims.average.filter(|_| moved) {
-                    self.average(objective.optimizer.states(), R::new(weight));
+                if let Some(weight) = training_spec.step_options.average.filter(|_| moved) {
+                    self.average(training_spec.optimizer.states(), R::new(weight));
                 }
             }
         }
@@ -382,10 +395,10 @@ impl<R: HostReal + Precision> HostEngine<R> {
         }
     }
 
-    fn evaluate_here(&mut self, data: usize, objective: &Objective, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn evaluate_here(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
-            outcomes.push(self.go_through(objective, batch, data, false)?);
+            outcomes.push(self.go_through(training_spec, batch, data, false)?);
         }
         Ok(outcomes)
     }

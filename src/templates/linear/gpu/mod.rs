@@ -12,7 +12,7 @@ use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::tensor::padded;
 use crate::runtime::wgsl::File;
 use crate::templates::linear::cpu::{MOST_BYTES, chunk_rows};
-use crate::templates::multi_input::gpu::{JointJob, JointResults};
+use crate::templates::multi_input::gpu::{MultiInputJob, MultiInputResults};
 use crate::templates::{Buffers, Divisor, Job, Per, flag, kernel_commands, sum, values_length};
 
 const COLUMN_SUMS: File = crate::runtime::wgsl::shader!("ops/reduce/column_sums.wgsl");
@@ -54,7 +54,7 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
 struct Layer<'a> {
     gpu: &'a Gpu,
     inner: &'a dyn Loss,
-    job: &'a JointJob,
+    job: &'a MultiInputJob,
     features: usize,
     classes: usize,
     x: &'a wgpu::Buffer,
@@ -84,12 +84,16 @@ struct Chunk {
     rows: usize,
 }
 
-pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &JointJob) -> Result<(Vec<Command>, JointResults, usize)> {
+pub(crate) fn commands(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     commands_in_chunks(gpu, loss.inner().unwrap_or(loss), job, chosen_rows(gpu, job))
 }
 
 /// The value of each row alone, of a job that asks for each, under this loss of the outputs.
-pub(crate) fn values(gpu: &Gpu, inner: &dyn Loss, job: &JointJob) -> Result<(Vec<Command>, wgpu::Buffer)> {
+pub(crate) fn values(gpu: &Gpu, inner: &dyn Loss, job: &MultiInputJob) -> Result<(Vec<Command>, wgpu::Buffer)> {
     let (mut before, mut commands) = (Vec::new(), Vec::new());
     let chunk = chosen_rows(gpu, job);
     let values = gpu.buffer("values", job.length())?;
@@ -104,13 +108,13 @@ pub(crate) fn values(gpu: &Gpu, inner: &dyn Loss, job: &JointJob) -> Result<(Vec
 }
 
 /// The gradients, under this loss of the outputs.
-pub(crate) fn gradients(gpu: &Gpu, inner: &dyn Loss, job: &JointJob) -> Result<(Vec<Command>, Vec<wgpu::Buffer>)> {
+pub(crate) fn gradients(gpu: &Gpu, inner: &dyn Loss, job: &MultiInputJob) -> Result<(Vec<Command>, Vec<wgpu::Buffer>)> {
     let (commands, results, _) = commands_in_chunks(gpu, inner, job, chosen_rows(gpu, job))?;
     Ok((commands, results.gradients))
 }
 
 /// Rows that are taken at once.
-fn chosen_rows(gpu: &Gpu, job: &JointJob) -> usize {
+fn chosen_rows(gpu: &Gpu, job: &MultiInputJob) -> usize {
     let classes = job.get("linear_weight").map_or(1, |weight| weight.shape[0]);
     chunk_rows(job.length(), classes, MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size))
 }
@@ -123,14 +127,18 @@ fn chunks(rows: usize, most: usize) -> impl Iterator<Item = Chunk> {
 fn commands_in_chunks(
     gpu: &Gpu,
     inner: &dyn Loss,
-    job: &JointJob,
+    job: &MultiInputJob,
     chunk: usize,
-) -> Result<(Vec<Command>, JointResults, usize)> {
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let (mut before, mut commands) = (Vec::new(), Vec::new());
     let rows = job.length();
     let Some(layer) = Layer::of(gpu, inner, job, chunk, &mut before)? else {
         let nothing = gpu.buffer("nothing", 4)?;
-        return Ok((Vec::new(), JointResults { gradients: Vec::new(), values: nothing.clone(), result: nothing }, 0));
+        return Ok((
+            Vec::new(),
+            MultiInputResults { gradients: Vec::new(), values: nothing.clone(), result: nothing },
+            0,
+        ));
     };
     let into = Gradients {
         of_x: gpu.buffer("a gradient", rows * layer.features)?,
@@ -148,13 +156,13 @@ fn commands_in_chunks(
     before.extend(commands);
     let mut gradients = vec![into.of_x, into.of_weight];
     gradients.extend(layer.bias.map(|_| into.of_bias));
-    Ok((before, JointResults { gradients, values, result }, parts))
+    Ok((before, MultiInputResults { gradients, values, result }, parts))
 }
 
 /// The weights of the classes; where their positive sides have some too, both in one buffer, one behind the other.
 fn column_weights(
     gpu: &Gpu,
-    job: &JointJob,
+    job: &MultiInputJob,
     classes: usize,
     before: &mut Vec<Command>,
 ) -> Result<Option<wgpu::Buffer>> {
@@ -174,7 +182,7 @@ impl<'a> Layer<'a> {
     fn of(
         gpu: &'a Gpu,
         inner: &'a dyn Loss,
-        job: &'a JointJob,
+        job: &'a MultiInputJob,
         chunk: usize,
         before: &mut Vec<Command>,
     ) -> Result<Option<Self>> {

@@ -4,7 +4,7 @@ use crate::losses::CrossEntropy;
 use crate::runtime::device::GpuOptions;
 use crate::templates::linear::cpu::LinearFrame;
 use crate::templates::linear::gpu::*;
-use crate::templates::multi_input::cpu::{Array, Joint, Units};
+use crate::templates::multi_input::cpu::{Array, MultiInput, Units};
 use crate::templates::multi_input::gpu::Bound;
 
 const ROWS: usize = 512;
@@ -46,7 +46,7 @@ fn chunks_take_little_longer_than_products_and_loss_of_all_rows_at_once_on_the_g
         buffer: gpu.upload(name, &numbers(shape.iter().product(), seed)).unwrap(),
     };
     let targets = Bound { name: "targets", shape: vec![ROWS], buffer: gpu.upload("labels", &labels()).unwrap() };
-    let job = JointJob {
+    let job = MultiInputJob {
         arguments: vec![
             bound("predictions", &[ROWS, FEATURES], 1),
             bound("linear_weight", &[CLASSES, FEATURES], 2),
@@ -87,7 +87,7 @@ fn chunks_take_little_longer_than_products_and_loss_of_all_rows_at_once_on_the_c
         shape: shape.to_vec(),
         values: numbers(shape.iter().product(), seed).into(),
     };
-    let call = Joint {
+    let call = MultiInput {
         arrays: vec![array("predictions", &[ROWS, FEATURES], 1), array("linear_weight", &[CLASSES, FEATURES], 2)],
         integers: vec![Array { name: "targets", shape: vec![ROWS], values: labels().into() }],
         units: ROWS,

@@ -2,7 +2,7 @@
 
 use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace};
 use crate::nn::optimizers::update::{Runner, Update};
-use crate::nn::optimizers::{Adagrad, MOST_STATES, Optimizer, Sgd, Treatment};
+use crate::nn::optimizers::{Adagrad, GradientTransform, MOST_STATES, Optimizer, Sgd};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
 use crate::testing::bench::case::{Case, normal};
@@ -35,7 +35,7 @@ pub(crate) fn commands(case: &Case, dense: bool, gpu: &Gpu) -> Result<Made> {
         let size = 4 * length as u64;
         let mut commands = vec![Command::Copy { from: zeros, from_offset: 0, to: sums.clone(), to_offset: 0, size }];
         commands.extend(workspace.update(gpu, &job, &named, &gradients)?.0);
-        let update = Update { optimizer, length, treatment: Treatment::default(), average: None };
+        let update = Update { optimizer, length, gradient_transform: GradientTransform::default(), average: None };
         let runner = Runner::new(gpu, &update, &table, &sums)?;
         runner.set(&step);
         commands.extend_from_slice(runner.commands());

@@ -17,14 +17,14 @@ use crate::nn::ops::dense::kernels as dense;
 use crate::nn::ops::dense::kernels::{Forward, InputGradient};
 use crate::nn::ops::matmul::Params;
 use crate::nn::optimizers::update::{Runner, Update};
-use crate::nn::optimizers::{Adam, Treatment};
+use crate::nn::optimizers::{Adam, GradientTransform};
 use crate::runtime::device::{Device, Gpu};
 use crate::runtime::pipeline::Command;
 use crate::runtime::recorder::Recorder;
 use crate::runtime::tensor::{Tensor, shaped};
-use crate::templates::multi_input::cpu::{JointHost, Shapes};
+use crate::templates::multi_input::cpu::{MultiInputCpu, Shapes};
 use crate::templates::multi_input::gpu as multi_input;
-use crate::templates::multi_input::gpu::{Bound as Argument, JointJob};
+use crate::templates::multi_input::gpu::{Bound as Argument, MultiInputJob};
 use crate::testing::bench::case::{Case, Kind, normal};
 use crate::testing::bench::count::Bound;
 use crate::testing::bench::sampling::{Ceiling, Prepared, Run};
@@ -127,7 +127,7 @@ fn fma(gpu: &Gpu) -> Result<Made> {
 fn loss(case: &Case, gpu: &Gpu) -> Result<Made> {
     let device = Device::Gpu(gpu.clone());
     let loss = case.loss()?;
-    if let Family::Joint(frame, host) = loss.family() {
+    if let Family::MultiInput(frame, host) = loss.family() {
         return several(case, &*loss, frame, &*host, gpu);
     }
     let predictions = shaped(&case.shape, case.predictions(&*loss))?;
@@ -144,7 +144,7 @@ fn loss(case: &Case, gpu: &Gpu) -> Result<Made> {
 }
 
 /// Value and gradients of a loss of several inputs; the ceilings copy the first into its gradient.
-fn several(case: &Case, loss: &dyn Loss, frame: Frame, host: &dyn JointHost, gpu: &Gpu) -> Result<Made> {
+fn several(case: &Case, loss: &dyn Loss, frame: Frame, host: &dyn MultiInputCpu, gpu: &Gpu) -> Result<Made> {
     let [numbers, whole] = case.arguments(loss);
     let mut arguments = Vec::new();
     for (example, values) in numbers {
@@ -157,7 +157,7 @@ fn several(case: &Case, loss: &dyn Loss, frame: Frame, host: &dyn JointHost, gpu
     let given = arguments.iter().map(|bound| (bound.name, bound.shape.clone())).collect();
     let units = host.units(&Shapes { loss: loss.name(), given })?;
     let length: usize = units.shape.iter().product();
-    let job = JointJob {
+    let job = MultiInputJob {
         arguments,
         units,
         weights: None,
@@ -252,7 +252,7 @@ fn adam(case: &Case, gpu: &Gpu) -> Result<Made> {
     let optimizer: &dyn crate::nn::optimizers::Optimizer = &adam;
     let parameters = gpu.upload("parameters", &normal(length, 1))?;
     let gradients = gpu.upload("gradients", &normal(length, 2))?;
-    let update = Update { optimizer, length, treatment: Treatment::default(), average: None };
+    let update = Update { optimizer, length, gradient_transform: GradientTransform::default(), average: None };
     let runner = Runner::new(gpu, &update, &parameters, &gradients)?;
     let start = arrived(gpu)?;
     runner.set(&optimizer.step(10, optimizer.initial_learning_rate()));

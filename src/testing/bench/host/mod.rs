@@ -8,15 +8,15 @@ use std::hint::black_box;
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::cpu::Spread;
+use crate::cpu::Broadcast;
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
-use crate::losses::{Family, HostReal, Loss};
+use crate::losses::{CpuReal, Family, Loss};
 use crate::nn::optimizers::{Adam, Optimizer};
 use crate::templates::multi_input::cpu as multi_input;
-use crate::templates::multi_input::cpu::{Array, Joint, Units};
-use crate::templates::pointwise::cpu::{Points, PointwiseHost};
-use crate::templates::rowwise::cpu::{Auxiliary, Rows, RowwiseHost, Targets};
+use crate::templates::multi_input::cpu::{Array, MultiInput, Units};
+use crate::templates::pointwise::cpu::{Points, PointwiseCpu};
+use crate::templates::rowwise::cpu::{Auxiliary, Rows, RowwiseCpu, Targets};
 use crate::testing::bench::case::{Case, Kind, normal};
 use crate::testing::bench::count::Bound;
 use crate::testing::bench::sampling::{Ceiling, Prepared, Run};
@@ -24,9 +24,9 @@ use crate::testing::bench::training;
 use crate::{Device, Result};
 
 /// The two precisions of the host's loops.
-pub(crate) trait Precision: HostReal {
-    fn run_pointwise(host: &dyn PointwiseHost, points: &Points<Self>, gradient: &mut [Self]) -> f64;
-    fn run_rowwise(host: &dyn RowwiseHost, rows: &Rows<Self>, gradient: &mut [Self], values: &mut [Self]);
+pub(crate) trait Precision: CpuReal {
+    fn run_pointwise(host: &dyn PointwiseCpu, points: &Points<Self>, gradient: &mut [Self]) -> f64;
+    fn run_rowwise(host: &dyn RowwiseCpu, rows: &Rows<Self>, gradient: &mut [Self], values: &mut [Self]);
     /// Whether it is f32, on all cores; the ceilings of arithmetic are measured for that alone.
     const SINGLE: bool;
     /// The device that computes in it.
@@ -36,11 +36,11 @@ pub(crate) trait Precision: HostReal {
 }
 
 impl Precision for f32 {
-    fn run_pointwise(host: &dyn PointwiseHost, points: &Points<f32>, gradient: &mut [f32]) -> f64 {
+    fn run_pointwise(host: &dyn PointwiseCpu, points: &Points<f32>, gradient: &mut [f32]) -> f64 {
         host.run_f32(points, gradient, &mut [])
     }
 
-    fn run_rowwise(host: &dyn RowwiseHost, rows: &Rows<f32>, gradient: &mut [f32], values: &mut [f32]) {
+    fn run_rowwise(host: &dyn RowwiseCpu, rows: &Rows<f32>, gradient: &mut [f32], values: &mut [f32]) {
         host.run_f32(rows, gradient, values, none());
     }
 
@@ -60,11 +60,11 @@ impl Precision for f32 {
 }
 
 impl Precision for f64 {
-    fn run_pointwise(host: &dyn PointwiseHost, points: &Points<f64>, gradient: &mut [f64]) -> f64 {
+    fn run_pointwise(host: &dyn PointwiseCpu, points: &Points<f64>, gradient: &mut [f64]) -> f64 {
         host.run_f64(points, gradient, &mut [])
     }
 
-    fn run_rowwise(host: &dyn RowwiseHost, rows: &Rows<f64>, gradient: &mut [f64], values: &mut [f64]) {
+    fn run_rowwise(host: &dyn RowwiseCpu, rows: &Rows<f64>, gradient: &mut [f64], values: &mut [f64]) {
         host.run_f64(rows, gradient, values, none());
     }
 
@@ -192,7 +192,7 @@ fn loss<R: Precision>(case: &Case) -> Result<(Run, Rc<Buffers<R>>)> {
                     Ok(())
                 })
             }
-            Family::Joint(..) => Ok(0.0),
+            Family::MultiInput(..) => Ok(0.0),
         }
     };
     Ok((Box::new(run), shared))
@@ -214,7 +214,7 @@ fn several<R: Precision>(case: &Case, loss: Box<dyn Loss>) -> (Run, Rc<Buffers<R
         shape: example.shape,
         values: values.iter().map(|&x| x as i32).collect::<Vec<_>>().into(),
     });
-    let mut call = Joint {
+    let mut call = MultiInput {
         arrays: arrays.collect(),
         integers: integers.collect(),
         units: 0,
@@ -225,16 +225,16 @@ fn several<R: Precision>(case: &Case, loss: Box<dyn Loss>) -> (Run, Rc<Buffers<R
         upstreams: Vec::new().into(),
     };
     let units = match loss.family() {
-        Family::Joint(_, host) => host.units(&call.shapes(loss.entry().name)).unwrap_or_default(),
+        Family::MultiInput(_, host) => host.units(&call.shapes(loss.entry().name)).unwrap_or_default(),
         _ => Units::default(),
     };
     call.units = units.shape.iter().product();
     call.factor = R::new(1.0 / call.units as f64);
     let mut values = vec![R::ZERO; call.units];
     let run = move |repeats| {
-        let Family::Joint(_, host) = loss.family() else { return Ok(0.0) };
+        let Family::MultiInput(_, host) = loss.family() else { return Ok(0.0) };
         timed(repeats, || {
-            R::joint(&*host, &call, &mut gradients, &mut values);
+            R::multi_input(&*host, &call, &mut gradients, &mut values);
             black_box(multi_input::sum(&values));
             Ok(())
         })
@@ -254,8 +254,8 @@ fn points<'a, R: Real>(predictions: &'a [R], targets: &'a [R]) -> Points<'a, R> 
     Points {
         predictions,
         targets,
-        weight: Spread::None,
-        mask: Spread::None,
+        weight: Broadcast::None,
+        mask: Broadcast::None,
         column_weight: &[],
         row_length: 1,
         factor: R::new(1.0 / predictions.len() as f64),

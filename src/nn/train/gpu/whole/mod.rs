@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::nn::graph::chain::DenseChain;
-use crate::nn::train::crowd::Turn;
-use crate::nn::train::engine::{Batch, Objective, Outcome};
-use crate::nn::train::small::{BATCH, Form, Mode, Params, Planes, TURN, whole};
+use crate::nn::train::batched_engine::MemberStep;
+use crate::nn::train::engine::{Batch, Outcome, TrainingSpec};
+use crate::nn::train::small::{ActivationBuffers, BATCH, LaunchConfig, Mode, Params, ITERATION, whole};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Kernel, Slice};
 use crate::runtime::tensor::Reading;
@@ -37,7 +37,7 @@ const MOST_ROWS: usize = 1024;
 
 /// Turns of loops that a lane may take in one dispatch on a software adapter, with room to spare: llvmpipe counts all
 /// turns of all loops of a shader together and leaves every loop, without a word, once they are 65,535.
-const MOST_TURNS: usize = 50_000;
+const MAX_LOOP_ITERATIONS: usize = 50_000;
 
 /// Words of the table of a dispatch at the most: 8 MiB.
 const MOST_WORDS: usize = 2 << 20;
@@ -65,11 +65,11 @@ pub(crate) struct RowsOnDevice<'a> {
 
 /// The kernel's scratch, and how much of it goes into a dispatch.
 #[derive(Debug)]
-pub(crate) struct WholeModels {
+pub(crate) struct SmallModels {
     gpu: Gpu,
     chain: DenseChain,
-    planes: Planes,
-    form: Form,
+    activation_buffers: ActivationBuffers,
+    launch_config: LaunchConfig,
     scratch: Option<Scratch>,
     /// Rows of a piece at the most.
     piece_rows: usize,
@@ -84,7 +84,7 @@ struct Scratch {
     /// Rows of a batch that it has room for.
     capacity: usize,
     /// Workgroups that it has room for.
-    turns: usize,
+    member_steps: usize,
 }
 
 /// The kernel with what it is bound to, and the numbers of each member.
@@ -105,19 +105,31 @@ struct Piece {
     factor: f32,
 }
 
-impl WholeModels {
+impl SmallModels {
     pub fn new(gpu: &Gpu, chain: &DenseChain) -> Self {
-        Self::with_form(gpu, chain, Form::of(gpu.is_software(), chain))
+        Self::with_launch_config(gpu, chain, LaunchConfig::of(gpu.is_software(), chain))
     }
 
-    fn with_form(gpu: &Gpu, chain: &DenseChain, form: Form) -> Self {
+    fn with_launch_config(gpu: &Gpu, chain: &DenseChain, launch_config: LaunchConfig) -> Self {
         let mut piece_rows = MOST_ROWS;
-        while gpu.is_software() && piece_rows > 4 && form.turns_of_loops(chain, piece_rows) > MOST_TURNS {
+        while gpu.is_software()
+            && piece_rows > 4
+            && launch_config.loop_iterations(chain, piece_rows) > MAX_LOOP_ITERATIONS
+        {
             piece_rows /= 2;
         }
-        let planes = Planes::new(chain);
+        let activation_buffers = ActivationBuffers::new(chain);
         let (gpu, chain) = (gpu.clone(), chain.clone());
-        WholeModels { gpu, chain, planes, form, scratch: None, piece_rows, at_once: 1, skipped: Vec::new() }
+        SmallModels {
+            gpu,
+            chain,
+            activation_buffers,
+            launch_config,
+            scratch: None,
+            piece_rows,
+            at_once: 1,
+            skipped: Vec::new(),
+        }
     }
 
     /// Whether a lone model is better off in one workgroup than in dispatches of all of them.
@@ -129,11 +141,11 @@ impl WholeModels {
 
     /// Numbers of a workgroup's scratch.
     fn work(&self, capacity: usize) -> usize {
-        (self.chain.length + capacity * self.planes.width).next_multiple_of(4)
+        (self.chain.length + capacity * self.activation_buffers.width).next_multiple_of(4)
     }
 
     /// Makes room for batches of so many rows in as many workgroups as fit a binding; gives back how many.
-    fn reserve(&mut self, rows: usize, turns: usize) -> Result<usize> {
+    fn reserve(&mut self, rows: usize, member_steps: usize) -> Result<usize> {
         let capacity = rows.next_multiple_of(4);
         let fitting = (self.gpu.limits().max_storage_buffer_binding_size / 4) as usize;
         let most = (fitting - MARGIN) / self.work(capacity);
@@ -145,12 +157,12 @@ impl WholeModels {
                 advice: "use smaller batches".into(),
             });
         }
-        let turns = turns.min(most);
-        if !self.scratch.as_ref().is_some_and(|s| s.capacity == capacity && s.turns >= turns) {
-            let buffer = self.gpu.buffer("scratch of whole models", turns * self.work(capacity) + MARGIN)?;
-            self.scratch = Some(Scratch { buffer, capacity, turns });
+        let member_steps = member_steps.min(most);
+        if !self.scratch.as_ref().is_some_and(|s| s.capacity == capacity && s.member_steps >= member_steps) {
+            let buffer = self.gpu.buffer("scratch of whole models", member_steps * self.work(capacity) + MARGIN)?;
+            self.scratch = Some(Scratch { buffer, capacity, member_steps });
         }
-        Ok(turns)
+        Ok(member_steps)
     }
 
     /// Trains members on their batches. One that is too long for a workgroup is added up from pieces.
@@ -158,15 +170,15 @@ impl WholeModels {
         &mut self,
         held: Held,
         rows: RowsOnDevice,
-        objectives: &[Objective],
-        turns: &[Turn],
+        training_specs: &[TrainingSpec],
+        member_steps: &[MemberStep],
     ) -> Result<Vec<Vec<Outcome>>> {
         let size = self.piece_rows;
         let mode = |batch: &Batch, is_last: bool| match batch.update {
             Some(_) if is_last => Mode::Train,
             _ => Mode::Gradient,
         };
-        self.run_cut(held, rows, objectives, turns, size, mode)
+        self.run_cut(held, rows, training_specs, member_steps, size, mode)
     }
 
     /// How many steps each turn of the last training left out.
@@ -179,11 +191,11 @@ impl WholeModels {
         &mut self,
         held: Held,
         rows: RowsOnDevice,
-        objectives: &[Objective],
-        turns: &[Turn],
+        training_specs: &[TrainingSpec],
+        member_steps: &[MemberStep],
     ) -> Result<Vec<Vec<Outcome>>> {
         let size = self.scratch.as_ref().map_or(64.min(self.piece_rows), |scratch| scratch.capacity);
-        self.run_cut(held, rows, objectives, turns, size, |_, _| Mode::Evaluate)
+        self.run_cut(held, rows, training_specs, member_steps, size, |_, _| Mode::Evaluate)
     }
 
     /// Runs batches in pieces of at most `size` rows, and joins what came of them.
@@ -191,18 +203,18 @@ impl WholeModels {
         &mut self,
         held: Held,
         rows: RowsOnDevice,
-        objectives: &[Objective],
-        turns: &[Turn],
+        training_specs: &[TrainingSpec],
+        member_steps: &[MemberStep],
         size: usize,
         mode: impl Fn(&Batch, bool) -> Mode,
     ) -> Result<Vec<Vec<Outcome>>> {
         let columns = self.chain.outputs();
-        let mut pieces: Vec<Vec<Piece>> = Vec::with_capacity(turns.len());
-        for turn in turns {
-            let mut of_turn = Vec::with_capacity(turn.batches.len());
-            for batch in &turn.batches {
-                let factor = factor(&objectives[turn.member], batch, columns, rows.ignored);
-                of_turn.extend((0..batch.rows).step_by(size).map(|first| Piece {
+        let mut pieces: Vec<Vec<Piece>> = Vec::with_capacity(member_steps.len());
+        for member_step in member_steps {
+            let mut of_member_step = Vec::with_capacity(member_step.batches.len());
+            for batch in &member_step.batches {
+                let factor = factor(&training_specs[member_step.member], batch, columns, rows.ignored);
+                of_member_step.extend((0..batch.rows).step_by(size).map(|first| Piece {
                     batch: Batch {
                         start: batch.start + first,
                         rows: size.min(batch.rows - first),
@@ -213,21 +225,21 @@ impl WholeModels {
                     factor,
                 }));
             }
-            pieces.push(of_turn);
+            pieces.push(of_member_step);
         }
-        let found = self.run(&self.link(objectives, held, rows)?, turns, &pieces)?;
+        let found = self.run(&self.link(training_specs, held, rows)?, member_steps, &pieces)?;
         let skipped = |found: &Vec<Outcome>| found.iter().filter(|outcome| outcome.correct < 0.0).count();
         self.skipped = found.iter().map(skipped).collect();
-        let joined = |(turn, found): (&Turn, Vec<Outcome>)| {
+        let joined = |(member_step, found): (&MemberStep, Vec<Outcome>)| {
             let mut found = found.into_iter();
             // Below 0 stands −1 − the rows right of a step that was left out.
             let right = |correct: f64| if correct < 0.0 { -1.0 - correct } else { correct };
             let sum =
                 |sum: Outcome, o: Outcome| Outcome { loss: sum.loss + o.loss, correct: sum.correct + right(o.correct) };
             let join = |batch: &Batch| found.by_ref().take(batch.rows.div_ceil(size)).fold(Outcome::default(), sum);
-            turn.batches.iter().map(join).collect()
+            member_step.batches.iter().map(join).collect()
         };
-        Ok(turns.iter().zip(found).map(joined).collect())
+        Ok(member_steps.iter().zip(found).map(joined).collect())
     }
 
     /// Predictions of each member for rows in their order, [rows, outputs].
@@ -235,11 +247,11 @@ impl WholeModels {
         &mut self,
         held: Held,
         rows: RowsOnDevice,
-        objectives: &[Objective],
+        training_specs: &[TrainingSpec],
         count: usize,
     ) -> Result<Vec<Vec<f64>>> {
-        let linked = self.link(objectives, held, rows)?;
-        let (members, outputs) = (objectives.len(), self.chain.outputs());
+        let linked = self.link(training_specs, held, rows)?;
+        let (members, outputs) = (training_specs.len(), self.chain.outputs());
         let size = self.scratch.as_ref().map_or(64.min(self.piece_rows), |scratch| scratch.capacity);
         let mut predictions = vec![Vec::with_capacity(count * outputs); members];
         for start in (0..count).step_by(size) {
@@ -248,10 +260,10 @@ impl WholeModels {
             let mut member = 0;
             while member < members {
                 let wave = self.reserve(size, members - member)?;
-                let turns: Vec<Turn> =
-                    (member..member + wave).map(|member| Turn { member, batches: Vec::new() }).collect();
+                let member_steps: Vec<MemberStep> =
+                    (member..member + wave).map(|member| MemberStep { member, batches: Vec::new() }).collect();
                 let piece = Piece { batch, mode: Mode::Predict, factor: 0.0 };
-                self.submit(&linked, &turns, &vec![vec![piece]; wave], 0..1)?;
+                self.submit(&linked, &member_steps, &vec![vec![piece]; wave], 0..1)?;
                 for values in self.outputs_of(wave, rows * outputs)? {
                     predictions[member].extend(values.into_iter().map(f64::from));
                     member += 1;
@@ -262,43 +274,53 @@ impl WholeModels {
     }
 
     /// What the last layer left in the scratch of each workgroup.
-    fn outputs_of(&self, turns: usize, length: usize) -> Result<Vec<Vec<f32>>> {
+    fn outputs_of(&self, member_steps: usize, length: usize) -> Result<Vec<Vec<f32>>> {
         let Some(scratch) = &self.scratch else { return Ok(Vec::new()) };
-        let at = self.chain.length + scratch.capacity * self.planes.outputs;
-        let place = |turn: usize| turn * self.work(scratch.capacity) + at;
-        let begin = |turn: usize| self.gpu.begin_download(&scratch.buffer, place(turn), length);
-        let readings = (0..turns).map(begin).collect::<Result<Vec<Reading>>>()?;
+        let at = self.chain.length + scratch.capacity * self.activation_buffers.outputs;
+        let place = |member_step: usize| member_step * self.work(scratch.capacity) + at;
+        let begin = |member_step: usize| self.gpu.begin_download(&scratch.buffer, place(member_step), length);
+        let readings = (0..member_steps).map(begin).collect::<Result<Vec<Reading>>>()?;
         readings.into_iter().map(|reading| pollster::block_on(self.gpu.finish_download(reading))).collect()
     }
 
     /// Runs the pieces of all turns, as many members at a time as there is scratch for, as many steps to a dispatch as its
     /// time allows. The next dispatch is made while the last one runs.
-    fn run(&mut self, linked: &Linked, turns: &[Turn], pieces: &[Vec<Piece>]) -> Result<Vec<Vec<Outcome>>> {
+    fn run(
+        &mut self,
+        linked: &Linked,
+        member_steps: &[MemberStep],
+        pieces: &[Vec<Piece>],
+    ) -> Result<Vec<Vec<Outcome>>> {
         let longest = pieces.iter().flatten().map(|piece| piece.batch.rows).max().unwrap_or(1);
-        let mut outcomes = Vec::with_capacity(turns.len());
-        while outcomes.len() < turns.len() {
+        let mut outcomes = Vec::with_capacity(member_steps.len());
+        while outcomes.len() < member_steps.len() {
             let first = outcomes.len();
-            let wave = self.reserve(longest, turns.len() - first)?;
-            outcomes.extend(self.run_wave(linked, &turns[first..first + wave], &pieces[first..first + wave])?);
+            let wave = self.reserve(longest, member_steps.len() - first)?;
+            outcomes.extend(self.run_wave(linked, &member_steps[first..first + wave], &pieces[first..first + wave])?);
         }
         Ok(outcomes)
     }
 
-    fn run_wave(&mut self, linked: &Linked, turns: &[Turn], pieces: &[Vec<Piece>]) -> Result<Vec<Vec<Outcome>>> {
+    fn run_wave(
+        &mut self,
+        linked: &Linked,
+        member_steps: &[MemberStep],
+        pieces: &[Vec<Piece>],
+    ) -> Result<Vec<Vec<Outcome>>> {
         let steps = pieces[0].len();
-        let mut outcomes = vec![Vec::with_capacity(steps); turns.len()];
-        let mut most = (MOST_WORDS / (turns.len() * BATCH)).clamp(1, MOST_STEPS);
+        let mut outcomes = vec![Vec::with_capacity(steps); member_steps.len()];
+        let mut most = (MOST_WORDS / (member_steps.len() * BATCH)).clamp(1, MOST_STEPS);
         if self.gpu.is_software() {
             let longest = pieces.iter().flatten().map(|piece| piece.batch.rows).max().unwrap_or(1);
-            most = most.min(MOST_TURNS / self.form.turns_of_loops(&self.chain, longest)).max(1);
+            most = most.min(MAX_LOOP_ITERATIONS / self.launch_config.loop_iterations(&self.chain, longest)).max(1);
         }
         let (mut done, mut running, mut last) = (0, None::<(Reading, usize)>, Instant::now());
         while done < steps || running.is_some() {
             let before = running.take();
             let now = self.at_once.min(most).min(steps - done);
             if now > 0 {
-                let results = self.submit(linked, turns, pieces, done..done + now)?;
-                running = Some((self.gpu.begin_download(&results, 0, 2 * turns.len() * now)?, now));
+                let results = self.submit(linked, member_steps, pieces, done..done + now)?;
+                running = Some((self.gpu.begin_download(&results, 0, 2 * member_steps.len() * now)?, now));
                 done += now;
             }
             if let Some((reading, count)) = before {
@@ -323,14 +345,15 @@ impl WholeModels {
     }
 
     /// The kernel for all members, whoever has a turn: a member's bits must not hang on who else is still at it.
-    fn link<'a>(&self, objectives: &[Objective], held: Held<'a>, rows: RowsOnDevice<'a>) -> Result<Linked> {
-        let whole = whole(&self.chain, &objectives.iter().collect::<Vec<_>>(), rows.labels, self.form);
+    fn link<'a>(&self, training_specs: &[TrainingSpec], held: Held<'a>, rows: RowsOnDevice<'a>) -> Result<Linked> {
+        let whole = whole(&self.chain, &training_specs.iter().collect::<Vec<_>>(), rows.labels, self.launch_config);
         let kernel = self.gpu.kernel(&whole.program)?;
-        let limit = |objective: &Objective| objective.aims.clip.map_or(0.0, |clip| clip.limit() as f32);
+        let limit =
+            |training_spec: &TrainingSpec| training_spec.step_options.clip.map_or(0.0, |clip| clip.limit() as f32);
         Ok(Linked {
             kernel,
             options: whole.options,
-            limits: objectives.iter().map(limit).collect(),
+            limits: training_specs.iter().map(limit).collect(),
             buffers: [rows.features, rows.targets, held.parameters, held.states].map(Clone::clone),
         })
     }
@@ -339,33 +362,33 @@ impl WholeModels {
     fn submit(
         &self,
         linked: &Linked,
-        turns: &[Turn],
+        member_steps: &[MemberStep],
         pieces: &[Vec<Piece>],
         range: std::ops::Range<usize>,
     ) -> Result<wgpu::Buffer> {
         let gpu = &self.gpu;
         let mut table: Vec<u32> = Vec::new();
-        for (turn, pieces) in turns.iter().zip(pieces) {
-            table.extend([turn.member as u32, linked.limits[turn.member].to_bits()]);
-            table.extend(linked.options[turn.member].iter().map(|option| option.to_bits()));
+        for (member_step, pieces) in member_steps.iter().zip(pieces) {
+            table.extend([member_step.member as u32, linked.limits[member_step.member].to_bits()]);
+            table.extend(linked.options[member_step.member].iter().map(|option| option.to_bits()));
             pieces[range.clone()].iter().for_each(|piece| table.extend(piece.words()));
         }
-        let results = gpu.buffer("losses of whole models", 2 * turns.len() * range.len())?;
+        let results = gpu.buffer("losses of whole models", 2 * member_steps.len() * range.len())?;
         let Some(scratch) = &self.scratch else { return Ok(results) };
         let params = Params {
-            turns: turns.len() as u32,
+            member_steps: member_steps.len() as u32,
             steps: range.len() as u32,
-            turn_words: (TURN + linked.options[0].len() + range.len() * BATCH) as u32,
+            member_step_words: (ITERATION + linked.options[0].len() + range.len() * BATCH) as u32,
             stride: self.chain.length as u32,
             work: self.work(scratch.capacity) as u32,
             capacity: scratch.capacity as u32,
-            plane: 0,
+            activation_buffer: 0,
             columns: 0,
         };
         let table = gpu.upload("the batches of whole models", &table)?;
         let [features, targets, parameters, states] = &linked.buffers;
         let storage = [features, targets, &table, parameters, states, &scratch.buffer, &results];
-        let command = gpu.dispatch(&linked.kernel, &params, &storage.map(Slice::from), turns.len() as u32)?;
+        let command = gpu.dispatch(&linked.kernel, &params, &storage.map(Slice::from), member_steps.len() as u32)?;
         gpu.submit([&command])?;
         Ok(results)
     }
@@ -393,9 +416,9 @@ impl Piece {
 }
 
 /// The factor of a batch's loss. Ignored labels are counted here: where each row comes from is known on both sides.
-fn factor(objective: &Objective, batch: &Batch, columns: usize, ignored: &[bool]) -> f32 {
+fn factor(training_spec: &TrainingSpec, batch: &Batch, columns: usize, ignored: &[bool]) -> f32 {
     if ignored.is_empty() || batch.divisor_rows.is_some() {
-        return objective.factor(batch.divisor_rows.unwrap_or(batch.rows), columns) as f32;
+        return training_spec.factor(batch.divisor_rows.unwrap_or(batch.rows), columns) as f32;
     }
     let is_kept = |place: usize| {
         let row = batch.order.map_or(place, |order| order.at(place as u32) as usize);

@@ -2,8 +2,8 @@
 //
 //     parameters[i] = apply_update(parameters[i], gradients[i], layer, step)
 //
-// with the direction where the gradient was, and of each tensor the norms that templates/optimizer/layer_join left. Linked as
-// templates/optimizer/layer_treat.
+// with the direction where the gradient was, and of each tensor the norms that templates/optimizer/tensor_norms_join left. Linked as
+// templates/optimizer/tensor_transform.
 
 override WORKGROUP: u32 = 256u;
 
@@ -13,7 +13,7 @@ override WORKGROUP: u32 = 256u;
 @group(0) @binding(5) var<storage, read> clip: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn layer_settle(
+fn tensor_apply_update(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) local_index: u32,
@@ -22,8 +22,8 @@ fn layer_settle(
     if index >= params.length || is_skipped(clip[0]) {
         return;
     }
-    let number = segment_of(index);
-    let tensor = segments[number];
+    let number = span_of(index);
+    let tensor = spans[number];
     let columns = max(tensor.columns, 1u);
     if index - tensor.start >= tensor.rows * columns {
         return;

@@ -1,5 +1,5 @@
-// The mean of the means of all rows of a matrix, behind templates/optimizer/layer_means: third_states[start]. A workgroup for each tensor. Linked
-// with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/penalty, templates/optimizer/treatment and lib/numbers.
+// The mean of the means of all rows of a matrix, behind templates/optimizer/tensor_means: third_states[start]. A workgroup for each tensor. Linked
+// with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/penalty, templates/optimizer/gradient_transform and lib/numbers.
 
 override WORKGROUP: u32 = 256u;
 
@@ -10,16 +10,16 @@ override WORKGROUP: u32 = 256u;
 var<workgroup> sums: array<f32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn layer_mean_of_rows(
+fn tensor_mean_of_rows(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) local_index: u32,
 ) {
     let number = workgroup.y * count.x + workgroup.x;
-    if number >= params.segments || is_skipped(clip[0]) {
+    if number >= params.spans || is_skipped(clip[0]) {
         return;
     }
-    let matrix = segments[number];
+    let matrix = spans[number];
     var total = 0.0;
     if matrix.columns > 0u {
         for (var i = local_index; i < matrix.rows; i += WORKGROUP) {

@@ -14,7 +14,7 @@ fn number(place: usize, seed: usize) -> f32 {
 }
 
 /// Answers in pairs, all chosen ones first.
-struct Answers {
+struct Completions {
     x: Array3<f32>,
     weight: Array2<f32>,
     bias: Array1<f32>,
@@ -22,13 +22,13 @@ struct Answers {
     reference: [Array1<f32>; 2],
 }
 
-fn answers(pairs: usize, tokens: usize, features: usize, classes: usize) -> Answers {
+fn completions(pairs: usize, tokens: usize, features: usize, classes: usize) -> Completions {
     let number_of = |seed| move |(i, j): (usize, usize)| number(i * 101 + j, seed);
-    let label = |(answer, token): (usize, usize)| match (answer * 5 + token) % 4 {
+    let label = |(completion, token): (usize, usize)| match (completion * 5 + token) % 4 {
         3 => -100,
-        _ => ((answer * 31 + token * 17) % classes) as i64,
+        _ => ((completion * 31 + token * 17) % classes) as i64,
     };
-    Answers {
+    Completions {
         x: Array3::from_shape_fn((2 * pairs, tokens, features), |(a, t, f)| number((a * 53 + t) * 29 + f, 1)),
         weight: Array2::from_shape_fn((classes, features), number_of(2)),
         bias: Array1::from_shape_fn(classes, |class| number(class, 3)),
@@ -37,7 +37,7 @@ fn answers(pairs: usize, tokens: usize, features: usize, classes: usize) -> Answ
     }
 }
 
-impl Answers {
+impl Completions {
     fn inputs(&self) -> Inputs<'_> {
         let inputs = Inputs::new(&self.x, &self.targets).input("linear_weight", &self.weight);
         inputs.input("linear_bias", &self.bias)
@@ -49,19 +49,20 @@ impl Answers {
 
     /// Value and gradients of DPO in four steps, each on the reference.
     fn unfused(&self, loss: &Dpo, average: bool, reduction: Reduction) -> (ArrayD<f64>, [ArrayD<f64>; 3]) {
-        let (answers, tokens, features) = self.x.dim();
-        let rows = self.x.to_shape((answers * tokens, features)).unwrap().to_owned();
+        let (completions, tokens, features) = self.x.dim();
+        let rows = self.x.to_shape((completions * tokens, features)).unwrap().to_owned();
         let logits = rows.dot(&self.weight.t()) + &self.bias;
-        let labels = self.targets.to_shape(answers * tokens).unwrap().to_owned();
+        let labels = self.targets.to_shape(completions * tokens).unwrap().to_owned();
         let reference = Device::reference();
         let of_tokens = CrossEntropy::new().on(&reference).unwrap().reduction(Reduction::None);
         let costs = of_tokens.evaluate_f64(&Inputs::new(&logits, &labels)).unwrap();
         let kept = self.targets.map_axis(Axis(1), |row| row.iter().filter(|&&label| label != -100).count() as f64);
         let share = kept.mapv(|kept| if average { 1.0 / kept } else { 1.0 });
-        let sums = costs.values.to_shape((answers, tokens)).unwrap().sum_axis(Axis(1));
+        let sums = costs.values.to_shape((completions, tokens)).unwrap().sum_axis(Axis(1));
         // In f32, as the loss takes them: the test asks for no more digits of its sums.
         let logs = (-sums * &share).mapv(|log| log as f32);
-        let (chosen, rejected) = (logs.slice(ndarray::s![..answers / 2]), logs.slice(ndarray::s![answers / 2..]));
+        let (chosen, rejected) =
+            (logs.slice(ndarray::s![..completions / 2]), logs.slice(ndarray::s![completions / 2..]));
         let criterion = loss.clone().on(&reference).unwrap().reduction(reduction);
         let inputs = Inputs::named("policy_chosen", &chosen).input("policy_rejected", &rejected);
         let inputs =
@@ -70,11 +71,11 @@ impl Answers {
         let slopes: Vec<f64> =
             found.gradient.iter().chain(found.gradient_of("policy_rejected").unwrap()).copied().collect();
         let upstream =
-            Array1::from_shape_fn(answers * tokens, |row| (-slopes[row / tokens] * share[row / tokens]) as f32);
+            Array1::from_shape_fn(completions * tokens, |row| (-slopes[row / tokens] * share[row / tokens]) as f32);
         let back = of_tokens.evaluate_f64(&Inputs::new(&logits, &labels).upstream(&upstream)).unwrap();
         let back: Array2<f64> = back.gradient.into_dimensionality().unwrap();
         let (rows, weight) = (rows.mapv(f64::from), self.weight.mapv(f64::from));
-        let of_x = back.dot(&weight).into_shape_with_order((answers, tokens, features)).unwrap().into_dyn();
+        let of_x = back.dot(&weight).into_shape_with_order((completions, tokens, features)).unwrap().into_dyn();
         (found.values, [of_x, back.t().dot(&rows).into_dyn(), back.sum_axis(Axis(0)).into_dyn()])
     }
 }
@@ -91,15 +92,15 @@ fn compare(title: &str, found: &ArrayD<f64>, exact: &ArrayD<f64>, share: f64) {
 fn fused_gives_what_four_steps_give() {
     // The last shape has 48 MiB of logits: two chunks on the GPU, several on the CPU.
     for (pairs, tokens, features, classes) in [(1, 1, 1, 2), (3, 5, 4, 7), (2, 70, 9, 131), (8, 24, 3, 32_771)] {
-        let answers = answers(pairs, tokens, features, classes);
+        let completions = completions(pairs, tokens, features, classes);
         for (loss_type, average) in [(DpoType::Sigmoid, false), (DpoType::NcaPair, true)] {
             let loss = Dpo::new().beta(0.25).loss_type(loss_type);
             for reduction in [Reduction::Mean, Reduction::None] {
-                let (value, gradients) = answers.unfused(&loss, average, reduction);
+                let (value, gradients) = completions.unfused(&loss, average, reduction);
                 for device in each_device() {
                     let title = format!("{pairs}x{tokens}x{features}x{classes} {loss_type:?} on {}", device.name());
                     let fused = LinearDpo::of(loss.clone()).average_log_prob(average).on(&device).unwrap();
-                    let found = fused.reduction(reduction).evaluate_f64(&answers.inputs_with_reference()).unwrap();
+                    let found = fused.reduction(reduction).evaluate_f64(&completions.inputs_with_reference()).unwrap();
                     // What stands against it is itself rounded to f32 in its middle: log-probabilities of up to 70 tokens of about
                     // 5 each, 350 · 2⁻²⁴, times β are 5e-6 of h. A sum over 32,771 classes rounds √32,771 · 2⁻²⁴ = 1.1e-5 of what
                     // it holds on its way, which is several times its result: 1e-4, the limit of the golden cases.
@@ -121,15 +122,15 @@ fn is_finite(found: &Evaluation<f64>) -> bool {
 
 #[test]
 fn an_answer_without_tokens_has_log_probability_0() {
-    let mut answers = answers(2, 3, 4, 5);
-    answers.targets.row_mut(2).fill(-100); // the rejected one of the first pair
+    let mut completions = completions(2, 3, 4, 5);
+    completions.targets.row_mut(2).fill(-100); // the rejected one of the first pair
     let desirable = array![1.0_f32, -1.0, 1.0, -1.0];
     let reference = Array1::<f32>::zeros(4);
     for device in each_device() {
         let each = |loss: &dyn Fn() -> Criterion| loss().reduction(Reduction::None);
-        let dpo = each(&|| LinearDpo::new().on(&device).unwrap()).evaluate_f64(&answers.inputs()).unwrap();
-        let simpo = each(&|| LinearSimpo::new().on(&device).unwrap()).evaluate_f64(&answers.inputs()).unwrap();
-        let inputs = answers.inputs().input("reference", &reference).input("desirable", &desirable);
+        let dpo = each(&|| LinearDpo::new().on(&device).unwrap()).evaluate_f64(&completions.inputs()).unwrap();
+        let simpo = each(&|| LinearSimpo::new().on(&device).unwrap()).evaluate_f64(&completions.inputs()).unwrap();
+        let inputs = completions.inputs().input("reference", &reference).input("desirable", &desirable);
         let kto = each(&|| LinearKto::new().on(&device).unwrap()).evaluate_f64(&inputs).unwrap();
         for found in [&dpo, &simpo, &kto] {
             assert!(is_finite(found), "{}", device.name());
@@ -137,26 +138,26 @@ fn an_answer_without_tokens_has_log_probability_0() {
         }
         assert_eq!(kto.values[2], 0.5, "{}", device.name());
         // Its odds are infinite: the pair is left out.
-        let orpo = LinearOrpo::new().on(&device).unwrap().evaluate_f64(&answers.inputs()).unwrap();
+        let orpo = LinearOrpo::new().on(&device).unwrap().evaluate_f64(&completions.inputs()).unwrap();
         assert!(is_finite(&orpo) && orpo.count == 1, "{}", device.name());
         let mask = array![false, true];
-        let masked = LinearOrpo::new().on(&device).unwrap().evaluate_f64(&answers.inputs().mask(&mask)).unwrap();
+        let masked = LinearOrpo::new().on(&device).unwrap().evaluate_f64(&completions.inputs().mask(&mask)).unwrap();
         assert_eq!((orpo.value(), &orpo.gradient), (masked.value(), &masked.gradient), "{}", device.name());
-        answers.targets.fill(-100);
+        completions.targets.fill(-100);
         for name in ["linear_dpo", "linear_simpo", "linear_orpo"] {
             let loss = losses::from_name(name, &json!({})).unwrap();
-            let found = Criterion::from_boxed(loss, &device).unwrap().evaluate_f64(&answers.inputs()).unwrap();
+            let found = Criterion::from_boxed(loss, &device).unwrap().evaluate_f64(&completions.inputs()).unwrap();
             assert!(is_finite(&found) && found.gradient.iter().all(|&g| g == 0.0), "{} {name}", device.name());
         }
-        answers.targets.slice_mut(ndarray::s![..2, ..]).fill(1);
-        answers.targets.row_mut(3).fill(2);
+        completions.targets.slice_mut(ndarray::s![..2, ..]).fill(1);
+        completions.targets.row_mut(3).fill(2);
     }
 }
 
 #[test]
 fn certain_answers_give_numbers() {
     // Every token has probability 1 in f32, of the second pair's rejected answer 0.
-    let x = Array3::from_shape_fn((4, 2, 1), |(answer, ..)| if answer == 3 { -1.0 } else { 1.0 });
+    let x = Array3::from_shape_fn((4, 2, 1), |(completion, ..)| if completion == 3 { -1.0 } else { 1.0 });
     let (weight, targets) = (array![[200.0_f32], [-200.0]], Array2::<i64>::zeros((4, 2)));
     let inputs = Inputs::new(&x, &targets).input("linear_weight", &weight);
     for device in each_device() {
@@ -170,14 +171,14 @@ fn certain_answers_give_numbers() {
 
 #[test]
 fn what_does_not_fit_is_named() {
-    let refused = |answers: &Answers| {
-        LinearDpo::new().on(&Device::reference()).unwrap().evaluate(&answers.inputs()).unwrap_err().to_string()
+    let refused = |completions: &Completions| {
+        LinearDpo::new().on(&Device::reference()).unwrap().evaluate(&completions.inputs()).unwrap_err().to_string()
     };
-    let mut odd = answers(2, 3, 4, 5);
+    let mut odd = completions(2, 3, 4, 5);
     odd.x = odd.x.slice(ndarray::s![..3, .., ..]).to_owned();
     odd.targets = odd.targets.slice(ndarray::s![..3, ..]).to_owned();
     assert!(refused(&odd).contains("first axis must be even"), "{}", refused(&odd));
-    let mut labels = answers(2, 3, 4, 5);
+    let mut labels = completions(2, 3, 4, 5);
     labels.targets[[1, 2]] = 5;
     let criterion = LinearDpo::new().on(&Device::reference()).unwrap();
     let error = criterion.evaluate(&labels.inputs()).unwrap_err();
@@ -197,15 +198,15 @@ fn what_does_not_fit_is_named() {
 
 #[test]
 fn nan_comes_out_of_its_pair_alone() {
-    let mut answers = answers(2, 3, 4, 5);
-    answers.targets.fill(1);
-    answers.x[[2, 1, 0]] = f32::NAN;
+    let mut completions = completions(2, 3, 4, 5);
+    completions.targets.fill(1);
+    completions.x[[2, 1, 0]] = f32::NAN;
     for device in each_device() {
         let criterion = LinearDpo::new().on(&device).unwrap().reduction(Reduction::None);
-        let found = criterion.evaluate_f64(&answers.inputs()).unwrap();
+        let found = criterion.evaluate_f64(&completions.inputs()).unwrap();
         assert!(found.values[0].is_nan() && found.values[1].is_finite(), "{}: {}", device.name(), found.values);
-        for (answer, gradient) in found.gradient.outer_iter().enumerate() {
-            assert!(gradient.iter().all(|g| g.is_nan() == (answer % 2 == 0)), "{}: {answer}", device.name());
+        for (completion, gradient) in found.gradient.outer_iter().enumerate() {
+            assert!(gradient.iter().all(|g| g.is_nan() == (completion % 2 == 0)), "{}: {completion}", device.name());
         }
         assert!(found.gradient_of("linear_weight").unwrap().iter().all(|g| g.is_nan()), "{}", device.name());
     }

@@ -1,5 +1,5 @@
 // For rules that look at whole tensors: gradients[i] = clip (gradients[i] + dR/dw(parameters[i])), where it stands.
-// Linked with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/penalty, templates/optimizer/treatment and lib/numbers.
+// Linked with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/penalty, templates/optimizer/gradient_transform and lib/numbers.
 
 override WORKGROUP: u32 = 256u;
 
@@ -8,13 +8,13 @@ override WORKGROUP: u32 = 256u;
 @group(0) @binding(4) var<storage, read> clip: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn layer_treat(
+fn tensor_transform(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) local_index: u32,
 ) {
     let index = (workgroup.y * count.x + workgroup.x) * WORKGROUP + local_index;
     if index < params.length {
-        gradients[index] = treated(segment_of(index), parameters[index], gradients[index], params.limit);
+        gradients[index] = transformed(span_of(index), parameters[index], gradients[index], params.limit);
     }
 }

@@ -7,11 +7,11 @@ use crate::cpu::random::Permutation;
 use crate::criterion::inputs::Floats;
 use crate::losses::Loss;
 use crate::nn::train::baseline::{Reach, Yardstick};
-use crate::nn::train::engine::{Batch, Metric, Objective, Outcome, Samples};
+use crate::nn::train::engine::{Batch, Metric, Outcome, Samples, TrainingSpec};
 use crate::nn::train::fit::Score;
 use crate::nn::train::history::Epoch;
 use crate::nn::train::options::Fit;
-use crate::nn::train::samples::{Intake, Rows};
+use crate::nn::train::samples::{InputSpec, Rows};
 use crate::nn::train::training::Progress;
 use crate::{Error, Result, Targets};
 
@@ -34,7 +34,7 @@ impl Loaded {
 
 /// The rows of a training, on the device.
 #[derive(Clone, Debug)]
-pub(crate) struct Course {
+pub(crate) struct TrainingRun {
     pub training: Loaded,
     pub validation: Option<Loaded>,
     pub metric: Option<Metric>,
@@ -43,17 +43,17 @@ pub(crate) struct Course {
     pub reach: Reach,
 }
 
-impl Course {
+impl TrainingRun {
     /// Checks the rows, parts them as `fit` says and hands them to `load`.
     pub fn new(
-        intake: Intake,
+        input_spec: InputSpec,
         loss: &Arc<dyn Loss>,
         features: Floats,
         targets: &Targets,
         fit: &Fit,
         mut load: impl FnMut(&Samples) -> Result<usize>,
     ) -> Result<Self> {
-        let mut rows = Rows::new(intake, &**loss, "fit", features, targets)?;
+        let mut rows = Rows::new(input_spec, &**loss, "fit", features, targets)?;
         // Rows of their own are enough to validate with: none are held back then.
         let split = if fit.validation.is_some() { 0.0 } else { fit.validation_split };
         let held_back = (rows.rows as f64 * split) as usize;
@@ -67,32 +67,32 @@ impl Course {
             let data = load(&rows.part(first, count))?;
             Ok::<_, Error>(Loaded { rows: count, kept, ..Loaded::new(&rows, data) })
         };
-        let mut course = Course {
+        let mut training_run = TrainingRun {
             training: part(0, training)?,
             validation: None,
-            metric: Metric::of(&**loss, rows.one_hot, intake.graph.outputs()),
+            metric: Metric::of(&**loss, rows.one_hot, input_spec.graph.outputs()),
             yardstick: None,
             reach: Reach::of(&rows.features, rows.dense(0, rows.rows)),
         };
-        let outputs = intake.graph.outputs();
+        let outputs = input_spec.graph.outputs();
         if held_back > 0 {
-            course.validation = Some(part(training, held_back)?);
+            training_run.validation = Some(part(training, held_back)?);
         }
         let held = (held_back > 0).then(|| rows.weighed(training, held_back));
         let mut yardstick = None;
         if let Some(given) = &fit.validation {
             let targets = given.1.targets();
-            let mut validation = Rows::new(intake, &**loss, "fit (validation)", given.0.floats(), &targets)?;
+            let mut validation = Rows::new(input_spec, &**loss, "fit (validation)", given.0.floats(), &targets)?;
             let all = validation.rows;
             validation.weigh(&**loss, &weighting, all)?;
-            course.validation = Some(Loaded::new(&validation, load(&validation.all())?));
+            training_run.validation = Some(Loaded::new(&validation, load(&validation.all())?));
             yardstick =
                 Some(Yardstick::new(loss, rows.weighed(0, training), Some(validation.weighed(0, all)), outputs));
         }
         let own = || Yardstick::new(loss, rows.weighed(0, training), held, outputs);
         // Of classes there is accuracy.
-        course.yardstick = yardstick.unwrap_or_else(own).filter(|_| course.metric.is_none());
-        Ok(course)
+        training_run.yardstick = yardstick.unwrap_or_else(own).filter(|_| training_run.metric.is_none());
+        Ok(training_run)
     }
 
     /// What was loaded, to be let go of.
@@ -103,27 +103,26 @@ impl Course {
 
 /// The batches of the next epoch. Counts their updates as done.
 pub(crate) fn batches(
-    objective: &Objective,
+    training_spec: &TrainingSpec,
     fit: &Fit,
     training: Loaded,
     seed: u64,
     progress: &mut Progress,
 ) -> Vec<Batch> {
     let order = fit.shuffle.then(|| Permutation::new(training.rows as u32, seed, progress.epochs));
-    let whole = objective.optimizer.whole_batch();
-    let own = fit.learning_rate.unwrap_or_else(|| objective.optimizer.initial_learning_rate());
+    let whole = training_spec.optimizer.whole_batch();
+    let own = fit.learning_rate.unwrap_or_else(|| training_spec.optimizer.initial_learning_rate());
     let size = fit.batch_size.min(training.rows);
     pieces(training.rows, size)
         .map(|(start, rows)| {
             let is_last = start + rows == training.rows;
             let update = (!whole || is_last).then(|| {
-                let rate = fit
-                    .schedule
-                    .as_ref()
-                    .map_or(own, |pace| pace.rate(progress.steps, progress.epochs, &progress.watched));
+                let rate = fit.schedule.as_ref().map_or(own, |learning_rate_policy| {
+                    learning_rate_policy.rate(progress.steps, progress.epochs, &progress.watched)
+                });
                 progress.steps += 1;
-                progress.averaged += u64::from(objective.aims.average.is_some());
-                objective.optimizer.step(progress.steps, rate)
+                progress.averaged += u64::from(training_spec.step_options.average.is_some());
+                training_spec.optimizer.step(progress.steps, rate)
             });
             // A whole batch is added up from pieces: each is a part of one mean.
             let divisor_rows = whole.then(|| training.kept.max(1));
@@ -134,10 +133,10 @@ pub(crate) fn batches(
 
 /// Tells an epoch the rate of its last update, and a schedule how the epoch went.
 pub(crate) fn observe(fit: &Fit, progress: &mut Progress, told: &mut Epoch) {
-    let Some(pace) = &fit.schedule else { return };
+    let Some(learning_rate_policy) = &fit.schedule else { return };
     let (steps, epochs) = (progress.steps.saturating_sub(1), progress.epochs.saturating_sub(1));
-    told.learning_rate = Some(pace.rate(steps, epochs, &progress.watched));
-    pace.schedule.observe(&mut progress.watched, told.watched());
+    told.learning_rate = Some(learning_rate_policy.rate(steps, epochs, &progress.watched));
+    learning_rate_policy.schedule.observe(&mut progress.watched, told.watched());
 }
 
 /// The batches that score rows.
@@ -156,11 +155,11 @@ pub(crate) fn scoring(loaded: Loaded) -> Vec<Batch> {
 }
 
 /// The score of rows whose batches came out so.
-pub(crate) fn score(objective: &Objective, outcomes: &[Outcome], kept: usize) -> Score {
+pub(crate) fn score(training_spec: &TrainingSpec, outcomes: &[Outcome], kept: usize) -> Score {
     let correct: f64 = outcomes.iter().map(|outcome| outcome.correct).sum();
     Score {
         loss: outcomes.iter().map(|outcome| outcome.loss).sum(),
-        accuracy: objective.metric.map(|_| correct / kept.max(1) as f64),
+        accuracy: training_spec.metric.map(|_| correct / kept.max(1) as f64),
     }
 }
 
@@ -171,7 +170,7 @@ fn pieces(rows: usize, size: usize) -> impl Iterator<Item = (usize, usize)> {
 
 /// An epoch's mean loss and accuracy from those of its batches; the losses of the updates go to `steps`.
 pub(crate) fn summarize(
-    objective: &Objective,
+    training_spec: &TrainingSpec,
     batches: &[Batch],
     outcomes: &[Outcome],
     kept: usize,
@@ -179,33 +178,33 @@ pub(crate) fn summarize(
 ) -> Epoch {
     let correct: f64 = outcomes.iter().map(|outcome| outcome.correct).sum();
     let loss;
-    if objective.optimizer.whole_batch() {
+    if training_spec.optimizer.whole_batch() {
         loss = outcomes.iter().map(|outcome| outcome.loss).sum();
         steps.push(loss);
     } else {
         // The batches that were left out have no part in the mean.
-        let counts = |outcome: &Outcome| !objective.aims.skip_non_finite || outcome.loss.is_finite();
+        let counts = |outcome: &Outcome| !training_spec.step_options.skip_non_finite || outcome.loss.is_finite();
         let counted = batches.iter().zip(outcomes).filter(|(_, outcome)| counts(outcome));
         let rows: usize = counted.clone().map(|(batch, _)| batch.rows).sum();
         loss = counted.map(|(batch, outcome)| outcome.loss * batch.rows as f64 / rows as f64).sum();
         steps.extend(outcomes.iter().map(|outcome| outcome.loss));
     }
-    let accuracy = objective.metric.map(|_| correct / kept.max(1) as f64);
+    let accuracy = training_spec.metric.map(|_| correct / kept.max(1) as f64);
     Epoch { loss, accuracy, ..Epoch::default() }
 }
 
 /// The first batch whose loss is not finite; the last one if it is the parameters that are not, which the last update
-/// of an epoch may spoil before any loss has seen them.
+/// of an epoch may abort before any loss has seen them.
 pub(crate) fn first_not_finite(
-    objective: &Objective,
+    training_spec: &TrainingSpec,
     outcomes: &[Outcome],
     parameters: impl FnOnce() -> Result<Vec<f64>>,
 ) -> Result<Option<(usize, f64)>> {
     // With it such a step was left out.
-    let ends = !objective.aims.skip_non_finite;
+    let ends = !training_spec.step_options.skip_non_finite;
     if let Some(batch) = outcomes.iter().position(|outcome| ends && !outcome.loss.is_finite()) {
         return Ok(Some((batch, outcomes[batch].loss)));
     }
-    let spoiled = parameters()?.into_iter().find(|parameter| !parameter.is_finite());
-    Ok(spoiled.map(|parameter| (outcomes.len().saturating_sub(1), parameter)))
+    let aborted = parameters()?.into_iter().find(|parameter| !parameter.is_finite());
+    Ok(aborted.map(|parameter| (outcomes.len().saturating_sub(1), parameter)))
 }

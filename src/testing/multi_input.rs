@@ -5,18 +5,18 @@ use std::iter::repeat_n;
 use ndarray::ArrayD;
 use serde_json::Value;
 
+use super::case_generator::Size;
 use super::draw::numbers;
 use super::exact::finite;
-use super::recipe::Size;
 use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP};
 use crate::Entry;
 use crate::cpu::random::Random;
 use crate::losses::{Argument, Family, Frame, Loss};
-use crate::templates::multi_input::cpu::{Array, Joint, JointHost, Shapes, Units};
+use crate::templates::multi_input::cpu::{Array, MultiInput, MultiInputCpu, Shapes, Units};
 use crate::{Criterion, Device, Inputs, Reduction, Result};
 
 /// How one case is drawn.
-struct Recipe {
+struct CaseGenerator {
     rows: usize,
     columns: usize,
     reduction: Reduction,
@@ -27,19 +27,25 @@ struct Recipe {
     size: Size,
 }
 
-const PLAIN: Recipe =
-    Recipe { rows: 6, columns: 13, reduction: Reduction::Mean, weighted: false, upstream: false, size: Size::Usual };
+const PLAIN: CaseGenerator = CaseGenerator {
+    rows: 6,
+    columns: 13,
+    reduction: Reduction::Mean,
+    weighted: false,
+    upstream: false,
+    size: Size::Usual,
+};
 
-const RECIPES: &[Recipe] = &[
+const CASE_GENERATORS: &[CaseGenerator] = &[
     PLAIN,
-    Recipe { rows: 1, columns: 1, ..PLAIN },
-    Recipe { rows: 2, columns: 1, ..PLAIN },
-    Recipe { rows: 7, columns: 5, reduction: Reduction::None, weighted: true, upstream: true, ..PLAIN },
-    Recipe { rows: 33, columns: 17, reduction: Reduction::Sum, ..PLAIN },
-    Recipe { rows: 40, columns: 65, reduction: Reduction::BatchMean, upstream: true, ..PLAIN },
-    Recipe { rows: 21, columns: 64, reduction: Reduction::WeightedMean, weighted: true, ..PLAIN },
-    Recipe { rows: 130, columns: 31, weighted: true, ..PLAIN },
-    Recipe { rows: 9, columns: 200, reduction: Reduction::Divisor(7.0), size: Size::Large(30.0), ..PLAIN },
+    CaseGenerator { rows: 1, columns: 1, ..PLAIN },
+    CaseGenerator { rows: 2, columns: 1, ..PLAIN },
+    CaseGenerator { rows: 7, columns: 5, reduction: Reduction::None, weighted: true, upstream: true, ..PLAIN },
+    CaseGenerator { rows: 33, columns: 17, reduction: Reduction::Sum, ..PLAIN },
+    CaseGenerator { rows: 40, columns: 65, reduction: Reduction::BatchMean, upstream: true, ..PLAIN },
+    CaseGenerator { rows: 21, columns: 64, reduction: Reduction::WeightedMean, weighted: true, ..PLAIN },
+    CaseGenerator { rows: 130, columns: 31, weighted: true, ..PLAIN },
+    CaseGenerator { rows: 9, columns: 200, reduction: Reduction::Divisor(7.0), size: Size::Large(30.0), ..PLAIN },
 ];
 
 /// One case: its inputs as the criterion takes them.
@@ -58,10 +64,10 @@ fn argument<'a>(loss: &'a dyn Loss, name: &str) -> Option<&'a Argument> {
     loss.arguments().iter().find(|argument| argument.name == name)
 }
 
-fn draw(loss: &dyn Loss, host: &dyn JointHost, recipe: &Recipe, number: usize) -> Result<Case> {
+fn draw(loss: &dyn Loss, host: &dyn MultiInputCpu, case_generator: &CaseGenerator, number: usize) -> Result<Case> {
     let mut random = Random::new(2026, number as u64);
     let (mut arrays, mut integers, mut given) = (Vec::new(), Vec::new(), Vec::new());
-    for example in host.example(recipe.rows, recipe.columns) {
+    for example in host.example(case_generator.rows, case_generator.columns) {
         let Some(argument) = argument(loss, example.name) else { continue };
         let length: usize = example.shape.iter().product();
         given.push((example.name, example.shape.clone()));
@@ -71,26 +77,26 @@ fn draw(loss: &dyn Loss, host: &dyn JointHost, recipe: &Recipe, number: usize) -
             integers.push((example.name, shaped(&example.shape, values)));
         } else {
             let columns = example.shape.last().copied().unwrap_or(1);
-            let values = numbers(&mut random, argument.domain, length, columns, recipe.size);
+            let values = numbers(&mut random, argument.domain, length, columns, case_generator.size);
             arrays.push((example.name, shaped(&example.shape, values)));
         }
     }
     let units = host.units(&Shapes { loss: loss.name(), given })?;
-    let weight = recipe.weighted.then(|| {
+    let weight = case_generator.weighted.then(|| {
         let count = units.shape.iter().product();
         let values = (0..count).map(|_| if random.uniform() < 0.1 { 0.0 } else { 2.0 * random.uniform() as f32 });
         shaped(&units.shape, values.collect())
     });
-    let mask = recipe.weighted.then(|| {
+    let mask = case_generator.weighted.then(|| {
         let count = units.shape.iter().product();
         shaped(&units.shape, (0..count).map(|_| random.uniform() < 0.7).collect())
     });
-    let upstream = recipe.upstream.then(|| {
-        let shape: &[usize] = if recipe.reduction == Reduction::None { &units.shape } else { &[] };
+    let upstream = case_generator.upstream.then(|| {
+        let shape: &[usize] = if case_generator.reduction == Reduction::None { &units.shape } else { &[] };
         shaped(shape, (0..shape.iter().product()).map(|_| random.normal() as f32).collect())
     });
-    let name = format!("{}x{} {:?}", recipe.rows, recipe.columns, recipe.reduction);
-    Ok(Case { name, arrays, integers, weight, mask, upstream, reduction: recipe.reduction, units })
+    let name = format!("{}x{} {:?}", case_generator.rows, case_generator.columns, case_generator.reduction);
+    Ok(Case { name, arrays, integers, weight, mask, upstream, reduction: case_generator.reduction, units })
 }
 
 /// The shape always has as many places as there are values: both come from the same example.
@@ -121,7 +127,7 @@ impl Case {
     }
 
     /// In f64, in the order of the loss's arguments.
-    fn joint(&self, loss: &dyn Loss, host: &dyn JointHost) -> Result<Joint<'static, f64>> {
+    fn multi_input(&self, loss: &dyn Loss, host: &dyn MultiInputCpu) -> Result<MultiInput<'static, f64>> {
         let wide = |array: &ArrayD<f32>| -> Vec<f64> { array.iter().map(|&x| f64::from(x)).collect() };
         let numbers = loss.arguments().iter().filter_map(|argument| {
             let (name, array) = self.arrays.iter().find(|(name, _)| *name == argument.name)?;
@@ -137,7 +143,7 @@ impl Case {
             (Some(upstream), _) => (f64::from(upstream.sum()), Vec::new()),
             (None, _) => (1.0, Vec::new()),
         };
-        let mut joint = Joint {
+        let mut multi_input = MultiInput {
             arrays: numbers.collect(),
             integers: whole.collect(),
             units: self.units.shape.iter().product(),
@@ -147,21 +153,21 @@ impl Case {
             upstream,
             upstreams: upstreams.into(),
         };
-        self.settle(host, &mut joint)?;
-        Ok(joint)
+        self.apply_update(host, &mut multi_input)?;
+        Ok(multi_input)
     }
 
     /// The reduction, written a second time from its definition.
-    fn settle(&self, host: &dyn JointHost, joint: &mut Joint<'static, f64>) -> Result<()> {
+    fn apply_update(&self, host: &dyn MultiInputCpu, multi_input: &mut MultiInput<'static, f64>) -> Result<()> {
         let narrow = |array: &Array<'_, f64>| Array {
             name: array.name,
             shape: array.shape.clone(),
             values: array.values.iter().map(|&x| x as f32).collect::<Vec<_>>().into(),
         };
-        let single = Joint {
-            arrays: joint.arrays.iter().map(narrow).collect(),
-            integers: joint.integers.clone(),
-            units: joint.units,
+        let single = MultiInput {
+            arrays: multi_input.arrays.iter().map(narrow).collect(),
+            integers: multi_input.integers.clone(),
+            units: multi_input.units,
             weight: Vec::new().into(),
             mask: Vec::new().into(),
             factor: 1.0,
@@ -169,12 +175,12 @@ impl Case {
             upstreams: Vec::new().into(),
         };
         let shares = host.shares(&single)?;
-        let or_ones = |values: &[f64]| if values.is_empty() { vec![1.0; joint.units] } else { values.to_vec() };
+        let or_ones = |values: &[f64]| if values.is_empty() { vec![1.0; multi_input.units] } else { values.to_vec() };
         let counts = |unit: &usize| {
-            joint.mask.get(*unit).copied().unwrap_or(true) && shares.kept.get(*unit).copied().unwrap_or(true)
+            multi_input.mask.get(*unit).copied().unwrap_or(true) && shares.kept.get(*unit).copied().unwrap_or(true)
         };
-        let kept: Vec<usize> = (0..joint.units).filter(counts).collect();
-        let (mut weight, mean) = (or_ones(&joint.weight), or_ones(&shares.mean));
+        let kept: Vec<usize> = (0..multi_input.units).filter(counts).collect();
+        let (mut weight, mean) = (or_ones(&multi_input.weight), or_ones(&shares.mean));
         let divisor: f64 = match self.reduction {
             Reduction::None | Reduction::Sum => 1.0,
             Reduction::Divisor(divisor) => divisor,
@@ -185,9 +191,9 @@ impl Case {
         if self.reduction == Reduction::Mean && !shares.scale.is_empty() {
             weight.iter_mut().zip(&shares.scale).for_each(|(weight, scale)| *weight *= scale);
         }
-        joint.factor = if divisor == 0.0 { 0.0 } else { 1.0 / divisor };
-        joint.weight = weight.into();
-        joint.mask = (0..joint.units).map(|unit| kept.contains(&unit)).collect::<Vec<_>>().into();
+        multi_input.factor = if divisor == 0.0 { 0.0 } else { 1.0 / divisor };
+        multi_input.weight = weight.into();
+        multi_input.mask = (0..multi_input.units).map(|unit| kept.contains(&unit)).collect::<Vec<_>>().into();
         Ok(())
     }
 }
@@ -198,49 +204,56 @@ struct Exact {
     gradients: Vec<Vec<f64>>,
 }
 
-fn run(loss: &dyn Loss, host: &dyn JointHost, joint: &Joint<'_, f64>) -> Exact {
+fn run(loss: &dyn Loss, host: &dyn MultiInputCpu, multi_input: &MultiInput<'_, f64>) -> Exact {
     let names = loss.differentiated();
-    let named = joint.arrays.iter().filter(|array| names.contains(&array.name));
+    let named = multi_input.arrays.iter().filter(|array| names.contains(&array.name));
     let mut gradients: Vec<Vec<f64>> = named.map(|array| vec![0.0; array.values.len()]).collect();
-    let mut values = vec![0.0; joint.units];
-    host.run_f64(joint, &mut gradients, &mut values);
+    let mut values = vec![0.0; multi_input.units];
+    host.run_f64(multi_input, &mut gradients, &mut values);
     Exact { values, gradients }
 }
 
 /// The same with the numbers of one input a little off, each up or down by chance.
-fn moved(loss: &dyn Loss, host: &dyn JointHost, joint: &Joint<'static, f64>, which: usize, share: f64) -> Exact {
-    let mut joint = joint.clone();
-    for (index, x) in joint.arrays[which].values.to_mut().iter_mut().enumerate() {
+fn moved(
+    loss: &dyn Loss,
+    host: &dyn MultiInputCpu,
+    multi_input: &MultiInput<'static, f64>,
+    which: usize,
+    share: f64,
+) -> Exact {
+    let mut multi_input = multi_input.clone();
+    for (index, x) in multi_input.arrays[which].values.to_mut().iter_mut().enumerate() {
         let words = crate::cpu::random::philox([index as u32, which as u32, 0, 0], [17, 0]);
         *x *= 1.0 + share * if words[0] & 1 == 0 { 1.0 } else { -1.0 };
     }
-    run(loss, host, &joint)
+    run(loss, host, &multi_input)
 }
 
 /// Runs a loss of several inputs on a device and judges it by the f64 reference.
 pub(super) fn check(
     entry: &'static Entry<dyn Loss>,
     options: &Value,
-    host: &dyn JointHost,
+    host: &dyn MultiInputCpu,
     device: &Device,
     title: String,
 ) -> Result<Report> {
     let mut report = Report::new(title);
     let criterion = Criterion::from_boxed((entry.make)(options)?, device)?;
     let reference = Criterion::from_boxed((entry.make)(options)?, &Device::Reference)?;
-    for (number, recipe) in RECIPES.iter().enumerate() {
-        let case = draw(criterion.loss(), host, recipe, number)?;
-        let joint = case.joint(criterion.loss(), host)?;
-        let exact = run(criterion.loss(), host, &joint);
+    for (number, case_generator) in CASE_GENERATORS.iter().enumerate() {
+        let case = draw(criterion.loss(), host, case_generator, number)?;
+        let multi_input = case.multi_input(criterion.loss(), host)?;
+        let exact = run(criterion.loss(), host, &multi_input);
         // A score or an output of a layer is a sum over the columns: its roundings are as if its inputs were so far off, and a
         // temperature or γ multiplies them as it does the inputs' own.
-        let shares = (INPUT_ULPS + chain_of_outputs(criterion.loss(), recipe.columns) / 2.0) * ULP;
-        let moves: Vec<Exact> = (0..joint.arrays.len())
-            .flat_map(|which| [shares, -shares].map(|share| moved(criterion.loss(), host, &joint, which, share)))
+        let shares = (INPUT_ULPS + chain_of_outputs(criterion.loss(), case_generator.columns) / 2.0) * ULP;
+        let moves: Vec<Exact> = (0..multi_input.arrays.len())
+            .flat_map(|which| [shares, -shares].map(|share| moved(criterion.loss(), host, &multi_input, which, share)))
             .collect();
         for (criterion, is_device) in [(&reference, false), (&criterion, true)] {
             let found = criterion.clone().reduction(case.reduction).evaluate_f64(&case.inputs())?;
-            let (value, gradients) = bounds(criterion.loss(), &case, &joint, &exact, &moves, recipe.columns, is_device);
+            let (value, gradients) =
+                bounds(criterion.loss(), &case, &multi_input, &exact, &moves, case_generator.columns, is_device);
             report.add_value(&case.name, "value", value.compare(&found.values));
             let others = found.others.iter().map(|(_, gradient)| gradient);
             for ((name, bounded), found) in gradients.iter().zip(std::iter::once(&found.gradient).chain(others)) {
@@ -265,14 +278,14 @@ fn chain(columns: usize) -> f64 {
 /// is off by up to D roundings of Σ|x w|; numbers that are off up or down by chance leave √Σ(x w)² of theirs, √D times less.
 fn chain_of_outputs(loss: &dyn Loss, columns: usize) -> f64 {
     match loss.family() {
-        Family::Joint(Frame::Linear | Frame::Answers { .. }, _) => (columns as f64).powf(1.5),
-        Family::Joint(Frame::Similarity(_), _) => chain(columns),
+        Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => (columns as f64).powf(1.5),
+        Family::MultiInput(Frame::Similarity(_), _) => chain(columns),
         _ => 0.0,
     }
 }
 
 fn is_linear(loss: &dyn Loss) -> bool {
-    matches!(loss.family(), Family::Joint(Frame::Linear | Frame::Answers { .. }, _))
+    matches!(loss.family(), Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _))
 }
 
 /// The expected numbers with the tolerance of each, as the head of the module derives it; a gradient's cell is a sum of terms that
@@ -280,14 +293,14 @@ fn is_linear(loss: &dyn Loss) -> bool {
 fn bounds(
     loss: &dyn Loss,
     case: &Case,
-    joint: &Joint<'static, f64>,
+    multi_input: &MultiInput<'static, f64>,
     exact: &Exact,
     moves: &[Exact],
     columns: usize,
     is_device: bool,
 ) -> (Bounded, Vec<(&'static str, Bounded)>) {
     // The products behind a linear layer's loss are sums over all classes and over all rows, one after the other.
-    let rows = joint.array("predictions").map_or(joint.units, |x| x.values.len() / columns.max(1));
+    let rows = multi_input.array("predictions").map_or(multi_input.units, |x| x.values.len() / columns.max(1));
     let links = if is_linear(loss) { (columns + rows) as f64 } else { chain(columns) };
     let roundings = (RESULT_ULPS + links / 2.0) * ULP;
     let off = |pick: &dyn Fn(&Exact) -> f64| -> f64 {
@@ -316,11 +329,11 @@ fn bounds(
         Bounded { expected: shaped(&[], vec![exact.values.iter().sum()]), tolerance: shaped(&[], vec![tolerance]) }
     };
     let names = loss.differentiated();
-    let arrays = joint.arrays.iter().filter(|array| names.contains(&array.name));
+    let arrays = multi_input.arrays.iter().filter(|array| names.contains(&array.name));
     let gradients = arrays.zip(0..).map(|(array, g)| {
         let gradient = &exact.gradients[g];
-        let elements = joint.units;
-        let is_pointwise = matches!(loss.family(), Family::Joint(Frame::Pairs | Frame::Quads, _));
+        let elements = multi_input.units;
+        let is_pointwise = matches!(loss.family(), Family::MultiInput(Frame::TwoInput | Frame::Preference, _));
         // Each number of a pair has a derivative of its own, unless it is a sum over a row.
         let width = match is_pointwise {
             true if array.values.len() == elements => 1,
@@ -352,29 +365,30 @@ fn bounds(
 }
 
 /// Judges the derivatives by central differences of the sum of all values, number by number.
-pub(super) fn differentiate(loss: &dyn Loss, host: &dyn JointHost, title: String) -> Report {
+pub(super) fn differentiate(loss: &dyn Loss, host: &dyn MultiInputCpu, title: String) -> Report {
     const STEP: f64 = 1.0 / 1024.0;
     let mut report = Report::new(title);
     for (number, (rows, columns)) in [(1, 1), (2, 1), (5, 4), (6, 3), (4, 7)].into_iter().enumerate() {
-        let recipe = Recipe { rows, columns, reduction: Reduction::Sum, ..PLAIN };
-        let drawn = draw(loss, host, &recipe, 100 + number).and_then(|case| Ok((case.joint(loss, host)?, case)));
-        let (joint, case) = match drawn {
+        let case_generator = CaseGenerator { rows, columns, reduction: Reduction::Sum, ..PLAIN };
+        let drawn =
+            draw(loss, host, &case_generator, 100 + number).and_then(|case| Ok((case.multi_input(loss, host)?, case)));
+        let (multi_input, case) = match drawn {
             Ok(drawn) => drawn,
             Err(error) => {
                 report.refuse(error.to_string());
                 continue;
             }
         };
-        let exact = run(loss, host, &joint);
+        let exact = run(loss, host, &multi_input);
         let names = loss.differentiated();
-        let places = (0..joint.arrays.len()).filter(|&which| names.contains(&joint.arrays[which].name));
+        let places = (0..multi_input.arrays.len()).filter(|&which| names.contains(&multi_input.arrays[which].name));
         for (g, which) in places.enumerate() {
             let gradient = &exact.gradients[g];
             let (mut expected, mut tolerance) = (gradient.clone(), vec![FLUSHED; gradient.len()]);
             let mut skipped = 0;
             for i in 0..gradient.len() {
                 let at = |steps: f64| {
-                    let mut moved = joint.clone();
+                    let mut moved = multi_input.clone();
                     moved.arrays[which].values.to_mut()[i] += steps * STEP;
                     run(loss, host, &moved).values.iter().sum::<f64>()
                 };
@@ -389,7 +403,7 @@ pub(super) fn differentiate(loss: &dyn Loss, host: &dyn JointHost, title: String
                     skipped += 1;
                 }
             }
-            let array = &joint.arrays[which];
+            let array = &multi_input.arrays[which];
             if skipped * 10 > gradient.len() + 10 {
                 report.refuse(format!("{}: {skipped} of {} of {} lie at kinks", case.name, gradient.len(), array.name));
             }

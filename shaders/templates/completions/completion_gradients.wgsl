@@ -14,7 +14,7 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(3) var<storage, read_write> upstreams: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn answer_slopes(
+fn completion_gradients(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) local_index: u32,
@@ -23,9 +23,9 @@ fn answer_slopes(
     if token >= params.tokens {
         return;
     }
-    let answer = token / params.length;
-    let bits = bitcast<u32>(log_gradients[answer]);
+    let completion = token / params.length;
+    let bits = bitcast<u32>(log_gradients[completion]);
     // An infinite derivative is the largest number: a token that is certain has derivative 0, and 0 times inf has no value.
     let limited = select(bits, bits - 1u, (bits & 0x7fffffffu) == 0x7f800000u);
-    upstreams[token] = -bitcast<f32>(limited) * normalizers[answer];
+    upstreams[token] = -bitcast<f32>(limited) * normalizers[completion];
 }

@@ -1,4 +1,4 @@
-// The loss of a row in templates/small_model/whole by a pointwise loss function: as templates/pointwise/pointwise, without weights.
+// The loss of a row in templates/small_model/small_model by a pointwise loss function: as templates/pointwise/pointwise, without weights.
 
 struct Loss {
     value: f32,

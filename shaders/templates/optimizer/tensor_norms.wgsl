@@ -17,16 +17,16 @@ const BLOCKS: u32 = 64u;
 var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn layer_norms(
+fn tensor_norms(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) local_index: u32,
 ) {
     let place = workgroup.y * count.x + workgroup.x;
-    if place / BLOCKS >= params.segments {
+    if place / BLOCKS >= params.spans {
         return;
     }
-    let tensor = segments[place / BLOCKS];
+    let tensor = spans[place / BLOCKS];
     let length = tensor.rows * max(tensor.columns, 1u);
     let block = (length + BLOCKS - 1u) / BLOCKS;
     let begin = min((place % BLOCKS) * block, length);

@@ -1,21 +1,21 @@
 //! A call with the tensors of a loss of several inputs on a GPU.
 
-use crate::{Error, Result};
-use crate::criterion::{Criterion, OnEmpty, Reduction, inputs};
 use crate::criterion::inputs::input_error;
-use crate::criterion::joint::repeats;
+use crate::criterion::multi_input::repeats;
 use crate::criterion::resident::{Check, DeviceEvaluation, Notes, Outcome, gpu_buffer};
 use crate::criterion::tensor_inputs::TensorInputs;
+use crate::criterion::{Criterion, OnEmpty, Reduction, inputs};
 use crate::losses::{Argument, Frame, Loss};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
 use crate::runtime::tensor::{Storage, Tensor};
-use crate::templates::multi_input::cpu::{JointHost, Shapes, Units};
+use crate::templates::multi_input::cpu::{MultiInputCpu, Shapes, Units};
 use crate::templates::multi_input::gpu as kernel;
-use crate::templates::multi_input::gpu::{Bound, JointJob};
-use crate::templates::{normalizer, on_device};
+use crate::templates::multi_input::gpu::{Bound, MultiInputJob};
 use crate::templates::normalizer::{Labels, NOTES, Share, Values};
 use crate::templates::on_device::SequenceSizes;
+use crate::templates::{normalizer, on_device};
+use crate::{Error, Result};
 
 /// What is made of inputs on the device before the frame's own kernels.
 #[derive(Default)]
@@ -45,7 +45,7 @@ impl Criterion {
         &self,
         gpu: &Gpu,
         frame: Frame,
-        host: &dyn JointHost,
+        host: &dyn MultiInputCpu,
         inputs: &TensorInputs,
     ) -> Result<(Vec<Command>, DeviceEvaluation)> {
         let loss = &*self.loss;
@@ -58,8 +58,8 @@ impl Criterion {
         let mut call = Call::check(self, gpu, frame, host, inputs)?;
         let (upstream, upstreams) = inputs.upstreams(loss, self.each(), &call.units.shape)?;
         let (notes, mut commands) = (gpu.buffer("a loss", NOTES)?, Vec::new());
-        let (weights, factor) = call.settle(&notes, &mut commands)?;
-        let job = JointJob {
+        let (weights, factor) = call.apply_update(&notes, &mut commands)?;
+        let job = MultiInputJob {
             units: call.units.clone(),
             weights,
             upstreams: self.upstreams(gpu, upstreams, call.length(), &mut commands)?,
@@ -112,7 +112,7 @@ impl<'t> Call<'t> {
         criterion: &'t Criterion,
         gpu: &'t Gpu,
         frame: Frame,
-        host: &dyn JointHost,
+        host: &dyn MultiInputCpu,
         inputs: &TensorInputs<'t>,
     ) -> Result<Self> {
         let loss = &*criterion.loss;
@@ -266,7 +266,11 @@ impl<'t> Call<'t> {
     }
 
     /// The weights that the frame takes, and the factor on all of them.
-    fn settle(&mut self, notes: &wgpu::Buffer, commands: &mut Vec<Command>) -> Result<(Option<wgpu::Buffer>, f32)> {
+    fn apply_update(
+        &mut self,
+        notes: &wgpu::Buffer,
+        commands: &mut Vec<Command>,
+    ) -> Result<(Option<wgpu::Buffer>, f32)> {
         let made = self.make(commands)?;
         let (gpu, criterion, length) = (self.gpu, self.criterion, self.length());
         let on_device = self.divides_on_device();

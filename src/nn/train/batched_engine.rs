@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::nn::train::engine::{Batch, Engine, Objective, Outcome, Samples};
+use crate::nn::train::engine::{Batch, Engine, Outcome, Samples, TrainingSpec};
 use crate::{Error, Result};
 
 /// What one member is to do.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct MemberStep {
     pub member: usize,
     pub batches: Vec<Batch>,
 }
 
 /// A device that trains many models of one shape on the same rows. All turns of a call have as many batches, and those
 /// of one place have as many rows.
-pub(crate) trait Crowd: Debug + Send {
+pub(crate) trait BatchedEngine: Debug + Send {
     fn parameters(&self, member: usize) -> Result<Vec<f64>>;
     fn set_parameters(&mut self, member: usize, values: &[f64]) -> Result<()>;
     fn states(&self, member: usize) -> Result<Vec<Vec<f64>>>;
@@ -37,9 +37,19 @@ pub(crate) trait Crowd: Debug + Send {
     /// Uploads a data set once for all; the number stands for it from then on.
     fn load(&mut self, samples: &Samples) -> Result<usize>;
     fn unload(&mut self, data: usize);
-    /// The outcomes of each turn's batches. `objectives` are those of all members, by number.
-    fn train(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>>;
-    fn evaluate(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>>;
+    /// The outcomes of each turn's batches. `training_specs` are those of all members, by number.
+    fn train(
+        &mut self,
+        data: usize,
+        training_specs: &[TrainingSpec],
+        member_steps: &[MemberStep],
+    ) -> Result<Vec<Vec<Outcome>>>;
+    fn evaluate(
+        &mut self,
+        data: usize,
+        training_specs: &[TrainingSpec],
+        member_steps: &[MemberStep],
+    ) -> Result<Vec<Vec<Outcome>>>;
     /// Predictions of each member for all rows in their order.
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<Vec<f64>>>;
 }
@@ -51,9 +61,9 @@ pub(crate) trait Shares: Engine {
     const SIDE_BY_SIDE: bool;
 
     /// Brings a data set into the engine's form.
-    fn take_in(&self, samples: &Samples) -> Result<Arc<Self::Data>>;
+    fn prepare(&self, samples: &Samples) -> Result<Arc<Self::Data>>;
     /// Takes up one that was brought into that form, by any engine of the same shape and device.
-    fn adopt(&mut self, data: Arc<Self::Data>) -> usize;
+    fn register(&mut self, data: Arc<Self::Data>) -> usize;
 }
 
 /// An engine for each member: side by side on the cores of the host, in turn on a GPU.
@@ -78,20 +88,20 @@ impl<E: Shares> Several<E> {
     /// number of threads.
     fn each<T: Send>(
         &mut self,
-        turns: &[Turn],
-        work: impl Fn(&mut E, &Turn) -> Result<T> + Send + Sync,
+        member_steps: &[MemberStep],
+        work: impl Fn(&mut E, &MemberStep) -> Result<T> + Send + Sync,
     ) -> Result<Vec<T>> {
-        let mut chosen: Vec<(usize, &mut E, &Turn)> = Vec::with_capacity(turns.len());
+        let mut chosen: Vec<(usize, &mut E, &MemberStep)> = Vec::with_capacity(member_steps.len());
         for (member, engine) in self.0.iter_mut().enumerate() {
-            if let Some(place) = turns.iter().position(|turn| turn.member == member) {
-                chosen.push((place, engine, &turns[place]));
+            if let Some(place) = member_steps.iter().position(|member_step| member_step.member == member) {
+                chosen.push((place, engine, &member_steps[place]));
             }
         }
         chosen.sort_by_key(|(place, _, _)| *place);
         if E::SIDE_BY_SIDE {
-            return chosen.into_par_iter().map(|(_, engine, turn)| work(engine, turn)).collect();
+            return chosen.into_par_iter().map(|(_, engine, member_step)| work(engine, member_step)).collect();
         }
-        chosen.into_iter().map(|(_, engine, turn)| work(engine, turn)).collect()
+        chosen.into_iter().map(|(_, engine, member_step)| work(engine, member_step)).collect()
     }
 }
 
@@ -100,7 +110,7 @@ pub(crate) fn no_member(member: usize, members: usize) -> Error {
     Error::option("population", "member", member, &format!("below {members}, the number of members"))
 }
 
-impl<E: Shares> Crowd for Several<E> {
+impl<E: Shares> BatchedEngine for Several<E> {
     fn parameters(&self, member: usize) -> Result<Vec<f64>> {
         self.member(member)?.parameters()
     }
@@ -134,21 +144,35 @@ impl<E: Shares> Crowd for Several<E> {
     }
 
     fn load(&mut self, samples: &Samples) -> Result<usize> {
-        let data = self.member(0)?.take_in(samples)?;
+        let data = self.member(0)?.prepare(samples)?;
         // All of them count alike, so that one number stands for the data set in each.
-        Ok(self.0.iter_mut().map(|engine| engine.adopt(data.clone())).fold(0, |_, number| number))
+        Ok(self.0.iter_mut().map(|engine| engine.register(data.clone())).fold(0, |_, number| number))
     }
 
     fn unload(&mut self, data: usize) {
         self.0.iter_mut().for_each(|engine| engine.unload(data));
     }
 
-    fn train(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
-        self.each(turns, |engine, turn| engine.train(data, &objectives[turn.member], &turn.batches))
+    fn train(
+        &mut self,
+        data: usize,
+        training_specs: &[TrainingSpec],
+        member_steps: &[MemberStep],
+    ) -> Result<Vec<Vec<Outcome>>> {
+        self.each(member_steps, |engine, member_step| {
+            engine.train(data, &training_specs[member_step.member], &member_step.batches)
+        })
     }
 
-    fn evaluate(&mut self, data: usize, objectives: &[Objective], turns: &[Turn]) -> Result<Vec<Vec<Outcome>>> {
-        self.each(turns, |engine, turn| engine.evaluate(data, &objectives[turn.member], &turn.batches))
+    fn evaluate(
+        &mut self,
+        data: usize,
+        training_specs: &[TrainingSpec],
+        member_steps: &[MemberStep],
+    ) -> Result<Vec<Vec<Outcome>>> {
+        self.each(member_steps, |engine, member_step| {
+            engine.evaluate(data, &training_specs[member_step.member], &member_step.batches)
+        })
     }
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<Vec<f64>>> {

@@ -4,8 +4,8 @@
 //     for each batch:  y = network(features[rows]);  values = (loss, rows right);
 //                      gradient = dL/dw;  (w, state) = update(w, clip (gradient + dR/dw), state)
 //
-// Linked with templates/small_model/whole_dense, once for each layer with its number in the names (`forward`, `backward`, `last_…` are
-// the calls of them in order), with templates/small_model/whole_pointwise or whole_rowwise and a loss, with an optimizer, and
+// Linked with templates/small_model/small_model_dense, once for each layer with its number in the names (`forward`, `backward`, `last_…` are
+// the calls of them in order), with templates/small_model/small_model_pointwise or whole_rowwise and a loss, with an optimizer, and
 // lib/numbers, random and clip. From the header: WORKGROUP, LENGTH (parameters), OUTPUTS, STATES (of the
 // optimizer), ALL_STATES (with that of an average), STATE_STRIDE, CLIPS_NORM, CLIPS_VALUE, SKIPS, AVERAGES,
 // OPTIONS (numbers that each member has of its own, `load_options`), HAS_LABELS, COUNTS_CORRECT, CLASSES and so on.
@@ -43,7 +43,7 @@ struct Params {
     stride: u32,     // parameters from member to member
     work: u32,       // numbers of a workgroup's scratch
     capacity: u32,   // rows that it has room for
-    plane: u32,      // this and `columns` are named by what a loss can tell besides, which nobody asks for here
+    activation_buffer: u32,      // this and `columns` are named by what a loss can tell besides, which nobody asks for here
     columns: u32,
 }
 
@@ -84,7 +84,7 @@ var<private> local_index: u32;
 
 var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
 
-// Where a plane of `capacity` rows begins that lies `width` numbers of a row behind the gradient.
+// Where a activation_buffer of `capacity` rows begins that lies `width` numbers of a row behind the gradient.
 fn plane_at(width: u32) -> u32 {
     return scratch + LENGTH + params.capacity * width;
 }

@@ -1,4 +1,4 @@
-// The loss of a row in templates/small_model/whole by a row-wise loss function: as templates/rowwise/rows, rowwise and rowwise_lane, without weights and
+// The loss of a row in templates/small_model/small_model by a row-wise loss function: as templates/rowwise/rows, rowwise and rowwise_lane, without weights and
 // masks.
 
 struct Row {

@@ -4,7 +4,7 @@
 //     first_states[start + row] += weight (mean over the row - it),  second_states[start + column] likewise
 //
 // with the weight in step.own.x. A workgroup for each row, then for each column, of each matrix in turn. Linked with
-// templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/penalty, templates/optimizer/treatment and lib/numbers.
+// templates/optimizer/optimizer_step, templates/optimizer/optimizer_params, templates/optimizer/penalty, templates/optimizer/gradient_transform and lib/numbers.
 
 override WORKGROUP: u32 = 256u;
 
@@ -16,7 +16,7 @@ override WORKGROUP: u32 = 256u;
 var<workgroup> sums: array<f32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn layer_means(
+fn tensor_means(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) local_index: u32,
@@ -24,14 +24,14 @@ fn layer_means(
     let line = workgroup.y * count.x + workgroup.x;
     var number = 0u;
     var before = 0u;
-    while number < params.segments && segments[number].lines <= line {
-        before = segments[number].lines;
+    while number < params.spans && spans[number].lines <= line {
+        before = spans[number].lines;
         number += 1u;
     }
-    if number >= params.segments || is_skipped(clip[0]) {
+    if number >= params.spans || is_skipped(clip[0]) {
         return;
     }
-    let matrix = segments[number];
+    let matrix = spans[number];
     let is_row = line - before < matrix.rows;
     let place = select(line - before - matrix.rows, line - before, is_row);
     let length = select(matrix.rows, matrix.columns, is_row);

@@ -2,8 +2,8 @@
 //
 //     (gradients[i], state[i]) = update(parameters[i], gradients[i], state[i], step)
 //
-// Takes from shaders/optimizers/*.wgsl, by an adaptor; templates/optimizer/layer_settle is the other half. With FACTORED the state of a matrix is what
-// templates/optimizer/layer_means keeps, and is not written here. Linked as templates/optimizer/layer_treat.
+// Takes from shaders/optimizers/*.wgsl, by an adaptor; templates/optimizer/tensor_apply_update is the other half. With FACTORED the state of a matrix is what
+// templates/optimizer/tensor_means keeps, and is not written here. Linked as templates/optimizer/tensor_transform.
 
 override WORKGROUP: u32 = 256u;
 override STATES: u32 = 2u;
@@ -17,7 +17,7 @@ override FACTORED: bool = false;
 @group(0) @binding(7) var<storage, read> clip: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn layer_direction(
+fn tensor_direction(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) local_index: u32,
@@ -26,7 +26,7 @@ fn layer_direction(
     if index >= params.length || is_skipped(clip[0]) {
         return;
     }
-    let tensor = segments[segment_of(index)];
+    let tensor = spans[span_of(index)];
     let place = index - tensor.start;
     if place >= tensor.rows * max(tensor.columns, 1u) {
         return;

@@ -6,7 +6,7 @@
 // A workgroup takes an answer.
 
 struct Params {
-    answers: u32,
+    completions: u32,
     length: u32,   // tokens of one answer
     averages: u32, // 1: the mean
     ignored: i32,  // the label that leaves a token out
@@ -24,17 +24,17 @@ var<workgroup> sums: array<f32, WORKGROUP>;
 var<workgroup> counts: array<u32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn answer_sums(
+fn completion_sums(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) local_index: u32,
 ) {
-    let answer = workgroup.y * count.x + workgroup.x;
+    let completion = workgroup.y * count.x + workgroup.x;
     var sum = 0.0;
     var kept = 0u;
-    if answer < params.answers {
+    if completion < params.completions {
         for (var place = local_index; place < params.length; place += WORKGROUP) {
-            let token = answer * params.length + place;
+            let token = completion * params.length + place;
             sum += costs[token];
             kept += select(1u, 0u, labels[token] == params.ignored);
         }
@@ -49,11 +49,11 @@ fn answer_sums(
             counts[local_index] += counts[local_index + half];
         }
     }
-    if local_index == 0u && answer < params.answers {
+    if local_index == 0u && completion < params.completions {
         let normalizer = select(1.0, 1.0 / f32(max(counts[0], 1u)), params.averages != 0u);
         let total = -normalizer * sums[0];
-        normalizers[answer] = select(normalizer, 0.0, counts[0] == 0u);
+        normalizers[completion] = select(normalizer, 0.0, counts[0] == 0u);
         // Rounding may leave a probability a little above 1; NaN is not above.
-        logs[answer] = select(total, 0.0, total > 0.0);
+        logs[completion] = select(total, 0.0, total > 0.0);
     }
 }

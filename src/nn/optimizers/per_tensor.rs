@@ -1,32 +1,32 @@
-//! Rules that look at a whole tensor at once, on the host: the twin of `shaders/kernels/layerwise.wgsl` and what belongs to it.
+//! Rules that look at a whole tensor at once, on the host: the twin of `shaders/kernels/per_tensor.wgsl` and what belongs to it.
 //!
 //! For each tensor: [means of rows and columns] → a direction for each element → [made orthogonal] → norms → the move.
 
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::parallel;
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Layer, Rule, State};
-use crate::nn::optimizers::step::{NewtonSchulz, Segment, Step};
+use crate::nn::optimizers::step::{NewtonSchulz, ParameterSpan, Step};
 use crate::nn::optimizers::sweep::{Frame, Slices};
+use crate::nn::optimizers::{Layer, Rule, State};
 
 /// One step of one tensor.
 pub(crate) fn update<R: Real, T: Rule>(
     rule: &T,
     step: &Step<R>,
     frame: &Frame,
-    segment: &Segment,
+    span: &ParameterSpan,
     mut slices: Slices<'_, R>,
 ) {
-    let length = slices.parameters.len() - segment.padding.min(slices.parameters.len());
+    let length = slices.parameters.len() - span.padding.min(slices.parameters.len());
     if length == 0 {
         return;
     }
-    let [rows, columns] = segment.shape(length);
-    let step = Step { is_matrix: R::new(f64::from(u8::from(segment.columns > 0))), ..*step };
+    let [rows, columns] = span.shape(length);
+    let step = Step { is_matrix: R::new(f64::from(u8::from(span.columns > 0))), ..*step };
     let gradient = |(&w, &g): (&R, &R)| frame.gradient(w, g);
     let gradients: Vec<R> = slices.parameters[..length].iter().zip(&slices.gradients[..length]).map(gradient).collect();
-    let kind = rule.layerwise().unwrap_or_default();
-    let factored = kind.factored && segment.columns > 0;
+    let kind = rule.per_tensor().unwrap_or_default();
+    let factored = kind.factored && span.columns > 0;
     if factored {
         keep_means(&gradients, columns, step.own[0], &mut slices.states);
     }
@@ -42,7 +42,7 @@ pub(crate) fn update<R: Real, T: Rule>(
             keep(&mut slices.states, place, &moved.state);
         }
     }
-    if let Some(newton_schulz) = kind.orthogonal.filter(|_| segment.columns > 0) {
+    if let Some(newton_schulz) = kind.orthogonal.filter(|_| span.columns > 0) {
         orthogonalize(&newton_schulz, [rows, columns], &mut direction);
     }
     let layer = Layer {
@@ -52,7 +52,7 @@ pub(crate) fn update<R: Real, T: Rule>(
         columns: R::new(columns as f64),
     };
     for (parameter, &direction) in slices.parameters.iter_mut().zip(&direction) {
-        *parameter = frame.shrunk(rule.settle(*parameter, direction, &layer, &step), step.learning_rate);
+        *parameter = frame.shrunk(rule.apply_update(*parameter, direction, &layer, &step), step.learning_rate);
     }
 }
 
@@ -112,17 +112,17 @@ fn orthogonalize<R: Real>(newton_schulz: &NewtonSchulz, [rows, columns]: [usize;
     let [a, b, c] = coefficients.map(R::new);
     let scale = R::new(1.0 / norm(matrix).max(epsilon));
     matrix.iter_mut().for_each(|value| *value *= scale);
-    let tall = rows > columns;
+    let rows_per_thread = rows > columns;
     let side = rows.min(columns);
     let (mut gram, mut squared) = (vec![R::ZERO; side * side], vec![R::ZERO; side * side]);
     let mut product = vec![R::ZERO; matrix.len()];
     for _ in 0..steps {
         // A tall X is taken by its transpose: Aᵀ = Xᵀ X stands on the right then. The shapes fit by construction.
-        let outer = if tall { Layout::TN } else { Layout::NT };
+        let outer = if rows_per_thread { Layout::TN } else { Layout::NT };
         let _ = matmul(outer, side, side, rows.max(columns), matrix, matrix, &mut gram, false);
         let _ = matmul(Layout::NN, side, side, side, &gram, &gram, &mut squared, false);
         gram.iter_mut().zip(&squared).for_each(|(gram, &squared)| *gram = b * *gram + c * squared);
-        let _ = match tall {
+        let _ = match rows_per_thread {
             true => matmul(Layout::NN, rows, columns, side, matrix, &gram, &mut product, false),
             false => matmul(Layout::NN, rows, columns, side, &gram, matrix, &mut product, false),
         };

@@ -14,7 +14,7 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(2) var<storage, read_write> weights: array<u32>;
 
 @compute @workgroup_size(WORKGROUP)
-fn answer_mask(
+fn completion_mask(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) local_index: u32,

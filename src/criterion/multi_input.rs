@@ -8,23 +8,23 @@ use super::call::{check_divisor, clamp_labels, flat};
 use super::{Criterion, Evaluation, OnEmpty, Reduction};
 use crate::criterion::inputs;
 use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
-use crate::losses::{Argument, Frame, HostReal, Loss};
+use crate::losses::{Argument, CpuReal, Frame, Loss};
 use crate::runtime::device::Gpu;
 use crate::runtime::tensor::shaped;
 use crate::templates::MASKED;
 use crate::templates::multi_input::cpu as multi_input;
-use crate::templates::multi_input::cpu::{Array, Joint, JointHost, Shapes, Shares, Units};
+use crate::templates::multi_input::cpu::{Array, MultiInput, MultiInputCpu, Shapes, Shares, Units};
 use crate::templates::multi_input::gpu as kernel;
-use crate::templates::multi_input::gpu::{Bound, JointJob};
+use crate::templates::multi_input::gpu::{Bound, MultiInputJob};
 use crate::{Error, Result};
 
 /// One call whose inputs fit.
-pub(super) struct JointCall<'c, 'a> {
+pub(super) struct MultiInputCall<'c, 'a> {
     criterion: &'c Criterion,
     frame: Frame,
-    host: Box<dyn JointHost + 'c>,
+    host: Box<dyn MultiInputCpu + 'c>,
     units: Units,
-    joint: Joint<'a, f32>,
+    multi_input: MultiInput<'a, f32>,
     /// In all digits: the reference's.
     factor: f64,
     /// What multiplies each value besides its weight; empty for 1 each.
@@ -71,11 +71,11 @@ impl<'a> Arguments<'a> {
     }
 }
 
-impl<'c, 'a> JointCall<'c, 'a> {
+impl<'c, 'a> MultiInputCall<'c, 'a> {
     pub fn check(
         criterion: &'c Criterion,
         frame: Frame,
-        host: Box<dyn JointHost + 'c>,
+        host: Box<dyn MultiInputCpu + 'c>,
         inputs: &Inputs<'a>,
     ) -> Result<Self> {
         let loss = &*criterion.loss;
@@ -98,7 +98,7 @@ impl<'c, 'a> JointCall<'c, 'a> {
         let spread = |name: &str, shape: &[usize]| repeats(loss, name, shape, &units);
         let weight = inputs.weight.as_ref().map(|w| Ok::<_, Error>(repeated(flat(w), spread("weight", w.shape())?)));
         let mask = inputs.mask.as_ref().map(|m| Ok::<_, Error>(repeated(flat(m), spread("mask", m.shape())?)));
-        let mut joint = Joint {
+        let mut multi_input = MultiInput {
             arrays,
             integers,
             units: count,
@@ -108,59 +108,59 @@ impl<'c, 'a> JointCall<'c, 'a> {
             upstream,
             upstreams,
         };
-        let shares = host.shares(&joint)?;
-        let factor = settle(criterion, &mut joint, &shares, &units)?;
-        joint.factor = factor as f32;
-        host.clear(&mut joint);
+        let shares = host.shares(&multi_input)?;
+        let factor = apply_update(criterion, &mut multi_input, &shares, &units)?;
+        multi_input.factor = factor as f32;
+        host.clear(&mut multi_input);
         let scale = if criterion.reduction == Reduction::Mean { shares.scale } else { Vec::new() };
-        let count = (0..count).filter(|&unit| joint.mask.is_empty() || joint.mask[unit]).count();
-        Ok(JointCall { criterion, frame, host, units, joint, factor, scale, count })
+        let count = (0..count).filter(|&unit| multi_input.mask.is_empty() || multi_input.mask[unit]).count();
+        Ok(MultiInputCall { criterion, frame, host, units, multi_input, factor, scale, count })
     }
 
     /// Value and gradients on the host, in f32 on all cores or plain in f64.
-    pub fn on_host<R: HostReal>(&self) -> Result<Evaluation<R>> {
-        let call = Joint {
-            arrays: self.joint.arrays.iter().map(of_precision::<R>).collect(),
-            integers: self.joint.integers.clone(),
-            units: self.joint.units,
+    pub fn on_host<R: CpuReal>(&self) -> Result<Evaluation<R>> {
+        let call = MultiInput {
+            arrays: self.multi_input.arrays.iter().map(of_precision::<R>).collect(),
+            integers: self.multi_input.integers.clone(),
+            units: self.multi_input.units,
             weight: self.weight(),
-            mask: self.joint.mask.clone(),
+            mask: self.multi_input.mask.clone(),
             factor: R::new(self.factor),
-            upstream: R::from_f32(self.joint.upstream),
-            upstreams: R::from_f32s(&self.joint.upstreams),
+            upstream: R::from_f32(self.multi_input.upstream),
+            upstreams: R::from_f32s(&self.multi_input.upstreams),
         };
         let differentiated = self.differentiated();
         let mut gradients: Vec<Vec<R>> = differentiated.iter().map(|array| vec![R::ZERO; array.values.len()]).collect();
-        let mut values = vec![R::ZERO; self.joint.units];
-        R::joint(&*self.host, &call, &mut gradients, &mut values);
+        let mut values = vec![R::ZERO; self.multi_input.units];
+        R::multi_input(&*self.host, &call, &mut gradients, &mut values);
         let each = values.iter().map(|value| value.to_f64()).collect();
         self.evaluation(multi_input::sum(&values), each, gradients)
     }
 
     pub fn on_gpu(&self, gpu: &Gpu) -> Result<Evaluation> {
         let loss = &*self.criterion.loss;
-        let numbers = self.joint.arrays.iter().map(|array| {
+        let numbers = self.multi_input.arrays.iter().map(|array| {
             let buffer = gpu.upload(array.name, &array.values)?;
             Ok(Bound { name: array.name, shape: array.shape.clone(), buffer })
         });
-        let whole = self.joint.integers.iter().map(|array| {
+        let whole = self.multi_input.integers.iter().map(|array| {
             let buffer = gpu.upload(array.name, &array.values)?;
             Ok(Bound { name: array.name, shape: array.shape.clone(), buffer })
         });
         let each = self.each();
-        let upstreams = match (each, self.joint.upstreams.is_empty()) {
+        let upstreams = match (each, self.multi_input.upstreams.is_empty()) {
             (false, _) => None,
-            (true, false) => Some(gpu.upload("upstream", &self.joint.upstreams)?),
-            (true, true) => Some(gpu.upload("upstream", &vec![1.0_f32; self.joint.units])?),
+            (true, false) => Some(gpu.upload("upstream", &self.multi_input.upstreams)?),
+            (true, true) => Some(gpu.upload("upstream", &vec![1.0_f32; self.multi_input.units])?),
         };
-        let job = JointJob {
+        let job = MultiInputJob {
             arguments: numbers.chain(whole).collect::<Result<_>>()?,
             units: self.units.clone(),
             weights: self.packed_weights().map(|packed| gpu.upload("weights", &packed)).transpose()?,
             upstreams,
             each,
-            factor: self.joint.factor,
-            upstream: self.joint.upstream,
+            factor: self.multi_input.factor,
+            upstream: self.multi_input.upstream,
         };
         let (commands, results) = kernel::commands(gpu, loss, self.frame, &job)?;
         gpu.submit(&commands)?;
@@ -170,7 +170,7 @@ impl<'c, 'a> JointCall<'c, 'a> {
         let gradients = results.gradients.iter().zip(self.differentiated());
         let gradients = gradients.map(|(buffer, array)| read(buffer, array.values.len())).collect::<Result<_>>()?;
         let (sum, values) = if each {
-            (0.0, read(&results.values, self.joint.units)?.into_iter().map(f64::from).collect())
+            (0.0, read(&results.values, self.multi_input.units)?.into_iter().map(f64::from).collect())
         } else {
             (f64::from(read(&results.result, 1)?[0]), Vec::new())
         };
@@ -178,8 +178,8 @@ impl<'c, 'a> JointCall<'c, 'a> {
     }
 
     /// The weight of each value; empty for none.
-    fn weight<R: HostReal>(&self) -> Cow<'_, [R]> {
-        let weight = &self.joint.weight;
+    fn weight<R: CpuReal>(&self) -> Cow<'_, [R]> {
+        let weight = &self.multi_input.weight;
         if self.scale.is_empty() {
             return R::from_f32s(weight);
         }
@@ -189,7 +189,7 @@ impl<'c, 'a> JointCall<'c, 'a> {
 
     /// Weight and mask as one: the bits of [`MASKED`] where the mask is false.
     fn packed_weights(&self) -> Option<Vec<u32>> {
-        let (weight, mask) = (self.weight::<f32>(), &self.joint.mask);
+        let (weight, mask) = (self.weight::<f32>(), &self.multi_input.mask);
         if weight.is_empty() && mask.is_empty() {
             return None;
         }
@@ -197,7 +197,7 @@ impl<'c, 'a> JointCall<'c, 'a> {
             Some(false) => MASKED,
             _ => weight.get(unit).copied().unwrap_or(1.0).to_bits(),
         };
-        Some((0..self.joint.units).map(pack).collect())
+        Some((0..self.multi_input.units).map(pack).collect())
     }
 
     fn each(&self) -> bool {
@@ -207,7 +207,7 @@ impl<'c, 'a> JointCall<'c, 'a> {
     /// The differentiated inputs that were given.
     fn differentiated(&self) -> Vec<&Array<'a, f32>> {
         let names = self.criterion.loss.differentiated();
-        self.joint.arrays.iter().filter(|array| names.contains(&array.name)).collect()
+        self.multi_input.arrays.iter().filter(|array| names.contains(&array.name)).collect()
     }
 
     fn evaluation<R: Clone>(&self, sum: f64, each: Vec<f64>, gradients: Vec<Vec<R>>) -> Result<Evaluation<R>> {
@@ -229,7 +229,7 @@ impl<'c, 'a> JointCall<'c, 'a> {
     }
 }
 
-fn of_precision<'b, R: HostReal>(array: &'b Array<'_, f32>) -> Array<'b, R> {
+fn of_precision<'b, R: CpuReal>(array: &'b Array<'_, f32>) -> Array<'b, R> {
     Array { name: array.name, shape: array.shape.clone(), values: R::from_f32s(&array.values) }
 }
 
@@ -287,21 +287,28 @@ fn upstream<'a>(criterion: &Criterion, inputs: &Inputs<'a>, units: &Units) -> Re
 }
 
 /// Takes what the frame leaves out into the mask, and gives the reduction's factor.
-fn settle(criterion: &Criterion, joint: &mut Joint<'_, f32>, shares: &Shares, units: &Units) -> Result<f64> {
+fn apply_update(
+    criterion: &Criterion,
+    multi_input: &mut MultiInput<'_, f32>,
+    shares: &Shares,
+    units: &Units,
+) -> Result<f64> {
     if !shares.kept.is_empty() {
-        let both = shares.kept.iter().enumerate().map(|(unit, &kept)| kept && joint.mask.get(unit).is_none_or(|&m| m));
-        joint.mask = both.collect::<Vec<bool>>().into();
+        let both =
+            shares.kept.iter().enumerate().map(|(unit, &kept)| kept && multi_input.mask.get(unit).is_none_or(|&m| m));
+        multi_input.mask = both.collect::<Vec<bool>>().into();
     }
-    let kept = |&unit: &usize| joint.mask.get(unit).is_none_or(|&kept| kept);
+    let kept = |&unit: &usize| multi_input.mask.get(unit).is_none_or(|&kept| kept);
     let of = |values: &[f64], unit: usize| values.get(unit).copied().unwrap_or(1.0);
     let divisor: f64 = match criterion.reduction {
         Reduction::None | Reduction::Sum => 1.0,
         Reduction::Divisor(divisor) => check_divisor(&*criterion.loss, divisor)?,
         Reduction::BatchMean => units.rows as f64,
-        Reduction::WeightedMean => {
-            (0..joint.units).filter(kept).map(|unit| f64::from(joint.weight.get(unit).copied().unwrap_or(1.0))).sum()
-        }
-        Reduction::Mean => (0..joint.units).filter(kept).map(|unit| of(&shares.mean, unit)).sum(),
+        Reduction::WeightedMean => (0..multi_input.units)
+            .filter(kept)
+            .map(|unit| f64::from(multi_input.weight.get(unit).copied().unwrap_or(1.0)))
+            .sum(),
+        Reduction::Mean => (0..multi_input.units).filter(kept).map(|unit| of(&shares.mean, unit)).sum(),
     };
     // Nothing to average: the values are all 0, and so is their mean.
     Ok(if divisor == 0.0 { 0.0 } else { 1.0 / divisor })

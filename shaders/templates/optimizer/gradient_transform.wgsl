@@ -1,6 +1,6 @@
 // What happens to a gradient before an optimizer sees it. Linked with templates/optimizer/penalty and lib/numbers.
 //
-// `clip` is what templates/optimizer/clip_factor and templates/optimizer/layer_join left: the factor of the global norm, or NaN where a norm is not
+// `clip` is what templates/optimizer/clip_factor and templates/optimizer/tensor_norms_join left: the factor of the global norm, or NaN where a norm is not
 // finite, then one factor for each tensor.
 override CLIPS: u32 = 0u; // 0: not, 1: by the global norm, 2: by value, 3: by the norm of each tensor
 override SKIPS: bool = false;
@@ -11,10 +11,10 @@ fn is_skipped(factor: f32) -> bool {
 }
 
 // clip (g + dR/dw)
-fn treated(segment: u32, parameter: f32, gradient: f32, limit: f32) -> f32 {
+fn transformed(span: u32, parameter: f32, gradient: f32, limit: f32) -> f32 {
     var g = gradient;
-    if params.segments > 0u {
-        g += regularization_in(segment, parameter);
+    if params.spans > 0u {
+        g += regularization_in(span, parameter);
     }
     if CLIPS == 1u {
         g *= clip[0];
@@ -24,7 +24,7 @@ fn treated(segment: u32, parameter: f32, gradient: f32, limit: f32) -> f32 {
         g = select(clamp(g, -limit, limit), g, is_nan(g));
     }
     if CLIPS == 3u {
-        g *= clip[1u + segment];
+        g *= clip[1u + span];
     }
     return g;
 }

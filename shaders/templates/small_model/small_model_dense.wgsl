@@ -1,4 +1,4 @@
-// A dense layer of templates/small_model/whole: forward, the gradient of its weights, the gradient of its input. The text stands in
+// A dense layer of templates/small_model/small_model: forward, the gradient of its weights, the gradient of its input. The text stands in
 // the program once for each layer, with the layer's number in place of N in the names. The host declares, for each layer:
 //
 //     LAYER_N_INPUTS, LAYER_N_UNITS, LAYER_N_HAS_BIAS, LAYER_N_KEEP_INPUT; LAYER_N_WEIGHTS and LAYER_N_BIASES (their places in the
@@ -10,9 +10,9 @@
 // A thread owns four neighbouring columns, of one row or, on software adapters, of four (TALL), where each load costs far more
 // than the arithmetic. What lies behind the last column is read and not written; every buffer has room for it.
 
-// The planes hold `width` numbers for each row.
-fn layer_N_cell(plane: u32, row: u32, width: u32, column: u32) -> u32 {
-    return plane_at(plane) + row * width + column;
+// The activation_buffers hold `width` numbers for each row.
+fn layer_N_cell(activation_buffer: u32, row: u32, width: u32, column: u32) -> u32 {
+    return plane_at(activation_buffer) + row * width + column;
 }
 
 fn layer_N_weights_at(k: u32, unit: u32) -> vec4<f32> {
@@ -35,9 +35,9 @@ fn layer_N_write_outputs(row: u32, unit: u32, x: vec4<f32>) {
 
 fn layer_N_forward(rows: u32) {
     let across = (LAYER_N_UNITS + 3u) / 4u;
-    let tiles = (rows + TALL - 1u) / TALL * across;
+    let tiles = (rows + ROWS_PER_THREAD - 1u) / ROWS_PER_THREAD * across;
     for (var tile = local_index; tile < tiles; tile += WORKGROUP) {
-        let row = tile / across * TALL;
+        let row = tile / across * ROWS_PER_THREAD;
         let unit = tile % across * 4u;
         // Rows behind the last are the last once more.
         let rows_of = min(vec4<u32>(row, row + 1u, row + 2u, row + 3u), vec4<u32>(rows - 1u));
@@ -49,14 +49,14 @@ fn layer_N_forward(rows: u32) {
         for (var k = 0u; k < LAYER_N_INPUTS; k += 1u) {
             let w = layer_N_weights_at(k, unit);
             a += layer_N_input_at(at.x + k) * w;
-            if TALL > 1u {
+            if ROWS_PER_THREAD > 1u {
                 b += layer_N_input_at(at.y + k) * w;
                 c += layer_N_input_at(at.z + k) * w;
                 d += layer_N_input_at(at.w + k) * w;
             }
         }
         layer_N_write_outputs(row, unit, a);
-        if TALL > 1u {
+        if ROWS_PER_THREAD > 1u {
             if row + 1u < rows {
                 layer_N_write_outputs(row + 1u, unit, b);
             }
@@ -88,9 +88,9 @@ fn layer_N_write_gradient(at: u32, unit: u32, values: vec4<f32>, accumulates: bo
 
 fn layer_N_weight_gradient(rows: u32, accumulates: bool) {
     let across = (LAYER_N_UNITS + 3u) / 4u;
-    let tiles = (LAYER_N_INPUTS + TALL - 1u) / TALL * across;
+    let tiles = (LAYER_N_INPUTS + ROWS_PER_THREAD - 1u) / ROWS_PER_THREAD * across;
     for (var tile = local_index; tile < tiles; tile += WORKGROUP) {
-        let k = tile / across * TALL;
+        let k = tile / across * ROWS_PER_THREAD;
         let unit = tile % across * 4u;
         let ks = min(vec4<u32>(k, k + 1u, k + 2u, k + 3u), vec4<u32>(LAYER_N_INPUTS - 1u));
         var a = vec4<f32>();
@@ -101,14 +101,14 @@ fn layer_N_weight_gradient(rows: u32, accumulates: bool) {
             let d_outputs = layer_N_gradients_at(row, unit);
             let at = layer_N_first_input(row);
             a += layer_N_input_at(at + ks.x) * d_outputs;
-            if TALL > 1u {
+            if ROWS_PER_THREAD > 1u {
                 b += layer_N_input_at(at + ks.y) * d_outputs;
                 c += layer_N_input_at(at + ks.z) * d_outputs;
                 d += layer_N_input_at(at + ks.w) * d_outputs;
             }
         }
         layer_N_write_gradient(LAYER_N_WEIGHTS + k * LAYER_N_UNITS, unit, a, accumulates);
-        if TALL > 1u {
+        if ROWS_PER_THREAD > 1u {
             if k + 1u < LAYER_N_INPUTS {
                 layer_N_write_gradient(LAYER_N_WEIGHTS + (k + 1u) * LAYER_N_UNITS, unit, b, accumulates);
             }
