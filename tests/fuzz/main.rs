@@ -78,7 +78,7 @@ impl Findings {
 static PANIC: Mutex<String> = Mutex::new(String::new());
 
 /// Whether a file was read, and what is wrong with how it was.
-fn judge(format: &Format, path: &Path, size: usize, iteration: usize) -> (bool, Option<String>) {
+fn check(format: &Format, path: &Path, size: usize, iteration: usize) -> (bool, Option<String>) {
     let start = Instant::now();
     let (outcome, held) = peak_of(|| panic::catch_unwind(AssertUnwindSafe(|| (format.read)(path, iteration))));
     let Ok(said) = outcome else {
@@ -124,7 +124,7 @@ fn fuzz(file: &str) {
         }
         std::fs::write(&path, &bytes).expect("the target's folder can be written");
         STARTED.store(iteration as u64, Relaxed);
-        let (is_read, fault) = judge(format, &path, bytes.len(), iteration);
+        let (is_read, fault) = check(format, &path, bytes.len(), iteration);
         read += usize::from(is_read);
         if let Some(kind) = fault {
             findings.add(kind, format, &bytes, &kept);

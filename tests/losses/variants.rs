@@ -22,7 +22,7 @@ fn ask(device: &Device, reports: Result<Vec<Report>>, failures: &mut Vec<String>
     }
 }
 
-fn judge(options: GpuOptions) {
+fn check(options: GpuOptions) {
     let Some(device) = forced(options) else { return };
     let mut failures = Vec::new();
     for name in ["huber", "cross_entropy", "kl_div"] {
@@ -37,22 +37,22 @@ fn judge(options: GpuOptions) {
 
 #[test]
 fn results_are_right_without_subgroups() {
-    judge(GpuOptions::default().subgroups(false));
+    check(GpuOptions::default().subgroups(false));
 }
 
 #[test]
 fn results_are_right_without_subgroups_and_with_bounds_checked() {
-    judge(GpuOptions::default().subgroups(false).checked(true));
+    check(GpuOptions::default().subgroups(false).checked(true));
 }
 
 #[test]
 fn results_are_right_with_the_variants_for_hardware() {
-    judge(GpuOptions::default().hardware_variants(true));
+    check(GpuOptions::default().hardware_variants(true));
 }
 
 #[test]
 fn results_are_right_with_the_variants_for_hardware_without_subgroups() {
-    judge(GpuOptions::default().hardware_variants(true).subgroups(false));
+    check(GpuOptions::default().hardware_variants(true).subgroups(false));
 }
 
 /// A number in [−2, 2) that the index fixes.

@@ -1,7 +1,7 @@
 //! The table on a GPU.
 
 use crate::Result;
-use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace, gather, judge};
+use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace, gather, check};
 use crate::nn::optimizers::{MOST_STATES, Optimizer, Step};
 use crate::runtime::device::Gpu;
 
@@ -36,9 +36,9 @@ impl Table {
 
     pub fn gather(&self, sizes: &Sizes, ids: &wgpu::Buffer) -> Result<wgpu::Buffer> {
         let output = self.gpu.buffer("gathered rows", sizes.ids * sizes.width)?;
-        let judge = judge(&self.gpu, sizes, ids, &self.found)?;
+        let check = check(&self.gpu, sizes, ids, &self.found)?;
         let gather = gather(&self.gpu, sizes, [ids, &self.parameters, &output])?;
-        self.gpu.submit(&[judge, gather])?;
+        self.gpu.submit(&[check, gather])?;
         Ok(output)
     }
 
@@ -56,7 +56,7 @@ impl Table {
         let Some((_, workspace)) = &self.workspace else { return Ok(()) };
         let (table, states, absent) = (&self.parameters, &self.states[..], &self.absent);
         let job = RowStep { sizes: *sizes, optimizer, table, states, absent };
-        let mut commands = vec![judge(&self.gpu, sizes, ids, &self.found)?];
+        let mut commands = vec![check(&self.gpu, sizes, ids, &self.found)?];
         commands.extend(workspace.update(&self.gpu, &job, ids, gradients)?.0);
         workspace.set(&self.gpu, sizes, step);
         self.gpu.submit(&commands)

@@ -25,7 +25,7 @@ pub(crate) struct Yardstick {
     /// The mean squared distance of the targets from their means, on the training rows and the validation rows.
     spread: [f64; 2],
     /// The targets that are predicted for R² where it does not follow from the loss.
-    judged: Vec<f32>,
+    checked: Vec<f32>,
     /// Their rows' weights; empty where all are 1.
     weights: Vec<f32>,
 }
@@ -42,10 +42,10 @@ impl Yardstick {
         let baseline = Baseline { loss: of(training)?, val_loss: validation.and_then(of) };
         let squared = loss.name() == "mse";
         let spread = [training, validation.unwrap_or_default()].map(|targets| spread(targets, outputs));
-        let judged = if squared { Weighed::default() } else { validation.unwrap_or(training) };
-        let (judged, weights) = (judged.targets.to_vec(), judged.weights.to_vec());
+        let checked = if squared { Weighed::default() } else { validation.unwrap_or(training) };
+        let (checked, weights) = (checked.targets.to_vec(), checked.weights.to_vec());
         let logarithms = loss.predictions() == Domain::Exponent;
-        Some(Yardstick { baseline, squared, outputs, logarithms, spread, judged, weights })
+        Some(Yardstick { baseline, squared, outputs, logarithms, spread, checked, weights })
     }
 
     /// Adds R² to an epoch: that of training and validation where it follows from their losses, else that of the rows that are
@@ -61,14 +61,14 @@ impl Yardstick {
         let spread = self.spread[usize::from(is_validated)];
         let found = predict()?;
         let number = |output: f64| if self.logarithms { output.exp() } else { output };
-        let judged = Weighed { targets: &self.judged, weights: &self.weights };
+        let checked = Weighed { targets: &self.checked, weights: &self.weights };
         let outputs = self.outputs;
-        let pairs = found.iter().zip(&self.judged).enumerate();
+        let pairs = found.iter().zip(&self.checked).enumerate();
         let error = |(place, (&f, &y)): (usize, (&f64, &f32))| {
-            judged.weight(place, outputs) * (number(f) - f64::from(y)).powi(2)
+            checked.weight(place, outputs) * (number(f) - f64::from(y)).powi(2)
         };
         let errors = pairs.map(error).sum::<f64>();
-        let r2 = r2(errors / self.judged.len() as f64, spread);
+        let r2 = r2(errors / self.checked.len() as f64, spread);
         *(if is_validated { &mut told.val_r2 } else { &mut told.r2 }) = r2;
         Ok(())
     }

@@ -81,13 +81,13 @@ impl Train {
             output::note(&told);
         }
         let mut averaged = if model.keeps_average() { Some(model.averaged()?) } else { None };
-        let judged = averaged.as_mut().unwrap_or(&mut model);
+        let checked = averaged.as_mut().unwrap_or(&mut model);
         let encoding = &parts.encoding;
-        let mut scores = |rows: &Dataset| Scores::of(judged, task, rows, Some(encoding));
+        let mut scores = |rows: &Dataset| Scores::of(checked, task, rows, Some(encoding));
         let mut test = parts.test.as_ref().map(&mut scores).transpose()?;
         let mut validation = parts.validation.as_ref().map(&mut scores).transpose()?;
         if let Some(large) = &mut parts.large {
-            let mut scores = |rows: &mut dyn Blocks| Scores::of_blocks(judged, task, rows, Some(encoding));
+            let mut scores = |rows: &mut dyn Blocks| Scores::of_blocks(checked, task, rows, Some(encoding));
             test = large.test.as_mut().map(|rows| scores(rows)).transpose()?.or(test);
             validation = large.validation.as_mut().map(|rows| scores(rows)).transpose()?;
         }

@@ -86,8 +86,8 @@ impl GpuEngine {
             commands.push(words(own, *length, &values, parts + chunk.first, chunk.rows));
             at += length;
         }
-        let judged = if training_spec.metric.is_some() { key.rows } else { 0 };
-        Ok(Joined { values, parts, judged, rows: key.rows })
+        let checked = if training_spec.metric.is_some() { key.rows } else { 0 };
+        Ok(Joined { values, parts, checked, rows: key.rows })
     }
 
     /// The chunk's outputs and their loss. Gives where the partial sums lie and how many they are; behind them stands which rows are right.
@@ -134,8 +134,8 @@ impl GpuEngine {
         if let Some(metric) = training_spec.metric {
             let sizes = [chunk.rows, layer.units, parts.length].map(|size| size as u32);
             let thresholds = [metric.threshold, metric.truth_threshold];
-            let (ignored, judged) = (training_spec.loss.ignored(), [y, &chunk.targets, &buffers.values]);
-            commands.push(dense::correct(gpu, sizes, batch.data.labels, ignored, thresholds, judged)?);
+            let (ignored, checked) = (training_spec.loss.ignored(), [y, &chunk.targets, &buffers.values]);
+            commands.push(dense::correct(gpu, sizes, batch.data.labels, ignored, thresholds, checked)?);
         }
         Ok((buffers.values, parts.length))
     }

@@ -21,7 +21,7 @@ pub(crate) struct Joined {
     pub values: wgpu::Buffer,
     pub parts: usize,
     /// Rows that are judged; 0 where there is no metric.
-    pub judged: usize,
+    pub checked: usize,
     pub rows: usize,
 }
 

@@ -184,17 +184,17 @@ impl GpuEngine {
             let buffers = [&predictions, &targets, &buffers.values];
             plan.commands.push(dense::correct(gpu, sizes, data.labels, training_spec.loss.ignored(), thresholds, buffers)?);
         }
-        let judged = if training_spec.metric.is_some() { key.rows } else { 0 };
-        self.summarize(&mut plan, Joined { values: buffers.values, parts: parts.length, judged, rows: key.rows })?;
+        let checked = if training_spec.metric.is_some() { key.rows } else { 0 };
+        self.summarize(&mut plan, Joined { values: buffers.values, parts: parts.length, checked, rows: key.rows })?;
         self.learn(training_spec, key, &pass, [layers, rows], &ids, &mut plan)?;
         Ok(plan)
     }
 
     /// The batch's loss and how many rows are right, into their place of the ring.
     fn summarize(&self, plan: &mut Plan, joined: Joined) -> Result<()> {
-        let Joined { values, parts, judged, rows } = joined;
+        let Joined { values, parts, checked, rows } = joined;
         let uniforms = self.uniforms()?;
-        let summary = SummaryParams { length: parts as u32, rows: judged as u32, slot: 0, reserved: 0 };
+        let summary = SummaryParams { length: parts as u32, rows: checked as u32, slot: 0, reserved: 0 };
         plan.summary = Some((plan.commands.len(), uniforms.clone(), summary));
         let (kernel, storage) = (dense::summary(&self.gpu, parts + rows)?, [(&values).into(), (&self.ring).into()]);
         plan.commands.push(self.stepped(&kernel, &uniforms, size_of::<SummaryParams>(), &storage, 1)?);
