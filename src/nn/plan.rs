@@ -95,9 +95,9 @@ impl Plan<Tensor> {
         let (gpu, left) = on_gpu(NAME, "left", left, None)?;
         let (_, right) = on_gpu(NAME, "right", right, Some(&gpu))?;
         let output = gpu.buffer("a product", m * n)?;
-        let absent = gpu.buffer("nothing", 4)?;
+        let dummy = gpu.buffer("nothing", 4)?;
         let params = Params { m: axis(m)?, n: axis(n)?, k: axis(k)?, ..Params::default() };
-        let commands = forward(&gpu, params, [&left, &right, &output, &absent], false)?;
+        let commands = forward(&gpu, params, [&left, &right, &output, &dummy], false)?;
         let result = result(&gpu, &[m, n], output);
         Ok(Plan::new(&gpu, commands, result))
     }
@@ -121,17 +121,17 @@ impl Plan<DensePass> {
         let y = gpu.buffer("an output", batch * units)?;
         let below = gpu.buffer("a gradient", batch * inputs)?;
         let gradients = gpu.buffer("gradients", (inputs + 1) * units)?;
-        let absent = gpu.buffer("nothing", 4)?;
+        let dummy = gpu.buffer("nothing", 4)?;
         let [m, k, n] = [axis(batch)?, axis(inputs)?, axis(units)?];
         let params = Params { m, n, k, bias_offset: k * n, ..Params::default() };
-        let mut commands = forward(&gpu, params, [&x, &weights, &y, &absent], true)?;
+        let mut commands = forward(&gpu, params, [&x, &weights, &y, &dummy], true)?;
         // A row of ones below the transposed input gives the gradient of b in the same product.
         let params = Params { m: k + 1, n, k: m, ones: 1, ..Params::default() };
         commands.extend(dense::weight_gradient(&gpu, &params, &x, &dy, &gradients)?);
         let params = Params { m, n: k, k: n, ..Params::default() };
         let (gradient, parameters) = (&dy, &weights);
         let layer =
-            InputGradient { activation: &Identity, params, gradient, parameters, below: &below, kept: &absent, y: &x };
+            InputGradient { activation: &Identity, params, gradient, parameters, below: &below, kept: &dummy, y: &x };
         commands.extend(dense::input_gradient(&gpu, &layer)?);
         let pass = DensePass {
             output: result(&gpu, &[batch, units], y),

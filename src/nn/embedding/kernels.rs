@@ -116,7 +116,7 @@ pub(crate) struct RowStep<'a> {
     /// As many as the optimizer has, each of the table's size.
     pub states: &'a [wgpu::Buffer],
     /// What the lanes bind for states that there are not: 256 bytes for each.
-    pub absent: &'a wgpu::Buffer,
+    pub dummy: &'a wgpu::Buffer,
 }
 
 /// What a step over so many ids needs besides; made once for a size.
@@ -179,8 +179,8 @@ impl Workspace {
         }
         let mut storage = [sorted, gradients, &self.parts, job.table].map(Slice::from).to_vec();
         for number in 0..MOST_STATES {
-            let absent = Slice { buffer: job.absent, offset: 256 * number as u64, size: Some(256) };
-            storage.push(job.states.get(number).map_or(absent, Slice::from));
+            let dummy = Slice { buffer: job.dummy, offset: 256 * number as u64, size: Some(256) };
+            storage.push(job.states.get(number).map_or(dummy, Slice::from));
         }
         push(&update_program(job.optimizer, sizes.is_vec4(), lanes), &storage, sizes.ids)?;
         Ok((commands, stepped))

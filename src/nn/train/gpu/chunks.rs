@@ -127,7 +127,7 @@ impl GpuEngine {
             values: gpu
                 .buffer("values of a chunk", templates::values_length(gpu, &*training_spec.loss, &job) + chunk.rows)?,
             result: result.clone(),
-            absent: gpu.buffer("nothing", 4)?,
+            dummy: gpu.buffer("nothing", 4)?,
         };
         let (kernel, parts) = templates::kernel_commands(gpu, &*training_spec.loss, &job, &buffers)?;
         commands.extend(kernel);

@@ -167,7 +167,7 @@ impl GpuEngine {
             gradient,
             values: gpu.buffer("values of a batch", values_length + key.rows)?,
             result: gpu.buffer("a divisor", NOTES)?,
-            absent: gpu.buffer("nothing", 4)?,
+            dummy: gpu.buffer("nothing", 4)?,
         };
         if job.divisor == Divisor::Ready {
             // Which places are padding is known on the device alone.

@@ -16,15 +16,15 @@ pub(crate) struct Table {
     rows: wgpu::Buffer,
     states: Vec<wgpu::Buffer>,
     /// What the kernels bind for states that there are not.
-    absent: wgpu::Buffer,
+    dummy: wgpu::Buffer,
     /// Copies of the rows and the states to come back to.
     remembered: Vec<wgpu::Buffer>,
 }
 
 impl Table {
     pub fn new(gpu: &Gpu, lookup: Lookup) -> Result<Self> {
-        let (rows, absent) = (gpu.buffer("an embedding", lookup.length())?, gpu.buffer("no state", 64 * MOST_STATES)?);
-        Ok(Table { gpu: gpu.clone(), lookup, rows, states: Vec::new(), absent, remembered: Vec::new() })
+        let (rows, dummy) = (gpu.buffer("an embedding", lookup.length())?, gpu.buffer("no state", 64 * MOST_STATES)?);
+        Ok(Table { gpu: gpu.clone(), lookup, rows, states: Vec::new(), dummy, remembered: Vec::new() })
     }
 
     pub fn read(&self) -> Result<Vec<f64>> {
@@ -83,7 +83,7 @@ impl Table {
         uniform: &wgpu::Buffer,
     ) -> Result<(Vec<Command>, usize)> {
         let sizes = self.sizes(rows);
-        let job = RowStep { sizes, optimizer, table: &self.rows, states: &self.states, absent: &self.absent };
+        let job = RowStep { sizes, optimizer, table: &self.rows, states: &self.states, dummy: &self.dummy };
         Workspace::with_uniform(&self.gpu, &sizes, uniform.clone())?.update(&self.gpu, &job, ids, gradients)
     }
 
