@@ -76,7 +76,7 @@ fn not_a_number(x: f32) -> f32 {
 }
 
 // ln x of any x: -inf at 0, NaN below, inf at inf, and of subnormal numbers by their bits, since drivers flush them.
-fn log_full(x: f32) -> f32 {
+fn ln_positive(x: f32) -> f32 {
     let bits = bitcast<u32>(x);
     let is_subnormal = bits < 0x00800000u;
     // A subnormal number is its bits times 2^-149; 149 ln 2 = 103.27893.

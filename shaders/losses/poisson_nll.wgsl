@@ -9,7 +9,7 @@ fn poisson_nll_loss(prediction: f32, truth: f32) -> Loss {
     let is_whole = POISSON_NLL_FULL && truth > 1.0;
     var stirling = 0.0;
     if POISSON_NLL_FULL {
-        stirling = 0.5 * log_full(6.2831853 * truth);
+        stirling = 0.5 * ln_positive(6.2831853 * truth);
     }
     if POISSON_NLL_LOG_INPUT {
         // e^1000 is infinite, and what is subtracted from it stays finite: no infinity less infinity. A mean of 0 costs nothing for a count of 0.
@@ -17,16 +17,16 @@ fn poisson_nll_loss(prediction: f32, truth: f32) -> Loss {
         let mean = exp_full(x);
         var value = mean - select(truth * x, 0.0, truth == 0.0);
         if is_whole {
-            let distance = x - log_full(truth);
+            let distance = x - ln_positive(truth);
             value = truth * (expm1_full(distance) - distance) + stirling;
         }
         return Loss(value, mean - truth);
     }
     let mean = prediction + POISSON_NLL_EPSILON;
-    var value = prediction - truth * log_full(mean);
+    var value = prediction - truth * ln_positive(mean);
     if is_whole {
         let excess = (mean - truth) / truth;
-        let logarithm = select(log_full(mean / truth), log1p_unit(excess), abs(excess) <= 0.5);
+        let logarithm = select(ln_positive(mean / truth), log1p_unit(excess), abs(excess) <= 0.5);
         value = truth * (excess - logarithm) - POISSON_NLL_EPSILON + stirling;
     }
     return Loss(value, 1.0 - truth / mean);

@@ -33,7 +33,7 @@ pub struct Custom {
 /// A pointwise loss of your own: one WGSL function and its twin as a closure over f64.
 ///
 /// `text` holds `fn loss(prediction: f32, truth: f32) -> Loss`, which returns `Loss(value, derivative)`, and whatever functions and
-/// constants that needs; the functions of `shaders/lib/numbers.wgsl` (`softplus`, `log_full`, `is_nan`, …) are there. The closure computes
+/// constants that needs; the functions of `shaders/lib/numbers.wgsl` (`softplus`, `ln_positive`, `is_nan`, …) are there. The closure computes
 /// the same on the devices `cpu` and `reference`. Reductions, weights, masks, NaN and chunks are the frame's, as for every
 /// loss of the catalogue; so are models, which can be trained with it. The text is compiled with wgpu's bounds and loop
 /// checks, always.

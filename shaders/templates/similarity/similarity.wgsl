@@ -43,7 +43,7 @@ fn candidate_of(row: u32, column: u32, score: f32) -> Candidate {
 
 // ln of a sum of e^(exponent - peak); an empty pool has the lowest there is.
 fn lse_of(peak: f32, sum: f32) -> f32 {
-    return select(LOWEST, peak + log_full(sum), sum > 0.0);
+    return select(LOWEST, peak + ln_positive(sum), sum > 0.0);
 }
 
 // `exp_full` throughout: a driver's own exponential is 2|x| ulp off, and |x| goes to 2/T and beyond.
