@@ -88,7 +88,7 @@ fn ln_positive(x: f32) -> f32 {
 
 // ln(1 + x) for -1/2 <= x <= 1, relative error below 2e-7 down to the smallest x: 2 artanh(s), s = x/(2 + x), |s| <= 1/3,
 // the polynomial is artanh(s)/s - 1 to 4e-9 on the whole range (Remez), where Taylor's takes three terms more.
-fn log1p_unit(x: f32) -> f32 {
+fn ln_1p_unit_interval(x: f32) -> f32 {
     let s = x / (2.0 + x);
     let q = s * s;
     let tail = q * (0.333331573 + q * (0.200124551 + q * (0.139803014 + q * 0.140891676)));
@@ -203,7 +203,7 @@ fn power_inside(x: f32, p: f32) -> f32 {
 
 // ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|): no overflow on either side.
 fn softplus(x: f32) -> f32 {
-    return max(x, 0.0) + log1p_unit(exp(-abs(x)));
+    return max(x, 0.0) + ln_1p_unit_interval(exp(-abs(x)));
 }
 
 // 1/(1 + e^-x), by e^-|x| so that nothing overflows.

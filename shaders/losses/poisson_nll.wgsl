@@ -26,7 +26,7 @@ fn poisson_nll_loss(prediction: f32, truth: f32) -> Loss {
     var value = prediction - truth * ln_positive(mean);
     if is_whole {
         let excess = (mean - truth) / truth;
-        let logarithm = select(ln_positive(mean / truth), log1p_unit(excess), abs(excess) <= 0.5);
+        let logarithm = select(ln_positive(mean / truth), ln_1p_unit_interval(excess), abs(excess) <= 0.5);
         value = truth * (excess - logarithm) - POISSON_NLL_EPSILON + stirling;
     }
     return Loss(value, 1.0 - truth / mean);
