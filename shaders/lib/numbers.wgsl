@@ -97,7 +97,7 @@ fn ln_1p_unit_interval(x: f32) -> f32 {
 
 // ln(1 + x) for -1 < x < inf by one series: 1 + x = m 2^n as in log_accurate4, and where n is 0, m - 1 is x itself with all
 // its digits. Elsewhere ln(1 + x) is at least 0.34 from 0, where the rounding of 1 + x does not show: 2.2e-7 at most in all.
-fn log1p_inside4(x: vec4<f32>) -> vec4<f32> {
+fn ln_1p_above_minus_one4(x: vec4<f32>) -> vec4<f32> {
     let bits = bitcast<vec4<u32>>(1.0 + x);
     let exponent = bitcast<vec4<i32>>(bits - 0x3f3504f3u) >> vec4<u32>(23u);
     let mantissa = bitcast<vec4<f32>>(bits - (bitcast<vec4<u32>>(exponent) << vec4<u32>(23u)));
@@ -109,7 +109,7 @@ fn log1p_inside4(x: vec4<f32>) -> vec4<f32> {
 }
 
 fn log1p_inside(x: f32) -> f32 {
-    return log1p_inside4(vec4<f32>(x)).x;
+    return ln_1p_above_minus_one4(vec4<f32>(x)).x;
 }
 
 // ln(1 + x) of any x: -inf at -1, NaN below, inf at inf.
