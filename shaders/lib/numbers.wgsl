@@ -108,7 +108,7 @@ fn ln_1p_above_minus_one4(x: vec4<f32>) -> vec4<f32> {
     return vec4<f32>(exponent) * 0.69314718 + series;
 }
 
-fn log1p_inside(x: f32) -> f32 {
+fn ln_1p_above_minus_one(x: f32) -> f32 {
     return ln_1p_above_minus_one4(vec4<f32>(x)).x;
 }
 
@@ -117,7 +117,7 @@ fn log1p_full(x: f32) -> f32 {
     let bits = bitcast<u32>(1.0 + x);
     let not_above = select(bits | 0x7fc00000u, bits | 0xff800000u, (bits << 1u) == 0u);
     let outside = select(not_above, bits, bits == 0x7f800000u);
-    return bitcast<f32>(select(outside, bitcast<u32>(log1p_inside(x)), bits - 1u < 0x7f7fffffu));
+    return bitcast<f32>(select(outside, bitcast<u32>(ln_1p_above_minus_one(x)), bits - 1u < 0x7f7fffffu));
 }
 
 // e^x within 1.5 ulp, where a driver's own may be 3 + 2|x| off: what a difference such as e^x - y leaves needs them.
