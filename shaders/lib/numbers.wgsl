@@ -113,7 +113,7 @@ fn ln_1p_above_minus_one(x: f32) -> f32 {
 }
 
 // ln(1 + x) of any x: -inf at -1, NaN below, inf at inf.
-fn log1p_full(x: f32) -> f32 {
+fn ln_1p(x: f32) -> f32 {
     let bits = bitcast<u32>(1.0 + x);
     let not_above = select(bits | 0x7fc00000u, bits | 0xff800000u, (bits << 1u) == 0u);
     let outside = select(not_above, bits, bits == 0x7f800000u);

@@ -5,7 +5,7 @@ override ORPO_NLL: f32 = 1.0;
 
 fn orpo_log_odds(l: f32) -> f32 {
     // 1 - e^l has its digits near l = 0 by e^l - 1, and ln(1 - e^l) far from it by ln(1 + x).
-    return l - select(log1p_full(-exp_full(l)), ln_positive(-expm1_full(l)), l > -0.6931472);
+    return l - select(ln_1p(-exp_full(l)), ln_positive(-expm1_full(l)), l > -0.6931472);
 }
 
 fn orpo_loss(x: vec4<f32>) -> PreferenceTerms {
