@@ -161,7 +161,7 @@ fn exp_and_less(x: f32) -> vec2<f32> {
 }
 
 // e^x - 1 of any x.
-fn expm1_full(x: f32) -> f32 {
+fn exp_m1(x: f32) -> f32 {
     return exp_and_less(x).y;
 }
 

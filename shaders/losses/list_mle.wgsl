@@ -44,7 +44,7 @@ fn list_mle_scale(total: f32) -> f32 {
 // The item's own e^(s - lse) - 1 by expm1: the two meet where it stands far above what is behind it.
 fn list_mle_item_terms(item: Item) -> vec2<f32> {
     let below = difference(item.x, item.score) + item.y;
-    return vec2<f32>(below, select(expm1_full(-below), 0.0, item.score < LOWEST));
+    return vec2<f32>(below, select(exp_m1(-below), 0.0, item.score < LOWEST));
 }
 
 fn list_mle_pair_terms(item: Item, other: Item) -> vec2<f32> {

@@ -18,7 +18,7 @@ fn poisson_nll_loss(prediction: f32, truth: f32) -> Loss {
         var value = mean - select(truth * x, 0.0, truth == 0.0);
         if is_whole {
             let distance = x - ln_positive(truth);
-            value = truth * (expm1_full(distance) - distance) + stirling;
+            value = truth * (exp_m1(distance) - distance) + stirling;
         }
         return Loss(value, mean - truth);
     }

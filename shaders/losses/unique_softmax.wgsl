@@ -39,7 +39,7 @@ fn unique_softmax_scale(total: f32) -> f32 {
 // The item's own e^(s - lse) - 1 as -(1 - e^…): by expm1, since the two meet where it stands far above the others.
 fn unique_softmax_item_terms(item: Item) -> vec2<f32> {
     let below = difference(item.x, item.score) + item.y;
-    let gradient = select(expm1_full(-below), 0.0, item.score < LOWEST);
+    let gradient = select(exp_m1(-below), 0.0, item.score < LOWEST);
     return select(item.truth * vec2<f32>(below, gradient), vec2<f32>(), item.truth == 0.0);
 }
 

@@ -105,7 +105,7 @@ fn highest() -> f32 {
     if ALPHA == 1.0 {
         return log_count;
     }
-    return -expm1_full(-(ALPHA - 1.0) * log_count) / (ALPHA - 1.0);
+    return -exp_m1(-(ALPHA - 1.0) * log_count) / (ALPHA - 1.0);
 }
 
 fn restart(sums: Sums) -> Sums {
@@ -135,7 +135,7 @@ fn own_part(others: f32) -> f32 {
     if ALPHA == 1.0 {
         return (1.0 - others) * -log_p;
     }
-    return (1.0 - others) * -expm1_full((ALPHA - 1.0) * log_p) / ((ALPHA - 1.0) * ALPHA);
+    return (1.0 - others) * -exp_m1((ALPHA - 1.0) * log_p) / ((ALPHA - 1.0) * ALPHA);
 }
 
 fn finish(row: Row, sums: Sums) -> Outcome {
