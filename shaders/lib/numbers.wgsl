@@ -123,7 +123,7 @@ fn ln_1p(x: f32) -> f32 {
 // e^x within 1.5 ulp, where a driver's own may be 3 + 2|x| off: what a difference such as e^x - y leaves needs them.
 // x = n ln 2 + r, |r| <= ln(2)/2, 355/512 the high bits of ln 2, so that n times it is exact; then the series of e^r, the
 // first term left out is 5e-9. No overflow but in the last product: e^89 is inf and e^-105 is 0.
-fn exp_full(x: f32) -> f32 {
+fn exp_any(x: f32) -> f32 {
     let n = round(clamp(x, -105.0, 89.0) * 1.442695);
     let r = (clamp(x, -105.0, 89.0) - n * 0.693359375) + n * 2.1219444e-4;
     let tail = r * r * (0.5 + r * (0.16666667 + r * (0.041666667 + r * (0.0083333333 + r * (0.0013888889 + r * 1.9841270e-4)))));
@@ -136,7 +136,7 @@ fn power_of_two(n: i32) -> f32 {
     return bitcast<f32>(u32(n + 127) << 23u);
 }
 
-// e^x and e^x - 1 of any x: with e^r - 1 = p as in exp_full, 2^n (p + 1) - 1 = ((2^h p) + (2^h - 2^(h - n))) 2^(n - h),
+// e^x and e^x - 1 of any x: with e^r - 1 = p as in exp_any, 2^n (p + 1) - 1 = ((2^h p) + (2^h - 2^(h - n))) 2^(n - h),
 // h = n/2; the second bracket is exact, so that small results keep their digits, and near 0, where n is 0, all is p.
 fn exp_and_less4(x: vec4<f32>) -> array<vec4<f32>, 2> {
     let inside = clamp(x, vec4<f32>(-105.0), vec4<f32>(89.0));

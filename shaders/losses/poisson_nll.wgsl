@@ -14,7 +14,7 @@ fn poisson_nll_loss(prediction: f32, truth: f32) -> Loss {
     if POISSON_NLL_LOG_INPUT {
         // e^1000 is infinite, and what is subtracted from it stays finite: no infinity less infinity. A mean of 0 costs nothing for a count of 0.
         let x = min(prediction, 1000.0);
-        let mean = exp_full(x);
+        let mean = exp_any(x);
         var value = mean - select(truth * x, 0.0, truth == 0.0);
         if is_whole {
             let distance = x - ln_positive(truth);
@@ -35,7 +35,7 @@ fn poisson_nll_loss(prediction: f32, truth: f32) -> Loss {
 // e^x; y / (x + EPSILON)^2, the square never formed: it would leave f32 long before the whole does.
 fn poisson_nll_hessian_diagonal(prediction: f32, truth: f32, column_weight: f32) -> f32 {
     if POISSON_NLL_LOG_INPUT {
-        return exp_full(min(prediction, 1000.0));
+        return exp_any(min(prediction, 1000.0));
     }
     let mean = prediction + POISSON_NLL_EPSILON;
     return truth / mean / mean;

@@ -39,11 +39,11 @@ fn tweedie_hessian_diagonal(prediction: f32, truth: f32, column_weight: f32) -> 
     let x = clamp(prediction, -1e30, 1e30);
     var rise = 0.0;
     if TWEEDIE_TO_TWO != 0.0 {
-        rise = TWEEDIE_TO_TWO * exp_full(TWEEDIE_TO_TWO * x);
+        rise = TWEEDIE_TO_TWO * exp_any(TWEEDIE_TO_TWO * x);
     }
     var pull = 0.0;
     if TWEEDIE_TO_ONE != 0.0 && truth != 0.0 {
-        pull = TWEEDIE_TO_ONE * (truth * exp_full(TWEEDIE_TO_ONE * x));
+        pull = TWEEDIE_TO_ONE * (truth * exp_any(TWEEDIE_TO_ONE * x));
     }
     return rise - pull;
 }
