@@ -179,12 +179,12 @@ fn power(x: f32, p: f32) -> f32 {
     } else if x == 0.0 || x > 3.4028234e38 {
         found = select(1.0 / x, x, p > 0.0);
     } else if p != 1.0 {
-        found = power_inside(x, p);
+        found = power_normal(x, p);
     }
     return found;
 }
 
-fn power_inside(x: f32, p: f32) -> f32 {
+fn power_normal(x: f32, p: f32) -> f32 {
     let bits = bitcast<u32>(x);
     let is_subnormal = bits < 0x00800000u;
     let scaled = select(bits, bitcast<u32>(f32(bits)), is_subnormal);
