@@ -133,8 +133,8 @@ fn fuzz(file: &str) {
     STARTED.store(u64::MAX, Relaxed);
     panic::set_hook(usual);
     println!("{file}: {files} files, {read} of them read, {:.1} s", start.elapsed().as_secs_f64());
-    let told: Vec<String> = findings.0.iter().map(|(kind, file)| format!("{kind}\n    {}", file.display())).collect();
-    assert!(told.is_empty(), "\n{}", told.join("\n"));
+    let report: Vec<String> = findings.0.iter().map(|(kind, file)| format!("{kind}\n    {}", file.display())).collect();
+    assert!(report.is_empty(), "\n{}", report.join("\n"));
     // Were all refused at once, the edits would reach nothing.
     assert!(read * 50 > files && read < files, "{read} of {files} are read");
 }

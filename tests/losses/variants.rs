@@ -181,10 +181,10 @@ fn the_environment_forces_variants_and_the_command_says_which() {
     ];
     for (name, value, said) in named {
         let output = run(name, value);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success() && told.contains(said), "{name}={value}: {told}");
+        let report = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && report.contains(said), "{name}={value}: {report}");
     }
     let refused = run("GRADUS_SUBGROUPS", "perhaps");
-    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && told.contains("GRADUS_SUBGROUPS"), "{told}");
+    let report = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && report.contains("GRADUS_SUBGROUPS"), "{report}");
 }

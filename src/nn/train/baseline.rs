@@ -50,14 +50,14 @@ impl Yardstick {
 
     /// Adds R² to an epoch: that of training and validation where it follows from their losses, else that of the rows that are
     /// validated on, or of all where none are, by what `predict` gives for them.
-    pub fn tell(&self, told: &mut Epoch, predict: impl FnOnce() -> crate::Result<Vec<f64>>) -> crate::Result<()> {
+    pub fn report(&self, report: &mut Epoch, predict: impl FnOnce() -> crate::Result<Vec<f64>>) -> crate::Result<()> {
         let r2 = |loss: f64, spread: f64| (spread > 0.0).then_some(1.0 - loss / spread);
         if self.squared {
-            told.r2 = r2(told.loss, self.spread[0]);
-            told.val_r2 = told.val_loss.and_then(|loss| r2(loss, self.spread[1]));
+            report.r2 = r2(report.loss, self.spread[0]);
+            report.val_r2 = report.val_loss.and_then(|loss| r2(loss, self.spread[1]));
             return Ok(());
         }
-        let is_validated = told.val_loss.is_some();
+        let is_validated = report.val_loss.is_some();
         let spread = self.spread[usize::from(is_validated)];
         let found = predict()?;
         let number = |output: f64| if self.logarithms { output.exp() } else { output };
@@ -69,14 +69,14 @@ impl Yardstick {
         };
         let errors = pairs.map(error).sum::<f64>();
         let r2 = r2(errors / self.checked.len() as f64, spread);
-        *(if is_validated { &mut told.val_r2 } else { &mut told.r2 }) = r2;
+        *(if is_validated { &mut report.val_r2 } else { &mut report.r2 }) = r2;
         Ok(())
     }
 
     /// As [`Yardstick::tell`] where R² follows from the loss alone.
-    pub fn tell_squared(&self, told: &mut Epoch) {
+    pub fn report_squared(&self, report: &mut Epoch) {
         if self.squared {
-            let _ = self.tell(told, || Ok(Vec::new()));
+            let _ = self.report(report, || Ok(Vec::new()));
         }
     }
 }
