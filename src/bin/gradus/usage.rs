@@ -11,7 +11,7 @@ use crate::output::{self, Failure, Outcome};
 pub fn report(error: &clap::Error) -> Outcome {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => output::print(&error.render().to_string()),
-        _ => Err(Failure::Usage(report(error).unwrap_or_else(|| one_line(&error.render().to_string())))),
+        _ => Err(Failure::Usage(in_one_line(error).unwrap_or_else(|| one_line(&error.render().to_string())))),
     }
 }
 
@@ -32,7 +32,7 @@ const DEVICES: [(&str, &str); 12] = [
 ];
 
 /// Errors about a value, a flag or a command, as all of ours are told: `--epochs is 0; it must be …`.
-fn report(error: &clap::Error) -> Option<String> {
+fn in_one_line(error: &clap::Error) -> Option<String> {
     let word = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => Some(word.as_str()),
         _ => None,

@@ -139,14 +139,14 @@ fn ratio_in_digits(ratio: f64) -> String {
 
 /// Two lines for each device: what it is and what it can do at the most, and what the losses and products reach of that.
 fn headlines(report: &Report) -> String {
-    let report = |value: Option<f64>, unit: &str| value.map_or("?".into(), |value| format!("{} {unit}", rate(value)));
+    let with_unit = |value: Option<f64>, unit: &str| value.map_or("?".into(), |value| format!("{} {unit}", rate(value)));
     let lines = report.devices.iter().map(|device| {
         let found = device.ceilings;
         let most = format!(
             "at most: copy {}, read {}, multiply-add {}",
-            report(found.copy_gb_per_s, "GB/s"),
-            report(found.read_gb_per_s, "GB/s"),
-            report(found.fma_gflop_per_s, "GFLOP/s")
+            with_unit(found.copy_gb_per_s, "GB/s"),
+            with_unit(found.read_gb_per_s, "GB/s"),
+            with_unit(found.fma_gflop_per_s, "GFLOP/s")
         );
         let reached = |bound: &str, what: &str| {
             let of = |row: &&Measurement| row.device == device.device && row.bound == bound && row.group != "ceilings";
