@@ -90,9 +90,9 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         .compile(LinearCrossEntropy::new(), Adam::new().learning_rate(rate))?;
     let (now, next) = arrays(&pairs);
     let fit = Fit::new().epochs(epochs).batch_size(BATCH).validation_split(0.1);
-    for (epoch, told) in model.fit(&now, &next, fit)?.epochs.iter().enumerate() {
-        let [trained, held] = [Some(told.loss), told.val_loss].map(|loss| loss.unwrap_or(f64::NAN).exp());
-        println!("epoch {}: perplexity {trained:.1}, on the last tenth {held:.1} ({:.1} s)", epoch + 1, told.seconds);
+    for (epoch, report) in model.fit(&now, &next, fit)?.epochs.iter().enumerate() {
+        let [trained, held] = [Some(report.loss), report.val_loss].map(|loss| loss.unwrap_or(f64::NAN).exp());
+        println!("epoch {}: perplexity {trained:.1}, on the last tenth {held:.1} ({:.1} s)", epoch + 1, report.seconds);
     }
     Ok(())
 }

@@ -292,7 +292,7 @@ pub use runtime::{files, wgsl};
 #[doc(hidden)]
 pub use testing::{bench, cases};
 
-pub use catalogue::{Choice, Entry};
+pub use catalogue::{OptionDoc, Entry};
 pub use cpu::real::Real;
 pub use criterion::inputs::{FloatElement, Floats, Inputs, TargetElement, Targets};
 pub use criterion::{

@@ -90,7 +90,7 @@ fn an_hour_of_work_leaves_no_more_than_its_first_rounds() {
     let mut devices = vec![Device::cpu()];
     devices.extend(support::gpu());
     let (start, length) = (Instant::now(), Duration::from_secs(seconds));
-    let (mut number, mut told, mut first) = (0, 0, None);
+    let (mut number, mut report, mut first) = (0, 0, None);
     let mut now = Held::now(&devices);
     while start.elapsed() < length {
         devices.iter().for_each(|device| round(device, number));
@@ -105,8 +105,8 @@ fn an_hour_of_work_leaves_no_more_than_its_first_rounds() {
         if first.is_none() && start.elapsed() > length / 5 && number >= 100 {
             first = Some(now);
         }
-        if start.elapsed().as_secs() / 15 > told {
-            told = start.elapsed().as_secs() / 15;
+        if start.elapsed().as_secs() / 15 > report {
+            report = start.elapsed().as_secs() / 15;
             println!("{:>5} s, {number} rounds: {now:?}", start.elapsed().as_secs());
         }
     }

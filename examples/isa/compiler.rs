@@ -65,15 +65,15 @@ pub struct Compiler {
 impl Compiler {
     /// Opens the null device of the environment.
     pub fn open() -> Result<Self, String> {
-        let told = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+        let report = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
         // SAFETY: the system's Vulkan loader, which every Vulkan program loads in this way.
-        let entry = unsafe { ash::Entry::load() }.map_err(|error| told("the Vulkan loader", &error))?;
+        let entry = unsafe { ash::Entry::load() }.map_err(|error| report("the Vulkan loader", &error))?;
         let application = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_3);
         let info = vk::InstanceCreateInfo::default().application_info(&application);
         // SAFETY: the structures live until the call returns. The instance is not destroyed: the process ends with it.
-        let instance = unsafe { entry.create_instance(&info, None) }.map_err(|error| told("Vulkan", &error))?;
+        let instance = unsafe { entry.create_instance(&info, None) }.map_err(|error| report("Vulkan", &error))?;
         // SAFETY: `instance` is valid.
-        let all = unsafe { instance.enumerate_physical_devices() }.map_err(|error| told("Vulkan", &error))?;
+        let all = unsafe { instance.enumerate_physical_devices() }.map_err(|error| report("Vulkan", &error))?;
         let physical = *all.first().ok_or("RADV has no null device of this family")?;
         let mut driver = vk::PhysicalDeviceDriverProperties::default();
         let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut driver);
@@ -84,7 +84,7 @@ impl Compiler {
         if !name.starts_with("Null hardware") {
             return Err(format!("`{name}` is no null device of RADV"));
         }
-        let device = create_device(&instance, physical).map_err(|error| told(&name, &error))?;
+        let device = create_device(&instance, physical).map_err(|error| report(&name, &error))?;
         let executables = ash::khr::pipeline_executable_properties::Device::new(&instance, &device);
         Ok(Compiler { device, executables, name, driver, _entry: entry })
     }

@@ -58,7 +58,7 @@ impl Limit {
     }
 
     /// As a person writes it.
-    fn told(self, badness: f64) -> String {
+    fn report(self, badness: f64) -> String {
         format!("{}", badness.abs())
     }
 
@@ -121,7 +121,7 @@ pub fn parse(text: &str) -> Result<Vec<Exception>, String> {
 /// The lines of a list.
 pub fn to_text(list: &[Exception]) -> String {
     let line = |one: &Exception| {
-        let worst = one.limit.told(one.worst);
+        let worst = one.limit.report(one.worst);
         format!("{} {} {} {worst} {}\n", one.family, one.limit.name(), one.programs, one.label)
     };
     list.iter().map(line).collect()
@@ -138,16 +138,16 @@ pub fn complaints(family: &str, rows: &[Row], list: &[Exception], whole: bool) -
     };
     let mut lines = Vec::new();
     for one in &found {
-        let (name, worst) = (one.limit.name(), one.limit.told(one.worst));
+        let (name, worst) = (one.limit.name(), one.limit.report(one.worst));
         let Some(entry) = listed(one) else {
-            let allowed = one.limit.told(one.limit.allowed());
+            let allowed = one.limit.report(one.limit.allowed());
             lines.push(format!("{}: {name} {worst} of {} programs; allowed is {allowed}", one.label, one.programs));
             continue;
         };
         // Time differs from run to run: an entry says only that the group is slow.
         let worse = one.limit != Limit::Seconds && sign(one.limit) * (one.worst - entry.worst) > 0.0;
         if worse || (one.limit != Limit::Seconds && one.programs > entry.programs) {
-            let (programs, before) = (entry.programs, one.limit.told(entry.worst));
+            let (programs, before) = (entry.programs, one.limit.report(entry.worst));
             lines.push(format!(
                 "{}: {name} became worse: {worst} in {} programs, was {before} in {programs}",
                 one.label, one.programs
@@ -159,7 +159,7 @@ pub fn complaints(family: &str, rows: &[Row], list: &[Exception], whole: bool) -
             let now = found.iter().find(|one| one.limit == entry.limit && one.label == entry.label);
             let (programs, worst) = now.map_or((0, 0.0), |one| (one.programs, one.worst));
             if programs < entry.programs || (programs > 0 && sign(entry.limit) * (worst - entry.worst) < 0.0) {
-                let worst = entry.limit.told(worst);
+                let worst = entry.limit.report(worst);
                 let name = entry.limit.name();
                 lines.push(format!(
                     "{}: {name} became better: {worst} in {programs} programs; tighten its entry in the list",

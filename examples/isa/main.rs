@@ -93,11 +93,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     for line in &refused {
         eprintln!("refused: {line}");
     }
-    tell(arguments, &compiler, &rows)?;
+    report(arguments, &compiler, &rows)?;
     Ok(if refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn tell(arguments: &Arguments, compiler: &compiler::Compiler, rows: &[Row]) -> Result<(), String> {
+fn report(arguments: &Arguments, compiler: &compiler::Compiler, rows: &[Row]) -> Result<(), String> {
     let groups = statistics::groups(rows);
     let write = |path: &str, text: String| std::fs::write(path, text).map_err(|error| format!("{path}: {error}"));
     let date = gradus::bench::now();
@@ -143,9 +143,9 @@ fn table(groups: &[Group], family: &str, rows: &[Row]) -> String {
     for group in groups {
         let own = broken.iter().filter(|one| one.label == group.label);
         let own: Vec<String> = own.map(|one| format!("{} in {}", one.limit.name(), one.programs)).collect();
-        let told = if own.is_empty() { String::new() } else { format!(": {}", own.join(", ")) };
+        let report = if own.is_empty() { String::new() } else { format!(": {}", own.join(", ")) };
         lines += &format!(
-            "{:6}  {:6}  {:7}  {:5}  {:5}  {:12}  {:8}  {}{told}\n",
+            "{:6}  {:6}  {:7}  {:5}  {:5}  {:12}  {:8}  {}{report}\n",
             group.vgprs,
             group.spills,
             group.scratch,
@@ -165,6 +165,6 @@ fn complaints(arguments: &Arguments, rows: &[Row]) -> Result<String, String> {
     let list = limits::parse(include_str!("exceptions.txt"))?;
     let whole = arguments.names.is_empty() && !arguments.fast;
     let lines = limits::complaints(&arguments.family, rows, &list, whole);
-    let told = if lines.is_empty() { "nothing".into() } else { lines.join("\n") };
-    Ok(format!("\nwhat the list of exceptions does not cover:\n{told}\n"))
+    let report = if lines.is_empty() { "nothing".into() } else { lines.join("\n") };
+    Ok(format!("\nwhat the list of exceptions does not cover:\n{report}\n"))
 }

@@ -76,7 +76,7 @@ fn not_a_number(x: f32) -> f32 {
 }
 
 // ln x of any x: -inf at 0, NaN below, inf at inf, and of subnormal numbers by their bits, since drivers flush them.
-fn log_full(x: f32) -> f32 {
+fn ln_positive(x: f32) -> f32 {
     let bits = bitcast<u32>(x);
     let is_subnormal = bits < 0x00800000u;
     // A subnormal number is its bits times 2^-149; 149 ln 2 = 103.27893.
@@ -88,7 +88,7 @@ fn log_full(x: f32) -> f32 {
 
 // ln(1 + x) for -1/2 <= x <= 1, relative error below 2e-7 down to the smallest x: 2 artanh(s), s = x/(2 + x), |s| <= 1/3,
 // the polynomial is artanh(s)/s - 1 to 4e-9 on the whole range (Remez), where Taylor's takes three terms more.
-fn log1p_unit(x: f32) -> f32 {
+fn ln_1p_unit_interval(x: f32) -> f32 {
     let s = x / (2.0 + x);
     let q = s * s;
     let tail = q * (0.333331573 + q * (0.200124551 + q * (0.139803014 + q * 0.140891676)));
@@ -97,7 +97,7 @@ fn log1p_unit(x: f32) -> f32 {
 
 // ln(1 + x) for -1 < x < inf by one series: 1 + x = m 2^n as in log_accurate4, and where n is 0, m - 1 is x itself with all
 // its digits. Elsewhere ln(1 + x) is at least 0.34 from 0, where the rounding of 1 + x does not show: 2.2e-7 at most in all.
-fn log1p_inside4(x: vec4<f32>) -> vec4<f32> {
+fn ln_1p_above_minus_one4(x: vec4<f32>) -> vec4<f32> {
     let bits = bitcast<vec4<u32>>(1.0 + x);
     let exponent = bitcast<vec4<i32>>(bits - 0x3f3504f3u) >> vec4<u32>(23u);
     let mantissa = bitcast<vec4<f32>>(bits - (bitcast<vec4<u32>>(exponent) << vec4<u32>(23u)));
@@ -108,22 +108,22 @@ fn log1p_inside4(x: vec4<f32>) -> vec4<f32> {
     return vec4<f32>(exponent) * 0.69314718 + series;
 }
 
-fn log1p_inside(x: f32) -> f32 {
-    return log1p_inside4(vec4<f32>(x)).x;
+fn ln_1p_above_minus_one(x: f32) -> f32 {
+    return ln_1p_above_minus_one4(vec4<f32>(x)).x;
 }
 
 // ln(1 + x) of any x: -inf at -1, NaN below, inf at inf.
-fn log1p_full(x: f32) -> f32 {
+fn ln_1p(x: f32) -> f32 {
     let bits = bitcast<u32>(1.0 + x);
     let not_above = select(bits | 0x7fc00000u, bits | 0xff800000u, (bits << 1u) == 0u);
     let outside = select(not_above, bits, bits == 0x7f800000u);
-    return bitcast<f32>(select(outside, bitcast<u32>(log1p_inside(x)), bits - 1u < 0x7f7fffffu));
+    return bitcast<f32>(select(outside, bitcast<u32>(ln_1p_above_minus_one(x)), bits - 1u < 0x7f7fffffu));
 }
 
 // e^x within 1.5 ulp, where a driver's own may be 3 + 2|x| off: what a difference such as e^x - y leaves needs them.
 // x = n ln 2 + r, |r| <= ln(2)/2, 355/512 the high bits of ln 2, so that n times it is exact; then the series of e^r, the
 // first term left out is 5e-9. No overflow but in the last product: e^89 is inf and e^-105 is 0.
-fn exp_full(x: f32) -> f32 {
+fn exp_any(x: f32) -> f32 {
     let n = round(clamp(x, -105.0, 89.0) * 1.442695);
     let r = (clamp(x, -105.0, 89.0) - n * 0.693359375) + n * 2.1219444e-4;
     let tail = r * r * (0.5 + r * (0.16666667 + r * (0.041666667 + r * (0.0083333333 + r * (0.0013888889 + r * 1.9841270e-4)))));
@@ -136,7 +136,7 @@ fn power_of_two(n: i32) -> f32 {
     return bitcast<f32>(u32(n + 127) << 23u);
 }
 
-// e^x and e^x - 1 of any x: with e^r - 1 = p as in exp_full, 2^n (p + 1) - 1 = ((2^h p) + (2^h - 2^(h - n))) 2^(n - h),
+// e^x and e^x - 1 of any x: with e^r - 1 = p as in exp_any, 2^n (p + 1) - 1 = ((2^h p) + (2^h - 2^(h - n))) 2^(n - h),
 // h = n/2; the second bracket is exact, so that small results keep their digits, and near 0, where n is 0, all is p.
 fn exp_and_less4(x: vec4<f32>) -> array<vec4<f32>, 2> {
     let inside = clamp(x, vec4<f32>(-105.0), vec4<f32>(89.0));
@@ -161,7 +161,7 @@ fn exp_and_less(x: f32) -> vec2<f32> {
 }
 
 // e^x - 1 of any x.
-fn expm1_full(x: f32) -> f32 {
+fn exp_m1(x: f32) -> f32 {
     return exp_and_less(x).y;
 }
 
@@ -179,12 +179,12 @@ fn power(x: f32, p: f32) -> f32 {
     } else if x == 0.0 || x > 3.4028234e38 {
         found = select(1.0 / x, x, p > 0.0);
     } else if p != 1.0 {
-        found = power_inside(x, p);
+        found = power_normal(x, p);
     }
     return found;
 }
 
-fn power_inside(x: f32, p: f32) -> f32 {
+fn power_normal(x: f32, p: f32) -> f32 {
     let bits = bitcast<u32>(x);
     let is_subnormal = bits < 0x00800000u;
     let scaled = select(bits, bitcast<u32>(f32(bits)), is_subnormal);
@@ -203,7 +203,7 @@ fn power_inside(x: f32, p: f32) -> f32 {
 
 // ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|): no overflow on either side.
 fn softplus(x: f32) -> f32 {
-    return max(x, 0.0) + log1p_unit(exp(-abs(x)));
+    return max(x, 0.0) + ln_1p_unit_interval(exp(-abs(x)));
 }
 
 // 1/(1 + e^-x), by e^-|x| so that nothing overflows.

@@ -18,7 +18,7 @@ fn approx_mrr_initial_statistics() -> vec3<f32> {
 // The smooth rank by score and what its additions lost (Kahan).
 fn approx_mrr_update_statistics(statistics: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
     let x = difference(other.score, item.score) / APPROX_MRR_TEMPERATURE;
-    let e = exp_full(-abs(x));
+    let e = exp_any(-abs(x));
     let step = select(e, 1.0, x >= 0.0) / (1.0 + e) - statistics.y;
     let rank = statistics.x + step;
     return vec3<f32>(rank, (rank - statistics.x) - step, 0.0);
@@ -43,6 +43,6 @@ fn approx_mrr_item_terms(item: Item) -> vec2<f32> {
 
 fn approx_mrr_pair_terms(item: Item, other: Item) -> vec2<f32> {
     // A driver's exp loses 2|x| ulp, and the derivatives are differences of what it gives.
-    let e = exp_full(-abs(difference(item.score, other.score) / APPROX_MRR_TEMPERATURE));
+    let e = exp_any(-abs(difference(item.score, other.score) / APPROX_MRR_TEMPERATURE));
     return vec2<f32>(0.0, (other.x - item.x) * (e / ((1.0 + e) * (1.0 + e))) / APPROX_MRR_TEMPERATURE);
 }

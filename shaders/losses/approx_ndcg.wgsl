@@ -18,7 +18,7 @@ fn approx_ndcg_initial_statistics() -> vec3<f32> {
 // The smooth rank by score, what its additions lost (Kahan), and how many stand before it by truth.
 fn approx_ndcg_update_statistics(statistics: vec3<f32>, item: Item, other: Item) -> vec3<f32> {
     let x = difference(other.score, item.score) / APPROX_NDCG_TEMPERATURE;
-    let e = exp_full(-abs(x));
+    let e = exp_any(-abs(x));
     let step = select(e, 1.0, x >= 0.0) / (1.0 + e) - statistics.y;
     let rank = statistics.x + step;
     let is_before = stands_before(other.truth, other.index, item.truth, item.index);
@@ -46,6 +46,6 @@ fn approx_ndcg_item_terms(item: Item) -> vec2<f32> {
 
 fn approx_ndcg_pair_terms(item: Item, other: Item) -> vec2<f32> {
     // A driver's exp loses 2|x| ulp, and the derivatives are differences of what it gives.
-    let e = exp_full(-abs(difference(item.score, other.score) / APPROX_NDCG_TEMPERATURE));
+    let e = exp_any(-abs(difference(item.score, other.score) / APPROX_NDCG_TEMPERATURE));
     return vec2<f32>(0.0, (other.x - item.x) * (e / ((1.0 + e) * (1.0 + e))) / APPROX_NDCG_TEMPERATURE);
 }

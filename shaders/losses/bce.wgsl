@@ -5,7 +5,7 @@ fn bce_loss(prediction: f32, truth: f32) -> Loss {
     // Of x and 1 - x the smaller one is exact and the larger one may have lost its digits: ln of it is ln(1 - smaller).
     let is_low = prediction <= 0.5;
     let smaller = select(rest, prediction, is_low);
-    let log_larger = log1p_unit(-smaller);
+    let log_larger = ln_1p_unit_interval(-smaller);
     // A subnormal number is its bits times 2^-149, 149 ln 2 = 103.27893; 0 comes out far below -100.
     let bits = bitcast<u32>(smaller);
     let is_subnormal = bits < 0x00800000u;

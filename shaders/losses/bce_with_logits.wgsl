@@ -16,7 +16,7 @@ fn bce_with_logits_loss(prediction: f32, truth: f32, column_weight: f32) -> Loss
     let gradient = (far - near * e) / (1.0 + e);
     // A side without a share has none of an infinite logit either.
     let straight = select(far * size, 0.0, far == 0.0);
-    return Loss(straight + (far + near) * log1p_unit(e), select(-gradient, gradient, is_positive));
+    return Loss(straight + (far + near) * ln_1p_unit_interval(e), select(-gradient, gradient, is_positive));
 }
 
 // (p y + 1 - y) sigmoid(x) sigmoid(-x), of which the two are 1/(1 + e) and e/(1 + e).

@@ -7,7 +7,7 @@ override BINARY_FOCAL_ALPHA: f32 = -1.0;
 fn binary_focal_loss(prediction: f32, truth: f32) -> Loss {
     let not_truth = 1.0 - truth;
     let e = exp(-abs(prediction));
-    let tail = log1p_unit(e);
+    let tail = ln_1p_unit_interval(e);
     let high = 1.0 / (1.0 + e);
     let low = e * high;
     let is_positive = prediction >= 0.0;

@@ -7,7 +7,7 @@ fn cauchy_loss(prediction: f32, truth: f32) -> Loss {
     let ratio = abs(error) / CAUCHY_SCALE;
     let is_far = ratio > 1e15;
     let square = ratio * ratio;
-    let logarithm = select(1.0, 2.0, is_far) * log1p_inside(select(square, ratio, is_far));
+    let logarithm = select(1.0, 2.0, is_far) * ln_1p_above_minus_one(select(square, ratio, is_far));
     let value = 0.5 * CAUCHY_SCALE * CAUCHY_SCALE * select(logarithm, ratio, ratio > 3.4028234e38);
     return Loss(value, sign(error) * CAUCHY_SCALE * (select(ratio, 1.0, is_far) / select(1.0 + square, ratio, is_far)));
 }

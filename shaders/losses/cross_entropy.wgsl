@@ -221,7 +221,7 @@ fn cross_entropy_finish(row: Row, joined_sums: CrossEntropySums) -> CrossEntropy
     let total = sums.others + label_exp;
     var log_total = log_accurate(total);
     if label_exp == 1.0 && sums.others <= 1.0 {
-        log_total = log1p_unit(sums.others);
+        log_total = ln_1p_unit_interval(sums.others);
     }
     var inverse = 1.0 / total;
     if total == 0.0 {

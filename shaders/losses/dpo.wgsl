@@ -11,9 +11,9 @@ override DPO_TILT: f32 = 0.0;
 // sigma'(x) - sigma'(y) with its digits where |x| is near |y|: e (1 - e^-|x - y|)(1 - e^-|x + y|)/((1 + e)^2 (1 + f)^2), e = e^-|x|,
 // f = e^-|y|, for |x| <= |y|. Difference and sum are handed in: as x - y of rounded x and y they have lost digits.
 fn dpo_difference_of_gradients(x: f32, y: f32, apart: f32, sum: f32) -> f32 {
-    let e = exp_full(-min(abs(x), abs(y)));
-    let f = exp_full(-max(abs(x), abs(y)));
-    let risen = e * expm1_full(-abs(apart)) * expm1_full(-abs(sum));
+    let e = exp_any(-min(abs(x), abs(y)));
+    let f = exp_any(-max(abs(x), abs(y)));
+    let risen = e * exp_m1(-abs(apart)) * exp_m1(-abs(sum));
     let difference = risen / ((1.0 + e) * (1.0 + e) * (1.0 + f) * (1.0 + f));
     return select(-difference, difference, abs(x) <= abs(y));
 }

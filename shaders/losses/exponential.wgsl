@@ -3,6 +3,6 @@ override EXPONENTIAL_LABELS_ZERO_ONE: bool = false;
 
 fn exponential_loss(prediction: f32, truth: f32) -> Loss {
     let y = select(truth, 2.0 * truth - 1.0, EXPONENTIAL_LABELS_ZERO_ONE);
-    let value = exp_full(-y * prediction);
+    let value = exp_any(-y * prediction);
     return Loss(value, -y * value);
 }

@@ -7,7 +7,7 @@ fn gaussian_nll_loss(first: f32, second: f32, truth: f32) -> TwoInputTerms {
     let error = first - truth;
     let variance = max(second, GAUSSIAN_NLL_EPSILON);
     let gradient = error / variance;
-    let value = 0.5 * (log_full(variance) + error * gradient);
+    let value = 0.5 * (ln_positive(variance) + error * gradient);
     // Together before they are divided, for their digits where they are near each other; apart where the square leaves f32.
     let square = error * error;
     let share = select((variance - square) / variance, 1.0 - error * gradient, square > 3.4028234e38);

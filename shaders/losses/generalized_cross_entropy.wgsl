@@ -4,5 +4,5 @@ override GENERALIZED_CROSS_ENTROPY_Q: f32 = 0.7;
 
 fn generalized_cross_entropy_loss(statistics: SoftmaxStatistics) -> ValueWithPartials {
     let exponent = -GENERALIZED_CROSS_ENTROPY_Q * statistics.cross;
-    return ValueWithPartials(-expm1_full(exponent) / GENERALIZED_CROSS_ENTROPY_Q, exp_full(exponent), 0.0);
+    return ValueWithPartials(-exp_m1(exponent) / GENERALIZED_CROSS_ENTROPY_Q, exp_any(exponent), 0.0);
 }

@@ -17,7 +17,7 @@ const JSD_FAR: f32 = 80.0;
 // ln of M over the distribution that d is measured from: ln(1 + share (e^d - 1)).
 fn jsd_log_ratio(d: vec4<f32>, mixture_weight: f32) -> vec4<f32> {
     let growth = exp_and_less4(clamp(d, vec4<f32>(-JSD_FAR), vec4<f32>(JSD_FAR)))[1];
-    return log1p_inside4(mixture_weight * growth) + max(d - JSD_FAR, vec4<f32>());
+    return ln_1p_above_minus_one4(mixture_weight * growth) + max(d - JSD_FAR, vec4<f32>());
 }
 
 // ln(M/Q) and ln(M/P), which are d apart. Where neither share is small one logarithm does, of the distribution that is the
@@ -28,7 +28,7 @@ fn jsd_log_ratios(d: vec4<f32>) -> array<vec4<f32>, 2> {
     }
     let is_above = d > vec4<f32>();
     let mixture_weights = select(vec4<f32>(JSD_BETA), vec4<f32>(1.0 - JSD_BETA), is_above);
-    let falls = log1p_inside4(mixture_weights * exp_and_less4(-abs(d))[1]);
+    let falls = ln_1p_above_minus_one4(mixture_weights * exp_and_less4(-abs(d))[1]);
     return array<vec4<f32>, 2>(select(falls, falls + d, is_above), select(falls - d, falls, is_above));
 }
 

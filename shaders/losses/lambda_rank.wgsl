@@ -6,5 +6,5 @@ override LAMBDA_RANK_TOP_N: u32 = 0u;
 
 fn lambda_rank_pair(d: f32) -> vec2<f32> {
     let e = exp(-abs(d));
-    return vec2<f32>(max(-d, 0.0) + log1p_unit(e), -select(e, 1.0, d <= 0.0) / (1.0 + e));
+    return vec2<f32>(max(-d, 0.0) + ln_1p_unit_interval(e), -select(e, 1.0, d <= 0.0) / (1.0 + e));
 }

@@ -30,7 +30,7 @@ fn list_mle_record(item: Item, statistics: vec3<f32>) -> Item {
     let is_closed = statistics.x == LOWEST;
     // inf - inf has no value, and so has the whole list none.
     let score = select(item.score, not_a_number(item.score), item.score > 3.4028234e38);
-    return Item(score, item.truth, select(statistics.x, item.score, is_closed), select(log1p_full(statistics.y), 0.0, is_closed), item.index);
+    return Item(score, item.truth, select(statistics.x, item.score, is_closed), select(ln_1p(statistics.y), 0.0, is_closed), item.index);
 }
 
 fn list_mle_normalizer_term(item: Item) -> f32 {
@@ -44,7 +44,7 @@ fn list_mle_scale(total: f32) -> f32 {
 // The item's own e^(s - lse) - 1 by expm1: the two meet where it stands far above what is behind it.
 fn list_mle_item_terms(item: Item) -> vec2<f32> {
     let below = difference(item.x, item.score) + item.y;
-    return vec2<f32>(below, select(expm1_full(-below), 0.0, item.score < LOWEST));
+    return vec2<f32>(below, select(exp_m1(-below), 0.0, item.score < LOWEST));
 }
 
 fn list_mle_pair_terms(item: Item, other: Item) -> vec2<f32> {

@@ -9,6 +9,6 @@ fn log_cosh_loss(prediction: f32, truth: f32) -> Loss {
     let e = exp(-2.0 * a);
     let near = a < 1.0;
     let z = select(e, rise, near);
-    let value = select(a - 0.69314718, 0.0, near) + log1p_unit(z);
+    let value = select(a - 0.69314718, 0.0, near) + ln_1p_unit_interval(z);
     return Loss(value, sign(error) * (select(1.0 - e, sine, near) / (1.0 + z)));
 }

@@ -3,6 +3,6 @@
 fn msle_loss(prediction: f32, truth: f32) -> Loss {
     let x = max(prediction, 1e-7);
     let y = max(truth, 1e-7);
-    let distance = sign(x - y) * log1p_full(abs(x - y) / (1.0 + min(x, y)));
+    let distance = sign(x - y) * ln_1p(abs(x - y) / (1.0 + min(x, y)));
     return Loss(distance * distance, select(0.0, 2.0 * distance / (1.0 + x), prediction > 1e-7));
 }

@@ -30,7 +30,7 @@ fn multilabel_soft_margin_empty_sums() -> MultilabelSoftMarginSums {
 fn multilabel_soft_margin_fold(sums: MultilabelSoftMarginSums, cells: Cells) -> MultilabelSoftMarginSums {
     let x = cells.logits;
     let e = exp(-abs(x));
-    // ln(1 + e) as log1p_unit has it, four at a time.
+    // ln(1 + e) as ln_1p_unit_interval has it, four at a time.
     let s = e / (2.0 + e);
     let q = s * s;
     let tail = 2.0 * s + 2.0 * s * q * (0.333331573 + q * (0.200124551 + q * (0.139803014 + q * 0.140891676)));

@@ -21,7 +21,7 @@ fn ordinal_empty_sums() -> OrdinalSums {
 fn ordinal_fold(sums: OrdinalSums, cells: Cells) -> OrdinalSums {
     let x = ordinal_wrongs(cells);
     let e = exp(-abs(x));
-    // ln(1 + e) as log1p_unit has it, four at a time.
+    // ln(1 + e) as ln_1p_unit_interval has it, four at a time.
     let s = e / (2.0 + e);
     let q = s * s;
     let tail = 2.0 * s + 2.0 * s * q * (0.333331573 + q * (0.200124551 + q * (0.139803014 + q * 0.140891676)));

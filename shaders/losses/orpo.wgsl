@@ -5,7 +5,7 @@ override ORPO_NLL: f32 = 1.0;
 
 fn orpo_log_odds(l: f32) -> f32 {
     // 1 - e^l has its digits near l = 0 by e^l - 1, and ln(1 - e^l) far from it by ln(1 + x).
-    return l - select(log1p_full(-exp_full(l)), log_full(-expm1_full(l)), l > -0.6931472);
+    return l - select(ln_1p(-exp_any(l)), ln_positive(-exp_m1(l)), l > -0.6931472);
 }
 
 fn orpo_loss(x: vec4<f32>) -> PreferenceTerms {
@@ -14,7 +14,7 @@ fn orpo_loss(x: vec4<f32>) -> PreferenceTerms {
     let o = select(odds.x - odds.y, 0.0, x.x == x.y);
     let pull = ORPO_BETA * sigmoid(-o);
     // sigma(-o)/(1 - e^x) of a chosen answer that is almost certain is e^(odds of the other - x)/(1 + e^-o): 0/0 as it stands.
-    let near = -ORPO_BETA * exp_full(odds.y - x.x) / (1.0 + exp(-o));
-    let gradients = vec2<f32>(select(pull / expm1_full(x.x), near, o > 0.0) - ORPO_NLL, -pull / expm1_full(x.y));
+    let near = -ORPO_BETA * exp_any(odds.y - x.x) / (1.0 + exp(-o));
+    let gradients = vec2<f32>(select(pull / exp_m1(x.x), near, o > 0.0) - ORPO_NLL, -pull / exp_m1(x.y));
     return PreferenceTerms(ORPO_BETA * softplus(-o) - ORPO_NLL * x.x, gradients);
 }

@@ -5,5 +5,5 @@ override PAIRWISE_LOGISTIC_TOP_N: u32 = 0u;
 
 fn pairwise_logistic_pair(d: f32) -> vec2<f32> {
     let e = exp(-abs(d));
-    return vec2<f32>(max(-d, 0.0) + log1p_unit(e), -select(e, 1.0, d <= 0.0) / (1.0 + e));
+    return vec2<f32>(max(-d, 0.0) + ln_1p_unit_interval(e), -select(e, 1.0, d <= 0.0) / (1.0 + e));
 }

@@ -9,7 +9,7 @@ override TWEEDIE_TO_ONE: f32 = -0.5;
 fn tweedie_loss(prediction: f32, truth: f32) -> Loss {
     // Finite, so that infinity less infinity and 0 times infinity cannot be.
     let x = clamp(prediction, -1e30, 1e30);
-    let distance = x - log_full(truth);
+    let distance = x - ln_positive(truth);
     let scale = power(truth, TWEEDIE_TO_TWO);
     let is_near = truth > 0.0 && abs(distance) * (abs(TWEEDIE_TO_TWO) + abs(TWEEDIE_TO_ONE)) < 40.0;
     // The exponentials of both forms in one call: four cells of them one by one took a driver minutes to compile.
@@ -39,11 +39,11 @@ fn tweedie_hessian_diagonal(prediction: f32, truth: f32, column_weight: f32) -> 
     let x = clamp(prediction, -1e30, 1e30);
     var rise = 0.0;
     if TWEEDIE_TO_TWO != 0.0 {
-        rise = TWEEDIE_TO_TWO * exp_full(TWEEDIE_TO_TWO * x);
+        rise = TWEEDIE_TO_TWO * exp_any(TWEEDIE_TO_TWO * x);
     }
     var pull = 0.0;
     if TWEEDIE_TO_ONE != 0.0 && truth != 0.0 {
-        pull = TWEEDIE_TO_ONE * (truth * exp_full(TWEEDIE_TO_ONE * x));
+        pull = TWEEDIE_TO_ONE * (truth * exp_any(TWEEDIE_TO_ONE * x));
     }
     return rise - pull;
 }

@@ -25,7 +25,7 @@ fn unique_softmax_record(item: Item, statistics: vec3<f32>) -> Item {
     let is_closed = statistics.x == LOWEST;
     // inf - inf has no value, and so has the whole list none.
     let score = select(item.score, not_a_number(item.score), item.score > 3.4028234e38);
-    return Item(score, gain(item.truth), select(statistics.x, item.score, is_closed), select(log1p_full(statistics.y), 0.0, is_closed), item.index);
+    return Item(score, gain(item.truth), select(statistics.x, item.score, is_closed), select(ln_1p(statistics.y), 0.0, is_closed), item.index);
 }
 
 fn unique_softmax_normalizer_term(item: Item) -> f32 {
@@ -39,7 +39,7 @@ fn unique_softmax_scale(total: f32) -> f32 {
 // The item's own e^(s - lse) - 1 as -(1 - e^…): by expm1, since the two meet where it stands far above the others.
 fn unique_softmax_item_terms(item: Item) -> vec2<f32> {
     let below = difference(item.x, item.score) + item.y;
-    let gradient = select(expm1_full(-below), 0.0, item.score < LOWEST);
+    let gradient = select(exp_m1(-below), 0.0, item.score < LOWEST);
     return select(item.truth * vec2<f32>(below, gradient), vec2<f32>(), item.truth == 0.0);
 }
 

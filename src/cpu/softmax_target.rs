@@ -31,7 +31,7 @@ pub(crate) fn row<R: Real>(
     row: &Row<'_, R>,
     scale: R,
     gradient: &mut [R],
-    judge: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
+    check: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
 ) -> R {
     let gradient = &mut gradient[..row.logits.len()];
     gradient.copy_from_slice(row.logits);
@@ -44,8 +44,8 @@ pub(crate) fn row<R: Real>(
     let maximum = simd::maximum(gradient);
     let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
     match row.target {
-        Target::Label(label) => of_label(row, label, maximum, scale, gradient, judge),
-        Target::Dense(dense) => of_dense(row, dense, maximum, scale, gradient, judge),
+        Target::Label(label) => of_label(row, label, maximum, scale, gradient, check),
+        Target::Dense(dense) => of_dense(row, dense, maximum, scale, gradient, check),
     }
 }
 
@@ -56,7 +56,7 @@ fn of_label<R: Real>(
     maximum: R,
     scale: R,
     gradient: &mut [R],
-    judge: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
+    check: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
 ) -> R {
     let is_open = gradient[label] != R::NEG_INFINITY;
     let below = gradient[label] - maximum;
@@ -68,7 +68,7 @@ fn of_label<R: Real>(
     let (log_total, inverse) = log_and_inverse(total, log_total);
     let rest = R::select(total == R::ZERO, R::ONE, others * inverse);
     let statistics = SoftmaxStatistics { cross: log_total - below, probability: label_exp * inverse, rest };
-    let found = judge(statistics);
+    let found = check(statistics);
     let weight = row.class_weight(label);
     let pull = scale * weight * pull(&statistics, &found);
     let factor = pull * inverse;
@@ -87,7 +87,7 @@ fn of_dense<R: Real>(
     maximum: R,
     scale: R,
     gradient: &mut [R],
-    judge: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
+    check: impl Fn(SoftmaxStatistics<R>) -> ValueWithPartials<R>,
 ) -> R {
     let dense = &dense[..gradient.len()];
     let mass = R::new(simd::sum(dense));
@@ -102,7 +102,7 @@ fn of_dense<R: Real>(
     let outside = R::new(simd::sum_of(dense.len(), |column| gradient[column] * (R::ONE - dense[column])));
     let rest = R::select(total == R::ZERO, R::ONE, outside * inverse);
     let statistics = SoftmaxStatistics { cross: mass * log_total - dot, probability: inside * inverse, rest };
-    let found = judge(statistics);
+    let found = check(statistics);
     let weight = if row.has_class_weight() && mass != R::ZERO {
         R::new(simd::sum_of(dense.len(), |column| row.class_weight(column) * dense[column])) / mass
     } else {

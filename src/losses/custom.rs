@@ -15,7 +15,7 @@ use crate::templates::traits::{Family, Pointwise};
 use crate::{Error, Result};
 
 /// Value and derivative at one element, in f64.
-type Twin = dyn Fn(f64, f64) -> (f64, f64) + Send + Sync;
+type CpuFunction = dyn Fn(f64, f64) -> (f64, f64) + Send + Sync;
 
 const NUMBERS: File = crate::runtime::wgsl::shader!("lib/numbers.wgsl");
 const STRUCT: &str = "struct Loss { value: f32, derivative: f32 }\n";
@@ -25,7 +25,7 @@ const FRAME: &str = "struct Loss { value: f32, derivative: f32 }\nfn called() ->
 #[derive(Clone)]
 pub struct Custom {
     entry: &'static Entry<dyn Loss>,
-    twin: Arc<Twin>,
+    cpu: Arc<CpuFunction>,
     predictions: Domain,
     targets: Domain,
 }
@@ -33,7 +33,7 @@ pub struct Custom {
 /// A pointwise loss of your own: one WGSL function and its twin as a closure over f64.
 ///
 /// `text` holds `fn loss(prediction: f32, truth: f32) -> Loss`, which returns `Loss(value, derivative)`, and whatever functions and
-/// constants that needs; the functions of `shaders/lib/numbers.wgsl` (`softplus`, `log_full`, `is_nan`, …) are there. The closure computes
+/// constants that needs; the functions of `shaders/lib/numbers.wgsl` (`softplus`, `ln_positive`, `is_nan`, …) are there. The closure computes
 /// the same on the devices `cpu` and `reference`. Reductions, weights, masks, NaN and chunks are the frame's, as for every
 /// loss of the catalogue; so are models, which can be trained with it. The text is compiled with wgpu's bounds and loop
 /// checks, always.
@@ -60,7 +60,7 @@ pub struct Custom {
 /// # Errors
 /// [`Error::Option`] for a name that the catalogue has; [`Error::Wgsl`] for a text that is no WGSL, with its
 /// line, or lacks the function, or holds entry points, bindings or private arrays of more than 16 KiB.
-pub fn custom(name: &str, text: &str, twin: impl Fn(f64, f64) -> (f64, f64) + Send + Sync + 'static) -> Result<Custom> {
+pub fn custom(name: &str, text: &str, cpu: impl Fn(f64, f64) -> (f64, f64) + Send + Sync + 'static) -> Result<Custom> {
     if name.is_empty() || super::entry(name).is_ok() {
         return Err(Error::option("custom", "name", format!("`{name}`"), "a name that is not in the catalogue"));
     }
@@ -82,8 +82,8 @@ pub fn custom(name: &str, text: &str, twin: impl Fn(f64, f64) -> (f64, f64) + Se
         shader,
         make: |_| Err(Error::option("custom", "make", "a name alone", "made with `losses::custom`")),
     };
-    let twin = Arc::new(twin);
-    Ok(Custom { entry: Box::leak(Box::new(entry)), twin, predictions: Domain::Real, targets: Domain::Real })
+    let cpu = Arc::new(cpu);
+    Ok(Custom { entry: Box::leak(Box::new(entry)), cpu, predictions: Domain::Real, targets: Domain::Real })
 }
 
 impl Custom {
@@ -131,7 +131,7 @@ impl Loss for Custom {
 impl Pointwise for Custom {
     #[inline(always)]
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
-        let (value, derivative) = (self.twin)(prediction.to_f64(), truth.to_f64());
+        let (value, derivative) = (self.cpu)(prediction.to_f64(), truth.to_f64());
         (R::new(value), R::new(derivative))
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use crate::catalogue::{Choice, Entry};
+use crate::{Error, Result};
+use crate::catalogue::{OptionDoc, Entry};
 use crate::losses::cross_entropy::CrossEntropy;
 use crate::losses::domain::{Argument, Domain, Role};
 use crate::losses::loss::Loss;
@@ -31,7 +32,7 @@ macro_rules! fused {
         }
 
         impl $name {
-            const OPTIONS: &'static [$crate::catalogue::Choice] = fused!(@options $inner $($average)?);
+            const OPTIONS: &'static [$crate::catalogue::OptionDoc] = fused!(@options $inner $($average)?);
 
             #[doc = concat!("With the default options of [`", stringify!($inner), "`].")]
             pub fn new() -> Self {
@@ -144,14 +145,14 @@ pub(super) const REFERENCE_CHOSEN: Argument =
 pub(super) const REFERENCE_REJECTED: Argument =
     Argument { name: "reference_rejected", shape: "[pairs]", role: Role::Optional, domain: Domain::Real };
 
-const AVERAGE_LOG_PROB: Choice = Choice {
+const AVERAGE_LOG_PROB: OptionDoc = OptionDoc {
     name: "average_log_prob",
     domain: "true or false",
     meaning: "whether an answer's log-probability is the mean over its tokens, not the sum",
 };
 
 /// The options of the loss inside and the one that all have.
-pub(super) const fn with_average<const N: usize>(inner: &[Choice]) -> [Choice; N] {
+pub(super) const fn with_average<const N: usize>(inner: &[OptionDoc]) -> [OptionDoc; N] {
     let mut all = [AVERAGE_LOG_PROB; N];
     let mut i = 0;
     while i < inner.len() {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::prelude::*;
 use crate::Error;
-use crate::catalogue::Choice;
+use crate::catalogue::OptionDoc;
 use crate::templates::rowwise::cpu::{Auxiliary, Row, Target};
 
 /// Negative log-likelihood of log-probabilities x against class labels: −w_y x_y.
@@ -37,7 +37,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "nll",
     summary: "negative log-likelihood: for a network that ends in a log-softmax",
     formula: "−w_y x_y",
-    options: &[Choice {
+    options: &[OptionDoc {
         name: "ignore_index",
         domain: "a label or a list of up to 16",
         meaning: "labels whose rows are left out",

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::prelude::*;
 use crate::Error;
-use crate::catalogue::Choice;
+use crate::catalogue::OptionDoc;
 use crate::cpu::softmax_target;
 use crate::cpu::softmax_target::ValueWithPartials;
 use crate::runtime::wgsl::{File, shader};
@@ -44,7 +44,7 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "poly_cross_entropy",
     summary: "cross-entropy with the first coefficients of its series to tune",
     formula: "Σ t_c (lse − x_c) + Σ_j ε_j (1 − Σ t_c p_c)^j",
-    options: &[Choice {
+    options: &[OptionDoc {
         name: "epsilons",
         domain: "a list of 1 to 8 finite numbers",
         meaning: "what the coefficients of 1 − p, (1 − p)² … are raised by",

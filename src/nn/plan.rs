@@ -96,10 +96,10 @@ impl Plan<Tensor> {
         let (gpu, left) = on_gpu(NAME, "left", left, None)?;
         let (_, right) = on_gpu(NAME, "right", right, Some(&gpu))?;
         let output = gpu.buffer("a product", m * n)?;
-        let absent = gpu.buffer("nothing", 4)?;
+        let dummy = gpu.buffer("nothing", 4)?;
         let params = Params { m: axis(m)?, n: axis(n)?, k: axis(k)?, ..Params::default() };
         let commands = Recorder::commands_of(&gpu, |recorder| {
-            forward(recorder, params, [&left, &right, &output, &absent], false)
+            forward(recorder, params, [&left, &right, &output, &dummy], false)
         })?;
         let result = result(&gpu, &[m, n], output);
         Ok(Plan::new(&gpu, commands, result))
@@ -124,11 +124,11 @@ impl Plan<DensePass> {
         let y = gpu.buffer("an output", batch * units)?;
         let below = gpu.buffer("a gradient", batch * inputs)?;
         let gradients = gpu.buffer("gradients", (inputs + 1) * units)?;
-        let absent = gpu.buffer("nothing", 4)?;
+        let dummy = gpu.buffer("nothing", 4)?;
         let [m, k, n] = [axis(batch)?, axis(inputs)?, axis(units)?];
         let params = Params { m, n, k, bias_offset: k * n, ..Params::default() };
         let commands = Recorder::commands_of(&gpu, |recorder| {
-            forward(recorder, params, [&x, &weights, &y, &absent], true)?;
+            forward(recorder, params, [&x, &weights, &y, &dummy], true)?;
             // A row of ones below the transposed input gives the gradient of b in the same product.
             let params = Params { m: k + 1, n, k: m, ones: 1, ..Params::default() };
             kernels::weight_gradient(recorder, &params, &x, &dy, &gradients)?;
@@ -138,7 +138,7 @@ impl Plan<DensePass> {
                 grad_sums: &dy,
                 parameters: &weights,
                 grad_input: &below,
-                sums_of_input: &absent,
+                sums_of_input: &dummy,
                 x: &x,
             };
             kernels::input_gradient(recorder, &layer)

@@ -241,7 +241,7 @@ impl Model {
     }
 
     fn check_known(&self, user: u32) -> Result<()> {
-        let by_features = self.description.user_features.as_ref().is_some_and(|side| side.tells_of(user as usize));
+        let by_features = self.description.user_features.as_ref().is_some_and(|side| side.report_of(user as usize));
         if by_features || !self.seen_by(user).is_empty() {
             return Ok(());
         }

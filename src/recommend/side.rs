@@ -95,7 +95,7 @@ impl SideFeatures {
     }
 
     /// Whether one of those that a recommender is trained on has a feature that it shares with others.
-    pub(crate) fn tells_of(&self, entity: usize) -> bool {
+    pub(crate) fn report_of(&self, entity: usize) -> bool {
         let own = self.table().map_or(usize::MAX, |table| table.encoding.names().len());
         self.features.of(entity).0.iter().any(|&feature| (feature as usize) < own)
     }

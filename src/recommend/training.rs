@@ -125,14 +125,14 @@ impl Model {
         }
         self.check_finite(&tally, learning_rate_policy)?;
         self.epochs += 1;
-        let told = Epoch {
+        let report = Epoch {
             loss: tally.loss / interactions.len() as f64,
             sampled: tally.draws,
             updates: tally.updates,
             seconds: start.elapsed().as_secs_f64(),
         };
-        self.history.push(told);
-        history.epochs.push(told);
+        self.history.push(report);
+        history.epochs.push(report);
         Ok(())
     }
 

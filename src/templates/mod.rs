@@ -110,7 +110,7 @@ pub(crate) struct Buffers {
     pub values: wgpu::Buffer,
     /// Value, nothing, divisor.
     pub result: wgpu::Buffer,
-    pub absent: wgpu::Buffer,
+    pub dummy: wgpu::Buffer,
 }
 
 impl Buffers {
@@ -120,7 +120,7 @@ impl Buffers {
 
     /// What the kernel reads the predictions from: where it writes over them, the gradient's binding is the only one.
     fn read_predictions(&self, part: &Part, width: usize, half: bool) -> Slice<'_> {
-        if self.in_place() { (&self.absent).into() } else { cells(&self.predictions, part, width, half) }
+        if self.in_place() { (&self.dummy).into() } else { cells(&self.predictions, part, width, half) }
     }
 }
 

@@ -81,7 +81,7 @@ pub(crate) fn check_sequences(
     if gpu.is_software() && sizes.length as usize > MAX_LOOP_ITERATIONS {
         return Err(too_many(gpu, "targets of a sequence", sizes.length as usize));
     }
-    let absent = gpu.buffer("nothing", 4)?;
+    let dummy = gpu.buffer("nothing", 4)?;
     let made = [
         gpu.buffer("input lengths", batch)?,
         gpu.buffer("target lengths", batch)?,
@@ -89,7 +89,7 @@ pub(crate) fn check_sequences(
     ];
     let program = program_of(SEQUENCE_CHECK, gpu.is_software(), &[("HAS_MASK", flag(mask.is_some()))]);
     let storage: Vec<Slice> =
-        inputs.into_iter().chain([mask.unwrap_or(&absent)]).chain(&made).map(Slice::from).collect();
+        inputs.into_iter().chain([mask.unwrap_or(&dummy)]).chain(&made).map(Slice::from).collect();
     Ok((run(gpu, &program, &sizes, &storage, batch)?, made))
 }
 

@@ -5,14 +5,14 @@ use crate::cpu::real::Real;
 use crate::losses::Loss;
 use crate::templates::completions::cpu::CompletionsTemplate;
 use crate::templates::distance::cpu::DistanceTemplate;
-use crate::templates::linear::cpu::LinearFrame;
+use crate::templates::linear::cpu::LinearTemplate;
 use crate::templates::multi_input::cpu::MultiInputCpu;
 use crate::templates::pointwise::cpu::PointwiseCpu;
 use crate::templates::preference::cpu::PreferenceTemplate;
 use crate::templates::rowwise::cpu::{Auxiliary, Row, Rows, RowwiseCpu};
-use crate::templates::sequence::cpu::{Item, SequenceFrame};
+use crate::templates::sequence::cpu::{Item, SequenceTemplate};
 use crate::templates::similarity::cpu as similarity;
-use crate::templates::similarity::cpu::SimilarityFrame;
+use crate::templates::similarity::cpu::SimilarityTemplate;
 use crate::templates::two_input::cpu::TwoInputTemplate;
 
 /// The frames. Closed: the host has to know how to run each.
@@ -96,7 +96,7 @@ impl<'a> Family<'a> {
     }
 
     pub(crate) fn sequence<L: Sequence>(loss: &'a L) -> Self {
-        Family::MultiInput(Frame::Sequence { blank: loss.blank() }, Box::new(SequenceFrame(loss)))
+        Family::MultiInput(Frame::Sequence { blank: loss.blank() }, Box::new(SequenceTemplate(loss)))
     }
 
     pub(crate) fn vectors<L: Distance>(loss: &'a L) -> Self {
@@ -108,7 +108,7 @@ impl<'a> Family<'a> {
     }
 
     pub(crate) fn linear(name: &'static str, inner: &'a dyn Loss) -> Self {
-        Family::MultiInput(Frame::Linear, Box::new(LinearFrame { name, inner }))
+        Family::MultiInput(Frame::Linear, Box::new(LinearTemplate { name, inner }))
     }
 
     pub(crate) fn completions(name: &'static str, inner: &'a dyn Loss, averages: bool) -> Self {
@@ -122,7 +122,7 @@ impl<'a> Family<'a> {
             is_mined: loss.is_mined(),
             share: loss.share(),
         };
-        Family::MultiInput(Frame::Similarity(comparison), Box::new(SimilarityFrame(loss)))
+        Family::MultiInput(Frame::Similarity(comparison), Box::new(SimilarityTemplate(loss)))
     }
 
     /// Whether each row has a value.

@@ -81,8 +81,8 @@ fn differentiate(loss: &dyn Loss, case: &Case, report: &mut Report) {
     if skipped * 10 > expected.len() + 10 {
         report.refuse(format!("{}: {skipped} of {} elements lie at kinks", case.name, expected.len()));
     }
-    let judged =
+    let checked =
         Bounded { expected: like(&case.predictions, &expected), tolerance: like(&case.predictions, &tolerance) };
     let found = like(&case.predictions, &exact.gradient);
-    report.add_gradient(&case.name, "derivative", judged.compare(&found));
+    report.add_gradient(&case.name, "derivative", checked.compare(&found));
 }

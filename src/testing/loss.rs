@@ -41,7 +41,7 @@ pub fn check_loss(entry: &'static Entry<dyn Loss>, device: &Device) -> Result<Ve
         let kind = Kind::of(&*loss, options == "{}");
         let criterion = Criterion::from_boxed(loss, device)?;
         let reference = Criterion::from_boxed((entry.make)(&value)?, &Device::Reference)?;
-        reports.push(judge_all(&criterion, &reference, kind, title(entry.name, options))?);
+        reports.push(check_all(&criterion, &reference, kind, title(entry.name, options))?);
     }
     Ok(reports)
 }
@@ -66,7 +66,7 @@ pub fn check(loss: &(impl Loss + Clone + 'static), device: &Device) -> Result<Ch
     let reference = loss.clone().on(&Device::Reference)?;
     let reports = vec![
         differentiated(loss, format!("{}: derivative", loss.name())),
-        judge_all(&criterion, &reference, kind, format!("{} on {}", loss.name(), device.name()))?,
+        check_all(&criterion, &reference, kind, format!("{} on {}", loss.name(), device.name()))?,
     ];
     let checked = Checked { reports, ran_wgsl: matches!(device, Device::Gpu(_)) };
     match checked.reports.iter().filter(|report| !report.passed).count() {
@@ -112,16 +112,16 @@ impl IntoIterator for Checked {
     }
 }
 
-fn judge_all(criterion: &Criterion, reference: &Criterion, kind: Kind, title: String) -> Result<Report> {
+fn check_all(criterion: &Criterion, reference: &Criterion, kind: Kind, title: String) -> Result<Report> {
     let mut report = Report::new(title);
     for (number, case_generator) in case_generators(kind).iter().enumerate() {
         let case = draw(criterion.loss(), case_generator, number);
         let expected = exact::expected(criterion.loss(), &case);
         let exact = reference.clone().reduction(case.reduction).evaluate_f64(&case.inputs(criterion.loss()))?;
-        judge_reference(&case, &expected, &exact, &mut report);
+        check_reference(&case, &expected, &exact, &mut report);
         let criterion = criterion.clone().reduction(case.reduction);
         if case.resident {
-            judge_resident(&criterion, &case, &expected, &mut report)?;
+            check_on_device(&criterion, &case, &expected, &mut report)?;
         } else {
             check_device(&criterion, &case, &expected, &exact, &mut report)?;
         }
@@ -132,7 +132,7 @@ fn judge_all(criterion: &Criterion, reference: &Criterion, kind: Kind, title: St
 
 /// The criterion's own work on the reference device: masks, factors, shapes. It differs from the second writing of
 /// these rules by the order of one sum.
-fn judge_reference(case: &Case, expected: &Expected, exact: &Evaluation<f64>, report: &mut Report) {
+fn check_reference(case: &Case, expected: &Expected, exact: &Evaluation<f64>, report: &mut Report) {
     let magnitude: f64 = expected.exact.values.iter().filter(|v| v.is_finite()).map(|v| v.abs()).sum();
     let nearly = |bounded: &Bounded, size: f64| Bounded {
         expected: bounded.expected.clone(),
@@ -200,7 +200,7 @@ fn kept_rows(loss: &dyn Loss, case: &Case) -> Vec<bool> {
 }
 
 /// The same through tensors that live on the device.
-fn judge_resident(criterion: &Criterion, case: &Case, expected: &Expected, report: &mut Report) -> Result<()> {
+fn check_on_device(criterion: &Criterion, case: &Case, expected: &Expected, report: &mut Report) -> Result<()> {
     let device = criterion.device();
     let upload = if case.half { Tensor::from_array_as_half } else { Tensor::from_array };
     let predictions = upload(device, case.predictions.view())?;

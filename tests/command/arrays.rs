@@ -46,8 +46,8 @@ fn whole_numbers_are_quantities_to_a_loss_of_numbers() {
         );
         assert!(found["validation"]["r2"].as_f64().unwrap() > 0.5, "{loss}: {}", found["validation"]);
         // The same file is judged in the same unit when the model is asked.
-        let judged = json_of(&["evaluate", text(&model), "--data", text(&data), "--device", "cpu", "--json"]);
-        assert!(judged["r2"].as_f64().unwrap() > 0.5 && judged["mae"].as_f64().unwrap() < 5.0, "{loss}: {judged}");
+        let checked = json_of(&["evaluate", text(&model), "--data", text(&data), "--device", "cpu", "--json"]);
+        assert!(checked["r2"].as_f64().unwrap() > 0.5 && checked["mae"].as_f64().unwrap() < 5.0, "{loss}: {checked}");
     }
     let found = trained(&data, "cross_entropy", &[]);
     assert_eq!((&found["settings"]["predicts"], &found["settings"]["outputs"]), (&"classes".into(), &40.into()));

@@ -37,8 +37,8 @@ fn a_run_ends_with_its_time_and_says_what_it_left_out() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     // A case that has begun is measured to its end, on however slow a machine.
     assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
-    let told = stderr(&output);
-    assert!(told.contains("left out, since the 0.5 s were over") && told.contains("epoch"), "{told}");
+    let report = stderr(&output);
+    assert!(report.contains("left out, since the 0.5 s were over") && report.contains("epoch"), "{report}");
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(table.contains("copy 2²²") && table.contains("at most: copy"), "{table}");
 }

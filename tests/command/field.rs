@@ -124,9 +124,9 @@ fn predictions_are_told_as_classes_probabilities_and_outputs() {
 fn headers_are_told_from_rows() {
     let pandas = trained("header/pandas_columns.csv", &["--target", "2", "--loss", "cross_entropy", "--epochs", "1"]);
     assert_eq!((&pandas["settings"]["outputs"], &pandas["steps"]), (&json!(2), &json!(1)));
-    let told =
+    let report =
         trained_text("header/pandas_columns.csv", &["--target", "2", "--loss", "cross_entropy", "--epochs", "1"]);
-    assert!(told.contains("36 rows to train on, 4 to validate on") && told.contains("0, 1, 2"), "{told}");
+    assert!(report.contains("36 rows to train on, 4 to validate on") && report.contains("0, 1, 2"), "{report}");
     let iris = trained_text("header/iris_like.csv", &["--target", "4", "--loss", "cross_entropy", "--epochs", "1"]);
     assert!(iris.contains("27 rows to train on, 3 to validate on; target `4`: 3 classes (Iris-setosa, "), "{iris}");
     let index = trained("header/pandas_index.csv", &["--target", "y", "--loss", "cross_entropy", "--epochs", "1"]);
@@ -206,8 +206,8 @@ fn dirty_text_is_read_as_it_is_meant() {
         ["utf16", "sep_line", "decimal_comma"].map(|name| trained(&format!("table/{name}.csv"), &arguments));
     assert_eq!(utf16["history"]["loss"], excel["history"]["loss"]);
     assert_eq!(column(&comma, "a")["taken_for"], "number");
-    let told = trained_text("table/decimal_comma.csv", &arguments);
-    assert!(told.contains("decimal mark is a comma"), "{told}");
+    let report = trained_text("table/decimal_comma.csv", &arguments);
+    assert!(report.contains("decimal mark is a comma"), "{report}");
     // The same from standard input.
     let mut command = crate::gradus(&[
         "train", "--data", "-", "--target", "y", "--loss", "mse", "--epochs", "2", "--device", "cpu", "--json",
@@ -308,8 +308,8 @@ fn answers_show_titles_and_unknown_ids_their_neighbours() {
         "--count",
         "30",
     ];
-    let told = String::from_utf8(run(&asked).stdout).unwrap();
-    assert!(told.contains("title") && told.contains("B000158386   Up"), "{told}");
+    let report = String::from_utf8(run(&asked).stdout).unwrap();
+    assert!(report.contains("title") && report.contains("B000158386   Up"), "{report}");
     let unknown = ["recommend", "--model", text(&model), "--similar-to", "B000079194", "--device", "cpu", "--json"];
     assert_one_line(&run(&unknown), 1, &["--similar-to", "unknown item `B000079194`", "near it: B000079193"]);
 }
@@ -360,14 +360,14 @@ fn options_that_a_format_has_no_use_for_are_refused() {
 fn saved(folder: &TempDir, content: &str, more: &[&str]) -> (String, Value) {
     let (data, model) = (file(folder, "train.csv", content.as_bytes()), folder.path().join("m.safetensors"));
     let arguments = ["train", "--data", text(&data), "--device", "cpu", "--json", "--out", text(&model)];
-    let told = json_of(&[&arguments[..], more].concat());
-    (text(&model).into(), told)
+    let report = json_of(&[&arguments[..], more].concat());
+    (text(&model).into(), report)
 }
 
 fn predicted(folder: &TempDir, model: &str, content: &str, more: &[&str]) -> Vec<Value> {
     let data = file(folder, "asked.csv", content.as_bytes());
-    let told = json_of(&[&["predict", model, "--data", text(&data), "--device", "cpu", "--json"], more].concat());
-    told["predictions"].as_array().unwrap().clone()
+    let report = json_of(&[&["predict", model, "--data", text(&data), "--device", "cpu", "--json"], more].concat());
+    report["predictions"].as_array().unwrap().clone()
 }
 
 #[test]
@@ -378,10 +378,10 @@ fn averaged_weights_get_the_table_as_it_was_encoded() {
     for more in [["--average", "0.9"], ["--optimizer", "schedule_free_adamw"]] {
         let arguments = ["--target", "y", "--loss", "cross_entropy", "--epochs", "20", "--test", &test, "--out"];
         let found = trained("classes/train.csv", &[&arguments[..], &[text(&model)], &more].concat());
-        let told = json_of(&["evaluate", text(&model), "--data", &test, "--device", "cpu", "--json"]);
-        assert_eq!(told["loss"], found["test"]["loss"], "{more:?}");
-        let told = json_of(&["predict", text(&model), "--data", &test, "--device", "cpu", "--json"]);
-        assert_eq!(told["predictions"][0], "b", "{more:?}");
+        let report = json_of(&["evaluate", text(&model), "--data", &test, "--device", "cpu", "--json"]);
+        assert_eq!(report["loss"], found["test"]["loss"], "{more:?}");
+        let report = json_of(&["predict", text(&model), "--data", &test, "--device", "cpu", "--json"]);
+        assert_eq!(report["predictions"][0], "b", "{more:?}");
     }
 }
 
@@ -398,8 +398,8 @@ fn a_row_of_a_file_without_names_is_no_header_for_its_model() {
     let arguments =
         ["train", "--resume", &model, "--out", &model, "--data", text(&data), "--epochs", "1", "--device", "cpu"];
     let output = run(&arguments);
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(told.contains("36 rows to train on, 4 to validate on"), "{told}{}", stderr(&output));
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(report.contains("36 rows to train on, 4 to validate on"), "{report}{}", stderr(&output));
 }
 
 #[test]
@@ -408,10 +408,10 @@ fn outputs_that_are_logarithms_are_told_as_numbers() {
     let rows: String = (0..200).map(|row| format!("{},{}\n", row % 5, 10 * (1 + row % 5))).collect();
     for loss in ["poisson_nll", "tweedie", "gamma_deviance"] {
         let arguments = ["--target", "y", "--loss", loss, "--epochs", "150", "--learning-rate", "0.01"];
-        let (model, told) = saved(&folder, &format!("x,y\n{rows}"), &arguments);
-        let scores = &told["validation"];
+        let (model, report) = saved(&folder, &format!("x,y\n{rows}"), &arguments);
+        let scores = &report["validation"];
         assert!(scores["mae"].as_f64().unwrap() < 3.0 && scores["r2"].as_f64().unwrap() > 0.9, "{loss}: {scores}");
-        assert!(last(&told, "val_r2") > 0.9, "{loss}: {}", told["history"]["val_r2"]);
+        assert!(last(&report, "val_r2") > 0.9, "{loss}: {}", report["history"]["val_r2"]);
         let found = predicted(&folder, &model, "x\n4\n", &[])[0].as_f64().unwrap();
         let raw = predicted(&folder, &model, "x\n4\n", &["--output", "raw"])[0]["y"].as_f64().unwrap();
         assert!((found - 50.0).abs() < 5.0 && (found.ln() - raw).abs() < 1e-6, "{loss}: {found} {raw}");
@@ -435,10 +435,10 @@ fn a_model_that_says_nothing_of_an_encoding_gets_numbers_as_they_are() {
     let path = folder.path().join("m.safetensors");
     model.save(&path).unwrap();
     let arguments = ["--epochs", "1", "--learning-rate", "0", "--validation", "0", "--device", "cpu", "--json"];
-    let told = json_of(
+    let report = json_of(
         &[&["train", "--resume", text(&path), "--out", text(&path), "--data", text(&data)], &arguments[..]].concat(),
     );
-    let found = last(&told, "loss");
+    let found = last(&report, "loss");
     assert!((found - loss).abs() < 1e-3 * loss.max(1.0), "{found}, not {loss}");
 }
 

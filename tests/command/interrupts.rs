@@ -174,9 +174,9 @@ fn a_recommender_is_saved_at_a_signal_too() {
         "cpu",
         "--json",
     ];
-    let told = crate::json_of(&resume);
-    assert_eq!(told["history"]["loss"].as_array().unwrap().len(), 60);
-    assert!(told["epochs_before"].as_u64().unwrap() > 0 && told["settings"]["components"] == 16, "{told}");
+    let report = crate::json_of(&resume);
+    assert_eq!(report["history"]["loss"].as_array().unwrap().len(), 60);
+    assert!(report["epochs_before"].as_u64().unwrap() > 0 && report["settings"]["components"] == 16, "{report}");
     assert!(std::fs::read(&cut).unwrap() == std::fs::read(&whole).unwrap());
 }
 
@@ -237,8 +237,8 @@ fn a_training_on_everything_goes_on_where_it_was_cut() {
         "cpu",
         "--json",
     ];
-    let told = crate::json_of(&resume);
-    assert!(told["epochs_before"].as_u64().unwrap() < 60 && told["test"].is_null(), "{told}");
+    let report = crate::json_of(&resume);
+    assert!(report["epochs_before"].as_u64().unwrap() < 60 && report["test"].is_null(), "{report}");
     assert!(std::fs::read(&cut).unwrap() == std::fs::read(&whole).unwrap());
 
     // Cut before it: what was asked for is still to come, and the file says so.
@@ -252,9 +252,9 @@ fn a_training_on_everything_goes_on_where_it_was_cut() {
     send("-INT", &child);
     assert_eq!(ended(child).0, Some(130));
     let resume = ["recommend", "--interactions", text(&data), "--resume", text(&early), "--out", text(&early)];
-    let told = crate::json_of(&[&resume[..], &["--device", "cpu", "--json"]].concat());
-    assert_eq!(told["refit"]["history"]["loss"].as_array().unwrap().len(), 60);
-    assert!(told["test"].is_object() && std::fs::read(&early).unwrap() == std::fs::read(&whole).unwrap());
+    let report = crate::json_of(&[&resume[..], &["--device", "cpu", "--json"]].concat());
+    assert_eq!(report["refit"]["history"]["loss"].as_array().unwrap().len(), 60);
+    assert!(report["test"].is_object() && std::fs::read(&early).unwrap() == std::fs::read(&whole).unwrap());
 }
 
 #[test]

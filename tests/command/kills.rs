@@ -102,7 +102,7 @@ fn epochs(format: &str, out: &Path) -> Option<u64> {
 }
 
 /// The last epoch that a command said was over.
-fn told(output: &Output) -> u64 {
+fn report(output: &Output) -> u64 {
     let number = |line: &str| line.strip_prefix("epoch ")?.split(' ').next()?.parse().ok();
     stderr(output).lines().rev().find_map(number).unwrap_or(0)
 }
@@ -124,7 +124,7 @@ fn killed(arguments: &[String], out: &Path, behind: Duration) -> Option<u64> {
     child.kill().unwrap();
     let output = child.wait_with_output().unwrap();
     // It may have ended between the last look and the kill.
-    (!output.status.success()).then(|| told(&output))
+    (!output.status.success()).then(|| report(&output))
 }
 
 /// So many kills, of each format and seed in turn, on a device.
@@ -133,7 +133,7 @@ fn kill(kills: usize, device: &str) {
     let data = data(&folder);
     let mut random = Random::new(kills as u64, 1);
     let mut unbroken: HashMap<(&str, u64), (Vec<u8>, Duration)> = HashMap::new();
-    let (mut done, mut trainings, mut before_any, mut most_told) = (0, 0, 0, 0);
+    let (mut done, mut trainings, mut before_any, mut most_reported) = (0, 0, 0, 0);
     while done < kills {
         // Each seed with each format, in 16 trainings.
         let (format, seed) = (FORMATS[trainings % 4], SEEDS[trainings / 4 % 4]);
@@ -150,16 +150,16 @@ fn kill(kills: usize, device: &str) {
                 if is_there { resume(&data, format, &out, device) } else { begin(&data, format, seed, device) };
             // The second time the rest is let be: a training is killed once or twice.
             let share = if last > 0 && random.uniform() < 0.5 { 100.0 } else { random.uniform() };
-            let Some(told) = killed(&arguments, &out, time.mul_f64(share)) else { break };
+            let Some(report) = killed(&arguments, &out, time.mul_f64(share)) else { break };
             done += 1;
-            most_told = most_told.max(told);
+            most_reported = most_reported.max(report);
             if !out.exists() {
-                assert_eq!(told, 0, "{format} {seed}: an epoch was over and nothing was saved");
+                assert_eq!(report, 0, "{format} {seed}: an epoch was over and nothing was saved");
                 before_any += 1;
             } else if let Some(now) = epochs(format, &out) {
                 assert!(now >= last, "{format} {seed}: a file went back from {last} to {now}");
                 // An epoch is told when it is saved: what is lost is the one that was under way.
-                assert!(now >= told, "{format} {seed}: epoch {told} was over and the file has {now}");
+                assert!(now >= report, "{format} {seed}: epoch {report} was over and the file has {now}");
                 last = now;
             }
         }
@@ -170,7 +170,7 @@ fn kill(kills: usize, device: &str) {
         fs::remove_file(&out).unwrap();
         trainings += 1;
     }
-    assert!(most_told > 0, "no training was killed behind an epoch that it told: nothing is shown of what is lost");
+    assert!(most_reported > 0, "no training was killed behind an epoch that it told: nothing is shown of what is lost");
     println!(
         "{done} kills in {trainings} trainings on {device}, {before_any} of them before the first epoch: all files equal"
     );

@@ -102,12 +102,12 @@ fn devices_names_what_auto_takes_and_why() {
         assert!(adapter["limits"]["binding_bytes"].as_u64().unwrap() >= 1 << 27);
         assert!(adapter["features"]["timestamps"].is_boolean());
     }
-    let told = String::from_utf8(run(&["devices"]).stdout).unwrap();
-    for line in told.lines() {
+    let report = String::from_utf8(run(&["devices"]).stdout).unwrap();
+    for line in report.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
     for part in ["cpu  ", "auto  ", "gpu  "] {
-        assert!(told.contains(part), "{told}");
+        assert!(report.contains(part), "{report}");
     }
 }
 
@@ -198,8 +198,8 @@ fn bench_refuses_what_it_does_not_know_or_cannot_write() {
 fn demo_trains_the_example_network_and_measures() {
     let output = run(&["demo", "--device", "cpu"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(told.matches("epoch 5: loss").count(), 2, "{told}");
-    assert_eq!(told.matches("7960 parameters, 1565 steps").count(), 2, "{told}");
-    assert!(told.contains("matmul") && told.contains("Next:"), "{told}");
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(report.matches("epoch 5: loss").count(), 2, "{report}");
+    assert_eq!(report.matches("7960 parameters, 1565 steps").count(), 2, "{report}");
+    assert!(report.contains("matmul") && report.contains("Next:"), "{report}");
 }

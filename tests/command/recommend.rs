@@ -136,8 +136,8 @@ fn a_saved_recommender_is_asked_for_a_users_items_without_those_it_has_seen() {
     assert_eq!((&excluded["interactions"], &excluded["items"]), (&rated.len().into(), &(50 - left.len()).into()));
     assert_eq!(listed(&ask(&["--user", "3", "--interactions", path, "--count", "4"]), "score").0, expected[..4]);
 
-    let told = run(&["--model", model, "--user", "3", "--device", "cpu"]);
-    let words = String::from_utf8(told.stdout.clone()).unwrap();
+    let report = run(&["--model", model, "--user", "3", "--device", "cpu"]);
+    let words = String::from_utf8(report.stdout.clone()).unwrap();
     assert!(words.contains("user 3: the 10 best of 50 items, without"), "{words}");
     let first = words.lines().find(|line| line.trim_start().starts_with("1 ")).unwrap_or_default();
     assert!(
@@ -260,8 +260,8 @@ fn bad_input_of_the_command_is_one_line() {
     ] {
         assert_one_line(&["--interactions", good, option, value], 2, &[option]);
     }
-    let told = ["--test-fraction is 2", "in [0, 1)"];
-    assert_one_line(&["--interactions", good, "--test-fraction", "2"], 2, &told);
+    let report = ["--test-fraction is 2", "in [0, 1)"];
+    assert_one_line(&["--interactions", good, "--test-fraction", "2"], 2, &report);
     assert_one_line(&["--interactions", good, "--loss", "wrap"], 2, &["wrap", "warp", "bpr"]);
     assert_one_line(&["--interactions", "nowhere.csv", "--device", "cpu"], 1, &["--interactions", "nowhere.csv"]);
     assert_one_line(
@@ -306,10 +306,10 @@ fn scales_of_other_ends_and_models_worse_than_popularity_are_told() {
     let slow = ["--learning-rate", "0.000001", "--out", text(&model), "--json"];
     let output = run(&[&arguments[..], &slow].concat());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let (told, document) = (stderr(&output), serde_json::from_slice::<Value>(&output.stdout).unwrap());
-    assert!(told.contains("the ratings go from 3 to 10: those of 8 or more count as liked; --min-rating"), "{told}");
+    let (report, document) = (stderr(&output), serde_json::from_slice::<Value>(&output.stdout).unwrap());
+    assert!(report.contains("the ratings go from 3 to 10: those of 8 or more count as liked; --min-rating"), "{report}");
     assert_eq!(document["settings"]["min_rating"], 8.0);
-    assert!(told.contains("note: the most popular items alone are a better answer, precision@10 0."), "{told}");
+    assert!(report.contains("note: the most popular items alone are a better answer, precision@10 0."), "{report}");
     let asked = run(&[&arguments[..], &["--min-rating", "3", "--json"]].concat());
     assert!(!stderr(&asked).contains("the ratings go from"), "{}", stderr(&asked));
     // A misspelt id is near some; another one is near none.

@@ -146,6 +146,6 @@ fn refit_saves_what_has_learned_from_everything() {
         "--out",
         text(&all),
     ]);
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(told.contains("likes, weighted by ln(1 + count)") && told.contains("trained again on all"), "{told}");
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(report.contains("likes, weighted by ln(1 + count)") && report.contains("trained again on all"), "{report}");
 }

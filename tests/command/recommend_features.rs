@@ -59,17 +59,17 @@ fn items(answer: &Value) -> Vec<u64> {
 #[test]
 fn features_of_a_titles_file_are_learned_and_saved() {
     let films = films();
-    let (model, told, notes) =
+    let (model, report, notes) =
         films.train("m", &["--item-features", text(&films.movies), "--user-features", text(&films.users)]);
-    let columns: Vec<(&str, &str)> = told["item_features"]["columns"]
+    let columns: Vec<(&str, &str)> = report["item_features"]["columns"]
         .as_array()
         .unwrap()
         .iter()
         .map(|column| (column["column"].as_str().unwrap(), column["taken_for"].as_str().unwrap()))
         .collect();
     assert_eq!(columns, [("title", "left out"), ("genres", "lists of words")]);
-    assert_eq!((&told["item_features"]["features"], &told["item_features"]["new"]), (&4.into(), &3.into()));
-    assert_eq!(told["settings"]["item_features"], text(&films.movies));
+    assert_eq!((&report["item_features"]["features"], &report["item_features"]["new"]), (&4.into(), &3.into()));
+    assert_eq!(report["settings"]["item_features"], text(&films.movies));
     assert!(
         notes.contains("movies.csv: features of 60 of the 60 items; 3 more are known by their features alone"),
         "{notes}"
@@ -97,7 +97,7 @@ fn features_of_a_titles_file_are_learned_and_saved() {
     assert_eq!((&known(7)["known_by"], items(&with).len()), (&"features".into(), items(&all).len() + 2));
     let place = |item: u64| items(&with).iter().position(|found| *found == item).unwrap();
     assert!(place(7) < place(5) && known(items(&all)[0])["known_by"] == "interactions", "user 3 likes crime: {with}");
-    let told = run(&[
+    let report = run(&[
         "recommend",
         "--model",
         text(&model),
@@ -111,8 +111,8 @@ fn features_of_a_titles_file_are_learned_and_saved() {
         "--titles",
         text(&films.movies),
     ]);
-    let told = String::from_utf8(told.stdout).unwrap();
-    assert!(told.contains("known by") && told.contains("New, for children") && told.contains("of 62 items"), "{told}");
+    let report = String::from_utf8(report.stdout).unwrap();
+    assert!(report.contains("known by") && report.contains("New, for children") && report.contains("of 62 items"), "{report}");
 
     let nothing = ["recommend", "--model", text(&model), "--device", "cpu", "--json", "--similar-to"];
     assert_one_line(

@@ -170,10 +170,10 @@ fn only_a_file_is_written_to() {
         place.refuses(kind, &place.at("round"), "");
     }
     // What the command itself tells goes into that file.
-    let told = place.at("told");
+    let report = place.at("told");
     let before = place.contents();
-    let output = place.command("train", &told).stdout(fs::File::create(&told).unwrap()).output().unwrap();
-    fs::remove_file(&told).unwrap();
+    let output = place.command("train", &report).stdout(fs::File::create(&report).unwrap()).output().unwrap();
+    fs::remove_file(&report).unwrap();
     place.is_refused(&output, before, "its own stdout", "stdout");
 }
 
@@ -266,9 +266,9 @@ fn a_full_disk_and_a_read_only_one_leave_the_old_file_whole() {
                 "{prepare}; {command}; code=$?; echo \"exit $code\" >&2; cat '{model}' >&2; ls -A '{disk}' >&2"
             );
             let Some(output) = on_disk(&place, &line) else { return };
-            let told = stderr(&output);
-            assert!(told.contains("exit 1\nold\nmodel\n"), "{kind}: {told}");
-            assert!(told.contains("error: ") && told.contains(words), "{kind}: {told}");
+            let report = stderr(&output);
+            assert!(report.contains("exit 1\nold\nmodel\n"), "{kind}: {report}");
+            assert!(report.contains("error: ") && report.contains(words), "{kind}: {report}");
         }
     }
 }

@@ -44,12 +44,12 @@ fn a_table_in_pieces_is_encoded_split_and_scored_as_one_in_memory() {
         assert!(r2(&pieces, part) > 0.95, "{pieces}");
         assert!((r2(&pieces, part) - r2(&whole, part)).abs() < 0.05);
     }
-    let told = pieces["history"]["val_loss"].as_array().unwrap();
-    assert_eq!(told.len(), 4);
+    let report = pieces["history"]["val_loss"].as_array().unwrap();
+    assert_eq!(report.len(), 4);
     let last = pieces["history"]["val_r2"][3].as_f64().unwrap();
     assert!((last - r2(&pieces, "validation")).abs() < 1e-5, "{pieces}");
     let loss = pieces["validation"]["loss"].as_f64().unwrap();
-    assert!((told[3].as_f64().unwrap() - loss).abs() < 1e-6 * loss, "{pieces}");
+    assert!((report[3].as_f64().unwrap() - loss).abs() < 1e-6 * loss, "{pieces}");
     let output = run(&[&["train", "--data", text(&data), "--stream"], &HOUSES[..], &["1"]].concat());
     let lines = stderr(&output);
     let line = lines.lines().find(|line| line.contains("read in pieces")).unwrap();
@@ -203,8 +203,8 @@ fn a_table_beyond_the_memory_limit_is_read_in_pieces_by_itself() {
     let output = (3..20)
         .map(|step| limited(size as usize + 24 * 1024 * step, &arguments).output().unwrap())
         .find(|output| output.status.success());
-    let told = stderr(&output.unwrap());
-    assert!(told.contains("read in pieces") && told.contains("of memory are free"), "{told}");
+    let report = stderr(&output.unwrap());
+    assert!(report.contains("read in pieces") && report.contains("of memory are free"), "{report}");
 }
 
 /// A CSV of 1 GiB under a limit of 256 MiB of address space: `cargo test --release --test command -- --ignored four_times`.

@@ -15,7 +15,7 @@ fn line(folder: &TempDir, scale: f64) -> PathBuf {
     file(folder, "line.csv", table.as_bytes())
 }
 
-fn told(output: &Output) -> String {
+fn report(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
@@ -36,7 +36,7 @@ fn a_regression_tells_r2_and_what_predicting_the_mean_comes_to() {
             let expected = 1.0 - of("loss")[3] / baseline["loss"].as_f64().unwrap();
             assert!((of("r2")[3] - expected).abs() < 1e-5, "{history} {baseline}");
         }
-        let words = told(&run(&[&arguments[..], &["--epochs", "1"]].concat()));
+        let words = report(&run(&[&arguments[..], &["--epochs", "1"]].concat()));
         assert!(words.contains("predicting the mean: loss ") && words.contains("val_r2"), "{words}");
     }
 }
@@ -193,7 +193,7 @@ fn no_control_character_of_a_file_reaches_the_terminal() {
         run(&["train", "--data", "\u{1b}[31mnowhere.csv", "--loss", "mse"]),
     ];
     for output in outputs {
-        for stream in [told(&output), stderr(&output)] {
+        for stream in [report(&output), stderr(&output)] {
             let hostile: Vec<char> = stream.chars().filter(|c| c.is_control() && !"\n\t".contains(*c)).collect();
             assert!(hostile.is_empty(), "{hostile:?} in {stream}");
         }
@@ -233,7 +233,7 @@ fn nothing_but_ours_stands_on_stderr_and_no_variable_names_a_shared_folder() {
         }
         let output = command.output().unwrap();
         assert_eq!(stderr(&output), "", "{runtime:?}");
-        let words = told(&output);
+        let words = report(&output);
         assert!(!words.contains("GRADUS_"), "switches of developers in a user's table: {words}");
     }
 }
@@ -277,7 +277,7 @@ fn tables_fit_80_and_100_columns_and_numbers_stand_by_their_size() {
         ] {
             let output = gradus(arguments).env("COLUMNS", columns.to_string()).output().unwrap();
             assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-            for line in told(&output).lines() {
+            for line in report(&output).lines() {
                 assert!(line.chars().count() <= columns, "{} of {columns} columns: {line}", line.chars().count());
                 let long = line
                     .split(' ')
@@ -311,7 +311,7 @@ fn a_resumed_training_tells_each_rate_beside_its_epoch_and_its_schedule_spans_al
     }
     let arguments = ["train", "--data", text(&data), "--target", "y", "--device", "cpu", "--resume", text(&model)];
     let more = ["--schedule", "cosine", "--epochs", "1", "--out", text(&model)];
-    let words = told(&run(&[&arguments[..], &more].concat()));
+    let words = report(&run(&[&arguments[..], &more].concat()));
     let is_epoch = |line: &&str| line.split_whitespace().all(|word| word.parse::<f64>().is_ok());
     let cells: Vec<usize> =
         words.lines().filter(is_epoch).map(|line| line.split_whitespace().count()).filter(|cells| *cells > 0).collect();
@@ -379,10 +379,10 @@ fn targets_of_different_units_have_errors_of_their_own() {
         let mixed = (of(0, "mae") + of(1, "mae")) / 2.0;
         assert!((scores["mae"].as_f64().unwrap() - mixed).abs() < 1e-9 * mixed, "{scores}");
     }
-    let told = told(&run(&["evaluate", text(&model), "--data", text(&data), "--device", "cpu"]));
+    let report = report(&run(&["evaluate", text(&model), "--data", text(&data), "--device", "cpu"]));
     assert!(
-        told.contains("; price: MAE ") && told.contains("; share: MAE 0.") && told.matches("R²").count() == 2,
-        "{told}"
+        report.contains("; price: MAE ") && report.contains("; share: MAE 0.") && report.matches("R²").count() == 2,
+        "{report}"
     );
     let one = json_of(&[&arguments[..5], &["--loss", "mse", "--epochs", "1", "--device", "cpu", "--json"]].concat());
     assert!(one["validation"]["targets"].is_null() && one["validation"]["mae"].is_number(), "{one}");
@@ -397,7 +397,7 @@ fn predictions_have_the_digits_that_they_need() {
     let output = run(&[&arguments[..], &["--out", text(&model)]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     for more in [&[][..], &["--output", "raw"]] {
-        let words = told(&run(&[&["predict", text(&model), "--data", text(&data), "--device", "cpu"], more].concat()));
+        let words = report(&run(&[&["predict", text(&model), "--data", text(&data), "--device", "cpu"], more].concat()));
         let cells: Vec<&str> = words.lines().filter(|cell| *cell != "y").collect();
         assert_eq!(cells.len(), 200);
         for cell in cells {
@@ -416,7 +416,7 @@ fn epochs_that_were_lines_are_not_told_again() {
         ["train", "--data", text(&data), "--target", "y", "--loss", "mse", "--epochs", "30", "--device", "cpu"];
     let output = run(&arguments);
     assert_eq!(stderr(&output).lines().filter(|line| line.starts_with("epoch ")).count(), 30);
-    let words = told(&output);
+    let words = report(&output);
     let rows = words.lines().filter(|line| {
         let cells: Vec<&str> = line.split_whitespace().collect();
         cells.len() > 2 && cells.iter().all(|cell| cell.parse::<f64>().is_ok())
@@ -474,7 +474,7 @@ fn columns_that_number_the_rows_are_told_with_what_to_do() {
     let arguments =
         ["train", "--data", text(&data), "--target", "y", "--loss", "mse", "--epochs", "1", "--device", "cpu"];
     let output = gradus(&arguments).env("COLUMNS", "220").output().unwrap();
-    let words = told(&output);
+    let words = report(&output);
     for name in ["user_id", "place"] {
         assert!(words.contains(&format!("it seems to number the rows: --drop {name} leaves it out")), "{words}");
     }

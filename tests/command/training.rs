@@ -46,8 +46,8 @@ fn a_model_is_trained_saved_continued_and_used_to_predict() {
 fn a_loss_fused_with_the_last_layer_trains_as_the_plain_one() {
     let accuracy = |loss: &str| {
         let data = ["--data", DIGITS, "--target", "64", "--device", "cpu", "--json", "--hidden", "32", "--epochs", "8"];
-        let told = json_of(&[&["train", "--loss", loss], &data[..]].concat());
-        told["history"]["val_accuracy"][7].as_f64().unwrap()
+        let report = json_of(&[&["train", "--loss", loss], &data[..]].concat());
+        report["history"]["val_accuracy"][7].as_f64().unwrap()
     };
     let (fused, plain) = (accuracy("linear_cross_entropy"), accuracy("cross_entropy"));
     // 180 rows validate: the same sums in another order move a row or two of them.
@@ -89,9 +89,9 @@ fn rows_of_queries_are_ordered_and_told_by_ndcg() {
             }
         }
         assert_eq!(json_of(&[&arguments[..], &["--json"]].concat())["test"], found["test"], "the same twice");
-        let told = String::from_utf8(run(&arguments).stdout).unwrap();
-        assert!(told.contains("36 queries to train on") && told.contains("test: loss"), "{told}");
-        assert!(told.contains("features standardized") && told.contains("ndcg_at_5"), "{told}");
+        let report = String::from_utf8(run(&arguments).stdout).unwrap();
+        assert!(report.contains("36 queries to train on") && report.contains("test: loss"), "{report}");
+        assert!(report.contains("features standardized") && report.contains("ndcg_at_5"), "{report}");
         let predicted = json_of(&["predict", text(&model), "--data", text(&test), "--device", "cpu", "--json"]);
         assert_eq!(predicted["predictions"].as_array().unwrap().len(), 12 * 4 + 6, "one score for each row");
     }
@@ -212,11 +212,11 @@ fn a_training_tells_all_that_it_depends_on() {
     }
     assert_eq!(resumed["settings"]["resume"], text(&model));
 
-    let told = String::from_utf8(run(&[&arguments[..], &asked, &more].concat()).stdout).unwrap();
-    assert!(told.contains("1617 rows to train on, 180 to validate on; target `64`: numbers, 1 output\n"), "{told}");
+    let report = String::from_utf8(run(&[&arguments[..], &asked, &more].concat()).stdout).unwrap();
+    assert!(report.contains("1617 rows to train on, 180 to validate on; target `64`: numbers, 1 output\n"), "{report}");
     let line = "huber delta=0.5, hidden 8 with relu, l1 0.01, l2 0, sgd momentum=0.5 at learning rate 0.001, 1 epoch of batches of 64 rows, features \
                 standardized, seed 3\n";
-    assert!(told.contains(line), "{told}");
+    assert!(report.contains(line), "{report}");
 }
 
 /// A table of a target in some form, and a feature.

@@ -107,10 +107,10 @@ fn each_epoch_is_told_as_it_ends_and_stands_in_the_log() {
     let train = ["train", "--data", IMBALANCED, "--loss", "bce_with_logits", "--device", "cpu", "--log", text(&log)];
     let first = run(&[&train[..], &["--target", "y", "--epochs", "3", "--json", "--out", text(&model)]].concat());
     assert_eq!(first.status.code(), Some(0), "{}", stderr(&first));
-    let told: Vec<String> =
+    let report: Vec<String> =
         stderr(&first).lines().filter(|line| line.starts_with("epoch ")).map(String::from).collect();
-    assert_eq!(told.len(), 3, "{}", stderr(&first));
-    assert!(told[2].starts_with("epoch 3 of 3: loss 0."), "{told:?}");
+    assert_eq!(report.len(), 3, "{}", stderr(&first));
+    assert!(report[2].starts_with("epoch 3 of 3: loss 0."), "{report:?}");
     let document: Value = serde_json::from_slice(&first.stdout).unwrap();
     let lines = || -> Vec<Value> {
         std::fs::read_to_string(&log).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -222,7 +222,7 @@ fn options_are_refused_just_outside_their_documented_domain() {
         ("in [0, 1)", &[-1e-9, 1.0], &[0.0, 0.5, 0.999]),
         ("in (0, 1)", &[0.0, 1.0], &[1e-9, 0.999]),
     ];
-    let mut judged = 0;
+    let mut checked = 0;
     for line in lines() {
         for [name, domain, _] in &line.options {
             let Some((_, outside, inside)) =
@@ -238,10 +238,10 @@ fn options_are_refused_just_outside_their_documented_domain() {
                 let made = (line.make)(&json!({ *name: value }));
                 assert!(made.is_ok(), "{}: {name} = {value}: {:?}", line.title(), made.err());
             }
-            judged += 1;
+            checked += 1;
         }
     }
-    assert!(judged > 10, "only {judged} options have a domain in numbers");
+    assert!(checked > 10, "only {checked} options have a domain in numbers");
 }
 
 #[test]

@@ -29,16 +29,16 @@ fn driver(probe: &str, apt_get: &str) -> Option<(Output, bool)> {
     Some((output, at.join("called").exists()))
 }
 
-fn told(output: &Output) -> String {
+fn report(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
 }
 
 #[test]
 fn a_probe_that_fails_is_told_and_installs_nothing() {
     let Some((output, is_called)) = driver("echo 'a broken library' >&2; exit 127", "true") else { return };
-    let told = told(&output);
-    assert!(!output.status.success() && !is_called, "{told}");
-    assert!(told.contains("a broken library") && told.contains("not known whether there is a GPU adapter"), "{told}");
+    let report = report(&output);
+    assert!(!output.status.success() && !is_called, "{report}");
+    assert!(report.contains("a broken library") && report.contains("not known whether there is a GPU adapter"), "{report}");
 }
 
 #[test]
@@ -46,10 +46,10 @@ fn without_an_adapter_a_driver_is_installed_and_its_failure_is_heard() {
     let Some((output, is_called)) = driver("echo '{\"adapters\": []}'", "echo 'E: no network' >&2; exit 100") else {
         return;
     };
-    let told = told(&output);
-    assert!(output.status.success() && is_called, "{told}");
+    let report = report(&output);
+    assert!(output.status.success() && is_called, "{report}");
     for word in ["no GPU adapter", "E: no network", "will be ignored"] {
-        assert!(told.contains(word), "{told}");
+        assert!(report.contains(word), "{report}");
     }
 }
 
@@ -58,5 +58,5 @@ fn with_an_adapter_there_is_nothing_to_do() {
     let Some((output, is_called)) = driver("echo '{\"adapters\": [{\"backend\": \"vulkan\"}]}'", "true") else {
         return;
     };
-    assert!(output.status.success() && !is_called, "{}", told(&output));
+    assert!(output.status.success() && !is_called, "{}", report(&output));
 }

@@ -126,7 +126,7 @@ fn array_of(numbers: &[f32]) -> Vec<u8> {
 #[test]
 fn a_number_that_is_not_finite_is_refused_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
-    for (bad, told) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
+    for (bad, report) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
         let numbers = [0.0, 1.0, 2.0, bad];
         let big: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
         let idx = [&[0, 0, 0x0d, 2, 0, 0, 0, 2, 0, 0, 0, 2][..], &big].concat();
@@ -137,13 +137,13 @@ fn a_number_that_is_not_finite_is_refused_with_its_place() {
         for (name, bytes) in [("a.npy", array_of(&numbers)), ("b.npz", npz), ("c.idx", idx)] {
             let found = outcome(folder.path(), name, &bytes).unwrap_err().to_string();
             assert!(found.contains(name) && found.contains("row 1, column 1"), "{found}");
-            assert!(found.contains(&format!(": {told};")) && found.contains("finite"), "{found}");
+            assert!(found.contains(&format!(": {report};")) && found.contains("finite"), "{found}");
         }
         // Targets as well.
         std::fs::write(folder.path().join("x.npy"), array_of(&[0.0, 1.0, 2.0, 3.0])).unwrap();
         std::fs::write(folder.path().join("y.npy"), array_of(&numbers)).unwrap();
         let found = read(&folder.path().join("x.npy")).unwrap_err().to_string();
-        assert!(found.contains("y.npy") && found.contains(told), "{found}");
+        assert!(found.contains("y.npy") && found.contains(report), "{found}");
     }
 }
 

@@ -56,8 +56,8 @@ fn another_file_is_encoded_alike_whatever_its_order() {
     assert_eq!(found.features.row(0), encoding.apply(&train).unwrap().features.row(1));
     assert_eq!(found.labels().unwrap().to_vec(), [1, 0]);
     assert_eq!(found.features.row(1).to_vec()[1..], [0.0, 0.0]);
-    let told = encoding.surprises(&other).unwrap();
-    assert!(told.len() == 1 && told[0].contains("`green` in line 3"), "{told:?}");
+    let report = encoding.surprises(&other).unwrap();
+    assert!(report.len() == 1 && report[0].contains("`green` in line 3"), "{report:?}");
     assert!(message(encoding.apply(&table("colour,y\nred,u\n"))).contains("unknown column of"));
     let unknown = message(encoding.apply(&table("a,colour,y\n1,red,u\n2,red,w\n")));
     assert!(unknown.contains("line 3, column `y`: class `w`") && unknown.contains("u, v"), "{unknown}");
@@ -221,10 +221,10 @@ fn side_features_are_sparse_and_lists_are_words_of_their_own() {
     .unwrap();
     let encoding = Encoding::fit(&table, &rows, &EncodingOptions::side_features()).unwrap();
     assert_eq!(encoding.names(), ["genres=Comedy", "genres=Drama", "genres=War", "town=Ulm", "awarded", "year"]);
-    let told: Vec<String> = encoding.report().iter().map(ToString::to_string).collect();
-    assert!(told[0].contains("title: left out: 40 different words in 40 rows"), "{told:?}");
-    assert!(told[1].contains("lists of words: a column for each of 3 words (Comedy, Drama, War)"), "{told:?}");
-    assert!(told[1].contains("10 blank(s) count as nothing"), "{told:?}");
+    let report: Vec<String> = encoding.report().iter().map(ToString::to_string).collect();
+    assert!(report[0].contains("title: left out: 40 different words in 40 rows"), "{report:?}");
+    assert!(report[1].contains("lists of words: a column for each of 3 words (Comedy, Drama, War)"), "{report:?}");
+    assert!(report[1].contains("10 blank(s) count as nothing"), "{report:?}");
     let found = encoding.features(&table, &[0, 1, 2, 3]).unwrap();
     assert_eq!(found.row(0).to_vec()[..5], [0.0, 1.0, 1.0, 1.0, 1.0]);
     assert_eq!(found.row(1).to_vec(), [0.0, 0.0, 1.0, 0.0, 0.0, 0.0], "no town and no year");

@@ -326,9 +326,9 @@ fn arrays_of_numbers_for_names_are_taken_where_there_are_two_of_them() {
     let four = [("arr_0", &[1.0, 2.0][..]), ("arr_1", &[3.0, 4.0]), ("arr_2", &[5.0]), ("arr_3", &[6.0])];
     for arrays in [&four[..3], &four[..]] {
         let (_folder, path) = archive(arrays);
-        let told = message(data::read_npz(path));
+        let report = message(data::read_npz(path));
         let count = format!("holds {} arrays without names", arrays.len());
-        assert!(told.contains(&count) && told.contains("numpy.savez(file, x_train="), "{told}");
+        assert!(report.contains(&count) && report.contains("numpy.savez(file, x_train="), "{report}");
     }
 }
 
@@ -379,6 +379,6 @@ fn utf16_that_breaks_off_within_a_letter_is_told_with_its_byte() {
     let text: Vec<u8> = "a;b\n1;2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let bytes = [&[0xff, 0xfe], &text[..text.len() - 1]].concat();
     let (_folder, path) = file("cut.csv", &bytes);
-    let told = message(Table::read(&path, &TableOptions::default()));
-    assert!(told.contains("byte 16") && told.contains("UTF-16") && told.contains("cut off"), "{told}");
+    let report = message(Table::read(&path, &TableOptions::default()));
+    assert!(report.contains("byte 16") && report.contains("UTF-16") && report.contains("cut off"), "{report}");
 }

@@ -23,7 +23,7 @@ use drawn::Draw;
 use properties::Property;
 
 /// That all have passed and that there was something to judge.
-fn judged(reports: Result<Vec<Report>>) -> Result<(), Failed> {
+fn checked(reports: Result<Vec<Report>>) -> Result<(), Failed> {
     let reports = reports?;
     let is_wrong = |report: &&Report| !report.passed || report.cases == 0;
     let line = |report: &Report| {
@@ -38,15 +38,15 @@ fn judged(reports: Result<Vec<Report>>) -> Result<(), Failed> {
 }
 
 /// Judges one entry on a device.
-type Judge = fn(&str, &Device) -> Result<Vec<Report>>;
+type Check = fn(&str, &Device) -> Result<Vec<Report>>;
 
 /// All that a device must be right about.
-fn judges() -> Vec<(&'static str, Judge)> {
-    let loss: Judge = |name, device| testing::check_loss(losses::entry(name)?, device);
-    let activation: Judge = |name, device| testing::check_activation(activations::entry(name)?, device);
-    let optimizer: Judge = |name, device| testing::check_optimizer(optimizers::entry(name)?, device);
-    let matmul: Judge = |_, device| testing::check_matmul(device);
-    let mut all: Vec<(&'static str, Judge)> = losses::CATALOGUE.iter().map(|entry| (entry.name, loss)).collect();
+fn checks() -> Vec<(&'static str, Check)> {
+    let loss: Check = |name, device| testing::check_loss(losses::entry(name)?, device);
+    let activation: Check = |name, device| testing::check_activation(activations::entry(name)?, device);
+    let optimizer: Check = |name, device| testing::check_optimizer(optimizers::entry(name)?, device);
+    let matmul: Check = |_, device| testing::check_matmul(device);
+    let mut all: Vec<(&'static str, Check)> = losses::CATALOGUE.iter().map(|entry| (entry.name, loss)).collect();
     all.extend(activations::CATALOGUE.iter().map(|entry| (entry.name, activation)));
     all.extend(optimizers::CATALOGUE.iter().map(|entry| (entry.name, optimizer)));
     all.push(("matmul", matmul));
@@ -96,7 +96,7 @@ fn main() -> ExitCode {
     let golden = golden::all();
     for name in losses::CATALOGUE.iter().map(|entry| entry.name) {
         let cases: Arc<Vec<Value>> = Arc::new(golden.iter().filter(|case| case["loss"] == name).cloned().collect());
-        let differences = move || judged(testing::central_differences(losses::entry(name)?));
+        let differences = move || checked(testing::central_differences(losses::entry(name)?));
         trials.push(Trial::test(format!("{name} by central differences"), differences));
         for device in [Device::reference(), Device::cpu()] {
             let (title, cases) = (format!("{name} by golden values on {}", device.name()), cases.clone());
@@ -110,13 +110,13 @@ fn main() -> ExitCode {
         let on_gpu = move || holds_on(name, &device?);
         trials.push(Trial::test(format!("{name} properties on gpu"), on_gpu).with_ignored_flag(is_ignored));
     }
-    for (name, judge) in judges() {
+    for (name, check) in checks() {
         for device in [Device::reference(), Device::cpu()] {
             let title = format!("{name} on {}", device.name());
-            trials.push(Trial::test(title, move || judged(judge(name, &device))));
+            trials.push(Trial::test(title, move || checked(check(name, &device))));
         }
         let device = gpu.clone();
-        let on_gpu = move || judged(judge(name, &device?));
+        let on_gpu = move || checked(check(name, &device?));
         trials.push(Trial::test(format!("{name} on gpu"), on_gpu).with_ignored_flag(is_ignored));
     }
     if let (Err(why), false) = (&gpu, support::requires_gpu()) {

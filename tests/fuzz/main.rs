@@ -78,7 +78,7 @@ impl Findings {
 static PANIC: Mutex<String> = Mutex::new(String::new());
 
 /// Whether a file was read, and what is wrong with how it was.
-fn judge(format: &Format, path: &Path, size: usize, iteration: usize) -> (bool, Option<String>) {
+fn check(format: &Format, path: &Path, size: usize, iteration: usize) -> (bool, Option<String>) {
     let start = Instant::now();
     let (outcome, held) = peak_of(|| panic::catch_unwind(AssertUnwindSafe(|| (format.read)(path, iteration))));
     let Ok(said) = outcome else {
@@ -124,7 +124,7 @@ fn fuzz(file: &str) {
         }
         std::fs::write(&path, &bytes).expect("the target's folder can be written");
         STARTED.store(iteration as u64, Relaxed);
-        let (is_read, fault) = judge(format, &path, bytes.len(), iteration);
+        let (is_read, fault) = check(format, &path, bytes.len(), iteration);
         read += usize::from(is_read);
         if let Some(kind) = fault {
             findings.add(kind, format, &bytes, &kept);
@@ -133,8 +133,8 @@ fn fuzz(file: &str) {
     STARTED.store(u64::MAX, Relaxed);
     panic::set_hook(usual);
     println!("{file}: {files} files, {read} of them read, {:.1} s", start.elapsed().as_secs_f64());
-    let told: Vec<String> = findings.0.iter().map(|(kind, file)| format!("{kind}\n    {}", file.display())).collect();
-    assert!(told.is_empty(), "\n{}", told.join("\n"));
+    let report: Vec<String> = findings.0.iter().map(|(kind, file)| format!("{kind}\n    {}", file.display())).collect();
+    assert!(report.is_empty(), "\n{}", report.join("\n"));
     // Were all refused at once, the edits would reach nothing.
     assert!(read * 50 > files && read < files, "{read} of {files} are read");
 }

@@ -86,8 +86,8 @@ fn keeps_the_limits(family: &str, whole: bool) -> Result<(), Failed> {
         let mut again = compiler::command_for(family, &manifest)?;
         let name = format!("programs_keep_the_limits_on_{family}");
         let output = again.args([&name, "--exact", "--nocapture"]).output()?;
-        let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        return if output.status.success() { Ok(()) } else { Err(told.into_owned().into()) };
+        let report = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        return if output.status.success() { Ok(()) } else { Err(report.into_owned().into()) };
     }
     let compiler = Compiler::open()?;
     let programs = compile::programs(&[], !whole)?;
@@ -125,19 +125,19 @@ fn row(label: &str, instructions: u64, waves: u64) -> Row {
 fn changes_of_a_group_are_told() -> Result<(), Failed> {
     let entry = |limit, programs, worst| Exception { family: "a".into(), limit, label: "long".into(), programs, worst };
     let list = [entry(Limit::Instructions, 2, 6000.0)];
-    let told = |rows: &[Row], whole| complaints("a", rows, &list, whole);
+    let report = |rows: &[Row], whole| complaints("a", rows, &list, whole);
     let same = [row("long", 6000, 16), row("long", 5500, 16), row("long", 10, 16)];
-    assert_eq!(told(&same, true), Vec::<String>::new());
-    assert_eq!(told(&same[..1], false), Vec::<String>::new(), "a part of the programs is no improvement");
-    assert!(told(&same[..1], true)[0].contains("became better"));
-    assert!(told(&[], true)[0].contains("became better"));
-    assert!(told(&[row("long", 6001, 16)], false)[0].contains("became worse"));
-    assert!(told(&[row("long", 5500, 16), row("long", 5500, 16), row("long", 5500, 16)], false)[0].contains("worse"));
-    assert!(told(&[row("other", 5001, 16)], false)[0].contains("allowed is 5000"));
-    assert!(told(&[row("other", 10, 7)], false)[0].contains("waves 7"));
+    assert_eq!(report(&same, true), Vec::<String>::new());
+    assert_eq!(report(&same[..1], false), Vec::<String>::new(), "a part of the programs is no improvement");
+    assert!(report(&same[..1], true)[0].contains("became better"));
+    assert!(report(&[], true)[0].contains("became better"));
+    assert!(report(&[row("long", 6001, 16)], false)[0].contains("became worse"));
+    assert!(report(&[row("long", 5500, 16), row("long", 5500, 16), row("long", 5500, 16)], false)[0].contains("worse"));
+    assert!(report(&[row("other", 5001, 16)], false)[0].contains("allowed is 5000"));
+    assert!(report(&[row("other", 10, 7)], false)[0].contains("waves 7"));
     let nan =
         Row { statistics: Statistics { seconds: f64::NAN, waves: 16, ..Default::default() }, ..row("other", 1, 16) };
-    assert_eq!(told(&[nan], false).len(), 1, "NaN passes no limit");
+    assert_eq!(report(&[nan], false).len(), 1, "NaN passes no limit");
     let few = [entry(Limit::Waves, 1, 6.0)];
     assert_eq!(complaints("a", &[row("long", 1, 6)], &few, true), Vec::<String>::new());
     assert!(complaints("a", &[row("long", 1, 5)], &few, true)[0].contains("became worse"));

@@ -101,7 +101,7 @@ fn compare(title: &str, wide: &ArrayD<f32>, half: &ArrayD<f16>) {
 }
 
 /// Runs a loss both ways; `over` writes the gradient of f16 over the predictions too, where it must have the same bits.
-fn judge(criterion: &Criterion, predictions: &ArrayD<f16>, truths: &Truths, over: bool) {
+fn check(criterion: &Criterion, predictions: &ArrayD<f16>, truths: &Truths, over: bool) {
     let device = criterion.device();
     let (loss, shape) = (criterion.loss(), predictions.shape());
     let kind = if matches!(truths, Truths::Labels(_)) { "labels" } else { "dense" };
@@ -166,12 +166,12 @@ fn pointwise_losses_of_any_shape_are_those_in_f32_rounded() {
             let criterion = criterion(name, options, &device, Reduction::Sum);
             for shape in [[1, 1], [1, 2], [1, 3], [3, 7], [101, 331]] {
                 for (predictions, truths) in cases(criterion.loss(), shape) {
-                    judge(&criterion, &predictions, &truths, number == 0);
+                    check(&criterion, &predictions, &truths, number == 0);
                 }
             }
             for (mut predictions, mut truths) in cases(criterion.loss(), [13, 17]) {
                 sprinkle(&mut predictions, &mut truths);
-                judge(&criterion, &predictions, &truths, number == 0);
+                check(&criterion, &predictions, &truths, number == 0);
             }
         }
     }
@@ -188,10 +188,10 @@ fn row_wise_losses_of_any_length_are_those_in_f32_rounded() {
                 let reduction = if place % 2 == 0 { Reduction::Mean } else { Reduction::Sum };
                 let criterion = criterion(name, options, &device, reduction);
                 for (mut predictions, mut truths) in cases(criterion.loss(), [37, columns]) {
-                    judge(&criterion, &predictions, &truths, number == 0 && columns > 4);
+                    check(&criterion, &predictions, &truths, number == 0 && columns > 4);
                     if [7, 68, 131].contains(&columns) {
                         sprinkle(&mut predictions, &mut truths);
-                        judge(&criterion, &predictions, &truths, false);
+                        check(&criterion, &predictions, &truths, false);
                     }
                 }
             }
@@ -213,13 +213,13 @@ fn every_variant_by_row_length_takes_f16() {
                 for name in ["cross_entropy", "kl_div", "sparsemax", "list_net"] {
                     let criterion = criterion(name, &Value::Null, &device, Reduction::Sum);
                     for (predictions, truths) in cases(criterion.loss(), [5, columns]) {
-                        judge(&criterion, &predictions, &truths, columns != 40_002);
+                        check(&criterion, &predictions, &truths, columns != 40_002);
                     }
                 }
             }
             let criterion = criterion("huber", &Value::Null, &device, Reduction::Mean);
             for (predictions, truths) in cases(criterion.loss(), [71, 1001]) {
-                judge(&criterion, &predictions, &truths, true);
+                check(&criterion, &predictions, &truths, true);
             }
         }
     }
@@ -290,7 +290,7 @@ fn rows_over_the_binding_limit_are_computed_in_parts() {
             "mse" => Truths::Dense(predictions.mapv(|x| f16::from_f32(0.3 * x.to_f32()))),
             _ => labels(criterion.loss(), [rows, columns]),
         };
-        judge(&criterion, &predictions, &truths, false);
+        check(&criterion, &predictions, &truths, false);
     }
 }
 

@@ -7,7 +7,7 @@ mod edges_embeddings;
 mod edges_several;
 mod half;
 mod hessian;
-mod judges;
+mod checks;
 mod linear;
 mod lists;
 mod ranges;

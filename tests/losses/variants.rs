@@ -22,7 +22,7 @@ fn ask(device: &Device, reports: Result<Vec<Report>>, failures: &mut Vec<String>
     }
 }
 
-fn judge(options: GpuOptions) {
+fn check(options: GpuOptions) {
     let Some(device) = forced(options) else { return };
     let mut failures = Vec::new();
     for name in ["huber", "cross_entropy", "kl_div"] {
@@ -37,22 +37,22 @@ fn judge(options: GpuOptions) {
 
 #[test]
 fn results_are_right_without_subgroups() {
-    judge(GpuOptions::default().subgroups(false));
+    check(GpuOptions::default().subgroups(false));
 }
 
 #[test]
 fn results_are_right_without_subgroups_and_with_bounds_checked() {
-    judge(GpuOptions::default().subgroups(false).checked(true));
+    check(GpuOptions::default().subgroups(false).checked(true));
 }
 
 #[test]
 fn results_are_right_with_the_variants_for_hardware() {
-    judge(GpuOptions::default().hardware_variants(true));
+    check(GpuOptions::default().hardware_variants(true));
 }
 
 #[test]
 fn results_are_right_with_the_variants_for_hardware_without_subgroups() {
-    judge(GpuOptions::default().hardware_variants(true).subgroups(false));
+    check(GpuOptions::default().hardware_variants(true).subgroups(false));
 }
 
 /// A number in [−2, 2) that the index fixes.
@@ -181,10 +181,10 @@ fn the_environment_forces_variants_and_the_command_says_which() {
     ];
     for (name, value, said) in named {
         let output = run(name, value);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success() && told.contains(said), "{name}={value}: {told}");
+        let report = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && report.contains(said), "{name}={value}: {report}");
     }
     let refused = run("GRADUS_SUBGROUPS", "perhaps");
-    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && told.contains("GRADUS_SUBGROUPS"), "{told}");
+    let report = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && report.contains("GRADUS_SUBGROUPS"), "{report}");
 }

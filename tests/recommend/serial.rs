@@ -173,7 +173,7 @@ fn the_exact_rank_is_the_number_of_violators() {
     }
     let chosen = Interactions::new(1, 5, &[(0, 0), (0, 3)]).unwrap();
     let vectors =
-        sampling::Distance { users: &users, user_biases: &[0.0], items: &items, item_biases: &[0.0; 5], stride: 8 };
+        sampling::Vectors { users: &users, user_biases: &[0.0], items: &items, item_biases: &[0.0; 5], stride: 8 };
     let rules = |exact_rank: bool, rank_weights: Vec<f32>| sampling::Rules {
         loss: Loss::Warp,
         seed: 1,

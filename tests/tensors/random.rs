@@ -132,7 +132,7 @@ fn neighbours_stay_neighbours_no_more_than_by_chance() {
 }
 
 /// A module around the helper: `words` holds counter, key, length and two vectors of keys; `results` six words for each index.
-const JUDGE: &str = "
+const CHECK_IDS: &str = "
 struct Words { counter: vec4<u32>, first_keys: vec4<u32>, last_keys: vec4<u32>, key: vec2<u32>, length: u32, start: u32 }
 @group(0) @binding(0) var<storage, read> words: Words;
 @group(0) @binding(1) var<storage, read_write> results: array<u32>;
@@ -146,7 +146,7 @@ const INDICES: u32 = 4096;
 
 #[test]
 fn the_shader_is_valid_wgsl() {
-    let module = naga::front::wgsl::parse_str(&[SHADER, JUDGE].concat()).expect("parses");
+    let module = naga::front::wgsl::parse_str(&[SHADER, CHECK_IDS].concat()).expect("parses");
     naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
         .validate(&module)
         .expect("validates");
@@ -197,7 +197,7 @@ fn the_shader_makes_the_bits_of_the_host() {
     let Some((device, queue)) = device() else { return };
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
         label: Some("random"),
-        source: wgpu::ShaderSource::Wgsl([SHADER, JUDGE].concat().into()),
+        source: wgpu::ShaderSource::Wgsl([SHADER, CHECK_IDS].concat().into()),
     });
     let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: Some("judge"),

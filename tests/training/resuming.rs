@@ -126,7 +126,7 @@ fn a_training_that_was_over_goes_on_where_it_stood_and_not_from_its_best_epoch()
     for device in each_device() {
         let fit = |epochs| Fit::new().epochs(epochs).batch_size(6).early_stopping(EarlyStopping::new().patience(50));
         let mut whole = small(&device);
-        let told = train(&mut whole, fit(14).checkpoint(&path));
+        let report = train(&mut whole, fit(14).checkpoint(&path));
         let expected = std::fs::read(&path).unwrap();
         let mut first = small(&device);
         train(&mut first, fit(9).checkpoint(&path));
@@ -134,15 +134,15 @@ fn a_training_that_was_over_goes_on_where_it_stood_and_not_from_its_best_epoch()
         assert_eq!(loaded.fit_to_resume().map(|fit| format!("{fit:?}").contains("epochs: 0")), Some(true));
         let history = train(&mut loaded, fit(5).resume(true).checkpoint(&path));
         assert!(std::fs::read(&path).unwrap() == expected, "{}", device.name());
-        assert_eq!((history.before, history.epochs.len(), told.epochs.len()), (9, 14, 14));
-        for (a, b) in history.epochs.iter().zip(&told.epochs) {
+        assert_eq!((history.before, history.epochs.len(), report.epochs.len()), (9, 14, 14));
+        for (a, b) in history.epochs.iter().zip(&report.epochs) {
             assert_eq!(
                 (a.loss, a.accuracy, a.val_loss, a.val_accuracy),
                 (b.loss, b.accuracy, b.val_loss, b.val_accuracy)
             );
         }
         assert_eq!(history.steps.len(), 5 * 30);
-        assert_eq!(history.steps, told.steps[9 * 30..]);
+        assert_eq!(history.steps, report.steps[9 * 30..]);
     }
 }
 
@@ -191,8 +191,8 @@ fn a_step_that_is_not_finite_takes_a_cut_epoch_back_to_its_beginning() {
             model.compile(Mse::new(), Sgd::new().learning_rate(1e300_f64.min(1e3))).unwrap()
         };
         let fit = || Fit::new().epochs(3).batch_size(2).shuffle(false).checkpoint(&path);
-        let told = make().fit(&x, &y, fit()).unwrap();
-        assert!(matches!(told.stopped, Some(Stop::NotFinite { .. })), "{}: {told:?}", device.name());
+        let report = make().fit(&x, &y, fit()).unwrap();
+        assert!(matches!(report.stopped, Some(Stop::NotFinite { .. })), "{}: {report:?}", device.name());
         let expected = std::fs::read(&path).unwrap();
         let mut ask = break_at(1);
         let cut = make().fit(&x, &y, fit().on_step(move |_, _| ask())).unwrap();
@@ -201,7 +201,7 @@ fn a_step_that_is_not_finite_takes_a_cut_epoch_back_to_its_beginning() {
         }
         let mut loaded = Model::load(&path, &device).unwrap();
         let rest = loaded.fit_to_resume().unwrap().checkpoint(&path);
-        assert_eq!(loaded.fit(&x, &y, rest).unwrap().stopped, told.stopped);
+        assert_eq!(loaded.fit(&x, &y, rest).unwrap().stopped, report.stopped);
         assert!(std::fs::read(&path).unwrap() == expected, "{}", device.name());
     }
 }
@@ -225,23 +225,23 @@ fn other_rows_begin_another_training() {
 fn callbacks_see_each_step_and_each_epoch() {
     use std::sync::{Arc, Mutex};
     for device in each_device() {
-        let told: Arc<Mutex<Vec<(usize, usize, f64)>>> = Arc::default();
+        let report: Arc<Mutex<Vec<(usize, usize, f64)>>> = Arc::default();
         let epochs: Arc<Mutex<Vec<(usize, f64)>>> = Arc::default();
-        let (of_steps, of_epochs) = (told.clone(), epochs.clone());
+        let (of_steps, of_epochs) = (report.clone(), epochs.clone());
         let fit = Fit::new().epochs(3).batch_size(6);
         let fit = fit.on_step(move |epoch, step| {
             assert_eq!(step.batches, 30);
             of_steps.lock().unwrap().push((epoch, step.batch, step.loss));
             ControlFlow::Continue(())
         });
-        let fit = fit.on_epoch(move |number, told| {
-            of_epochs.lock().unwrap().push((number, told.loss));
+        let fit = fit.on_epoch(move |number, report| {
+            of_epochs.lock().unwrap().push((number, report.loss));
             ControlFlow::Continue(())
         });
         let history = train(&mut small(&device), fit);
         let plain = train(&mut small(&device), Fit::new().epochs(3).batch_size(6));
         assert_eq!(history.steps, plain.steps, "{}: to be watched changes nothing", device.name());
-        let steps = told.lock().unwrap();
+        let steps = report.lock().unwrap();
         let places: Vec<(usize, usize)> = steps.iter().map(|(epoch, batch, _)| (*epoch, *batch)).collect();
         assert_eq!(places, (1..=3).flat_map(|epoch| (1..=30).map(move |batch| (epoch, batch))).collect::<Vec<_>>());
         assert_eq!(steps.iter().map(|step| step.2).collect::<Vec<_>>(), history.steps);

@@ -49,17 +49,17 @@ where
     for device in each_device() {
         let (mut weighed, mut twin) = (model(&device, make(), outputs), model(&device, make(), outputs));
         let fit = Fit::new().epochs(30).batch_size(8);
-        let told = weighed.fit(&x, Targets::from(y), fit.clone().sample_weight(&weights)).unwrap();
+        let report = weighed.fit(&x, Targets::from(y), fit.clone().sample_weight(&weights)).unwrap();
         let of_twin = twin.fit(&more, Targets::from(many), fit).unwrap();
         let losses = |history: &gradus::History| history.epochs.iter().map(|epoch| epoch.loss).collect::<Vec<_>>();
-        assert_close(&losses(&told), &losses(&of_twin), &device);
+        assert_close(&losses(&report), &losses(&of_twin), &device);
         assert_close(&flat(&weighed), &flat(&twin), &device);
-        let baselines = [told.baseline, of_twin.baseline].map(|found| found.map_or(0.0, |found| found.loss));
+        let baselines = [report.baseline, of_twin.baseline].map(|found| found.map_or(0.0, |found| found.loss));
         assert!((baselines[0] - baselines[1]).abs() < 1e-5 * (1.0 + baselines[1]), "{baselines:?}");
         // Not vacuous: without weights the loss is another.
         let mut plain = model(&device, make(), outputs);
         let without = plain.fit(&x, Targets::from(y), Fit::new().epochs(30).batch_size(8)).unwrap();
-        assert!((without.epochs[0].loss - told.epochs[0].loss).abs() > 1e-4, "{}", device.describe());
+        assert!((without.epochs[0].loss - report.epochs[0].loss).abs() > 1e-4, "{}", device.describe());
     }
 }
 
@@ -151,8 +151,8 @@ fn the_classes_of_validation_rows_weigh_what_they_weigh_in_the_training() {
         criterion.evaluate(&Inputs::new(&one, &label)).unwrap().value() * weights[of_held[row] as usize]
     };
     let wanted = (0..4).map(of_row).sum::<f64>() / of_held.iter().map(|&label| weights[label as usize]).sum::<f64>();
-    let told = history.epochs[0].val_loss.unwrap();
-    assert!((told - wanted).abs() < 1e-6, "{told} {wanted}");
+    let report = history.epochs[0].val_loss.unwrap();
+    assert!((report - wanted).abs() < 1e-6, "{report} {wanted}");
 }
 
 #[test]
@@ -167,9 +167,9 @@ fn the_positive_side_weighs_as_the_loss_alone_weighs_it() {
         for (mut found, criterion) in both {
             let logits = found.predict(&x).unwrap();
             let fit = Fit::new().batch_size(12).learning_rate(0.0).pos_weight(vec![4.0, 0.5]);
-            let told = found.fit(&x, &y, fit).unwrap().epochs[0].loss;
+            let report = found.fit(&x, &y, fit).unwrap().epochs[0].loss;
             let wanted = criterion.evaluate(&Inputs::new(&logits, &y).pos_weight(&positive)).unwrap().value();
-            assert!((told - wanted).abs() < 1e-5 * wanted, "{told} {wanted} {}", device.describe());
+            assert!((report - wanted).abs() < 1e-5 * wanted, "{report} {wanted} {}", device.describe());
         }
     }
 }
@@ -201,16 +201,16 @@ fn a_rare_class_is_found_where_it_weighs_as_much_as_the_others() {
 fn weights_that_no_training_can_take_are_told() {
     let (x, y) = (rows(6, 4), Array2::<f32>::zeros((6, 1)));
     let labels = array![0_i64, 1, 2, 0, 1, 2];
-    let told = |fit: Fit| model(&Device::Cpu, Mse::new(), 1).fit(&x, &y, fit).unwrap_err().to_string();
+    let report = |fit: Fit| model(&Device::Cpu, Mse::new(), 1).fit(&x, &y, fit).unwrap_err().to_string();
     let of_classes =
         |fit: Fit| model(&Device::Cpu, CrossEntropy::new(), 3).fit(&x, &labels, fit).unwrap_err().to_string();
     for (found, wanted) in [
-        (told(Fit::new().sample_weight(&array![1.0_f32, 2.0])), "sample_weight has 2 numbers; 6: one for each row"),
-        (told(Fit::new().sample_weight(&array![1.0_f32, f32::NAN, 1.0, 1.0, 1.0, 1.0])), "sample_weight is NaN"),
-        (told(Fit::new().sample_weight(&array![1.0_f32, -1.0, 1.0, 1.0, 1.0, 1.0])), "sample_weight is -1"),
-        (told(Fit::new().sample_weight(&Array1::<f32>::zeros(6))), "one above 0"),
-        (told(Fit::new().class_weight(ClassWeight::Balanced)), "the targets are no classes"),
-        (told(Fit::new().pos_weight(vec![2.0])), "the loss has no positive side"),
+        (report(Fit::new().sample_weight(&array![1.0_f32, 2.0])), "sample_weight has 2 numbers; 6: one for each row"),
+        (report(Fit::new().sample_weight(&array![1.0_f32, f32::NAN, 1.0, 1.0, 1.0, 1.0])), "sample_weight is NaN"),
+        (report(Fit::new().sample_weight(&array![1.0_f32, -1.0, 1.0, 1.0, 1.0, 1.0])), "sample_weight is -1"),
+        (report(Fit::new().sample_weight(&Array1::<f32>::zeros(6))), "one above 0"),
+        (report(Fit::new().class_weight(ClassWeight::Balanced)), "the targets are no classes"),
+        (report(Fit::new().pos_weight(vec![2.0])), "the loss has no positive side"),
         (of_classes(Fit::new().class_weight(ClassWeight::Each(vec![1.0, 2.0]))), "has 2 numbers; 3"),
         (of_classes(Fit::new().class_weight(ClassWeight::Each(vec![1.0, 2.0, f64::INFINITY]))), "class_weight is inf"),
     ] {
@@ -218,7 +218,7 @@ fn weights_that_no_training_can_take_are_told() {
     }
     // All weight on rows that are held back.
     let last = array![0.0_f32, 0.0, 0.0, 0.0, 0.0, 1.0];
-    assert!(told(Fit::new().validation_split(0.2).sample_weight(&last)).contains("all rows that are trained on"));
+    assert!(report(Fit::new().validation_split(0.2).sample_weight(&last)).contains("all rows that are trained on"));
     let mut ranking = model(&Device::Cpu, LambdaRank::new(), 1);
     let (relevance, groups) = (Array2::<f32>::zeros((6, 1)), [3, 3]);
     let fit = Fit::new().sample_weight(&Array1::<f32>::ones(6));

@@ -4,7 +4,7 @@
 fn gain(truth: f32) -> f32 {
     let n = round(truth);
     let whole = power_of_two(i32(n));
-    let found = whole * expm1_full((truth - n) * 0.69314718) + (whole - 1.0);
+    let found = whole * exp_m1((truth - n) * 0.69314718) + (whole - 1.0);
     return select(found, not_a_number(truth), truth > 100.0);
 }
 

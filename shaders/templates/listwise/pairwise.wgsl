@@ -63,7 +63,7 @@ fn discount_difference(a: f32, b: f32) -> f32 {
     if TOP_N != 0u && u32(low) >= TOP_N {
         return place_discount(high);
     }
-    return 1.442695 * log1p_full((low - high) / (high + 2.0)) * discount(high + 1.0) * discount(low + 1.0);
+    return 1.442695 * ln_1p((low - high) / (high + 2.0)) * discount(high + 1.0) * discount(low + 1.0);
 }
 
 fn pair_weight(item: Item, other: Item) -> f32 {

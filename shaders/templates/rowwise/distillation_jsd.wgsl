@@ -94,7 +94,7 @@ fn parting(truths: vec4<f32>, logits: vec4<f32>, kept: vec4<bool>, ends: Ends) -
     let a = select(vec4<f32>(1.0 - DISTILLATION_BETA), vec4<f32>(DISTILLATION_BETA), is_below);
     let b = select(vec4<f32>(DISTILLATION_BETA), vec4<f32>(1.0 - DISTILLATION_BETA), is_below);
     let part = b + a * grown[0];
-    var log_part = select(log_accurate4(part), log1p_inside4(a * grown[1]), grown[0] > vec4<f32>(0.5));
+    var log_part = select(log_accurate4(part), ln_1p_above_minus_one4(a * grown[1]), grown[0] > vec4<f32>(0.5));
     log_part = select(log_part, -size, b == vec4<f32>());
     let log_small = select(-size - log_part, vec4<f32>(), b == vec4<f32>());
     let t = grown[1] / part;
@@ -120,7 +120,7 @@ fn pulls(found: Parting, columns: vec4<u32>, top: f32, at_top: Place) -> vec4<f3
         let is_near = (found.e > vec4<f32>(0.5)) & vec4<bool>(at_top.e > 0.5);
         let risen = select(found.e - at_top.e, found.w - at_top.w, is_near);
         let both = found.is_below & vec4<bool>(at_top.is_below != 0.0);
-        ratios = select(ratios, -log1p_inside4(DISTILLATION_BETA * risen / at_top.part), both);
+        ratios = select(ratios, -ln_1p_above_minus_one4(DISTILLATION_BETA * risen / at_top.part), both);
     }
     let is_top = vec4<f32>(columns) == vec4<f32>(top);
     return select(vec4<f32>(), found.q * ratios, (found.q != vec4<f32>()) & !is_top);

@@ -54,7 +54,7 @@ fn probabilities(below: vec4<f32>, theta: f32) -> vec4<f32> {
     for (var k = 0u; k < 4u; k += 1u) {
         if roots[k] > 0.0 {
             // By ln(1 + w), which keeps the digits of a small w where ALPHA is near 1.
-            found[k] = exp(log1p_full((ALPHA - 1.0) * (below[k] - theta)) / (ALPHA - 1.0));
+            found[k] = exp(ln_1p((ALPHA - 1.0) * (below[k] - theta)) / (ALPHA - 1.0));
         }
     }
     return found;
@@ -105,7 +105,7 @@ fn highest() -> f32 {
     if ALPHA == 1.0 {
         return log_count;
     }
-    return -expm1_full(-(ALPHA - 1.0) * log_count) / (ALPHA - 1.0);
+    return -exp_m1(-(ALPHA - 1.0) * log_count) / (ALPHA - 1.0);
 }
 
 fn restart(sums: Sums) -> Sums {
@@ -131,11 +131,11 @@ fn own_part(others: f32) -> f32 {
     if others >= 1.0 {
         return 0.0;
     }
-    let log_p = log1p_full(-others);
+    let log_p = ln_1p(-others);
     if ALPHA == 1.0 {
         return (1.0 - others) * -log_p;
     }
-    return (1.0 - others) * -expm1_full((ALPHA - 1.0) * log_p) / ((ALPHA - 1.0) * ALPHA);
+    return (1.0 - others) * -exp_m1((ALPHA - 1.0) * log_p) / ((ALPHA - 1.0) * ALPHA);
 }
 
 fn finish(row: Row, sums: Sums) -> Outcome {

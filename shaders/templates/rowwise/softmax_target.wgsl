@@ -121,7 +121,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     let total = sums.others + label_exp;
     var log_total = log_accurate(total);
     if label_exp == 1.0 && sums.others <= 1.0 {
-        log_total = log1p_unit(sums.others);
+        log_total = ln_1p_unit_interval(sums.others);
     }
     var inverse = 1.0 / total;
     if total == 0.0 {

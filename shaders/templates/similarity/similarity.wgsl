@@ -43,10 +43,10 @@ fn candidate_of(row: u32, column: u32, score: f32) -> Candidate {
 
 // ln of a sum of e^(exponent - peak); an empty pool has the lowest there is.
 fn lse_of(peak: f32, sum: f32) -> f32 {
-    return select(LOWEST, peak + log_full(sum), sum > 0.0);
+    return select(LOWEST, peak + ln_positive(sum), sum > 0.0);
 }
 
-// `exp_full` throughout: a driver's own exponential is 2|x| ulp off, and |x| goes to 2/T and beyond.
+// `exp_any` throughout: a driver's own exponential is 2|x| ulp off, and |x| goes to 2/T and beyond.
 
 // Writes dL/d(score) of a row and its value; every thread of the row group calls it.
 fn take_row(index: u32, local_index: u32) {
@@ -75,10 +75,10 @@ fn take_row(index: u32, local_index: u32) {
         let candidate = candidate_of(row, column, scores[first + column]);
         let found = term(candidate);
         if found.in_first {
-            sums.x += exp_full(found.exponent - peaks.x);
+            sums.x += exp_any(found.exponent - peaks.x);
         }
         if found.in_second {
-            sums.y += exp_full(found.exponent - peaks.y);
+            sums.y += exp_any(found.exponent - peaks.y);
         }
         if !STAGED {
             extras += extra(candidate, vec2<f32>());
@@ -105,10 +105,10 @@ fn take_row(index: u32, local_index: u32) {
             let found = term(candidate);
             d_score = extra_gradient(candidate, outcome);
             if found.in_first {
-                d_score += pool_weights.x * exp_full(found.exponent - peaks.x) * found.gradient;
+                d_score += pool_weights.x * exp_any(found.exponent - peaks.x) * found.gradient;
             }
             if found.in_second {
-                d_score += pool_weights.y * exp_full(found.exponent - peaks.y) * found.gradient;
+                d_score += pool_weights.y * exp_any(found.exponent - peaks.y) * found.gradient;
             }
             d_score *= scale;
         }

@@ -54,7 +54,7 @@ impl Bench {
         if let Some(file) = &self.html {
             saved::check_out("--html", file, &[])?;
         }
-        let device = self.device.open_and_tell()?;
+        let device = self.device.open_and_report()?;
         let interrupt = Interrupt::listen()?;
         let mut listener: Box<dyn Listener> =
             if self.json { Box::<Rows>::default() } else { Box::new(table::Lines::new(&device)) };
@@ -66,8 +66,8 @@ impl Bench {
         }
         match ended {
             Ended::Interrupted => {
-                let told = format!("{} of {} cases were measured and told", report.measured(), cases.len());
-                Err(Failure::Interrupted(told))
+                let report = format!("{} of {} cases were measured and told", report.measured(), cases.len());
+                Err(Failure::Interrupted(report))
             }
             Ended::Whole => Ok(()),
         }

@@ -73,7 +73,7 @@ impl Subject {
 impl Check {
     pub fn run(&self) -> Outcome {
         let subjects = if self.seconds.is_some() { mixed(self.subjects()?) } else { self.subjects()? };
-        let device = self.device.open_and_tell()?;
+        let device = self.device.open_and_report()?;
         let (mut reports, mut left_out) = (Vec::new(), Vec::new());
         let (start, time) = (Instant::now(), self.seconds.map(Duration::from_secs_f64));
         for subject in subjects {

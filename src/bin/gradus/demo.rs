@@ -33,7 +33,7 @@ impl Demo {
     pub fn run(&self) -> Outcome {
         let folder = folder()?;
         let images = read(&folder)?;
-        let device = self.device.open_and_tell()?;
+        let device = self.device.open_and_report()?;
         say(&format!(
             "Fashion-MNIST, a subset: {} photographs of clothing to learn from, {} to test on, 28×28 pixels, 10 classes.\n",
             images.train.rows(),

@@ -17,7 +17,7 @@ pub struct Log {
     shared: Arc<Mutex<Shared>>,
     path: Option<PathBuf>,
     /// A terminal has the bar.
-    tells: bool,
+    reports: bool,
     /// The training is one on everything, behind the test.
     is_refit: bool,
 }
@@ -38,7 +38,7 @@ impl Log {
     pub fn new(path: Option<&Path>, goes_on: bool) -> Self {
         let path = path.map(PathBuf::from);
         let shared = Shared { path: path.clone(), goes_on, earlier: Vec::new(), file: None, failed: None };
-        Log { shared: Arc::new(Mutex::new(shared)), path, tells: !io::stderr().is_terminal(), is_refit: false }
+        Log { shared: Arc::new(Mutex::new(shared)), path, reports: !io::stderr().is_terminal(), is_refit: false }
     }
 
     /// The same, of a training on everything.
@@ -76,12 +76,12 @@ impl Log {
     }
 
     /// Tells of the epoch of a number, counted from 1, of so many; `numbers` are those that it has, by their names.
-    pub fn tell(&self, number: usize, planned: usize, numbers: Vec<(&'static str, f64)>, seconds: f64) {
-        if self.tells {
-            let told = numbers.iter().map(|(name, value)| format!("{name} {}", text::significant(*value, 5)));
-            let (told, word) =
-                (told.collect::<Vec<_>>().join(", "), if self.is_refit { "refit epoch" } else { "epoch" });
-            output::note(&format!("{word} {number} of {planned}: {told} ({})", text::seconds(seconds)));
+    pub fn report(&self, number: usize, planned: usize, numbers: Vec<(&'static str, f64)>, seconds: f64) {
+        if self.reports {
+            let report = numbers.iter().map(|(name, value)| format!("{name} {}", text::significant(*value, 5)));
+            let (report, word) =
+                (report.collect::<Vec<_>>().join(", "), if self.is_refit { "refit epoch" } else { "epoch" });
+            output::note(&format!("{word} {number} of {planned}: {report} ({})", text::seconds(seconds)));
         }
         let line = self.line(number, numbers, json!(seconds));
         if let Ok(mut shared) = self.shared.lock() {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use gradus::losses::Domain;
-use gradus::{Choice, activations, losses, optimizers, schedules};
+use gradus::{OptionDoc, activations, losses, optimizers, schedules};
 use serde_json::{Map, Value, json};
 
 use crate::names;
@@ -100,8 +100,8 @@ fn lists() -> [(&'static str, Vec<Value>); 4] {
     ]
 }
 
-fn options(choices: &[Choice], defaults: &Value) -> Vec<Value> {
-    let option = |choice: &Choice| {
+fn options(choices: &[OptionDoc], defaults: &Value) -> Vec<Value> {
+    let option = |choice: &OptionDoc| {
         json!({
             "name": choice.name, "default": defaults[choice.name], "domain": choice.domain, "meaning": choice.meaning,
         })

@@ -148,7 +148,7 @@ pub fn path(path: &Path) -> Value {
 }
 
 /// How many columns a line on stdout may have: those of the terminal, or `COLUMNS`; none where nobody says.
-fn told_width() -> Option<usize> {
+fn text_width() -> Option<usize> {
     let columns = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns: &u16| columns >= 40);
     // A terminal without a size says 0.
     Table::new().width().filter(|&columns| columns >= 20).or_else(columns).map(usize::from)
@@ -156,13 +156,13 @@ fn told_width() -> Option<usize> {
 
 /// How many columns a table may have.
 pub fn width() -> usize {
-    told_width().unwrap_or(WIDTH.into())
+    text_width().unwrap_or(WIDTH.into())
 }
 
 /// Lines folded between words to the width of a terminal, what is folded two columns in. Where there is none they stay whole, so that a
 /// program finds its words in one line.
 pub fn folded(text: &str) -> String {
-    let Some(width) = told_width() else { return text.into() };
+    let Some(width) = text_width() else { return text.into() };
     let mut out = String::with_capacity(text.len() + 16);
     for line in text.lines() {
         let mut length = 0;
@@ -248,7 +248,7 @@ impl DeviceChoice {
     }
 
     /// Opens the device and says on stderr which it is.
-    pub fn open_and_tell(self) -> Outcome<Device> {
+    pub fn open_and_report(self) -> Outcome<Device> {
         let (device, reason) = self.open_with_reason(false)?;
         let why = match (&device, self.device) {
             (Device::Cpu, DeviceName::Auto) => format!(" (auto: {reason})"),

@@ -80,16 +80,16 @@ impl Predict {
         if let Some(accuracy) = accuracy {
             output::note(&format!("accuracy: {:.2} % of {} rows", 100.0 * accuracy, rows.dataset.rows()));
         }
-        let told = self.told(&model, rows.encoding.as_ref(), &outputs)?;
+        let report = self.report(&model, rows.encoding.as_ref(), &outputs)?;
         if self.json {
             return output::print_json(&json!({
-                "device": device.name(), "predictions": told.as_json(), "accuracy": accuracy,
+                "device": device.name(), "predictions": report.as_json(), "accuracy": accuracy,
             }));
         }
-        output::print(&if told.is_plain && !self.csv { told.as_lines() } else { told.as_csv() })
+        output::print(&if report.is_plain && !self.csv { report.as_lines() } else { report.as_csv() })
     }
 
-    fn told(&self, model: &Model, encoding: Option<&Encoding>, outputs: &Array2<f32>) -> Outcome<Told> {
+    fn report(&self, model: &Model, encoding: Option<&Encoding>, outputs: &Array2<f32>) -> Outcome<Told> {
         let is_labels = matches!(encoding.map(Encoding::target), Some(TargetEncoding::Flags { .. }));
         let is_classes = model.predicts_classes() && !is_labels;
         let names = class_names(model, encoding);

@@ -3,7 +3,7 @@
 mod answer;
 mod files;
 mod lookup;
-mod tell;
+mod report;
 mod training;
 
 use std::num::NonZeroUsize;
@@ -221,12 +221,12 @@ impl Recommend {
         let interrupt = Interrupt::listen()?;
         let mut trained = self.train(&data, &interrupt)?;
         let logged = std::mem::replace(&mut trained.logged, Ok(()));
-        let told = if self.json {
+        let report = if self.json {
             output::document(&self.as_json(path, &data, &trained))
         } else {
             self.as_text(&data, &trained)
         };
-        output::print_beside(self.out.as_deref(), &told)?;
+        output::print_beside(self.out.as_deref(), &report)?;
         match &trained.stopped {
             Some(stop) => {
                 let kept = match &self.out {

@@ -178,11 +178,11 @@ impl Train {
                 let task = Task::of(&*plan.loss, &parts.train)?;
                 self.refuse_quantities(&parts, &task)?;
                 self.weights.check(&parts, &*plan.loss)?;
-                let device = self.device.open_and_tell()?;
+                let device = self.device.open_and_report()?;
                 let settings = self.settings(task.ranks, None).with(&plan);
                 (self.new_model(plan, &task, &parts, &device)?, task, settings, parts)
             }
-            None => self.resumed(held_out, &self.device.open_and_tell()?, earlier.as_ref())?,
+            None => self.resumed(held_out, &self.device.open_and_report()?, earlier.as_ref())?,
         };
         model.set_held_out(held_out);
         if let Some(done) = earlier.as_ref().filter(|_| self.epochs.is_none()).and_then(Earlier::in_words) {
@@ -198,12 +198,12 @@ impl Train {
             output::print_beside(self.out.as_deref(), &format!("{summary}\n{chosen}"))?;
         }
         let mut trained = self.fit(model, &task, &mut parts, settings, &interrupt)?;
-        let told = if self.json {
+        let report = if self.json {
             output::document(&self.as_json(&trained, &task))
         } else {
             report::as_text(&trained, self.weights.is_weighed(&trained.model))
         };
-        output::print_beside(self.out.as_deref(), &told)?;
+        output::print_beside(self.out.as_deref(), &report)?;
         let Trained { logged, .. } = &mut trained;
         let logged = std::mem::replace(logged, Ok(()));
         self.ended(&trained, interrupt.is_asked()).and(logged)

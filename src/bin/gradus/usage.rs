@@ -11,7 +11,7 @@ use crate::output::{self, Failure, Outcome};
 pub fn report(error: &clap::Error) -> Outcome {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => output::print(&error.render().to_string()),
-        _ => Err(Failure::Usage(told(error).unwrap_or_else(|| one_line(&error.render().to_string())))),
+        _ => Err(Failure::Usage(in_one_line(error).unwrap_or_else(|| one_line(&error.render().to_string())))),
     }
 }
 
@@ -32,7 +32,7 @@ const DEVICES: [(&str, &str); 12] = [
 ];
 
 /// Errors about a value, a flag or a command, as all of ours are told: `--epochs is 0; it must be …`.
-fn told(error: &clap::Error) -> Option<String> {
+fn in_one_line(error: &clap::Error) -> Option<String> {
     let word = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => Some(word.as_str()),
         _ => None,
@@ -94,8 +94,8 @@ pub fn which_command(command: &clap::Command) -> Outcome {
 fn one_line(message: &str) -> String {
     let message = message.strip_prefix("error: ").unwrap_or(message);
     let lines = message.lines().map(str::trim);
-    let told = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
-    told.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    let report = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
+    report.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -348,7 +348,7 @@ impl<'c, 'a> Call<'c, 'a> {
             gradient: gpu.buffer("a gradient", self.predictions.len())?,
             values: gpu.buffer("values", kernel::values_length(gpu, &*self.criterion.loss, job))?,
             result: gpu.buffer("a loss", 4)?,
-            absent: gpu.buffer("nothing", 4)?,
+            dummy: gpu.buffer("nothing", 4)?,
         })
     }
 

@@ -285,7 +285,7 @@ impl<'t> Call<'t> {
             upstreams: criterion.upstreams(gpu, self.upstream.1, self.units(), commands)?,
             values: gpu.buffer("partial sums", kernel::values_length(gpu, loss, &job))?,
             result: gpu.buffer("a loss", NOTES)?,
-            absent: gpu.buffer("nothing", 4)?,
+            dummy: gpu.buffer("nothing", 4)?,
         };
         let units = match self.pads() {
             true => {

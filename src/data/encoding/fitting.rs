@@ -79,12 +79,12 @@ fn made(features: Vec<Feature>, has_header: bool, target: TargetFit, options: &E
     if encoding.width() > 0 {
         return Ok(encoding);
     }
-    let told = encoding.in_words();
+    let report = encoding.in_words();
     Err(Error::Input {
         operation: "encoding".into(),
         name: "the table".into(),
         found: "has no column left to learn from".into(),
-        allowed: format!("at least one besides the target must hold more than one value: {told}"),
+        allowed: format!("at least one besides the target must hold more than one value: {report}"),
     })
 }
 

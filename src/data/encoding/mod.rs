@@ -293,8 +293,8 @@ impl Encoding {
     }
 
     fn in_words(&self) -> String {
-        let told: Vec<String> = self.features.iter().flatten().map(|feature| feature.report().to_string()).collect();
-        told.join("; ")
+        let report: Vec<String> = self.features.iter().flatten().map(|feature| feature.report().to_string()).collect();
+        report.join("; ")
     }
 
     /// The columns of the targets, if the table has them all.

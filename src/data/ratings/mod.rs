@@ -136,7 +136,7 @@ pub fn read_ratings_with(path: impl AsRef<Path>, options: &RatingsOptions) -> Re
     found.notes.extend(times.note(&records.names));
     found.times = times.finish();
     places.check_rating(&mut found);
-    found.tell_columns(&places, &records.names, without);
+    found.report_columns(&places, &records.names, without);
     found.user_ids = users.sorted(&mut found.users);
     found.item_ids = items.sorted(&mut found.items);
     found.join_pairs(path, options.duplicates)?;
@@ -145,7 +145,7 @@ pub fn read_ratings_with(path: impl AsRef<Path>, options: &RatingsOptions) -> Re
 
 impl Ratings {
     /// What the columns were taken for, where a file without a column of ratings leaves a choice.
-    fn tell_columns(&mut self, places: &Places, names: &[String], without: usize) {
+    fn report_columns(&mut self, places: &Places, names: &[String], without: usize) {
         if let Some(weight) = places.weight {
             let what = if self.has_ratings { "the weights of the ratings" } else { "counts: each line is a like" };
             self.notes.push(format!("column `{}` holds {what}", names[weight]));

@@ -288,8 +288,8 @@ mod tests {
     fn half_a_letter_is_refused_with_its_place() {
         let place = |bytes: &[u8]| broken(Path::new("x"), 1, &read(bytes, true).unwrap_err()).to_string();
         for (bytes, byte) in [(&[0, b'a', 0][..], 2), (&[0xd8, 0x3d], 0), (&[0, b'a', 0xd8, 0x3d, 0, b'b'], 2)] {
-            let told = place(bytes);
-            assert!(told.contains(&format!("byte {byte}")) && told.contains("UTF-16"), "{told}");
+            let report = place(bytes);
+            assert!(report.contains(&format!("byte {byte}")) && report.contains("UTF-16"), "{report}");
         }
         // Behind the bytes of one reading.
         let long: Vec<u8> = "é".repeat(100_001).encode_utf16().flat_map(u16::to_be_bytes).collect();

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::prelude::*;
 use super::require;
 use crate::Error;
-use crate::catalogue::Choice;
+use crate::catalogue::OptionDoc;
 pub use margin::TargetLogitTransform;
 
 /// Softmax cross-entropy of logits, against class labels or dense targets.
@@ -95,31 +95,31 @@ impl Default for CrossEntropy {
 }
 
 impl CrossEntropy {
-    pub(super) const OPTIONS: &'static [Choice] = &[
-        Choice {
+    pub(super) const OPTIONS: &'static [OptionDoc] = &[
+        OptionDoc {
             name: "label_smoothing",
             domain: "in [0, 1]",
             meaning: "share s of the target spread over all classes",
         },
-        Choice {
+        OptionDoc {
             name: "ignore_index",
             domain: "a label or a list of up to 16",
             meaning: "labels whose rows are left out",
         },
-        Choice { name: "z_loss", domain: ">= 0", meaning: "weight λ of lse², which keeps logits from drifting" },
-        Choice { name: "softcap", domain: "> 0 or null", meaning: "logits become c·tanh(x/c) first" },
-        Choice { name: "temperature", domain: "> 0", meaning: "logits are divided by it (after the softcap)" },
-        Choice {
+        OptionDoc { name: "z_loss", domain: ">= 0", meaning: "weight λ of lse², which keeps logits from drifting" },
+        OptionDoc { name: "softcap", domain: "> 0 or null", meaning: "logits become c·tanh(x/c) first" },
+        OptionDoc { name: "temperature", domain: "> 0", meaning: "logits are divided by it (after the softcap)" },
+        OptionDoc {
             name: "target_logit_transform",
             domain: "\"arcface\", \"cosface\" or null; not with a softcap",
             meaning: "predictions are cosines, and the label's gets a margin",
         },
-        Choice {
+        OptionDoc {
             name: "margin",
             domain: "in [0, π], or null: 0.5 for arcface, 0.35 for cosface",
             meaning: "the margin: of the angle for arcface, of the cosine for cosface",
         },
-        Choice { name: "scale", domain: "> 0", meaning: "what cosines are multiplied by, where they are transformed" },
+        OptionDoc { name: "scale", domain: "> 0", meaning: "what cosines are multiplied by, where they are transformed" },
     ];
 
     /// Plain cross-entropy; rows with label −100 are left out.

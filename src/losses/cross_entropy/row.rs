@@ -18,7 +18,7 @@ impl Rowwise for CrossEntropy {
         let pull = self.pull(row, gradient, maximum);
         let sums = Sums::of(row, gradient, maximum, auxiliary.is_some());
         if let Some(auxiliary) = auxiliary {
-            sums.tell(row, auxiliary);
+            sums.report(row, auxiliary);
         }
         let z_loss = R::new(self.z_loss);
         let z_pull = R::new(2.0) * z_loss * sums.lse;
@@ -244,7 +244,7 @@ impl<R: Real> Sums<R> {
     }
 
     #[inline(always)]
-    fn tell(&self, row: &Row<'_, R>, auxiliary: &mut Auxiliary<R>) {
+    fn report(&self, row: &Row<'_, R>, auxiliary: &mut Auxiliary<R>) {
         let label_dot = R::select(self.label_exp == R::ZERO, R::ZERO, self.label_exp * self.label_below);
         auxiliary.lse = self.lse;
         auxiliary.entropy = self.log_total - (self.below + label_dot) * self.inverse;

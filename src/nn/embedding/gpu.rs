@@ -1,7 +1,7 @@
 //! The table on a GPU.
 
 use crate::Result;
-use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace, gather, judge};
+use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace, gather, check};
 use crate::nn::optimizers::{MOST_STATES, Optimizer, Step};
 use crate::runtime::device::Gpu;
 
@@ -12,7 +12,7 @@ pub(crate) struct Table {
     parameters: wgpu::Buffer,
     states: Vec<wgpu::Buffer>,
     /// What the kernels bind for states that there are not.
-    absent: wgpu::Buffer,
+    dummy: wgpu::Buffer,
     /// (1 + position, id) of the first id that named no row.
     found: wgpu::Buffer,
     /// Of the last number of ids.
@@ -21,10 +21,10 @@ pub(crate) struct Table {
 
 impl Table {
     pub fn new(gpu: &Gpu, values: Vec<f32>) -> Result<Self> {
-        let absent = gpu.buffer("no state", 64 * MOST_STATES)?;
+        let dummy = gpu.buffer("no state", 64 * MOST_STATES)?;
         let found = gpu.upload("ids that name no row", &[0_u32; 4])?;
         let parameters = gpu.upload("an embedding", &values)?;
-        Ok(Table { gpu: gpu.clone(), parameters, states: Vec::new(), absent, found, workspace: None })
+        Ok(Table { gpu: gpu.clone(), parameters, states: Vec::new(), dummy, found, workspace: None })
     }
 
     /// The states that training begins with.
@@ -36,9 +36,9 @@ impl Table {
 
     pub fn gather(&self, sizes: &Sizes, ids: &wgpu::Buffer) -> Result<wgpu::Buffer> {
         let output = self.gpu.buffer("gathered rows", sizes.ids * sizes.width)?;
-        let judge = judge(&self.gpu, sizes, ids, &self.found)?;
+        let check = check(&self.gpu, sizes, ids, &self.found)?;
         let gather = gather(&self.gpu, sizes, [ids, &self.parameters, &output])?;
-        self.gpu.submit(&[judge, gather])?;
+        self.gpu.submit(&[check, gather])?;
         Ok(output)
     }
 
@@ -54,9 +54,9 @@ impl Table {
             self.workspace = Some((sizes.ids, Workspace::new(&self.gpu, sizes)?));
         }
         let Some((_, workspace)) = &self.workspace else { return Ok(()) };
-        let (table, states, absent) = (&self.parameters, &self.states[..], &self.absent);
-        let job = RowStep { sizes: *sizes, optimizer, table, states, absent };
-        let mut commands = vec![judge(&self.gpu, sizes, ids, &self.found)?];
+        let (table, states, dummy) = (&self.parameters, &self.states[..], &self.dummy);
+        let job = RowStep { sizes: *sizes, optimizer, table, states, dummy };
+        let mut commands = vec![check(&self.gpu, sizes, ids, &self.found)?];
         commands.extend(workspace.update(&self.gpu, &job, ids, gradients)?.0);
         workspace.set(&self.gpu, sizes, step);
         self.gpu.submit(&commands)

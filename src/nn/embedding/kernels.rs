@@ -17,7 +17,7 @@ const MOVE_SCALAR: File = crate::runtime::wgsl::shader!("ops/embedding/embedding
 const MOVE_VEC4: File = crate::runtime::wgsl::shader!("ops/embedding/embedding_move_vec4.wgsl");
 const RUNS: File = crate::runtime::wgsl::shader!("ops/embedding/embedding_runs.wgsl");
 const GATHER: File = crate::runtime::wgsl::shader!("ops/embedding/embedding_gather.wgsl");
-const JUDGE: File = crate::runtime::wgsl::shader!("ops/embedding/embedding_judge.wgsl");
+const CHECK_IDS: File = crate::runtime::wgsl::shader!("ops/embedding/embedding_check_ids.wgsl");
 const PARTS: File = crate::runtime::wgsl::shader!("ops/embedding/embedding_parts.wgsl");
 const UPDATE: File = crate::runtime::wgsl::shader!("ops/embedding/embedding_update.wgsl");
 
@@ -94,9 +94,9 @@ impl RowsParams {
 }
 
 /// Looks for ids that name no row; the first one is kept in `found` as (1 + position, id).
-pub(crate) fn judge(gpu: &Gpu, sizes: &Sizes, ids: &wgpu::Buffer, found: &wgpu::Buffer) -> Result<Command> {
+pub(crate) fn check(gpu: &Gpu, sizes: &Sizes, ids: &wgpu::Buffer, found: &wgpu::Buffer) -> Result<Command> {
     let params = [sizes.ids as u32, sizes.rows as u32, 0, 0];
-    gpu.dispatch(&gpu.kernel(&plain("ids", &[JUDGE]))?, &params, &[ids.into(), found.into()], 1)
+    gpu.dispatch(&gpu.kernel(&plain("ids", &[CHECK_IDS]))?, &params, &[ids.into(), found.into()], 1)
 }
 
 /// output[i] = table[ids[i]].
@@ -116,7 +116,7 @@ pub(crate) struct RowStep<'a> {
     /// As many as the optimizer has, each of the table's size.
     pub states: &'a [wgpu::Buffer],
     /// What the lanes bind for states that there are not: 256 bytes for each.
-    pub absent: &'a wgpu::Buffer,
+    pub dummy: &'a wgpu::Buffer,
 }
 
 /// What a step over so many ids needs besides; made once for a size.
@@ -179,8 +179,8 @@ impl Workspace {
         }
         let mut storage = [sorted, gradients, &self.parts, job.table].map(Slice::from).to_vec();
         for number in 0..MOST_STATES {
-            let absent = Slice { buffer: job.absent, offset: 256 * number as u64, size: Some(256) };
-            storage.push(job.states.get(number).map_or(absent, Slice::from));
+            let dummy = Slice { buffer: job.dummy, offset: 256 * number as u64, size: Some(256) };
+            storage.push(job.states.get(number).map_or(dummy, Slice::from));
         }
         push(&update_program(job.optimizer, sizes.is_vec4(), lanes), &storage, sizes.ids)?;
         Ok((commands, stepped))
@@ -224,7 +224,7 @@ pub(crate) fn takes_rows(optimizer: &dyn Optimizer) -> bool {
 
 /// Every program of this file, for the checks of the shaders.
 pub(crate) fn programs(optimizers: &[Box<dyn Optimizer>]) -> Vec<Program> {
-    let mut programs = vec![plain("ids", &[JUDGE])];
+    let mut programs = vec![plain("ids", &[CHECK_IDS])];
     for (vec4, lanes) in [(false, 8), (true, 8), (false, 64), (true, 64)] {
         programs.extend([gather_program(vec4, lanes), parts_program(vec4, lanes)]);
         let fitting = optimizers.iter().filter(|optimizer| takes_rows(&***optimizer));

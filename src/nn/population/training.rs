@@ -185,7 +185,7 @@ impl Population {
                 return Err(error);
             }
         };
-        let mut told = Vec::with_capacity(active.len());
+        let mut report = Vec::with_capacity(active.len());
         for (member_step, outcomes) in member_steps.iter().zip(&outcomes) {
             let (member, monitor) = (member_step.member, &mut monitors[member_step.member]);
             if let Some((batch, loss)) = training_run::first_not_finite(&training_specs[member], outcomes, || {
@@ -205,23 +205,23 @@ impl Population {
                 let averaged = &mut self.progress[member].averaged;
                 *averaged = averaged.saturating_sub(epoch.skipped as u64);
             }
-            told.push(epoch);
+            report.push(epoch);
         }
         if let Some(validation) = training_run.validation {
             let scores = self.scores_of(&active, training_specs, validation)?;
-            for (told, score) in told.iter_mut().zip(scores) {
-                (told.val_loss, told.val_accuracy) = (Some(score.loss), score.accuracy);
+            for (report, score) in report.iter_mut().zip(scores) {
+                (report.val_loss, report.val_accuracy) = (Some(score.loss), score.accuracy);
             }
         }
         let seconds = begun.elapsed().as_secs_f64();
         let mut going_on = Vec::with_capacity(active.len());
-        for (member, mut told) in active.into_iter().zip(told) {
-            told.seconds = seconds;
+        for (member, mut report) in active.into_iter().zip(report) {
+            report.seconds = seconds;
             if let Some(yardstick) = &training_run.yardstick {
-                yardstick.tell_squared(&mut told);
+                yardstick.report_squared(&mut report);
             }
-            training_run::observe(fit, &mut self.progress[member], &mut told);
-            if !monitors[member].add(told, fit.early_stopping.as_ref(), || self.snapshot(member))? {
+            training_run::observe(fit, &mut self.progress[member], &mut report);
+            if !monitors[member].add(report, fit.early_stopping.as_ref(), || self.snapshot(member))? {
                 going_on.push(member);
             }
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::catalogue;
-use crate::catalogue::{Choice, Options, options};
+use crate::catalogue::{OptionDoc, Options, options};
 use crate::nn::schedules::{Entry, Schedule, between, common, line, share};
 use crate::{Error, Result};
 
@@ -169,10 +169,10 @@ impl Default for Linear {
 
 impl Linear {
     // By hand: `final` is a word of the language, and no field can be called so.
-    const OPTIONS: &'static [Choice] = &[
-        Choice { name: "initial", domain: "finite and >= 0", meaning: "The learning rate at first." },
-        Choice { name: "final", domain: "finite and >= 0", meaning: "The learning rate at the end." },
-        Choice { name: "steps", domain: "a whole number > 0", meaning: "Steps on the way." },
+    const OPTIONS: &'static [OptionDoc] = &[
+        OptionDoc { name: "initial", domain: "finite and >= 0", meaning: "The learning rate at first." },
+        OptionDoc { name: "final", domain: "finite and >= 0", meaning: "The learning rate at the end." },
+        OptionDoc { name: "steps", domain: "a whole number > 0", meaning: "Steps on the way." },
     ];
 
     /// From 1e-3 to 0 in 100 steps.

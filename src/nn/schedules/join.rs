@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::catalogue::Choice;
+use crate::catalogue::OptionDoc;
 use crate::nn::schedules::{Entry, Schedule, from_name};
 use crate::{Error, Result};
 
@@ -22,13 +22,13 @@ pub struct Join {
     milestones: Vec<u64>,
 }
 
-const OPTIONS: &[Choice] = &[
-    Choice {
+const OPTIONS: &[OptionDoc] = &[
+    OptionDoc {
         name: "schedules",
         domain: "a list of {\"schedule\": name, \"options\": {…}}",
         meaning: "The schedules in their order.",
     },
-    Choice {
+    OptionDoc {
         name: "milestones",
         domain: "whole numbers that grow, one fewer than the schedules",
         meaning: "The steps at which each but the first begins.",

@@ -17,7 +17,7 @@ use std::fmt::Debug;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::catalogue::Choice;
+use crate::catalogue::OptionDoc;
 use crate::{Error, Result};
 
 mod cosine;
@@ -59,7 +59,7 @@ pub struct Entry {
     /// The rate η of step t, in one line; λ is the `learning_rate`.
     pub formula: &'static str,
     /// The options.
-    pub options: &'static [Choice],
+    pub options: &'static [OptionDoc],
     /// The same in PyTorch.
     pub torch: &'static str,
     /// The same in Keras.

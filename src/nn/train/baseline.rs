@@ -25,7 +25,7 @@ pub(crate) struct Yardstick {
     /// The mean squared distance of the targets from their means, on the training rows and the validation rows.
     spread: [f64; 2],
     /// The targets that are predicted for R² where it does not follow from the loss.
-    judged: Vec<f32>,
+    checked: Vec<f32>,
     /// Their rows' weights; empty where all are 1.
     weights: Vec<f32>,
 }
@@ -42,41 +42,41 @@ impl Yardstick {
         let baseline = Baseline { loss: of(training)?, val_loss: validation.and_then(of) };
         let squared = loss.name() == "mse";
         let spread = [training, validation.unwrap_or_default()].map(|targets| spread(targets, outputs));
-        let judged = if squared { Weighed::default() } else { validation.unwrap_or(training) };
-        let (judged, weights) = (judged.targets.to_vec(), judged.weights.to_vec());
+        let checked = if squared { Weighed::default() } else { validation.unwrap_or(training) };
+        let (checked, weights) = (checked.targets.to_vec(), checked.weights.to_vec());
         let logarithms = loss.predictions() == Domain::Exponent;
-        Some(Yardstick { baseline, squared, outputs, logarithms, spread, judged, weights })
+        Some(Yardstick { baseline, squared, outputs, logarithms, spread, checked, weights })
     }
 
     /// Adds R² to an epoch: that of training and validation where it follows from their losses, else that of the rows that are
     /// validated on, or of all where none are, by what `predict` gives for them.
-    pub fn tell(&self, told: &mut Epoch, predict: impl FnOnce() -> crate::Result<Vec<f64>>) -> crate::Result<()> {
+    pub fn report(&self, report: &mut Epoch, predict: impl FnOnce() -> crate::Result<Vec<f64>>) -> crate::Result<()> {
         let r2 = |loss: f64, spread: f64| (spread > 0.0).then_some(1.0 - loss / spread);
         if self.squared {
-            told.r2 = r2(told.loss, self.spread[0]);
-            told.val_r2 = told.val_loss.and_then(|loss| r2(loss, self.spread[1]));
+            report.r2 = r2(report.loss, self.spread[0]);
+            report.val_r2 = report.val_loss.and_then(|loss| r2(loss, self.spread[1]));
             return Ok(());
         }
-        let is_validated = told.val_loss.is_some();
+        let is_validated = report.val_loss.is_some();
         let spread = self.spread[usize::from(is_validated)];
         let found = predict()?;
         let number = |output: f64| if self.logarithms { output.exp() } else { output };
-        let judged = Weighed { targets: &self.judged, weights: &self.weights };
+        let checked = Weighed { targets: &self.checked, weights: &self.weights };
         let outputs = self.outputs;
-        let pairs = found.iter().zip(&self.judged).enumerate();
+        let pairs = found.iter().zip(&self.checked).enumerate();
         let error = |(place, (&f, &y)): (usize, (&f64, &f32))| {
-            judged.weight(place, outputs) * (number(f) - f64::from(y)).powi(2)
+            checked.weight(place, outputs) * (number(f) - f64::from(y)).powi(2)
         };
         let errors = pairs.map(error).sum::<f64>();
-        let r2 = r2(errors / self.judged.len() as f64, spread);
-        *(if is_validated { &mut told.val_r2 } else { &mut told.r2 }) = r2;
+        let r2 = r2(errors / self.checked.len() as f64, spread);
+        *(if is_validated { &mut report.val_r2 } else { &mut report.r2 }) = r2;
         Ok(())
     }
 
     /// As [`Yardstick::tell`] where R² follows from the loss alone.
-    pub fn tell_squared(&self, told: &mut Epoch) {
+    pub fn report_squared(&self, report: &mut Epoch) {
         if self.squared {
-            let _ = self.tell(told, || Ok(Vec::new()));
+            let _ = self.report(report, || Ok(Vec::new()));
         }
     }
 }

@@ -15,10 +15,10 @@ impl<T> Callback<T> {
     }
 
     /// Whether it asks for the end.
-    pub fn ends(&self, number: usize, told: &T) -> bool {
+    pub fn ends(&self, number: usize, report: &T) -> bool {
         // That it panicked before is the caller's to know.
         let mut call = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        call(number, told).is_break()
+        call(number, report).is_break()
     }
 }
 

@@ -44,9 +44,9 @@ fn a_model_that_takes_ids_goes_as_its_table_and_its_loss_by_hand() {
         let mut weight = model.weights().unwrap()[0].0.t().mapv(|w| w as f32);
         let mut bias = Array1::<f32>::zeros(5);
         let mut model = model.compile(LinearCrossEntropy::new(), sgd.clone()).unwrap();
-        let told = model.fit(&x, &y, fit(3, 12).shuffle(false)).unwrap();
+        let report = model.fit(&x, &y, fit(3, 12).shuffle(false)).unwrap();
         let criterion = LinearCrossEntropy::new().on(&device).unwrap();
-        for epoch in &told.epochs {
+        for epoch in &report.epochs {
             let ids = Tensor::from_labels(&device, &flat).unwrap();
             let states = table.gather(&ids).unwrap().to_array().unwrap().into_shape_with_order((12, 6)).unwrap();
             let inputs = Inputs::new(&states, &y).input("linear_weight", &weight).input("linear_bias", &bias);

@@ -289,7 +289,7 @@ impl Model {
         self.progress.averaged = self.progress.averaged.saturating_sub(skipped as u64);
         self.progress.epochs += 1;
         let mut steps = Vec::new();
-        let mut told = summarize(training_spec, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
+        let mut report = summarize(training_spec, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
         training.monitor.history.steps.extend(steps.into_iter().skip(earlier));
         let score = match (training_run.validation, &mut *feed) {
             (Some(validation), _) => Some((self.score(training_spec, validation)?, None)),
@@ -298,23 +298,23 @@ impl Model {
             }
             (None, _) => None,
         };
-        feed.measure(&mut told);
+        feed.measure(&mut report);
         let (score, val_r2) = score.unzip();
-        told.val_r2 = val_r2.flatten();
-        (told.val_loss, told.val_accuracy) = (score.map(|score| score.loss), score.and_then(|score| score.accuracy));
-        told.skipped = skipped;
-        self.measure(training_run, &mut told)?;
-        training_run::observe(fit, &mut self.progress, &mut told);
-        told.seconds = begun.elapsed().as_secs_f64();
+        report.val_r2 = val_r2.flatten();
+        (report.val_loss, report.val_accuracy) = (score.map(|score| score.loss), score.and_then(|score| score.accuracy));
+        report.skipped = skipped;
+        self.measure(training_run, &mut report)?;
+        training_run::observe(fit, &mut self.progress, &mut report);
+        report.seconds = begun.elapsed().as_secs_f64();
         if let Some(bar) = watcher.bar {
-            bar.finish(line(&told));
+            bar.finish(line(&report));
         }
-        self.close(fit, training, told)
+        self.close(fit, training, report)
     }
 
     /// Takes an epoch's numbers in, saves, and asks whether to go on; true where the training ends.
-    fn close(&mut self, fit: &Fit, training: &mut Training, told: Epoch) -> Result<bool> {
-        let ends = training.monitor.add(told.clone(), fit.early_stopping.as_ref(), || self.snapshot())?;
+    fn close(&mut self, fit: &Fit, training: &mut Training, report: Epoch) -> Result<bool> {
+        let ends = training.monitor.add(report.clone(), fit.early_stopping.as_ref(), || self.snapshot())?;
         // The last epoch's file is written when all is over.
         if let Some(path) = fit.checkpoint.as_ref().filter(|_| !ends && training.left() > 0) {
             self.save_in(path, Some(training))?;
@@ -324,7 +324,7 @@ impl Model {
             return Ok(ends);
         }
         let done = training.done();
-        let is_asked = fit.on_epoch.as_ref().is_some_and(|call| call.ends(done, &told));
+        let is_asked = fit.on_epoch.as_ref().is_some_and(|call| call.ends(done, &report));
         if is_asked {
             training.monitor.history.stopped = Some(Stop::Asked { epochs: done, batches: 0, of: 0 });
         }
@@ -411,11 +411,11 @@ impl Model {
     }
 
     /// Adds R² to an epoch of a regression.
-    fn measure(&mut self, training_run: &TrainingRun, told: &mut Epoch) -> Result<()> {
+    fn measure(&mut self, training_run: &TrainingRun, report: &mut Epoch) -> Result<()> {
         let Some(yardstick) = &training_run.yardstick else { return Ok(()) };
         let (data, batch) =
             (training_run.validation.unwrap_or(training_run.training).data, self.graph.prediction_batch());
-        yardstick.tell(told, || self.engine.predict(data, batch))
+        yardstick.report(report, || self.engine.predict(data, batch))
     }
 
     /// How many steps were left out since the last question.

@@ -115,11 +115,11 @@ pub(crate) fn tensors(training: &Training, exact: bool, mut add: impl FnMut(Stri
     }
 }
 
-fn columns(told: &Epoch) -> [f64; COLUMNS] {
-    let optional = [told.accuracy, told.val_loss, told.val_accuracy, told.learning_rate, told.r2, told.val_r2];
+fn columns(report: &Epoch) -> [f64; COLUMNS] {
+    let optional = [report.accuracy, report.val_loss, report.val_accuracy, report.learning_rate, report.r2, report.val_r2];
     let there = optional.iter().enumerate().map(|(place, value)| f64::from(u8::from(value.is_some()) << place)).sum();
     let [accuracy, val_loss, val_accuracy, rate, r2, val_r2] = optional.map(|value| value.unwrap_or(0.0));
-    [there, told.loss, accuracy, val_loss, val_accuracy, rate, r2, val_r2, told.skipped as f64]
+    [there, report.loss, accuracy, val_loss, val_accuracy, rate, r2, val_r2, report.skipped as f64]
 }
 
 /// The wall time is not kept: the same training gives the same file.
@@ -148,7 +148,7 @@ mod tests {
         for (accuracy, val_loss, rate) in
             [(None, None, None), (Some(0.5), Some(f64::NAN), Some(1e-300)), (None, Some(0.1 + 0.2), None)]
         {
-            let told = Epoch {
+            let report = Epoch {
                 loss: 0.1,
                 accuracy,
                 val_loss,
@@ -158,8 +158,8 @@ mod tests {
                 skipped: 3,
                 ..Epoch::default()
             };
-            let found = epoch(&columns(&told));
-            assert_eq!(format!("{found:?}"), format!("{told:?}"));
+            let found = epoch(&columns(&report));
+            assert_eq!(format!("{found:?}"), format!("{report:?}"));
         }
     }
 }

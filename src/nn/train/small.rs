@@ -271,12 +271,12 @@ fn constants(
 }
 
 fn of_metric(metric: Option<Metric>) -> String {
-    let told = metric.unwrap_or(Metric { threshold: 0.0, truth_threshold: 0.0 });
+    let report = metric.unwrap_or(Metric { threshold: 0.0, truth_threshold: 0.0 });
     format!(
         "const COUNTS_CORRECT: bool = {};\nconst THRESHOLD: f32 = {:?}f;\nconst TRUTH_THRESHOLD: f32 = {:?}f;\n",
         metric.is_some(),
-        told.threshold,
-        told.truth_threshold
+        report.threshold,
+        report.truth_threshold
     )
 }
 

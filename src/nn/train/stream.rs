@@ -71,9 +71,9 @@ impl Feed<'_> {
     }
 
     /// Adds the R² that follows from an epoch's loss.
-    pub fn measure(&self, told: &mut Epoch) {
+    pub fn measure(&self, report: &mut Epoch) {
         if let Feed::Blocks(Streamed { seen: Seen { measure: Some(measure), .. }, .. }) = self {
-            told.r2 = measure.r2(told.loss);
+            report.r2 = measure.r2(report.loss);
         }
     }
 

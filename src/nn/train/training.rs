@@ -54,12 +54,12 @@ impl EarlyStoppingMonitor {
     /// Adds an epoch, and keeps a snapshot of it if it is the best so far; true where early stopping ends the training.
     pub fn add(
         &mut self,
-        told: Epoch,
+        report: Epoch,
         early: Option<&EarlyStopping>,
         snapshot: impl FnOnce() -> Result<Snapshot>,
     ) -> Result<bool> {
-        let value = told.watched();
-        self.history.epochs.push(told);
+        let value = report.watched();
+        self.history.epochs.push(report);
         let Some(early) = early else { return Ok(false) };
         // Anything is better than NaN, which is less than nothing.
         let gains = self.best.as_ref().is_none_or(|best| best.value.is_nan() || value < best.value - early.min_delta);

@@ -132,11 +132,11 @@ pub(crate) fn batches(
 }
 
 /// Tells an epoch the rate of its last update, and a schedule how the epoch went.
-pub(crate) fn observe(fit: &Fit, progress: &mut Progress, told: &mut Epoch) {
+pub(crate) fn observe(fit: &Fit, progress: &mut Progress, report: &mut Epoch) {
     let Some(learning_rate_policy) = &fit.schedule else { return };
     let (steps, epochs) = (progress.steps.saturating_sub(1), progress.epochs.saturating_sub(1));
-    told.learning_rate = Some(learning_rate_policy.rate(steps, epochs, &progress.watched));
-    learning_rate_policy.schedule.observe(&mut progress.watched, told.watched());
+    report.learning_rate = Some(learning_rate_policy.rate(steps, epochs, &progress.watched));
+    learning_rate_policy.schedule.observe(&mut progress.watched, report.watched());
 }
 
 /// The batches that score rows.

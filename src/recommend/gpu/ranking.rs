@@ -28,8 +28,8 @@ impl<'a> Scorer<'a> {
         let users = users.min(MOST_SCORES / rows.entities).max(1);
         let scores = gpu.buffer("scores", users * rows.entities)?;
         let scorer = Scorer { engine, items, users, scores };
-        let absent = gpu.buffer("nobody", 4)?;
-        gpu.submit(&[scorer.pack(true, rows.entities, &absent, rows.vectors(), &scorer.items)?])?;
+        let dummy = gpu.buffer("nobody", 4)?;
+        gpu.submit(&[scorer.pack(true, rows.entities, &dummy, rows.vectors(), &scorer.items)?])?;
         Ok(scorer)
     }
 

@@ -7,8 +7,8 @@
 
 use crate::cpu::parallel::pairwise;
 use crate::cpu::real::Real;
-use crate::losses::{CpuReal, Domain, Family, Loss, tokens};
-use crate::templates::linear::cpu::{LinearFrame, MOST_BYTES_ON_CPU, check_labels, chunk_rows, clear_rows};
+use crate::losses::{Domain, Family, CpuReal, Loss, tokens};
+use crate::templates::linear::cpu::{LinearTemplate, MOST_BYTES_ON_CPU, check_labels, chunk_rows, clear_rows};
 use crate::templates::multi_input::cpu::{Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units};
 use crate::templates::rowwise::cpu::is_ignored;
 use crate::{Error, Result};
@@ -105,7 +105,7 @@ impl CompletionsTemplate<'_> {
         let of_tokens = Tokens::of(call);
         let rows = of_tokens.kept.len();
         let chunk = chunk_rows(rows, weight.shape[0], MOST_BYTES_ON_CPU);
-        let frame = LinearFrame { name: self.name, inner: tokens() };
+        let frame = LinearTemplate { name: self.name, inner: tokens() };
         let mut layer = MultiInput {
             arrays: call.arrays.iter().map(Array::lent).collect(),
             integers: call.integers.iter().map(Array::lent).collect(),
@@ -129,7 +129,7 @@ impl CompletionsTemplate<'_> {
         frame.run(&layer, chunk, gradients, &mut costs)
     }
 
-    /// As `LinearFrame` does.
+    /// As `LinearTemplate` does.
     fn run_or_say_so<R: CpuReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         if self.run(call, gradients, values).is_err() {
             values.fill(R::NAN);
@@ -170,7 +170,7 @@ impl MultiInputCpu for CompletionsTemplate<'_> {
 
     fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
         let per_value = completions_per_value(self.inner);
-        // As `LinearFrame`: where the hidden states are wide, the vocabulary is 128 times as wide, and all tokens are the rows.
+        // As `LinearTemplate`: where the hidden states are wide, the vocabulary is 128 times as wide, and all tokens are the rows.
         let is_wide = columns >= 256;
         let classes = if is_wide { 128 * columns } else { columns + 3 };
         let values = if is_wide { (rows / 16).clamp(1, 4) } else { rows };

@@ -63,7 +63,7 @@ pub fn extra_bytes_on_gpu(rows: usize, classes: usize, binding: u64) -> u64 {
 }
 
 /// The frame around the loss of the outputs.
-pub struct LinearFrame<'a> {
+pub struct LinearTemplate<'a> {
     /// The name of the fused loss, for messages.
     pub name: &'static str,
     /// The loss of the outputs.
@@ -103,7 +103,7 @@ impl<'a, R: Real> Layer<'a, R> {
     }
 }
 
-impl LinearFrame<'_> {
+impl LinearTemplate<'_> {
     /// In chunks of so many rows.
     pub(crate) fn run<R: CpuReal>(
         &self,
@@ -245,7 +245,7 @@ pub(crate) fn clear_rows(call: &mut MultiInput<'_, f32>, counts: impl Fn(usize) 
     }
 }
 
-impl MultiInputCpu for LinearFrame<'_> {
+impl MultiInputCpu for LinearTemplate<'_> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let Some((&features, leading)) = shapes.of("predictions").split_last() else {
             shapes.require_axes("predictions", 2, "[rows, features]")?;
@@ -314,7 +314,7 @@ impl MultiInputCpu for LinearFrame<'_> {
     }
 }
 
-impl LinearFrame<'_> {
+impl LinearTemplate<'_> {
     /// No product refuses slices whose lengths follow from shapes that fit; if one did, the values would say so.
     fn run_or_say_so<R: CpuReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         let classes = call.array("linear_weight").map_or(1, |weight| weight.shape[0]);

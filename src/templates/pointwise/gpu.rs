@@ -114,13 +114,13 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
             factor: job.factor,
             upstream: job.upstream,
         };
-        let weights = buffers.weights.as_ref().map_or(&buffers.absent, |(buffer, _)| buffer);
+        let weights = buffers.weights.as_ref().map_or(&buffers.dummy, |(buffer, _)| buffer);
         let storage = [
             buffers.read_predictions(&part, 1, job.half),
             cells(&buffers.targets, &part, 1, job.half),
             along(weights, &part, 1, per == Some(Per::Element)),
-            buffers.column_weights.as_ref().unwrap_or(&buffers.absent).into(),
-            along(buffers.upstreams.as_ref().unwrap_or(&buffers.absent), &part, 1, job.each),
+            buffers.column_weights.as_ref().unwrap_or(&buffers.dummy).into(),
+            along(buffers.upstreams.as_ref().unwrap_or(&buffers.dummy), &part, 1, job.each),
             cells(&buffers.gradient, &part, 1, job.half),
             along(&buffers.values, &part, 1, job.each),
         ];

@@ -50,7 +50,7 @@ pub(crate) fn commands(
     let numbers = gpu.buffer("the numbers of a loss", arguments.len() * length)?;
     let packed = gpu.buffer("gradients", gradients.max(1) * length)?;
     let values = gpu.buffer("values", length)?;
-    let absent = gpu.buffer("nothing", 4)?;
+    let dummy = gpu.buffer("nothing", 4)?;
     let size = 4 * length as u64;
     let mut commands = Vec::new();
     for (plane, argument) in arguments.iter().enumerate() {
@@ -76,7 +76,7 @@ pub(crate) fn commands(
     };
     let software = gpu.is_software();
     let kernel = gpu.kernel(&frame(loss, software, job.weights.is_some(), job.each))?;
-    let (weights, upstreams) = (job.weights.as_ref().unwrap_or(&absent), job.upstreams.as_ref().unwrap_or(&absent));
+    let (weights, upstreams) = (job.weights.as_ref().unwrap_or(&dummy), job.upstreams.as_ref().unwrap_or(&dummy));
     let storage = [&numbers, weights, upstreams, &packed, &values].map(Into::into);
     commands.push(gpu.dispatch(&kernel, &params, &storage, (length as u32).div_ceil(lanes_of(software)))?);
     let mut each = Vec::new();

@@ -176,8 +176,8 @@ fn params(loss: &dyn Loss, job: &Job, part: &Part) -> RowwiseParams {
 }
 
 fn storage<'a>(job: &Job, buffers: &'a Buffers, upstreams: Option<&'a wgpu::Buffer>, part: &Part) -> [Slice<'a>; 8] {
-    let absent = &buffers.absent;
-    let (mask, mask_runs) = buffers.class_mask.as_ref().map_or((absent, false), |(b, per)| (b, *per == Per::Element));
+    let dummy = &buffers.dummy;
+    let (mask, mask_runs) = buffers.class_mask.as_ref().map_or((dummy, false), |(b, per)| (b, *per == Per::Element));
     let weights = buffers.weights.as_ref().map(|(buffer, _)| buffer);
     let width = job.row_length;
     [
@@ -187,10 +187,10 @@ fn storage<'a>(job: &Job, buffers: &'a Buffers, upstreams: Option<&'a wgpu::Buff
         } else {
             cells(&buffers.targets, part, width, job.half)
         },
-        buffers.column_weights.as_ref().unwrap_or(absent).into(),
+        buffers.column_weights.as_ref().unwrap_or(dummy).into(),
         along(mask, part, width, mask_runs),
-        along(weights.unwrap_or(absent), part, 1, weights.is_some()),
-        along(upstreams.unwrap_or(absent), part, 1, job.each),
+        along(weights.unwrap_or(dummy), part, 1, weights.is_some()),
+        along(upstreams.unwrap_or(dummy), part, 1, job.each),
         cells(&buffers.gradient, part, width, job.half),
         (&buffers.values).into(),
     ]

@@ -20,7 +20,7 @@ pub struct Item<'a, R> {
 }
 
 /// The frame around a loss.
-pub struct SequenceFrame<'a, L>(pub &'a L);
+pub struct SequenceTemplate<'a, L>(pub &'a L);
 
 /// The axes of a call.
 struct Axes {
@@ -41,7 +41,7 @@ impl Axes {
     }
 }
 
-impl<L: Sequence> SequenceFrame<'_, L> {
+impl<L: Sequence> SequenceTemplate<'_, L> {
     fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         let Axes { batch, classes, length, .. } = Axes::of(call);
         let (Some(logits), Some(targets)) = (call.array("predictions"), call.integer("targets")) else { return };
@@ -73,7 +73,7 @@ impl<L: Sequence> SequenceFrame<'_, L> {
     }
 }
 
-impl<L: Sequence> MultiInputCpu for SequenceFrame<'_, L> {
+impl<L: Sequence> MultiInputCpu for SequenceTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         shapes.require_axes("predictions", 3, "[time, batch, classes]")?;
         shapes.require_axes("targets", 2, "[batch, length], padded")?;

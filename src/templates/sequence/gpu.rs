@@ -85,8 +85,8 @@ pub(crate) fn commands(
     job: &MultiInputJob,
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let shape = |name: &str| job.get(name).map(|bound| bound.shape.clone()).unwrap_or_default();
-    let absent = gpu.buffer("nothing", 4)?;
-    let bound = |name: &str| job.get(name).map_or(&absent, |bound| &bound.buffer);
+    let dummy = gpu.buffer("nothing", 4)?;
+    let bound = |name: &str| job.get(name).map_or(&dummy, |bound| &bound.buffer);
     let predictions = shape("predictions");
     let (time, batch, classes) = (predictions[0], predictions[1], predictions[2]);
     let length = shape("targets")[1];

@@ -24,7 +24,7 @@ const SHORTEST: f64 = 1e-12;
 pub(crate) const LOWEST: f64 = -1e38;
 
 /// The frame around a loss.
-pub struct SimilarityFrame<'a, L>(pub &'a L);
+pub struct SimilarityTemplate<'a, L>(pub &'a L);
 
 /// One of the two matrices of embeddings, or the only one.
 struct Side<R> {
@@ -89,7 +89,7 @@ impl<R: Real> Side<R> {
     }
 }
 
-impl<L: SimilarityRows> SimilarityFrame<'_, L> {
+impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
     fn has_labels(&self) -> bool {
         self.0.arguments().iter().any(|argument| argument.role.is_integers())
     }
@@ -271,7 +271,7 @@ impl Candidates<'_> {
     }
 }
 
-impl<L: SimilarityRows> MultiInputCpu for SimilarityFrame<'_, L> {
+impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
     fn units(&self, shapes: &Shapes) -> Result<Units> {
         let first = self.0.arguments()[0].name;
         shapes.require_axes(first, 2, "[rows, columns]: an embedding in each row")?;

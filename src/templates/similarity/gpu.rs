@@ -123,7 +123,7 @@ struct Plan<'a> {
     /// Of mined triplets, as many as there are scores.
     marks: Option<wgpu::Buffer>,
     values: wgpu::Buffer,
-    absent: wgpu::Buffer,
+    dummy: wgpu::Buffer,
     commands: Vec<Command>,
 }
 
@@ -222,9 +222,9 @@ impl Plan<'_> {
         let kernel = self.gpu.kernel(&scores_program(self.loss, self.marks.is_some(), &variant, constants))?;
         let mut storage: Vec<Slice> = vec![
             (&self.scores).into(),
-            labels.unwrap_or(&self.absent).into(),
-            job.weights.as_ref().unwrap_or(&self.absent).into(),
-            job.upstreams.as_ref().filter(|_| job.each).unwrap_or(&self.absent).into(),
+            labels.unwrap_or(&self.dummy).into(),
+            job.weights.as_ref().unwrap_or(&self.dummy).into(),
+            job.upstreams.as_ref().filter(|_| job.each).unwrap_or(&self.dummy).into(),
             (&self.values).into(),
         ];
         storage.extend(self.marks.as_ref().map(Slice::from));
@@ -272,7 +272,7 @@ pub(crate) fn commands(
         scores: gpu.buffer("scores", cells)?,
         marks: comparison.is_mined.then(|| gpu.buffer("marks", cells)).transpose()?,
         values: gpu.buffer("values", rows)?,
-        absent: gpu.buffer("nothing", 4)?,
+        dummy: gpu.buffer("nothing", 4)?,
         commands: Vec::new(),
     };
     let is_second = |bound: &&crate::templates::multi_input::gpu::Bound| !plan.is_label(bound.name);

@@ -83,8 +83,8 @@ pub(crate) fn commands(
     let software = gpu.is_software();
     let elements = job.length();
     let named = |number: usize| loss.arguments().get(number).and_then(|argument| job.get(argument.name));
-    let absent = gpu.buffer("nothing", 4)?;
-    let [first, second, truth] = [named(0), named(1), named(2)].map(|bound| bound.map_or(&absent, |b| &b.buffer));
+    let dummy = gpu.buffer("nothing", 4)?;
+    let [first, second, truth] = [named(0), named(1), named(2)].map(|bound| bound.map_or(&dummy, |b| &b.buffer));
     let seconds: usize = named(1).map_or(elements, |bound: &Bound| bound.shape.iter().product());
     let width = elements / seconds.max(1);
     let (mut commands, mut first_partial) = (Vec::new(), 0);
@@ -107,7 +107,7 @@ pub(crate) fn commands(
             upstream: job.upstream,
             reserved: 0,
         };
-        let optional = |buffer: &Option<wgpu::Buffer>| buffer.clone().unwrap_or_else(|| absent.clone());
+        let optional = |buffer: &Option<wgpu::Buffer>| buffer.clone().unwrap_or_else(|| dummy.clone());
         let (weights, upstreams) = (optional(&job.weights), optional(&job.upstreams));
         let storage: [Slice; 8] = [
             along(first, &part, 1, true),

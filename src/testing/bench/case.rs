@@ -174,10 +174,8 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
         Family::Listwise(_) => {
             chosen(size, &[&[4096, 100], &[64, 1000]], &[&[4096, 100], &[64, 1000]], &[&[65_536, 100]])
         }
-        Family::MultiInput(Frame::Sequence { .. }, _) => {
-            chosen(size, &[&[3200, 64]], &[&[3200, 64]], &[&[32_000, 1000]])
-        }
-        // Rows and features; the classes are 128 times as many (`LinearFrame::example`). Of answers all tokens are the rows.
+        Family::MultiInput(Frame::Sequence { .. }, _) => chosen(size, &[&[3200, 64]], &[&[3200, 64]], &[&[32_000, 1000]]),
+        // Rows and features; the classes are 128 times as many (`LinearTemplate::example`). Of answers all tokens are the rows.
         Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => {
             chosen(size, &[&[64, 256]], &[&[128, 256]], &[&[4096, 1024]])
         }

@@ -75,14 +75,14 @@ fn head(report: &Report) -> String {
     );
     let headings = ["device", "", "copy, GB/s", "read, GB/s", "FMA, GFLOP/s"];
     let rows = report.devices.iter().map(|device| {
-        let told = |value: Option<f64>| value.map_or(String::new(), table::rate);
+        let report = |value: Option<f64>| value.map_or(String::new(), table::rate);
         let ceilings = device.ceilings;
         [
             device.device.to_string(),
             device.description.clone(),
-            told(ceilings.copy_gb_per_s),
-            told(ceilings.read_gb_per_s),
-            told(ceilings.fma_gflop_per_s),
+            report(ceilings.copy_gb_per_s),
+            report(ceilings.read_gb_per_s),
+            report(ceilings.fma_gflop_per_s),
         ]
     });
     text.push_str(&html_table(&headings, 2.., rows));

@@ -93,8 +93,8 @@ pub fn bars(title: &str, rows: &[&Measurement]) -> Outcome<Option<String>> {
             let bar = Rectangle::new([(place(0.0), y + 1), (place(share), y + BAR - 1)], colour(row.device).filled());
             area.draw(&bar).map_err(failed)?;
             // In a column of their own, where no line runs through them.
-            let told = format!("{:.0} % · {}", 100.0 * share, table::time(row.seconds));
-            put(told, 12, (place(end) + 10, y + BAR / 2), HPos::Left)?;
+            let report = format!("{:.0} % · {}", 100.0 * share, table::time(row.seconds));
+            put(report, 12, (place(end) + 10, y + BAR / 2), HPos::Left)?;
             y += BAR;
         }
         Ok(())
@@ -169,15 +169,15 @@ pub fn roofline(device: &DeviceReport, rows: &[Measurement]) -> Outcome<Option<S
         chart.draw_series(dots).map_err(failed)?;
         let at = |x: f64, y: f64| chart.backend_coord(&(x, y));
         let (x, y) = at(right, fma);
-        let told = format!("FMA kernel: {} GFLOP/s", table::rate(fma));
-        area.draw(&Text::new(told, (x - 4, y - 10), style(12, HPos::Right))).map_err(failed)?;
-        let told = match device.ceilings.read_gb_per_s {
+        let report = format!("FMA kernel: {} GFLOP/s", table::rate(fma));
+        area.draw(&Text::new(report, (x - 4, y - 10), style(12, HPos::Right))).map_err(failed)?;
+        let report = match device.ceilings.read_gb_per_s {
             Some(read) => format!("copy: {} GB/s, read (dashed): {} GB/s", table::rate(copy), table::rate(read)),
             None => format!("copy: {} GB/s", table::rate(copy)),
         };
         // In the corner that lies above every roof.
         let (x, y) = at(left, high);
-        area.draw(&Text::new(told, (x + 8, y + 10), style(12, HPos::Left))).map_err(failed)?;
+        area.draw(&Text::new(report, (x + 8, y + 10), style(12, HPos::Left))).map_err(failed)?;
         let places: Vec<(i32, i32)> = points.iter().map(|point| at(point.x, point.y)).collect();
         labels(area, &points, &places)
     })

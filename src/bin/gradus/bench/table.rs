@@ -55,8 +55,8 @@ pub fn rate(value: f64) -> String {
 
 /// What of its ceiling a case reaches, and which that is.
 pub fn of_ceiling(row: &Measurement) -> String {
-    let told = |fraction: Option<f64>, ceiling| fraction.map(|share| format!("{:.0} % of {ceiling}", 100.0 * share));
-    told(row.copy_fraction, "copy").or_else(|| told(row.fma_fraction, "fma")).unwrap_or_default()
+    let report = |fraction: Option<f64>, ceiling| fraction.map(|share| format!("{:.0} % of {ceiling}", 100.0 * share));
+    report(row.copy_fraction, "copy").or_else(|| report(row.fma_fraction, "fma")).unwrap_or_default()
 }
 
 /// Columns of a case, and of a time, a share of a ceiling and a ratio: 80 in all.
@@ -139,14 +139,14 @@ fn ratio_in_digits(ratio: f64) -> String {
 
 /// Two lines for each device: what it is and what it can do at the most, and what the losses and products reach of that.
 fn headlines(report: &Report) -> String {
-    let told = |value: Option<f64>, unit: &str| value.map_or("?".into(), |value| format!("{} {unit}", rate(value)));
+    let with_unit = |value: Option<f64>, unit: &str| value.map_or("?".into(), |value| format!("{} {unit}", rate(value)));
     let lines = report.devices.iter().map(|device| {
         let found = device.ceilings;
         let most = format!(
             "at most: copy {}, read {}, multiply-add {}",
-            told(found.copy_gb_per_s, "GB/s"),
-            told(found.read_gb_per_s, "GB/s"),
-            told(found.fma_gflop_per_s, "GFLOP/s")
+            with_unit(found.copy_gb_per_s, "GB/s"),
+            with_unit(found.read_gb_per_s, "GB/s"),
+            with_unit(found.fma_gflop_per_s, "GFLOP/s")
         );
         let reached = |bound: &str, what: &str| {
             let of = |row: &&Measurement| row.device == device.device && row.bound == bound && row.group != "ceilings";

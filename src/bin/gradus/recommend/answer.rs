@@ -69,17 +69,17 @@ impl Answer {
 
     pub fn as_json(&self, model: &Path, device: &str) -> Value {
         let item = |(item, number): &(String, f32)| {
-            let mut told = json!({ "item": id_as_json(item), self.measure: number });
+            let mut report = json!({ "item": id_as_json(item), self.measure: number });
             if self.is_count() {
-                told[self.measure] = json!(*number as u32);
+                report[self.measure] = json!(*number as u32);
             }
             if let Some(titles) = &self.titles {
-                told["title"] = json!(titles.get(item));
+                report["title"] = json!(titles.get(item));
             }
             if let Some(new) = &self.new {
-                told["known_by"] = json!(known_by(new, item));
+                report["known_by"] = json!(known_by(new, item));
             }
-            told
+            report
         };
         let items: Vec<Value> = self.items.iter().map(item).collect();
         let excluded = self.excluded.as_ref().map(|excluded| {

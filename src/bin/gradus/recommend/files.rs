@@ -111,11 +111,11 @@ impl Recommend {
         let kind = if kind == EntityKind::Users { "users" } else { "items" };
         let (all, new) = (known.raw().len(), side.new_ids().len());
         let missing = all - (entities.ids.len() - new);
-        let mut told = format!("note: {}: features of {} of the {all} {kind}", path.display(), all - missing);
+        let mut report = format!("note: {}: features of {} of the {all} {kind}", path.display(), all - missing);
         if new > 0 {
-            told += &format!("; {new} more are known by their features alone");
+            report += &format!("; {new} more are known by their features alone");
         }
-        output::note(&told);
+        output::note(&report);
         Ok(side)
     }
 
@@ -194,7 +194,7 @@ const LIKED_STARS: f32 = 4.0;
 
 /// The rating from which on one counts as liked where nobody says: of another scale than one that ends with 4 to 5 the same share of the
 /// highest, which is told.
-fn liked(path: &Path, ratings: &Ratings, tells: bool) -> f32 {
+fn liked(path: &Path, ratings: &Ratings, reports: bool) -> f32 {
     let ends = ratings
         .ratings
         .iter()
@@ -204,7 +204,7 @@ fn liked(path: &Path, ratings: &Ratings, tells: bool) -> f32 {
         return LIKED_STARS;
     }
     let liked = (f64::from(most) * 0.8) as f32;
-    if tells {
+    if reports {
         output::note(&format!(
             "note: {}: the ratings go from {least} to {most}: those of {liked} or more count as liked; --min-rating says otherwise",
             path.display()

@@ -23,7 +23,7 @@ impl Recommend {
             _ => {}
         }
         saved::check_kind("--model", path, Kind::Recommender)?;
-        let device = if self.json { self.device.open(false)? } else { self.device.open_and_tell()? };
+        let device = if self.json { self.device.open(false)? } else { self.device.open_and_report()? };
         let model = self.saved_model(path, &device)?;
         let titles = self.titles.as_deref().map(data::read_titles).transpose();
         let titles = titles.map_err(|error| Failure::from(error).of("--titles"))?;

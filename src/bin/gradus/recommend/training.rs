@@ -54,7 +54,7 @@ pub(super) struct Trained {
 impl Recommend {
     pub(super) fn train(&self, data: &Read, interrupt: &Interrupt) -> Outcome<Trained> {
         let Read { train, test, preparation, .. } = data;
-        let device = if self.json { self.device.open(false)? } else { self.device.open_and_tell()? };
+        let device = if self.json { self.device.open(false)? } else { self.device.open_and_report()? };
         let mut model = match &self.resume {
             Some(path) => self.resumed(path, train, &device)?,
             None => self.recommender(data).on(&device)?,
@@ -130,7 +130,7 @@ impl Recommend {
     fn fit(&self, [done, epochs]: [usize; 2], interrupt: &Interrupt, log: &Log) -> Fit {
         let (step, log) = (interrupt.clone(), log.clone());
         let fit = Fit::new().epochs(epochs).on_step(move |_, _| step.flow()).on_epoch(move |number, epoch| {
-            log.tell(number, done + epochs, vec![("loss", epoch.loss)], epoch.seconds);
+            log.report(number, done + epochs, vec![("loss", epoch.loss)], epoch.seconds);
             ControlFlow::Continue(())
         });
         match &self.out {

@@ -73,7 +73,7 @@ impl Source {
         }
         let targets = saved.map_or(&options.targets[..], |encoding| encoding.target().columns());
         let large = LargeTable::open(self.path(), &table_options, targets).map_err(failed)?;
-        tell_left_out(&large)?;
+        report_left_out(&large)?;
         let (seed, share) = (asked.held_out.seed, asked.held_out.share);
         let split = LargeSplit::new(large, seed, share).map_err(|error| too_few(error, share))?;
         let encoding = match saved {
@@ -88,8 +88,8 @@ impl Source {
         let first = training.epoch(0)?.next().transpose().map_err(failed)?;
         let first = first.ok_or_else(|| Failure::Failed(format!("{} has no rows", self.path().display())))?;
         let validation = split.validation(&encoding).map_err(failed)?;
-        split.table().notes().iter().for_each(|note| tell(self.path(), note));
-        tell(self.path(), &in_words(why, &split, validation.as_ref()));
+        split.table().notes().iter().for_each(|note| report(self.path(), note));
+        report(self.path(), &in_words(why, &split, validation.as_ref()));
         let large = Some(Large { training, validation, test: large_test });
         Ok(Prepared {
             train: first.take(LOOKED_AT),
@@ -116,11 +116,11 @@ impl Source {
     }
 }
 
-fn tell(path: &Path, note: &str) {
+fn report(path: &Path, note: &str) {
     output::note(&format!("note: {}: {note}", path.display()));
 }
 
-fn tell_left_out(table: &LargeTable) -> Outcome {
+fn report_left_out(table: &LargeTable) -> Outcome {
     let missing = table.rows() - table.rows_with_targets();
     if let (1.., Some(line)) = (missing, table.first_blank()?) {
         output::note(&format!("note: {missing} row(s) have no target and are left out, the first in {line}"));

@@ -67,7 +67,7 @@ impl Source {
             Raw::Table(table) => match asked.unencoded() {
                 Some(model) => {
                     let train = self.plain(&table, model, "--data")?;
-                    tell_notes(&table);
+                    report_notes(&table);
                     self.prepare_arrays(Split { train, test: None }, asked)
                 }
                 None => self.prepare_table(&table, asked),
@@ -89,7 +89,7 @@ impl Source {
             }
             None => rows_with_targets(table, &options.targets)?,
         };
-        tell_left_out(table, &rows);
+        report_left_out(table, &rows);
         let (train, validation) = split_rows(rows.len(), asked)?;
         let of = |places: Vec<usize>| places.into_iter().map(|place| rows[place]).collect::<Vec<usize>>();
         let (train, validation) = (of(train), of(validation));
@@ -117,7 +117,7 @@ impl Source {
         let test = asked.test.map(|path| self.test_rows(path, &encoding)).transpose()?;
         let (train, validation) =
             (encoded(&train)?, if validation.is_empty() { None } else { Some(encoded(&validation)?) });
-        tell_notes(table);
+        report_notes(table);
         Ok(Prepared { train, validation, test, encoding, train_weights, validation_weights, large: None })
     }
 
@@ -131,7 +131,7 @@ impl Source {
             .surprises(&table)
             .map_err(failed)?
             .iter()
-            .for_each(|told| output::note(&format!("note: --test: {told}")));
+            .for_each(|report| output::note(&format!("note: --test: {report}")));
         for column in encoding.target().columns() {
             table.column(column).map_err(failed)?;
         }
@@ -307,7 +307,7 @@ fn weights(table: &Table, name: &str, rows: &[usize]) -> Outcome<Array1<f64>> {
 }
 
 /// Tells of the rows that are not among these, which have no target.
-fn tell_left_out(table: &Table, rows: &[usize]) {
+fn report_left_out(table: &Table, rows: &[usize]) {
     if rows.len() < table.rows() {
         let first = rows.iter().enumerate().find(|(place, row)| place != *row).map_or(rows.len(), |(place, _)| place);
         output::note(&format!(
@@ -336,7 +336,7 @@ fn relabeled(mut dataset: Dataset, classes: &[String]) -> Result<Dataset, String
 }
 
 /// What was found about the form of a file: told where it was read without an error, which stands alone.
-fn tell_notes(table: &Table) {
+fn report_notes(table: &Table) {
     table.notes().iter().for_each(|note| output::note(&format!("note: {}: {note}", table.path().display())));
 }
 
@@ -481,7 +481,7 @@ fn lacking(error: Error, encoding: &Encoding, path: &Path) -> Failure {
 
 fn of_table(table: &Table, encoding: &Encoding, answered: bool) -> Outcome<Rows> {
     let failed = |error: Error| lacking(error, encoding, table.path()).of("--data");
-    encoding.surprises(table).map_err(failed)?.iter().for_each(|told| output::note(&format!("note: {told}")));
+    encoding.surprises(table).map_err(failed)?.iter().for_each(|report| output::note(&format!("note: {report}")));
     let all: Vec<usize> = (0..table.rows()).collect();
     let rows = if answered { encoding.rows_with_target(table) } else { all };
     if rows.len() < table.rows() {
@@ -494,7 +494,7 @@ fn of_table(table: &Table, encoding: &Encoding, answered: bool) -> Outcome<Rows>
     };
     let mut dataset = Dataset::new(features, target)?;
     dataset.feature_names = encoding.names();
-    tell_notes(table);
+    report_notes(table);
     Ok(Rows { dataset, encoding: Some(encoding.clone()), no_targets })
 }
 

@@ -15,7 +15,7 @@ pub struct Before {
     pub updates: usize,
     pub epochs: usize,
     /// Epochs of the training that goes on, as they are numbered where they are told.
-    pub told: usize,
+    pub report: usize,
 }
 
 /// The description in a model's file; nothing of one that cannot be read, which the reader will say.
@@ -82,8 +82,8 @@ impl Earlier {
     pub fn before(&self) -> Before {
         let number = |found: &Value| found.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
         let [updates, epochs] = ["steps", "epochs"].map(|name| number(&self.0["progress"][name]));
-        let [told, _] = self.epochs();
-        Before { updates: updates.saturating_sub(number(&self.0["training"]["cut"]["batches"])), epochs, told }
+        let [report, _] = self.epochs();
+        Before { updates: updates.saturating_sub(number(&self.0["training"]["cut"]["batches"])), epochs, report }
     }
 
     /// Where the training stands, in words.

@@ -51,7 +51,7 @@ impl Train {
         let log = Log::new(self.log.as_deref(), self.resume.is_some());
         let unit = loss_unit(&model, Some(&parts.encoding));
         log.behind(model.history().len(), model.history().iter().map(|epoch| numbers(epoch, unit)).collect());
-        fit = told(fit, &log, [chosen.before.told, chosen.epochs], unit);
+        fit = report(fit, &log, [chosen.before.report, chosen.epochs], unit);
         if let Some(path) = &self.out {
             fit = fit.checkpoint(path);
         }
@@ -77,17 +77,17 @@ impl Train {
         if matches!(history.stopped, Some(Stop::Asked { .. })) {
             return Ok(Trained { model, history, chosen, validation: None, test: None, seconds, logged, in_pieces });
         }
-        if let Some(told) = worse_than_the_mean(&history) {
-            output::note(&told);
+        if let Some(report) = worse_than_the_mean(&history) {
+            output::note(&report);
         }
         let mut averaged = if model.keeps_average() { Some(model.averaged()?) } else { None };
-        let judged = averaged.as_mut().unwrap_or(&mut model);
+        let checked = averaged.as_mut().unwrap_or(&mut model);
         let encoding = &parts.encoding;
-        let mut scores = |rows: &Dataset| Scores::of(judged, task, rows, Some(encoding));
+        let mut scores = |rows: &Dataset| Scores::of(checked, task, rows, Some(encoding));
         let mut test = parts.test.as_ref().map(&mut scores).transpose()?;
         let mut validation = parts.validation.as_ref().map(&mut scores).transpose()?;
         if let Some(large) = &mut parts.large {
-            let mut scores = |rows: &mut dyn Blocks| Scores::of_blocks(judged, task, rows, Some(encoding));
+            let mut scores = |rows: &mut dyn Blocks| Scores::of_blocks(checked, task, rows, Some(encoding));
             test = large.test.as_mut().map(|rows| scores(rows)).transpose()?.or(test);
             validation = large.validation.as_mut().map(|rows| scores(rows)).transpose()?;
         }
@@ -134,12 +134,12 @@ impl Train {
 }
 
 /// Tells each of so many epochs behind those that are done as it ends; losses in the unit of the targets, of which one of the encoded is `unit`.
-fn told(fit: Fit, log: &Log, [before, epochs]: [usize; 2], unit: f64) -> Fit {
+fn report(fit: Fit, log: &Log, [before, epochs]: [usize; 2], unit: f64) -> Fit {
     let log = log.clone();
     fit.on_epoch(move |number, epoch| {
         // On other rows a new training begins, and counts from 1.
         let planned = if number > before { before + epochs } else { epochs };
-        log.tell(number, planned, numbers(epoch, unit), epoch.seconds);
+        log.report(number, planned, numbers(epoch, unit), epoch.seconds);
         ControlFlow::Continue(())
     })
 }

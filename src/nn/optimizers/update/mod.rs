@@ -201,7 +201,7 @@ impl Maker<'_> {
         Slice { buffer: self.buffers.states, offset: number as u64 * bytes, size: Some(bytes) }
     }
 
-    fn absent(&self) -> Result<wgpu::Buffer> {
+    fn dummy(&self) -> Result<wgpu::Buffer> {
         self.gpu.buffer("no state", 64 * MOST_STATES)
     }
 
@@ -226,9 +226,9 @@ impl Maker<'_> {
     }
 
     fn elementwise(&mut self) -> Result<()> {
-        let (absent, factors, buffers) = (self.absent()?, self.factors.clone(), *self.buffers);
+        let (dummy, factors, buffers) = (self.dummy()?, self.factors.clone(), *self.buffers);
         let mut storage = [buffers.spans, buffers.parameters, buffers.gradients].map(Slice::from).to_vec();
-        storage.extend(state_slices(&buffers, self.update, &absent, MOST_STATES));
+        storage.extend(state_slices(&buffers, self.update, &dummy, MOST_STATES));
         storage.push((&factors).into());
         let program = optimizer_program(self.update.optimizer, &self.update.gradient_transform);
         self.stepped(&program, &storage, self.update.length.div_ceil(256))
@@ -247,11 +247,11 @@ impl Maker<'_> {
 }
 
 /// The states of the optimizer, and a place of its own for each that it has not.
-fn state_slices<'b>(buffers: &Buffers<'b>, update: &Update, absent: &'b wgpu::Buffer, count: usize) -> Vec<Slice<'b>> {
+fn state_slices<'b>(buffers: &Buffers<'b>, update: &Update, dummy: &'b wgpu::Buffer, count: usize) -> Vec<Slice<'b>> {
     let bytes = 4 * state_stride(update.length) as u64;
     let place = |number: usize| match number < update.optimizer.states() {
         true => Slice { buffer: buffers.states, offset: number as u64 * bytes, size: Some(bytes) },
-        false => Slice { buffer: absent, offset: 256 * number as u64, size: Some(256) },
+        false => Slice { buffer: dummy, offset: 256 * number as u64, size: Some(256) },
     };
     (0..count).map(place).collect()
 }

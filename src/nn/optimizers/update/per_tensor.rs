@@ -25,11 +25,11 @@ impl Maker<'_> {
         let lanes = summing_lanes(self.gpu);
         let workgroups = length.div_ceil(EACH as usize);
         let Buffers { spans, parameters, gradients, .. } = *self.buffers;
-        let (absent, factors) = (self.absent()?, self.factors.clone());
+        let (dummy, factors) = (self.dummy()?, self.factors.clone());
         let storage = [spans, parameters, gradients, &factors].map(Slice::from);
         self.stepped(&transform_program(&gradient_transform, EACH), &storage, workgroups)?;
         let buffers = *self.buffers;
-        let states = state_slices(&buffers, self.update, &absent, 3);
+        let states = state_slices(&buffers, self.update, &dummy, 3);
         if factored {
             let lines = lines(gradient_transform.spans);
             let storage = [spans.into(), gradients.into(), states[0], states[1], (&factors).into()];

@@ -110,7 +110,7 @@ impl GpuEngine {
             gradient: planning.gradient()?,
             values: planning.recorder.buffer("values of a chunk", values_length)?,
             result: result.clone(),
-            absent: planning.recorder.dummy()?,
+            dummy: planning.recorder.dummy()?,
         };
         let (kernel, parts) = templates::kernel_commands(gpu, loss, &job, &buffers)?;
         planning.recorder.extend(kernel);

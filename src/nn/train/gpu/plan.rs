@@ -239,7 +239,7 @@ impl GpuEngine {
             gradient: planning.gradient()?,
             values: planning.recorder.buffer("values of a batch", values_length + key.rows)?,
             result: planning.recorder.buffer("a divisor", NOTES)?,
-            absent: planning.recorder.dummy()?,
+            dummy: planning.recorder.dummy()?,
         };
         if job.divisor == Divisor::Ready {
             // Which places are padding is known on the device alone.

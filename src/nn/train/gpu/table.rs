@@ -16,7 +16,7 @@ pub(crate) struct Table {
     rows: wgpu::Buffer,
     states: Vec<wgpu::Buffer>,
     /// What the kernels bind for states that there are not.
-    absent: wgpu::Buffer,
+    dummy: wgpu::Buffer,
     /// Copies of the rows and the states to come back to.
     remembered: Vec<wgpu::Buffer>,
 }
@@ -24,8 +24,8 @@ pub(crate) struct Table {
 impl Table {
     pub fn new(gpu: &Gpu, embedding: Embedding) -> Result<Self> {
         let rows = gpu.buffer("an embedding", embedding.length())?;
-        let absent = gpu.buffer("no state", 64 * MOST_STATES)?;
-        Ok(Table { gpu: gpu.clone(), embedding, rows, states: Vec::new(), absent, remembered: Vec::new() })
+        let dummy = gpu.buffer("no state", 64 * MOST_STATES)?;
+        Ok(Table { gpu: gpu.clone(), embedding, rows, states: Vec::new(), dummy, remembered: Vec::new() })
     }
 
     pub fn read(&self) -> Result<Vec<f64>> {
@@ -82,7 +82,7 @@ impl Table {
         uniform: &wgpu::Buffer,
     ) -> Result<(Vec<Command>, usize)> {
         let sizes = self.sizes(rows);
-        let job = RowStep { sizes, optimizer, table: &self.rows, states: &self.states, absent: &self.absent };
+        let job = RowStep { sizes, optimizer, table: &self.rows, states: &self.states, dummy: &self.dummy };
         Workspace::with_uniform(&self.gpu, &sizes, uniform.clone())?.update(&self.gpu, &job, ids, gradients)
     }
 

@@ -67,7 +67,7 @@ struct Layer<'a> {
     cells: Option<wgpu::Buffer>,
     /// Of the rows of a chunk; their gradient takes their place.
     outputs: wgpu::Buffer,
-    absent: wgpu::Buffer,
+    dummy: wgpu::Buffer,
 }
 
 /// What the gradients go into.
@@ -208,7 +208,7 @@ impl<'a> Layer<'a> {
                 false => Some(gpu.buffer("the targets of a chunk of rows", chunk * classes)?),
             },
             outputs: gpu.buffer("the outputs of a chunk of rows", chunk * classes)?,
-            absent: gpu.buffer("nothing", 4)?,
+            dummy: gpu.buffer("nothing", 4)?,
         }))
     }
 
@@ -229,7 +229,7 @@ impl<'a> Layer<'a> {
             self.weight.into(),
             self.bias.unwrap_or(self.weight).into(),
             (&self.outputs).into(),
-            (&self.absent).into(),
+            (&self.dummy).into(),
         ];
         commands.extend(product(self.gpu, &kind, &params, &storage)?);
         Ok(())
@@ -280,7 +280,7 @@ impl<'a> Layer<'a> {
             gradient: self.outputs.clone(),
             values: gpu.buffer("values of a chunk", values_length(gpu, self.inner, &job))?,
             result: values.clone(),
-            absent: self.absent.clone(),
+            dummy: self.dummy.clone(),
         };
         let (kernel, parts) = kernel_commands(gpu, self.inner, &job, &buffers)?;
         commands.extend(kernel);

@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use crate::losses::CrossEntropy;
 use crate::runtime::device::GpuOptions;
-use crate::templates::linear::cpu::LinearFrame;
+use crate::templates::linear::cpu::LinearTemplate;
 use crate::templates::linear::gpu::*;
 use crate::templates::multi_input::cpu::{Array, MultiInput, Units};
 use crate::templates::multi_input::gpu::Bound;
@@ -98,7 +98,7 @@ fn chunks_take_little_longer_than_products_and_loss_of_all_rows_at_once_on_the_c
         upstreams: Vec::new().into(),
     };
     let inner = CrossEntropy::new();
-    let frame = LinearFrame { name: "linear_cross_entropy", inner: &inner };
+    let frame = LinearTemplate { name: "linear_cross_entropy", inner: &inner };
     let mut gradients = vec![vec![0.0; ROWS * FEATURES], vec![0.0; CLASSES * FEATURES]];
     let mut values = vec![0.0; ROWS];
     let mut seconds = |chunk: usize| {

@@ -18,7 +18,7 @@ pub(crate) fn commands(case: &Case, dense: bool, gpu: &Gpu) -> Result<Made> {
     let table = gpu.upload("an embedding", &normal(rows * width, 1))?;
     let gradients = gpu.upload("a gradient", &normal(ids * width, 2))?;
     let named = gpu.upload("ids", &case.ids())?;
-    let absent = gpu.buffer("no state", 64 * MOST_STATES)?;
+    let dummy = gpu.buffer("no state", 64 * MOST_STATES)?;
     let copied = gpu.buffer("a copy", rows * width)?;
     let start = arrived(gpu)?;
     let workspace = Workspace::new(gpu, &sizes)?;
@@ -30,7 +30,7 @@ pub(crate) fn commands(case: &Case, dense: bool, gpu: &Gpu) -> Result<Made> {
         // A sum is a step of SGD of rate -1 from zeros: the rows that are hit, and all others zeroed before.
         let (zeros, sums) = (gpu.buffer("zeros", length)?, gpu.buffer("a dense gradient", length)?);
         let sgd = Sgd::new();
-        let job = RowStep { sizes, optimizer: &sgd, table: &sums, states: &[], absent: &absent };
+        let job = RowStep { sizes, optimizer: &sgd, table: &sums, states: &[], dummy: &dummy };
         workspace.set(gpu, &sizes, &(&sgd as &dyn Optimizer).step(1, -1.0));
         let size = 4 * length as u64;
         let mut commands = vec![Command::Copy { from: zeros, from_offset: 0, to: sums.clone(), to_offset: 0, size }];
@@ -42,7 +42,7 @@ pub(crate) fn commands(case: &Case, dense: bool, gpu: &Gpu) -> Result<Made> {
         commands
     } else {
         let states = [gpu.buffer("optimizer states", rows * width)?];
-        let job = RowStep { sizes, optimizer, table: &table, states: &states, absent: &absent };
+        let job = RowStep { sizes, optimizer, table: &table, states: &states, dummy: &dummy };
         workspace.set(gpu, &sizes, &step);
         workspace.update(gpu, &job, &named, &gradients)?.0
     };

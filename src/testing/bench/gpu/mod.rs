@@ -189,12 +189,12 @@ fn product_of(
     params: Params,
     [left, right, output]: [&wgpu::Buffer; 3],
 ) -> Result<Vec<Command>> {
-    let absent = gpu.buffer("nothing", 4)?;
+    let dummy = gpu.buffer("nothing", 4)?;
     match layout {
-        Layout::NN => forward(gpu, params, [left, right, output, &absent], false),
+        Layout::NN => forward(gpu, params, [left, right, output, &dummy], false),
         Layout::NT => {
             let y = gpu.buffer("an output", (params.m * params.n) as usize)?;
-            input_gradient(gpu, params, [left, right, output, &absent, &y])
+            input_gradient(gpu, params, [left, right, output, &dummy, &y])
         }
         Layout::TN => {
             Recorder::commands_of(gpu, |recorder| dense::weight_gradient(recorder, &params, left, right, output))
@@ -212,16 +212,16 @@ fn dense(case: &Case, gpu: &Gpu) -> Result<Made> {
     let y = gpu.buffer("an output", batch * units)?;
     let below = gpu.buffer("a gradient", batch * inputs)?;
     let gradients = gpu.buffer("gradients", (inputs + 1) * units)?;
-    let absent = gpu.buffer("nothing", 4)?;
+    let dummy = gpu.buffer("nothing", 4)?;
     let [m, k, n] = [batch, inputs, units].map(|axis| axis as u32);
     let params = Params { m, n, k, bias_offset: k * n, ..Params::default() };
-    let mut commands = forward(gpu, params, [&x, &parameters, &y, &absent], true)?;
+    let mut commands = forward(gpu, params, [&x, &parameters, &y, &dummy], true)?;
     let params = Params { m: k + 1, n, k: m, ones: 1, ..Params::default() };
     commands.extend(Recorder::commands_of(gpu, |recorder| {
         dense::weight_gradient(recorder, &params, &x, &upstream, &gradients)
     })?);
     let params = Params { m, n: k, k: n, ..Params::default() };
-    commands.extend(input_gradient(gpu, params, [&upstream, &parameters, &below, &absent, &x])?);
+    commands.extend(input_gradient(gpu, params, [&upstream, &parameters, &below, &dummy, &x])?);
     Ok(Made { start, commands, inner: 1, pair: None })
 }
 

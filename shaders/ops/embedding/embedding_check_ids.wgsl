@@ -19,7 +19,7 @@ struct Params {
 var<workgroup> firsts: array<u32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn judge(@builtin(local_invocation_index) local_index: u32) {
+fn check(@builtin(local_invocation_index) local_index: u32) {
     var first = NONE;
     for (var position = local_index; position < params.count; position += WORKGROUP) {
         // An id below 0 is a large one here.
