@@ -64,7 +64,9 @@ pub trait Loss: Debug + Send + Sync {
     fn differentiated(&self) -> Vec<&'static str> {
         match self.arguments() {
             [] => vec!["predictions"],
-            arguments => arguments.iter().filter(|a| a.role.is_differentiated()).map(|a| a.name).collect(),
+            arguments => {
+                arguments.iter().filter(|a| a.role.is_differentiated()).map(|a| a.name).collect()
+            }
         }
     }
 

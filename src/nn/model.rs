@@ -62,7 +62,15 @@ pub struct Sequential {
 impl Sequential {
     /// A model of rows of so many numbers.
     pub fn new(inputs: usize) -> Self {
-        Sequential { inputs, embedding: None, layers: Vec::new(), l1: 0.0, l2: 0.0, proximal_l1: 0.0, seed: 7 }
+        Sequential {
+            inputs,
+            embedding: None,
+            layers: Vec::new(),
+            l1: 0.0,
+            l2: 0.0,
+            proximal_l1: 0.0,
+            seed: 7,
+        }
     }
 
     /// A model that begins with an embedding: a row of features is so many `ids`, whole numbers from 0 to `rows` − 1, and the first layer
@@ -241,7 +249,11 @@ pub(crate) struct Compiled {
 
 impl Compiled {
     /// A loss and an optimizer that a model of its own is trained with.
-    pub fn of_model(model: &Sequential, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
+    pub fn of_model(
+        model: &Sequential,
+        loss: Box<dyn Loss>,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self> {
         loss.check()?;
         let fused_head = fused_head(model, &*loss)?;
         if fused_head.is_none() {
@@ -259,7 +271,9 @@ impl Compiled {
 /// The loss of the last layer's outputs, of a loss that takes that layer's weights and labels.
 fn fused_head(model: &Sequential, loss: &dyn Loss) -> Result<Option<Arc<dyn Loss>>> {
     let inner = loss.inner().filter(|inner| inner.targets().takes_labels());
-    let (Family::MultiInput(Frame::Linear, _), Some(inner)) = (loss.family(), inner) else { return Ok(None) };
+    let (Family::MultiInput(Frame::Linear, _), Some(inner)) = (loss.family(), inner) else {
+        return Ok(None);
+    };
     match model.output_activation() {
         name if name != Identity.name() => Err(Error::Input {
             operation: loss.name().into(),
@@ -283,7 +297,11 @@ impl Model {
     /// [`crate::Error::Option`] for an option outside its domain, and, where the model begins with an embedding, for an optimizer that looks at
     /// whole tensors or keeps averaged weights; [`crate::Error::Input`] for a loss that takes other inputs than predictions and targets, and
     /// for [`crate::losses::LinearCrossEntropy`] behind a last layer with an activation.
-    pub fn compile(self, loss: impl Loss + 'static, optimizer: impl Optimizer + 'static) -> Result<Self> {
+    pub fn compile(
+        self,
+        loss: impl Loss + 'static,
+        optimizer: impl Optimizer + 'static,
+    ) -> Result<Self> {
         self.compile_boxed(Box::new(loss), Box::new(optimizer))
     }
 
@@ -297,7 +315,11 @@ impl Model {
     }
 
     /// As [`Model::compile_boxed`] of a file: what was trained once goes on, whatever its last layer is.
-    pub(crate) fn compile_known(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
+    pub(crate) fn compile_known(
+        mut self,
+        loss: Box<dyn Loss>,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self> {
         let compiled = Compiled::of_model(&self.description, loss, optimizer)?;
         self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
         (self.average, self.training) = (None, None);
@@ -339,7 +361,12 @@ impl Model {
     }
 
     /// Says what columns and classes are called; saved with the model.
-    pub fn set_names(&mut self, features: Vec<String>, classes: Vec<String>, target: Option<String>) {
+    pub fn set_names(
+        &mut self,
+        features: Vec<String>,
+        classes: Vec<String>,
+        target: Option<String>,
+    ) {
         self.names = Names { features, classes, target };
     }
 
@@ -359,12 +386,16 @@ impl Model {
     /// # Errors
     /// [`crate::Error::Shape`] if a row has not as many features as the model, [`crate::Error::Empty`] without rows,
     /// [`crate::Error::NonFinite`] for NaN or infinities.
-    pub fn predict<S: Data<Elem: FloatElement>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
+    pub fn predict<S: Data<Elem: FloatElement>>(
+        &mut self,
+        features: &ArrayBase<S, Ix2>,
+    ) -> Result<Array2<f32>> {
         let rows = features.nrows();
         let flat = samples::features(self.input_spec(), "predict", FloatElement::floats(features))?;
         let targets = SampleTargets::None;
         let weights = Weights::default();
-        let samples = Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
+        let samples =
+            Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
         let data = self.engine.load(&samples)?;
         let predictions = self.engine.predict(data, self.graph.prediction_batch());
         self.engine.unload(data);
@@ -399,9 +430,13 @@ impl Model {
     /// Whether a prediction tells classes apart: its loss takes classes, or its last layer is a softmax.
     pub fn predicts_classes(&self) -> bool {
         let takes_classes = self.loss().is_some_and(|loss| {
-            !matches!(loss.inner().unwrap_or(loss).targets(), Domain::Real | Domain::Positive | Domain::NonNegative)
+            !matches!(
+                loss.inner().unwrap_or(loss).targets(),
+                Domain::Real | Domain::Positive | Domain::NonNegative
+            )
         });
-        let softmax = self.description.layers.last().is_some_and(|layer| layer.activation.rowwise());
+        let softmax =
+            self.description.layers.last().is_some_and(|layer| layer.activation.rowwise());
         self.outputs() > 1 && (takes_classes || softmax)
     }
 
@@ -409,7 +444,8 @@ impl Model {
     /// the prediction.
     pub fn predicts_logarithms(&self) -> bool {
         self.loss().is_some_and(|loss| {
-            let is_number = matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative);
+            let is_number =
+                matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative);
             is_number && loss.predictions() == Domain::Exponent
         })
     }
@@ -421,9 +457,9 @@ impl Model {
 
     /// The schedule that the model was last trained with, and whether it counts epochs: to go on with it ([`crate::Fit::shared_schedule`]).
     pub fn schedule(&self) -> Option<(Arc<dyn Schedule>, bool)> {
-        self.schedule
-            .as_ref()
-            .map(|learning_rate_policy| (learning_rate_policy.schedule.clone(), learning_rate_policy.by_epoch))
+        self.schedule.as_ref().map(|learning_rate_policy| {
+            (learning_rate_policy.schedule.clone(), learning_rate_policy.by_epoch)
+        })
     }
 
     /// Which rows were held out where the model was trained.
@@ -493,7 +529,10 @@ impl Model {
         let layer = |index: usize| {
             let (shape, weight) = of(format!("layers.{index}.weight"))?;
             let weight = Array2::from_shape_vec((shape[0], shape[1]), weight.to_vec()).ok()?;
-            Some((weight, of(format!("layers.{index}.bias")).map_or_else(Vec::new, |(_, bias)| bias.to_vec())))
+            Some((
+                weight,
+                of(format!("layers.{index}.bias")).map_or_else(Vec::new, |(_, bias)| bias.to_vec()),
+            ))
         };
         Ok((0..self.description.layers.len()).filter_map(layer).collect())
     }
@@ -517,7 +556,9 @@ impl Model {
         let named = |parameter: &crate::nn::graph::nodes::Parameter| {
             let values = flat[self.graph.range(parameter)].to_vec();
             let array = ArrayD::from_shape_vec(&parameter.shape[..], values);
-            let refused = |error: ndarray::ShapeError| shape_error(&parameter.path, error.to_string(), "its shape");
+            let refused = |error: ndarray::ShapeError| {
+                shape_error(&parameter.path, error.to_string(), "its shape")
+            };
             Ok((parameter.path.clone(), array.map_err(refused)?))
         };
         self.graph.parameters.iter().map(named).collect()
@@ -531,7 +572,9 @@ impl Model {
         let Some(embedding) = self.graph.embedding() else { return Ok(None) };
         let table = self.engine.parameters()?.split_off(self.graph.length);
         let array = Array2::from_shape_vec((embedding.rows, embedding.width), table);
-        array.map(Some).map_err(|error| shape_error("embedding", error.to_string(), "[rows, width]"))
+        array
+            .map(Some)
+            .map_err(|error| shape_error("embedding", error.to_string(), "[rows, width]"))
     }
 
     /// A table of the layers, their shapes and numbers of parameters: Keras' `summary`.
@@ -543,10 +586,16 @@ impl Model {
             let _ = writeln!(text, "{name:<24} {shape:<16} {:>12}", embedding.length());
         }
         for (index, layer) in self.description.layers.iter().enumerate() {
-            let (name, path) = (format!("{index} dense, {}", layer.activation.name()), format!("layers.{index}."));
-            let own = self.graph.parameters.iter().filter(|parameter| parameter.path.starts_with(&path));
+            let (name, path) =
+                (format!("{index} dense, {}", layer.activation.name()), format!("layers.{index}."));
+            let own =
+                self.graph.parameters.iter().filter(|parameter| parameter.path.starts_with(&path));
             let parameters: usize = own.map(|parameter| parameter.length()).sum();
-            let _ = writeln!(text, "{name:<24} {:<16} {parameters:>12}", format!("[rows, {}]", layer.units));
+            let _ = writeln!(
+                text,
+                "{name:<24} {:<16} {parameters:>12}",
+                format!("[rows, {}]", layer.units)
+            );
         }
         let parameters = self.parameters();
         let _ = write!(

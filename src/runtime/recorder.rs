@@ -36,11 +36,21 @@ pub(crate) struct Recording {
 impl Recorder {
     pub fn new(gpu: &Gpu) -> Self {
         let (commands, stepped) = (Vec::new(), Vec::new());
-        Recorder { gpu: gpu.clone(), commands, stepped, free: Vec::new(), taken: Vec::new(), dummy: None }
+        Recorder {
+            gpu: gpu.clone(),
+            commands,
+            stepped,
+            free: Vec::new(),
+            taken: Vec::new(),
+            dummy: None,
+        }
     }
 
     /// The commands of one call that records.
-    pub fn commands_of(gpu: &Gpu, record: impl FnOnce(&mut Recorder) -> Result<()>) -> Result<Vec<Command>> {
+    pub fn commands_of(
+        gpu: &Gpu,
+        record: impl FnOnce(&mut Recorder) -> Result<()>,
+    ) -> Result<Vec<Command>> {
         let mut recorder = Recorder::new(gpu);
         record(&mut recorder)?;
         Ok(recorder.commands)
@@ -112,15 +122,33 @@ impl Recorder {
         workgroups: u32,
     ) -> Result<()> {
         let size = Some((size_of::<P>() as u64).next_multiple_of(16));
-        let bindings = self.gpu.bind(kernel, Slice { buffer: uniforms, offset: 0, size }, storage)?;
-        self.extend_stepped([Command::Dispatch { kernel: kernel.clone(), bindings, parameters: 0, workgroups }]);
+        let bindings =
+            self.gpu.bind(kernel, Slice { buffer: uniforms, offset: 0, size }, storage)?;
+        self.extend_stepped([Command::Dispatch {
+            kernel: kernel.clone(),
+            bindings,
+            parameters: 0,
+            workgroups,
+        }]);
         Ok(())
     }
 
     /// A copy of so many elements of 4 bytes.
-    pub fn copy(&mut self, from: (&wgpu::Buffer, usize), to: (&wgpu::Buffer, usize), elements: usize) {
-        let [from_offset, to_offset, size] = [from.1, to.1, elements].map(|elements| 4 * elements as u64);
-        self.commands.push(Command::Copy { from: from.0.clone(), from_offset, to: to.0.clone(), to_offset, size });
+    pub fn copy(
+        &mut self,
+        from: (&wgpu::Buffer, usize),
+        to: (&wgpu::Buffer, usize),
+        elements: usize,
+    ) {
+        let [from_offset, to_offset, size] =
+            [from.1, to.1, elements].map(|elements| 4 * elements as u64);
+        self.commands.push(Command::Copy {
+            from: from.0.clone(),
+            from_offset,
+            to: to.0.clone(),
+            to_offset,
+            size,
+        });
     }
 
     /// Commands that were made elsewhere.

@@ -1,5 +1,6 @@
 //! The losses: their numbers against the peers, the reference, each other, and at the edges; the judges themselves.
 
+mod checks;
 mod comparer;
 mod completions;
 mod edges;
@@ -7,7 +8,6 @@ mod edges_embeddings;
 mod edges_several;
 mod half;
 mod hessian;
-mod checks;
 mod linear;
 mod lists;
 mod ranges;

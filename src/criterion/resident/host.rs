@@ -25,7 +25,9 @@ fn numbers(tensor: &Tensor) -> Result<Numbers> {
 }
 
 fn flags(tensor: Option<&Tensor>) -> Result<Option<ArrayD<bool>>> {
-    let read = |tensor: &Tensor| shaped(tensor.shape(), tensor.integers()?.into_iter().map(|x| x != 0).collect());
+    let read = |tensor: &Tensor| {
+        shaped(tensor.shape(), tensor.integers()?.into_iter().map(|x| x != 0).collect())
+    };
     tensor.map(read).transpose()
 }
 

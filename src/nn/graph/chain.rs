@@ -62,7 +62,13 @@ impl Graph {
             if let Some(dense) = (op as &dyn std::any::Any).downcast_ref::<Dense>() {
                 let (inputs, offset) = (self.width(node.inputs[0]), node.ranges[0].start);
                 let activation = Arc::new(Identity);
-                layers.push(ChainLayer { inputs, units: dense.units, bias: dense.bias, activation, offset });
+                layers.push(ChainLayer {
+                    inputs,
+                    units: dense.units,
+                    bias: dense.bias,
+                    activation,
+                    offset,
+                });
                 has_activation = dense.activation.is_some();
                 continue;
             }

@@ -48,10 +48,11 @@ impl<R: Precision> CpuWalk<R> {
     /// Makes room for a batch of so many rows, of which a chunk takes so many.
     pub fn begin(&mut self, graph: &Graph, request: Request, [rows, chunk]: [usize; 2]) {
         self.rows = rows;
-        self.current = self.plans.iter().position(|plan| plan.request == request).unwrap_or_else(|| {
-            self.plans.push(Plan::new(graph, request));
-            self.plans.len() - 1
-        });
+        self.current =
+            self.plans.iter().position(|plan| plan.request == request).unwrap_or_else(|| {
+                self.plans.push(Plan::new(graph, request));
+                self.plans.len() - 1
+            });
         let plan = &self.plans[self.current];
         self.slots.resize_with(self.slots.len().max(plan.slots.len()), Vec::new);
         for (memory, slot) in self.slots.iter_mut().zip(&plan.slots) {
@@ -88,7 +89,9 @@ impl<R: Precision> CpuWalk<R> {
         elements: usize,
         work: impl FnOnce(&[R], &mut [R]) -> T,
     ) -> T {
-        let Some(slot) = self.slot(written) else { return work(self.tensor(read, elements), &mut []) };
+        let Some(slot) = self.slot(written) else {
+            return work(self.tensor(read, elements), &mut []);
+        };
         let mut memory = take(&mut self.slots[slot]);
         let done = work(self.tensor(read, elements), &mut memory[..elements]);
         self.slots[slot] = memory;
@@ -100,18 +103,31 @@ impl<R: Precision> CpuWalk<R> {
     }
 
     /// Takes all rows through some nodes.
-    pub fn forward(&mut self, graph: &Graph, weights: Weights<R>, nodes: Range<usize>) -> Result<()> {
+    pub fn forward(
+        &mut self,
+        graph: &Graph,
+        weights: Weights<R>,
+        nodes: Range<usize>,
+    ) -> Result<()> {
         nodes.into_iter().try_for_each(|node| self.forward_rows(graph, weights, node, 0..self.rows))
     }
 
     /// Takes some rows through a node; its output holds these rows alone.
-    pub fn forward_rows(&mut self, graph: &Graph, weights: Weights<R>, node: usize, rows: Range<usize>) -> Result<()> {
-        let [output_slot, saved_slot] = [Tensor::Value(node + 1), Tensor::Saved(node)].map(|tensor| self.slot(tensor));
+    pub fn forward_rows(
+        &mut self,
+        graph: &Graph,
+        weights: Weights<R>,
+        node: usize,
+        rows: Range<usize>,
+    ) -> Result<()> {
+        let [output_slot, saved_slot] =
+            [Tensor::Value(node + 1), Tensor::Saved(node)].map(|tensor| self.slot(tensor));
         let mut output = output_slot.map_or_else(Vec::new, |slot| take(&mut self.slots[slot]));
         let mut saved = saved_slot.map_or_else(Vec::new, |slot| take(&mut self.slots[slot]));
         let (of, inputs) = (&graph.nodes[node], self.inputs(graph, node, &rows));
         let count = rows.len();
-        let [width, own] = [Tensor::Value(node + 1), Tensor::Saved(node)].map(|tensor| self.width(graph, tensor));
+        let [width, own] =
+            [Tensor::Value(node + 1), Tensor::Saved(node)].map(|tensor| self.width(graph, tensor));
         let done = R::of(&*of.op).forward(Forward {
             rows: count,
             inputs: &inputs[..of.inputs.len()],
@@ -151,26 +167,38 @@ impl<R: Precision> CpuWalk<R> {
         accumulate: bool,
     ) -> Result<()> {
         let (of, plan, count) = (&graph.nodes[node], &self.plans[self.current], rows.len());
-        let Some(slot) = plan.slot(Tensor::Gradient(node + 1)).filter(|_| plan.goes_back[node]) else { return Ok(()) };
+        let Some(slot) = plan.slot(Tensor::Gradient(node + 1)).filter(|_| plan.goes_back[node])
+        else {
+            return Ok(());
+        };
         let (saves, targets) = (plan.saves[node], self.targets(graph, node, &rows));
         let mut grad_output = take(&mut self.slots[slot]);
         let mut memory = self.take_out(&targets);
         let mut grad_inputs: [Option<&mut [R]>; MOST_INPUTS] = [const { None }; MOST_INPUTS];
         for ((gradient, memory), target) in grad_inputs.iter_mut().zip(&mut memory).zip(&targets) {
             *gradient = match target {
-                Some(Target { in_place: false, way: Contribution::Write, span, .. }) => Some(&mut memory[span.clone()]),
+                Some(Target { in_place: false, way: Contribution::Write, span, .. }) => {
+                    Some(&mut memory[span.clone()])
+                }
                 Some(Target { in_place: false, span, .. }) => Some(&mut memory[..span.len()]),
                 _ => None,
             };
         }
-        let inputs = if saves.input { self.inputs(graph, node, &rows) } else { [&[][..]; MOST_INPUTS] };
+        let inputs =
+            if saves.input { self.inputs(graph, node, &rows) } else { [&[][..]; MOST_INPUTS] };
         let width = graph.width(Value(node + 1));
         let maker = of.inputs[0].0.checked_sub(1).filter(|_| saves.own_of_input);
-        let own = |node: usize| self.tensor(Tensor::Saved(node), count * self.width(graph, Tensor::Saved(node)));
+        let own = |node: usize| {
+            self.tensor(Tensor::Saved(node), count * self.width(graph, Tensor::Saved(node)))
+        };
         let done = R::of(&*of.op).backward(Backward {
             rows: count,
             inputs: &inputs[..of.inputs.len()],
-            output: if saves.output { self.tensor(Tensor::Value(node + 1), count * width) } else { &[] },
+            output: if saves.output {
+                self.tensor(Tensor::Value(node + 1), count * width)
+            } else {
+                &[]
+            },
             saved: own(node),
             saved_of_input: maker.map_or(&[], own),
             parameters: weights.of(of),
@@ -185,11 +213,17 @@ impl<R: Precision> CpuWalk<R> {
     }
 
     /// Where the gradients of a node's inputs go.
-    fn targets(&self, graph: &Graph, node: usize, rows: &Range<usize>) -> [Option<Target>; MOST_INPUTS] {
+    fn targets(
+        &self,
+        graph: &Graph,
+        node: usize,
+        rows: &Range<usize>,
+    ) -> [Option<Target>; MOST_INPUTS] {
         let (of, plan) = (&graph.nodes[node], &self.plans[self.current]);
         array::from_fn(|number| {
             let (value, way) = (*of.inputs.get(number)?, *plan.contributions[node].get(number)?);
-            let slot = plan.slot(Tensor::Gradient(value.0)).filter(|_| way != Contribution::None)?;
+            let slot =
+                plan.slot(Tensor::Gradient(value.0)).filter(|_| way != Contribution::None)?;
             let (width, in_place) = (graph.width(value), of.op.in_place().backward);
             Some(Target { way, slot, span: rows.start * width..rows.end * width, in_place })
         })
@@ -198,7 +232,9 @@ impl<R: Precision> CpuWalk<R> {
     /// The memory that the gradients are written to, taken out of the walk so that the rest of it can be read meanwhile.
     fn take_out(&mut self, targets: &[Option<Target>; MOST_INPUTS]) -> [Vec<R>; MOST_INPUTS] {
         array::from_fn(|number| match &targets[number] {
-            Some(Target { in_place: false, way: Contribution::Write, slot, .. }) => take(&mut self.slots[*slot]),
+            Some(Target { in_place: false, way: Contribution::Write, slot, .. }) => {
+                take(&mut self.slots[*slot])
+            }
             Some(Target { in_place: false, span, .. }) => {
                 let mut scratch = take(&mut self.scratch[number]);
                 scratch.resize(scratch.len().max(span.len()), R::ZERO);
@@ -210,7 +246,12 @@ impl<R: Precision> CpuWalk<R> {
 
     /// Puts it back, and adds what is to be added. An op that works in place has left its contribution in `grad_output`, which is that
     /// gradient's own memory where it is the first one.
-    fn put_back(&mut self, targets: [Option<Target>; MOST_INPUTS], memory: [Vec<R>; MOST_INPUTS], grad_output: &[R]) {
+    fn put_back(
+        &mut self,
+        targets: [Option<Target>; MOST_INPUTS],
+        memory: [Vec<R>; MOST_INPUTS],
+        grad_output: &[R],
+    ) {
         for ((number, target), memory) in targets.into_iter().enumerate().zip(memory) {
             let Some(Target { way, slot, span, in_place }) = target else { continue };
             match way {

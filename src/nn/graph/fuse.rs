@@ -63,7 +63,10 @@ pub(crate) fn derivatives(graph: &Graph, is_chunked: bool) -> Result<Graph> {
         if only_reader(graph, nodes[number].inputs[0]) != Some(number) {
             continue;
         }
-        let (Some(dense), Some(source)) = (as_dense(&nodes[number]), as_dense(&nodes[below])) else { continue };
+        let (Some(dense), Some(source)) = (as_dense(&nodes[number]), as_dense(&nodes[below]))
+        else {
+            continue;
+        };
         let Some(activation) = source.activation.clone() else { continue };
         let (dense, source) = (dense.clone(), source.clone());
         nodes[number].op = Arc::new(Dense { input_activation: Some(activation), ..dense });
@@ -76,7 +79,9 @@ pub(crate) fn derivatives(graph: &Graph, is_chunked: bool) -> Result<Graph> {
 pub(crate) fn chunked_head(graph: &Graph) -> Result<Option<Graph>> {
     let mut nodes = graph.nodes.clone();
     let Some(last) = nodes.last_mut() else { return Ok(None) };
-    let Some(dense) = as_dense(last).filter(|dense| dense.activation.is_none()) else { return Ok(None) };
+    let Some(dense) = as_dense(last).filter(|dense| dense.activation.is_none()) else {
+        return Ok(None);
+    };
     last.op = Arc::new(Dense { bias_first: true, ..dense.clone() });
     graph.with_nodes(nodes).map(Some)
 }

@@ -19,7 +19,12 @@ pub(crate) struct Weights<'a> {
 
 impl<'a> Weights<'a> {
     fn of(&self, node: &'a Node) -> GpuParameters<'a> {
-        GpuParameters { all: self.all, gradients: self.gradients, ranges: &node.ranges, table: self.table }
+        GpuParameters {
+            all: self.all,
+            gradients: self.gradients,
+            ranges: &node.ranges,
+            table: self.table,
+        }
     }
 }
 
@@ -75,9 +80,15 @@ impl<'a> GpuWalk<'a> {
     }
 
     /// Records some rows' way through a node; its output holds these rows alone.
-    pub fn forward_rows(&self, recorder: &mut Recorder, node: usize, rows: Range<usize>) -> Result<()> {
+    pub fn forward_rows(
+        &self,
+        recorder: &mut Recorder,
+        node: usize,
+        rows: Range<usize>,
+    ) -> Result<()> {
         let of = &self.graph.nodes[node];
-        let inputs = of.inputs.iter().map(|value| self.operand(value.0)).collect::<Result<Vec<_>>>()?;
+        let inputs =
+            of.inputs.iter().map(|value| self.operand(value.0)).collect::<Result<Vec<_>>>()?;
         let output = self.operand(node + 1)?;
         if of.op.in_place().forward_gpu && inputs[0].buffer != output.buffer {
             recorder.copy((inputs[0].buffer, 0), (output.buffer, 0), rows.len() * output.width);
@@ -94,8 +105,15 @@ impl<'a> GpuWalk<'a> {
     }
 
     /// Records all rows' way back through some nodes, the last one first.
-    pub fn backward(&self, recorder: &mut Recorder, nodes: Range<usize>, accumulate: bool) -> Result<()> {
-        nodes.rev().try_for_each(|node| self.backward_rows(recorder, node, 0..self.rows, accumulate))
+    pub fn backward(
+        &self,
+        recorder: &mut Recorder,
+        nodes: Range<usize>,
+        accumulate: bool,
+    ) -> Result<()> {
+        nodes
+            .rev()
+            .try_for_each(|node| self.backward_rows(recorder, node, 0..self.rows, accumulate))
     }
 
     /// Records some rows' way back through a node; the gradient of its output holds these rows alone.
@@ -120,13 +138,18 @@ impl<'a> GpuWalk<'a> {
         accumulate: bool,
     ) -> Result<()> {
         let (of, saves) = (&self.graph.nodes[node], self.plan.saves[node]);
-        let (grad_output, in_place) = (self.tensor(Tensor::Gradient(node + 1))?, of.op.in_place().backward);
+        let (grad_output, in_place) =
+            (self.tensor(Tensor::Gradient(node + 1))?, of.op.in_place().backward);
         // What was not saved may have been written over: it is bound nowhere.
         let operand = |value: usize, is_saved: bool| match is_saved {
             true => self.operand(value),
             false => Ok(Operand { buffer: &self.dummy, width: self.graph.width(Value(value)) }),
         };
-        let inputs = of.inputs.iter().map(|value| operand(value.0, saves.input)).collect::<Result<Vec<_>>>()?;
+        let inputs = of
+            .inputs
+            .iter()
+            .map(|value| operand(value.0, saves.input))
+            .collect::<Result<Vec<_>>>()?;
         let (mut written, mut added) = (Vec::with_capacity(inputs.len()), Vec::new());
         for (value, way) in of.inputs.iter().zip(&self.plan.contributions[node]) {
             let elements = rows.end * self.graph.width(*value);
@@ -160,7 +183,9 @@ impl<'a> GpuWalk<'a> {
             accumulate,
         };
         of.op.backward_gpu(recorder, &io)?;
-        added.into_iter().try_for_each(|(sum, addend, elements)| add::add_to(recorder, sum, &addend, elements))
+        added
+            .into_iter()
+            .try_for_each(|(sum, addend, elements)| add::add_to(recorder, sum, &addend, elements))
     }
 
     /// What a node saves, or the dummy binding.
@@ -170,6 +195,9 @@ impl<'a> GpuWalk<'a> {
     }
 
     fn operand(&self, value: usize) -> Result<Operand<'_>> {
-        Ok(Operand { buffer: self.tensor(Tensor::Value(value))?, width: self.graph.width(Value(value)) })
+        Ok(Operand {
+            buffer: self.tensor(Tensor::Value(value))?,
+            width: self.graph.width(Value(value)),
+        })
     }
 }

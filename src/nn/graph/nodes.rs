@@ -108,8 +108,16 @@ impl Graph {
             *offset += length;
             if gradient == GradientKind::Dense {
                 ranges.push(self.length - length..self.length);
-                let (l1, l2, proximal) = (spec.penalties.l1, spec.penalties.l2, spec.penalties.proximal_l1);
-                self.spans.push(ParameterSpan { end: self.length, l1, l2, proximal, columns, padding: 0 });
+                let (l1, l2, proximal) =
+                    (spec.penalties.l1, spec.penalties.l2, spec.penalties.proximal_l1);
+                self.spans.push(ParameterSpan {
+                    end: self.length,
+                    l1,
+                    l2,
+                    proximal,
+                    columns,
+                    padding: 0,
+                });
             }
         }
         if !ranges.is_empty() {
@@ -172,7 +180,11 @@ impl Graph {
 
     /// Nodes that read a value, in order.
     pub fn readers(&self, value: Value) -> impl Iterator<Item = usize> + '_ {
-        self.nodes.iter().enumerate().filter(move |(_, node)| node.inputs.contains(&value)).map(|(number, _)| number)
+        self.nodes
+            .iter()
+            .enumerate()
+            .filter(move |(_, node)| node.inputs.contains(&value))
+            .map(|(number, _)| number)
     }
 
     /// The length of a row of features.
@@ -201,10 +213,16 @@ impl Graph {
 
     /// The node whose parameter is a table, and the table.
     pub fn table(&self) -> Option<(usize, Embedding)> {
-        let table = self.parameters.iter().find(|parameter| parameter.gradient == GradientKind::Rows)?;
-        let of = |node: &Node| table.path.strip_prefix(node.path.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        let table =
+            self.parameters.iter().find(|parameter| parameter.gradient == GradientKind::Rows)?;
+        let of = |node: &Node| {
+            table.path.strip_prefix(node.path.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        };
         let node = self.nodes.iter().position(of)?;
-        let (&[rows, width], ids) = (&table.shape[..], self.width(self.nodes[node].inputs[0])) else { return None };
+        let (&[rows, width], ids) = (&table.shape[..], self.width(self.nodes[node].inputs[0]))
+        else {
+            return None;
+        };
         Some((node, Embedding { ids, rows, width }))
     }
 
@@ -238,7 +256,9 @@ impl Graph {
 
     /// The tensors, where a step depends on them.
     pub fn spans_for(&self, optimizer: &dyn Optimizer, clip: Option<Clip>) -> &[ParameterSpan] {
-        let needed = self.is_regularized() || optimizer.per_tensor().is_some() || matches!(clip, Some(Clip::Norm(_)));
+        let needed = self.is_regularized()
+            || optimizer.per_tensor().is_some()
+            || matches!(clip, Some(Clip::Norm(_)));
         if needed { &self.spans } else { &[] }
     }
 
@@ -253,7 +273,9 @@ impl Graph {
                 }
                 (Initial::Uniform(limit), _) => {
                     let mut random = Random::new(seed, TABLE_STREAM);
-                    (0..parameter.length()).map(|_| (limit * (2.0 * random.uniform() - 1.0)) as f32).collect()
+                    (0..parameter.length())
+                        .map(|_| (limit * (2.0 * random.uniform() - 1.0)) as f32)
+                        .collect()
                 }
                 _ => continue,
             };

@@ -163,8 +163,11 @@ struct Walk<'g> {
 impl<'g> Walk<'g> {
     fn new(graph: &'g Graph, request: Request) -> Self {
         let steps = Steps { nodes: graph.nodes.len() };
-        let saves = (0..graph.nodes.len()).map(|node| graph.nodes[node].op.saves(&graph.input_shapes(node))).collect();
-        let mut walk = Walk { graph, request, steps, saves, contributions: Vec::new(), wanted: Vec::new() };
+        let saves = (0..graph.nodes.len())
+            .map(|node| graph.nodes[node].op.saves(&graph.input_shapes(node)))
+            .collect();
+        let mut walk =
+            Walk { graph, request, steps, saves, contributions: Vec::new(), wanted: Vec::new() };
         walk.wanted = walk.wanted();
         walk.contributions = walk.contributions();
         walk
@@ -176,7 +179,8 @@ impl<'g> Walk<'g> {
         for (number, node) in self.graph.nodes.iter().enumerate() {
             let has_table = self.graph.table().is_some_and(|(owner, _)| owner == number);
             let upstream = node.inputs.iter().any(|value| wanted[value.0]);
-            wanted[number + 1] = self.request.learns && (upstream || has_table || !node.ranges.is_empty());
+            wanted[number + 1] =
+                self.request.learns && (upstream || has_table || !node.ranges.is_empty());
         }
         wanted
     }
@@ -185,8 +189,10 @@ impl<'g> Walk<'g> {
         let mut written = vec![false; self.wanted.len()];
         let mut found = vec![Vec::new(); self.graph.nodes.len()];
         for (number, node) in self.graph.nodes.iter().enumerate().rev() {
-            let contribution = |value: &Value| match (self.wanted[value.0] && self.wanted[number + 1], written[value.0])
-            {
+            let contribution = |value: &Value| match (
+                self.wanted[value.0] && self.wanted[number + 1],
+                written[value.0],
+            ) {
                 (false, _) => Contribution::None,
                 (true, false) => Contribution::Write,
                 (true, true) => Contribution::Add,
@@ -195,11 +201,18 @@ impl<'g> Walk<'g> {
             let mut of_node = Vec::with_capacity(node.inputs.len());
             let mut here = Vec::new();
             for value in &node.inputs {
-                let found = if here.contains(value) { Contribution::Add } else { contribution(value) };
-                of_node.push(if contribution(value) == Contribution::None { Contribution::None } else { found });
+                let found =
+                    if here.contains(value) { Contribution::Add } else { contribution(value) };
+                of_node.push(if contribution(value) == Contribution::None {
+                    Contribution::None
+                } else {
+                    found
+                });
                 here.push(*value);
             }
-            node.inputs.iter().for_each(|value| written[value.0] |= self.wanted[value.0] && self.wanted[number + 1]);
+            node.inputs.iter().for_each(|value| {
+                written[value.0] |= self.wanted[value.0] && self.wanted[number + 1]
+            });
             found[number] = of_node;
         }
         found
@@ -238,15 +251,32 @@ impl<'g> Walk<'g> {
                 let first = maker.map_or(0, |node| steps.forward(node));
                 let last = self.last_use(value).max(first);
                 let width = graph.width(Value(value));
-                spans.push(Span { tensor: Tensor::Value(value), width, in_chunk: chunk(value), first, last });
+                spans.push(Span {
+                    tensor: Tensor::Value(value),
+                    width,
+                    in_chunk: chunk(value),
+                    first,
+                    last,
+                });
             }
         }
         for (node, saves) in self.saves.iter().enumerate().filter(|(_, saves)| saves.own > 0) {
-            let readers = graph.readers(Value(node + 1)).filter(|&reader| self.saves[reader].own_of_input);
-            let last = readers.chain([node]).map(|node| steps.backward(node)).max().filter(|_| self.request.learns);
+            let readers =
+                graph.readers(Value(node + 1)).filter(|&reader| self.saves[reader].own_of_input);
+            let last = readers
+                .chain([node])
+                .map(|node| steps.backward(node))
+                .max()
+                .filter(|_| self.request.learns);
             let (first, in_chunk) = (steps.forward(node), chunk(node + 1));
             let last = last.unwrap_or(first);
-            spans.push(Span { tensor: Tensor::Saved(node), width: saves.own, in_chunk, first, last });
+            spans.push(Span {
+                tensor: Tensor::Saved(node),
+                width: saves.own,
+                in_chunk,
+                first,
+                last,
+            });
         }
         // Kernels of losses write a gradient where nothing learns as well.
         for value in 1..=count {
@@ -259,7 +289,13 @@ impl<'g> Walk<'g> {
             let first = reader.map_or(steps.loss(), |node| self.back_at(node));
             let last = self.end_of_gradient(value).max(first);
             let width = graph.width(Value(value));
-            spans.push(Span { tensor: Tensor::Gradient(value), width, in_chunk: chunk(value), first, last });
+            spans.push(Span {
+                tensor: Tensor::Gradient(value),
+                width,
+                in_chunk: chunk(value),
+                first,
+                last,
+            });
         }
         spans
     }
@@ -309,7 +345,9 @@ impl<'g> Walk<'g> {
             return self.steps.end();
         }
         let own = if self.wanted[value] { self.steps.backward(node) } else { self.steps.loss() };
-        self.turned(node).map_or(own, |source| own.max(if source == 0 { own } else { self.end_of_gradient(source) }))
+        self.turned(node).map_or(own, |source| {
+            own.max(if source == 0 { own } else { self.end_of_gradient(source) })
+        })
     }
 
     /// Gives what takes memory over the slot of what it takes it from.
@@ -331,13 +369,15 @@ impl<'g> Walk<'g> {
 fn colour(spans: &[Span], shares: bool) -> (Vec<Slot>, Vec<usize>) {
     let mut order: Vec<usize> = (0..spans.len()).collect();
     order.sort_by_key(|&number| (spans[number].first, std::cmp::Reverse(spans[number].width)));
-    let (mut slots, mut ends, mut places) = (Vec::<Slot>::new(), Vec::<usize>::new(), vec![0; spans.len()]);
+    let (mut slots, mut ends, mut places) =
+        (Vec::<Slot>::new(), Vec::<usize>::new(), vec![0; spans.len()]);
     for number in order {
         let span = &spans[number];
         let size = |slot: &Slot| if span.in_chunk { slot.of_chunk } else { slot.of_rows };
         let free = (0..slots.len()).filter(|&slot| shares && ends[slot] < span.first);
         // How much it would grow, and then how much of it would lie idle.
-        let cost = |&slot: &usize| (span.width.saturating_sub(size(&slots[slot])), size(&slots[slot]));
+        let cost =
+            |&slot: &usize| (span.width.saturating_sub(size(&slots[slot])), size(&slots[slot]));
         let place = free.min_by_key(cost).unwrap_or_else(|| {
             slots.push(Slot::default());
             ends.push(0);

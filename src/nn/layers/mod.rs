@@ -106,7 +106,8 @@ pub(crate) trait Layer {
     ///
     /// # Errors
     /// An option or a size outside its domain.
-    fn build(&self, graph: &mut Graph, path: &str, x: Value, penalties: Penalties) -> Result<Value>;
+    fn build(&self, graph: &mut Graph, path: &str, x: Value, penalties: Penalties)
+    -> Result<Value>;
 }
 
 impl Layer for Embedding {
@@ -117,7 +118,13 @@ impl Layer for Embedding {
 }
 
 impl Layer for Dense {
-    fn build(&self, graph: &mut Graph, path: &str, x: Value, penalties: Penalties) -> Result<Value> {
+    fn build(
+        &self,
+        graph: &mut Graph,
+        path: &str,
+        x: Value,
+        penalties: Penalties,
+    ) -> Result<Value> {
         let (owner, inputs) = (path.replacen("layers.", "layer ", 1), graph.width(x));
         self.check_sizes(&owner, inputs, graph.length)?;
         self.activation.check()?;
@@ -151,7 +158,8 @@ impl Dense {
             }
         }
         // Kernels count elements in 32 bits.
-        let elements = (inputs as u64 + 1).saturating_mul(self.units as u64).saturating_add(offset as u64);
+        let elements =
+            (inputs as u64 + 1).saturating_mul(self.units as u64).saturating_add(offset as u64);
         if elements > u64::from(u32::MAX) {
             return Err(Error::TooLarge {
                 name: format!("{owner} with {inputs} inputs and {} units", self.units),

@@ -29,17 +29,24 @@ pub(crate) struct Activate {
 fn all() -> impl Iterator<Item = Arc<dyn Activation>> {
     let made = CATALOGUE.iter().flat_map(|entry| {
         let options = ["null"].into_iter().chain(entry.variants.iter().copied());
-        options.filter_map(|text| serde_json::from_str(text).ok()).filter_map(|options| (entry.make)(&options).ok())
+        options
+            .filter_map(|text| serde_json::from_str(text).ok())
+            .filter_map(|options| (entry.make)(&options).ok())
     });
     made.filter(|activation| !activation.rowwise()).map(Arc::from)
 }
 
 fn examples() -> Vec<Example> {
-    all().map(|activation| Example { op: Box::new(Activate { activation }), inputs: vec![vec![5]] }).collect()
+    all()
+        .map(|activation| Example { op: Box::new(Activate { activation }), inputs: vec![vec![5]] })
+        .collect()
 }
 
 fn programs() -> Vec<Program> {
-    all().flat_map(|activation| [8.0, 64.0].map(|lanes| programs_of(&*activation, lanes))).flatten().collect()
+    all()
+        .flat_map(|activation| [8.0, 64.0].map(|lanes| programs_of(&*activation, lanes)))
+        .flatten()
+        .collect()
 }
 
 /// The programs of one activation by itself; in a dense layer its forward pass is the epilogue of a product.
@@ -48,13 +55,15 @@ pub(crate) fn programs_of(activation: &dyn Activation, lanes: f64) -> [Program; 
 }
 
 fn forward_program(activation: &dyn Activation, lanes: f64) -> Program {
-    let mut program = Program::plain(activation.name(), &[FORWARD, NUMBERS], vec![("WORKGROUP", lanes)]);
+    let mut program =
+        Program::plain(activation.name(), &[FORWARD, NUMBERS], vec![("WORKGROUP", lanes)]);
     link(&mut program, activation);
     program
 }
 
 fn backward_program(activation: &dyn Activation, lanes: f64) -> Program {
-    let constants = vec![("WORKGROUP", lanes), ("KEEP_INPUT", f64::from(u8::from(activation.needs_input())))];
+    let constants =
+        vec![("WORKGROUP", lanes), ("KEEP_INPUT", f64::from(u8::from(activation.needs_input())))];
     let mut program = Program::plain(activation.name(), &[BACKWARD, NUMBERS], constants);
     link(&mut program, activation);
     program

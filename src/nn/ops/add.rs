@@ -23,7 +23,12 @@ pub(crate) fn add_to(
     let lanes = lanes_of(gpu.is_software());
     let kernel = gpu.kernel(&program(lanes.into()))?;
     let length = elements as u32;
-    recorder.dispatch(&kernel, &[length, 0, 0, 0], &[addend.into(), sum.into()], length.div_ceil(lanes))
+    recorder.dispatch(
+        &kernel,
+        &[length, 0, 0, 0],
+        &[addend.into(), sum.into()],
+        length.div_ceil(lanes),
+    )
 }
 
 /// Every program of this file, for the checks of the shaders.

@@ -7,8 +7,8 @@ use crate::cpu::real::Real;
 use crate::nn::embedding::host::gather_rows;
 use crate::nn::embedding::kernels::{Sizes, gather};
 use crate::nn::graph::op::{
-    Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, GradientKind, Initial, Op, ParameterSpec,
-    Penalties, Saves, Shape,
+    Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, GradientKind, Initial, Op,
+    ParameterSpec, Penalties, Saves, Shape,
 };
 use crate::runtime::recorder::Recorder;
 use crate::{Error, Result};
@@ -18,7 +18,9 @@ const LIMIT: f64 = 0.05;
 
 pub(crate) static ENTRY: Entry = Entry {
     name: "embedding",
-    examples: || vec![Example { op: Box::new(Embedding { rows: 7, width: 3 }), inputs: vec![vec![2]] }],
+    examples: || {
+        vec![Example { op: Box::new(Embedding { rows: 7, width: 3 }), inputs: vec![vec![2]] }]
+    },
     // Those of `nn::embedding`.
     programs: Vec::new,
 };

@@ -18,10 +18,15 @@ use crate::nn::graph::op::Entry;
 use crate::runtime::pipeline::Program;
 
 /// Every op, by name.
-pub(crate) static OPS: &[&Entry] = &[&activation::ENTRY, &dense::ENTRY, &embedding::ENTRY, &softmax::ENTRY];
+pub(crate) static OPS: &[&Entry] =
+    &[&activation::ENTRY, &dense::ENTRY, &embedding::ENTRY, &softmax::ENTRY];
 
 /// The programs of one activation by itself, forward and backward.
 pub(crate) fn activation_programs(activation: &dyn Activation) -> Vec<Program> {
-    let of = if activation.rowwise() { softmax::programs_of(64.0) } else { activation::programs_of(activation, 64.0) };
+    let of = if activation.rowwise() {
+        softmax::programs_of(64.0)
+    } else {
+        activation::programs_of(activation, 64.0)
+    };
     of.into()
 }

@@ -19,7 +19,9 @@ const BACKWARD: File = shader!("ops/softmax/softmax_backward.wgsl");
 
 pub(crate) static ENTRY: Entry = Entry {
     name: "softmax",
-    examples: || [1, 5].map(|width| Example { op: Box::new(Softmax), inputs: vec![vec![width]] }).into(),
+    examples: || {
+        [1, 5].map(|width| Example { op: Box::new(Softmax), inputs: vec![vec![width]] }).into()
+    },
     programs: || [8.0, 64.0].map(programs_of).concat(),
 };
 
@@ -50,17 +52,28 @@ fn check_width(gpu: &Gpu, width: usize) -> Result<()> {
     Err(Error::Shape {
         operation: "softmax".into(),
         found: format!("a layer of {width} units on a software adapter"),
-        allowed: format!("up to {MOST} there; use the loss cross_entropy on logits, or the device `cpu`"),
+        allowed: format!(
+            "up to {MOST} there; use the loss cross_entropy on logits, or the device `cpu`"
+        ),
     })
 }
 
 /// Records softmax of rows where they stand.
-pub(crate) fn forward_in_place(recorder: &mut Recorder, [rows, width]: [usize; 2], y: &wgpu::Buffer) -> Result<()> {
+pub(crate) fn forward_in_place(
+    recorder: &mut Recorder,
+    [rows, width]: [usize; 2],
+    y: &wgpu::Buffer,
+) -> Result<()> {
     let gpu = recorder.gpu();
     check_width(&gpu, width)?;
     let lanes = lanes_of(gpu.is_software());
     let kernel = gpu.kernel(&forward_program(lanes.into()))?;
-    recorder.dispatch(&kernel, &[rows as u32, width as u32, 0, 0], &[y.into()], (rows as u32).div_ceil(lanes))
+    recorder.dispatch(
+        &kernel,
+        &[rows as u32, width as u32, 0, 0],
+        &[y.into()],
+        (rows as u32).div_ceil(lanes),
+    )
 }
 
 /// Records dL/dx of softmax from dL/dy, where it stands.

@@ -73,14 +73,17 @@ catalogue! {
 mod tests;
 
 /// What the kernel templates take from an optimizer.
-pub(crate) const UPDATE: &str = "fn update(parameter: f32, gradient: f32, state: State, step: Step) -> Update";
+pub(crate) const UPDATE: &str =
+    "fn update(parameter: f32, gradient: f32, state: State, step: Step) -> Update";
 /// What they take besides from one that looks at whole tensors.
-const APPLY_UPDATE: &str = "fn apply_update(parameter: f32, direction: f32, layer: Layer, step: Step) -> f32";
+const APPLY_UPDATE: &str =
+    "fn apply_update(parameter: f32, direction: f32, layer: Layer, step: Step) -> f32";
 
 /// Adds an optimizer to a program: its file, its adaptor and its options.
 pub(crate) fn link(program: &mut Program, optimizer: &dyn Optimizer) {
     let shader = optimizer.entry().shader;
-    let interface: &[&str] = if optimizer.per_tensor().is_some() { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
+    let interface: &[&str] =
+        if optimizer.per_tensor().is_some() { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
     program.header += &adaptor(&shader, interface);
     program.files.push(shader);
     program.constants.extend(options(&shader, optimizer.constants()));
@@ -160,7 +163,11 @@ pub trait Optimizer: Debug + Send + Sync {
 impl dyn Optimizer + '_ {
     /// The states that training begins with, for so many parameters.
     pub fn first_states<R: Real>(&self, length: usize) -> Vec<Vec<R>> {
-        self.initial_states().iter().take(self.states()).map(|&value| vec![R::new(value); length]).collect()
+        self.initial_states()
+            .iter()
+            .take(self.states())
+            .map(|&value| vec![R::new(value); length])
+            .collect()
     }
 
     /// Moves all `parameters` by one step. `states` are [`Optimizer::states`] of them, or more. `spans` may be empty where
@@ -202,7 +209,9 @@ impl dyn Optimizer + '_ {
         let ordered = spans.is_sorted_by_key(|span| span.end);
         let end = spans.last().map_or(length, |span| span.end);
         self.check_length("the segments", length, if ordered { end } else { usize::MAX })?;
-        if gradient_transform.skip_non_finite && !gradients.iter().all(|gradient| gradient.is_finite()) {
+        if gradient_transform.skip_non_finite
+            && !gradients.iter().all(|gradient| gradient.is_finite())
+        {
             return Ok(false);
         }
         let factors = Factors::new(gradient_transform.clip, spans, parameters, gradients);
@@ -210,7 +219,12 @@ impl dyn Optimizer + '_ {
         for (slot, state) in slices.iter_mut().zip(states).take(self.states()) {
             *slot = state.as_mut_slice();
         }
-        self.update_slices(step, gradient_transform, &factors, Slices { parameters, gradients, states: slices });
+        self.update_slices(
+            step,
+            gradient_transform,
+            &factors,
+            Slices { parameters, gradients, states: slices },
+        );
         Ok(true)
     }
 

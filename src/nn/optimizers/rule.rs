@@ -90,10 +90,22 @@ pub(crate) trait Rule: Options + Clone + Debug + Send + Sync + Serialize {
     }
 
     /// One parameter, one step. A rule that looks at whole tensors gives back its direction in the place of the parameter.
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R>;
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R>;
 
     /// The parameter moved along its direction, by a rule that looks at whole tensors.
-    fn apply_update<R: Real>(&self, parameter: R, direction: R, _layer: &Layer<R>, step: &Step<R>) -> R {
+    fn apply_update<R: Real>(
+        &self,
+        parameter: R,
+        direction: R,
+        _layer: &Layer<R>,
+        step: &Step<R>,
+    ) -> R {
         parameter - step.learning_rate * direction
     }
 }

@@ -93,13 +93,18 @@ impl<E: Shares> Several<E> {
     ) -> Result<Vec<T>> {
         let mut chosen: Vec<(usize, &mut E, &MemberStep)> = Vec::with_capacity(member_steps.len());
         for (member, engine) in self.0.iter_mut().enumerate() {
-            if let Some(place) = member_steps.iter().position(|member_step| member_step.member == member) {
+            if let Some(place) =
+                member_steps.iter().position(|member_step| member_step.member == member)
+            {
                 chosen.push((place, engine, &member_steps[place]));
             }
         }
         chosen.sort_by_key(|(place, _, _)| *place);
         if E::SIDE_BY_SIDE {
-            return chosen.into_par_iter().map(|(_, engine, member_step)| work(engine, member_step)).collect();
+            return chosen
+                .into_par_iter()
+                .map(|(_, engine, member_step)| work(engine, member_step))
+                .collect();
         }
         chosen.into_iter().map(|(_, engine, member_step)| work(engine, member_step)).collect()
     }
@@ -107,7 +112,12 @@ impl<E: Shares> Several<E> {
 
 /// There is no such member.
 pub(crate) fn no_member(member: usize, members: usize) -> Error {
-    Error::option("population", "member", member, &format!("below {members}, the number of members"))
+    Error::option(
+        "population",
+        "member",
+        member,
+        &format!("below {members}, the number of members"),
+    )
 }
 
 impl<E: Shares> BatchedEngine for Several<E> {
@@ -146,7 +156,11 @@ impl<E: Shares> BatchedEngine for Several<E> {
     fn load(&mut self, samples: &Samples) -> Result<usize> {
         let data = self.member(0)?.prepare(samples)?;
         // All of them count alike, so that one number stands for the data set in each.
-        Ok(self.0.iter_mut().map(|engine| engine.register(data.clone())).fold(0, |_, number| number))
+        Ok(self
+            .0
+            .iter_mut()
+            .map(|engine| engine.register(data.clone()))
+            .fold(0, |_, number| number))
     }
 
     fn unload(&mut self, data: usize) {

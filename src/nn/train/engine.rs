@@ -49,12 +49,14 @@ impl TrainingSpec {
 
     /// Whether one workgroup can take a network through its steps: no rule and no clip looks at a whole tensor.
     pub fn is_elementwise(&self) -> bool {
-        self.optimizer.per_tensor().is_none() && !matches!(self.step_options.clip, Some(Clip::Norm(_)))
+        self.optimizer.per_tensor().is_none()
+            && !matches!(self.step_options.clip, Some(Clip::Norm(_)))
     }
 
     /// The factor of a batch's mean: 1 ÷ its values.
     pub fn factor(&self, rows: usize, columns: usize) -> f64 {
-        let elementwise = matches!(self.loss.family(), Family::Pointwise(_)) || self.loss.mean_over_elements();
+        let elementwise =
+            matches!(self.loss.family(), Family::Pointwise(_)) || self.loss.mean_over_elements();
         1.0 / (rows * if elementwise { columns } else { 1 }) as f64
     }
 }
@@ -191,9 +193,19 @@ pub(crate) trait Engine: Debug + Send {
     /// Lets go of a data set.
     fn unload(&mut self, data: usize);
     /// Trains on batches in turn.
-    fn train(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>>;
+    fn train(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>>;
     /// Losses of batches without training.
-    fn evaluate(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>>;
+    fn evaluate(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>>;
     /// Predictions for all rows in their order, [rows, outputs].
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>>;
 }

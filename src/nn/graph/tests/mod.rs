@@ -48,15 +48,25 @@ fn drawn(count: usize, stream: u64) -> Vec<f64> {
 impl Case {
     fn new(graph: Graph) -> Case {
         let rows_of_table = graph.embedding().map_or(1, |table| table.rows);
-        let ids = drawn(ROWS * graph.inputs(), 1).into_iter().map(|x| ((x + 1.0) / 2.0 * rows_of_table as f64) as i32);
+        let ids = drawn(ROWS * graph.inputs(), 1)
+            .into_iter()
+            .map(|x| ((x + 1.0) / 2.0 * rows_of_table as f64) as i32);
         let (x, ids) = (drawn(ROWS * graph.inputs(), 2), ids.collect());
-        let (parameters, upstream) = (drawn(graph.all_length(), 3), drawn(ROWS * graph.outputs(), 4));
+        let (parameters, upstream) =
+            (drawn(graph.all_length(), 3), drawn(ROWS * graph.outputs(), 4));
         Case { x, ids, parameters, upstream, graph }
     }
 
     fn request(&self, chunked: bool, shares: bool, is_gpu: bool) -> Request {
         let input_elsewhere = !is_gpu && self.graph.embedding().is_some();
-        Request { scores: true, learns: true, chunked, in_place_forward: is_gpu, input_elsewhere, shares }
+        Request {
+            scores: true,
+            learns: true,
+            chunked,
+            in_place_forward: is_gpu,
+            input_elsewhere,
+            shares,
+        }
     }
 
     /// The gradients of all parameters from those of the flat buffer and of the table's output.
@@ -78,7 +88,8 @@ impl Case {
         let (last, request) = (graph.nodes.len(), self.request(chunk < ROWS, shares, false));
         walk.begin(graph, request, [ROWS, chunk]);
         walk.poison();
-        let x = walk.tensor_mut(Tensor::Value(0), if request.input_elsewhere { 0 } else { self.x.len() });
+        let x = walk
+            .tensor_mut(Tensor::Value(0), if request.input_elsewhere { 0 } else { self.x.len() });
         x.iter_mut().zip(real(&self.x)).for_each(|(slot, x)| *slot = x);
         let ahead = last - usize::from(chunk < ROWS);
         walk.forward(graph, weights, 0..ahead).unwrap();
@@ -99,23 +110,37 @@ impl Case {
         }
         walk.backward(graph, weights, &mut gradients, 0..ahead, false).unwrap();
         let of_output = graph.table().map_or_else(Vec::new, |(node, table)| {
-            walk.tensor(Tensor::Gradient(node + 1), ROWS * table.outputs()).iter().map(|g| g.to_f64()).collect()
+            walk.tensor(Tensor::Gradient(node + 1), ROWS * table.outputs())
+                .iter()
+                .map(|g| g.to_f64())
+                .collect()
         });
-        Found { output, gradients: self.all_gradients(gradients.iter().map(|g| g.to_f64()).collect(), &of_output) }
+        Found {
+            output,
+            gradients: self
+                .all_gradients(gradients.iter().map(|g| g.to_f64()).collect(), &of_output),
+        }
     }
 
     fn on_gpu(&self, device: &Gpu, graph: &Graph, chunk: usize, shares: bool) -> Found {
         let single = |values: &[f64]| values.iter().map(|&x| x as f32).collect::<Vec<f32>>();
         let (own, table) = self.parameters.split_at(graph.length);
         let nan = |length: usize| device.upload("NaN", &vec![f32::NAN; length.max(1)]).unwrap();
-        let (all, gradients) = (device.upload("parameters", &[single(own), vec![0.0; 4]].concat()), nan(graph.length));
-        let (all, table_rows) = (all.unwrap(), device.upload("a table", &[single(table), vec![0.0]].concat()).unwrap());
+        let (all, gradients) =
+            (device.upload("parameters", &[single(own), vec![0.0; 4]].concat()), nan(graph.length));
+        let (all, table_rows) =
+            (all.unwrap(), device.upload("a table", &[single(table), vec![0.0]].concat()).unwrap());
         let weights = gpu::Weights { all: &all, gradients: &gradients, table: Some(&table_rows) };
         let (last, request) = (graph.nodes.len(), self.request(chunk < ROWS, shares, true));
         let mut recorder = Recorder::new(device);
-        let walk = gpu::GpuWalk::new(&mut recorder, graph, weights, request, [ROWS, chunk]).unwrap();
+        let walk =
+            gpu::GpuWalk::new(&mut recorder, graph, weights, request, [ROWS, chunk]).unwrap();
         for slot in walk.slots() {
-            device.queue().write_buffer(slot, 0, bytemuck::cast_slice(&vec![f32::NAN; slot.size() as usize / 4]));
+            device.queue().write_buffer(
+                slot,
+                0,
+                bytemuck::cast_slice(&vec![f32::NAN; slot.size() as usize / 4]),
+            );
         }
         let input = walk.tensor(Tensor::Value(0)).unwrap();
         match graph.embedding() {
@@ -128,7 +153,8 @@ impl Case {
         let (width, output) = (graph.outputs(), nan(ROWS * graph.outputs()));
         for first in (0..ROWS).step_by(chunk) {
             let rows = first..ROWS.min(first + chunk);
-            let [y, dy] = [Tensor::Value(last), Tensor::Gradient(last)].map(|tensor| walk.tensor(tensor).unwrap());
+            let [y, dy] = [Tensor::Value(last), Tensor::Gradient(last)]
+                .map(|tensor| walk.tensor(tensor).unwrap());
             if chunk < ROWS {
                 walk.forward_rows(&mut recorder, ahead, rows.clone()).unwrap();
             }
@@ -148,7 +174,10 @@ impl Case {
             read(walk.tensor(Tensor::Gradient(node + 1)).unwrap(), ROWS * table.outputs())
         });
         let flat = if graph.length > 0 { read(&gradients, graph.length) } else { Vec::new() };
-        Found { output: read(&output, ROWS * width), gradients: self.all_gradients(flat, &of_output) }
+        Found {
+            output: read(&output, ROWS * width),
+            gradients: self.all_gradients(flat, &of_output),
+        }
     }
 
     /// Σ upstream · output.
@@ -171,9 +200,13 @@ impl Case {
 
     /// The largest difference over output and gradients, by the size of what is expected.
     fn difference(&self, found: &Found, expected: &Found) -> f64 {
-        assert_eq!((found.output.len(), found.gradients.len()), (expected.output.len(), expected.gradients.len()));
+        assert_eq!(
+            (found.output.len(), found.gradients.len()),
+            (expected.output.len(), expected.gradients.len())
+        );
         let gradients = found.gradients.iter().zip(&expected.gradients).enumerate();
-        let gradients = gradients.filter(|(place, _)| self.is_parameter(*place)).map(|(_, pair)| pair);
+        let gradients =
+            gradients.filter(|(place, _)| self.is_parameter(*place)).map(|(_, pair)| pair);
         let pairs = found.output.iter().zip(&expected.output).chain(gradients);
         pairs
             .map(|(f, e)| (f - e).abs() / e.abs().max(1.0))
@@ -184,7 +217,9 @@ impl Case {
 /// An example of each op: the list's, and those of this module.
 fn examples() -> Vec<(&'static Entry, Example)> {
     let entries = OPS.iter().copied().chain([&scale::ENTRY]);
-    entries.flat_map(|entry| (entry.examples)().into_iter().map(move |example| (entry, example))).collect()
+    entries
+        .flat_map(|entry| (entry.examples)().into_iter().map(move |example| (entry, example)))
+        .collect()
 }
 
 /// An op of one input with a dense layer and a factor before it, a factor behind it, and its output used twice.
@@ -214,9 +249,25 @@ fn model(inputs: usize, layers: &[Dense]) -> Graph {
 
 fn models() -> [Graph; 3] {
     [
-        model(5, &[Dense::new(7).activation(Relu), Dense::new(4).activation(Gelu::new()), Dense::new(3)]),
-        model(4, &[Dense::new(6).activation(crate::activations::Softmax), Dense::new(3).activation(Tanh)]),
-        model(3, &[Dense::new(8).activation(Gelu::new()).bias(false), Dense::new(8).activation(Tanh), Dense::new(5)]),
+        model(
+            5,
+            &[Dense::new(7).activation(Relu), Dense::new(4).activation(Gelu::new()), Dense::new(3)],
+        ),
+        model(
+            4,
+            &[
+                Dense::new(6).activation(crate::activations::Softmax),
+                Dense::new(3).activation(Tanh),
+            ],
+        ),
+        model(
+            3,
+            &[
+                Dense::new(8).activation(Gelu::new()).bias(false),
+                Dense::new(8).activation(Tanh),
+                Dense::new(5),
+            ],
+        ),
     ]
 }
 
@@ -264,7 +315,9 @@ fn a_value_that_is_used_twice_has_the_sum_of_both_gradients() {
     let expected = once.on_cpu::<f64>(&once.graph, ROWS, true);
     assert!(twice.difference(&twice.on_cpu::<f64>(&twice.graph, ROWS, true), &expected) <= 1e-15);
     crate::runtime::device::test_adapter::needs_gpu!();
-    assert!(twice.difference(&twice.on_gpu(&device(), &twice.graph, ROWS, true), &expected) <= 1e-6);
+    assert!(
+        twice.difference(&twice.on_gpu(&device(), &twice.graph, ROWS, true), &expected) <= 1e-6
+    );
 }
 
 #[test]
@@ -289,8 +342,10 @@ fn fused_epilogues_and_derivatives_give_what_the_ops_give_one_by_one() {
         let epilogues = fuse::epilogues(&case.graph).unwrap();
         let derivatives = fuse::derivatives(&epilogues, false).unwrap();
         assert!(epilogues.nodes.len() < case.graph.nodes.len(), "nothing was fused");
-        let (exact, single) =
-            (case.on_cpu::<f64>(&case.graph, ROWS, true), case.on_cpu::<f32>(&case.graph, ROWS, true));
+        let (exact, single) = (
+            case.on_cpu::<f64>(&case.graph, ROWS, true),
+            case.on_cpu::<f32>(&case.graph, ROWS, true),
+        );
         for fused in [&epilogues, &derivatives] {
             // On the CPU the same operations in the same order: the same bits.
             assert_eq!(case.difference(&case.on_cpu::<f64>(fused, ROWS, true), &exact), 0.0);
@@ -302,7 +357,11 @@ fn fused_epilogues_and_derivatives_give_what_the_ops_give_one_by_one() {
         for fused in [&epilogues, &derivatives] {
             let found = case.on_gpu(&device, fused, ROWS, true);
             // One compiler may join a product and a sum where another kernel ends.
-            assert!(case.difference(&found, &unfused) <= 1e-6, "{}", case.difference(&found, &unfused));
+            assert!(
+                case.difference(&found, &unfused) <= 1e-6,
+                "{}",
+                case.difference(&found, &unfused)
+            );
             assert!(case.difference(&found, &exact) <= 4e-6, "{}", case.difference(&found, &exact));
         }
     }
@@ -334,7 +393,9 @@ fn a_head_in_chunks_gives_what_all_rows_at_once_give() {
         // A part that is shorter at the end, and one row at a time.
         for chunk in [4, 1] {
             // The bias comes before the product and not behind it.
-            assert!(case.difference(&case.on_cpu::<f64>(&head, chunk, true), &expected) <= 1e-15 * 16.0);
+            assert!(
+                case.difference(&case.on_cpu::<f64>(&head, chunk, true), &expected) <= 1e-15 * 16.0
+            );
             assert!(case.difference(&case.on_cpu::<f32>(&head, chunk, true), &expected) <= 4e-6);
         }
         crate::runtime::device::test_adapter::needs_gpu!();
@@ -363,7 +424,8 @@ fn tensors_that_share_memory_give_the_bits_of_tensors_that_do_not() {
         let device = device();
         let fused = fuse::derivatives(&fuse::epilogues(&case.graph).unwrap(), false).unwrap();
         for graph in [&case.graph, &fused] {
-            let (shared, own) = (case.on_gpu(&device, graph, ROWS, true), case.on_gpu(&device, graph, ROWS, false));
+            let (shared, own) =
+                (case.on_gpu(&device, graph, ROWS, true), case.on_gpu(&device, graph, ROWS, false));
             assert_eq!(case.difference(&shared, &own), 0.0);
         }
     }
@@ -372,11 +434,16 @@ fn tensors_that_share_memory_give_the_bits_of_tensors_that_do_not() {
 #[test]
 fn parameters_have_paths_and_lie_where_vectors_may_be_read() {
     let graph = model(3, &[Dense::new(5).activation(Relu), Dense::new(2).bias(false)]);
-    let paths: Vec<&str> = graph.parameters.iter().map(|parameter| parameter.path.as_str()).collect();
+    let paths: Vec<&str> =
+        graph.parameters.iter().map(|parameter| parameter.path.as_str()).collect();
     assert_eq!(paths, ["layers.0.weight", "layers.0.bias", "layers.1.weight"]);
-    assert_eq!(graph.parameters.iter().map(|p| graph.range(p)).collect::<Vec<_>>(), [0..15, 15..20, 20..30]);
+    assert_eq!(
+        graph.parameters.iter().map(|p| graph.range(p)).collect::<Vec<_>>(),
+        [0..15, 15..20, 20..30]
+    );
     assert_eq!((graph.length, graph.parameter_count()), (32, 30));
-    let ends: Vec<_> = graph.spans.iter().map(|span| (span.end, span.columns, span.padding)).collect();
+    let ends: Vec<_> =
+        graph.spans.iter().map(|span| (span.end, span.columns, span.padding)).collect();
     assert_eq!(ends, [(15, 5, 0), (20, 0, 0), (30, 2, 0), (32, 0, 2)]);
     assert!(graph.as_dense_chain().is_some_and(|chain| chain.layers.len() == 2));
 }

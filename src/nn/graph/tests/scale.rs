@@ -2,7 +2,9 @@
 
 use crate::Result;
 use crate::cpu::real::Real;
-use crate::nn::graph::op::{Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, Op, Saves, Shape};
+use crate::nn::graph::op::{
+    Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, Op, Saves, Shape,
+};
 use crate::runtime::launch::lanes_of;
 use crate::runtime::pipeline::Program;
 use crate::runtime::recorder::Recorder;
@@ -36,12 +38,23 @@ fn scale(@builtin(global_invocation_id) id: vec3<u32>) {
 );
 
 impl Scale {
-    fn record(self, recorder: &mut Recorder, elements: usize, [from, to]: [&wgpu::Buffer; 2]) -> Result<()> {
+    fn record(
+        self,
+        recorder: &mut Recorder,
+        elements: usize,
+        [from, to]: [&wgpu::Buffer; 2],
+    ) -> Result<()> {
         let gpu = recorder.gpu();
         let lanes = lanes_of(gpu.is_software());
-        let kernel = gpu.kernel(&Program::plain("scale", &[SCALE], vec![("WORKGROUP", lanes.into())]))?;
+        let kernel =
+            gpu.kernel(&Program::plain("scale", &[SCALE], vec![("WORKGROUP", lanes.into())]))?;
         let params = [elements as u32, self.0.to_bits(), 0, 0];
-        recorder.dispatch(&kernel, &params, &[from.into(), to.into()], (elements as u32).div_ceil(lanes))
+        recorder.dispatch(
+            &kernel,
+            &params,
+            &[from.into(), to.into()],
+            (elements as u32).div_ceil(lanes),
+        )
     }
 }
 

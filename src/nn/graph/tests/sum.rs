@@ -2,7 +2,9 @@
 
 use crate::Result;
 use crate::cpu::real::Real;
-use crate::nn::graph::op::{Backward, Cpu, Entry, Forward, GpuBackward, GpuForward, Op, Saves, Shape};
+use crate::nn::graph::op::{
+    Backward, Cpu, Entry, Forward, GpuBackward, GpuForward, Op, Saves, Shape,
+};
 use crate::nn::ops::add::add_to;
 use crate::runtime::recorder::Recorder;
 
@@ -26,7 +28,8 @@ impl Op for Sum {
     }
 
     fn forward_gpu(&self, recorder: &mut Recorder, io: &GpuForward) -> Result<()> {
-        let (a, b, elements) = (io.inputs[0].buffer, io.inputs[1].buffer, io.rows * io.output.width);
+        let (a, b, elements) =
+            (io.inputs[0].buffer, io.inputs[1].buffer, io.rows * io.output.width);
         recorder.copy((a, 0), (io.output.buffer, 0), elements);
         add_to(recorder, io.output.buffer, b, elements)
     }
@@ -47,7 +50,10 @@ impl<R: Real> Cpu<R> for Sum {
     }
 
     fn backward(&self, io: Backward<R>) -> Result<()> {
-        io.grad_inputs.iter_mut().flatten().for_each(|gradient| gradient.copy_from_slice(io.grad_output));
+        io.grad_inputs
+            .iter_mut()
+            .flatten()
+            .for_each(|gradient| gradient.copy_from_slice(io.grad_output));
         Ok(())
     }
 }

@@ -26,10 +26,13 @@ pub(crate) struct Forward<'a> {
 
 /// Records a layer's output.
 pub(crate) fn forward(recorder: &mut Recorder, layer: &Forward) -> Result<()> {
-    let constants = [("HAS_BIAS", flag(layer.bias)), ("KEEP_INPUT", flag(layer.activation.needs_input()))];
-    let storage = [layer.x, layer.parameters, layer.parameters, layer.y, layer.sums].map(Slice::from);
+    let constants =
+        [("HAS_BIAS", flag(layer.bias)), ("KEEP_INPUT", flag(layer.activation.needs_input()))];
+    let storage =
+        [layer.x, layer.parameters, layer.parameters, layer.y, layer.sums].map(Slice::from);
     let activation = Some(layer.activation);
-    let kind = Kind { layout: Layout::NN, epilogue: Epilogue::Forward, activation, constants: &constants };
+    let kind =
+        Kind { layout: Layout::NN, epilogue: Epilogue::Forward, activation, constants: &constants };
     record(recorder, &kind, &layer.params, &storage)
 }
 
@@ -41,7 +44,12 @@ pub(crate) fn weight_gradient(
     grad_sums: &wgpu::Buffer,
     gradients: &wgpu::Buffer,
 ) -> Result<()> {
-    record(recorder, &Kind::plain(Layout::TN), params, &[x.into(), grad_sums.into(), gradients.into()])
+    record(
+        recorder,
+        &Kind::plain(Layout::TN),
+        params,
+        &[x.into(), grad_sums.into(), gradients.into()],
+    )
 }
 
 /// The gradient of a layer's input, times the derivative of the activation that made it: dZ Wᵀ ∘ f'.

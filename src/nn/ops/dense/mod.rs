@@ -17,8 +17,8 @@ use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
 use crate::nn::activations::{Activation, Identity};
 use crate::nn::graph::op::{
-    Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, GradientKind, Initial, Op, ParameterSpec,
-    Penalties, Saves, Shape,
+    Backward, Cpu, Entry, Example, Forward, GpuBackward, GpuForward, GradientKind, Initial, Op,
+    ParameterSpec, Penalties, Saves, Shape,
 };
 use crate::nn::layers::initializer::Initializer;
 use crate::nn::ops::activation::backward_in_place;
@@ -70,8 +70,13 @@ impl Dense {
 }
 
 fn examples() -> Vec<Example> {
-    let example = |op: Dense, inputs: usize| Example { op: Box::new(op), inputs: vec![vec![inputs]] };
-    vec![example(Dense::new(3, true), 5), example(Dense::new(8, false), 4), example(Dense::new(1, true), 1)]
+    let example =
+        |op: Dense, inputs: usize| Example { op: Box::new(op), inputs: vec![vec![inputs]] };
+    vec![
+        example(Dense::new(3, true), 5),
+        example(Dense::new(8, false), 4),
+        example(Dense::new(1, true), 1),
+    ]
 }
 
 fn width(inputs: &[&Shape]) -> usize {
@@ -96,10 +101,12 @@ impl Op for Dense {
 
     fn parameters(&self, inputs: &[&Shape]) -> Vec<ParameterSpec> {
         let (penalties, gradient) = (self.penalties, GradientKind::Dense);
-        let (shape, initial) = (vec![width(inputs), self.units], Initial::Weights(self.initializer));
+        let (shape, initial) =
+            (vec![width(inputs), self.units], Initial::Weights(self.initializer));
         let mut all = vec![ParameterSpec { name: "weight", shape, initial, penalties, gradient }];
         if self.bias {
-            let (shape, initial, penalties) = (vec![self.units], Initial::Zeros, Penalties::default());
+            let (shape, initial, penalties) =
+                (vec![self.units], Initial::Zeros, Penalties::default());
             all.push(ParameterSpec { name: "bias", shape, initial, penalties, gradient });
         }
         all
@@ -131,16 +138,25 @@ impl Op for Dense {
         let activation = self.activation.as_deref().unwrap_or(&Identity);
         let (parameters, y, sums) = (io.parameters.all, io.output.buffer, io.saved);
         let bias = self.bias;
-        kernels::forward(recorder, &kernels::Forward { activation, bias, params, x: x.buffer, parameters, y, sums })
+        kernels::forward(
+            recorder,
+            &kernels::Forward { activation, bias, params, x: x.buffer, parameters, y, sums },
+        )
     }
 
     fn backward_gpu(&self, recorder: &mut Recorder, io: &GpuBackward) -> Result<()> {
         let (x, weight, grad_sums) = (io.inputs[0], &io.parameters.ranges[0], io.grad_output);
         if let Some(activation) = self.own_derivative() {
             let elements = io.rows * self.units;
-            backward_in_place(recorder, activation, elements, [io.saved, io.output.buffer, grad_sums])?;
+            backward_in_place(
+                recorder,
+                activation,
+                elements,
+                [io.saved, io.output.buffer, grad_sums],
+            )?;
         }
-        let (rows, units, inputs, ones) = (io.rows as u32, self.units as u32, x.width as u32, u32::from(self.bias));
+        let (rows, units, inputs, ones) =
+            (io.rows as u32, self.units as u32, x.width as u32, u32::from(self.bias));
         let of_batch = (io.first_row * x.width) as u32;
         let params = Params {
             m: inputs + ones,
@@ -177,7 +193,8 @@ impl Op for Dense {
 impl<R: Real> Cpu<R> for Dense {
     fn forward(&self, io: Forward<R>) -> Result<()> {
         let (x, weight, bias) = (io.inputs[0], io.parameters.get(0), io.parameters.get(1));
-        let needs_input = self.activation.as_ref().is_some_and(|activation| activation.needs_input());
+        let needs_input =
+            self.activation.as_ref().is_some_and(|activation| activation.needs_input());
         let mut copy = Vec::new();
         let sums = if needs_input { &mut *io.saved } else { &mut *io.output };
         self.sums(io.rows, x, weight, bias, sums)?;
@@ -195,7 +212,16 @@ impl<R: Real> Cpu<R> for Dense {
             activation.backward(self.units, io.saved, io.output, grad_sums)?;
         }
         let (rows, inputs, mut gradients) = (io.rows, x.len() / io.rows.max(1), io.grad_parameters);
-        matmul(Layout::TN, inputs, self.units, rows, x, grad_sums, gradients.get(0), io.accumulate)?;
+        matmul(
+            Layout::TN,
+            inputs,
+            self.units,
+            rows,
+            x,
+            grad_sums,
+            gradients.get(0),
+            io.accumulate,
+        )?;
         bias_gradient(self.units, grad_sums, gradients.get(1), io.accumulate);
         let Some(grad_input) = &mut io.grad_inputs[0] else { return Ok(()) };
         matmul(Layout::NT, rows, inputs, self.units, grad_sums, weight, grad_input, false)?;
@@ -208,7 +234,14 @@ impl<R: Real> Cpu<R> for Dense {
 
 impl Dense {
     /// x W + b.
-    fn sums<R: Real>(&self, rows: usize, x: &[R], weight: &[R], bias: &[R], sums: &mut [R]) -> Result<()> {
+    fn sums<R: Real>(
+        &self,
+        rows: usize,
+        x: &[R],
+        weight: &[R],
+        bias: &[R],
+        sums: &mut [R],
+    ) -> Result<()> {
         let inputs = x.len() / rows.max(1);
         let adds = self.bias_first && self.bias;
         if adds {

@@ -49,7 +49,10 @@ fn gather_lists_program(lanes: f64, padding: f32) -> Program {
 
 /// Every program of this file, for the checks of the shaders.
 pub(crate) fn programs() -> Vec<Program> {
-    [8.0, 64.0].into_iter().flat_map(|lanes| [gather_program(lanes), gather_lists_program(lanes, -1.0)]).collect()
+    [8.0, 64.0]
+        .into_iter()
+        .flat_map(|lanes| [gather_program(lanes), gather_lists_program(lanes, -1.0)])
+        .collect()
 }
 
 #[cfg(test)]

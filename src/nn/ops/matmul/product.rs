@@ -35,12 +35,20 @@ impl Kind<'_> {
     /// The program that multiplies.
     pub(crate) fn program(&self, variant: &Variant) -> Program {
         let files = variant.sources(self.layout, self.epilogue);
-        self.linked(format!("matmul {:?}, {}", self.layout, variant.tile.name()), variant.header(), files)
+        self.linked(
+            format!("matmul {:?}, {}", self.layout, variant.tile.name()),
+            variant.header(),
+            files,
+        )
     }
 
     /// The program that sums the parts of a split k.
     pub(crate) fn join_program(&self, lanes: u32) -> Program {
-        let mut program = self.linked("matmul, its parts".into(), String::new(), matmul::join_sources(self.epilogue));
+        let mut program = self.linked(
+            "matmul, its parts".into(),
+            String::new(),
+            matmul::join_sources(self.epilogue),
+        );
         program.constants.push(("WORKGROUP", lanes.into()));
         program
     }
@@ -69,13 +77,23 @@ pub(crate) fn adapter(gpu: &Gpu) -> Adapter {
 }
 
 /// The commands of a product: [`record`].
-pub(crate) fn product(gpu: &Gpu, kind: &Kind, params: &Params, storage: &[Slice]) -> Result<Vec<Command>> {
+pub(crate) fn product(
+    gpu: &Gpu,
+    kind: &Kind,
+    params: &Params,
+    storage: &[Slice],
+) -> Result<Vec<Command>> {
     Recorder::commands_of(gpu, |recorder| record(recorder, kind, params, storage))
 }
 
 /// Records a product. `storage` is what the epilogue's bindings hold, in their order: left, right, then bias, output,
 /// kept (forward), or output, kept, y (input gradient), or output (weight gradient).
-pub(crate) fn record(recorder: &mut Recorder, kind: &Kind, params: &Params, storage: &[Slice]) -> Result<()> {
+pub(crate) fn record(
+    recorder: &mut Recorder,
+    kind: &Kind,
+    params: &Params,
+    storage: &[Slice],
+) -> Result<()> {
     let gpu = recorder.gpu();
     if let Some(part_k) = matmul::split(params.shape(), &adapter(&gpu)) {
         let tile = matmul::variant(params, kind.layout, &adapter(&gpu)).tile;
@@ -107,14 +125,16 @@ pub(crate) fn record_in_parts(
         recorder.dispatch(&kernel, &each, &operands, parts * variant.workgroups(shape))?;
         let lanes = lanes_of(gpu.is_software());
         let kernel = gpu.kernel(&kind.join_program(lanes))?;
-        let joined: Vec<Slice> = std::iter::once((&products).into()).chain(storage[2..].iter().copied()).collect();
+        let joined: Vec<Slice> =
+            std::iter::once((&products).into()).chain(storage[2..].iter().copied()).collect();
         recorder.dispatch(&kernel, &Params { part_k, ..*params }, &joined, length.div_ceil(lanes))
     })
 }
 
 /// The programs that join the parts of a product: for the checks of the shaders.
 pub(crate) fn join_programs(activation: &dyn Activation) -> Vec<Program> {
-    let kind = |epilogue, activation| Kind { layout: Layout::NN, epilogue, activation, constants: &[] };
+    let kind =
+        |epilogue, activation| Kind { layout: Layout::NN, epilogue, activation, constants: &[] };
     let kinds = [
         kind(Epilogue::Forward, Some(activation)),
         kind(Epilogue::InputGradient, Some(activation)),

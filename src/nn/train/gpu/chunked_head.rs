@@ -50,7 +50,12 @@ impl GpuEngine {
             found.push(self.loss_of_chunk(planning, training_spec, chunk, &job, &result)?);
             if key.kind != Kind::Evaluate {
                 let accumulate = key.accumulate || chunk.rows.start > 0;
-                planning.walk.backward_rows(&mut planning.recorder, last, chunk.rows.clone(), accumulate)?;
+                planning.walk.backward_rows(
+                    &mut planning.recorder,
+                    last,
+                    chunk.rows.clone(),
+                    accumulate,
+                )?;
             }
         }
         let parts = found.iter().map(|(_, parts)| parts).sum();
@@ -58,7 +63,11 @@ impl GpuEngine {
         let mut at = 0;
         for (chunk, (own, length)) in chunks.iter().zip(&found) {
             planning.recorder.copy((own, 0), (&values, at), *length);
-            planning.recorder.copy((own, *length), (&values, parts + chunk.rows.start), chunk.rows.len());
+            planning.recorder.copy(
+                (own, *length),
+                (&values, parts + chunk.rows.start),
+                chunk.rows.len(),
+            );
             at += length;
         }
         let judged = if training_spec.metric.is_some() { key.rows } else { 0 };
@@ -115,10 +124,18 @@ impl GpuEngine {
         let (kernel, parts) = templates::kernel_commands(gpu, loss, &job, &buffers)?;
         planning.recorder.extend(kernel);
         if let Some(metric) = training_spec.metric {
-            let sizes = [chunk.rows.len(), self.graph.outputs(), parts.length].map(|size| size as u32);
+            let sizes =
+                [chunk.rows.len(), self.graph.outputs(), parts.length].map(|size| size as u32);
             let thresholds = [metric.threshold, metric.truth_threshold];
             let judged = [&buffers.predictions, &chunk.targets, &buffers.values];
-            planning.recorder.extend([metrics::correct(gpu, sizes, data.labels, loss.ignored(), thresholds, judged)?]);
+            planning.recorder.extend([metrics::correct(
+                gpu,
+                sizes,
+                data.labels,
+                loss.ignored(),
+                thresholds,
+                judged,
+            )?]);
         }
         Ok((buffers.values, parts.length))
     }

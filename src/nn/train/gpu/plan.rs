@@ -181,7 +181,8 @@ impl GpuEngine {
         let walk = GpuWalk::new(&mut recorder, graph, weights, request, [rows, chunk])?;
         let targets = recorder.buffer("targets of a batch", rows * data.target_width.max(1))?;
         let has_weights = request.scores && !data.weights.is_empty();
-        let weights = has_weights.then(|| recorder.buffer("weights of a batch", rows)).transpose()?;
+        let weights =
+            has_weights.then(|| recorder.buffer("weights of a batch", rows)).transpose()?;
         let (nodes, gathers, summary) = (graph.nodes.len(), Vec::new(), None);
         Ok(Planning { key, data, rows, recorder, walk, nodes, targets, weights, gathers, summary })
     }
@@ -210,12 +211,27 @@ impl GpuEngine {
         batch: &wgpu::Buffer,
     ) -> Result<()> {
         let (gpu, key) = (&self.gpu, planning.key);
-        let lists = planning.data.lists.as_ref().filter(|_| key.kind != Kind::Predict).map(|(_, offsets)| offsets);
-        let kernel = if lists.is_some() { gather::gather_lists(gpu, padding)? } else { gather::gather(gpu)? };
+        let lists = planning
+            .data
+            .lists
+            .as_ref()
+            .filter(|_| key.kind != Kind::Predict)
+            .map(|(_, offsets)| offsets);
+        let kernel = if lists.is_some() {
+            gather::gather_lists(gpu, padding)?
+        } else {
+            gather::gather(gpu)?
+        };
         for part in parts {
             let uniforms = self.uniforms()?;
-            let storage: Vec<Slice> = [&part.buffer, batch].into_iter().chain(lists).map(Slice::from).collect();
-            planning.recorder.dispatch_stepped::<GatherParams>(&kernel, &uniforms, &storage, planning.rows as u32)?;
+            let storage: Vec<Slice> =
+                [&part.buffer, batch].into_iter().chain(lists).map(Slice::from).collect();
+            planning.recorder.dispatch_stepped::<GatherParams>(
+                &kernel,
+                &uniforms,
+                &storage,
+                planning.rows as u32,
+            )?;
             let (part_first, part_rows, places) = (part.first, part.rows, key.places);
             planning.gathers.push(Gather { uniforms, width, places, part_first, part_rows });
         }
@@ -254,7 +270,14 @@ impl GpuEngine {
             let sizes = [key.rows as u32, self.graph.outputs() as u32, parts.length as u32];
             let thresholds = [metric.threshold, metric.truth_threshold];
             let judged = [&buffers.predictions, &buffers.targets, &buffers.values];
-            planning.recorder.extend([metrics::correct(gpu, sizes, data.labels, loss.ignored(), thresholds, judged)?]);
+            planning.recorder.extend([metrics::correct(
+                gpu,
+                sizes,
+                data.labels,
+                loss.ignored(),
+                thresholds,
+                judged,
+            )?]);
         }
         let judged = if training_spec.metric.is_some() { key.rows } else { 0 };
         Ok(Joined { values: buffers.values, parts: parts.length, judged, rows: key.rows })
@@ -264,15 +287,21 @@ impl GpuEngine {
     fn summarize(&self, planning: &mut Planning, joined: &Joined) -> Result<()> {
         let Joined { values, parts, judged, rows } = joined;
         let uniforms = self.uniforms()?;
-        let summary = SummaryParams { length: *parts as u32, rows: *judged as u32, slot: 0, reserved: 0 };
-        let (kernel, storage) = (metrics::summary(&self.gpu, parts + rows)?, [values.into(), (&self.ring).into()]);
+        let summary =
+            SummaryParams { length: *parts as u32, rows: *judged as u32, slot: 0, reserved: 0 };
+        let (kernel, storage) =
+            (metrics::summary(&self.gpu, parts + rows)?, [values.into(), (&self.ring).into()]);
         planning.recorder.dispatch_stepped::<SummaryParams>(&kernel, &uniforms, &storage, 1)?;
         planning.summary = Some((uniforms, summary));
         Ok(())
     }
 
     /// The optimizer's step behind the gradients; gives where its numbers go.
-    fn update(&self, planning: &mut Planning, training_spec: &TrainingSpec) -> Result<wgpu::Buffer> {
+    fn update(
+        &self,
+        planning: &mut Planning,
+        training_spec: &TrainingSpec,
+    ) -> Result<wgpu::Buffer> {
         let uniforms = self.uniforms()?;
         let update = Update {
             optimizer: &*training_spec.optimizer,
@@ -303,10 +332,14 @@ impl GpuEngine {
         planning: &mut Planning,
         training_spec: &TrainingSpec,
     ) -> Result<Option<(wgpu::Buffer, Sizes)>> {
-        let (Some(table), Some((node, _))) = (&self.table, self.graph.table()) else { return Ok(None) };
-        let (ids, gradient) = (planning.tensor(Tensor::Value(0))?, planning.tensor(Tensor::Gradient(node + 1))?);
+        let (Some(table), Some((node, _))) = (&self.table, self.graph.table()) else {
+            return Ok(None);
+        };
+        let (ids, gradient) =
+            (planning.tensor(Tensor::Value(0))?, planning.tensor(Tensor::Gradient(node + 1))?);
         let (uniforms, rows) = (self.uniforms()?, planning.rows);
-        let (mut moved, first) = table.update(&*training_spec.optimizer, rows, [&ids, &gradient], &uniforms)?;
+        let (mut moved, first) =
+            table.update(&*training_spec.optimizer, rows, [&ids, &gradient], &uniforms)?;
         let stepped = moved.split_off(first);
         planning.recorder.extend(moved);
         planning.recorder.extend_stepped(stepped);

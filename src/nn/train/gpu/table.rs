@@ -25,7 +25,14 @@ impl Table {
     pub fn new(gpu: &Gpu, embedding: Embedding) -> Result<Self> {
         let rows = gpu.buffer("an embedding", embedding.length())?;
         let dummy = gpu.buffer("no state", 64 * MOST_STATES)?;
-        Ok(Table { gpu: gpu.clone(), embedding, rows, states: Vec::new(), dummy, remembered: Vec::new() })
+        Ok(Table {
+            gpu: gpu.clone(),
+            embedding,
+            rows,
+            states: Vec::new(),
+            dummy,
+            remembered: Vec::new(),
+        })
     }
 
     pub fn read(&self) -> Result<Vec<f64>> {
@@ -82,13 +89,24 @@ impl Table {
         uniform: &wgpu::Buffer,
     ) -> Result<(Vec<Command>, usize)> {
         let sizes = self.sizes(rows);
-        let job = RowStep { sizes, optimizer, table: &self.rows, states: &self.states, dummy: &self.dummy };
-        Workspace::with_uniform(&self.gpu, &sizes, uniform.clone())?.update(&self.gpu, &job, ids, gradients)
+        let job = RowStep {
+            sizes,
+            optimizer,
+            table: &self.rows,
+            states: &self.states,
+            dummy: &self.dummy,
+        };
+        Workspace::with_uniform(&self.gpu, &sizes, uniform.clone())?
+            .update(&self.gpu, &job, ids, gradients)
     }
 
     /// Of a batch of so many rows of ids.
     pub fn sizes(&self, rows: usize) -> Sizes {
-        Sizes { ids: rows * self.embedding.ids, rows: self.embedding.rows, width: self.embedding.width }
+        Sizes {
+            ids: rows * self.embedding.ids,
+            rows: self.embedding.rows,
+            width: self.embedding.width,
+        }
     }
 
     fn own(&self) -> impl Iterator<Item = &wgpu::Buffer> {
@@ -110,7 +128,8 @@ impl Table {
     }
 
     fn read_of(&self, buffer: &wgpu::Buffer) -> Result<Vec<f64>> {
-        let values: Vec<f32> = pollster::block_on(self.gpu.download(buffer, 0, self.embedding.length()))?;
+        let values: Vec<f32> =
+            pollster::block_on(self.gpu.download(buffer, 0, self.embedding.length()))?;
         Ok(values.into_iter().map(f64::from).collect())
     }
 

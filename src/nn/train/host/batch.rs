@@ -34,7 +34,13 @@ struct Padded<R> {
 
 impl<R: CpuReal> HostBatch<R> {
     /// 1 ÷ what the mean over the batch divides by.
-    pub fn factor(&self, training_spec: &TrainingSpec, batch: &Batch, has_ignored: bool, columns: usize) -> f64 {
+    pub fn factor(
+        &self,
+        training_spec: &TrainingSpec,
+        batch: &Batch,
+        has_ignored: bool,
+        columns: usize,
+    ) -> f64 {
         if !has_ignored || batch.divisor_rows.is_some() {
             return training_spec.factor(batch.divisor_rows.unwrap_or(batch.rows), columns);
         }
@@ -55,7 +61,8 @@ impl<R: CpuReal> HostBatch<R> {
     ) -> Outcome {
         let (count, ignored) = (predictions.len() / columns, training_spec.loss.ignored());
         let labels = if has_labels { &self.labels[first..][..count] } else { &[] };
-        let dense = if has_labels { &[] } else { &self.dense[first * columns..][..count * columns] };
+        let dense =
+            if has_labels { &[] } else { &self.dense[first * columns..][..count * columns] };
         let weight = if self.weights.is_empty() { &[] } else { &self.weights[first..][..count] };
         // Left out, and not times 0: what is infinite there is no number then.
         let kept: Vec<bool> = match weight.contains(&R::ZERO) {
@@ -67,7 +74,11 @@ impl<R: CpuReal> HostBatch<R> {
                 let points = Points {
                     predictions,
                     targets: dense,
-                    weight: if weight.is_empty() { Broadcast::None } else { Broadcast::Row(weight) },
+                    weight: if weight.is_empty() {
+                        Broadcast::None
+                    } else {
+                        Broadcast::Row(weight)
+                    },
                     mask: if kept.is_empty() { Broadcast::None } else { Broadcast::Row(&kept) },
                     column_weight: positive,
                     row_length: columns,
@@ -78,7 +89,8 @@ impl<R: CpuReal> HostBatch<R> {
                 R::pointwise(&*training_spec.loss, &points, gradient, &mut [])
             }
             Family::Rowwise(_) | Family::Listwise(_) => {
-                let targets = if has_labels { Targets::Labels(labels) } else { Targets::Dense(dense) };
+                let targets =
+                    if has_labels { Targets::Labels(labels) } else { Targets::Dense(dense) };
                 let rows = Rows {
                     logits: predictions,
                     columns,
@@ -100,8 +112,9 @@ impl<R: CpuReal> HostBatch<R> {
             // `Model::compile` refuses them.
             Family::MultiInput(..) => f64::NAN,
         };
-        let correct =
-            training_spec.metric.map_or(0, |metric| correct(metric, predictions, columns, labels, dense, ignored));
+        let correct = training_spec
+            .metric
+            .map_or(0, |metric| correct(metric, predictions, columns, labels, dense, ignored));
         Outcome { loss, correct: correct as f64 }
     }
 
@@ -115,7 +128,9 @@ impl<R: CpuReal> HostBatch<R> {
     ) -> Outcome {
         let sizes: Vec<usize> = lists.of(batch).map(|list| lists.items(list).len()).collect();
         let columns = sizes.iter().copied().max().unwrap_or(0);
-        let units = batch.divisor_rows.unwrap_or_else(|| lists.of(batch).map(|list| lists.units[list]).sum());
+        let units = batch
+            .divisor_rows
+            .unwrap_or_else(|| lists.of(batch).map(|list| lists.units[list]).sum());
         let factor = if units == 0 { 0.0 } else { training_spec.factor(units, columns) };
         let Padded { scores: padded, truths, gradient } = &mut self.padded;
         for values in [&mut *padded, &mut *truths, &mut *gradient] {
@@ -164,7 +179,8 @@ fn correct<R: Real>(
     dense: &[R],
     ignored: &[i64],
 ) -> usize {
-    let largest = |row: &[R]| (1..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });
+    let largest =
+        |row: &[R]| (1..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });
     let is_right = |(index, row): (usize, &[R])| match labels.get(index) {
         None if columns == 1 => {
             let truth = dense[index] > R::from_f32(metric.truth_threshold);

@@ -17,7 +17,9 @@ use crate::nn::graph::nodes::Graph;
 use crate::nn::graph::op::Precision;
 use crate::nn::graph::plan::{Request, Tensor};
 use crate::nn::train::batched_engine::Shares;
-use crate::nn::train::engine::{Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec};
+use crate::nn::train::engine::{
+    Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
+};
 use crate::nn::train::host::batch::HostBatch;
 use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};
 
@@ -69,7 +71,9 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             parameters: zeros(),
             gradients: zeros(),
             states: Vec::new(),
-            table: graph.embedding().map(|table| Table::new(table.width, vec![R::ZERO; table.length()])),
+            table: graph
+                .embedding()
+                .map(|table| Table::new(table.width, vec![R::ZERO; table.length()])),
             remembered: None,
             skipped: 0,
             data: HashMap::new(),
@@ -83,7 +87,9 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
 
     /// Rows of a batch: items where it is of lists.
     fn rows_of(data: &Data<R>, batch: &Batch) -> usize {
-        data.lists.as_ref().map_or(batch.rows, |lists| lists.of(batch).map(|list| lists.items(list).len()).sum())
+        data.lists
+            .as_ref()
+            .map_or(batch.rows, |lists| lists.of(batch).map(|list| lists.items(list).len()).sum())
     }
 
     /// Brings the batch's rows together, in the order asked for, in a walk that begun.
@@ -154,17 +160,29 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         let mut walk = take(&mut self.walk);
         let done = walk.forward(&self.graph, self.weights(), nodes.clone());
         let tensors = (Tensor::Value(nodes.end), Tensor::Gradient(nodes.end));
-        let outcome = walk.with_both(tensors, rows * columns, |predictions, gradient| match &data.lists {
-            Some(lists) => self.batch.loss_of_lists(training_spec, batch, lists, (predictions, gradient)),
-            None => {
-                let factor = self.batch.factor(training_spec, batch, data.has_ignored, columns);
-                let (has_labels, tensors) = (data.has_labels, (predictions, gradient));
-                self.batch.loss_of_rows(training_spec, (factor, 0), has_labels, columns, &data.positive, tensors)
-            }
-        });
+        let outcome =
+            walk.with_both(tensors, rows * columns, |predictions, gradient| match &data.lists {
+                Some(lists) => {
+                    self.batch.loss_of_lists(training_spec, batch, lists, (predictions, gradient))
+                }
+                None => {
+                    let factor = self.batch.factor(training_spec, batch, data.has_ignored, columns);
+                    let (has_labels, tensors) = (data.has_labels, (predictions, gradient));
+                    self.batch.loss_of_rows(
+                        training_spec,
+                        (factor, 0),
+                        has_labels,
+                        columns,
+                        &data.positive,
+                        tensors,
+                    )
+                }
+            });
         let mut gradients = take(&mut self.gradients);
         let back = done.and_then(|()| match learns {
-            true => walk.backward(&self.graph, self.weights(), &mut gradients, nodes, batch.accumulate),
+            true => {
+                walk.backward(&self.graph, self.weights(), &mut gradients, nodes, batch.accumulate)
+            }
             false => Ok(()),
         });
         (self.walk, self.gradients) = (walk, gradients);
@@ -189,8 +207,14 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         self.gather(data, batch, rows);
         let graph = self.head.as_ref().unwrap_or(&self.graph).clone();
         let (mut walk, mut gradients) = (take(&mut self.walk), take(&mut self.gradients));
-        let outcome =
-            self.chunks(training_spec, batch, data, [rows, chunk], learns, (&graph, &mut walk, &mut gradients));
+        let outcome = self.chunks(
+            training_spec,
+            batch,
+            data,
+            [rows, chunk],
+            learns,
+            (&graph, &mut walk, &mut gradients),
+        );
         (self.walk, self.gradients) = (walk, gradients);
         outcome
     }
@@ -213,7 +237,14 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
             let tensors = (Tensor::Value(last + 1), Tensor::Gradient(last + 1));
             let found = walk.with_both(tensors, part.len() * columns, |predictions, gradient| {
                 let (has_labels, tensors) = (data.has_labels, (predictions, gradient));
-                self.batch.loss_of_rows(training_spec, (factor, first), has_labels, columns, &data.positive, tensors)
+                self.batch.loss_of_rows(
+                    training_spec,
+                    (factor, first),
+                    has_labels,
+                    columns,
+                    &data.positive,
+                    tensors,
+                )
             });
             all = Outcome { loss: all.loss + found.loss, correct: all.correct + found.correct };
             if learns {
@@ -339,11 +370,21 @@ impl<R: CpuReal + Precision> Engine for CpuEngine<R> {
         self.data.remove(&data);
     }
 
-    fn train(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn train(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>> {
         among_the_threads(|| self.train_here(data, training_spec, batches))
     }
 
-    fn evaluate(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn evaluate(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>> {
         among_the_threads(|| self.evaluate_here(data, training_spec, batches))
     }
 
@@ -359,7 +400,12 @@ fn among_the_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 impl<R: CpuReal + Precision> CpuEngine<R> {
-    fn train_here(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn train_here(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
             outcomes.push(self.go_through(training_spec, batch, data, true)?);
@@ -375,7 +421,9 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
                     states,
                 )?;
                 self.skipped += usize::from(!moved);
-                if let (Some(table), Some((node, embedding))) = (&mut self.table, self.graph.table()) {
+                if let (Some(table), Some((node, embedding))) =
+                    (&mut self.table, self.graph.table())
+                {
                     let (ids, output) = (&self.batch.ids, Tensor::Gradient(node + 1));
                     let gradient = self.walk.tensor(output, ids.len() * embedding.width);
                     table.update(ids, gradient, &*training_spec.optimizer, step);
@@ -391,11 +439,19 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
     /// average += weight (parameters − average), in the state behind the optimizer's own.
     fn average(&mut self, state: usize, weight: R) {
         if let Some(average) = self.states.get_mut(state) {
-            average.iter_mut().zip(&self.parameters).for_each(|(average, &w)| *average += weight * (w - *average));
+            average
+                .iter_mut()
+                .zip(&self.parameters)
+                .for_each(|(average, &w)| *average += weight * (w - *average));
         }
     }
 
-    fn evaluate_here(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn evaluate_here(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
             outcomes.push(self.go_through(training_spec, batch, data, false)?);
@@ -409,14 +465,24 @@ impl<R: CpuReal + Precision> CpuEngine<R> {
         let mut predictions = Vec::with_capacity(rows * outputs);
         for start in (0..rows).step_by(batch_size) {
             let rows = batch_size.min(rows - start);
-            let batch = Batch { start, rows, order: None, divisor_rows: None, accumulate: false, update: None };
+            let batch = Batch {
+                start,
+                rows,
+                order: None,
+                divisor_rows: None,
+                accumulate: false,
+                update: None,
+            };
             let request = self.request(false, false, false);
             self.walk.begin(&self.graph, request, [rows, rows]);
             self.gather(&data, &batch, rows);
             let mut walk = take(&mut self.walk);
             let done = walk.forward(&self.graph, self.weights(), nodes.clone());
-            predictions
-                .extend(walk.tensor(Tensor::Value(nodes.end), rows * outputs).iter().map(|value| value.to_f64()));
+            predictions.extend(
+                walk.tensor(Tensor::Value(nodes.end), rows * outputs)
+                    .iter()
+                    .map(|value| value.to_f64()),
+            );
             self.walk = walk;
             done?;
         }
