@@ -57,7 +57,11 @@ pub struct OptionDoc {
 ///
 /// # Errors
 /// [`Error::Unknown`] with all names.
-pub(crate) fn find<T: ?Sized>(kind: &str, list: &'static [&'static Entry<T>], name: &str) -> Result<&'static Entry<T>> {
+pub(crate) fn find<T: ?Sized>(
+    kind: &str,
+    list: &'static [&'static Entry<T>],
+    name: &str,
+) -> Result<&'static Entry<T>> {
     let found = list.iter().copied().find(|entry| entry.name == name);
     found.ok_or_else(|| Error::unknown(kind, name, list.iter().map(|entry| entry.name)))
 }
@@ -87,7 +91,8 @@ where
         };
         let mut object = write(&options);
         object[name.as_str()] = value.clone();
-        options = serde_json::from_value(object).map_err(|_| Error::option(owner, name, value, option.domain))?;
+        options = serde_json::from_value(object)
+            .map_err(|_| Error::option(owner, name, value, option.domain))?;
     }
     Ok(options)
 }

@@ -292,11 +292,12 @@ pub use runtime::{files, wgsl};
 #[doc(hidden)]
 pub use testing::{bench, cases};
 
-pub use catalogue::{OptionDoc, Entry};
+pub use catalogue::{Entry, OptionDoc};
 pub use cpu::real::Real;
 pub use criterion::inputs::{FloatElement, Floats, Inputs, TargetElement, Targets};
 pub use criterion::{
-    Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction, TensorInputs, Upstream, Values,
+    Auxiliaries, Criterion, DeviceEvaluation, Evaluation, OnEmpty, Reduction, TensorInputs,
+    Upstream, Values,
 };
 pub use error::{Error, Result};
 /// A number of 16 bits: 11 significant, up to 65,504.
@@ -306,7 +307,9 @@ pub use nn::layers::{Dense, Initializer};
 pub use nn::model::{HeldOut, Model, Names, Sequential};
 pub use nn::plan::{DensePass, Plan};
 pub use nn::population::{Member, Population};
-pub use nn::train::{Average, Baseline, ClassWeight, EarlyStopping, Epoch, Fit, History, Score, StepReport, Stop};
+pub use nn::train::{
+    Average, Baseline, ClassWeight, EarlyStopping, Epoch, Fit, History, Score, StepReport, Stop,
+};
 pub use runtime::device::{Device, Gpu, GpuOptions, adapters, describe};
 pub use runtime::tensor::Tensor;
 

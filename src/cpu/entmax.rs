@@ -30,7 +30,11 @@ fn probability(alpha: f64, x: f64, theta: f64) -> (f64, f64) {
 /// the root from anywhere.
 fn threshold(alpha: f64, scores: &[f64]) -> f64 {
     let log_count = (scores.len() as f64).ln();
-    let mut high = if alpha == 1.0 { log_count } else { -(-(alpha - 1.0) * log_count).exp_m1() / (alpha - 1.0) };
+    let mut high = if alpha == 1.0 {
+        log_count
+    } else {
+        -(-(alpha - 1.0) * log_count).exp_m1() / (alpha - 1.0)
+    };
     let (mut low, mut theta) = (0.0_f64, 0.0_f64);
     for step in 0..MOST_STEPS {
         let (mut total, mut falling) = (0.0, 0.0);

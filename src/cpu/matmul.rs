@@ -63,7 +63,10 @@ const THREADED_PRODUCTS: usize = 1 << 21;
 ///
 /// # Errors
 /// [`Error::Shape`] if a slice has not the length that m, n and k ask for.
-#[expect(clippy::too_many_arguments, reason = "the eight are what a matrix product is, in the order BLAS users know")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the eight are what a matrix product is, in the order BLAS users know"
+)]
 pub fn matmul<R: Real>(
     layout: Layout,
     m: usize,
@@ -134,11 +137,16 @@ fn single(
     let (left_strides, right_strides) = (layout.left_strides(m, k), layout.right_strides(k, n));
     if layout == Layout::NT && m >= ROWS_WORTH_A_TRANSPOSE && threaded {
         let right = transposed(right, n, k);
-        let operands = Operands { n, k, left, left_strides, right: &right, right_strides: (n, 1), accumulate };
+        let operands =
+            Operands { n, k, left, left_strides, right: &right, right_strides: (n, 1), accumulate };
         return halves(m, &operands, output);
     }
     let operands = Operands { n, k, left, left_strides, right, right_strides, accumulate };
-    if threaded { halves(m, &operands, output) } else { part(m, 0, &operands, output, gemm::Parallelism::None) }
+    if threaded {
+        halves(m, &operands, output)
+    } else {
+        part(m, 0, &operands, output, gemm::Parallelism::None)
+    }
 }
 
 /// From so many rows on the right operand of NT is turned around first: `gemm` packs such a one by single numbers, again and again.
@@ -185,7 +193,13 @@ fn halves(m: usize, operands: &Operands<'_>, output: &mut [f32]) {
 }
 
 /// `rows` rows of the product from `first` on.
-fn part(rows: usize, first: usize, operands: &Operands<'_>, output: &mut [f32], threads: gemm::Parallelism) {
+fn part(
+    rows: usize,
+    first: usize,
+    operands: &Operands<'_>,
+    output: &mut [f32],
+    threads: gemm::Parallelism,
+) {
     let Operands { n, k, left, left_strides, right, right_strides, accumulate } = *operands;
     let left = &left[first * left_strides.0..];
     // SAFETY: the whole of left, right and output hold m·k, k·n and m·n elements (checked by the caller, without overflow) and
@@ -259,19 +273,30 @@ mod tests {
 
     #[test]
     fn single_precision_agrees_with_the_reference_in_every_layout() {
-        for (m, k, n) in
-            [(1, 1, 1), (3, 5, 2), (64, 784, 10), (17, 33, 65), (784, 64, 128), (130, 257, 140), (300, 90, 101)]
-        {
+        for (m, k, n) in [
+            (1, 1, 1),
+            (3, 5, 2),
+            (64, 784, 10),
+            (17, 33, 65),
+            (784, 64, 128),
+            (130, 257, 140),
+            (300, 90, 101),
+        ] {
             for layout in LAYOUTS {
                 for accumulate in [false, true] {
-                    let (left, right, start) = (values(m * k, 1), values(k * n, 2), values(m * n, 3));
+                    let (left, right, start) =
+                        (values(m * k, 1), values(k * n, 2), values(m * n, 3));
                     let (mut found, mut exact) = (start.clone(), widen(&start));
                     matmul(layout, m, n, k, &left, &right, &mut found, accumulate).unwrap();
-                    matmul(layout, m, n, k, &widen(&left), &widen(&right), &mut exact, accumulate).unwrap();
+                    matmul(layout, m, n, k, &widen(&left), &widen(&right), &mut exact, accumulate)
+                        .unwrap();
                     // k products and sums of numbers below 1, each rounded once: |error| ≤ (k + 1)·2⁻²⁴·Σ|products| ≤ (k + 1)²·2⁻²⁴.
                     let limit = ((k + 1) * (k + 1)) as f64 * 2.0_f64.powi(-24);
                     for (found, exact) in found.iter().zip(&exact) {
-                        assert!((f64::from(*found) - exact).abs() <= limit, "{layout:?} {m}x{k}x{n}: {found} {exact}");
+                        assert!(
+                            (f64::from(*found) - exact).abs() <= limit,
+                            "{layout:?} {m}x{k}x{n}: {found} {exact}"
+                        );
                     }
                 }
             }
@@ -319,16 +344,22 @@ mod tests {
             (512, 33, 200),
             (1000, 2100, 3),
         ];
-        for (layout, (m, k, n)) in LAYOUTS.into_iter().flat_map(|layout| shapes.map(|shape| (layout, shape))) {
+        for (layout, (m, k, n)) in
+            LAYOUTS.into_iter().flat_map(|layout| shapes.map(|shape| (layout, shape)))
+        {
             let (left, right) = (values(m * k, 1), values(k * n, 2));
             let product = |threads| {
                 let mut output = vec![0.0_f32; m * n];
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                pool.install(|| matmul(layout, m, n, k, &left, &right, &mut output, false)).unwrap();
+                pool.install(|| matmul(layout, m, n, k, &left, &right, &mut output, false))
+                    .unwrap();
                 output
             };
             let one = product(1);
-            assert!([2, 3, 5].into_iter().all(|threads| product(threads) == one), "{layout:?} {m} x {k} x {n}");
+            assert!(
+                [2, 3, 5].into_iter().all(|threads| product(threads) == one),
+                "{layout:?} {m} x {k} x {n}"
+            );
         }
     }
 
@@ -344,7 +375,8 @@ mod tests {
 
     #[test]
     fn a_slice_of_the_wrong_length_is_refused_by_name() {
-        let error = matmul(Layout::NN, 2, 2, 2, &[0.0_f32; 4], &[0.0; 3], &mut [0.0; 4], false).unwrap_err();
+        let error = matmul(Layout::NN, 2, 2, 2, &[0.0_f32; 4], &[0.0; 3], &mut [0.0; 4], false)
+            .unwrap_err();
         assert_eq!(error.to_string(), "matmul: right has 3 elements; right must be 2 x 2");
     }
 

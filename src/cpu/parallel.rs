@@ -34,7 +34,11 @@ pub fn sum(length: usize, piece_length: usize, piece: impl Fn(Range<usize>) -> f
 /// As [`sum`] with an output: `piece(start, part)` fills the part of `output` that starts at `start` and returns its partial sum.
 ///
 /// For rows, `piece_length` is a multiple of the width: `rows_per_piece(width) * width`.
-pub fn sum_into<T: Send>(output: &mut [T], piece_length: usize, piece: impl Fn(usize, &mut [T]) -> f64 + Sync) -> f64 {
+pub fn sum_into<T: Send>(
+    output: &mut [T],
+    piece_length: usize,
+    piece: impl Fn(usize, &mut [T]) -> f64 + Sync,
+) -> f64 {
     let piece_length = piece_length.max(1);
     if output.len() <= piece_length {
         return if output.is_empty() { 0.0 } else { piece(0, output) };
@@ -71,7 +75,11 @@ pub fn sum_into_two<T: Send, U: Send>(
 }
 
 /// Fills `output` piece by piece: `piece(start, part)`.
-pub fn fill<T: Send>(output: &mut [T], piece_length: usize, piece: impl Fn(usize, &mut [T]) + Sync) {
+pub fn fill<T: Send>(
+    output: &mut [T],
+    piece_length: usize,
+    piece: impl Fn(usize, &mut [T]) + Sync,
+) {
     sum_into(output, piece_length, |start, part| {
         piece(start, part);
         0.0
@@ -100,13 +108,19 @@ mod tests {
     use super::*;
 
     fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool").install(work)
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("a thread pool")
+            .install(work)
     }
 
     #[test]
     fn any_number_of_threads_gives_the_same_bits() {
         let values: Vec<f64> = (0..100_003).map(|i| 1.0 / (i as f64 + 1.0)).collect();
-        let total = |threads| with_threads(threads, || sum(values.len(), 1000, |range| values[range].iter().sum()));
+        let total = |threads| {
+            with_threads(threads, || sum(values.len(), 1000, |range| values[range].iter().sum()))
+        };
         let one = total(1);
         assert!((one - 12.0901).abs() < 1e-3); // H(100003) = ln 100003 + 0.5772 + …
         for threads in [2, 3, 7] {

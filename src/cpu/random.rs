@@ -26,7 +26,8 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
             (left >> 32) as u32 ^ words[3] ^ round_key[1],
             left as u32,
         ];
-        round_key = [round_key[0].wrapping_add(0x9e37_79b9), round_key[1].wrapping_add(0xbb67_ae85)];
+        round_key =
+            [round_key[0].wrapping_add(0x9e37_79b9), round_key[1].wrapping_add(0xbb67_ae85)];
     }
     words
 }
@@ -62,7 +63,14 @@ pub struct Random {
 impl Random {
     /// The stream from its beginning.
     pub fn new(seed: u64, stream: u64) -> Self {
-        Random { key: halves(seed), stream: halves(stream), block: 0, words: [0; 4], given: 4, spare: None }
+        Random {
+            key: halves(seed),
+            stream: halves(stream),
+            block: 0,
+            words: [0; 4],
+            given: 4,
+            spare: None,
+        }
     }
 
     /// The next word, uniform over all `u32`.

@@ -186,7 +186,13 @@ const SHORT: usize = 64;
 /// in its sum: 0/0 and ∞/∞ have no better answer; look at `maxima` to tell these cases apart. Call it inside [`dispatch`] with at
 /// most [`crate::cpu::parallel::PIECE`] elements, so that short rows stay in the first-level cache between its three passes.
 #[inline(always)]
-pub fn exp_rows<R: Real>(logits: &[R], width: usize, output: &mut [R], maxima: &mut [R], sums: &mut [R]) {
+pub fn exp_rows<R: Real>(
+    logits: &[R],
+    width: usize,
+    output: &mut [R],
+    maxima: &mut [R],
+    sums: &mut [R],
+) {
     let width = width.max(1);
     let rows = logits.chunks_exact(width).zip(output.chunks_exact_mut(width));
     if width >= SHORT {
@@ -256,7 +262,10 @@ mod tests {
                 sum_of(length, |i| values[i]),
                 sum_blocks(length, |range, slots| slots.copy_from_slice(&values[range]))
             );
-            assert!((f64::from(dot(&values, &vec![1.0; length])) - plain).abs() <= plain.abs() * 6e-8, "{length}"); // rounded to f32
+            assert!(
+                (f64::from(dot(&values, &vec![1.0; length])) - plain).abs() <= plain.abs() * 6e-8,
+                "{length}"
+            ); // rounded to f32
         }
     }
 
@@ -325,7 +334,11 @@ mod tests {
             let (mut output, mut maxima, mut sums) = (vec![0.0; 2 * width], [0.0; 2], [0.0; 2]);
             exp_rows(&logits, width, &mut output, &mut maxima, &mut sums);
             assert!(output[..width].iter().all(|x| x.is_finite()) && sums[0].is_finite());
-            assert!(output[width..].iter().all(|x| x.is_nan()) && sums[1].is_nan() && maxima[1].is_nan());
+            assert!(
+                output[width..].iter().all(|x| x.is_nan())
+                    && sums[1].is_nan()
+                    && maxima[1].is_nan()
+            );
         }
     }
 

@@ -67,7 +67,8 @@ fn of_label<R: Real>(
     let log_total = R::select(label_exp == R::ONE, others.ln_1p(), total.ln());
     let (log_total, inverse) = log_and_inverse(total, log_total);
     let rest = R::select(total == R::ZERO, R::ONE, others * inverse);
-    let statistics = SoftmaxStatistics { cross: log_total - below, probability: label_exp * inverse, rest };
+    let statistics =
+        SoftmaxStatistics { cross: log_total - below, probability: label_exp * inverse, rest };
     let found = check(statistics);
     let weight = row.class_weight(label);
     let pull = scale * weight * pull(&statistics, &found);
@@ -99,16 +100,19 @@ fn of_dense<R: Real>(
     let total = simd::exp_in_place(gradient, maximum);
     let (log_total, inverse) = log_and_inverse(total, total.ln());
     let inside = simd::dot(gradient, dense);
-    let outside = R::new(simd::sum_of(dense.len(), |column| gradient[column] * (R::ONE - dense[column])));
+    let outside =
+        R::new(simd::sum_of(dense.len(), |column| gradient[column] * (R::ONE - dense[column])));
     let rest = R::select(total == R::ZERO, R::ONE, outside * inverse);
-    let statistics = SoftmaxStatistics { cross: mass * log_total - dot, probability: inside * inverse, rest };
+    let statistics =
+        SoftmaxStatistics { cross: mass * log_total - dot, probability: inside * inverse, rest };
     let found = check(statistics);
     let weight = if row.has_class_weight() && mass != R::ZERO {
         R::new(simd::sum_of(dense.len(), |column| row.class_weight(column) * dense[column])) / mass
     } else {
         R::ONE
     };
-    let (cross_slope, rest_slope) = (scale * weight * found.cross_slope, scale * weight * found.rest_slope);
+    let (cross_slope, rest_slope) =
+        (scale * weight * found.cross_slope, scale * weight * found.rest_slope);
     // Two differences, each of what is equal where there is one class: of larger sums their rounding would stay.
     let is_near = statistics.probability > R::new(0.5);
     for (cell, &t) in gradient.iter_mut().zip(dense) {
@@ -131,7 +135,10 @@ fn pull<R: Real>(statistics: &SoftmaxStatistics<R>, found: &ValueWithPartials<R>
 /// ln Σ and 1/Σ of the powers; 0 both where all classes are masked.
 #[inline(always)]
 fn log_and_inverse<R: Real>(total: R, log_total: R) -> (R, R) {
-    (R::select(total == R::ZERO, R::ZERO, log_total), R::select(total == R::ZERO, R::ZERO, R::ONE / total))
+    (
+        R::select(total == R::ZERO, R::ZERO, log_total),
+        R::select(total == R::ZERO, R::ZERO, R::ONE / total),
+    )
 }
 
 /// No gradient at masked classes, also where the row's is NaN.

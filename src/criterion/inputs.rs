@@ -96,7 +96,9 @@ impl<'a> Targets<'a> {
             Targets::Dense(array) => Targets::Dense(array.view()),
             Targets::Wide(array) => Targets::Wide(array.view()),
             Targets::Labels(array) => Targets::Labels(array.view().into()),
-            Targets::Grouped { relevance, groups } => Targets::Grouped { relevance: relevance.view().into(), groups },
+            Targets::Grouped { relevance, groups } => {
+                Targets::Grouped { relevance: relevance.view().into(), groups }
+            }
         }
     }
 }
@@ -197,9 +199,12 @@ pub(crate) fn rounded(numbers: &ArrayViewD<f64>) -> std::result::Result<ArrayD<f
 }
 
 /// What fits in place of a number that f32 cannot hold.
-pub(crate) const WITHIN_F32: &str = "a number within f32, which ends at ±3.4e38; scale such numbers first";
+pub(crate) const WITHIN_F32: &str =
+    "a number within f32, which ends at ±3.4e38; scale such numbers first";
 
-impl<'a, A: TargetElement, S: Data<Elem = A>, D: Dimension> From<&'a ArrayBase<S, D>> for Targets<'a> {
+impl<'a, A: TargetElement, S: Data<Elem = A>, D: Dimension> From<&'a ArrayBase<S, D>>
+    for Targets<'a>
+{
     fn from(array: &'a ArrayBase<S, D>) -> Self {
         A::targets(array)
     }
@@ -273,7 +278,11 @@ impl<'a> Inputs<'a> {
     ///
     /// # Errors
     /// [`Error::Input`] for a number that f32 cannot hold: as an infinity it would be a silent surprise.
-    pub(crate) fn narrowed<T>(&self, loss: &dyn Loss, run: impl FnOnce(&Inputs) -> Result<T>) -> Result<T> {
+    pub(crate) fn narrowed<T>(
+        &self,
+        loss: &dyn Loss,
+        run: impl FnOnce(&Inputs) -> Result<T>,
+    ) -> Result<T> {
         if self.wide.is_empty() {
             return run(self);
         }
@@ -317,7 +326,10 @@ impl<'a> Inputs<'a> {
     }
 
     /// Multiplies each value and its gradient: of the predictions' shape (pointwise losses), or one for each row.
-    pub fn weight<S: Data<Elem: FloatElement>, D: Dimension>(self, weight: &'a ArrayBase<S, D>) -> Self {
+    pub fn weight<S: Data<Elem: FloatElement>, D: Dimension>(
+        self,
+        weight: &'a ArrayBase<S, D>,
+    ) -> Self {
         self.with_floats("weight", FloatElement::floats(weight))
     }
 
@@ -328,23 +340,35 @@ impl<'a> Inputs<'a> {
     }
 
     /// One weight for each class, `[classes]`.
-    pub fn class_weight<S: Data<Elem: FloatElement>, D: Dimension>(self, weight: &'a ArrayBase<S, D>) -> Self {
+    pub fn class_weight<S: Data<Elem: FloatElement>, D: Dimension>(
+        self,
+        weight: &'a ArrayBase<S, D>,
+    ) -> Self {
         self.input("class_weight", FloatElement::floats(weight))
     }
 
     /// False takes a class out of the softmax: `[classes]`, or of the predictions' shape.
-    pub fn class_mask<S: Data<Elem = bool>, D: Dimension>(mut self, mask: &'a ArrayBase<S, D>) -> Self {
+    pub fn class_mask<S: Data<Elem = bool>, D: Dimension>(
+        mut self,
+        mask: &'a ArrayBase<S, D>,
+    ) -> Self {
         self.class_mask = Some(mask.view().into_dyn());
         self
     }
 
     /// The weight of the positive side of each column, `[columns]`.
-    pub fn pos_weight<S: Data<Elem: FloatElement>, D: Dimension>(self, weight: &'a ArrayBase<S, D>) -> Self {
+    pub fn pos_weight<S: Data<Elem: FloatElement>, D: Dimension>(
+        self,
+        weight: &'a ArrayBase<S, D>,
+    ) -> Self {
         self.input("pos_weight", FloatElement::floats(weight))
     }
 
     /// dL/d(value), which the gradient is multiplied by: of the value's shape.
-    pub fn upstream<S: Data<Elem: FloatElement>, D: Dimension>(self, upstream: &'a ArrayBase<S, D>) -> Self {
+    pub fn upstream<S: Data<Elem: FloatElement>, D: Dimension>(
+        self,
+        upstream: &'a ArrayBase<S, D>,
+    ) -> Self {
         self.with_floats("upstream", FloatElement::floats(upstream))
     }
 
@@ -392,12 +416,19 @@ pub(crate) struct Sizes {
 
 impl Sizes {
     /// From the shapes of predictions and targets.
-    pub fn of(loss: &dyn Loss, predictions: &[usize], targets: &[usize], labels: bool) -> Result<Self> {
+    pub fn of(
+        loss: &dyn Loss,
+        predictions: &[usize],
+        targets: &[usize],
+        labels: bool,
+    ) -> Result<Self> {
         let name = loss.name();
         let rowwise = !matches!(loss.family(), Family::Pointwise(_));
         let takes_labels = loss.targets().takes_labels();
         if labels && !takes_labels {
-            let allowed = format!("it takes dense targets (floats) of the predictions' shape {predictions:?}");
+            let allowed = format!(
+                "it takes dense targets (floats) of the predictions' shape {predictions:?}"
+            );
             return Err(input_error(loss, "targets", "are class labels", allowed));
         }
         if rowwise && predictions.is_empty() {
@@ -422,7 +453,10 @@ impl Sizes {
         }
         let elements: usize = predictions.iter().product();
         if elements == 0 {
-            return Err(Error::Empty { operation: name.into(), name: format!("predictions {predictions:?}") });
+            return Err(Error::Empty {
+                operation: name.into(),
+                name: format!("predictions {predictions:?}"),
+            });
         }
         if elements > u32::MAX as usize {
             return Err(Error::TooLarge {
@@ -454,26 +488,42 @@ impl Sizes {
         }
         let rows = self.row_shape(rowwise);
         // [rows, 1] says the same as [rows].
-        let trimmed =
-            if shape.len() == rows.len() + 1 && shape.last() == Some(&1) { &shape[..rows.len()] } else { shape };
+        let trimmed = if shape.len() == rows.len() + 1 && shape.last() == Some(&1) {
+            &shape[..rows.len()]
+        } else {
+            shape
+        };
         if trimmed == rows {
             return Ok(true);
         }
-        let elements =
-            if rowwise { String::new() } else { format!("{:?} (one for each element) or ", self.value_shape) };
+        let elements = if rowwise {
+            String::new()
+        } else {
+            format!("{:?} (one for each element) or ", self.value_shape)
+        };
         let found = format!("{name} is {shape:?}");
-        Err(shape_error(loss.name(), found, &format!("it must be {elements}{rows:?} (one for each row)")))
+        Err(shape_error(
+            loss.name(),
+            found,
+            &format!("it must be {elements}{rows:?} (one for each row)"),
+        ))
     }
 
     /// Whether a class mask is for all rows (true) or for each cell (false).
-    pub fn is_per_column(&self, loss: &dyn Loss, predictions: &[usize], shape: &[usize]) -> Result<bool> {
+    pub fn is_per_column(
+        &self,
+        loss: &dyn Loss,
+        predictions: &[usize],
+        shape: &[usize],
+    ) -> Result<bool> {
         if shape == predictions {
             return Ok(shape.len() == 1);
         }
         if shape == [self.columns] {
             return Ok(true);
         }
-        let allowed = format!("it must be [{}] (one for each class) or {predictions:?}", self.columns);
+        let allowed =
+            format!("it must be [{}] (one for each class) or {predictions:?}", self.columns);
         Err(shape_error(loss.name(), format!("class_mask is {shape:?}"), &allowed))
     }
 }
@@ -498,15 +548,19 @@ pub(crate) fn check_auxiliary(loss: &dyn Loss, asked: bool) -> Result<()> {
 }
 
 /// An [`Error::Input`].
-pub(crate) fn input_error(loss: &dyn Loss, name: &str, found: impl Into<String>, allowed: impl Into<String>) -> Error {
+pub(crate) fn input_error(
+    loss: &dyn Loss,
+    name: &str,
+    found: impl Into<String>,
+    allowed: impl Into<String>,
+) -> Error {
     let operation = loss.name().into();
     Error::Input { operation, name: name.into(), found: found.into(), allowed: allowed.into() }
 }
 
 /// The refusal of targets in lists where an array is wanted.
 pub(crate) fn no_lists(loss: &dyn Loss, name: &str) -> Error {
-    let allowed =
-        "a criterion takes an array [lists, items], padded with numbers below 0; lists are what a model is trained on";
+    let allowed = "a criterion takes an array [lists, items], padded with numbers below 0; lists are what a model is trained on";
     input_error(loss, name, "are in lists", allowed)
 }
 
@@ -548,14 +602,23 @@ pub(crate) fn check_dense(loss: &dyn Loss, targets: &[f32]) -> Result<()> {
 }
 
 /// Refuses numbers of an input outside what the loss takes. NaN passes: it comes out as NaN.
-pub(crate) fn check_domain(loss: &dyn Loss, name: &str, domain: Domain, targets: &[f32]) -> Result<()> {
+pub(crate) fn check_domain(
+    loss: &dyn Loss,
+    name: &str,
+    domain: Domain,
+    targets: &[f32],
+) -> Result<()> {
     let (found, allowed) = match domain {
         Domain::Sign => (
             first_refused(targets, |y| (y != 1.0) & (y != -1.0)),
             "they must be -1 or +1 (0 and 1: option labels = \"zero_one\")",
         ),
-        Domain::ZeroOne => (first_refused(targets, |y| (y != 0.0) & (y != 1.0)), "they must be 0 or 1"),
-        Domain::Probability => (first_refused(targets, |y| !(0.0..=1.0).contains(&y)), "they must be from 0 to 1"),
+        Domain::ZeroOne => {
+            (first_refused(targets, |y| (y != 0.0) & (y != 1.0)), "they must be 0 or 1")
+        }
+        Domain::Probability => {
+            (first_refused(targets, |y| !(0.0..=1.0).contains(&y)), "they must be from 0 to 1")
+        }
         Domain::LogProbability => (first_refused(targets, |y| y > 0.0), "they must not be above 0"),
         Domain::Positive => (first_refused(targets, |y| y <= 0.0), "they must be above 0"),
         Domain::NonNegative | Domain::Variance | Domain::Distribution => {
@@ -566,9 +629,10 @@ pub(crate) fn check_domain(loss: &dyn Loss, name: &str, domain: Domain, targets:
             first_refused(targets, |y| (y < -1.0) | (y.fract() != 0.0)),
             "they must be class numbers, each row's list ended by -1",
         ),
-        Domain::Grade => {
-            (first_refused(targets, |y| y > 100.0), "they must be up to 100: 2 to the power of each is taken")
-        }
+        Domain::Grade => (
+            first_refused(targets, |y| y > 100.0),
+            "they must be up to 100: 2 to the power of each is taken",
+        ),
         Domain::Real
         | Domain::Exponent
         | Domain::Logits
@@ -580,7 +644,12 @@ pub(crate) fn check_domain(loss: &dyn Loss, name: &str, domain: Domain, targets:
     let Some(index) = found else {
         return Ok(());
     };
-    Err(input_error(loss, name, format!("hold {} at element {index}", exact(targets[index].into())), allowed))
+    Err(input_error(
+        loss,
+        name,
+        format!("hold {} at element {index}", exact(targets[index].into())),
+        allowed,
+    ))
 }
 
 /// Refuses a class of a row's list that there is not; `keeps` says which rows count at all.
@@ -596,7 +665,12 @@ pub(crate) fn check_class_lists(
             // Far from every class the number is told as it stands: as an i64 it would be another.
             if class.abs() >= 1e9 {
                 let found = format!("name class {} in row {row}", exact(class.into()));
-                return Err(input_error(loss, "targets", found, format!("classes are 0 to {}", classes - 1)));
+                return Err(input_error(
+                    loss,
+                    "targets",
+                    found,
+                    format!("classes are 0 to {}", classes - 1),
+                ));
             }
             return Err(label_error(loss, row, class as i64, classes));
         }
@@ -649,13 +723,16 @@ pub(crate) fn check_labels(
     let classes = loss.classes(columns);
     // Mostly all of them are classes, which a loop without branches tells sooner than one that asks for more. A negative label is
     // a large one without its sign.
-    let others: usize = labels.iter().map(|&label| usize::from(label as u64 >= classes as u64)).sum();
+    let others: usize =
+        labels.iter().map(|&label| usize::from(label as u64 >= classes as u64)).sum();
     if others == 0 {
         return Ok(());
     }
     let ignored = loss.ignored();
     let bad = labels.iter().enumerate().find(|&(row, label)| {
-        !(usize::try_from(*label).is_ok_and(|label| label < classes)) && !ignored.contains(label) && keeps(row)
+        !(usize::try_from(*label).is_ok_and(|label| label < classes))
+            && !ignored.contains(label)
+            && keeps(row)
     });
     match bad {
         None => Ok(()),
@@ -666,6 +743,10 @@ pub(crate) fn check_labels(
 /// An [`Error::Label`] that lists what is ignored.
 pub(crate) fn label_error(loss: &dyn Loss, row: usize, label: i64, classes: usize) -> Error {
     let list: Vec<String> = loss.ignored().iter().map(ToString::to_string).collect();
-    let ignored = if list.is_empty() { String::new() } else { format!(" or an ignored one ({})", list.join(", ")) };
+    let ignored = if list.is_empty() {
+        String::new()
+    } else {
+        format!(" or an ignored one ({})", list.join(", "))
+    };
     Error::Label { operation: loss.name().into(), row, label, classes, ignored }
 }

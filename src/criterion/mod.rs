@@ -18,7 +18,7 @@ pub use self::resident::DeviceEvaluation;
 pub use self::reuse::Values;
 pub use self::tensor_inputs::{TensorInputs, Upstream};
 use crate::criterion::inputs::{Inputs, Targets};
-use crate::losses::{Family, CpuReal, Loss};
+use crate::losses::{CpuReal, Family, Loss};
 use crate::runtime::device::Device;
 use crate::{Error, Result};
 
@@ -46,7 +46,8 @@ impl Reduction {
     /// # Errors
     /// [`Error::Option`] with the names there are.
     pub fn named(name: &str) -> Result<Self> {
-        let divisor = name.strip_prefix("divisor(").and_then(|rest| rest.strip_suffix(')')?.parse().ok());
+        let divisor =
+            name.strip_prefix("divisor(").and_then(|rest| rest.strip_suffix(')')?.parse().ok());
         match (name, divisor) {
             ("none", _) => Ok(Reduction::None),
             ("sum", _) => Ok(Reduction::Sum),
@@ -126,7 +127,11 @@ impl<R> Evaluation<R> {
         Evaluation {
             values: self.values,
             gradient: self.gradient.map(|g| convert(g.clone())),
-            others: self.others.into_iter().map(|(name, g)| (name, g.map(|g| convert(g.clone())))).collect(),
+            others: self
+                .others
+                .into_iter()
+                .map(|(name, g)| (name, g.map(|g| convert(g.clone()))))
+                .collect(),
             count: self.count,
             auxiliaries: self.auxiliaries,
             hessian: self.hessian.map(|hessian| hessian.map(|h| convert(h.clone()))),
@@ -155,7 +160,9 @@ pub struct Auxiliaries {
 impl Auxiliaries {
     /// From the planes of numbers that the row-wise kernel leaves.
     fn of_planes(planes: &[f32], rows: usize) -> Self {
-        let wide = |n: usize| planes[n * rows..][..rows].iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+        let wide = |n: usize| {
+            planes[n * rows..][..rows].iter().map(|&x| f64::from(x)).collect::<Vec<f64>>()
+        };
         Auxiliaries {
             values: wide(0),
             lse: wide(1),
@@ -170,7 +177,12 @@ impl Auxiliaries {
 impl Criterion {
     pub(crate) fn new(loss: Arc<dyn Loss>, device: &Device) -> Result<Self> {
         loss.check()?;
-        Ok(Criterion { loss, device: device.clone(), reduction: Reduction::Mean, on_empty: OnEmpty::Zero })
+        Ok(Criterion {
+            loss,
+            device: device.clone(),
+            reduction: Reduction::Mean,
+            on_empty: OnEmpty::Zero,
+        })
     }
 
     /// A boxed loss made ready on a device, as [`Loss::on`].
@@ -241,7 +253,9 @@ impl Criterion {
     fn evaluate_narrow(&self, inputs: &Inputs) -> Result<Evaluation> {
         match &self.device {
             Device::Gpu(gpu) => match self.loss.family() {
-                Family::MultiInput(frame, host) => MultiInputCall::check(self, frame, host, inputs)?.on_gpu(gpu),
+                Family::MultiInput(frame, host) => {
+                    MultiInputCall::check(self, frame, host, inputs)?.on_gpu(gpu)
+                }
                 _ => Call::check(self, inputs)?.on_gpu(gpu),
             },
             Device::Cpu => self.on_host::<f32>(inputs),
@@ -262,7 +276,9 @@ impl Criterion {
 
     fn on_host<R: CpuReal>(&self, inputs: &Inputs) -> Result<Evaluation<R>> {
         match self.loss.family() {
-            Family::MultiInput(frame, host) => MultiInputCall::check(self, frame, host, inputs)?.on_host(),
+            Family::MultiInput(frame, host) => {
+                MultiInputCall::check(self, frame, host, inputs)?.on_host()
+            }
             _ => Call::check(self, inputs)?.on_host(),
         }
     }

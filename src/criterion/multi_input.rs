@@ -8,7 +8,7 @@ use super::call::{check_divisor, clamp_labels, flat};
 use super::{Criterion, Evaluation, OnEmpty, Reduction};
 use crate::criterion::inputs;
 use crate::criterion::inputs::{Inputs, Targets, input_error, shape_error};
-use crate::losses::{Argument, Frame, CpuReal, Loss};
+use crate::losses::{Argument, CpuReal, Frame, Loss};
 use crate::runtime::device::Gpu;
 use crate::runtime::tensor::shaped;
 use crate::templates::MASKED;
@@ -55,13 +55,19 @@ impl<'a> Arguments<'a> {
                     shape
                 }
                 Targets::Wide(array) => {
-                    let (values, shape) = (array.iter().map(|&x| x as f32).collect(), array.shape().to_vec());
+                    let (values, shape) =
+                        (array.iter().map(|&x| x as f32).collect(), array.shape().to_vec());
                     found.arrays.push(Array { name, shape: shape.clone(), values });
                     shape
                 }
                 Targets::Labels(array) => {
-                    let (wide, shape): (Vec<i64>, _) = (array.iter().copied().collect(), array.shape().to_vec());
-                    found.integers.push(Array { name, shape: shape.clone(), values: clamp_labels(&wide).into() });
+                    let (wide, shape): (Vec<i64>, _) =
+                        (array.iter().copied().collect(), array.shape().to_vec());
+                    found.integers.push(Array {
+                        name,
+                        shape: shape.clone(),
+                        values: clamp_labels(&wide).into(),
+                    });
                     shape
                 }
             };
@@ -92,12 +98,21 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         let count: usize = units.shape.iter().product();
         if count == 0 || arrays.iter().any(|array| array.values.is_empty()) {
             let (name, shape) = &shapes.given[0];
-            return Err(Error::Empty { operation: loss.name().into(), name: format!("{name} {shape:?}") });
+            return Err(Error::Empty {
+                operation: loss.name().into(),
+                name: format!("{name} {shape:?}"),
+            });
         }
         let (upstream, upstreams) = upstream(criterion, inputs, &units)?;
         let spread = |name: &str, shape: &[usize]| repeats(loss, name, shape, &units);
-        let weight = inputs.weight.as_ref().map(|w| Ok::<_, Error>(repeated(flat(w), spread("weight", w.shape())?)));
-        let mask = inputs.mask.as_ref().map(|m| Ok::<_, Error>(repeated(flat(m), spread("mask", m.shape())?)));
+        let weight = inputs
+            .weight
+            .as_ref()
+            .map(|w| Ok::<_, Error>(repeated(flat(w), spread("weight", w.shape())?)));
+        let mask = inputs
+            .mask
+            .as_ref()
+            .map(|m| Ok::<_, Error>(repeated(flat(m), spread("mask", m.shape())?)));
         let mut multi_input = MultiInput {
             arrays,
             integers,
@@ -113,7 +128,9 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         multi_input.factor = factor as f32;
         host.clear(&mut multi_input);
         let scale = if criterion.reduction == Reduction::Mean { shares.scale } else { Vec::new() };
-        let count = (0..count).filter(|&unit| multi_input.mask.is_empty() || multi_input.mask[unit]).count();
+        let count = (0..count)
+            .filter(|&unit| multi_input.mask.is_empty() || multi_input.mask[unit])
+            .count();
         Ok(MultiInputCall { criterion, frame, host, units, multi_input, factor, scale, count })
     }
 
@@ -130,7 +147,8 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
             upstreams: R::from_f32s(&self.multi_input.upstreams),
         };
         let differentiated = self.differentiated();
-        let mut gradients: Vec<Vec<R>> = differentiated.iter().map(|array| vec![R::ZERO; array.values.len()]).collect();
+        let mut gradients: Vec<Vec<R>> =
+            differentiated.iter().map(|array| vec![R::ZERO; array.values.len()]).collect();
         let mut values = vec![R::ZERO; self.multi_input.units];
         R::multi_input(&*self.host, &call, &mut gradients, &mut values);
         let each = values.iter().map(|value| value.to_f64()).collect();
@@ -156,7 +174,10 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         let job = MultiInputJob {
             arguments: numbers.chain(whole).collect::<Result<_>>()?,
             units: self.units.clone(),
-            weights: self.packed_weights().map(|packed| gpu.upload("weights", &packed)).transpose()?,
+            weights: self
+                .packed_weights()
+                .map(|packed| gpu.upload("weights", &packed))
+                .transpose()?,
             upstreams,
             each,
             factor: self.multi_input.factor,
@@ -168,9 +189,14 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
             pollster::block_on(gpu.download(buffer, 0, length))
         };
         let gradients = results.gradients.iter().zip(self.differentiated());
-        let gradients = gradients.map(|(buffer, array)| read(buffer, array.values.len())).collect::<Result<_>>()?;
+        let gradients = gradients
+            .map(|(buffer, array)| read(buffer, array.values.len()))
+            .collect::<Result<_>>()?;
         let (sum, values) = if each {
-            (0.0, read(&results.values, self.multi_input.units)?.into_iter().map(f64::from).collect())
+            (
+                0.0,
+                read(&results.values, self.multi_input.units)?.into_iter().map(f64::from).collect(),
+            )
         } else {
             (f64::from(read(&results.result, 1)?[0]), Vec::new())
         };
@@ -183,7 +209,9 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         if self.scale.is_empty() {
             return R::from_f32s(weight);
         }
-        let scaled = |(unit, scale): (usize, &f64)| R::new(scale * f64::from(weight.get(unit).copied().unwrap_or(1.0)));
+        let scaled = |(unit, scale): (usize, &f64)| {
+            R::new(scale * f64::from(weight.get(unit).copied().unwrap_or(1.0)))
+        };
         self.scale.iter().enumerate().map(scaled).collect::<Vec<R>>().into()
     }
 
@@ -210,8 +238,16 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
         self.multi_input.arrays.iter().filter(|array| names.contains(&array.name)).collect()
     }
 
-    fn evaluation<R: Clone>(&self, sum: f64, each: Vec<f64>, gradients: Vec<Vec<R>>) -> Result<Evaluation<R>> {
-        let averages = !matches!(self.criterion.reduction, Reduction::None | Reduction::Sum | Reduction::Divisor(_));
+    fn evaluation<R: Clone>(
+        &self,
+        sum: f64,
+        each: Vec<f64>,
+        gradients: Vec<Vec<R>>,
+    ) -> Result<Evaluation<R>> {
+        let averages = !matches!(
+            self.criterion.reduction,
+            Reduction::None | Reduction::Sum | Reduction::Divisor(_)
+        );
         let is_nan = self.count == 0 && averages && self.criterion.on_empty == OnEmpty::Nan;
         let values = if self.each() {
             shaped(&self.units.shape, each)?
@@ -223,9 +259,18 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
             Some((array, gradient)) => (array.name, shaped(&array.shape, gradient)?),
             None => ("", shaped(&[0], Vec::new())?),
         };
-        let others =
-            named.map(|(array, gradient)| Ok((array.name, shaped(&array.shape, gradient)?))).collect::<Result<_>>()?;
-        Ok(Evaluation { values, gradient, others, count: self.count, auxiliaries: None, hessian: None, first })
+        let others = named
+            .map(|(array, gradient)| Ok((array.name, shaped(&array.shape, gradient)?)))
+            .collect::<Result<_>>()?;
+        Ok(Evaluation {
+            values,
+            gradient,
+            others,
+            count: self.count,
+            auxiliaries: None,
+            hessian: None,
+            first,
+        })
     }
 }
 
@@ -234,22 +279,39 @@ fn of_precision<'b, R: CpuReal>(array: &'b Array<'_, f32>) -> Array<'b, R> {
 }
 
 /// An input that was given, of the kind that its role wants.
-fn given<'b, 'a>(loss: &dyn Loss, argument: &Argument, inputs: &'b Inputs<'a>) -> Result<Option<&'b Targets<'a>>> {
+fn given<'b, 'a>(
+    loss: &dyn Loss,
+    argument: &Argument,
+    inputs: &'b Inputs<'a>,
+) -> Result<Option<&'b Targets<'a>>> {
     let name = argument.name;
     let is_whole = argument.role.is_integers();
-    let wanted = if is_whole { "it must be an array of whole numbers" } else { "it must be an array of f32 or f64" };
+    let wanted = if is_whole {
+        "it must be an array of whole numbers"
+    } else {
+        "it must be an array of f32 or f64"
+    };
     match inputs.get(name) {
         None if argument.role.is_optional() => Ok(None),
         None => Err(input_error(loss, name, "is missing", wanted)),
-        Some(Targets::Dense(_) | Targets::Wide(_)) if is_whole => Err(input_error(loss, name, "holds floats", wanted)),
-        Some(Targets::Labels(_)) if !is_whole => Err(input_error(loss, name, "holds whole numbers", wanted)),
+        Some(Targets::Dense(_) | Targets::Wide(_)) if is_whole => {
+            Err(input_error(loss, name, "holds floats", wanted))
+        }
+        Some(Targets::Labels(_)) if !is_whole => {
+            Err(input_error(loss, name, "holds whole numbers", wanted))
+        }
         Some(Targets::Grouped { .. }) => Err(inputs::no_lists(loss, name)),
         found => Ok(found),
     }
 }
 
 /// How many values in a row each number of a weight or mask belongs to.
-pub(super) fn repeats(loss: &dyn Loss, name: &str, shape: &[usize], units: &Units) -> Result<usize> {
+pub(super) fn repeats(
+    loss: &dyn Loss,
+    name: &str,
+    shape: &[usize],
+    units: &Units,
+) -> Result<usize> {
     let trimmed = if shape.len() == units.shape.len() + 1 && shape.last() == Some(&1) {
         &shape[..units.shape.len()]
     } else {
@@ -261,7 +323,8 @@ pub(super) fn repeats(loss: &dyn Loss, name: &str, shape: &[usize], units: &Unit
     if !units.shape.is_empty() && shape == &units.shape[..1] {
         return Ok(units.shape[1..].iter().product());
     }
-    let allowed = format!("it must be {:?}, one for each value, or one for each of its rows", units.shape);
+    let allowed =
+        format!("it must be {:?}, one for each value, or one for each of its rows", units.shape);
     Err(shape_error(loss.name(), format!("{name} is {shape:?}"), &allowed))
 }
 
@@ -269,11 +332,19 @@ fn repeated<T: Copy>(values: Cow<'_, [T]>, times: usize) -> Cow<'_, [T]>
 where
     [T]: ToOwned<Owned = Vec<T>>,
 {
-    if times == 1 { values } else { Cow::Owned(values.iter().flat_map(|&x| std::iter::repeat_n(x, times)).collect()) }
+    if times == 1 {
+        values
+    } else {
+        Cow::Owned(values.iter().flat_map(|&x| std::iter::repeat_n(x, times)).collect())
+    }
 }
 
 /// The upstream for all, and for each value where the reduction is `none`.
-fn upstream<'a>(criterion: &Criterion, inputs: &Inputs<'a>, units: &Units) -> Result<(f32, Cow<'a, [f32]>)> {
+fn upstream<'a>(
+    criterion: &Criterion,
+    inputs: &Inputs<'a>,
+    units: &Units,
+) -> Result<(f32, Cow<'a, [f32]>)> {
     let Some(upstream): Option<&ArrayViewD<'a, f32>> = inputs.upstream.as_ref() else {
         return Ok((1.0, Cow::Borrowed(&[])));
     };
@@ -281,15 +352,28 @@ fn upstream<'a>(criterion: &Criterion, inputs: &Inputs<'a>, units: &Units) -> Re
     let wanted: &[usize] = if each { &units.shape } else { &[] };
     if upstream.shape() != wanted {
         let found = format!("upstream is {:?}", upstream.shape());
-        return Err(shape_error(criterion.loss.name(), found, &format!("it must be of the value's shape {wanted:?}")));
+        return Err(shape_error(
+            criterion.loss.name(),
+            found,
+            &format!("it must be of the value's shape {wanted:?}"),
+        ));
     }
     Ok(if each { (1.0, flat(upstream)) } else { (upstream.sum(), Cow::Borrowed(&[])) })
 }
 
 /// Takes what the frame leaves out into the mask, and gives the reduction's factor.
-fn apply_update(criterion: &Criterion, multi_input: &mut MultiInput<'_, f32>, shares: &Shares, units: &Units) -> Result<f64> {
+fn apply_update(
+    criterion: &Criterion,
+    multi_input: &mut MultiInput<'_, f32>,
+    shares: &Shares,
+    units: &Units,
+) -> Result<f64> {
     if !shares.kept.is_empty() {
-        let both = shares.kept.iter().enumerate().map(|(unit, &kept)| kept && multi_input.mask.get(unit).is_none_or(|&m| m));
+        let both = shares
+            .kept
+            .iter()
+            .enumerate()
+            .map(|(unit, &kept)| kept && multi_input.mask.get(unit).is_none_or(|&m| m));
         multi_input.mask = both.collect::<Vec<bool>>().into();
     }
     let kept = |&unit: &usize| multi_input.mask.get(unit).is_none_or(|&kept| kept);
@@ -298,10 +382,13 @@ fn apply_update(criterion: &Criterion, multi_input: &mut MultiInput<'_, f32>, sh
         Reduction::None | Reduction::Sum => 1.0,
         Reduction::Divisor(divisor) => check_divisor(&*criterion.loss, divisor)?,
         Reduction::BatchMean => units.rows as f64,
-        Reduction::WeightedMean => {
-            (0..multi_input.units).filter(kept).map(|unit| f64::from(multi_input.weight.get(unit).copied().unwrap_or(1.0))).sum()
+        Reduction::WeightedMean => (0..multi_input.units)
+            .filter(kept)
+            .map(|unit| f64::from(multi_input.weight.get(unit).copied().unwrap_or(1.0)))
+            .sum(),
+        Reduction::Mean => {
+            (0..multi_input.units).filter(kept).map(|unit| of(&shares.mean, unit)).sum()
         }
-        Reduction::Mean => (0..multi_input.units).filter(kept).map(|unit| of(&shares.mean, unit)).sum(),
     };
     // Nothing to average: the values are all 0, and so is their mean.
     Ok(if divisor == 0.0 { 0.0 } else { 1.0 / divisor })

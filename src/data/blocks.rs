@@ -54,7 +54,10 @@ pub trait Blocks: Send {
     ///
     /// # Errors
     /// As [`Blocks::epoch`].
-    fn weighed_epoch(&mut self, epoch: u32) -> Result<Box<dyn Iterator<Item = Result<WeighedBlock>> + '_>> {
+    fn weighed_epoch(
+        &mut self,
+        epoch: u32,
+    ) -> Result<Box<dyn Iterator<Item = Result<WeighedBlock>> + '_>> {
         Ok(Box::new(self.epoch(epoch)?.map(|block| Ok((block?, None)))))
     }
 

@@ -199,12 +199,18 @@ impl Error {
     /// Writes the message; `f` keeps it on one line.
     fn message(&self, f: &mut OneLine) -> fmt::Result {
         match self {
-            Error::Shape { operation, found, allowed } => write!(f, "{operation}: {found}; {allowed}"),
+            Error::Shape { operation, found, allowed } => {
+                write!(f, "{operation}: {found}; {allowed}")
+            }
             Error::Option { owner, name, found, allowed } => {
                 write!(f, "{owner}: {name} is {found}; it must be {allowed}")
             }
-            Error::Unknown { kind, found, known } => write!(f, "unknown {kind} `{found}`; known: {known}"),
-            Error::Input { operation, name, found, allowed } => write!(f, "{operation}: {name} {found}; {allowed}"),
+            Error::Unknown { kind, found, known } => {
+                write!(f, "unknown {kind} `{found}`; known: {known}")
+            }
+            Error::Input { operation, name, found, allowed } => {
+                write!(f, "{operation}: {name} {found}; {allowed}")
+            }
             Error::Label { operation, row, label, classes, ignored } => write!(
                 f,
                 "{operation}: row {row} has label {label}; labels must be 0 to {} ({classes} classes){ignored}",
@@ -214,7 +220,9 @@ impl Error {
                 f,
                 "{operation}: {name} holds {found} at {position} ({count} value(s) not finite in all); clean or drop such rows"
             ),
-            Error::Empty { operation, name } => write!(f, "{operation}: {name} hold no rows; at least one is needed"),
+            Error::Empty { operation, name } => {
+                write!(f, "{operation}: {name} hold no rows; at least one is needed")
+            }
             Error::NoAdapter { asked, found, advice } => {
                 write!(f, "no GPU adapter: asked for {asked}, found {found}; {advice}")
             }
@@ -231,7 +239,10 @@ impl Error {
                 write!(f, "{name} takes {bytes} bytes; this device allows {limit}; {advice}")
             }
             Error::Gpu { kernel, message } => {
-                write!(f, "the GPU refused {kernel}: {message}; please report it with the output of `gradus devices`")
+                write!(
+                    f,
+                    "the GPU refused {kernel}: {message}; please report it with the output of `gradus devices`"
+                )
             }
             Error::Wgsl { name, line, message } => {
                 let line = line.map_or(String::new(), |line| format!(", line {line}"));
@@ -263,7 +274,11 @@ impl Error {
     }
 
     /// An [`Error::Unknown`] that lists the names there are.
-    pub(crate) fn unknown<'a>(kind: &str, found: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn unknown<'a>(
+        kind: &str,
+        found: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
         Error::Unknown {
             kind: kind.into(),

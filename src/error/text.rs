@@ -90,7 +90,8 @@ pub fn significant(x: f64, digits: usize) -> String {
     let digits = digits.max(1);
     // Of what is written, not of `x`: 9.99996 is 10.000 with five digits.
     let scientific = format!("{x:.*e}", digits - 1);
-    let exponent: i32 = scientific.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
+    let exponent: i32 =
+        scientific.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
     if !(1e-4..999_999.5).contains(&size) {
         return scientific;
     }
@@ -100,7 +101,11 @@ pub fn significant(x: f64, digits: usize) -> String {
 /// A number with all its digits, as short as it can be written: `0.1`, `500001`, `1e300` and not 301 digits.
 pub fn exact(x: f64) -> String {
     let size = x.abs();
-    if x == 0.0 || !x.is_finite() || (1e-5..1e16).contains(&size) { x.to_string() } else { format!("{x:e}") }
+    if x == 0.0 || !x.is_finite() || (1e-5..1e16).contains(&size) {
+        x.to_string()
+    } else {
+        format!("{x:e}")
+    }
 }
 
 /// A whole number with its thousands apart: `41,085`.
@@ -186,8 +191,14 @@ mod tests {
             ["30.0 ns", "4.56 ms", "7.89 s", "1 min 40 s", "12 min 5 s", "3 h 20 min"]
         );
         assert_eq!([0.1, 500_001.0, 1e300, -2e-7].map(exact), ["0.1", "500001", "1e300", "-2e-7"]);
-        assert_eq!([999, 1000, 41_085, 1_234_567].map(count), ["999", "1,000", "41,085", "1,234,567"]);
-        assert_eq!([1023.0, 134_217_728.0, 2_147_483_647.0].map(bytes), ["1023 B", "128 MiB", "2 GiB"]);
+        assert_eq!(
+            [999, 1000, 41_085, 1_234_567].map(count),
+            ["999", "1,000", "41,085", "1,234,567"]
+        );
+        assert_eq!(
+            [1023.0, 134_217_728.0, 2_147_483_647.0].map(bytes),
+            ["1023 B", "128 MiB", "2 GiB"]
+        );
     }
 
     #[test]

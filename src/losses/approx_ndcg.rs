@@ -60,7 +60,13 @@ impl Filling for ApproxNdcg {
 
 impl Rowwise for ApproxNdcg {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         kept_items(
             row,
             scale,

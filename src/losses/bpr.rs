@@ -43,8 +43,18 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 impl Filling for Bpr {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
-        Argument { name: "positive", shape: "any: scores", role: Role::Differentiated, domain: Domain::Real },
-        Argument { name: "negative", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
+        Argument {
+            name: "positive",
+            shape: "any: scores",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument {
+            name: "negative",
+            shape: "of the same shape",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
     ];
 
     fn family(&self) -> Family<'_> {

@@ -47,7 +47,8 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 impl Filling for CalibratedSoftmax {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Relevance;
-    const HELPERS: &'static [File] = &[crate::runtime::wgsl::shader!("templates/rowwise/list_softmax.wgsl")];
+    const HELPERS: &'static [File] =
+        &[crate::runtime::wgsl::shader!("templates/rowwise/list_softmax.wgsl")];
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
@@ -60,13 +61,21 @@ impl Filling for CalibratedSoftmax {
 
 impl Rowwise for CalibratedSoftmax {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         kept_items(
             row,
             scale,
             gradient,
             #[inline(always)]
-            |scores, truths, slopes| softmax_against(scores, truths, Some(self.virtual_label), slopes),
+            |scores, truths, slopes| {
+                softmax_against(scores, truths, Some(self.virtual_label), slopes)
+            },
         )
     }
 }

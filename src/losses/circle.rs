@@ -60,7 +60,11 @@ impl Filling for Circle {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("MARGIN", self.margin), ("GAMMA", self.gamma), ("DETACH", f64::from(u8::from(self.detach)))]
+        vec![
+            ("MARGIN", self.margin),
+            ("GAMMA", self.gamma),
+            ("DETACH", f64::from(u8::from(self.detach))),
+        ]
     }
 }
 

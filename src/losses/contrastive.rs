@@ -54,7 +54,12 @@ impl Filling for Contrastive {
             role: Role::Differentiated,
             domain: Domain::Real,
         },
-        Argument { name: "second", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
+        Argument {
+            name: "second",
+            shape: "of the same shape",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
         Argument {
             name: "targets",
             shape: "[rows]: 1 for two that are alike, else 0",
@@ -90,7 +95,12 @@ impl Distance for Contrastive {
     }
 
     #[inline(always)]
-    fn finish<R: Real>(&self, [scale, ..]: [R; 3], [square, ..]: [R; 3], truth: R) -> DistanceTerms<R> {
+    fn finish<R: Real>(
+        &self,
+        [scale, ..]: [R; 3],
+        [square, ..]: [R; 3],
+        truth: R,
+    ) -> DistanceTerms<R> {
         let scaled = square.sqrt();
         let short = (R::new(self.margin) - scaled / scale).max(R::ZERO);
         let apart = R::ONE - truth;
@@ -104,7 +114,12 @@ impl Distance for Contrastive {
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(&self, outcome: &DistanceTerms<R>, [scale, ..]: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
+    fn slopes<R: Real>(
+        &self,
+        outcome: &DistanceTerms<R>,
+        [scale, ..]: [R; 3],
+        [x, y, _]: [R; 3],
+    ) -> [R; 3] {
         let gap = (x - y) + R::new(self.epsilon);
         let [pull, push, ..] = outcome.factors;
         // A gap beyond f32 has no slope where it is pulled or pushed by nothing.

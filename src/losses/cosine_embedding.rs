@@ -54,8 +54,18 @@ impl Filling for CosineEmbedding {
             role: Role::Differentiated,
             domain: Domain::Real,
         },
-        Argument { name: "second", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
-        Argument { name: "targets", shape: "[rows]: +1 or -1", role: Role::Fixed, domain: Domain::Sign },
+        Argument {
+            name: "second",
+            shape: "of the same shape",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument {
+            name: "targets",
+            shape: "[rows]: +1 or -1",
+            role: Role::Fixed,
+            domain: Domain::Sign,
+        },
     ];
 
     fn family(&self) -> Family<'_> {
@@ -87,7 +97,12 @@ impl Distance for CosineEmbedding {
     }
 
     #[inline(always)]
-    fn finish<R: Real>(&self, scales: [R; 3], [product, first, second]: [R; 3], truth: R) -> DistanceTerms<R> {
+    fn finish<R: Real>(
+        &self,
+        scales: [R; 3],
+        [product, first, second]: [R; 3],
+        truth: R,
+    ) -> DistanceTerms<R> {
         let added = |scale: R| scale * (scale * R::new(1e-12));
         let (first, second) = (first + added(scales[0]), second + added(scales[1]));
         let (length, other) = (first.sqrt(), second.sqrt());
@@ -98,12 +113,21 @@ impl Distance for CosineEmbedding {
         } else {
             (above.max(R::ZERO), R::select(above >= R::ZERO, R::ONE, R::ZERO))
         };
-        DistanceTerms { value, factors: [slope / length, R::ONE / other, cosine / length, slope * cosine / other] }
+        DistanceTerms {
+            value,
+            factors: [slope / length, R::ONE / other, cosine / length, slope * cosine / other],
+        }
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(&self, outcome: &DistanceTerms<R>, scales: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
-        let ([over_first, over_second, first, second], [scale_x, scale_y, _]) = (outcome.factors, scales);
+    fn slopes<R: Real>(
+        &self,
+        outcome: &DistanceTerms<R>,
+        scales: [R; 3],
+        [x, y, _]: [R; 3],
+    ) -> [R; 3] {
+        let ([over_first, over_second, first, second], [scale_x, scale_y, _]) =
+            (outcome.factors, scales);
         let (x, y) = (scale_x * x, scale_y * y);
         [
             scale_x * over_first * (over_second * y - first * x),

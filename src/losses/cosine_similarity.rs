@@ -53,7 +53,12 @@ impl Filling for CosineSimilarity {
             role: Role::Differentiated,
             domain: Domain::Real,
         },
-        Argument { name: "targets", shape: "of the predictions' shape", role: Role::Fixed, domain: Domain::Real },
+        Argument {
+            name: "targets",
+            shape: "of the predictions' shape",
+            role: Role::Fixed,
+            domain: Domain::Real,
+        },
     ];
 
     fn family(&self) -> Family<'_> {
@@ -83,10 +88,16 @@ impl Distance for CosineSimilarity {
     }
 
     #[inline(always)]
-    fn finish<R: Real>(&self, scales: [R; 3], [product, first, second]: [R; 3], _: R) -> DistanceTerms<R> {
+    fn finish<R: Real>(
+        &self,
+        scales: [R; 3],
+        [product, first, second]: [R; 3],
+        _: R,
+    ) -> DistanceTerms<R> {
         let epsilon = R::new(self.epsilon);
         let (first, second) = (first.sqrt(), second.sqrt());
-        let (over_first, over_second) = (first.max(scales[0] * epsilon), second.max(scales[1] * epsilon));
+        let (over_first, over_second) =
+            (first.max(scales[0] * epsilon), second.max(scales[1] * epsilon));
         // One division after the other: the product of two lengths may leave f32.
         let cosine = product / over_first / over_second;
         let own = |length: R| R::select(length > R::ZERO, cosine / length, R::ZERO);
@@ -96,8 +107,14 @@ impl Distance for CosineSimilarity {
     }
 
     #[inline(always)]
-    fn slopes<R: Real>(&self, outcome: &DistanceTerms<R>, scales: [R; 3], [x, y, _]: [R; 3]) -> [R; 3] {
-        let ([over_first, over_second, first, second], [scale_x, scale_y, _]) = (outcome.factors, scales);
+    fn slopes<R: Real>(
+        &self,
+        outcome: &DistanceTerms<R>,
+        scales: [R; 3],
+        [x, y, _]: [R; 3],
+    ) -> [R; 3] {
+        let ([over_first, over_second, first, second], [scale_x, scale_y, _]) =
+            (outcome.factors, scales);
         let (x, y) = (scale_x * x, scale_y * y);
         [
             scale_x * over_first * (first * x - over_second * y),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::{Error, Result};
 use crate::catalogue::Entry;
 use crate::cpu::real::Real;
 use crate::losses::domain::Domain;
@@ -13,13 +12,15 @@ use crate::losses::loss::Loss;
 use crate::runtime::wgsl;
 use crate::runtime::wgsl::File;
 use crate::templates::traits::{Family, Pointwise};
+use crate::{Error, Result};
 
 /// Value and derivative at one element, in f64.
 type CpuFunction = dyn Fn(f64, f64) -> (f64, f64) + Send + Sync;
 
 const NUMBERS: File = crate::runtime::wgsl::shader!("lib/numbers.wgsl");
 const STRUCT: &str = "struct Loss { value: f32, derivative: f32 }\n";
-const FRAME: &str = "struct Loss { value: f32, derivative: f32 }\nfn called() -> Loss { return loss(0.0, 0.0); }\n";
+const FRAME: &str =
+    "struct Loss { value: f32, derivative: f32 }\nfn called() -> Loss { return loss(0.0, 0.0); }\n";
 
 /// A pointwise loss of the user's own; made by [`custom`].
 #[derive(Clone)]
@@ -60,9 +61,18 @@ pub struct Custom {
 /// # Errors
 /// [`Error::Option`] for a name that the catalogue has; [`Error::Wgsl`] for a text that is no WGSL, with its
 /// line, or lacks the function, or holds entry points, bindings or private arrays of more than 16 KiB.
-pub fn custom(name: &str, text: &str, cpu: impl Fn(f64, f64) -> (f64, f64) + Send + Sync + 'static) -> Result<Custom> {
+pub fn custom(
+    name: &str,
+    text: &str,
+    cpu: impl Fn(f64, f64) -> (f64, f64) + Send + Sync + 'static,
+) -> Result<Custom> {
     if name.is_empty() || super::entry(name).is_ok() {
-        return Err(Error::option("custom", "name", format!("`{name}`"), "a name that is not in the catalogue"));
+        return Err(Error::option(
+            "custom",
+            "name",
+            format!("`{name}`"),
+            "a name that is not in the catalogue",
+        ));
     }
     let name: &'static str = Box::leak(name.to_string().into_boxed_str());
     let shader = File::new(name, Box::leak(text.to_string().into_boxed_str()));
@@ -80,10 +90,17 @@ pub fn custom(name: &str, text: &str, cpu: impl Fn(f64, f64) -> (f64, f64) + Sen
         source: "",
         variants: &[],
         shader,
-        make: |_| Err(Error::option("custom", "make", "a name alone", "made with `losses::custom`")),
+        make: |_| {
+            Err(Error::option("custom", "make", "a name alone", "made with `losses::custom`"))
+        },
     };
     let cpu = Arc::new(cpu);
-    Ok(Custom { entry: Box::leak(Box::new(entry)), cpu, predictions: Domain::Real, targets: Domain::Real })
+    Ok(Custom {
+        entry: Box::leak(Box::new(entry)),
+        cpu,
+        predictions: Domain::Real,
+        targets: Domain::Real,
+    })
 }
 
 impl Custom {
@@ -171,8 +188,14 @@ mod tests {
         let message = error.to_string();
         let lines: Vec<&str> = message.lines().collect();
         assert_eq!(lines[0], "wrong_slope: 1 check(s) failed");
-        assert!(lines[2].starts_with("wrong_slope: derivative") && lines[2].ends_with("FAILED"), "{message}");
-        assert!(lines[3].starts_with("  derivative of ") && lines[4].ends_with("passed"), "{message}");
+        assert!(
+            lines[2].starts_with("wrong_slope: derivative") && lines[2].ends_with("FAILED"),
+            "{message}"
+        );
+        assert!(
+            lines[3].starts_with("  derivative of ") && lines[4].ends_with("passed"),
+            "{message}"
+        );
         assert!(message.contains("its WGSL was not run"), "{message}");
         let Some(gpu) = gpu().map(Device::Gpu) else { return };
         let shader = custom("wrong_shader", &SQUARE.replace("2.0", "2.02"), square).unwrap();
@@ -183,10 +206,14 @@ mod tests {
     #[test]
     fn a_text_that_does_not_fit_is_refused_with_its_line() {
         let refused = |text: &str| custom("broken", text, square).unwrap_err().to_string();
-        let message = refused("fn loss(prediction: f32, truth: f32) -> Loss {\n return Loss(nothing, 0.0);\n}");
+        let message = refused(
+            "fn loss(prediction: f32, truth: f32) -> Loss {\n return Loss(nothing, 0.0);\n}",
+        );
         assert!(message.starts_with("the WGSL of `broken`, line 2: "), "{message}");
         // What the text lacks shows in the call of it.
-        for lacking in ["fn other() {}", "fn loss(prediction: f32) -> Loss { return Loss(0.0, 0.0); }"] {
+        for lacking in
+            ["fn other() {}", "fn loss(prediction: f32) -> Loss { return Loss(0.0, 0.0); }"]
+        {
             let message = refused(lacking);
             assert!(message.starts_with("the WGSL of `broken`: "), "{message}");
             assert!(message.contains("says what it must hold"), "{message}");
@@ -197,18 +224,31 @@ mod tests {
 
     #[test]
     fn what_no_kernel_can_bear_is_refused_before_a_driver_sees_it() {
-        let refused = |more: &str| custom("greedy", &format!("{SQUARE}\n{more}"), square).unwrap_err().to_string();
+        let refused = |more: &str| {
+            custom("greedy", &format!("{SQUARE}\n{more}"), square).unwrap_err().to_string()
+        };
         for array in [
             "var<private> table: array<f32, 50000000>;",
             "fn helper() -> f32 { var table: array<array<f32, 10000>, 10000>; return table[3][4]; }",
             "var<workgroup> table: array<vec4<f32>, 4000>;",
         ] {
             let message = refused(array);
-            assert!(message.starts_with("the WGSL of `greedy`: ") && message.contains("at most 16 KiB"), "{message}");
+            assert!(
+                message.starts_with("the WGSL of `greedy`: ") && message.contains("at most 16 KiB"),
+                "{message}"
+            );
         }
-        assert!(refused("@compute @workgroup_size(1) fn own() {}").contains("the entry point `own`"));
-        assert!(refused("@group(0) @binding(9) var<storage> more: array<f32>;").contains("it binds `more`"));
-        assert!(custom("modest", &format!("{SQUARE}\nvar<private> table: array<f32, 64>;"), square).is_ok());
+        assert!(
+            refused("@compute @workgroup_size(1) fn own() {}").contains("the entry point `own`")
+        );
+        assert!(
+            refused("@group(0) @binding(9) var<storage> more: array<f32>;")
+                .contains("it binds `more`")
+        );
+        assert!(
+            custom("modest", &format!("{SQUARE}\nvar<private> table: array<f32, 64>;"), square)
+                .is_ok()
+        );
     }
 
     #[test]
@@ -216,6 +256,9 @@ mod tests {
         let loss = custom("signs", SQUARE, square).unwrap().targets(Domain::Sign);
         let criterion = loss.on(&Device::Cpu).unwrap();
         assert!(criterion.value_and_gradient(&array![1.0], &array![0.5_f32]).is_err());
-        assert_eq!(criterion.value_and_gradient(&array![1.0], &array![-1.0_f32]).unwrap().value(), 4.0);
+        assert_eq!(
+            criterion.value_and_gradient(&array![1.0], &array![-1.0_f32]).unwrap().value(),
+            4.0
+        );
     }
 }

@@ -61,7 +61,8 @@ impl Role {
 /// The row-wise kernel holds this many ignored labels in its uniform.
 pub(super) const MOST_IGNORED: usize = 16;
 
-pub(super) const CLASS_WEIGHT: Input = Input { name: "class_weight", shape: "[classes]: weight of each class" };
+pub(super) const CLASS_WEIGHT: Input =
+    Input { name: "class_weight", shape: "[classes]: weight of each class" };
 pub(super) const POS_WEIGHT: Input =
     Input { name: "pos_weight", shape: "[classes]: weight of the positive side of each class" };
 pub(super) const CLASS_MASK: Input =
@@ -75,7 +76,12 @@ pub(super) const LABELLED_EMBEDDINGS: &[Argument] = &[
         role: Role::Differentiated,
         domain: Domain::Real,
     },
-    Argument { name: "targets", shape: "[rows]: a label for each", role: Role::Integers, domain: Domain::Real },
+    Argument {
+        name: "targets",
+        shape: "[rows]: a label for each",
+        role: Role::Integers,
+        domain: Domain::Real,
+    },
 ];
 
 /// What the numbers of an input are: checked where the host sees them, and drawn from by the tests.

@@ -65,7 +65,13 @@ impl Filling for Focal {
 
 impl Rowwise for Focal {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         softmax_target::row(
             row,
             scale,
@@ -75,8 +81,16 @@ impl Rowwise for Focal {
                 let gamma = R::new(self.gamma);
                 let ease = R::new(self.alpha) * statistics.rest.powf(gamma);
                 // cross/rest goes to 1 with rest to 0, and p ln p to 0 with p.
-                let ratio = R::select(statistics.rest == R::ZERO, R::ONE, statistics.cross / statistics.rest);
-                let share = R::select(statistics.probability == R::ZERO, R::ZERO, statistics.probability * ratio);
+                let ratio = R::select(
+                    statistics.rest == R::ZERO,
+                    R::ONE,
+                    statistics.cross / statistics.rest,
+                );
+                let share = R::select(
+                    statistics.probability == R::ZERO,
+                    R::ZERO,
+                    statistics.probability * ratio,
+                );
                 ValueWithPartials {
                     loss: R::select(ease == R::ZERO, R::ZERO, ease * statistics.cross),
                     cross_slope: ease * (R::ONE + gamma * share),

@@ -2,11 +2,11 @@
 
 use std::sync::LazyLock;
 
-use crate::{Error, Result};
-use crate::catalogue::{OptionDoc, Entry};
+use crate::catalogue::{Entry, OptionDoc};
 use crate::losses::cross_entropy::CrossEntropy;
 use crate::losses::domain::{Argument, Domain, Role};
 use crate::losses::loss::Loss;
+use crate::{Error, Result};
 
 /// A loss of the outputs of a linear layer (`pub struct LinearJsd of Jsd;`) or of the log-probabilities of answers under it
 /// (`of Dpo { average_log_prob: bool = false }`), and the inputs that it takes. All else is the loss's own.
@@ -99,7 +99,9 @@ pub(super) use fused;
 /// What the loss behind a linear layer refuses, as the fused loss's own refusal.
 pub(super) fn in_the_name_of(fused: &Entry<dyn Loss>, checked: Result<()>) -> Result<()> {
     checked.map_err(|error| match error {
-        Error::Option { name, found, allowed, .. } => Error::Option { owner: fused.name.into(), name, found, allowed },
+        Error::Option { name, found, allowed, .. } => {
+            Error::Option { owner: fused.name.into(), name, found, allowed }
+        }
         other => other,
     })
 }
@@ -125,11 +127,19 @@ pub(super) const ANSWERS: Argument = Argument {
     domain: Domain::Real,
 };
 
-pub(super) const LINEAR_WEIGHT: Argument =
-    Argument { name: "linear_weight", shape: "[classes, features]", role: Role::Differentiated, domain: Domain::Real };
+pub(super) const LINEAR_WEIGHT: Argument = Argument {
+    name: "linear_weight",
+    shape: "[classes, features]",
+    role: Role::Differentiated,
+    domain: Domain::Real,
+};
 
-pub(super) const LINEAR_BIAS: Argument =
-    Argument { name: "linear_bias", shape: "[classes]", role: Role::OptionalDifferentiated, domain: Domain::Real };
+pub(super) const LINEAR_BIAS: Argument = Argument {
+    name: "linear_bias",
+    shape: "[classes]",
+    role: Role::OptionalDifferentiated,
+    domain: Domain::Real,
+};
 
 pub(super) const COMPLETION_LABELS: Argument = Argument {
     name: "targets",
@@ -138,11 +148,19 @@ pub(super) const COMPLETION_LABELS: Argument = Argument {
     domain: Domain::Label,
 };
 
-pub(super) const REFERENCE_CHOSEN: Argument =
-    Argument { name: "reference_chosen", shape: "[pairs]", role: Role::Optional, domain: Domain::Real };
+pub(super) const REFERENCE_CHOSEN: Argument = Argument {
+    name: "reference_chosen",
+    shape: "[pairs]",
+    role: Role::Optional,
+    domain: Domain::Real,
+};
 
-pub(super) const REFERENCE_REJECTED: Argument =
-    Argument { name: "reference_rejected", shape: "[pairs]", role: Role::Optional, domain: Domain::Real };
+pub(super) const REFERENCE_REJECTED: Argument = Argument {
+    name: "reference_rejected",
+    shape: "[pairs]",
+    role: Role::Optional,
+    domain: Domain::Real,
+};
 
 const AVERAGE_LOG_PROB: OptionDoc = OptionDoc {
     name: "average_log_prob",

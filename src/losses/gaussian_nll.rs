@@ -49,14 +49,24 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 impl Filling for GaussianNll {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
-        Argument { name: "predictions", shape: "any: the means", role: Role::Differentiated, domain: Domain::Real },
+        Argument {
+            name: "predictions",
+            shape: "any: the means",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
         Argument {
             name: "variance",
             shape: "of the predictions' shape, or one for each row: [rows] or [rows, 1]",
             role: Role::Differentiated,
             domain: Domain::Variance,
         },
-        Argument { name: "targets", shape: "of the predictions' shape", role: Role::Fixed, domain: Domain::Real },
+        Argument {
+            name: "targets",
+            shape: "of the predictions' shape",
+            role: Role::Fixed,
+            domain: Domain::Real,
+        },
     ];
 
     fn family(&self) -> Family<'_> {
@@ -81,7 +91,12 @@ impl TwoInput for GaussianNll {
         TwoInputTerms {
             value: half * (variance.ln() + error * slope) + constant,
             first: slope,
-            second: half * R::select(square.is_finite(), (variance - square) / variance, R::ONE - error * slope)
+            second: half
+                * R::select(
+                    square.is_finite(),
+                    (variance - square) / variance,
+                    R::ONE - error * slope,
+                )
                 / variance,
         }
     }

@@ -63,7 +63,13 @@ impl Filling for GeneralizedCrossEntropy {
 
 impl Rowwise for GeneralizedCrossEntropy {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         softmax_target::row(
             row,
             scale,

@@ -71,15 +71,25 @@ impl Filling for KlDiv {
 
 impl Rowwise for KlDiv {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Dense(dense) = row.target else {
             return R::NAN;
         };
         match (self.log_target, row.has_all_classes_alike()) {
             (false, true) => cells::<R, false>(row.logits, dense, scale, gradient, |_| R::ONE),
             (true, true) => cells::<R, true>(row.logits, dense, scale, gradient, |_| R::ONE),
-            (false, false) => cells::<R, false>(row.logits, dense, scale, gradient, |column| row.kept_weight(column)),
-            (true, false) => cells::<R, true>(row.logits, dense, scale, gradient, |column| row.kept_weight(column)),
+            (false, false) => cells::<R, false>(row.logits, dense, scale, gradient, |column| {
+                row.kept_weight(column)
+            }),
+            (true, false) => cells::<R, true>(row.logits, dense, scale, gradient, |column| {
+                row.kept_weight(column)
+            }),
         }
     }
 }
@@ -101,9 +111,11 @@ fn cells<R: Real, const LOG_TARGET: bool>(
             let inputs = logits[range.clone()].iter().zip(&truths[range.clone()]);
             let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
             for ((column, (value, slope)), (&x, &truth)) in range.zip(outputs).zip(inputs) {
-                let (t, log_t) = if LOG_TARGET { (truth.exp(), truth) } else { (truth, truth.ln()) };
+                let (t, log_t) =
+                    if LOG_TARGET { (truth.exp(), truth) } else { (truth, truth.ln()) };
                 let weight = weight(column);
-                *value = R::select(t == R::ZERO || weight == R::ZERO, R::ZERO, weight * t * (log_t - x));
+                *value =
+                    R::select(t == R::ZERO || weight == R::ZERO, R::ZERO, weight * t * (log_t - x));
                 *slope = -scale * weight * t;
             }
         },

@@ -58,14 +58,24 @@ impl Filling for Kto {
             role: Role::Differentiated,
             domain: Domain::Real,
         },
-        Argument { name: "reference", shape: "of the same shape", role: Role::Fixed, domain: Domain::Real },
+        Argument {
+            name: "reference",
+            shape: "of the same shape",
+            role: Role::Fixed,
+            domain: Domain::Real,
+        },
         Argument {
             name: "targets",
             shape: "of the same shape: +1 for a desirable answer, else -1",
             role: Role::Fixed,
             domain: Domain::Sign,
         },
-        Argument { name: "kl", shape: "of the same shape", role: Role::Optional, domain: Domain::Real },
+        Argument {
+            name: "kl",
+            shape: "of the same shape",
+            role: Role::Optional,
+            domain: Domain::Real,
+        },
     ];
 
     fn family(&self) -> Family<'_> {
@@ -85,7 +95,11 @@ impl Preference for Kto {
     fn terms<R: Real>(&self, [policy, reference, sign, kl]: [R; 4]) -> PreferenceTerms<R> {
         let beta = R::new(self.beta);
         let z = beta * (policy - reference - kl.max(R::ZERO));
-        let weight = R::select(sign > R::ZERO, R::new(self.desirable_weight), R::new(self.undesirable_weight));
+        let weight = R::select(
+            sign > R::ZERO,
+            R::new(self.desirable_weight),
+            R::new(self.undesirable_weight),
+        );
         let slope = -sign * weight * beta * z.sigmoid() * (-z).sigmoid();
         PreferenceTerms { value: weight * (-sign * z).sigmoid(), slopes: [slope, R::ZERO] }
     }

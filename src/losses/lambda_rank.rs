@@ -56,20 +56,31 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 impl Filling for LambdaRank {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Grade;
-    const HELPERS: &'static [File] = &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")];
+    const HELPERS: &'static [File] =
+        &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")];
 
     fn family(&self) -> Family<'_> {
         Family::Listwise(self)
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("TEMPERATURE", self.temperature), self.lambda.constant(), ("TOP_N", f64::from(self.top_n))]
+        vec![
+            ("TEMPERATURE", self.temperature),
+            self.lambda.constant(),
+            ("TOP_N", f64::from(self.top_n)),
+        ]
     }
 }
 
 impl Rowwise for LambdaRank {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let pairs = Pairs { temperature: self.temperature, lambda: self.lambda, top_n: self.top_n };
         over_pairs_of(
             &pairs,

@@ -72,7 +72,9 @@ impl LinearCrossEntropy {
     /// ```
     pub fn extra_bytes(rows: usize, classes: usize, device: &Device) -> u64 {
         match device {
-            Device::Gpu(gpu) => extra_bytes_on_gpu(rows, classes, gpu.limits().max_storage_buffer_binding_size),
+            Device::Gpu(gpu) => {
+                extra_bytes_on_gpu(rows, classes, gpu.limits().max_storage_buffer_binding_size)
+            }
             Device::Cpu => extra_bytes_on_cpu(rows, classes, 4),
             Device::Reference => extra_bytes_on_cpu(rows, classes, 8),
         }

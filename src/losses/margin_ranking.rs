@@ -46,9 +46,24 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 impl Filling for MarginRanking {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const ARGUMENTS: &'static [Argument] = &[
-        Argument { name: "first", shape: "any: scores", role: Role::Differentiated, domain: Domain::Real },
-        Argument { name: "second", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
-        Argument { name: "targets", shape: "of the same shape", role: Role::Fixed, domain: Domain::Sign },
+        Argument {
+            name: "first",
+            shape: "any: scores",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument {
+            name: "second",
+            shape: "of the same shape",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument {
+            name: "targets",
+            shape: "of the same shape",
+            role: Role::Fixed,
+            domain: Domain::Sign,
+        },
     ];
 
     fn family(&self) -> Family<'_> {

@@ -128,7 +128,9 @@ pub use distillation::Divergence;
 pub use dpo::DpoType;
 
 /// The `make` of a loss's entry.
-fn make<T: Filling + Default + DeserializeOwned + 'static>(options: &Value) -> Result<Box<dyn Loss>> {
+fn make<T: Filling + Default + DeserializeOwned + 'static>(
+    options: &Value,
+) -> Result<Box<dyn Loss>> {
     Ok(Box::new(catalogue::read::<T>(T::ENTRY.name, T::ENTRY.options, options)?))
 }
 
@@ -162,7 +164,10 @@ pub(crate) fn check_trainable(loss: &dyn Loss) -> Result<()> {
     let found = match loss.arguments() {
         [] if loss.targets() == Domain::ClassList => "is one of lists of classes".to_string(),
         [] => return Ok(()),
-        arguments => format!("takes {}", arguments.iter().map(|argument| argument.name).collect::<Vec<_>>().join(", ")),
+        arguments => format!(
+            "takes {}",
+            arguments.iter().map(|argument| argument.name).collect::<Vec<_>>().join(", ")
+        ),
     };
     Err(Error::Input {
         operation: loss.name().into(),
@@ -176,7 +181,9 @@ pub(crate) fn check_trainable(loss: &dyn Loss) -> Result<()> {
 }
 
 /// Reads one label or a list of labels.
-fn one_or_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<i64>, D::Error> {
+fn one_or_several<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<i64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum OneOrSeveral {
@@ -195,15 +202,21 @@ pub(crate) fn require(holds: bool, owner: &Entry<dyn Loss>, name: &str, found: f
         return Ok(());
     }
     let choice = owner.options.iter().find(|choice| choice.name == name);
-    Err(Error::option(owner.name, name, found, choice.map_or("in its domain", |choice| choice.domain)))
+    Err(Error::option(
+        owner.name,
+        name,
+        found,
+        choice.map_or("in its domain", |choice| choice.domain),
+    ))
 }
 
 pub(crate) mod prelude {
     //! What every loss's file needs.
     pub(super) use super::{
-        Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Domain, Family, Filling, Input, LABELLED_EMBEDDINGS, Loss,
-        MOST_IGNORED, POS_WEIGHT, TwoInputTerms, TwoInput, Pointwise, PoolOutcome, PreferenceTerms, Preference, Role, Rowwise, Sequence, Share,
-        Similarity, Term, DistanceTerms, Distance, make,
+        Argument, CLASS_MASK, CLASS_WEIGHT, Candidate, Distance, DistanceTerms, Domain, Family,
+        Filling, Input, LABELLED_EMBEDDINGS, Loss, MOST_IGNORED, POS_WEIGHT, Pointwise,
+        PoolOutcome, Preference, PreferenceTerms, Role, Rowwise, Sequence, Share, Similarity, Term,
+        TwoInput, TwoInputTerms, make,
     };
     pub(super) use crate::Result;
     pub(super) use crate::catalogue::{Entry, Options, options};

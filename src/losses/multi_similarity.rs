@@ -68,7 +68,11 @@ impl Similarity for MultiSimilarity {
     fn term<R: Real>(&self, candidate: Candidate<R>) -> Term<R> {
         let Candidate { score, is_own, is_positive } = candidate;
         let slope = R::select(is_positive, -R::new(self.alpha), R::new(self.beta));
-        Term { exponent: slope * (score - R::new(self.base)), slope, inside: [is_positive, !(is_own | is_positive)] }
+        Term {
+            exponent: slope * (score - R::new(self.base)),
+            slope,
+            inside: [is_positive, !(is_own | is_positive)],
+        }
     }
 
     #[inline(always)]

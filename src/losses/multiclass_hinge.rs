@@ -54,7 +54,13 @@ impl Filling for MulticlassHinge {
 
 impl Rowwise for MulticlassHinge {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Label(label) = row.target else {
             return R::NAN;
         };
@@ -63,10 +69,13 @@ impl Rowwise for MulticlassHinge {
         gradient[label] = R::NEG_INFINITY;
         let best = simd::maximum(gradient);
         // With no class but the label there is no maximum, and any finite number below all scores stands for it.
-        let excess = R::ONE + (R::select(best == R::NEG_INFINITY, R::new(-1e38), best) - row.logits[label]);
+        let excess =
+            R::ONE + (R::select(best == R::NEG_INFINITY, R::new(-1e38), best) - row.logits[label]);
         let weight = row.class_weight(label);
         if excess > R::ZERO && weight != R::ZERO {
-            let ties = R::new(simd::sum_of(gradient.len(), |c| R::select(gradient[c] == best, R::ONE, R::ZERO)));
+            let ties = R::new(simd::sum_of(gradient.len(), |c| {
+                R::select(gradient[c] == best, R::ONE, R::ZERO)
+            }));
             let share = scale * weight / ties;
             for cell in gradient.iter_mut() {
                 *cell = R::select((*cell == best) & (best != R::NEG_INFINITY), share, R::ZERO);

@@ -46,7 +46,8 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 impl Filling for MultilabelMargin {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::ClassList;
-    const HELPERS: &'static [File] = &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")];
+    const HELPERS: &'static [File] =
+        &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")];
 
     fn family(&self) -> Family<'_> {
         Family::Listwise(self)
@@ -55,7 +56,13 @@ impl Filling for MultilabelMargin {
 
 impl Rowwise for MultilabelMargin {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Dense(list) = row.target else {
             return R::NAN;
         };

@@ -105,7 +105,13 @@ impl Filling for Nll {
 
 impl Rowwise for Nll {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Label(label) = row.target else {
             return R::NAN;
         };

@@ -59,7 +59,13 @@ impl Filling for Ordinal {
 
 impl Rowwise for Ordinal {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Label(label) = row.target else {
             return R::NAN;
         };
@@ -68,7 +74,9 @@ impl Rowwise for Ordinal {
             #[inline(always)]
             |range, values: &mut [R]| {
                 let outputs = values.iter_mut().zip(&mut gradient[range.clone()]);
-                for ((column, &x), (value, slope)) in range.clone().zip(&row.logits[range]).zip(outputs) {
+                for ((column, &x), (value, slope)) in
+                    range.clone().zip(&row.logits[range]).zip(outputs)
+                {
                     // Below the label x is to be large, from there on small.
                     let sign = R::select(column < label, -R::ONE, R::ONE);
                     let (tail, high, low) = x.logistic();

@@ -89,6 +89,9 @@ impl Preference for Orpo {
         // σ(−o)/(1 − eˣ) of a chosen answer that is almost certain is e^(odds of the other − x)/(1 + e^−o): 0/0 as it stands.
         let near = -beta * (odds[1] - chosen).exp() / (R::ONE + (-o).exp());
         let slope = R::select(o > R::ZERO, near, pull / chosen.exp_m1());
-        PreferenceTerms { value: beta * (-o).softplus() - nll * chosen, slopes: [slope - nll, -pull / rejected.exp_m1()] }
+        PreferenceTerms {
+            value: beta * (-o).softplus() - nll * chosen,
+            slopes: [slope - nll, -pull / rejected.exp_m1()],
+        }
     }
 }

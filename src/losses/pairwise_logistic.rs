@@ -45,7 +45,11 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     keras: "",
     optax: "",
     source: "C. Burges et al., Learning to rank using gradient descent, 2005",
-    variants: &[r#"{"temperature": 0.5}"#, r#"{"lambda": "label_diff"}"#, r#"{"lambda": "ndcg", "top_n": 3}"#],
+    variants: &[
+        r#"{"temperature": 0.5}"#,
+        r#"{"lambda": "label_diff"}"#,
+        r#"{"lambda": "ndcg", "top_n": 3}"#,
+    ],
     shader: crate::runtime::wgsl::shader!("losses/pairwise_logistic.wgsl"),
     make: make::<PairwiseLogistic>,
 };
@@ -53,7 +57,8 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 impl Filling for PairwiseLogistic {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Grade;
-    const HELPERS: &'static [File] = &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")];
+    const HELPERS: &'static [File] =
+        &[crate::runtime::wgsl::shader!("templates/listwise/pairwise.wgsl")];
     const MEAN_OVER_PAIRS: bool = true;
 
     fn family(&self) -> Family<'_> {
@@ -61,13 +66,23 @@ impl Filling for PairwiseLogistic {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("TEMPERATURE", self.temperature), self.lambda.constant(), ("TOP_N", f64::from(self.top_n))]
+        vec![
+            ("TEMPERATURE", self.temperature),
+            self.lambda.constant(),
+            ("TOP_N", f64::from(self.top_n)),
+        ]
     }
 }
 
 impl Rowwise for PairwiseLogistic {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let pairs = Pairs { temperature: self.temperature, lambda: self.lambda, top_n: self.top_n };
         over_pairs_of(
             &pairs,

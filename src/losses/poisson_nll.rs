@@ -117,7 +117,11 @@ fn stirling<R: Real>(y: R) -> R {
 impl Pointwise for PoissonNll {
     #[inline(always)]
     fn loss<R: Real>(&self, prediction: R, truth: R) -> (R, R) {
-        if self.log_input { self.of_logarithm(prediction, truth) } else { self.of_mean(prediction, truth) }
+        if self.log_input {
+            self.of_logarithm(prediction, truth)
+        } else {
+            self.of_mean(prediction, truth)
+        }
     }
     #[inline(always)]
     fn curvature<R: Real>(&self, prediction: R, truth: R, _column_weight: R) -> R {

@@ -63,7 +63,13 @@ impl Filling for Poly1CrossEntropy {
 
 impl Rowwise for Poly1CrossEntropy {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let epsilon = R::new(self.epsilon);
         softmax_target::row(
             row,

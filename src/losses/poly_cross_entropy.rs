@@ -37,8 +37,16 @@ pub struct PolyCrossEntropy {
 }
 
 /// The shader's `override`s: a coefficient each.
-const NAMES: [&str; 8] =
-    ["EPSILON_1", "EPSILON_2", "EPSILON_3", "EPSILON_4", "EPSILON_5", "EPSILON_6", "EPSILON_7", "EPSILON_8"];
+const NAMES: [&str; 8] = [
+    "EPSILON_1",
+    "EPSILON_2",
+    "EPSILON_3",
+    "EPSILON_4",
+    "EPSILON_5",
+    "EPSILON_6",
+    "EPSILON_7",
+    "EPSILON_8",
+];
 
 pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     name: "poly_cross_entropy",
@@ -53,7 +61,10 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
     keras: "",
     optax: "",
     source: "Z. Leng et al., PolyLoss, 2022",
-    variants: &[r#"{"epsilons": [1.0, -0.5, 0.25]}"#, r#"{"epsilons": [-0.5, 0.75, 1.0, 2.0, 0.5, 0.0, 0.0, 3.0]}"#],
+    variants: &[
+        r#"{"epsilons": [1.0, -0.5, 0.25]}"#,
+        r#"{"epsilons": [-0.5, 0.75, 1.0, 2.0, 0.5, 0.0, 0.0, 3.0]}"#,
+    ],
     shader: shader!("losses/poly_cross_entropy.wgsl"),
     make: make::<PolyCrossEntropy>,
 };
@@ -107,7 +118,13 @@ impl Filling for PolyCrossEntropy {
 
 impl Rowwise for PolyCrossEntropy {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         softmax_target::row(
             row,
             scale,

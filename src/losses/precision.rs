@@ -12,7 +12,12 @@ use crate::templates::traits::Family;
 /// The two precisions of the host, each with its way into a loss.
 pub(crate) trait CpuReal: Real + Default {
     fn from_f32s(values: &[f32]) -> Cow<'_, [Self]>;
-    fn pointwise(loss: &dyn Loss, points: &Points<Self>, gradient: &mut [Self], values: &mut [Self]) -> f64;
+    fn pointwise(
+        loss: &dyn Loss,
+        points: &Points<Self>,
+        gradient: &mut [Self],
+        values: &mut [Self],
+    ) -> f64;
     fn rowwise(
         loss: &dyn Loss,
         rows: &Rows<Self>,
@@ -20,7 +25,12 @@ pub(crate) trait CpuReal: Real + Default {
         values: &mut [Self],
         auxiliary: &mut [Auxiliary<Self>],
     );
-    fn multi_input(host: &dyn MultiInputCpu, call: &MultiInput<Self>, gradients: &mut [Vec<Self>], values: &mut [Self]);
+    fn multi_input(
+        host: &dyn MultiInputCpu,
+        call: &MultiInput<Self>,
+        gradients: &mut [Vec<Self>],
+        values: &mut [Self],
+    );
     fn pointwise_curvature(loss: &dyn Loss, points: &Points<Self>, hessian: &mut [Self]);
     fn rowwise_curvature(loss: &dyn Loss, rows: &Rows<Self>, hessian: &mut [Self]);
 }
@@ -30,7 +40,12 @@ impl CpuReal for f32 {
         Cow::Borrowed(values)
     }
 
-    fn pointwise(loss: &dyn Loss, points: &Points<f32>, gradient: &mut [f32], values: &mut [f32]) -> f64 {
+    fn pointwise(
+        loss: &dyn Loss,
+        points: &Points<f32>,
+        gradient: &mut [f32],
+        values: &mut [f32],
+    ) -> f64 {
         match loss.family() {
             Family::Pointwise(host) => host.run_f32(points, gradient, values),
             _ => f64::NAN,
@@ -49,7 +64,12 @@ impl CpuReal for f32 {
         }
     }
 
-    fn multi_input(host: &dyn MultiInputCpu, call: &MultiInput<f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {
+    fn multi_input(
+        host: &dyn MultiInputCpu,
+        call: &MultiInput<f32>,
+        gradients: &mut [Vec<f32>],
+        values: &mut [f32],
+    ) {
         host.run_f32(call, gradients, values);
     }
 
@@ -71,7 +91,12 @@ impl CpuReal for f64 {
         Cow::Owned(values.iter().map(|&x| f64::from(x)).collect())
     }
 
-    fn pointwise(loss: &dyn Loss, points: &Points<f64>, gradient: &mut [f64], values: &mut [f64]) -> f64 {
+    fn pointwise(
+        loss: &dyn Loss,
+        points: &Points<f64>,
+        gradient: &mut [f64],
+        values: &mut [f64],
+    ) -> f64 {
         match loss.family() {
             Family::Pointwise(host) => host.run_f64(points, gradient, values),
             _ => f64::NAN,
@@ -90,7 +115,12 @@ impl CpuReal for f64 {
         }
     }
 
-    fn multi_input(host: &dyn MultiInputCpu, call: &MultiInput<f64>, gradients: &mut [Vec<f64>], values: &mut [f64]) {
+    fn multi_input(
+        host: &dyn MultiInputCpu,
+        call: &MultiInput<f64>,
+        gradients: &mut [Vec<f64>],
+        values: &mut [f64],
+    ) {
         host.run_f64(call, gradients, values);
     }
 

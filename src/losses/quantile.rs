@@ -58,7 +58,8 @@ impl Pointwise for Quantile {
         let quantile = R::new(self.quantile);
         let short = truth - prediction;
         let rest = R::new(1.0 - self.quantile);
-        let slope = R::select(short > R::ZERO, -quantile, R::select(short < R::ZERO, rest, R::ZERO));
+        let slope =
+            R::select(short > R::ZERO, -quantile, R::select(short < R::ZERO, rest, R::ZERO));
         (-slope * short, slope)
     }
 }

@@ -46,7 +46,8 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 impl Filling for RankingSoftmax {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Relevance;
-    const HELPERS: &'static [File] = &[crate::runtime::wgsl::shader!("templates/rowwise/list_softmax.wgsl")];
+    const HELPERS: &'static [File] =
+        &[crate::runtime::wgsl::shader!("templates/rowwise/list_softmax.wgsl")];
 
     fn family(&self) -> Family<'_> {
         Family::Rowwise(self)
@@ -55,7 +56,13 @@ impl Filling for RankingSoftmax {
 
 impl Rowwise for RankingSoftmax {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         kept_items(
             row,
             scale,

@@ -46,7 +46,8 @@ pub(super) static ENTRY: Entry<dyn Loss> = Entry {
 impl Filling for Sparsemax {
     const ENTRY: &'static Entry<dyn Loss> = &ENTRY;
     const TARGETS: Domain = Domain::Label;
-    const HELPERS: &'static [File] = &[crate::runtime::wgsl::shader!("templates/rowwise/entmax_fold.wgsl")];
+    const HELPERS: &'static [File] =
+        &[crate::runtime::wgsl::shader!("templates/rowwise/entmax_fold.wgsl")];
     const PASSES: u32 = 15;
 
     fn family(&self) -> Family<'_> {
@@ -56,7 +57,13 @@ impl Filling for Sparsemax {
 
 impl Rowwise for Sparsemax {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         entmax_loss(row, 2.0, scale, gradient)
     }
 }

@@ -66,12 +66,19 @@ impl Similarity for SupCon {
     #[inline(always)]
     fn term<R: Real>(&self, candidate: Candidate<R>) -> Term<R> {
         let temperature = R::new(self.temperature);
-        Term { exponent: candidate.score / temperature, slope: temperature.recip(), inside: [!candidate.is_own, false] }
+        Term {
+            exponent: candidate.score / temperature,
+            slope: temperature.recip(),
+            inside: [!candidate.is_own, false],
+        }
     }
 
     #[inline(always)]
     fn extra<R: Real>(&self, candidate: Candidate<R>, _: [R; 2]) -> [R; 2] {
-        [R::select(candidate.is_positive, candidate.score / R::new(self.temperature), R::ZERO), R::ZERO]
+        [
+            R::select(candidate.is_positive, candidate.score / R::new(self.temperature), R::ZERO),
+            R::ZERO,
+        ]
     }
 
     #[inline(always)]

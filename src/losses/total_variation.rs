@@ -54,7 +54,13 @@ impl Filling for TotalVariation {
 
 impl Rowwise for TotalVariation {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Dense(dense) = row.target else {
             return R::NAN;
         };
@@ -66,7 +72,13 @@ impl Rowwise for TotalVariation {
 }
 
 #[inline(always)]
-fn cells<R: Real>(predictions: &[R], truths: &[R], scale: R, gradient: &mut [R], weight: impl Fn(usize) -> R) -> R {
+fn cells<R: Real>(
+    predictions: &[R],
+    truths: &[R],
+    scale: R,
+    gradient: &mut [R],
+    weight: impl Fn(usize) -> R,
+) -> R {
     R::new(simd::sum_blocks(
         predictions.len(),
         #[inline(always)]

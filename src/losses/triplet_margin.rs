@@ -65,8 +65,18 @@ impl Filling for TripletMargin {
             role: Role::Differentiated,
             domain: Domain::Real,
         },
-        Argument { name: "positive", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
-        Argument { name: "negative", shape: "of the same shape", role: Role::Differentiated, domain: Domain::Real },
+        Argument {
+            name: "positive",
+            shape: "of the same shape",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
+        Argument {
+            name: "negative",
+            shape: "of the same shape",
+            role: Role::Differentiated,
+            domain: Domain::Real,
+        },
     ];
 
     fn family(&self) -> Family<'_> {
@@ -75,7 +85,12 @@ impl Filling for TripletMargin {
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         let flag = |on: bool| f64::from(u8::from(on));
-        vec![("MARGIN", self.margin), ("P", self.p), ("EPSILON", self.epsilon), ("SWAP", flag(self.swap))]
+        vec![
+            ("MARGIN", self.margin),
+            ("P", self.p),
+            ("EPSILON", self.epsilon),
+            ("SWAP", flag(self.swap)),
+        ]
     }
 }
 
@@ -169,7 +184,8 @@ impl Distance for TripletMargin {
         }
         let short = near - apart + R::new(self.margin);
         let passes = R::select(short >= R::ZERO, R::ONE, R::ZERO);
-        let shares = [near_factor, -((R::ONE - swapped) * far_factor), -(swapped * other_factor), R::ZERO];
+        let shares =
+            [near_factor, -((R::ONE - swapped) * far_factor), -(swapped * other_factor), R::ZERO];
         DistanceTerms { value: short.max(R::ZERO), factors: shares.map(|share| passes * share) }
     }
 
@@ -178,7 +194,8 @@ impl Distance for TripletMargin {
         let gaps = self.gaps(cells);
         let near = self.slope(gaps[0], peaks[0], outcome.factors[0]);
         let far = self.slope(gaps[1], peaks[1], outcome.factors[1]);
-        let other = if self.swap { self.slope(gaps[2], peaks[2], outcome.factors[2]) } else { R::ZERO };
+        let other =
+            if self.swap { self.slope(gaps[2], peaks[2], outcome.factors[2]) } else { R::ZERO };
         [near + far, other - near, -far - other]
     }
 }

@@ -53,7 +53,13 @@ impl Filling for UniqueSoftmax {
 
 impl Rowwise for UniqueSoftmax {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         kept_items(row, scale, gradient, against_lower)
     }
 }

@@ -63,7 +63,8 @@ pub fn ndcg(
     let places = u32::try_from(at).unwrap_or(u32::MAX);
     mean("ndcg", [scores, relevance], groups, none_relevant, |scores, relevance| {
         let order = descending(scores).into_iter().enumerate().take(at);
-        let found: f64 = order.map(|(place, item)| gain(relevance[item].into()) * discount(place, places)).sum();
+        let found: f64 =
+            order.map(|(place, item)| gain(relevance[item].into()) * discount(place, places)).sum();
         found / ideal(relevance, places)
     })
 }
@@ -84,7 +85,12 @@ pub fn ndcg(
 /// assert_eq!(mrr(&scores, &relevance, &[3, 2], NoneRelevant::Zero)?, 0.75); // (1/2 + 1) / 2
 /// # Ok::<(), gradus::Error>(())
 /// ```
-pub fn mrr(scores: &[f32], relevance: &[f32], groups: &[usize], none_relevant: NoneRelevant) -> Result<f64> {
+pub fn mrr(
+    scores: &[f32],
+    relevance: &[f32],
+    groups: &[usize],
+    none_relevant: NoneRelevant,
+) -> Result<f64> {
     mean("mrr", [scores, relevance], groups, none_relevant, |scores, relevance| {
         let rank = descending(scores).into_iter().position(|item| relevance[item] > 0.0);
         rank.map_or(0.0, |rank| 1.0 / (rank as f64 + 1.0))
@@ -105,8 +111,10 @@ fn mean(
         let items = start..start + size;
         start += size;
         // Not `>= 0`: NaN is no padding.
-        let kept: Vec<usize> = items.filter(|&item| relevance[item].is_nan() || relevance[item] >= 0.0).collect();
-        let [scores, relevance] = [scores, relevance].map(|of| kept.iter().map(|&item| of[item]).collect::<Vec<f32>>());
+        let kept: Vec<usize> =
+            items.filter(|&item| relevance[item].is_nan() || relevance[item] >= 0.0).collect();
+        let [scores, relevance] =
+            [scores, relevance].map(|of| kept.iter().map(|&item| of[item]).collect::<Vec<f32>>());
         let (own, weight) = if scores.iter().chain(&relevance).any(|number| number.is_nan()) {
             (f64::NAN, 1)
         } else if relevance.iter().any(|&y| y > 0.0) {
@@ -125,8 +133,11 @@ fn mean(
 }
 
 fn check(operation: &str, [scores, relevance]: [&[f32]; 2], groups: &[usize]) -> Result<()> {
-    let shape =
-        |found: String, allowed: &str| Error::Shape { operation: operation.into(), found, allowed: allowed.into() };
+    let shape = |found: String, allowed: &str| Error::Shape {
+        operation: operation.into(),
+        found,
+        allowed: allowed.into(),
+    };
     if scores.len() != relevance.len() {
         let found = format!("scores are [{}] but relevance is [{}]", scores.len(), relevance.len());
         return Err(shape(found, "there must be one of each for an item"));
@@ -136,7 +147,11 @@ fn check(operation: &str, [scores, relevance]: [&[f32]; 2], groups: &[usize]) ->
     }
     let sum = groups.iter().fold(0_usize, |sum, &size| sum.saturating_add(size));
     if sum != scores.len() {
-        let found = format!("{} groups have {sum} items in all but scores are [{}]", groups.len(), scores.len());
+        let found = format!(
+            "{} groups have {sum} items in all but scores are [{}]",
+            groups.len(),
+            scores.len()
+        );
         return Err(shape(found, "the groups must be all items"));
     }
     Ok(())
@@ -151,15 +166,17 @@ mod tests {
     fn brute_force(scores: &[f32], relevance: &[f32], at: usize) -> f64 {
         let dcg = |order: &[usize]| -> f64 {
             let term = |(place, &item): (usize, &usize)| {
-                (2.0_f64.powf(relevance[item].into()) - 1.0) / (place as f64 + 2.0).ln() * 2.0_f64.ln()
+                (2.0_f64.powf(relevance[item].into()) - 1.0) / (place as f64 + 2.0).ln()
+                    * 2.0_f64.ln()
             };
             order.iter().enumerate().take(at).map(term).sum()
         };
         // An item's rank: how many have a larger score, or the same and come before it.
         let mut by_score = vec![0; scores.len()];
         for item in 0..scores.len() {
-            let is_before =
-                |other: &usize| scores[*other] > scores[item] || (scores[*other] == scores[item] && *other < item);
+            let is_before = |other: &usize| {
+                scores[*other] > scores[item] || (scores[*other] == scores[item] && *other < item)
+            };
             by_score[(0..scores.len()).filter(is_before).count()] = item;
         }
         let mut best = 0.0_f64;
@@ -186,13 +203,17 @@ mod tests {
             let items = 2 + (random.next_u32() % 5) as usize;
             // Few different scores, so that some are equal.
             let scores: Vec<f32> = (0..items).map(|_| (random.next_u32() % 4) as f32).collect();
-            let mut relevance: Vec<f32> = (0..items).map(|_| (random.next_u32() % 4) as f32).collect();
+            let mut relevance: Vec<f32> =
+                (0..items).map(|_| (random.next_u32() % 4) as f32).collect();
             relevance[0] = relevance[0].max(1.0);
             for at in [1, 2, 3, 5, usize::MAX] {
                 let found = ndcg(&scores, &relevance, &[items], at, NoneRelevant::One).unwrap();
                 let expected = brute_force(&scores, &relevance, at);
                 // At most seven terms on each side, each rounded some times to 1.1e-16.
-                assert!((found - expected).abs() < 1e-14, "{scores:?} {relevance:?} at {at}: {found}, not {expected}");
+                assert!(
+                    (found - expected).abs() < 1e-14,
+                    "{scores:?} {relevance:?} at {at}: {found}, not {expected}"
+                );
             }
         }
     }
@@ -205,14 +226,21 @@ mod tests {
         assert_eq!(at(1), 1.0);
         assert!((at(2) - 0.826_234_6).abs() < 1e-6, "{}", at(2)); // 3 / 3.6309298
         assert!((at(3) - 0.963_940_4).abs() < 1e-6, "{}", at(3)); // 3.5 / 3.6309298
-        let padded = ndcg(&[0.0, 9.0, 2.0, 1.0], &[1.0, -1.0, 2.0, 0.0], &[4], 3, NoneRelevant::One).unwrap();
+        let padded =
+            ndcg(&[0.0, 9.0, 2.0, 1.0], &[1.0, -1.0, 2.0, 0.0], &[4], 3, NoneRelevant::One)
+                .unwrap();
         assert_eq!(padded, at(3));
-        for (none, expected) in [(NoneRelevant::One, 1.0), (NoneRelevant::Zero, 0.5), (NoneRelevant::Skip, 1.0)] {
+        for (none, expected) in
+            [(NoneRelevant::One, 1.0), (NoneRelevant::Zero, 0.5), (NoneRelevant::Skip, 1.0)]
+        {
             let found = ndcg(&[3.0, 1.0, 2.0], &[0.0, 0.0, 1.0], &[2, 1], 3, none).unwrap();
             assert_eq!(found, expected, "{none:?}");
         }
         assert!(ndcg(&[1.0], &[0.0], &[1], 3, NoneRelevant::Skip).unwrap().is_nan());
-        assert_eq!(mrr(&[1.0, 2.0, 3.0, 4.0], &[2.0, 0.0, 0.0, 0.0], &[3, 1], NoneRelevant::Skip).unwrap(), 1.0 / 3.0);
+        assert_eq!(
+            mrr(&[1.0, 2.0, 3.0, 4.0], &[2.0, 0.0, 0.0, 0.0], &[3, 1], NoneRelevant::Skip).unwrap(),
+            1.0 / 3.0
+        );
         assert_eq!(mrr(&[1.0, 1.0], &[0.0, 1.0], &[2], NoneRelevant::Zero).unwrap(), 0.5); // equal: as they come
     }
 
@@ -234,7 +262,15 @@ mod tests {
             "{}",
             message(&[1.0, 0.0], &[1], 1)
         );
-        assert!(message(&[1.0, 0.0], &[2], 0).contains("at is 0"), "{}", message(&[1.0, 0.0], &[2], 0));
-        assert!(message(&[1.0, 0.0], &[], 1).contains("groups hold no rows"), "{}", message(&[1.0, 0.0], &[], 1));
+        assert!(
+            message(&[1.0, 0.0], &[2], 0).contains("at is 0"),
+            "{}",
+            message(&[1.0, 0.0], &[2], 0)
+        );
+        assert!(
+            message(&[1.0, 0.0], &[], 1).contains("groups hold no rows"),
+            "{}",
+            message(&[1.0, 0.0], &[], 1)
+        );
     }
 }

@@ -17,10 +17,10 @@ use crate::nn::schedules::Schedule;
 use crate::nn::train::average::Average;
 use crate::nn::train::engine::{Engine, SampleTargets, Samples};
 use crate::nn::train::gpu::GpuEngine;
-use crate::nn::train::host::CpuEngine;
 use crate::nn::train::history::Epoch;
-use crate::nn::train::options::Fit;
+use crate::nn::train::host::CpuEngine;
 use crate::nn::train::learning_rate_policy::LearningRatePolicy;
+use crate::nn::train::options::Fit;
 use crate::nn::train::samples;
 use crate::nn::train::samples::{InputSpec, Scaling};
 use crate::nn::train::training::{Progress, Training};
@@ -60,7 +60,15 @@ pub struct Sequential {
 impl Sequential {
     /// A model of rows of so many numbers.
     pub fn new(inputs: usize) -> Self {
-        Sequential { inputs, lookup: None, layers: Vec::new(), l1: 0.0, l2: 0.0, proximal_l1: 0.0, seed: 7 }
+        Sequential {
+            inputs,
+            lookup: None,
+            layers: Vec::new(),
+            l1: 0.0,
+            l2: 0.0,
+            proximal_l1: 0.0,
+            seed: 7,
+        }
     }
 
     /// A model that begins with an embedding: a row of features is so many `ids`, whole numbers from 0 to `rows` − 1, and the first layer
@@ -150,7 +158,8 @@ impl Sequential {
                 *slot = f64::from(weight);
             }
         }
-        parameters.extend(network.lookup.iter().flat_map(|lookup| lookup.fill(seed)).map(f64::from));
+        parameters
+            .extend(network.lookup.iter().flat_map(|lookup| lookup.fill(seed)).map(f64::from));
         parameters
     }
 
@@ -239,7 +248,11 @@ pub(crate) struct Compiled {
 
 impl Compiled {
     /// A loss and an optimizer that a model of its own is trained with.
-    pub fn of_model(network: &Network, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
+    pub fn of_model(
+        network: &Network,
+        loss: Box<dyn Loss>,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self> {
         loss.check()?;
         let behind_layer = behind_layer(network, &*loss)?;
         if behind_layer.is_none() {
@@ -257,7 +270,9 @@ impl Compiled {
 /// The loss of the last layer's outputs, of a loss that takes that layer's weights and labels.
 fn behind_layer(network: &Network, loss: &dyn Loss) -> Result<Option<Arc<dyn Loss>>> {
     let inner = loss.inner().filter(|inner| inner.targets().takes_labels());
-    let (Family::MultiInput(Frame::Linear, _), Some(inner)) = (loss.family(), inner) else { return Ok(None) };
+    let (Family::MultiInput(Frame::Linear, _), Some(inner)) = (loss.family(), inner) else {
+        return Ok(None);
+    };
     match network.layers.last().map(|layer| layer.activation.name()) {
         Some(name) if name != Identity.name() => Err(Error::Input {
             operation: loss.name().into(),
@@ -281,7 +296,11 @@ impl Model {
     /// [`crate::Error::Option`] for an option outside its domain, and, where the model begins with an embedding, for an optimizer that looks at
     /// whole tensors or keeps averaged weights; [`crate::Error::Input`] for a loss that takes other inputs than predictions and targets, and
     /// for [`crate::losses::LinearCrossEntropy`] behind a last layer with an activation.
-    pub fn compile(self, loss: impl Loss + 'static, optimizer: impl Optimizer + 'static) -> Result<Self> {
+    pub fn compile(
+        self,
+        loss: impl Loss + 'static,
+        optimizer: impl Optimizer + 'static,
+    ) -> Result<Self> {
         self.compile_boxed(Box::new(loss), Box::new(optimizer))
     }
 
@@ -297,7 +316,11 @@ impl Model {
     }
 
     /// As [`Model::compile_boxed`] of a file: what was trained once goes on, whatever its last layer is.
-    pub(crate) fn compile_known(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
+    pub(crate) fn compile_known(
+        mut self,
+        loss: Box<dyn Loss>,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self> {
         let compiled = Compiled::of_model(&self.network, loss, optimizer)?;
         self.progress = Progress { epochs: self.progress.epochs, ..Progress::default() };
         (self.average, self.training) = (None, None);
@@ -339,7 +362,12 @@ impl Model {
     }
 
     /// Says what columns and classes are called; saved with the model.
-    pub fn set_names(&mut self, features: Vec<String>, classes: Vec<String>, target: Option<String>) {
+    pub fn set_names(
+        &mut self,
+        features: Vec<String>,
+        classes: Vec<String>,
+        target: Option<String>,
+    ) {
         self.names = Names { features, classes, target };
     }
 
@@ -359,12 +387,16 @@ impl Model {
     /// # Errors
     /// [`crate::Error::Shape`] if a row has not as many features as the model, [`crate::Error::Empty`] without rows,
     /// [`crate::Error::NonFinite`] for NaN or infinities.
-    pub fn predict<S: Data<Elem: FloatElement>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
+    pub fn predict<S: Data<Elem: FloatElement>>(
+        &mut self,
+        features: &ArrayBase<S, Ix2>,
+    ) -> Result<Array2<f32>> {
         let rows = features.nrows();
         let flat = samples::features(self.input_spec(), "predict", FloatElement::floats(features))?;
         let targets = SampleTargets::None;
         let weights = Weights::default();
-        let samples = Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
+        let samples =
+            Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
         let data = self.engine.load(&samples)?;
         let predictions = self.engine.predict(data, self.network.prediction_batch());
         self.engine.unload(data);
@@ -399,7 +431,10 @@ impl Model {
     /// Whether a prediction tells classes apart: its loss takes classes, or its last layer is a softmax.
     pub fn predicts_classes(&self) -> bool {
         let takes_classes = self.loss().is_some_and(|loss| {
-            !matches!(loss.inner().unwrap_or(loss).targets(), Domain::Real | Domain::Positive | Domain::NonNegative)
+            !matches!(
+                loss.inner().unwrap_or(loss).targets(),
+                Domain::Real | Domain::Positive | Domain::NonNegative
+            )
         });
         let softmax = self.network.layers.last().is_some_and(|layer| layer.activation.rowwise());
         self.outputs() > 1 && (takes_classes || softmax)
@@ -409,7 +444,8 @@ impl Model {
     /// the prediction.
     pub fn predicts_logarithms(&self) -> bool {
         self.loss().is_some_and(|loss| {
-            let is_number = matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative);
+            let is_number =
+                matches!(loss.targets(), Domain::Real | Domain::Positive | Domain::NonNegative);
             is_number && loss.predictions() == Domain::Exponent
         })
     }
@@ -421,7 +457,9 @@ impl Model {
 
     /// The schedule that the model was last trained with, and whether it counts epochs: to go on with it ([`crate::Fit::shared_schedule`]).
     pub fn schedule(&self) -> Option<(Arc<dyn Schedule>, bool)> {
-        self.schedule.as_ref().map(|learning_rate_policy| (learning_rate_policy.schedule.clone(), learning_rate_policy.by_epoch))
+        self.schedule.as_ref().map(|learning_rate_policy| {
+            (learning_rate_policy.schedule.clone(), learning_rate_policy.by_epoch)
+        })
     }
 
     /// Which rows were held out where the model was trained.
@@ -501,19 +539,29 @@ impl Model {
         let Some(lookup) = self.network.lookup else { return Ok(None) };
         let table = self.engine.parameters()?.split_off(self.network.length);
         let array = Array2::from_shape_vec((lookup.rows, lookup.width), table);
-        array.map(Some).map_err(|error| shape_error("embedding", error.to_string(), "[rows, width]"))
+        array
+            .map(Some)
+            .map_err(|error| shape_error("embedding", error.to_string(), "[rows, width]"))
     }
 
     /// A table of the layers, their shapes and numbers of parameters: Keras' `summary`.
     pub fn summary(&self) -> String {
         let mut text = format!("{:<24} {:<16} {:>12}\n", "layer", "output", "parameters");
         if let Some(lookup) = &self.network.lookup {
-            let (name, shape) = (format!("embedding of {} ids", lookup.ids), format!("[rows, {}]", lookup.outputs()));
+            let (name, shape) = (
+                format!("embedding of {} ids", lookup.ids),
+                format!("[rows, {}]", lookup.outputs()),
+            );
             let _ = writeln!(text, "{name:<24} {shape:<16} {:>12}", lookup.length());
         }
         for (index, layer) in self.network.layers.iter().enumerate() {
             let name = format!("{index} dense, {}", layer.activation.name());
-            let _ = writeln!(text, "{name:<24} {:<16} {:>12}", format!("[rows, {}]", layer.units), layer.parameters());
+            let _ = writeln!(
+                text,
+                "{name:<24} {:<16} {:>12}",
+                format!("[rows, {}]", layer.units),
+                layer.parameters()
+            );
         }
         let parameters = self.parameters();
         let _ = write!(

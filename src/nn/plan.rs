@@ -68,7 +68,8 @@ impl Plan<DeviceEvaluation> {
     /// # Errors
     /// As [`Criterion::backward`]; tensors that live on the host, where [`Criterion::evaluate`] does it.
     pub fn loss(criterion: &Criterion, predictions: &Tensor, targets: &Tensor) -> Result<Self> {
-        let (gpu, commands, evaluation) = criterion.resolve(&TensorInputs::new(predictions, targets))?;
+        let (gpu, commands, evaluation) =
+            criterion.resolve(&TensorInputs::new(predictions, targets))?;
         Ok(Plan::new(gpu, commands, evaluation))
     }
 
@@ -112,7 +113,8 @@ impl Plan<DensePass> {
     /// As [`Plan::matmul`].
     pub fn dense(input: &Tensor, parameters: &Tensor, upstream: &Tensor) -> Result<Self> {
         const NAME: &str = "dense";
-        let ([batch, inputs], [_, units]) = (matrix(NAME, "input", input)?, matrix(NAME, "upstream", upstream)?);
+        let ([batch, inputs], [_, units]) =
+            (matrix(NAME, "input", input)?, matrix(NAME, "upstream", upstream)?);
         expect(NAME, "parameters", parameters, [inputs + 1, units])?;
         expect(NAME, "upstream", upstream, [batch, units])?;
         let (gpu, x) = on_gpu(NAME, "input", input, None)?;
@@ -130,8 +132,15 @@ impl Plan<DensePass> {
         commands.extend(dense::weight_gradient(&gpu, &params, &x, &dy, &gradients)?);
         let params = Params { m, n: k, k: n, ..Params::default() };
         let (gradient, parameters) = (&dy, &weights);
-        let layer =
-            InputGradient { activation: &Identity, params, gradient, parameters, below: &below, kept: &dummy, y: &x };
+        let layer = InputGradient {
+            activation: &Identity,
+            params,
+            gradient,
+            parameters,
+            below: &below,
+            kept: &dummy,
+            y: &x,
+        };
         commands.extend(dense::input_gradient(&gpu, &layer)?);
         let pass = DensePass {
             output: result(&gpu, &[batch, units], y),
@@ -189,7 +198,12 @@ fn expect(operation: &str, name: &str, tensor: &Tensor, shape: [usize; 2]) -> Re
 }
 
 /// The GPU and the buffer of a tensor of numbers; on a given GPU if one is given.
-fn on_gpu(operation: &str, name: &str, tensor: &Tensor, wanted: Option<&Gpu>) -> Result<(Gpu, wgpu::Buffer)> {
+fn on_gpu(
+    operation: &str,
+    name: &str,
+    tensor: &Tensor,
+    wanted: Option<&Gpu>,
+) -> Result<(Gpu, wgpu::Buffer)> {
     let refused = |found: String, allowed: &str| Error::Input {
         operation: operation.into(),
         name: name.into(),
@@ -198,14 +212,19 @@ fn on_gpu(operation: &str, name: &str, tensor: &Tensor, wanted: Option<&Gpu>) ->
     };
     match (&tensor.storage, tensor.device()) {
         (Storage::Gpu(buffer), device @ Device::Gpu(gpu)) => match wanted {
-            Some(wanted) if !device.is_same(&Device::Gpu(wanted.clone())) => {
-                Err(refused(format!("lives on another device ({})", device.name()), "all tensors of one GPU"))
-            }
+            Some(wanted) if !device.is_same(&Device::Gpu(wanted.clone())) => Err(refused(
+                format!("lives on another device ({})", device.name()),
+                "all tensors of one GPU",
+            )),
             _ => Ok((gpu.clone(), buffer.clone())),
         },
-        (Storage::GpuLabels(_) | Storage::Labels(_), _) => Err(refused("holds labels".into(), "numbers")),
+        (Storage::GpuLabels(_) | Storage::Labels(_), _) => {
+            Err(refused("holds labels".into(), "numbers"))
+        }
         (Storage::GpuHalf(_), _) => Err(refused("holds f16".into(), "f32")),
-        (_, device) => Err(refused(format!("lives on the host ({})", device.name()), "a tensor of a GPU")),
+        (_, device) => {
+            Err(refused(format!("lives on the host ({})", device.name()), "a tensor of a GPU"))
+        }
     }
 }
 
@@ -223,7 +242,9 @@ mod tests {
     }
 
     fn numbers(rows: usize, columns: usize, factor: f32) -> Array2<f32> {
-        Array2::from_shape_fn((rows, columns), |(i, j)| factor * ((7 * i + 3 * j) % 11) as f32 - 1.0)
+        Array2::from_shape_fn((rows, columns), |(i, j)| {
+            factor * ((7 * i + 3 * j) % 11) as f32 - 1.0
+        })
     }
 
     fn upload(device: &Device, values: &Array2<f32>) -> Tensor {
@@ -235,8 +256,10 @@ mod tests {
         crate::runtime::device::test_adapter::needs_gpu!();
         let device = gpu();
         // Numbers of few bits: every order of the sums is exact.
-        let (x, parameters, upstream) = (numbers(5, 7, 0.5), numbers(8, 6, 0.25), numbers(5, 6, 1.0));
-        let [input, weights, dy] = [&x, &parameters, &upstream].map(|values| upload(&device, values));
+        let (x, parameters, upstream) =
+            (numbers(5, 7, 0.5), numbers(8, 6, 0.25), numbers(5, 6, 1.0));
+        let [input, weights, dy] =
+            [&x, &parameters, &upstream].map(|values| upload(&device, values));
         let plan = Plan::dense(&input, &weights, &dy).unwrap();
         plan.run().unwrap();
         plan.run().unwrap();
@@ -282,19 +305,33 @@ mod tests {
     fn what_does_not_fit_is_refused_by_name() {
         crate::runtime::device::test_adapter::needs_gpu!();
         let device = gpu();
-        let (square, flat) = (upload(&device, &numbers(2, 2, 1.0)), upload(&device, &numbers(1, 3, 1.0)));
+        let (square, flat) =
+            (upload(&device, &numbers(2, 2, 1.0)), upload(&device, &numbers(1, 3, 1.0)));
         let host = upload(&Device::cpu(), &numbers(2, 2, 1.0));
         let labels = Tensor::from_labels(&device, &[0, 1]).unwrap();
         let message = |left, right| Plan::matmul(left, right).unwrap_err().to_string();
         assert!(message(&square, &flat).contains("right is [1, 3]"), "{}", message(&square, &flat));
-        assert!(message(&square, &host).contains("right lives on the host"), "{}", message(&square, &host));
+        assert!(
+            message(&square, &host).contains("right lives on the host"),
+            "{}",
+            message(&square, &host)
+        );
         assert!(message(&labels, &square).contains("left is [2]"), "{}", message(&labels, &square));
-        let empty = Tensor::from_array(&device, Array2::<f32>::zeros((2, 0)).view().into_dyn()).unwrap();
-        assert!(message(&empty, &square).contains("neither of length 0"), "{}", message(&empty, &square));
+        let empty =
+            Tensor::from_array(&device, Array2::<f32>::zeros((2, 0)).view().into_dyn()).unwrap();
+        assert!(
+            message(&empty, &square).contains("neither of length 0"),
+            "{}",
+            message(&empty, &square)
+        );
         let criterion = Mse::new().on(&Device::cpu()).unwrap();
         let error = Plan::loss(&criterion, &host, &host).unwrap_err().to_string();
         assert!(error.contains("host"), "{error}");
         let other = upload(&gpu(), &array![[1.0, 2.0], [3.0, 4.0]]);
-        assert!(message(&square, &other).contains("another device"), "{}", message(&square, &other));
+        assert!(
+            message(&square, &other).contains("another device"),
+            "{}",
+            message(&square, &other)
+        );
     }
 }

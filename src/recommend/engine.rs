@@ -100,12 +100,23 @@ pub(crate) trait Engine: Debug + Send {
 
     /// Some batches of a pass over the interactions, in the order and with the arithmetic that [`crate::recommend::sampling`] defines.
     /// What they come to is added to the tally, batch by batch: it does not depend on how many are run at once.
-    fn batches(&mut self, rules: &Rules, learning_rate_policy: &LearningRatePolicy, epoch: u32, which: Range<usize>, tally: &mut Tally)
-    -> Result<()>;
+    fn batches(
+        &mut self,
+        rules: &Rules,
+        learning_rate_policy: &LearningRatePolicy,
+        epoch: u32,
+        which: Range<usize>,
+        tally: &mut Tally,
+    ) -> Result<()>;
 
     /// One whole pass.
     #[cfg(test)]
-    fn epoch(&mut self, rules: &Rules, learning_rate_policy: &LearningRatePolicy, epoch: u32) -> Result<Tally> {
+    fn epoch(
+        &mut self,
+        rules: &Rules,
+        learning_rate_policy: &LearningRatePolicy,
+        epoch: u32,
+    ) -> Result<Tally> {
         let mut tally = Tally::default();
         self.batches(rules, learning_rate_policy, epoch, 0..usize::MAX, &mut tally)?;
         Ok(tally)
@@ -132,7 +143,12 @@ pub(crate) trait Engine: Debug + Send {
     }
 
     /// The `n` best items of each of these users, without those of `seen`.
-    fn best(&self, users: &[u32], n: usize, seen: Option<&Interactions>) -> Result<Vec<Vec<Scored>>>;
+    fn best(
+        &self,
+        users: &[u32],
+        n: usize,
+        seen: Option<&Interactions>,
+    ) -> Result<Vec<Vec<Scored>>>;
 
     /// The `n` items whose vectors point most nearly the way of this one's, without itself.
     fn similar(&self, item: u32, n: usize) -> Result<Vec<Scored>>;

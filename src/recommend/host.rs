@@ -46,7 +46,8 @@ struct Batch<R> {
 
 impl<R: Real> Batch<R> {
     fn resize(&mut self, length: usize, stride: usize) {
-        let nothing = Sample { positive: 0, negative: NO_ITEM, draws: 0, step: R::ZERO, loss: R::ZERO };
+        let nothing =
+            Sample { positive: 0, negative: NO_ITEM, draws: 0, step: R::ZERO, loss: R::ZERO };
         self.samples.resize(length, nothing);
         self.user_vectors.resize(length * stride, R::ZERO);
         self.item_vectors.resize(length * stride, R::ZERO);
@@ -69,12 +70,20 @@ impl<R: Real> CpuEngine<R> {
     }
 
     fn vectors(&self) -> Vectors<'_, R> {
-        let ((users, user_biases), (items, item_biases)) = (self.users.vectors(), self.items.vectors());
+        let ((users, user_biases), (items, item_biases)) =
+            (self.users.vectors(), self.items.vectors());
         Vectors { users, user_biases, items, item_biases, stride: self.stride }
     }
 
     /// The first phase of a batch: samples and their gradients.
-    fn sample(&mut self, interactions: &Interactions, order: &[u32], rules: &Rules, learning_rate_policy: &LearningRatePolicy, epoch: u32) {
+    fn sample(
+        &mut self,
+        interactions: &Interactions,
+        order: &[u32],
+        rules: &Rules,
+        learning_rate_policy: &LearningRatePolicy,
+        epoch: u32,
+    ) {
         let (known, stride) = (interactions.known(), self.stride);
         let mut batch = std::mem::take(&mut self.batch);
         batch.resize(order.len(), stride);
@@ -85,7 +94,8 @@ impl<R: Real> CpuEngine<R> {
             (_, false) => R::ZERO,
         };
         let work = |part: Part<R>| {
-            let (((order, samples), (user_vectors, user_biases)), (item_vectors, item_biases)) = part;
+            let (((order, samples), (user_vectors, user_biases)), (item_vectors, item_biases)) =
+                part;
             simd::dispatch(
                 #[inline(always)]
                 || {
@@ -93,7 +103,13 @@ impl<R: Real> CpuEngine<R> {
                         let found = sample(rules, &known, &vectors, epoch, interaction);
                         let part = place * stride..(place + 1) * stride;
                         let user = vectors.user(known.users[interaction as usize]);
-                        gradients(&vectors, user, &found, &mut user_vectors[part.clone()], &mut item_vectors[part]);
+                        gradients(
+                            &vectors,
+                            user,
+                            &found,
+                            &mut user_vectors[part.clone()],
+                            &mut item_vectors[part],
+                        );
                         user_biases[place] = bias_sign * found.step;
                         item_biases[place] = found.step;
                         samples[place] = found;
@@ -102,8 +118,18 @@ impl<R: Real> CpuEngine<R> {
             );
         };
         let parts = (order.chunks(SAMPLES).zip(batch.samples.chunks_mut(SAMPLES)))
-            .zip(batch.user_vectors.chunks_mut(SAMPLES * stride).zip(batch.user_biases.chunks_mut(SAMPLES)))
-            .zip(batch.item_vectors.chunks_mut(SAMPLES * stride).zip(batch.item_biases.chunks_mut(SAMPLES)));
+            .zip(
+                batch
+                    .user_vectors
+                    .chunks_mut(SAMPLES * stride)
+                    .zip(batch.user_biases.chunks_mut(SAMPLES)),
+            )
+            .zip(
+                batch
+                    .item_vectors
+                    .chunks_mut(SAMPLES * stride)
+                    .zip(batch.item_biases.chunks_mut(SAMPLES)),
+            );
         if order.len() <= SAMPLES {
             parts.for_each(work);
         } else {
@@ -113,7 +139,13 @@ impl<R: Real> CpuEngine<R> {
     }
 
     /// The second phase: each row through its hits.
-    fn update(&mut self, interactions: &Interactions, order: &[u32], learning_rate_policy: &LearningRatePolicy, tally: &mut Tally) {
+    fn update(
+        &mut self,
+        interactions: &Interactions,
+        order: &[u32],
+        learning_rate_policy: &LearningRatePolicy,
+        tally: &mut Tally,
+    ) {
         let (known, CpuEngine { users, items, batch, .. }) = (interactions.known(), self);
         for (place, (found, &interaction)) in batch.samples.iter().zip(order).enumerate() {
             tally.loss += found.loss.to_f64();
@@ -129,16 +161,31 @@ impl<R: Real> CpuEngine<R> {
                 items.hit(found.negative, place, R::ONE);
             }
         }
-        let step =
-            |alpha: f64| Step { optimizer: learning_rate_policy.optimizer, rate: R::new(learning_rate_policy.learning_rate), alpha: R::new(alpha) };
-        users.update(&Gradients { vectors: &batch.user_vectors, biases: &batch.user_biases }, step(learning_rate_policy.user_alpha));
-        items.update(&Gradients { vectors: &batch.item_vectors, biases: &batch.item_biases }, step(learning_rate_policy.item_alpha));
+        let step = |alpha: f64| Step {
+            optimizer: learning_rate_policy.optimizer,
+            rate: R::new(learning_rate_policy.learning_rate),
+            alpha: R::new(alpha),
+        };
+        users.update(
+            &Gradients { vectors: &batch.user_vectors, biases: &batch.user_biases },
+            step(learning_rate_policy.user_alpha),
+        );
+        items.update(
+            &Gradients { vectors: &batch.item_vectors, biases: &batch.item_biases },
+            step(learning_rate_policy.item_alpha),
+        );
     }
 }
 
 /// c·(q⁻ − q⁺) and c·p.
 #[inline(always)]
-fn gradients<R: Real>(vectors: &Vectors<R>, user: &[R], found: &Sample<R>, to_user: &mut [R], to_item: &mut [R]) {
+fn gradients<R: Real>(
+    vectors: &Vectors<R>,
+    user: &[R],
+    found: &Sample<R>,
+    to_user: &mut [R],
+    to_item: &mut [R],
+) {
     if found.step == R::ZERO {
         return;
     }
@@ -147,7 +194,10 @@ fn gradients<R: Real>(vectors: &Vectors<R>, user: &[R], found: &Sample<R>, to_us
         to_user.iter_mut().zip(positive).for_each(|(slot, &q)| *slot = -(found.step * q));
     } else {
         let both = vectors.item(found.negative).iter().zip(positive);
-        to_user.iter_mut().zip(both).for_each(|(slot, (&down, &up))| *slot = found.step * (down - up));
+        to_user
+            .iter_mut()
+            .zip(both)
+            .for_each(|(slot, (&down, &up))| *slot = found.step * (down - up));
     }
     to_item.iter_mut().zip(user).for_each(|(slot, &p)| *slot = found.step * p);
 }
@@ -177,8 +227,9 @@ impl<R: Real> Engine for CpuEngine<R> {
         tally: &mut Tally,
     ) -> Result<()> {
         let Some(interactions) = self.interactions.clone() else { return Ok(()) };
-        let [start, end] =
-            [which.start, which.end].map(|batch| batch.saturating_mul(learning_rate_policy.batch_size).min(interactions.len()) as u32);
+        let [start, end] = [which.start, which.end].map(|batch| {
+            batch.saturating_mul(learning_rate_policy.batch_size).min(interactions.len()) as u32
+        });
         let shuffle = Permutation::new(interactions.len() as u32, rules.seed, epoch);
         let order: Vec<u32> = (start..end).into_par_iter().map(|place| shuffle.at(place)).collect();
         for order in order.chunks(learning_rate_policy.batch_size) {
@@ -219,7 +270,12 @@ impl<R: Real> Engine for CpuEngine<R> {
         Ok(ranks.concat())
     }
 
-    fn best(&self, users: &[u32], n: usize, seen: Option<&Interactions>) -> Result<Vec<Vec<Scored>>> {
+    fn best(
+        &self,
+        users: &[u32],
+        n: usize,
+        seen: Option<&Interactions>,
+    ) -> Result<Vec<Vec<Scored>>> {
         let (vectors, items) = (self.vectors(), self.layout.items as usize);
         let list = |&user: &u32| {
             let (mut scores, bias) = (vec![0.0; items], vectors.user_biases[user as usize]);
@@ -232,7 +288,8 @@ impl<R: Real> Engine for CpuEngine<R> {
     fn similar(&self, item: u32, n: usize) -> Result<Vec<Scored>> {
         let (vectors, components) = (self.items.vectors().0, self.layout.components);
         let rows = vectors.chunks(self.stride);
-        let vectors: Vec<f32> = rows.flat_map(|row| &row[..components]).map(|x| x.to_f32()).collect();
+        let vectors: Vec<f32> =
+            rows.flat_map(|row| &row[..components]).map(|x| x.to_f32()).collect();
         Ok(best(&cosines(&vectors, components, item), n, &[item]))
     }
 }
@@ -243,7 +300,8 @@ fn score_items<R: Real>(vectors: &Vectors<R>, user: u32, mut take: impl FnMut(us
     simd::dispatch(
         #[inline(always)]
         || {
-            let rows = vectors.items.chunks_exact(vectors.stride).zip(vectors.item_biases).enumerate();
+            let rows =
+                vectors.items.chunks_exact(vectors.stride).zip(vectors.item_biases).enumerate();
             for (item, (vector, &bias)) in rows {
                 take(item, dot(row, vector) + bias);
             }

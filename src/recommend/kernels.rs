@@ -90,7 +90,12 @@ pub(crate) struct Choice {
 impl Choice {
     fn program(&self, label: &str, files: &[File]) -> Program {
         let constants = vec![("WORKGROUP", self.lanes.into()), ("LOSS", self.loss.into())];
-        Program { label: format!("recommend, {label}"), header: String::new(), files: files.to_vec(), constants }
+        Program {
+            label: format!("recommend, {label}"),
+            header: String::new(),
+            files: files.to_vec(),
+            constants,
+        }
     }
 
     /// The program that samples.
@@ -134,7 +139,8 @@ impl Choice {
     }
 
     fn moving(&self, label: &str, kernel: File, most: Option<u32>) -> Program {
-        let mut program = self.program(label, &[kernel, HELPERS, MOVE, most.map_or(OWN, |_| SHARES)]);
+        let mut program =
+            self.program(label, &[kernel, HELPERS, MOVE, most.map_or(OWN, |_| SHARES)]);
         program.constants.push(("ADAGRAD", f64::from(u8::from(self.adagrad))));
         program.constants.extend(most.map(|most| ("MOST", most.into())));
         program
@@ -168,7 +174,11 @@ pub(crate) fn order_program(lanes: u32) -> Program {
 
 /// The program that sums up what metrics come to, by implicit's AUC or by LightFM's.
 pub(crate) fn measure_program(implicit: bool, lanes: u32) -> Program {
-    plain("metrics", &[MEASURE], &[("WORKGROUP", lanes.into()), ("IMPLICIT", f64::from(u8::from(implicit)))])
+    plain(
+        "metrics",
+        &[MEASURE],
+        &[("WORKGROUP", lanes.into()), ("IMPLICIT", f64::from(u8::from(implicit)))],
+    )
 }
 
 /// The program that makes hits of features from those of entities.
@@ -203,7 +213,8 @@ pub(crate) fn finite_program(lanes: u32) -> Program {
 
 /// Turns of a lane that samples an interaction: draws, each with its random word, its dot product and its search.
 pub(crate) fn sample_iterations(choice: &Choice, params: &BatchParams) -> u64 {
-    let [cells, items, draws, n] = [params.cells, params.items, params.max_sampled, params.n].map(u64::from);
+    let [cells, items, draws, n] =
+        [params.cells, params.items, params.max_sampled, params.n].map(u64::from);
     let search = 32;
     let scored = cells / 2 + search;
     let positives = if choice.loss == 1 { n * (cells / 2 + 12) + n * n } else { 0 };
@@ -224,7 +235,9 @@ pub(crate) fn programs() -> Vec<Program> {
         programs.extend([measure_program(false, lanes), measure_program(true, lanes)]);
         programs.extend([share_program(lanes), sums_program(lanes), similar_program(lanes)]);
         for loss in 0..4 {
-            for (exact_rank, team, adagrad) in [(false, false, true), (false, true, false), (true, false, true)] {
+            for (exact_rank, team, adagrad) in
+                [(false, false, true), (false, true, false), (true, false, true)]
+            {
                 let user_bias = if loss == 3 { -1.0 } else { 0.0 };
                 let choice = Choice { loss, exact_rank, adagrad, user_bias, lanes, team };
                 programs.push(choice.sample());

@@ -1,7 +1,7 @@
 //! The description of a recommender: sizes, loss, options.
 
 use crate::cpu::random::Random;
-use crate::recommend::engine::{Engine, Layout, Optimizer, LearningRatePolicy, State, Table};
+use crate::recommend::engine::{Engine, Layout, LearningRatePolicy, Optimizer, State, Table};
 use crate::recommend::gpu::GpuEngine;
 use crate::recommend::host::CpuEngine;
 use crate::recommend::interactions::{Interactions, size};
@@ -202,12 +202,17 @@ impl Recommender {
         for (name, features, entities) in
             [("user", &self.user_features, self.users), ("item", &self.item_features, self.items)]
         {
-            if let Some(features) =
-                features.as_ref().map(SideFeatures::features).filter(|features| features.entities() != entities)
+            if let Some(features) = features
+                .as_ref()
+                .map(SideFeatures::features)
+                .filter(|features| features.entities() != entities)
             {
                 return Err(Error::Shape {
                     operation: "recommend".into(),
-                    found: format!("{name} features are of {} {name}s but there are {entities}", features.entities()),
+                    found: format!(
+                        "{name} features are of {} {name}s but there are {entities}",
+                        features.entities()
+                    ),
                     allowed: format!("give each of the {entities} its features"),
                 });
             }
@@ -225,7 +230,8 @@ impl Recommender {
     pub(crate) fn first_state(&self) -> State {
         let table = |entities: usize, features: &Option<SideFeatures>, stream: u64| {
             let rows = features.as_ref().map_or(entities, |side| side.features().features());
-            let (mut random, components) = (Random::new(self.options.seed, stream), self.options.components);
+            let (mut random, components) =
+                (Random::new(self.options.seed, stream), self.options.components);
             let embeddings: Vec<f64> = (0..rows * components)
                 // As f32, so that every device starts from the same numbers.
                 .map(|_| f64::from(((random.uniform() - 0.5) / components as f64) as f32))
@@ -237,7 +243,10 @@ impl Recommender {
                 bias_squares: vec![1.0; rows],
             }
         };
-        State { users: table(self.users, &self.user_features, 0), items: table(self.items, &self.item_features, 1) }
+        State {
+            users: table(self.users, &self.user_features, 0),
+            items: table(self.items, &self.item_features, 1),
+        }
     }
 }
 
@@ -252,7 +261,9 @@ pub(crate) fn engine(layout: Layout, device: &Device) -> Result<Box<dyn Engine>>
 
 impl Options {
     fn check(&self) -> Result<()> {
-        let refuse = |name: &str, found: String, allowed: &str| Err(Error::option("recommend", name, found, allowed));
+        let refuse = |name: &str, found: String, allowed: &str| {
+            Err(Error::option("recommend", name, found, allowed))
+        };
         let positive = |value: f64| value > 0.0 && value.is_finite();
         if self.components == 0 || self.components > 4096 {
             return refuse("components", self.components.to_string(), "1 to 4096");

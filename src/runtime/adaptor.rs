@@ -44,7 +44,10 @@ pub(crate) fn option(file: &File, name: &'static str) -> &'static str {
 }
 
 /// The options of a file with their values, by their names in it.
-pub(crate) fn options(file: &File, values: Vec<(&'static str, f64)>) -> impl Iterator<Item = (&'static str, f64)> {
+pub(crate) fn options(
+    file: &File,
+    values: Vec<(&'static str, f64)>,
+) -> impl Iterator<Item = (&'static str, f64)> {
     let file = *file;
     values.into_iter().map(move |(name, value)| (option(&file, name), value))
 }
@@ -98,8 +101,10 @@ pub(crate) fn adaptor_of_members(
 fn call(signature: &str, called: impl Fn(&str) -> String) -> String {
     let (head, rest) = signature.split_once('(').unwrap_or((signature, ""));
     let (parameters, result) = rest.rsplit_once(')').unwrap_or((rest, ""));
-    let arguments: Vec<&str> =
-        parameters.split(", ").map(|parameter| parameter.split(':').next().unwrap_or_default()).collect();
+    let arguments: Vec<&str> = parameters
+        .split(", ")
+        .map(|parameter| parameter.split(':').next().unwrap_or_default())
+        .collect();
     let returns = if result.is_empty() { "" } else { "return " };
     let name = head.trim_start_matches("fn ");
     format!("{signature} {{ {returns}{}({}); }}", called(name), arguments.join(", "))
@@ -132,7 +137,10 @@ pub(crate) fn per_member<'a>(
 }
 
 /// The options that are the same for all, by their names in the file.
-pub(crate) fn constants(file: &File, settings: &[(&'static str, Setting)]) -> Vec<(&'static str, f64)> {
+pub(crate) fn constants(
+    file: &File,
+    settings: &[(&'static str, Setting)],
+) -> Vec<(&'static str, f64)> {
     let constant = |&(name, setting): &(&'static str, Setting)| match setting {
         Setting::Constant(value) => Some((option(file, name), value)),
         Setting::PerMember(_) => None,
@@ -160,23 +168,33 @@ mod tests {
 
     #[test]
     fn an_adaptor_declares_the_names_of_a_template() {
-        let interface = ["fn activate(x: f32) -> f32", "fn log(x: f32, y: f32)", "struct Pair", "override SLOPE: f32"];
+        let interface = [
+            "fn activate(x: f32) -> f32",
+            "fn log(x: f32, y: f32)",
+            "struct Pair",
+            "override SLOPE: f32",
+        ];
         let text = adaptor(&SLOPED, &interface);
         let expected = "fn activate(x: f32) -> f32 { return sloped_line_activate(x); }\n\
                         fn log(x: f32, y: f32) { sloped_line_log(x, y); }\n\
                         alias Pair = SlopedLinePair;\noverride SLOPE: f32 = SLOPED_LINE_SLOPE;\n";
         assert_eq!(text, expected);
-        let varying = adaptor_of_members(&SLOPED, &interface[3..], &[("SLOPE", Setting::PerMember(0))]);
+        let varying =
+            adaptor_of_members(&SLOPED, &interface[3..], &[("SLOPE", Setting::PerMember(0))]);
         assert_eq!(varying, "var<private> SLOPE: f32;\n");
         let module = text + SLOPED.text;
-        wgpu::naga::front::wgsl::parse_str(&module).unwrap_or_else(|error| panic!("{}", error.emit_to_string(&module)));
+        wgpu::naga::front::wgsl::parse_str(&module)
+            .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&module)));
     }
 
     #[test]
     fn a_file_from_outside_keeps_its_names() {
         let file = File::new("own", "fn loss() {}");
         assert_eq!(adaptor(&file, &["fn loss()"]), "");
-        assert_eq!((function(&file, "loss"), option(&file, "SCALE")), ("loss".to_string(), "SCALE"));
+        assert_eq!(
+            (function(&file, "loss"), option(&file, "SCALE")),
+            ("loss".to_string(), "SCALE")
+        );
     }
 
     #[test]
@@ -187,6 +205,7 @@ mod tests {
         assert!(text.contains("\noverride SLOPED_LINE_SLOPE: f32 = 0.5;\n"), "{text}");
         assert_eq!(constants(&SLOPED, &settings), [("SLOPED_LINE_SLOPE", 0.25)]);
         assert_eq!((kind_of(&SLOPED, "ON"), kind_of(&SLOPED, "SLOPE")), ("bool", "f32"));
-        wgpu::naga::front::wgsl::parse_str(&text).unwrap_or_else(|error| panic!("{}", error.emit_to_string(&text)));
+        wgpu::naga::front::wgsl::parse_str(&text)
+            .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&text)));
     }
 }

@@ -48,7 +48,8 @@ pub(crate) fn switch(name: &str) -> Option<bool> {
 /// The bytes of a file, if it is there and no longer than `most`.
 pub(crate) fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    let found = std::fs::File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+    let found =
+        std::fs::File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
     match found {
         Ok(_) if bytes.len() as u64 <= most => return Some(bytes),
         Ok(_) => log::warn!("{}: longer than {most} bytes, left out", path.display()),
@@ -67,7 +68,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) {
 
 fn try_replace(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.into(), source })?;
+        std::fs::create_dir_all(folder)
+            .map_err(|source| Error::Io { path: folder.into(), source })?;
     }
     files::write(path, bytes)
 }
@@ -95,7 +97,8 @@ mod tests {
             _ => Some("/system".into()),
         };
         assert_eq!(folder_from(both), Some("/own".into()));
-        let found = folder_from(|name| (name != "GRADUS_CACHE_DIR").then(|| "/system".into())).unwrap();
+        let found =
+            folder_from(|name| (name != "GRADUS_CACHE_DIR").then(|| "/system".into())).unwrap();
         assert!(found.starts_with("/system") && found.ends_with("gradus"), "{found:?}");
         assert_eq!(folder_from(|_| None), None);
     }

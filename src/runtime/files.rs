@@ -142,7 +142,8 @@ impl Target {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let is_ours = name.len() == length && name.starts_with(&*prefix) && name.ends_with(UNFINISHED);
+            let is_ours =
+                name.len() == length && name.starts_with(&*prefix) && name.ends_with(UNFINISHED);
             if is_ours && is_abandoned(&entry.path()).unwrap_or(false) {
                 let _ = fs::remove_file(entry.path());
             }
@@ -186,7 +187,10 @@ fn folder_of(path: &Path) -> PathBuf {
 }
 
 fn no_folder(path: &Path) -> io::Error {
-    io::Error::new(ErrorKind::NotFound, format!("there is no folder {}; make it first", folder_of(path).display()))
+    io::Error::new(
+        ErrorKind::NotFound,
+        format!("there is no folder {}; make it first", folder_of(path).display()),
+    )
 }
 
 /// Refuses what is no file, and a file that somebody protects.
@@ -211,7 +215,9 @@ fn check_kind(found: &Metadata) -> io::Result<()> {
     if what.is_none() && found.permissions().readonly() {
         what = Some("read-only; allow writing or name another file");
     }
-    what.map_or(Ok(()), |what| Err(io::Error::new(ErrorKind::InvalidInput, format!("it is {what}"))))
+    what.map_or(Ok(()), |what| {
+        Err(io::Error::new(ErrorKind::InvalidInput, format!("it is {what}")))
+    })
 }
 
 /// Brings a renamed entry to the disk: without, a power failure may take it back.
@@ -238,8 +244,10 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -356,7 +364,10 @@ mod tests {
             }
             for _ in 0..50 {
                 let found = fs::read(&path).unwrap_or_default();
-                assert!(found.is_empty() || found.len() == 100_000 && found.iter().all(|byte| *byte == found[0]));
+                assert!(
+                    found.is_empty()
+                        || found.len() == 100_000 && found.iter().all(|byte| *byte == found[0])
+                );
             }
         });
         assert_eq!(names(folder.path()), ["model"]);

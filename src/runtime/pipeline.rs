@@ -116,7 +116,9 @@ impl Gpu {
                 ty: wgpu::BindingType::Buffer {
                     ty: match binding.access {
                         Access::Uniform => wgpu::BufferBindingType::Uniform,
-                        access => wgpu::BufferBindingType::Storage { read_only: access == Access::Read },
+                        access => {
+                            wgpu::BufferBindingType::Storage { read_only: access == Access::Read }
+                        }
                     },
                     has_dynamic_offset: binding.access == Access::Uniform,
                     min_binding_size: None,
@@ -137,7 +139,12 @@ impl Gpu {
             // SAFETY: only files of this crate come here (`File::is_own`); the host checks every shape and size before a
             // dispatch, the kernels check labels themselves, and the tests run all of them checked as well.
             // Checked, each loop carries a counter that keeps drivers from unrolling it (wgpu#7698: 100 times).
-            unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+            unsafe {
+                device.create_shader_module_trusted(
+                    descriptor,
+                    wgpu::ShaderRuntimeChecks::unchecked(),
+                )
+            }
         };
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(&program.label),
@@ -164,10 +171,16 @@ impl Gpu {
     }
 
     /// Binds buffers to a kernel: the uniform first, then one slice for each storage binding in order.
-    pub(crate) fn bind(&self, kernel: &Kernel, uniform: Slice, storage: &[Slice]) -> Result<wgpu::BindGroup> {
+    pub(crate) fn bind(
+        &self,
+        kernel: &Kernel,
+        uniform: Slice,
+        storage: &[Slice],
+    ) -> Result<wgpu::BindGroup> {
         let slices: Vec<Slice> = std::iter::once(uniform).chain(storage.iter().copied()).collect();
         if slices.len() != kernel.bindings.len() {
-            let names: Vec<&str> = kernel.bindings.iter().map(|binding| binding.name.as_str()).collect();
+            let names: Vec<&str> =
+                kernel.bindings.iter().map(|binding| binding.name.as_str()).collect();
             return Err(Error::Gpu {
                 kernel: kernel.label.clone(),
                 message: format!("{} buffers were bound to {}", slices.len(), names.join(", ")),
@@ -236,7 +249,8 @@ impl Gpu {
         commands: impl IntoIterator<Item = &'a Command>,
         stamps: Option<&wgpu::QuerySet>,
     ) -> Result<()> {
-        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder =
+            self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut commands = commands.into_iter().peekable();
         let mut work = Work::default();
         while let Some(command) = commands.peek() {
@@ -253,7 +267,9 @@ impl Gpu {
                     end_of_pass_write_index: Some(1),
                 }),
             });
-            while let Some(Command::Dispatch { kernel, bindings, parameters, workgroups }) = commands.peek() {
+            while let Some(Command::Dispatch { kernel, bindings, parameters, workgroups }) =
+                commands.peek()
+            {
                 pass.set_pipeline(&kernel.pipeline);
                 pass.set_bind_group(0, bindings, &[*parameters]);
                 let [x, y] = fold(*workgroups);
@@ -284,7 +300,10 @@ mod tests {
         for workgroups in [0, 1, 65_535, 65_536, 65_535 * 64 + 1, 16_777_216] {
             let [x, y] = fold(workgroups);
             assert!(x <= 65_535 && y <= 65_535, "{workgroups}: {x} x {y}");
-            assert!(u64::from(x) * u64::from(y) >= u64::from(workgroups), "{workgroups}: {x} x {y}");
+            assert!(
+                u64::from(x) * u64::from(y) >= u64::from(workgroups),
+                "{workgroups}: {x} x {y}"
+            );
         }
     }
 }

@@ -52,12 +52,18 @@ impl Sorter {
 
     /// The commands that sort, and where (id, position) lie afterwards: by id, then by position. Ids that are `limit` or more, or below 0, lie
     /// at the end as `limit`.
-    pub fn sort(&self, gpu: &Gpu, ids: &wgpu::Buffer, limit: usize) -> Result<(Vec<Command>, &wgpu::Buffer)> {
+    pub fn sort(
+        &self,
+        gpu: &Gpu,
+        ids: &wgpu::Buffer,
+        limit: usize,
+    ) -> Result<(Vec<Command>, &wgpu::Buffer)> {
         let runs = self.count.div_ceil(self.run);
         let bits = usize::BITS - limit.leading_zeros();
         let (mut commands, mut from, mut to) = (Vec::new(), &self.pairs[1], &self.pairs[0]);
         for shift in (0..bits.max(1)).step_by(DIGITS.ilog2() as usize) {
-            let [count, run, runs, limit] = [self.count, self.run, runs, limit].map(|number| number as u32);
+            let [count, run, runs, limit] =
+                [self.count, self.run, runs, limit].map(|number| number as u32);
             let params = SortParams { count, limit, shift, run, runs, reserved: [0; 3] };
             let workgroups = runs.div_ceil(lanes_of(gpu.is_software()));
             let kernel = gpu.kernel(&count_program(lanes_of(gpu.is_software()), shift == 0))?;
@@ -76,7 +82,12 @@ impl Sorter {
 }
 
 fn program(label: &str, files: &[File], constants: &[(&'static str, f64)]) -> Program {
-    Program { label: label.into(), header: String::new(), files: files.to_vec(), constants: constants.to_vec() }
+    Program {
+        label: label.into(),
+        header: String::new(),
+        files: files.to_vec(),
+        constants: constants.to_vec(),
+    }
 }
 
 fn each(lanes: u32, first: bool) -> [(&'static str, f64); 2] {
@@ -128,7 +139,9 @@ mod tests {
     #[test]
     fn ids_come_in_order_and_equal_ones_in_the_order_of_their_positions() {
         crate::runtime::device::test_adapter::needs_gpu!();
-        for (count, limit) in [(1, 1), (15, 3), (17, 16), (1000, 255), (4096, 14_563), (9000, 1 << 20)] {
+        for (count, limit) in
+            [(1, 1), (15, 3), (17, 16), (1000, 255), (4096, 14_563), (9000, 1 << 20)]
+        {
             let [found, exact] = both(count, limit, limit as f64 + 4.0);
             assert_eq!(found, exact, "{count} ids below {limit}");
         }

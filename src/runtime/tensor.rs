@@ -46,7 +46,9 @@ impl Tensor {
         let storage = match device {
             Device::Gpu(gpu) => Storage::Gpu(gpu.upload("a tensor", flat)?),
             Device::Cpu => Storage::F32(Arc::new(flat.to_vec())),
-            Device::Reference => Storage::F64(Arc::new(flat.iter().map(|&x| f64::from(x)).collect())),
+            Device::Reference => {
+                Storage::F64(Arc::new(flat.iter().map(|&x| f64::from(x)).collect()))
+            }
         };
         Ok(Tensor { device: device.clone(), shape, storage })
     }
@@ -74,8 +76,12 @@ impl Tensor {
         let flat: Vec<f16> = values.iter().copied().collect();
         let storage = match device {
             Device::Gpu(gpu) => {
-                let word = |pair: &[f16]| pair.iter().rev().fold(0, |word, x| word << 16 | u32::from(x.to_bits()));
-                Storage::GpuHalf(gpu.upload("a tensor of f16", &flat.chunks(2).map(word).collect::<Vec<u32>>())?)
+                let word = |pair: &[f16]| {
+                    pair.iter().rev().fold(0, |word, x| word << 16 | u32::from(x.to_bits()))
+                };
+                Storage::GpuHalf(
+                    gpu.upload("a tensor of f16", &flat.chunks(2).map(word).collect::<Vec<u32>>())?,
+                )
             }
             _ => Storage::Half(Arc::new(flat)),
         };
@@ -87,7 +93,10 @@ impl Tensor {
     ///
     /// # Errors
     /// As [`Tensor::from_array`].
-    pub fn from_array_as_half<'a>(device: &Device, values: impl Into<ArrayViewD<'a, f32>>) -> Result<Self> {
+    pub fn from_array_as_half<'a>(
+        device: &Device,
+        values: impl Into<ArrayViewD<'a, f32>>,
+    ) -> Result<Self> {
         Tensor::from_half(device, values.into().mapv(f16::from_f32).view())
     }
 
@@ -118,7 +127,10 @@ impl Tensor {
     ///
     /// # Errors
     /// As [`Tensor::from_labels`].
-    pub fn from_integers<S: Data<Elem = i64>, D: Dimension>(device: &Device, values: &ArrayBase<S, D>) -> Result<Self> {
+    pub fn from_integers<S: Data<Elem = i64>, D: Dimension>(
+        device: &Device,
+        values: &ArrayBase<S, D>,
+    ) -> Result<Self> {
         let flat: Vec<i64> = values.iter().copied().collect();
         Ok(Tensor { shape: values.shape().to_vec(), ..Tensor::from_labels(device, &flat)? })
     }
@@ -127,7 +139,10 @@ impl Tensor {
     ///
     /// # Errors
     /// As [`Tensor::from_labels`].
-    pub fn from_mask<S: Data<Elem = bool>, D: Dimension>(device: &Device, mask: &ArrayBase<S, D>) -> Result<Self> {
+    pub fn from_mask<S: Data<Elem = bool>, D: Dimension>(
+        device: &Device,
+        mask: &ArrayBase<S, D>,
+    ) -> Result<Self> {
         let flat: Vec<i64> = mask.iter().map(|&keep| i64::from(keep)).collect();
         Ok(Tensor { shape: mask.shape().to_vec(), ..Tensor::from_labels(device, &flat)? })
     }
@@ -210,7 +225,9 @@ impl Tensor {
     pub async fn to_array_async(&self) -> Result<ArrayD<f32>> {
         let flat = match (&self.storage, &self.device) {
             (Storage::Gpu(buffer), Device::Gpu(gpu)) => gpu.download(buffer, 0, self.len()).await?,
-            (Storage::GpuHalf(_) | Storage::Half(_), _) => self.halves().await?.into_iter().map(f16::to_f32).collect(),
+            (Storage::GpuHalf(_) | Storage::Half(_), _) => {
+                self.halves().await?.into_iter().map(f16::to_f32).collect()
+            }
             (Storage::F32(values), _) => values.to_vec(),
             (Storage::F64(values), _) => values.iter().map(|&x| x as f32).collect(),
             _ => {
@@ -230,7 +247,9 @@ impl Tensor {
     /// Downloads whole numbers; none of a tensor of floats.
     pub(crate) fn integers(&self) -> Result<Vec<i32>> {
         match (&self.storage, &self.device) {
-            (Storage::GpuLabels(buffer), Device::Gpu(gpu)) => pollster::block_on(gpu.download(buffer, 0, self.len())),
+            (Storage::GpuLabels(buffer), Device::Gpu(gpu)) => {
+                pollster::block_on(gpu.download(buffer, 0, self.len()))
+            }
             (Storage::Labels(values), _) => Ok(values.to_vec()),
             _ => Ok(Vec::new()),
         }
@@ -271,7 +290,9 @@ impl Gpu {
         let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(purpose),
             size,
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            usage: wgpu::BufferUsages::STORAGE
+                | wgpu::BufferUsages::COPY_SRC
+                | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
         self.check(purpose, size)?;
@@ -279,7 +300,11 @@ impl Gpu {
     }
 
     /// Uploads 4-byte elements into a new buffer.
-    pub(crate) fn upload<T: bytemuck::Pod>(&self, purpose: &str, values: &[T]) -> Result<wgpu::Buffer> {
+    pub(crate) fn upload<T: bytemuck::Pod>(
+        &self,
+        purpose: &str,
+        values: &[T],
+    ) -> Result<wgpu::Buffer> {
         let bytes: &[u8] = bytemuck::cast_slice(values);
         let size = padded(bytes.len() / 4);
         self.room_for(purpose, size)?;
@@ -314,7 +339,12 @@ impl Gpu {
     }
 
     /// Lets the device copy elements to where the host can read them, behind all work so far. Does not wait.
-    pub(crate) fn begin_download(&self, buffer: &wgpu::Buffer, first: usize, elements: usize) -> Result<Reading> {
+    pub(crate) fn begin_download(
+        &self,
+        buffer: &wgpu::Buffer,
+        first: usize,
+        elements: usize,
+    ) -> Result<Reading> {
         let size = 4 * elements as u64;
         let landing = self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("read back"),
@@ -323,7 +353,8 @@ impl Gpu {
             mapped_at_creation: false,
         });
         self.check("reading a result", size)?;
-        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder =
+            self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(buffer, 4 * first as u64, &landing, 0, size);
         let submission = self.queue().submit([encoder.finish()]);
         self.submitted(&submission, Work::default());
@@ -335,7 +366,10 @@ impl Gpu {
     }
 
     /// Waits for what was begun, and for nothing behind it.
-    pub(crate) async fn finish_download<T: bytemuck::Pod>(&self, reading: Reading) -> Result<Vec<T>> {
+    pub(crate) async fn finish_download<T: bytemuck::Pod>(
+        &self,
+        reading: Reading,
+    ) -> Result<Vec<T>> {
         self.wait_for(Some(reading.submission))?;
         let refused = |message: String| Error::Gpu { kernel: "reading a result".into(), message };
         match reading.receiver.receive().await {
@@ -343,7 +377,11 @@ impl Gpu {
             Some(Err(error)) => return Err(refused(error.to_string())),
             None => return Err(refused("the driver never answered".into())),
         }
-        let view = reading.landing.slice(..).get_mapped_range().map_err(|error| refused(error.to_string()))?;
+        let view = reading
+            .landing
+            .slice(..)
+            .get_mapped_range()
+            .map_err(|error| refused(error.to_string()))?;
         let values = bytemuck::pod_collect_to_vec(&view);
         drop(view);
         reading.landing.unmap();
@@ -356,7 +394,8 @@ impl Gpu {
 pub(crate) struct Reading {
     landing: wgpu::Buffer,
     submission: wgpu::SubmissionIndex,
-    receiver: futures_intrusive::channel::shared::OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
+    receiver:
+        futures_intrusive::channel::shared::OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
 }
 
 /// Bytes of a buffer of so many elements: a multiple of 16 and never 0, which cannot be bound.

@@ -48,7 +48,10 @@ impl File {
 /// The shader file at a path under `shaders/`, compiled into the library.
 macro_rules! shader {
     ($path:literal) => {
-        $crate::runtime::wgsl::File::own($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)))
+        $crate::runtime::wgsl::File::own(
+            $path,
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)),
+        )
     };
 }
 pub(crate) use shader;
@@ -107,7 +110,8 @@ pub(crate) fn join_with_places(header: &str, files: &[File]) -> String {
         if lines > 0 {
             text += &format!("// shaders/{}, lines 1 to {lines}\n", file.name);
         } else {
-            text += &format!("// shaders/{}: its text is among the declarations above\n", file.name);
+            text +=
+                &format!("// shaders/{}: its text is among the declarations above\n", file.name);
         }
         text += file.text;
         text.push('\n');
@@ -132,7 +136,9 @@ pub fn parse(label: &str, header: &str, files: &[File]) -> Result<Module> {
             let number = variable.binding.as_ref()?.binding;
             let access = match variable.space {
                 naga::AddressSpace::Uniform => Access::Uniform,
-                naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => {
+                naga::AddressSpace::Storage { access }
+                    if access.contains(naga::StorageAccess::STORE) =>
+                {
                     Access::ReadWrite
                 }
                 _ => Access::Read,
@@ -150,7 +156,8 @@ pub fn parse(label: &str, header: &str, files: &[File]) -> Result<Module> {
 /// As [`parse`].
 pub fn validate(label: &str, header: &str, files: &[File]) -> Result<()> {
     let module = parse(label, header, files)?.ir;
-    let (flags, capabilities) = (naga::valid::ValidationFlags::all(), naga::valid::Capabilities::all());
+    let (flags, capabilities) =
+        (naga::valid::ValidationFlags::all(), naga::valid::Capabilities::all());
     match naga::valid::Validator::new(flags, capabilities).validate(&module) {
         Ok(_) => Ok(()),
         Err(error) => {
@@ -179,7 +186,11 @@ fn refused(label: &str, header: &str, files: &[File], line: Option<u32>, message
         }
         (_, Some(file)) => {
             let wanted = "`gradus::losses::custom` says what it must hold";
-            Error::Wgsl { name: file.name.into(), line: None, message: format!("{message}; {wanted}") }
+            Error::Wgsl {
+                name: file.name.into(),
+                line: None,
+                message: format!("{message}; {wanted}"),
+            }
         }
         (None, None) => Error::Gpu { kernel: label.into(), message },
         (Some((file, line)), None) => {
@@ -223,11 +234,18 @@ pub fn check_own(file: File, helpers: &[File], header: &str) -> Result<()> {
     let ir = parse(file.name, header, &files)?.ir;
     let refuse = |message: String| Err(Error::Wgsl { name: file.name.into(), line: None, message });
     if let Some(entry) = ir.entry_points.first() {
-        return refuse(format!("it holds the entry point `{}`; the kernel has its own: leave it out", entry.name));
+        return refuse(format!(
+            "it holds the entry point `{}`; the kernel has its own: leave it out",
+            entry.name
+        ));
     }
-    if let Some((_, variable)) = ir.global_variables.iter().find(|(_, variable)| variable.binding.is_some()) {
+    if let Some((_, variable)) =
+        ir.global_variables.iter().find(|(_, variable)| variable.binding.is_some())
+    {
         let name = variable.name.as_deref().unwrap_or_default();
-        return refuse(format!("it binds `{name}`; a loss sees its prediction and its truth alone"));
+        return refuse(format!(
+            "it binds `{name}`; a loss sees its prediction and its truth alone"
+        ));
     }
     let mut layouter = naga::proc::Layouter::default();
     if let Err(error) = layouter.update(ir.to_ctx()) {
@@ -264,7 +282,10 @@ pub(crate) use assert_layout;
 
 /// Size of a struct of a module, and the name and offset of each member.
 #[cfg(test)]
-pub(crate) fn struct_layout(module: &naga::Module, name: &str) -> Option<(u32, Vec<(String, u32)>)> {
+pub(crate) fn struct_layout(
+    module: &naga::Module,
+    name: &str,
+) -> Option<(u32, Vec<(String, u32)>)> {
     module.types.iter().find_map(|(_, ty)| match &ty.inner {
         naga::TypeInner::Struct { members, span } if ty.name.as_deref() == Some(name) => {
             let member = |m: &naga::StructMember| (m.name.clone().unwrap_or_default(), m.offset);
@@ -293,10 +314,14 @@ mod tests {
     #[test]
     fn an_error_names_the_file_and_its_own_line() {
         let bad = crate::runtime::wgsl::File::new("bad.wgsl", "fn f() {}\nfn g() { let x = ; }\n");
-        let message = parse("test", "const ROWS: u32 = 4u;\n", &[GOOD, bad]).unwrap_err().to_string();
+        let message =
+            parse("test", "const ROWS: u32 = 4u;\n", &[GOOD, bad]).unwrap_err().to_string();
         assert!(message.starts_with("the WGSL of `bad.wgsl`, line 2: "), "{message}");
         let ours = File { own: true, ..bad };
         let message = parse("test", "const ROWS: u32 = 4u;\n", &[ours]).unwrap_err().to_string();
-        assert!(message.contains("bad.wgsl:2: ") && message.contains("please report it"), "{message}");
+        assert!(
+            message.contains("bad.wgsl:2: ") && message.contains("please report it"),
+            "{message}"
+        );
     }
 }

@@ -15,7 +15,8 @@ const ROWWISE: &[&str] = &[
     AUXILIARY,
 ];
 const AUXILIARY: &str = "fn auxiliary(place: u32, row: Row, outcome: Outcome)";
-const ROWWISE_HESSIAN: &str = "fn hessian_diagonal(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32>";
+const ROWWISE_HESSIAN: &str =
+    "fn hessian_diagonal(row: Row, outcome: Outcome, cells: Cells) -> vec4<f32>";
 
 /// What `templates/listwise/*.wgsl` take.
 const LISTWISE: &[&str] = &[
@@ -51,25 +52,36 @@ const SIMILARITY: &[&str] = &[
 ];
 
 /// What `templates/similarity/triplets.wgsl` takes.
-const TRIPLETS: &[&str] = &["fn distance(score: f32) -> f32", "override MARGIN: f32", "override SEMI_HARD: bool"];
+const TRIPLETS: &[&str] =
+    &["fn distance(score: f32) -> f32", "override MARGIN: f32", "override SEMI_HARD: bool"];
 
 /// What the files take that several losses share ([`Loss::helpers`]).
 const HELPERS: &[(&str, &[&str])] = &[
     ("templates/rowwise/softmax_target.wgsl", &["fn loss(standing: Standing) -> Judged"]),
-    ("templates/rowwise/list_softmax.wgsl", &["override VIRTUAL_ITEM: bool", "override VIRTUAL_LABEL: f32"]),
+    (
+        "templates/rowwise/list_softmax.wgsl",
+        &["override VIRTUAL_ITEM: bool", "override VIRTUAL_LABEL: f32"],
+    ),
     ("templates/rowwise/entmax_fold.wgsl", &["override ALPHA: f32"]),
     ("templates/rowwise/distillation_kl.wgsl", &[AUXILIARY]),
     ("templates/rowwise/distillation_jsd.wgsl", &[AUXILIARY]),
     (
         "templates/listwise/pairwise.wgsl",
-        &["fn pair(d: f32) -> vec2<f32>", "override TEMPERATURE: f32", "override LAMBDA: u32", "override TOP_N: u32"],
+        &[
+            "fn pair(d: f32) -> vec2<f32>",
+            "override TEMPERATURE: f32",
+            "override LAMBDA: u32",
+            "override TOP_N: u32",
+        ],
     ),
 ];
 
 /// Which of the template's names a loss defines.
 pub(crate) fn interface(loss: &dyn Loss) -> &'static [&'static str] {
     let helper = loss.helpers().first();
-    if let Some((_, interface)) = HELPERS.iter().find(|(name, _)| helper.is_some_and(|file| file.name == *name)) {
+    if let Some((_, interface)) =
+        HELPERS.iter().find(|(name, _)| helper.is_some_and(|file| file.name == *name))
+    {
         return interface;
     }
     match loss.family() {
@@ -82,7 +94,11 @@ pub(crate) fn interface(loss: &dyn Loss) -> &'static [&'static str] {
         Family::MultiInput(Frame::Similarity(_), _) => SIMILARITY,
         // A pointwise loss is called with or without the weight of a column: `pointwise`. A lattice is the loss's own kernel; a linear
         // layer's and the answers' losses run the kernels of the loss inside.
-        Family::Pointwise(_) | Family::MultiInput(Frame::Sequence { .. } | Frame::Linear | Frame::Completions { .. }, _) => &[],
+        Family::Pointwise(_)
+        | Family::MultiInput(
+            Frame::Sequence { .. } | Frame::Linear | Frame::Completions { .. },
+            _,
+        ) => &[],
     }
 }
 
@@ -97,7 +113,11 @@ pub(crate) fn adaptor(loss: &dyn Loss, hessian: bool) -> String {
 }
 
 /// As [`adaptor`], for members whose options differ.
-pub(crate) fn adaptor_with(loss: &dyn Loss, hessian: bool, settings: &[(&'static str, Setting)]) -> String {
+pub(crate) fn adaptor_with(
+    loss: &dyn Loss,
+    hessian: bool,
+    settings: &[(&'static str, Setting)],
+) -> String {
     let text = adaptor_of_members(&loss.entry().shader, interface(loss), settings);
     match loss.family() {
         Family::Pointwise(_) => text + &pointwise(loss, hessian),
@@ -121,8 +141,11 @@ fn pointwise(loss: &dyn Loss, hessian: bool) -> String {
 }
 
 fn rowwise(loss: &dyn Loss, hessian: bool) -> String {
-    let mut text =
-        if hessian { adaptor_of_members(&loss.entry().shader, &[ROWWISE_HESSIAN], &[]) } else { String::new() };
+    let mut text = if hessian {
+        adaptor_of_members(&loss.entry().shader, &[ROWWISE_HESSIAN], &[])
+    } else {
+        String::new()
+    };
     let written = if hessian { "hessian_diagonal" } else { "gradient" };
     text += &format!(
         "const HESSIAN_DIAGONAL: bool = {hessian};\n\

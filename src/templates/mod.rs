@@ -120,7 +120,11 @@ impl Buffers {
 
     /// What the kernel reads the predictions from: where it writes over them, the gradient's binding is the only one.
     fn read_predictions(&self, part: &Part, width: usize, half: bool) -> Slice<'_> {
-        if self.in_place() { (&self.dummy).into() } else { cells(&self.predictions, part, width, half) }
+        if self.in_place() {
+            (&self.dummy).into()
+        } else {
+            cells(&self.predictions, part, width, half)
+        }
     }
 }
 
@@ -157,7 +161,8 @@ struct Part {
 /// Splits `total` into parts of at most `most`, each but the last a multiple of [`ALIGNMENT`].
 fn parts(total: usize, most: usize) -> impl Iterator<Item = Part> {
     let most = (most / ALIGNMENT * ALIGNMENT).max(ALIGNMENT);
-    (0..total.div_ceil(most)).map(move |i| Part { first: i * most, length: most.min(total - i * most) })
+    (0..total.div_ceil(most))
+        .map(move |i| Part { first: i * most, length: most.min(total - i * most) })
 }
 
 /// Elements of a binding that the device takes.
@@ -170,7 +175,11 @@ fn along<'a>(buffer: &'a wgpu::Buffer, part: &Part, width: usize, runs: bool) ->
     if !runs {
         return buffer.into();
     }
-    Slice { buffer, offset: 4 * (part.first * width) as u64, size: Some(padded(part.length * width)) }
+    Slice {
+        buffer,
+        offset: 4 * (part.first * width) as u64,
+        size: Some(padded(part.length * width)),
+    }
 }
 
 /// The part of a buffer of numbers in f32, or in f16, that runs along with the part of the tensor.
@@ -202,7 +211,12 @@ fn program(loss: &dyn Loss, frame: &[File], constants: Vec<(&'static str, f64)>)
 }
 
 /// As [`program`], for the gradient or for the diagonal of the Hessian.
-fn program_of(loss: &dyn Loss, hessian: bool, frame: &[File], mut constants: Vec<(&'static str, f64)>) -> Program {
+fn program_of(
+    loss: &dyn Loss,
+    hessian: bool,
+    frame: &[File],
+    mut constants: Vec<(&'static str, f64)>,
+) -> Program {
     let mut files = frame.to_vec();
     let shader = loss.entry().shader;
     files.push(shader);
@@ -223,7 +237,12 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
 }
 
 /// The commands that compute value and gradient: afterwards `result[0]` holds the value unless each is wanted.
-pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers) -> Result<Vec<Command>> {
+pub(crate) fn commands(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    job: &Job,
+    buffers: &Buffers,
+) -> Result<Vec<Command>> {
     let (mut commands, parts) = kernel_commands(gpu, loss, job, buffers)?;
     if !job.each {
         commands.push(sum(gpu, &buffers.values, parts.length, &buffers.result, 0)?);
@@ -248,14 +267,26 @@ pub(crate) fn kernel_commands(
 }
 
 /// Sums so many values into a slot of the results.
-fn sum(gpu: &Gpu, values: &wgpu::Buffer, length: usize, results: &wgpu::Buffer, slot: u32) -> Result<Command> {
+fn sum(
+    gpu: &Gpu,
+    values: &wgpu::Buffer,
+    length: usize,
+    results: &wgpu::Buffer,
+    slot: u32,
+) -> Result<Command> {
     let params = SumParams { length: length as u32, slot, reserved: [0; 2] };
-    let kernel: Arc<Kernel> = gpu.kernel(&sum_program(if gpu.is_software() { 8.0 } else { 256.0 }))?;
+    let kernel: Arc<Kernel> =
+        gpu.kernel(&sum_program(if gpu.is_software() { 8.0 } else { 256.0 }))?;
     gpu.dispatch(&kernel, &params, &[values.into(), results.into()], 1)
 }
 
 fn sum_program(lanes: f64) -> Program {
-    Program { label: "sum".into(), header: String::new(), files: vec![SUM], constants: vec![("WORKGROUP", lanes)] }
+    Program {
+        label: "sum".into(),
+        header: String::new(),
+        files: vec![SUM],
+        constants: vec![("WORKGROUP", lanes)],
+    }
 }
 
 /// Every form of the sum: for the checks of the shaders.

@@ -7,7 +7,9 @@ use crate::runtime::device::Gpu;
 use crate::runtime::launch::lanes_of;
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
-use crate::templates::{MOST_IGNORED, NUMBERS, Part, along, binding_elements, flag, ignored_words, parts as parts_of};
+use crate::templates::{
+    MOST_IGNORED, NUMBERS, Part, along, binding_elements, flag, ignored_words, parts as parts_of,
+};
 
 const SHARES: File = crate::runtime::wgsl::shader!("templates/normalizer/shares.wgsl");
 const COUNT: File = crate::runtime::wgsl::shader!("templates/normalizer/shares_count.wgsl");
@@ -146,7 +148,8 @@ impl<'a> Values<'a> {
             Some((_, width)) if width > 1 => [first as u32, width as u32],
             _ => [0, 1],
         };
-        let ([weight_first, weight_width], [mask_first, mask_width]) = (place(self.weight), place(self.mask));
+        let ([weight_first, weight_width], [mask_first, mask_width]) =
+            (place(self.weight), place(self.mask));
         let (classes, list) = match self.labels {
             Labels::Classes { classes, ignored, .. } => (classes, ignored),
             Labels::Lists { classes, .. } => (classes, &[][..]),
@@ -190,7 +193,9 @@ impl<'a> Values<'a> {
         };
         let labels = match self.labels {
             Labels::None => dummy.into(),
-            Labels::Classes { labels, .. } | Labels::Verdicts(labels) => along(labels, part, 1, true),
+            Labels::Classes { labels, .. } | Labels::Verdicts(labels) => {
+                along(labels, part, 1, true)
+            }
             Labels::Lists { lists, classes, .. } => along(lists, part, classes, true),
         };
         let shares = match self.share {
@@ -213,7 +218,11 @@ fn count_program(constants: Vec<(&'static str, f64)>) -> Program {
     of_files("what takes part", &[COUNT, SHARES, NUMBERS], constants)
 }
 
-fn pack_program(mut constants: Vec<(&'static str, f64)>, has_lengths: bool, has_divisor: bool) -> Program {
+fn pack_program(
+    mut constants: Vec<(&'static str, f64)>,
+    has_lengths: bool,
+    has_divisor: bool,
+) -> Program {
     constants.extend([("HAS_LENGTHS", flag(has_lengths)), ("HAS_DIVISOR", flag(has_divisor))]);
     of_files("weights of a loss", &[PACK, SHARES, NUMBERS], constants)
 }
@@ -255,7 +264,10 @@ pub(crate) fn count(gpu: &Gpu, values: &Values, notes: &wgpu::Buffer) -> Result<
     let kernel = gpu.kernel(&count_program(values.constants(software)))?;
     let (mut commands, mut first_partial) = (Vec::new(), 0);
     for part in values.parts(gpu) {
-        let params = SharesParams { first_partial: first_partial as u32, ..values.params(part.first, part.length) };
+        let params = SharesParams {
+            first_partial: first_partial as u32,
+            ..values.params(part.first, part.length)
+        };
         let [weights, keeps, labels, shares] = values.inputs(&part, &dummy);
         let storage = [weights, keeps, labels, shares, (&partials).into()];
         let workgroups = of_part(&part).div_ceil(lanes_of(software) as usize) as u32;
@@ -276,20 +288,33 @@ pub(crate) fn count(gpu: &Gpu, values: &Values, notes: &wgpu::Buffer) -> Result<
 }
 
 /// The weights that the loss's kernel takes, divided by what the notes say if there are any.
-pub(crate) fn pack(gpu: &Gpu, values: &Values, notes: Option<&wgpu::Buffer>) -> Result<(Vec<Command>, wgpu::Buffer)> {
+pub(crate) fn pack(
+    gpu: &Gpu,
+    values: &Values,
+    notes: Option<&wgpu::Buffer>,
+) -> Result<(Vec<Command>, wgpu::Buffer)> {
     let software = gpu.is_software();
     let packed = gpu.buffer("weights", values.length)?;
     let dummy = gpu.buffer("nothing", 4)?;
-    let program = pack_program(values.constants(software), values.lengths.is_some(), notes.is_some());
+    let program =
+        pack_program(values.constants(software), values.lengths.is_some(), notes.is_some());
     let kernel = gpu.kernel(&program)?;
     let mut commands = Vec::new();
     for part in values.parts(gpu) {
         let [weights, keeps, labels, shares] = values.inputs(&part, &dummy);
-        let lengths = values.lengths.map_or_else(|| (&dummy).into(), |lengths| along(lengths, &part, 1, true));
+        let lengths = values
+            .lengths
+            .map_or_else(|| (&dummy).into(), |lengths| along(lengths, &part, 1, true));
         let notes = notes.unwrap_or(&dummy).into();
-        let storage = [weights, keeps, labels, shares, lengths, notes, along(&packed, &part, 1, true)];
+        let storage =
+            [weights, keeps, labels, shares, lengths, notes, along(&packed, &part, 1, true)];
         let workgroups = part.length.div_ceil(lanes_of(software) as usize) as u32;
-        commands.push(gpu.dispatch(&kernel, &values.params(part.first, part.length), &storage, workgroups)?);
+        commands.push(gpu.dispatch(
+            &kernel,
+            &values.params(part.first, part.length),
+            &storage,
+            workgroups,
+        )?);
     }
     Ok((commands, packed))
 }

@@ -9,11 +9,14 @@ use crate::runtime::wgsl::File;
 use crate::templates::{NUMBERS, Part, along, binding_elements, flag, parts};
 use crate::{Error, Result};
 
-const SEQUENCE_CHECK: File = crate::runtime::wgsl::shader!("templates/sequence/sequence_check.wgsl");
-const SIMILARITY_SHARES: File = crate::runtime::wgsl::shader!("templates/similarity/similarity_shares.wgsl");
+const SEQUENCE_CHECK: File =
+    crate::runtime::wgsl::shader!("templates/sequence/sequence_check.wgsl");
+const SIMILARITY_SHARES: File =
+    crate::runtime::wgsl::shader!("templates/similarity/similarity_shares.wgsl");
 const CLEAR_ROWS: File = crate::runtime::wgsl::shader!("templates/on_device/clear_rows.wgsl");
 const UPSTREAM: File = crate::runtime::wgsl::shader!("templates/on_device/upstream.wgsl");
-const INTEGERS_TO_FLOATS: File = crate::runtime::wgsl::shader!("templates/on_device/integers_to_floats.wgsl");
+const INTEGERS_TO_FLOATS: File =
+    crate::runtime::wgsl::shader!("templates/on_device/integers_to_floats.wgsl");
 
 /// The sizes of a batch of sequences.
 #[repr(C)]
@@ -45,8 +48,9 @@ pub(crate) struct ElementsParams {
 }
 
 fn program_of(file: File, software: bool, constants: &[(&'static str, f64)]) -> Program {
-    let constants =
-        std::iter::once(("WORKGROUP", lanes_of(software).into())).chain(constants.iter().copied()).collect();
+    let constants = std::iter::once(("WORKGROUP", lanes_of(software).into()))
+        .chain(constants.iter().copied())
+        .collect();
     let takes_numbers = file.name == CLEAR_ROWS.name;
     let files = if takes_numbers { vec![file, NUMBERS] } else { vec![file] };
     Program { label: file.name.into(), header: String::new(), files, constants }
@@ -58,13 +62,20 @@ pub(crate) fn programs() -> Vec<Program> {
     for software in [true, false] {
         let files = [SIMILARITY_SHARES, CLEAR_ROWS, UPSTREAM, INTEGERS_TO_FLOATS];
         programs.extend(files.map(|file| program_of(file, software, &[])));
-        programs.extend([0.0, 1.0].map(|on| program_of(SEQUENCE_CHECK, software, &[("HAS_MASK", on)])));
+        programs
+            .extend([0.0, 1.0].map(|on| program_of(SEQUENCE_CHECK, software, &[("HAS_MASK", on)])));
     }
     programs
 }
 
 /// Runs one of them over so many lanes.
-fn run<P: bytemuck::Pod>(gpu: &Gpu, program: &Program, params: &P, storage: &[Slice], count: usize) -> Result<Command> {
+fn run<P: bytemuck::Pod>(
+    gpu: &Gpu,
+    program: &Program,
+    params: &P,
+    storage: &[Slice],
+    count: usize,
+) -> Result<Command> {
     let workgroups = count.div_ceil(lanes_of(gpu.is_software()) as usize) as u32;
     gpu.dispatch(&gpu.kernel(program)?, params, storage, workgroups)
 }
@@ -87,7 +98,8 @@ pub(crate) fn check_sequences(
         gpu.buffer("target lengths", batch)?,
         gpu.buffer("what is wrong with an item", batch)?,
     ];
-    let program = program_of(SEQUENCE_CHECK, gpu.is_software(), &[("HAS_MASK", flag(mask.is_some()))]);
+    let program =
+        program_of(SEQUENCE_CHECK, gpu.is_software(), &[("HAS_MASK", flag(mask.is_some()))]);
     let storage: Vec<Slice> =
         inputs.into_iter().chain([mask.unwrap_or(&dummy)]).chain(&made).map(Slice::from).collect();
     Ok((run(gpu, &program, &sizes, &storage, batch)?, made))
@@ -131,7 +143,11 @@ fn elementwise<'a>(
     storage: impl Fn(&Part) -> Vec<Slice<'a>>,
 ) -> Result<Vec<Command>> {
     let command = |part: Part| {
-        let params = ElementsParams { length: part.length as u32, first: part.first as u32, columns: columns as u32 };
+        let params = ElementsParams {
+            length: part.length as u32,
+            first: part.first as u32,
+            columns: columns as u32,
+        };
         run(gpu, program, &params, &storage(&part), part.length)
     };
     parts(length, binding_elements(gpu)).map(command).collect()
@@ -160,11 +176,17 @@ pub(crate) fn multiply_by_upstream(
     upstream: &wgpu::Buffer,
 ) -> Result<Vec<Command>> {
     let program = program_of(UPSTREAM, gpu.is_software(), &[]);
-    elementwise(gpu, &program, [length, 1], |part| vec![upstream.into(), along(numbers, part, 1, true)])
+    elementwise(gpu, &program, [length, 1], |part| {
+        vec![upstream.into(), along(numbers, part, 1, true)]
+    })
 }
 
 /// Whole numbers as floats.
-pub(crate) fn floats_of(gpu: &Gpu, integers: &wgpu::Buffer, length: usize) -> Result<(Vec<Command>, wgpu::Buffer)> {
+pub(crate) fn floats_of(
+    gpu: &Gpu,
+    integers: &wgpu::Buffer,
+    length: usize,
+) -> Result<(Vec<Command>, wgpu::Buffer)> {
     let floats = gpu.buffer("floats", length)?;
     let program = program_of(INTEGERS_TO_FLOATS, gpu.is_software(), &[]);
     let commands = elementwise(gpu, &program, [length, 1], |part| {

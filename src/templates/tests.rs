@@ -59,7 +59,9 @@ fn the_uniforms_of_what_inputs_go_through_are_the_shaders() {
                 program,
                 on_device::SimilaritySharesParams as "Params" { rows, needs_positives, needs_negatives, per_positive }
             ),
-            _ => assert_layout!(program, on_device::ElementsParams as "Params" { length, first, columns }),
+            _ => {
+                assert_layout!(program, on_device::ElementsParams as "Params" { length, first, columns })
+            }
         }
     }
 }

@@ -81,7 +81,8 @@ pub struct Share {
 impl Share {
     /// What a row with so many positives and negatives counts for.
     pub fn of(self, positives: usize, negatives: usize) -> f64 {
-        let is_out = self.needs_positives && positives == 0 || self.needs_negatives && negatives == 0;
+        let is_out =
+            self.needs_positives && positives == 0 || self.needs_negatives && negatives == 0;
         match (is_out, self.per_positive) {
             (true, _) => 0.0,
             (false, true) => positives as f64,
@@ -96,7 +97,10 @@ impl<'a> Family<'a> {
     }
 
     pub(crate) fn sequence<L: Sequence>(loss: &'a L) -> Self {
-        Family::MultiInput(Frame::Sequence { blank: loss.blank() }, Box::new(SequenceTemplate(loss)))
+        Family::MultiInput(
+            Frame::Sequence { blank: loss.blank() },
+            Box::new(SequenceTemplate(loss)),
+        )
     }
 
     pub(crate) fn vectors<L: Distance>(loss: &'a L) -> Self {
@@ -112,7 +116,10 @@ impl<'a> Family<'a> {
     }
 
     pub(crate) fn completions(name: &'static str, inner: &'a dyn Loss, averages: bool) -> Self {
-        Family::MultiInput(Frame::Completions { averages }, Box::new(CompletionsTemplate { name, inner, averages }))
+        Family::MultiInput(
+            Frame::Completions { averages },
+            Box::new(CompletionsTemplate { name, inner, averages }),
+        )
     }
 
     pub(crate) fn similarity<L: SimilarityRows>(loss: &'a L) -> Self {
@@ -180,7 +187,13 @@ pub trait Sequence: Loss {
     ///
     /// # Errors
     /// [`crate::Error::Input`] with the first item, [`crate::Error::Option`].
-    fn check_sequence(&self, targets: &[i32], lengths: &[i32], length: usize, classes: usize) -> Result<()>;
+    fn check_sequence(
+        &self,
+        targets: &[i32],
+        lengths: &[i32],
+        length: usize,
+        classes: usize,
+    ) -> Result<()>;
 
     /// The value of one item; writes its derivative, [time, classes].
     fn item<R: Real>(&self, item: &Item<'_, R>, gradient: &mut [R]) -> R;
@@ -382,7 +395,13 @@ pub struct PoolOutcome<R> {
 /// The twin of a row-wise shader.
 pub trait Rowwise: Loss {
     /// The value of one row. Writes `scale` times its derivative into `gradient`, and what else is asked for.
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], auxiliary: Option<&mut Auxiliary<R>>) -> R;
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        auxiliary: Option<&mut Auxiliary<R>>,
+    ) -> R;
 
     /// Writes `scale` times the second derivative by each prediction of one row, where [`Loss::has_curvature`].
     #[inline(always)]
@@ -393,7 +412,13 @@ pub trait Rowwise: Loss {
     /// Value and gradient of the rows from `first` on by a shorter way of the CPU, where the loss has one for these inputs; says
     /// whether it has. Marked `#[inline(always)]`, as everything that is to become vector instructions.
     #[inline(always)]
-    fn plain_rows(&self, _rows: &Rows<'_, f32>, _first: usize, _gradient: &mut [f32], _values: &mut [f32]) -> bool {
+    fn plain_rows(
+        &self,
+        _rows: &Rows<'_, f32>,
+        _first: usize,
+        _gradient: &mut [f32],
+        _values: &mut [f32],
+    ) -> bool {
         false
     }
 }

@@ -69,7 +69,9 @@ impl Adapter {
         Adapter {
             software: gpu.is_software(),
             subgroups: gpu.subgroups(),
-            lanes: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
+            lanes: limits
+                .max_compute_invocations_per_workgroup
+                .min(limits.max_compute_workgroup_size_x),
         }
     }
 }
@@ -87,7 +89,9 @@ impl Variant {
         let subgroup = adapter.subgroups.map_or(64, |[_, largest]| largest.clamp(32, 64)) as usize;
         let lanes = match columns {
             // A row is read once more for the gradient.
-            _ if adapter.software && columns <= 2 * MOST_BY_EIGHT_LANES / (passes as usize + 1) => 8,
+            _ if adapter.software && columns <= 2 * MOST_BY_EIGHT_LANES / (passes as usize + 1) => {
+                8
+            }
             ..=1024 => subgroup,
             1025..=8192 => 256,
             // A power of two: the tree of `rowwise_memory` halves it, and a card may allow 384.
@@ -106,7 +110,14 @@ impl Variant {
     pub fn alone(software: bool, columns: usize) -> Self {
         let lanes = lanes_of(software) as usize;
         let vec4 = columns.is_multiple_of(4);
-        Variant { team: Team::Lane { tree: !software }, lanes, held: columns.div_ceil(4), columns, vec4, half: false }
+        Variant {
+            team: Team::Lane { tree: !software },
+            lanes,
+            held: columns.div_ceil(4),
+            columns,
+            vec4,
+            half: false,
+        }
     }
 
     /// The same for cells in f16, or in f32.
@@ -133,7 +144,9 @@ impl Variant {
     pub fn block(&self, software: bool, rows: usize) -> usize {
         let iterations = |units: usize| if software { (units / 512).clamp(1, 32) } else { 1 };
         match self.team {
-            Team::Lane { .. } => self.lanes * iterations(rows / self.lanes).next_multiple_of(self.together()),
+            Team::Lane { .. } => {
+                self.lanes * iterations(rows / self.lanes).next_multiple_of(self.together())
+            }
             _ => iterations(rows).next_multiple_of(self.together()),
         }
     }
@@ -145,13 +158,21 @@ impl Variant {
     }
 
     /// The row-wise kernel with a loss and its switches, for the gradient or the second derivative.
-    pub fn program(&self, loss: &dyn Loss, second: bool, mut constants: Vec<(&'static str, f64)>) -> Program {
+    pub fn program(
+        &self,
+        loss: &dyn Loss,
+        second: bool,
+        mut constants: Vec<(&'static str, f64)>,
+    ) -> Program {
         let mut files = vec![ROWWISE, ROWS, NUMBERS];
         files.extend(self.cells());
         let header = self.team(&mut files, &mut constants);
         constants.push(("TARGETS_ARE_PADDED", flag(loss.targets().pads())));
         let at_once = loss.is_separable() && !second;
-        let header = format!("{header}const PASSES: u32 = {}u;\nconst SINGLE_PASS: bool = {at_once};\n", loss.passes());
+        let header = format!(
+            "{header}const PASSES: u32 = {}u;\nconst SINGLE_PASS: bool = {at_once};\n",
+            loss.passes()
+        );
         program_of(loss, second, &files, constants).with_header(&header)
     }
 
@@ -163,13 +184,19 @@ impl Variant {
             ("ROW_IN_REGISTERS", flag(self.held > 0)),
         ]);
         match self.team {
-            Team::Lane { tree } => files.extend([LANE, if tree { PARTIALS_TREE } else { PARTIALS_LANE }]),
+            Team::Lane { tree } => {
+                files.extend([LANE, if tree { PARTIALS_TREE } else { PARTIALS_LANE }])
+            }
             Team::Subgroups { one } => {
                 files.push(SUBGROUPS);
                 constants.push(("ONE_SUBGROUP", flag(one)));
             }
             Team::Memory => files.push(MEMORY),
         }
-        format!("const VEC4S_PER_THREAD: u32 = {}u;\nconst ROWS_PER_THREAD: u32 = {}u;\n", self.held.max(1), self.together())
+        format!(
+            "const VEC4S_PER_THREAD: u32 = {}u;\nconst ROWS_PER_THREAD: u32 = {}u;\n",
+            self.held.max(1),
+            self.together()
+        )
     }
 }

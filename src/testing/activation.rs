@@ -2,7 +2,9 @@
 
 use ndarray::Array1;
 
-use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title};
+use super::{
+    Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title,
+};
 use crate::catalogue::Entry;
 use crate::cpu::real::Real;
 use crate::nn::activations::Activation;
@@ -22,13 +24,19 @@ const WIDTH: usize = 33;
 ///
 /// # Errors
 /// What the device reports; [`crate::Error::Option`] if the entry lists a variant that it refuses.
-pub fn check_activation(entry: &'static Entry<dyn Activation>, device: &Device) -> Result<Vec<Report>> {
+pub fn check_activation(
+    entry: &'static Entry<dyn Activation>,
+    device: &Device,
+) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
     for options in sets_of_options(entry.variants) {
         let activation = (entry.make)(&options_value(entry.name, options)?)?;
         activation.check()?;
         let inputs = inputs(activation.rowwise());
-        let of_host = |(values, slopes): (Vec<f32>, Vec<f32>)| Found { values, slopes: vec![("derivative", slopes)] };
+        let of_host = |(values, slopes): (Vec<f32>, Vec<f32>)| Found {
+            values,
+            slopes: vec![("derivative", slopes)],
+        };
         let found = match device {
             Device::Gpu(gpu) => run(gpu, &*activation, &inputs)?,
             Device::Cpu => of_host(on_host(&*activation, &inputs)?),
@@ -70,7 +78,8 @@ const SWEEP: usize = 1212 * WIDTH;
 
 /// A sweep over what layers hand out; then far out on both sides and near 0, and what is no number.
 fn inputs(rowwise: bool) -> Vec<f32> {
-    let mut inputs: Vec<f32> = (0..SWEEP).map(|i| (i as f32 - 0.5 * SWEEP as f32) / 1000.0 + 3e-5).collect();
+    let mut inputs: Vec<f32> =
+        (0..SWEEP).map(|i| (i as f32 - 0.5 * SWEEP as f32) / 1000.0 + 3e-5).collect();
     for exponent in -29..=30 {
         let x = 10f32.powi(exponent);
         inputs.extend([x, -x]);
@@ -109,12 +118,14 @@ fn on_host<R: Real>(activation: &dyn Activation, inputs: &[R]) -> Result<(Vec<R>
 fn expected(activation: &dyn Activation, inputs: &[f32]) -> Result<[Bounded; 2]> {
     let share = INPUT_ULPS * ULP;
     let here = on_host(activation, &wide(inputs, 0.0))?;
-    let (up, down) = (on_host(activation, &wide(inputs, share))?, on_host(activation, &wide(inputs, -share))?);
+    let (up, down) =
+        (on_host(activation, &wide(inputs, share))?, on_host(activation, &wide(inputs, -share))?);
     let size = if activation.rowwise() { 3.0 } else { 1.0 };
     let bounded = |here: Vec<f64>, up: Vec<f64>, down: Vec<f64>| {
         let finite = |x: f64| if x.is_finite() { x.abs() } else { 0.0 };
         let spread = |i: usize| finite(up[i] - here[i]) + finite(down[i] - here[i]);
-        let tolerance = |i: usize| spread(i) + RESULT_ULPS * ULP * finite(here[i]).max(size) + FLUSHED;
+        let tolerance =
+            |i: usize| spread(i) + RESULT_ULPS * ULP * finite(here[i]).max(size) + FLUSHED;
         let tolerance = Array1::from_iter((0..here.len()).map(tolerance)).into_dyn();
         Bounded { expected: Array1::from(here).into_dyn(), tolerance }
     };
@@ -127,12 +138,22 @@ fn run(gpu: &Gpu, activation: &dyn Activation, inputs: &[f32]) -> Result<Found> 
     let width = if activation.rowwise() { WIDTH } else { 1 };
     let rows = inputs.len() / width;
     let sizes = [rows as u32, width as u32];
-    let weights: Vec<f32> = (0..width * width).map(|i| if i % (width + 1) == 0 { 1.0 } else { 0.0 }).collect();
+    let weights: Vec<f32> =
+        (0..width * width).map(|i| if i % (width + 1) == 0 { 1.0 } else { 0.0 }).collect();
     let upload = |values: &[f32]| gpu.upload("the check of an activation", values);
     let (x, parameters) = (upload(inputs)?, upload(&weights)?);
-    let (y, kept) = (gpu.buffer("its outputs", inputs.len())?, gpu.buffer("its inputs", inputs.len())?);
+    let (y, kept) =
+        (gpu.buffer("its outputs", inputs.len())?, gpu.buffer("its inputs", inputs.len())?);
     let params = Params::new(Shape { m: sizes[0], n: sizes[1], k: sizes[1] });
-    let layer = Forward { activation, bias: false, params, x: &x, parameters: &parameters, y: &y, kept: &kept };
+    let layer = Forward {
+        activation,
+        bias: false,
+        params,
+        x: &x,
+        parameters: &parameters,
+        y: &y,
+        kept: &kept,
+    };
     gpu.submit(&dense::forward(gpu, &layer)?)?;
     let upstream: Vec<f32> = upstream(activation, inputs.len()).collect();
     let (gradient, below) = (upload(&upstream)?, gpu.buffer("the gradient below", inputs.len())?);

@@ -78,8 +78,19 @@ const POINTWISE_SHORT: &[CaseGenerator] = &[
     CaseGenerator { shape: &[257, 65], ..PLAIN },
     CaseGenerator { shape: &[1023], size: Size::Large(300.0), ..PLAIN },
     CaseGenerator { shape: &[1023], size: Size::Large(1e4), ..PLAIN },
-    CaseGenerator { weight: ValueRange::Element, mask: ValueRange::Element, column_weight: true, ..NONE },
-    CaseGenerator { shape: &[33, 31], size: Size::Special, weight: ValueRange::Element, column_weight: true, ..NONE },
+    CaseGenerator {
+        weight: ValueRange::Element,
+        mask: ValueRange::Element,
+        column_weight: true,
+        ..NONE
+    },
+    CaseGenerator {
+        shape: &[33, 31],
+        size: Size::Special,
+        weight: ValueRange::Element,
+        column_weight: true,
+        ..NONE
+    },
 ];
 
 const POINTWISE_LONG: &[CaseGenerator] = &[
@@ -90,8 +101,19 @@ const POINTWISE_LONG: &[CaseGenerator] = &[
     CaseGenerator { shape: &[129, 513], resident: true, reduction: Reduction::BatchMean, ..PLAIN },
     CaseGenerator { shape: &[33, 31], reduction: Reduction::Sum, ..HALF },
     CaseGenerator { size: Size::Special, ..PLAIN },
-    CaseGenerator { shape: &[41, 29], weight: ValueRange::Row, reduction: Reduction::WeightedMean, ..PLAIN },
-    CaseGenerator { shape: &[3, 4, 5], weight: ValueRange::Row, mask: ValueRange::Row, reduction: Reduction::Sum, ..PLAIN },
+    CaseGenerator {
+        shape: &[41, 29],
+        weight: ValueRange::Row,
+        reduction: Reduction::WeightedMean,
+        ..PLAIN
+    },
+    CaseGenerator {
+        shape: &[3, 4, 5],
+        weight: ValueRange::Row,
+        mask: ValueRange::Row,
+        reduction: Reduction::Sum,
+        ..PLAIN
+    },
     CaseGenerator { shape: &[9, 3, 7], mask: ValueRange::Row, upstream: true, ..PLAIN },
     CaseGenerator { shape: &[2, 3, 4, 5], ..NONE },
     CaseGenerator { shape: &[19], weight: ValueRange::Element, ..NONE },
@@ -115,9 +137,27 @@ const LABELS_SHORT: &[CaseGenerator] = &[
 
 /// Rows with dense targets, for every set of options.
 const DENSE_SHORT: &[CaseGenerator] = &[
-    CaseGenerator { shape: &[45, 10], column_weight: true, class_mask: ValueRange::Element, weight: ValueRange::Row, ..DENSE },
-    CaseGenerator { shape: &[13, 131], column_weight: true, class_mask: ValueRange::Element, weight: ValueRange::Row, ..DENSE },
-    CaseGenerator { shape: &[37, 2], column_weight: true, class_mask: ValueRange::Element, weight: ValueRange::Row, ..DENSE },
+    CaseGenerator {
+        shape: &[45, 10],
+        column_weight: true,
+        class_mask: ValueRange::Element,
+        weight: ValueRange::Row,
+        ..DENSE
+    },
+    CaseGenerator {
+        shape: &[13, 131],
+        column_weight: true,
+        class_mask: ValueRange::Element,
+        weight: ValueRange::Row,
+        ..DENSE
+    },
+    CaseGenerator {
+        shape: &[37, 2],
+        column_weight: true,
+        class_mask: ValueRange::Element,
+        weight: ValueRange::Row,
+        ..DENSE
+    },
 ];
 
 const LABELS_LONG: &[CaseGenerator] = &[
@@ -151,9 +191,24 @@ const LABELS_LONG: &[CaseGenerator] = &[
     // Weights alone, so that each divisor is seen.
     CaseGenerator { shape: &[50, 10], column_weight: true, ..LABELS },
     CaseGenerator { shape: &[50, 100], column_weight: true, ..LABELS },
-    CaseGenerator { shape: &[50, 100], column_weight: true, reduction: Reduction::WeightedMean, ..LABELS },
-    CaseGenerator { shape: &[40, 9], weight: ValueRange::Row, reduction: Reduction::WeightedMean, ..LABELS },
-    CaseGenerator { shape: &[40, 90], weight: ValueRange::Row, reduction: Reduction::WeightedMean, ..LABELS },
+    CaseGenerator {
+        shape: &[50, 100],
+        column_weight: true,
+        reduction: Reduction::WeightedMean,
+        ..LABELS
+    },
+    CaseGenerator {
+        shape: &[40, 9],
+        weight: ValueRange::Row,
+        reduction: Reduction::WeightedMean,
+        ..LABELS
+    },
+    CaseGenerator {
+        shape: &[40, 90],
+        weight: ValueRange::Row,
+        reduction: Reduction::WeightedMean,
+        ..LABELS
+    },
     CaseGenerator { shape: &[40, 90], mask: ValueRange::Row, ..LABELS },
     CaseGenerator { shape: &[30, 12], size: Size::Special, ..NONE },
     CaseGenerator { shape: &[30, 120], size: Size::Special, ..NONE },
@@ -167,7 +222,12 @@ const LABELS_LONG: &[CaseGenerator] = &[
 const DENSE_LONG: &[CaseGenerator] = &[
     CaseGenerator { shape: &[1, 1], ..DENSE },
     CaseGenerator { shape: &[2, 3, 31], reduction: Reduction::Sum, upstream: true, ..DENSE },
-    CaseGenerator { shape: &[40, 20], size: Size::Large(300.0), reduction: Reduction::BatchMean, ..DENSE },
+    CaseGenerator {
+        shape: &[40, 20],
+        size: Size::Large(300.0),
+        reduction: Reduction::BatchMean,
+        ..DENSE
+    },
     CaseGenerator { shape: &[300, 64], ..DENSE },
     CaseGenerator { shape: &[12, 131], size: Size::Large(300.0), ..DENSE },
     CaseGenerator { shape: &[6, 1031], reduction: Reduction::Sum, ..DENSE },
@@ -178,8 +238,19 @@ const DENSE_LONG: &[CaseGenerator] = &[
     CaseGenerator { shape: &[11, 68], labels: false, ..HALF },
     CaseGenerator { shape: &[30, 12], size: Size::Special, labels: false, ..NONE },
     CaseGenerator { shape: &[30, 120], size: Size::Special, labels: false, ..NONE },
-    CaseGenerator { shape: &[25, 11], mask: ValueRange::Row, reduction: Reduction::WeightedMean, ..DENSE },
-    CaseGenerator { shape: &[25, 110], mask: ValueRange::Row, weight: ValueRange::Row, reduction: Reduction::WeightedMean, ..DENSE },
+    CaseGenerator {
+        shape: &[25, 11],
+        mask: ValueRange::Row,
+        reduction: Reduction::WeightedMean,
+        ..DENSE
+    },
+    CaseGenerator {
+        shape: &[25, 110],
+        mask: ValueRange::Row,
+        weight: ValueRange::Row,
+        reduction: Reduction::WeightedMean,
+        ..DENSE
+    },
 ];
 
 /// Which case_generators fit a loss.

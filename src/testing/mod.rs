@@ -21,15 +21,15 @@ pub mod cases;
 use ndarray::{ArrayD, Dimension};
 
 mod activation;
+mod case_generator;
 mod differences;
 mod draw;
 mod exact;
-mod multi_input;
 mod loss;
 mod matmul;
+mod multi_input;
 mod optimizer;
 mod programs;
-mod case_generator;
 
 pub use activation::check_activation;
 pub use differences::central_differences;
@@ -109,7 +109,8 @@ pub fn compare<D: Dimension, E: Dimension>(
         let place = format!("shape {:?} instead of {:?}", found.shape(), expected.shape());
         return Comparison { error: f64::INFINITY, excess: f64::INFINITY, place };
     }
-    let largest = expected.iter().filter(|x| x.is_finite()).fold(0.0, |largest: f64, x| largest.max(x.abs()));
+    let largest =
+        expected.iter().filter(|x| x.is_finite()).fold(0.0, |largest: f64, x| largest.max(x.abs()));
     let mut worst = Comparison { error: 0.0, excess: 0.0, place: String::new() };
     for (index, ((&e, &t), &f)) in expected.iter().zip(tolerance).zip(found).enumerate() {
         if e == f || (e.is_nan() && f.is_nan()) {
@@ -122,7 +123,10 @@ pub fn compare<D: Dimension, E: Dimension>(
         let within = ratio <= worst.excess;
         if !within {
             worst.excess = if ratio.is_nan() { f64::INFINITY } else { ratio };
-            worst.place = format!("element {index} of {:?} is {f:e} instead of {e:e} ± {t:.1e}", expected.shape());
+            worst.place = format!(
+                "element {index} of {:?} is {f:e} instead of {e:e} ± {t:.1e}",
+                expected.shape()
+            );
         }
     }
     worst
@@ -148,7 +152,10 @@ impl Report {
         self.passed &= found.passed();
         if found.excess > self.excess {
             self.excess = found.excess;
-            self.place = format!("{tensor} of {case}: {} ({:.2} of the tolerance)", found.place, found.excess);
+            self.place = format!(
+                "{tensor} of {case}: {} ({:.2} of the tolerance)",
+                found.place, found.excess
+            );
         }
     }
 
@@ -178,7 +185,8 @@ struct Bounded {
 impl Bounded {
     /// Some of the elements, of a tensor with one axis.
     fn part(&self, range: std::ops::Range<usize>) -> Self {
-        let cut = |all: &ArrayD<f64>| all.slice_axis(ndarray::Axis(0), range.clone().into()).to_owned();
+        let cut =
+            |all: &ArrayD<f64>| all.slice_axis(ndarray::Axis(0), range.clone().into()).to_owned();
         Bounded { expected: cut(&self.expected), tolerance: cut(&self.tolerance) }
     }
 
@@ -193,7 +201,9 @@ fn title(name: &str, options: &str) -> String {
 }
 
 /// The defaults and each variant of an entry, as JSON.
-pub(crate) fn sets_of_options(variants: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
+pub(crate) fn sets_of_options(
+    variants: &'static [&'static str],
+) -> impl Iterator<Item = &'static str> {
     std::iter::once("{}").chain(variants.iter().copied())
 }
 
@@ -202,5 +212,6 @@ pub(crate) fn sets_of_options(variants: &'static [&'static str]) -> impl Iterato
 /// # Errors
 /// [`crate::Error::Option`] if the list holds something that is not JSON.
 pub(crate) fn options_value(owner: &str, options: &str) -> crate::Result<serde_json::Value> {
-    serde_json::from_str(options).map_err(|error| crate::Error::option(owner, "a variant", error, "a JSON object"))
+    serde_json::from_str(options)
+        .map_err(|error| crate::Error::option(owner, "a variant", error, "a JSON object"))
 }

@@ -5,9 +5,9 @@ use std::iter::repeat_n;
 use ndarray::ArrayD;
 use serde_json::Value;
 
+use super::case_generator::Size;
 use super::draw::numbers;
 use super::exact::finite;
-use super::case_generator::Size;
 use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP};
 use crate::Entry;
 use crate::cpu::random::Random;
@@ -27,19 +27,50 @@ struct CaseGenerator {
     size: Size,
 }
 
-const PLAIN: CaseGenerator =
-    CaseGenerator { rows: 6, columns: 13, reduction: Reduction::Mean, weighted: false, upstream: false, size: Size::Usual };
+const PLAIN: CaseGenerator = CaseGenerator {
+    rows: 6,
+    columns: 13,
+    reduction: Reduction::Mean,
+    weighted: false,
+    upstream: false,
+    size: Size::Usual,
+};
 
 const CASE_GENERATORS: &[CaseGenerator] = &[
     PLAIN,
     CaseGenerator { rows: 1, columns: 1, ..PLAIN },
     CaseGenerator { rows: 2, columns: 1, ..PLAIN },
-    CaseGenerator { rows: 7, columns: 5, reduction: Reduction::None, weighted: true, upstream: true, ..PLAIN },
+    CaseGenerator {
+        rows: 7,
+        columns: 5,
+        reduction: Reduction::None,
+        weighted: true,
+        upstream: true,
+        ..PLAIN
+    },
     CaseGenerator { rows: 33, columns: 17, reduction: Reduction::Sum, ..PLAIN },
-    CaseGenerator { rows: 40, columns: 65, reduction: Reduction::BatchMean, upstream: true, ..PLAIN },
-    CaseGenerator { rows: 21, columns: 64, reduction: Reduction::WeightedMean, weighted: true, ..PLAIN },
+    CaseGenerator {
+        rows: 40,
+        columns: 65,
+        reduction: Reduction::BatchMean,
+        upstream: true,
+        ..PLAIN
+    },
+    CaseGenerator {
+        rows: 21,
+        columns: 64,
+        reduction: Reduction::WeightedMean,
+        weighted: true,
+        ..PLAIN
+    },
     CaseGenerator { rows: 130, columns: 31, weighted: true, ..PLAIN },
-    CaseGenerator { rows: 9, columns: 200, reduction: Reduction::Divisor(7.0), size: Size::Large(30.0), ..PLAIN },
+    CaseGenerator {
+        rows: 9,
+        columns: 200,
+        reduction: Reduction::Divisor(7.0),
+        size: Size::Large(30.0),
+        ..PLAIN
+    },
 ];
 
 /// One case: its inputs as the criterion takes them.
@@ -58,7 +89,12 @@ fn argument<'a>(loss: &'a dyn Loss, name: &str) -> Option<&'a Argument> {
     loss.arguments().iter().find(|argument| argument.name == name)
 }
 
-fn draw(loss: &dyn Loss, host: &dyn MultiInputCpu, case_generator: &CaseGenerator, number: usize) -> Result<Case> {
+fn draw(
+    loss: &dyn Loss,
+    host: &dyn MultiInputCpu,
+    case_generator: &CaseGenerator,
+    number: usize,
+) -> Result<Case> {
     let mut random = Random::new(2026, number as u64);
     let (mut arrays, mut integers, mut given) = (Vec::new(), Vec::new(), Vec::new());
     for example in host.example(case_generator.rows, case_generator.columns) {
@@ -66,19 +102,24 @@ fn draw(loss: &dyn Loss, host: &dyn MultiInputCpu, case_generator: &CaseGenerato
         let length: usize = example.shape.iter().product();
         given.push((example.name, example.shape.clone()));
         if argument.role.is_integers() {
-            let draw = || (example.from as f64 + random.uniform() * (example.below - example.from) as f64) as i64;
+            let draw = || {
+                (example.from as f64 + random.uniform() * (example.below - example.from) as f64)
+                    as i64
+            };
             let values: Vec<i64> = std::iter::repeat_with(draw).take(length).collect();
             integers.push((example.name, shaped(&example.shape, values)));
         } else {
             let columns = example.shape.last().copied().unwrap_or(1);
-            let values = numbers(&mut random, argument.domain, length, columns, case_generator.size);
+            let values =
+                numbers(&mut random, argument.domain, length, columns, case_generator.size);
             arrays.push((example.name, shaped(&example.shape, values)));
         }
     }
     let units = host.units(&Shapes { loss: loss.name(), given })?;
     let weight = case_generator.weighted.then(|| {
         let count = units.shape.iter().product();
-        let values = (0..count).map(|_| if random.uniform() < 0.1 { 0.0 } else { 2.0 * random.uniform() as f32 });
+        let values = (0..count)
+            .map(|_| if random.uniform() < 0.1 { 0.0 } else { 2.0 * random.uniform() as f32 });
         shaped(&units.shape, values.collect())
     });
     let mask = case_generator.weighted.then(|| {
@@ -86,11 +127,24 @@ fn draw(loss: &dyn Loss, host: &dyn MultiInputCpu, case_generator: &CaseGenerato
         shaped(&units.shape, (0..count).map(|_| random.uniform() < 0.7).collect())
     });
     let upstream = case_generator.upstream.then(|| {
-        let shape: &[usize] = if case_generator.reduction == Reduction::None { &units.shape } else { &[] };
+        let shape: &[usize] =
+            if case_generator.reduction == Reduction::None { &units.shape } else { &[] };
         shaped(shape, (0..shape.iter().product()).map(|_| random.normal() as f32).collect())
     });
-    let name = format!("{}x{} {:?}", case_generator.rows, case_generator.columns, case_generator.reduction);
-    Ok(Case { name, arrays, integers, weight, mask, upstream, reduction: case_generator.reduction, units })
+    let name = format!(
+        "{}x{} {:?}",
+        case_generator.rows, case_generator.columns, case_generator.reduction
+    );
+    Ok(Case {
+        name,
+        arrays,
+        integers,
+        weight,
+        mask,
+        upstream,
+        reduction: case_generator.reduction,
+        units,
+    })
 }
 
 /// The shape always has as many places as there are values: both come from the same example.
@@ -121,8 +175,13 @@ impl Case {
     }
 
     /// In f64, in the order of the loss's arguments.
-    fn multi_input(&self, loss: &dyn Loss, host: &dyn MultiInputCpu) -> Result<MultiInput<'static, f64>> {
-        let wide = |array: &ArrayD<f32>| -> Vec<f64> { array.iter().map(|&x| f64::from(x)).collect() };
+    fn multi_input(
+        &self,
+        loss: &dyn Loss,
+        host: &dyn MultiInputCpu,
+    ) -> Result<MultiInput<'static, f64>> {
+        let wide =
+            |array: &ArrayD<f32>| -> Vec<f64> { array.iter().map(|&x| f64::from(x)).collect() };
         let numbers = loss.arguments().iter().filter_map(|argument| {
             let (name, array) = self.arrays.iter().find(|(name, _)| *name == argument.name)?;
             Some(Array { name, shape: array.shape().to_vec(), values: wide(array).into() })
@@ -152,7 +211,11 @@ impl Case {
     }
 
     /// The reduction, written a second time from its definition.
-    fn apply_update(&self, host: &dyn MultiInputCpu, multi_input: &mut MultiInput<'static, f64>) -> Result<()> {
+    fn apply_update(
+        &self,
+        host: &dyn MultiInputCpu,
+        multi_input: &mut MultiInput<'static, f64>,
+    ) -> Result<()> {
         let narrow = |array: &Array<'_, f64>| Array {
             name: array.name,
             shape: array.shape.clone(),
@@ -169,9 +232,12 @@ impl Case {
             upstreams: Vec::new().into(),
         };
         let shares = host.shares(&single)?;
-        let or_ones = |values: &[f64]| if values.is_empty() { vec![1.0; multi_input.units] } else { values.to_vec() };
+        let or_ones = |values: &[f64]| {
+            if values.is_empty() { vec![1.0; multi_input.units] } else { values.to_vec() }
+        };
         let counts = |unit: &usize| {
-            multi_input.mask.get(*unit).copied().unwrap_or(true) && shares.kept.get(*unit).copied().unwrap_or(true)
+            multi_input.mask.get(*unit).copied().unwrap_or(true)
+                && shares.kept.get(*unit).copied().unwrap_or(true)
         };
         let kept: Vec<usize> = (0..multi_input.units).filter(counts).collect();
         let (mut weight, mean) = (or_ones(&multi_input.weight), or_ones(&shares.mean));
@@ -187,7 +253,8 @@ impl Case {
         }
         multi_input.factor = if divisor == 0.0 { 0.0 } else { 1.0 / divisor };
         multi_input.weight = weight.into();
-        multi_input.mask = (0..multi_input.units).map(|unit| kept.contains(&unit)).collect::<Vec<_>>().into();
+        multi_input.mask =
+            (0..multi_input.units).map(|unit| kept.contains(&unit)).collect::<Vec<_>>().into();
         Ok(())
     }
 }
@@ -208,7 +275,13 @@ fn run(loss: &dyn Loss, host: &dyn MultiInputCpu, multi_input: &MultiInput<'_, f
 }
 
 /// The same with the numbers of one input a little off, each up or down by chance.
-fn moved(loss: &dyn Loss, host: &dyn MultiInputCpu, multi_input: &MultiInput<'static, f64>, which: usize, share: f64) -> Exact {
+fn moved(
+    loss: &dyn Loss,
+    host: &dyn MultiInputCpu,
+    multi_input: &MultiInput<'static, f64>,
+    which: usize,
+    share: f64,
+) -> Exact {
     let mut multi_input = multi_input.clone();
     for (index, x) in multi_input.arrays[which].values.to_mut().iter_mut().enumerate() {
         let words = crate::cpu::random::philox([index as u32, which as u32, 0, 0], [17, 0]);
@@ -234,20 +307,38 @@ pub(super) fn check(
         let exact = run(criterion.loss(), host, &multi_input);
         // A score or an output of a layer is a sum over the columns: its roundings are as if its inputs were so far off, and a
         // temperature or γ multiplies them as it does the inputs' own.
-        let shares = (INPUT_ULPS + chain_of_outputs(criterion.loss(), case_generator.columns) / 2.0) * ULP;
+        let shares =
+            (INPUT_ULPS + chain_of_outputs(criterion.loss(), case_generator.columns) / 2.0) * ULP;
         let moves: Vec<Exact> = (0..multi_input.arrays.len())
-            .flat_map(|which| [shares, -shares].map(|share| moved(criterion.loss(), host, &multi_input, which, share)))
+            .flat_map(|which| {
+                [shares, -shares]
+                    .map(|share| moved(criterion.loss(), host, &multi_input, which, share))
+            })
             .collect();
         for (criterion, is_device) in [(&reference, false), (&criterion, true)] {
             let found = criterion.clone().reduction(case.reduction).evaluate_f64(&case.inputs())?;
-            let (value, gradients) = bounds(criterion.loss(), &case, &multi_input, &exact, &moves, case_generator.columns, is_device);
+            let (value, gradients) = bounds(
+                criterion.loss(),
+                &case,
+                &multi_input,
+                &exact,
+                &moves,
+                case_generator.columns,
+                is_device,
+            );
             report.add_value(&case.name, "value", value.compare(&found.values));
             let others = found.others.iter().map(|(_, gradient)| gradient);
-            for ((name, bounded), found) in gradients.iter().zip(std::iter::once(&found.gradient).chain(others)) {
+            for ((name, bounded), found) in
+                gradients.iter().zip(std::iter::once(&found.gradient).chain(others))
+            {
                 report.add_gradient(&case.name, name, bounded.compare(found));
             }
             if gradients.len() != 1 + found.others.len() {
-                report.refuse(format!("{}: {} gradients came back", case.name, 1 + found.others.len()));
+                report.refuse(format!(
+                    "{}: {} gradients came back",
+                    case.name,
+                    1 + found.others.len()
+                ));
             }
         }
         report.cases += 1;
@@ -265,7 +356,9 @@ fn chain(columns: usize) -> f64 {
 /// is off by up to D roundings of Σ|x w|; numbers that are off up or down by chance leave √Σ(x w)² of theirs, √D times less.
 fn chain_of_outputs(loss: &dyn Loss, columns: usize) -> f64 {
     match loss.family() {
-        Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => (columns as f64).powf(1.5),
+        Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => {
+            (columns as f64).powf(1.5)
+        }
         Family::MultiInput(Frame::Similarity(_), _) => chain(columns),
         _ => 0.0,
     }
@@ -287,7 +380,9 @@ fn bounds(
     is_device: bool,
 ) -> (Bounded, Vec<(&'static str, Bounded)>) {
     // The products behind a linear layer's loss are sums over all classes and over all rows, one after the other.
-    let rows = multi_input.array("predictions").map_or(multi_input.units, |x| x.values.len() / columns.max(1));
+    let rows = multi_input
+        .array("predictions")
+        .map_or(multi_input.units, |x| x.values.len() / columns.max(1));
     let links = if is_linear(loss) { (columns + rows) as f64 } else { chain(columns) };
     let roundings = (RESULT_ULPS + links / 2.0) * ULP;
     let off = |pick: &dyn Fn(&Exact) -> f64| -> f64 {
@@ -299,12 +394,19 @@ fn bounds(
     let tolerances: Vec<f64> = (0..exact.values.len())
         .map(|u| {
             let x = exact.values[u];
-            if is_device { off(&|e| e.values[u]) + roundings * finite(x) + FLUSHED } else { near(x, 0.0) }
+            if is_device {
+                off(&|e| e.values[u]) + roundings * finite(x) + FLUSHED
+            } else {
+                near(x, 0.0)
+            }
         })
         .collect();
     let value = if case.reduction == Reduction::None {
         let shape = &case.units.shape;
-        Bounded { expected: shaped(shape, exact.values.clone()), tolerance: shaped(shape, tolerances) }
+        Bounded {
+            expected: shaped(shape, exact.values.clone()),
+            tolerance: shaped(shape, tolerances),
+        }
     } else {
         let length = exact.values.len() as f64;
         let reduction = 0.5 * ULP * length.min(64.0 + length / 1024.0);
@@ -313,14 +415,18 @@ fn bounds(
         } else {
             near(exact.values.iter().sum(), magnitude)
         };
-        Bounded { expected: shaped(&[], vec![exact.values.iter().sum()]), tolerance: shaped(&[], vec![tolerance]) }
+        Bounded {
+            expected: shaped(&[], vec![exact.values.iter().sum()]),
+            tolerance: shaped(&[], vec![tolerance]),
+        }
     };
     let names = loss.differentiated();
     let arrays = multi_input.arrays.iter().filter(|array| names.contains(&array.name));
     let gradients = arrays.zip(0..).map(|(array, g)| {
         let gradient = &exact.gradients[g];
         let elements = multi_input.units;
-        let is_pointwise = matches!(loss.family(), Family::MultiInput(Frame::TwoInput | Frame::Preference, _));
+        let is_pointwise =
+            matches!(loss.family(), Family::MultiInput(Frame::TwoInput | Frame::Preference, _));
         // Each number of a pair has a derivative of its own, unless it is a sum over a row.
         let width = match is_pointwise {
             true if array.values.len() == elements => 1,
@@ -333,7 +439,8 @@ fn bounds(
             let largest = row.iter().fold(0.0, |largest: f64, &x| largest.max(finite(x)));
             repeat_n(largest, row.len())
         });
-        let mut moved: Vec<f64> = (0..gradient.len()).map(|i| off(&|e| e.gradients[g][i])).collect();
+        let mut moved: Vec<f64> =
+            (0..gradient.len()).map(|i| off(&|e| e.gradients[g][i])).collect();
         if is_linear(loss) {
             // What the outputs are off by moves all cells that they are summed into, of which some stand still by chance.
             for row in moved.chunks_mut(width.max(1)) {
@@ -355,9 +462,12 @@ fn bounds(
 pub(super) fn differentiate(loss: &dyn Loss, host: &dyn MultiInputCpu, title: String) -> Report {
     const STEP: f64 = 1.0 / 1024.0;
     let mut report = Report::new(title);
-    for (number, (rows, columns)) in [(1, 1), (2, 1), (5, 4), (6, 3), (4, 7)].into_iter().enumerate() {
+    for (number, (rows, columns)) in
+        [(1, 1), (2, 1), (5, 4), (6, 3), (4, 7)].into_iter().enumerate()
+    {
         let case_generator = CaseGenerator { rows, columns, reduction: Reduction::Sum, ..PLAIN };
-        let drawn = draw(loss, host, &case_generator, 100 + number).and_then(|case| Ok((case.multi_input(loss, host)?, case)));
+        let drawn = draw(loss, host, &case_generator, 100 + number)
+            .and_then(|case| Ok((case.multi_input(loss, host)?, case)));
         let (multi_input, case) = match drawn {
             Ok(drawn) => drawn,
             Err(error) => {
@@ -367,7 +477,8 @@ pub(super) fn differentiate(loss: &dyn Loss, host: &dyn MultiInputCpu, title: St
         };
         let exact = run(loss, host, &multi_input);
         let names = loss.differentiated();
-        let places = (0..multi_input.arrays.len()).filter(|&which| names.contains(&multi_input.arrays[which].name));
+        let places = (0..multi_input.arrays.len())
+            .filter(|&which| names.contains(&multi_input.arrays[which].name));
         for (g, which) in places.enumerate() {
             let gradient = &exact.gradients[g];
             let (mut expected, mut tolerance) = (gradient.clone(), vec![FLUSHED; gradient.len()]);
@@ -391,11 +502,22 @@ pub(super) fn differentiate(loss: &dyn Loss, host: &dyn MultiInputCpu, title: St
             }
             let array = &multi_input.arrays[which];
             if skipped * 10 > gradient.len() + 10 {
-                report.refuse(format!("{}: {skipped} of {} of {} lie at kinks", case.name, gradient.len(), array.name));
+                report.refuse(format!(
+                    "{}: {skipped} of {} of {} lie at kinks",
+                    case.name,
+                    gradient.len(),
+                    array.name
+                ));
             }
-            let bounded =
-                Bounded { expected: shaped(&array.shape, expected), tolerance: shaped(&array.shape, tolerance) };
-            report.add_gradient(&case.name, array.name, bounded.compare(&shaped(&array.shape, gradient.clone())));
+            let bounded = Bounded {
+                expected: shaped(&array.shape, expected),
+                tolerance: shaped(&array.shape, tolerance),
+            };
+            report.add_gradient(
+                &case.name,
+                array.name,
+                bounded.compare(&shaped(&array.shape, gradient.clone())),
+            );
         }
         report.cases += 1;
     }

@@ -2,17 +2,20 @@
 
 use ndarray::Array1;
 
-use super::{Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title};
+use super::{
+    Bounded, FLUSHED, INPUT_ULPS, RESULT_ULPS, Report, ULP, options_value, sets_of_options, title,
+};
 use crate::catalogue::Entry;
 use crate::cpu::random::Random;
 use crate::cpu::real::Real;
 use crate::nn::optimizers::update::{Runner, Update};
-use crate::nn::optimizers::{MOST_STATES, Optimizer, ParameterSpan, GradientTransform};
+use crate::nn::optimizers::{GradientTransform, MOST_STATES, Optimizer, ParameterSpan};
 use crate::runtime::device::Gpu;
 use crate::{Device, Result};
 
 const STEPS: u64 = 5;
-const NAMES: [&str; 1 + MOST_STATES] = ["parameters", "first state", "second state", "third state", "fourth state"];
+const NAMES: [&str; 1 + MOST_STATES] =
+    ["parameters", "first state", "second state", "third state", "fourth state"];
 const LEARNING_RATE: f64 = 0.05;
 
 /// Runs an optimizer on a device for five steps with each set of its options, with and without regularised spans,
@@ -20,7 +23,10 @@ const LEARNING_RATE: f64 = 0.05;
 ///
 /// # Errors
 /// What the device reports; [`crate::Error::Option`] if the entry lists a variant that it refuses.
-pub fn check_optimizer(entry: &'static Entry<dyn Optimizer>, device: &Device) -> Result<Vec<Report>> {
+pub fn check_optimizer(
+    entry: &'static Entry<dyn Optimizer>,
+    device: &Device,
+) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
     for options in sets_of_options(entry.variants) {
         let optimizer = (entry.make)(&options_value(entry.name, options)?)?;
@@ -30,9 +36,11 @@ pub fn check_optimizer(entry: &'static Entry<dyn Optimizer>, device: &Device) ->
             let found = match device {
                 Device::Gpu(gpu) => run(gpu, &*optimizer, &work)?,
                 Device::Cpu => on_host::<f32>(&*optimizer, &work, 0.0)?.last,
-                Device::Reference => {
-                    on_host::<f64>(&*optimizer, &work, 0.0)?.last.iter().map(|x| to_single(x)).collect()
-                }
+                Device::Reference => on_host::<f64>(&*optimizer, &work, 0.0)?
+                    .last
+                    .iter()
+                    .map(|x| to_single(x))
+                    .collect(),
             };
             let expected = expected(&*optimizer, &work)?;
             for ((name, expected), found) in NAMES.iter().zip(expected).zip(found) {
@@ -74,7 +82,13 @@ fn works() -> Vec<Work> {
                 .collect(),
             spans: cuts
                 .iter()
-                .map(|&(end, l1, l2, columns)| ParameterSpan { end, l1, l2, columns, ..ParameterSpan::default() })
+                .map(|&(end, l1, l2, columns)| ParameterSpan {
+                    end,
+                    l1,
+                    l2,
+                    columns,
+                    ..ParameterSpan::default()
+                })
                 .collect(),
         }
     };
@@ -82,7 +96,15 @@ fn works() -> Vec<Work> {
         work(1, &[(1, 0.0, 0.0, 0)]),
         work(1023, &[(1023, 0.01, 0.0, 31)]),
         // Tall, wide, one element, a vector.
-        work(20_003, &[(6_000, 0.01, 0.02, 12), (9_000, 0.0, 0.3, 300), (9_001, 0.5, 0.0, 1), (20_003, 0.0, 0.0, 0)]),
+        work(
+            20_003,
+            &[
+                (6_000, 0.01, 0.02, 12),
+                (9_000, 0.0, 0.3, 300),
+                (9_001, 0.5, 0.0, 1),
+                (20_003, 0.0, 0.0, 0),
+            ],
+        ),
     ]
 }
 
@@ -124,11 +146,13 @@ fn on_host<R: Real>(optimizer: &dyn Optimizer, work: &Work, share: f64) -> Resul
 fn expected(optimizer: &dyn Optimizer, work: &Work) -> Result<Vec<Bounded>> {
     let share = INPUT_ULPS * ULP;
     let here = on_host::<f64>(optimizer, work, 0.0)?;
-    let (up, down) = (on_host::<f64>(optimizer, work, share)?, on_host::<f64>(optimizer, work, -share)?);
+    let (up, down) =
+        (on_host::<f64>(optimizer, work, share)?, on_host::<f64>(optimizer, work, -share)?);
     let bounded = |which: usize| {
         let values = &here.last[which];
         let tolerance = |i: usize| {
-            let spread = (up.last[which][i] - values[i]).abs() + (down.last[which][i] - values[i]).abs();
+            let spread =
+                (up.last[which][i] - values[i]).abs() + (down.last[which][i] - values[i]).abs();
             spread + STEPS as f64 * RESULT_ULPS * ULP * here.lengths[which][i] + FLUSHED
         };
         Bounded {
@@ -144,8 +168,14 @@ fn run(gpu: &Gpu, optimizer: &dyn Optimizer, work: &Work) -> Result<Vec<Vec<f32>
     let length = work.start.len();
     let parameters = gpu.upload("parameters", &work.start)?;
     let buffer = gpu.buffer("gradients", length)?;
-    let gradient_transform = GradientTransform { spans: &work.spans, ..GradientTransform::default() };
-    let runner = Runner::new(gpu, &Update { optimizer, length, gradient_transform, average: None }, &parameters, &buffer)?;
+    let gradient_transform =
+        GradientTransform { spans: &work.spans, ..GradientTransform::default() };
+    let runner = Runner::new(
+        gpu,
+        &Update { optimizer, length, gradient_transform, average: None },
+        &parameters,
+        &buffer,
+    )?;
     for (t, gradients) in work.gradients.iter().enumerate() {
         gpu.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(gradients));
         runner.run(&optimizer.step(t as u64 + 1, LEARNING_RATE))?;

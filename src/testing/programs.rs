@@ -30,7 +30,8 @@ pub struct Joined {
 
 impl From<Program> for Joined {
     fn from(program: Program) -> Self {
-        let constants: Vec<String> = program.constants.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let constants: Vec<String> =
+            program.constants.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let header: Vec<&str> = program
             .header
             .split(['\n', ';'])
@@ -39,7 +40,13 @@ impl From<Program> for Joined {
             .collect();
         let files: Vec<&str> = program.files.iter().map(|file| file.name).collect();
         Joined {
-            name: format!("{} [{}] {} {}", program.label, files.join(" "), header.join(" "), constants.join(" ")),
+            name: format!(
+                "{} [{}] {} {}",
+                program.label,
+                files.join(" "),
+                header.join(" "),
+                constants.join(" ")
+            ),
             text: wgsl::join(&program.header, &program.files),
             label: program.label,
             files,
@@ -87,8 +94,10 @@ pub fn all_programs() -> Result<Vec<Joined>> {
         let tiles = if number == 0 { &TILES[..] } else { &TILES[TILES.len() - 1..] };
         for (variant, layout, epilogue) in products(tiles) {
             if number == 0 || epilogue != Epilogue::WeightGradient {
-                let activation = Some(&**activation).filter(|_| epilogue != Epilogue::WeightGradient);
-                programs.push(Kind { layout, epilogue, activation, constants: &[] }.program(&variant));
+                let activation =
+                    Some(&**activation).filter(|_| epilogue != Epilogue::WeightGradient);
+                programs
+                    .push(Kind { layout, epilogue, activation, constants: &[] }.program(&variant));
             }
         }
         programs.extend(join_programs(&**activation));
@@ -135,13 +144,20 @@ pub fn listings_of(name: &str) -> Result<Vec<Listing>> {
 /// Whole models: every loss, every optimizer, every activation.
 fn small_model_programs() -> Result<Vec<Program>> {
     let options = Value::Null;
-    let losses: Vec<Arc<dyn losses::Loss>> =
-        losses::CATALOGUE.iter().map(|entry| Ok((entry.make)(&options)?.into())).collect::<Result<_>>()?;
-    let losses: Vec<_> =
-        losses.into_iter().filter(|loss| losses::check_trainable(&**loss).is_ok() && !loss.targets().pads()).collect();
-    let optimizers: Vec<Arc<dyn optimizers::Optimizer>> =
-        optimizers::CATALOGUE.iter().map(|entry| Ok((entry.make)(&options)?.into())).collect::<Result<_>>()?;
-    let activations = activations::CATALOGUE.iter().map(|entry| (entry.make)(&options)).collect::<Result<_>>()?;
+    let losses: Vec<Arc<dyn losses::Loss>> = losses::CATALOGUE
+        .iter()
+        .map(|entry| Ok((entry.make)(&options)?.into()))
+        .collect::<Result<_>>()?;
+    let losses: Vec<_> = losses
+        .into_iter()
+        .filter(|loss| losses::check_trainable(&**loss).is_ok() && !loss.targets().pads())
+        .collect();
+    let optimizers: Vec<Arc<dyn optimizers::Optimizer>> = optimizers::CATALOGUE
+        .iter()
+        .map(|entry| Ok((entry.make)(&options)?.into()))
+        .collect::<Result<_>>()?;
+    let activations =
+        activations::CATALOGUE.iter().map(|entry| (entry.make)(&options)).collect::<Result<_>>()?;
     nn::train::small::programs(&losses, &optimizers, activations)
 }
 
@@ -150,7 +166,9 @@ fn products(tiles: &[crate::nn::ops::matmul::Tile]) -> Vec<(Variant, Layout, Epi
     for &tile in tiles {
         for vec4 in [false, true] {
             for layout in [Layout::NN, Layout::NT, Layout::TN] {
-                for epilogue in [Epilogue::Forward, Epilogue::InputGradient, Epilogue::WeightGradient] {
+                for epilogue in
+                    [Epilogue::Forward, Epilogue::InputGradient, Epilogue::WeightGradient]
+                {
                     all.push((Variant { tile, vec4, split: false }, layout, epilogue));
                 }
                 all.push((Variant { tile, vec4, split: true }, layout, Epilogue::WeightGradient));

@@ -78,7 +78,8 @@ fn root() -> PathBuf {
 
 /// The stems of the files of a folder with an ending.
 fn stems(folder: &Path, ending: &str) -> BTreeSet<String> {
-    let files = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let files =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let paths = files.map(|file| file.expect("it can be listed").path());
     let named = paths.filter(|path| path.extension().is_some_and(|found| found == ending));
     named.filter_map(|path| Some(path.file_stem()?.to_str()?.to_string())).collect()
@@ -89,8 +90,13 @@ fn names_are_unique_and_in_snake_case() {
     let mut seen = BTreeSet::new();
     for line in lines() {
         assert!(seen.insert((line.list, line.name)), "{} is there twice", line.title());
-        let snake = line.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        assert!(snake && line.name.starts_with(|c: char| c.is_ascii_lowercase()), "{}", line.title());
+        let snake =
+            line.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        assert!(
+            snake && line.name.starts_with(|c: char| c.is_ascii_lowercase()),
+            "{}",
+            line.title()
+        );
     }
 }
 
@@ -114,8 +120,10 @@ fn every_file_of_a_list_is_a_line_in_it() {
     let shared = "mod tests precision custom domain frames fused loss outputs rule step sweep clip per_tensor";
     let shared: Vec<&str> = shared.split(' ').collect();
     for list in ["losses", "activations", "optimizers"] {
-        let names: BTreeSet<String> = lines().iter().filter(|l| l.list == list).map(|l| l.name.to_string()).collect();
-        let fillings = lines().iter().filter(|l| l.list == list).map(|l| l.stem().to_string()).collect();
+        let names: BTreeSet<String> =
+            lines().iter().filter(|l| l.list == list).map(|l| l.name.to_string()).collect();
+        let fillings =
+            lines().iter().filter(|l| l.list == list).map(|l| l.stem().to_string()).collect();
         assert_eq!(stems(&root().join("shaders").join(list), "wgsl"), fillings, "shaders/{list}");
         let mut sources = stems(&root().join("src").join(list), "rs");
         sources.retain(|stem| !shared.contains(&&**stem));
@@ -126,7 +134,10 @@ fn every_file_of_a_list_is_a_line_in_it() {
 #[test]
 fn the_words_of_an_entry_are_there_and_on_one_line() {
     for line in lines() {
-        let options = line.options.iter().flat_map(|option| ["name", "domain", "meaning"].into_iter().zip(*option));
+        let options = line
+            .options
+            .iter()
+            .flat_map(|option| ["name", "domain", "meaning"].into_iter().zip(*option));
         for (which, text) in line.words.iter().copied().chain(options) {
             assert!(!text.trim().is_empty(), "{}: {which} is empty", line.title());
             assert_eq!(text, text.trim(), "{}: {which}", line.title());
@@ -139,7 +150,8 @@ fn the_words_of_an_entry_are_there_and_on_one_line() {
 fn the_options_documented_are_the_options_there_are_in_order() {
     for line in lines() {
         let (options, _) = line.defaults();
-        let written: Vec<&str> = options.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        let written: Vec<&str> =
+            options.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
         let documented: Vec<&str> = line.options.iter().map(|option| option[0]).collect();
         assert_eq!(written, documented, "{}", line.title());
     }
@@ -150,8 +162,14 @@ fn options_written_out_make_the_same_again() {
     for line in lines() {
         for options in line.variants.iter().chain(&["{}"]) {
             let options = serde_json::from_str(options).expect("a variant is JSON");
-            let made = (line.make)(&options).unwrap_or_else(|error| panic!("{}: {error}", line.title()));
-            assert_eq!((line.make)(&made.0).expect("what it wrote itself"), made, "{}", line.title());
+            let made =
+                (line.make)(&options).unwrap_or_else(|error| panic!("{}: {error}", line.title()));
+            assert_eq!(
+                (line.make)(&made.0).expect("what it wrote itself"),
+                made,
+                "{}",
+                line.title()
+            );
         }
     }
 }
@@ -162,7 +180,8 @@ fn variants_are_valid_and_differ_from_the_defaults_and_from_each_other() {
         let mut seen = vec![line.defaults().0];
         for variant in line.variants {
             let options: Value = serde_json::from_str(variant).expect("a variant is JSON");
-            let (made, _) = (line.make)(&options).unwrap_or_else(|error| panic!("{} {variant}: {error}", line.title()));
+            let (made, _) = (line.make)(&options)
+                .unwrap_or_else(|error| panic!("{} {variant}: {error}", line.title()));
             assert!(!seen.contains(&made), "{} {variant} is there already", line.title());
             for (name, value) in options.as_object().expect("a variant is an object") {
                 assert_eq!(&made[name], value, "{} {variant}", line.title());
@@ -191,7 +210,9 @@ fn every_option_is_set_by_a_variant() {
 #[test]
 fn an_unknown_option_is_refused_with_the_known_ones() {
     for line in lines() {
-        let error = (line.make)(&json!({ "no_such_option": 1 })).expect_err("it has none of that name").to_string();
+        let error = (line.make)(&json!({ "no_such_option": 1 }))
+            .expect_err("it has none of that name")
+            .to_string();
         assert!(error.contains("no_such_option") && error.contains(line.name), "{error}");
         for [name, ..] in &line.options {
             assert!(error.contains(name), "{error} does not list {name}");
@@ -204,11 +225,16 @@ fn an_unknown_option_is_refused_with_the_known_ones() {
 fn a_value_of_the_wrong_kind_is_refused_with_the_domain() {
     for line in lines() {
         for [name, domain, _] in &line.options {
-            let error =
-                (line.make)(&json!({ *name: { "no": "value" } })).expect_err("an object is no option").to_string();
+            let error = (line.make)(&json!({ *name: { "no": "value" } }))
+                .expect_err("an object is no option")
+                .to_string();
             assert!(error.contains(name) && error.contains(domain), "{}: {error}", line.title());
         }
-        assert!((line.make)(&json!([1, 2])).is_err(), "{}: a list is no set of options", line.title());
+        assert!(
+            (line.make)(&json!([1, 2])).is_err(),
+            "{}: a list is no set of options",
+            line.title()
+        );
     }
 }
 
@@ -225,14 +251,19 @@ fn options_are_refused_just_outside_their_documented_domain() {
     let mut checked = 0;
     for line in lines() {
         for [name, domain, _] in &line.options {
-            let Some((_, outside, inside)) =
-                DOMAINS.iter().find(|(words, ..)| domain.trim_start_matches("finite and ").starts_with(words))
+            let Some((_, outside, inside)) = DOMAINS
+                .iter()
+                .find(|(words, ..)| domain.trim_start_matches("finite and ").starts_with(words))
             else {
                 continue;
             };
             for value in *outside {
                 let error = (line.make)(&json!({ *name: value })).expect_err(name).to_string();
-                assert!(error.contains(name) && error.contains(domain), "{}: {error}", line.title());
+                assert!(
+                    error.contains(name) && error.contains(domain),
+                    "{}: {error}",
+                    line.title()
+                );
             }
             for value in *inside {
                 let made = (line.make)(&json!({ *name: value }));
@@ -247,9 +278,18 @@ fn options_are_refused_just_outside_their_documented_domain() {
 #[test]
 fn an_unknown_name_is_refused_with_the_known_ones() {
     let errors = [
-        ("losses", losses::from_name("no_such", &Value::Null).expect_err("there is none").to_string()),
-        ("activations", activations::from_name("no_such", &Value::Null).expect_err("there is none").to_string()),
-        ("optimizers", optimizers::from_name("no_such", &Value::Null).expect_err("there is none").to_string()),
+        (
+            "losses",
+            losses::from_name("no_such", &Value::Null).expect_err("there is none").to_string(),
+        ),
+        (
+            "activations",
+            activations::from_name("no_such", &Value::Null).expect_err("there is none").to_string(),
+        ),
+        (
+            "optimizers",
+            optimizers::from_name("no_such", &Value::Null).expect_err("there is none").to_string(),
+        ),
     ];
     for (list, error) in errors {
         for line in lines().iter().filter(|line| line.list == list) {
@@ -268,8 +308,10 @@ fn overrides(text: &str) -> BTreeSet<String> {
 fn the_overrides_of_a_shader_are_the_constants_of_its_twin() {
     for line in lines() {
         for options in line.variants.iter().chain(&["{}"]) {
-            let made = (line.make)(&serde_json::from_str(options).expect("a variant is JSON")).expect("it is valid");
-            let given: BTreeSet<String> = made.1.iter().map(|(name, _)| line.in_shader(name)).collect();
+            let made = (line.make)(&serde_json::from_str(options).expect("a variant is JSON"))
+                .expect("it is valid");
+            let given: BTreeSet<String> =
+                made.1.iter().map(|(name, _)| line.in_shader(name)).collect();
             assert_eq!(given.len(), made.1.len(), "{}: a constant is given twice", line.title());
             assert_eq!(given, overrides(line.shader.text), "{}", line.title());
         }
@@ -281,7 +323,8 @@ fn the_overrides_of_a_shader_are_the_constants_of_its_twin() {
 fn every_name_of_a_shader_begins_with_its_stem() {
     for line in lines() {
         let stem = line.stem();
-        let camel: String = stem.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
+        let camel: String =
+            stem.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
         for declaration in line.shader.text.lines() {
             let Some((kind, rest)) = declaration.split_once(' ') else { continue };
             let name = rest.split(['(', ':', ' ']).next().unwrap_or_default();
@@ -311,7 +354,11 @@ fn the_defaults_of_a_shader_are_those_of_its_twin() {
                 "false" => 0.0,
                 written => written.trim_end_matches(['u', 'i', 'f']).parse().unwrap_or(f64::NAN),
             };
-            assert!((number - value).abs() <= 1e-12 * value.abs(), "{}: {name} is {number}, not {value}", line.title());
+            assert!(
+                (number - value).abs() <= 1e-12 * value.abs(),
+                "{}: {name} is {number}, not {value}",
+                line.title()
+            );
         }
     }
 }
@@ -338,10 +385,14 @@ fn the_losses_that_are_written_as_they_are_folded_are_those_that_ask_for_no_outc
                 continue;
             }
             let texts = loss.helpers().iter().map(|file| file.text).chain([entry.shader.text]);
-            let functions = texts.flat_map(|text| text.split("\nfn ")).filter_map(|function| function.split_once('('));
-            let gradients = functions.filter(|(name, _)| *name == "gradient" || name.ends_with("_gradient"));
+            let functions = texts
+                .flat_map(|text| text.split("\nfn "))
+                .filter_map(|function| function.split_once('('));
+            let gradients =
+                functions.filter(|(name, _)| *name == "gradient" || name.ends_with("_gradient"));
             let function = gradients.last().map(|(_, rest)| rest);
-            let body = function.and_then(|rest| rest.split_once(") -> vec4<f32> {")).map(|(_, body)| body);
+            let body =
+                function.and_then(|rest| rest.split_once(") -> vec4<f32> {")).map(|(_, body)| body);
             let body = body.and_then(|rest| rest.split("\n}\n").next());
             let body = body.unwrap_or_else(|| panic!("{} has no gradient", entry.name));
             assert_eq!(loss.is_separable(), !body.contains("outcome"), "{} {variant}", entry.name);
@@ -355,13 +406,19 @@ fn the_losses_that_are_written_as_they_are_folded_are_those_that_ask_for_no_outc
 #[test]
 fn the_known_mutants_stand_where_their_list_says() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let list: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(root.join("tests/mutants/known.json")).unwrap()).unwrap();
+    let list: serde_json::Value = serde_json::from_str(
+        &std::fs::read_to_string(root.join("tests/mutants/known.json")).unwrap(),
+    )
+    .unwrap();
     let entries = list.as_array().unwrap();
     assert!(entries.len() >= 30);
     for entry in entries {
         let [file, old] = ["file", "old"].map(|name| entry[name].as_str().unwrap());
-        let text = std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-        assert!(text.contains(old), "`{old}` is no longer in {file}: write down in known.json what stands there now");
+        let text = std::fs::read_to_string(root.join(file))
+            .unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(
+            text.contains(old),
+            "`{old}` is no longer in {file}: write down in known.json what stands there now"
+        );
     }
 }

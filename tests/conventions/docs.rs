@@ -12,9 +12,18 @@ const GROUPS: [(&str, &[&str]); 11] = [
     ),
     (
         "Regression: quantiles, tolerances, uncertainty",
-        &["quantile", "expectile", "epsilon_insensitive", "squared_epsilon_insensitive", "gaussian_nll"],
+        &[
+            "quantile",
+            "expectile",
+            "epsilon_insensitive",
+            "squared_epsilon_insensitive",
+            "gaussian_nll",
+        ],
     ),
-    ("Regression: counts, amounts, ratios", &["poisson_nll", "gamma_deviance", "tweedie", "mape", "msle"]),
+    (
+        "Regression: counts, amounts, ratios",
+        &["poisson_nll", "gamma_deviance", "tweedie", "mape", "msle"],
+    ),
     (
         "Two classes, or many labels at once",
         &[
@@ -126,7 +135,14 @@ fn page_of_losses() -> String {
         for name in names {
             let entry = losses::entry(name).expect("the groups name losses that there are");
             let name = format!("`{name}`");
-            text += &line(&[&name, entry.summary, entry.formula, entry.torch, entry.keras, entry.optax]);
+            text += &line(&[
+                &name,
+                entry.summary,
+                entry.formula,
+                entry.torch,
+                entry.keras,
+                entry.optax,
+            ]);
         }
     }
     text
@@ -139,9 +155,14 @@ fn equivalents() -> String {
     );
     macro_rules! section {
         ($title:literal, $list:expr) => {
-            text += concat!("\n## ", $title, "\n\n| PyTorch | Keras | optax, jax | gradus |\n|---|---|---|---|\n");
+            text += concat!(
+                "\n## ",
+                $title,
+                "\n\n| PyTorch | Keras | optax, jax | gradus |\n|---|---|---|---|\n"
+            );
             for entry in $list {
-                text += &line(&[entry.torch, entry.keras, entry.optax, &format!("`{}`", entry.name)]);
+                text +=
+                    &line(&[entry.torch, entry.keras, entry.optax, &format!("`{}`", entry.name)]);
             }
         };
     }
@@ -178,7 +199,8 @@ fn the_page_of_losses_says_what_the_lists_say() {
 
 #[test]
 fn every_loss_is_in_one_group() {
-    let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+    let mut grouped: Vec<&str> =
+        GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
     let mut listed: Vec<&str> = losses::CATALOGUE.iter().map(|entry| entry.name).collect();
     grouped.sort_unstable();
     listed.sort_unstable();
@@ -206,12 +228,14 @@ const PAGES: [&str; 14] = [
 /// What a page points at: its links, and paths into the repository between backticks. Patterns (`NAME`, `*`, `…`) and the example of
 /// CONTRIBUTING.md are left out.
 fn paths_of(page: &str, text: &str) -> Vec<PathBuf> {
-    const FOLDERS: [&str; 8] = ["src/", "shaders/", "tests/", "benches/", "data/", "docs/", "examples/", ".github/"];
+    const FOLDERS: [&str; 8] =
+        ["src/", "shaders/", "tests/", "benches/", "data/", "docs/", "examples/", ".github/"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = root.join(page).parent().expect("a page is in a folder").to_path_buf();
     let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    let links =
-        links.filter(|link| !link.contains("://")).map(|link| folder.join(link.split('#').next().unwrap_or(link)));
+    let links = links
+        .filter(|link| !link.contains("://"))
+        .map(|link| folder.join(link.split('#').next().unwrap_or(link)));
     let quoted = text.split('`').skip(1).step_by(2);
     let is_path = |word: &&str| {
         FOLDERS.iter().any(|folder| word.starts_with(folder))
@@ -228,7 +252,8 @@ fn every_path_that_a_page_names_exists() {
     let mut missing = Vec::new();
     let mut found = 0;
     for page in PAGES {
-        let text = std::fs::read_to_string(root.join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+        let text = std::fs::read_to_string(root.join(page))
+            .unwrap_or_else(|error| panic!("{page}: {error}"));
         for path in paths_of(page, &text) {
             found += 1;
             if !path.exists() {

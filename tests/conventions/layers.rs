@@ -21,9 +21,17 @@ fn graphs() -> [(&'static str, Graph); 2] {
 }
 
 /// The entry that a module belongs to, and the number of its layer.
-fn layer(module: &Module, layers: &'static [&'static [&'static str]]) -> Option<(&'static str, usize)> {
-    let entries = layers.iter().enumerate().flat_map(|(number, layer)| layer.iter().map(move |entry| (*entry, number)));
-    let holds = |entry: &str| entry.split('/').zip(module).filter(|(a, b)| a == b).count() == entry.split('/').count();
+fn layer(
+    module: &Module,
+    layers: &'static [&'static [&'static str]],
+) -> Option<(&'static str, usize)> {
+    let entries = layers
+        .iter()
+        .enumerate()
+        .flat_map(|(number, layer)| layer.iter().map(move |entry| (*entry, number)));
+    let holds = |entry: &str| {
+        entry.split('/').zip(module).filter(|(a, b)| a == b).count() == entry.split('/').count()
+    };
     entries.filter(|(entry, _)| holds(entry)).max_by_key(|(entry, _)| entry.len())
 }
 
@@ -37,12 +45,16 @@ fn breaches(graph: &Graph, layers: &'static [&'static [&'static str]]) -> Vec<St
         .collect();
     for edge in graph.uses.iter().filter(|edge| !edge.from.is_empty()) {
         let [from, to] = [&edge.from, &edge.to];
-        if let (Some((own, own_layer)), Some((other, other_layer))) = (layer(from, layers), layer(to, layers))
+        if let (Some((own, own_layer)), Some((other, other_layer))) =
+            (layer(from, layers), layer(to, layers))
             && own != other
             && other_layer >= own_layer
         {
             let [from, to] = [from.join("/"), to.join("/")];
-            found.push(format!("{from}:{}: {own} (layer {own_layer}) uses {to} (layer {other_layer})", edge.line));
+            found.push(format!(
+                "{from}:{}: {own} (layer {own_layer}) uses {to} (layer {other_layer})",
+                edge.line
+            ));
         }
     }
     found
@@ -50,12 +62,20 @@ fn breaches(graph: &Graph, layers: &'static [&'static [&'static str]]) -> Vec<St
 
 /// The circles of a graph, with a line of code for each use inside.
 fn circles(graph: &Graph) -> Vec<String> {
-    let text = |module: &Module| if module.is_empty() { "the root".to_string() } else { module.join("/") };
+    let text =
+        |module: &Module| if module.is_empty() { "the root".to_string() } else { module.join("/") };
     let mut found = Vec::new();
     for circle in graph.circles() {
         let mut lines = vec![format!("{} files in a circle:", circle.len())];
-        let inside = graph.uses.iter().filter(|edge| circle.contains(&edge.from) && circle.contains(&edge.to));
-        lines.extend(inside.map(|edge| format!("  {}:{} uses {}", text(&edge.from), edge.line, text(&edge.to))));
+        let inside = graph
+            .uses
+            .iter()
+            .filter(|edge| circle.contains(&edge.from) && circle.contains(&edge.to));
+        lines.extend(
+            inside.map(|edge| {
+                format!("  {}:{} uses {}", text(&edge.from), edge.line, text(&edge.to))
+            }),
+        );
         found.push(lines.join("\n"));
     }
     found
@@ -72,7 +92,11 @@ fn a_module_uses_only_lower_layers() {
 fn no_files_use_each_other_in_a_circle() {
     for (folder, graph) in graphs() {
         assert!(graph.modules.len() > 20 && graph.uses.len() > 50, "{folder}: too little was read");
-        assert!(graph.unresolved.is_empty(), "{folder} names what is not there:\n{}", graph.unresolved.join("\n"));
+        assert!(
+            graph.unresolved.is_empty(),
+            "{folder} names what is not there:\n{}",
+            graph.unresolved.join("\n")
+        );
         let circles = circles(&graph);
         assert!(circles.is_empty(), "{folder}: {} circles\n{}", circles.len(), circles.join("\n"));
     }
@@ -89,7 +113,8 @@ fn a_use_of_a_higher_layer_is_found() {
         ("c", "use crate::{a::A, b::{g, deep::f}};"),
         ("d", ""),
     ];
-    let module = |path: &str| path.split("::").filter(|word| !word.is_empty()).map(str::to_string).collect();
+    let module =
+        |path: &str| path.split("::").filter(|word| !word.is_empty()).map(str::to_string).collect();
     let files: BTreeMap<Module, String> =
         files.iter().map(|(path, text)| (module(path), (*text).to_string())).collect();
     assert_eq!(

@@ -35,15 +35,23 @@ fn report(output: &Output) -> String {
 
 #[test]
 fn a_probe_that_fails_is_told_and_installs_nothing() {
-    let Some((output, is_called)) = driver("echo 'a broken library' >&2; exit 127", "true") else { return };
+    let Some((output, is_called)) = driver("echo 'a broken library' >&2; exit 127", "true") else {
+        return;
+    };
     let report = report(&output);
     assert!(!output.status.success() && !is_called, "{report}");
-    assert!(report.contains("a broken library") && report.contains("not known whether there is a GPU adapter"), "{report}");
+    assert!(
+        report.contains("a broken library")
+            && report.contains("not known whether there is a GPU adapter"),
+        "{report}"
+    );
 }
 
 #[test]
 fn without_an_adapter_a_driver_is_installed_and_its_failure_is_heard() {
-    let Some((output, is_called)) = driver("echo '{\"adapters\": []}'", "echo 'E: no network' >&2; exit 100") else {
+    let Some((output, is_called)) =
+        driver("echo '{\"adapters\": []}'", "echo 'E: no network' >&2; exit 100")
+    else {
         return;
     };
     let report = report(&output);
@@ -55,7 +63,9 @@ fn without_an_adapter_a_driver_is_installed_and_its_failure_is_heard() {
 
 #[test]
 fn with_an_adapter_there_is_nothing_to_do() {
-    let Some((output, is_called)) = driver("echo '{\"adapters\": [{\"backend\": \"vulkan\"}]}'", "true") else {
+    let Some((output, is_called)) =
+        driver("echo '{\"adapters\": [{\"backend\": \"vulkan\"}]}'", "true")
+    else {
         return;
     };
     assert!(output.status.success() && !is_called, "{}", report(&output));

@@ -60,7 +60,9 @@ struct Code {
 fn tokens(text: &str) -> Vec<(Token, usize)> {
     let chars: Vec<char> = text.chars().collect();
     let (mut found, mut i, mut line) = (Vec::new(), 0, 1);
-    let starts = |i: usize, wanted: &str| wanted.chars().enumerate().all(|(k, c)| chars.get(i + k) == Some(&c));
+    let starts = |i: usize, wanted: &str| {
+        wanted.chars().enumerate().all(|(k, c)| chars.get(i + k) == Some(&c))
+    };
     while i < chars.len() {
         let begin = i;
         let c = chars[i];
@@ -84,7 +86,8 @@ fn tokens(text: &str) -> Vec<(Token, usize)> {
             }
         } else if let Some(hashes) = raw_string(&chars[i..]) {
             i += hashes + if chars[i] == 'b' { 3 } else { 2 };
-            let end: String = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
+            let end: String =
+                std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
             while i < chars.len() && !starts(i, &end) {
                 i += 1;
             }
@@ -214,7 +217,8 @@ impl Reader {
             } else if self.word(0) == Some("use") {
                 self.at += 1;
                 self.import(&[]);
-            } else if self.word(0) == Some("mod") && self.word(1).is_some() && self.is_sign(2, '{') {
+            } else if self.word(0) == Some("mod") && self.word(1).is_some() && self.is_sign(2, '{')
+            {
                 let name = self.word(1).unwrap_or_default().to_string();
                 self.at += 3;
                 self.depth += 1;
@@ -258,8 +262,10 @@ impl Reader {
             self.at += 1;
             self.skip_brackets();
         }
-        let item = (0..8).find(|&ahead| self.word(ahead) == Some("mod") && self.is_sign(ahead + 2, ';'));
-        let ends_before = |ahead: usize| (0..ahead).any(|i| self.is_sign(i, ';') || self.is_sign(i, '{'));
+        let item =
+            (0..8).find(|&ahead| self.word(ahead) == Some("mod") && self.is_sign(ahead + 2, ';'));
+        let ends_before =
+            |ahead: usize| (0..ahead).any(|i| self.is_sign(i, ';') || self.is_sign(i, '{'));
         if let Some(ahead) = item.filter(|&ahead| !ends_before(ahead)) {
             let mut module = self.names();
             module.push(self.word(ahead + 1).unwrap_or_default().to_string());
@@ -304,7 +310,11 @@ impl Reader {
                 self.at += 1;
                 continue;
             }
-            if self.is_sign(0, ',') || self.is_sign(0, ';') || self.is_sign(0, '}') || self.word(0) == Some("as") {
+            if self.is_sign(0, ',')
+                || self.is_sign(0, ';')
+                || self.is_sign(0, '}')
+                || self.word(0) == Some("as")
+            {
                 let mut name = words.last().cloned();
                 if self.word(0) == Some("as") {
                     name = self.word(1).map(str::to_string);
@@ -336,7 +346,8 @@ impl Reader {
 }
 
 fn read(text: &str) -> Code {
-    Reader { tokens: tokens(text), at: 0, scope: Vec::new(), depth: 0, code: Code::default() }.read()
+    Reader { tokens: tokens(text), at: 0, scope: Vec::new(), depth: 0, code: Code::default() }
+        .read()
 }
 
 /// The absolute path that a reference names, if it is one of this crate.
@@ -372,11 +383,15 @@ fn absolute(
 
 /// The graph of a crate from the text of each of its modules, the root's under the empty path.
 pub fn graph(files: &BTreeMap<Module, String>) -> Graph {
-    let mut codes: BTreeMap<&Module, Code> = files.iter().map(|(module, text)| (module, read(text))).collect();
-    let below = |module: &Module, list: &[Module]| list.iter().any(|start| module.starts_with(start));
+    let mut codes: BTreeMap<&Module, Code> =
+        files.iter().map(|(module, text)| (module, read(text))).collect();
+    let below =
+        |module: &Module, list: &[Module]| list.iter().any(|start| module.starts_with(start));
     let of_tests: Vec<Module> = codes
         .iter()
-        .flat_map(|(file, code)| code.test_modules.iter().map(move |module| [file.as_slice(), module].concat()))
+        .flat_map(|(file, code)| {
+            code.test_modules.iter().map(move |module| [file.as_slice(), module].concat())
+        })
         .collect();
     codes.retain(|module, _| !below(module, &of_tests));
     // The module of each path, inline ones too, and the file that holds it.
@@ -402,17 +417,25 @@ pub fn graph(files: &BTreeMap<Module, String>) -> Graph {
             }
         }
     }
-    let mut graph = Graph { modules: codes.keys().map(|module| (*module).clone()).collect(), ..Graph::default() };
+    let mut graph = Graph {
+        modules: codes.keys().map(|module| (*module).clone()).collect(),
+        ..Graph::default()
+    };
     let root = Module::new();
     for (file, code) in &codes {
         for reference in &code.references {
             let Some(mut path) = absolute(reference, file, &known, &imports) else { continue };
             let mut deepest = deepest(&path, &known);
             // What the root re-exports is a name of the module that it comes from.
-            while deepest.is_empty() && **file != root && path.first().is_some_and(|name| name != "*") {
+            while deepest.is_empty()
+                && **file != root
+                && path.first().is_some_and(|name| name != "*")
+            {
                 let name = &path[0];
                 let given = codes.get(&root).and_then(|code| {
-                    code.references.iter().find(|at| at.scope.is_empty() && at.imported_as.as_ref() == Some(name))
+                    code.references
+                        .iter()
+                        .find(|at| at.scope.is_empty() && at.imported_as.as_ref() == Some(name))
                 });
                 let given = given.and_then(|given| absolute(given, &root, &known, &imports));
                 let Some(given) = given.filter(|given| *given != path) else { break };
@@ -429,7 +452,11 @@ pub fn graph(files: &BTreeMap<Module, String>) -> Graph {
             }
             let to = &holders[&deepest];
             if to != *file {
-                graph.uses.insert(Use { from: (*file).clone(), to: to.clone(), line: reference.line });
+                graph.uses.insert(Use {
+                    from: (*file).clone(),
+                    to: to.clone(),
+                    line: reference.line,
+                });
             }
         }
     }
@@ -438,7 +465,11 @@ pub fn graph(files: &BTreeMap<Module, String>) -> Graph {
 
 /// The longest beginning of a path that is a module.
 fn deepest(path: &Module, known: &BTreeSet<Module>) -> Module {
-    (0..=path.len()).rev().map(|length| path[..length].to_vec()).find(|start| known.contains(start)).unwrap_or_default()
+    (0..=path.len())
+        .rev()
+        .map(|length| path[..length].to_vec())
+        .find(|start| known.contains(start))
+        .unwrap_or_default()
 }
 
 impl Graph {
@@ -448,7 +479,8 @@ impl Graph {
             let (mut seen, mut open) = (BTreeSet::from([start.clone()]), vec![start.clone()]);
             while let Some(module) = open.pop() {
                 for edge in &self.uses {
-                    let (from, to) = if forwards { (&edge.from, &edge.to) } else { (&edge.to, &edge.from) };
+                    let (from, to) =
+                        if forwards { (&edge.from, &edge.to) } else { (&edge.to, &edge.from) };
                     if *from == module && seen.insert(to.clone()) {
                         open.push(to.clone());
                     }
@@ -474,7 +506,8 @@ impl Graph {
 /// The text of each module of a crate: its root's file, and the files below the root's folder, without other crates there.
 pub fn sources(root: &Path, others: &Path) -> BTreeMap<Module, String> {
     fn collect(folder: &Path, others: &Path, found: &mut Vec<PathBuf>) {
-        let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let entries =
+            fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         for entry in entries {
             let path = entry.expect("it can be listed").path();
             if path == others {
@@ -490,10 +523,13 @@ pub fn sources(root: &Path, others: &Path) -> BTreeMap<Module, String> {
     let folder = root.parent().expect("a file lies in a folder");
     let mut paths = Vec::new();
     collect(folder, others, &mut paths);
-    let text = |path: &Path| fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = |path: &Path| {
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
     let module = |path: &Path| {
         let relative = path.strip_prefix(folder).expect("it lies below").with_extension("");
-        let mut words: Module = relative.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let mut words: Module =
+            relative.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         if words.last().is_some_and(|word| word == "mod") || path == root {
             words.pop();
         }
@@ -516,12 +552,21 @@ mod tests {
     fn used(files: &[(&str, &str)], from: &str) -> Vec<String> {
         let graph = graph_of(files);
         assert!(graph.unresolved.is_empty(), "{:?}", graph.unresolved);
-        graph.uses.iter().filter(|edge| edge.from == module(from)).map(|edge| edge.to.join("::")).collect()
+        graph
+            .uses
+            .iter()
+            .filter(|edge| edge.from == module(from))
+            .map(|edge| edge.to.join("::"))
+            .collect()
     }
 
     #[test]
     fn a_circle_through_super_is_found() {
-        let files = [("", "mod a;"), ("a", "mod b;\npub struct A;\nfn f() { b::g() }"), ("a::b", "use super::A;")];
+        let files = [
+            ("", "mod a;"),
+            ("a", "mod b;\npub struct A;\nfn f() { b::g() }"),
+            ("a::b", "use super::A;"),
+        ];
         assert_eq!(graph_of(&files).circles(), [BTreeSet::from([module("a"), module("a::b")])]);
         // Without the call there is the declaration alone, which is no use.
         let files = [("", "mod a;"), ("a", "mod b;\npub struct A;"), ("a::b", "use super::A;")];
@@ -536,7 +581,10 @@ mod tests {
             ("b", "pub struct B;\nfn f(c: crate::c::C) {}"),
             ("c", "use super::{\n    a::{\n        A as First,\n    },\n};"),
         ];
-        assert_eq!(graph_of(&files).circles(), [BTreeSet::from([module("a"), module("b"), module("c")])]);
+        assert_eq!(
+            graph_of(&files).circles(),
+            [BTreeSet::from([module("a"), module("b"), module("c")])]
+        );
     }
 
     #[test]

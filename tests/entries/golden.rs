@@ -17,7 +17,12 @@ pub fn all() -> Vec<Value> {
         include_str!("../golden/preference.json"),
         include_str!("../golden/sequence.json"),
     ];
-    files.iter().flat_map(|text| serde_json::from_str::<Vec<Value>>(text).expect("the golden files are JSON")).collect()
+    files
+        .iter()
+        .flat_map(|text| {
+            serde_json::from_str::<Vec<Value>>(text).expect("the golden files are JSON")
+        })
+        .collect()
 }
 
 /// The largest relative errors of reduced values, of unreduced values and of gradients.
@@ -42,7 +47,11 @@ pub fn check(cases: &[Value], device: &Device) -> Result<(), Failed> {
         value.merge(compare(name, &case["expect"]["value"], &found["value"]));
         let expected = case["expect"]["gradients"].as_object().ok_or("each case has gradients")?;
         for (input, expected) in expected {
-            worst.gradients.merge(compare(&format!("{name} {input}"), expected, &found["gradients"][input]));
+            worst.gradients.merge(compare(
+                &format!("{name} {input}"),
+                expected,
+                &found["gradients"][input],
+            ));
         }
     }
     // The golden files hold 12 digits, which is up to 5e-12 of a number; the reference's own rounding is below.

@@ -28,7 +28,9 @@ fn checked(reports: Result<Vec<Report>>) -> Result<(), Failed> {
     let is_wrong = |report: &&Report| !report.passed || report.cases == 0;
     let line = |report: &Report| {
         let Report { name, cases, value_error, gradient_error, place, .. } = report;
-        format!("{name}: {cases} cases, value {value_error:.1e}, gradient {gradient_error:.1e}; {place}")
+        format!(
+            "{name}: {cases} cases, value {value_error:.1e}, gradient {gradient_error:.1e}; {place}"
+        )
     };
     let wrong: Vec<String> = reports.iter().filter(is_wrong).map(line).collect();
     if reports.is_empty() {
@@ -43,10 +45,13 @@ type Check = fn(&str, &Device) -> Result<Vec<Report>>;
 /// All that a device must be right about.
 fn checks() -> Vec<(&'static str, Check)> {
     let loss: Check = |name, device| testing::check_loss(losses::entry(name)?, device);
-    let activation: Check = |name, device| testing::check_activation(activations::entry(name)?, device);
-    let optimizer: Check = |name, device| testing::check_optimizer(optimizers::entry(name)?, device);
+    let activation: Check =
+        |name, device| testing::check_activation(activations::entry(name)?, device);
+    let optimizer: Check =
+        |name, device| testing::check_optimizer(optimizers::entry(name)?, device);
     let matmul: Check = |_, device| testing::check_matmul(device);
-    let mut all: Vec<(&'static str, Check)> = losses::CATALOGUE.iter().map(|entry| (entry.name, loss)).collect();
+    let mut all: Vec<(&'static str, Check)> =
+        losses::CATALOGUE.iter().map(|entry| (entry.name, loss)).collect();
     all.extend(activations::CATALOGUE.iter().map(|entry| (entry.name, activation)));
     all.extend(optimizers::CATALOGUE.iter().map(|entry| (entry.name, optimizer)));
     all.push(("matmul", matmul));
@@ -59,15 +64,22 @@ const CPU_DRAWS: u32 = 8;
 const GPU_DRAWS: u32 = 2;
 
 /// The draws of a loss, its properties, and the one of a GPU.
-type Properties =
-    (BoxedStrategy<Draw>, &'static [(&'static str, Property)], fn(&Draw, &Device) -> Result<(), TestCaseError>);
+type Properties = (
+    BoxedStrategy<Draw>,
+    &'static [(&'static str, Property)],
+    fn(&Draw, &Device) -> Result<(), TestCaseError>,
+);
 
 fn properties_of(name: &'static str) -> Result<Properties, Failed> {
     let loss = losses::from_name(name, &serde_json::Value::Null)?;
     Ok(if loss.arguments().is_empty() {
         (properties::draws(name), properties::PROPERTIES, properties::holds_on)
     } else {
-        (properties_several::draws(name), properties_several::PROPERTIES, properties_several::holds_on)
+        (
+            properties_several::draws(name),
+            properties_several::PROPERTIES,
+            properties_several::holds_on,
+        )
     })
 }
 
@@ -95,20 +107,27 @@ fn main() -> ExitCode {
     let mut trials = vec![Trial::test("the comparison of the properties can fail", seen)];
     let golden = golden::all();
     for name in losses::CATALOGUE.iter().map(|entry| entry.name) {
-        let cases: Arc<Vec<Value>> = Arc::new(golden.iter().filter(|case| case["loss"] == name).cloned().collect());
+        let cases: Arc<Vec<Value>> =
+            Arc::new(golden.iter().filter(|case| case["loss"] == name).cloned().collect());
         let differences = move || checked(testing::central_differences(losses::entry(name)?));
         trials.push(Trial::test(format!("{name} by central differences"), differences));
         for device in [Device::reference(), Device::cpu()] {
-            let (title, cases) = (format!("{name} by golden values on {}", device.name()), cases.clone());
+            let (title, cases) =
+                (format!("{name} by golden values on {}", device.name()), cases.clone());
             trials.push(Trial::test(title, move || golden::check(&cases, &device)));
         }
         trials.push(Trial::test(format!("{name} properties on cpu"), move || holds(name)));
         let device = gpu.clone();
         let on_gpu = move || golden::check(&cases, &device?);
-        trials.push(Trial::test(format!("{name} by golden values on gpu"), on_gpu).with_ignored_flag(is_ignored));
+        trials.push(
+            Trial::test(format!("{name} by golden values on gpu"), on_gpu)
+                .with_ignored_flag(is_ignored),
+        );
         let device = gpu.clone();
         let on_gpu = move || holds_on(name, &device?);
-        trials.push(Trial::test(format!("{name} properties on gpu"), on_gpu).with_ignored_flag(is_ignored));
+        trials.push(
+            Trial::test(format!("{name} properties on gpu"), on_gpu).with_ignored_flag(is_ignored),
+        );
     }
     for (name, check) in checks() {
         for device in [Device::reference(), Device::cpu()] {

@@ -77,7 +77,8 @@ fn data_of(draw: &Draw) -> Data {
     if matches!(loss.targets(), Domain::Class | Domain::Distribution) {
         dense.rows_mut().into_iter().for_each(|mut row| row /= row.sum() + 1e-6);
     }
-    let takes_labels = loss.targets().takes_labels() && (!loss.targets().takes_dense() || random.uniform() < 0.7);
+    let takes_labels =
+        loss.targets().takes_labels() && (!loss.targets().takes_dense() || random.uniform() < 0.7);
     let mut label = || match random.uniform() {
         u if u < 0.2 => loss.ignored().first().copied().unwrap_or(0),
         _ => (random.uniform() * columns as f64) as i64,
@@ -98,9 +99,15 @@ struct Terms {
 /// values carries up to a hundred roundings of 6e-8, and exp its 3 + 2|x| ulp. Made of: a sum that cancels is off by what its values
 /// are, and a value or slope that cancels, as e^x − yx or the softmax less its target, by its own terms, which are of the size of 1:
 /// a tenth of that is 33 roundings of it.
-fn near(exact: &Evaluation<f64>, found: &Evaluation<f64>, terms: &Terms) -> Result<(), TestCaseError> {
+fn near(
+    exact: &Evaluation<f64>,
+    found: &Evaluation<f64>,
+    terms: &Terms,
+) -> Result<(), TestCaseError> {
     let flat = |values: &ndarray::ArrayD<f64>| values.iter().copied().collect::<Vec<_>>();
-    let largest = |values: &ndarray::ArrayD<f64>| values.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()));
+    let largest = |values: &ndarray::ArrayD<f64>| {
+        values.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()))
+    };
     let own = 0.1 * terms.factor;
     for (name, exact, found, size) in [
         ("value", &exact.values, &found.values, largest(&exact.values).max(terms.sum) + own),
@@ -123,7 +130,11 @@ fn terms_of(draw: &Draw, inputs: &Inputs, exact: &Evaluation<f64>) -> Terms {
     if draw.reduction == Reduction::None {
         return Terms { factor: 1.0, sum: 0.0 };
     }
-    let each = draw.criterion(&Device::reference()).reduction(Reduction::None).evaluate_f64(inputs).unwrap();
+    let each = draw
+        .criterion(&Device::reference())
+        .reduction(Reduction::None)
+        .evaluate_f64(inputs)
+        .unwrap();
     let sum = each.values.sum();
     let factor = if sum == 0.0 { 1.0 } else { (exact.values.sum() / sum).abs() };
     Terms { factor, sum: factor * each.values.mapv(f64::abs).sum() }
@@ -131,11 +142,17 @@ fn terms_of(draw: &Draw, inputs: &Inputs, exact: &Evaluation<f64>) -> Terms {
 
 fn agrees(draw: &Draw, device: &Device) -> Result<(), TestCaseError> {
     let data = data_of(draw);
-    for inputs in
-        [data.inputs(), data.inputs().weight(&data.weight), data.inputs().mask(&data.mask).weight(&data.weight)]
-    {
+    for inputs in [
+        data.inputs(),
+        data.inputs().weight(&data.weight),
+        data.inputs().mask(&data.mask).weight(&data.weight),
+    ] {
         let exact = draw.criterion(&Device::reference()).evaluate_f64(&inputs).unwrap();
-        near(&exact, &draw.criterion(device).evaluate_f64(&inputs).unwrap(), &terms_of(draw, &inputs, &exact))?;
+        near(
+            &exact,
+            &draw.criterion(device).evaluate_f64(&inputs).unwrap(),
+            &terms_of(draw, &inputs, &exact),
+        )?;
     }
     Ok(())
 }
@@ -151,25 +168,40 @@ pub fn an_error_of_one_in_ten_thousand_is_seen() {
     off.values *= 1.0 + 1e-4;
     assert!(near(&exact, &off, &terms).is_err());
     let mut off = exact.clone();
-    let at =
-        exact.gradient.iter().position(|x| x.abs() == exact.gradient.fold(0.0, |a: f64, x| a.max(x.abs()))).unwrap();
+    let at = exact
+        .gradient
+        .iter()
+        .position(|x| x.abs() == exact.gradient.fold(0.0, |a: f64, x| a.max(x.abs())))
+        .unwrap();
     *off.gradient.iter_mut().nth(at).unwrap() *= 1.0 + 1e-4;
     assert!(near(&exact, &off, &terms).is_err());
 }
 
 fn bits(found: &Evaluation) -> (Vec<u64>, Vec<u32>) {
-    (found.values.iter().map(|x| x.to_bits()).collect(), found.gradient.iter().map(|x| x.to_bits()).collect())
+    (
+        found.values.iter().map(|x| x.to_bits()).collect(),
+        found.gradient.iter().map(|x| x.to_bits()).collect(),
+    )
 }
 
 /// The properties by name.
 pub const PROPERTIES: &[(&str, Property)] = &[
     ("the cpu agrees with the reference", the_cpu_agrees_with_the_reference),
     ("a sum is the mean times what it divides by", a_sum_is_the_mean_times_what_it_divides_by),
-    ("what is masked changes nothing and has no gradient", what_is_masked_changes_nothing_and_has_no_gradient),
+    (
+        "what is masked changes nothing and has no gradient",
+        what_is_masked_changes_nothing_and_has_no_gradient,
+    ),
     ("masking rows out is leaving them out", masking_rows_out_is_leaving_them_out),
     ("two runs give the same bits", two_runs_give_the_same_bits),
-    ("rows in another order give the gradients in that order", rows_in_another_order_give_the_gradients_in_that_order),
-    ("twice the weight is twice the value and the gradient", twice_the_weight_is_twice_the_value_and_the_gradient),
+    (
+        "rows in another order give the gradients in that order",
+        rows_in_another_order_give_the_gradients_in_that_order,
+    ),
+    (
+        "twice the weight is twice the value and the gradient",
+        twice_the_weight_is_twice_the_value_and_the_gradient,
+    ),
 ];
 
 fn the_cpu_agrees_with_the_reference(draw: &Draw) -> Result<(), TestCaseError> {
@@ -179,9 +211,12 @@ fn the_cpu_agrees_with_the_reference(draw: &Draw) -> Result<(), TestCaseError> {
 fn a_sum_is_the_mean_times_what_it_divides_by(draw: &Draw) -> Result<(), TestCaseError> {
     let data = data_of(draw);
     let criterion = Criterion::from_boxed(draw.loss(), &Device::reference()).unwrap();
-    let evaluate = |reduction| criterion.clone().reduction(reduction).evaluate_f64(&data.inputs()).unwrap();
-    let (sum, mean, each) = (evaluate(Reduction::Sum), evaluate(Reduction::Mean), evaluate(Reduction::None));
-    let elementwise = matches!(draw.loss().family(), Family::Rowwise(_)) && draw.loss().mean_over_elements();
+    let evaluate =
+        |reduction| criterion.clone().reduction(reduction).evaluate_f64(&data.inputs()).unwrap();
+    let (sum, mean, each) =
+        (evaluate(Reduction::Sum), evaluate(Reduction::Mean), evaluate(Reduction::None));
+    let elementwise =
+        matches!(draw.loss().family(), Family::Rowwise(_)) && draw.loss().mean_over_elements();
     let count = (sum.count * if elementwise { draw.columns } else { 1 }) as f64;
     prop_assert!((sum.value() - mean.value() * count).abs() <= 1e-12 * (1.0 + sum.value().abs()));
     prop_assert!((sum.value() - each.value()).abs() <= 1e-12 * (1.0 + sum.value().abs()));
@@ -206,7 +241,10 @@ fn what_is_masked_changes_nothing_and_has_no_gradient(draw: &Draw) -> Result<(),
     prop_assert_eq!(bits(&before), bits(&after));
     let width = draw.columns;
     for (place, gradient) in after.gradient.iter().enumerate() {
-        prop_assert!(mask[place / width] || *gradient == 0.0, "element {place} has gradient {gradient}");
+        prop_assert!(
+            mask[place / width] || *gradient == 0.0,
+            "element {place} has gradient {gradient}"
+        );
     }
     Ok(())
 }
@@ -219,7 +257,8 @@ fn masking_rows_out_is_leaving_them_out(draw: &Draw) -> Result<(), TestCaseError
     let kept: Vec<usize> = (0..draw.rows).filter(|&row| data.mask[row]).collect();
     let fewer = data.select(&kept);
     let criterion = draw.criterion(&Device::reference());
-    let masked = criterion.evaluate_f64(&data.inputs().mask(&data.mask).weight(&data.weight)).unwrap();
+    let masked =
+        criterion.evaluate_f64(&data.inputs().mask(&data.mask).weight(&data.weight)).unwrap();
     let left = criterion.evaluate_f64(&fewer.inputs().weight(&fewer.weight)).unwrap();
     prop_assert!((masked.value() - left.value()).abs() <= 1e-12 * (1.0 + left.value().abs()));
     prop_assert_eq!(masked.gradient.select(Axis(0), &kept), left.gradient);
@@ -235,7 +274,9 @@ fn two_runs_give_the_same_bits(draw: &Draw) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn rows_in_another_order_give_the_gradients_in_that_order(draw: &Draw) -> Result<(), TestCaseError> {
+fn rows_in_another_order_give_the_gradients_in_that_order(
+    draw: &Draw,
+) -> Result<(), TestCaseError> {
     let data = data_of(draw);
     let mut order: Vec<usize> = (0..draw.rows).collect();
     order.rotate_left(draw.seed as usize % draw.rows);
@@ -245,7 +286,8 @@ fn rows_in_another_order_give_the_gradients_in_that_order(draw: &Draw) -> Result
     let here = criterion.evaluate(&data.inputs().weight(&data.weight)).unwrap();
     let there = criterion.evaluate(&moved.inputs().weight(&moved.weight)).unwrap();
     // The factor of `weighted_mean` is a sum in another order: its last bit may differ.
-    let expected: Vec<f64> = here.gradient.select(Axis(0), &order).iter().map(|&x| f64::from(x)).collect();
+    let expected: Vec<f64> =
+        here.gradient.select(Axis(0), &order).iter().map(|&x| f64::from(x)).collect();
     let found: Vec<f64> = there.gradient.iter().map(|&x| f64::from(x)).collect();
     let worst = compare_slices("gradient", &expected, &found);
     prop_assert!(worst.relative <= 2e-7, "{worst}");

@@ -13,7 +13,9 @@ pub fn draws(name: &'static str) -> BoxedStrategy<Draw> {
     // The gradient of ArcFace's margin has no bound where a logit goes to 1, and the rounding of the logit grows with it: the
     // device checks have data of its domain.
     let is_bounded = |draw: &Draw| !format!("{:?}", draw.loss()).contains("Some(ArcFace)");
-    drawn(move |loss| loss.name() == name, [9, 30, 40]).prop_filter("a bounded gradient", is_bounded).boxed()
+    drawn(move |loss| loss.name() == name, [9, 30, 40])
+        .prop_filter("a bounded gradient", is_bounded)
+        .boxed()
 }
 
 /// Inputs of one call, owned.
@@ -44,27 +46,38 @@ impl Data {
     fn inputs(&self) -> Inputs<'_> {
         let (first, others) = self.arrays.split_first().expect("a loss has an input");
         let inputs =
-            others.iter().fold(Inputs::named(first.0, &first.1), |inputs, (name, array)| inputs.input(name, array));
+            others.iter().fold(Inputs::named(first.0, &first.1), |inputs, (name, array)| {
+                inputs.input(name, array)
+            });
         self.integers.iter().fold(inputs, |inputs, (name, array)| inputs.input(name, array))
     }
 }
 
 fn data_of(draw: &Draw) -> Data {
     let loss = draw.loss();
-    let Family::MultiInput(_, host) = loss.family() else { panic!("{} has several inputs", loss.name()) };
+    let Family::MultiInput(_, host) = loss.family() else {
+        panic!("{} has several inputs", loss.name())
+    };
     let mut random = Random::new(draw.seed, 0);
     let (mut arrays, mut integers) = (Vec::new(), Vec::new());
     for example in host.example(draw.rows, draw.columns) {
-        let argument = loss.arguments().iter().find(|argument| argument.name == example.name).unwrap();
+        let argument =
+            loss.arguments().iter().find(|argument| argument.name == example.name).unwrap();
         if argument.role.is_integers() {
             let (from, span) = (example.from as f64, (example.below - example.from) as f64);
-            integers.push((example.name, filled(&example.shape, || (from + random.uniform() * span) as i64)));
+            integers.push((
+                example.name,
+                filled(&example.shape, || (from + random.uniform() * span) as i64),
+            ));
         } else {
             arrays.push((example.name, filled(&example.shape, || number(&mut random, argument))));
         }
     }
-    let mut data = Data { arrays, integers, weight: filled(&[], || 1.0), mask: filled(&[], || true) };
-    let each = Criterion::from_boxed(draw.loss(), &Device::reference()).unwrap().reduction(Reduction::None);
+    let mut data =
+        Data { arrays, integers, weight: filled(&[], || 1.0), mask: filled(&[], || true) };
+    let each = Criterion::from_boxed(draw.loss(), &Device::reference())
+        .unwrap()
+        .reduction(Reduction::None);
     let shape = each.evaluate(&data.inputs()).unwrap().values.shape().to_vec();
     data.weight = filled(&shape, || 0.25 + random.uniform() as f32);
     data.mask = filled(&shape, || random.uniform() < 0.7);
@@ -74,7 +87,10 @@ fn data_of(draw: &Draw) -> Data {
 /// All gradients, the first first.
 fn gradients<R: Clone + Into<f64>>(found: &Evaluation<R>) -> Vec<Vec<f64>> {
     let others = found.others.iter().map(|(_, gradient)| gradient);
-    std::iter::once(&found.gradient).chain(others).map(|all| all.iter().map(|x| x.clone().into()).collect()).collect()
+    std::iter::once(&found.gradient)
+        .chain(others)
+        .map(|all| all.iter().map(|x| x.clone().into()).collect())
+        .collect()
 }
 
 fn is_same(one: f64, other: f64) -> bool {
@@ -84,9 +100,13 @@ fn is_same(one: f64, other: f64) -> bool {
 /// Within `share` of the largest number: of its tensor, where sums of hundreds of terms each round by 6e-8.
 fn near(exact: &[f64], found: &[f64], share: f64) -> Result<(), TestCaseError> {
     prop_assert_eq!(exact.len(), found.len());
-    let largest = exact.iter().filter(|x| x.is_finite()).fold(0.0, |largest: f64, x| largest.max(x.abs()));
+    let largest =
+        exact.iter().filter(|x| x.is_finite()).fold(0.0, |largest: f64, x| largest.max(x.abs()));
     for (place, (&e, &f)) in exact.iter().zip(found).enumerate() {
-        prop_assert!(is_same(e, f) || (f - e).abs() <= share * largest + 1e-30, "{place} is {f:e} instead of {e:e}");
+        prop_assert!(
+            is_same(e, f) || (f - e).abs() <= share * largest + 1e-30,
+            "{place} is {f:e} instead of {e:e}"
+        );
     }
     Ok(())
 }
@@ -123,8 +143,14 @@ fn times(factor: f64, found: &Evaluation) -> Vec<Vec<f64>> {
 pub const PROPERTIES: &[(&str, Property)] = &[
     ("the cpu agrees with the reference", the_cpu_agrees_with_the_reference),
     ("two runs give the same bits", two_runs_give_the_same_bits),
-    ("a sum is that of the values and a divisor divides it", a_sum_is_that_of_the_values_and_a_divisor_divides_it),
-    ("twice the weight is twice the value and the gradients", twice_the_weight_is_twice_the_value_and_the_gradients),
+    (
+        "a sum is that of the values and a divisor divides it",
+        a_sum_is_that_of_the_values_and_a_divisor_divides_it,
+    ),
+    (
+        "twice the weight is twice the value and the gradients",
+        twice_the_weight_is_twice_the_value_and_the_gradients,
+    ),
     (
         "the gradients grow with the upstream and the value does not",
         the_gradients_grow_with_the_upstream_and_the_value_does_not,
@@ -151,8 +177,10 @@ fn two_runs_give_the_same_bits(draw: &Draw) -> Result<(), TestCaseError> {
 fn a_sum_is_that_of_the_values_and_a_divisor_divides_it(draw: &Draw) -> Result<(), TestCaseError> {
     let data = data_of(draw);
     let criterion = Criterion::from_boxed(draw.loss(), &Device::reference()).unwrap();
-    let evaluate = |reduction| criterion.clone().reduction(reduction).evaluate_f64(&data.inputs()).unwrap();
-    let (sum, each, part) = (evaluate(Reduction::Sum), evaluate(Reduction::None), evaluate(Reduction::Divisor(8.0)));
+    let evaluate =
+        |reduction| criterion.clone().reduction(reduction).evaluate_f64(&data.inputs()).unwrap();
+    let (sum, each, part) =
+        (evaluate(Reduction::Sum), evaluate(Reduction::None), evaluate(Reduction::Divisor(8.0)));
     near(&[sum.value()], &[each.value()], 1e-12)?;
     near(&[sum.value()], &[8.0 * part.value()], 1e-12)?;
     for (sum, each) in gradients(&sum).iter().zip(gradients(&each)) {
@@ -175,7 +203,9 @@ fn twice_the_weight_is_twice_the_value_and_the_gradients(draw: &Draw) -> Result<
     Ok(())
 }
 
-fn the_gradients_grow_with_the_upstream_and_the_value_does_not(draw: &Draw) -> Result<(), TestCaseError> {
+fn the_gradients_grow_with_the_upstream_and_the_value_does_not(
+    draw: &Draw,
+) -> Result<(), TestCaseError> {
     prop_assume!(draw.reduction != Reduction::None);
     let data = data_of(draw);
     let upstream = ndarray::arr0(-4.0_f32);
@@ -197,15 +227,25 @@ fn a_masked_sum_is_that_of_the_values_kept(draw: &Draw) -> Result<(), TestCaseEr
     let data = data_of(draw);
     let criterion = Criterion::from_boxed(loss, &Device::reference()).unwrap();
     let each = criterion.clone().reduction(Reduction::None).evaluate_f64(&data.inputs()).unwrap();
-    let kept: f64 = each.values.iter().zip(&data.mask).filter(|(_, kept)| **kept).map(|(value, _)| value).sum();
-    let masked = criterion.reduction(Reduction::Sum).evaluate_f64(&data.inputs().mask(&data.mask)).unwrap();
-    prop_assert!(is_same(kept, masked.value()) || (kept - masked.value()).abs() <= 1e-12 * (1.0 + kept.abs()));
+    let kept: f64 =
+        each.values.iter().zip(&data.mask).filter(|(_, kept)| **kept).map(|(value, _)| value).sum();
+    let masked =
+        criterion.reduction(Reduction::Sum).evaluate_f64(&data.inputs().mask(&data.mask)).unwrap();
+    prop_assert!(
+        is_same(kept, masked.value())
+            || (kept - masked.value()).abs() <= 1e-12 * (1.0 + kept.abs())
+    );
     Ok(())
 }
 
-fn rows_in_another_order_give_values_and_gradients_in_that_order(draw: &Draw) -> Result<(), TestCaseError> {
+fn rows_in_another_order_give_values_and_gradients_in_that_order(
+    draw: &Draw,
+) -> Result<(), TestCaseError> {
     let loss = draw.loss();
-    let is_by_row = matches!(loss.family(), Family::MultiInput(Frame::TwoInput | Frame::Preference | Frame::Distance, _));
+    let is_by_row = matches!(
+        loss.family(),
+        Family::MultiInput(Frame::TwoInput | Frame::Preference | Frame::Distance, _)
+    );
     prop_assume!(is_by_row);
     let data = data_of(draw);
     let mut order: Vec<usize> = (0..draw.rows).collect();
@@ -213,9 +253,12 @@ fn rows_in_another_order_give_values_and_gradients_in_that_order(draw: &Draw) ->
     let mut moved = data.clone();
     moved.arrays.iter_mut().for_each(|(_, array)| *array = array.select(Axis(0), &order));
     moved.integers.iter_mut().for_each(|(_, array)| *array = array.select(Axis(0), &order));
-    let criterion = Criterion::from_boxed(loss, &Device::reference()).unwrap().reduction(Reduction::None);
-    let (here, there) =
-        (criterion.evaluate_f64(&data.inputs()).unwrap(), criterion.evaluate_f64(&moved.inputs()).unwrap());
+    let criterion =
+        Criterion::from_boxed(loss, &Device::reference()).unwrap().reduction(Reduction::None);
+    let (here, there) = (
+        criterion.evaluate_f64(&data.inputs()).unwrap(),
+        criterion.evaluate_f64(&moved.inputs()).unwrap(),
+    );
     prop_assert_eq!(here.values.select(Axis(0), &order), there.values);
     prop_assert_eq!(here.gradient.select(Axis(0), &order), there.gradient);
     for ((_, here), (_, there)) in here.others.iter().zip(&there.others) {

@@ -80,14 +80,19 @@ static PANIC: Mutex<String> = Mutex::new(String::new());
 /// Whether a file was read, and what is wrong with how it was.
 fn check(format: &Format, path: &Path, size: usize, iteration: usize) -> (bool, Option<String>) {
     let start = Instant::now();
-    let (outcome, held) = peak_of(|| panic::catch_unwind(AssertUnwindSafe(|| (format.read)(path, iteration))));
+    let (outcome, held) =
+        peak_of(|| panic::catch_unwind(AssertUnwindSafe(|| (format.read)(path, iteration))));
     let Ok(said) = outcome else {
         return (false, Some(PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone()));
     };
     let message = said.as_ref().err().cloned().unwrap_or("read".into());
     let fault = if held > most_held(size) {
         // Told by powers of two, so that one kind is told once.
-        Some(format!("holds up to 2^{} bytes for a file of up to 2^{}", held.ilog2() + 1, size.max(1).ilog2() + 1))
+        Some(format!(
+            "holds up to 2^{} bytes for a file of up to 2^{}",
+            held.ilog2() + 1,
+            size.max(1).ilog2() + 1
+        ))
     } else if start.elapsed() > LONGEST {
         Some(format!("takes more than {LONGEST:?}"))
     } else if message.is_empty() {
@@ -103,7 +108,8 @@ fn fuzz(file: &str) {
     static STARTED: AtomicU64 = AtomicU64::new(u64::MAX);
     let (seed, files) = (number("GRADUS_FUZZ_SEED", 1), number("GRADUS_FUZZ", FILES) as usize);
     let formats = formats::all();
-    let (stream, format) = formats.iter().enumerate().find(|(_, format)| format.file == file).expect("a format");
+    let (stream, format) =
+        formats.iter().enumerate().find(|(_, format)| format.file == file).expect("a format");
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz");
     std::fs::create_dir_all(&kept).expect("the target's folder can be written");
     let path = kept.join(file);
@@ -111,14 +117,16 @@ fn fuzz(file: &str) {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(|info| {
         let text = info.to_string();
-        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) =
+            text.split_whitespace().collect::<Vec<_>>().join(" ");
     }));
     let (mut m, mut findings, mut read, start) =
         (Mutator::new(seed, stream as u64), Findings::default(), 0, Instant::now());
     let files = files / formats.len();
     for iteration in 0..files {
         // The corpus itself first.
-        let mut bytes = format.corpus.get(iteration).cloned().unwrap_or_else(|| m.pick(&format.corpus).clone());
+        let mut bytes =
+            format.corpus.get(iteration).cloned().unwrap_or_else(|| m.pick(&format.corpus).clone());
         if iteration >= format.corpus.len() {
             (format.edit)(&mut m, &mut bytes, &format.corpus);
         }
@@ -133,7 +141,8 @@ fn fuzz(file: &str) {
     STARTED.store(u64::MAX, Relaxed);
     panic::set_hook(usual);
     println!("{file}: {files} files, {read} of them read, {:.1} s", start.elapsed().as_secs_f64());
-    let report: Vec<String> = findings.0.iter().map(|(kind, file)| format!("{kind}\n    {}", file.display())).collect();
+    let report: Vec<String> =
+        findings.0.iter().map(|(kind, file)| format!("{kind}\n    {}", file.display())).collect();
     assert!(report.is_empty(), "\n{}", report.join("\n"));
     // Were all refused at once, the edits would reach nothing.
     assert!(read * 50 > files && read < files, "{read} of {files} are read");

@@ -25,14 +25,27 @@ fn apply_update(failures: Vec<String>) {
 #[test]
 fn results_are_right_with_bounds_checked_too() {
     let Some(_) = gpu() else { return };
-    let device =
-        Gpu::open_with(GpuOptions::default().checked(true)).map(Device::Gpu).expect("the adapter opened before");
+    let device = Gpu::open_with(GpuOptions::default().checked(true))
+        .map(Device::Gpu)
+        .expect("the adapter opened before");
     let mut failures = Vec::new();
     for name in ["mse", "bce_with_logits", "cross_entropy"] {
-        ask("checked", losses::entry(name).and_then(|entry| testing::check_loss(entry, &device)), &mut failures);
+        ask(
+            "checked",
+            losses::entry(name).and_then(|entry| testing::check_loss(entry, &device)),
+            &mut failures,
+        );
     }
-    ask("checked", activations::entry("gelu").and_then(|e| testing::check_activation(e, &device)), &mut failures);
-    ask("checked", optimizers::entry("adam").and_then(|e| testing::check_optimizer(e, &device)), &mut failures);
+    ask(
+        "checked",
+        activations::entry("gelu").and_then(|e| testing::check_activation(e, &device)),
+        &mut failures,
+    );
+    ask(
+        "checked",
+        optimizers::entry("adam").and_then(|e| testing::check_optimizer(e, &device)),
+        &mut failures,
+    );
     ask("checked", testing::check_matmul(&device), &mut failures);
     apply_update(failures);
 }

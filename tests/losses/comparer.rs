@@ -65,7 +65,11 @@ fn a_number_where_nan_or_infinity_belongs_is_refused() {
         assert!(compare(&expected, &tolerance, &expected).passed());
         for found in [0.0, f64::MAX, -wanted] {
             let same = found.is_nan() && wanted.is_nan();
-            assert_eq!(compare(&expected, &tolerance, &array![1.0, found]).passed(), same, "{found} for {wanted}");
+            assert_eq!(
+                compare(&expected, &tolerance, &array![1.0, found]).passed(),
+                same,
+                "{found} for {wanted}"
+            );
         }
     }
 }
@@ -136,9 +140,18 @@ macro_rules! squared_error {
     };
 }
 
-squared_error!(Right, "fn loss(x: f32, y: f32) -> Loss { return Loss((x - y) * (x - y), 2.0 * (x - y)); }");
-squared_error!(ValueOff, "fn loss(x: f32, y: f32) -> Loss { return Loss(1.01 * (x - y) * (x - y), 2.0 * (x - y)); }");
-squared_error!(GradientOff, "fn loss(x: f32, y: f32) -> Loss { return Loss((x - y) * (x - y), 2.02 * (x - y)); }");
+squared_error!(
+    Right,
+    "fn loss(x: f32, y: f32) -> Loss { return Loss((x - y) * (x - y), 2.0 * (x - y)); }"
+);
+squared_error!(
+    ValueOff,
+    "fn loss(x: f32, y: f32) -> Loss { return Loss(1.01 * (x - y) * (x - y), 2.0 * (x - y)); }"
+);
+squared_error!(
+    GradientOff,
+    "fn loss(x: f32, y: f32) -> Loss { return Loss((x - y) * (x - y), 2.02 * (x - y)); }"
+);
 squared_error!(Nothing, "fn loss(x: f32, y: f32) -> Loss { return Loss(0.0, 0.0); }");
 squared_error!(
     Broken,
@@ -219,7 +232,13 @@ impl Loss for ForgetsAColumn {
 }
 
 impl Rowwise for ForgetsAColumn {
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Dense(dense) = row.target else { return R::NAN };
         gradient.iter_mut().zip(dense).for_each(|(slot, &t)| *slot = scale * t);
         R::new(simd::dot(row.logits, dense).to_f64())

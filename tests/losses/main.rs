@@ -1,13 +1,13 @@
 //! The losses: their numbers against the peers, the reference, each other, and at the edges; the judges themselves.
 
-mod completions;
+mod checks;
 mod comparer;
+mod completions;
 mod edges;
 mod edges_embeddings;
 mod edges_several;
 mod half;
 mod hessian;
-mod checks;
 mod linear;
 mod lists;
 mod ranges;

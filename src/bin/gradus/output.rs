@@ -17,7 +17,8 @@ use crate::{interrupt, names};
 const WIDTH: u16 = 100;
 
 /// A line under the headings and none between the rows.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// How a command ends.
 pub type Outcome<T = ()> = Result<T, Failure>;
@@ -99,7 +100,8 @@ pub fn note(line: &str) {
 pub fn begin_log() {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("gradus=warn"))
         .format(|buffer, record| {
-            let (level, message) = (record.level().as_str().to_lowercase(), record.args().to_string());
+            let (level, message) =
+                (record.level().as_str().to_lowercase(), record.args().to_string());
             writeln!(buffer, "{level}: {}", printable(&message))
         })
         .init();
@@ -120,9 +122,9 @@ fn write(text: &str) -> Outcome {
 pub fn print_beside(out: Option<&Path>, text: &str) -> Outcome {
     match (print(text), out) {
         (Err(Failure::Closed), Some(_)) => Ok(()),
-        (Err(Failure::Closed), None) => {
-            Err(Failure::Failed("stdout is closed, and without --out nothing is left of the training".into()))
-        }
+        (Err(Failure::Closed), None) => Err(Failure::Failed(
+            "stdout is closed, and without --out nothing is left of the training".into(),
+        )),
         (other, _) => other,
     }
 }
@@ -149,7 +151,8 @@ pub fn path(path: &Path) -> Value {
 
 /// How many columns a line on stdout may have: those of the terminal, or `COLUMNS`; none where nobody says.
 fn text_width() -> Option<usize> {
-    let columns = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns: &u16| columns >= 40);
+    let columns =
+        || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns: &u16| columns >= 40);
     // A terminal without a size says 0.
     Table::new().width().filter(|&columns| columns >= 20).or_else(columns).map(usize::from)
 }
@@ -242,7 +245,9 @@ impl DeviceChoice {
             DeviceName::Reference => Device::reference(),
         };
         Ok(match device {
-            Device::Gpu(_) if checked => (Device::Gpu(Gpu::open_with(GpuOptions::from_env()?.checked(true))?), reason),
+            Device::Gpu(_) if checked => {
+                (Device::Gpu(Gpu::open_with(GpuOptions::from_env()?.checked(true))?), reason)
+            }
             device => (device, reason),
         })
     }
@@ -256,7 +261,9 @@ impl DeviceChoice {
         };
         note(&format!("device: {}{why}", device.describe()));
         if matches!(&device, Device::Gpu(gpu) if gpu.is_software()) {
-            note("warning: this adapter is software and runs on the CPU's own cores; `--device cpu` is faster");
+            note(
+                "warning: this adapter is software and runs on the CPU's own cores; `--device cpu` is faster",
+            );
         }
         Ok(device)
     }

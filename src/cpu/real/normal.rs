@@ -99,7 +99,10 @@ mod tests {
             // exponential turns into a relative error of a²/2 ulp.
             let tail = exact.min(1.0 - exact);
             if x < 0.0 && tail > 1e-37 {
-                assert!(error <= tail * 1.2e-7 * (5.0 + f64::from(x * x) / 2.0), "{x}: {error:e} of {tail:e}");
+                assert!(
+                    error <= tail * 1.2e-7 * (5.0 + f64::from(x * x) / 2.0),
+                    "{x}: {error:e} of {tail:e}"
+                );
             }
         }
     }

@@ -94,7 +94,12 @@ fn long_rows(
 
 /// The first two passes over a row: `gradient` holds e^(x − maximum) afterwards.
 #[inline(always)]
-fn row_sums(logits: &[f32], label: usize, options: &LabelOptions, gradient: &mut [f32]) -> LabelRow {
+fn row_sums(
+    logits: &[f32],
+    label: usize,
+    options: &LabelOptions,
+    gradient: &mut [f32],
+) -> LabelRow {
     let maximum = largest(logits);
     let others = exponentials(logits, maximum, label, gradient) as f32;
     let spread = if options.smoothing == 0.0 { 0.0 } else { sum_below(logits, maximum) };
@@ -129,7 +134,8 @@ impl LabelRow {
         let share = options.smoothing / classes as f32;
         let label_exp = single::exp_below(self.below);
         let total = self.others + label_exp;
-        let log_total = f32::select(label_exp == 1.0, single::ln_1p(self.others), single::ln(total));
+        let log_total =
+            f32::select(label_exp == 1.0, single::ln_1p(self.others), single::ln(total));
         let lse = self.maximum + log_total;
         let pull = 2.0 * options.z_loss * lse;
         let value = log_total - (1.0 - options.smoothing) * self.below - share * self.spread
@@ -137,7 +143,12 @@ impl LabelRow {
         let inverse = 1.0 / total;
         let others_smoothed = options.smoothing - share;
         let label = (others_smoothed - self.others * inverse) + pull * label_exp * inverse;
-        Slopes { value, factor: scale * ((1.0 + pull) * inverse), share: scale * share, label: scale * label }
+        Slopes {
+            value,
+            factor: scale * ((1.0 + pull) * inverse),
+            share: scale * share,
+            label: scale * label,
+        }
     }
 }
 
@@ -160,7 +171,9 @@ fn largest(row: &[f32]) -> f32 {
     keep_larger(&mut found, &second);
     keep_larger(&mut found, &third);
     keep_larger(&mut found, &fourth);
-    found.into_iter().fold(f32::NEG_INFINITY, |found, value| f32::select(value > found, value, found))
+    found
+        .into_iter()
+        .fold(f32::NEG_INFINITY, |found, value| f32::select(value > found, value, found))
 }
 
 #[inline(always)]
@@ -195,7 +208,9 @@ fn exponentials(logits: &[f32], maximum: f32, label: usize, output: &mut [f32]) 
             let chunk = exp_chunk(&padded(tail, f32::NEG_INFINITY), maximum);
             tail_output.copy_from_slice(&chunk[..tail.len()]);
         }
-        if let Some(slot) = label.checked_sub(number * BLOCK).and_then(|place| output.get_mut(place)) {
+        if let Some(slot) =
+            label.checked_sub(number * BLOCK).and_then(|place| output.get_mut(place))
+        {
             *slot = 0.0;
         }
         let (whole, tail) = output.as_chunks::<CHUNK>();

@@ -66,7 +66,12 @@ struct TileFound {
 
 /// Takes the logits of a tile, [classes][rows], to their gradient but for the labels'.
 #[inline(always)]
-fn tile(cells: &mut [Lanes], places: &[usize; TILE], options: &LabelOptions, scales: &Lanes) -> TileFound {
+fn tile(
+    cells: &mut [Lanes],
+    places: &[usize; TILE],
+    options: &LabelOptions,
+    scales: &Lanes,
+) -> TileFound {
     let mut maxima = [f32::NEG_INFINITY; TILE];
     for column in cells.iter() {
         for (maximum, &x) in maxima.iter_mut().zip(column) {
@@ -94,10 +99,15 @@ fn tile(cells: &mut [Lanes], places: &[usize; TILE], options: &LabelOptions, sca
             *sum += f64::from(*cell);
         }
     }
-    let (mut value, mut factor, mut share, mut label) = ([0.0; TILE], [0.0; TILE], [0.0; TILE], [0.0; TILE]);
+    let (mut value, mut factor, mut share, mut label) =
+        ([0.0; TILE], [0.0; TILE], [0.0; TILE], [0.0; TILE]);
     for lane in 0..TILE {
-        let row =
-            LabelRow { maximum: maxima[lane], below: below[lane], others: others[lane] as f32, spread: spread[lane] };
+        let row = LabelRow {
+            maximum: maxima[lane],
+            below: below[lane],
+            others: others[lane] as f32,
+            spread: spread[lane],
+        };
         let slopes = row.slopes(options, cells.len(), scales[lane]);
         (value[lane], factor[lane], share[lane], label[lane]) =
             (slopes.value, slopes.factor, slopes.share, slopes.label);

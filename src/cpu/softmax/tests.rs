@@ -60,18 +60,30 @@ fn rows_of_every_width_and_kind_agree_with_the_reference() {
         let wide: Vec<f64> = problem.logits.iter().map(|&x| f64::from(x)).collect();
         for loss in [CrossEntropy::new(), CrossEntropy::new().label_smoothing(0.2).z_loss(0.01)] {
             let (mut gradient, mut values) = (vec![9.0_f32; ROWS * columns], vec![9.0_f32; ROWS]);
-            let (mut exact_gradient, mut exact) = (vec![0.0_f64; ROWS * columns], vec![0.0_f64; ROWS]);
-            loss.run_f32(&rows(&problem, &problem.logits, columns), &mut gradient, &mut values, &mut []);
+            let (mut exact_gradient, mut exact) =
+                (vec![0.0_f64; ROWS * columns], vec![0.0_f64; ROWS]);
+            loss.run_f32(
+                &rows(&problem, &problem.logits, columns),
+                &mut gradient,
+                &mut values,
+                &mut [],
+            );
             loss.run_f64(&rows(&problem, &wide, columns), &mut exact_gradient, &mut exact, &mut []);
             for (row, (&found, &exact)) in values.iter().zip(&exact).enumerate() {
                 // Logits within ±4: x − m below 8 is rounded at 2⁻²², ln T and lse² at their size, below 16 and 1.2;
                 // with 2 ulp for ln and exp each that is below 16·4 + 16 units of 2⁻²⁴.
-                assert!(close(found, exact, 80.0 * 2.0_f64.powi(-24)), "{columns}, row {row}: {found} {exact}");
+                assert!(
+                    close(found, exact, 80.0 * 2.0_f64.powi(-24)),
+                    "{columns}, row {row}: {found} {exact}"
+                );
             }
             for (cell, (&found, &exact)) in gradient.iter().zip(&exact_gradient).enumerate() {
                 // A power is off by |x − m| ≤ 8 half units of 2⁻²³ and 1 ulp, their sum no more, then four roundings; a cell is at most 1.2.
                 let place = (cell / columns, cell % columns);
-                assert!(close(found, exact, 1.2 * 32.0 * 2.0_f64.powi(-24)), "{columns}, {place:?}: {found} {exact}");
+                assert!(
+                    close(found, exact, 1.2 * 32.0 * 2.0_f64.powi(-24)),
+                    "{columns}, {place:?}: {found} {exact}"
+                );
             }
         }
     }
@@ -83,13 +95,27 @@ fn a_row_is_the_same_bits_wherever_it_stands() {
         let problem = problem(columns);
         let alone = |row: usize| {
             let (mut gradient, mut value) = (vec![0.0; columns], [0.0]);
-            let one = Problem { logits: Vec::new(), labels: vec![problem.labels[row]], mask: vec![problem.mask[row]] };
+            let one = Problem {
+                logits: Vec::new(),
+                labels: vec![problem.labels[row]],
+                mask: vec![problem.mask[row]],
+            };
             let logits = &problem.logits[row * columns..][..columns];
-            CrossEntropy::new().run_f32(&rows(&one, logits, columns), &mut gradient, &mut value, &mut []);
+            CrossEntropy::new().run_f32(
+                &rows(&one, logits, columns),
+                &mut gradient,
+                &mut value,
+                &mut [],
+            );
             (gradient, value[0])
         };
         let (mut gradient, mut values) = (vec![0.0; ROWS * columns], vec![0.0; ROWS]);
-        CrossEntropy::new().run_f32(&rows(&problem, &problem.logits, columns), &mut gradient, &mut values, &mut []);
+        CrossEntropy::new().run_f32(
+            &rows(&problem, &problem.logits, columns),
+            &mut gradient,
+            &mut values,
+            &mut [],
+        );
         for row in [0, 1, 17, 63, 69] {
             assert_eq!(
                 (gradient[row * columns..][..columns].to_vec(), values[row]),

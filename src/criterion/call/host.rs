@@ -1,12 +1,12 @@
 //! A call on the host: value and gradient into a slice, which is fresh or the caller's.
 
 use crate::Result;
-use crate::cpu::{Broadcast, parallel};
 use crate::cpu::real::Real;
-use crate::criterion::{Auxiliaries, Evaluation};
+use crate::cpu::{Broadcast, parallel};
 use crate::criterion::call::Call;
 use crate::criterion::reuse::Values;
-use crate::losses::{Family, CpuReal, Loss};
+use crate::criterion::{Auxiliaries, Evaluation};
+use crate::losses::{CpuReal, Family, Loss};
 use crate::runtime::tensor::shaped;
 use crate::templates::Per;
 use crate::templates::pointwise::cpu::Points;
@@ -20,15 +20,22 @@ impl Call<'_, '_> {
         let mut hessian = vec![R::ZERO; if self.hessian { self.predictions.len() } else { 0 }];
         if self.hessian {
             match self.criterion.loss.family() {
-                Family::Pointwise(_) => {
-                    self.with_points(|loss, points| R::pointwise_curvature(loss, points, &mut hessian))
-                }
+                Family::Pointwise(_) => self
+                    .with_points(|loss, points| R::pointwise_curvature(loss, points, &mut hessian)),
                 _ => self.with_rows(|loss, rows| R::rowwise_curvature(loss, rows, &mut hessian)),
             }
         }
         let hessian = self.hessian.then(|| shaped(&self.shape, hessian)).transpose()?;
         let gradient = shaped(&self.shape, gradient)?;
-        Ok(Evaluation { values, gradient, others: Vec::new(), count, auxiliaries, hessian, first: "predictions" })
+        Ok(Evaluation {
+            values,
+            gradient,
+            others: Vec::new(),
+            count,
+            auxiliaries,
+            hessian,
+            first: "predictions",
+        })
     }
 
     /// The value; the gradient goes into `gradient`, as long as the predictions and row-major, all of it overwritten.
@@ -41,7 +48,8 @@ impl Call<'_, '_> {
 
     fn pointwise_on_host<R: CpuReal>(&self, gradient: &mut [R]) -> Result<Values> {
         let mut values = vec![R::ZERO; if self.each() { self.predictions.len() } else { 0 }];
-        let sum = self.with_points(|loss, points| R::pointwise(loss, points, gradient, &mut values));
+        let sum =
+            self.with_points(|loss, points| R::pointwise(loss, points, gradient, &mut values));
         self.values(sum, &values, None)
     }
 
@@ -49,7 +57,8 @@ impl Call<'_, '_> {
     fn with_points<R: CpuReal, T>(&self, run: impl FnOnce(&dyn Loss, &Points<R>) -> T) -> T {
         let (predictions, targets) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
         let weight = self.weight.as_ref().map(|(weight, per)| (R::from_f32s(weight), *per));
-        let (column_weight, upstreams) = (R::from_f32s(&self.column_weight), R::from_f32s(&self.upstreams));
+        let (column_weight, upstreams) =
+            (R::from_f32s(&self.column_weight), R::from_f32s(&self.upstreams));
         let points = Points {
             predictions: &predictions,
             targets: &targets,
@@ -67,8 +76,10 @@ impl Call<'_, '_> {
     /// Hands on the inputs as a row-wise loss takes them.
     fn with_rows<R: CpuReal, T>(&self, run: impl FnOnce(&dyn Loss, &Rows<R>) -> T) -> T {
         let (logits, dense) = (R::from_f32s(&self.predictions), R::from_f32s(&self.dense));
-        let weight = self.weight.as_ref().map(|(weight, _)| R::from_f32s(weight)).unwrap_or_default();
-        let (class_weight, pos_weight) = (R::from_f32s(&self.column_weight), R::from_f32s(&self.pos_weight));
+        let weight =
+            self.weight.as_ref().map(|(weight, _)| R::from_f32s(weight)).unwrap_or_default();
+        let (class_weight, pos_weight) =
+            (R::from_f32s(&self.column_weight), R::from_f32s(&self.pos_weight));
         let upstreams = R::from_f32s(&self.upstreams);
         let rows = Rows {
             logits: &logits,
@@ -92,7 +103,8 @@ impl Call<'_, '_> {
 
     fn rowwise_on_host<R: CpuReal>(&self, gradient: &mut [R]) -> Result<Values> {
         let mut values = vec![R::ZERO; self.sizes.rows];
-        let mut auxiliary = vec![Auxiliary::default(); if self.auxiliary { self.sizes.rows } else { 0 }];
+        let mut auxiliary =
+            vec![Auxiliary::default(); if self.auxiliary { self.sizes.rows } else { 0 }];
         self.with_rows(|loss, rows| R::rowwise(loss, rows, gradient, &mut values, &mut auxiliary));
         let auxiliaries = self.auxiliary.then(|| Auxiliaries {
             values: doubles(&values),
@@ -105,7 +117,12 @@ impl Call<'_, '_> {
         self.values(parallel::pairwise(&values), &values, auxiliaries)
     }
 
-    fn values<R: Real>(&self, sum: f64, each: &[R], auxiliaries: Option<Auxiliaries>) -> Result<Values> {
+    fn values<R: Real>(
+        &self,
+        sum: f64,
+        each: &[R],
+        auxiliaries: Option<Auxiliaries>,
+    ) -> Result<Values> {
         let values = if self.each() {
             shaped(&self.sizes.value_shape, doubles(each))?
         } else {

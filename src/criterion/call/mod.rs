@@ -15,7 +15,7 @@ use crate::losses::{Domain, Family, Loss};
 use crate::runtime::device::Gpu;
 use crate::runtime::tensor::shaped;
 use crate::templates as kernel;
-use crate::templates::{Buffers, Divisor, Job, MASKED, RESULT_KINDS, Per};
+use crate::templates::{Buffers, Divisor, Job, MASKED, Per, RESULT_KINDS};
 
 /// What a reduction multiplies by, and how many values took part.
 struct Share {
@@ -53,7 +53,10 @@ pub(super) fn flat<'a, T: Clone>(view: &ArrayViewD<'a, T>) -> Cow<'a, [T]> {
 }
 
 /// The targets as numbers, or as labels; of a list of classes its numbers.
-fn numbers_or_labels<'a, 't>(loss: &dyn Loss, targets: &'t Targets<'a>) -> (Cow<'a, [f32]>, Option<Cow<'t, [i64]>>) {
+fn numbers_or_labels<'a, 't>(
+    loss: &dyn Loss,
+    targets: &'t Targets<'a>,
+) -> (Cow<'a, [f32]>, Option<Cow<'t, [i64]>>) {
     match targets {
         Targets::Dense(dense) => (flat(dense), None),
         Targets::Grouped { relevance, .. } => (relevance.iter().copied().collect(), None),
@@ -62,7 +65,8 @@ fn numbers_or_labels<'a, 't>(loss: &dyn Loss, targets: &'t Targets<'a>) -> (Cow<
         }
         Targets::Wide(numbers) => (numbers.iter().map(|&x| x as f32).collect(), None),
         Targets::Labels(labels) => {
-            let wide = labels.as_slice().map_or_else(|| labels.iter().copied().collect(), Cow::Borrowed);
+            let wide =
+                labels.as_slice().map_or_else(|| labels.iter().copied().collect(), Cow::Borrowed);
             (Cow::Borrowed(&[]), Some(wide))
         }
     }
@@ -77,8 +81,9 @@ impl<'c, 'a> Call<'c, 'a> {
         let predictions = inputs.numbers(loss, "predictions")?;
         let shape = predictions.shape().to_vec();
         let targets = inputs.get("targets");
-        let targets =
-            targets.ok_or_else(|| inputs::input_error(loss, "targets", "is missing", "it must be an array"))?;
+        let targets = targets.ok_or_else(|| {
+            inputs::input_error(loss, "targets", "is missing", "it must be an array")
+        })?;
         let (target_shape, is_labels) = match targets {
             Targets::Dense(dense) => (dense.shape(), false),
             Targets::Wide(dense) => (dense.shape(), false),
@@ -87,10 +92,14 @@ impl<'c, 'a> Call<'c, 'a> {
         };
         let sizes = Sizes::of(loss, &shape, target_shape, is_labels)?;
         let per = |name: &str, shape: &[usize]| {
-            sizes.is_per_row(loss, name, shape).map(|per_row| if per_row { Per::Row } else { Per::Element })
+            sizes
+                .is_per_row(loss, name, shape)
+                .map(|per_row| if per_row { Per::Row } else { Per::Element })
         };
-        let weight = inputs.weight.as_ref().map(|w| Ok((flat(w), per("weight", w.shape())?))).transpose()?;
-        let mask = inputs.mask.as_ref().map(|m| Ok((flat(m), per("mask", m.shape())?))).transpose()?;
+        let weight =
+            inputs.weight.as_ref().map(|w| Ok((flat(w), per("weight", w.shape())?))).transpose()?;
+        let mask =
+            inputs.mask.as_ref().map(|m| Ok((flat(m), per("mask", m.shape())?))).transpose()?;
         let mut column_weight = Self::column_weight(loss, inputs, &sizes, "class_weight")?;
         let mut pos_weight = Self::column_weight(loss, inputs, &sizes, "pos_weight")?;
         if matches!(loss.family(), Family::Pointwise(_)) {
@@ -145,14 +154,24 @@ impl<'c, 'a> Call<'c, 'a> {
     }
 
     /// A number for each column; empty where the input is left out.
-    fn column_weight(loss: &dyn Loss, inputs: &Inputs<'a>, sizes: &Sizes, name: &str) -> Result<Cow<'a, [f32]>> {
+    fn column_weight(
+        loss: &dyn Loss,
+        inputs: &Inputs<'a>,
+        sizes: &Sizes,
+        name: &str,
+    ) -> Result<Cow<'a, [f32]>> {
         if inputs.get(name).is_none() {
             return Ok(Cow::Borrowed(&[]));
         }
         let array = inputs.numbers(loss, name)?;
         if array.len() != sizes.columns || array.ndim() > 1 {
-            let allowed = format!("it must be [{}], one for each column of the predictions", sizes.columns);
-            return Err(shape_error(loss.name(), format!("{name} is {:?}", array.shape()), &allowed));
+            let allowed =
+                format!("it must be [{}], one for each column of the predictions", sizes.columns);
+            return Err(shape_error(
+                loss.name(),
+                format!("{name} is {:?}", array.shape()),
+                &allowed,
+            ));
         }
         Ok(flat(array))
     }
@@ -168,12 +187,17 @@ impl<'c, 'a> Call<'c, 'a> {
     }
 
     /// The upstream for all, and for each where the reduction is `none`.
-    fn upstream(criterion: &Criterion, inputs: &Inputs<'a>, sizes: &Sizes) -> Result<(f32, Cow<'a, [f32]>)> {
+    fn upstream(
+        criterion: &Criterion,
+        inputs: &Inputs<'a>,
+        sizes: &Sizes,
+    ) -> Result<(f32, Cow<'a, [f32]>)> {
         let none = Cow::Borrowed(&[][..]);
         let Some(upstream) = &inputs.upstream else {
             return Ok((1.0, none));
         };
-        let wanted: &[usize] = if criterion.reduction == Reduction::None { &sizes.value_shape } else { &[] };
+        let wanted: &[usize] =
+            if criterion.reduction == Reduction::None { &sizes.value_shape } else { &[] };
         if upstream.shape() == wanted {
             if criterion.reduction == Reduction::None {
                 return Ok((1.0, flat(upstream)));
@@ -181,7 +205,11 @@ impl<'c, 'a> Call<'c, 'a> {
             return Ok((upstream.sum(), none));
         }
         let found = format!("upstream is {:?}", upstream.shape());
-        Err(shape_error(criterion.loss.name(), found, &format!("it must be of the value's shape {wanted:?}")))
+        Err(shape_error(
+            criterion.loss.name(),
+            found,
+            &format!("it must be of the value's shape {wanted:?}"),
+        ))
     }
 
     fn keeps(&self, element: usize) -> bool {
@@ -211,14 +239,16 @@ impl<'c, 'a> Call<'c, 'a> {
         // The first element of each unit that has a value of its own.
         let step = if rowwise { self.sizes.row_length } else { 1 };
         let ignored = loss.ignored();
-        let kept =
-            |unit: usize| self.keeps(unit * step) && !labels.is_some_and(|labels| ignored.contains(&labels[unit]));
+        let kept = |unit: usize| {
+            self.keeps(unit * step) && !labels.is_some_and(|labels| ignored.contains(&labels[unit]))
+        };
         let units = elements / step;
         let count = match (&self.mask, labels, ignored) {
             (None, None, _) | (None, _, []) => units,
             // The usual case, without a branch for each label.
             (None, Some(labels), [ignored]) => {
-                labels.len() - labels.iter().map(|label| usize::from(label == ignored)).sum::<usize>()
+                labels.len()
+                    - labels.iter().map(|label| usize::from(label == ignored)).sum::<usize>()
             }
             _ => (0..units).filter(|&unit| kept(unit)).count(),
         };
@@ -229,8 +259,12 @@ impl<'c, 'a> Call<'c, 'a> {
             Reduction::BatchMean => self.sizes.rows as f64,
             Reduction::WeightedMean => kept_units().map(|unit| self.weight_at(unit * step)).sum(),
             Reduction::Mean => match labels {
-                Some(labels) if loss.mean_over_class_weights() && !self.column_weight.is_empty() => {
-                    kept_units().map(|unit| f64::from(self.column_weight[labels[unit] as usize])).sum()
+                Some(labels)
+                    if loss.mean_over_class_weights() && !self.column_weight.is_empty() =>
+                {
+                    kept_units()
+                        .map(|unit| f64::from(self.column_weight[labels[unit] as usize]))
+                        .sum()
                 }
                 _ if rowwise && loss.mean_over_elements() => (count * step) as f64,
                 _ => count as f64,
@@ -254,9 +288,9 @@ impl<'c, 'a> Call<'c, 'a> {
             Reduction::None | Reduction::Sum => 1.0,
             Reduction::Divisor(divisor) => check_divisor(loss, divisor)?,
             Reduction::BatchMean => self.sizes.rows as f64,
-            Reduction::WeightedMean => {
-                (0..self.sizes.rows).map(|list| self.weight_at(list * items) * units(list) as f64).sum()
-            }
+            Reduction::WeightedMean => (0..self.sizes.rows)
+                .map(|list| self.weight_at(list * items) * units(list) as f64)
+                .sum(),
             Reduction::Mean => count as f64,
         };
         Ok(Share { factor: if divisor == 0.0 { 0.0 } else { 1.0 / divisor }, count })
@@ -264,8 +298,15 @@ impl<'c, 'a> Call<'c, 'a> {
 
     /// The value that is reported: what was summed, unless there was nothing.
     fn reported(&self, value: f64) -> f64 {
-        let averages = !matches!(self.criterion.reduction, Reduction::None | Reduction::Sum | Reduction::Divisor(_));
-        if self.share.count == 0 && averages && self.criterion.on_empty == OnEmpty::Nan { f64::NAN } else { value }
+        let averages = !matches!(
+            self.criterion.reduction,
+            Reduction::None | Reduction::Sum | Reduction::Divisor(_)
+        );
+        if self.share.count == 0 && averages && self.criterion.on_empty == OnEmpty::Nan {
+            f64::NAN
+        } else {
+            value
+        }
     }
 
     fn each(&self) -> bool {
@@ -280,8 +321,11 @@ impl<'c, 'a> Call<'c, 'a> {
         auxiliaries: Option<Auxiliaries>,
         hessian: Option<Vec<R>>,
     ) -> Result<Evaluation<R>> {
-        let values =
-            if self.each() { shaped(&self.sizes.value_shape, each)? } else { shaped(&[], vec![self.reported(sum)])? };
+        let values = if self.each() {
+            shaped(&self.sizes.value_shape, each)?
+        } else {
+            shaped(&[], vec![self.reported(sum)])?
+        };
         let gradient = shaped(&self.shape, gradient)?;
         let hessian = hessian.map(|hessian| shaped(&self.shape, hessian)).transpose()?;
         Ok(Evaluation {
@@ -323,7 +367,8 @@ impl<'c, 'a> Call<'c, 'a> {
                 &ones
             }
         };
-        let optional = |values: &[f32]| if values.is_empty() { Ok(None) } else { upload(values).map(Some) };
+        let optional =
+            |values: &[f32]| if values.is_empty() { Ok(None) } else { upload(values).map(Some) };
         Ok(Buffers {
             predictions: upload(&self.predictions)?,
             targets: match &self.labels {
@@ -360,7 +405,8 @@ impl<'c, 'a> Call<'c, 'a> {
         let hessian = if self.hessian {
             // The same kernel with the second derivative in the first one's place: it leaves the same values once more.
             let gradient = gpu.buffer("a Hessian's diagonal", self.predictions.len())?;
-            let (job, buffers) = (Job { second: true, ..job }, Buffers { gradient, ..buffers.clone() });
+            let (job, buffers) =
+                (Job { second: true, ..job }, Buffers { gradient, ..buffers.clone() });
             commands.extend(kernel::kernel_commands(gpu, loss, &job, &buffers)?.0);
             Some(buffers.gradient)
         } else {
@@ -370,7 +416,12 @@ impl<'c, 'a> Call<'c, 'a> {
         self.read_back(gpu, &buffers, hessian.as_ref())
     }
 
-    fn read_back(&self, gpu: &Gpu, buffers: &Buffers, hessian: Option<&wgpu::Buffer>) -> Result<Evaluation> {
+    fn read_back(
+        &self,
+        gpu: &Gpu,
+        buffers: &Buffers,
+        hessian: Option<&wgpu::Buffer>,
+    ) -> Result<Evaluation> {
         let read = |buffer: &wgpu::Buffer, first: usize, length: usize| -> Result<Vec<f32>> {
             pollster::block_on(gpu.download(buffer, first, length))
         };

@@ -4,10 +4,10 @@ use half::f16;
 use ndarray::{ArrayD, arr0};
 
 use crate::Result;
-use crate::criterion::{Criterion, Evaluation, Reduction};
 use crate::criterion::inputs::Inputs;
 use crate::criterion::resident::{DeviceEvaluation, Outcome};
 use crate::criterion::tensor_inputs::{TensorInputs, Upstream};
+use crate::criterion::{Criterion, Evaluation, Reduction};
 use crate::runtime::tensor::{Tensor, shaped};
 
 /// A tensor's numbers, whole or not.
@@ -25,7 +25,9 @@ fn numbers(tensor: &Tensor) -> Result<Numbers> {
 }
 
 fn flags(tensor: Option<&Tensor>) -> Result<Option<ArrayD<bool>>> {
-    let read = |tensor: &Tensor| shaped(tensor.shape(), tensor.integers()?.into_iter().map(|x| x != 0).collect());
+    let read = |tensor: &Tensor| {
+        shaped(tensor.shape(), tensor.integers()?.into_iter().map(|x| x != 0).collect())
+    };
     tensor.map(read).transpose()
 }
 

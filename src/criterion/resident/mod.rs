@@ -6,18 +6,18 @@ mod plain;
 
 use std::sync::Arc;
 
-use crate::{Error, Result};
-use crate::criterion::{Auxiliaries, Criterion, Reduction, inputs};
 use crate::criterion::call::check_divisor;
 use crate::criterion::inputs::input_error;
 use crate::criterion::tensor_inputs::TensorInputs;
+use crate::criterion::{Auxiliaries, Criterion, Reduction, inputs};
 use crate::losses::{Domain, Family, Loss};
 use crate::runtime::device::{Device, Gpu};
 use crate::runtime::pipeline::Command;
 use crate::runtime::tensor::{Storage, Tensor};
-use crate::templates::{Buffers, RESULT_KINDS, normalizer, on_device as kernel};
 use crate::templates::multi_input::cpu::{Array, MultiInput};
 use crate::templates::normalizer::{NOTES, Values};
+use crate::templates::{Buffers, RESULT_KINDS, normalizer, on_device as kernel};
+use crate::{Error, Result};
 
 /// Value and gradients of a loss on its device: nothing has been waited for. A label that is no class makes value and gradient
 /// of its row NaN, and is the error of whatever is read through a method here.
@@ -125,7 +125,11 @@ impl Criterion {
     ///
     /// # Errors
     /// As [`Criterion::evaluate_tensors`]; a loss of several inputs.
-    pub fn backward_in_place(&self, predictions: Tensor, targets: &Tensor) -> Result<DeviceEvaluation> {
+    pub fn backward_in_place(
+        &self,
+        predictions: Tensor,
+        targets: &Tensor,
+    ) -> Result<DeviceEvaluation> {
         self.evaluate_tensors(&TensorInputs::new(&predictions, targets).in_place())
     }
 
@@ -165,7 +169,10 @@ impl Criterion {
     }
 
     /// The work of [`Criterion::evaluate_tensors`] and the GPU that can run it as often as wanted into the same gradients.
-    pub(crate) fn resolve(&self, inputs: &TensorInputs) -> Result<(&Gpu, Vec<Command>, DeviceEvaluation)> {
+    pub(crate) fn resolve(
+        &self,
+        inputs: &TensorInputs,
+    ) -> Result<(&Gpu, Vec<Command>, DeviceEvaluation)> {
         let Device::Gpu(gpu) = &self.device else {
             return Err(Error::Input {
                 operation: self.loss.name().into(),
@@ -178,7 +185,11 @@ impl Criterion {
         Ok((gpu, commands, evaluation))
     }
 
-    fn tensors_on_gpu(&self, gpu: &Gpu, inputs: &TensorInputs) -> Result<(Vec<Command>, DeviceEvaluation)> {
+    fn tensors_on_gpu(
+        &self,
+        gpu: &Gpu,
+        inputs: &TensorInputs,
+    ) -> Result<(Vec<Command>, DeviceEvaluation)> {
         inputs.check(&*self.loss, &self.device, &self.whole())?;
         if let Family::MultiInput(frame, host) = self.loss.family() {
             return self.several_on_gpu(gpu, frame, &*host, inputs);
@@ -194,15 +205,22 @@ impl Criterion {
         predictions: &Tensor,
         targets: &Tensor,
     ) -> Result<(Vec<Command>, Buffers)> {
-        let (commands, buffers, _) = self.plain_on_gpu(gpu, &TensorInputs::new(predictions, targets))?;
+        let (commands, buffers, _) =
+            self.plain_on_gpu(gpu, &TensorInputs::new(predictions, targets))?;
         Ok((commands, buffers))
     }
 
     /// The inputs that may hold whole numbers.
     fn whole(&self) -> Vec<&'static str> {
         match self.loss.arguments() {
-            [] if self.loss.targets().takes_labels() || self.loss.targets() == Domain::ClassList => vec!["targets"],
-            arguments => arguments.iter().filter(|a| a.role.is_integers()).map(|a| a.name).collect(),
+            [] if self.loss.targets().takes_labels()
+                || self.loss.targets() == Domain::ClassList =>
+            {
+                vec!["targets"]
+            }
+            arguments => {
+                arguments.iter().filter(|a| a.role.is_integers()).map(|a| a.name).collect()
+            }
         }
     }
 
@@ -256,7 +274,12 @@ impl Criterion {
         let Some(upstream) = upstream.filter(|_| !self.each()) else { return Ok(()) };
         let upstream = gpu_buffer(upstream)?;
         for gradient in gradients {
-            commands.extend(kernel::multiply_by_upstream(gpu, &gpu_buffer(gradient)?, gradient.len(), &upstream)?);
+            commands.extend(kernel::multiply_by_upstream(
+                gpu,
+                &gpu_buffer(gradient)?,
+                gradient.len(),
+                &upstream,
+            )?);
         }
         Ok(())
     }
@@ -304,7 +327,8 @@ impl DeviceEvaluation {
         };
         let Some((buffer, rows)) = &notes.planes else { return Ok(None) };
         self.read(notes)?;
-        let planes: Vec<f32> = pollster::block_on(notes.gpu.download(buffer, 0, RESULT_KINDS * rows))?;
+        let planes: Vec<f32> =
+            pollster::block_on(notes.gpu.download(buffer, 0, RESULT_KINDS * rows))?;
         Ok(Some(Auxiliaries::of_planes(&planes, *rows)))
     }
 
@@ -335,25 +359,42 @@ impl DeviceEvaluation {
             Check::Lists { lists, classes } => check_list(loss, lists, *classes, row, label),
             Check::Sequences { inputs, mask } => check_sequences(loss, inputs, mask.as_ref()),
         };
-        let found = || input_error(loss, "targets", format!("hold {label} in row {row}"), "it must be a class");
+        let found = || {
+            input_error(loss, "targets", format!("hold {label} in row {row}"), "it must be a class")
+        };
         again.err().unwrap_or_else(found)
     }
 }
 
 /// What is wrong with a row's list of classes.
-fn check_list(loss: &dyn Loss, lists: &Tensor, classes: usize, row: usize, label: i64) -> Result<()> {
+fn check_list(
+    loss: &dyn Loss,
+    lists: &Tensor,
+    classes: usize,
+    row: usize,
+    label: i64,
+) -> Result<()> {
     if !lists.is_labels() {
         inputs::check_dense(loss, lists.to_array()?.as_slice().unwrap_or_default())?;
     }
     if label < -1 {
         let found = format!("hold {label} in row {row}");
-        return Err(input_error(loss, "targets", found, "they must be class numbers, each row's list ended by -1"));
+        return Err(input_error(
+            loss,
+            "targets",
+            found,
+            "they must be class numbers, each row's list ended by -1",
+        ));
     }
     Err(inputs::label_error(loss, row, label, classes))
 }
 
 /// What is wrong with sequences: the host's own check over the same numbers.
-fn check_sequences(loss: &dyn Loss, inputs: &[(&'static str, Tensor)], mask: Option<&Tensor>) -> Result<()> {
+fn check_sequences(
+    loss: &dyn Loss,
+    inputs: &[(&'static str, Tensor)],
+    mask: Option<&Tensor>,
+) -> Result<()> {
     let Family::MultiInput(_, host) = loss.family() else { return Ok(()) };
     let mut multi_input = MultiInput::<f32> {
         arrays: Vec::new(),
@@ -375,14 +416,17 @@ fn check_sequences(loss: &dyn Loss, inputs: &[(&'static str, Tensor)], mask: Opt
         }
     }
     if let Some(mask) = mask {
-        multi_input.mask = mask.integers()?.into_iter().map(|keep| keep != 0).collect::<Vec<bool>>().into();
+        multi_input.mask =
+            mask.integers()?.into_iter().map(|keep| keep != 0).collect::<Vec<bool>>().into();
     }
     host.shares(&multi_input).map(|_| ())
 }
 
 fn gpu_buffer(tensor: &Tensor) -> Result<wgpu::Buffer> {
     match &tensor.storage {
-        Storage::Gpu(buffer) | Storage::GpuLabels(buffer) | Storage::GpuHalf(buffer) => Ok(buffer.clone()),
+        Storage::Gpu(buffer) | Storage::GpuLabels(buffer) | Storage::GpuHalf(buffer) => {
+            Ok(buffer.clone())
+        }
         _ => Err(Error::Input {
             operation: "backward".into(),
             name: "a tensor".into(),

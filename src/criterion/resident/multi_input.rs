@@ -1,11 +1,10 @@
 //! A call with the tensors of a loss of several inputs on a GPU.
 
-use crate::{Error, Result};
-use crate::criterion::{Criterion, OnEmpty, Reduction, inputs};
 use crate::criterion::inputs::input_error;
 use crate::criterion::multi_input::repeats;
 use crate::criterion::resident::{Check, DeviceEvaluation, Notes, Outcome, gpu_buffer};
 use crate::criterion::tensor_inputs::TensorInputs;
+use crate::criterion::{Criterion, OnEmpty, Reduction, inputs};
 use crate::losses::{Argument, Frame, Loss};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
@@ -13,9 +12,10 @@ use crate::runtime::tensor::{Storage, Tensor};
 use crate::templates::multi_input::cpu::{MultiInputCpu, Shapes, Units};
 use crate::templates::multi_input::gpu as kernel;
 use crate::templates::multi_input::gpu::{Bound, MultiInputJob};
-use crate::templates::{normalizer, on_device};
 use crate::templates::normalizer::{Labels, NOTES, Share, Values};
 use crate::templates::on_device::SequenceSizes;
+use crate::templates::{normalizer, on_device};
+use crate::{Error, Result};
 
 /// What is made of inputs on the device before the frame's own kernels.
 #[derive(Default)]
@@ -53,7 +53,12 @@ impl Criterion {
         inputs::check_hessian(loss, inputs.hessian)?;
         if inputs.in_place {
             let allowed = "it has several gradients: `evaluate_tensors` gives them all";
-            return Err(input_error(loss, "the gradient", "was to go over the predictions", allowed));
+            return Err(input_error(
+                loss,
+                "the gradient",
+                "was to go over the predictions",
+                allowed,
+            ));
         }
         let mut call = Call::check(self, gpu, frame, host, inputs)?;
         let (upstream, upstreams) = inputs.upstreams(loss, self.each(), &call.units.shape)?;
@@ -75,7 +80,8 @@ impl Criterion {
             commands.push(Command::Copy { from, from_offset: 0, to, to_offset: 0, size: 4 });
         }
         let (gradient, others) = call.gradients(results.gradients)?;
-        let scaled: Vec<&Tensor> = std::iter::once(&gradient).chain(others.iter().map(|(_, other)| other)).collect();
+        let scaled: Vec<&Tensor> =
+            std::iter::once(&gradient).chain(others.iter().map(|(_, other)| other)).collect();
         self.scale(gpu, upstreams, &scaled, &mut commands)?;
         let evaluation = DeviceEvaluation {
             loss: self.loss.clone(),
@@ -90,7 +96,10 @@ impl Criterion {
 }
 
 /// The tensors of the loss's arguments, in their order: all that must be there are.
-fn given<'t>(loss: &dyn Loss, inputs: &TensorInputs<'t>) -> Result<Vec<(&'static Argument, &'t Tensor)>> {
+fn given<'t>(
+    loss: &dyn Loss,
+    inputs: &TensorInputs<'t>,
+) -> Result<Vec<(&'static Argument, &'t Tensor)>> {
     let mut found = Vec::new();
     for argument in loss.arguments() {
         let tensor = match inputs.get(argument.name) {
@@ -117,21 +126,32 @@ impl<'t> Call<'t> {
     ) -> Result<Self> {
         let loss = &*criterion.loss;
         let given = given(loss, inputs)?;
-        let shapes = given.iter().map(|(argument, tensor)| (argument.name, tensor.shape().to_vec())).collect();
+        let shapes = given
+            .iter()
+            .map(|(argument, tensor)| (argument.name, tensor.shape().to_vec()))
+            .collect();
         let shapes = Shapes { loss: loss.name(), given: shapes };
         let units = host.units(&shapes)?;
         let floats = given.iter().filter(|(argument, _)| !argument.role.is_integers());
         if units.shape.contains(&0) || floats.clone().any(|(_, tensor)| tensor.is_empty()) {
             let (name, shape) = &shapes.given[0];
-            return Err(Error::Empty { operation: loss.name().into(), name: format!("{name} {shape:?}") });
+            return Err(Error::Empty {
+                operation: loss.name().into(),
+                name: format!("{name} {shape:?}"),
+            });
         }
         let spread = |name: &str, tensor: Option<&Tensor>| {
-            let with_width = |t: &Tensor| Ok((gpu_buffer(t)?, repeats(loss, name, t.shape(), &units)?));
+            let with_width =
+                |t: &Tensor| Ok((gpu_buffer(t)?, repeats(loss, name, t.shape(), &units)?));
             tensor.map(with_width).transpose()
         };
         let (weight, mask) = (spread("weight", inputs.weight)?, spread("mask", inputs.mask)?);
         let bound = |(argument, tensor): &(&'static Argument, &Tensor)| {
-            Ok(Bound { name: argument.name, shape: tensor.shape().to_vec(), buffer: gpu_buffer(tensor)? })
+            Ok(Bound {
+                name: argument.name,
+                shape: tensor.shape().to_vec(),
+                buffer: gpu_buffer(tensor)?,
+            })
         };
         // The frames take numbers first.
         let whole = given.iter().filter(|(argument, _)| argument.role.is_integers());
@@ -153,11 +173,15 @@ impl<'t> Call<'t> {
     }
 
     /// The gradients in the order of their arguments, the first and the others by name.
-    fn gradients(&self, buffers: Vec<wgpu::Buffer>) -> Result<(Tensor, Vec<(&'static str, Tensor)>)> {
-        let differentiated = self.given.iter().filter(|(argument, _)| argument.role.is_differentiated());
-        let mut gradients = differentiated
-            .zip(buffers)
-            .map(|((argument, tensor), buffer)| (argument.name, self.tensor_of(tensor.shape(), buffer)));
+    fn gradients(
+        &self,
+        buffers: Vec<wgpu::Buffer>,
+    ) -> Result<(Tensor, Vec<(&'static str, Tensor)>)> {
+        let differentiated =
+            self.given.iter().filter(|(argument, _)| argument.role.is_differentiated());
+        let mut gradients = differentiated.zip(buffers).map(|((argument, tensor), buffer)| {
+            (argument.name, self.tensor_of(tensor.shape(), buffer))
+        });
         let Some((_, gradient)) = gradients.next() else {
             let (found, allowed) = ("have no gradient", "at least one must be given that has one");
             return Err(input_error(&*self.criterion.loss, "its inputs", found, allowed));
@@ -189,8 +213,11 @@ impl<'t> Call<'t> {
     fn sequence_sizes(&self) -> Option<SequenceSizes> {
         let Frame::Sequence { blank } = self.frame else { return None };
         let shape = |name: &str| self.tensor(name).map_or(&[][..], Tensor::shape);
-        let ([time, batch, classes], [_, length]) = (shape("predictions"), shape("targets")) else { return None };
-        let [batch, time, length, classes, blank] = [*batch, *time, *length, *classes, blank].map(|x| x as u32);
+        let ([time, batch, classes], [_, length]) = (shape("predictions"), shape("targets")) else {
+            return None;
+        };
+        let [batch, time, length, classes, blank] =
+            [*batch, *time, *length, *classes, blank].map(|x| x as u32);
         Some(SequenceSizes { batch, time, length, classes, blank })
     }
 
@@ -235,7 +262,11 @@ impl<'t> Call<'t> {
         if self.sequence_sizes().is_none() {
             return Check::Nothing;
         }
-        let inputs = self.given.iter().map(|(argument, tensor)| (argument.name, (*tensor).clone())).collect();
+        let inputs = self
+            .given
+            .iter()
+            .map(|(argument, tensor)| (argument.name, (*tensor).clone()))
+            .collect();
         Check::Sequences { inputs, mask: mask.cloned() }
     }
 
@@ -243,13 +274,15 @@ impl<'t> Call<'t> {
     fn make(&mut self, commands: &mut Vec<Command>) -> Result<Made> {
         let mut made = Made::default();
         if let Some((share, labels)) = self.row_share() {
-            let (command, shares) = on_device::similarity_shares(self.gpu, &gpu_buffer(labels)?, self.length(), share)?;
+            let (command, shares) =
+                on_device::similarity_shares(self.gpu, &gpu_buffer(labels)?, self.length(), share)?;
             commands.push(command);
             made.shares = Some(shares);
         }
         let Some(sizes) = self.sequence_sizes() else { return Ok(made) };
-        let [Some(inputs), Some(lengths), Some(targets)] = ["input_lengths", "target_lengths", "targets"]
-            .map(|name| self.bound(name).map(|bound| bound.buffer.clone()))
+        let [Some(inputs), Some(lengths), Some(targets)] =
+            ["input_lengths", "target_lengths", "targets"]
+                .map(|name| self.bound(name).map(|bound| bound.buffer.clone()))
         else {
             return Ok(made);
         };
@@ -258,7 +291,10 @@ impl<'t> Call<'t> {
             on_device::check_sequences(self.gpu, sizes, [&inputs, &lengths, &targets], mask)?;
         commands.push(command);
         for (name, buffer) in [("input_lengths", inputs), ("target_lengths", checked)] {
-            self.bounds.iter_mut().filter(|bound| bound.name == name).for_each(|bound| bound.buffer = buffer.clone());
+            self.bounds
+                .iter_mut()
+                .filter(|bound| bound.name == name)
+                .for_each(|bound| bound.buffer = buffer.clone());
         }
         made.verdicts = Some(verdicts);
         made.lengths = Some(lengths).filter(|_| self.criterion.reduction == Reduction::Mean);
@@ -266,11 +302,19 @@ impl<'t> Call<'t> {
     }
 
     /// The weights that the frame takes, and the factor on all of them.
-    fn apply_update(&mut self, notes: &wgpu::Buffer, commands: &mut Vec<Command>) -> Result<(Option<wgpu::Buffer>, f32)> {
+    fn apply_update(
+        &mut self,
+        notes: &wgpu::Buffer,
+        commands: &mut Vec<Command>,
+    ) -> Result<(Option<wgpu::Buffer>, f32)> {
         let made = self.make(commands)?;
         let (gpu, criterion, length) = (self.gpu, self.criterion, self.length());
         let on_device = self.divides_on_device();
-        let factor = if on_device { 1.0 } else { criterion.known_factor(self.units.rows, [length, length])? };
+        let factor = if on_device {
+            1.0
+        } else {
+            criterion.known_factor(self.units.rows, [length, length])?
+        };
         let labels = self.linear_labels().map(|(labels, ..)| gpu_buffer(labels)).transpose()?;
         let class_weight = self.class_weight().map(gpu_buffer).transpose()?;
         let spread = |input: &'_ Option<(wgpu::Buffer, usize)>| input.clone();
@@ -279,13 +323,17 @@ impl<'t> Call<'t> {
             weight: weight.as_ref().map(|(buffer, width)| (buffer, *width)),
             mask: mask.as_ref().map(|(buffer, width)| (buffer, *width)),
             labels: match (&labels, self.linear_labels(), &made.verdicts) {
-                (Some(labels), Some((_, classes, ignored)), _) => Labels::Classes { labels, classes, ignored },
+                (Some(labels), Some((_, classes, ignored)), _) => {
+                    Labels::Classes { labels, classes, ignored }
+                }
                 (_, _, Some(verdicts)) => Labels::Verdicts(verdicts),
                 _ => Labels::None,
             },
             share: match (&made.shares, &class_weight) {
                 (Some(shares), _) => Share::Own(shares),
-                (None, Some(weights)) if criterion.reduction == Reduction::Mean => Share::OfClass(weights),
+                (None, Some(weights)) if criterion.reduction == Reduction::Mean => {
+                    Share::OfClass(weights)
+                }
                 _ => Share::One,
             },
             by_weight: criterion.reduction == Reduction::WeightedMean,
@@ -310,9 +358,12 @@ impl<'t> Call<'t> {
 
     /// A masked row of the input of a linear layer may hold what a product by 0 would still see.
     fn clear(&mut self, packed: &wgpu::Buffer, commands: &mut Vec<Command>) -> Result<()> {
-        let Some(x) = self.bounds.iter_mut().find(|bound| bound.name == "predictions") else { return Ok(()) };
+        let Some(x) = self.bounds.iter_mut().find(|bound| bound.name == "predictions") else {
+            return Ok(());
+        };
         let (elements, columns) = (x.shape.iter().product(), x.shape.last().copied().unwrap_or(1));
-        let (clearing, cleared) = on_device::clear_rows(self.gpu, &x.buffer, packed, [elements, columns])?;
+        let (clearing, cleared) =
+            on_device::clear_rows(self.gpu, &x.buffer, packed, [elements, columns])?;
         commands.extend(clearing);
         x.buffer = cleared;
         Ok(())

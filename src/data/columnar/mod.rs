@@ -35,13 +35,17 @@ const ENDS: [(&str, Format); 6] = [
 ];
 
 /// What a file begins with.
-const MAGICS: [(&[u8], Format); 3] = [(b"PAR1", Format::Parquet), (b"ARROW1", Format::Arrow), (b"FEA1", Format::Arrow)];
+const MAGICS: [(&[u8], Format); 3] =
+    [(b"PAR1", Format::Parquet), (b"ARROW1", Format::Arrow), (b"FEA1", Format::Arrow)];
 
 impl Format {
     /// What a path is by its first bytes, or by its name where there is no such file.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        let by_name = ENDS.into_iter().find(|(end, _)| super::extension(&name) == Some(end)).map(|(_, format)| format);
+        let by_name = ENDS
+            .into_iter()
+            .find(|(end, _)| super::extension(&name) == Some(end))
+            .map(|(_, format)| format);
         // To look into a pipe would take its bytes away.
         let mut start = Vec::new();
         if !super::is_stdin(path)
@@ -50,7 +54,11 @@ impl Format {
         {
             let _ = file.take(6).read_to_end(&mut start);
         }
-        MAGICS.into_iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, format)| format).or(by_name)
+        MAGICS
+            .into_iter()
+            .find(|(magic, _)| start.starts_with(magic))
+            .map(|(_, format)| format)
+            .or(by_name)
     }
 
     fn name(self) -> &'static str {

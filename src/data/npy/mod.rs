@@ -56,7 +56,9 @@ pub(super) fn sibling(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?;
     // A name that is no UTF-8 has its targets beside it too.
     let text = name.to_string_lossy();
-    let rest = |start: &str| text.strip_prefix(start).filter(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()));
+    let rest = |start: &str| {
+        text.strip_prefix(start).filter(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
+    };
     let (start, other) = match (rest("x").or(rest("X")), rest("features")) {
         (Some(_), _) => (1, "y"),
         (_, Some(_)) => ("features".len(), "targets"),
@@ -85,8 +87,11 @@ pub(super) fn joined(features: &Npy, targets: Option<&Npy>) -> Result<Dataset> {
     let target = match targets {
         None => Target::None,
         Some(targets) if targets.shape[0] != features.shape[0] => {
-            let expected =
-                format!("{}, one for each row of the features ({})", features.shape[0], features.path.display());
+            let expected = format!(
+                "{}, one for each row of the features ({})",
+                features.shape[0],
+                features.path.display()
+            );
             return Err(targets.wrong(format!("{} targets", targets.shape[0]), &expected));
         }
         Some(targets) => targets.target()?,
@@ -110,25 +115,39 @@ impl Npy {
         let size = u32::from_le_bytes([size[0], size[1], size[2], size[3]]);
         let offset = source.offset();
         let text = source.exactly(size as usize, "header")?;
-        let header = Header::parse(&text)
-            .map_err(|(place, found, expected)| source.wrong(offset + place as u64, found, expected))?;
+        let header = Header::parse(&text).map_err(|(place, found, expected)| {
+            source.wrong(offset + place as u64, found, expected)
+        })?;
         let described = format!("{} numbers of shape {:?}", header.descr, header.shape);
         let text = Text::of(&header.descr);
-        let Some((element, order)) = element(&header.descr).or(text.map(|text| (Element::U8, text.order))) else {
+        let Some((element, order)) =
+            element(&header.descr).or(text.map(|text| (Element::U8, text.order)))
+        else {
             let expected = match header.descr.contains('O') {
                 true => {
                     "plain numbers or text: objects are pickled Python, save them with .astype(str) or .astype(float)"
                 }
                 false => "b1, u1 to u8, i1 to i8, f2, f4, f8; for targets also text, U or S",
             };
-            return Err(source.wrong(offset, format!("numbers of type `{}`", header.descr), expected));
+            return Err(source.wrong(
+                offset,
+                format!("numbers of type `{}`", header.descr),
+                expected,
+            ));
         };
         if header.shape.is_empty() || header.shape.contains(&0) {
-            return Err(source.wrong(offset, format!("shape {:?}", header.shape), "at least one row and one column"));
+            return Err(source.wrong(
+                offset,
+                format!("shape {:?}", header.shape),
+                "at least one row and one column",
+            ));
         }
         // Saturation keeps a shape whose product overflows too large to be there.
         let size = text.map_or(element.size(), Text::size);
-        let count = header.shape.iter().fold(size as u128, |count, &size| count.saturating_mul(size as u128));
+        let count = header
+            .shape
+            .iter()
+            .fold(size as u128, |count, &size| count.saturating_mul(size as u128));
         let bytes = source.last(count, &described)?;
         Ok(Npy {
             shape: header.shape,
@@ -145,24 +164,36 @@ impl Npy {
     /// One row for each entry of the first dimension, the others joined.
     pub(super) fn rows(&self) -> Result<Array2<f32>> {
         if self.words.is_some() {
-            return Err(
-                self.wrong("text".into(), "numbers; text can be targets alone: a table (.csv) takes it as features")
-            );
+            return Err(self.wrong(
+                "text".into(),
+                "numbers; text can be targets alone: a table (.csv) takes it as features",
+            ));
         }
         if let Some((place, x)) = self.element.first_beyond_f32(&self.bytes, self.order) {
             return Err(Error::Data {
                 path: self.path.clone(),
                 position: format!("element {place}{}", self.inside),
                 found: exact(x),
-                expected: "a number within f32, which ends at ±3.4e38; scale such numbers first".into(),
+                expected: "a number within f32, which ends at ±3.4e38; scale such numbers first"
+                    .into(),
             });
         }
         let numbers = self.element.to_f32(&self.bytes, self.order);
         let columns: usize = self.shape[1..].iter().product();
         let whole = ArrayD::from_shape_vec(IxDyn(&self.shape).set_f(self.fortran), numbers);
         let rows = whole
-            .and_then(|array| array.as_standard_layout().into_owned().into_shape_with_order((self.shape[0], columns)))
-            .map_err(|error| self.wrong(format!("shape {:?} ({error})", self.shape), "as many numbers as it says"))?;
+            .and_then(|array| {
+                array
+                    .as_standard_layout()
+                    .into_owned()
+                    .into_shape_with_order((self.shape[0], columns))
+            })
+            .map_err(|error| {
+                self.wrong(
+                    format!("shape {:?} ({error})", self.shape),
+                    "as many numbers as it says",
+                )
+            })?;
         finite_in_file(&self.path, &self.inside, &rows)?;
         Ok(rows)
     }
@@ -201,7 +232,10 @@ fn named(words: &[String]) -> Target {
     let mut classes = words.to_vec();
     classes.sort_unstable();
     classes.dedup();
-    let labels = words.iter().map(|word| classes.binary_search(word).map_or(-1, |place| place as i64)).collect();
+    let labels = words
+        .iter()
+        .map(|word| classes.binary_search(word).map_or(-1, |place| place as i64))
+        .collect();
     Target::Labels { labels, classes }
 }
 

@@ -36,9 +36,12 @@ impl Margin {
         let size = R::new(self.size);
         match self.transform {
             TargetLogitTransform::CosFace => cosine - size,
-            TargetLogitTransform::ArcFace if self.is_beyond(cosine) => cosine - size * R::new(self.size.sin()),
+            TargetLogitTransform::ArcFace if self.is_beyond(cosine) => {
+                cosine - size * R::new(self.size.sin())
+            }
             TargetLogitTransform::ArcFace => {
-                cosine * R::new(self.size.cos()) - square_of_sine(cosine).sqrt() * R::new(self.size.sin())
+                cosine * R::new(self.size.cos())
+                    - square_of_sine(cosine).sqrt() * R::new(self.size.sin())
             }
         }
     }
@@ -52,7 +55,11 @@ impl Margin {
             TargetLogitTransform::ArcFace => {
                 let sine = Real::max(square_of_sine(cosine).sqrt(), R::new(LEAST_SINE));
                 // Outside [-1, 1], where no cosine is, the sine stays 0.
-                let iteration = R::select(cosine.abs() > R::ONE, R::ZERO, cosine * R::new(self.size.sin()) / sine);
+                let iteration = R::select(
+                    cosine.abs() > R::ONE,
+                    R::ZERO,
+                    cosine * R::new(self.size.sin()) / sine,
+                );
                 R::new(self.size.cos()) + iteration
             }
         }

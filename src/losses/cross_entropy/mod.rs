@@ -106,9 +106,21 @@ impl CrossEntropy {
             domain: "a label or a list of up to 16",
             meaning: "labels whose rows are left out",
         },
-        OptionDoc { name: "z_loss", domain: ">= 0", meaning: "weight λ of lse², which keeps logits from drifting" },
-        OptionDoc { name: "softcap", domain: "> 0 or null", meaning: "logits become c·tanh(x/c) first" },
-        OptionDoc { name: "temperature", domain: "> 0", meaning: "logits are divided by it (after the softcap)" },
+        OptionDoc {
+            name: "z_loss",
+            domain: ">= 0",
+            meaning: "weight λ of lse², which keeps logits from drifting",
+        },
+        OptionDoc {
+            name: "softcap",
+            domain: "> 0 or null",
+            meaning: "logits become c·tanh(x/c) first",
+        },
+        OptionDoc {
+            name: "temperature",
+            domain: "> 0",
+            meaning: "logits are divided by it (after the softcap)",
+        },
         OptionDoc {
             name: "target_logit_transform",
             domain: "\"arcface\", \"cosface\" or null; not with a softcap",
@@ -119,7 +131,11 @@ impl CrossEntropy {
             domain: "in [0, π], or null: 0.5 for arcface, 0.35 for cosface",
             meaning: "the margin: of the angle for arcface, of the cosine for cosface",
         },
-        OptionDoc { name: "scale", domain: "> 0", meaning: "what cosines are multiplied by, where they are transformed" },
+        OptionDoc {
+            name: "scale",
+            domain: "> 0",
+            meaning: "what cosines are multiplied by, where they are transformed",
+        },
     ];
 
     /// Plain cross-entropy; rows with label −100 are left out.
@@ -183,11 +199,21 @@ impl CrossEntropy {
 
 impl Options for CrossEntropy {
     fn check_domains(&self) -> Result<()> {
-        require((0.0..=1.0).contains(&self.label_smoothing), &ENTRY, "label_smoothing", self.label_smoothing)?;
+        require(
+            (0.0..=1.0).contains(&self.label_smoothing),
+            &ENTRY,
+            "label_smoothing",
+            self.label_smoothing,
+        )?;
         require(self.z_loss >= 0.0 && self.z_loss.is_finite(), &ENTRY, "z_loss", self.z_loss)?;
         let cap = self.softcap.unwrap_or(1.0);
         require(cap > 0.0 && cap.is_finite(), &ENTRY, "softcap", cap)?;
-        require(self.temperature > 0.0 && self.temperature.is_finite(), &ENTRY, "temperature", self.temperature)?;
+        require(
+            self.temperature > 0.0 && self.temperature.is_finite(),
+            &ENTRY,
+            "temperature",
+            self.temperature,
+        )?;
         let margin = self.margin.unwrap_or(0.0);
         require((0.0..=std::f64::consts::PI).contains(&margin), &ENTRY, "margin", margin)?;
         require(self.scale > 0.0 && self.scale.is_finite(), &ENTRY, "scale", self.scale)?;
@@ -197,7 +223,12 @@ impl Options for CrossEntropy {
         }
         if self.ignore_index.len() > MOST_IGNORED {
             let found = format!("a list of {}", self.ignore_index.len());
-            return Err(Error::option("cross_entropy", "ignore_index", found, "a label or a list of up to 16"));
+            return Err(Error::option(
+                "cross_entropy",
+                "ignore_index",
+                found,
+                "a label or a list of up to 16",
+            ));
         }
         Ok(())
     }
@@ -210,7 +241,10 @@ impl Filling for CrossEntropy {
     const HAS_AUXILIARY: bool = true;
     const INPUTS: &'static [Input] = &[
         CLASS_WEIGHT,
-        Input { name: "class_mask", shape: "[classes] or [rows, classes]: false takes a class out of the softmax" },
+        Input {
+            name: "class_mask",
+            shape: "[classes] or [rows, classes]: false takes a class out of the softmax",
+        },
     ];
 
     fn family(&self) -> Family<'_> {

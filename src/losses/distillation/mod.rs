@@ -93,8 +93,10 @@ impl Filling for Distillation {
     const INPUTS: &'static [Input] = &[CLASS_MASK];
 
     fn helpers(&self) -> &'static [File] {
-        const KL: &[File] = &[crate::runtime::wgsl::shader!("templates/rowwise/distillation_kl.wgsl")];
-        const JSD: &[File] = &[crate::runtime::wgsl::shader!("templates/rowwise/distillation_jsd.wgsl")];
+        const KL: &[File] =
+            &[crate::runtime::wgsl::shader!("templates/rowwise/distillation_kl.wgsl")];
+        const JSD: &[File] =
+            &[crate::runtime::wgsl::shader!("templates/rowwise/distillation_jsd.wgsl")];
         if self.divergence == Divergence::Jsd { JSD } else { KL }
     }
 
@@ -107,13 +109,23 @@ impl Filling for Distillation {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("TEMPERATURE", self.temperature), ("SCALED", f64::from(u8::from(self.scaled))), ("BETA", self.beta)]
+        vec![
+            ("TEMPERATURE", self.temperature),
+            ("SCALED", f64::from(u8::from(self.scaled))),
+            ("BETA", self.beta),
+        ]
     }
 }
 
 impl Rowwise for Distillation {
     #[inline(always)]
-    fn row<R: Real>(&self, row: &Row<'_, R>, scale: R, gradient: &mut [R], _: Option<&mut Auxiliary<R>>) -> R {
+    fn row<R: Real>(
+        &self,
+        row: &Row<'_, R>,
+        scale: R,
+        gradient: &mut [R],
+        _: Option<&mut Auxiliary<R>>,
+    ) -> R {
         let Target::Dense(teacher) = row.target else {
             return R::NAN;
         };
@@ -136,7 +148,12 @@ impl Rowwise for Distillation {
 
 impl Distillation {
     #[inline(always)]
-    fn of_both<R: Real>(&self, both: &Both<'_, R, impl Fn(usize) -> bool>, scale: R, gradient: &mut [R]) -> R {
+    fn of_both<R: Real>(
+        &self,
+        both: &Both<'_, R, impl Fn(usize) -> bool>,
+        scale: R,
+        gradient: &mut [R],
+    ) -> R {
         let gradient = &mut gradient[..both.student.len()];
         match self.divergence {
             Divergence::Kl => kl::row(self, both, scale, gradient),
@@ -184,7 +201,9 @@ impl<'a, R: Real, K: Fn(usize) -> bool> Both<'a, R, K> {
     /// Writes the scaled slopes of the classes that are open.
     #[inline(always)]
     fn write(&self, gradient: &mut [R], slope: impl Fn(usize, R, R, R) -> R) {
-        for ((column, cell), (&x, &y)) in gradient.iter_mut().enumerate().zip(self.student.iter().zip(self.teacher)) {
+        for ((column, cell), (&x, &y)) in
+            gradient.iter_mut().enumerate().zip(self.student.iter().zip(self.teacher))
+        {
             let slope = slope(column, *cell, x, y);
             *cell = R::select((self.keeps)(column) & (x != R::NEG_INFINITY), slope, R::ZERO);
         }

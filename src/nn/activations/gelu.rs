@@ -86,7 +86,9 @@ impl Pointwise for Gelu {
         let half = R::new(0.5);
         let z = Real::clamp(x, R::new(-40.0), R::new(40.0));
         match self.approximate {
-            Approximate::None => z.normal_cdf() + z * R::new(0.398_942_280_401_432_7) * Real::exp(-half * z * z),
+            Approximate::None => {
+                z.normal_cdf() + z * R::new(0.398_942_280_401_432_7) * Real::exp(-half * z * z)
+            }
             Approximate::Tanh => {
                 let inner = inner(z);
                 let slope = R::new(1.595_769_121_605_730_8) * (R::ONE + R::new(0.134145) * z * z);

@@ -34,7 +34,9 @@ pub(crate) static ENTRY: Entry<dyn Activation> = Entry {
     source: "A. Maas, A. Hannun, A. Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models, 2013",
     variants: &[r#"{"negative_slope": 0.3}"#],
     shader: crate::runtime::wgsl::shader!("activations/leaky_relu.wgsl"),
-    make: |options| Ok(Box::new(catalogue::read::<LeakyRelu>("leaky_relu", LeakyRelu::OPTIONS, options)?)),
+    make: |options| {
+        Ok(Box::new(catalogue::read::<LeakyRelu>("leaky_relu", LeakyRelu::OPTIONS, options)?))
+    },
 };
 
 impl Pointwise for LeakyRelu {

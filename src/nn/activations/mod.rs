@@ -120,7 +120,13 @@ impl dyn Activation + '_ {
     ///
     /// # Errors
     /// [`Error::Shape`] if the lengths differ or are no multiple of `width`.
-    pub fn backward<R: Real>(&self, width: usize, input: &[R], output: &[R], gradient: &mut [R]) -> Result<()> {
+    pub fn backward<R: Real>(
+        &self,
+        width: usize,
+        input: &[R],
+        output: &[R],
+        gradient: &mut [R],
+    ) -> Result<()> {
         self.check_lengths(width, "output", output.len(), "gradient", gradient.len())?;
         if self.needs_input() {
             self.check_lengths(width, "input", input.len(), "gradient", gradient.len())?;
@@ -128,15 +134,26 @@ impl dyn Activation + '_ {
         // An input that is not needed may be missing; the output takes its place, so that the loops see one length.
         let input = if self.needs_input() { input } else { output };
         if let (Some(input), Some(output)) = (R::as_single(input), R::as_single(output)) {
-            R::as_single_mut(gradient).into_iter().for_each(|g| self.backward_single(width, input, output, g));
+            R::as_single_mut(gradient)
+                .into_iter()
+                .for_each(|g| self.backward_single(width, input, output, g));
         }
         if let (Some(input), Some(output)) = (R::as_double(input), R::as_double(output)) {
-            R::as_double_mut(gradient).into_iter().for_each(|g| self.backward_double(width, input, output, g));
+            R::as_double_mut(gradient)
+                .into_iter()
+                .for_each(|g| self.backward_double(width, input, output, g));
         }
         Ok(())
     }
 
-    fn check_lengths(&self, width: usize, first: &str, found: usize, second: &str, other: usize) -> Result<()> {
+    fn check_lengths(
+        &self,
+        width: usize,
+        first: &str,
+        found: usize,
+        second: &str,
+        other: usize,
+    ) -> Result<()> {
         if found == other && width > 0 && found.is_multiple_of(width) {
             return Ok(());
         }
@@ -229,7 +246,12 @@ fn activate_all<R: Real>(activation: &impl Pointwise, input: &[R], output: &mut 
 }
 
 #[inline(always)]
-fn differentiate_all<R: Real>(activation: &impl Pointwise, input: &[R], output: &[R], gradient: &mut [R]) {
+fn differentiate_all<R: Real>(
+    activation: &impl Pointwise,
+    input: &[R],
+    output: &[R],
+    gradient: &mut [R],
+) {
     let activation = &activation.clone();
     for ((slot, &x), &y) in gradient.iter_mut().zip(input).zip(output) {
         *slot *= activation.derivative(x, y);

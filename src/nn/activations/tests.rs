@@ -6,7 +6,9 @@ use crate::nn::activations::*;
 
 /// Every entry with its defaults and with each of its variants.
 fn all() -> Vec<Box<dyn Activation>> {
-    let with = |name: &str, options: &str| from_name(name, &serde_json::from_str(options).unwrap()).unwrap();
+    let with = |name: &str, options: &str| {
+        from_name(name, &serde_json::from_str(options).unwrap()).unwrap()
+    };
     let sets = |entry: &'static Entry<dyn Activation>| {
         ["null"].iter().chain(entry.variants).map(move |options| with(entry.name, options))
     };
@@ -38,8 +40,9 @@ fn derivatives_equal_central_differences() {
             };
             // Fourth-order differences: step⁴·f⁽⁵⁾/30 < 1e-12 and rounding of training_specs below 60 by 1.4e-14, divided by the step.
             let h = 5e-4;
-            let difference =
-                (8.0 * (training_spec(h) - training_spec(-h)) - (training_spec(2.0 * h) - training_spec(-2.0 * h))) / (12.0 * h);
+            let difference = (8.0 * (training_spec(h) - training_spec(-h))
+                - (training_spec(2.0 * h) - training_spec(-2.0 * h)))
+                / (12.0 * h);
             let error = (gradient[index] - difference).abs();
             assert!(
                 error <= 1e-6 * difference.abs() + 4e-11,
@@ -57,7 +60,8 @@ fn single_precision_follows_the_reference() {
     let single: Vec<f32> = (0..40_008).map(|i| (i % 1999) as f32 / 80.0 - 12.5).collect();
     let double: Vec<f64> = single.iter().map(|&x| f64::from(x)).collect();
     for activation in all() {
-        let (fast, exact) = (forward(&*activation, 12, &single), forward(&*activation, 12, &double));
+        let (fast, exact) =
+            (forward(&*activation, 12, &single), forward(&*activation, 12, &double));
         let (mut fast_gradient, mut exact_gradient) = (vec![1.5_f32; 40_008], vec![1.5; 40_008]);
         activation.backward(12, &single, &fast, &mut fast_gradient).unwrap();
         activation.backward(12, &double, &exact, &mut exact_gradient).unwrap();
@@ -66,7 +70,11 @@ fn single_precision_follows_the_reference() {
             // which is below 1 + |x| (gelu's tanh form: x² times a slope in the derivative).
             let x = double[index].abs();
             let limit = 9.6e-7 * (1.0 + x);
-            assert!((f64::from(fast[index]) - exact[index]).abs() <= limit, "{activation:?}({})", single[index]);
+            assert!(
+                (f64::from(fast[index]) - exact[index]).abs() <= limit,
+                "{activation:?}({})",
+                single[index]
+            );
             let error = (f64::from(fast_gradient[index]) - exact_gradient[index]).abs();
             assert!(error <= 2.0 * limit, "{activation:?}'({}): {error:e}", single[index]);
         }
@@ -88,8 +96,13 @@ fn nan_in_gives_nan_out_and_back() {
 
 #[test]
 fn infinite_inputs_give_their_limits() {
-    let known =
-        [("relu", 0.0, 0.0), ("sigmoid", 0.0, 0.0), ("tanh", -1.0, 0.0), ("gelu", 0.0, 0.0), ("silu", 0.0, 0.0)];
+    let known = [
+        ("relu", 0.0, 0.0),
+        ("sigmoid", 0.0, 0.0),
+        ("tanh", -1.0, 0.0),
+        ("gelu", 0.0, 0.0),
+        ("silu", 0.0, 0.0),
+    ];
     for (name, low, slope) in known {
         let activation = from_name(name, &Value::Null).unwrap();
         let input = [f32::NEG_INFINITY, f32::INFINITY];
@@ -144,11 +157,13 @@ fn the_list_is_sorted_and_each_filling_has_its_functions() {
             assert_eq!(found, !activation.rowwise(), "{}: {function}", entry.name);
         }
         for (constant, _) in activation.constants() {
-            let declaration = format!("override {}: ", crate::runtime::adaptor::option(&entry.shader, constant));
+            let declaration =
+                format!("override {}: ", crate::runtime::adaptor::option(&entry.shader, constant));
             assert!(entry.shader.text.contains(&declaration), "{}: {constant}", entry.name);
         }
         let documented: Vec<&str> = entry.options.iter().map(|option| option.name).collect();
-        let written: Vec<String> = activation.options().as_object().unwrap().keys().cloned().collect();
+        let written: Vec<String> =
+            activation.options().as_object().unwrap().keys().cloned().collect();
         assert_eq!(documented, written);
     }
 }
@@ -166,7 +181,10 @@ fn each_filling_is_valid_wgsl() {
         let header = adaptor(&entry.shader, &[ACTIVATE, DERIVATIVE]);
         let module = crate::runtime::wgsl::parse(entry.name, &header, &files).unwrap();
         let capabilities = wgpu::naga::valid::Capabilities::empty();
-        let mut validator = wgpu::naga::valid::Validator::new(wgpu::naga::valid::ValidationFlags::all(), capabilities);
+        let mut validator = wgpu::naga::valid::Validator::new(
+            wgpu::naga::valid::ValidationFlags::all(),
+            capabilities,
+        );
         validator.validate(&module.ir).unwrap_or_else(|error| panic!("{}: {error:?}", entry.name));
     }
 }
@@ -187,7 +205,10 @@ fn options_outside_their_domain_are_refused_by_name_value_and_domain() {
         "unknown option of gelu `aproximate`; known: approximate"
     );
     assert_eq!(refused("relu", json!({"slope": 1})), "unknown option of relu `slope`; known: none");
-    assert!(refused("rely", Value::Null).starts_with("unknown activation `rely`; known: gelu, identity, leaky_relu,"));
+    assert!(
+        refused("rely", Value::Null)
+            .starts_with("unknown activation `rely`; known: gelu, identity, leaky_relu,")
+    );
 }
 
 #[test]

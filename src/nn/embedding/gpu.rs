@@ -1,7 +1,7 @@
 //! The table on a GPU.
 
 use crate::Result;
-use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace, gather, check};
+use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace, check, gather};
 use crate::nn::optimizers::{MOST_STATES, Optimizer, Step};
 use crate::runtime::device::Gpu;
 
@@ -24,13 +24,23 @@ impl Table {
         let dummy = gpu.buffer("no state", 64 * MOST_STATES)?;
         let found = gpu.upload("ids that name no row", &[0_u32; 4])?;
         let parameters = gpu.upload("an embedding", &values)?;
-        Ok(Table { gpu: gpu.clone(), parameters, states: Vec::new(), dummy, found, workspace: None })
+        Ok(Table {
+            gpu: gpu.clone(),
+            parameters,
+            states: Vec::new(),
+            dummy,
+            found,
+            workspace: None,
+        })
     }
 
     /// The states that training begins with.
     pub fn begin(&mut self, optimizer: &dyn Optimizer, length: usize) -> Result<()> {
         let first = optimizer.first_states::<f32>(length);
-        self.states = first.iter().map(|state| self.gpu.upload("optimizer states", state)).collect::<Result<_>>()?;
+        self.states = first
+            .iter()
+            .map(|state| self.gpu.upload("optimizer states", state))
+            .collect::<Result<_>>()?;
         Ok(())
     }
 

@@ -47,7 +47,10 @@ impl<R: Real> Rows<R> for Hits<'_, R> {
         let Stretch { places, first_row, parameters, states } = &mut self.stretch;
         let first = places.start;
         let row = self.sorted[places.clone()].first()? >> 32;
-        let more = self.sorted[first + 1..places.end].iter().take_while(|&&pair| pair >> 32 == row).count();
+        let more = self.sorted[first + 1..places.end]
+            .iter()
+            .take_while(|&&pair| pair >> 32 == row)
+            .count();
         places.start += 1 + more;
         let numbers = (row as usize - *first_row) * self.width..;
         let gradients = if more == 0 {
@@ -119,9 +122,12 @@ impl<R: Real> Table<R> {
         sort(ids, parameters.len() / width, pairs);
         let sorted = &pairs[0][..];
         let room = || [vec![R::ZERO; width], vec![R::ZERO; width]];
-        stretches(sorted, width, parameters, states).into_par_iter().for_each_init(room, |room, stretch| {
-            optimizer.update_rows(step, &mut Hits { sorted, stretch, width, gradients, room });
-        });
+        stretches(sorted, width, parameters, states).into_par_iter().for_each_init(
+            room,
+            |room, stretch| {
+                optimizer.update_rows(step, &mut Hits { sorted, stretch, width, gradients, room });
+            },
+        );
     }
 }
 
@@ -135,7 +141,8 @@ fn stretches<'a, R: Real>(
     let mut rest: [&mut [R]; MOST_STATES] = Default::default();
     rest.iter_mut().zip(states).for_each(|(slot, state)| *slot = state);
     let places = parallel::rows_per_piece(width);
-    let (mut found, mut start, mut first_row) = (Vec::with_capacity(sorted.len() / places + 1), 0, 0);
+    let (mut found, mut start, mut first_row) =
+        (Vec::with_capacity(sorted.len() / places + 1), 0, 0);
     while start < sorted.len() {
         let mut end = (start + places).min(sorted.len());
         let last = sorted[end - 1] >> 32;
@@ -182,7 +189,13 @@ fn sort(ids: &[i32], rows: usize, [pairs, other]: &mut [Vec<u64>; 2]) {
 }
 
 /// The gradients of a run of places, in order, piece by piece: see `shaders/ops/embedding/embedding_runs.wgsl`.
-fn sum_of_run<R: Real>(sorted: &[u64], places: Range<usize>, gradients: &[R], sum: &mut [R], part: &mut [R]) {
+fn sum_of_run<R: Real>(
+    sorted: &[u64],
+    places: Range<usize>,
+    gradients: &[R],
+    sum: &mut [R],
+    part: &mut [R],
+) {
     simd::dispatch(
         #[inline(always)]
         || sum_pieces(sorted, places, gradients, sum, part),
@@ -190,7 +203,13 @@ fn sum_of_run<R: Real>(sorted: &[u64], places: Range<usize>, gradients: &[R], su
 }
 
 #[inline(always)]
-fn sum_pieces<R: Real>(sorted: &[u64], places: Range<usize>, gradients: &[R], sum: &mut [R], part: &mut [R]) {
+fn sum_pieces<R: Real>(
+    sorted: &[u64],
+    places: Range<usize>,
+    gradients: &[R],
+    sum: &mut [R],
+    part: &mut [R],
+) {
     let mut start = places.start;
     while start < places.end {
         let end = ((start / BLOCK + 1) * BLOCK).min(places.end);
@@ -217,11 +236,15 @@ mod tests {
     #[test]
     fn ids_come_in_order_and_equal_ones_in_the_order_of_their_positions() {
         let mut pairs = Default::default();
-        for (count, rows) in [(1, 1), (40, 1), (300, 2), (300, 256), (300, 257), (4096, 14_563), (5000, 1 << 24)] {
+        for (count, rows) in
+            [(1, 1), (40, 1), (300, 2), (300, 256), (300, 257), (4096, 14_563), (5000, 1 << 24)]
+        {
             let mut random = Random::new(count, 0);
-            let ids: Vec<i32> = (0..count).map(|_| (random.uniform() * rows as f64) as i32).collect();
+            let ids: Vec<i32> =
+                (0..count).map(|_| (random.uniform() * rows as f64) as i32).collect();
             sort(&ids, rows, &mut pairs);
-            let mut exact: Vec<u64> = ids.iter().zip(0..).map(|(&id, position)| (id as u64) << 32 | position).collect();
+            let mut exact: Vec<u64> =
+                ids.iter().zip(0..).map(|(&id, position)| (id as u64) << 32 | position).collect();
             exact.sort();
             assert_eq!(pairs[0], exact, "{count} ids of {rows}");
         }

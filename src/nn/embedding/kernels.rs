@@ -88,19 +88,29 @@ pub(crate) struct RowsParams {
 impl RowsParams {
     pub fn new(gpu: &Gpu, sizes: &Sizes, step: &Step) -> Self {
         let team = sizes.team(gpu.is_software());
-        let [ids, cells, rows, team] = [sizes.ids, sizes.cells(), sizes.rows, team].map(|number| number as u32);
+        let [ids, cells, rows, team] =
+            [sizes.ids, sizes.cells(), sizes.rows, team].map(|number| number as u32);
         RowsParams { ids, cells, rows, team, step: step.cast::<f32>().words() }
     }
 }
 
 /// Looks for ids that name no row; the first one is kept in `found` as (1 + position, id).
-pub(crate) fn check(gpu: &Gpu, sizes: &Sizes, ids: &wgpu::Buffer, found: &wgpu::Buffer) -> Result<Command> {
+pub(crate) fn check(
+    gpu: &Gpu,
+    sizes: &Sizes,
+    ids: &wgpu::Buffer,
+    found: &wgpu::Buffer,
+) -> Result<Command> {
     let params = [sizes.ids as u32, sizes.rows as u32, 0, 0];
     gpu.dispatch(&gpu.kernel(&plain("ids", &[CHECK_IDS]))?, &params, &[ids.into(), found.into()], 1)
 }
 
 /// output[i] = table[ids[i]].
-pub(crate) fn gather(gpu: &Gpu, sizes: &Sizes, [ids, table, output]: [&wgpu::Buffer; 3]) -> Result<Command> {
+pub(crate) fn gather(
+    gpu: &Gpu,
+    sizes: &Sizes,
+    [ids, table, output]: [&wgpu::Buffer; 3],
+) -> Result<Command> {
     let params = [sizes.ids as u32, sizes.cells() as u32, sizes.rows as u32, f32::NAN.to_bits()];
     let kernel = gpu.kernel(&gather_program(sizes.is_vec4(), lanes_of(gpu.is_software())))?;
     let workgroups = (sizes.ids * sizes.cells()).div_ceil(lanes_of(gpu.is_software()) as usize);
@@ -143,13 +153,18 @@ impl Workspace {
 
     /// With the buffer that the commands find [`RowsParams`] in.
     pub fn with_uniform(gpu: &Gpu, sizes: &Sizes, uniform: wgpu::Buffer) -> Result<Self> {
-        let parts = gpu.buffer("parts of a row's gradient", sizes.ids.div_ceil(BLOCK) * sizes.width)?;
+        let parts =
+            gpu.buffer("parts of a row's gradient", sizes.ids.div_ceil(BLOCK) * sizes.width)?;
         Ok(Workspace { sorter: Sorter::new(gpu, sizes.ids)?, parts, uniform })
     }
 
     /// The numbers of the step that the commands take next.
     pub fn set(&self, gpu: &Gpu, sizes: &Sizes, step: &Step) {
-        gpu.queue().write_buffer(&self.uniform, 0, bytemuck::bytes_of(&RowsParams::new(gpu, sizes, step)));
+        gpu.queue().write_buffer(
+            &self.uniform,
+            0,
+            bytemuck::bytes_of(&RowsParams::new(gpu, sizes, step)),
+        );
     }
 
     /// The commands of a step: ids sorted, gradients summed, rows moved. Those that read the step's numbers are the last, from the number on that
@@ -164,11 +179,13 @@ impl Workspace {
         let (sizes, lanes) = (&job.sizes, lanes_of(gpu.is_software()));
         let (mut commands, sorted) = self.sorter.sort(gpu, ids, sizes.rows)?;
         let stepped = commands.len();
-        let uniform = Slice { buffer: &self.uniform, offset: 0, size: Some(size_of::<RowsParams>() as u64) };
+        let uniform =
+            Slice { buffer: &self.uniform, offset: 0, size: Some(size_of::<RowsParams>() as u64) };
         let mut push = |program: &Program, storage: &[Slice], teams: usize| -> Result<()> {
             let kernel = gpu.kernel(program)?;
             let bindings = gpu.bind(&kernel, uniform, storage)?;
-            let workgroups = (teams * sizes.team(gpu.is_software())).div_ceil(lanes as usize) as u32;
+            let workgroups =
+                (teams * sizes.team(gpu.is_software())).div_ceil(lanes as usize) as u32;
             commands.push(Command::Dispatch { kernel, bindings, parameters: 0, workgroups });
             Ok(())
         };
@@ -188,7 +205,12 @@ impl Workspace {
 }
 
 fn plain(label: &str, files: &[File]) -> Program {
-    Program { label: label.into(), header: String::new(), files: files.to_vec(), constants: Vec::new() }
+    Program {
+        label: label.into(),
+        header: String::new(),
+        files: files.to_vec(),
+        constants: Vec::new(),
+    }
 }
 
 fn with_lanes(mut program: Program, lanes: u32) -> Program {
@@ -211,7 +233,8 @@ fn parts_program(vec4: bool, lanes: u32) -> Program {
 fn update_program(optimizer: &dyn Optimizer, vec4: bool, lanes: u32) -> Program {
     let moves = if vec4 { MOVE_VEC4 } else { MOVE_SCALAR };
     let files = [UPDATE, RUNS, cells(vec4), moves, STEP, NUMBERS];
-    let mut program = with_lanes(plain(&format!("embedding ({})", optimizer.name()), &files), lanes);
+    let mut program =
+        with_lanes(plain(&format!("embedding ({})", optimizer.name()), &files), lanes);
     program.constants.push(("STATES", optimizer.states() as f64));
     optimizers::link(&mut program, optimizer);
     program
@@ -219,7 +242,9 @@ fn update_program(optimizer: &dyn Optimizer, vec4: bool, lanes: u32) -> Program 
 
 /// Whether the rule may be run on some rows and not on others.
 pub(crate) fn takes_rows(optimizer: &dyn Optimizer) -> bool {
-    optimizer.per_tensor().is_none() && optimizer.averaged_state().is_none() && !optimizer.whole_batch()
+    optimizer.per_tensor().is_none()
+        && optimizer.averaged_state().is_none()
+        && !optimizer.whole_batch()
 }
 
 /// Every program of this file, for the checks of the shaders.

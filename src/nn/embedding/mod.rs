@@ -69,13 +69,19 @@ impl Embedding {
     /// # Errors
     /// [`Error::Option`] for no rows, no width or a limit that is no number ≥ 0; [`Error::TooLarge`] or [`Error::OutOfMemory`] if the
     /// device has no room.
-    pub fn uniform(device: &Device, [rows, width]: [usize; 2], limit: f64, seed: u64) -> Result<Self> {
+    pub fn uniform(
+        device: &Device,
+        [rows, width]: [usize; 2],
+        limit: f64,
+        seed: u64,
+    ) -> Result<Self> {
         if !(limit >= 0.0 && limit.is_finite()) {
             return Err(Error::option("embedding", "limit", limit, "finite and >= 0"));
         }
         check_sizes(rows, width)?;
         let mut random = Random::new(seed, 0);
-        let values = (0..rows * width).map(|_| (limit * (2.0 * random.uniform() - 1.0)) as f32).collect();
+        let values =
+            (0..rows * width).map(|_| (limit * (2.0 * random.uniform() - 1.0)) as f32).collect();
         Self::with_values(device, [rows, width], values)
     }
 
@@ -93,7 +99,9 @@ impl Embedding {
         let table = match device {
             Device::Gpu(gpu) => Table::Gpu(Box::new(gpu::Table::new(gpu, values)?)),
             Device::Cpu => Table::F32(host::Table::new(width, values)),
-            Device::Reference => Table::F64(host::Table::new(width, values.into_iter().map(f64::from).collect())),
+            Device::Reference => {
+                Table::F64(host::Table::new(width, values.into_iter().map(f64::from).collect()))
+            }
         };
         Ok(Embedding { device: device.clone(), rows, width, table, optimizer: None, steps: 0 })
     }
@@ -126,10 +134,22 @@ impl Embedding {
     pub fn gather(&self, ids: &Tensor) -> Result<Tensor> {
         let sizes = self.sizes(ids)?;
         let storage = match (&self.table, &ids.storage) {
-            (Table::Gpu(table), Storage::GpuLabels(buffer)) => Storage::Gpu(table.gather(&sizes, buffer)?),
-            (Table::F32(table), Storage::Labels(ids)) => Storage::F32(table.gather(checked(ids, self.rows)?).into()),
-            (Table::F64(table), Storage::Labels(ids)) => Storage::F64(table.gather(checked(ids, self.rows)?).into()),
-            _ => return Err(refused("ids", "do not lie where the table does", "they must be labels on its device")),
+            (Table::Gpu(table), Storage::GpuLabels(buffer)) => {
+                Storage::Gpu(table.gather(&sizes, buffer)?)
+            }
+            (Table::F32(table), Storage::Labels(ids)) => {
+                Storage::F32(table.gather(checked(ids, self.rows)?).into())
+            }
+            (Table::F64(table), Storage::Labels(ids)) => {
+                Storage::F64(table.gather(checked(ids, self.rows)?).into())
+            }
+            _ => {
+                return Err(refused(
+                    "ids",
+                    "do not lie where the table does",
+                    "they must be labels on its device",
+                ));
+            }
         };
         Ok(Tensor::new(&self.device, &[sizes.ids, self.width], storage))
     }
@@ -148,12 +168,21 @@ impl Embedding {
     /// # Errors
     /// As [`Embedding::gather`], where on a GPU an id that names no row moves none; [`Error::Shape`] for a gradient that does not fit;
     /// [`Error::Option`] for an optimizer that looks at whole tensors or keeps averaged weights, or is not the one before.
-    pub fn update(&mut self, ids: &Tensor, gradient: &Tensor, optimizer: &dyn Optimizer) -> Result<()> {
+    pub fn update(
+        &mut self,
+        ids: &Tensor,
+        gradient: &Tensor,
+        optimizer: &dyn Optimizer,
+    ) -> Result<()> {
         let sizes = self.sizes(ids)?;
         if gradient.shape() != [sizes.ids, self.width] {
             return Err(Error::Shape {
                 operation: "embedding".into(),
-                found: format!("the gradient is {:?} but there are {} ids", gradient.shape(), sizes.ids),
+                found: format!(
+                    "the gradient is {:?} but there are {} ids",
+                    gradient.shape(),
+                    sizes.ids
+                ),
                 allowed: format!("it must be [{}, {}]", sizes.ids, self.width),
             });
         }
@@ -215,7 +244,9 @@ impl Embedding {
             Table::F64(table) => table.parameters().iter().map(|&x| x as f32).collect(),
         };
         let array = shaped(&[self.rows, self.width], flat)?;
-        array.into_dimensionality().map_err(|error| refused("the table", &error.to_string(), "it has two axes"))
+        array
+            .into_dimensionality()
+            .map_err(|error| refused("the table", &error.to_string(), "it has two axes"))
     }
 
     fn sizes(&self, ids: &Tensor) -> Result<Sizes> {
@@ -246,8 +277,9 @@ impl Embedding {
             Some((name, known)) if *name == optimizer.name() && *known == options => return Ok(()),
             Some((name, known)) => {
                 let found = format!("{} {options}", optimizer.name());
-                let allowed =
-                    format!("{name} {known}, whose states the table keeps; only the learning rate may change");
+                let allowed = format!(
+                    "{name} {known}, whose states the table keeps; only the learning rate may change"
+                );
                 return Err(Error::option("embedding", "optimizer", found, &allowed));
             }
             None => {}
@@ -263,11 +295,22 @@ impl Embedding {
 }
 
 fn refused(name: &str, found: &str, allowed: &str) -> Error {
-    Error::Input { operation: "embedding".into(), name: name.into(), found: found.into(), allowed: allowed.into() }
+    Error::Input {
+        operation: "embedding".into(),
+        name: name.into(),
+        found: found.into(),
+        allowed: allowed.into(),
+    }
 }
 
 fn bad_id(row: usize, id: i32, rows: usize) -> Error {
-    Error::Label { operation: "embedding".into(), row, label: id.into(), classes: rows, ignored: String::new() }
+    Error::Label {
+        operation: "embedding".into(),
+        row,
+        label: id.into(),
+        classes: rows,
+        ignored: String::new(),
+    }
 }
 
 fn check_sizes(rows: usize, width: usize) -> Result<()> {
@@ -280,7 +323,12 @@ fn check_sizes(rows: usize, width: usize) -> Result<()> {
     let (numbers, most) = (rows as u64 * width as u64, u64::from(u32::MAX));
     if numbers > most {
         let advice = "use fewer rows or a smaller width".into();
-        return Err(Error::TooLarge { name: "an embedding".into(), bytes: 4 * numbers, limit: 4 * most, advice });
+        return Err(Error::TooLarge {
+            name: "an embedding".into(),
+            bytes: 4 * numbers,
+            limit: 4 * most,
+            advice,
+        });
     }
     Ok(())
 }

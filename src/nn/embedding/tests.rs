@@ -44,7 +44,10 @@ fn trained(device: &Device, sizes: [usize; 3], optimizer: &dyn Optimizer) -> Arr
 
 /// The same by a dense gradient and a dense step, in f64; rows that are not hit keep what they have where `lazy`.
 fn dense([count, rows, width]: [usize; 3], optimizer: &dyn Optimizer, lazy: bool) -> Array2<f64> {
-    let first = Embedding::uniform(&Device::reference(), [rows, width], 0.5, 3).unwrap().to_array().unwrap();
+    let first = Embedding::uniform(&Device::reference(), [rows, width], 0.5, 3)
+        .unwrap()
+        .to_array()
+        .unwrap();
     let mut table = first.mapv(f64::from);
     let mut states = optimizer.first_states::<f64>(rows * width);
     for t in 0..3 {
@@ -63,7 +66,9 @@ fn dense([count, rows, width]: [usize; 3], optimizer: &dyn Optimizer, lazy: bool
             table.row_mut(row).assign(&before.row(row));
             let numbers = row * width..(row + 1) * width;
             let kept = states.iter_mut().zip(&states_before);
-            kept.for_each(|(state, before)| state[numbers.clone()].copy_from_slice(&before[numbers.clone()]));
+            kept.for_each(|(state, before)| {
+                state[numbers.clone()].copy_from_slice(&before[numbers.clone()])
+            });
         }
     }
     table
@@ -71,7 +76,11 @@ fn dense([count, rows, width]: [usize; 3], optimizer: &dyn Optimizer, lazy: bool
 
 /// The largest difference, as a part of 1 + the larger number.
 fn difference(found: &Array2<f32>, exact: &Array2<f64>) -> f64 {
-    found.iter().zip(exact).map(|(&a, &b)| (f64::from(a) - b).abs() / (1.0 + b.abs())).fold(0.0, larger)
+    found
+        .iter()
+        .zip(exact)
+        .map(|(&a, &b)| (f64::from(a) - b).abs() / (1.0 + b.abs()))
+        .fold(0.0, larger)
 }
 
 /// NaN if one of them is: `f64::max` would forget it.
@@ -98,8 +107,16 @@ const LARGEST_SUM: f64 = 80.0;
 const TOLERANCE: f64 = 1.7e-5;
 
 fn rules() -> Vec<Box<dyn Optimizer>> {
-    let lightfm = Adagrad::new().learning_rate(0.05).initial_accumulator_value(1.0).epsilon(0.0).delayed(true);
-    vec![Box::new(lightfm), Box::new(Adagrad::new().learning_rate(0.05)), Box::new(Sgd::new().learning_rate(0.1))]
+    let lightfm = Adagrad::new()
+        .learning_rate(0.05)
+        .initial_accumulator_value(1.0)
+        .epsilon(0.0)
+        .delayed(true);
+    vec![
+        Box::new(lightfm),
+        Box::new(Adagrad::new().learning_rate(0.05)),
+        Box::new(Sgd::new().learning_rate(0.1)),
+    ]
 }
 
 #[test]
@@ -107,8 +124,14 @@ fn without_momentum_rows_move_as_by_the_dense_gradient_and_the_dense_optimizer()
     for device in each_device() {
         for sizes in SIZES {
             for rule in rules() {
-                let found = difference(&trained(&device, sizes, &*rule), &dense(sizes, &*rule, false));
-                assert!(found <= TOLERANCE, "{} {sizes:?} {}: {found:e}", rule.name(), device.name());
+                let found =
+                    difference(&trained(&device, sizes, &*rule), &dense(sizes, &*rule, false));
+                assert!(
+                    found <= TOLERANCE,
+                    "{} {sizes:?} {}: {found:e}",
+                    rule.name(),
+                    device.name()
+                );
             }
         }
     }
@@ -130,7 +153,12 @@ fn every_rule_moves_the_rows_that_were_hit_and_no_others() {
                 // the catalogue's own checks hold them to f64, here three steps must come within a hundredth of one.
                 let limit = 0.01 * rule.initial_learning_rate().max(0.01);
                 let difference = difference(&found, &exact);
-                assert!(difference <= limit, "{} {options} {}: {difference:e}", entry.name, device.name());
+                assert!(
+                    difference <= limit,
+                    "{} {options} {}: {difference:e}",
+                    entry.name,
+                    device.name()
+                );
             }
         }
     }
@@ -181,8 +209,10 @@ fn an_id_that_names_no_row_is_told_with_its_position_and_moves_nothing() {
         let device = gpu();
         let mut table = Embedding::uniform(&device, [5, width], 0.5, 3).unwrap();
         let before = table.to_array().unwrap();
-        let bad = Tensor::from_labels(&device, &[-1, 5, i64::from(i32::MIN), i64::from(i32::MAX)]).unwrap();
-        let gradient = Tensor::from_array(&device, Array2::<f32>::ones((4, width)).view().into_dyn()).unwrap();
+        let bad = Tensor::from_labels(&device, &[-1, 5, i64::from(i32::MIN), i64::from(i32::MAX)])
+            .unwrap();
+        let gradient =
+            Tensor::from_array(&device, Array2::<f32>::ones((4, width)).view().into_dyn()).unwrap();
         table.update(&bad, &gradient, &Sgd::new()).unwrap();
         let error = table.check().unwrap_err().to_string();
         assert_eq!(error, "embedding: row 0 has label -1; labels must be 0 to 4 (5 classes)");
@@ -190,12 +220,16 @@ fn an_id_that_names_no_row_is_told_with_its_position_and_moves_nothing() {
         let ids = Tensor::from_labels(&device, &[4, 0, 9, 7]).unwrap();
         let rows = table.gather(&ids).unwrap().to_array().unwrap();
         assert!(
-            rows.slice(s![2.., ..]).iter().all(|x| x.is_nan()) && rows.slice(s![..2, ..]).iter().all(|x| !x.is_nan())
+            rows.slice(s![2.., ..]).iter().all(|x| x.is_nan())
+                && rows.slice(s![..2, ..]).iter().all(|x| !x.is_nan())
         );
         assert!(table.to_array().unwrap_err().to_string().contains("row 2 has label 9"));
         for host in [Device::cpu(), Device::reference()] {
             let table = Embedding::uniform(&host, [5, width], 0.5, 3).unwrap();
-            let error = table.gather(&Tensor::from_labels(&host, &[0, 5]).unwrap()).unwrap_err().to_string();
+            let error = table
+                .gather(&Tensor::from_labels(&host, &[0, 5]).unwrap())
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("row 1 has label 5"), "{error}");
         }
     }
@@ -206,7 +240,9 @@ fn one_id_ten_thousand_times_is_summed_once() {
     for device in each_device() {
         let mut table = Embedding::uniform(&device, [3, 4], 0.0, 0).unwrap();
         let ids = Tensor::from_labels(&device, &[1; 10_000]).unwrap();
-        let gradient = Tensor::from_array(&device, Array2::<f32>::ones((10_000, 4)).view().into_dyn()).unwrap();
+        let gradient =
+            Tensor::from_array(&device, Array2::<f32>::ones((10_000, 4)).view().into_dyn())
+                .unwrap();
         table.update(&ids, &gradient, &Sgd::new().learning_rate(1.0)).unwrap();
         let mut exact = Array2::<f32>::zeros((3, 4));
         exact.row_mut(1).fill(-10_000.0);
@@ -219,7 +255,8 @@ fn an_optimizer_that_does_not_fit_is_refused() {
     for device in each_device() {
         let mut table = Embedding::uniform(&device, [3, 4], 0.5, 0).unwrap();
         let ids = Tensor::from_labels(&device, &[1, 2]).unwrap();
-        let gradient = Tensor::from_array(&device, Array2::<f32>::ones((2, 4)).view().into_dyn()).unwrap();
+        let gradient =
+            Tensor::from_array(&device, Array2::<f32>::ones((2, 4)).view().into_dyn()).unwrap();
         for name in ["lamb", "muon", "schedule_free_sgd", "gradient_descent"] {
             let rule = optimizers::from_name(name, &Value::Null).unwrap();
             let error = table.update(&ids, &gradient, &*rule).unwrap_err().to_string();
@@ -229,8 +266,15 @@ fn an_optimizer_that_does_not_fit_is_refused() {
         table.update(&ids, &gradient, &Adam::new().learning_rate(0.5)).unwrap();
         assert!(table.update(&ids, &gradient, &Adam::new().beta1(0.5)).is_err());
         assert!(table.update(&ids, &gradient, &Sgd::new()).is_err());
-        let narrow = Tensor::from_array(&device, Array2::<f32>::ones((2, 3)).view().into_dyn()).unwrap();
-        assert!(table.update(&ids, &narrow, &Adam::new()).unwrap_err().to_string().contains("it must be [2, 4]"));
+        let narrow =
+            Tensor::from_array(&device, Array2::<f32>::ones((2, 3)).view().into_dyn()).unwrap();
+        assert!(
+            table
+                .update(&ids, &narrow, &Adam::new())
+                .unwrap_err()
+                .to_string()
+                .contains("it must be [2, 4]")
+        );
         assert_eq!(table.steps(), 2);
     }
 }
@@ -242,7 +286,8 @@ fn a_gradient_of_another_device_is_refused() {
     let mut table = Embedding::uniform(&here, [3, 4], 0.5, 0).unwrap();
     let ids = Tensor::from_labels(&here, &[1, 2]).unwrap();
     for device in [there, Device::cpu()] {
-        let gradient = Tensor::from_array(&device, Array2::<f32>::ones((2, 4)).view().into_dyn()).unwrap();
+        let gradient =
+            Tensor::from_array(&device, Array2::<f32>::ones((2, 4)).view().into_dyn()).unwrap();
         let error = table.update(&ids, &gradient, &Sgd::new()).unwrap_err().to_string();
         assert!(error.contains("do not lie where the table does"), "{error}");
     }

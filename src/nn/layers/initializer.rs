@@ -52,7 +52,9 @@ impl Initializer {
         let mut random = Random::new(seed, stream);
         let weight = |_| match self {
             Initializer::Zeros => 0.0,
-            Initializer::GlorotNormal | Initializer::HeNormal => (deviation * random.normal()) as f32,
+            Initializer::GlorotNormal | Initializer::HeNormal => {
+                (deviation * random.normal()) as f32
+            }
             // U(−a, a) has variance a² / 3.
             Initializer::GlorotUniform | Initializer::HeUniform => {
                 (3f64.sqrt() * deviation * (2.0 * random.uniform() - 1.0)) as f32
@@ -63,7 +65,9 @@ impl Initializer {
 
     fn variance(self, inputs: usize, outputs: usize) -> f64 {
         match self {
-            Initializer::GlorotUniform | Initializer::GlorotNormal => 2.0 / (inputs as f64 + outputs as f64),
+            Initializer::GlorotUniform | Initializer::GlorotNormal => {
+                2.0 / (inputs as f64 + outputs as f64)
+            }
             Initializer::HeUniform | Initializer::HeNormal => 2.0 / inputs as f64,
             Initializer::Zeros => 0.0,
         }
@@ -74,8 +78,12 @@ impl Initializer {
 mod tests {
     use super::*;
 
-    const RANDOM: [Initializer; 4] =
-        [Initializer::GlorotUniform, Initializer::GlorotNormal, Initializer::HeUniform, Initializer::HeNormal];
+    const RANDOM: [Initializer; 4] = [
+        Initializer::GlorotUniform,
+        Initializer::GlorotNormal,
+        Initializer::HeUniform,
+        Initializer::HeNormal,
+    ];
 
     /// The standard error of a sample variance of n values is σ²·√((κ − 1) / n), κ = 1.8 (uniform) or 3 (normal); that of the mean
     /// σ / √n. Five of them leave one false alarm in 1.7 million, and the seed is fixed.
@@ -94,7 +102,10 @@ mod tests {
             let variance = weights.iter().map(|&w| (f64::from(w) - mean).powi(2)).sum::<f64>() / n;
             assert!(mean.abs() <= 5.0 * (expected / n).sqrt(), "{initializer:?}: mean {mean}");
             let tolerance = 5.0 * expected * ((kurtosis - 1.0) / n).sqrt();
-            assert!((variance - expected).abs() <= tolerance, "{initializer:?}: variance {variance}, not {expected}");
+            assert!(
+                (variance - expected).abs() <= tolerance,
+                "{initializer:?}: variance {variance}, not {expected}"
+            );
         }
     }
 
@@ -107,7 +118,10 @@ mod tests {
             let bound = bound.sqrt() as f32;
             let weights = initializer.fill(300, 200, 1, 0);
             let largest = weights.iter().fold(0f32, |largest, weight| largest.max(weight.abs()));
-            assert!(largest <= bound && largest >= 0.999 * bound, "{initializer:?}: {largest}, bound {bound}");
+            assert!(
+                largest <= bound && largest >= 0.999 * bound,
+                "{initializer:?}: {largest}, bound {bound}"
+            );
         }
     }
 
@@ -126,7 +140,10 @@ mod tests {
     fn names_are_snake_case() {
         let names = [RANDOM.as_slice(), &[Initializer::Zeros]].concat();
         let written = serde_json::to_string(&names).unwrap();
-        assert_eq!(written, r#"["glorot_uniform","glorot_normal","he_uniform","he_normal","zeros"]"#);
+        assert_eq!(
+            written,
+            r#"["glorot_uniform","glorot_normal","he_uniform","he_normal","zeros"]"#
+        );
         assert_eq!(serde_json::from_str::<Vec<Initializer>>(&written).unwrap(), names);
         assert_eq!(Initializer::default(), Initializer::GlorotUniform);
     }

@@ -33,7 +33,12 @@ impl Lookup {
         let (numbers, most) = (self.rows as u64 * self.width as u64, u64::from(u32::MAX));
         if numbers > most {
             let advice = "use fewer rows or a smaller width".into();
-            return Err(Error::TooLarge { name: "an embedding".into(), bytes: 4 * numbers, limit: 4 * most, advice });
+            return Err(Error::TooLarge {
+                name: "an embedding".into(),
+                bytes: 4 * numbers,
+                limit: 4 * most,
+                advice,
+            });
         }
         Ok(())
     }
@@ -61,8 +66,16 @@ impl Lookup {
         Err(Error::Input {
             operation: operation.into(),
             name: "features".into(),
-            found: format!("hold {} in row {}, column {}", features[at], at / self.ids, at % self.ids),
-            allowed: format!("ids of the embedding's rows: whole numbers from 0 to {}", self.rows - 1),
+            found: format!(
+                "hold {} in row {}, column {}",
+                features[at],
+                at / self.ids,
+                at % self.ids
+            ),
+            allowed: format!(
+                "ids of the embedding's rows: whole numbers from 0 to {}",
+                self.rows - 1
+            ),
         })
     }
 }

@@ -154,7 +154,8 @@ impl Network {
             return Err(Error::Empty { operation: "a model".into(), name: "its layers".into() });
         }
         let (mut width, mut offset) = (inputs, 0);
-        let mut network = Network { inputs, lookup: None, layers: Vec::new(), length: 0, spans: Vec::new() };
+        let mut network =
+            Network { inputs, lookup: None, layers: Vec::new(), length: 0, spans: Vec::new() };
         for (index, layer) in layers.iter().enumerate() {
             let owner = format!("layer {index}");
             for (name, size) in [("inputs", width), ("units", layer.units)] {
@@ -163,7 +164,8 @@ impl Network {
                 }
             }
             // Kernels count elements in 32 bits.
-            let elements = (width as u64 + 1).saturating_mul(layer.units as u64).saturating_add(offset as u64);
+            let elements =
+                (width as u64 + 1).saturating_mul(layer.units as u64).saturating_add(offset as u64);
             if elements > u64::from(u32::MAX) {
                 return Err(Error::TooLarge {
                     name: format!("{owner} with {width} inputs and {} units", layer.units),
@@ -181,11 +183,16 @@ impl Network {
                 }
             }
             let activation = layer.activation.clone();
-            let placed = Placed { inputs: width, units: layer.units, bias: layer.bias, activation, offset };
+            let placed =
+                Placed { inputs: width, units: layer.units, bias: layer.bias, activation, offset };
             let (columns, end) = (placed.units, placed.weights().end);
             network.spans.push(ParameterSpan { end, l1, l2, proximal, columns, padding: 0 });
             offset = placed.biases().end.next_multiple_of(4);
-            network.spans.push(ParameterSpan { end: offset, padding: offset - placed.biases().end, ..ParameterSpan::default() });
+            network.spans.push(ParameterSpan {
+                end: offset,
+                padding: offset - placed.biases().end,
+                ..ParameterSpan::default()
+            });
             width = layer.units;
             network.layers.push(placed);
         }
@@ -220,7 +227,9 @@ impl Network {
 
     /// The tensors, where a step depends on them.
     pub fn spans_for(&self, optimizer: &dyn Optimizer, clip: Option<Clip>) -> &[ParameterSpan] {
-        let needed = self.is_regularized() || optimizer.per_tensor().is_some() || matches!(clip, Some(Clip::Norm(_)));
+        let needed = self.is_regularized()
+            || optimizer.per_tensor().is_some()
+            || matches!(clip, Some(Clip::Norm(_)));
         if needed { &self.spans } else { &[] }
     }
 
@@ -231,6 +240,7 @@ impl Network {
 
     /// Parameters without the gaps.
     pub fn parameters(&self) -> usize {
-        self.layers.iter().map(Placed::parameters).sum::<usize>() + self.lookup.map_or(0, |lookup| lookup.length())
+        self.layers.iter().map(Placed::parameters).sum::<usize>()
+            + self.lookup.map_or(0, |lookup| lookup.length())
     }
 }

@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// AdaBelief: m ← β₁m + (1 − β₁)g, s ← β₂s + (1 − β₂)(g − m)² + ε_root, w ← w − lr m̂/(√ŝ + ε) with m̂ = m/(1 − β₁ᵗ), ŝ = s/(1 − β₂ᵗ).
@@ -36,9 +36,13 @@ pub(crate) static ENTRY: Entry<dyn Optimizer> = Entry {
     keras: "",
     optax: "optax.adabelief",
     source: "J. Zhuang et al., AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed Gradients, 2020",
-    variants: &[r#"{"nesterov": true, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3, "epsilon_root": 1e-6}"#],
+    variants: &[
+        r#"{"nesterov": true, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3, "epsilon_root": 1e-6}"#,
+    ],
     shader: crate::runtime::wgsl::shader!("optimizers/adabelief.wgsl"),
-    make: |options| Ok(Box::new(catalogue::read::<AdaBelief>("adabelief", AdaBelief::OPTIONS, options)?)),
+    make: |options| {
+        Ok(Box::new(catalogue::read::<AdaBelief>("adabelief", AdaBelief::OPTIONS, options)?))
+    },
 };
 
 impl Rule for AdaBelief {
@@ -74,12 +78,20 @@ impl Rule for AdaBelief {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         let m = R::new(self.beta1) * state.first + R::new(1.0 - self.beta1) * gradient;
         let surprise = gradient - m;
-        let kept = R::new(self.beta2) * state.second + R::new(1.0 - self.beta2) * surprise * surprise;
+        let kept =
+            R::new(self.beta2) * state.second + R::new(1.0 - self.beta2) * surprise * surprise;
         let s = kept + R::new(self.epsilon_root);
-        let ahead = R::new(self.beta1) * m / step.own[0] + R::new(1.0 - self.beta1) * gradient / step.correction_first;
+        let ahead = R::new(self.beta1) * m / step.own[0]
+            + R::new(1.0 - self.beta1) * gradient / step.correction_first;
         let mean = R::select(self.nesterov, ahead, m / step.correction_first);
         let scale = Real::sqrt(s / step.correction_second) + R::new(self.epsilon);
         Update {

@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// Adadelta: v ← ρv + (1 − ρ)g², d = g √(u + ε)/√(v + ε), u ← ρu + (1 − ρ)d², w ← w − lr d.
@@ -34,7 +34,9 @@ pub(crate) static ENTRY: Entry<dyn Optimizer> = Entry {
     source: "M. Zeiler, ADADELTA: An Adaptive Learning Rate Method, 2012",
     variants: &[r#"{"rho": 0.8, "epsilon": 1e-3, "weight_decay": 0.1}"#],
     shader: crate::runtime::wgsl::shader!("optimizers/adadelta.wgsl"),
-    make: |options| Ok(Box::new(catalogue::read::<Adadelta>("adadelta", Adadelta::OPTIONS, options)?)),
+    make: |options| {
+        Ok(Box::new(catalogue::read::<Adadelta>("adadelta", Adadelta::OPTIONS, options)?))
+    },
 };
 
 impl Rule for Adadelta {
@@ -58,12 +60,21 @@ impl Rule for Adadelta {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         let (rho, rest, epsilon) = (R::new(self.rho), R::new(1.0 - self.rho), R::new(self.epsilon));
         let g = gradient + R::new(self.weight_decay) * parameter;
         let v = rho * state.first + rest * g * g;
         let d = Real::sqrt(state.second + epsilon) / Real::sqrt(v + epsilon) * g;
         let u = rho * state.second + rest * d * d;
-        Update { parameter: parameter - step.learning_rate * d, state: State { first: v, second: u, ..state } }
+        Update {
+            parameter: parameter - step.learning_rate * d,
+            state: State { first: v, second: u, ..state },
+        }
     }
 }

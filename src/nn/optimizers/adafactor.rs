@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::{PerTensor, Step};
+use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
 
 options! {
     /// Adafactor: of a matrix, means of g² are kept by row (r) and by column (c), with the weight tᵝ of the new ones; v = r cᵀ/mean(r); of a vector
@@ -38,9 +38,13 @@ pub(crate) static ENTRY: Entry<dyn Optimizer> = Entry {
     keras: "",
     optax: "",
     source: "N. Shazeer, M. Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, 2018",
-    variants: &[r#"{"beta2_decay": -0.5, "epsilon1": 1e-3, "epsilon2": 0.1, "d": 0.5, "weight_decay": 0.1}"#],
+    variants: &[
+        r#"{"beta2_decay": -0.5, "epsilon1": 1e-3, "epsilon2": 0.1, "d": 0.5, "weight_decay": 0.1}"#,
+    ],
     shader: crate::runtime::wgsl::shader!("optimizers/adafactor.wgsl"),
-    make: |options| Ok(Box::new(catalogue::read::<Adafactor>("adafactor", Adafactor::OPTIONS, options)?)),
+    make: |options| {
+        Ok(Box::new(catalogue::read::<Adafactor>("adafactor", Adafactor::OPTIONS, options)?))
+    },
 };
 
 impl Rule for Adafactor {
@@ -83,10 +87,17 @@ impl Rule for Adafactor {
         Update { parameter: direction, state: State { first: v, ..state } }
     }
 
-    fn apply_update<R: Real>(&self, parameter: R, direction: R, layer: &Layer<R>, step: &Step<R>) -> R {
+    fn apply_update<R: Real>(
+        &self,
+        parameter: R,
+        direction: R,
+        layer: &Layer<R>,
+        step: &Step<R>,
+    ) -> R {
         let size = Real::sqrt(layer.rows * layer.columns);
         let alpha = (layer.parameter_norm / size).max(R::new(self.epsilon2)) * step.own[1];
         let held = (layer.direction_norm / (size * R::new(self.d))).max(R::ONE);
-        parameter * (R::ONE - step.learning_rate * R::new(self.weight_decay)) - alpha / held * direction
+        parameter * (R::ONE - step.learning_rate * R::new(self.weight_decay))
+            - alpha / held * direction
     }
 }

@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{MOST_STATES, Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{MOST_STATES, Optimizer, Rule, State, Update};
 
 options! {
     /// Adagrad: s ← s + g², w ← w − lr/(1 + (t − 1)η) · g/(√s + ε), s from `initial_accumulator_value`.
@@ -70,10 +70,19 @@ impl Rule for Adagrad {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         let g = gradient + R::new(self.weight_decay) * parameter;
         let s = state.first + g * g;
         let scale = Real::sqrt(R::select(self.delayed, state.first, s)) + R::new(self.epsilon);
-        Update { parameter: parameter - step.learning_rate * g / scale, state: State { first: s, ..state } }
+        Update {
+            parameter: parameter - step.learning_rate * g / scale,
+            state: State { first: s, ..state },
+        }
     }
 }

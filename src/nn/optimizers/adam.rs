@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// Adam: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← w − lr m̂/(√v̂ + ε) with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
@@ -36,7 +36,10 @@ pub(crate) static ENTRY: Entry<dyn Optimizer> = Entry {
     keras: "keras.optimizers.Adam(epsilon=1e-8)",
     optax: "optax.adam",
     source: "D. Kingma, J. Ba, Adam: A Method for Stochastic Optimization, 2015",
-    variants: &[r#"{"weight_decay": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}"#, r#"{"amsgrad": true}"#],
+    variants: &[
+        r#"{"weight_decay": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}"#,
+        r#"{"amsgrad": true}"#,
+    ],
     shader: crate::runtime::wgsl::shader!("optimizers/adam.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Adam>("adam", Adam::OPTIONS, options)?)),
 };
@@ -69,12 +72,19 @@ impl Rule for Adam {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         let g = gradient + R::new(self.weight_decay) * parameter;
         let m = R::new(self.beta1) * state.first + R::new(1.0 - self.beta1) * g;
         let v = R::new(self.beta2) * state.second + R::new(1.0 - self.beta2) * g * g;
         let largest = v.max(state.third);
-        let scale = Real::sqrt(R::select(self.amsgrad, largest, v) / step.correction_second) + R::new(self.epsilon);
+        let scale = Real::sqrt(R::select(self.amsgrad, largest, v) / step.correction_second)
+            + R::new(self.epsilon);
         let rate = step.learning_rate / step.correction_first;
         Update {
             parameter: parameter - rate * m / scale,

@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// Adamax: m ← β₁m + (1 − β₁)g, u ← max(β₂u, |g| + ε), w ← w − lr/(1 − β₁ᵗ) · m/u.
@@ -65,11 +65,20 @@ impl Rule for Adamax {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         let g = gradient + R::new(self.weight_decay) * parameter;
         let m = R::new(self.beta1) * state.first + R::new(1.0 - self.beta1) * g;
         let u = (g.abs() + R::new(self.epsilon)).max(R::new(self.beta2) * state.second);
         let rate = step.learning_rate / step.correction_first;
-        Update { parameter: parameter - rate * m / u, state: State { first: m, second: u, ..state } }
+        Update {
+            parameter: parameter - rate * m / u,
+            state: State { first: m, second: u, ..state },
+        }
     }
 }

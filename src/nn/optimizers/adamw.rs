@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// AdamW: w ← w (1 − lr λ), then a step of Adam whose gradient knows nothing of the decay.
@@ -36,7 +36,10 @@ pub(crate) static ENTRY: Entry<dyn Optimizer> = Entry {
     keras: "keras.optimizers.AdamW",
     optax: "optax.adamw",
     source: "I. Loshchilov, F. Hutter, Decoupled Weight Decay Regularization, 2019",
-    variants: &[r#"{"weight_decay": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}"#, r#"{"amsgrad": true}"#],
+    variants: &[
+        r#"{"weight_decay": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}"#,
+        r#"{"amsgrad": true}"#,
+    ],
     shader: crate::runtime::wgsl::shader!("optimizers/adamw.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<AdamW>("adamw", AdamW::OPTIONS, options)?)),
 };
@@ -69,13 +72,23 @@ impl Rule for AdamW {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         let kept = parameter * (R::ONE - step.learning_rate * R::new(self.weight_decay));
         let m = R::new(self.beta1) * state.first + R::new(1.0 - self.beta1) * gradient;
         let v = R::new(self.beta2) * state.second + R::new(1.0 - self.beta2) * gradient * gradient;
         let largest = v.max(state.third);
-        let scale = Real::sqrt(R::select(self.amsgrad, largest, v) / step.correction_second) + R::new(self.epsilon);
+        let scale = Real::sqrt(R::select(self.amsgrad, largest, v) / step.correction_second)
+            + R::new(self.epsilon);
         let rate = step.learning_rate / step.correction_first;
-        Update { parameter: kept - rate * m / scale, state: State { first: m, second: v, third: largest, ..state } }
+        Update {
+            parameter: kept - rate * m / scale,
+            state: State { first: m, second: v, third: largest, ..state },
+        }
     }
 }

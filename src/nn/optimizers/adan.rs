@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// Adan: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)Δ with Δ = g − g₋₁, n ← β₃n + (1 − β₃)(g + (1 − β₂)Δ)²,
@@ -81,13 +81,20 @@ impl Rule for Adan {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         let difference = R::select(step.is_first > R::ZERO, R::ZERO, gradient - state.fourth);
         let ahead = gradient + R::new(1.0 - self.beta2) * difference;
         let m = R::new(self.beta1) * state.first + R::new(1.0 - self.beta1) * gradient;
         let v = R::new(self.beta2) * state.second + R::new(1.0 - self.beta2) * difference;
         let n = R::new(self.beta3) * state.third + R::new(1.0 - self.beta3) * ahead * ahead;
-        let mean = m / step.correction_first + R::new(1.0 - self.beta2) * v / step.correction_second;
+        let mean =
+            m / step.correction_first + R::new(1.0 - self.beta2) * v / step.correction_second;
         let scale = Real::sqrt(n / step.own[0] + R::new(self.epsilon_root)) + R::new(self.epsilon);
         let direction = mean / scale + R::new(self.weight_decay) * parameter;
         let state = State { first: m, second: v, third: n, fourth: gradient };

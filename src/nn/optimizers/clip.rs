@@ -49,7 +49,12 @@ impl Factors {
     }
 
     /// Those of a clip, with NaN where a norm is not finite.
-    pub(crate) fn new<R: Real>(clip: Option<Clip>, spans: &[ParameterSpan], parameters: &[R], gradients: &[R]) -> Factors {
+    pub(crate) fn new<R: Real>(
+        clip: Option<Clip>,
+        spans: &[ParameterSpan],
+        parameters: &[R],
+        gradients: &[R],
+    ) -> Factors {
         match clip {
             None | Some(Clip::Value(_)) => Factors::One(1.0),
             Some(Clip::GlobalNorm { limit, epsilon }) => {
@@ -86,18 +91,29 @@ fn factor(limit: f64, epsilon: f64, sum: f64) -> f64 {
 /// assert!((factor - 0.2).abs() < 1e-6); // the norm is 5
 /// assert_eq!(gradus::optimizers::clip_factor(6.0, &[], &[0.0_f32; 2], &[3.0, 4.0]), 1.0);
 /// ```
-pub fn clip_factor<R: Real>(limit: f64, spans: &[ParameterSpan], parameters: &[R], gradients: &[R]) -> f64 {
+pub fn clip_factor<R: Real>(
+    limit: f64,
+    spans: &[ParameterSpan],
+    parameters: &[R],
+    gradients: &[R],
+) -> f64 {
     factor(limit, 1e-6, sums_of_squares(spans, parameters, gradients).into_iter().sum())
 }
 
 /// Σ g² of each span; of all where there is none.
-fn sums_of_squares<R: Real>(spans: &[ParameterSpan], parameters: &[R], gradients: &[R]) -> Vec<f64> {
+fn sums_of_squares<R: Real>(
+    spans: &[ParameterSpan],
+    parameters: &[R],
+    gradients: &[R],
+) -> Vec<f64> {
     let mut sums = Vec::with_capacity(spans.len() + 1);
     let mut start = 0;
     let whole = [ParameterSpan { end: gradients.len(), ..ParameterSpan::default() }];
     for span in spans.iter().chain(&whole) {
         let end = span.end.min(gradients.len());
-        if let (Some(parameters), Some(gradients)) = (parameters.get(start..end), gradients.get(start..end)) {
+        if let (Some(parameters), Some(gradients)) =
+            (parameters.get(start..end), gradients.get(start..end))
+        {
             sums.push(parallel::sum(gradients.len(), parallel::PIECE, |range| {
                 let of = range.clone();
                 squares(span, &parameters[range], &gradients[of])
@@ -144,7 +160,11 @@ mod tests {
     fn every_element_counts_once_whatever_the_segments() {
         let gradients = vec![1.0_f32; 100_003];
         let parameters = vec![0.0; gradients.len()];
-        let cuts = |ends: &[usize]| ends.iter().map(|&end| ParameterSpan { end, ..ParameterSpan::default() }).collect::<Vec<_>>();
+        let cuts = |ends: &[usize]| {
+            ends.iter()
+                .map(|&end| ParameterSpan { end, ..ParameterSpan::default() })
+                .collect::<Vec<_>>()
+        };
         for spans in [cuts(&[]), cuts(&[1, 40_000, 40_007, 100_003])] {
             let factor = clip_factor(1.0, &spans, &parameters, &gradients);
             assert!((1.0 / factor - (100_003_f64).sqrt() - 1e-6).abs() < 1e-9, "{factor}");

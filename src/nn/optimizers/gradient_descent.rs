@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// Gradient descent: w ← w − α ∂L/∂w with L the loss over all rows, α the `learning_rate`; one step an epoch.
@@ -28,7 +28,11 @@ pub(crate) static ENTRY: Entry<dyn Optimizer> = Entry {
     variants: &[],
     shader: crate::runtime::wgsl::shader!("optimizers/gradient_descent.wgsl"),
     make: |options| {
-        Ok(Box::new(catalogue::read::<GradientDescent>("gradient_descent", GradientDescent::OPTIONS, options)?))
+        Ok(Box::new(catalogue::read::<GradientDescent>(
+            "gradient_descent",
+            GradientDescent::OPTIONS,
+            options,
+        )?))
     },
 };
 
@@ -49,7 +53,13 @@ impl Rule for GradientDescent {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         Update { parameter: parameter - step.learning_rate * gradient, state }
     }
 }

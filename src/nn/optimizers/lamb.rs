@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::{PerTensor, Step};
+use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
 
 options! {
     /// LAMB: d = m̂/(√(v̂ + ε_root) + ε) + λw as Adam's means have it; of each tensor w ← w − lr (‖w‖/‖d‖) d, with the ratio 1 where a norm is 0.
@@ -36,7 +36,9 @@ pub(crate) static ENTRY: Entry<dyn Optimizer> = Entry {
     keras: "keras.optimizers.Lamb",
     optax: "optax.lamb",
     source: "Y. You et al., Large Batch Optimization for Deep Learning: Training BERT in 76 minutes, 2020",
-    variants: &[r#"{"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3, "epsilon_root": 1e-4, "weight_decay": 0.1}"#],
+    variants: &[
+        r#"{"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3, "epsilon_root": 1e-4, "weight_decay": 0.1}"#,
+    ],
     shader: crate::runtime::wgsl::shader!("optimizers/lamb.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Lamb>("lamb", Lamb::OPTIONS, options)?)),
 };
@@ -73,15 +75,28 @@ impl Rule for Lamb {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         let m = R::new(self.beta1) * state.first + R::new(1.0 - self.beta1) * gradient;
         let v = R::new(self.beta2) * state.second + R::new(1.0 - self.beta2) * gradient * gradient;
-        let scale = Real::sqrt(v / step.correction_second + R::new(self.epsilon_root)) + R::new(self.epsilon);
+        let scale = Real::sqrt(v / step.correction_second + R::new(self.epsilon_root))
+            + R::new(self.epsilon);
         let direction = m / step.correction_first / scale + R::new(self.weight_decay) * parameter;
         Update { parameter: direction, state: State { first: m, second: v, ..state } }
     }
 
-    fn apply_update<R: Real>(&self, parameter: R, direction: R, layer: &Layer<R>, step: &Step<R>) -> R {
+    fn apply_update<R: Real>(
+        &self,
+        parameter: R,
+        direction: R,
+        layer: &Layer<R>,
+        step: &Step<R>,
+    ) -> R {
         let is_zero = layer.parameter_norm == R::ZERO || layer.direction_norm == R::ZERO;
         let ratio = R::select(is_zero, R::ONE, layer.parameter_norm / layer.direction_norm);
         parameter - step.learning_rate * ratio * direction

@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// Lion: w ← w − lr (sign(β₁m + (1 − β₁)g) + λw), m ← β₂m + (1 − β₂)g.
@@ -59,10 +59,19 @@ impl Rule for Lion {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         let mixed = R::new(1.0 - self.beta1) * gradient + R::new(self.beta1) * state.first;
         let m = R::new(1.0 - self.beta2) * gradient + R::new(self.beta2) * state.first;
         let direction = mixed.sign() + R::new(self.weight_decay) * parameter;
-        Update { parameter: parameter - step.learning_rate * direction, state: State { first: m, ..state } }
+        Update {
+            parameter: parameter - step.learning_rate * direction,
+            state: State { first: m, ..state },
+        }
     }
 }

@@ -38,7 +38,7 @@ mod sweep;
 
 pub use clip::{Clip, Factors, clip_factor};
 use rule::{Layer, Rule, State, Update};
-pub use step::{PerTensor, NewtonSchulz, ParameterSpan, Step, GradientTransform};
+pub use step::{GradientTransform, NewtonSchulz, ParameterSpan, PerTensor, Step};
 use sweep::InOnePrecision;
 pub(crate) use sweep::{Rows, Slices};
 
@@ -73,14 +73,17 @@ catalogue! {
 mod tests;
 
 /// What the kernel templates take from an optimizer.
-pub(crate) const UPDATE: &str = "fn update(parameter: f32, gradient: f32, state: State, step: Step) -> Update";
+pub(crate) const UPDATE: &str =
+    "fn update(parameter: f32, gradient: f32, state: State, step: Step) -> Update";
 /// What they take besides from one that looks at whole tensors.
-const APPLY_UPDATE: &str = "fn apply_update(parameter: f32, direction: f32, layer: Layer, step: Step) -> f32";
+const APPLY_UPDATE: &str =
+    "fn apply_update(parameter: f32, direction: f32, layer: Layer, step: Step) -> f32";
 
 /// Adds an optimizer to a program: its file, its adaptor and its options.
 pub(crate) fn link(program: &mut Program, optimizer: &dyn Optimizer) {
     let shader = optimizer.entry().shader;
-    let interface: &[&str] = if optimizer.per_tensor().is_some() { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
+    let interface: &[&str] =
+        if optimizer.per_tensor().is_some() { &[UPDATE, APPLY_UPDATE] } else { &[UPDATE] };
     program.header += &adaptor(&shader, interface);
     program.files.push(shader);
     program.constants.extend(options(&shader, optimizer.constants()));
@@ -133,10 +136,22 @@ pub trait Optimizer: Debug + Send + Sync {
 
     /// One step at f32, on all cores; see [`dyn Optimizer::update`](trait.Optimizer.html#method.update).
     #[doc(hidden)]
-    fn update_single(&self, step: &Step, gradient_transform: &GradientTransform, factors: &Factors, slices: Slices<'_, f32>);
+    fn update_single(
+        &self,
+        step: &Step,
+        gradient_transform: &GradientTransform,
+        factors: &Factors,
+        slices: Slices<'_, f32>,
+    );
     /// The same at f64, plainly.
     #[doc(hidden)]
-    fn update_double(&self, step: &Step, gradient_transform: &GradientTransform, factors: &Factors, slices: Slices<'_, f64>);
+    fn update_double(
+        &self,
+        step: &Step,
+        gradient_transform: &GradientTransform,
+        factors: &Factors,
+        slices: Slices<'_, f64>,
+    );
     /// One step at f32 on rows one after the other, by a rule that moves each element by itself.
     #[doc(hidden)]
     fn update_rows_single(&self, step: &Step, rows: &mut dyn Rows<f32>);
@@ -148,7 +163,11 @@ pub trait Optimizer: Debug + Send + Sync {
 impl dyn Optimizer + '_ {
     /// The states that training begins with, for so many parameters.
     pub fn first_states<R: Real>(&self, length: usize) -> Vec<Vec<R>> {
-        self.initial_states().iter().take(self.states()).map(|&value| vec![R::new(value); length]).collect()
+        self.initial_states()
+            .iter()
+            .take(self.states())
+            .map(|&value| vec![R::new(value); length])
+            .collect()
     }
 
     /// Moves all `parameters` by one step. `states` are [`Optimizer::states`] of them, or more. `spans` may be empty where
@@ -190,7 +209,9 @@ impl dyn Optimizer + '_ {
         let ordered = spans.is_sorted_by_key(|span| span.end);
         let end = spans.last().map_or(length, |span| span.end);
         self.check_length("the segments", length, if ordered { end } else { usize::MAX })?;
-        if gradient_transform.skip_non_finite && !gradients.iter().all(|gradient| gradient.is_finite()) {
+        if gradient_transform.skip_non_finite
+            && !gradients.iter().all(|gradient| gradient.is_finite())
+        {
             return Ok(false);
         }
         let factors = Factors::new(gradient_transform.clip, spans, parameters, gradients);
@@ -198,7 +219,12 @@ impl dyn Optimizer + '_ {
         for (slot, state) in slices.iter_mut().zip(states).take(self.states()) {
             *slot = state.as_mut_slice();
         }
-        self.update_slices(step, gradient_transform, &factors, Slices { parameters, gradients, states: slices });
+        self.update_slices(
+            step,
+            gradient_transform,
+            &factors,
+            Slices { parameters, gradients, states: slices },
+        );
         Ok(true)
     }
 
@@ -210,7 +236,13 @@ impl dyn Optimizer + '_ {
         }
     }
 
-    fn update_slices<R: Real>(&self, step: &Step, gradient_transform: &GradientTransform, factors: &Factors, slices: Slices<'_, R>) {
+    fn update_slices<R: Real>(
+        &self,
+        step: &Step,
+        gradient_transform: &GradientTransform,
+        factors: &Factors,
+        slices: Slices<'_, R>,
+    ) {
         match slices.into_single() {
             Ok(slices) => self.update_single(step, gradient_transform, factors, slices),
             Err(slices) => {

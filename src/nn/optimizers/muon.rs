@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
+use crate::nn::optimizers::step::{NewtonSchulz, PerTensor, Step};
 use crate::nn::optimizers::{Layer, Optimizer, Rule, State, Update};
-use crate::nn::optimizers::step::{PerTensor, NewtonSchulz, Step};
 
 options! {
     /// Muon: of a matrix, m ← μm + (1 − μ)g, d = (1 − μ)g + μm with `nesterov`, else m; d is made orthogonal by Newton–Schulz's iteration (all singular
@@ -79,8 +79,11 @@ impl Rule for Muon {
     }
 
     fn per_tensor(&self) -> Option<PerTensor> {
-        let newton_schulz =
-            NewtonSchulz { steps: self.ns_steps, coefficients: [3.4445, -4.775, 2.0315], epsilon: self.epsilon };
+        let newton_schulz = NewtonSchulz {
+            steps: self.ns_steps,
+            coefficients: [3.4445, -4.775, 2.0315],
+            epsilon: self.epsilon,
+        };
         Some(PerTensor { factored: false, orthogonal: Some(newton_schulz) })
     }
 
@@ -91,13 +94,24 @@ impl Rule for Muon {
         let taken = R::select(is_matrix, R::new(1.0 - self.momentum), R::new(1.0 - self.beta1));
         let m = kept * state.first + taken * gradient;
         let v = R::new(self.beta2) * state.second + R::new(1.0 - self.beta2) * gradient * gradient;
-        let of_vector = m / step.correction_first / (Real::sqrt(v / step.correction_second) + R::new(self.epsilon));
+        let of_vector = m
+            / step.correction_first
+            / (Real::sqrt(v / step.correction_second) + R::new(self.epsilon));
         let of_matrix = R::select(self.nesterov, taken * gradient + kept * m, m);
         let direction = R::select(is_matrix, of_matrix, of_vector);
-        Update { parameter: direction, state: State { first: m, second: R::select(is_matrix, R::ZERO, v), ..state } }
+        Update {
+            parameter: direction,
+            state: State { first: m, second: R::select(is_matrix, R::ZERO, v), ..state },
+        }
     }
 
-    fn apply_update<R: Real>(&self, parameter: R, direction: R, layer: &Layer<R>, step: &Step<R>) -> R {
+    fn apply_update<R: Real>(
+        &self,
+        parameter: R,
+        direction: R,
+        layer: &Layer<R>,
+        step: &Step<R>,
+    ) -> R {
         let is_matrix = step.is_matrix > R::ZERO;
         let wide = Real::sqrt((layer.columns / layer.rows).max(R::ONE));
         let rate = step.learning_rate * R::select(is_matrix, wide, R::ONE);

@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// NAdam: μₜ = β₁(1 − ½ 0.96^(tψ)), w ← w − lr ((1 − μₜ)g/(1 − Πμ) + μₜ₊₁m/(1 − μₜ₊₁Πμ))/(√v̂ + ε) with m and v as Adam's, Πμ = μ₁…μₜ.
@@ -90,14 +90,27 @@ impl Rule for NAdam {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         let decay = R::new(self.weight_decay);
-        let kept = R::select(self.decoupled_weight_decay, parameter * (R::ONE - step.learning_rate * decay), parameter);
+        let kept = R::select(
+            self.decoupled_weight_decay,
+            parameter * (R::ONE - step.learning_rate * decay),
+            parameter,
+        );
         let g = R::select(self.decoupled_weight_decay, gradient, gradient + decay * parameter);
         let m = R::new(self.beta1) * state.first + R::new(1.0 - self.beta1) * g;
         let v = R::new(self.beta2) * state.second + R::new(1.0 - self.beta2) * g * g;
         let scale = Real::sqrt(v / step.correction_second) + R::new(self.epsilon);
         let direction = (step.own[0] * g + step.own[1] * m) / scale;
-        Update { parameter: kept - step.learning_rate * direction, state: State { first: m, second: v, ..state } }
+        Update {
+            parameter: kept - step.learning_rate * direction,
+            state: State { first: m, second: v, ..state },
+        }
     }
 }

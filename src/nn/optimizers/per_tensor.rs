@@ -5,9 +5,9 @@
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::parallel;
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Layer, Rule, State};
 use crate::nn::optimizers::step::{NewtonSchulz, ParameterSpan, Step};
 use crate::nn::optimizers::sweep::{Frame, Slices};
+use crate::nn::optimizers::{Layer, Rule, State};
 
 /// One step of one tensor.
 pub(crate) fn update<R: Real, T: Rule>(
@@ -24,7 +24,8 @@ pub(crate) fn update<R: Real, T: Rule>(
     let [rows, columns] = span.shape(length);
     let step = Step { is_matrix: R::new(f64::from(u8::from(span.columns > 0))), ..*step };
     let gradient = |(&w, &g): (&R, &R)| frame.gradient(w, g);
-    let gradients: Vec<R> = slices.parameters[..length].iter().zip(&slices.gradients[..length]).map(gradient).collect();
+    let gradients: Vec<R> =
+        slices.parameters[..length].iter().zip(&slices.gradients[..length]).map(gradient).collect();
     let kind = rule.per_tensor().unwrap_or_default();
     let factored = kind.factored && span.columns > 0;
     if factored {
@@ -52,7 +53,8 @@ pub(crate) fn update<R: Real, T: Rule>(
         columns: R::new(columns as f64),
     };
     for (parameter, &direction) in slices.parameters.iter_mut().zip(&direction) {
-        *parameter = frame.shrunk(rule.apply_update(*parameter, direction, &layer, &step), step.learning_rate);
+        *parameter = frame
+            .shrunk(rule.apply_update(*parameter, direction, &layer, &step), step.learning_rate);
     }
 }
 
@@ -69,7 +71,9 @@ fn state_at<R: Real>(states: &[&mut [R]], place: usize) -> State<R> {
 }
 
 fn keep<R: Real>(states: &mut [&mut [R]], place: usize, state: &State<R>) {
-    for (slot, value) in states.iter_mut().zip([state.first, state.second, state.third, state.fourth]) {
+    for (slot, value) in
+        states.iter_mut().zip([state.first, state.second, state.third, state.fourth])
+    {
         if let Some(slot) = slot.get_mut(place) {
             *slot = value;
         }
@@ -103,11 +107,16 @@ fn keep_means<R: Real>(gradients: &[R], columns: usize, weight: R, states: &mut 
     for (state, sum) in states[1].iter_mut().zip(of_columns) {
         *state = mix(*state, sum, rows);
     }
-    states[2][0] = R::new(states[0][..rows].iter().map(|value| value.to_f64()).sum::<f64>() / rows as f64);
+    states[2][0] =
+        R::new(states[0][..rows].iter().map(|value| value.to_f64()).sum::<f64>() / rows as f64);
 }
 
 /// X ← a X + (b A + c A²) X with A = X Xᵀ, some times over: every singular value towards 1. The smaller side goes first.
-fn orthogonalize<R: Real>(newton_schulz: &NewtonSchulz, [rows, columns]: [usize; 2], matrix: &mut [R]) {
+fn orthogonalize<R: Real>(
+    newton_schulz: &NewtonSchulz,
+    [rows, columns]: [usize; 2],
+    matrix: &mut [R],
+) {
     let NewtonSchulz { steps, coefficients, epsilon } = *newton_schulz;
     let [a, b, c] = coefficients.map(R::new);
     let scale = R::new(1.0 / norm(matrix).max(epsilon));

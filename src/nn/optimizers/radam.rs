@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// RAdam: while ρₜ = ρ∞ − 2tβ₂ᵗ/(1 − β₂ᵗ) ≤ 5, with ρ∞ = 2/(1 − β₂) − 1, w ← w − lr m̂; from then on w ← w − lr r m̂ √(1 − β₂ᵗ)/(√v + ε) with
@@ -85,9 +85,19 @@ impl Rule for RAdam {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         let decay = R::new(self.weight_decay);
-        let kept = R::select(self.decoupled_weight_decay, parameter * (R::ONE - step.learning_rate * decay), parameter);
+        let kept = R::select(
+            self.decoupled_weight_decay,
+            parameter * (R::ONE - step.learning_rate * decay),
+            parameter,
+        );
         let g = R::select(self.decoupled_weight_decay, gradient, gradient + decay * parameter);
         let m = R::new(self.beta1) * state.first + R::new(1.0 - self.beta1) * g;
         let v = R::new(self.beta2) * state.second + R::new(1.0 - self.beta2) * g * g;

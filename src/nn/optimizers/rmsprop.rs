@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// RMSprop: v ← αv + (1 − α)g², w ← w − lr g/(√v + ε); with momentum u ← μu + g/(√v + ε), w ← w − lr u.
@@ -72,7 +72,13 @@ impl Rule for RmsProp {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         let g = gradient + R::new(self.weight_decay) * parameter;
         let v = R::new(self.alpha) * state.first + R::new(1.0 - self.alpha) * g * g;
         let m = R::new(self.alpha) * state.third + R::new(1.0 - self.alpha) * g;

@@ -5,14 +5,14 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Result, catalogue};
 use crate::catalogue::{Entry, Options};
-use crate::cpu::{parallel, simd};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{MOST_STATES, Optimizer, per_tensor};
+use crate::cpu::{parallel, simd};
 use crate::nn::optimizers::clip::{Clip, Factors};
-use crate::nn::optimizers::step::{PerTensor, Step, GradientTransform};
+use crate::nn::optimizers::step::{GradientTransform, PerTensor, Step};
 use crate::nn::optimizers::sweep::{Frame, Rows, Slices, update_rows};
+use crate::nn::optimizers::{MOST_STATES, Optimizer, per_tensor};
+use crate::{Result, catalogue};
 
 /// What an optimizer remembers of one parameter; what it does not use stays 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,10 +90,22 @@ pub(crate) trait Rule: Options + Clone + Debug + Send + Sync + Serialize {
     }
 
     /// One parameter, one step. A rule that looks at whole tensors gives back its direction in the place of the parameter.
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R>;
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R>;
 
     /// The parameter moved along its direction, by a rule that looks at whole tensors.
-    fn apply_update<R: Real>(&self, parameter: R, direction: R, _layer: &Layer<R>, step: &Step<R>) -> R {
+    fn apply_update<R: Real>(
+        &self,
+        parameter: R,
+        direction: R,
+        _layer: &Layer<R>,
+        step: &Step<R>,
+    ) -> R {
         parameter - step.learning_rate * direction
     }
 }
@@ -153,7 +165,13 @@ impl<T: Rule> Optimizer for T {
         }
     }
 
-    fn update_single(&self, step: &Step, gradient_transform: &GradientTransform, factors: &Factors, slices: Slices<'_, f32>) {
+    fn update_single(
+        &self,
+        step: &Step,
+        gradient_transform: &GradientTransform,
+        factors: &Factors,
+        slices: Slices<'_, f32>,
+    ) {
         let (step, limit) = (step.cast(), value_limit(gradient_transform.clip));
         slices.by_span(gradient_transform.spans, |number, span, slices| {
             let frame = Frame::of(span, factors.of(number), limit);
@@ -169,7 +187,13 @@ impl<T: Rule> Optimizer for T {
         });
     }
 
-    fn update_double(&self, step: &Step, gradient_transform: &GradientTransform, factors: &Factors, slices: Slices<'_, f64>) {
+    fn update_double(
+        &self,
+        step: &Step,
+        gradient_transform: &GradientTransform,
+        factors: &Factors,
+        slices: Slices<'_, f64>,
+    ) {
         let limit = value_limit(gradient_transform.clip);
         slices.by_span(gradient_transform.spans, |number, span, slices| {
             let frame = Frame::of(span, factors.of(number), limit);

@@ -3,9 +3,9 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::nn::optimizers::schedule_free_sgd::{warmth, weight};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// Schedule-free AdamW: v ← β₂v + (1 − β₂)g², z ← z − lr (g/(√v̂ + ε) + λy), x ← (1 − c)x + cz, y = (1 − β₁)z + β₁x, with z = x = y at first. The
@@ -38,10 +38,16 @@ pub(crate) static ENTRY: Entry<dyn Optimizer> = Entry {
     keras: "",
     optax: "optax.contrib.schedule_free_adamw",
     source: "A. Defazio et al., The Road Less Scheduled, 2024",
-    variants: &[r#"{"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3, "warmup_steps": 3, "weight_decay": 0.1}"#],
+    variants: &[
+        r#"{"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3, "warmup_steps": 3, "weight_decay": 0.1}"#,
+    ],
     shader: crate::runtime::wgsl::shader!("optimizers/schedule_free_adamw.wgsl"),
     make: |options| {
-        Ok(Box::new(catalogue::read::<ScheduleFreeAdamW>("schedule_free_adamw", ScheduleFreeAdamW::OPTIONS, options)?))
+        Ok(Box::new(catalogue::read::<ScheduleFreeAdamW>(
+            "schedule_free_adamw",
+            ScheduleFreeAdamW::OPTIONS,
+            options,
+        )?))
     },
 };
 
@@ -85,9 +91,18 @@ impl Rule for ScheduleFreeAdamW {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         let is_first = step.is_first > R::ZERO;
-        let (z, x) = (R::select(is_first, parameter, state.first), R::select(is_first, parameter, state.second));
+        let (z, x) = (
+            R::select(is_first, parameter, state.first),
+            R::select(is_first, parameter, state.second),
+        );
         let v = R::new(self.beta2) * state.third + R::new(1.0 - self.beta2) * gradient * gradient;
         let scaled = gradient / (Real::sqrt(v / step.correction_second) + R::new(self.epsilon));
         let z = z - step.learning_rate * (scaled + R::new(self.weight_decay) * parameter);

@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 
 options! {
     /// Schedule-free SGD: z ← z − lr (g + λy), x ← (1 − c)x + cz, y = (1 − β)z + βx, with z = x = y at first. The parameters are y, where the
@@ -37,7 +37,11 @@ pub(crate) static ENTRY: Entry<dyn Optimizer> = Entry {
     variants: &[r#"{"beta1": 0.8, "warmup_steps": 3, "weight_decay": 0.1}"#],
     shader: crate::runtime::wgsl::shader!("optimizers/schedule_free_sgd.wgsl"),
     make: |options| {
-        Ok(Box::new(catalogue::read::<ScheduleFreeSgd>("schedule_free_sgd", ScheduleFreeSgd::OPTIONS, options)?))
+        Ok(Box::new(catalogue::read::<ScheduleFreeSgd>(
+            "schedule_free_sgd",
+            ScheduleFreeSgd::OPTIONS,
+            options,
+        )?))
     },
 };
 
@@ -45,7 +49,11 @@ impl Rule for ScheduleFreeSgd {
     const ENTRY: &'static Entry<dyn Optimizer> = &ENTRY;
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("BETA1", self.beta1), ("ONE_MINUS_BETA1", 1.0 - self.beta1), ("WEIGHT_DECAY", self.weight_decay)]
+        vec![
+            ("BETA1", self.beta1),
+            ("ONE_MINUS_BETA1", 1.0 - self.beta1),
+            ("WEIGHT_DECAY", self.weight_decay),
+        ]
     }
 
     fn states(&self) -> usize {
@@ -70,9 +78,18 @@ impl Rule for ScheduleFreeSgd {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         let is_first = step.is_first > R::ZERO;
-        let (z, x) = (R::select(is_first, parameter, state.first), R::select(is_first, parameter, state.second));
+        let (z, x) = (
+            R::select(is_first, parameter, state.first),
+            R::select(is_first, parameter, state.second),
+        );
         let z = z - step.learning_rate * (gradient + R::new(self.weight_decay) * parameter);
         let x = x + step.own[0] * (z - x);
         let y = R::new(1.0 - self.beta1) * z + R::new(self.beta1) * x;
@@ -89,7 +106,8 @@ pub(crate) fn warmth(t: u64, steps: u32) -> f64 {
 pub(crate) fn weight(t: u64, steps: u32) -> f64 {
     let (t_all, w) = (t as f64, f64::from(steps));
     let warm = t_all.min(w);
-    let squares = if steps == 0 { 0.0 } else { warm * (warm + 1.0) * (2.0 * warm + 1.0) / (6.0 * w * w) };
+    let squares =
+        if steps == 0 { 0.0 } else { warm * (warm + 1.0) * (2.0 * warm + 1.0) / (6.0 * w * w) };
     let gamma = warmth(t, steps);
     gamma * gamma / (squares + (t_all - w).max(0.0))
 }

@@ -1,10 +1,10 @@
 //! SGD: gradient descent on batches, with momentum.
 
-use crate::{Error, Result, catalogue};
 use crate::catalogue::{Entry, Options, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{Optimizer, Rule, State, Update};
+use crate::{Error, Result, catalogue};
 
 options! {
     /// Stochastic gradient descent: v ← μv + (1 − d)g, in the first step v = g; w ← w − lr·v, with Nesterov w ← w − lr (g + μv).
@@ -54,8 +54,14 @@ impl Rule for Sgd {
     fn check_options(&self) -> Result<()> {
         self.check_domains()?;
         if self.nesterov && (self.momentum == 0.0 || self.dampening != 0.0) {
-            let found = format!("true with momentum {} and dampening {}", self.momentum, self.dampening);
-            return Err(Error::option("sgd", "nesterov", found, "false unless momentum > 0 and dampening is 0"));
+            let found =
+                format!("true with momentum {} and dampening {}", self.momentum, self.dampening);
+            return Err(Error::option(
+                "sgd",
+                "nesterov",
+                found,
+                "false unless momentum > 0 and dampening is 0",
+            ));
         }
         Ok(())
     }
@@ -81,8 +87,15 @@ impl Rule for Sgd {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
-        let g = gradient + (R::new(self.weight_decay) * parameter + rest::<R>(self.weight_decay) * parameter);
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
+        let g = gradient
+            + (R::new(self.weight_decay) * parameter + rest::<R>(self.weight_decay) * parameter);
         if self.momentum == 0.0 {
             return Update { parameter: parameter - step.learning_rate * g, state };
         }
@@ -92,6 +105,9 @@ impl Rule for Sgd {
         let moved = momentum * state.first + (R::new(kept) * g + rests);
         let velocity = R::select(step.is_first > R::ZERO, g, moved);
         let direction = R::select(self.nesterov, g + momentum * velocity, velocity);
-        Update { parameter: parameter - step.learning_rate * direction, state: State { first: velocity, ..state } }
+        Update {
+            parameter: parameter - step.learning_rate * direction,
+            state: State { first: velocity, ..state },
+        }
     }
 }

@@ -38,7 +38,16 @@ impl Step<f32> {
     /// As the shader's uniform holds it.
     pub(crate) fn words(&self) -> [f32; 8] {
         let [a, b, c] = self.own;
-        [self.learning_rate, self.correction_first, self.correction_second, self.is_first, a, b, c, self.is_matrix]
+        [
+            self.learning_rate,
+            self.correction_first,
+            self.correction_second,
+            self.is_first,
+            a,
+            b,
+            c,
+            self.is_matrix,
+        ]
     }
 }
 

@@ -1,8 +1,8 @@
 //! The loops of an optimizer's step over the parameters, their gradients and their states.
 
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{MOST_STATES, Rule, State};
 use crate::nn::optimizers::step::{ParameterSpan, Step};
+use crate::nn::optimizers::{MOST_STATES, Rule, State};
 
 /// The buffers of one step, all cut alike; a state that the optimizer has not is empty.
 #[derive(Debug)]
@@ -60,7 +60,8 @@ pub(crate) struct Frame {
 
 impl Frame {
     /// Hands the gradient on as it is.
-    const PLAIN: Frame = Frame { factor: 1.0, limit: f64::INFINITY, l1: 0.0, l2: 0.0, proximal: 0.0 };
+    const PLAIN: Frame =
+        Frame { factor: 1.0, limit: f64::INFINITY, l1: 0.0, l2: 0.0, proximal: 0.0 };
 
     pub fn of(span: &ParameterSpan, factor: f64, limit: f64) -> Self {
         Frame { factor, limit, l1: span.l1, l2: span.l2, proximal: span.proximal }
@@ -69,7 +70,8 @@ impl Frame {
     /// The gradient that the rule sees.
     #[inline(always)]
     pub fn gradient<R: Real>(&self, parameter: R, gradient: R) -> R {
-        let penalized = gradient + R::new(self.l1) * parameter.sign() + R::new(2.0 * self.l2) * parameter;
+        let penalized =
+            gradient + R::new(self.l1) * parameter.sign() + R::new(2.0 * self.l2) * parameter;
         let limit = R::new(self.limit);
         R::new(self.factor) * penalized.clamp(-limit, limit)
     }
@@ -114,12 +116,20 @@ impl<'a, R: Real> Slices<'a, R> {
             let middle = index.min(state.len());
             (states[place], states_behind[place]) = state.split_at_mut(middle);
         }
-        let behind = Slices { parameters: parameters_behind, gradients: gradients_behind, states: states_behind };
+        let behind = Slices {
+            parameters: parameters_behind,
+            gradients: gradients_behind,
+            states: states_behind,
+        };
         (Slices { parameters, gradients, states }, behind)
     }
 
     /// `work` on each span with its number and what is true of it; on all at once where there is no span.
-    pub(crate) fn by_span(self, spans: &[ParameterSpan], mut work: impl FnMut(usize, &ParameterSpan, Slices<'_, R>)) {
+    pub(crate) fn by_span(
+        self,
+        spans: &[ParameterSpan],
+        mut work: impl FnMut(usize, &ParameterSpan, Slices<'_, R>),
+    ) {
         let whole = [ParameterSpan { end: self.parameters.len(), ..ParameterSpan::default() }];
         let spans = if spans.is_empty() { &whole } else { spans };
         let (mut rest, mut start) = (self, 0);
@@ -158,7 +168,8 @@ impl<'a, R: Real> Slices<'a, R> {
             rule.states(),
             #[inline(always)]
             |parameter, gradient, state| {
-                let mut update = rule.update(parameter, frame.gradient(parameter, gradient), state, step);
+                let mut update =
+                    rule.update(parameter, frame.gradient(parameter, gradient), state, step);
                 update.parameter = frame.shrunk(update.parameter, step.learning_rate);
                 update
             },
@@ -166,7 +177,11 @@ impl<'a, R: Real> Slices<'a, R> {
     }
 
     #[inline(always)]
-    fn update_each(self, states: usize, update: impl Fn(R, R, State<R>) -> crate::nn::optimizers::Update<R>) {
+    fn update_each(
+        self,
+        states: usize,
+        update: impl Fn(R, R, State<R>) -> crate::nn::optimizers::Update<R>,
+    ) {
         let Slices { parameters, gradients, states: [first, second, third, fourth] } = self;
         let moves = parameters.iter_mut().zip(gradients);
         let none = State::zero();
@@ -182,13 +197,18 @@ impl<'a, R: Real> Slices<'a, R> {
             }),
             3 => moves.zip(first).zip(second).zip(third).for_each(|((((w, &g), a), b), c)| {
                 let moved = update(*w, g, State { first: *a, second: *b, third: *c, ..none });
-                (*w, *a, *b, *c) = (moved.parameter, moved.state.first, moved.state.second, moved.state.third);
+                (*w, *a, *b, *c) =
+                    (moved.parameter, moved.state.first, moved.state.second, moved.state.third);
             }),
-            _ => moves.zip(first).zip(second).zip(third).zip(fourth).for_each(|(((((w, &g), a), b), c), d)| {
-                let moved = update(*w, g, State { first: *a, second: *b, third: *c, fourth: *d });
-                (*w, *a, *b, *c) = (moved.parameter, moved.state.first, moved.state.second, moved.state.third);
-                *d = moved.state.fourth;
-            }),
+            _ => moves.zip(first).zip(second).zip(third).zip(fourth).for_each(
+                |(((((w, &g), a), b), c), d)| {
+                    let moved =
+                        update(*w, g, State { first: *a, second: *b, third: *c, fourth: *d });
+                    (*w, *a, *b, *c) =
+                        (moved.parameter, moved.state.first, moved.state.second, moved.state.third);
+                    *d = moved.state.fourth;
+                },
+            ),
         }
     }
 }

@@ -6,7 +6,9 @@ use crate::nn::optimizers::*;
 
 /// Every entry with its defaults and with each of its variants.
 fn all() -> Vec<Box<dyn Optimizer>> {
-    let with = |name: &str, options: &str| from_name(name, &serde_json::from_str(options).unwrap()).unwrap();
+    let with = |name: &str, options: &str| {
+        from_name(name, &serde_json::from_str(options).unwrap()).unwrap()
+    };
     let sets = |entry: &'static Entry<dyn Optimizer>| {
         ["null"].iter().chain(entry.variants).map(move |options| with(entry.name, options))
     };
@@ -35,7 +37,15 @@ fn follow(optimizer: &dyn Optimizer, case: &Value) {
     let gradient_transform = GradientTransform { spans: &spans, clip, skip_non_finite: false };
     for (t, gradients) in (1..).zip(case["gradients"].as_array().unwrap()) {
         let step = optimizer.step(t, optimizer.initial_learning_rate());
-        optimizer.update_transformed(&step, &gradient_transform, &mut parameters, &inputs(gradients), &mut states).unwrap();
+        optimizer
+            .update_transformed(
+                &step,
+                &gradient_transform,
+                &mut parameters,
+                &inputs(gradients),
+                &mut states,
+            )
+            .unwrap();
         let Some(expected) = case["expect"]["parameters"].get(t.to_string()) else { continue };
         let expected = numbers(expected);
         assert_eq!(expected.len(), parameters.len());
@@ -58,7 +68,8 @@ fn optimizer_of(name: &str, case: &Value) -> Box<dyn Optimizer> {
 
 #[test]
 fn trajectories_are_those_of_pytorch_and_optax() {
-    let cases: Vec<Value> = serde_json::from_str(include_str!("../../../tests/golden/optimizers.json")).unwrap();
+    let cases: Vec<Value> =
+        serde_json::from_str(include_str!("../../../tests/golden/optimizers.json")).unwrap();
     let mut names = std::collections::BTreeSet::new();
     for case in &cases {
         let name = case["optimizer"].as_str().unwrap();
@@ -78,7 +89,8 @@ fn trajectories_are_those_of_pytorch_and_optax() {
 #[test]
 #[should_panic(expected = "step 1")]
 fn the_comparison_with_golden_trajectories_can_fail() {
-    let cases: Vec<Value> = serde_json::from_str(include_str!("../../../tests/golden/optimizers.json")).unwrap();
+    let cases: Vec<Value> =
+        serde_json::from_str(include_str!("../../../tests/golden/optimizers.json")).unwrap();
     follow(&Sgd::new().learning_rate(0.050_000_1), &cases[0]);
 }
 
@@ -99,7 +111,8 @@ fn single_precision_follows_the_reference() {
         for t in 1..=5 {
             // Between 0.3 and 1.1 of either sign: near 0 Adam and RMSprop blow the rounding of g up to a step.
             let size = |i: usize| ((i * 7 + t * 13) % 97) as f32 / 120.0 + 0.3;
-            let gradients: Vec<f32> = (0..length).map(|i| if (i + t) % 3 == 0 { -size(i) } else { size(i) }).collect();
+            let gradients: Vec<f32> =
+                (0..length).map(|i| if (i + t) % 3 == 0 { -size(i) } else { size(i) }).collect();
             let widened: Vec<f64> = gradients.iter().map(|&x| f64::from(x)).collect();
             let step = optimizer.step(t as u64, 0.05);
             optimizer.update(&step, &spans, &mut fast, &gradients, &mut states).unwrap();
@@ -108,7 +121,10 @@ fn single_precision_follows_the_reference() {
         for (index, (fast, exact)) in fast.iter().zip(&exact).enumerate() {
             // Parameters up to 2.3, rounded 5 times at 2⁻²⁴ relative: 7e-7; directions are below 5, times the rate 0.25, each of the
             // 5 within 20 roundings: 1.5e-6.
-            assert!((f64::from(*fast) - exact).abs() <= 2.2e-6, "{optimizer:?} at {index}: {fast} {exact}");
+            assert!(
+                (f64::from(*fast) - exact).abs() <= 2.2e-6,
+                "{optimizer:?} at {index}: {fast} {exact}"
+            );
         }
     }
 }
@@ -134,7 +150,10 @@ fn a_nan_gradient_reaches_its_parameter_and_no_other() {
         let mut parameters = [1.0_f32, 2.0, 3.0];
         let step = optimizer.step(1, 0.1);
         optimizer.update(&step, &[], &mut parameters, &[0.5, f32::NAN, 0.5], &mut states).unwrap();
-        assert!(parameters[1].is_nan() && parameters[0].is_finite() && parameters[2].is_finite(), "{optimizer:?}");
+        assert!(
+            parameters[1].is_nan() && parameters[0].is_finite() && parameters[2].is_finite(),
+            "{optimizer:?}"
+        );
     }
 }
 
@@ -142,7 +161,11 @@ fn a_nan_gradient_reaches_its_parameter_and_no_other() {
 fn corrections_stay_exact_for_any_step() {
     let adam: &dyn Optimizer = &Adam::new();
     let step = adam.step(1, 0.5);
-    assert!((step.correction_second - 0.001).abs() <= 1e-16 && step.is_first == 1.0 && step.learning_rate == 0.5);
+    assert!(
+        (step.correction_second - 0.001).abs() <= 1e-16
+            && step.is_first == 1.0
+            && step.learning_rate == 0.5
+    );
     let late = adam.step(u64::from(u32::MAX) + 7, 0.5);
     assert_eq!((late.correction_first, late.correction_second, late.is_first), (1.0, 1.0, 0.0));
 }
@@ -183,9 +206,13 @@ fn each_filling_with_the_frame_is_valid_wgsl() {
         let header = adaptor(&entry.shader, interface);
         let module = crate::runtime::wgsl::parse(entry.name, &header, &files).unwrap();
         let capabilities = wgpu::naga::valid::Capabilities::empty();
-        let mut validator = wgpu::naga::valid::Validator::new(wgpu::naga::valid::ValidationFlags::all(), capabilities);
+        let mut validator = wgpu::naga::valid::Validator::new(
+            wgpu::naga::valid::ValidationFlags::all(),
+            capabilities,
+        );
         validator.validate(&module.ir).unwrap_or_else(|error| panic!("{}: {error:?}", entry.name));
-        let names: Vec<&str> = module.bindings.iter().map(|binding| binding.name.as_str()).collect();
+        let names: Vec<&str> =
+            module.bindings.iter().map(|binding| binding.name.as_str()).collect();
         assert_eq!(names, expected);
     }
 }
@@ -196,15 +223,20 @@ fn the_list_is_sorted_and_each_filling_knows_its_constants() {
     for entry in CATALOGUE {
         assert_eq!(entry.shader.name, format!("optimizers/{}.wgsl", entry.name));
         let optimizer = from_name(entry.name, &Value::Null).unwrap();
-        assert_eq!((optimizer.name(), optimizer.whole_batch()), (entry.name, entry.name == "gradient_descent"));
+        assert_eq!(
+            (optimizer.name(), optimizer.whole_batch()),
+            (entry.name, entry.name == "gradient_descent")
+        );
         let overrides = entry.shader.text.matches("\noverride ").count();
         assert_eq!(overrides, optimizer.constants().len(), "{}", entry.name);
         for (constant, _) in optimizer.constants() {
-            let declaration = format!("override {}: ", crate::runtime::adaptor::option(&entry.shader, constant));
+            let declaration =
+                format!("override {}: ", crate::runtime::adaptor::option(&entry.shader, constant));
             assert!(entry.shader.text.contains(&declaration), "{}: {constant}", entry.name);
         }
         let documented: Vec<&str> = entry.options.iter().map(|option| option.name).collect();
-        let written: Vec<String> = optimizer.options().as_object().unwrap().keys().cloned().collect();
+        let written: Vec<String> =
+            optimizer.options().as_object().unwrap().keys().cloned().collect();
         assert_eq!(documented, written);
     }
 }
@@ -217,7 +249,10 @@ fn options_outside_their_domain_are_refused_by_name_value_and_domain() {
         refused("adamw", json!({"weight_decay": -1})),
         "adamw: weight_decay is -1.0; it must be finite and >= 0"
     );
-    assert_eq!(refused("rmsprop", json!({"alpha": "x"})), "rmsprop: alpha is \"x\"; it must be in [0, 1)");
+    assert_eq!(
+        refused("rmsprop", json!({"alpha": "x"})),
+        "rmsprop: alpha is \"x\"; it must be in [0, 1)"
+    );
     assert_eq!(
         refused("sgd", json!({"nesterov": true})),
         "sgd: nesterov is true with momentum 0 and dampening 0; it must be false unless momentum > 0 and dampening is 0"
@@ -228,7 +263,8 @@ fn options_outside_their_domain_are_refused_by_name_value_and_domain() {
     );
     assert!(Adam::new().learning_rate(f64::NAN).check().is_err());
     assert!(
-        refused("lars", Value::Null).starts_with("unknown optimizer `lars`; known: adabelief, adadelta, adafactor,")
+        refused("lars", Value::Null)
+            .starts_with("unknown optimizer `lars`; known: adabelief, adadelta, adafactor,")
     );
 }
 

@@ -3,8 +3,8 @@
 use crate::catalogue;
 use crate::catalogue::{Entry, options};
 use crate::cpu::real::Real;
-use crate::nn::optimizers::{MOST_STATES, Optimizer, Rule, State, Update};
 use crate::nn::optimizers::step::Step;
+use crate::nn::optimizers::{MOST_STATES, Optimizer, Rule, State, Update};
 
 options! {
     /// Yogi: m ← β₁m + (1 − β₁)g, v ← v − (1 − β₂) sign(v − g²) g², w ← w − lr m̂/(√v̂ + ε), both means from `initial_accumulator_value`.
@@ -34,7 +34,9 @@ pub(crate) static ENTRY: Entry<dyn Optimizer> = Entry {
     keras: "",
     optax: "optax.yogi",
     source: "M. Zaheer et al., Adaptive Methods for Nonconvex Optimization, 2018",
-    variants: &[r#"{"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-2, "initial_accumulator_value": 0.1}"#],
+    variants: &[
+        r#"{"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-2, "initial_accumulator_value": 0.1}"#,
+    ],
     shader: crate::runtime::wgsl::shader!("optimizers/yogi.wgsl"),
     make: |options| Ok(Box::new(catalogue::read::<Yogi>("yogi", Yogi::OPTIONS, options)?)),
 };
@@ -68,12 +70,21 @@ impl Rule for Yogi {
     }
 
     #[inline(always)]
-    fn update<R: Real>(&self, parameter: R, gradient: R, state: State<R>, step: &Step<R>) -> Update<R> {
+    fn update<R: Real>(
+        &self,
+        parameter: R,
+        gradient: R,
+        state: State<R>,
+        step: &Step<R>,
+    ) -> Update<R> {
         let square = gradient * gradient;
         let m = R::new(self.beta1) * state.first + R::new(1.0 - self.beta1) * gradient;
         let v = state.second - R::new(1.0 - self.beta2) * (state.second - square).sign() * square;
         let scale = Real::sqrt(v / step.correction_second) + R::new(self.epsilon);
         let rate = step.learning_rate / step.correction_first;
-        Update { parameter: parameter - rate * m / scale, state: State { first: m, second: v, ..state } }
+        Update {
+            parameter: parameter - rate * m / scale,
+            state: State { first: m, second: v, ..state },
+        }
     }
 }

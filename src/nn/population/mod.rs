@@ -103,10 +103,17 @@ impl Population {
     ///
     /// # Errors
     /// As [`Sequential::on`]; [`Error::Empty`] without members.
-    pub fn new(description: Sequential, members: impl IntoIterator<Item = Member>, device: &Device) -> Result<Self> {
+    pub fn new(
+        description: Sequential,
+        members: impl IntoIterator<Item = Member>,
+        device: &Device,
+    ) -> Result<Self> {
         let members: Vec<Member> = members.into_iter().collect();
         if members.is_empty() {
-            return Err(Error::Empty { operation: "a population".into(), name: "its members".into() });
+            return Err(Error::Empty {
+                operation: "a population".into(),
+                name: "its members".into(),
+            });
         }
         let network = description.network()?;
         if network.lookup.is_some() {
@@ -123,15 +130,20 @@ impl Population {
                 Box::new(SideBySide::new(gpu, &network, members.len())?)
             }
             Device::Gpu(gpu) => {
-                let engines = engines().map(|_| GpuEngine::new(gpu, network.clone())).collect::<Result<_>>()?;
+                let engines = engines()
+                    .map(|_| GpuEngine::new(gpu, network.clone()))
+                    .collect::<Result<_>>()?;
                 Box::new(Several::new(engines))
             }
-            Device::Cpu => Box::new(Several::new(engines().map(|_| CpuEngine::<f32>::new(network.clone())).collect())),
-            Device::Reference => {
-                Box::new(Several::new(engines().map(|_| CpuEngine::<f64>::new(network.clone())).collect()))
-            }
+            Device::Cpu => Box::new(Several::new(
+                engines().map(|_| CpuEngine::<f32>::new(network.clone())).collect(),
+            )),
+            Device::Reference => Box::new(Several::new(
+                engines().map(|_| CpuEngine::<f64>::new(network.clone())).collect(),
+            )),
         };
-        let (progress, scores) = (vec![Progress::default(); members.len()], vec![None; members.len()]);
+        let (progress, scores) =
+            (vec![Progress::default(); members.len()], vec![None; members.len()]);
         let device = device.clone();
         let compiled = Vec::new();
         let mut population = Population {
@@ -147,7 +159,9 @@ impl Population {
             average: None,
         };
         for member in 0..population.len() {
-            let parameters = population.description.first_parameters(&population.network, population.seed(member));
+            let parameters = population
+                .description
+                .first_parameters(&population.network, population.seed(member));
             population.batched_engine.set_parameters(member, &parameters)?;
         }
         Ok(population)
@@ -159,7 +173,11 @@ impl Population {
     /// # Errors
     /// [`Error::Unknown`] for a member's option that there is not, [`Error::Option`] for one outside its domain or one of
     /// the loss that asks for other targets than those of the first member.
-    pub fn compile(self, loss: impl Loss + 'static, optimizer: impl Optimizer + 'static) -> Result<Self> {
+    pub fn compile(
+        self,
+        loss: impl Loss + 'static,
+        optimizer: impl Optimizer + 'static,
+    ) -> Result<Self> {
         self.compile_boxed(Box::new(loss), Box::new(optimizer))
     }
 
@@ -167,8 +185,13 @@ impl Population {
     ///
     /// # Errors
     /// As [`Population::compile`].
-    pub fn compile_boxed(mut self, loss: Box<dyn Loss>, optimizer: Box<dyn Optimizer>) -> Result<Self> {
-        let (loss, optimizer): (Arc<dyn Loss>, Arc<dyn Optimizer>) = (Arc::from(loss), Arc::from(optimizer));
+    pub fn compile_boxed(
+        mut self,
+        loss: Box<dyn Loss>,
+        optimizer: Box<dyn Optimizer>,
+    ) -> Result<Self> {
+        let (loss, optimizer): (Arc<dyn Loss>, Arc<dyn Optimizer>) =
+            (Arc::from(loss), Arc::from(optimizer));
         loss.check()?;
         crate::losses::check_trainable(&*loss)?;
         if let Some(last) = self.network.layers.last() {
@@ -195,7 +218,12 @@ impl Population {
         if let Some(member) = compiled.iter().position(differs) {
             let found = compiled[member].loss.options();
             let owner = format!("member {member}");
-            return Err(Error::option(&owner, "loss", found, "with the targets and ignored labels of member 0"));
+            return Err(Error::option(
+                &owner,
+                "loss",
+                found,
+                "with the targets and ignored labels of member 0",
+            ));
         }
         self.compiled = compiled;
         self.average = None;
@@ -203,7 +231,9 @@ impl Population {
             *progress = Progress { epochs: progress.epochs, ..Progress::default() };
         }
         // A workgroup that takes a whole model knows rows, not lists.
-        let in_turn = |compiled: &Compiled| compiled.optimizer.per_tensor().is_some() || compiled.loss.targets().pads();
+        let in_turn = |compiled: &Compiled| {
+            compiled.optimizer.per_tensor().is_some() || compiled.loss.targets().pads()
+        };
         if self.compiled.iter().any(in_turn) {
             self.train_in_turn()?;
         }
@@ -215,11 +245,17 @@ impl Population {
     }
 
     /// Sets the states of all members, each as a model of its own has them, and behind them their running averages.
-    fn set_states(&mut self, mut states: Vec<Vec<Vec<f64>>>, averages: Option<Vec<Vec<f64>>>) -> Result<()> {
+    fn set_states(
+        &mut self,
+        mut states: Vec<Vec<Vec<f64>>>,
+        averages: Option<Vec<Vec<f64>>>,
+    ) -> Result<()> {
         if self.batched_engine.is_side_by_side() {
             // All members have as many there: options decide how many an optimizer needs.
             let most = states.iter().map(Vec::len).max().unwrap_or(0);
-            states.iter_mut().for_each(|states| states.resize(most, vec![0.0; self.network.length]));
+            states
+                .iter_mut()
+                .for_each(|states| states.resize(most, vec![0.0; self.network.length]));
         }
         for (states, average) in states.iter_mut().zip(averages.into_iter().flatten()) {
             states.push(average);
@@ -231,16 +267,23 @@ impl Population {
     fn states(&self, member: usize) -> Result<(States, Option<Vec<f64>>)> {
         let mut states = self.batched_engine.states(member)?;
         let average = if self.average.is_some() { states.pop() } else { None };
-        states.truncate(self.compiled.get(member).map_or(0, |compiled| compiled.optimizer.states()));
+        states
+            .truncate(self.compiled.get(member).map_or(0, |compiled| compiled.optimizer.states()));
         Ok((states, average))
     }
 
     /// Parts members that go through the same dispatches: a rule or a clip that looks at whole tensors takes them in turn.
     fn train_in_turn(&mut self) -> Result<()> {
-        let (true, Device::Gpu(gpu)) = (self.batched_engine.is_side_by_side(), &self.device) else { return Ok(()) };
-        let engines = (0..self.len()).map(|_| GpuEngine::new(gpu, self.network.clone())).collect::<Result<_>>()?;
-        let all: Vec<_> = (0..self.len()).map(|member| self.states(member)).collect::<Result<_>>()?;
-        let mut batched_engine: Box<dyn BatchedEngine> = Box::new(Several::<GpuEngine>::new(engines));
+        let (true, Device::Gpu(gpu)) = (self.batched_engine.is_side_by_side(), &self.device) else {
+            return Ok(());
+        };
+        let engines = (0..self.len())
+            .map(|_| GpuEngine::new(gpu, self.network.clone()))
+            .collect::<Result<_>>()?;
+        let all: Vec<_> =
+            (0..self.len()).map(|member| self.states(member)).collect::<Result<_>>()?;
+        let mut batched_engine: Box<dyn BatchedEngine> =
+            Box::new(Several::<GpuEngine>::new(engines));
         for member in 0..self.len() {
             batched_engine.set_parameters(member, &self.batched_engine.parameters(member)?)?;
         }
@@ -255,9 +298,13 @@ impl Population {
             return Ok(());
         }
         let members = 0..self.len();
-        let states = members.clone().map(|member| Ok(self.states(member)?.0)).collect::<Result<_>>()?;
+        let states =
+            members.clone().map(|member| Ok(self.states(member)?.0)).collect::<Result<_>>()?;
         let start = |average: &Average| {
-            members.clone().map(|member| Ok(average.start(&self.batched_engine.parameters(member)?))).collect::<Result<_>>()
+            members
+                .clone()
+                .map(|member| Ok(average.start(&self.batched_engine.parameters(member)?)))
+                .collect::<Result<_>>()
         };
         let averages = average.as_ref().map(start).transpose()?;
         self.average = average;
@@ -318,7 +365,9 @@ impl Population {
     /// The member with the lowest loss after the last [`Population::fit`]: that of validation, or of training where
     /// nothing is validated. The first of equals; none before a training, or where no loss is finite.
     pub fn best(&self) -> Option<usize> {
-        let finite = |(member, score): (usize, &Option<f64>)| score.filter(|s| s.is_finite()).map(|s| (member, s));
+        let finite = |(member, score): (usize, &Option<f64>)| {
+            score.filter(|s| s.is_finite()).map(|s| (member, s))
+        };
         let scores = self.scores.iter().enumerate().filter_map(finite);
         scores.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(member, _)| member)
     }
@@ -327,12 +376,16 @@ impl Population {
     ///
     /// # Errors
     /// As [`Model::predict`].
-    pub fn predict<S: Data<Elem: FloatElement>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Vec<Array2<f32>>> {
+    pub fn predict<S: Data<Elem: FloatElement>>(
+        &mut self,
+        features: &ArrayBase<S, Ix2>,
+    ) -> Result<Vec<Array2<f32>>> {
         let rows = features.nrows();
         let flat = samples::features(self.input_spec(), "predict", FloatElement::floats(features))?;
         let targets = SampleTargets::None;
         let weights = Weights::default();
-        let samples = Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
+        let samples =
+            Samples { rows, features: &flat, targets, has_ignored: false, lists: None, weights };
         let data = self.batched_engine.load(&samples)?;
         let predictions = self.batched_engine.predict(data, self.network.prediction_batch());
         self.batched_engine.unload(data);
@@ -344,7 +397,10 @@ impl Population {
     ///
     /// # Errors
     /// As [`Model::predict`].
-    pub fn predict_mean<S: Data<Elem: FloatElement>>(&mut self, features: &ArrayBase<S, Ix2>) -> Result<Array2<f32>> {
+    pub fn predict_mean<S: Data<Elem: FloatElement>>(
+        &mut self,
+        features: &ArrayBase<S, Ix2>,
+    ) -> Result<Array2<f32>> {
         let all = self.predict(features)?;
         let mut sum = Array2::<f64>::zeros((features.nrows(), self.network.outputs()));
         all.iter().for_each(|predictions| sum += &predictions.mapv(f64::from));

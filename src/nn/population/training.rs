@@ -7,12 +7,12 @@ use ndarray::{ArrayBase, Data, Ix2};
 use crate::criterion::inputs::FloatElement;
 use crate::nn::optimizers::Clip;
 use crate::nn::population::Population;
-use crate::nn::train::training_run;
-use crate::nn::train::training_run::{TrainingRun, Loaded, summarize};
 use crate::nn::train::batched_engine::MemberStep;
-use crate::nn::train::engine::{StepOptions, Metric, TrainingSpec, Samples};
+use crate::nn::train::engine::{Metric, Samples, StepOptions, TrainingSpec};
 use crate::nn::train::samples::{InputSpec, Rows};
-use crate::nn::train::training::{Snapshot, EarlyStoppingMonitor};
+use crate::nn::train::training::{EarlyStoppingMonitor, Snapshot};
+use crate::nn::train::training_run;
+use crate::nn::train::training_run::{Loaded, TrainingRun, summarize};
 use crate::{Error, Fit, History, Result, Score, Targets};
 
 impl Population {
@@ -33,11 +33,18 @@ impl Population {
             let allowed = "left out; save the members one by one (Population::member)";
             return Err(Error::option("population", "checkpoint", path.display(), allowed));
         }
-        for (name, given) in
-            [("resume", fit.resume), ("on_step", fit.on_step.is_some()), ("on_epoch", fit.on_epoch.is_some())]
-        {
+        for (name, given) in [
+            ("resume", fit.resume),
+            ("on_step", fit.on_step.is_some()),
+            ("on_epoch", fit.on_epoch.is_some()),
+        ] {
             if given {
-                return Err(Error::option("population", name, "given", "left out: it is for one model (`Model::fit`)"));
+                return Err(Error::option(
+                    "population",
+                    name,
+                    "given",
+                    "left out: it is for one model (`Model::fit`)",
+                ));
             }
         }
         let mut training_specs = self.training_specs("fit")?;
@@ -46,10 +53,17 @@ impl Population {
         }
         let input_spec = InputSpec { network: &self.network, scaling: self.scaling.as_ref() };
         let load = |samples: &Samples| self.batched_engine.load(samples);
-        let training_run =
-            TrainingRun::new(input_spec, &training_specs[0].loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
+        let training_run = TrainingRun::new(
+            input_spec,
+            &training_specs[0].loss,
+            FloatElement::floats(features),
+            &targets.into(),
+            &fit,
+            load,
+        )?;
         for training_spec in &mut training_specs {
-            (training_spec.metric, training_spec.step_options) = (training_run.metric, fit.step_options());
+            (training_spec.metric, training_spec.step_options) =
+                (training_run.metric, fit.step_options());
         }
         self.keep_average(fit.average)?;
         let histories = self.epochs(&training_specs, &fit, &training_run);
@@ -58,7 +72,11 @@ impl Population {
         for (history, training_spec) in histories.iter_mut().zip(&training_specs) {
             // With other options of the loss its yardstick is another.
             let same = training_spec.loss.options() == training_specs[0].loss.options();
-            history.baseline = training_run.yardstick.as_ref().filter(|_| same).map(|yardstick| yardstick.baseline);
+            history.baseline = training_run
+                .yardstick
+                .as_ref()
+                .filter(|_| same)
+                .map(|yardstick| yardstick.baseline);
             training_run.reach.explain(&mut history.stopped);
         }
         Ok(histories)
@@ -75,10 +93,16 @@ impl Population {
     ) -> Result<Vec<Score>> {
         let mut training_specs = self.training_specs("evaluate")?;
         let input_spec = InputSpec { network: &self.network, scaling: self.scaling.as_ref() };
-        let rows =
-            Rows::new(input_spec, &*training_specs[0].loss, "evaluate", FloatElement::floats(features), &targets.into())?;
+        let rows = Rows::new(
+            input_spec,
+            &*training_specs[0].loss,
+            "evaluate",
+            FloatElement::floats(features),
+            &targets.into(),
+        )?;
         for training_spec in &mut training_specs {
-            training_spec.metric = Metric::of(&*training_spec.loss, rows.one_hot, self.network.outputs());
+            training_spec.metric =
+                Metric::of(&*training_spec.loss, rows.one_hot, self.network.outputs());
         }
         let loaded = Loaded::new(&rows, self.batched_engine.load(&rows.all())?);
         let all: Vec<usize> = (0..self.len()).collect();
@@ -107,15 +131,35 @@ impl Population {
     }
 
     /// The scores of some members on rows.
-    fn scores_of(&mut self, members: &[usize], training_specs: &[TrainingSpec], loaded: Loaded) -> Result<Vec<Score>> {
-        let member_step = |&member: &usize| MemberStep { member, batches: training_run::scoring(loaded) };
-        let outcomes = self.batched_engine.evaluate(loaded.data, training_specs, &members.iter().map(member_step).collect::<Vec<_>>())?;
+    fn scores_of(
+        &mut self,
+        members: &[usize],
+        training_specs: &[TrainingSpec],
+        loaded: Loaded,
+    ) -> Result<Vec<Score>> {
+        let member_step =
+            |&member: &usize| MemberStep { member, batches: training_run::scoring(loaded) };
+        let outcomes = self.batched_engine.evaluate(
+            loaded.data,
+            training_specs,
+            &members.iter().map(member_step).collect::<Vec<_>>(),
+        )?;
         let scores = members.iter().zip(&outcomes);
-        Ok(scores.map(|(&member, outcomes)| training_run::score(&training_specs[member], outcomes, loaded.kept)).collect())
+        Ok(scores
+            .map(|(&member, outcomes)| {
+                training_run::score(&training_specs[member], outcomes, loaded.kept)
+            })
+            .collect())
     }
 
-    fn epochs(&mut self, training_specs: &[TrainingSpec], fit: &Fit, training_run: &TrainingRun) -> Result<Vec<History>> {
-        let mut monitors: Vec<EarlyStoppingMonitor> = training_specs.iter().map(|_| EarlyStoppingMonitor::default()).collect();
+    fn epochs(
+        &mut self,
+        training_specs: &[TrainingSpec],
+        fit: &Fit,
+        training_run: &TrainingRun,
+    ) -> Result<Vec<History>> {
+        let mut monitors: Vec<EarlyStoppingMonitor> =
+            training_specs.iter().map(|_| EarlyStoppingMonitor::default()).collect();
         let mut active: Vec<usize> = (0..self.len()).collect();
         self.scores.fill(None);
         for _ in 0..fit.epochs {
@@ -126,8 +170,11 @@ impl Population {
         }
         let early = fit.early_stopping.as_ref();
         for (member, monitor) in monitors.iter_mut().enumerate() {
-            self.scores[member] = monitor.history.epochs.last().map(|epoch| epoch.val_loss.unwrap_or(epoch.loss));
-            if let Some(best) = monitor.best.take().filter(|_| early.is_some_and(|early| early.restore_best)) {
+            self.scores[member] =
+                monitor.history.epochs.last().map(|epoch| epoch.val_loss.unwrap_or(epoch.loss));
+            if let Some(best) =
+                monitor.best.take().filter(|_| early.is_some_and(|early| early.restore_best))
+            {
                 self.restore(member, &best.snapshot)?;
                 self.scores[member] = Some(best.value);
             }
@@ -150,10 +197,17 @@ impl Population {
         let mut member_steps = Vec::with_capacity(active.len());
         for &member in &active {
             let (training_spec, seed) = (&training_specs[member], self.seed(member));
-            let batches = training_run::batches(training_spec, fit, training, seed, &mut self.progress[member]);
+            let batches = training_run::batches(
+                training_spec,
+                fit,
+                training,
+                seed,
+                &mut self.progress[member],
+            );
             member_steps.push(MemberStep { member, batches });
         }
-        let outcomes = match self.batched_engine.train(training.data, training_specs, &member_steps) {
+        let outcomes = match self.batched_engine.train(training.data, training_specs, &member_steps)
+        {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 // As with one model: the epoch did not happen, for nobody.
@@ -166,7 +220,9 @@ impl Population {
         for (member_step, outcomes) in member_steps.iter().zip(&outcomes) {
             let (member, monitor) = (member_step.member, &mut monitors[member_step.member]);
             if let Some((batch, loss)) =
-                training_run::first_not_finite(&training_specs[member], outcomes, || self.batched_engine.parameters(member))?
+                training_run::first_not_finite(&training_specs[member], outcomes, || {
+                    self.batched_engine.parameters(member)
+                })?
             {
                 self.batched_engine.recall(member)?;
                 self.progress[member] = before[member];
@@ -176,7 +232,13 @@ impl Population {
             }
             self.progress[member].epochs += 1;
             let steps = &mut monitor.history.steps;
-            let mut epoch = summarize(&training_specs[member], &member_step.batches, outcomes, training.kept, steps);
+            let mut epoch = summarize(
+                &training_specs[member],
+                &member_step.batches,
+                outcomes,
+                training.kept,
+                steps,
+            );
             if training_specs[member].step_options.skip_non_finite {
                 epoch.skipped = self.batched_engine.take_skipped(member)?;
                 let averaged = &mut self.progress[member].averaged;
@@ -198,7 +260,9 @@ impl Population {
                 yardstick.report_squared(&mut report);
             }
             training_run::observe(fit, &mut self.progress[member], &mut report);
-            if !monitors[member].add(report, fit.early_stopping.as_ref(), || self.snapshot(member))? {
+            if !monitors[member]
+                .add(report, fit.early_stopping.as_ref(), || self.snapshot(member))?
+            {
                 going_on.push(member);
             }
         }
@@ -206,7 +270,8 @@ impl Population {
     }
 
     fn snapshot(&self, member: usize) -> Result<Snapshot> {
-        let (parameters, states) = (self.batched_engine.parameters(member)?, self.batched_engine.states(member)?);
+        let (parameters, states) =
+            (self.batched_engine.parameters(member)?, self.batched_engine.states(member)?);
         Ok(Snapshot { parameters, states, progress: self.progress[member] })
     }
 

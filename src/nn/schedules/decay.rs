@@ -170,8 +170,16 @@ impl Default for Linear {
 impl Linear {
     // By hand: `final` is a word of the language, and no field can be called so.
     const OPTIONS: &'static [OptionDoc] = &[
-        OptionDoc { name: "initial", domain: "finite and >= 0", meaning: "The learning rate at first." },
-        OptionDoc { name: "final", domain: "finite and >= 0", meaning: "The learning rate at the end." },
+        OptionDoc {
+            name: "initial",
+            domain: "finite and >= 0",
+            meaning: "The learning rate at first.",
+        },
+        OptionDoc {
+            name: "final",
+            domain: "finite and >= 0",
+            meaning: "The learning rate at the end.",
+        },
         OptionDoc { name: "steps", domain: "a whole number > 0", meaning: "Steps on the way." },
     ];
 

@@ -74,12 +74,14 @@ fn read(options: &Value) -> Result<Join> {
     }
     let value = |name: &str| given.get(name).cloned().unwrap_or_else(|| json!([]));
     let (schedules, milestones) = (value("schedules"), value("milestones"));
-    let refused =
-        |place: usize, found: &Value| Error::option("join", OPTIONS[place].name, found, OPTIONS[place].domain);
+    let refused = |place: usize, found: &Value| {
+        Error::option("join", OPTIONS[place].name, found, OPTIONS[place].domain)
+    };
     let mut join = Join { schedules: Vec::new(), milestones: Vec::new() };
     for part in schedules.as_array().ok_or_else(|| refused(0, &schedules))? {
         let name = part.get("schedule").and_then(Value::as_str).ok_or_else(|| refused(0, part))?;
-        join.schedules.push(Arc::from(from_name(name, part.get("options").unwrap_or(&Value::Null))?));
+        join.schedules
+            .push(Arc::from(from_name(name, part.get("options").unwrap_or(&Value::Null))?));
     }
     for milestone in milestones.as_array().ok_or_else(|| refused(1, &milestones))? {
         join.milestones.push(milestone.as_u64().ok_or_else(|| refused(1, milestone))?);
@@ -103,7 +105,12 @@ impl Schedule for Join {
     fn check(&self) -> Result<()> {
         self.schedules.iter().try_for_each(|schedule| schedule.check())?;
         if let Some(watching) = self.schedules.iter().find(|schedule| schedule.monitors()) {
-            return Err(Error::option("join", "schedules", watching.name(), "schedules that go by their steps alone"));
+            return Err(Error::option(
+                "join",
+                "schedules",
+                watching.name(),
+                "schedules that go by their steps alone",
+            ));
         }
         if self.schedules.len() != self.milestones.len() + 1 || !self.milestones.is_sorted() {
             let found = format!("{:?} for {} schedules", self.milestones, self.schedules.len());
@@ -114,7 +121,8 @@ impl Schedule for Join {
 
     fn rate(&self, step: u64) -> f64 {
         let passed = self.milestones.iter().filter(|&&milestone| milestone <= step).count();
-        let begun = passed.checked_sub(1).and_then(|last| self.milestones.get(last)).copied().unwrap_or(0);
+        let begun =
+            passed.checked_sub(1).and_then(|last| self.milestones.get(last)).copied().unwrap_or(0);
         self.schedules.get(passed).map_or(0.0, |schedule| schedule.rate(step - begun))
     }
 }

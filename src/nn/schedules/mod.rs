@@ -153,7 +153,9 @@ macro_rules! line {
             torch: $torch,
             keras: $keras,
             optax: $optax,
-            make: |options| Ok(Box::new($crate::catalogue::read::<$kind>($name, $kind::OPTIONS, options)?)),
+            make: |options| {
+                Ok(Box::new($crate::catalogue::read::<$kind>($name, $kind::OPTIONS, options)?))
+            },
         }
     };
 }

@@ -60,7 +60,11 @@ pub(crate) static WARMUP_COSINE: Entry = line!(
     WarmupCosine,
     "up along a line, then down along half a wave",
     "η = min + (peak − min)(½(1 + cos(πs)))^exponent, s the share of the steps behind the warm-up",
-    ["SequentialLR of LinearLR and CosineAnnealingLR", "CosineDecay(warmup_target=…)", "warmup_cosine_decay_schedule"]
+    [
+        "SequentialLR of LinearLR and CosineAnnealingLR",
+        "CosineDecay(warmup_target=…)",
+        "warmup_cosine_decay_schedule"
+    ]
 );
 
 impl Schedule for WarmupCosine {
@@ -76,7 +80,12 @@ impl Schedule for WarmupCosine {
         self.check_domains()?;
         if self.warmup_steps >= self.steps {
             let allowed = format!("below steps, which is {}", self.steps);
-            return Err(Error::option("warmup_cosine", "warmup_steps", self.warmup_steps, &allowed));
+            return Err(Error::option(
+                "warmup_cosine",
+                "warmup_steps",
+                self.warmup_steps,
+                &allowed,
+            ));
         }
         Ok(())
     }
@@ -85,7 +94,8 @@ impl Schedule for WarmupCosine {
         if step < self.warmup_steps {
             return between(self.initial, self.peak, share(step, self.warmup_steps));
         }
-        let wave = half_wave(1.0, 0.0, share(step - self.warmup_steps, self.steps - self.warmup_steps));
+        let wave =
+            half_wave(1.0, 0.0, share(step - self.warmup_steps, self.steps - self.warmup_steps));
         between(self.minimum, self.peak, wave.powf(self.exponent))
     }
 }
@@ -142,7 +152,11 @@ impl Schedule for OneCycle {
         let up = self.pct_start * total - 1.0;
         let phases = match self.three_phase {
             true => {
-                vec![(up, bottom, top), (2.0 * self.pct_start * total - 2.0, top, bottom), (total - 1.0, bottom, end)]
+                vec![
+                    (up, bottom, top),
+                    (2.0 * self.pct_start * total - 2.0, top, bottom),
+                    (total - 1.0, bottom, end),
+                ]
             }
             false => vec![(up, bottom, top), (total - 1.0, top, end)],
         };

@@ -8,7 +8,9 @@ impl Model {
     /// Whether there are averaged weights to predict with: see [`Model::averaged`].
     pub fn keeps_average(&self) -> bool {
         let compiled = self.compiled.as_ref().filter(|_| self.progress.steps > 0);
-        compiled.is_some_and(|compiled| self.average.is_some() || compiled.optimizer.averaged_state().is_some())
+        compiled.is_some_and(|compiled| {
+            self.average.is_some() || compiled.optimizer.averaged_state().is_some()
+        })
     }
 
     /// The model with averaged weights, to predict, to evaluate, to save: those of [`crate::Fit::average`], or else those that a
@@ -22,9 +24,10 @@ impl Model {
         let states = self.engine.states()?;
         let running = compiled.map(|compiled| compiled.optimizer.states()).zip(self.average);
         let found = match (running, own) {
-            (Some((state, average)), _) => {
-                states.into_iter().nth(state).map(|values| average.weights(values, self.progress.averaged))
-            }
+            (Some((state, average)), _) => states
+                .into_iter()
+                .nth(state)
+                .map(|values| average.weights(values, self.progress.averaged)),
             (None, Some(state)) => states.into_iter().nth(state),
             (None, None) => None,
         };

@@ -32,16 +32,23 @@ pub(crate) struct Yardstick {
 
 impl Yardstick {
     /// Of a loss of numbers and rows with one number for each output; none of classes, lists and distributions.
-    pub fn new(loss: &Arc<dyn Loss>, training: Weighed, validation: Option<Weighed>, outputs: usize) -> Option<Self> {
+    pub fn new(
+        loss: &Arc<dyn Loss>,
+        training: Weighed,
+        validation: Option<Weighed>,
+        outputs: usize,
+    ) -> Option<Self> {
         if !is_of_numbers(&**loss) || training.targets.is_empty() {
             return None;
         }
         let means = means(training, outputs);
-        let predictions: Option<Vec<f32>> = means.iter().map(|&mean| prediction(loss.predictions(), mean)).collect();
+        let predictions: Option<Vec<f32>> =
+            means.iter().map(|&mean| prediction(loss.predictions(), mean)).collect();
         let of = |targets: Weighed| of_constant(loss, predictions.as_deref()?, targets, outputs);
         let baseline = Baseline { loss: of(training)?, val_loss: validation.and_then(of) };
         let squared = loss.name() == "mse";
-        let spread = [training, validation.unwrap_or_default()].map(|targets| spread(targets, outputs));
+        let spread =
+            [training, validation.unwrap_or_default()].map(|targets| spread(targets, outputs));
         let checked = if squared { Weighed::default() } else { validation.unwrap_or(training) };
         let (checked, weights) = (checked.targets.to_vec(), checked.weights.to_vec());
         let logarithms = loss.predictions() == Domain::Exponent;
@@ -50,7 +57,11 @@ impl Yardstick {
 
     /// Adds R² to an epoch: that of training and validation where it follows from their losses, else that of the rows that are
     /// validated on, or of all where none are, by what `predict` gives for them.
-    pub fn report(&self, report: &mut Epoch, predict: impl FnOnce() -> crate::Result<Vec<f64>>) -> crate::Result<()> {
+    pub fn report(
+        &self,
+        report: &mut Epoch,
+        predict: impl FnOnce() -> crate::Result<Vec<f64>>,
+    ) -> crate::Result<()> {
         let r2 = |loss: f64, spread: f64| (spread > 0.0).then_some(1.0 - loss / spread);
         if self.squared {
             report.r2 = r2(report.loss, self.spread[0]);
@@ -106,7 +117,13 @@ impl RunningR2 {
     pub fn new(loss: &dyn Loss, outputs: usize) -> Option<Self> {
         let (squared, logarithms) = (loss.name() == "mse", loss.predictions() == Domain::Exponent);
         let columns = vec![(0.0, 0.0); outputs];
-        is_of_numbers(loss).then_some(RunningR2 { squared, logarithms, rows: 0.0, columns, errors: 0.0 })
+        is_of_numbers(loss).then_some(RunningR2 {
+            squared,
+            logarithms,
+            rows: 0.0,
+            columns,
+            errors: 0.0,
+        })
     }
 
     /// Whether [`RunningR2::add_errors`] is to be told what was predicted.
@@ -134,8 +151,9 @@ impl RunningR2 {
         let number = |output: f64| if self.logarithms { output.exp() } else { output };
         let outputs = self.columns.len();
         let pairs = predicted.iter().zip(of.targets).enumerate();
-        let error =
-            |(place, (&f, &y)): (usize, (&f64, &f32))| of.weight(place, outputs) * (number(f) - f64::from(y)).powi(2);
+        let error = |(place, (&f, &y)): (usize, (&f64, &f32))| {
+            of.weight(place, outputs) * (number(f) - f64::from(y)).powi(2)
+        };
         self.errors += pairs.map(error).sum::<f64>();
     }
 
@@ -170,8 +188,9 @@ fn means(of: Weighed, outputs: usize) -> Vec<f64> {
 /// The mean squared distance of targets from the means of their columns.
 fn spread(of: Weighed, outputs: usize) -> f64 {
     let means = means(of, outputs);
-    let square =
-        |(place, &y): (usize, &f32)| of.weight(place, outputs) * (f64::from(y) - means[place % outputs]).powi(2);
+    let square = |(place, &y): (usize, &f32)| {
+        of.weight(place, outputs) * (f64::from(y) - means[place % outputs]).powi(2)
+    };
     of.targets.iter().enumerate().map(square).sum::<f64>() / of.targets.len().max(1) as f64
 }
 
@@ -188,8 +207,9 @@ fn of_constant(loss: &Arc<dyn Loss>, outputs: &[f32], of: Weighed, columns: usiz
         let predictions: Array2<f32> = ndarray::concatenate(Axis(0), &vec![row; rows]).ok()?;
         let targets = ndarray::ArrayView2::from_shape((rows, columns), piece).ok()?;
         let first = number * rows_at_once;
-        let weight =
-            Array2::from_shape_fn((rows, columns), |(row, _)| of.weights.get(first + row).copied().unwrap_or(1.0));
+        let weight = Array2::from_shape_fn((rows, columns), |(row, _)| {
+            of.weights.get(first + row).copied().unwrap_or(1.0)
+        });
         let inputs = Inputs::new(&predictions, &targets);
         let inputs = if of.weights.is_empty() { inputs } else { inputs.weight(&weight) };
         sum += criterion.evaluate(&inputs).ok()?.value() * rows as f64;
@@ -206,13 +226,17 @@ pub(crate) struct Reach {
 
 impl Reach {
     pub fn of(features: &[f32], targets: &[f32]) -> Self {
-        let largest = |of: &[f32]| f64::from(of.iter().fold(0.0_f32, |largest, x| largest.max(x.abs())));
+        let largest =
+            |of: &[f32]| f64::from(of.iter().fold(0.0_f32, |largest, x| largest.max(x.abs())));
         Reach { features: largest(features), targets: largest(targets) }
     }
 
     /// The larger of both.
     pub fn max(self, other: Self) -> Self {
-        Reach { features: self.features.max(other.features), targets: self.targets.max(other.targets) }
+        Reach {
+            features: self.features.max(other.features),
+            targets: self.targets.max(other.targets),
+        }
     }
 
     /// Says why a loss was not finite where that was not the learning rate: numbers whose squares leave f32, or a first batch, whose
@@ -220,7 +244,10 @@ impl Reach {
     pub fn explain(self, stopped: &mut Option<Stop>) {
         let Some(Stop::NotFinite { epoch, batch, cause, .. }) = stopped else { return };
         let overflows = |name: &str, size: f64| {
-            format!("the {name} reach {:e}, whose square is beyond f32 (up to 3.4e38): scale them first", size as f32)
+            format!(
+                "the {name} reach {:e}, whose square is beyond f32 (up to 3.4e38): scale them first",
+                size as f32
+            )
         };
         *cause = if self.targets >= SQUARES_OVERFLOW {
             Some(overflows("targets", self.targets))
@@ -228,7 +255,9 @@ impl Reach {
             Some(overflows("features", self.features))
         } else if (*epoch, *batch) == (1, 1) {
             let [features, targets] = [self.features, self.targets].map(text::number);
-            Some(format!("no update had a part in it: features reach {features}, targets {targets}; standardize them"))
+            Some(format!(
+                "no update had a part in it: features reach {features}, targets {targets}; standardize them"
+            ))
         } else {
             None
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::nn::train::engine::{Batch, Engine, TrainingSpec, Outcome, Samples};
+use crate::nn::train::engine::{Batch, Engine, Outcome, Samples, TrainingSpec};
 use crate::{Error, Result};
 
 /// What one member is to do.
@@ -38,8 +38,18 @@ pub(crate) trait BatchedEngine: Debug + Send {
     fn load(&mut self, samples: &Samples) -> Result<usize>;
     fn unload(&mut self, data: usize);
     /// The outcomes of each turn's batches. `training_specs` are those of all members, by number.
-    fn train(&mut self, data: usize, training_specs: &[TrainingSpec], member_steps: &[MemberStep]) -> Result<Vec<Vec<Outcome>>>;
-    fn evaluate(&mut self, data: usize, training_specs: &[TrainingSpec], member_steps: &[MemberStep]) -> Result<Vec<Vec<Outcome>>>;
+    fn train(
+        &mut self,
+        data: usize,
+        training_specs: &[TrainingSpec],
+        member_steps: &[MemberStep],
+    ) -> Result<Vec<Vec<Outcome>>>;
+    fn evaluate(
+        &mut self,
+        data: usize,
+        training_specs: &[TrainingSpec],
+        member_steps: &[MemberStep],
+    ) -> Result<Vec<Vec<Outcome>>>;
     /// Predictions of each member for all rows in their order.
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<Vec<f64>>>;
 }
@@ -83,13 +93,18 @@ impl<E: Shares> Several<E> {
     ) -> Result<Vec<T>> {
         let mut chosen: Vec<(usize, &mut E, &MemberStep)> = Vec::with_capacity(member_steps.len());
         for (member, engine) in self.0.iter_mut().enumerate() {
-            if let Some(place) = member_steps.iter().position(|member_step| member_step.member == member) {
+            if let Some(place) =
+                member_steps.iter().position(|member_step| member_step.member == member)
+            {
                 chosen.push((place, engine, &member_steps[place]));
             }
         }
         chosen.sort_by_key(|(place, _, _)| *place);
         if E::SIDE_BY_SIDE {
-            return chosen.into_par_iter().map(|(_, engine, member_step)| work(engine, member_step)).collect();
+            return chosen
+                .into_par_iter()
+                .map(|(_, engine, member_step)| work(engine, member_step))
+                .collect();
         }
         chosen.into_iter().map(|(_, engine, member_step)| work(engine, member_step)).collect()
     }
@@ -97,7 +112,12 @@ impl<E: Shares> Several<E> {
 
 /// There is no such member.
 pub(crate) fn no_member(member: usize, members: usize) -> Error {
-    Error::option("population", "member", member, &format!("below {members}, the number of members"))
+    Error::option(
+        "population",
+        "member",
+        member,
+        &format!("below {members}, the number of members"),
+    )
 }
 
 impl<E: Shares> BatchedEngine for Several<E> {
@@ -136,19 +156,37 @@ impl<E: Shares> BatchedEngine for Several<E> {
     fn load(&mut self, samples: &Samples) -> Result<usize> {
         let data = self.member(0)?.prepare(samples)?;
         // All of them count alike, so that one number stands for the data set in each.
-        Ok(self.0.iter_mut().map(|engine| engine.register(data.clone())).fold(0, |_, number| number))
+        Ok(self
+            .0
+            .iter_mut()
+            .map(|engine| engine.register(data.clone()))
+            .fold(0, |_, number| number))
     }
 
     fn unload(&mut self, data: usize) {
         self.0.iter_mut().for_each(|engine| engine.unload(data));
     }
 
-    fn train(&mut self, data: usize, training_specs: &[TrainingSpec], member_steps: &[MemberStep]) -> Result<Vec<Vec<Outcome>>> {
-        self.each(member_steps, |engine, member_step| engine.train(data, &training_specs[member_step.member], &member_step.batches))
+    fn train(
+        &mut self,
+        data: usize,
+        training_specs: &[TrainingSpec],
+        member_steps: &[MemberStep],
+    ) -> Result<Vec<Vec<Outcome>>> {
+        self.each(member_steps, |engine, member_step| {
+            engine.train(data, &training_specs[member_step.member], &member_step.batches)
+        })
     }
 
-    fn evaluate(&mut self, data: usize, training_specs: &[TrainingSpec], member_steps: &[MemberStep]) -> Result<Vec<Vec<Outcome>>> {
-        self.each(member_steps, |engine, member_step| engine.evaluate(data, &training_specs[member_step.member], &member_step.batches))
+    fn evaluate(
+        &mut self,
+        data: usize,
+        training_specs: &[TrainingSpec],
+        member_steps: &[MemberStep],
+    ) -> Result<Vec<Vec<Outcome>>> {
+        self.each(member_steps, |engine, member_step| {
+            engine.evaluate(data, &training_specs[member_step.member], &member_step.batches)
+        })
     }
 
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<Vec<f64>>> {

@@ -113,10 +113,16 @@ impl Model {
         let entries = self.entries(training)?;
         let mut description = self.describe();
         description.training = training.map(Record::of);
-        let text = serde_json::to_string(&description).map_err(|error| io_error(path, error.to_string()))?;
+        let text = serde_json::to_string(&description)
+            .map_err(|error| io_error(path, error.to_string()))?;
         let views: Vec<(&str, TensorView)> = entries
             .iter()
-            .map(|entry| Ok((entry.name.as_str(), TensorView::new(entry.dtype, entry.shape.clone(), &entry.bytes)?)))
+            .map(|entry| {
+                Ok((
+                    entry.name.as_str(),
+                    TensorView::new(entry.dtype, entry.shape.clone(), &entry.bytes)?,
+                ))
+            })
             .collect::<std::result::Result<_, safetensors::SafeTensorError>>()
             .map_err(|error| io_error(path, error.to_string()))?;
         let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), text)])))
@@ -132,7 +138,10 @@ impl Model {
             let (dtype, bytes) = if exact {
                 (Dtype::F64, values.iter().flat_map(|value| value.to_le_bytes()).collect())
             } else {
-                (Dtype::F32, values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect())
+                (
+                    Dtype::F32,
+                    values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect(),
+                )
             };
             entries.push(Entry { name, shape, bytes, dtype });
         };
@@ -144,7 +153,12 @@ impl Model {
             let shape = vec![layer.inputs, layer.units];
             add(format!("layers.{index}.weight"), shape, &parameters[layer.weights()], exact);
             if layer.bias {
-                add(format!("layers.{index}.bias"), vec![layer.units], &parameters[layer.biases()], exact);
+                add(
+                    format!("layers.{index}.bias"),
+                    vec![layer.units],
+                    &parameters[layer.biases()],
+                    exact,
+                );
             }
         }
         if self.compiled.is_some() {
@@ -166,7 +180,10 @@ impl Model {
         let Sequential { inputs, lookup, layers, l1, l2, proximal_l1, seed } = &self.description;
         let layer = |layer: &Dense| Layer {
             units: layer.units,
-            activation: Named { name: layer.activation.name().into(), options: layer.activation.options() },
+            activation: Named {
+                name: layer.activation.name().into(),
+                options: layer.activation.options(),
+            },
             bias: layer.bias,
             initializer: layer.initializer,
             l1: layer.l1,
@@ -184,7 +201,8 @@ impl Model {
             proximal_l1: *proximal_l1,
             layers: layers.iter().map(layer).collect(),
             loss: compiled.map(|c| Named { name: c.loss.name().into(), options: c.loss.options() }),
-            optimizer: compiled.map(|c| Named { name: c.optimizer.name().into(), options: c.optimizer.options() }),
+            optimizer: compiled
+                .map(|c| Named { name: c.optimizer.name().into(), options: c.optimizer.options() }),
             progress: self.progress,
             average: self.average,
             schedule: self.schedule.as_ref().map(|learning_rate_policy| Scheduled {
@@ -205,7 +223,8 @@ impl Model {
     /// [`Error::Io`], or [`Error::Data`] for a file that is damaged or not gradus's.
     pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let bytes =
+            std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
         let refused = |position: &str, found: String, expected: &str| Error::Data {
             path: path.into(),
             position: position.into(),
@@ -219,10 +238,15 @@ impl Model {
         let tensors = SafeTensors::deserialize(&bytes).map_err(not_tensors)?;
         let text = metadata.metadata().as_ref().and_then(|map| map.get(KEY));
         let text = text.ok_or_else(|| {
-            refused("the metadata", "no key `gradus`".into(), "a network saved by `gradus train` or `Model::save`")
+            refused(
+                "the metadata",
+                "no key `gradus`".into(),
+                "a network saved by `gradus train` or `Model::save`",
+            )
         })?;
-        let damaged =
-            |error: serde_json::Error| refused("the metadata", error.to_string(), "the description of a model");
+        let damaged = |error: serde_json::Error| {
+            refused("the metadata", error.to_string(), "the description of a model")
+        };
         // A newer form may have other parts: its version is read before them.
         let Form { version } = serde_json::from_str(text).map_err(damaged)?;
         if version > VERSION {
@@ -231,8 +255,9 @@ impl Model {
         }
         let description: Description = serde_json::from_str(text).map_err(damaged)?;
         let read = |name: &str, shape: &[usize]| {
-            let view =
-                tensors.tensor(name).map_err(|_| refused(&format!("tensor `{name}`"), "nothing".into(), "a tensor"))?;
+            let view = tensors
+                .tensor(name)
+                .map_err(|_| refused(&format!("tensor `{name}`"), "nothing".into(), "a tensor"))?;
             if view.shape() != shape {
                 return Err(refused(
                     &format!("tensor `{name}`"),
@@ -240,8 +265,9 @@ impl Model {
                     &format!("{shape:?}"),
                 ));
             }
-            numbers(&view)
-                .ok_or_else(|| refused(&format!("tensor `{name}`"), format!("{:?}", view.dtype()), "F32 or F64"))
+            numbers(&view).ok_or_else(|| {
+                refused(&format!("tensor `{name}`"), format!("{:?}", view.dtype()), "F32 or F64")
+            })
         };
         build(description, device, |name| tensors.tensor(name).is_ok(), read)
     }
@@ -254,14 +280,18 @@ fn build(
     has: impl Fn(&str) -> bool,
     read: impl Fn(&str, &[usize]) -> Result<Vec<f64>>,
 ) -> Result<Model> {
-    let mut sequential =
-        Sequential::new(description.inputs).seed(description.seed).l1(description.l1).l2(description.l2);
+    let mut sequential = Sequential::new(description.inputs)
+        .seed(description.seed)
+        .l1(description.l1)
+        .l2(description.l2);
     sequential = sequential.proximal_l1(description.proximal_l1);
     sequential.lookup = description.embedding;
     for layer in description.layers {
         let activation = activations::from_name(&layer.activation.name, &layer.activation.options)?;
-        let mut dense =
-            Dense::new(layer.units).boxed_activation(activation).bias(layer.bias).initializer(layer.initializer);
+        let mut dense = Dense::new(layer.units)
+            .boxed_activation(activation)
+            .bias(layer.bias)
+            .initializer(layer.initializer);
         (dense.l1, dense.l2, dense.proximal_l1) = (layer.l1, layer.l2, layer.proximal_l1);
         sequential = sequential.then(dense);
     }
@@ -272,7 +302,8 @@ fn build(
         let weights = read(&format!("layers.{index}.weight"), &[layer.inputs, layer.units])?;
         read_parts.push((layer.weights(), weights));
         if layer.bias {
-            read_parts.push((layer.biases(), read(&format!("layers.{index}.bias"), &[layer.units])?));
+            read_parts
+                .push((layer.biases(), read(&format!("layers.{index}.bias"), &[layer.units])?));
         }
     }
     let table = match &network.lookup {
@@ -293,7 +324,8 @@ fn build(
         let own = model.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.states());
         // The running average lies behind the optimizer's own.
         let count = own + usize::from(description.average.is_some());
-        let states = STATES.iter().take(count).map(|name| read(&format!("optimizer.{name}"), &length));
+        let states =
+            STATES.iter().take(count).map(|name| read(&format!("optimizer.{name}"), &length));
         model.engine.set_states(&states.collect::<Result<Vec<_>>>()?)?;
         model.average = description.average;
     }
@@ -306,7 +338,10 @@ fn build(
         model.training = Some(record.training([model.network.all_length(), states], &read)?);
     }
     if let Some(Scheduled { name, options, by_epoch }) = description.schedule {
-        model.schedule = Some(LearningRatePolicy { schedule: schedules::from_name(&name, &options)?.into(), by_epoch });
+        model.schedule = Some(LearningRatePolicy {
+            schedule: schedules::from_name(&name, &options)?.into(),
+            by_epoch,
+        });
     }
     model.names = description.names;
     model.encoding = description.encoding;

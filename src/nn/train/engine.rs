@@ -7,7 +7,7 @@ use crate::Result;
 use crate::cpu::random::Permutation;
 use crate::losses::{Domain, Family, Loss};
 use crate::nn::layers::Network;
-use crate::nn::optimizers::{Clip, Optimizer, Step, GradientTransform};
+use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, Step};
 use crate::nn::train::weights::Weights;
 
 /// What a model is trained for.
@@ -44,17 +44,23 @@ impl TrainingSpec {
     /// What happens to the gradients of a network.
     pub fn gradient_transform<'n>(&self, network: &'n Network) -> GradientTransform<'n> {
         let StepOptions { clip, skip_non_finite, .. } = self.step_options;
-        GradientTransform { spans: network.spans_for(&*self.optimizer, clip), clip, skip_non_finite }
+        GradientTransform {
+            spans: network.spans_for(&*self.optimizer, clip),
+            clip,
+            skip_non_finite,
+        }
     }
 
     /// Whether one workgroup can take a network through its steps: no rule and no clip looks at a whole tensor.
     pub fn is_elementwise(&self) -> bool {
-        self.optimizer.per_tensor().is_none() && !matches!(self.step_options.clip, Some(Clip::Norm(_)))
+        self.optimizer.per_tensor().is_none()
+            && !matches!(self.step_options.clip, Some(Clip::Norm(_)))
     }
 
     /// The factor of a batch's mean: 1 ÷ its values.
     pub fn factor(&self, rows: usize, columns: usize) -> f64 {
-        let elementwise = matches!(self.loss.family(), Family::Pointwise(_)) || self.loss.mean_over_elements();
+        let elementwise =
+            matches!(self.loss.family(), Family::Pointwise(_)) || self.loss.mean_over_elements();
         1.0 / (rows * if elementwise { columns } else { 1 }) as f64
     }
 }
@@ -191,9 +197,19 @@ pub(crate) trait Engine: Debug + Send {
     /// Lets go of a data set.
     fn unload(&mut self, data: usize);
     /// Trains on batches in turn.
-    fn train(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>>;
+    fn train(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>>;
     /// Losses of batches without training.
-    fn evaluate(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>>;
+    fn evaluate(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>>;
     /// Predictions for all rows in their order, [rows, outputs].
     fn predict(&mut self, data: usize, batch_size: usize) -> Result<Vec<f64>>;
 }

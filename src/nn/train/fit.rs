@@ -9,15 +9,17 @@ use crate::data::Fingerprint;
 use crate::error::text;
 use crate::nn::model::Model;
 use crate::nn::train::callback::Callback;
-use crate::nn::train::training_run;
-use crate::nn::train::training_run::{TrainingRun, Loaded, summarize};
-use crate::nn::train::engine::{StepOptions, Batch, Metric, TrainingSpec, Outcome, SampleTargets, Samples};
+use crate::nn::train::engine::{
+    Batch, Metric, Outcome, SampleTargets, Samples, StepOptions, TrainingSpec,
+};
 use crate::nn::train::history::{Epoch, History, Stop};
 use crate::nn::train::options::{Fit, StepReport};
 use crate::nn::train::progress::Bar;
 use crate::nn::train::samples::{InputSpec, Rows};
 use crate::nn::train::stream::{Feed, Streamed};
 use crate::nn::train::training::{Cut, Options, Progress, Snapshot, Training};
+use crate::nn::train::training_run;
+use crate::nn::train::training_run::{Loaded, TrainingRun, summarize};
 use crate::runtime::files;
 use crate::{Error, Result, Targets};
 
@@ -64,8 +66,16 @@ impl Model {
             add_to(&mut rows, samples);
             self.engine.load(samples)
         };
-        let training_run = TrainingRun::new(input_spec, &training_spec.loss, FloatElement::floats(features), &targets.into(), &fit, load)?;
-        (training_spec.metric, training_spec.step_options) = (training_run.metric, fit.step_options());
+        let training_run = TrainingRun::new(
+            input_spec,
+            &training_spec.loss,
+            FloatElement::floats(features),
+            &targets.into(),
+            &fit,
+            load,
+        )?;
+        (training_spec.metric, training_spec.step_options) =
+            (training_run.metric, fit.step_options());
         self.trained(&training_spec, &fit, training_run, &mut Feed::Loaded, rows.value())
     }
 
@@ -78,7 +88,12 @@ impl Model {
         // Epochs number the orders of the rows in 32 bits; a file may say that there were nearly as many.
         let left = u32::MAX - self.progress.epochs;
         if u32::try_from(fit.epochs).map_or(true, |epochs| epochs > left) {
-            return Err(Error::option("fit", "epochs", fit.epochs, &format!("up to {left}, which are left of 2³²")));
+            return Err(Error::option(
+                "fit",
+                "epochs",
+                fit.epochs,
+                &format!("up to {left}, which are left of 2³²"),
+            ));
         }
         fit.checkpoint.as_ref().map_or(Ok(()), files::check_writable)
     }
@@ -114,9 +129,15 @@ impl Model {
         targets: impl Into<Targets<'a>>,
     ) -> Result<Score> {
         let mut training_spec = self.training_spec("evaluate")?;
-        let rows =
-            Rows::new(self.input_spec(), &*training_spec.loss, "evaluate", FloatElement::floats(features), &targets.into())?;
-        training_spec.metric = Metric::of(&*training_spec.loss, rows.one_hot, self.network.outputs());
+        let rows = Rows::new(
+            self.input_spec(),
+            &*training_spec.loss,
+            "evaluate",
+            FloatElement::floats(features),
+            &targets.into(),
+        )?;
+        training_spec.metric =
+            Metric::of(&*training_spec.loss, rows.one_hot, self.network.outputs());
         let loaded = Loaded::new(&rows, self.engine.load(&rows.all())?);
         let score = self.score(&training_spec, loaded);
         self.engine.unload(loaded.data);
@@ -140,7 +161,8 @@ impl Model {
     }
 
     fn score(&mut self, training_spec: &TrainingSpec, loaded: Loaded) -> Result<Score> {
-        let outcomes = self.engine.evaluate(loaded.data, training_spec, &training_run::scoring(loaded))?;
+        let outcomes =
+            self.engine.evaluate(loaded.data, training_spec, &training_run::scoring(loaded))?;
         Ok(training_run::score(training_spec, &outcomes, loaded.kept))
     }
 
@@ -148,7 +170,10 @@ impl Model {
     fn begin(&mut self, fit: &Fit, rows: u64, feed: &Feed) -> Result<Training> {
         let mut options = Options::of(fit, matches!(feed, Feed::Blocks(_)));
         options.sample_weight |= feed.weighs();
-        let found = self.training.take().filter(|found| fit.resume && (found.done() > 0 || found.cut.is_some()));
+        let found = self
+            .training
+            .take()
+            .filter(|found| fit.resume && (found.done() > 0 || found.cut.is_some()));
         let Some(mut found) = found else { return Ok(Training::new(options, fit.epochs, rows)) };
         if found.rows != rows || self.average != fit.average {
             let what = if found.rows == rows { "average is another" } else { "rows are not those" };
@@ -161,7 +186,9 @@ impl Model {
         if found.options.sample_weight != options.sample_weight {
             let [before, now] = [found.options.sample_weight, options.sample_weight]
                 .map(|has| if has { "weights" } else { "no weights" });
-            log::warn!("the rows had {before} before the training was saved and have {now} now: hand it the same");
+            log::warn!(
+                "the rows had {before} before the training was saved and have {now} now: hand it the same"
+            );
         }
         if let Some(last) = found.last.take() {
             self.restore(&last)?;
@@ -230,7 +257,13 @@ impl Model {
             }
         }
         let before = self.progress;
-        let batches = training_run::batches(training_spec, fit, loaded, self.description.seed, &mut self.progress);
+        let batches = training_run::batches(
+            training_spec,
+            fit,
+            loaded,
+            self.description.seed,
+            &mut self.progress,
+        );
         if outcomes.len() > batches.len() {
             // Only a file that somebody changed says so.
             self.engine.recall()?;
@@ -245,7 +278,9 @@ impl Model {
         let pass = Pass { training_spec, batches: &batches, watcher: &watcher };
         let is_asked = match feed {
             Feed::Loaded => self.train(loaded.data, &pass, (&batches, 0), &mut outcomes, at_once),
-            Feed::Blocks(blocks) => self.train_blocks(blocks, &pass, fit, before.epochs, &mut outcomes, at_once),
+            Feed::Blocks(blocks) => {
+                self.train_blocks(blocks, &pass, fit, before.epochs, &mut outcomes, at_once)
+            }
         };
         let is_asked = match is_asked {
             Ok(is_asked) => is_asked,
@@ -257,7 +292,9 @@ impl Model {
                 return Err(error);
             }
         };
-        if let Some((batch, loss)) = training_run::first_not_finite(training_spec, &outcomes, || self.engine.parameters())? {
+        if let Some((batch, loss)) =
+            training_run::first_not_finite(training_spec, &outcomes, || self.engine.parameters())?
+        {
             self.engine.recall()?;
             self.progress = before;
             training.monitor.abort(batch, loss);
@@ -265,28 +302,40 @@ impl Model {
         }
         skipped += self.skipped(training_spec)?;
         if is_asked {
-            let counted = if training_spec.optimizer.whole_batch() { 1 } else { outcomes.len() as u64 };
-            let averaged = if training_spec.step_options.average.is_some() { counted.saturating_sub(skipped as u64) } else { 0 };
-            self.progress = Progress { steps: before.steps + counted, averaged: before.averaged + averaged, ..before };
+            let counted =
+                if training_spec.optimizer.whole_batch() { 1 } else { outcomes.len() as u64 };
+            let averaged = if training_spec.step_options.average.is_some() {
+                counted.saturating_sub(skipped as u64)
+            } else {
+                0
+            };
+            self.progress = Progress {
+                steps: before.steps + counted,
+                averaged: before.averaged + averaged,
+                ..before
+            };
             self.cut(training, (before, batches.len()), outcomes, skipped)?;
             return Ok(true);
         }
         self.progress.averaged = self.progress.averaged.saturating_sub(skipped as u64);
         self.progress.epochs += 1;
         let mut steps = Vec::new();
-        let mut report = summarize(training_spec, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
+        let mut report =
+            summarize(training_spec, &batches, &outcomes, feed.kept(loaded.kept), &mut steps);
         training.monitor.history.steps.extend(steps.into_iter().skip(earlier));
         let score = match (training_run.validation, &mut *feed) {
             (Some(validation), _) => Some((self.score(training_spec, validation)?, None)),
-            (None, Feed::Blocks(Streamed { validation: Some(blocks), weights: [_, weights], .. })) => {
-                Some(self.score_blocks(training_spec, &mut **blocks, Some(weights))?)
-            }
+            (
+                None,
+                Feed::Blocks(Streamed { validation: Some(blocks), weights: [_, weights], .. }),
+            ) => Some(self.score_blocks(training_spec, &mut **blocks, Some(weights))?),
             (None, _) => None,
         };
         feed.measure(&mut report);
         let (score, val_r2) = score.unzip();
         report.val_r2 = val_r2.flatten();
-        (report.val_loss, report.val_accuracy) = (score.map(|score| score.loss), score.and_then(|score| score.accuracy));
+        (report.val_loss, report.val_accuracy) =
+            (score.map(|score| score.loss), score.and_then(|score| score.accuracy));
         report.skipped = skipped;
         self.measure(training_run, &mut report)?;
         training_run::observe(fit, &mut self.progress, &mut report);
@@ -299,7 +348,9 @@ impl Model {
 
     /// Takes an epoch's numbers in, saves, and asks whether to go on; true where the training ends.
     fn close(&mut self, fit: &Fit, training: &mut Training, report: Epoch) -> Result<bool> {
-        let ends = training.monitor.add(report.clone(), fit.early_stopping.as_ref(), || self.snapshot())?;
+        let ends = training
+            .monitor
+            .add(report.clone(), fit.early_stopping.as_ref(), || self.snapshot())?;
         // The last epoch's file is written when all is over.
         if let Some(path) = fit.checkpoint.as_ref().filter(|_| !ends && training.left() > 0) {
             self.save_in(path, Some(training))?;
@@ -311,7 +362,8 @@ impl Model {
         let done = training.done();
         let is_asked = fit.on_epoch.as_ref().is_some_and(|call| call.ends(done, &report));
         if is_asked {
-            training.monitor.history.stopped = Some(Stop::Asked { epochs: done, batches: 0, of: 0 });
+            training.monitor.history.stopped =
+                Some(Stop::Asked { epochs: done, batches: 0, of: 0 });
         }
         Ok(is_asked)
     }
@@ -328,7 +380,8 @@ impl Model {
         self.engine.recall()?;
         let before = Snapshot { progress: began, ..self.snapshot()? };
         self.restore(&now)?;
-        training.monitor.history.stopped = Some(Stop::Asked { epochs: training.done(), batches: outcomes.len(), of });
+        training.monitor.history.stopped =
+            Some(Stop::Asked { epochs: training.done(), batches: outcomes.len(), of });
         training.cut = Some(Cut { before, outcomes, skipped });
         Ok(())
     }
@@ -336,11 +389,16 @@ impl Model {
     /// Puts the best weights back where the training is over, and saves.
     fn finish(&mut self, fit: &Fit, training: &mut Training) -> Result<History> {
         let stopped = &training.monitor.history.stopped;
-        let (is_asked, is_early) =
-            (matches!(stopped, Some(Stop::Asked { .. })), matches!(stopped, Some(Stop::Early { .. })));
-        let restores = fit.early_stopping.as_ref().is_some_and(|early| early.restore_best && !is_asked);
+        let (is_asked, is_early) = (
+            matches!(stopped, Some(Stop::Asked { .. })),
+            matches!(stopped, Some(Stop::Early { .. })),
+        );
+        let restores =
+            fit.early_stopping.as_ref().is_some_and(|early| early.restore_best && !is_asked);
         let done = training.done();
-        if let Some(best) = training.monitor.best.as_ref().filter(|best| restores && best.epoch < done) {
+        if let Some(best) =
+            training.monitor.best.as_ref().filter(|best| restores && best.epoch < done)
+        {
             let last = self.snapshot()?;
             self.restore(&best.snapshot)?;
             training.last = Some(last);
@@ -374,7 +432,11 @@ impl Model {
             return Ok(false);
         }
         if watcher.bar.is_none() && watcher.on_step.is_none() {
-            outcomes.extend(self.engine.train(data, training_spec, &batches[outcomes.len() - before..])?);
+            outcomes.extend(self.engine.train(
+                data,
+                training_spec,
+                &batches[outcomes.len() - before..],
+            )?);
             return Ok(false);
         }
         while outcomes.len() < end {
@@ -384,7 +446,10 @@ impl Model {
             if let Some(bar) = &watcher.bar {
                 let done = &pass.batches[..outcomes.len()];
                 let rows: usize = done.iter().map(|batch| batch.rows).sum();
-                bar.update(rows, line(&summarize(training_spec, done, outcomes, rows, &mut Vec::new())));
+                bar.update(
+                    rows,
+                    line(&summarize(training_spec, done, outcomes, rows, &mut Vec::new())),
+                );
             }
             let each = begun.elapsed().as_secs_f64() / now.len() as f64;
             *at_once = ((REDRAW.as_secs_f64() / each.max(1e-9)) as usize).clamp(1, 4 * *at_once);
@@ -398,7 +463,10 @@ impl Model {
     /// Adds R² to an epoch of a regression.
     fn measure(&mut self, training_run: &TrainingRun, report: &mut Epoch) -> Result<()> {
         let Some(yardstick) = &training_run.yardstick else { return Ok(()) };
-        let (data, batch) = (training_run.validation.unwrap_or(training_run.training).data, self.network.prediction_batch());
+        let (data, batch) = (
+            training_run.validation.unwrap_or(training_run.training).data,
+            self.network.prediction_batch(),
+        );
         yardstick.report(report, || self.engine.predict(data, batch))
     }
 
@@ -437,16 +505,27 @@ struct Watcher<'f> {
 
 impl Watcher<'_> {
     /// Tells the callback the steps from `first` on; true where it asks for the end.
-    fn asks(&self, training_spec: &TrainingSpec, batches: &[Batch], outcomes: &[Outcome], first: usize) -> bool {
+    fn asks(
+        &self,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+        outcomes: &[Outcome],
+        first: usize,
+    ) -> bool {
         let Some(call) = self.on_step else { return false };
         let batches = batches.len();
         if training_spec.optimizer.whole_batch() {
             // All batches are one step.
             let loss = outcomes.iter().map(|outcome| outcome.loss).sum();
-            return outcomes.len() == batches && call.ends(self.epoch, &StepReport { batch: batches, batches, loss });
+            return outcomes.len() == batches
+                && call.ends(self.epoch, &StepReport { batch: batches, batches, loss });
         }
         let steps = outcomes.iter().enumerate().skip(first);
-        let reports = steps.map(|(place, outcome)| StepReport { batch: place + 1, batches, loss: outcome.loss });
+        let reports = steps.map(|(place, outcome)| StepReport {
+            batch: place + 1,
+            batches,
+            loss: outcome.loss,
+        });
         // Each is told, also behind one at which it would end.
         let mut ends = false;
         for report in reports {

@@ -99,7 +99,11 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Stop::Early { best_epoch, best } => {
-                write!(f, "stopped early: epoch {best_epoch} was the best, at {}", text::number(*best))
+                write!(
+                    f,
+                    "stopped early: epoch {best_epoch} was the best, at {}",
+                    text::number(*best)
+                )
             }
             Stop::NotFinite { epoch, batch, loss, cause } => write!(
                 f,
@@ -119,7 +123,9 @@ impl History {
     /// Values by name, as Keras' `history.history`: `loss`, and `accuracy`, `val_loss`, `val_accuracy`, `r2`, `val_r2`, `learning_rate`
     /// where there are any. Each column has a place for each epoch: a resumed training may have begun without validation or a schedule.
     pub fn columns(&self) -> Vec<(&'static str, Vec<Option<f64>>)> {
-        let column = |value: fn(&Epoch) -> Option<f64>| self.epochs.iter().map(value).collect::<Vec<Option<f64>>>();
+        let column = |value: fn(&Epoch) -> Option<f64>| {
+            self.epochs.iter().map(value).collect::<Vec<Option<f64>>>()
+        };
         let columns = vec![
             ("loss", column(|epoch| Some(epoch.loss))),
             ("accuracy", column(|epoch| epoch.accuracy)),

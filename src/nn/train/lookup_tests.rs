@@ -8,7 +8,9 @@ use crate::losses::{CrossEntropy, LinearCrossEntropy, Loss};
 use crate::nn::activations::Tanh;
 use crate::nn::optimizers::{Adam, Lamb, Optimizer, Sgd};
 use crate::nn::train::average::Average;
-use crate::{Dense, Device, Embedding, Error, Fit, Inputs, Member, Model, Population, Sequential, Tensor};
+use crate::{
+    Dense, Device, Embedding, Error, Fit, Inputs, Member, Model, Population, Sequential, Tensor,
+};
 
 fn devices() -> Vec<Device> {
     crate::runtime::device::test_adapter::each_device()
@@ -29,7 +31,10 @@ fn fit(epochs: usize, batch: usize) -> Fit {
 /// The largest difference; NaN if one of the numbers is.
 fn difference(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, |most, d| if d.is_nan() || d > most { d } else { most })
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, |most, d| if d.is_nan() || d > most { d } else { most })
 }
 
 #[test]
@@ -48,10 +53,24 @@ fn a_model_that_takes_ids_goes_as_its_table_and_its_loss_by_hand() {
         let criterion = LinearCrossEntropy::new().on(&device).unwrap();
         for epoch in &report.epochs {
             let ids = Tensor::from_labels(&device, &flat).unwrap();
-            let states = table.gather(&ids).unwrap().to_array().unwrap().into_shape_with_order((12, 6)).unwrap();
-            let inputs = Inputs::new(&states, &y).input("linear_weight", &weight).input("linear_bias", &bias);
+            let states = table
+                .gather(&ids)
+                .unwrap()
+                .to_array()
+                .unwrap()
+                .into_shape_with_order((12, 6))
+                .unwrap();
+            let inputs = Inputs::new(&states, &y)
+                .input("linear_weight", &weight)
+                .input("linear_bias", &bias);
             let found = criterion.evaluate(&inputs).unwrap();
-            assert!((found.value() - epoch.loss).abs() <= 1e-5, "{}: {}, {}", device.name(), found.value(), epoch.loss);
+            assert!(
+                (found.value() - epoch.loss).abs() <= 1e-5,
+                "{}: {}, {}",
+                device.name(),
+                found.value(),
+                epoch.loss
+            );
             let gradient = found.gradient.to_shape((24, 3)).unwrap().to_owned().into_dyn();
             let gradient = Tensor::from_array(&device, gradient.view()).unwrap();
             table.update(&ids, &gradient, &sgd).unwrap();
@@ -62,10 +81,17 @@ fn a_model_that_takes_ids_goes_as_its_table_and_its_loss_by_hand() {
         let limit = 6.5e-6;
         let wide = |values: &Array2<f32>| values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
         let (found, biases) = &model.weights().unwrap()[0];
-        assert!(difference(&wide(&weight.t().to_owned()), &found.iter().copied().collect::<Vec<_>>()) <= limit);
+        assert!(
+            difference(&wide(&weight.t().to_owned()), &found.iter().copied().collect::<Vec<_>>())
+                <= limit
+        );
         assert!(difference(&bias.mapv(f64::from).to_vec(), biases) <= limit, "{}", device.name());
         let found: Vec<f64> = model.embedding().unwrap().unwrap().iter().copied().collect();
-        assert!(difference(&wide(&table.to_array().unwrap()), &found) <= limit, "{}", device.name());
+        assert!(
+            difference(&wide(&table.to_array().unwrap()), &found) <= limit,
+            "{}",
+            device.name()
+        );
     }
 }
 
@@ -73,7 +99,8 @@ fn a_model_that_takes_ids_goes_as_its_table_and_its_loss_by_hand() {
 fn the_gradient_of_the_table_is_that_of_central_differences() {
     let (x, y) = drawn(9, 2, [6, 4]);
     let start = || {
-        let model = Sequential::of_ids(2, [6, 3]).then(Dense::new(5).activation(Tanh)).then(Dense::new(4));
+        let model =
+            Sequential::of_ids(2, [6, 3]).then(Dense::new(5).activation(Tanh)).then(Dense::new(4));
         model
             .on(&Device::reference())
             .unwrap()
@@ -138,16 +165,30 @@ fn the_loss_that_takes_the_last_layer_gives_what_cross_entropy_gives_behind_it()
             // A number's gradient is a sum over 140 rows in three chunks instead of one; each term is below 1/124. Two steps of rate 1:
             // 2 · 143 · 140/124 · 2⁻²⁴ = 1.9e-5.
             let [a, b] = [fused, plain].map(|model| model.engine.parameters().unwrap());
-            assert!(difference(&a, &b) <= 1.9e-5, "{} {has_hidden}: {}", device.name(), difference(&a, &b));
-            assert!((loss - exact).abs() <= 1.9e-5 * exact, "{} {has_hidden}: {loss}, {exact}", device.name());
+            assert!(
+                difference(&a, &b) <= 1.9e-5,
+                "{} {has_hidden}: {}",
+                device.name(),
+                difference(&a, &b)
+            );
+            assert!(
+                (loss - exact).abs() <= 1.9e-5 * exact,
+                "{} {has_hidden}: {loss}, {exact}",
+                device.name()
+            );
             assert_eq!(accuracy, exact_accuracy, "{} {has_hidden}", device.name());
         }
     }
 }
 
 fn small(device: &Device) -> Model {
-    let model = Sequential::of_ids(2, [20, 4]).then(Dense::new(6).activation(Tanh)).then(Dense::new(20));
-    model.on(device).unwrap().compile(LinearCrossEntropy::new(), Adam::new().learning_rate(0.02)).unwrap()
+    let model =
+        Sequential::of_ids(2, [20, 4]).then(Dense::new(6).activation(Tanh)).then(Dense::new(20));
+    model
+        .on(device)
+        .unwrap()
+        .compile(LinearCrossEntropy::new(), Adam::new().learning_rate(0.02))
+        .unwrap()
 }
 
 fn bits(model: &Model) -> Vec<u64> {
@@ -186,7 +227,12 @@ fn a_row_that_no_batch_named_stays_as_it_began() {
         model.fit(&x, &y, fit(2, 2)).unwrap();
         let last = model.embedding().unwrap().unwrap();
         for row in 0..8 {
-            assert_eq!(first.row(row) == last.row(row), ![3, 5].contains(&row), "{} row {row}", device.name());
+            assert_eq!(
+                first.row(row) == last.row(row),
+                ![3, 5].contains(&row),
+                "{} row {row}",
+                device.name()
+            );
         }
     }
 }
@@ -194,13 +240,21 @@ fn a_row_that_no_batch_named_stays_as_it_began() {
 #[test]
 fn what_is_no_id_is_told_with_its_row() {
     let y = array![0_i64, 1];
-    for (bad, text) in [(20.0, "hold 20 in row 1, column 1"), (-1.0, "hold -1 in row 1"), (1.5, "hold 1.5 in row 1")] {
+    for (bad, text) in [
+        (20.0, "hold 20 in row 1, column 1"),
+        (-1.0, "hold -1 in row 1"),
+        (1.5, "hold 1.5 in row 1"),
+    ] {
         let x = array![[0.0_f32, 19.0], [3.0, bad]];
         for device in devices() {
             let mut model = small(&device);
-            for error in [model.fit(&x, &y, fit(1, 2)).unwrap_err(), model.predict(&x).unwrap_err()] {
+            for error in [model.fit(&x, &y, fit(1, 2)).unwrap_err(), model.predict(&x).unwrap_err()]
+            {
                 let error = error.to_string();
-                assert!(error.contains(text) && error.contains("whole numbers from 0 to 19"), "{error}");
+                assert!(
+                    error.contains(text) && error.contains("whole numbers from 0 to 19"),
+                    "{error}"
+                );
             }
         }
     }
@@ -224,12 +278,24 @@ fn what_a_model_that_takes_ids_cannot_do_is_refused_by_name() {
     let model = || Sequential::of_ids(2, [20, 4]).then(Dense::new(20));
     let compiled = model().on(&device).unwrap().compile_boxed(Box::new(CrossEntropy::new()), lamb);
     says(compiled.unwrap_err(), "lamb");
-    says(Population::new(model(), [Member::new()], &device).unwrap_err(), "begins with an embedding");
-    says(model().on(&device).unwrap().set_input_scaling(vec![0.0; 2], vec![1.0; 2]).unwrap_err(), "takes ids");
+    says(
+        Population::new(model(), [Member::new()], &device).unwrap_err(),
+        "begins with an embedding",
+    );
+    says(
+        model().on(&device).unwrap().set_input_scaling(vec![0.0; 2], vec![1.0; 2]).unwrap_err(),
+        "takes ids",
+    );
     let curved = Sequential::new(3).then(Dense::new(4).activation(Tanh)).on(&device).unwrap();
-    says(curved.compile(LinearCrossEntropy::new(), Adam::new()).unwrap_err(), "has the activation tanh");
+    says(
+        curved.compile(LinearCrossEntropy::new(), Adam::new()).unwrap_err(),
+        "has the activation tanh",
+    );
     for (ids, rows, width) in [(0, 3, 3), (3, 0, 3), (3, 3, 0), (1, (1 << 24) + 1, 1)] {
-        says(Sequential::of_ids(ids, [rows, width]).then(Dense::new(2)).on(&device).unwrap_err(), "embedding");
+        says(
+            Sequential::of_ids(ids, [rows, width]).then(Dense::new(2)).on(&device).unwrap_err(),
+            "embedding",
+        );
     }
 }
 
@@ -243,7 +309,8 @@ fn rows_of_very_many_ids_are_predicted_in_smaller_batches() {
         let mut model = Sequential::of_ids(16_000, [10, 1]).then(Dense::new(1)).on(device).unwrap();
         model.predict(&ids).unwrap()
     };
-    let (found, expected) = (of(&Device::gpu().expect("an adapter, a software one will do")), of(&Device::cpu()));
+    let (found, expected) =
+        (of(&Device::gpu().expect("an adapter, a software one will do")), of(&Device::cpu()));
     // Sums of 16,000 products of 0.05 by 0.02 at the most in f32: a few roundings of 6e-8 of their magnitudes.
     let most = expected.iter().zip(&found).map(|(e, f)| (e - f).abs()).fold(0.0, f32::max);
     assert!(most <= 1e-5, "{most}");

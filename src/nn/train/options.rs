@@ -99,7 +99,9 @@ impl ValidationTargets {
             ValidationTargets::Dense(dense) => dense.into(),
             ValidationTargets::Wide(dense) => dense.into(),
             ValidationTargets::Labels(labels) => labels.into(),
-            ValidationTargets::Grouped(relevance, groups) => crate::Targets::grouped(relevance, groups),
+            ValidationTargets::Grouped(relevance, groups) => {
+                crate::Targets::grouped(relevance, groups)
+            }
         }
     }
 }
@@ -287,13 +289,19 @@ impl Fit {
     /// a checkpoint: a training that is resumed is handed them again.
     ///
     /// `fit` gives [`Error::Input`] where there are more or fewer of them than rows, and for a loss of lists.
-    pub fn sample_weight<S: Data<Elem: FloatElement>>(mut self, weight: &ArrayBase<S, Ix1>) -> Self {
+    pub fn sample_weight<S: Data<Elem: FloatElement>>(
+        mut self,
+        weight: &ArrayBase<S, Ix1>,
+    ) -> Self {
         self.weighting.rows = Some(numbers(weight));
         self
     }
 
     /// How much each row of [`Fit::validation_data`] counts, as [`Fit::sample_weight`]. `fit` gives [`Error::Input`] where there are none.
-    pub fn validation_weight<S: Data<Elem: FloatElement>>(mut self, weight: &ArrayBase<S, Ix1>) -> Self {
+    pub fn validation_weight<S: Data<Elem: FloatElement>>(
+        mut self,
+        weight: &ArrayBase<S, Ix1>,
+    ) -> Self {
         self.weighting.validation = Some(numbers(weight));
         self
     }
@@ -361,14 +369,20 @@ impl Fit {
     /// let fit = Fit::new().epochs(1000).on_step(move |_epoch, _step| in_time());
     /// # let _ = fit;
     /// ```
-    pub fn on_step(mut self, call: impl FnMut(usize, &StepReport) -> ControlFlow<()> + Send + 'static) -> Self {
+    pub fn on_step(
+        mut self,
+        call: impl FnMut(usize, &StepReport) -> ControlFlow<()> + Send + 'static,
+    ) -> Self {
         self.on_step = Some(Callback::new(call));
         self
     }
 
     /// Calls a function behind each epoch with its number, counted from 1; where it breaks, the training ends with
     /// [`crate::Stop::Asked`] and the weights of that epoch.
-    pub fn on_epoch(mut self, call: impl FnMut(usize, &Epoch) -> ControlFlow<()> + Send + 'static) -> Self {
+    pub fn on_epoch(
+        mut self,
+        call: impl FnMut(usize, &Epoch) -> ControlFlow<()> + Send + 'static,
+    ) -> Self {
         self.on_epoch = Some(Callback::new(call));
         self
     }
@@ -389,7 +403,12 @@ impl Fit {
             ("average", self.average.is_some()),
         ];
         match asked.iter().find(|(_, is_asked)| *is_asked) {
-            Some((name, _)) => Err(Error::option("fit", name, "given", "left out: the model begins with an embedding")),
+            Some((name, _)) => Err(Error::option(
+                "fit",
+                name,
+                "given",
+                "left out: the model begins with an embedding",
+            )),
             None => Ok(()),
         }
     }
@@ -402,7 +421,12 @@ impl Fit {
             return Err(Error::option("fit", "batch_size", 0, "at least 1"));
         }
         if !(0.0..1.0).contains(&self.validation_split) {
-            return Err(Error::option("fit", "validation_split", self.validation_split, "in [0, 1)"));
+            return Err(Error::option(
+                "fit",
+                "validation_split",
+                self.validation_split,
+                "in [0, 1)",
+            ));
         }
         if let Some(rate) = self.learning_rate.filter(|rate| !(*rate >= 0.0 && rate.is_finite())) {
             return Err(Error::option("fit", "learning_rate", rate, ">= 0"));
@@ -423,7 +447,8 @@ impl Fit {
             ("clip_tensor_norm", self.clip_tensor_norm),
             ("clip_value", self.clip_value),
         ];
-        let given: Vec<(&str, f64)> = clips.iter().filter_map(|&(name, limit)| Some((name, limit?))).collect();
+        let given: Vec<(&str, f64)> =
+            clips.iter().filter_map(|&(name, limit)| Some((name, limit?))).collect();
         for (name, limit) in &given {
             if !(*limit > 0.0 && limit.is_finite()) {
                 return Err(Error::option("fit", name, limit, "finite and > 0"));

@@ -97,7 +97,9 @@ impl<'a> Rows<'a> {
             return Err(other_targets(loss, is_grouped));
         }
         match targets {
-            Targets::Grouped { relevance, groups } => found.group(operation, loss, &relevance.view(), groups)?,
+            Targets::Grouped { relevance, groups } => {
+                found.group(operation, loss, &relevance.view(), groups)?
+            }
             Targets::Labels(labels) => {
                 let labels: Vec<i64> = labels.iter().copied().collect();
                 check_rows(operation, rows, labels.len())?;
@@ -118,7 +120,9 @@ impl<'a> Rows<'a> {
             }
             Targets::Wide(wide) => {
                 let dense = inputs::rounded(wide);
-                let dense = dense.map_err(|(element, x)| beyond_f32(operation, "targets", x, element, outputs))?;
+                let dense = dense.map_err(|(element, x)| {
+                    beyond_f32(operation, "targets", x, element, outputs)
+                })?;
                 found.take_dense(operation, loss, &dense.view())?;
             }
             Targets::Dense(dense) => found.take_dense(operation, loss, dense)?,
@@ -127,12 +131,24 @@ impl<'a> Rows<'a> {
     }
 
     /// Takes numbers as targets, as many for each row as there are outputs.
-    fn take_dense(&mut self, operation: &str, loss: &dyn Loss, dense: &ArrayViewD<f32>) -> Result<()> {
+    fn take_dense(
+        &mut self,
+        operation: &str,
+        loss: &dyn Loss,
+        dense: &ArrayViewD<f32>,
+    ) -> Result<()> {
         let (rows, [inputs, outputs]) = (self.rows, self.widths);
-        let fits = dense.len() == rows * outputs && dense.shape().first() == Some(&rows) && dense.ndim() <= 2;
+        let fits = dense.len() == rows * outputs
+            && dense.shape().first() == Some(&rows)
+            && dense.ndim() <= 2;
         if !fits {
-            let text = format!("features are [{rows}, {inputs}] but targets are {:?}", dense.shape());
-            return Err(shape_error(operation, text, &format!("targets must be [{rows}, {outputs}]")));
+            let text =
+                format!("features are [{rows}, {inputs}] but targets are {:?}", dense.shape());
+            return Err(shape_error(
+                operation,
+                text,
+                &format!("targets must be [{rows}, {outputs}]"),
+            ));
         }
         self.dense = dense.iter().copied().collect();
         check_finite(operation, "targets", &self.dense, outputs)?;
@@ -142,14 +158,30 @@ impl<'a> Rows<'a> {
     }
 
     /// Takes the rows as items of lists.
-    fn group(&mut self, operation: &str, loss: &dyn Loss, relevance: &ArrayViewD<f32>, groups: &[usize]) -> Result<()> {
+    fn group(
+        &mut self,
+        operation: &str,
+        loss: &dyn Loss,
+        relevance: &ArrayViewD<f32>,
+        groups: &[usize],
+    ) -> Result<()> {
         let (items, [inputs, outputs]) = (self.rows, self.widths);
         if outputs != 1 {
             let found = format!("the model has {outputs} outputs");
-            return Err(shape_error(operation, found, &format!("{} takes one, the score of an item", loss.name())));
+            return Err(shape_error(
+                operation,
+                found,
+                &format!("{} takes one, the score of an item", loss.name()),
+            ));
         }
-        if relevance.len() != items || relevance.ndim() > 2 || relevance.shape().first() != Some(&items) {
-            let found = format!("features are [{items}, {inputs}] but relevance is {:?}", relevance.shape());
+        if relevance.len() != items
+            || relevance.ndim() > 2
+            || relevance.shape().first() != Some(&items)
+        {
+            let found = format!(
+                "features are [{items}, {inputs}] but relevance is {:?}",
+                relevance.shape()
+            );
             return Err(shape_error(operation, found, &format!("relevance must be [{items}]")));
         }
         check_groups(operation, groups, items)?;
@@ -168,7 +200,12 @@ impl<'a> Rows<'a> {
     }
 
     /// Gives the rows their weights, of which the first `training` are trained on, and gives back what weighs validation rows of their own.
-    pub fn weigh(&mut self, loss: &dyn Loss, asked: &Weighting, training: usize) -> Result<Weighting> {
+    pub fn weigh(
+        &mut self,
+        loss: &dyn Loss,
+        asked: &Weighting,
+        training: usize,
+    ) -> Result<Weighting> {
         if !asked.is_some() {
             return Ok(Weighting::default());
         }
@@ -194,7 +231,12 @@ impl<'a> Rows<'a> {
     }
 
     /// Gives the rows of a block their weights.
-    pub fn weigh_block(&mut self, loss: &dyn Loss, asked: &InBlocks, given: Option<&[f64]>) -> Result<()> {
+    pub fn weigh_block(
+        &mut self,
+        loss: &dyn Loss,
+        asked: &InBlocks,
+        given: Option<&[f64]>,
+    ) -> Result<()> {
         self.weights = asked.held(loss, self.classes(loss).as_ref(), self.rows, given)?;
         Ok(())
     }
@@ -208,7 +250,9 @@ impl<'a> Rows<'a> {
     pub fn at_once(&self) -> usize {
         // On a GPU a batch has room for the longest list in each of its places.
         const MOST_ITEMS: usize = 2048;
-        self.lists.as_ref().map_or(self.batch, |lists| (MOST_ITEMS / lists.longest).clamp(1, self.batch))
+        self.lists
+            .as_ref()
+            .map_or(self.batch, |lists| (MOST_ITEMS / lists.longest).clamp(1, self.batch))
     }
 
     /// All rows as an engine takes them.
@@ -231,7 +275,8 @@ impl<'a> Rows<'a> {
         };
         let features = &self.features[first * inputs..(first + rows) * inputs];
         let has_ignored = lists.is_none() && self.kept < self.rows;
-        let weights = if lists.is_some() { Weights::default() } else { self.weights.part(first, rows) };
+        let weights =
+            if lists.is_some() { Weights::default() } else { self.weights.part(first, rows) };
         Samples { rows, features, targets, has_ignored, lists, weights }
     }
 
@@ -253,7 +298,10 @@ impl<'a> Rows<'a> {
             return rows;
         }
         let ignored = loss.ignored();
-        self.labels[first..first + rows].iter().filter(|&&label| !ignored.contains(&i64::from(label))).count()
+        self.labels[first..first + rows]
+            .iter()
+            .filter(|&&label| !ignored.contains(&i64::from(label)))
+            .count()
     }
 }
 
@@ -274,11 +322,18 @@ fn other_targets(loss: &dyn Loss, is_grouped: bool) -> Error {
 fn check_groups(operation: &str, groups: &[usize], items: usize) -> Result<()> {
     let sum = groups.iter().fold(0_usize, |sum, &size| sum.saturating_add(size));
     if sum != items {
-        let found = format!("{} groups have {sum} items in all but features have {items} rows", groups.len());
+        let found = format!(
+            "{} groups have {sum} items in all but features have {items} rows",
+            groups.len()
+        );
         return Err(shape_error(operation, found, "the groups must be all rows"));
     }
     match groups.iter().position(|&size| size == 0) {
-        Some(group) => Err(shape_error(operation, format!("group {group} has 0 items"), "each must have one at least")),
+        Some(group) => Err(shape_error(
+            operation,
+            format!("group {group} has 0 items"),
+            "each must have one at least",
+        )),
         None => Ok(()),
     }
 }
@@ -301,7 +356,11 @@ fn one_hot(labels: &[i64], outputs: usize, signs: bool) -> Vec<f32> {
 }
 
 /// Flat features, scaled as the model wants them; f64 is scaled before it is rounded to f32.
-pub(crate) fn features<'a>(model: InputSpec, operation: &str, features: Floats<'a>) -> Result<Cow<'a, [f32]>> {
+pub(crate) fn features<'a>(
+    model: InputSpec,
+    operation: &str,
+    features: Floats<'a>,
+) -> Result<Cow<'a, [f32]>> {
     let width = model.network.inputs;
     let (rows, columns) = (features.shape()[0], features.shape()[1]);
     if columns != width {
@@ -312,7 +371,11 @@ pub(crate) fn features<'a>(model: InputSpec, operation: &str, features: Floats<'
         return Err(Error::Empty { operation: operation.into(), name: "features".into() });
     }
     if rows > u32::MAX as usize {
-        return Err(shape_error(operation, format!("features have {rows} rows"), "at most 4294967295"));
+        return Err(shape_error(
+            operation,
+            format!("features have {rows} rows"),
+            "at most 4294967295",
+        ));
     }
     let mut flat = match features {
         Floats::Wide(wide) => return narrow(model, operation, &wide).map(Cow::Owned),

@@ -8,7 +8,7 @@ use crate::nn::layers::{Network, Penalties, Placed};
 use crate::nn::optimizers;
 use crate::nn::optimizers::update::state_stride;
 use crate::nn::optimizers::{Clip, Optimizer};
-use crate::nn::train::engine::{StepOptions, Metric, TrainingSpec};
+use crate::nn::train::engine::{Metric, StepOptions, TrainingSpec};
 use crate::runtime::adaptor;
 use crate::runtime::adaptor::Setting;
 use crate::runtime::pipeline::Program;
@@ -78,8 +78,11 @@ impl LaunchConfig {
         let share = |items: usize, each: usize| items.div_ceil(lanes) * (each + 1);
         let of_layer = |layer: &Placed| {
             let (inputs, units, across) = (layer.inputs, layer.units, layer.units.div_ceil(4));
-            let forward = share(rows.div_ceil(rows_per_thread) * across, inputs + 4 * rows_per_thread);
-            let weights = share(inputs.div_ceil(rows_per_thread) * across, rows + 4 * rows_per_thread) + share(across, rows + 4);
+            let forward =
+                share(rows.div_ceil(rows_per_thread) * across, inputs + 4 * rows_per_thread);
+            let weights =
+                share(inputs.div_ceil(rows_per_thread) * across, rows + 4 * rows_per_thread)
+                    + share(across, rows + 4);
             let softmax = if layer.activation.rowwise() { share(rows, 5 * units) } else { 0 };
             forward + weights + share(rows * inputs, units) + softmax
         };
@@ -133,11 +136,15 @@ pub(crate) struct Whole {
 }
 
 /// The options of one filling over all members: those in which they differ go to `own`.
-fn settings(of_members: &[Vec<(&'static str, f64)>], own: &mut [Vec<f32>]) -> Vec<(&'static str, Setting)> {
+fn settings(
+    of_members: &[Vec<(&'static str, f64)>],
+    own: &mut [Vec<f32>],
+) -> Vec<(&'static str, Setting)> {
     let Some(first) = of_members.first() else { return Vec::new() };
     let mut settings = Vec::with_capacity(first.len());
     for (place, &(name, value)) in first.iter().enumerate() {
-        let same = of_members.iter().all(|constants| constants.get(place).is_some_and(|c| c.1 == value));
+        let same =
+            of_members.iter().all(|constants| constants.get(place).is_some_and(|c| c.1 == value));
         // WGSL has no way to write an infinity down.
         if same && (value as f32).is_finite() {
             settings.push((name, Setting::Constant(value)));
@@ -152,17 +159,29 @@ fn settings(of_members: &[Vec<(&'static str, f64)>], own: &mut [Vec<f32>]) -> Ve
 }
 
 /// The program for members that train with these training_specs, alike but for their numbers.
-pub(crate) fn whole(network: &Network, training_specs: &[&TrainingSpec], labels: bool, launch_config: LaunchConfig) -> Whole {
+pub(crate) fn whole(
+    network: &Network,
+    training_specs: &[&TrainingSpec],
+    labels: bool,
+    launch_config: LaunchConfig,
+) -> Whole {
     let (loss, optimizer) = (&training_specs[0].loss, &training_specs[0].optimizer);
     let mut options = vec![Vec::new(); training_specs.len()];
-    let of_losses: Vec<_> = training_specs.iter().map(|training_spec| training_spec.loss.constants()).collect();
-    let of_optimizers: Vec<_> = training_specs.iter().map(|training_spec| training_spec.optimizer.constants()).collect();
+    let of_losses: Vec<_> =
+        training_specs.iter().map(|training_spec| training_spec.loss.constants()).collect();
+    let of_optimizers: Vec<_> =
+        training_specs.iter().map(|training_spec| training_spec.optimizer.constants()).collect();
     let loss_settings = settings(&of_losses, &mut options);
     let optimizer_settings = settings(&of_optimizers, &mut options);
     let activation_buffers = ActivationBuffers::new(network);
     // Options decide how many states an optimizer needs: the members have as many as the one that needs most.
-    let states = training_specs.iter().map(|training_spec| training_spec.optimizer.states()).max().unwrap_or(0);
-    let mut header = constants(network, &activation_buffers, states, options[0].len(), labels, launch_config);
+    let states = training_specs
+        .iter()
+        .map(|training_spec| training_spec.optimizer.states())
+        .max()
+        .unwrap_or(0);
+    let mut header =
+        constants(network, &activation_buffers, states, options[0].len(), labels, launch_config);
     header += &of_metric(training_specs[0].metric);
     header += &of_labels(&**loss);
     header += &penalties(network);
@@ -173,8 +192,12 @@ pub(crate) fn whole(network: &Network, training_specs: &[&TrainingSpec], labels:
     let files = vec![WHOLE, if by_row { ROWWISE } else { POINTWISE }, NUMBERS, RANDOM, CLIP];
     let label = format!("whole models ({}, {})", loss.entry().name, optimizer.name());
     let mut program = Program { label, header, files, constants: Vec::new() };
-    let loads = add(&mut program, loss.entry().shader, &loss_settings, crate::templates::adaptor::interface(&**loss))
-        + &add(&mut program, optimizer.entry().shader, &optimizer_settings, &[]);
+    let loads = add(
+        &mut program,
+        loss.entry().shader,
+        &loss_settings,
+        crate::templates::adaptor::interface(&**loss),
+    ) + &add(&mut program, optimizer.entry().shader, &optimizer_settings, &[]);
     let _ = write!(program.header, "fn load_options(at: u32) {{\n{loads}}}\n");
     program.files.extend(loss.helpers());
     add_layers(&mut program, network, &activation_buffers);
@@ -182,16 +205,23 @@ pub(crate) fn whole(network: &Network, training_specs: &[&TrainingSpec], labels:
 }
 
 /// Adds a file with its options; gives back the statements that set those of a member, from `table[at + i]`.
-fn add(program: &mut Program, file: File, settings: &[(&'static str, Setting)], interface: &[&str]) -> String {
+fn add(
+    program: &mut Program,
+    file: File,
+    settings: &[(&'static str, Setting)],
+    interface: &[&str],
+) -> String {
     program.constants.extend(adaptor::constants(&file, settings));
     let mut loads = String::new();
     for (name, place) in adaptor::per_member(settings) {
         let (variable, kind) = (adaptor::option(&file, name), adaptor::kind_of(&file, name));
         let number = format!("bitcast<f32>(table[at + {place}u])");
-        let value = if kind == "bool" { format!("{number} != 0.0") } else { format!("{kind}({number})") };
+        let value =
+            if kind == "bool" { format!("{number} != 0.0") } else { format!("{kind}({number})") };
         let _ = writeln!(loads, "    {variable} = {value};");
         // The name that the template knows it by.
-        if interface.iter().any(|declaration| declaration.starts_with(&format!("override {name}:"))) {
+        if interface.iter().any(|declaration| declaration.starts_with(&format!("override {name}:")))
+        {
             let _ = writeln!(loads, "    {name} = {variable};");
         }
     }
@@ -212,13 +242,15 @@ fn add_layers(program: &mut Program, network: &Network, activation_buffers: &Act
     for (index, placed) in network.layers.iter().enumerate() {
         let activation = pointwise(placed);
         let shader = activation.entry().shader;
-        let same = || network.layers.iter().map(pointwise).filter(|other| other.entry().shader == shader);
+        let same =
+            || network.layers.iter().map(pointwise).filter(|other| other.entry().shader == shader);
         let constants = activation.constants();
         let differ = same().any(|other| other.constants() != constants);
         if !files.contains(&shader) {
             files.push(shader);
             if differ {
-                let settings: Vec<_> = constants.iter().map(|&(name, _)| (name, Setting::PerMember(0))).collect();
+                let settings: Vec<_> =
+                    constants.iter().map(|&(name, _)| (name, Setting::PerMember(0))).collect();
                 program.header += &adaptor::with_variables(&shader, &settings);
                 program.files.push(shader.without_text());
             } else {
@@ -233,7 +265,14 @@ fn add_layers(program: &mut Program, network: &Network, activation_buffers: &Act
     program.files.push(DENSE.without_text());
 }
 
-fn constants(network: &Network, activation_buffers: &ActivationBuffers, states: usize, options: usize, labels: bool, launch_config: LaunchConfig) -> String {
+fn constants(
+    network: &Network,
+    activation_buffers: &ActivationBuffers,
+    states: usize,
+    options: usize,
+    labels: bool,
+    launch_config: LaunchConfig,
+) -> String {
     let last = activation_buffers.layers.last().copied().unwrap_or_default();
     let numbers = [
         ("WORKGROUP", launch_config.lanes as usize),
@@ -268,11 +307,16 @@ fn of_labels(loss: &dyn Loss) -> String {
     let mut text = String::from("fn is_ignored_label(label: i32) -> bool {\n");
     for word in &words[..count as usize] {
         // As bits: the lowest i32 has no literal.
-        let _ = writeln!(text, "    if bitcast<u32>(label) == {}u {{ return true; }}", *word as u32);
+        let _ =
+            writeln!(text, "    if bitcast<u32>(label) == {}u {{ return true; }}", *word as u32);
     }
     text += "    return false;\n}\n";
     // Of any two columns as of those there are.
-    text + &format!("const EXTRA_CLASSES: u32 = {}u;\nconst PASSES: u32 = {}u;\n", loss.classes(2) - 2, loss.passes())
+    text + &format!(
+        "const EXTRA_CLASSES: u32 = {}u;\nconst PASSES: u32 = {}u;\n",
+        loss.classes(2) - 2,
+        loss.passes()
+    )
 }
 
 fn penalties(network: &Network) -> String {
@@ -281,13 +325,24 @@ fn penalties(network: &Network) -> String {
     text += "fn penalty_at(index: u32) -> vec2<f32> {\n";
     for span in &network.spans {
         let (l1, l2) = (span.l1 as f32, span.l2 as f32);
-        let _ = writeln!(text, "    if index < {}u {{ return vec2<f32>({l1:?}f, {l2:?}f); }}", span.end);
+        let _ = writeln!(
+            text,
+            "    if index < {}u {{ return vec2<f32>({l1:?}f, {l2:?}f); }}",
+            span.end
+        );
     }
     text += "    return vec2<f32>();\n}\n";
     let has_proximal = network.spans.iter().any(|span| span.proximal != 0.0);
-    let _ = write!(text, "const HAS_PROXIMAL: bool = {has_proximal};\nfn proximal_at(index: u32) -> f32 {{\n");
+    let _ = write!(
+        text,
+        "const HAS_PROXIMAL: bool = {has_proximal};\nfn proximal_at(index: u32) -> f32 {{\n"
+    );
     for span in &network.spans {
-        let _ = writeln!(text, "    if index < {}u {{ return {:?}f; }}", span.end, span.proximal as f32);
+        let _ = writeln!(
+            text,
+            "    if index < {}u {{ return {:?}f; }}",
+            span.end, span.proximal as f32
+        );
     }
     text + "    return 0.0;\n}\n"
 }
@@ -318,11 +373,18 @@ fn prefix(index: usize) -> String {
 }
 
 /// A layer's functions, with its number in their names; `options` are those of its activation that it sets itself.
-fn layer(network: &Network, activation_buffers: &ActivationBuffers, index: usize, options: &[(&'static str, f64)]) -> String {
+fn layer(
+    network: &Network,
+    activation_buffers: &ActivationBuffers,
+    index: usize,
+    options: &[(&'static str, f64)],
+) -> String {
     let placed = &network.layers[index];
     let activation = pointwise(placed);
     let [output, saved_input, gradient] = activation_buffers.layers[index];
-    let below = index.checked_sub(1).map(|below| (activation_buffers.layers[below], &network.layers[below]));
+    let below = index
+        .checked_sub(1)
+        .map(|below| (activation_buffers.layers[below], &network.layers[below]));
     let input = below.map_or(0, |(activation_buffers, _)| activation_buffers[0]);
     let mut text = String::new();
     for (name, value) in [
@@ -352,19 +414,28 @@ fn layer(network: &Network, activation_buffers: &ActivationBuffers, index: usize
         }
     };
     let factor = match below {
-        Some((_, below)) if is_curved(below) => format!("{}derivative_at(row, k)", prefix(index - 1)),
+        Some((_, below)) if is_curved(below) => {
+            format!("{}derivative_at(row, k)", prefix(index - 1))
+        }
         _ => "1.0".into(),
     };
-    let _ = writeln!(text, "fn layer_N_derivative_below(row: u32, k: u32) -> f32 {{ return {factor}; }}");
+    let _ = writeln!(
+        text,
+        "fn layer_N_derivative_below(row: u32, k: u32) -> f32 {{ return {factor}; }}"
+    );
     let shader = activation.entry().shader;
     let mut set = String::new();
     for (name, value) in options {
         let value = literal(adaptor::kind_of(&shader, name), *value);
         let _ = write!(set, "{} = {value}; ", adaptor::option(&shader, name));
     }
-    let [activate, derivative] = ["activate", "derivative"].map(|name| adaptor::function(&shader, name));
+    let [activate, derivative] =
+        ["activate", "derivative"].map(|name| adaptor::function(&shader, name));
     let _ = writeln!(text, "fn layer_N_activate(x: f32) -> f32 {{ {set}return {activate}(x); }}");
-    let _ = writeln!(text, "fn layer_N_derivative(x: f32, y: f32) -> f32 {{ {set}return {derivative}(x, y); }}");
+    let _ = writeln!(
+        text,
+        "fn layer_N_derivative(x: f32, y: f32) -> f32 {{ {set}return {derivative}(x, y); }}"
+    );
     text += DENSE.text;
     text.replace("_N_", &format!("_{index}_"))
 }
@@ -408,7 +479,9 @@ fn order(network: &Network) -> String {
         backward += "    sync();\n";
     }
     let through = match &network.layers[last] {
-        layer if layer.activation.rowwise() => format!("    {}softmax_backward_row(row);\n", prefix(last)),
+        layer if layer.activation.rowwise() => {
+            format!("    {}softmax_backward_row(row);\n", prefix(last))
+        }
         layer if is_curved(layer) => format!("    {}activation_backward_row(row);\n", prefix(last)),
         _ => String::new(),
     };
@@ -426,7 +499,8 @@ pub(crate) fn programs(
         layers.push(crate::Dense::new(3 + index).boxed_activation(activation).bias(index % 2 == 0));
     }
     let network = Network::new(5, &layers, Penalties { l1: 0.1, l2: 0.2, proximal_l1: 0.3 })?;
-    let optimizers: Vec<_> = optimizers.iter().filter(|optimizer| optimizer.per_tensor().is_none()).collect();
+    let optimizers: Vec<_> =
+        optimizers.iter().filter(|optimizer| optimizer.per_tensor().is_none()).collect();
     let global = Some(Clip::GlobalNorm { limit: 1.0, epsilon: 1e-6 });
     let all_step_options = [
         StepOptions { clip: global, skip_non_finite: true, average: Some(0.01) },
@@ -444,20 +518,41 @@ pub(crate) fn programs(
     for number in 0..losses.len().max(optimizers.len()) {
         let training_spec = training_spec(number, number, all_step_options[number % 3]);
         let by_row = matches!(training_spec.loss.family(), Family::Rowwise(_));
-        let launch_configs = [LaunchConfig { lanes: 8, rows_per_thread: 4 }, LaunchConfig { lanes: 256, rows_per_thread: 1 }];
-        programs.push(whole(&network, &[&training_spec], by_row && number % 2 == 0, launch_configs[number % 2]).program);
+        let launch_configs = [
+            LaunchConfig { lanes: 8, rows_per_thread: 4 },
+            LaunchConfig { lanes: 256, rows_per_thread: 1 },
+        ];
+        programs.push(
+            whole(
+                &network,
+                &[&training_spec],
+                by_row && number % 2 == 0,
+                launch_configs[number % 2],
+            )
+            .program,
+        );
     }
     // Members that differ in every option: none of them is a constant then.
-    for entry in crate::nn::optimizers::CATALOGUE.iter().filter(|entry| !entry.variants.is_empty()) {
+    for entry in crate::nn::optimizers::CATALOGUE.iter().filter(|entry| !entry.variants.is_empty())
+    {
         if (entry.make)(&serde_json::Value::Null)?.per_tensor().is_some() {
             continue;
         }
-        let mut members = [training_spec(0, 0, all_step_options[0]), training_spec(0, 0, all_step_options[0])];
+        let mut members =
+            [training_spec(0, 0, all_step_options[0]), training_spec(0, 0, all_step_options[0])];
         for (member, options) in members.iter_mut().zip(["null", entry.variants[0]]) {
             let options = serde_json::from_str(options).unwrap_or_default();
             member.optimizer = (entry.make)(&options)?.into();
         }
-        programs.push(whole(&network, &[&members[0], &members[1]], false, LaunchConfig { lanes: 64, rows_per_thread: 1 }).program);
+        programs.push(
+            whole(
+                &network,
+                &[&members[0], &members[1]],
+                false,
+                LaunchConfig { lanes: 64, rows_per_thread: 1 },
+            )
+            .program,
+        );
     }
     Ok(programs)
 }
@@ -481,7 +576,13 @@ mod tests {
             metric: None,
             step_options: StepOptions::default(),
         };
-        let program = whole(&network, &[&training_spec], false, LaunchConfig { lanes: 8, rows_per_thread: 4 }).program;
+        let program = whole(
+            &network,
+            &[&training_spec],
+            false,
+            LaunchConfig { lanes: 8, rows_per_thread: 4 },
+        )
+        .program;
         wgsl::assert_layout!(
             program,
             Params as "Params" { member_steps, steps, member_step_words, stride, work, capacity, activation_buffer, columns }

@@ -8,12 +8,12 @@ use crate::data::{Blocks, Dataset, Target, WeighedBlock};
 use crate::losses::Loss;
 use crate::nn::model::Model;
 use crate::nn::train::baseline::{Reach, RunningR2};
-use crate::nn::train::training_run::{TrainingRun, Loaded, scoring};
-use crate::nn::train::engine::{Batch, Metric, TrainingSpec, Outcome};
+use crate::nn::train::engine::{Batch, Metric, Outcome, TrainingSpec};
 use crate::nn::train::fit::{Pass, Score};
 use crate::nn::train::history::{Epoch, History};
 use crate::nn::train::options::Fit;
 use crate::nn::train::samples::Rows;
+use crate::nn::train::training_run::{Loaded, TrainingRun, scoring};
 use crate::nn::train::weights::{ClassWeight, InBlocks, Sums, Weighed, Weighting, no_classes};
 use crate::{Error, Result, Targets};
 
@@ -107,11 +107,20 @@ impl Model {
         self.check(&fit)?;
         let mut training_spec = self.training_spec("fit_blocks")?;
         if training_spec.loss.targets().pads() {
-            return Err(refused("the loss", "is one of lists", "rows that stand for themselves; hand lists to fit"));
+            return Err(refused(
+                "the loss",
+                "is one of lists",
+                "rows that stand for themselves; hand lists to fit",
+            ));
         }
         if fit.validation_split > 0.0 {
             let allowed = "0: hold rows out of the blocks, and hand them over beside them";
-            return Err(Error::option("fit_blocks", "validation_split", fit.validation_split, allowed));
+            return Err(Error::option(
+                "fit_blocks",
+                "validation_split",
+                fit.validation_split,
+                allowed,
+            ));
         }
         if fit.weighting.rows.is_some() {
             let allowed = "left out: blocks bring the weights of their rows themselves, by Blocks::weighed_epoch";
@@ -137,12 +146,14 @@ impl Model {
             None => InBlocks::default(),
         };
         let training_run = self.run_of_blocks(&training_spec, training, &fit, &for_validation)?;
-        (training_spec.metric, training_spec.step_options) = (training_run.metric, fit.step_options());
+        (training_spec.metric, training_spec.step_options) =
+            (training_run.metric, fit.step_options());
         // Whatever is validated on is part of what the training is.
         let fingerprint = training.fingerprint().rotate_left(1)
             ^ validation.as_ref().map_or(0, |blocks| blocks.fingerprint() ^ blocks.rows() as u64);
         let seen = Seen { kept: 0, reach: training_run.reach, measure: None };
-        let streamed = Streamed { training, validation, weights: [of_training, of_validation], seen };
+        let streamed =
+            Streamed { training, validation, weights: [of_training, of_validation], seen };
         self.trained(&training_spec, &fit, training_run, &mut Feed::Blocks(streamed), fingerprint)
     }
 
@@ -153,14 +164,22 @@ impl Model {
     pub fn evaluate_blocks(&mut self, rows: &mut dyn Blocks) -> Result<Score> {
         let mut training_spec = self.training_spec("evaluate_blocks")?;
         let first = first_of(rows)?;
-        training_spec.metric =
-            Metric::of(&*training_spec.loss, self.rows_of(&training_spec, &first)?.one_hot, self.network.outputs());
+        training_spec.metric = Metric::of(
+            &*training_spec.loss,
+            self.rows_of(&training_spec, &first)?.one_hot,
+            self.network.outputs(),
+        );
         drop(first);
         Ok(self.score_blocks(&training_spec, rows, None)?.0)
     }
 
     /// How much the rows of blocks count: what their weights add up to takes a pass over all of them.
-    fn weights_of(&self, training_spec: &TrainingSpec, blocks: &mut dyn Blocks, asked: &Weighting) -> Result<InBlocks> {
+    fn weights_of(
+        &self,
+        training_spec: &TrainingSpec,
+        blocks: &mut dyn Blocks,
+        asked: &Weighting,
+    ) -> Result<InBlocks> {
         let loss = &*training_spec.loss;
         let mut sums = None;
         if asked.classes.is_some() || blocks.weighs() {
@@ -194,14 +213,21 @@ impl Model {
             None => None,
             Some(given) => {
                 let (input_spec, loss) = (self.input_spec(), &*training_spec.loss);
-                let mut rows = Rows::new(input_spec, loss, "fit (validation)", given.0.floats(), &given.1.targets())?;
+                let mut rows = Rows::new(
+                    input_spec,
+                    loss,
+                    "fit (validation)",
+                    given.0.floats(),
+                    &given.1.targets(),
+                )?;
                 let all = rows.rows;
                 rows.weigh(loss, for_validation, all)?;
                 Some(Loaded::new(&rows, self.engine.load(&rows.all())?))
             }
         };
         let count = training.rows();
-        let training = Loaded { data: usize::MAX, rows: count, kept: count, at_once: rows.at_once() };
+        let training =
+            Loaded { data: usize::MAX, rows: count, kept: count, at_once: rows.at_once() };
         Ok(TrainingRun { training, validation, metric, yardstick: None, reach })
     }
 
@@ -209,12 +235,20 @@ impl Model {
     fn rows_of<'d>(&self, training_spec: &TrainingSpec, block: &'d Dataset) -> Result<Rows<'d>> {
         let features = FloatElement::floats(&block.features);
         match &block.target {
-            Target::Labels { labels, .. } => {
-                Rows::new(self.input_spec(), &*training_spec.loss, "fit_blocks", features, &Targets::from(labels))
-            }
-            Target::Values(values) => {
-                Rows::new(self.input_spec(), &*training_spec.loss, "fit_blocks", features, &Targets::from(values))
-            }
+            Target::Labels { labels, .. } => Rows::new(
+                self.input_spec(),
+                &*training_spec.loss,
+                "fit_blocks",
+                features,
+                &Targets::from(labels),
+            ),
+            Target::Values(values) => Rows::new(
+                self.input_spec(),
+                &*training_spec.loss,
+                "fit_blocks",
+                features,
+                &Targets::from(values),
+            ),
             Target::None => Err(refused("a block", "has no targets", "one target for each row")),
         }
     }
@@ -231,8 +265,8 @@ impl Model {
     ) -> Result<bool> {
         let Streamed { training, seen, weights: [scale, _], .. } = blocks;
         seen.kept = 0;
-        seen.measure =
-            RunningR2::new(&*pass.training_spec.loss, self.network.outputs()).filter(|_| pass.training_spec.metric.is_none());
+        seen.measure = RunningR2::new(&*pass.training_spec.loss, self.network.outputs())
+            .filter(|_| pass.training_spec.metric.is_none());
         let (total, size) = (training.rows(), pass.batches[0].rows);
         let (mut first, mut done, mut rest): (usize, usize, Option<WeighedBlock>) = (0, 0, None);
         for (number, block) in training.weighed_epoch(epoch)?.enumerate() {
@@ -246,8 +280,12 @@ impl Model {
                 return Err(other_rows(first + count, total));
             }
             // The last batch may be short.
-            let here = if first + count == total { pass.batches.len() - done } else { count / size };
-            let seed = self.description.seed.wrapping_add((number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let here =
+                if first + count == total { pass.batches.len() - done } else { count / size };
+            let seed = self
+                .description
+                .seed
+                .wrapping_add((number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let order = fit.shuffle.then(|| Permutation::new(count as u32, seed, epoch));
             let place = |batch: &Batch| Batch { start: batch.start - first, order, ..*batch };
             let batches: Vec<Batch> = pass.batches[done..done + here].iter().map(place).collect();
@@ -267,8 +305,9 @@ impl Model {
             let is_new = outcomes.len() < done + here;
             let data = if is_new { Some(self.engine.load(&rows.all())?) } else { None };
             drop(rows);
-            let left: Vec<usize> =
-                (here * size..count).map(|at| order.map_or(at, |o| o.at(at as u32) as usize)).collect();
+            let left: Vec<usize> = (here * size..count)
+                .map(|at| order.map_or(at, |o| o.at(at as u32) as usize))
+                .collect();
             rest = (!left.is_empty()).then(|| selected(&block, given.as_deref(), &left));
             drop(block);
             if let Some(data) = data {
@@ -294,8 +333,8 @@ impl Model {
         weights: Option<&InBlocks>,
     ) -> Result<(Score, Option<f64>)> {
         let (mut loss, mut correct, mut kept) = (0.0, 0.0, 0);
-        let mut measure =
-            RunningR2::new(&*training_spec.loss, self.network.outputs()).filter(|_| training_spec.metric.is_none());
+        let mut measure = RunningR2::new(&*training_spec.loss, self.network.outputs())
+            .filter(|_| training_spec.metric.is_none());
         for block in blocks.weighed_epoch(0)? {
             let (block, given) = block?;
             let mut rows = self.rows_of(training_spec, &block)?;
@@ -318,16 +357,25 @@ impl Model {
             kept += loaded.kept;
         }
         let kept = kept.max(1) as f64;
-        let score = Score { loss: loss / kept, accuracy: training_spec.metric.map(|_| correct / kept) };
+        let score =
+            Score { loss: loss / kept, accuracy: training_spec.metric.map(|_| correct / kept) };
         Ok((score, measure.and_then(|measure| measure.r2(score.loss))))
     }
 
     /// Adds the targets of a block that is loaded, and what is predicted for it where that is asked for.
-    fn measure_block(&mut self, measure: &mut RunningR2, rows: &Rows, loaded: Loaded) -> Result<()> {
+    fn measure_block(
+        &mut self,
+        measure: &mut RunningR2,
+        rows: &Rows,
+        loaded: Loaded,
+    ) -> Result<()> {
         let targets: Weighed = rows.weighed(0, rows.rows);
         measure.add(targets);
         if measure.wants_predictions() {
-            measure.add_errors(&self.engine.predict(loaded.data, self.network.prediction_batch())?, targets);
+            measure.add_errors(
+                &self.engine.predict(loaded.data, self.network.prediction_batch())?,
+                targets,
+            );
         }
         Ok(())
     }
@@ -335,7 +383,9 @@ impl Model {
 
 fn first_of(blocks: &mut dyn Blocks) -> Result<Dataset> {
     let first = blocks.epoch(0)?.next();
-    first.unwrap_or_else(|| Err(Error::Empty { operation: "fit_blocks".into(), name: "the blocks".into() }))
+    first.unwrap_or_else(|| {
+        Err(Error::Empty { operation: "fit_blocks".into(), name: "the blocks".into() })
+    })
 }
 
 /// Refuses weights that are not one for each row.
@@ -363,8 +413,11 @@ fn joined(rest: Option<WeighedBlock>, (block, weights): WeighedBlock) -> Result<
             ));
         }
     };
-    let shape = |error: ndarray::ShapeError| refused("the blocks", &error.to_string(), "the same columns in each");
-    let features = concatenate(Axis(0), &[rest.features.view(), block.features.view()]).map_err(shape)?;
+    let shape = |error: ndarray::ShapeError| {
+        refused("the blocks", &error.to_string(), "the same columns in each")
+    };
+    let features =
+        concatenate(Axis(0), &[rest.features.view(), block.features.view()]).map_err(shape)?;
     let target = match (&rest.target, &block.target) {
         (Target::Labels { labels, classes }, Target::Labels { labels: more, .. }) => {
             let labels = concatenate(Axis(0), &[labels.view(), more.view()]).map_err(shape)?;
@@ -373,7 +426,13 @@ fn joined(rest: Option<WeighedBlock>, (block, weights): WeighedBlock) -> Result<
         (Target::Values(values), Target::Values(more)) => {
             Target::Values(concatenate(Axis(0), &[values.view(), more.view()]).map_err(shape)?)
         }
-        _ => return Err(refused("the blocks", "have classes and numbers as targets", "targets of one kind")),
+        _ => {
+            return Err(refused(
+                "the blocks",
+                "have classes and numbers as targets",
+                "targets of one kind",
+            ));
+        }
     };
     Ok((Dataset { features, target, feature_names: block.feature_names, groups: None }, weights))
 }
@@ -388,7 +447,10 @@ fn selected(block: &Dataset, weights: Option<&[f64]>, rows: &[usize]) -> Weighed
     };
     let features = block.features.select(Axis(0), rows);
     let weights = weights.map(|weights| rows.iter().map(|&row| weights[row]).collect());
-    (Dataset { features, target, feature_names: block.feature_names.clone(), groups: None }, weights)
+    (
+        Dataset { features, target, feature_names: block.feature_names.clone(), groups: None },
+        weights,
+    )
 }
 
 fn other_rows(found: usize, said: usize) -> Error {
@@ -397,5 +459,10 @@ fn other_rows(found: usize, said: usize) -> Error {
 }
 
 fn refused(name: &str, found: &str, allowed: &str) -> Error {
-    Error::Input { operation: "fit_blocks".into(), name: name.into(), found: found.into(), allowed: allowed.into() }
+    Error::Input {
+        operation: "fit_blocks".into(),
+        name: name.into(),
+        found: found.into(),
+        allowed: allowed.into(),
+    }
 }

@@ -62,9 +62,13 @@ impl EarlyStoppingMonitor {
         self.history.epochs.push(report);
         let Some(early) = early else { return Ok(false) };
         // Anything is better than NaN, which is less than nothing.
-        let gains = self.best.as_ref().is_none_or(|best| best.value.is_nan() || value < best.value - early.min_delta);
+        let gains = self
+            .best
+            .as_ref()
+            .is_none_or(|best| best.value.is_nan() || value < best.value - early.min_delta);
         if gains {
-            self.best = Some(Best { snapshot: snapshot()?, epoch: self.history.epochs.len(), value });
+            self.best =
+                Some(Best { snapshot: snapshot()?, epoch: self.history.epochs.len(), value });
             self.waited = 0;
             return Ok(false);
         }
@@ -74,7 +78,9 @@ impl EarlyStoppingMonitor {
 
     /// Whether early stopping has waited long enough; noted as the reason of the end.
     pub fn ends(&mut self, early: &EarlyStopping) -> bool {
-        let Some(best) = self.best.as_ref().filter(|_| self.waited >= early.patience.max(1)) else { return false };
+        let Some(best) = self.best.as_ref().filter(|_| self.waited >= early.patience.max(1)) else {
+            return false;
+        };
         self.history.stopped = Some(Stop::Early { best_epoch: best.epoch, best: best.value });
         true
     }
@@ -153,7 +159,8 @@ impl Options {
 
     /// Whether an epoch has the same batches.
     pub fn same_batches(&self, other: &Self) -> bool {
-        (self.batch_size, self.shuffle, self.in_blocks) == (other.batch_size, other.shuffle, other.in_blocks)
+        (self.batch_size, self.shuffle, self.in_blocks)
+            == (other.batch_size, other.shuffle, other.in_blocks)
     }
 }
 
@@ -184,7 +191,14 @@ pub(crate) struct Training {
 
 impl Training {
     pub fn new(options: Options, planned: usize, rows: u64) -> Self {
-        Training { options, planned, rows, monitor: EarlyStoppingMonitor::default(), last: None, cut: None }
+        Training {
+            options,
+            planned,
+            rows,
+            monitor: EarlyStoppingMonitor::default(),
+            last: None,
+            cut: None,
+        }
     }
 
     /// Epochs behind it.

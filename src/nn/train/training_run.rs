@@ -7,7 +7,7 @@ use crate::cpu::random::Permutation;
 use crate::criterion::inputs::Floats;
 use crate::losses::Loss;
 use crate::nn::train::baseline::{Reach, Yardstick};
-use crate::nn::train::engine::{Batch, Metric, TrainingSpec, Outcome, Samples};
+use crate::nn::train::engine::{Batch, Metric, Outcome, Samples, TrainingSpec};
 use crate::nn::train::fit::Score;
 use crate::nn::train::history::Epoch;
 use crate::nn::train::options::Fit;
@@ -59,7 +59,10 @@ impl TrainingRun {
         let held_back = (rows.rows as f64 * split) as usize;
         let training = rows.rows - held_back;
         if training == 0 {
-            return Err(Error::Empty { operation: "fit".into(), name: "the rows left by validation_split".into() });
+            return Err(Error::Empty {
+                operation: "fit".into(),
+                name: "the rows left by validation_split".into(),
+            });
         }
         let weighting = rows.weigh(&**loss, &fit.weighting, training)?;
         let mut part = |first: usize, count: usize| {
@@ -82,16 +85,22 @@ impl TrainingRun {
         let mut yardstick = None;
         if let Some(given) = &fit.validation {
             let targets = given.1.targets();
-            let mut validation = Rows::new(input_spec, &**loss, "fit (validation)", given.0.floats(), &targets)?;
+            let mut validation =
+                Rows::new(input_spec, &**loss, "fit (validation)", given.0.floats(), &targets)?;
             let all = validation.rows;
             validation.weigh(&**loss, &weighting, all)?;
             training_run.validation = Some(Loaded::new(&validation, load(&validation.all())?));
-            yardstick =
-                Some(Yardstick::new(loss, rows.weighed(0, training), Some(validation.weighed(0, all)), outputs));
+            yardstick = Some(Yardstick::new(
+                loss,
+                rows.weighed(0, training),
+                Some(validation.weighed(0, all)),
+                outputs,
+            ));
         }
         let own = || Yardstick::new(loss, rows.weighed(0, training), held, outputs);
         // Of classes there is accuracy.
-        training_run.yardstick = yardstick.unwrap_or_else(own).filter(|_| training_run.metric.is_none());
+        training_run.yardstick =
+            yardstick.unwrap_or_else(own).filter(|_| training_run.metric.is_none());
         Ok(training_run)
     }
 
@@ -117,10 +126,9 @@ pub(crate) fn batches(
         .map(|(start, rows)| {
             let is_last = start + rows == training.rows;
             let update = (!whole || is_last).then(|| {
-                let rate = fit
-                    .schedule
-                    .as_ref()
-                    .map_or(own, |learning_rate_policy| learning_rate_policy.rate(progress.steps, progress.epochs, &progress.watched));
+                let rate = fit.schedule.as_ref().map_or(own, |learning_rate_policy| {
+                    learning_rate_policy.rate(progress.steps, progress.epochs, &progress.watched)
+                });
                 progress.steps += 1;
                 progress.averaged += u64::from(training_spec.step_options.average.is_some());
                 training_spec.optimizer.step(progress.steps, rate)
@@ -184,7 +192,9 @@ pub(crate) fn summarize(
         steps.push(loss);
     } else {
         // The batches that were left out have no part in the mean.
-        let counts = |outcome: &Outcome| !training_spec.step_options.skip_non_finite || outcome.loss.is_finite();
+        let counts = |outcome: &Outcome| {
+            !training_spec.step_options.skip_non_finite || outcome.loss.is_finite()
+        };
         let counted = batches.iter().zip(outcomes).filter(|(_, outcome)| counts(outcome));
         let rows: usize = counted.clone().map(|(batch, _)| batch.rows).sum();
         loss = counted.map(|(batch, outcome)| outcome.loss * batch.rows as f64 / rows as f64).sum();

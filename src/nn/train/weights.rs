@@ -75,7 +75,10 @@ impl Held {
 impl Weighting {
     /// Whether anything was asked for.
     pub fn is_some(&self) -> bool {
-        self.classes.is_some() || self.rows.is_some() || self.validation.is_some() || self.positive.is_some()
+        self.classes.is_some()
+            || self.rows.is_some()
+            || self.validation.is_some()
+            || self.positive.is_some()
     }
 
     /// Refuses what no training can take.
@@ -94,7 +97,8 @@ impl Weighting {
         if let Some(ClassWeight::Each(values)) = &self.classes {
             check("class_weight", &mut values.iter().copied())?;
         }
-        for (name, rows) in [("sample_weight", &self.rows), ("validation_weight", &self.validation)] {
+        for (name, rows) in [("sample_weight", &self.rows), ("validation_weight", &self.validation)]
+        {
             if let Some(rows) = rows {
                 check(name, &mut rows.iter().copied())?;
             }
@@ -109,8 +113,7 @@ impl Weighting {
     pub fn positive(&self, loss: &dyn Loss, outputs: usize) -> Result<Vec<f32>> {
         let Some(values) = &self.positive else { return Ok(Vec::new()) };
         if !loss.inputs().iter().any(|input| input.name == "pos_weight") {
-            let allowed =
-                "the loss bce_with_logits or multilabel_soft_margin; class_weight weighs the classes of any other";
+            let allowed = "the loss bce_with_logits or multilabel_soft_margin; class_weight weighs the classes of any other";
             return Err(inputs::input_error(
                 loss,
                 "pos_weight",
@@ -123,15 +126,27 @@ impl Weighting {
             count if count == outputs => Ok(values.iter().map(|&x| x as f32).collect()),
             count => {
                 let found = format!("has {count} numbers");
-                Err(inputs::input_error(loss, "pos_weight", &found, format!("1, or {outputs}: one for each output")))
+                Err(inputs::input_error(
+                    loss,
+                    "pos_weight",
+                    &found,
+                    format!("1, or {outputs}: one for each output"),
+                ))
             }
         }
     }
 
     /// As for validation rows of their own: their classes weigh what they weigh in the training.
-    pub fn for_validation(&self, loss: &dyn Loss, classes: Option<&Classes>, training: usize) -> Result<Self> {
+    pub fn for_validation(
+        &self,
+        loss: &dyn Loss,
+        classes: Option<&Classes>,
+        training: usize,
+    ) -> Result<Self> {
         let of_classes = match (&self.classes, classes) {
-            (Some(asked), Some(classes)) => Some(ClassWeight::Each(of_classes(loss, asked, classes, training)?)),
+            (Some(asked), Some(classes)) => {
+                Some(ClassWeight::Each(of_classes(loss, asked, classes, training)?))
+            }
             _ => None,
         };
         Ok(Weighting {
@@ -145,21 +160,34 @@ impl Weighting {
 
     /// A weight for each row; empty where all are 1. `classes` are those of the rows, none for a row that is left out, and the first
     /// `training` rows are trained on, all others validated on.
-    pub fn rows(&self, loss: &dyn Loss, classes: Option<&Classes>, rows: usize, training: usize) -> Result<Vec<f32>> {
+    pub fn rows(
+        &self,
+        loss: &dyn Loss,
+        classes: Option<&Classes>,
+        rows: usize,
+        training: usize,
+    ) -> Result<Vec<f32>> {
         let mut found: Vec<f64> = match &self.rows {
             None => vec![1.0; rows],
             Some(given) if given.len() == rows => given.to_vec(),
             Some(given) => {
-                let name = if self.is_of_validation { "validation_weight" } else { "sample_weight" };
+                let name =
+                    if self.is_of_validation { "validation_weight" } else { "sample_weight" };
                 let text = format!("has {} numbers", given.len());
-                return Err(inputs::input_error(loss, name, &text, format!("{rows}: one for each row")));
+                return Err(inputs::input_error(
+                    loss,
+                    name,
+                    &text,
+                    format!("{rows}: one for each row"),
+                ));
             }
         };
         if let Some(asked) = &self.classes {
             let Some(classes) = classes else { return Err(no_classes(loss)) };
             let of_class = of_classes(loss, asked, classes, training)?;
             let weighed = found.iter_mut().zip(&classes.of_rows);
-            weighed.for_each(|(weight, class)| *weight *= class.map_or(0.0, |class| of_class[class]));
+            weighed
+                .for_each(|(weight, class)| *weight *= class.map_or(0.0, |class| of_class[class]));
         } else if self.rows.is_none() {
             return Ok(Vec::new());
         }
@@ -172,14 +200,22 @@ impl Weighting {
                 let is_trained_on = part.start == 0 && !self.is_of_validation;
                 let which = if is_trained_on { "trained on" } else { "validated on" };
                 let text = format!("are 0 for all rows that are {which}");
-                return Err(inputs::input_error(loss, "weights", &text, "above 0 for one row at least"));
+                return Err(inputs::input_error(
+                    loss,
+                    "weights",
+                    &text,
+                    "above 0 for one row at least",
+                ));
             }
             let sum: f64 = kept.iter().map(|&row| found[row] / largest).sum();
-            found[part].iter_mut().for_each(|weight| *weight = *weight / largest * (kept.len() as f64 / sum));
+            found[part]
+                .iter_mut()
+                .for_each(|weight| *weight = *weight / largest * (kept.len() as f64 / sum));
         }
         let found: Vec<f32> = found.into_iter().map(|weight| weight as f32).collect();
         // Without weights a small network goes through one kernel.
-        let is_plain = found.iter().enumerate().all(|(row, &weight)| weight == 1.0 || !is_kept(row));
+        let is_plain =
+            found.iter().enumerate().all(|(row, &weight)| weight == 1.0 || !is_kept(row));
         Ok(if is_plain { Vec::new() } else { found })
     }
 }
@@ -199,7 +235,9 @@ impl Sums {
         self.rows.resize(count, 0);
         self.weights.resize(count, 0.0);
         for row in 0..rows {
-            let Some(class) = classes.map_or(Some(0), |classes| classes.of_rows[row]) else { continue };
+            let Some(class) = classes.map_or(Some(0), |classes| classes.of_rows[row]) else {
+                continue;
+            };
             self.rows[class] += 1;
             self.weights[class] += weights.map_or(1.0, |weights| weights[row]);
         }
@@ -218,38 +256,69 @@ pub(crate) struct InBlocks {
 
 impl InBlocks {
     /// Of rows in blocks that add up to `sums`.
-    pub fn new(loss: &dyn Loss, asked: &Weighting, outputs: usize, sums: Option<&Sums>) -> Result<Self> {
+    pub fn new(
+        loss: &dyn Loss,
+        asked: &Weighting,
+        outputs: usize,
+        sums: Option<&Sums>,
+    ) -> Result<Self> {
         let positive = asked.positive(loss, outputs)?;
         let Some(sums) = sums else { return Ok(InBlocks { positive, ..InBlocks::default() }) };
-        let of_class =
-            asked.classes.as_ref().map(|asked| of_counts(loss, asked, sums.rows.len(), &sums.rows)).transpose()?;
+        let of_class = asked
+            .classes
+            .as_ref()
+            .map(|asked| of_counts(loss, asked, sums.rows.len(), &sums.rows))
+            .transpose()?;
         let weight = |class: usize| of_class.as_ref().map_or(1.0, |of_class| of_class[class]);
-        let sum: f64 = sums.weights.iter().enumerate().map(|(class, sum)| weight(class) * sum).sum();
+        let sum: f64 =
+            sums.weights.iter().enumerate().map(|(class, sum)| weight(class) * sum).sum();
         if sum == 0.0 || !sum.is_finite() {
             let which = if asked.is_of_validation { "validated on" } else { "trained on" };
             let text = format!("add up to {sum} over all rows that are {which}");
-            return Err(inputs::input_error(loss, "weights", &text, "a sum above 0 of numbers from 0 to 1e30"));
+            return Err(inputs::input_error(
+                loss,
+                "weights",
+                &text,
+                "a sum above 0 of numbers from 0 to 1e30",
+            ));
         }
         let scale = sums.rows.iter().sum::<usize>() as f64 / sum;
         Ok(InBlocks { scale: Some(scale), of_class, positive })
     }
 
     /// The weights of the rows of a block, of which `weights` are those that it came with.
-    pub fn held(&self, loss: &dyn Loss, classes: Option<&Classes>, rows: usize, given: Option<&[f64]>) -> Result<Held> {
+    pub fn held(
+        &self,
+        loss: &dyn Loss,
+        classes: Option<&Classes>,
+        rows: usize,
+        given: Option<&[f64]>,
+    ) -> Result<Held> {
         let positive = self.positive.clone();
         let Some(scale) = self.scale else { return Ok(Held { rows: Vec::new(), positive }) };
         if self.of_class.is_some() && classes.is_none() {
             return Err(no_classes(loss));
         }
         if let Some(weights) = given
-            && (weights.len() != rows || weights.iter().any(|weight| !(0.0..=LARGEST).contains(weight)))
+            && (weights.len() != rows
+                || weights.iter().any(|weight| !(0.0..=LARGEST).contains(weight)))
         {
-            let text = format!("of a block of {rows} rows are {} numbers, or one is not from 0 to 1e30", weights.len());
-            return Err(inputs::input_error(loss, "weights", &text, "a number from 0 to 1e30 for each row"));
+            let text = format!(
+                "of a block of {rows} rows are {} numbers, or one is not from 0 to 1e30",
+                weights.len()
+            );
+            return Err(inputs::input_error(
+                loss,
+                "weights",
+                &text,
+                "a number from 0 to 1e30 for each row",
+            ));
         }
         let weight = |row: usize| {
             let class = match (&self.of_class, classes) {
-                (Some(of_class), Some(classes)) => classes.of_rows[row].map_or(0.0, |class| of_class[class]),
+                (Some(of_class), Some(classes)) => {
+                    classes.of_rows[row].map_or(0.0, |class| of_class[class])
+                }
                 _ => 1.0,
             };
             (class * given.map_or(1.0, |weights| weights[row]) * scale) as f32
@@ -285,7 +354,9 @@ impl Classes {
     /// the rows name no class.
     pub fn of_dense(loss: &dyn Loss, dense: &[f32], outputs: usize, one_hot: bool) -> Option<Self> {
         if outputs > 1 {
-            let largest = |row: &[f32]| (1..outputs).fold(0, |best, k| if row[k] > row[best] { k } else { best });
+            let largest = |row: &[f32]| {
+                (1..outputs).fold(0, |best, k| if row[k] > row[best] { k } else { best })
+            };
             let of_rows = dense.chunks_exact(outputs).map(|row| Some(largest(row)));
             return one_hot.then(|| Classes { of_rows: of_rows.collect(), count: outputs });
         }
@@ -301,24 +372,42 @@ impl Classes {
 }
 
 /// The weight of each class.
-fn of_classes(loss: &dyn Loss, asked: &ClassWeight, classes: &Classes, training: usize) -> Result<Vec<f64>> {
+fn of_classes(
+    loss: &dyn Loss,
+    asked: &ClassWeight,
+    classes: &Classes,
+    training: usize,
+) -> Result<Vec<f64>> {
     let mut rows = vec![0_usize; classes.count];
     classes.of_rows[..training].iter().flatten().for_each(|&class| rows[class] += 1);
     of_counts(loss, asked, classes.count, &rows)
 }
 
 /// The weight of each class, of which so many rows are trained on.
-fn of_counts(loss: &dyn Loss, asked: &ClassWeight, count: usize, rows: &[usize]) -> Result<Vec<f64>> {
+fn of_counts(
+    loss: &dyn Loss,
+    asked: &ClassWeight,
+    count: usize,
+    rows: &[usize],
+) -> Result<Vec<f64>> {
     match asked {
         ClassWeight::Each(values) if values.len() == count => Ok(values.clone()),
         ClassWeight::Each(values) => {
             let found = format!("has {} numbers", values.len());
-            Err(inputs::input_error(loss, "class_weight", &found, format!("{count}: one for each class")))
+            Err(inputs::input_error(
+                loss,
+                "class_weight",
+                &found,
+                format!("{count}: one for each class"),
+            ))
         }
         ClassWeight::Balanced => {
-            let (all, present) = (rows.iter().sum::<usize>(), rows.iter().filter(|&&rows| rows > 0).count());
+            let (all, present) =
+                (rows.iter().sum::<usize>(), rows.iter().filter(|&&rows| rows > 0).count());
             // A class that is validated on alone counts as it stands.
-            let weight = |&of_class: &usize| if of_class == 0 { 1.0 } else { all as f64 / (present * of_class) as f64 };
+            let weight = |&of_class: &usize| {
+                if of_class == 0 { 1.0 } else { all as f64 / (present * of_class) as f64 }
+            };
             Ok(rows.iter().map(weight).collect())
         }
     }

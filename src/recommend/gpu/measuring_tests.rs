@@ -9,9 +9,16 @@ use crate::runtime::launch::lanes_of;
 const CONVENTIONS: [Convention; 2] = [Convention::LightFm, Convention::Implicit];
 
 /// The first `count(user)` items from `first(user)` on, round the list of items.
-fn chosen(users: usize, items: usize, first: impl Fn(usize) -> usize, count: impl Fn(usize) -> usize) -> Interactions {
+fn chosen(
+    users: usize,
+    items: usize,
+    first: impl Fn(usize) -> usize,
+    count: impl Fn(usize) -> usize,
+) -> Interactions {
     let row = |user: usize| (0..count(user)).map(move |item| (user, item));
-    let pairs = (0..users).flat_map(row).map(|(user, item)| (user as u32, ((first(user) + item) % items) as u32));
+    let pairs = (0..users)
+        .flat_map(row)
+        .map(|(user, item)| (user as u32, ((first(user) + item) % items) as u32));
     Interactions::new(users, items, &pairs.collect::<Vec<_>>()).unwrap()
 }
 
@@ -62,7 +69,12 @@ fn check(test: &Interactions, train: Option<&Interactions>, ranks: &[u32], k: us
             let exact = Metrics::new(convention, test, train, ranks, k).unwrap();
             let on_device = gpu.upload("ranks", ranks).unwrap();
             let found = metrics_of(&gpu, convention, test, train, on_device, k).unwrap();
-            assert_close(&found, &exact, tolerance(&gpu, test.len()), &format!("{case}, {convention:?}, k {k}"));
+            assert_close(
+                &found,
+                &exact,
+                tolerance(&gpu, test.len()),
+                &format!("{case}, {convention:?}, k {k}"),
+            );
         }
     }
 }
@@ -90,7 +102,8 @@ fn ties_count_against_each_other_as_on_the_host() {
     crate::runtime::device::test_adapter::needs_gpu!();
     let test = chosen(30, 60, |user| user, |user| 1 + user % 9);
     // A model that ties all items ranks all last; one of a few scores shares ranks among some.
-    for ranks in [vec![59; test.len()], (0..test.len() as u32).map(|place| place % 5 * 7).collect()] {
+    for ranks in [vec![59; test.len()], (0..test.len() as u32).map(|place| place % 5 * 7).collect()]
+    {
         for k in [1, 8, 60] {
             check(&test, None, &ranks, k, "ties");
         }
@@ -123,7 +136,8 @@ fn metrics_have_the_same_bits_in_every_run() {
     for gpu in variants() {
         let run = || {
             let ranks = gpu.upload("ranks", &ranks).unwrap();
-            numbers(&metrics_of(&gpu, Convention::LightFm, &test, None, ranks, 10).unwrap()).map(f64::to_bits)
+            numbers(&metrics_of(&gpu, Convention::LightFm, &test, None, ranks, 10).unwrap())
+                .map(f64::to_bits)
         };
         assert_eq!(run(), run());
     }

@@ -78,7 +78,10 @@ impl GpuEngine {
         let rows = |count: u32, features: &Option<Arc<Features>>| {
             Rows::new(gpu, count as usize, layout.components, features.as_deref())
         };
-        let (users, items) = (rows(layout.users, &layout.user_features)?, rows(layout.items, &layout.item_features)?);
+        let (users, items) = (
+            rows(layout.users, &layout.user_features)?,
+            rows(layout.items, &layout.item_features)?,
+        );
         Ok(GpuEngine { gpu: gpu.clone(), layout, users, items, interactions: None, batches: None })
     }
 
@@ -88,17 +91,28 @@ impl GpuEngine {
 }
 
 impl Rows {
-    fn new(gpu: &Gpu, entities: usize, components: usize, features: Option<&Features>) -> Result<Self> {
+    fn new(
+        gpu: &Gpu,
+        entities: usize,
+        components: usize,
+        features: Option<&Features>,
+    ) -> Result<Self> {
         let rows = features.map_or(entities, Features::features);
         let length = rows * 4 * cells(components);
         if u32::try_from(length.max(entities * 4 * cells(components))).is_err() {
             let (bytes, limit) = (4 * length as u64, 4 * u64::from(u32::MAX));
             let advice = "use fewer components or the device `cpu`".into();
-            return Err(Error::TooLarge { name: "the rows of a recommender".into(), bytes, limit, advice });
+            return Err(Error::TooLarge {
+                name: "the rows of a recommender".into(),
+                bytes,
+                limit,
+                advice,
+            });
         }
         let parameters = gpu.buffer("rows", length)?;
         let squares = gpu.buffer("squares of gradients", length)?;
-        let hybrid = features.map(|features| Hybrid::new(gpu, features, cells(components))).transpose()?;
+        let hybrid =
+            features.map(|features| Hybrid::new(gpu, features, cells(components))).transpose()?;
         Ok(Rows { entities, rows, components, parameters, squares, hybrid })
     }
 
@@ -115,7 +129,9 @@ impl Rows {
         let write = |buffer: &wgpu::Buffer, vectors: &[f64], biases: &[f64], padding: f32| {
             let width = 4 * cells(self.components);
             let mut flat = vec![padding; self.length()];
-            for ((row, vector), &bias) in flat.chunks_mut(width).zip(vectors.chunks(self.components)).zip(biases) {
+            for ((row, vector), &bias) in
+                flat.chunks_mut(width).zip(vectors.chunks(self.components)).zip(biases)
+            {
                 row.iter_mut().zip(vector).for_each(|(slot, &x)| *slot = x as f32);
                 row[width - 4] = bias as f32;
             }
@@ -143,7 +159,8 @@ impl Rows {
         let (embeddings, biases) = self.read(gpu, &self.parameters)?;
         let (embedding_squares, bias_squares) = self.read(gpu, &self.squares)?;
         let [embeddings, biases, embedding_squares, bias_squares] =
-            [embeddings, biases, embedding_squares, bias_squares].map(|list| list.into_iter().map(f64::from).collect());
+            [embeddings, biases, embedding_squares, bias_squares]
+                .map(|list| list.into_iter().map(f64::from).collect());
         Ok(Table { embeddings, biases, embedding_squares, bias_squares })
     }
 }
@@ -163,7 +180,8 @@ impl Engine for GpuEngine {
         let weights: Vec<u32> = known.weights.iter().map(|weight| weight.to_bits()).collect();
         let words = [known.starts, known.items, known.users, &weights].concat();
         let known = self.gpu.upload("interactions", &words)?;
-        (self.interactions, self.batches) = (Some(Resident { count: interactions.len(), known }), None);
+        (self.interactions, self.batches) =
+            (Some(Resident { count: interactions.len(), known }), None);
         Ok(())
     }
 
@@ -204,7 +222,12 @@ impl Engine for GpuEngine {
         measuring::metrics(self, convention, test, train, k)
     }
 
-    fn best(&self, users: &[u32], n: usize, seen: Option<&Interactions>) -> Result<Vec<Vec<Scored>>> {
+    fn best(
+        &self,
+        users: &[u32],
+        n: usize,
+        seen: Option<&Interactions>,
+    ) -> Result<Vec<Vec<Scored>>> {
         choosing::best_of(self, users, n, seen)
     }
 

@@ -26,12 +26,19 @@ pub(crate) fn wanted() -> Result<wgpu::Backends> {
 /// wgpu leaves out words that it does not know, and then finds no adapter: a misspelt name must not look like a missing driver.
 fn parse(words: &str) -> Result<wgpu::Backends> {
     let mut backends = wgpu::Backends::empty();
-    for word in words.split(',').map(|word| word.trim().to_lowercase()).filter(|word| !word.is_empty()) {
+    for word in
+        words.split(',').map(|word| word.trim().to_lowercase()).filter(|word| !word.is_empty())
+    {
         backends |= match word.as_str() {
             "vulkan" | "vk" => wgpu::Backends::VULKAN,
             "metal" | "mtl" => wgpu::Backends::METAL,
             "dx12" | "d3d12" => wgpu::Backends::DX12,
-            _ => return Err(refused(words, "vulkan, metal or dx12, or several of them with commas between")),
+            _ => {
+                return Err(refused(
+                    words,
+                    "vulkan, metal or dx12, or several of them with commas between",
+                ));
+            }
         };
     }
     if words.trim().is_empty() {
@@ -49,8 +56,13 @@ fn refused(words: &str, allowed: &str) -> Error {
 
 /// Backends in words.
 pub(crate) fn names(backends: wgpu::Backends) -> String {
-    let known = [(wgpu::Backends::VULKAN, "vulkan"), (wgpu::Backends::METAL, "metal"), (wgpu::Backends::DX12, "dx12")];
-    let names = known.into_iter().filter_map(|(backend, name)| backends.contains(backend).then_some(name));
+    let known = [
+        (wgpu::Backends::VULKAN, "vulkan"),
+        (wgpu::Backends::METAL, "metal"),
+        (wgpu::Backends::DX12, "dx12"),
+    ];
+    let names =
+        known.into_iter().filter_map(|(backend, name)| backends.contains(backend).then_some(name));
     names.collect::<Vec<_>>().join(", ")
 }
 
@@ -80,7 +92,9 @@ pub(crate) fn choose() -> Result<wgpu::Adapter> {
     let wanted_name = wanted_name.to_string_lossy();
     let backends = wanted()?;
     let mut adapters = of(backends);
-    let fits = |adapter: &wgpu::Adapter| adapter.get_info().name.to_lowercase().contains(&wanted_name.to_lowercase());
+    let fits = |adapter: &wgpu::Adapter| {
+        adapter.get_info().name.to_lowercase().contains(&wanted_name.to_lowercase())
+    };
     if let Some(place) = adapters.iter().position(fits) {
         return Ok(adapters.swap_remove(place));
     }
@@ -94,7 +108,10 @@ pub(crate) fn choose() -> Result<wgpu::Adapter> {
     } else {
         "name one of those, or take the device `cpu`"
     };
-    let shown = names(backends).replace("vulkan", "Vulkan").replace("metal", "Metal").replace("dx12", "DX12");
+    let shown = names(backends)
+        .replace("vulkan", "Vulkan")
+        .replace("metal", "Metal")
+        .replace("dx12", "DX12");
     Err(Error::NoAdapter {
         asked: format!("{shown}{name}"),
         found: if found.is_empty() { "none".into() } else { found.join(", ") },
@@ -109,10 +126,15 @@ impl Device {
         match Gpu::open() {
             Ok(gpu) if !gpu.is_software() => (Device::Gpu(gpu), "the best hardware adapter".into()),
             Ok(gpu) => {
-                let reason = format!("{} is software and would run on the same cores, slower", gpu.describe());
+                let reason = format!(
+                    "{} is software and would run on the same cores, slower",
+                    gpu.describe()
+                );
                 (Device::Cpu, reason)
             }
-            Err(Error::NoAdapter { found, .. }) if found == "none" => (Device::Cpu, "no GPU adapter was found".into()),
+            Err(Error::NoAdapter { found, .. }) if found == "none" => {
+                (Device::Cpu, "no GPU adapter was found".into())
+            }
             Err(error) => (Device::Cpu, error.to_string()),
         }
     }
@@ -128,12 +150,17 @@ mod tests {
         assert_eq!(parse(&format!(" {} ", names(HERE))).unwrap(), HERE);
         for wrong in ["vulcan", "vulkan,vulcan", "gl"] {
             let message = parse(wrong).unwrap_err().to_string();
-            let expected = format!("the environment: WGPU_BACKEND is `{wrong}`; it must be vulkan, metal or dx12");
+            let expected = format!(
+                "the environment: WGPU_BACKEND is `{wrong}`; it must be vulkan, metal or dx12"
+            );
             assert!(message.starts_with(&expected), "{message}");
         }
         if cfg!(target_os = "linux") {
             let message = parse("metal,dx12").unwrap_err().to_string();
-            assert_eq!(message, "the environment: WGPU_BACKEND is `metal,dx12`; it must be vulkan on this system");
+            assert_eq!(
+                message,
+                "the environment: WGPU_BACKEND is `metal,dx12`; it must be vulkan on this system"
+            );
         }
     }
 }

@@ -55,7 +55,9 @@ impl Choices {
         {
             match serde_json::from_slice::<Content>(&bytes) {
                 Ok(found) if found.made_for == content.made_for => content = found,
-                Ok(_) => log::info!("{}: of other kernels or another driver, left out", file.display()),
+                Ok(_) => {
+                    log::info!("{}: of other kernels or another driver, left out", file.display())
+                }
                 Err(error) => log::warn!("{}: damaged, left out: {error}", file.display()),
             }
         }
@@ -85,7 +87,9 @@ mod tests {
     #[test]
     fn a_choice_is_there_for_the_same_adapter_and_kernels_only() {
         let folder = tempfile::tempdir().unwrap();
-        let open = |adapter: &str, kernels| Choices::in_folder(Some(folder.path().into()), adapter, kernels);
+        let open = |adapter: &str, kernels| {
+            Choices::in_folder(Some(folder.path().into()), adapter, kernels)
+        };
         open("a card", 1).remember("NN 64".into(), "large".into());
         assert_eq!(open("a card", 1).get("NN 64"), Some("large"));
         assert_eq!(open("a card", 1).get("NN 128"), None);

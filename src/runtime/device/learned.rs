@@ -21,7 +21,9 @@ impl Learned {
         Learned {
             pipelines: Pipelines::open(device, info),
             choices: OnceLock::new(),
-            autotune: AtomicBool::new(crate::runtime::cache::switch("GRADUS_AUTOTUNE").unwrap_or(!software)),
+            autotune: AtomicBool::new(
+                crate::runtime::cache::switch("GRADUS_AUTOTUNE").unwrap_or(!software),
+            ),
         }
     }
 
@@ -52,14 +54,22 @@ impl Gpu {
 
     /// The tuner's choices on this adapter for kernels of a fingerprint, read from their file on first use.
     pub(crate) fn choices(&self, kernels: impl FnOnce() -> u64) -> MutexGuard<'_, Choices> {
-        lock(self.0.learned.choices.get_or_init(|| Mutex::new(Choices::open(&self.describe(), kernels()))))
+        lock(
+            self.0
+                .learned
+                .choices
+                .get_or_init(|| Mutex::new(Choices::open(&self.describe(), kernels()))),
+        )
     }
 
     /// Keeps the choices in a folder of the test's own.
     #[cfg(test)]
     pub(crate) fn keep_choices_in(&self, folder: &std::path::Path) {
         let choices = Choices::in_folder(Some(folder.into()), &self.describe(), 0);
-        assert!(self.0.learned.choices.set(Mutex::new(choices)).is_ok(), "nothing was tuned before");
+        assert!(
+            self.0.learned.choices.set(Mutex::new(choices)).is_ok(),
+            "nothing was tuned before"
+        );
     }
 
     /// Where a new pipeline finds what the driver has compiled before.

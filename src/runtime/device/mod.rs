@@ -61,8 +61,14 @@ impl Device {
     pub fn auto() -> Self {
         let (device, reason) = Device::auto_with_reason();
         // Who names an adapter or a backend does not expect the CPU.
-        let is_named = ["WGPU_ADAPTER_NAME", "WGPU_BACKEND"].iter().any(|name| std::env::var_os(name).is_some());
-        let level = if is_named && matches!(device, Device::Cpu) { log::Level::Warn } else { log::Level::Info };
+        let is_named = ["WGPU_ADAPTER_NAME", "WGPU_BACKEND"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some());
+        let level = if is_named && matches!(device, Device::Cpu) {
+            log::Level::Warn
+        } else {
+            log::Level::Info
+        };
         log::log!(level, "auto: {}: {reason}", device.describe());
         device
     }
@@ -207,8 +213,13 @@ impl Gpu {
             });
         }
         let mut features = adapter.features()
-            & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | pipelines::wanted_feature(&info));
-        features.set(wgpu::Features::SUBGROUP, features.contains(wgpu::Features::SUBGROUP) && options.subgroups);
+            & (wgpu::Features::TIMESTAMP_QUERY
+                | wgpu::Features::SUBGROUP
+                | pipelines::wanted_feature(&info));
+        features.set(
+            wgpu::Features::SUBGROUP,
+            features.contains(wgpu::Features::SUBGROUP) && options.subgroups,
+        );
         let limits = adapter.limits();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gradus"),
@@ -296,7 +307,11 @@ impl Gpu {
 
     /// The smallest subgroup that a kernel may find itself in; 0 where there are none.
     pub(crate) fn subgroup(&self) -> u32 {
-        if self.0.features.contains(wgpu::Features::SUBGROUP) { self.0.info.subgroup_min_size } else { 0 }
+        if self.0.features.contains(wgpu::Features::SUBGROUP) {
+            self.0.info.subgroup_min_size
+        } else {
+            0
+        }
     }
 
     /// Whether kernels can be timed on the device itself.
@@ -325,7 +340,11 @@ impl Gpu {
     }
 
     /// The kernel of a key, made by `make` the first time.
-    pub(crate) fn cached(&self, key: String, make: impl FnOnce() -> Result<Kernel>) -> Result<Arc<Kernel>> {
+    pub(crate) fn cached(
+        &self,
+        key: String,
+        make: impl FnOnce() -> Result<Kernel>,
+    ) -> Result<Arc<Kernel>> {
         if let Some(kernel) = lock(&self.0.kernels).get(&key) {
             return Ok(kernel.clone());
         }
@@ -360,7 +379,9 @@ pub fn describe(info: &wgpu::AdapterInfo) -> String {
         wgpu::DeviceType::Cpu => "software adapter on the CPU",
         wgpu::DeviceType::Other => "GPU of unknown type",
     };
-    format!("{} ({kind}, {}, {} {})", info.name, info.backend, info.driver, info.driver_info).trim_end().to_string()
+    format!("{} ({kind}, {}, {} {})", info.name, info.backend, info.driver, info.driver_info)
+        .trim_end()
+        .to_string()
 }
 
 /// wgpu's messages run over many lines; ours are one.

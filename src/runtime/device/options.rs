@@ -25,7 +25,12 @@ pub struct GpuOptions {
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        GpuOptions { checked: false, subgroups: true, hardware_variants: false, timeout: Some(PATIENCE) }
+        GpuOptions {
+            checked: false,
+            subgroups: true,
+            hardware_variants: false,
+            timeout: Some(PATIENCE),
+        }
     }
 }
 
@@ -35,11 +40,15 @@ impl GpuOptions {
     /// # Errors
     /// [`Error::Option`] for a value that is not known.
     pub fn from_env() -> Result<Self> {
-        let switch = |name: &str, [off, on]: [&str; 2], default: bool| match std::env::var(name).as_deref() {
+        let switch = |name: &str, [off, on]: [&str; 2], default: bool| match std::env::var(name)
+            .as_deref()
+        {
             Err(_) | Ok("") => Ok(default),
             Ok(value) if value == on => Ok(true),
             Ok(value) if value == off => Ok(false),
-            Ok(value) => Err(Error::option("the environment", name, value, &format!("{on} or {off}"))),
+            Ok(value) => {
+                Err(Error::option("the environment", name, value, &format!("{on} or {off}")))
+            }
         };
         Ok(GpuOptions {
             checked: switch("GRADUS_CHECKED", ["0", "1"], false)?,
@@ -84,7 +93,8 @@ impl GpuOptions {
             (!self.subgroups, "no subgroups"),
             (self.hardware_variants, "variants for hardware"),
         ];
-        let names: Vec<&str> = named.into_iter().filter_map(|(holds, name)| holds.then_some(name)).collect();
+        let names: Vec<&str> =
+            named.into_iter().filter_map(|(holds, name)| holds.then_some(name)).collect();
         if names.is_empty() { String::new() } else { format!(" [{}]", names.join(", ")) }
     }
 }
@@ -92,5 +102,7 @@ impl GpuOptions {
 fn seconds(value: &str) -> Result<Duration> {
     let seconds = value.parse().ok().filter(|&seconds: &f64| seconds > 0.0);
     let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration.ok_or_else(|| Error::option("the environment", "GRADUS_GPU_TIMEOUT", value, "seconds above 0, or off"))
+    duration.ok_or_else(|| {
+        Error::option("the environment", "GRADUS_GPU_TIMEOUT", value, "seconds above 0, or off")
+    })
 }

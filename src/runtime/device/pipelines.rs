@@ -37,7 +37,8 @@ impl Pipelines {
         if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
         }
-        let name = format!("{}_{}.bin", wgpu::util::pipeline_cache_key(info)?, env!("CARGO_PKG_VERSION"));
+        let name =
+            format!("{}_{}.bin", wgpu::util::pipeline_cache_key(info)?, env!("CARGO_PKG_VERSION"));
         let file = cache::folder()?.join(name);
         let found = cache::read(&file, MOST_BYTES);
         let data = found.as_deref().and_then(|bytes| {
@@ -51,7 +52,11 @@ impl Pipelines {
         // `save` once wrote, so a damaged one never gets here; wgpu itself refuses another adapter's, another driver's and another
         // version's; and the folder is the user's own, as are the program and its libraries.
         let cache = unsafe {
-            device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor { label: Some("gradus"), data, fallback: true })
+            device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
+                label: Some("gradus"),
+                data,
+                fallback: true,
+            })
         };
         Some(Pipelines { cache, file, unsaved: AtomicBool::new(false) })
     }
@@ -69,7 +74,11 @@ impl Pipelines {
         }
         let Some(data) = self.cache.get_data() else { return };
         if data.len() as u64 + 8 > MOST_BYTES {
-            log::info!("{}: {} bytes of pipelines are too many to keep", self.file.display(), data.len());
+            log::info!(
+                "{}: {} bytes of pipelines are too many to keep",
+                self.file.display(),
+                data.len()
+            );
             return;
         }
         let sealed = sealed(&data);

@@ -1,7 +1,7 @@
 //! The adapter that a test needs, or a line that says that the test is ignored.
 
-use crate::runtime::device::{Device, Gpu};
 use crate::runtime::device::backends::adapters;
+use crate::runtime::device::{Device, Gpu};
 
 #[path = "../../../tests/support/ignored.rs"]
 mod ignored;

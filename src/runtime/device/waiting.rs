@@ -35,7 +35,9 @@ impl Work {
     /// Takes in a dispatch.
     pub fn add(&mut self, kernel: &Arc<Kernel>) {
         self.dispatches += 1;
-        if self.kernels.len() < NAMED && !self.kernels.iter().any(|known| Arc::ptr_eq(known, kernel)) {
+        if self.kernels.len() < NAMED
+            && !self.kernels.iter().any(|known| Arc::ptr_eq(known, kernel))
+        {
             self.kernels.push(kernel.clone());
         }
     }
@@ -66,12 +68,20 @@ impl Gpu {
     fn running(&self) -> Option<(String, String)> {
         let submissions = lock(&self.0.submissions.0);
         let has_ended = |index: &wgpu::SubmissionIndex| {
-            let now = wgpu::PollType::Wait { submission_index: Some(index.clone()), timeout: Some(Duration::ZERO) };
+            let now = wgpu::PollType::Wait {
+                submission_index: Some(index.clone()),
+                timeout: Some(Duration::ZERO),
+            };
             self.device().poll(now).is_ok()
         };
         let place = submissions.iter().position(|(index, _)| !has_ended(index))?;
         let (index, work) = &submissions[place];
-        let before = submissions.iter().take(place).rev().map(|(_, work)| work).find(|work| work.dispatches > 0);
+        let before = submissions
+            .iter()
+            .take(place)
+            .rev()
+            .map(|(_, work)| work)
+            .find(|work| work.dispatches > 0);
         let does = match before.filter(|_| work.dispatches == 0) {
             Some(before) => format!("copying the result of {}", before.describe()),
             None => work.describe(),
@@ -106,7 +116,9 @@ impl Gpu {
             let Some((number, does)) = self.running() else { continue };
             match (patience, &running) {
                 (_, Some(before)) if *before != number => begun = Instant::now(),
-                (Some(patience), _) if begun.elapsed() >= patience => return Err(self.given_up(does, patience)),
+                (Some(patience), _) if begun.elapsed() >= patience => {
+                    return Err(self.given_up(does, patience));
+                }
                 _ => {}
             }
             running = Some(number);

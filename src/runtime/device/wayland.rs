@@ -17,16 +17,25 @@ pub(crate) fn silence() {
 
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let is_path = |name: &str| std::env::var_os(name).is_some_and(|value| value.as_bytes().starts_with(b"/"));
-        if is_path("XDG_RUNTIME_DIR") || is_path("WAYLAND_DISPLAY") || std::env::var_os("WAYLAND_SOCKET").is_some() {
+        let is_path = |name: &str| {
+            std::env::var_os(name).is_some_and(|value| value.as_bytes().starts_with(b"/"))
+        };
+        if is_path("XDG_RUNTIME_DIR")
+            || is_path("WAYLAND_DISPLAY")
+            || std::env::var_os("WAYLAND_SOCKET").is_some()
+        {
             return;
         }
         // SAFETY: libwayland has no initialisers of its own, and the layer loads the same library a moment later.
-        let Ok(library) = (unsafe { libloading::Library::new("libwayland-client.so.0") }) else { return };
+        let Ok(library) = (unsafe { libloading::Library::new("libwayland-client.so.0") }) else {
+            return;
+        };
         // SAFETY: `void wl_log_set_handler_client(void (*)(const char *, va_list))` since its version 1.0. A va_list is handed over as a
         // pointer or in place of one; the handler looks at neither of its arguments.
         unsafe {
-            if let Ok(set) = library.get::<unsafe extern "C" fn(Handler)>(b"wl_log_set_handler_client\0") {
+            if let Ok(set) =
+                library.get::<unsafe extern "C" fn(Handler)>(b"wl_log_set_handler_client\0")
+            {
                 set(say_nothing);
             }
         }

@@ -54,7 +54,9 @@ pub(crate) fn variant(gpu: &Gpu, kind: &Kind, params: &Params) -> Result<Variant
     let mut choices = gpu.choices(fingerprint);
     let tile = match choices.get(&key) {
         // A choice of another size in the bucket may be none for this one.
-        Some(name) => candidates.iter().copied().find(|tile| tile.name() == name).unwrap_or(rule.tile),
+        Some(name) => {
+            candidates.iter().copied().find(|tile| tile.name() == name).unwrap_or(rule.tile)
+        }
         None => match measure(gpu, kind, params, rule.vec4, &candidates) {
             Ok(tile) => {
                 choices.remember(key, tile.name());
@@ -102,7 +104,13 @@ struct Trial {
 }
 
 /// Times the candidates, the rule's first, and gives the best.
-fn measure(gpu: &Gpu, kind: &Kind, params: &Params, vec4: bool, candidates: &[Tile]) -> Result<Tile> {
+fn measure(
+    gpu: &Gpu,
+    kind: &Kind,
+    params: &Params,
+    vec4: bool,
+    candidates: &[Tile],
+) -> Result<Tile> {
     let start = Instant::now();
     let time_for = |seconds: f64| start.elapsed().as_secs_f64() + seconds < BUDGET.as_secs_f64();
     let scratch = Scratch::new(gpu, kind, params)?;
@@ -122,13 +130,18 @@ fn measure(gpu: &Gpu, kind: &Kind, params: &Params, vec4: bool, candidates: &[Ti
         if trials.is_empty() {
             expected = found;
         } else if found != expected {
-            log::warn!("{} gives other sums than {} on this driver and is left out", tile.name(), candidates[0].name());
+            log::warn!(
+                "{} gives other sums than {} on this driver and is left out",
+                tile.name(),
+                candidates[0].name()
+            );
             continue;
         }
         let best = run(gpu, &command, 1)?;
         trials.push(Trial { tile, command, best });
     }
-    let fastest = |trials: &[Trial]| trials.iter().map(|trial| trial.best).fold(f64::INFINITY, f64::min);
+    let fastest =
+        |trials: &[Trial]| trials.iter().map(|trial| trial.best).fold(f64::INFINITY, f64::min);
     // One run tells those that are out of the question; the first stays as the measure of the others.
     let limit = 2.0 * fastest(&trials);
     let rule = candidates[0];
@@ -149,8 +162,15 @@ fn measure(gpu: &Gpu, kind: &Kind, params: &Params, vec4: bool, candidates: &[Ti
         trials.iter_mut().zip(best).for_each(|(trial, best)| trial.best = best);
     }
     let chosen = trials.iter().min_by(|a, b| a.best.total_cmp(&b.best));
-    let chosen = chosen.filter(|trial| trial.best < MARGIN * trials[0].best).map_or(rule, |trial| trial.tile);
-    log::info!("tuned {kind:?} {:?} to {} in {:.0?}", params.shape(), chosen.name(), start.elapsed());
+    let chosen = chosen
+        .filter(|trial| trial.best < MARGIN * trials[0].best)
+        .map_or(rule, |trial| trial.tile);
+    log::info!(
+        "tuned {kind:?} {:?} to {} in {:.0?}",
+        params.shape(),
+        chosen.name(),
+        start.elapsed()
+    );
     Ok(chosen)
 }
 

@@ -10,11 +10,17 @@ fn params(m: u32, n: u32, k: u32) -> Params {
 }
 
 fn forward() -> Kind<'static> {
-    Kind { layout: Layout::NN, epilogue: Epilogue::Forward, activation: Some(&RELU), constants: &[] }
+    Kind {
+        layout: Layout::NN,
+        epilogue: Epilogue::Forward,
+        activation: Some(&RELU),
+        constants: &[],
+    }
 }
 
 fn gpu() -> Gpu {
-    Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do")
+    Gpu::open_with(GpuOptions::default())
+        .expect("these tests need an adapter, a software one will do")
 }
 
 #[test]
@@ -27,7 +33,10 @@ fn sizes_share_a_choice_up_to_the_next_power_of_two() {
     assert_eq!(of(8192, 8192, 8192), of(4096, 4096, 4096));
     // The row of ones that gives the bias its gradient does not push a layer of 1024 inputs into the next bucket.
     let with_ones = Params { ones: 1, ..params(1025, 512, 784) };
-    assert_eq!(bucket(&with_ones, Layout::TN, true), bucket(&params(1024, 512, 784), Layout::TN, true));
+    assert_eq!(
+        bucket(&with_ones, Layout::TN, true),
+        bucket(&params(1024, 512, 784), Layout::TN, true)
+    );
 }
 
 #[test]
@@ -42,7 +51,11 @@ fn small_products_and_a_tuner_that_is_off_take_the_rule() {
     assert_eq!(variant(&gpu, &forward(), &small).unwrap(), rule(&small));
     gpu.set_autotune(false);
     assert_eq!(variant(&gpu, &forward(), &large).unwrap(), rule(&large));
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was tuned, so nothing is kept");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "nothing was tuned, so nothing is kept"
+    );
 }
 
 #[test]
@@ -79,7 +92,8 @@ fn a_name_that_no_tile_bears_gives_the_rule() {
     gpu.set_autotune(true);
     let size = params(512, 256, 128);
     let rule = matmul::variant(&size, Layout::NN, &adapter(&gpu));
-    gpu.choices(fingerprint).remember(bucket(&size, Layout::NN, rule.vec4), "a tile of another age".into());
+    gpu.choices(fingerprint)
+        .remember(bucket(&size, Layout::NN, rule.vec4), "a tile of another age".into());
     assert_eq!(variant(&gpu, &forward(), &size).unwrap(), rule);
 }
 
@@ -93,11 +107,14 @@ fn tiles_have_names_of_their_own() {
 fn every_epilogue_can_be_tried_whatever_the_sizes() {
     crate::runtime::device::test_adapter::needs_gpu!();
     let gpu = gpu();
-    let input_gradient = Kind { layout: Layout::NT, epilogue: Epilogue::InputGradient, ..forward() };
+    let input_gradient =
+        Kind { layout: Layout::NT, epilogue: Epilogue::InputGradient, ..forward() };
     let weights = Params { ones: 1, accumulate: 1, output_offset: 8, ..params(13, 12, 20) };
-    for (kind, params) in
-        [(forward(), params(33, 17, 9)), (input_gradient, params(33, 17, 9)), (Kind::plain(Layout::TN), weights)]
-    {
+    for (kind, params) in [
+        (forward(), params(33, 17, 9)),
+        (input_gradient, params(33, 17, 9)),
+        (Kind::plain(Layout::TN), weights),
+    ] {
         let rule = matmul::variant(&params, kind.layout, &adapter(&gpu));
         assert_eq!(measure(&gpu, &kind, &params, rule.vec4, &[rule.tile]).unwrap(), rule.tile);
     }

@@ -7,9 +7,13 @@
 
 use crate::cpu::parallel::pairwise;
 use crate::cpu::real::Real;
-use crate::losses::{Domain, Family, CpuReal, Loss, tokens};
-use crate::templates::linear::cpu::{LinearTemplate, MOST_BYTES_ON_CPU, check_labels, chunk_rows, clear_rows};
-use crate::templates::multi_input::cpu::{Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units};
+use crate::losses::{CpuReal, Domain, Family, Loss, tokens};
+use crate::templates::linear::cpu::{
+    LinearTemplate, MOST_BYTES_ON_CPU, check_labels, chunk_rows, clear_rows,
+};
+use crate::templates::multi_input::cpu::{
+    Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
+};
 use crate::templates::rowwise::cpu::is_ignored;
 use crate::{Error, Result};
 
@@ -48,15 +52,21 @@ impl Tokens {
         let labels = call.integer("targets").unwrap_or_default();
         let length = call.array("predictions").map_or(1, |x| x.shape[1]);
         let values = call.units;
-        let value_counts = |token: usize| call.mask.get(token / length % values).copied().unwrap_or(true);
+        let value_counts =
+            |token: usize| call.mask.get(token / length % values).copied().unwrap_or(true);
         let ignored = tokens().ignored();
-        let kept = labels.iter().enumerate().map(|(token, &label)| value_counts(token) && !is_ignored(ignored, label));
+        let kept = labels
+            .iter()
+            .enumerate()
+            .map(|(token, &label)| value_counts(token) && !is_ignored(ignored, label));
         Tokens { length, values, kept: kept.collect() }
     }
 
     /// How many tokens of each answer are kept.
     fn counts(&self) -> impl Iterator<Item = usize> {
-        self.kept.chunks(self.length).map(|completion| completion.iter().filter(|kept| **kept).count())
+        self.kept
+            .chunks(self.length)
+            .map(|completion| completion.iter().filter(|kept| **kept).count())
     }
 }
 
@@ -72,12 +82,21 @@ impl CompletionsTemplate<'_> {
     }
 
     /// The loss inside on the answers' log-probabilities: its values, and its derivatives by them, answer by answer.
-    fn of_completions<R: CpuReal>(&self, call: &MultiInput<'_, R>, logs: &[R], values: &mut [R]) -> Vec<R> {
+    fn of_completions<R: CpuReal>(
+        &self,
+        call: &MultiInput<'_, R>,
+        logs: &[R],
+        values: &mut [R],
+    ) -> Vec<R> {
         let arguments = self.inner.arguments();
         let (policies, others) = arguments.split_at(completions_per_value(self.inner));
         let parts = policies.iter().zip(logs.chunks(call.units));
         let mut arrays: Vec<Array<'_, R>> = parts
-            .map(|(policy, logs)| Array { name: policy.name, shape: vec![call.units], values: logs.into() })
+            .map(|(policy, logs)| Array {
+                name: policy.name,
+                shape: vec![call.units],
+                values: logs.into(),
+            })
             .collect();
         arrays.extend(others.iter().filter_map(|argument| {
             let given = call.array(outer_name(argument.name))?;
@@ -100,7 +119,12 @@ impl CompletionsTemplate<'_> {
         slopes.concat()
     }
 
-    fn run<R: CpuReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) -> Result<()> {
+    fn run<R: CpuReal>(
+        &self,
+        call: &MultiInput<'_, R>,
+        gradients: &mut [Vec<R>],
+        values: &mut [R],
+    ) -> Result<()> {
         let Some(weight) = call.array("linear_weight") else { return Ok(()) };
         let of_tokens = Tokens::of(call);
         let rows = of_tokens.kept.len();
@@ -121,16 +145,24 @@ impl CompletionsTemplate<'_> {
         let shares: Vec<R> = self.shares(&of_tokens);
         // Rounding may leave a probability a little above 1.
         let sums = costs.chunks(of_tokens.length).map(|costs| R::new(-pairwise(costs)));
-        let logs: Vec<R> = sums.zip(&shares).map(|(sum, &share)| Real::min(share * sum, R::ZERO)).collect();
+        let logs: Vec<R> =
+            sums.zip(&shares).map(|(sum, &share)| Real::min(share * sum, R::ZERO)).collect();
         let slopes = self.of_completions(call, &logs, values);
         let of_answer = slopes.iter().zip(&shares).map(|(&slope, &share)| limited(-slope) * share);
-        layer.upstreams =
-            of_answer.flat_map(|slope| std::iter::repeat_n(slope, of_tokens.length)).collect::<Vec<R>>().into();
+        layer.upstreams = of_answer
+            .flat_map(|slope| std::iter::repeat_n(slope, of_tokens.length))
+            .collect::<Vec<R>>()
+            .into();
         frame.run(&layer, chunk, gradients, &mut costs)
     }
 
     /// As `LinearTemplate` does.
-    fn run_or_say_so<R: CpuReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+    fn run_or_say_so<R: CpuReal>(
+        &self,
+        call: &MultiInput<'_, R>,
+        gradients: &mut [Vec<R>],
+        values: &mut [R],
+    ) {
         if self.run(call, gradients, values).is_err() {
             values.fill(R::NAN);
         }
@@ -158,7 +190,8 @@ impl MultiInputCpu for CompletionsTemplate<'_> {
             return Err(Error::Shape {
                 operation: self.name.into(),
                 found: format!("predictions is {:?}", shapes.of("predictions")),
-                allowed: "its first axis must be even: all chosen answers, then all rejected ones".into(),
+                allowed: "its first axis must be even: all chosen answers, then all rejected ones"
+                    .into(),
             });
         }
         let values = completions / per_value;
@@ -184,7 +217,9 @@ impl MultiInputCpu for CompletionsTemplate<'_> {
         }
         inputs.push(Example::whole("targets", &[per_value * values, tokens], 0, classes));
         let is_given = |optional: bool| !optional || !rows.is_multiple_of(3);
-        let others = self.inner.arguments()[per_value..].iter().filter(|other| is_given(other.role.is_optional()));
+        let others = self.inner.arguments()[per_value..]
+            .iter()
+            .filter(|other| is_given(other.role.is_optional()));
         inputs.extend(others.map(|other| Example::of(outer_name(other.name), &[values])));
         inputs
     }
@@ -193,7 +228,9 @@ impl MultiInputCpu for CompletionsTemplate<'_> {
         let of_tokens = Tokens::of(call);
         let labels = call.integer("targets").unwrap_or_default();
         let classes = call.array("linear_weight").map_or(0, |weight| weight.shape[0]);
-        check_labels(self.name, labels, classes, tokens().ignored(), |token| of_tokens.kept[token])?;
+        check_labels(self.name, labels, classes, tokens().ignored(), |token| {
+            of_tokens.kept[token]
+        })?;
         if self.inner.arguments()[0].domain != Domain::LogProbability {
             return Ok(Shares::default());
         }

@@ -16,7 +16,8 @@ use crate::templates::preference::gpu as preference;
 
 const MASK: File = crate::runtime::wgsl::shader!("templates/completions/completion_mask.wgsl");
 const SUMS: File = crate::runtime::wgsl::shader!("templates/completions/completion_sums.wgsl");
-const SLOPES: File = crate::runtime::wgsl::shader!("templates/completions/completion_gradients.wgsl");
+const SLOPES: File =
+    crate::runtime::wgsl::shader!("templates/completions/completion_gradients.wgsl");
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -47,8 +48,12 @@ fn program_of(file: File, software: bool) -> Program {
 
 /// Those of the tokens' loss are its own.
 pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
-    let own = [MASK, SUMS, SLOPES].into_iter().flat_map(|file| [true, false].map(|on| program_of(file, on)));
-    own.chain(linear::own_programs()).chain(loss.inner().into_iter().flat_map(preference::programs)).collect()
+    let own = [MASK, SUMS, SLOPES]
+        .into_iter()
+        .flat_map(|file| [true, false].map(|on| program_of(file, on)));
+    own.chain(linear::own_programs())
+        .chain(loss.inner().into_iter().flat_map(preference::programs))
+        .collect()
 }
 
 /// One call.
@@ -71,7 +76,11 @@ pub(crate) fn commands(
 ) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let (Some(inner), Some(labels)) = (loss.inner(), job.get("targets")) else {
         let nothing = gpu.buffer("nothing", 4)?;
-        return Ok((Vec::new(), MultiInputResults { gradients: Vec::new(), values: nothing.clone(), result: nothing }, 0));
+        return Ok((
+            Vec::new(),
+            MultiInputResults { gradients: Vec::new(), values: nothing.clone(), result: nothing },
+            0,
+        ));
     };
     let (completions, length) = (labels.shape[0], labels.shape[1]);
     let call = Call { gpu, inner, job, length, tokens: completions * length, completions };
@@ -80,7 +89,8 @@ pub(crate) fn commands(
     let (forward, costs) = linear::values(gpu, tokens(), &layer)?;
     commands.extend(forward);
     let [logs, shares] = call.sums(averages, &labels.buffer, &costs, &mut commands)?;
-    let (of_completions, results, parts) = preference::commands(gpu, inner, &call.of_completions(&logs, &mut commands)?)?;
+    let (of_completions, results, parts) =
+        preference::commands(gpu, inner, &call.of_completions(&logs, &mut commands)?)?;
     commands.extend(of_completions);
     call.slopes(&results.gradients, &shares, &layer, &mut commands)?;
     let (back, of_layer) = linear::gradients(gpu, tokens(), &layer)?;
@@ -136,14 +146,24 @@ impl Call<'_> {
     }
 
     /// What the loss inside takes: the log-probabilities, all first answers, then all second ones, and the rest as it is.
-    fn of_completions(&self, logs: &wgpu::Buffer, commands: &mut Vec<Command>) -> Result<MultiInputJob> {
+    fn of_completions(
+        &self,
+        logs: &wgpu::Buffer,
+        commands: &mut Vec<Command>,
+    ) -> Result<MultiInputJob> {
         let values = self.job.length();
         let (policies, others) = self.inner.arguments().split_at(completions_per_value(self.inner));
         let mut arguments = Vec::new();
         for (place, policy) in policies.iter().enumerate() {
             let buffer = self.gpu.buffer("log-probabilities", values)?;
             let (from_offset, size) = (4 * (place * values) as u64, 4 * values as u64);
-            commands.push(Command::Copy { from: logs.clone(), from_offset, to: buffer.clone(), to_offset: 0, size });
+            commands.push(Command::Copy {
+                from: logs.clone(),
+                from_offset,
+                to: buffer.clone(),
+                to_offset: 0,
+                size,
+            });
             arguments.push(Bound { name: policy.name, shape: vec![values], buffer });
         }
         arguments.extend(others.iter().filter_map(|argument| {
@@ -165,7 +185,13 @@ impl Call<'_> {
         let slopes = self.gpu.buffer("derivatives by answers", self.completions)?;
         for (place, part) in of_completions.iter().enumerate() {
             let (to_offset, size) = (4 * (place * values) as u64, 4 * values as u64);
-            commands.push(Command::Copy { from: part.clone(), from_offset: 0, to: slopes.clone(), to_offset, size });
+            commands.push(Command::Copy {
+                from: part.clone(),
+                from_offset: 0,
+                to: slopes.clone(),
+                to_offset,
+                size,
+            });
         }
         if let Some(upstreams) = &layer.upstreams {
             commands.push(self.over_tokens(SLOPES, &[&slopes, shares, upstreams])?);
@@ -177,7 +203,8 @@ impl Call<'_> {
     fn over_tokens(&self, file: File, storage: &[&wgpu::Buffer]) -> Result<Command> {
         let gpu = self.gpu;
         let sizes = [self.tokens, self.length, self.job.length()].map(|size| size as u32);
-        let params = TokenParams { tokens: sizes[0], length: sizes[1], values: sizes[2], reserved: 0 };
+        let params =
+            TokenParams { tokens: sizes[0], length: sizes[1], values: sizes[2], reserved: 0 };
         let kernel = gpu.kernel(&program_of(file, gpu.is_software()))?;
         let storage: Vec<_> = storage.iter().map(|&buffer| buffer.into()).collect();
         gpu.dispatch(&kernel, &params, &storage, sizes[0].div_ceil(lanes_of(gpu.is_software())))

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::cpu::real::Real;
 use crate::cpu::simd::LANES;
 use crate::cpu::{parallel, simd};
-use crate::losses::{DistanceTerms, Distance};
+use crate::losses::{Distance, DistanceTerms};
 use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
 
 /// The frame around a loss.
@@ -42,21 +42,37 @@ impl<L: Distance> DistanceTemplate<'_, L> {
     }
 
     fn truth_name(&self) -> Option<&'static str> {
-        self.0.arguments().get(2).filter(|argument| !argument.role.is_differentiated()).map(|argument| argument.name)
+        self.0
+            .arguments()
+            .get(2)
+            .filter(|argument| !argument.role.is_differentiated())
+            .map(|argument| argument.name)
     }
 }
 
 #[inline(always)]
-fn take<R: Real, L: Distance>(loss: &L, call: &MultiInput<'_, R>, first: usize, columns: usize, piece: Piece<'_, R>) {
+fn take<R: Real, L: Distance>(
+    loss: &L,
+    call: &MultiInput<'_, R>,
+    first: usize,
+    columns: usize,
+    piece: Piece<'_, R>,
+) {
     // Options behind a reference would be read again for each element, since the gradients might lie over them.
     let loss = &loss.clone();
     let Piece { values, mut gradients } = piece;
     for (k, value) in values.iter_mut().enumerate() {
         let unit = first + k;
-        let row_of = |number: usize| -> &[R] { &call.arrays[number].values[unit * columns..][..columns] };
-        let vectors = [row_of(0), row_of(1), if gradients.len() == 3 { row_of(2) } else { row_of(0) }];
+        let row_of =
+            |number: usize| -> &[R] { &call.arrays[number].values[unit * columns..][..columns] };
+        let vectors =
+            [row_of(0), row_of(1), if gradients.len() == 3 { row_of(2) } else { row_of(0) }];
         // A third input without a gradient is a truth for each row.
-        let truth = call.arrays.get(2).filter(|_| gradients.len() < 3).map_or(R::ZERO, |array| array.values[unit]);
+        let truth = call
+            .arrays
+            .get(2)
+            .filter(|_| gradients.len() < 3)
+            .map_or(R::ZERO, |array| array.values[unit]);
         let rows = gradients.iter_mut().map(|gradient| &mut gradient[k * columns..][..columns]);
         let Some(weight) = call.weight_of(unit) else {
             rows.for_each(|row| row.fill(R::ZERO));
@@ -128,7 +144,11 @@ fn largest<R: Real, L: Distance>(loss: &L, [first, second, third]: Vectors3<'_, 
 
 /// The three sums over the columns, in a fixed number of lanes, and whether there is a NaN among the numbers.
 #[inline(always)]
-fn folded<R: Real, L: Distance>(loss: &L, [first, second, third]: Vectors3<'_, R>, peaks: [R; 3]) -> ([R; 3], bool) {
+fn folded<R: Real, L: Distance>(
+    loss: &L,
+    [first, second, third]: Vectors3<'_, R>,
+    peaks: [R; 3],
+) -> ([R; 3], bool) {
     let mut lanes = [[R::ZERO; LANES]; 3];
     // Not a sum of the numbers themselves: ∞ − ∞ is no NaN that was handed in.
     let mut poison = [R::ZERO; LANES];
@@ -198,7 +218,12 @@ impl<L: Distance> MultiInputCpu for DistanceTemplate<'_, L> {
         let truth = self.truth_name();
         let arguments = self.0.arguments().iter();
         arguments
-            .map(|argument| Example::of(argument.name, if truth == Some(argument.name) { &shape[..1] } else { &shape }))
+            .map(|argument| {
+                Example::of(
+                    argument.name,
+                    if truth == Some(argument.name) { &shape[..1] } else { &shape },
+                )
+            })
             .collect()
     }
 

@@ -65,10 +65,17 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
             }
         }
     }
-    variants.iter().flat_map(|variant| [false, true].map(|on| frame(loss, variant, on, on))).collect()
+    variants
+        .iter()
+        .flat_map(|variant| [false, true].map(|on| frame(loss, variant, on, on)))
+        .collect()
 }
 
-pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &MultiInputJob) -> Result<(Vec<Command>, MultiInputResults, usize)> {
+pub(crate) fn commands(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let rows = job.length();
     let columns = job.arguments[0].shape.last().copied().unwrap_or(1);
     let most = binding_elements(gpu) / columns.max(1);
@@ -82,7 +89,8 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &MultiInputJob) -> Resul
     }
     let variant = variant(&Adapter::of(gpu), columns);
     let software = gpu.is_software();
-    let partials: usize = parts(rows, most).map(|part| variant.partials(software, part.length)).sum();
+    let partials: usize =
+        parts(rows, most).map(|part| variant.partials(software, part.length)).sum();
     let values = gpu.buffer("values", if job.each { rows } else { partials })?;
     let count = loss.differentiated().len();
     // One that is missing is still bound, and no two may be the same buffer.
@@ -127,9 +135,18 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &MultiInputJob) -> Resul
             along(&gradients[2], &part, columns, count > 2),
             (&values).into(),
         ];
-        commands.push(gpu.dispatch(&kernel, &params, &storage, part.length.div_ceil(block) as u32)?);
+        commands.push(gpu.dispatch(
+            &kernel,
+            &params,
+            &storage,
+            part.length.div_ceil(block) as u32,
+        )?);
         length += variant.partials(software, part.length);
     }
     let gradients = gradients.into_iter().take(count).collect();
-    Ok((commands, MultiInputResults { gradients, values, result: gpu.buffer("a loss", 4)? }, length))
+    Ok((
+        commands,
+        MultiInputResults { gradients, values, result: gpu.buffer("a loss", 4)? },
+        length,
+    ))
 }

@@ -12,7 +12,9 @@ use rayon::prelude::*;
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
 use crate::losses::{CpuReal, Loss};
-use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Shares, Units};
+use crate::templates::multi_input::cpu::{
+    Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
+};
 use crate::templates::rowwise::cpu::{Rows, Targets, is_ignored};
 use crate::{Error, Result};
 
@@ -33,7 +35,9 @@ const COLUMNS: usize = 4096;
 
 /// How many rows are taken at once, for outputs of so many classes in at most so many bytes: at least one, all chunks about alike.
 pub fn chunk_rows(rows: usize, classes: usize, bytes: u64) -> usize {
-    let most = usize::try_from(bytes / (4 * classes.max(1) as u64)).unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS);
+    let most = usize::try_from(bytes / (4 * classes.max(1) as u64))
+        .unwrap_or(MOST_ROWS)
+        .clamp(1, MOST_ROWS);
     if rows <= most {
         return rows.max(1);
     }
@@ -112,13 +116,17 @@ impl LinearTemplate<'_> {
         gradients: &mut [Vec<R>],
         values: &mut [R],
     ) -> Result<()> {
-        let (Some(layer), [of_x, of_weight, of_bias @ ..]) = (Layer::of(call), gradients) else { return Ok(()) };
+        let (Some(layer), [of_x, of_weight, of_bias @ ..]) = (Layer::of(call), gradients) else {
+            return Ok(());
+        };
         let Layer { features, classes, weight, .. } = layer;
         let mut space = Space::of(chunk * classes);
         for first in (0..call.units).step_by(chunk) {
             let rows = chunk.min(call.units - first);
-            let slopes = self.loss_of(call, &layer, first, &mut space, &mut values[first..][..rows])?;
-            let (of_x, x) = (&mut of_x[first * features..][..rows * features], &layer.x[first * features..]);
+            let slopes =
+                self.loss_of(call, &layer, first, &mut space, &mut values[first..][..rows])?;
+            let (of_x, x) =
+                (&mut of_x[first * features..][..rows * features], &layer.x[first * features..]);
             let x = &x[..rows * features];
             matmul(Layout::NN, rows, features, classes, slopes, weight, of_x, false)?;
             matmul(Layout::TN, classes, features, rows, slopes, x, of_weight, first > 0)?;
@@ -130,7 +138,12 @@ impl LinearTemplate<'_> {
     }
 
     /// The values alone.
-    pub(crate) fn values<R: CpuReal>(&self, call: &MultiInput<'_, R>, chunk: usize, values: &mut [R]) -> Result<()> {
+    pub(crate) fn values<R: CpuReal>(
+        &self,
+        call: &MultiInput<'_, R>,
+        chunk: usize,
+        values: &mut [R],
+    ) -> Result<()> {
         let Some(layer) = Layer::of(call) else { return Ok(()) };
         let mut space = Space::of(chunk * layer.classes);
         for first in (0..call.units).step_by(chunk) {
@@ -151,7 +164,8 @@ impl LinearTemplate<'_> {
     ) -> Result<&'s [R]> {
         let &Layer { features, classes, weight, .. } = layer;
         let rows = values.len();
-        let (outputs, slopes) = (&mut space.outputs[..rows * classes], &mut space.slopes[..rows * classes]);
+        let (outputs, slopes) =
+            (&mut space.outputs[..rows * classes], &mut space.slopes[..rows * classes]);
         let x = &layer.x[first * features..][..rows * features];
         if let Some(bias) = layer.bias {
             outputs.par_chunks_mut(classes).for_each(|row| row.copy_from_slice(bias));
@@ -192,7 +206,9 @@ fn rows_of<'a, R: Real>(
         columns: layer.classes,
         targets: match layer.targets {
             Targets::Labels(labels) => Targets::Labels(part(labels, first, rows)),
-            Targets::Dense(dense) => Targets::Dense(part(dense, first * layer.classes, rows * layer.classes)),
+            Targets::Dense(dense) => {
+                Targets::Dense(part(dense, first * layer.classes, rows * layer.classes))
+            }
         },
         ignored,
         class_weight: layer.class_weight,
@@ -227,9 +243,15 @@ pub(crate) fn check_labels(
     counts: impl Fn(usize) -> bool,
 ) -> Result<()> {
     let is_class = |label: i32| usize::try_from(label).is_ok_and(|label| label < classes);
-    let Some(row) = (0..labels.len()).find(|&row| counts(row) && !is_class(labels[row])) else { return Ok(()) };
+    let Some(row) = (0..labels.len()).find(|&row| counts(row) && !is_class(labels[row])) else {
+        return Ok(());
+    };
     let list: Vec<String> = ignored.iter().map(ToString::to_string).collect();
-    let ignored = if list.is_empty() { String::new() } else { format!(" or an ignored one ({})", list.join(", ")) };
+    let ignored = if list.is_empty() {
+        String::new()
+    } else {
+        format!(" or an ignored one ({})", list.join(", "))
+    };
     Err(Error::Label { operation: name.into(), row, label: labels[row].into(), classes, ignored })
 }
 
@@ -238,7 +260,8 @@ pub(crate) fn clear_rows(call: &mut MultiInput<'_, f32>, counts: impl Fn(usize) 
     let Some(x) = call.arrays.iter_mut().find(|array| array.name == "predictions") else { return };
     let features = x.shape.last().copied().unwrap_or(1);
     let is_off = |row: &[f32]| row.iter().any(|x| !x.is_finite());
-    let starts = (0..x.values.len() / features).filter(|&row| !counts(row)).map(|row| row * features);
+    let starts =
+        (0..x.values.len() / features).filter(|&row| !counts(row)).map(|row| row * features);
     let off: Vec<usize> = starts.filter(|&start| is_off(&x.values[start..][..features])).collect();
     for start in off {
         x.values.to_mut()[start..][..features].fill(0.0);
@@ -266,13 +289,16 @@ impl MultiInputCpu for LinearTemplate<'_> {
     fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
         // In practice a vocabulary is some hundred times as wide as the hidden states; the judges draw narrow ones.
         let classes = if columns >= 256 { 128 * columns } else { columns + 3 };
-        let mut inputs =
-            vec![Example::of("predictions", &[rows, columns]), Example::of("linear_weight", &[classes, columns])];
+        let mut inputs = vec![
+            Example::of("predictions", &[rows, columns]),
+            Example::of("linear_weight", &[classes, columns]),
+        ];
         if !rows.is_multiple_of(3) {
             inputs.push(Example::of("linear_bias", &[classes]));
         }
         let takes = |name: &str| self.inner.inputs().iter().any(|input| input.name == name);
-        let optional = [("class_weight", rows.is_multiple_of(5)), ("pos_weight", rows.is_multiple_of(2))];
+        let optional =
+            [("class_weight", rows.is_multiple_of(5)), ("pos_weight", rows.is_multiple_of(2))];
         for (name, _) in optional.into_iter().filter(|(name, is_given)| *is_given && takes(name)) {
             inputs.push(Example::of(name, &[classes]));
         }
@@ -291,12 +317,18 @@ impl MultiInputCpu for LinearTemplate<'_> {
         let kept = labels.iter().map(|&label| !is_ignored(ignored, label)).collect::<Vec<bool>>();
         let counts = |row: usize| kept[row] && call.mask.get(row).copied().unwrap_or(true);
         check_labels(self.name, labels, layer.classes, ignored, counts)?;
-        let weight_of = |&label: &i32| match usize::try_from(label).ok().and_then(|label| layer.class_weight.get(label))
+        let weight_of = |&label: &i32| match usize::try_from(label)
+            .ok()
+            .and_then(|label| layer.class_weight.get(label))
         {
             Some(&weight) => f64::from(weight),
             None => 1.0,
         };
-        let mean = if layer.class_weight.is_empty() { Vec::new() } else { labels.iter().map(weight_of).collect() };
+        let mean = if layer.class_weight.is_empty() {
+            Vec::new()
+        } else {
+            labels.iter().map(weight_of).collect()
+        };
         Ok(Shares { kept, mean, scale: Vec::new() })
     }
 
@@ -316,7 +348,12 @@ impl MultiInputCpu for LinearTemplate<'_> {
 
 impl LinearTemplate<'_> {
     /// No product refuses slices whose lengths follow from shapes that fit; if one did, the values would say so.
-    fn run_or_say_so<R: CpuReal>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
+    fn run_or_say_so<R: CpuReal>(
+        &self,
+        call: &MultiInput<'_, R>,
+        gradients: &mut [Vec<R>],
+        values: &mut [R],
+    ) {
         let classes = call.array("linear_weight").map_or(1, |weight| weight.shape[0]);
         let chunk = chunk_rows(call.units, classes, MOST_BYTES_ON_CPU);
         if self.run(call, chunk, gradients, values).is_err() {

@@ -65,7 +65,11 @@ pub fn kept_items<R: Real>(
     let kept: Vec<usize> = (0..dense.len()).filter(|&item| row.keeps(item)).collect();
     let gather = |values: &[R]| kept.iter().map(|&item| values[item]).collect::<Vec<R>>();
     let mut slopes = vec![R::ZERO; kept.len()];
-    let value = if kept.is_empty() { R::ZERO } else { list(&gather(row.logits), &gather(dense), &mut slopes) };
+    let value = if kept.is_empty() {
+        R::ZERO
+    } else {
+        list(&gather(row.logits), &gather(dense), &mut slopes)
+    };
     kept.iter().zip(slopes).for_each(|(&item, slope)| gradient[item] = scale * slope);
     value
 }
@@ -258,7 +262,8 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
     let inverse = R::new(1.0 / pairs.temperature);
     let mut total = 0.0;
     let mut below = scores.len();
-    let (mut values, mut slopes_of_block, mut weights) = ([R::ZERO; BLOCK], [R::ZERO; BLOCK], [R::ONE; BLOCK]);
+    let (mut values, mut slopes_of_block, mut weights) =
+        ([R::ZERO; BLOCK], [R::ZERO; BLOCK], [R::ONE; BLOCK]);
     for above in (0..order.len()).rev() {
         // The first item whose truth is lower: of the last group of equals it is the end.
         if above + 1 < order.len() && truths[order[above]] != truths[order[above + 1]] {
@@ -274,7 +279,9 @@ fn over_weighted_pairs<R: Real, const WEIGHTED: bool>(
                 statistics.weigh(above, start..end, &mut weights[..end - start]);
             }
             let outputs = values.iter_mut().zip(&mut slopes_of_block).zip(&mut pulls[start..end]);
-            for ((((value, slope), pull), &other), &weight) in outputs.zip(&sorted[start..end]).zip(&weights) {
+            for ((((value, slope), pull), &other), &weight) in
+                outputs.zip(&sorted[start..end]).zip(&weights)
+            {
                 let weight = if WEIGHTED { weight } else { R::ONE };
                 let (f, derivative) = pair(difference(score, other) * inverse);
                 // A weight of 0 takes the pair out, also where it is infinite.
@@ -342,7 +349,9 @@ pub fn over_smooth_ranks<R: Real>(
             scores.len(),
             #[inline(always)]
             |range, steps: &mut [R]| {
-                for ((slot, &other), &pull) in steps.iter_mut().zip(&scores[range.clone()]).zip(&pulls[range]) {
+                for ((slot, &other), &pull) in
+                    steps.iter_mut().zip(&scores[range.clone()]).zip(&pulls[range])
+                {
                     let (_, high, low) = (difference(score, other) * inverse).logistic();
                     *slot = (pull - own) * (high * low);
                 }
@@ -364,7 +373,12 @@ pub fn softmax<R: Real>(values: &mut [R]) {
 /// Σ q (lse − s) and, in `slopes`, p Σq − q with p = e^(s − lse); with a virtual item, whose score is 0, its weight among them. 0·(−∞)
 /// counts as 0; a score of −∞ has slope 0.
 #[inline(always)]
-pub fn softmax_against<R: Real>(scores: &[R], weights: &[R], virtual_weight: Option<f64>, slopes: &mut [R]) -> R {
+pub fn softmax_against<R: Real>(
+    scores: &[R],
+    weights: &[R],
+    virtual_weight: Option<f64>,
+    slopes: &mut [R],
+) -> R {
     let maximum = simd::maximum(scores);
     // Where every score is −∞ there is no maximum: any finite number keeps (−∞) − (−∞) out.
     let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
@@ -402,8 +416,18 @@ mod tests {
 
     #[test]
     fn f32_is_ordered_as_f64_is_with_ties_zeros_infinities_and_nan() {
-        let special =
-            [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -f32::NAN, 1e-45, -1e-45, f32::MAX, f32::MIN];
+        let special = [
+            0.0,
+            -0.0,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::NAN,
+            -f32::NAN,
+            1e-45,
+            -1e-45,
+            f32::MAX,
+            f32::MIN,
+        ];
         let mut random = Random::new(5, 0);
         for length in [0, 1, 2, 37, 1000] {
             let values: Vec<f32> = (0..length)
@@ -423,7 +447,11 @@ mod tests {
     fn discounts_are_those_of_the_formula_on_both_sides_of_the_table_s_end() {
         for place in [0, 1, 2, 1022, 1023, 1024, 1025, 100_000] {
             assert_eq!(discount(place, 0), 1.0 / (2.0 + place as f64).log2(), "place {place}");
-            assert_eq!(discount(place, 1024), if place < 1024 { discount(place, 0) } else { 0.0 }, "place {place}");
+            assert_eq!(
+                discount(place, 1024),
+                if place < 1024 { discount(place, 0) } else { 0.0 },
+                "place {place}"
+            );
         }
     }
 }

@@ -6,8 +6,8 @@ use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::{
-    Buffers, Job, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Part, Parts, along, binding_elements, cells, flag, parts,
-    program,
+    Buffers, Job, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Part, Parts, along, binding_elements,
+    cells, flag, parts, program,
 };
 use crate::{Error, Result};
 
@@ -61,7 +61,11 @@ impl Layout {
     /// of 64 items is a workgroup, a longer one several.
     fn new(software: bool, items: usize) -> Self {
         let lanes = lanes_of(software) as usize;
-        let rounds = if software { (ITERATIONS / iterations_of_item(items)).clamp(1, items.div_ceil(lanes).max(1)) } else { 1 };
+        let rounds = if software {
+            (ITERATIONS / iterations_of_item(items)).clamp(1, items.div_ceil(lanes).max(1))
+        } else {
+            1
+        };
         let block = lanes * rounds;
         Layout { software, lanes, block, blocks: items.div_ceil(block) }
     }
@@ -122,10 +126,15 @@ pub(crate) fn values_length(gpu: &Gpu, job: &Job) -> usize {
     if job.each {
         return job.rows;
     }
-    parts(job.rows, most_lists(gpu, job)).map(|part| Layout::of(gpu, job).partials(job.row_length, part.length)).sum()
+    parts(job.rows, most_lists(gpu, job))
+        .map(|part| Layout::of(gpu, job).partials(job.row_length, part.length))
+        .sum()
 }
 
-fn with_constants(layout: &Layout, mut constants: Vec<(&'static str, f64)>) -> Vec<(&'static str, f64)> {
+fn with_constants(
+    layout: &Layout,
+    mut constants: Vec<(&'static str, f64)>,
+) -> Vec<(&'static str, f64)> {
     constants.push(("WORKGROUP", layout.lanes as f64));
     constants
 }
@@ -134,7 +143,12 @@ fn partials(layout: &Layout) -> File {
     if layout.software { PARTIALS_LANE } else { PARTIALS_TREE }
 }
 
-fn frame(loss: &dyn Loss, kernel: File, layout: &Layout, constants: Vec<(&'static str, f64)>) -> Program {
+fn frame(
+    loss: &dyn Loss,
+    kernel: File,
+    layout: &Layout,
+    constants: Vec<(&'static str, f64)>,
+) -> Program {
     let mut files = vec![kernel, LISTS, ITEMS_FLOAT, NUMBERS, GAINS];
     if kernel == LISTWISE {
         files.push(partials(layout));
@@ -144,7 +158,11 @@ fn frame(loss: &dyn Loss, kernel: File, layout: &Layout, constants: Vec<(&'stati
     program(loss, &files, constants)
 }
 
-fn units_program(layout: &Layout, [over_pairs, half]: [bool; 2], constants: Vec<(&'static str, f64)>) -> Program {
+fn units_program(
+    layout: &Layout,
+    [over_pairs, half]: [bool; 2],
+    constants: Vec<(&'static str, f64)>,
+) -> Program {
     let mut constants = with_constants(layout, constants);
     constants.push(("OVER_PAIRS", flag(over_pairs)));
     let items = if half { ITEMS_HALF } else { ITEMS_FLOAT };
@@ -166,9 +184,15 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     let mut programs = Vec::new();
     for layout in [true, false].map(|software| Layout::new(software, 100)) {
         for on in [0.0, 1.0] {
-            let given = |names: &[&'static str]| names.iter().map(|&name| (name, on)).collect::<Vec<_>>();
+            let given =
+                |names: &[&'static str]| names.iter().map(|&name| (name, on)).collect::<Vec<_>>();
             programs.push(frame(loss, RECORDS, &layout, given(&["IN_PLACE"])));
-            programs.push(frame(loss, LISTWISE, &layout, given(&["HAS_WEIGHT", "REDUCTION_NONE", "DIVISOR_ON_DEVICE"])));
+            programs.push(frame(
+                loss,
+                LISTWISE,
+                &layout,
+                given(&["HAS_WEIGHT", "REDUCTION_NONE", "DIVISOR_ON_DEVICE"]),
+            ));
             for half in [false, true] {
                 programs.push(units_program(&layout, [on != 0.0, half], given(&["IN_PLACE"])));
             }
@@ -188,7 +212,12 @@ fn check(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> Result<()> {
     };
     let most = most_lists(gpu, job);
     if most == 0 && job.rows > 0 {
-        let name = format!("records of {} lists of {} items in {}", job.alignment(), job.row_length, loss.name());
+        let name = format!(
+            "records of {} lists of {} items in {}",
+            job.alignment(),
+            job.row_length,
+            loss.name()
+        );
         return Err(too_large(
             name,
             16 * job.alignment() * job.row_length,
@@ -196,19 +225,30 @@ fn check(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> Result<()> {
         ));
     }
     if gpu.is_software() && iterations_of_item(job.row_length) > MAX_LOOP_ITERATIONS {
-        let name = format!("a list of {} items in {} on a software adapter", job.row_length, loss.name());
-        return Err(too_large(name, 4 * job.row_length, 4 * (MAX_LOOP_ITERATIONS * 64 / 65) as u64));
+        let name =
+            format!("a list of {} items in {} on a software adapter", job.row_length, loss.name());
+        return Err(too_large(
+            name,
+            4 * job.row_length,
+            4 * (MAX_LOOP_ITERATIONS * 64 / 65) as u64,
+        ));
     }
     Ok(())
 }
 
-pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers) -> Result<(Vec<Command>, Parts)> {
+pub(crate) fn commands(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    job: &Job,
+    buffers: &Buffers,
+) -> Result<(Vec<Command>, Parts)> {
     check(gpu, loss, job)?;
     let mut commands = Vec::new();
     let on_device = job.divisor != crate::templates::Divisor::Known;
     let upstreams = if on_device { Some(&buffers.result) } else { buffers.upstreams.as_ref() };
     let (layout, items) = (Layout::of(gpu, job), job.row_length);
-    let records = gpu.kernel(&frame(loss, RECORDS, &layout, vec![("IN_PLACE", flag(buffers.in_place()))]))?;
+    let records =
+        gpu.kernel(&frame(loss, RECORDS, &layout, vec![("IN_PLACE", flag(buffers.in_place()))]))?;
     let switches = vec![
         ("HAS_WEIGHT", flag(buffers.weights.is_some())),
         ("REDUCTION_NONE", flag(job.each)),
@@ -217,7 +257,11 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
     let listwise = gpu.kernel(&frame(loss, LISTWISE, &layout, switches))?;
     let longest = parts(job.rows, most_lists(gpu, job)).map(|part| part.length).max().unwrap_or(0);
     let kept = gpu.buffer("records of lists", 4 * longest * items)?;
-    let each = if job.each { Some(gpu.buffer("parts of lists", longest * layout.parts_of_list())?) } else { None };
+    let each = if job.each {
+        Some(gpu.buffer("parts of lists", longest * layout.parts_of_list())?)
+    } else {
+        None
+    };
     let mut length = 0;
     for part in parts(job.rows, most_lists(gpu, job)) {
         let params = layout.params(job, &part, length);
@@ -235,7 +279,12 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
                 reserved: 0,
             };
             let workgroups = part.length.div_ceil(layout.lanes) as u32;
-            commands.push(gpu.dispatch(&kernel, &params, &[each.into(), (&buffers.values).into()], workgroups)?);
+            commands.push(gpu.dispatch(
+                &kernel,
+                &params,
+                &[each.into(), (&buffers.values).into()],
+                workgroups,
+            )?);
         }
         length += layout.partials(items, part.length);
     }
@@ -271,7 +320,8 @@ pub(crate) fn units_of_lists(
     check(gpu, loss, job)?;
     let (layout, items) = (Layout::of(gpu, job), job.row_length);
     let constants = vec![("IN_PLACE", flag(buffers.in_place()))];
-    let kernel = gpu.kernel(&units_program(&layout, [loss.mean_over_pairs(), job.half], constants))?;
+    let kernel =
+        gpu.kernel(&units_program(&layout, [loss.mean_over_pairs(), job.half], constants))?;
     let join = gpu.kernel(&values_program(&layout))?;
     let longest = parts(job.rows, most_lists(gpu, job)).map(|part| part.length).max().unwrap_or(0);
     let each = gpu.buffer("parts of lists", longest * layout.parts_of_list())?;
@@ -283,7 +333,12 @@ pub(crate) fn units_of_lists(
     for part in parts(job.rows, most_lists(gpu, job)) {
         let storage = storage(&plain, &buffers, None, &part, [&each, &buffers.result]);
         let workgroups = layout.workgroups(items, part.length) as u32;
-        commands.push(gpu.dispatch(&kernel, &layout.params(job, &part, 0), &storage, workgroups)?);
+        commands.push(gpu.dispatch(
+            &kernel,
+            &layout.params(job, &part, 0),
+            &storage,
+            workgroups,
+        )?);
         let params = ValuesParams {
             lists: part.length as u32,
             count: layout.parts_of_list() as u32,
@@ -291,7 +346,12 @@ pub(crate) fn units_of_lists(
             reserved: 0,
         };
         let workgroups = part.length.div_ceil(layout.lanes) as u32;
-        commands.push(gpu.dispatch(&join, &params, &[(&each).into(), (&units).into()], workgroups)?);
+        commands.push(gpu.dispatch(
+            &join,
+            &params,
+            &[(&each).into(), (&units).into()],
+            workgroups,
+        )?);
     }
     Ok((commands, units))
 }

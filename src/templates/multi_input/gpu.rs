@@ -92,7 +92,9 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
         Family::MultiInput(Frame::Linear, _) => linear::programs(loss),
         Family::MultiInput(Frame::Completions { .. }, _) => completions::programs(loss),
         Family::MultiInput(Frame::Preference, _) => preference::programs(loss),
-        Family::MultiInput(Frame::Similarity(comparison), _) => similarity::programs(loss, comparison),
+        Family::MultiInput(Frame::Similarity(comparison), _) => {
+            similarity::programs(loss, comparison)
+        }
         _ => Vec::new(),
     }
 }

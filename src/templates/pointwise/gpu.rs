@@ -6,8 +6,8 @@ use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Command, Program};
 use crate::runtime::wgsl::File;
 use crate::templates::{
-    Buffers, HALF, Job, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Parts, Per, along, binding_elements, cells, flag, parts,
-    program_of,
+    Buffers, HALF, Job, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Parts, Per, along, binding_elements,
+    cells, flag, parts, program_of,
 };
 
 const POINTWISE: File = crate::runtime::wgsl::shader!("templates/pointwise/pointwise.wgsl");
@@ -60,7 +60,13 @@ pub(crate) fn values_length(gpu: &Gpu, job: &Job) -> usize {
     parts(elements, most(gpu, job)).map(|part| partials(gpu, part.length)).sum()
 }
 
-fn frame(loss: &dyn Loss, partials: File, hessian: bool, half: bool, constants: Vec<(&'static str, f64)>) -> Program {
+fn frame(
+    loss: &dyn Loss,
+    partials: File,
+    hessian: bool,
+    half: bool,
+    constants: Vec<(&'static str, f64)>,
+) -> Program {
     let mut files = vec![POINTWISE, NUMBERS, partials];
     files.extend(if half { [POINTS_HALF, HALF].as_slice() } else { &[POINTS_FLOAT] });
     program_of(loss, hessian, &files, constants)
@@ -70,7 +76,12 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     let mut programs = Vec::new();
     for on in [0.0, 1.0] {
         for (lanes, partials) in [(8.0, PARTIALS_LANE), (256.0, PARTIALS_TREE)] {
-            let switches = [("WEIGHTS", 2.0 * on), ("HAS_COLUMN_WEIGHT", on), ("REDUCTION_NONE", on), ("IN_PLACE", on)];
+            let switches = [
+                ("WEIGHTS", 2.0 * on),
+                ("HAS_COLUMN_WEIGHT", on),
+                ("REDUCTION_NONE", on),
+                ("IN_PLACE", on),
+            ];
             let constants: Vec<_> = std::iter::once(("WORKGROUP", lanes)).chain(switches).collect();
             programs.push(frame(loss, partials, false, false, constants.clone()));
             programs.push(frame(loss, partials, false, true, constants.clone()));
@@ -82,7 +93,12 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     programs
 }
 
-pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers) -> Result<(Vec<Command>, Parts)> {
+pub(crate) fn commands(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    job: &Job,
+    buffers: &Buffers,
+) -> Result<(Vec<Command>, Parts)> {
     let elements = job.rows * job.row_length;
     let per = buffers.weights.as_ref().map(|(_, per)| *per);
     let mut commands = Vec::new();

@@ -3,7 +3,7 @@
 
 use crate::Result;
 use crate::cpu::real::Real;
-use crate::losses::{PreferenceTerms, Preference};
+use crate::losses::{Preference, PreferenceTerms};
 use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
 
 /// The frame around a loss.
@@ -13,8 +13,10 @@ impl<L: Preference> PreferenceTemplate<'_, L> {
     /// There are as many values as pairs of sequences in a batch: no need of threads.
     fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         let arguments = self.0.arguments();
-        let arrays: Vec<Option<&[R]>> =
-            arguments.iter().map(|argument| call.array(argument.name).map(|array| &*array.values)).collect();
+        let arrays: Vec<Option<&[R]>> = arguments
+            .iter()
+            .map(|argument| call.array(argument.name).map(|array| &*array.values))
+            .collect();
         for (i, value) in values.iter_mut().enumerate() {
             let mut numbers = [R::ZERO; 4];
             for (number, array) in numbers.iter_mut().zip(&arrays) {
@@ -24,7 +26,8 @@ impl<L: Preference> PreferenceTemplate<'_, L> {
             if let Some(weight) = call.weight_of(i) {
                 let terms = guarded(self.0, numbers);
                 let slope = weight * call.upstream_of(i);
-                (found, slopes) = (weight * terms.value, terms.slopes.map(|derivative| slope * derivative));
+                (found, slopes) =
+                    (weight * terms.value, terms.slopes.map(|derivative| slope * derivative));
             }
             *value = found;
             for (gradient, slope) in gradients.iter_mut().zip(slopes) {
@@ -56,7 +59,8 @@ impl<L: Preference> MultiInputCpu for PreferenceTemplate<'_, L> {
     fn example(&self, rows: usize, columns: usize) -> Vec<Example> {
         // Without the optional ones now and then.
         let is_given = |optional: bool| !optional || !rows.is_multiple_of(3);
-        let arguments = self.0.arguments().iter().filter(|argument| is_given(argument.role.is_optional()));
+        let arguments =
+            self.0.arguments().iter().filter(|argument| is_given(argument.role.is_optional()));
         arguments.map(|argument| Example::of(argument.name, &[rows, columns])).collect()
     }
 

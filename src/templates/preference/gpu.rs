@@ -24,20 +24,29 @@ struct PreferenceParams {
 }
 
 fn frame(loss: &dyn Loss, software: bool, has_weight: bool, each: bool) -> Program {
-    let constants =
-        vec![("WORKGROUP", lanes_of(software).into()), ("HAS_WEIGHT", flag(has_weight)), ("REDUCTION_NONE", flag(each))];
+    let constants = vec![
+        ("WORKGROUP", lanes_of(software).into()),
+        ("HAS_WEIGHT", flag(has_weight)),
+        ("REDUCTION_NONE", flag(each)),
+    ];
     program(loss, &[PREFERENCE, NUMBERS], constants)
 }
 
 pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
-    let sets = [true, false].into_iter().flat_map(|software| [true, false].map(|on| (software, on)));
+    let sets =
+        [true, false].into_iter().flat_map(|software| [true, false].map(|on| (software, on)));
     sets.map(|(software, on)| frame(loss, software, on, on)).collect()
 }
 
-pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &MultiInputJob) -> Result<(Vec<Command>, MultiInputResults, usize)> {
+pub(crate) fn commands(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let length = job.length();
     let arguments = loss.arguments();
-    let is_differentiated = |name: &str| arguments.iter().any(|a| a.name == name && a.role.is_differentiated());
+    let is_differentiated =
+        |name: &str| arguments.iter().any(|a| a.name == name && a.role.is_differentiated());
     let gradients = job.arguments.iter().filter(|bound| is_differentiated(bound.name)).count();
     // A fresh buffer is all zeros, as what was left out is.
     let numbers = gpu.buffer("the numbers of a loss", arguments.len() * length)?;
@@ -69,15 +78,31 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &MultiInputJob) -> Resul
     };
     let software = gpu.is_software();
     let kernel = gpu.kernel(&frame(loss, software, job.weights.is_some(), job.each))?;
-    let (weights, upstreams) = (job.weights.as_ref().unwrap_or(&dummy), job.upstreams.as_ref().unwrap_or(&dummy));
+    let (weights, upstreams) =
+        (job.weights.as_ref().unwrap_or(&dummy), job.upstreams.as_ref().unwrap_or(&dummy));
     let storage = [&numbers, weights, upstreams, &packed, &values].map(Into::into);
-    commands.push(gpu.dispatch(&kernel, &params, &storage, (length as u32).div_ceil(lanes_of(software)))?);
+    commands.push(gpu.dispatch(
+        &kernel,
+        &params,
+        &storage,
+        (length as u32).div_ceil(lanes_of(software)),
+    )?);
     let mut each = Vec::new();
     for plane in 0..gradients {
         let gradient = gpu.buffer("a gradient", length)?;
         let from_offset = plane as u64 * size;
-        commands.push(Command::Copy { from: packed.clone(), from_offset, to: gradient.clone(), to_offset: 0, size });
+        commands.push(Command::Copy {
+            from: packed.clone(),
+            from_offset,
+            to: gradient.clone(),
+            to_offset: 0,
+            size,
+        });
         each.push(gradient);
     }
-    Ok((commands, MultiInputResults { gradients: each, values, result: gpu.buffer("a loss", 4)? }, length))
+    Ok((
+        commands,
+        MultiInputResults { gradients: each, values, result: gpu.buffer("a loss", 4)? },
+        length,
+    ))
 }

@@ -150,7 +150,10 @@ impl<R: Real> Row<'_, R> {
                 #[inline(always)]
                 |range, shares: &mut [R]| {
                     let inputs = self.logits[range.clone()].iter().zip(&dense[range]);
-                    shares.iter_mut().zip(inputs).for_each(|(slot, (&p, &t))| *slot = share(R::ONE, p, t));
+                    shares
+                        .iter_mut()
+                        .zip(inputs)
+                        .for_each(|(slot, (&p, &t))| *slot = share(R::ONE, p, t));
                 },
             )
         } else {
@@ -193,7 +196,8 @@ impl<R: Real> Row<'_, R> {
             }
             return broken;
         }
-        (0..self.logits.len()).any(|c| self.keeps(c) && (self.logits[c].is_nan() || truth_is_nan(c)))
+        (0..self.logits.len())
+            .any(|c| self.keeps(c) && (self.logits[c].is_nan() || truth_is_nan(c)))
     }
 }
 
@@ -202,7 +206,10 @@ impl<R: Real> Auxiliary<R> {
     pub fn label(&mut self, row: &Row<'_, R>, probability: R) {
         let mut best = None;
         for (column, &x) in row.logits.iter().enumerate() {
-            if row.keeps(column) && x > R::NEG_INFINITY && best.is_none_or(|(_, highest)| x > highest) {
+            if row.keeps(column)
+                && x > R::NEG_INFINITY
+                && best.is_none_or(|(_, highest)| x > highest)
+            {
                 best = Some((column, x));
             }
         }
@@ -216,9 +223,21 @@ impl<R: Real> Auxiliary<R> {
 /// The object-safe face of [`Rowwise`].
 pub trait RowwiseCpu {
     /// Writes value and gradient of each row, in f32 on all cores. `auxiliary` has a place for each row, or none.
-    fn run_f32(&self, rows: &Rows<'_, f32>, gradient: &mut [f32], values: &mut [f32], auxiliary: &mut [Auxiliary<f32>]);
+    fn run_f32(
+        &self,
+        rows: &Rows<'_, f32>,
+        gradient: &mut [f32],
+        values: &mut [f32],
+        auxiliary: &mut [Auxiliary<f32>],
+    );
     /// As `run_f32`, plain and in f64.
-    fn run_f64(&self, rows: &Rows<'_, f64>, gradient: &mut [f64], values: &mut [f64], auxiliary: &mut [Auxiliary<f64>]);
+    fn run_f64(
+        &self,
+        rows: &Rows<'_, f64>,
+        gradient: &mut [f64],
+        values: &mut [f64],
+        auxiliary: &mut [Auxiliary<f64>],
+    );
     /// The diagonal of the Hessian, in f32 on all cores.
     fn curvature_f32(&self, rows: &Rows<'_, f32>, hessian: &mut [f32]);
     /// As `curvature_f32`, plain and in f64.
@@ -238,18 +257,24 @@ impl<L: Rowwise> RowwiseCpu for L {
             // Asked for now and then, for a look at the rows: no need of threads.
             return piece(self, rows, 0, gradient, values, auxiliary);
         }
-        parallel::sum_into_two(gradient, at_once * rows.columns, values, at_once, |number, gradient, values| {
-            let first = number * at_once;
-            simd::dispatch(
-                #[inline(always)]
-                || {
-                    if !self.plain_rows(rows, first, gradient, values) {
-                        piece(self, rows, first, gradient, values, &mut []);
-                    }
-                },
-            );
-            0.0
-        });
+        parallel::sum_into_two(
+            gradient,
+            at_once * rows.columns,
+            values,
+            at_once,
+            |number, gradient, values| {
+                let first = number * at_once;
+                simd::dispatch(
+                    #[inline(always)]
+                    || {
+                        if !self.plain_rows(rows, first, gradient, values) {
+                            piece(self, rows, first, gradient, values, &mut []);
+                        }
+                    },
+                );
+                0.0
+            },
+        );
     }
 
     fn run_f64(
@@ -263,12 +288,16 @@ impl<L: Rowwise> RowwiseCpu for L {
     }
 
     fn curvature_f32(&self, rows: &Rows<'_, f32>, hessian: &mut [f32]) {
-        parallel::fill(hessian, parallel::rows_per_piece(rows.columns) * rows.columns, |start, part| {
-            simd::dispatch(
-                #[inline(always)]
-                || curvatures(self, rows, start / rows.columns, part),
-            )
-        });
+        parallel::fill(
+            hessian,
+            parallel::rows_per_piece(rows.columns) * rows.columns,
+            |start, part| {
+                simd::dispatch(
+                    #[inline(always)]
+                    || curvatures(self, rows, start / rows.columns, part),
+                )
+            },
+        );
     }
 
     fn curvature_f64(&self, rows: &Rows<'_, f64>, hessian: &mut [f64]) {

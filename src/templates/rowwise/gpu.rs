@@ -6,8 +6,8 @@ use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::variant::{Adapter, ROWS, Team, Variant};
 use crate::templates::{
-    Buffers, Divisor, Job, MOST_IGNORED, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, RESULT_KINDS, Part, Parts, Per, along,
-    binding_elements, cells, flag, ignored_words, parts, sum,
+    Buffers, Divisor, Job, MOST_IGNORED, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, Part, Parts, Per,
+    RESULT_KINDS, along, binding_elements, cells, flag, ignored_words, parts, sum,
 };
 use crate::{Error, Result};
 
@@ -38,8 +38,11 @@ pub(crate) fn values_length(gpu: &Gpu, loss: &dyn Loss, job: &Job) -> usize {
             let variant = variant(gpu, loss, job);
             let own = |part: &Part| variant.partials(software, part.length);
             // The divisor leaves its partial sums there first.
-            let divisor = |part: &Part| divisor_variant(software, job).partials(software, part.length);
-            let sum_of = |of: &dyn Fn(&Part) -> usize| parts(job.rows, most_rows(gpu, job)).map(|part| of(&part)).sum();
+            let divisor =
+                |part: &Part| divisor_variant(software, job).partials(software, part.length);
+            let sum_of = |of: &dyn Fn(&Part) -> usize| {
+                parts(job.rows, most_rows(gpu, job)).map(|part| of(&part)).sum()
+            };
             match job.divisor {
                 Divisor::Known | Divisor::Ready => sum_of(&own),
                 _ => sum_of(&|part| own(part).max(divisor(part))),
@@ -54,7 +57,11 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     for software in [true, false] {
         for subgroups in [None, Some(if software { [8, 8] } else { [32, 32] }), Some([8, 32])] {
             for columns in [10, 12, 1000, 1001, 1025, 4096, 32_768, 32_769] {
-                let variant = Variant::new(&Adapter { software, subgroups, lanes: 1024 }, columns, loss.passes());
+                let variant = Variant::new(
+                    &Adapter { software, subgroups, lanes: 1024 },
+                    columns,
+                    loss.passes(),
+                );
                 if !variants.contains(&variant) {
                     variants.push(variant);
                 }
@@ -79,10 +86,15 @@ pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
             programs.extend(variants.iter().map(|v| v.program(loss, second, constants())));
         }
         let constants = || switches.map(|switch| (switch, on)).to_vec();
-        programs.extend(variants.iter().map(|v| v.of_halves(true).program(loss, false, constants())));
+        programs
+            .extend(variants.iter().map(|v| v.of_halves(true).program(loss, false, constants())));
         for (software, half) in [(true, false), (false, false), (true, true), (false, true)] {
             let constants = switches[..4].iter().map(|switch| (*switch, on)).collect();
-            programs.push(divisor_program(&Variant::alone(software, 1).of_halves(half), constants, on != 0.0));
+            programs.push(divisor_program(
+                &Variant::alone(software, 1).of_halves(half),
+                constants,
+                on != 0.0,
+            ));
         }
     }
     programs
@@ -102,11 +114,21 @@ fn divisor_variant(software: bool, job: &Job) -> Variant {
     Variant::alone(software, 1).of_halves(job.half)
 }
 
-pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers) -> Result<(Vec<Command>, Parts)> {
+pub(crate) fn commands(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    job: &Job,
+    buffers: &Buffers,
+) -> Result<(Vec<Command>, Parts)> {
     let most = most_rows(gpu, job);
     if most == 0 && job.rows > 0 {
         return Err(Error::TooLarge {
-            name: format!("{} rows of {} columns in {}", job.alignment(), job.row_length, loss.name()),
+            name: format!(
+                "{} rows of {} columns in {}",
+                job.alignment(),
+                job.row_length,
+                loss.name()
+            ),
             bytes: 4 * (job.alignment() * job.row_length) as u64,
             limit: gpu.limits().max_storage_buffer_binding_size,
             advice: "use fewer columns or the device `cpu`".into(),
@@ -132,9 +154,18 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &Job, buffers: &Buffers)
     let mut length = 0;
     for part in parts(job.rows, most) {
         let block = variant.block(gpu.is_software(), part.length);
-        let params = RowwiseParams { block: block as u32, first_partial: length as u32, ..params(loss, job, &part) };
+        let params = RowwiseParams {
+            block: block as u32,
+            first_partial: length as u32,
+            ..params(loss, job, &part)
+        };
         let storage = storage(job, buffers, upstreams.as_ref(), &part);
-        commands.push(gpu.dispatch(&kernel, &params, &storage, part.length.div_ceil(block) as u32)?);
+        commands.push(gpu.dispatch(
+            &kernel,
+            &params,
+            &storage,
+            part.length.div_ceil(block) as u32,
+        )?);
         length += variant.partials(gpu.is_software(), part.length);
     }
     // With its auxiliary outputs each row has left its value.
@@ -175,9 +206,15 @@ fn params(loss: &dyn Loss, job: &Job, part: &Part) -> RowwiseParams {
     }
 }
 
-fn storage<'a>(job: &Job, buffers: &'a Buffers, upstreams: Option<&'a wgpu::Buffer>, part: &Part) -> [Slice<'a>; 8] {
+fn storage<'a>(
+    job: &Job,
+    buffers: &'a Buffers,
+    upstreams: Option<&'a wgpu::Buffer>,
+    part: &Part,
+) -> [Slice<'a>; 8] {
     let dummy = &buffers.dummy;
-    let (mask, mask_runs) = buffers.class_mask.as_ref().map_or((dummy, false), |(b, per)| (b, *per == Per::Element));
+    let (mask, mask_runs) =
+        buffers.class_mask.as_ref().map_or((dummy, false), |(b, per)| (b, *per == Per::Element));
     let weights = buffers.weights.as_ref().map(|(buffer, _)| buffer);
     let width = job.row_length;
     [
@@ -196,9 +233,14 @@ fn storage<'a>(job: &Job, buffers: &'a Buffers, upstreams: Option<&'a wgpu::Buff
     ]
 }
 
-fn divisor_program(variant: &Variant, mut constants: Vec<(&'static str, f64)>, by_row_weight: bool) -> Program {
+fn divisor_program(
+    variant: &Variant,
+    mut constants: Vec<(&'static str, f64)>,
+    by_row_weight: bool,
+) -> Program {
     constants.extend([("WORKGROUP", variant.lanes as f64), ("BY_ROW_WEIGHT", flag(by_row_weight))]);
-    let partials = if variant.team == (Team::Lane { tree: true }) { PARTIALS_TREE } else { PARTIALS_LANE };
+    let partials =
+        if variant.team == (Team::Lane { tree: true }) { PARTIALS_TREE } else { PARTIALS_LANE };
     let mut files = vec![ROW_DIVISOR, ROWS, NUMBERS, partials];
     files.extend(variant.cells());
     Program { label: "divisor of a mean".into(), header: String::new(), files, constants }
@@ -220,13 +262,23 @@ fn divide_by_labels(
         constants.retain(|(name, _)| *name != "HAS_CLASS_WEIGHT");
     }
     constants.push(("IN_PLACE", flag(buffers.in_place())));
-    let kernel = gpu.kernel(&divisor_program(&variant, constants, job.divisor == Divisor::OfRowWeights))?;
+    let kernel =
+        gpu.kernel(&divisor_program(&variant, constants, job.divisor == Divisor::OfRowWeights))?;
     let mut length = 0;
     for part in parts(job.rows, most_rows(gpu, job)) {
         let block = variant.block(software, part.length);
-        let params = RowwiseParams { block: block as u32, first_partial: length as u32, ..params(loss, job, &part) };
+        let params = RowwiseParams {
+            block: block as u32,
+            first_partial: length as u32,
+            ..params(loss, job, &part)
+        };
         let storage = storage(job, buffers, None, &part);
-        commands.push(gpu.dispatch(&kernel, &params, &storage, part.length.div_ceil(block) as u32)?);
+        commands.push(gpu.dispatch(
+            &kernel,
+            &params,
+            &storage,
+            part.length.div_ceil(block) as u32,
+        )?);
         length += variant.partials(software, part.length);
     }
     commands.push(sum(gpu, &buffers.values, length, &buffers.result, 2)?);

@@ -5,7 +5,9 @@ use rayon::prelude::*;
 
 use crate::cpu::real::Real;
 use crate::losses::Sequence;
-use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Shares, Units};
+use crate::templates::multi_input::cpu::{
+    Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
+};
 use crate::{Error, Result};
 
 /// One item of a batch as a loss sees it.
@@ -32,7 +34,8 @@ struct Axes {
 
 impl Axes {
     fn of<R: Real>(call: &MultiInput<'_, R>) -> Self {
-        let shape = |name: &str| call.array(name).map(|array| array.shape.clone()).unwrap_or_default();
+        let shape =
+            |name: &str| call.array(name).map(|array| array.shape.clone()).unwrap_or_default();
         let [time, batch, classes] = shape("predictions")[..] else {
             return Axes { time: 0, batch: 0, classes: 0, length: 0 };
         };
@@ -44,15 +47,21 @@ impl Axes {
 impl<L: Sequence> SequenceTemplate<'_, L> {
     fn run<R: Real>(&self, call: &MultiInput<'_, R>, gradients: &mut [Vec<R>], values: &mut [R]) {
         let Axes { batch, classes, length, .. } = Axes::of(call);
-        let (Some(logits), Some(targets)) = (call.array("predictions"), call.integer("targets")) else { return };
-        let (Some(times), Some(lengths)) = (call.integer("input_lengths"), call.integer("target_lengths")) else {
+        let (Some(logits), Some(targets)) = (call.array("predictions"), call.integer("targets"))
+        else {
+            return;
+        };
+        let (Some(times), Some(lengths)) =
+            (call.integer("input_lengths"), call.integer("target_lengths"))
+        else {
             return;
         };
         let found: Vec<(R, Vec<R>)> = (0..batch)
             .into_par_iter()
             .map(|b| {
                 let Some(weight) = call.weight_of(b) else { return (R::ZERO, Vec::new()) };
-                let rows = (0..times[b] as usize).map(|t| &logits.values[(t * batch + b) * classes..][..classes]);
+                let rows = (0..times[b] as usize)
+                    .map(|t| &logits.values[(t * batch + b) * classes..][..classes]);
                 let own: Vec<R> = rows.flatten().copied().collect();
                 let labels = &targets[b * length..][..lengths[b] as usize];
                 let mut gradient = vec![R::ZERO; own.len()];
@@ -102,8 +111,11 @@ impl<L: Sequence> MultiInputCpu for SequenceTemplate<'_, L> {
         let whole = |name: &str| call.integer(name).unwrap_or_default();
         let (targets, lengths) = (whole("targets"), whole("target_lengths"));
         let name = self.0.name();
-        for (input, most, of) in [("input_lengths", time, "rows"), ("target_lengths", length, "places of targets")] {
-            let bad = whole(input).iter().position(|&n| usize::try_from(n).is_err() || n as usize > most);
+        for (input, most, of) in
+            [("input_lengths", time, "rows"), ("target_lengths", length, "places of targets")]
+        {
+            let bad =
+                whole(input).iter().position(|&n| usize::try_from(n).is_err() || n as usize > most);
             if let Some(item) = bad {
                 return Err(Error::Input {
                     operation: name.into(),
@@ -135,7 +147,9 @@ impl<L: Sequence> MultiInputCpu for SequenceTemplate<'_, L> {
     fn clear(&self, call: &mut MultiInput<'_, f32>) {
         let Axes { classes, length, .. } = Axes::of(call);
         let mask = &call.mask;
-        let Some(targets) = call.integers.iter_mut().find(|array| array.name == "targets") else { return };
+        let Some(targets) = call.integers.iter_mut().find(|array| array.name == "targets") else {
+            return;
+        };
         let is_class = |label: i32| usize::try_from(label).is_ok_and(|label| label < classes);
         // A device looks up the logit of each label, of masked items too.
         for item in (0..mask.len()).filter(|&item| !mask[item]) {

@@ -33,7 +33,11 @@ fn plain(file: File, lanes: usize) -> Program {
     Program {
         label: file.name.into(),
         header: String::new(),
-        files: if file.name == CHAIN.name { vec![file, SEQUENCE] } else { vec![file, SEQUENCE, LANES, NUMBERS] },
+        files: if file.name == CHAIN.name {
+            vec![file, SEQUENCE]
+        } else {
+            vec![file, SEQUENCE, LANES, NUMBERS]
+        },
         constants: vec![("WORKGROUP", lanes as f64)],
     }
 }
@@ -91,7 +95,9 @@ pub(crate) fn commands(
     let states = 2 * length + 1;
     let elements = time * batch * classes;
     let most = binding_elements(gpu);
-    for (name, size) in [("predictions", elements), ("the lattice of states", time * batch * states)] {
+    for (name, size) in
+        [("predictions", elements), ("the lattice of states", time * batch * states)]
+    {
         if size > most {
             return Err(Error::TooLarge {
                 name: format!("{name} of {}", loss.name()),
@@ -125,8 +131,9 @@ pub(crate) fn commands(
     // On hardware a lane for each of 64 states, since most labels are shorter than 32.
     let across = lanes(gpu, 64, sizes, |lanes| 2 * time * (1 + states.div_ceil(lanes)))?;
     // The gradient goes over the classes thrice; its first lane over the labels of the blank, and one may have all labels in its chain.
-    let along_classes =
-        lanes(gpu, short, sizes, |lanes| 3 * classes.div_ceil(lanes) + states.div_ceil(lanes) + 2 * length)?;
+    let along_classes = lanes(gpu, short, sizes, |lanes| {
+        3 * classes.div_ceil(lanes) + states.div_ceil(lanes) + 2 * length
+    })?;
     let run = |program: Program, storage: &[&wgpu::Buffer], workgroups: usize| {
         let storage: Vec<Slice> = storage.iter().map(|&buffer| buffer.into()).collect();
         gpu.dispatch(&gpu.kernel(&program)?, &params, &storage, workgroups as u32)
@@ -145,7 +152,8 @@ pub(crate) fn commands(
             time * batch,
         )?,
     ]);
-    let results = MultiInputResults { gradients: vec![gradient], values, result: gpu.buffer("a loss", 4)? };
+    let results =
+        MultiInputResults { gradients: vec![gradient], values, result: gpu.buffer("a loss", 4)? };
     Ok((commands, results, batch))
 }
 
@@ -154,7 +162,12 @@ fn pack(gpu: &Gpu, job: &MultiInputJob, batch: usize) -> Result<(Vec<Command>, w
     let items = gpu.buffer("items", 4 * batch)?;
     let ones = gpu.upload("ones", &vec![1.0_f32; batch])?;
     let bound = |name: &str| job.get(name).map(|bound| &bound.buffer);
-    let planes = [bound("input_lengths"), bound("target_lengths"), job.weights.as_ref(), job.upstreams.as_ref()];
+    let planes = [
+        bound("input_lengths"),
+        bound("target_lengths"),
+        job.weights.as_ref(),
+        job.upstreams.as_ref(),
+    ];
     let size = 4 * batch as u64;
     let copies = planes.into_iter().zip(0..).map(|(from, plane)| Command::Copy {
         from: from.unwrap_or(&ones).clone(),

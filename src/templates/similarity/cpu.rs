@@ -11,7 +11,9 @@ use crate::cpu::real::{Real, is_too_large};
 use crate::cpu::simd;
 use crate::cpu::simd::LANES;
 use crate::losses::{Candidate, Candidates, Similarity, SimilarityRows};
-use crate::templates::multi_input::cpu::{Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units};
+use crate::templates::multi_input::cpu::{
+    Array, Example, MultiInput, MultiInputCpu, Shapes, Shares, Units,
+};
 use crate::{Error, Result};
 
 /// Scores that are held at a time: 16 MiB of f32.
@@ -78,13 +80,17 @@ impl<R: Real> Side<R> {
         if self.lengths.is_empty() {
             return;
         }
-        let rows = gradient.par_chunks_mut(columns).zip(self.units.par_chunks(columns)).zip(&self.lengths);
+        let rows =
+            gradient.par_chunks_mut(columns).zip(self.units.par_chunks(columns)).zip(&self.lengths);
         rows.for_each(|((gradient, unit), &length)| {
             // Below the shortest length the row was divided by a constant.
             let is_short = length < R::new(SHORTEST);
             let along = R::select(is_short, R::ZERO, dot(unit, gradient));
             let divisor = length.max(R::new(SHORTEST));
-            gradient.iter_mut().zip(unit).for_each(|(slot, &u)| *slot = (*slot - along * u) / divisor);
+            gradient
+                .iter_mut()
+                .zip(unit)
+                .for_each(|(slot, &u)| *slot = (*slot - along * u) / divisor);
         });
     }
 }
@@ -108,9 +114,19 @@ impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
         match (seconds, gradients) {
             ([second, ..], [left_gradient, right_gradient]) => {
                 let right = side(second);
-                self.direction(&setting, [&left.units[..], &right.units], [left_gradient, right_gradient], values);
+                self.direction(
+                    &setting,
+                    [&left.units[..], &right.units],
+                    [left_gradient, right_gradient],
+                    values,
+                );
                 if both {
-                    self.direction(&setting, [&right.units[..], &left.units], [right_gradient, left_gradient], values);
+                    self.direction(
+                        &setting,
+                        [&right.units[..], &left.units],
+                        [right_gradient, left_gradient],
+                        values,
+                    );
                 }
                 left.backward(left_gradient, columns);
                 right.backward(right_gradient, columns);
@@ -143,13 +159,21 @@ impl<L: SimilarityRows> SimilarityTemplate<'_, L> {
             let (count, range) = (values.len(), begin * columns..(begin + values.len()) * columns);
             let (scores, left) = (&mut scores[..count * rows], &left[range.clone()]);
             product(Layout::NT, [count, rows, columns], [left, right], scores, false);
-            scores.par_chunks_mut(rows).zip(values.par_iter_mut()).enumerate().for_each(|(index, (scores, value))| {
-                *value += simd::dispatch(
-                    #[inline(always)]
-                    || take(self.0, setting, begin + index, scores),
-                );
-            });
-            product(Layout::NN, [count, columns, rows], [scores, right], &mut left_gradient[range], true);
+            scores.par_chunks_mut(rows).zip(values.par_iter_mut()).enumerate().for_each(
+                |(index, (scores, value))| {
+                    *value += simd::dispatch(
+                        #[inline(always)]
+                        || take(self.0, setting, begin + index, scores),
+                    );
+                },
+            );
+            product(
+                Layout::NN,
+                [count, columns, rows],
+                [scores, right],
+                &mut left_gradient[range],
+                true,
+            );
             product(Layout::TN, [rows, columns, count], [scores, left], right_gradient, true);
         }
     }
@@ -162,14 +186,25 @@ fn dot<R: Real>(left: &[R], right: &[R]) -> R {
     )
 }
 
-fn product<R: Real>(layout: Layout, [m, n, k]: [usize; 3], [left, right]: [&[R]; 2], output: &mut [R], adds: bool) {
+fn product<R: Real>(
+    layout: Layout,
+    [m, n, k]: [usize; 3],
+    [left, right]: [&[R]; 2],
+    output: &mut [R],
+    adds: bool,
+) {
     let outcome = matmul(layout, m, n, k, left, right, output, adds);
     debug_assert!(outcome.is_ok(), "the slices are cut to m, n and k above");
 }
 
 /// Turns the scores of a row into the derivatives by them, and gives the row's value.
 #[inline(always)]
-fn take<R: Real, L: SimilarityRows>(loss: &L, setting: &Setting<'_, R>, row: usize, scores: &mut [R]) -> R {
+fn take<R: Real, L: SimilarityRows>(
+    loss: &L,
+    setting: &Setting<'_, R>,
+    row: usize,
+    scores: &mut [R],
+) -> R {
     let Some(weight) = setting.call.weight_of(row) else {
         // It has no value of its own, and is a candidate of the others all the same.
         scores.fill(R::ZERO);
@@ -186,7 +221,12 @@ fn take<R: Real, L: SimilarityRows>(loss: &L, setting: &Setting<'_, R>, row: usi
 
 /// The row of a loss whose candidates are pooled: each pool is the logarithm of a sum of exponentials.
 #[inline(always)]
-pub(crate) fn pooled<R: Real, L: Similarity>(loss: &L, rows: &Candidates<'_>, scale: R, scores: &mut [R]) -> R {
+pub(crate) fn pooled<R: Real, L: Similarity>(
+    loss: &L,
+    rows: &Candidates<'_>,
+    scale: R,
+    scores: &mut [R],
+) -> R {
     let lowest = R::new(LOWEST);
     let mut peaks = [[lowest; LANES]; 2];
     rows.each(scores, |lane, candidate| {
@@ -196,12 +236,14 @@ pub(crate) fn pooled<R: Real, L: Similarity>(loss: &L, rows: &Candidates<'_>, sc
             peak[lane] = R::select(exponent > peak[lane], exponent, peak[lane]);
         }
     });
-    let peaks = peaks.map(|lanes| lanes.iter().fold(lowest, |peak, &x| if x > peak { x } else { peak }));
+    let peaks =
+        peaks.map(|lanes| lanes.iter().fold(lowest, |peak, &x| if x > peak { x } else { peak }));
     let mut sums = [[R::ZERO; LANES]; 3];
     rows.each(scores, |lane, candidate| {
         let term = loss.term(candidate);
         for pool in 0..2 {
-            sums[pool][lane] += R::select(term.inside[pool], (term.exponent - peaks[pool]).exp(), R::ZERO);
+            sums[pool][lane] +=
+                R::select(term.inside[pool], (term.exponent - peaks[pool]).exp(), R::ZERO);
         }
         sums[2][lane] += R::select(candidate.is_positive, R::ONE, R::ZERO);
     });
@@ -277,7 +319,11 @@ impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
         shapes.require_axes(first, 2, "[rows, columns]: an embedding in each row")?;
         let shape = shapes.of(first).to_vec();
         for argument in &self.0.arguments()[1..] {
-            shapes.require(argument.name, if argument.role.is_integers() { &shape[..1] } else { &shape }, first)?;
+            shapes.require(
+                argument.name,
+                if argument.role.is_integers() { &shape[..1] } else { &shape },
+                first,
+            )?;
         }
         Ok(Units { shape: shape[..1].to_vec(), rows: shape[0] })
     }
@@ -324,7 +370,11 @@ impl<L: SimilarityRows> MultiInputCpu for SimilarityTemplate<'_, L> {
             self.0.share().of(alike - 1, labels.len() - alike)
         });
         let mean: Vec<f64> = rows.collect();
-        Ok(Shares { kept: mean.iter().map(|&share| share > 0.0).collect(), mean, scale: Vec::new() })
+        Ok(Shares {
+            kept: mean.iter().map(|&share| share > 0.0).collect(),
+            mean,
+            scale: Vec::new(),
+        })
     }
 
     fn run_f32(&self, call: &MultiInput<'_, f32>, gradients: &mut [Vec<f32>], values: &mut [f32]) {

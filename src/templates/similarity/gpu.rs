@@ -17,7 +17,8 @@ const SIMILARITY: File = crate::runtime::wgsl::shader!("templates/similarity/sim
 const TRIPLETS: File = crate::runtime::wgsl::shader!("templates/similarity/triplets.wgsl");
 const SCORE_ROWS: File = crate::runtime::wgsl::shader!("templates/similarity/score_rows.wgsl");
 const UNIT_ROWS: File = crate::runtime::wgsl::shader!("templates/similarity/unit_rows.wgsl");
-const UNIT_ROWS_BACKWARD: File = crate::runtime::wgsl::shader!("templates/similarity/unit_rows_backward.wgsl");
+const UNIT_ROWS_BACKWARD: File =
+    crate::runtime::wgsl::shader!("templates/similarity/unit_rows_backward.wgsl");
 
 /// The longest row that eight lanes take on software Vulkan: four passes of one cell a turn stay below the 65,535 turns
 /// after which its driver leaves the loops of an invocation without a word.
@@ -96,7 +97,8 @@ pub(crate) fn programs(loss: &dyn Loss, comparison: Comparison) -> Vec<Program> 
     let mut programs = Vec::new();
     for variant in &variants {
         for on in [0.0, 1.0] {
-            let switches = ["HAS_LABELS", "HAS_WEIGHT", "REDUCTION_NONE", "ADDS"].map(|switch| (switch, on));
+            let switches =
+                ["HAS_LABELS", "HAS_WEIGHT", "REDUCTION_NONE", "ADDS"].map(|switch| (switch, on));
             programs.push(scores_program(loss, comparison.is_mined, variant, switches.to_vec()));
         }
         programs.extend([UNIT_ROWS, UNIT_ROWS_BACKWARD].map(|file| unit_program(file, variant)));
@@ -131,14 +133,20 @@ impl Plan<'_> {
     /// Workgroups for so many rows, and the rows of each: on software Vulkan several, since starting one costs as much as a
     /// short row, but no more than leave its loops below 65,535 turns: four passes, eight cells a turn.
     fn blocks(&self, variant: &Variant, rows: usize, columns: usize) -> (u32, u32) {
-        let block = variant.block(self.gpu.is_software(), rows).min((1 << 16) / columns.max(1)).max(1);
+        let block =
+            variant.block(self.gpu.is_software(), rows).min((1 << 16) / columns.max(1)).max(1);
         (rows.div_ceil(block) as u32, block as u32)
     }
 
     fn unit_rows(&mut self, file: File, storage: &[Slice]) -> Result<()> {
         let variant = team(&Adapter::of(self.gpu), self.columns);
         let (workgroups, block) = self.blocks(&variant, self.rows, self.columns);
-        let params = UnitRowsParams { rows: self.rows as u32, columns: self.columns as u32, block, reserved: 0 };
+        let params = UnitRowsParams {
+            rows: self.rows as u32,
+            columns: self.columns as u32,
+            block,
+            reserved: 0,
+        };
         let kernel = self.gpu.kernel(&unit_program(file, &variant))?;
         self.commands.push(self.gpu.dispatch(&kernel, &params, storage, workgroups)?);
         Ok(())
@@ -166,14 +174,25 @@ impl Plan<'_> {
         }
     }
 
-    fn product(&mut self, layout: Layout, params: Params, storage: [&wgpu::Buffer; 3]) -> Result<()> {
+    fn product(
+        &mut self,
+        layout: Layout,
+        params: Params,
+        storage: [&wgpu::Buffer; 3],
+    ) -> Result<()> {
         let commands = product(self.gpu, &Kind::plain(layout), &params, &storage.map(Slice::from))?;
         self.commands.extend(commands);
         Ok(())
     }
 
     /// All rows of one side against all of the other. `adds`: whether the gradients, of rows and of columns, are added to.
-    fn direction(&mut self, [left, right]: [&Side; 2], adds: [bool; 2], share: f32, is_second: bool) -> Result<()> {
+    fn direction(
+        &mut self,
+        [left, right]: [&Side; 2],
+        adds: [bool; 2],
+        share: f32,
+        is_second: bool,
+    ) -> Result<()> {
         let (rows, columns) = (self.rows as u32, self.columns as u32);
         let at_a_time = rows_at_a_time(self.rows);
         let scores = self.scores.clone();
@@ -188,8 +207,11 @@ impl Plan<'_> {
             let accumulate = u32::from(adds[1] || begin > 0);
             let params = Params { right_offset: offset, accumulate, ..shape(rows, columns, count) };
             self.product(Layout::TN, params, [&scores, &left.units, &right.gradient])?;
-            let params =
-                Params { output_offset: offset, accumulate: u32::from(adds[0]), ..shape(count, columns, rows) };
+            let params = Params {
+                output_offset: offset,
+                accumulate: u32::from(adds[0]),
+                ..shape(count, columns, rows)
+            };
             self.product(Layout::NN, params, [&scores, &right.units, &left.gradient])?;
         }
         Ok(())
@@ -197,9 +219,11 @@ impl Plan<'_> {
 
     fn take_rows(&mut self, begin: usize, count: u32, share: f32, is_second: bool) -> Result<()> {
         let job = self.job;
-        let labels = job.arguments.iter().find(|bound| self.is_label(bound.name)).map(|bound| &bound.buffer);
+        let labels =
+            job.arguments.iter().find(|bound| self.is_label(bound.name)).map(|bound| &bound.buffer);
         // Many lanes where each has pairs of its own to look for.
-        let variant = team(&Adapter::of(self.gpu), if self.marks.is_some() { usize::MAX } else { self.rows });
+        let variant =
+            team(&Adapter::of(self.gpu), if self.marks.is_some() { usize::MAX } else { self.rows });
         let (workgroups, block) = match self.marks {
             Some(_) => (count, 1),
             None => self.blocks(&variant, count as usize, self.rows),
@@ -219,7 +243,12 @@ impl Plan<'_> {
             ("REDUCTION_NONE", flag(job.each)),
             ("ADDS", flag(is_second)),
         ];
-        let kernel = self.gpu.kernel(&scores_program(self.loss, self.marks.is_some(), &variant, constants))?;
+        let kernel = self.gpu.kernel(&scores_program(
+            self.loss,
+            self.marks.is_some(),
+            &variant,
+            constants,
+        ))?;
         let mut storage: Vec<Slice> = vec![
             (&self.scores).into(),
             labels.unwrap_or(&self.dummy).into(),
@@ -233,7 +262,10 @@ impl Plan<'_> {
     }
 
     fn is_label(&self, name: &str) -> bool {
-        self.loss.arguments().iter().any(|argument| argument.name == name && argument.role.is_integers())
+        self.loss
+            .arguments()
+            .iter()
+            .any(|argument| argument.name == name && argument.role.is_integers())
     }
 }
 
@@ -296,6 +328,7 @@ pub(crate) fn commands(
             plan.backward(&left)?;
         }
     }
-    let results = MultiInputResults { gradients, values: plan.values, result: gpu.buffer("a loss", 4)? };
+    let results =
+        MultiInputResults { gradients, values: plan.values, result: gpu.buffer("a loss", 4)? };
     Ok((plan.commands, results, rows))
 }

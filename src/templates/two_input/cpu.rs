@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::Result;
 use crate::cpu::real::Real;
 use crate::cpu::simd;
-use crate::losses::{TwoInputTerms, TwoInput};
+use crate::losses::{TwoInput, TwoInputTerms};
 use crate::templates::multi_input::cpu::{Example, MultiInput, MultiInputCpu, Shapes, Units};
 
 /// Rows of at least so many elements that one thread takes at a time.
@@ -24,7 +24,8 @@ impl<L: TwoInput> TwoInputTemplate<'_, L> {
         // A piece is whole rows, so that each sum over a row belongs to one thread.
         let rows = (PIECE / width.max(1)).max(1);
         let length = rows * width;
-        let pieces = first_gradient.par_chunks_mut(length).zip(second_gradient.par_chunks_mut(rows));
+        let pieces =
+            first_gradient.par_chunks_mut(length).zip(second_gradient.par_chunks_mut(rows));
         let is_plain = width == 1 && call.is_plain();
         let truths = truths.first().map(|truths| &truths.values[..]);
         pieces.zip(values.par_chunks_mut(length)).enumerate().for_each(
@@ -52,7 +53,8 @@ impl<L: TwoInput> TwoInputTemplate<'_, L> {
                     if let Some(weight) = call.weight_of(i) {
                         let pair = guarded(self.0, firsts.values[i], second, truth);
                         let slope = weight * call.upstream_of(i);
-                        (value, slopes) = (weight * pair.value, [slope * pair.first, slope * pair.second]);
+                        (value, slopes) =
+                            (weight * pair.value, [slope * pair.first, slope * pair.second]);
                     }
                     values[k] = value;
                     firsts_out[k] = slopes[0];
@@ -106,8 +108,9 @@ impl<L: TwoInput> MultiInputCpu for TwoInputTemplate<'_, L> {
         let rows = &shape[..shape.len().saturating_sub(1)];
         let found = shapes.of(second);
         // [rows, 1] says the same as [rows].
-        let is_per_row =
-            self.0.second_per_row() && shape.len() > 1 && (found == rows || found == [rows, &[1]].concat());
+        let is_per_row = self.0.second_per_row()
+            && shape.len() > 1
+            && (found == rows || found == [rows, &[1]].concat());
         if !is_per_row {
             shapes.require(second, &shape, first)?;
         }

@@ -7,7 +7,9 @@ use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::wgsl::File;
 use crate::templates::multi_input::gpu::{Bound, MultiInputJob, MultiInputResults};
 use crate::templates::pointwise::gpu as pointwise;
-use crate::templates::{LANES, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, along, binding_elements, flag, parts, program};
+use crate::templates::{
+    LANES, NUMBERS, PARTIALS_LANE, PARTIALS_TREE, along, binding_elements, flag, parts, program,
+};
 use crate::{Error, Result};
 
 const PAIRS: File = crate::runtime::wgsl::shader!("templates/two_input/two_input.wgsl");
@@ -43,12 +45,17 @@ fn frame(loss: &dyn Loss, software: bool, switches: [f64; 4]) -> Program {
         ("HAS_TRUTH", has_truth),
         ("SECOND_PER_ROW", second_per_row),
     ];
-    program(loss, &[PAIRS, NUMBERS, if software { PARTIALS_LANE } else { PARTIALS_TREE }], constants)
+    program(
+        loss,
+        &[PAIRS, NUMBERS, if software { PARTIALS_LANE } else { PARTIALS_TREE }],
+        constants,
+    )
 }
 
 pub(crate) fn programs(loss: &dyn Loss) -> Vec<Program> {
     let sets = [true, false].into_iter().flat_map(|software| [0.0, 1.0].map(|on| (software, on)));
-    let mut programs: Vec<Program> = sets.map(|(software, on)| frame(loss, software, [on; 4])).collect();
+    let mut programs: Vec<Program> =
+        sets.map(|(software, on)| frame(loss, software, [on; 4])).collect();
     programs.extend([8, 64, 256].map(row_sums_program));
     programs
 }
@@ -58,12 +65,16 @@ fn row_sums_lanes(software: bool, width: usize) -> Result<usize> {
     if !software {
         return Ok(64);
     }
-    [8, 256].into_iter().find(|&lanes| width.div_ceil(lanes) <= MAX_LOOP_ITERATIONS).ok_or_else(|| Error::TooLarge {
-        name: format!("rows of {width} whose gradients are summed into one"),
-        bytes: 4 * width as u64,
-        limit: 4 * (256 * MAX_LOOP_ITERATIONS) as u64,
-        advice: "a software adapter ends loops of this length; use shorter rows or the device `cpu`".into(),
-    })
+    [8, 256].into_iter().find(|&lanes| width.div_ceil(lanes) <= MAX_LOOP_ITERATIONS).ok_or_else(
+        || Error::TooLarge {
+            name: format!("rows of {width} whose gradients are summed into one"),
+            bytes: 4 * width as u64,
+            limit: 4 * (256 * MAX_LOOP_ITERATIONS) as u64,
+            advice:
+                "a software adapter ends loops of this length; use shorter rows or the device `cpu`"
+                    .into(),
+        },
+    )
 }
 
 fn row_sums_program(lanes: usize) -> Program {
@@ -75,21 +86,31 @@ fn row_sums_program(lanes: usize) -> Program {
     }
 }
 
-pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &MultiInputJob) -> Result<(Vec<Command>, MultiInputResults, usize)> {
+pub(crate) fn commands(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     let software = gpu.is_software();
     let elements = job.length();
-    let named = |number: usize| loss.arguments().get(number).and_then(|argument| job.get(argument.name));
+    let named =
+        |number: usize| loss.arguments().get(number).and_then(|argument| job.get(argument.name));
     let dummy = gpu.buffer("nothing", 4)?;
-    let [first, second, truth] = [named(0), named(1), named(2)].map(|bound| bound.map_or(&dummy, |b| &b.buffer));
+    let [first, second, truth] =
+        [named(0), named(1), named(2)].map(|bound| bound.map_or(&dummy, |b| &b.buffer));
     let seconds: usize = named(1).map_or(elements, |bound: &Bound| bound.shape.iter().product());
     let width = elements / seconds.max(1);
     let (mut commands, mut first_partial) = (Vec::new(), 0);
-    let lengths: Vec<usize> = parts(elements, binding_elements(gpu)).map(|part| part.length).collect();
+    let lengths: Vec<usize> =
+        parts(elements, binding_elements(gpu)).map(|part| part.length).collect();
     let partials: usize = lengths.iter().map(|&length| pointwise::partials(gpu, length)).sum();
     let values = gpu.buffer("values", if job.each { elements } else { partials })?;
     let gradients = [gpu.buffer("a gradient", elements)?, gpu.buffer("a gradient", elements)?];
-    let kernel =
-        gpu.kernel(&frame(loss, software, [job.weights.is_some(), job.each, named(2).is_some(), width > 1].map(flag)))?;
+    let kernel = gpu.kernel(&frame(
+        loss,
+        software,
+        [job.weights.is_some(), job.each, named(2).is_some(), width > 1].map(flag),
+    ))?;
     for part in parts(elements, binding_elements(gpu)) {
         let vectors = part.length.div_ceil(4);
         let (_, block) = pointwise::variant(gpu, vectors);
@@ -103,7 +124,8 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &MultiInputJob) -> Resul
             upstream: job.upstream,
             reserved: 0,
         };
-        let optional = |buffer: &Option<wgpu::Buffer>| buffer.clone().unwrap_or_else(|| dummy.clone());
+        let optional =
+            |buffer: &Option<wgpu::Buffer>| buffer.clone().unwrap_or_else(|| dummy.clone());
         let (weights, upstreams) = (optional(&job.weights), optional(&job.upstreams));
         let storage: [Slice; 8] = [
             along(first, &part, 1, true),
@@ -121,9 +143,15 @@ pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &MultiInputJob) -> Resul
     let [first_gradient, mut second_gradient] = gradients;
     if width > 1 {
         let sums = gpu.buffer("a gradient", seconds)?;
-        let params = RowSumsParams { rows: seconds as u32, columns: width as u32, reserved: [0; 2] };
+        let params =
+            RowSumsParams { rows: seconds as u32, columns: width as u32, reserved: [0; 2] };
         let kernel = gpu.kernel(&row_sums_program(row_sums_lanes(software, width)?))?;
-        commands.push(gpu.dispatch(&kernel, &params, &[(&second_gradient).into(), (&sums).into()], seconds as u32)?);
+        commands.push(gpu.dispatch(
+            &kernel,
+            &params,
+            &[(&second_gradient).into(), (&sums).into()],
+            seconds as u32,
+        )?);
         second_gradient = sums;
     }
     let gradients = vec![first_gradient, second_gradient];

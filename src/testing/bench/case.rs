@@ -50,8 +50,17 @@ pub enum Size {
 const CEILINGS: [&str; 3] = ["copy", "read", "fma"];
 
 /// What is measured besides the losses.
-const OTHERS: [&str; 9] =
-    ["matmul", "matmul_nt", "matmul_tn", "dense", "adam", "embedding", "embedding_dense", "train_step", "epoch"];
+const OTHERS: [&str; 9] = [
+    "matmul",
+    "matmul_nt",
+    "matmul_tn",
+    "dense",
+    "adam",
+    "embedding",
+    "embedding_dense",
+    "train_step",
+    "epoch",
+];
 
 /// The groups in the order of a report: those that most people ask for come first.
 const GROUPS: [&str; 9] = [
@@ -80,7 +89,9 @@ const STEPS: [&[usize]; 3] = [&[64, 784, 128, 10], &[512, 784, 128, 10], &[128, 
 /// # Errors
 /// [`Error::Unknown`] for a name that cannot be measured, with those that can.
 pub fn cases(names: &[String], size: Size) -> Result<Vec<Case>> {
-    let all = || CEILINGS.into_iter().chain(losses::CATALOGUE.iter().map(|entry| entry.name)).chain(OTHERS);
+    let all = || {
+        CEILINGS.into_iter().chain(losses::CATALOGUE.iter().map(|entry| entry.name)).chain(OTHERS)
+    };
     if let Some(name) = names.iter().find(|name| !all().any(|known| known == name.as_str())) {
         return Err(Error::unknown("benchmark", name, all()));
     }
@@ -124,7 +135,12 @@ fn kind(name: &str) -> Kind {
 }
 
 /// Shapes by size: the quick one, those of practice, and those that fill a card.
-fn chosen(size: Size, quick: &[&[usize]], standard: &[&[usize]], large: &[&[usize]]) -> Vec<Vec<usize>> {
+fn chosen(
+    size: Size,
+    quick: &[&[usize]],
+    standard: &[&[usize]],
+    large: &[&[usize]],
+) -> Vec<Vec<usize>> {
     let shapes = match size {
         Size::Quick => quick.to_vec(),
         Size::Standard => standard.to_vec(),
@@ -137,9 +153,12 @@ fn shapes(kind: Kind, size: Size) -> Vec<Vec<usize>> {
     match kind {
         Kind::Copy | Kind::Read => chosen(size, &[&[1 << 22]], &[&[1 << 24]], &[&[1 << 28]]),
         Kind::Fma => vec![vec![FMA_FLOPS]],
-        Kind::Matmul(Layout::NN) => {
-            chosen(size, &[&[512; 3]], &[&[512; 3], &[1024; 3], &[2048; 3]], &[&[4096; 3], &[8192; 3]])
-        }
+        Kind::Matmul(Layout::NN) => chosen(
+            size,
+            &[&[512; 3]],
+            &[&[512; 3], &[1024; 3], &[2048; 3]],
+            &[&[4096; 3], &[8192; 3]],
+        ),
         Kind::Matmul(_) => chosen(size, &[&[512; 3]], &[&[1024; 3]], &[&[4096; 3]]),
         Kind::Dense => vec![vec![512, 784, 512]],
         Kind::Adam => chosen(size, &[&[1 << 20]], &[&[1 << 24]], &[&[1 << 28]]),
@@ -148,7 +167,9 @@ fn shapes(kind: Kind, size: Size) -> Vec<Vec<usize>> {
             chosen(size, &[&[512, 4096, 64]], &[&[4096, 14_563, 256]], &[&[65_536, 1 << 20, 256]])
         }
         Kind::TrainStep => chosen(size, &STEPS[..1], &STEPS, &[]),
-        Kind::Epoch => chosen(size, &[&[2000, 64, 784, 10, 10]], &[&[10_000, 64, 784, 10, 10]], &[]),
+        Kind::Epoch => {
+            chosen(size, &[&[2000, 64, 784, 10, 10]], &[&[10_000, 64, 784, 10, 10]], &[])
+        }
         Kind::Loss => Vec::new(),
     }
 }
@@ -167,22 +188,40 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
             &[&[1024, 32_000], &[4096, 1000], &[65_536, 10]],
             &[&[16_384, 32_768], &[8192, 128_256]],
         ),
-        Family::Rowwise(_) if loss.targets().pads() => {
-            chosen(size, &[&[40_960, 100], &[4096, 1000]], &[&[40_960, 100], &[4096, 1000]], &[&[1 << 20, 100]])
+        Family::Rowwise(_) if loss.targets().pads() => chosen(
+            size,
+            &[&[40_960, 100], &[4096, 1000]],
+            &[&[40_960, 100], &[4096, 1000]],
+            &[&[1 << 20, 100]],
+        ),
+        Family::Rowwise(_) => {
+            chosen(size, &[&[4096, 1000]], &[&[4096, 1000]], &[&[16_384, 32_768]])
         }
-        Family::Rowwise(_) => chosen(size, &[&[4096, 1000]], &[&[4096, 1000]], &[&[16_384, 32_768]]),
-        Family::Listwise(_) => {
-            chosen(size, &[&[4096, 100], &[64, 1000]], &[&[4096, 100], &[64, 1000]], &[&[65_536, 100]])
+        Family::Listwise(_) => chosen(
+            size,
+            &[&[4096, 100], &[64, 1000]],
+            &[&[4096, 100], &[64, 1000]],
+            &[&[65_536, 100]],
+        ),
+        Family::MultiInput(Frame::Sequence { .. }, _) => {
+            chosen(size, &[&[3200, 64]], &[&[3200, 64]], &[&[32_000, 1000]])
         }
-        Family::MultiInput(Frame::Sequence { .. }, _) => chosen(size, &[&[3200, 64]], &[&[3200, 64]], &[&[32_000, 1000]]),
         // Rows and features; the classes are 128 times as many (`LinearTemplate::example`). Of answers all tokens are the rows.
         Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => {
             chosen(size, &[&[64, 256]], &[&[128, 256]], &[&[4096, 1024]])
         }
-        Family::MultiInput(Frame::Preference, _) => chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]]),
-        Family::MultiInput(Frame::TwoInput, _) => chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]]),
-        Family::MultiInput(Frame::Similarity(_), _) => chosen(size, &[&[512, 128]], &[&[2048, 128]], &[&[16_384, 512]]),
-        Family::MultiInput(Frame::Distance, _) => chosen(size, &[&[8192, 128]], &[&[65_536, 128]], &[&[1 << 20, 128]]),
+        Family::MultiInput(Frame::Preference, _) => {
+            chosen(size, &[&[4096, 1]], &[&[4096, 1]], &[&[1 << 20, 1]])
+        }
+        Family::MultiInput(Frame::TwoInput, _) => {
+            chosen(size, &[&[4096, 1024]], &[&[4096, 1024]], &[&[1 << 16, 1 << 12]])
+        }
+        Family::MultiInput(Frame::Similarity(_), _) => {
+            chosen(size, &[&[512, 128]], &[&[2048, 128]], &[&[16_384, 512]])
+        }
+        Family::MultiInput(Frame::Distance, _) => {
+            chosen(size, &[&[8192, 128]], &[&[65_536, 128]], &[&[1 << 20, 128]])
+        }
     })
 }
 
@@ -249,19 +288,28 @@ impl Case {
         let elements = self.elements();
         match loss.targets() {
             Domain::Sign => cycled(elements, || if random.uniform() < 0.5 { -1.0 } else { 1.0 }),
-            Domain::ZeroOne | Domain::Probability => cycled(elements, || random.uniform().round() as f32),
+            Domain::ZeroOne | Domain::Probability => {
+                cycled(elements, || random.uniform().round() as f32)
+            }
             Domain::LogDistribution | Domain::Distribution => {
                 let logarithms = logarithms_of_softmax(normal(elements, 2), self.columns());
                 logarithms.into_iter().map(f32::exp).collect()
             }
-            Domain::Positive | Domain::Variance => cycled(elements, || random.normal().exp() as f32),
-            Domain::Relevance | Domain::Grade => cycled(elements, || (5.0 * random.uniform()).floor() as f32),
+            Domain::Positive | Domain::Variance => {
+                cycled(elements, || random.normal().exp() as f32)
+            }
+            Domain::Relevance | Domain::Grade => {
+                cycled(elements, || (5.0 * random.uniform()).floor() as f32)
+            }
             Domain::LogProbability => cycled(elements, || -random.normal().exp() as f32),
             Domain::ClassList => cycled(elements, || (8.0 * random.uniform()).floor() as f32 - 1.0),
             Domain::NonNegative => cycled(elements, || (6.0 * random.uniform()).floor() as f32),
-            Domain::Real | Domain::Exponent | Domain::Logits | Domain::Cosine | Domain::Class | Domain::Label => {
-                normal(elements, 2)
-            }
+            Domain::Real
+            | Domain::Exponent
+            | Domain::Logits
+            | Domain::Cosine
+            | Domain::Class
+            | Domain::Label => normal(elements, 2),
         }
     }
 
@@ -271,14 +319,19 @@ impl Case {
         let (rows, columns) = (self.elements() / self.columns(), self.columns());
         let made = host.example(rows, columns).into_iter().enumerate().map(|(number, example)| {
             let argument = loss.arguments().iter().find(|argument| argument.name == example.name);
-            let (domain, is_whole) = argument.map_or((Domain::Real, false), |a| (a.domain, a.role.is_integers()));
+            let (domain, is_whole) =
+                argument.map_or((Domain::Real, false), |a| (a.domain, a.role.is_integers()));
             let (length, seed) = (example.shape.iter().product(), 1 + number as u64);
             let mut random = Random::new(seed, 0);
             let (from, spread) = (example.from as f64, (example.below - example.from) as f64);
             let values = match domain {
-                _ if is_whole => cycled(length, || (from + random.uniform() * spread).floor() as f32),
+                _ if is_whole => {
+                    cycled(length, || (from + random.uniform() * spread).floor() as f32)
+                }
                 Domain::Sign => cycled(length, || if random.uniform() < 0.5 { -1.0 } else { 1.0 }),
-                Domain::ZeroOne | Domain::Probability => cycled(length, || random.uniform().round() as f32),
+                Domain::ZeroOne | Domain::Probability => {
+                    cycled(length, || random.uniform().round() as f32)
+                }
                 Domain::Positive | Domain::NonNegative | Domain::Variance => {
                     cycled(length, || random.normal().exp() as f32)
                 }
@@ -342,7 +395,10 @@ mod tests {
             assert!(cases.iter().any(|case| case.name == entry.name), "{}", entry.name);
         }
         let error = super::cases(&["mze".into()], Size::Standard).unwrap_err().to_string();
-        assert!(error.starts_with("unknown benchmark `mze`; known: copy, read, fma, mse"), "{error}");
+        assert!(
+            error.starts_with("unknown benchmark `mze`; known: copy, read, fma, mse"),
+            "{error}"
+        );
         assert!(
             error.ends_with("matmul, matmul_nt, matmul_tn, dense, adam, embedding, embedding_dense, train_step, epoch"),
             "{error}"
@@ -351,11 +407,15 @@ mod tests {
 
     #[test]
     fn each_size_has_a_case_of_each_name_and_a_larger_one_no_fewer() {
-        let names = |size| cases(&[], size).unwrap().iter().map(|case| case.name).collect::<Vec<_>>();
+        let names =
+            |size| cases(&[], size).unwrap().iter().map(|case| case.name).collect::<Vec<_>>();
         let [quick, standard, large] = [Size::Quick, Size::Standard, Size::Large].map(names);
         assert!(quick.len() < standard.len() && standard.len() < large.len());
         assert!(large.iter().all(|name| quick.contains(name)));
-        assert_eq!(ceilings(Size::Large).iter().map(|case| case.name).collect::<Vec<_>>(), CEILINGS);
+        assert_eq!(
+            ceilings(Size::Large).iter().map(|case| case.name).collect::<Vec<_>>(),
+            CEILINGS
+        );
     }
 
     #[test]
@@ -368,8 +428,11 @@ mod tests {
                 continue;
             }
             match loss.targets().takes_labels() {
-                true => crate::criterion::inputs::check_labels(&*loss, &case.labels(), 5, |_| true).unwrap(),
-                false => crate::criterion::inputs::check_dense(&*loss, &case.targets(&*loss)).unwrap(),
+                true => crate::criterion::inputs::check_labels(&*loss, &case.labels(), 5, |_| true)
+                    .unwrap(),
+                false => {
+                    crate::criterion::inputs::check_dense(&*loss, &case.targets(&*loss)).unwrap()
+                }
             }
         }
     }

@@ -65,8 +65,12 @@ impl Case {
     pub(crate) fn bound(&self) -> Bound {
         match self.kind {
             Kind::Loss if self.pairs_and_products().is_some() => Bound::Arithmetic,
-            Kind::Copy | Kind::Read | Kind::Loss | Kind::Adam | Kind::Embedding { .. } => Bound::Memory,
-            Kind::Fma | Kind::Matmul(_) | Kind::Dense | Kind::TrainStep | Kind::Epoch => Bound::Arithmetic,
+            Kind::Copy | Kind::Read | Kind::Loss | Kind::Adam | Kind::Embedding { .. } => {
+                Bound::Memory
+            }
+            Kind::Fma | Kind::Matmul(_) | Kind::Dense | Kind::TrainStep | Kind::Epoch => {
+                Bound::Arithmetic
+            }
         }
     }
 
@@ -79,22 +83,32 @@ impl Case {
             Kind::Read => Some(4 * elements),
             Kind::Fma => None,
             // The logits read, the gradient written, a label read for each row.
-            Kind::Loss if self.has_labels() => Some(8 * elements + 4 * (elements / self.columns() as u64)),
+            Kind::Loss if self.has_labels() => {
+                Some(8 * elements + 4 * (elements / self.columns() as u64))
+            }
             Kind::Loss if self.several_bytes().is_some() => self.several_bytes(),
             // Predictions and targets read, the gradient written.
             Kind::Loss => Some(12 * elements),
             Kind::Adam => Some(ADAM_BYTES * elements),
             // The gradient read; of the rows that are hit, numbers and state read and written.
-            Kind::Embedding { dense: false } => Some(4 * axis(2) * (axis(0) + 4 * self.rows_hit() as u64)),
+            Kind::Embedding { dense: false } => {
+                Some(4 * axis(2) * (axis(0) + 4 * self.rows_hit() as u64))
+            }
             // The same, and a dense gradient zeroed, added to where rows are hit, and read by a step over all rows.
             Kind::Embedding { dense: true } => {
                 Some(4 * axis(2) * (axis(0) + 2 * self.rows_hit() as u64 + (1 + 5) * axis(1)))
             }
-            Kind::Matmul(_) => Some(4 * (axis(0) * axis(2) + axis(2) * axis(1) + axis(0) * axis(1))),
+            Kind::Matmul(_) => {
+                Some(4 * (axis(0) * axis(2) + axis(2) * axis(1) + axis(0) * axis(1)))
+            }
             // X, W, b and dL/dY read; Y, dL/dX, dL/dW and dL/db written.
-            Kind::Dense => Some(8 * (axis(0) * axis(1) + axis(1) * axis(2) + axis(2) + axis(0) * axis(2))),
+            Kind::Dense => {
+                Some(8 * (axis(0) * axis(1) + axis(1) * axis(2) + axis(2) + axis(0) * axis(2)))
+            }
             Kind::TrainStep => Some(step_bytes(&self.shape, 1)),
-            Kind::Epoch => Some(epoch_batches(&self.shape).map(|batch| step_bytes(&batch, self.shape[4])).sum()),
+            Kind::Epoch => Some(
+                epoch_batches(&self.shape).map(|batch| step_bytes(&batch, self.shape[4])).sum(),
+            ),
         }
     }
 
@@ -120,7 +134,9 @@ impl Case {
         let Family::MultiInput(frame, host) = loss.family() else { return None };
         match frame {
             // All similarities, and the gradient of each side: of one set of embeddings the two sides are the same sum.
-            Frame::Similarity(_) => Some(2 * (1 + loss.differentiated().len() as u64) * rows * rows * columns),
+            Frame::Similarity(_) => {
+                Some(2 * (1 + loss.differentiated().len() as u64) * rows * rows * columns)
+            }
             // Logits, and the gradients of the inputs and of the weights.
             Frame::Linear | Frame::Completions { .. } => {
                 let inputs = host.example(rows as usize, columns as usize);
@@ -155,7 +171,10 @@ impl Case {
 /// the gradient of the input for each layer but the first.
 fn step_flops(shape: &[usize]) -> u64 {
     let layers = shape[1..].windows(2).map(|pair| (pair[0] * pair[1]) as u64);
-    layers.enumerate().map(|(index, weights)| 2 * shape[0] as u64 * weights * if index == 0 { 2 } else { 3 }).sum()
+    layers
+        .enumerate()
+        .map(|(index, weights)| 2 * shape[0] as u64 * weights * if index == 0 { 2 } else { 3 })
+        .sum()
 }
 
 /// Bytes of a training step with Adam: the batch and its targets read, parameters and both states read and written. What goes from
@@ -209,7 +228,10 @@ mod tests {
     #[test]
     fn losses_over_pairs_and_products_are_bound_by_arithmetic() {
         let lists = first("pairwise_hinge");
-        assert_eq!((lists.bound(), lists.flops()), (Bound::Arithmetic, Some(9 * 4096 * 100 * 99 / 2)));
+        assert_eq!(
+            (lists.bound(), lists.flops()),
+            (Bound::Arithmetic, Some(9 * 4096 * 100 * 99 / 2))
+        );
         // One set of 512 embeddings of 128 numbers; two sets.
         assert_eq!(first("sup_con").flops(), Some(4 * 512 * 512 * 128));
         assert_eq!(first("info_nce").flops(), Some(6 * 512 * 512 * 128));

@@ -155,19 +155,22 @@ pub fn measure(case: &Case, devices: &[Device], effort: Effort) -> Result<Measur
                 prepared.push(ready);
                 on.push(device);
             }
-            Err(error @ (Error::TooLarge { .. } | Error::OutOfMemory { .. })) => skipped.push(Skipped {
-                name: case.name,
-                shape: case.shape.clone(),
-                device: device.name(),
-                reason: error.to_string(),
-            }),
+            Err(error @ (Error::TooLarge { .. } | Error::OutOfMemory { .. })) => {
+                skipped.push(Skipped {
+                    name: case.name,
+                    shape: case.shape.clone(),
+                    device: device.name(),
+                    reason: error.to_string(),
+                })
+            }
             Err(error) => return Err(error),
         }
     }
     let sampled = sampling::sample(&mut prepared, &effort)?;
     let found = prepared.iter().zip(&sampled).zip(&on);
-    let mut rows: Vec<Measurement> =
-        found.map(|((prepared, sampled), device)| summed_up(case, device, prepared, sampled)).collect();
+    let mut rows: Vec<Measurement> = found
+        .map(|((prepared, sampled), device)| summed_up(case, device, prepared, sampled))
+        .collect();
     if let Some(cpu) = rows.iter().find(|row| row.device == "cpu").map(|row| row.seconds) {
         rows.iter_mut().for_each(|row| row.cpu_ratio = Some(cpu / row.seconds));
     }
@@ -187,14 +190,23 @@ fn summed_up(case: &Case, device: &Device, prepared: &Prepared, sampled: &Sample
     // f64 is twice as wide.
     let width = if is_reference { 2 } else { 1 };
     let seconds = sampled.work.median;
-    let of = |ceiling| sampled.ceilings.iter().find(|(found, _)| *found == ceiling).map(|(_, spread)| spread.median);
+    let of = |ceiling| {
+        sampled
+            .ceilings
+            .iter()
+            .find(|(found, _)| *found == ceiling)
+            .map(|(_, spread)| spread.median)
+    };
     let giga = |amount: u64, seconds: f64| amount as f64 / seconds / 1e9;
     let elements = width * case.elements() as u64;
     let bytes = case.bytes().map(|bytes| width * bytes);
-    let (gb_per_s, gflop_per_s) = (bytes.map(|n| giga(n, seconds)), case.flops().map(|n| giga(n, seconds)));
+    let (gb_per_s, gflop_per_s) =
+        (bytes.map(|n| giga(n, seconds)), case.flops().map(|n| giga(n, seconds)));
     let copy_gb_per_s = of(Ceiling::Copy).map(|seconds| giga(8 * elements, seconds));
     let fma_gflop_per_s = of(Ceiling::Fma).map(|seconds| giga(case::FMA_FLOPS as u64, seconds));
-    let fraction = |own: Option<f64>, ceiling: Option<f64>| own.zip(ceiling).map(|(own, ceiling)| own / ceiling);
+    let fraction = |own: Option<f64>, ceiling: Option<f64>| {
+        own.zip(ceiling).map(|(own, ceiling)| own / ceiling)
+    };
     let fused_seconds = of(Ceiling::Fused);
     Measurement {
         name: case.name,
@@ -243,20 +255,27 @@ mod tests {
     fn rates_and_fractions_are_those_of_the_medians() {
         let case = &cases(&["mse".into()], Size::Quick).unwrap()[0];
         let run = Box::new(|_: usize| Ok(1.0));
-        let prepared = Prepared { first_call: 0.5, work: run, ceilings: Vec::new(), clock: "wall", inner: 1 };
-        let ceilings =
-            [(Ceiling::Copy, 0.002), (Ceiling::Read, 0.001), (Ceiling::Fused, 0.003)].map(|(c, s)| (c, spread(s)));
-        let sampled = Sampled { work: spread(0.004), ceilings: ceilings.into(), repeats: 3, samples: 20 };
+        let prepared =
+            Prepared { first_call: 0.5, work: run, ceilings: Vec::new(), clock: "wall", inner: 1 };
+        let ceilings = [(Ceiling::Copy, 0.002), (Ceiling::Read, 0.001), (Ceiling::Fused, 0.003)]
+            .map(|(c, s)| (c, spread(s)));
+        let sampled =
+            Sampled { work: spread(0.004), ceilings: ceilings.into(), repeats: 3, samples: 20 };
         let found = summed_up(case, &Device::Cpu, &prepared, &sampled);
         let n = f64::from(1 << 22);
-        let near = |found: Option<f64>, exact: f64| assert!((found.unwrap() / exact - 1.0).abs() < 1e-12, "{found:?}");
+        let near = |found: Option<f64>, exact: f64| {
+            assert!((found.unwrap() / exact - 1.0).abs() < 1e-12, "{found:?}")
+        };
         near(found.gb_per_s, 12.0 * n / 0.004 / 1e9);
         near(found.gflop_per_s, 5.0 * n / 0.004 / 1e9);
         near(found.copy_gb_per_s, 8.0 * n / 0.002 / 1e9);
         near(found.read_gb_per_s, 4.0 * n / 0.001 / 1e9);
         near(found.copy_fraction, (12.0 / 0.004) / (8.0 / 0.002));
         near(found.fused_fraction, 0.75);
-        assert_eq!((found.fma_fraction, found.bound, found.first_call_seconds), (None, "memory", 0.5));
+        assert_eq!(
+            (found.fma_fraction, found.bound, found.first_call_seconds),
+            (None, "memory", 0.5)
+        );
         assert_eq!((found.seconds_p10, found.seconds_p90), (0.9 * 0.004, 1.1 * 0.004));
         let twice = summed_up(case, &Device::Reference, &prepared, &sampled);
         assert_eq!((twice.bytes, twice.dtype), (Some(24 << 22), "f64"));
@@ -267,10 +286,19 @@ mod tests {
         for mut case in cases(&[], Size::Quick).unwrap() {
             // As small as they go: what is measured here is whether they run.
             case.shape.iter_mut().filter(|axis| **axis > 784).for_each(|axis| *axis = 512);
-            let found = measure(&case, &[Device::cpu()], Effort { samples: 1, seconds: 1.0 }).unwrap().rows.remove(0);
+            let found = measure(&case, &[Device::cpu()], Effort { samples: 1, seconds: 1.0 })
+                .unwrap()
+                .rows
+                .remove(0);
             assert!(found.seconds > 0.0 && found.first_call_seconds > 0.0, "{}", case.name);
-            let ceiling = if found.bound == "memory" { found.copy_gb_per_s } else { found.fma_gflop_per_s };
-            assert_eq!(ceiling.is_some(), !["copy", "read", "fma"].contains(&case.name), "{}", case.name);
+            let ceiling =
+                if found.bound == "memory" { found.copy_gb_per_s } else { found.fma_gflop_per_s };
+            assert_eq!(
+                ceiling.is_some(),
+                !["copy", "read", "fma"].contains(&case.name),
+                "{}",
+                case.name
+            );
             assert_eq!(found.fused_seconds.is_some(), case.name == "mse");
             assert_eq!((found.samples, found.cpu_ratio), (1, Some(1.0)));
         }

@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use crate::Device;
-use crate::testing::bench::{Measured, Measurement, Skipped};
 use crate::testing::bench::case::Size;
+use crate::testing::bench::{Measured, Measurement, Skipped};
 
 /// One run of the benchmark; `gradus bench --json` prints its rows. Every figure is a median, seconds and 10⁹ a second.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -91,7 +91,10 @@ impl Report {
     /// Adds what was found of a case.
     pub fn add(&mut self, measured: Measured) {
         for row in &measured.rows {
-            let Some(device) = self.devices.iter_mut().find(|device| device.device == row.device) else { continue };
+            let Some(device) = self.devices.iter_mut().find(|device| device.device == row.device)
+            else {
+                continue;
+            };
             match row.name {
                 "copy" => device.ceilings.copy_gb_per_s = row.gb_per_s,
                 "read" => device.ceilings.read_gb_per_s = row.gb_per_s,
@@ -115,7 +118,8 @@ impl DeviceReport {
             description: device.describe(),
             adapter: info.map(|info| info.name.clone()),
             backend: info.map(|info| info.backend.to_str().to_string()),
-            driver: info.map(|info| format!("{} {}", info.driver, info.driver_info).trim().to_string()),
+            driver: info
+                .map(|info| format!("{} {}", info.driver, info.driver_info).trim().to_string()),
             kind: info.map(|info| match info.device_type {
                 wgpu::DeviceType::DiscreteGpu => "discrete",
                 wgpu::DeviceType::IntegratedGpu => "integrated",
@@ -152,7 +156,8 @@ fn date(time: SystemTime) -> String {
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
@@ -187,7 +192,12 @@ mod tests {
         let mut report = Report::new(&[Device::cpu()], Size::Quick);
         for case in crate::testing::bench::ceilings(Size::Quick) {
             report.add(
-                crate::testing::bench::measure(&case, &[Device::cpu()], Effort { samples: 1, seconds: 1.0 }).unwrap(),
+                crate::testing::bench::measure(
+                    &case,
+                    &[Device::cpu()],
+                    Effort { samples: 1, seconds: 1.0 },
+                )
+                .unwrap(),
             );
         }
         let ceilings = report.devices[0].ceilings;

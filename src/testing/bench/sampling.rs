@@ -118,7 +118,8 @@ pub(crate) fn sample(prepared: &mut [Prepared], effort: &Effort) -> Result<Vec<S
 fn summed_up(own: Vec<(Option<Ceiling>, Lane)>) -> Option<Sampled> {
     let mut own = own.into_iter();
     let (_, work) = own.next()?;
-    let ceilings = own.filter_map(|(ceiling, lane)| Some((ceiling?, Percentiles::of(lane.seconds)))).collect();
+    let ceilings =
+        own.filter_map(|(ceiling, lane)| Some((ceiling?, Percentiles::of(lane.seconds)))).collect();
     let (repeats, samples) = (work.repeats, work.seconds.len());
     Some(Sampled { work: Percentiles::of(work.seconds), ceilings, repeats, samples })
 }
@@ -164,7 +165,9 @@ mod tests {
             clock: "wall",
             inner: 1,
         };
-        let found = sample(&mut [one('a', 'b'), one('c', 'd')], &Effort { samples: 3, seconds: 40.0 }).unwrap();
+        let found =
+            sample(&mut [one('a', 'b'), one('c', 'd')], &Effort { samples: 3, seconds: 40.0 })
+                .unwrap();
         // Two runs of each to warm up, then in turns.
         assert_eq!(log.borrow().as_str(), "aabbccddabcdabcdabcd");
         assert_eq!((found.len(), found[1].samples, found[1].work.median), (2, 3, 0.2));

@@ -50,6 +50,9 @@ mod tests {
 
     #[test]
     fn one_sample_is_all_of_them() {
-        assert_eq!(Percentiles::of(vec![7.0]), Percentiles { median: 7.0, p10: 7.0, p90: 7.0, least: 7.0 });
+        assert_eq!(
+            Percentiles::of(vec![7.0]),
+            Percentiles { median: 7.0, p10: 7.0, p90: 7.0, least: 7.0 }
+        );
     }
 }

@@ -70,7 +70,10 @@ fn network(layers: &[usize], softmax: bool, device: &Device) -> Result<Model> {
         network = network.then(Dense::new(units).activation(Relu));
     }
     if softmax {
-        return network.then(Dense::new(last).activation(Softmax)).on(device)?.compile(Mse::new(), Adam::new());
+        return network
+            .then(Dense::new(last).activation(Softmax))
+            .on(device)?
+            .compile(Mse::new(), Adam::new());
     }
     network.then(Dense::new(last)).on(device)?.compile(CrossEntropy::new(), Adam::new())
 }
@@ -98,13 +101,16 @@ impl Data {
         let (inputs, classes) = (layers[1], layers[layers.len() - 1]);
         let mut random = Random::new(4, 0);
         let flat = cycled(rows * inputs, || random.uniform() as f32);
-        let features = shaped(&[rows, inputs], flat)?.into_dimensionality().map_err(|error| Error::Shape {
-            operation: "train_step".into(),
-            found: error.to_string(),
-            allowed: "rows of features".into(),
-        })?;
+        let features =
+            shaped(&[rows, inputs], flat)?.into_dimensionality().map_err(|error| Error::Shape {
+                operation: "train_step".into(),
+                found: error.to_string(),
+                allowed: "rows of features".into(),
+            })?;
         let labels = Array1::from_shape_fn(rows, |_| (random.uniform() * classes as f64) as i64);
-        let dense = Array2::from_shape_fn((rows, classes), |(row, class)| f32::from(labels[row] == class as i64));
+        let dense = Array2::from_shape_fn((rows, classes), |(row, class)| {
+            f32::from(labels[row] == class as i64)
+        });
         Ok(Data { features, labels, dense })
     }
 }

@@ -45,7 +45,8 @@ pub fn evaluate(case: &Value, device: &Device) -> Result<Map<String, Value>> {
             "the name of a loss (or \"optimizer\" that of an optimizer, \"schedule\" that of a schedule)",
         )
     })?;
-    let (loss, reduction, on_empty) = loss_of(loss_name, case.get("options").unwrap_or(&Value::Null))?;
+    let (loss, reduction, on_empty) =
+        loss_of(loss_name, case.get("options").unwrap_or(&Value::Null))?;
     let criterion = Criterion::from_boxed(loss, device)?.reduction(reduction).on_empty(on_empty);
     let given = case.get("inputs").and_then(Value::as_object);
     let given = given.ok_or_else(|| missing(loss_name, "inputs", "an object of tensors"))?;
@@ -56,7 +57,8 @@ pub fn evaluate(case: &Value, device: &Device) -> Result<Map<String, Value>> {
     let found = criterion.evaluate_f64(&tensors.inputs())?;
     let mut gradients = Map::new();
     gradients.insert(criterion.loss().differentiated()[0].into(), tensor(&found.gradient));
-    gradients.extend(found.others.iter().map(|(name, gradient)| ((*name).into(), tensor(gradient))));
+    gradients
+        .extend(found.others.iter().map(|(name, gradient)| ((*name).into(), tensor(gradient))));
     let answer = [
         ("value".to_string(), tensor(&found.values)),
         ("gradients".to_string(), Value::Object(gradients)),
@@ -86,9 +88,13 @@ fn loss_of(name: &str, options: &Value) -> Result<(Box<dyn losses::Loss>, Reduct
     let reduction = match own.remove("reduction") {
         None if divisor.is_some() => Reduction::Divisor(positive(name, divisor.as_ref())?),
         None => Reduction::Mean,
-        Some(Value::String(word)) if word == "divisor" => Reduction::Divisor(positive(name, divisor.as_ref())?),
+        Some(Value::String(word)) if word == "divisor" => {
+            Reduction::Divisor(positive(name, divisor.as_ref())?)
+        }
         Some(Value::String(word)) => Reduction::named(&word)?,
-        Some(other) => return Err(Error::option(name, "reduction", other, "a name such as \"mean\"")),
+        Some(other) => {
+            return Err(Error::option(name, "reduction", other, "a name such as \"mean\""));
+        }
     };
     let on_empty = match own.remove("on_empty") {
         None => OnEmpty::Zero,
@@ -129,7 +135,9 @@ impl Tensors {
         for (name, value) in given {
             let argument = loss.arguments().iter().find(|argument| argument.name == *name);
             // Labels have one axis less than the logits; targets of the same rank are dense.
-            let is_label = name == "targets" && loss.targets().takes_labels() && rank(value) + 1 == predicted_rank;
+            let is_label = name == "targets"
+                && loss.targets().takes_labels()
+                && rank(value) + 1 == predicted_rank;
             let is_whole = argument.map_or(is_label, |argument| argument.role.is_integers());
             match name.as_str() {
                 "weight" => tensors.weight = Some(numbers(owner, name, value)?),
@@ -197,7 +205,9 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 fn numbers(loss: &str, name: &str, value: &Value) -> Result<ArrayD<f32>> {
-    read_tensor(loss, name, value, "a number, \"NaN\", \"inf\" or \"-inf\"", |v| number(v).map(|x| x as f32))
+    read_tensor(loss, name, value, "a number, \"NaN\", \"inf\" or \"-inf\"", |v| {
+        number(v).map(|x| x as f32)
+    })
 }
 
 /// 2⁵³: beyond it a float is no certain whole number, and from 9.2e18 on no i64.
@@ -205,12 +215,18 @@ const LARGEST_SMALL_MODEL: f64 = 9_007_199_254_740_992.0;
 
 fn whole_numbers(loss: &str, name: &str, value: &Value) -> Result<ArrayD<i64>> {
     read_tensor(loss, name, value, "an integer", |v| {
-        v.as_i64().or_else(|| v.as_f64().filter(|x| x.fract() == 0.0 && x.abs() <= LARGEST_SMALL_MODEL).map(|x| x as i64))
+        v.as_i64().or_else(|| {
+            v.as_f64()
+                .filter(|x| x.fract() == 0.0 && x.abs() <= LARGEST_SMALL_MODEL)
+                .map(|x| x as i64)
+        })
     })
 }
 
 fn flags(loss: &str, name: &str, value: &Value) -> Result<ArrayD<bool>> {
-    read_tensor(loss, name, value, "true or false", |v| v.as_bool().or_else(|| v.as_f64().map(|x| x != 0.0)))
+    read_tensor(loss, name, value, "true or false", |v| {
+        v.as_bool().or_else(|| v.as_f64().map(|x| x != 0.0))
+    })
 }
 
 fn read_tensor<T>(
@@ -220,26 +236,39 @@ fn read_tensor<T>(
     kind: &str,
     read: impl Fn(&Value) -> Option<T>,
 ) -> Result<ArrayD<T>> {
-    let refused =
-        |found: String, allowed: String| Error::Input { operation: loss.into(), name: name.into(), found, allowed };
+    let refused = |found: String, allowed: String| Error::Input {
+        operation: loss.into(),
+        name: name.into(),
+        found,
+        allowed,
+    };
     let (Some(shape), Some(data)) =
         (value.get("shape").and_then(Value::as_array), value.get("data").and_then(Value::as_array))
     else {
-        return Err(refused("is no tensor".into(), "it must be {\"shape\": […], \"data\": […]}".into()));
+        return Err(refused(
+            "is no tensor".into(),
+            "it must be {\"shape\": […], \"data\": […]}".into(),
+        ));
     };
-    let axes: Option<Vec<usize>> = shape.iter().map(|axis| axis.as_u64().map(|axis| axis as usize)).collect();
-    let axes = axes.ok_or_else(|| refused(format!("has shape {shape:?}"), "axes must be whole numbers".into()))?;
+    let axes: Option<Vec<usize>> =
+        shape.iter().map(|axis| axis.as_u64().map(|axis| axis as usize)).collect();
+    let axes = axes.ok_or_else(|| {
+        refused(format!("has shape {shape:?}"), "axes must be whole numbers".into())
+    })?;
     let mut elements = Vec::with_capacity(data.len());
     for (index, item) in data.iter().enumerate() {
         let element = read(item);
-        elements.push(
-            element
-                .ok_or_else(|| refused(format!("holds {item} at element {index}"), format!("it must hold {kind}")))?,
-        );
+        elements.push(element.ok_or_else(|| {
+            refused(format!("holds {item} at element {index}"), format!("it must hold {kind}"))
+        })?);
     }
     let count = elements.len();
-    ArrayD::from_shape_vec(IxDyn(&axes), elements)
-        .map_err(|_| refused(format!("has {count} elements in data"), format!("shape {axes:?} wants another number")))
+    ArrayD::from_shape_vec(IxDyn(&axes), elements).map_err(|_| {
+        refused(
+            format!("has {count} elements in data"),
+            format!("shape {axes:?} wants another number"),
+        )
+    })
 }
 
 /// A tensor as JSON.

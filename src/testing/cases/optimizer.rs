@@ -6,13 +6,16 @@ use serde_json::{Map, Value};
 use crate::cpu::real::Real;
 use crate::nn::optimizers;
 use crate::nn::optimizers::update::{Runner, Update};
-use crate::nn::optimizers::{Clip, Optimizer, ParameterSpan, Step, GradientTransform};
+use crate::nn::optimizers::{Clip, GradientTransform, Optimizer, ParameterSpan, Step};
 use crate::testing::cases::{check_keys, missing, numbers, tensor};
 use crate::{Device, Error, Gpu, Result};
 
 /// `{"parameters": {"1": tensor, …}}` for each step in `report`; without it, for the last step.
 pub(crate) fn evaluate(name: &str, case: &Value, device: &Device) -> Result<Map<String, Value>> {
-    check_keys(case, &["name", "optimizer", "options", "parameters", "gradients", "report", "expect", "source"])?;
+    check_keys(
+        case,
+        &["name", "optimizer", "options", "parameters", "gradients", "report", "expect", "source"],
+    )?;
     optimizers::entry(name)?;
     let (options, around) = Around::take(name, case.get("options").unwrap_or(&Value::Null))?;
     let optimizer = optimizers::from_name(name, &options)?;
@@ -20,7 +23,12 @@ pub(crate) fn evaluate(name: &str, case: &Value, device: &Device) -> Result<Map<
     let gradients = gradients(name, case, parameters.shape(), around.maximize)?;
     let report = report(name, case, gradients.len())?;
     let spans = [span(name, &*optimizer, parameters.shape())?];
-    let given = Given { parameters, gradients, report, gradient_transform: around.gradient_transform(&spans) };
+    let given = Given {
+        parameters,
+        gradients,
+        report,
+        gradient_transform: around.gradient_transform(&spans),
+    };
     let found = match device {
         Device::Cpu => on_host::<f32>(&*optimizer, &given)?,
         Device::Reference => on_host::<f64>(&*optimizer, &given)?,
@@ -51,7 +59,9 @@ struct Around {
 impl Around {
     /// Takes them out of a case's options.
     fn take(name: &str, options: &Value) -> Result<(Value, Around)> {
-        let Value::Object(options) = options else { return Ok((options.clone(), Around::default())) };
+        let Value::Object(options) = options else {
+            return Ok((options.clone(), Around::default()));
+        };
         let mut options = options.clone();
         let mut around = Around::default();
         let kinds: [(&str, Kind); 3] = [
@@ -70,7 +80,8 @@ impl Around {
         }
         if let Some(given) = options.shift_remove("maximize") {
             let maximize = given.as_bool();
-            around.maximize = maximize.ok_or_else(|| Error::option(name, "maximize", &given, "true or false"))?;
+            around.maximize =
+                maximize.ok_or_else(|| Error::option(name, "maximize", &given, "true or false"))?;
         }
         Ok((Value::Object(options), around))
     }
@@ -87,7 +98,12 @@ fn span(name: &str, optimizer: &dyn Optimizer, shape: &[usize]) -> Result<Parame
         [_, columns] => columns,
         [] | [_] => 0,
         // A norm does not ask for axes; what is kept by row and column does.
-        _ if optimizer.per_tensor().is_none_or(|per_tensor| per_tensor == optimizers::PerTensor::default()) => 0,
+        _ if optimizer
+            .per_tensor()
+            .is_none_or(|per_tensor| per_tensor == optimizers::PerTensor::default()) =>
+        {
+            0
+        }
         _ => {
             return Err(Error::Shape {
                 operation: name.into(),
@@ -101,14 +117,18 @@ fn span(name: &str, optimizer: &dyn Optimizer, shape: &[usize]) -> Result<Parame
 
 fn gradients(name: &str, case: &Value, shape: &[usize], negated: bool) -> Result<Vec<ArrayD<f32>>> {
     let given = case.get("gradients").and_then(Value::as_array);
-    let given = given.ok_or_else(|| missing(name, "gradients", "a list of tensors, one for each step"))?;
+    let given =
+        given.ok_or_else(|| missing(name, "gradients", "a list of tensors, one for each step"))?;
     let mut gradients = Vec::with_capacity(given.len());
     for (index, gradient) in given.iter().enumerate() {
         let gradient = numbers(name, &format!("gradients[{index}]"), gradient)?;
         if gradient.shape() != shape {
             return Err(Error::Shape {
                 operation: name.into(),
-                found: format!("parameters are {shape:?} but gradients[{index}] are {:?}", gradient.shape()),
+                found: format!(
+                    "parameters are {shape:?} but gradients[{index}] are {:?}",
+                    gradient.shape()
+                ),
                 allowed: format!("each gradient must be {shape:?} too"),
             });
         }
@@ -123,14 +143,22 @@ fn gradients(name: &str, case: &Value, shape: &[usize], negated: bool) -> Result
 /// The steps to report, counted from 1.
 fn report(name: &str, case: &Value, steps: usize) -> Result<Vec<usize>> {
     let refused = |found: &Value| {
-        Error::option(name, "report", found, &format!("a list of steps from 1 to {steps}, the number of gradients"))
+        Error::option(
+            name,
+            "report",
+            found,
+            &format!("a list of steps from 1 to {steps}, the number of gradients"),
+        )
     };
     match case.get("report") {
         None | Some(Value::Null) => Ok(vec![steps]),
         Some(Value::Array(given)) => given
             .iter()
             .map(|step| {
-                let step = step.as_u64().map(|step| step as usize).filter(|step| (1..=steps).contains(step));
+                let step = step
+                    .as_u64()
+                    .map(|step| step as usize)
+                    .filter(|step| (1..=steps).contains(step));
                 step.ok_or_else(|| refused(&given.clone().into()))
             })
             .collect(),
@@ -149,7 +177,11 @@ fn reported<S>(
     let mut found = Map::new();
     for (index, gradient) in given.gradients.iter().enumerate() {
         let t = index + 1;
-        advance(&mut state, &optimizer.step(t as u64, optimizer.initial_learning_rate()), gradient)?;
+        advance(
+            &mut state,
+            &optimizer.step(t as u64, optimizer.initial_learning_rate()),
+            gradient,
+        )?;
         if given.report.contains(&t) {
             let values = crate::runtime::tensor::shaped(given.parameters.shape(), read(&state)?)?;
             found.insert(t.to_string(), tensor(&values));
@@ -158,8 +190,12 @@ fn reported<S>(
     Ok(found)
 }
 
-fn on_host<R: Real + Default>(optimizer: &dyn Optimizer, given: &Given) -> Result<Map<String, Value>> {
-    let in_precision = |values: &ArrayD<f32>| values.iter().map(|&x| R::from_f32(x)).collect::<Vec<R>>();
+fn on_host<R: Real + Default>(
+    optimizer: &dyn Optimizer,
+    given: &Given,
+) -> Result<Map<String, Value>> {
+    let in_precision =
+        |values: &ArrayD<f32>| values.iter().map(|&x| R::from_f32(x)).collect::<Vec<R>>();
     let parameters = in_precision(&given.parameters);
     let states = optimizer.first_states(parameters.len());
     reported(
@@ -168,7 +204,9 @@ fn on_host<R: Real + Default>(optimizer: &dyn Optimizer, given: &Given) -> Resul
         (parameters, states),
         |(parameters, states), step, gradient| {
             let gradient = in_precision(gradient);
-            optimizer.update_transformed(step, &given.gradient_transform, parameters, &gradient, states).map(drop)
+            optimizer
+                .update_transformed(step, &given.gradient_transform, parameters, &gradient, states)
+                .map(drop)
         },
         |(parameters, _)| Ok(parameters.iter().map(|x| x.to_f64()).collect()),
     )
@@ -179,7 +217,8 @@ fn on_gpu(optimizer: &dyn Optimizer, given: &Given, gpu: &Gpu) -> Result<Map<Str
     let length = given.parameters.len();
     let parameters = gpu.upload("parameters", &flat(&given.parameters))?;
     let gradients = gpu.buffer("gradients", length)?;
-    let job = Update { optimizer, length, gradient_transform: given.gradient_transform, average: None };
+    let job =
+        Update { optimizer, length, gradient_transform: given.gradient_transform, average: None };
     let runner = Runner::new(gpu, &job, &parameters, &gradients)?;
     reported(
         optimizer,
@@ -232,7 +271,10 @@ mod tests {
             (json!({ "optimizer": "sdg" }), "unknown optimizer `sdg`"),
             (json!({ "options": { "lr": 1 } }), "unknown option of sgd `lr`"),
             (json!({ "gradients": [] }), "gradients hold no rows"),
-            (json!({ "gradients": [{ "shape": [1], "data": [1.0] }] }), "parameters are [2] but gradients[0] are [1]"),
+            (
+                json!({ "gradients": [{ "shape": [1], "data": [1.0] }] }),
+                "parameters are [2] but gradients[0] are [1]",
+            ),
             (json!({ "report": [0] }), "report is [0]; it must be a list of steps from 1 to 2"),
             (json!({ "parameters": null }), "parameters is no tensor"),
         ] {

@@ -21,14 +21,25 @@ pub(crate) fn evaluate(name: &str, case: &Value) -> Result<Map<String, Value>> {
 }
 
 fn steps(name: &str, given: &Value) -> Result<Vec<u64>> {
-    let steps = given.as_array().map(|steps| steps.iter().map(Value::as_u64).collect::<Option<Vec<u64>>>());
-    steps.flatten().ok_or_else(|| Error::option(name, "steps", given, "a list of whole numbers from 0 on"))
+    let steps =
+        given.as_array().map(|steps| steps.iter().map(Value::as_u64).collect::<Option<Vec<u64>>>());
+    steps
+        .flatten()
+        .ok_or_else(|| Error::option(name, "steps", given, "a list of whole numbers from 0 on"))
 }
 
-fn watched(name: &str, schedule: &dyn Schedule, steps: &[u64], given: &Value) -> Result<Vec<Value>> {
-    let values =
-        given.as_array().map(|values| values.iter().map(crate::testing::cases::number).collect::<Option<Vec<f64>>>());
-    let values = values.flatten().ok_or_else(|| Error::option(name, "values", given, "a list of numbers"))?;
+fn watched(
+    name: &str,
+    schedule: &dyn Schedule,
+    steps: &[u64],
+    given: &Value,
+) -> Result<Vec<Value>> {
+    let values = given.as_array().map(|values| {
+        values.iter().map(crate::testing::cases::number).collect::<Option<Vec<f64>>>()
+    });
+    let values = values
+        .flatten()
+        .ok_or_else(|| Error::option(name, "values", given, "a list of numbers"))?;
     let after = |&step: &u64| {
         let mut watched = Watched::default();
         values.iter().take(step as usize).for_each(|&value| schedule.observe(&mut watched, value));
@@ -47,7 +58,10 @@ mod tests {
     fn each_step_has_its_rate() {
         let case = json!({ "name": "s", "schedule": "step", "options": { "learning_rate": 0.5, "every": 2, "factor": 0.5 },
             "steps": [0, 1, 2, 5] });
-        assert_eq!(answer(&case, &Device::Reference), json!({ "name": "s", "learning_rate": [0.5, 0.5, 0.25, 0.125] }));
+        assert_eq!(
+            answer(&case, &Device::Reference),
+            json!({ "name": "s", "learning_rate": [0.5, 0.5, 0.25, 0.125] })
+        );
     }
 
     #[test]
@@ -61,9 +75,15 @@ mod tests {
     fn what_is_wrong_with_a_case_is_named() {
         for (case, named) in [
             (json!({ "schedule": "stop", "steps": [0] }), "unknown schedule `stop`"),
-            (json!({ "schedule": "step" }), "step: steps is null; it must be a list of whole numbers"),
+            (
+                json!({ "schedule": "step" }),
+                "step: steps is null; it must be a list of whole numbers",
+            ),
             (json!({ "schedule": "step", "steps": [-1] }), "steps is [-1]"),
-            (json!({ "schedule": "step", "steps": [1], "optimizers": 1 }), "unknown key of a case `optimizers`"),
+            (
+                json!({ "schedule": "step", "steps": [1], "optimizers": 1 }),
+                "unknown key of a case `optimizers`",
+            ),
         ] {
             let found = answer(&case, &Device::Cpu);
             assert!(found["error"].as_str().unwrap().contains(named), "{found}");

@@ -60,7 +60,10 @@ pub fn measure(
         let measured = bench::measure(case, &devices, effort(device, left, cases.len() - index))?;
         for skipped in &measured.skipped {
             let shape = table::shape(skipped.name, &skipped.shape);
-            let report = format!("skipped: {} {shape} on {}: {}", skipped.name, skipped.device, skipped.reason);
+            let report = format!(
+                "skipped: {} {shape} on {}: {}",
+                skipped.name, skipped.device, skipped.reason
+            );
             bar.suspend(|| output::note(&report));
         }
         let new = measured.rows.len();

@@ -72,9 +72,12 @@ impl Recommend {
             },
         });
         // A saved recommender has its own options.
-        let described = self.resume.as_deref().and_then(saved::description).map(|(_, described)| described);
+        let described =
+            self.resume.as_deref().and_then(saved::description).map(|(_, described)| described);
         for name in ["loss", "components", "learning_rate", "batch_size", "max_sampled"] {
-            if let Some(own) = described.as_ref().and_then(|described| described["options"].get(name)) {
+            if let Some(own) =
+                described.as_ref().and_then(|described| described["options"].get(name))
+            {
                 document["settings"][name] = own.clone();
             }
         }
@@ -102,11 +105,14 @@ impl Recommend {
         };
         let weighted = match data.preparation.confidence {
             Confidence::Log if data.has_weights => ", weighted by ln(1 + count)",
-            Confidence::Linear | Confidence::Raw if data.has_weights => ", weighted by their counts",
+            Confidence::Linear | Confidence::Raw if data.has_weights => {
+                ", weighted by their counts"
+            }
             _ => "",
         };
-        text +=
-            &format!("{users} users, {items} items, {all} {what}{weighted}, {to_train} of them to train on\n{table}\n");
+        text += &format!(
+            "{users} users, {items} items, {all} {what}{weighted}, {to_train} of them to train on\n{table}\n"
+        );
         let each = trained.history.seconds_per_epoch();
         text += &format!("{} an epoch (the median)", text::seconds(each));
         let pairs = trained.history.sampled_pairs_per_second();
@@ -121,7 +127,9 @@ impl Recommend {
             text += &output::folded(&format!("popularity alone: {}\n", in_words(popularity)));
         }
         if let Some(epochs) = &trained.refit {
-            let loss = epochs.last().map_or(String::new(), |last| format!(", loss {}", text::number(last.loss)));
+            let loss = epochs
+                .last()
+                .map_or(String::new(), |last| format!(", loss {}", text::number(last.loss)));
             text += &output::folded(&format!(
                 "trained again on all {all} for {} epoch(s){loss}: that is what is saved\n",
                 epochs.len()
@@ -134,12 +142,19 @@ impl Recommend {
 fn in_words(metrics: &Metrics) -> String {
     format!(
         "precision@10 {:.4}, recall@10 {:.4}, AUC {:.4}, MRR {:.4}, MAP@10 {:.4}, NDCG@10 {:.4}",
-        metrics.precision_at_k, metrics.recall_at_k, metrics.auc, metrics.mrr, metrics.map_at_k, metrics.ndcg_at_k
+        metrics.precision_at_k,
+        metrics.recall_at_k,
+        metrics.auc,
+        metrics.mrr,
+        metrics.map_at_k,
+        metrics.ndcg_at_k
     )
 }
 
 fn features_as_json(features: Option<&SideFeatures>) -> Value {
-    let Some((side, encoding)) = features.and_then(|side| Some((side, side.encoding()?))) else { return Value::Null };
+    let Some((side, encoding)) = features.and_then(|side| Some((side, side.encoding()?))) else {
+        return Value::Null;
+    };
     json!({
         "columns": columns_as_json(encoding),
         "features": encoding.names().len(),

@@ -37,7 +37,10 @@ pub enum TargetKind {
 impl TargetKind {
     /// Whether targets are quantities, not names or labels.
     pub fn is_numbers(self) -> bool {
-        matches!(self, TargetKind::Numbers | TargetKind::Standardized | TargetKind::MedianStandardized)
+        matches!(
+            self,
+            TargetKind::Numbers | TargetKind::Standardized | TargetKind::MedianStandardized
+        )
     }
 }
 
@@ -74,7 +77,12 @@ pub enum TargetEncoding {
 
 impl TargetEncoding {
     /// The targets of some rows.
-    pub(super) fn encode(&self, table: &Table, columns: &[&Column], rows: &[usize]) -> Result<Target> {
+    pub(super) fn encode(
+        &self,
+        table: &Table,
+        columns: &[&Column],
+        rows: &[usize],
+    ) -> Result<Target> {
         self.check_blanks(table, columns, rows)?;
         match self {
             TargetEncoding::Nothing => Ok(Target::None),
@@ -121,7 +129,12 @@ impl TargetEncoding {
     fn check_blanks(&self, table: &Table, columns: &[&Column], rows: &[usize]) -> Result<()> {
         for column in columns {
             if let Some(&row) = rows.iter().find(|&&row| self.is_blank(column, row)) {
-                return Err(table.wrong_cell(row, column.name(), table.shown(column, row), "a target"));
+                return Err(table.wrong_cell(
+                    row,
+                    column.name(),
+                    table.shown(column, row),
+                    "a target",
+                ));
             }
         }
         Ok(())
@@ -130,7 +143,9 @@ impl TargetEncoding {
     pub(super) fn decode(&self, predictions: &Array2<f32>) -> Array2<f64> {
         let mut decoded = predictions.mapv(f64::from);
         if let TargetEncoding::Numbers { center, scale, .. } = self {
-            for ((mut column, center), scale) in decoded.columns_mut().into_iter().zip(center).zip(scale) {
+            for ((mut column, center), scale) in
+                decoded.columns_mut().into_iter().zip(center).zip(scale)
+            {
                 column.mapv_inplace(|value| value * scale + center);
             }
         }
@@ -189,7 +204,11 @@ impl TargetEncoding {
                         short(scale)
                     ),
                 };
-                columns.iter().enumerate().map(|(place, column)| report(column, became(place))).collect()
+                columns
+                    .iter()
+                    .enumerate()
+                    .map(|(place, column)| report(column, became(place)))
+                    .collect()
             }
             TargetEncoding::Flags { columns, .. } => {
                 columns.iter().map(|column| report(column, "yes or no".into())).collect()
@@ -203,14 +222,23 @@ pub(super) fn as_table(dataset: &Dataset) -> Result<Table> {
     match &dataset.target {
         Target::None => Table::new(Vec::new()),
         Target::Labels { labels, classes } => {
-            let name =
-                |&label: &i64| usize::try_from(label).ok().and_then(|label| classes.get(label)).map_or("", |name| name);
+            let name = |&label: &i64| {
+                usize::try_from(label)
+                    .ok()
+                    .and_then(|label| classes.get(label))
+                    .map_or("", |name| name)
+            };
             Table::new(vec![Column::words("target", labels.iter().map(name))])
         }
         Target::Values(values) => {
-            let name = |place: usize| if values.ncols() == 1 { "target".into() } else { place.to_string() };
+            let name = |place: usize| {
+                if values.ncols() == 1 { "target".into() } else { place.to_string() }
+            };
             let column = |(place, column): (usize, ndarray::ArrayView1<f32>)| {
-                Column::numbers(name(place), column.iter().map(|&number| f64::from(number)).collect())
+                Column::numbers(
+                    name(place),
+                    column.iter().map(|&number| f64::from(number)).collect(),
+                )
             };
             Table::new(values.columns().into_iter().enumerate().map(column).collect())
         }
@@ -225,5 +253,10 @@ fn finite(table: &Table, column: &Column, row: usize) -> Result<f64> {
     if number.is_finite() {
         return Ok(number);
     }
-    Err(table.wrong_cell(row, column.name(), table.shown(column, row), "a finite number; clean or drop such rows"))
+    Err(table.wrong_cell(
+        row,
+        column.name(),
+        table.shown(column, row),
+        "a finite number; clean or drop such rows",
+    ))
 }

@@ -19,7 +19,8 @@ const GATHER: File = crate::runtime::wgsl::shader!("ops/gather/gather.wgsl");
 const GATHER_LISTS: File = crate::runtime::wgsl::shader!("ops/gather/gather_lists.wgsl");
 const SOFTMAX_FORWARD: File = crate::runtime::wgsl::shader!("ops/softmax/softmax_forward.wgsl");
 const SOFTMAX_BACKWARD: File = crate::runtime::wgsl::shader!("ops/softmax/softmax_backward.wgsl");
-const ACTIVATION_BACKWARD: File = crate::runtime::wgsl::shader!("ops/activation/activation_backward.wgsl");
+const ACTIVATION_BACKWARD: File =
+    crate::runtime::wgsl::shader!("ops/activation/activation_backward.wgsl");
 const CORRECT: File = crate::runtime::wgsl::shader!("ops/metrics/correct.wgsl");
 const SUMMARY: File = crate::runtime::wgsl::shader!("ops/metrics/summary.wgsl");
 
@@ -51,11 +52,17 @@ pub(crate) struct Forward<'a> {
 
 /// The commands of a layer's output.
 pub(crate) fn forward(gpu: &Gpu, layer: &Forward) -> Result<Vec<Command>> {
-    let pointwise: &dyn Activation = if layer.activation.rowwise() { &Identity } else { layer.activation };
+    let pointwise: &dyn Activation =
+        if layer.activation.rowwise() { &Identity } else { layer.activation };
     let constants = [("HAS_BIAS", flag(layer.bias)), ("KEEP_INPUT", flag(pointwise.needs_input()))];
-    let storage = [layer.x, layer.parameters, layer.parameters, layer.y, layer.kept].map(Slice::from);
-    let kind =
-        Kind { layout: Layout::NN, epilogue: Epilogue::Forward, activation: Some(pointwise), constants: &constants };
+    let storage =
+        [layer.x, layer.parameters, layer.parameters, layer.y, layer.kept].map(Slice::from);
+    let kind = Kind {
+        layout: Layout::NN,
+        epilogue: Epilogue::Forward,
+        activation: Some(pointwise),
+        constants: &constants,
+    };
     let mut commands = product(gpu, &kind, &layer.params, &storage)?;
     if layer.activation.rowwise() {
         check_softmax(gpu, layer.params.n)?;
@@ -66,7 +73,12 @@ pub(crate) fn forward(gpu: &Gpu, layer: &Forward) -> Result<Vec<Command>> {
         ))?;
         let rows = layer.params.m;
         let params = [rows, layer.params.n, 0, 0];
-        commands.push(gpu.dispatch(&kernel, &params, &[layer.y.into()], rows.div_ceil(lanes_of(gpu.is_software())))?);
+        commands.push(gpu.dispatch(
+            &kernel,
+            &params,
+            &[layer.y.into()],
+            rows.div_ceil(lanes_of(gpu.is_software())),
+        )?);
     }
     Ok(commands)
 }
@@ -81,7 +93,9 @@ fn check_softmax(gpu: &Gpu, units: u32) -> Result<()> {
     Err(Error::Shape {
         operation: "softmax".into(),
         found: format!("a layer of {units} units on a software adapter"),
-        allowed: format!("up to {MOST} there; use the loss cross_entropy on logits, or the device `cpu`"),
+        allowed: format!(
+            "up to {MOST} there; use the loss cross_entropy on logits, or the device `cpu`"
+        ),
     })
 }
 
@@ -96,9 +110,15 @@ pub(crate) fn activation_backward(
 ) -> Result<Vec<Command>> {
     let lanes = lanes_of(gpu.is_software());
     if activation.rowwise() {
-        let kernel = gpu.kernel(&plain("softmax", &[SOFTMAX_BACKWARD], vec![("WORKGROUP", lanes.into())]))?;
+        let kernel =
+            gpu.kernel(&plain("softmax", &[SOFTMAX_BACKWARD], vec![("WORKGROUP", lanes.into())]))?;
         let storage = [y.into(), gradient.into()];
-        return Ok(vec![gpu.dispatch(&kernel, &[rows, columns, 0, 0], &storage, rows.div_ceil(lanes))?]);
+        return Ok(vec![gpu.dispatch(
+            &kernel,
+            &[rows, columns, 0, 0],
+            &storage,
+            rows.div_ceil(lanes),
+        )?]);
     }
     if activation.name() == Identity.name() {
         return Ok(Vec::new());
@@ -106,7 +126,12 @@ pub(crate) fn activation_backward(
     let program = backward_program(activation, lanes.into());
     let length = rows * columns;
     let storage = [kept.into(), y.into(), gradient.into()];
-    Ok(vec![gpu.dispatch(&gpu.kernel(&program)?, &[length, 0, 0, 0], &storage, length.div_ceil(lanes))?])
+    Ok(vec![gpu.dispatch(
+        &gpu.kernel(&program)?,
+        &[length, 0, 0, 0],
+        &storage,
+        length.div_ceil(lanes),
+    )?])
 }
 
 /// The programs of one activation by itself; its forward pass is the epilogue of a product, but for a softmax.
@@ -153,9 +178,11 @@ pub(crate) struct InputGradient<'a> {
 
 /// The commands of the gradient of a layer's input.
 pub(crate) fn input_gradient(gpu: &Gpu, layer: &InputGradient) -> Result<Vec<Command>> {
-    let pointwise: &dyn Activation = if layer.activation.rowwise() { &Identity } else { layer.activation };
+    let pointwise: &dyn Activation =
+        if layer.activation.rowwise() { &Identity } else { layer.activation };
     let constants = [("KEEP_INPUT", flag(pointwise.needs_input()))];
-    let storage = [layer.gradient, layer.parameters, layer.below, layer.kept, layer.y].map(Slice::from);
+    let storage =
+        [layer.gradient, layer.parameters, layer.below, layer.kept, layer.y].map(Slice::from);
     let kind = Kind {
         layout: Layout::NT,
         epilogue: Epilogue::InputGradient,
@@ -165,7 +192,14 @@ pub(crate) fn input_gradient(gpu: &Gpu, layer: &InputGradient) -> Result<Vec<Com
     let mut commands = product(gpu, &kind, &layer.params, &storage)?;
     if layer.activation.rowwise() {
         let sizes = [layer.params.m, layer.params.n];
-        commands.extend(activation_backward(gpu, layer.activation, sizes, layer.kept, layer.y, layer.below)?);
+        commands.extend(activation_backward(
+            gpu,
+            layer.activation,
+            sizes,
+            layer.kept,
+            layer.y,
+            layer.below,
+        )?);
     }
     Ok(commands)
 }
@@ -188,7 +222,11 @@ pub(crate) struct GatherParams {
 
 /// The gather kernel; a workgroup for each row of the batch.
 pub(crate) fn gather(gpu: &Gpu) -> Result<Arc<Kernel>> {
-    gpu.kernel(&plain("gather", &[GATHER, RANDOM], vec![("WORKGROUP", lanes_of(gpu.is_software()).into())]))
+    gpu.kernel(&plain(
+        "gather",
+        &[GATHER, RANDOM],
+        vec![("WORKGROUP", lanes_of(gpu.is_software()).into())],
+    ))
 }
 
 /// The gather kernel of lists, which writes `padding` behind each; a workgroup for each place of the batch.
@@ -261,9 +299,17 @@ pub(crate) fn programs(activations: &[Box<dyn Activation>]) -> Vec<Program> {
         programs.push(plain("softmax", &[SOFTMAX_BACKWARD], workgroup()));
         programs.push(plain("gather", &[GATHER, RANDOM], workgroup()));
         programs.push(gather_lists_program(lanes, -1.0));
-        programs.push(plain("summary", &[SUMMARY], vec![("WORKGROUP", if lanes == 8.0 { 8.0 } else { 256.0 })]));
+        programs.push(plain(
+            "summary",
+            &[SUMMARY],
+            vec![("WORKGROUP", if lanes == 8.0 { 8.0 } else { 256.0 })],
+        ));
         for labels in [0.0, 1.0] {
-            programs.push(plain("accuracy", &[CORRECT], vec![("WORKGROUP", lanes), ("HAS_LABELS", labels)]));
+            programs.push(plain(
+                "accuracy",
+                &[CORRECT],
+                vec![("WORKGROUP", lanes), ("HAS_LABELS", labels)],
+            ));
         }
         for activation in activations.iter().filter(|activation| !activation.rowwise()) {
             programs.push(backward_program(&**activation, lanes));

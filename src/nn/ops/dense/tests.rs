@@ -10,13 +10,15 @@ fn asks(program: &Program, own: usize, expected: &[(&str, usize)]) {
     let module = wgsl::parse(&program.label, &program.header, &program.files).unwrap();
     let (size, members) = wgsl::struct_layout(&module.ir, "Params").expect("the shader has it");
     assert_eq!((size as usize).next_multiple_of(16), own, "size of {}", program.label);
-    let expected: Vec<_> = expected.iter().map(|&(name, offset)| (name.to_string(), offset as u32)).collect();
+    let expected: Vec<_> =
+        expected.iter().map(|&(name, offset)| (name.to_string(), offset as u32)).collect();
     assert_eq!(members, expected, "fields of {}", program.label);
 }
 
 #[test]
 fn the_gathers_uniform_is_that_of_both_shaders() {
-    for program in [plain("gather", &[GATHER, RANDOM], Vec::new()), gather_lists_program(8.0, 0.0)] {
+    for program in [plain("gather", &[GATHER, RANDOM], Vec::new()), gather_lists_program(8.0, 0.0)]
+    {
         asks(
             &program,
             size_of::<GatherParams>(),
@@ -65,8 +67,17 @@ fn gathered(
         let range = (first * width) as usize..((first + count) * width) as usize;
         let part = gpu.upload("a part", &items[range]).unwrap();
         let (length, keys) = (4, [0; 8]);
-        let params =
-            GatherParams { rows, width, part_first: first, part_rows: count, start, length, shuffled: 0, places, keys };
+        let params = GatherParams {
+            rows,
+            width,
+            part_first: first,
+            part_rows: count,
+            start,
+            length,
+            shuffled: 0,
+            places,
+            keys,
+        };
         let storage = [(&part).into(), (&batch).into(), (&offsets).into()];
         gpu.submit(&[gpu.dispatch(&kernel, &params, &storage, rows).unwrap()]).unwrap();
     }
@@ -78,8 +89,12 @@ fn lists_are_gathered_to_their_last_item_and_each_part_gives_its_own() {
     crate::runtime::device::test_adapter::needs_gpu!();
     let gpu = Gpu::open_with(crate::GpuOptions::default()).unwrap();
     // Four lists of 3, 1, 2 and 4 items of two numbers each.
-    let (offsets, items): (_, Vec<f32>) = ([0, 3, 4, 6, 10], (0..20).map(|number| number as f32).collect());
-    let expected = [2.0, 3.0, 4.0, 5.0, -1.0, -1.0, 6.0, 7.0, -1.0, -1.0, -1.0, -1.0, 8.0, 9.0, 10.0, 11.0, -1.0, -1.0];
+    let (offsets, items): (_, Vec<f32>) =
+        ([0, 3, 4, 6, 10], (0..20).map(|number| number as f32).collect());
+    let expected = [
+        2.0, 3.0, 4.0, 5.0, -1.0, -1.0, 6.0, 7.0, -1.0, -1.0, -1.0, -1.0, 8.0, 9.0, 10.0, 11.0,
+        -1.0, -1.0,
+    ];
     // The first list begins one item later here, so that its third place is behind its end.
     let shifted = [1, 3, 4, 6, 10];
     for parts in [&[[0, 10]][..], &[[0, 3], [3, 7]], &[[3, 7], [0, 3]], &[[0, 1], [1, 4], [5, 5]]] {

@@ -97,16 +97,28 @@ impl Params {
     /// Whether no run of four neighbours crosses the end of a row of any of the matrices, nor begins off a multiple of four.
     pub(crate) fn is_aligned(&self, layout: Layout) -> bool {
         let stored_rows = if layout == Layout::TN { self.m - self.ones } else { 0 };
-        [self.n, self.k, stored_rows, self.left_offset, self.right_offset, self.bias_offset, self.output_offset]
-            .iter()
-            .all(|length| length % 4 == 0)
+        [
+            self.n,
+            self.k,
+            stored_rows,
+            self.left_offset,
+            self.right_offset,
+            self.bias_offset,
+            self.output_offset,
+        ]
+        .iter()
+        .all(|length| length % 4 == 0)
     }
 }
 
 /// The variant for a product on an adapter, by rule. Every adapter has one: the smallest tile fits the least that WebGPU
 /// allows.
 pub(crate) fn variant(params: &Params, layout: Layout, adapter: &Adapter) -> Variant {
-    Variant { tile: best_tile(params.shape(), adapter), vec4: params.is_aligned(layout), split: false }
+    Variant {
+        tile: best_tile(params.shape(), adapter),
+        vec4: params.is_aligned(layout),
+        split: false,
+    }
 }
 
 impl Shape {
@@ -135,8 +147,16 @@ impl Variant {
     pub(crate) fn sources(&self, layout: Layout, epilogue: Epilogue) -> Vec<File> {
         let mut files = vec![
             shader!("ops/matmul/matmul_params.wgsl"),
-            if self.vec4 { shader!("ops/matmul/matmul_vec4.wgsl") } else { shader!("ops/matmul/matmul_scalar.wgsl") },
-            if self.split { shader!("ops/matmul/matmul_part.wgsl") } else { shader!("ops/matmul/matmul_whole.wgsl") },
+            if self.vec4 {
+                shader!("ops/matmul/matmul_vec4.wgsl")
+            } else {
+                shader!("ops/matmul/matmul_scalar.wgsl")
+            },
+            if self.split {
+                shader!("ops/matmul/matmul_part.wgsl")
+            } else {
+                shader!("ops/matmul/matmul_whole.wgsl")
+            },
             match layout {
                 Layout::NN => shader!("ops/matmul/matmul_nn.wgsl"),
                 Layout::NT => shader!("ops/matmul/matmul_nt.wgsl"),
@@ -176,8 +196,11 @@ impl Epilogue {
 
 /// The shader files of the pass that joins the parts of a split k, but for the activation that the epilogue may call.
 pub(crate) fn join_sources(epilogue: Epilogue) -> Vec<File> {
-    let mut files =
-        vec![shader!("ops/matmul/matmul_params.wgsl"), shader!("ops/matmul/matmul_join.wgsl"), epilogue.source()];
+    let mut files = vec![
+        shader!("ops/matmul/matmul_params.wgsl"),
+        shader!("ops/matmul/matmul_join.wgsl"),
+        epilogue.source(),
+    ];
     if epilogue != Epilogue::WeightGradient {
         files.push(shader!("ops/matmul/activation_scalar.wgsl"));
     }

@@ -4,8 +4,8 @@ use crate::Result;
 use crate::nn::activations;
 use crate::nn::activations::Activation;
 use crate::nn::ops::matmul;
-use crate::nn::ops::matmul::{Epilogue, Layout, Params, Variant};
 use crate::nn::ops::matmul::tile::{Adapter, Tile};
+use crate::nn::ops::matmul::{Epilogue, Layout, Params, Variant};
 use crate::runtime::device::Gpu;
 use crate::runtime::launch::lanes_of;
 use crate::runtime::pipeline::{Command, Program, Slice};
@@ -34,12 +34,20 @@ impl Kind<'_> {
     /// The program that multiplies.
     pub(crate) fn program(&self, variant: &Variant) -> Program {
         let files = variant.sources(self.layout, self.epilogue);
-        self.linked(format!("matmul {:?}, {}", self.layout, variant.tile.name()), variant.header(), files)
+        self.linked(
+            format!("matmul {:?}, {}", self.layout, variant.tile.name()),
+            variant.header(),
+            files,
+        )
     }
 
     /// The program that sums the parts of a split k.
     pub(crate) fn join_program(&self, lanes: u32) -> Program {
-        let mut program = self.linked("matmul, its parts".into(), String::new(), matmul::join_sources(self.epilogue));
+        let mut program = self.linked(
+            "matmul, its parts".into(),
+            String::new(),
+            matmul::join_sources(self.epilogue),
+        );
         program.constants.push(("WORKGROUP", lanes.into()));
         program
     }
@@ -69,7 +77,12 @@ pub(crate) fn adapter(gpu: &Gpu) -> Adapter {
 
 /// The commands of a product. `storage` is what the epilogue's bindings hold, in their order: left, right, then bias, output,
 /// kept (forward), or output, kept, y (input gradient), or output (weight gradient).
-pub(crate) fn product(gpu: &Gpu, kind: &Kind, params: &Params, storage: &[Slice]) -> Result<Vec<Command>> {
+pub(crate) fn product(
+    gpu: &Gpu,
+    kind: &Kind,
+    params: &Params,
+    storage: &[Slice],
+) -> Result<Vec<Command>> {
     if let Some(part_k) = matmul::split(params.shape(), &adapter(gpu)) {
         let tile = matmul::variant(params, kind.layout, &adapter(gpu)).tile;
         return product_in_parts(gpu, kind, &tile, params, part_k, storage);
@@ -99,14 +112,17 @@ pub(crate) fn product_in_parts(
     let multiply = gpu.dispatch(&kernel, &each, &operands, parts * variant.workgroups(shape))?;
     let lanes = lanes_of(gpu.is_software());
     let kernel = gpu.kernel(&kind.join_program(lanes))?;
-    let joined: Vec<Slice> = std::iter::once((&products).into()).chain(storage[2..].iter().copied()).collect();
-    let join = gpu.dispatch(&kernel, &Params { part_k, ..*params }, &joined, length.div_ceil(lanes))?;
+    let joined: Vec<Slice> =
+        std::iter::once((&products).into()).chain(storage[2..].iter().copied()).collect();
+    let join =
+        gpu.dispatch(&kernel, &Params { part_k, ..*params }, &joined, length.div_ceil(lanes))?;
     Ok(vec![multiply, join])
 }
 
 /// The programs that join the parts of a product: for the checks of the shaders.
 pub(crate) fn join_programs(activation: &dyn Activation) -> Vec<Program> {
-    let kind = |epilogue, activation| Kind { layout: Layout::NN, epilogue, activation, constants: &[] };
+    let kind =
+        |epilogue, activation| Kind { layout: Layout::NN, epilogue, activation, constants: &[] };
     let kinds = [
         kind(Epilogue::Forward, Some(activation)),
         kind(Epilogue::InputGradient, Some(activation)),

@@ -10,15 +10,18 @@ use crate::runtime::pipeline::{Program, Slice};
 use crate::runtime::wgsl;
 
 const LAYOUTS: [Layout; 3] = [Layout::NN, Layout::NT, Layout::TN];
-const EPILOGUES: [Epilogue; 3] = [Epilogue::Forward, Epilogue::InputGradient, Epilogue::WeightGradient];
+const EPILOGUES: [Epilogue; 3] =
+    [Epilogue::Forward, Epilogue::InputGradient, Epilogue::WeightGradient];
 /// ReLU, which shows both that the activation is called and that its derivative reads y.
 const RELU: File = crate::runtime::wgsl::File::own(
     "relu of the tests",
     "fn activate(x: f32) -> f32 { return max(x, 0.0); }
            fn derivative(x: f32, y: f32) -> f32 { return select(0.0, 1.0, y > 0.0); }",
 );
-const CARD: Adapter = Adapter { software: false, subgroup: 32, lanes: 1024, workgroup_memory: 49_152 };
-const LAVAPIPE: Adapter = Adapter { software: true, subgroup: 8, lanes: 1024, workgroup_memory: 32_768 };
+const CARD: Adapter =
+    Adapter { software: false, subgroup: 32, lanes: 1024, workgroup_memory: 49_152 };
+const LAVAPIPE: Adapter =
+    Adapter { software: true, subgroup: 8, lanes: 1024, workgroup_memory: 32_768 };
 
 fn shape(m: u32, n: u32, k: u32) -> Shape {
     Shape { m, n, k }
@@ -37,7 +40,8 @@ fn combinations() -> impl Iterator<Item = (Variant, Layout, Epilogue)> {
     TILES.into_iter().flat_map(|tile| {
         [true, false].into_iter().flat_map(move |vec4| {
             LAYOUTS.into_iter().flat_map(move |layout| {
-                let whole = EPILOGUES.map(|epilogue| (Variant { tile, vec4, split: false }, layout, epilogue));
+                let whole = EPILOGUES
+                    .map(|epilogue| (Variant { tile, vec4, split: false }, layout, epilogue));
                 let part = (Variant { tile, vec4, split: true }, layout, Epilogue::WeightGradient);
                 whole.into_iter().chain([part])
             })
@@ -91,7 +95,10 @@ fn each_lane_of_a_tiled_core_brings_exactly_one_block_and_owns_its_share() {
         let side = if tile.eight_by_eight { 8 } else { 4 };
         assert_eq!(tile.rows / side * (tile.columns / side), tile.lanes, "{tile:?}");
         // 32 lanes stand 8 across and 4 down, and each four lines of k are turned by another number of the 8 vec4s.
-        assert!((tile.rows / side).is_multiple_of(4) && (tile.columns / side).is_multiple_of(8), "{tile:?}");
+        assert!(
+            (tile.rows / side).is_multiple_of(4) && (tile.columns / side).is_multiple_of(8),
+            "{tile:?}"
+        );
         assert!(matches!(tile.k / 4, 2 | 4 | 8), "{tile:?}");
         // A part of a split k ends where a tile does.
         assert_eq!(32 % tile.k, 0, "{tile:?}");
@@ -108,7 +115,10 @@ fn workgroups_cover_every_output_and_no_tile_lies_wholly_outside() {
     for tile in TILES {
         for (m, n) in [(1_u32, 1_u32), (16, 32), (17, 33), (785, 128), (129, 10)] {
             let (rows, columns) = (m.div_ceil(tile.rows), n.div_ceil(tile.columns));
-            assert_eq!(Variant { tile, vec4: false, split: false }.workgroups(shape(m, n, 1)), rows * columns);
+            assert_eq!(
+                Variant { tile, vec4: false, split: false }.workgroups(shape(m, n, 1)),
+                rows * columns
+            );
             assert!(rows * tile.rows >= m && (rows - 1) * tile.rows < m);
             assert!(columns * tile.columns >= n && (columns - 1) * tile.columns < n);
         }
@@ -118,7 +128,8 @@ fn workgroups_cover_every_output_and_no_tile_lies_wholly_outside() {
 #[test]
 fn the_uniform_lies_in_memory_as_the_shader_says() {
     use std::mem::offset_of;
-    let module = naga::front::wgsl::parse_str(shader!("ops/matmul/matmul_params.wgsl").text).unwrap();
+    let module =
+        naga::front::wgsl::parse_str(shader!("ops/matmul/matmul_params.wgsl").text).unwrap();
     let (size, members) = wgsl::struct_layout(&module, "Params").expect("the shader has it");
     // The size of a uniform is a multiple of 16 bytes: Rust's has padding behind the shader's last field.
     assert_eq!((size as usize).next_multiple_of(16), size_of::<Params>());
@@ -141,23 +152,35 @@ fn the_uniform_lies_in_memory_as_the_shader_says() {
 fn every_combination_is_valid_and_translates_to_all_four_languages() {
     for (variant, layout, epilogue) in combinations() {
         let label = format!("{variant:?} {layout:?} {epilogue:?}");
-        let module = wgsl::parse(&label, &variant.header(), &files(&variant, layout, epilogue)).unwrap().ir;
+        let module =
+            wgsl::parse(&label, &variant.header(), &files(&variant, layout, epilogue)).unwrap().ir;
         let capabilities = Capabilities::SUBGROUP;
         let mut validator = Validator::new(ValidationFlags::all(), capabilities);
         validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
         validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());
         let info = validator.validate(&module).unwrap_or_else(|error| panic!("{label}: {error:?}"));
-        let (module, info) =
-            naga::back::pipeline_constants::process_overrides(&module, &info, None, &Default::default()).unwrap();
+        let (module, info) = naga::back::pipeline_constants::process_overrides(
+            &module,
+            &info,
+            None,
+            &Default::default(),
+        )
+        .unwrap();
         translate(&module, &info).unwrap_or_else(|error| panic!("{label}: {error}"));
     }
 }
 
 fn translate(module: &naga::Module, info: &naga::valid::ModuleInfo) -> Result<(), String> {
     use naga::back::{glsl, hlsl, msl, spv};
-    spv::write_vec(module, info, &spv::Options { lang_version: (1, 3), ..Default::default() }, None)
-        .map_err(|error| format!("SPIR-V: {error}"))?;
-    let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
+    spv::write_vec(
+        module,
+        info,
+        &spv::Options { lang_version: (1, 3), ..Default::default() },
+        None,
+    )
+    .map_err(|error| format!("SPIR-V: {error}"))?;
+    let options =
+        msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
     msl::write_string(module, info, &options, &msl::PipelineOptions::default())
         .map_err(|error| format!("MSL: {error}"))?;
     let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, ..Default::default() };
@@ -165,8 +188,11 @@ fn translate(module: &naga::Module, info: &naga::valid::ModuleInfo) -> Result<()
         .write(module, info, None)
         .map_err(|error| format!("HLSL: {error}"))?;
     let options = glsl::Options { version: glsl::Version::Desktop(450), ..Default::default() };
-    let pipeline =
-        glsl::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into(), multiview: None };
+    let pipeline = glsl::PipelineOptions {
+        shader_stage: naga::ShaderStage::Compute,
+        entry_point: "main".into(),
+        multiview: None,
+    };
     glsl::Writer::new(&mut String::new(), module, info, &options, &pipeline, Default::default())
         .and_then(|mut writer| writer.write())
         .map_err(|error| format!("GLSL: {error}"))?;
@@ -225,7 +251,14 @@ impl Operands {
 
     /// What the output must hold at a place, and how far f32 may stray: k + 2 roundings of half a unit, of sums that the
     /// magnitudes bound.
-    fn expected(&self, p: &Params, layout: Layout, epilogue: Epilogue, row: u32, column: u32) -> (f64, f64) {
+    fn expected(
+        &self,
+        p: &Params,
+        layout: Layout,
+        epilogue: Epilogue,
+        row: u32,
+        column: u32,
+    ) -> (f64, f64) {
         let (product, mut magnitude) = self.product(p, layout, row, column);
         let place = (row * p.n + column) as usize;
         let value = match epilogue {
@@ -236,7 +269,8 @@ impl Operands {
             }
             Epilogue::InputGradient => product * f64::from(u8::from(self.y[place] > 0.0)),
             Epilogue::WeightGradient => {
-                let before = f64::from(self.before[p.output_offset as usize + place]) * f64::from(p.accumulate);
+                let before = f64::from(self.before[p.output_offset as usize + place])
+                    * f64::from(p.accumulate);
                 magnitude += before.abs();
                 product + before
             }
@@ -245,7 +279,14 @@ impl Operands {
     }
 }
 
-fn run(gpu: &Gpu, p: &Params, variant: &Variant, layout: Layout, epilogue: Epilogue, operands: &Operands) -> Vec<f32> {
+fn run(
+    gpu: &Gpu,
+    p: &Params,
+    variant: &Variant,
+    layout: Layout,
+    epilogue: Epilogue,
+    operands: &Operands,
+) -> Vec<f32> {
     let program = Program {
         label: format!("{p:?} {variant:?} {layout:?} {epilogue:?}"),
         header: variant.header(),
@@ -264,10 +305,12 @@ fn run(gpu: &Gpu, p: &Params, variant: &Variant, layout: Layout, epilogue: Epilo
     let slices: Vec<Slice> = buffers.iter().map(|&buffer| buffer.into()).collect();
     if let Some(part_k) = Some(p.part_k).filter(|&part_k| part_k > 0) {
         let kind = Kind { layout, epilogue, activation: activation(epilogue), constants: &[] };
-        gpu.submit(&product_in_parts(gpu, &kind, &variant.tile, p, part_k, &slices).unwrap()).unwrap();
+        gpu.submit(&product_in_parts(gpu, &kind, &variant.tile, p, part_k, &slices).unwrap())
+            .unwrap();
     } else {
         let kernel = gpu.kernel(&program).unwrap();
-        gpu.submit([&gpu.dispatch(&kernel, p, &slices, variant.workgroups(p.shape())).unwrap()]).unwrap();
+        gpu.submit([&gpu.dispatch(&kernel, p, &slices, variant.workgroups(p.shape())).unwrap()])
+            .unwrap();
     }
     pollster::block_on(gpu.download(&output, 0, operands.before.len())).unwrap()
 }
@@ -277,7 +320,13 @@ fn activation(epilogue: Epilogue) -> Option<&'static dyn Activation> {
 }
 
 /// The first place where the output is wrong.
-fn fault(p: &Params, layout: Layout, epilogue: Epilogue, operands: &Operands, output: &[f32]) -> Option<String> {
+fn fault(
+    p: &Params,
+    layout: Layout,
+    epilogue: Epilogue,
+    operands: &Operands,
+    output: &[f32],
+) -> Option<String> {
     let start = p.output_offset as usize;
     let end = start + (p.m * p.n) as usize;
     let outside = (0..start).chain(end..output.len());
@@ -292,7 +341,9 @@ fn fault(p: &Params, layout: Layout, epilogue: Epilogue, operands: &Operands, ou
             let (expected, tolerance) = operands.expected(p, layout, epilogue, row, column);
             // NaN is in no range, so it is a fault too.
             if !(expected - tolerance..=expected + tolerance).contains(&found) {
-                return Some(format!("[{row}, {column}] is {found}, not {expected} ± {tolerance:.1e}"));
+                return Some(format!(
+                    "[{row}, {column}] is {found}, not {expected} ± {tolerance:.1e}"
+                ));
             }
         }
     }
@@ -353,7 +404,8 @@ fn compare(gpu: &Gpu, tiles: &[Tile]) {
 fn all_tiles_and_layouts_equal_the_product_in_f64() {
     crate::runtime::device::test_adapter::needs_gpu!();
     compare(
-        &Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do"),
+        &Gpu::open_with(GpuOptions::default())
+            .expect("these tests need an adapter, a software one will do"),
         &TILES,
     );
 }
@@ -372,7 +424,8 @@ const DEEP: [(u32, u32, u32); 2] = [(68, 76, 404), (35, 41, 403)];
 #[test]
 fn all_tiles_give_the_same_bits() {
     crate::runtime::device::test_adapter::needs_gpu!();
-    let gpu = Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do");
+    let gpu = Gpu::open_with(GpuOptions::default())
+        .expect("these tests need an adapter, a software one will do");
     for (m, n, k) in DEEP {
         for layout in LAYOUTS {
             let p = Params::new(shape(m, n, k));
@@ -383,7 +436,14 @@ fn all_tiles_give_the_same_bits() {
                 continue;
             }
             let product = |tile, p: &Params| {
-                run(&gpu, p, &Variant { tile, vec4, split: false }, layout, Epilogue::WeightGradient, &operands)
+                run(
+                    &gpu,
+                    p,
+                    &Variant { tile, vec4, split: false },
+                    layout,
+                    Epilogue::WeightGradient,
+                    &operands,
+                )
             };
             let first = product(TILES[0], &p);
             for tile in &TILES[1..] {
@@ -399,7 +459,8 @@ fn all_tiles_give_the_same_bits() {
 #[test]
 fn all_tiles_give_the_same_bits_for_a_split_k() {
     crate::runtime::device::test_adapter::needs_gpu!();
-    let gpu = Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do");
+    let gpu = Gpu::open_with(GpuOptions::default())
+        .expect("these tests need an adapter, a software one will do");
     let p = Params { part_k: 96, ..Params::new(shape(35, 40, 404)) };
     let operands = Operands::new(&p, Layout::NN);
     let product = |tile| {
@@ -415,15 +476,24 @@ fn all_tiles_give_the_same_bits_for_a_split_k() {
 #[test]
 fn a_split_k_gives_the_product_in_f64_in_every_layout_and_epilogue() {
     crate::runtime::device::test_adapter::needs_gpu!();
-    let gpu = Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do");
+    let gpu = Gpu::open_with(GpuOptions::default())
+        .expect("these tests need an adapter, a software one will do");
     let checked = Gpu::open_with(GpuOptions::default().checked(true))
         .expect("these tests need an adapter, a software one will do");
     // k of one part and a bit, of many, and a multiple; parts of 32 and of 64.
-    for (m, n, k, part_k) in [(5, 7, 33, 32), (36, 12, 500, 64), (13, 10, 256, 32), (1, 1, 1025, 64)] {
+    for (m, n, k, part_k) in
+        [(5, 7, 33, 32), (36, 12, 500, 64), (13, 10, 256, 32), (1, 1, 1025, 64)]
+    {
         for (iteration, tile) in [REGISTER_SMALL, TILED_SMALL].into_iter().enumerate() {
             for (place, layout) in LAYOUTS.into_iter().enumerate() {
                 let plain = Params { part_k, ..Params::new(shape(m, n, k)) };
-                let odd = Params { left_offset: 1, right_offset: 2, bias_offset: 3, output_offset: 5, ..plain };
+                let odd = Params {
+                    left_offset: 1,
+                    right_offset: 2,
+                    bias_offset: 3,
+                    output_offset: 5,
+                    ..plain
+                };
                 let ones = Params { m: m + 1, ones: 1, accumulate: 1, ..plain };
                 for p in [plain, odd, ones] {
                     if p.ones == 1 && layout != Layout::TN {
@@ -446,7 +516,11 @@ fn a_split_k_gives_the_product_in_f64_in_every_layout_and_epilogue() {
 #[test]
 fn only_few_and_deep_outputs_of_a_card_are_split_and_the_parts_cover_k() {
     assert_eq!(split(shape(64, 10, 1 << 15), &LAVAPIPE), None);
-    assert_eq!(split(shape(64, 10, 1 << 20), &LAVAPIPE), Some(1 << 15), "longer loops are cut off there");
+    assert_eq!(
+        split(shape(64, 10, 1 << 20), &LAVAPIPE),
+        Some(1 << 15),
+        "longer loops are cut off there"
+    );
     assert_eq!(split(shape(4096, 4096, 4096), &CARD), None);
     assert_eq!(split(shape(64, 128, 500), &CARD), None, "two parts would be too shallow");
     for (m, n, k) in [(129, 10, 4096), (64, 10, 784), (785, 10, 60_000), (1, 1, u32::MAX / 2)] {
@@ -455,7 +529,8 @@ fn only_few_and_deep_outputs_of_a_card_are_split_and_the_parts_cover_k() {
         assert!(part_k.is_multiple_of(32) && part_k >= LEAST_PART, "{part_k}");
         assert!((2..=MOST_PARTS).contains(&parts), "{parts}");
         assert!((parts - 1) * part_k < k, "the last of {parts} parts has nothing to do");
-        let most = [TILED_SMALL, REGISTER_SMALL].map(|tile| parts * tile.workgroups(shape(m, n, k)));
+        let most =
+            [TILED_SMALL, REGISTER_SMALL].map(|tile| parts * tile.workgroups(shape(m, n, k)));
         // A workgroup too many, which folding into two dimensions gives, would write behind the parts' end.
         assert!(most.iter().all(|&workgroups| workgroups <= 65_535), "{most:?}");
     }
@@ -466,14 +541,20 @@ fn the_candidates_are_few_fit_the_adapter_and_begin_with_the_rules() {
     let weak = Adapter { lanes: 128, workgroup_memory: 16_384, ..CARD };
     let terms = Adapter { subgroup: 4, ..LAVAPIPE };
     for adapter in [CARD, weak, LAVAPIPE, terms, Adapter { subgroup: 0, ..LAVAPIPE }] {
-        for (m, n, k) in [(1, 1, 1), (64, 128, 784), (512, 512, 512), (1024, 1024, 1024), (8192, 8192, 8192)] {
+        for (m, n, k) in
+            [(1, 1, 1), (64, 128, 784), (512, 512, 512), (1024, 1024, 1024), (8192, 8192, 8192)]
+        {
             let tiles = candidates(shape(m, n, k), &adapter);
             assert_eq!(tiles[0], best_tile(shape(m, n, k), &adapter));
             assert!((1..=5).contains(&tiles.len()), "{tiles:?}");
             let different: std::collections::HashSet<_> = tiles.iter().collect();
             assert_eq!(different.len(), tiles.len(), "{tiles:?}");
             for tile in tiles {
-                assert!(tile.workgroup_memory() <= adapter.workgroup_memory && tile.lanes <= adapter.lanes, "{tile:?}");
+                assert!(
+                    tile.workgroup_memory() <= adapter.workgroup_memory
+                        && tile.lanes <= adapter.lanes,
+                    "{tile:?}"
+                );
                 assert!(tile.core == Core::Tiled || tile.lanes <= adapter.subgroup, "{tile:?}");
             }
         }
@@ -487,7 +568,8 @@ fn a_wrong_element_or_a_stray_write_is_found() {
     let mut right = operands.before.clone();
     for row in 0..3 {
         for column in 0..5 {
-            let (value, _) = operands.expected(&p, Layout::NN, Epilogue::WeightGradient, row, column);
+            let (value, _) =
+                operands.expected(&p, Layout::NN, Epilogue::WeightGradient, row, column);
             right[(1 + row * 5 + column) as usize] = value as f32;
         }
     }

@@ -40,11 +40,27 @@ pub(crate) struct Tile {
 }
 
 const fn register(rows: u32) -> Tile {
-    Tile { core: Core::Register, rows, columns: 32, k: 4, lanes: 8, eight_by_eight: false, buffers: 0 }
+    Tile {
+        core: Core::Register,
+        rows,
+        columns: 32,
+        k: 4,
+        lanes: 8,
+        eight_by_eight: false,
+        buffers: 0,
+    }
 }
 
 const fn tiled(side: u32, k: u32, lanes: u32, buffers: u32) -> Tile {
-    Tile { core: Core::Tiled, rows: side, columns: side, k, lanes, eight_by_eight: side * side == 64 * lanes, buffers }
+    Tile {
+        core: Core::Tiled,
+        rows: side,
+        columns: side,
+        k,
+        lanes,
+        eight_by_eight: side * side == 64 * lanes,
+        buffers,
+    }
 }
 
 /// All tiles there are, from the largest of each kind down. Register tiles: milliseconds on lavapipe (Mesa 22.3, two
@@ -73,8 +89,16 @@ pub(crate) const TILED_MANY_LANES: Tile = tiled(64, 32, 256, 1);
 pub(crate) const TILED_SMALL: Tile = tiled(32, 16, 64, 1);
 
 /// All of them, for whoever builds or judges each.
-pub(crate) const TILES: [Tile; 8] =
-    [REGISTER_LARGE, REGISTER, REGISTER_SMALL, TILED_LARGE, TILED_LARGE_DOUBLE, TILED, TILED_MANY_LANES, TILED_SMALL];
+pub(crate) const TILES: [Tile; 8] = [
+    REGISTER_LARGE,
+    REGISTER,
+    REGISTER_SMALL,
+    TILED_LARGE,
+    TILED_LARGE_DOUBLE,
+    TILED,
+    TILED_MANY_LANES,
+    TILED_SMALL,
+];
 
 /// From so many multiplications on, the large register tile wins back its longer compilation within a hundred calls.
 const LARGE_PRODUCT: u64 = 1 << 26;
@@ -107,7 +131,8 @@ pub(crate) fn split(shape: Shape, adapter: &Adapter) -> Option<u32> {
     if adapter.software || tiles >= u64::from(TILES_WITHOUT_SPLIT) {
         return None;
     }
-    let parts = (WORKGROUPS_OF_A_SPLIT / (tiles as u32).max(1)).min(shape.k / LEAST_PART).min(MOST_PARTS);
+    let parts =
+        (WORKGROUPS_OF_A_SPLIT / (tiles as u32).max(1)).min(shape.k / LEAST_PART).min(MOST_PARTS);
     (parts >= 2).then(|| shape.k.div_ceil(parts).next_multiple_of(32))
 }
 
@@ -118,13 +143,18 @@ pub(crate) fn candidates(shape: Shape, adapter: &Adapter) -> Vec<Tile> {
         (true, 8..) => &[REGISTER_LARGE, REGISTER, REGISTER_SMALL],
         (true, _) => &[],
         // Those whose tiles would be few or would be thousands are no match for the others.
-        _ if TILED_LARGE.workgroups(shape) < TILES_TO_FILL_A_CARD / 4 => &[TILED, TILED_MANY_LANES, TILED_SMALL],
+        _ if TILED_LARGE.workgroups(shape) < TILES_TO_FILL_A_CARD / 4 => {
+            &[TILED, TILED_MANY_LANES, TILED_SMALL]
+        }
         _ if TILED.workgroups(shape) > 16 * TILES_TO_FILL_A_CARD => {
             &[TILED_LARGE, TILED_LARGE_DOUBLE, TILED, TILED_MANY_LANES]
         }
         _ => &[TILED_LARGE, TILED_LARGE_DOUBLE, TILED, TILED_MANY_LANES, TILED_SMALL],
     };
-    let others = others.iter().copied().filter(|tile| *tile != rule && (adapter.software || adapter.has_room(tile)));
+    let others = others
+        .iter()
+        .copied()
+        .filter(|tile| *tile != rule && (adapter.software || adapter.has_room(tile)));
     std::iter::once(rule).chain(others).collect()
 }
 
@@ -140,7 +170,10 @@ pub(crate) fn best_tile(shape: Shape, adapter: &Adapter) -> Tile {
         return TILED_SMALL;
     }
     let fills = |tile: &Tile| tile.workgroups(shape) >= TILES_TO_FILL_A_CARD;
-    [TILED_LARGE, TILED].into_iter().find(|tile| adapter.has_room(tile) && fills(tile)).unwrap_or(TILED_SMALL)
+    [TILED_LARGE, TILED]
+        .into_iter()
+        .find(|tile| adapter.has_room(tile) && fills(tile))
+        .unwrap_or(TILED_SMALL)
 }
 
 impl Adapter {

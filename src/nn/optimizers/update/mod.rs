@@ -1,10 +1,10 @@
 //! The kernels of an optimizer's step: clipping, the move itself, and what rules that look at whole tensors need besides.
 
 use crate::Result;
-use crate::nn::optimizers::{MOST_STATES, Optimizer};
 use crate::nn::optimizers::clip::Clip;
-use crate::nn::optimizers::step::{ParameterSpan, Step, GradientTransform};
+use crate::nn::optimizers::step::{GradientTransform, ParameterSpan, Step};
 use crate::nn::optimizers::update::programs::*;
+use crate::nn::optimizers::{MOST_STATES, Optimizer};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Command, Program, Slice};
 
@@ -141,10 +141,17 @@ pub(crate) fn clip(
     let block = length.div_ceil(1024).max(4096).next_multiple_of(lanes as usize);
     let workgroups = length.div_ceil(block);
     let partials = gpu.buffer("partial sums of a norm", 2 * workgroups)?;
-    let params = NormParams { length: length as u32, spans: spans as u32, block: block as u32, reserved: 0 };
+    let params =
+        NormParams { length: length as u32, spans: spans as u32, block: block as u32, reserved: 0 };
     let storage = [table, parameters, gradients, &partials].map(Slice::from);
-    let norm = gpu.dispatch(&gpu.kernel(&norm_program(lanes))?, &params, &storage, workgroups as u32)?;
-    let params = ClipParams { length: workgroups as u32, limit: limit as f32, epsilon: epsilon as f32, reserved: 0 };
+    let norm =
+        gpu.dispatch(&gpu.kernel(&norm_program(lanes))?, &params, &storage, workgroups as u32)?;
+    let params = ClipParams {
+        length: workgroups as u32,
+        limit: limit as f32,
+        epsilon: epsilon as f32,
+        reserved: 0,
+    };
     let storage = [(&partials).into(), factor.into(), not_finite.into()];
     Ok([norm, gpu.dispatch(&gpu.kernel(&clip_program(lanes))?, &params, &storage, 1)?])
 }
@@ -187,13 +194,15 @@ impl Maker<'_> {
         let size = (size_of::<OptimizerParams>() as u64).next_multiple_of(16);
         let uniform = Slice { buffer: self.buffers.uniform, offset: 0, size: Some(size) };
         let bindings = self.gpu.bind(&kernel, uniform, storage)?;
-        let command = Command::Dispatch { kernel, bindings, parameters: 0, workgroups: workgroups as u32 };
+        let command =
+            Command::Dispatch { kernel, bindings, parameters: 0, workgroups: workgroups as u32 };
         self.commands.push(Stepped { command, reads_step: true });
         Ok(())
     }
 
     fn fixed(&mut self, commands: impl IntoIterator<Item = Command>) {
-        self.commands.extend(commands.into_iter().map(|command| Stepped { command, reads_step: false }));
+        self.commands
+            .extend(commands.into_iter().map(|command| Stepped { command, reads_step: false }));
     }
 
     fn state(&self, number: usize) -> Slice<'_> {
@@ -227,7 +236,8 @@ impl Maker<'_> {
 
     fn elementwise(&mut self) -> Result<()> {
         let (dummy, factors, buffers) = (self.dummy()?, self.factors.clone(), *self.buffers);
-        let mut storage = [buffers.spans, buffers.parameters, buffers.gradients].map(Slice::from).to_vec();
+        let mut storage =
+            [buffers.spans, buffers.parameters, buffers.gradients].map(Slice::from).to_vec();
         storage.extend(state_slices(&buffers, self.update, &dummy, MOST_STATES));
         storage.push((&factors).into());
         let program = optimizer_program(self.update.optimizer, &self.update.gradient_transform);
@@ -237,17 +247,31 @@ impl Maker<'_> {
     /// average += weight (parameters − average), in the state behind the optimizer's own.
     fn average(&mut self, weight: f64) -> Result<()> {
         let number = self.update.optimizer.states();
-        let params = AverageParams { length: self.update.length as u32, weight: weight as f32, reserved: [0; 2] };
+        let params = AverageParams {
+            length: self.update.length as u32,
+            weight: weight as f32,
+            reserved: [0; 2],
+        };
         let kernel = self.gpu.kernel(&average_program(&self.update.gradient_transform))?;
         let storage = [self.buffers.parameters.into(), self.state(number), (&self.factors).into()];
-        let command = self.gpu.dispatch(&kernel, &params, &storage, (self.update.length as u32).div_ceil(64))?;
+        let command = self.gpu.dispatch(
+            &kernel,
+            &params,
+            &storage,
+            (self.update.length as u32).div_ceil(64),
+        )?;
         self.fixed([command]);
         Ok(())
     }
 }
 
 /// The states of the optimizer, and a place of its own for each that it has not.
-fn state_slices<'b>(buffers: &Buffers<'b>, update: &Update, dummy: &'b wgpu::Buffer, count: usize) -> Vec<Slice<'b>> {
+fn state_slices<'b>(
+    buffers: &Buffers<'b>,
+    update: &Update,
+    dummy: &'b wgpu::Buffer,
+    count: usize,
+) -> Vec<Slice<'b>> {
     let bytes = 4 * state_stride(update.length) as u64;
     let place = |number: usize| match number < update.optimizer.states() {
         true => Slice { buffer: buffers.states, offset: number as u64 * bytes, size: Some(bytes) },

@@ -1,11 +1,13 @@
 //! The commands of rules that look at whole tensors: see `optimizers::per_tensor`.
 
 use crate::Result;
-use crate::nn::ops::matmul::{Layout, Params};
 use crate::nn::ops::matmul::product::{Kind, product};
+use crate::nn::ops::matmul::{Layout, Params};
 use crate::nn::optimizers::step::{NewtonSchulz, ParameterSpan};
-use crate::nn::optimizers::update::{BLOCKS, Buffers, EACH, Maker, Update, span_words, state_slices, summing_lanes};
 use crate::nn::optimizers::update::programs::*;
+use crate::nn::optimizers::update::{
+    BLOCKS, Buffers, EACH, Maker, Update, span_words, state_slices, summing_lanes,
+};
 use crate::runtime::pipeline::Slice;
 
 impl Maker<'_> {
@@ -17,7 +19,11 @@ impl Maker<'_> {
         let partials = self.gpu.buffer("partial sums of norms", 4 * count * BLOCKS)?;
         let storage = [spans, parameters, gradients, &partials].map(Slice::from);
         self.stepped(&tensor_norms_program(lanes, factors), &storage, count * BLOCKS)?;
-        self.stepped(&tensor_norms_join_program(factors), &[(&partials).into(), joined.into()], count.div_ceil(64))
+        self.stepped(
+            &tensor_norms_join_program(factors),
+            &[(&partials).into(), joined.into()],
+            count.div_ceil(64),
+        )
     }
 
     pub(crate) fn tensor_directions(&mut self, factored: bool) -> Result<()> {
@@ -33,13 +39,24 @@ impl Maker<'_> {
         if factored {
             let lines = lines(gradient_transform.spans);
             let storage = [spans.into(), gradients.into(), states[0], states[1], (&factors).into()];
-            self.stepped(&means_program(TENSOR_MEANS, &gradient_transform, lanes), &storage, lines.max(1))?;
+            self.stepped(
+                &means_program(TENSOR_MEANS, &gradient_transform, lanes),
+                &storage,
+                lines.max(1),
+            )?;
             let storage = [spans.into(), states[0], states[2], (&factors).into()];
             let program = means_program(TENSOR_MEAN_OF_ROWS, &gradient_transform, lanes);
             self.stepped(&program, &storage, gradient_transform.spans.len())?;
         }
-        let storage =
-            [spans.into(), parameters.into(), gradients.into(), states[0], states[1], states[2], (&factors).into()];
+        let storage = [
+            spans.into(),
+            parameters.into(),
+            gradients.into(),
+            states[0],
+            states[1],
+            states[2],
+            (&factors).into(),
+        ];
         self.stepped(&direction_program(optimizer, &gradient_transform, EACH), &storage, workgroups)
     }
 
@@ -68,11 +85,18 @@ impl Maker<'_> {
         let matrix = self.buffers.gradients;
         let (side, length) = (rows.min(columns), rows * columns);
         let [a, b, c] = newton_schulz.coefficients;
-        let [gram, squared, next] =
-            [("a Gram matrix", side * side), ("its square", side * side), ("the next matrix", length)]
-                .map(|(purpose, length)| gpu.buffer(purpose, length));
+        let [gram, squared, next] = [
+            ("a Gram matrix", side * side),
+            ("its square", side * side),
+            ("the next matrix", length),
+        ]
+        .map(|(purpose, length)| gpu.buffer(purpose, length));
         let (gram, squared, next) = (gram?, squared?, next?);
-        let combine = |left: &wgpu::Buffer, at: usize, right: &wgpu::Buffer, length: usize, factors: [f64; 2]| {
+        let combine = |left: &wgpu::Buffer,
+                       at: usize,
+                       right: &wgpu::Buffer,
+                       length: usize,
+                       factors: [f64; 2]| {
             let params = CombineParams::new(length, at, factors);
             let kernel = gpu.kernel(&combine_program(false))?;
             gpu.dispatch(&kernel, &params, &[left.into(), right.into()], length.div_ceil(64) as u32)
@@ -86,7 +110,14 @@ impl Maker<'_> {
         let (offset, has_rows_per_thread) = (start as u32, rows > columns);
         for _ in 0..newton_schulz.steps {
             let outer = if has_rows_per_thread { Layout::TN } else { Layout::NT };
-            let params = Params { m, n: m, k, left_offset: offset, right_offset: offset, ..Params::default() };
+            let params = Params {
+                m,
+                n: m,
+                k,
+                left_offset: offset,
+                right_offset: offset,
+                ..Params::default()
+            };
             let storage = [matrix.into(), matrix.into(), (&gram).into()];
             self.fixed(product(gpu, &Kind::plain(outer), &params, &storage)?);
             let params = Params { m, n: m, k: m, ..Params::default() };
@@ -95,8 +126,14 @@ impl Maker<'_> {
             self.fixed([combine(&gram, 0, &squared, side * side, [b, c])?]);
             let params = Params { m: rows as u32, n: columns as u32, k: m, ..Params::default() };
             let (params, storage) = match has_rows_per_thread {
-                true => (Params { left_offset: offset, ..params }, [matrix.into(), (&gram).into(), (&next).into()]),
-                false => (Params { right_offset: offset, ..params }, [(&gram).into(), matrix.into(), (&next).into()]),
+                true => (
+                    Params { left_offset: offset, ..params },
+                    [matrix.into(), (&gram).into(), (&next).into()],
+                ),
+                false => (
+                    Params { right_offset: offset, ..params },
+                    [(&gram).into(), matrix.into(), (&next).into()],
+                ),
             };
             self.fixed(product(gpu, &Kind::plain(Layout::NN), &params, &storage)?);
             self.fixed([combine(matrix, start, &next, length, [a, 1.0])?]);
@@ -111,7 +148,11 @@ impl Maker<'_> {
         let factors = self.factors.clone();
         let Buffers { spans, parameters, gradients, .. } = *self.buffers;
         let storage = [spans, parameters, gradients, &norms, &factors].map(Slice::from);
-        self.stepped(&apply_update_program(optimizer, &gradient_transform, EACH), &storage, length.div_ceil(EACH as usize))
+        self.stepped(
+            &apply_update_program(optimizer, &gradient_transform, EACH),
+            &storage,
+            length.div_ceil(EACH as usize),
+        )
     }
 }
 
@@ -130,6 +171,10 @@ pub(crate) struct CombineParams {
 
 impl CombineParams {
     fn new(length: usize, offset: usize, factors: [f64; 2]) -> Self {
-        CombineParams { length: length as u32, offset: offset as u32, factors: factors.map(|factor| factor as f32) }
+        CombineParams {
+            length: length as u32,
+            offset: offset as u32,
+            factors: factors.map(|factor| factor as f32),
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::Result;
 use crate::nn::optimizers::step::Step;
-use crate::nn::optimizers::update::{Buffers, OptimizerParams, Update, span_words, state_stride, update};
+use crate::nn::optimizers::update::{
+    Buffers, OptimizerParams, Update, span_words, state_stride, update,
+};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
 
@@ -20,7 +22,12 @@ pub(crate) struct Runner {
 
 impl Runner {
     /// A step over buffers of parameters and gradients, with fresh states.
-    pub fn new(gpu: &Gpu, job: &Update, parameters: &wgpu::Buffer, gradients: &wgpu::Buffer) -> Result<Self> {
+    pub fn new(
+        gpu: &Gpu,
+        job: &Update,
+        parameters: &wgpu::Buffer,
+        gradients: &wgpu::Buffer,
+    ) -> Result<Self> {
         let states = first_states(gpu, job)?;
         let words = span_words(job.gradient_transform.spans);
         let spans = gpu.upload("segments", if words.is_empty() { &[0; 8] } else { &words[..] })?;
@@ -40,8 +47,10 @@ impl Runner {
             not_finite: &not_finite,
             uniform: &uniform,
         };
-        let commands = update(gpu, job, &buffers)?.into_iter().map(|stepped| stepped.command).collect();
-        let params = OptimizerParams::new(job.length, &job.gradient_transform, &job.optimizer.step(1, 0.0));
+        let commands =
+            update(gpu, job, &buffers)?.into_iter().map(|stepped| stepped.command).collect();
+        let params =
+            OptimizerParams::new(job.length, &job.gradient_transform, &job.optimizer.step(1, 0.0));
         Ok(Runner { gpu: gpu.clone(), commands, uniform, length: job.length, params, states })
     }
 

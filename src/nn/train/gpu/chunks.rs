@@ -54,7 +54,11 @@ impl GpuEngine {
             // Over the whole batch, and not over the chunk that a kernel sees.
             let (classes, ignored) = (self.network.outputs(), training_spec.loss.ignored());
             let labels = Labels::Classes { labels: targets, classes, ignored };
-            commands.extend(normalizer::count(&self.gpu, &Values { labels, ..Values::plain(key.rows) }, &result)?);
+            commands.extend(normalizer::count(
+                &self.gpu,
+                &Values { labels, ..Values::plain(key.rows) },
+                &result,
+            )?);
             job.divisor = Divisor::Ready;
         }
         // All targets first: a copy ends the pass that the kernels run in.
@@ -112,8 +116,10 @@ impl GpuEngine {
         };
         let (x, y, kept) = (&pass.outputs[last], &pass.outputs[last + 1], &pass.kept[last]);
         let (activation, parameters) = (&*layer.activation, &self.parameters);
-        commands
-            .extend(dense::forward(gpu, &Forward { activation, bias: layer.bias, params, x, parameters, y, kept })?);
+        commands.extend(dense::forward(
+            gpu,
+            &Forward { activation, bias: layer.bias, params, x, parameters, y, kept },
+        )?);
         let job = Job { rows: chunk.rows, ..job.clone() };
         let buffers = Buffers {
             predictions: y.clone(),
@@ -124,24 +130,40 @@ impl GpuEngine {
             class_mask: None,
             upstreams: None,
             gradient: pass.gradients[last].clone(),
-            values: gpu
-                .buffer("values of a chunk", templates::values_length(gpu, &*training_spec.loss, &job) + chunk.rows)?,
+            values: gpu.buffer(
+                "values of a chunk",
+                templates::values_length(gpu, &*training_spec.loss, &job) + chunk.rows,
+            )?,
             result: result.clone(),
             dummy: gpu.buffer("nothing", 4)?,
         };
-        let (kernel, parts) = templates::kernel_commands(gpu, &*training_spec.loss, &job, &buffers)?;
+        let (kernel, parts) =
+            templates::kernel_commands(gpu, &*training_spec.loss, &job, &buffers)?;
         commands.extend(kernel);
         if let Some(metric) = training_spec.metric {
             let sizes = [chunk.rows, layer.units, parts.length].map(|size| size as u32);
             let thresholds = [metric.threshold, metric.truth_threshold];
-            let (ignored, checked) = (training_spec.loss.ignored(), [y, &chunk.targets, &buffers.values]);
-            commands.push(dense::correct(gpu, sizes, batch.data.labels, ignored, thresholds, checked)?);
+            let (ignored, checked) =
+                (training_spec.loss.ignored(), [y, &chunk.targets, &buffers.values]);
+            commands.push(dense::correct(
+                gpu,
+                sizes,
+                batch.data.labels,
+                ignored,
+                thresholds,
+                checked,
+            )?);
         }
         Ok((buffers.values, parts.length))
     }
 
     /// What the chunk adds to the gradient of the layer, and the gradient of the layer's input in the chunk's rows.
-    fn gradients_of_chunk(&self, batch: &SmallModelBatch, chunk: &Chunk, commands: &mut Vec<Command>) -> Result<()> {
+    fn gradients_of_chunk(
+        &self,
+        batch: &SmallModelBatch,
+        chunk: &Chunk,
+        commands: &mut Vec<Command>,
+    ) -> Result<()> {
         let (pass, (last, layer)) = (batch.pass, self.last_layer());
         let (gradient, before) = (&pass.gradients[last], (chunk.first * layer.inputs) as u32);
         let ones = u32::from(layer.bias);
@@ -155,7 +177,13 @@ impl GpuEngine {
             output_offset: layer.offset as u32,
             ..Params::default()
         };
-        commands.extend(dense::weight_gradient(&self.gpu, &params, &pass.outputs[last], gradient, &self.gradients)?);
+        commands.extend(dense::weight_gradient(
+            &self.gpu,
+            &params,
+            &pass.outputs[last],
+            gradient,
+            &self.gradients,
+        )?);
         let below = if last > 0 { Some(&pass.gradients[last - 1]) } else { pass.of_input.as_ref() };
         let Some(below) = below else { return Ok(()) };
         let params = Params {
@@ -178,7 +206,13 @@ impl GpuEngine {
 }
 
 /// Copies so many 4-byte words.
-fn words(from: &wgpu::Buffer, first: usize, to: &wgpu::Buffer, place: usize, count: usize) -> Command {
+fn words(
+    from: &wgpu::Buffer,
+    first: usize,
+    to: &wgpu::Buffer,
+    place: usize,
+    count: usize,
+) -> Command {
     let [from_offset, to_offset, size] = [first, place, count].map(|words| 4 * words as u64);
     Command::Copy { from: from.clone(), from_offset, to: to.clone(), to_offset, size }
 }

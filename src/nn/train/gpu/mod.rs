@@ -18,8 +18,10 @@ use crate::nn::embedding::kernels::RowsParams;
 use crate::nn::layers::Network;
 use crate::nn::optimizers::update;
 use crate::nn::optimizers::update::{OptimizerParams, state_stride};
-use crate::nn::train::batched_engine::{Shares, MemberStep};
-use crate::nn::train::engine::{Batch, Engine, Lists, TrainingSpec, Outcome, SampleTargets, Samples};
+use crate::nn::train::batched_engine::{MemberStep, Shares};
+use crate::nn::train::engine::{
+    Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
+};
 use crate::nn::train::gpu::plan::{Key, Kind, Plan, Uniforms};
 pub(crate) use crate::nn::train::gpu::side_by_side::SideBySide;
 use crate::nn::train::gpu::table::Table;
@@ -99,7 +101,10 @@ impl Data {
     /// The weights of columns as a loss's kernel takes them.
     fn column_weights(&self, loss: &dyn Loss) -> Option<wgpu::Buffer> {
         let [plain, behind_classes] = self.positive.as_ref()?;
-        Some(if matches!(loss.family(), Family::Pointwise(_)) { plain } else { behind_classes }.clone())
+        Some(
+            if matches!(loss.family(), Family::Pointwise(_)) { plain } else { behind_classes }
+                .clone(),
+        )
     }
 
     /// Whether those of the positive sides lie behind those of the classes.
@@ -176,7 +181,13 @@ impl GpuEngine {
     }
 
     /// Runs batches in turn, many to a submission: each is encoded while the one before it runs.
-    fn run(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch], kind: Kind) -> Result<Vec<Outcome>> {
+    fn run(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+        kind: Kind,
+    ) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut running: Option<(Reading, usize)> = None;
         let described: Arc<str> = describe(training_spec).into();
@@ -186,14 +197,19 @@ impl GpuEngine {
             let before = running.take();
             if !now.is_empty() {
                 self.submit(data, (training_spec, &described), now, kind, half)?;
-                let reading = self.gpu.begin_download(&self.ring, half * 2 * MOST_AT_ONCE, 2 * now.len())?;
+                let reading =
+                    self.gpu.begin_download(&self.ring, half * 2 * MOST_AT_ONCE, 2 * now.len())?;
                 running = Some((reading, now.len()));
                 half = 1 - half;
                 done += now.len();
             }
             if let Some((reading, count)) = before {
                 let words: Vec<f32> = pollster::block_on(self.gpu.finish_download(reading))?;
-                outcomes.extend(words.chunks_exact(2).map(|w| Outcome { loss: w[0].into(), correct: w[1].into() }));
+                outcomes.extend(
+                    words
+                        .chunks_exact(2)
+                        .map(|w| Outcome { loss: w[0].into(), correct: w[1].into() }),
+                );
                 self.adapt(count, last.elapsed());
                 last = Instant::now();
             }
@@ -207,8 +223,11 @@ impl GpuEngine {
         // A gradient that is added up over batches lies elsewhere, and ignored labels are counted elsewhere.
         let is_plain = batch.update.is_some() && !batch.accumulate;
         let is_weighed = |data: &Arc<Data>| !data.weights.is_empty() || data.positive.is_some();
-        let is_simple = |data: &Arc<Data>| data.lists.is_none() && !data.has_ignored && !is_weighed(data);
-        let fits = |data: &Arc<Data>| data.features.len() == 1 && data.targets.len() == 1 && is_simple(data);
+        let is_simple =
+            |data: &Arc<Data>| data.lists.is_none() && !data.has_ignored && !is_weighed(data);
+        let fits = |data: &Arc<Data>| {
+            data.features.len() == 1 && data.targets.len() == 1 && is_simple(data)
+        };
         is_plain
             && self.table.is_none()
             && !training_spec.in_chunks
@@ -218,14 +237,20 @@ impl GpuEngine {
     }
 
     /// Trains on batches that [`GpuEngine::fits_workgroup`].
-    fn train_small(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn train_small(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>> {
         let data = self.known(data)?;
         let (features, targets, labels) =
             (data.features[0].buffer.clone(), data.targets[0].buffer.clone(), data.labels);
         let rows = RowsOnDevice { features: &features, targets: &targets, labels, ignored: &[] };
         let held = Held { parameters: &self.parameters, states: &self.states };
         let member_step = MemberStep { member: 0, batches: batches.to_vec() };
-        let found = self.whole.train(held, rows, std::slice::from_ref(training_spec), &[member_step])?;
+        let found =
+            self.whole.train(held, rows, std::slice::from_ref(training_spec), &[member_step])?;
         self.skipped_whole += self.whole.take_skipped().into_iter().sum::<usize>();
         Ok(found.into_iter().flatten().collect())
     }
@@ -261,7 +286,9 @@ impl GpuEngine {
                 training_spec: described.clone(),
             };
             let gradient_transform = training_spec.gradient_transform(&self.network);
-            let step = batch.update.map(|step| OptimizerParams::new(self.network.length, &gradient_transform, &step));
+            let step = batch
+                .update
+                .map(|step| OptimizerParams::new(self.network.length, &gradient_transform, &step));
             let plan = self.planned(key, Some(training_spec))?;
             plan.encode(place, half * MOST_AT_ONCE + place, batch, &mut uniforms, &mut commands);
             if let (Some(buffer), Some(step)) = (&plan.update, &step) {
@@ -281,12 +308,17 @@ impl GpuEngine {
             let plan = self.plan(&key, training_spec)?;
             self.plans.insert(key.clone(), plan);
         }
-        self.plans.get(&key).ok_or_else(|| Error::Empty { operation: "training".into(), name: "its plan".into() })
+        self.plans
+            .get(&key)
+            .ok_or_else(|| Error::Empty { operation: "training".into(), name: "its plan".into() })
     }
 
     /// Copies whole buffers on the device.
     fn copy(&self, from: [&wgpu::Buffer; 2], to: [&wgpu::Buffer; 2]) -> Result<()> {
-        let sizes = [padded(self.network.length), 4 * (self.state_count * state_stride(self.network.length)) as u64];
+        let sizes = [
+            padded(self.network.length),
+            4 * (self.state_count * state_stride(self.network.length)) as u64,
+        ];
         let commands: Vec<Command> = from
             .into_iter()
             .zip(to)
@@ -304,7 +336,8 @@ impl GpuEngine {
     }
 
     fn read(&self, buffer: &wgpu::Buffer, at: usize) -> Result<Vec<f64>> {
-        let values: Vec<f32> = pollster::block_on(self.gpu.download(buffer, at, self.network.length))?;
+        let values: Vec<f32> =
+            pollster::block_on(self.gpu.download(buffer, at, self.network.length))?;
         Ok(values.into_iter().map(f64::from).collect())
     }
 
@@ -318,7 +351,8 @@ impl GpuEngine {
 fn describe(training_spec: &TrainingSpec) -> String {
     let (loss, optimizer) = (&training_spec.loss, &training_spec.optimizer);
     let names = format!("{} {} {}", loss.name(), loss.options(), optimizer.name());
-    let (metric, step_options, in_chunks) = (&training_spec.metric, &training_spec.step_options, training_spec.in_chunks);
+    let (metric, step_options, in_chunks) =
+        (&training_spec.metric, &training_spec.step_options, training_spec.in_chunks);
     format!("{names} {} {metric:?} {step_options:?} {in_chunks}", optimizer.options())
 }
 
@@ -339,14 +373,18 @@ impl Shares for GpuEngine {
         let (targets, target_width, labels) = match samples.targets {
             SampleTargets::None => (Vec::new(), 0, false),
             SampleTargets::Labels(values) => (self.parts("labels", values, 1)?, 1, true),
-            SampleTargets::Dense(values) => (self.parts("targets", values, outputs)?, outputs, false),
+            SampleTargets::Dense(values) => {
+                (self.parts("targets", values, outputs)?, outputs, false)
+            }
         };
         let has_ignored = samples.has_ignored;
         let offsets = |lists: &Lists| self.gpu.upload("where lists begin", &lists.offsets);
-        let lists = samples.lists.as_ref().map(|lists| Ok((lists.clone(), offsets(lists)?))).transpose()?;
+        let lists =
+            samples.lists.as_ref().map(|lists| Ok((lists.clone(), offsets(lists)?))).transpose()?;
         // A row of weight 0 is left out, and not times 0: what is infinite there is no number then. Where labels leave rows out a mask would
         // change how many are counted.
-        let bits = |&weight: &f32| if weight == 0.0 && !has_ignored { MASKED } else { weight.to_bits() };
+        let bits =
+            |&weight: &f32| if weight == 0.0 && !has_ignored { MASKED } else { weight.to_bits() };
         let weights: Vec<u32> = samples.weights.rows.iter().map(bits).collect();
         let weights = self.parts("weights of rows", &weights, 1)?;
         let positive = self.positive_sides(samples.weights.positive)?;
@@ -466,12 +504,20 @@ impl Engine for GpuEngine {
         self.plans.retain(|key, _| key.data != data);
     }
 
-    fn train(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn train(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut rest = batches;
         while let Some(first) = rest.first() {
             let whole = self.fits_workgroup(data, training_spec, first);
-            let alike = rest.iter().take_while(|batch| self.fits_workgroup(data, training_spec, batch) == whole).count();
+            let alike = rest
+                .iter()
+                .take_while(|batch| self.fits_workgroup(data, training_spec, batch) == whole)
+                .count();
             let (now, behind) = rest.split_at(alike);
             outcomes.extend(if whole {
                 self.train_small(data, training_spec, now)?
@@ -483,7 +529,12 @@ impl Engine for GpuEngine {
         Ok(outcomes)
     }
 
-    fn evaluate(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn evaluate(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>> {
         self.run(data, training_spec, batches, Kind::Evaluate)
     }
 
@@ -492,17 +543,33 @@ impl Engine for GpuEngine {
         let mut predictions = Vec::with_capacity(rows * outputs);
         for start in (0..rows).step_by(batch_size) {
             let rows = batch_size.min(rows - start);
-            let batch = Batch { start, rows, order: None, divisor_rows: None, accumulate: false, update: None };
+            let batch = Batch {
+                start,
+                rows,
+                order: None,
+                divisor_rows: None,
+                accumulate: false,
+                update: None,
+            };
             let training_spec = Arc::from("");
             let (places, kind) = (1, Kind::Predict);
-            let key = Key { data, rows, places, divisor_rows: None, accumulate: false, kind, training_spec };
+            let key = Key {
+                data,
+                rows,
+                places,
+                divisor_rows: None,
+                accumulate: false,
+                kind,
+                training_spec,
+            };
             let (mut uniforms, mut commands) = (Uniforms::default(), Vec::new());
             let plan = self.planned(key, None)?;
             plan.encode(0, 0, &batch, &mut uniforms, &mut commands);
             let buffer = plan.predictions.clone();
             uniforms.upload(&self.gpu);
             self.gpu.submit(&commands)?;
-            let values: Vec<f32> = pollster::block_on(self.gpu.download(&buffer, 0, rows * outputs))?;
+            let values: Vec<f32> =
+                pollster::block_on(self.gpu.download(&buffer, 0, rows * outputs))?;
             predictions.extend(values.into_iter().map(f64::from));
         }
         Ok(predictions)

@@ -27,15 +27,24 @@ pub(crate) struct Joined {
 
 impl Pass {
     /// For a batch of so many rows, of which the last layer takes so many at a time.
-    pub fn new(gpu: &Gpu, network: &Network, [rows, chunk]: [usize; 2], batch: wgpu::Buffer) -> Result<Self> {
-        let mut pass = Pass { outputs: vec![batch], kept: Vec::new(), gradients: Vec::new(), of_input: None };
+    pub fn new(
+        gpu: &Gpu,
+        network: &Network,
+        [rows, chunk]: [usize; 2],
+        batch: wgpu::Buffer,
+    ) -> Result<Self> {
+        let mut pass =
+            Pass { outputs: vec![batch], kept: Vec::new(), gradients: Vec::new(), of_input: None };
         if let Some(lookup) = &network.lookup {
             pass.of_input = Some(gpu.buffer("the gradient of rows", rows * lookup.outputs())?);
         }
         for (index, layer) in network.layers.iter().enumerate() {
             let length = layer.units * if index + 1 == network.layers.len() { chunk } else { rows };
             pass.outputs.push(gpu.buffer("a layer's output", length)?);
-            pass.kept.push(gpu.buffer("a layer's sums", if layer.activation.needs_input() { length } else { 4 })?);
+            pass.kept.push(gpu.buffer(
+                "a layer's sums",
+                if layer.activation.needs_input() { length } else { 4 },
+            )?);
             pass.gradients.push(gpu.buffer("a layer's gradient", length)?);
         }
         Ok(pass)

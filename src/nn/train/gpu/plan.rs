@@ -96,22 +96,40 @@ impl GpuEngine {
         let rows = key.rows * key.places;
         let x = gpu.buffer("a batch", rows * self.network.inputs)?;
         let targets = gpu.buffer("targets of a batch", rows * data.target_width.max(1))?;
-        let lists = data.lists.as_ref().filter(|_| key.kind != Kind::Predict).map(|(_, offsets)| offsets);
+        let lists =
+            data.lists.as_ref().filter(|_| key.kind != Kind::Predict).map(|(_, offsets)| offsets);
         let size = [key.rows, key.places];
-        let mut gather = |parts: &[Part], width: usize, padding: f32, batch: &wgpu::Buffer| match lists {
-            Some(offsets) => {
-                let kernel = dense::gather_lists(gpu, padding)?;
-                self.gather(&kernel, parts, width, size, &[batch, offsets], &mut commands, &mut gathers)
-            }
-            None => self.gather(&dense::gather(gpu)?, parts, width, size, &[batch], &mut commands, &mut gathers),
-        };
+        let mut gather =
+            |parts: &[Part], width: usize, padding: f32, batch: &wgpu::Buffer| match lists {
+                Some(offsets) => {
+                    let kernel = dense::gather_lists(gpu, padding)?;
+                    self.gather(
+                        &kernel,
+                        parts,
+                        width,
+                        size,
+                        &[batch, offsets],
+                        &mut commands,
+                        &mut gathers,
+                    )
+                }
+                None => self.gather(
+                    &dense::gather(gpu)?,
+                    parts,
+                    width,
+                    size,
+                    &[batch],
+                    &mut commands,
+                    &mut gathers,
+                ),
+            };
         gather(&data.features, self.network.inputs, 0.0, &x)?;
         let ids = x.clone();
         if key.kind != Kind::Predict {
             gather(&data.targets, data.target_width, -1.0, &targets)?;
         }
-        let weights =
-            (key.kind != Kind::Predict && !data.weights.is_empty()).then(|| gpu.buffer("weights of a batch", rows));
+        let weights = (key.kind != Kind::Predict && !data.weights.is_empty())
+            .then(|| gpu.buffer("weights of a batch", rows));
         let weights = weights.transpose()?;
         if let Some(weights) = &weights {
             gather(&data.weights, 1, 0.0, weights)?;
@@ -124,8 +142,14 @@ impl GpuEngine {
             }
             None => x,
         };
-        let chunk = match training_spec.filter(|training_spec| training_spec.in_chunks && key.kind != Kind::Predict) {
-            Some(_) => chunk_rows(rows, columns, MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size)),
+        let chunk = match training_spec
+            .filter(|training_spec| training_spec.in_chunks && key.kind != Kind::Predict)
+        {
+            Some(_) => chunk_rows(
+                rows,
+                columns,
+                MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size),
+            ),
             None => rows,
         };
         let pass = Pass::new(gpu, &self.network, [rows, chunk], x)?;
@@ -147,7 +171,14 @@ impl GpuEngine {
         };
         if chunk < rows {
             let weights = weights.as_ref();
-            let batch = SmallModelBatch { key, training_spec, data, pass: &pass, targets: &targets, weights };
+            let batch = SmallModelBatch {
+                key,
+                training_spec,
+                data,
+                pass: &pass,
+                targets: &targets,
+                weights,
+            };
             let joined = self.last_layer_in_chunks(&batch, chunk, &mut plan.commands)?;
             self.summarize(&mut plan, joined)?;
             self.learn(training_spec, key, &pass, [layers, rows], &ids, &mut plan)?;
@@ -176,16 +207,27 @@ impl GpuEngine {
             let values = Values { share: Share::Several(&units), ..Values::plain(key.rows) };
             plan.commands.extend(normalizer::count(gpu, &values, &buffers.result)?);
         }
-        let (kernel, parts) = templates::kernel_commands(gpu, &*training_spec.loss, &job, &buffers)?;
+        let (kernel, parts) =
+            templates::kernel_commands(gpu, &*training_spec.loss, &job, &buffers)?;
         plan.commands.extend(kernel);
         if let Some(metric) = training_spec.metric {
             let sizes = [key.rows as u32, columns as u32, parts.length as u32];
             let thresholds = [metric.threshold, metric.truth_threshold];
             let buffers = [&predictions, &targets, &buffers.values];
-            plan.commands.push(dense::correct(gpu, sizes, data.labels, training_spec.loss.ignored(), thresholds, buffers)?);
+            plan.commands.push(dense::correct(
+                gpu,
+                sizes,
+                data.labels,
+                training_spec.loss.ignored(),
+                thresholds,
+                buffers,
+            )?);
         }
         let checked = if training_spec.metric.is_some() { key.rows } else { 0 };
-        self.summarize(&mut plan, Joined { values: buffers.values, parts: parts.length, checked, rows: key.rows })?;
+        self.summarize(
+            &mut plan,
+            Joined { values: buffers.values, parts: parts.length, checked, rows: key.rows },
+        )?;
         self.learn(training_spec, key, &pass, [layers, rows], &ids, &mut plan)?;
         Ok(plan)
     }
@@ -194,10 +236,18 @@ impl GpuEngine {
     fn summarize(&self, plan: &mut Plan, joined: Joined) -> Result<()> {
         let Joined { values, parts, checked, rows } = joined;
         let uniforms = self.uniforms()?;
-        let summary = SummaryParams { length: parts as u32, rows: checked as u32, slot: 0, reserved: 0 };
+        let summary =
+            SummaryParams { length: parts as u32, rows: checked as u32, slot: 0, reserved: 0 };
         plan.summary = Some((plan.commands.len(), uniforms.clone(), summary));
-        let (kernel, storage) = (dense::summary(&self.gpu, parts + rows)?, [(&values).into(), (&self.ring).into()]);
-        plan.commands.push(self.stepped(&kernel, &uniforms, size_of::<SummaryParams>(), &storage, 1)?);
+        let (kernel, storage) =
+            (dense::summary(&self.gpu, parts + rows)?, [(&values).into(), (&self.ring).into()]);
+        plan.commands.push(self.stepped(
+            &kernel,
+            &uniforms,
+            size_of::<SummaryParams>(),
+            &storage,
+            1,
+        )?);
         Ok(())
     }
 
@@ -220,7 +270,8 @@ impl GpuEngine {
         self.update(training_spec, plan)?;
         let (Some(table), Some(gradient)) = (&self.table, &pass.of_input) else { return Ok(()) };
         let uniforms = self.uniforms()?;
-        let (moved, stepped) = table.update(&*training_spec.optimizer, rows, [ids, gradient], &uniforms)?;
+        let (moved, stepped) =
+            table.update(&*training_spec.optimizer, rows, [ids, gradient], &uniforms)?;
         plan.stepped.extend(plan.commands.len() + stepped..plan.commands.len() + moved.len());
         plan.commands.extend(moved);
         plan.rows_moved = Some((uniforms, table.sizes(rows)));
@@ -290,13 +341,17 @@ impl GpuEngine {
         storage: &[Slice],
         workgroups: u32,
     ) -> Result<Command> {
-        let uniform = Slice { buffer: uniforms, offset: 0, size: Some((size as u64).next_multiple_of(16)) };
+        let uniform =
+            Slice { buffer: uniforms, offset: 0, size: Some((size as u64).next_multiple_of(16)) };
         let bindings = self.gpu.bind(kernel, uniform, storage)?;
         Ok(Command::Dispatch { kernel: kernel.clone(), bindings, parameters: 0, workgroups })
     }
 
     /// Brings a batch of so many rows, or lists of so many places, together; `others` is where it goes, and what else the kernel reads.
-    #[allow(clippy::too_many_arguments, reason = "two lists grow, the rest is what one dispatch is made of")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "two lists grow, the rest is what one dispatch is made of"
+    )]
     fn gather(
         &self,
         kernel: &Arc<Kernel>,
@@ -312,16 +367,24 @@ impl GpuEngine {
             let storage: Vec<Slice> =
                 [&part.buffer].into_iter().chain(others.iter().copied()).map(Slice::from).collect();
             let workgroups = (rows * places) as u32;
-            let command = self.stepped(kernel, &uniforms, size_of::<GatherParams>(), &storage, workgroups)?;
+            let command =
+                self.stepped(kernel, &uniforms, size_of::<GatherParams>(), &storage, workgroups)?;
             let (part_first, part_rows) = (part.first, part.rows);
-            gathers.push((commands.len(), Gather { uniforms, width, places, part_first, part_rows }));
+            gathers
+                .push((commands.len(), Gather { uniforms, width, places, part_first, part_rows }));
             commands.push(command);
         }
         Ok(())
     }
 
     /// Takes the batch through so many layers.
-    fn forward(&self, pass: &Pass, rows: usize, layers: usize, commands: &mut Vec<Command>) -> Result<()> {
+    fn forward(
+        &self,
+        pass: &Pass,
+        rows: usize,
+        layers: usize,
+        commands: &mut Vec<Command>,
+    ) -> Result<()> {
         for (index, layer) in self.network.layers[..layers].iter().enumerate() {
             let params = Params {
                 m: rows as u32,
@@ -348,7 +411,13 @@ impl GpuEngine {
     }
 
     /// The gradients of so many layers, from that of the last one's output on.
-    fn backward(&self, pass: &Pass, key: &Key, layers: usize, commands: &mut Vec<Command>) -> Result<()> {
+    fn backward(
+        &self,
+        pass: &Pass,
+        key: &Key,
+        layers: usize,
+        commands: &mut Vec<Command>,
+    ) -> Result<()> {
         let gpu = &self.gpu;
         let rows = (key.rows * key.places) as u32;
         for (index, layer) in self.network.layers[..layers].iter().enumerate().rev() {
@@ -356,7 +425,14 @@ impl GpuEngine {
             if index + 1 == layers {
                 let (kept, y) = (&pass.kept[index], &pass.outputs[index + 1]);
                 let sizes = [rows, layer.units as u32];
-                commands.extend(dense::activation_backward(gpu, &*layer.activation, sizes, kept, y, gradient)?);
+                commands.extend(dense::activation_backward(
+                    gpu,
+                    &*layer.activation,
+                    sizes,
+                    kept,
+                    y,
+                    gradient,
+                )?);
             }
             let ones = u32::from(layer.bias);
             let params = Params {
@@ -368,14 +444,23 @@ impl GpuEngine {
                 output_offset: layer.offset as u32,
                 ..Params::default()
             };
-            commands.extend(dense::weight_gradient(gpu, &params, &pass.outputs[index], gradient, &self.gradients)?);
-            let (activation, below, kept): (&dyn Activation, _, _) = match (index.checked_sub(1), &pass.of_input) {
-                (Some(before), _) => {
-                    (&*self.network.layers[before].activation, &pass.gradients[before], &pass.kept[before])
-                }
-                (None, Some(of_input)) => (&Identity, of_input, &pass.outputs[0]),
-                (None, None) => continue,
-            };
+            commands.extend(dense::weight_gradient(
+                gpu,
+                &params,
+                &pass.outputs[index],
+                gradient,
+                &self.gradients,
+            )?);
+            let (activation, below, kept): (&dyn Activation, _, _) =
+                match (index.checked_sub(1), &pass.of_input) {
+                    (Some(before), _) => (
+                        &*self.network.layers[before].activation,
+                        &pass.gradients[before],
+                        &pass.kept[before],
+                    ),
+                    (None, Some(of_input)) => (&Identity, of_input, &pass.outputs[0]),
+                    (None, None) => continue,
+                };
             let params = Params {
                 m: rows,
                 n: layer.inputs as u32,

@@ -7,7 +7,7 @@ use crate::nn::layers::Network;
 use crate::nn::optimizers::GradientDescent;
 use crate::nn::optimizers::update::state_stride;
 use crate::nn::train::batched_engine::{BatchedEngine, MemberStep, no_member};
-use crate::nn::train::engine::{StepOptions, TrainingSpec, Outcome, SampleTargets, Samples};
+use crate::nn::train::engine::{Outcome, SampleTargets, Samples, StepOptions, TrainingSpec};
 use crate::nn::train::gpu::whole::{Held, MARGIN, RowsOnDevice, SmallModels};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
@@ -50,7 +50,12 @@ impl SideBySide {
         let bytes = 4 * (members * length + MARGIN) as u64;
         if bytes > limit {
             let name = format!("{members} members of {length} parameters");
-            return Err(Error::TooLarge { name, bytes, limit, advice: "use fewer members in one population".into() });
+            return Err(Error::TooLarge {
+                name,
+                bytes,
+                limit,
+                advice: "use fewer members in one population".into(),
+            });
         }
         Ok(SideBySide {
             gpu: gpu.clone(),
@@ -80,7 +85,11 @@ impl SideBySide {
 
     /// Where a member's parameters begin.
     fn place(&self, member: usize) -> Result<usize> {
-        if member < self.members { Ok(member * self.length) } else { Err(no_member(member, self.members)) }
+        if member < self.members {
+            Ok(member * self.length)
+        } else {
+            Err(no_member(member, self.members))
+        }
     }
 
     /// Numbers of all states of a member.
@@ -93,7 +102,13 @@ impl SideBySide {
     }
 
     /// Copies parameters and states of some members from place to place.
-    fn copy(&self, from: [&wgpu::Buffer; 2], to: [&wgpu::Buffer; 2], first: usize, members: usize) -> Result<()> {
+    fn copy(
+        &self,
+        from: [&wgpu::Buffer; 2],
+        to: [&wgpu::Buffer; 2],
+        first: usize,
+        members: usize,
+    ) -> Result<()> {
         let copy = |((from, to), length): ((&wgpu::Buffer, &wgpu::Buffer), usize)| Command::Copy {
             from: from.clone(),
             from_offset: 4 * (first * length) as u64,
@@ -109,7 +124,12 @@ impl SideBySide {
 
 /// The rows of a data set as the kernel is handed them. Free of `self`, so that the kernel's scratch can change meanwhile.
 fn on_device<'a>(data: &'a Data, ignored: &'a [bool]) -> RowsOnDevice<'a> {
-    RowsOnDevice { features: &data.features, targets: &data.targets, labels: data.labels.is_some(), ignored }
+    RowsOnDevice {
+        features: &data.features,
+        targets: &data.targets,
+        labels: data.labels.is_some(),
+        ignored,
+    }
 }
 
 /// Which rows have a label that the loss ignores; empty if none has.
@@ -117,7 +137,10 @@ fn ignored(data: &Data, training_spec: &TrainingSpec) -> Vec<bool> {
     match &data.labels {
         Some(labels) if data.has_ignored => {
             let ignored = training_spec.loss.ignored();
-            labels.iter().map(|&label| crate::templates::rowwise::cpu::is_ignored(ignored, label)).collect()
+            labels
+                .iter()
+                .map(|&label| crate::templates::rowwise::cpu::is_ignored(ignored, label))
+                .collect()
         }
         _ => Vec::new(),
     }
@@ -139,7 +162,9 @@ impl BatchedEngine for SideBySide {
     fn states(&self, member: usize) -> Result<Vec<Vec<f64>>> {
         self.place(member)?;
         let (first, stride) = (member * self.state_length(), state_stride(self.length));
-        (0..self.state_count).map(|number| self.read(&self.states, first + number * stride)).collect()
+        (0..self.state_count)
+            .map(|number| self.read(&self.states, first + number * stride))
+            .collect()
     }
 
     fn set_all_states(&mut self, states: &[Vec<Vec<f64>>]) -> Result<()> {
@@ -157,7 +182,9 @@ impl BatchedEngine for SideBySide {
         self.place(member)?;
         let (first, stride) = (member * self.state_length(), state_stride(self.length));
         let mut places = states.iter().take(self.state_count).enumerate();
-        places.try_for_each(|(number, state)| self.write(&self.states, first + number * stride, state))
+        places.try_for_each(|(number, state)| {
+            self.write(&self.states, first + number * stride, state)
+        })
     }
 
     fn take_skipped(&mut self, member: usize) -> Result<usize> {
@@ -171,7 +198,9 @@ impl BatchedEngine for SideBySide {
 
     fn remember(&mut self) -> Result<()> {
         if self.remembered.is_none() {
-            let buffer = |length: usize| self.gpu.buffer("a copy of a population", (self.members * length).max(4));
+            let buffer = |length: usize| {
+                self.gpu.buffer("a copy of a population", (self.members * length).max(4))
+            };
             self.remembered = Some([buffer(self.length)?, buffer(self.state_length())?]);
         }
         match &self.remembered {
@@ -195,7 +224,9 @@ impl BatchedEngine for SideBySide {
         let features = self.gpu.upload("features", samples.features)?;
         let (targets, labels) = match samples.targets {
             SampleTargets::None => (self.gpu.buffer("no targets", 4)?, None),
-            SampleTargets::Labels(labels) => (self.gpu.upload("labels", labels)?, Some(labels.to_vec())),
+            SampleTargets::Labels(labels) => {
+                (self.gpu.upload("labels", labels)?, Some(labels.to_vec()))
+            }
             SampleTargets::Dense(values) => (self.gpu.upload("targets", values)?, None),
         };
         self.next += 1;
@@ -208,18 +239,29 @@ impl BatchedEngine for SideBySide {
         self.data.remove(&data);
     }
 
-    fn train(&mut self, data: usize, training_specs: &[TrainingSpec], member_steps: &[MemberStep]) -> Result<Vec<Vec<Outcome>>> {
+    fn train(
+        &mut self,
+        data: usize,
+        training_specs: &[TrainingSpec],
+        member_steps: &[MemberStep],
+    ) -> Result<Vec<Vec<Outcome>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
         let ignored = ignored(data, &training_specs[0]);
         let held = Held { parameters: &self.parameters, states: &self.states };
-        let outcomes = self.whole.train(held, on_device(data, &ignored), training_specs, member_steps)?;
+        let outcomes =
+            self.whole.train(held, on_device(data, &ignored), training_specs, member_steps)?;
         for (member_step, skipped) in member_steps.iter().zip(self.whole.take_skipped()) {
             self.skipped[member_step.member] += skipped;
         }
         Ok(outcomes)
     }
 
-    fn evaluate(&mut self, data: usize, training_specs: &[TrainingSpec], member_steps: &[MemberStep]) -> Result<Vec<Vec<Outcome>>> {
+    fn evaluate(
+        &mut self,
+        data: usize,
+        training_specs: &[TrainingSpec],
+        member_steps: &[MemberStep],
+    ) -> Result<Vec<Vec<Outcome>>> {
         let data = self.data.get(&data).ok_or_else(no_data)?;
         let ignored = ignored(data, &training_specs[0]);
         let held = Held { parameters: &self.parameters, states: &self.states };
@@ -237,6 +279,11 @@ impl BatchedEngine for SideBySide {
             step_options: StepOptions::default(),
         };
         let held = Held { parameters: &self.parameters, states: &self.states };
-        self.whole.predict(held, on_device(data, &[]), &vec![training_spec; self.members], data.rows)
+        self.whole.predict(
+            held,
+            on_device(data, &[]),
+            &vec![training_spec; self.members],
+            data.rows,
+        )
     }
 }

@@ -23,8 +23,18 @@ pub(crate) struct Table {
 
 impl Table {
     pub fn new(gpu: &Gpu, lookup: Lookup) -> Result<Self> {
-        let (rows, dummy) = (gpu.buffer("an embedding", lookup.length())?, gpu.buffer("no state", 64 * MOST_STATES)?);
-        Ok(Table { gpu: gpu.clone(), lookup, rows, states: Vec::new(), dummy, remembered: Vec::new() })
+        let (rows, dummy) = (
+            gpu.buffer("an embedding", lookup.length())?,
+            gpu.buffer("no state", 64 * MOST_STATES)?,
+        );
+        Ok(Table {
+            gpu: gpu.clone(),
+            lookup,
+            rows,
+            states: Vec::new(),
+            dummy,
+            remembered: Vec::new(),
+        })
     }
 
     pub fn read(&self) -> Result<Vec<f64>> {
@@ -83,8 +93,15 @@ impl Table {
         uniform: &wgpu::Buffer,
     ) -> Result<(Vec<Command>, usize)> {
         let sizes = self.sizes(rows);
-        let job = RowStep { sizes, optimizer, table: &self.rows, states: &self.states, dummy: &self.dummy };
-        Workspace::with_uniform(&self.gpu, &sizes, uniform.clone())?.update(&self.gpu, &job, ids, gradients)
+        let job = RowStep {
+            sizes,
+            optimizer,
+            table: &self.rows,
+            states: &self.states,
+            dummy: &self.dummy,
+        };
+        Workspace::with_uniform(&self.gpu, &sizes, uniform.clone())?
+            .update(&self.gpu, &job, ids, gradients)
     }
 
     /// Of a batch of so many rows of ids.
@@ -111,7 +128,8 @@ impl Table {
     }
 
     fn read_of(&self, buffer: &wgpu::Buffer) -> Result<Vec<f64>> {
-        let values: Vec<f32> = pollster::block_on(self.gpu.download(buffer, 0, self.lookup.length()))?;
+        let values: Vec<f32> =
+            pollster::block_on(self.gpu.download(buffer, 0, self.lookup.length()))?;
         Ok(values.into_iter().map(f64::from).collect())
     }
 

@@ -15,7 +15,9 @@ use crate::nn::activations::Activation;
 use crate::nn::embedding::host::Table;
 use crate::nn::layers::{Network, Placed};
 use crate::nn::train::batched_engine::Shares;
-use crate::nn::train::engine::{Batch, Engine, Lists, TrainingSpec, Outcome, SampleTargets, Samples};
+use crate::nn::train::engine::{
+    Batch, Engine, Lists, Outcome, SampleTargets, Samples, TrainingSpec,
+};
 use crate::nn::train::host::pass::{Pass, resize};
 use crate::templates::linear::cpu::{MOST_BYTES_ON_CPU, chunk_rows};
 
@@ -63,7 +65,9 @@ impl<R: CpuReal> CpuEngine<R> {
             parameters: zeros(),
             gradients: zeros(),
             states: Vec::new(),
-            table: network.lookup.map(|lookup| Table::new(lookup.width, vec![R::ZERO; lookup.length()])),
+            table: network
+                .lookup
+                .map(|lookup| Table::new(lookup.width, vec![R::ZERO; lookup.length()])),
             remembered: None,
             skipped: 0,
             data: HashMap::new(),
@@ -120,7 +124,16 @@ impl<R: CpuReal> CpuEngine<R> {
             let (before, after) = self.pass.outputs.split_at_mut(index + 1);
             let (x, y) = (&before[index], &mut after[0]);
             resize(y, rows * layer.units);
-            matmul(Layout::NN, rows, layer.units, layer.inputs, x, &self.parameters[layer.weights()], y, false)?;
+            matmul(
+                Layout::NN,
+                rows,
+                layer.units,
+                layer.inputs,
+                x,
+                &self.parameters[layer.weights()],
+                y,
+                false,
+            )?;
             if layer.bias {
                 let bias = &self.parameters[layer.biases()];
                 for row in y.chunks_exact_mut(layer.units) {
@@ -148,7 +161,13 @@ impl<R: CpuReal> CpuEngine<R> {
     }
 
     /// Takes a batch forward from its rows to its loss and, if asked, back to the gradients of all layers, and of what the table gave.
-    fn go_through(&mut self, training_spec: &TrainingSpec, batch: &Batch, data: usize, learns: bool) -> Result<Outcome> {
+    fn go_through(
+        &mut self,
+        training_spec: &TrainingSpec,
+        batch: &Batch,
+        data: usize,
+        learns: bool,
+    ) -> Result<Outcome> {
         let (rows, layers) = (self.gather(data, batch), self.network.layers.len());
         let chunk = chunk_rows(rows, self.network.outputs(), MOST_BYTES_ON_CPU);
         if training_spec.in_chunks && chunk < rows {
@@ -191,7 +210,8 @@ impl<R: CpuReal> CpuEngine<R> {
                 outputs.par_chunks_mut(units).for_each(|row| row.copy_from_slice(bias));
             }
             matmul(Layout::NN, count, units, inputs, x, weights, outputs, layer.bias)?;
-            let found = pass.loss_of_rows(training_spec, factor, first, has_labels, units, &data.positive);
+            let found =
+                pass.loss_of_rows(training_spec, factor, first, has_labels, units, &data.positive);
             all = Outcome { loss: all.loss + found.loss, correct: all.correct + found.correct };
             if learns {
                 let adds = batch.accumulate || first > 0;
@@ -216,15 +236,43 @@ impl<R: CpuReal> CpuEngine<R> {
             let layer = &self.network.layers[index];
             let pass = &mut self.pass;
             let activation: &dyn Activation = &*layer.activation;
-            activation.backward(layer.units, &pass.inputs[index], &pass.outputs[index + 1], &mut pass.gradient)?;
+            activation.backward(
+                layer.units,
+                &pass.inputs[index],
+                &pass.outputs[index + 1],
+                &mut pass.gradient,
+            )?;
             let x = &pass.outputs[index];
             let weights = &mut self.gradients[layer.weights()];
-            matmul(Layout::TN, layer.inputs, layer.units, rows, x, &pass.gradient, weights, batch.accumulate)?;
-            bias_gradient(layer, &pass.gradient, &mut self.gradients[layer.biases()], batch.accumulate);
+            matmul(
+                Layout::TN,
+                layer.inputs,
+                layer.units,
+                rows,
+                x,
+                &pass.gradient,
+                weights,
+                batch.accumulate,
+            )?;
+            bias_gradient(
+                layer,
+                &pass.gradient,
+                &mut self.gradients[layer.biases()],
+                batch.accumulate,
+            );
             if index > 0 || self.table.is_some() {
                 resize(&mut pass.below, rows * layer.inputs);
                 let weights = &self.parameters[layer.weights()];
-                matmul(Layout::NT, rows, layer.inputs, layer.units, &pass.gradient, weights, &mut pass.below, false)?;
+                matmul(
+                    Layout::NT,
+                    rows,
+                    layer.inputs,
+                    layer.units,
+                    &pass.gradient,
+                    weights,
+                    &mut pass.below,
+                    false,
+                )?;
                 std::mem::swap(&mut pass.gradient, &mut pass.below);
             }
         }
@@ -353,11 +401,21 @@ impl<R: CpuReal> Engine for CpuEngine<R> {
         self.data.remove(&data);
     }
 
-    fn train(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn train(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>> {
         among_the_threads(|| self.train_here(data, training_spec, batches))
     }
 
-    fn evaluate(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn evaluate(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>> {
         among_the_threads(|| self.evaluate_here(data, training_spec, batches))
     }
 
@@ -373,7 +431,12 @@ fn among_the_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 impl<R: CpuReal> CpuEngine<R> {
-    fn train_here(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn train_here(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
             outcomes.push(self.go_through(training_spec, batch, data, true)?);
@@ -381,10 +444,21 @@ impl<R: CpuReal> CpuEngine<R> {
                 let gradient_transform = training_spec.gradient_transform(&self.network);
                 let (parameters, gradients) = (&mut self.parameters, &self.gradients);
                 let states = &mut self.states;
-                let moved = training_spec.optimizer.update_transformed(step, &gradient_transform, parameters, gradients, states)?;
+                let moved = training_spec.optimizer.update_transformed(
+                    step,
+                    &gradient_transform,
+                    parameters,
+                    gradients,
+                    states,
+                )?;
                 self.skipped += usize::from(!moved);
                 if let Some(table) = &mut self.table {
-                    table.update(&self.pass.ids, &self.pass.gradient, &*training_spec.optimizer, step);
+                    table.update(
+                        &self.pass.ids,
+                        &self.pass.gradient,
+                        &*training_spec.optimizer,
+                        step,
+                    );
                 }
                 if let Some(weight) = training_spec.step_options.average.filter(|_| moved) {
                     self.average(training_spec.optimizer.states(), R::new(weight));
@@ -397,11 +471,19 @@ impl<R: CpuReal> CpuEngine<R> {
     /// average += weight (parameters − average), in the state behind the optimizer's own.
     fn average(&mut self, state: usize, weight: R) {
         if let Some(average) = self.states.get_mut(state) {
-            average.iter_mut().zip(&self.parameters).for_each(|(average, &w)| *average += weight * (w - *average));
+            average
+                .iter_mut()
+                .zip(&self.parameters)
+                .for_each(|(average, &w)| *average += weight * (w - *average));
         }
     }
 
-    fn evaluate_here(&mut self, data: usize, training_spec: &TrainingSpec, batches: &[Batch]) -> Result<Vec<Outcome>> {
+    fn evaluate_here(
+        &mut self,
+        data: usize,
+        training_spec: &TrainingSpec,
+        batches: &[Batch],
+    ) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
             outcomes.push(self.go_through(training_spec, batch, data, false)?);
@@ -414,10 +496,18 @@ impl<R: CpuReal> CpuEngine<R> {
         let mut predictions = Vec::with_capacity(rows * self.network.outputs());
         for start in (0..rows).step_by(batch_size) {
             let rows = batch_size.min(rows - start);
-            let batch = Batch { start, rows, order: None, divisor_rows: None, accumulate: false, update: None };
+            let batch = Batch {
+                start,
+                rows,
+                order: None,
+                divisor_rows: None,
+                accumulate: false,
+                update: None,
+            };
             self.gather(data, &batch);
             self.forward(rows, self.network.layers.len())?;
-            predictions.extend(self.pass.outputs.last().into_iter().flatten().map(|value| value.to_f64()));
+            predictions
+                .extend(self.pass.outputs.last().into_iter().flatten().map(|value| value.to_f64()));
         }
         Ok(predictions)
     }

@@ -2,8 +2,8 @@
 
 use crate::cpu::Broadcast;
 use crate::cpu::real::Real;
-use crate::losses::{Family, CpuReal};
-use crate::nn::train::engine::{Batch, Lists, Metric, TrainingSpec, Outcome};
+use crate::losses::{CpuReal, Family};
+use crate::nn::train::engine::{Batch, Lists, Metric, Outcome, TrainingSpec};
 use crate::templates::pointwise::cpu::Points;
 use crate::templates::rowwise::cpu::{Rows, Targets, is_ignored};
 
@@ -41,7 +41,13 @@ struct Padded<R> {
 
 impl<R: CpuReal> Pass<R> {
     /// 1 ÷ what the mean over the batch divides by.
-    pub fn factor(&self, training_spec: &TrainingSpec, batch: &Batch, has_ignored: bool, columns: usize) -> f64 {
+    pub fn factor(
+        &self,
+        training_spec: &TrainingSpec,
+        batch: &Batch,
+        has_ignored: bool,
+        columns: usize,
+    ) -> f64 {
         if !has_ignored || batch.divisor_rows.is_some() {
             return training_spec.factor(batch.divisor_rows.unwrap_or(batch.rows), columns);
         }
@@ -64,7 +70,8 @@ impl<R: CpuReal> Pass<R> {
         resize(&mut self.gradient, predictions.len());
         let (count, ignored) = (predictions.len() / columns, training_spec.loss.ignored());
         let labels = if has_labels { &self.labels[first..][..count] } else { &[] };
-        let dense = if has_labels { &[] } else { &self.dense[first * columns..][..count * columns] };
+        let dense =
+            if has_labels { &[] } else { &self.dense[first * columns..][..count * columns] };
         let weight = if self.weights.is_empty() { &[] } else { &self.weights[first..][..count] };
         // Left out, and not times 0: what is infinite there is no number then.
         let kept: Vec<bool> = match weight.contains(&R::ZERO) {
@@ -76,7 +83,11 @@ impl<R: CpuReal> Pass<R> {
                 let points = Points {
                     predictions,
                     targets: dense,
-                    weight: if weight.is_empty() { Broadcast::None } else { Broadcast::Row(weight) },
+                    weight: if weight.is_empty() {
+                        Broadcast::None
+                    } else {
+                        Broadcast::Row(weight)
+                    },
                     mask: if kept.is_empty() { Broadcast::None } else { Broadcast::Row(&kept) },
                     column_weight: positive,
                     row_length: columns,
@@ -87,7 +98,8 @@ impl<R: CpuReal> Pass<R> {
                 R::pointwise(&*training_spec.loss, &points, &mut self.gradient, &mut [])
             }
             Family::Rowwise(_) | Family::Listwise(_) => {
-                let targets = if has_labels { Targets::Labels(labels) } else { Targets::Dense(dense) };
+                let targets =
+                    if has_labels { Targets::Labels(labels) } else { Targets::Dense(dense) };
                 let rows = Rows {
                     logits: predictions,
                     columns,
@@ -103,22 +115,37 @@ impl<R: CpuReal> Pass<R> {
                     upstreams: &[],
                 };
                 resize(&mut self.values, count);
-                R::rowwise(&*training_spec.loss, &rows, &mut self.gradient, &mut self.values, &mut []);
+                R::rowwise(
+                    &*training_spec.loss,
+                    &rows,
+                    &mut self.gradient,
+                    &mut self.values,
+                    &mut [],
+                );
                 self.values.iter().map(|value| value.to_f64()).sum()
             }
             // `Model::compile` refuses them.
             Family::MultiInput(..) => f64::NAN,
         };
-        let correct = training_spec.metric.map_or(0, |metric| self.correct(metric, columns, labels, dense, ignored));
+        let correct = training_spec
+            .metric
+            .map_or(0, |metric| self.correct(metric, columns, labels, dense, ignored));
         Outcome { loss, correct: correct as f64 }
     }
 
     /// The loss of lists whose items went forward, and its gradient by each item's score.
-    pub fn loss_of_lists(&mut self, training_spec: &TrainingSpec, batch: &Batch, lists: &Lists) -> Outcome {
+    pub fn loss_of_lists(
+        &mut self,
+        training_spec: &TrainingSpec,
+        batch: &Batch,
+        lists: &Lists,
+    ) -> Outcome {
         let Some(scores) = self.outputs.last() else { return Outcome::default() };
         let sizes: Vec<usize> = lists.of(batch).map(|list| lists.items(list).len()).collect();
         let columns = sizes.iter().copied().max().unwrap_or(0);
-        let units = batch.divisor_rows.unwrap_or_else(|| lists.of(batch).map(|list| lists.units[list]).sum());
+        let units = batch
+            .divisor_rows
+            .unwrap_or_else(|| lists.of(batch).map(|list| lists.units[list]).sum());
         let factor = if units == 0 { 0.0 } else { training_spec.factor(units, columns) };
         let Padded { scores: padded, truths, gradient } = &mut self.padded;
         for values in [&mut *padded, &mut *truths, &mut *gradient] {
@@ -157,9 +184,17 @@ impl<R: CpuReal> Pass<R> {
     }
 
     /// How many rows are predicted right: of several columns the largest, the first of equals.
-    fn correct(&self, metric: Metric, columns: usize, labels: &[i32], dense: &[R], ignored: &[i64]) -> usize {
+    fn correct(
+        &self,
+        metric: Metric,
+        columns: usize,
+        labels: &[i32],
+        dense: &[R],
+        ignored: &[i64],
+    ) -> usize {
         let Some(predictions) = self.outputs.last() else { return 0 };
-        let largest = |row: &[R]| (1..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });
+        let largest =
+            |row: &[R]| (1..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });
         let is_right = |(index, row): (usize, &[R])| match labels.get(index) {
             None if columns == 1 => {
                 let truth = dense[index] > R::from_f32(metric.truth_threshold);

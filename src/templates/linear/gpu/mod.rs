@@ -84,12 +84,20 @@ struct Chunk {
     rows: usize,
 }
 
-pub(crate) fn commands(gpu: &Gpu, loss: &dyn Loss, job: &MultiInputJob) -> Result<(Vec<Command>, MultiInputResults, usize)> {
+pub(crate) fn commands(
+    gpu: &Gpu,
+    loss: &dyn Loss,
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, MultiInputResults, usize)> {
     commands_in_chunks(gpu, loss.inner().unwrap_or(loss), job, chosen_rows(gpu, job))
 }
 
 /// The value of each row alone, of a job that asks for each, under this loss of the outputs.
-pub(crate) fn values(gpu: &Gpu, inner: &dyn Loss, job: &MultiInputJob) -> Result<(Vec<Command>, wgpu::Buffer)> {
+pub(crate) fn values(
+    gpu: &Gpu,
+    inner: &dyn Loss,
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, wgpu::Buffer)> {
     let (mut before, mut commands) = (Vec::new(), Vec::new());
     let chunk = chosen_rows(gpu, job);
     let values = gpu.buffer("values", job.length())?;
@@ -104,7 +112,11 @@ pub(crate) fn values(gpu: &Gpu, inner: &dyn Loss, job: &MultiInputJob) -> Result
 }
 
 /// The gradients, under this loss of the outputs.
-pub(crate) fn gradients(gpu: &Gpu, inner: &dyn Loss, job: &MultiInputJob) -> Result<(Vec<Command>, Vec<wgpu::Buffer>)> {
+pub(crate) fn gradients(
+    gpu: &Gpu,
+    inner: &dyn Loss,
+    job: &MultiInputJob,
+) -> Result<(Vec<Command>, Vec<wgpu::Buffer>)> {
     let (commands, results, _) = commands_in_chunks(gpu, inner, job, chosen_rows(gpu, job))?;
     Ok((commands, results.gradients))
 }
@@ -130,7 +142,11 @@ fn commands_in_chunks(
     let rows = job.length();
     let Some(layer) = Layer::of(gpu, inner, job, chunk, &mut before)? else {
         let nothing = gpu.buffer("nothing", 4)?;
-        return Ok((Vec::new(), MultiInputResults { gradients: Vec::new(), values: nothing.clone(), result: nothing }, 0));
+        return Ok((
+            Vec::new(),
+            MultiInputResults { gradients: Vec::new(), values: nothing.clone(), result: nothing },
+            0,
+        ));
     };
     let into = Gradients {
         of_x: gpu.buffer("a gradient", rows * layer.features)?,
@@ -161,7 +177,8 @@ fn column_weights(
     let class_weight = job.get("class_weight").map(|bound| bound.buffer.clone());
     let Some(pos_weight) = job.get("pos_weight") else { return Ok(class_weight) };
     let both = gpu.buffer("weights of classes", 2 * classes)?;
-    let class_weight = class_weight.map_or_else(|| gpu.upload("weights of classes", &vec![1.0_f32; classes]), Ok)?;
+    let class_weight = class_weight
+        .map_or_else(|| gpu.upload("weights of classes", &vec![1.0_f32; classes]), Ok)?;
     let size = 4 * classes as u64;
     for (from, to_offset) in [(class_weight, 0), (pos_weight.buffer.clone(), size)] {
         before.push(Command::Copy { from, from_offset: 0, to: both.clone(), to_offset, size });
@@ -258,13 +275,20 @@ impl<'a> Layer<'a> {
                 None => cut(self.targets)?,
                 Some(cells) => {
                     let bytes = 4 * self.classes as u64;
-                    let (from_offset, size) = (chunk.first as u64 * bytes, chunk.rows as u64 * bytes);
+                    let (from_offset, size) =
+                        (chunk.first as u64 * bytes, chunk.rows as u64 * bytes);
                     let (from, to) = (self.targets.clone(), cells.clone());
                     commands.push(Command::Copy { from, from_offset, to, to_offset: 0, size });
                     cells.clone()
                 }
             },
-            weights: self.job.weights.as_ref().map(&mut cut).transpose()?.map(|weights| (weights, Per::Row)),
+            weights: self
+                .job
+                .weights
+                .as_ref()
+                .map(&mut cut)
+                .transpose()?
+                .map(|weights| (weights, Per::Row)),
             column_weights: self.column_weights.clone(),
             pos_weights: self.job.get("pos_weight").is_some(),
             class_mask: None,
@@ -278,7 +302,13 @@ impl<'a> Layer<'a> {
         commands.extend(kernel);
         commands.push(if self.job.each {
             let (to_offset, size) = (4 * chunk.first as u64, 4 * chunk.rows as u64);
-            Command::Copy { from: buffers.values, from_offset: 0, to: values.clone(), to_offset, size }
+            Command::Copy {
+                from: buffers.values,
+                from_offset: 0,
+                to: values.clone(),
+                to_offset,
+                size,
+            }
         } else {
             sum(gpu, &buffers.values, parts.length, values, number as u32)?
         });
@@ -286,7 +316,12 @@ impl<'a> Layer<'a> {
     }
 
     /// dX = G W, dW += Gᵀ X, db += the column sums of G.
-    fn gradients_of(&self, chunk: &Chunk, into: &Gradients, commands: &mut Vec<Command>) -> Result<()> {
+    fn gradients_of(
+        &self,
+        chunk: &Chunk,
+        into: &Gradients,
+        commands: &mut Vec<Command>,
+    ) -> Result<()> {
         let gpu = self.gpu;
         let (outputs, weight) = (Slice::from(&self.outputs), Slice::from(self.weight));
         let (of_x, output_offset) = self.rows_of(&into.of_x, chunk);
@@ -294,7 +329,11 @@ impl<'a> Layer<'a> {
         commands.extend(product(gpu, &Kind::plain(Layout::NN), &params, &[outputs, weight, of_x])?);
         let (x, right_offset) = self.rows_of(self.x, chunk);
         let accumulate = u32::from(chunk.first > 0);
-        let params = Params { right_offset, accumulate, ..products(self.classes, self.features, chunk.rows) };
+        let params = Params {
+            right_offset,
+            accumulate,
+            ..products(self.classes, self.features, chunk.rows)
+        };
         let storage = [outputs, x, (&into.of_weight).into()];
         commands.extend(product(gpu, &Kind::plain(Layout::TN), &params, &storage)?);
         if self.bias.is_some() {
@@ -302,7 +341,12 @@ impl<'a> Layer<'a> {
             let params = ColumnSumsParams { rows, columns, accumulate, reserved: 0 };
             let kernel = gpu.kernel(&column_sums_program(gpu.is_software()))?;
             let workgroups = columns.div_ceil(lanes_of(gpu.is_software()));
-            commands.push(gpu.dispatch(&kernel, &params, &[outputs, (&into.of_bias).into()], workgroups)?);
+            commands.push(gpu.dispatch(
+                &kernel,
+                &params,
+                &[outputs, (&into.of_bias).into()],
+                workgroups,
+            )?);
         }
         Ok(())
     }
@@ -319,13 +363,24 @@ impl<'a> Layer<'a> {
     }
 
     /// What belongs to the rows of a chunk, one 4-byte word for each.
-    fn cut(&self, whole: &wgpu::Buffer, chunk: &Chunk, before: &mut Vec<Command>) -> Result<wgpu::Buffer> {
+    fn cut(
+        &self,
+        whole: &wgpu::Buffer,
+        chunk: &Chunk,
+        before: &mut Vec<Command>,
+    ) -> Result<wgpu::Buffer> {
         if chunk.rows == self.job.length() {
             return Ok(whole.clone());
         }
         let part = self.gpu.buffer("a chunk of rows", chunk.rows)?;
         let (from_offset, size) = (4 * chunk.first as u64, 4 * chunk.rows as u64);
-        before.push(Command::Copy { from: whole.clone(), from_offset, to: part.clone(), to_offset: 0, size });
+        before.push(Command::Copy {
+            from: whole.clone(),
+            from_offset,
+            to: part.clone(),
+            to_offset: 0,
+            size,
+        });
         Ok(part)
     }
 }

@@ -32,7 +32,11 @@ fn ratio(mut seconds: impl FnMut(usize) -> f64, chunk: usize) -> f64 {
         .collect();
     ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (median, fused, whole) = ratios[ratios.len() / 2];
-    println!("chunks of {chunk}: {:.1} ms, three steps: {:.1} ms, {median:.2} times", 1e3 * fused, 1e3 * whole);
+    println!(
+        "chunks of {chunk}: {:.1} ms, three steps: {:.1} ms, {median:.2} times",
+        1e3 * fused,
+        1e3 * whole
+    );
     median
 }
 
@@ -45,7 +49,11 @@ fn chunks_take_little_longer_than_products_and_loss_of_all_rows_at_once_on_the_g
         shape: shape.to_vec(),
         buffer: gpu.upload(name, &numbers(shape.iter().product(), seed)).unwrap(),
     };
-    let targets = Bound { name: "targets", shape: vec![ROWS], buffer: gpu.upload("labels", &labels()).unwrap() };
+    let targets = Bound {
+        name: "targets",
+        shape: vec![ROWS],
+        buffer: gpu.upload("labels", &labels()).unwrap(),
+    };
     let job = MultiInputJob {
         arguments: vec![
             bound("predictions", &[ROWS, FEATURES], 1),
@@ -72,7 +80,8 @@ fn chunks_take_little_longer_than_products_and_loss_of_all_rows_at_once_on_the_g
         gpu.wait().unwrap();
         start.elapsed().as_secs_f64()
     };
-    let chosen = chunk_rows(ROWS, CLASSES, MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size));
+    let chosen =
+        chunk_rows(ROWS, CLASSES, MOST_BYTES.min(gpu.limits().max_storage_buffer_binding_size));
     for chunk in [64, 128] {
         ratio(&mut seconds, chunk);
     }
@@ -88,7 +97,10 @@ fn chunks_take_little_longer_than_products_and_loss_of_all_rows_at_once_on_the_c
         values: numbers(shape.iter().product(), seed).into(),
     };
     let call = MultiInput {
-        arrays: vec![array("predictions", &[ROWS, FEATURES], 1), array("linear_weight", &[CLASSES, FEATURES], 2)],
+        arrays: vec![
+            array("predictions", &[ROWS, FEATURES], 1),
+            array("linear_weight", &[CLASSES, FEATURES], 2),
+        ],
         integers: vec![Array { name: "targets", shape: vec![ROWS], values: labels().into() }],
         units: ROWS,
         weight: Vec::new().into(),
@@ -109,5 +121,10 @@ fn chunks_take_little_longer_than_products_and_loss_of_all_rows_at_once_on_the_c
     for chunk in [32, 128, 256] {
         ratio(&mut seconds, chunk);
     }
-    assert!(ratio(&mut seconds, chunk_rows(ROWS, CLASSES, crate::templates::linear::cpu::MOST_BYTES_ON_CPU)) <= 1.3);
+    assert!(
+        ratio(
+            &mut seconds,
+            chunk_rows(ROWS, CLASSES, crate::templates::linear::cpu::MOST_BYTES_ON_CPU)
+        ) <= 1.3
+    );
 }

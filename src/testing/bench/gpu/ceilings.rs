@@ -103,12 +103,18 @@ pub(crate) fn copy(
 }
 
 /// Sums so many elements into partial sums, and gives the buffer of those and how many they are.
-pub(crate) fn read(gpu: &Gpu, source: &wgpu::Buffer, elements: usize) -> Result<(Vec<Command>, wgpu::Buffer, usize)> {
+pub(crate) fn read(
+    gpu: &Gpu,
+    source: &wgpu::Buffer,
+    elements: usize,
+) -> Result<(Vec<Command>, wgpu::Buffer, usize)> {
     let software = gpu.is_software();
     let kernel = gpu.kernel(&read_program(software))?;
     let block = block(software, 16);
     let of_workgroup = if software { lanes(software) } else { 1 };
-    let partials: u32 = parts(gpu, elements).map(|(_, size)| ((size / 16) as u32).div_ceil(block) * of_workgroup).sum();
+    let partials: u32 = parts(gpu, elements)
+        .map(|(_, size)| ((size / 16) as u32).div_ceil(block) * of_workgroup)
+        .sum();
     let values = gpu.buffer("partial sums", partials as usize)?;
     let mut commands = Vec::new();
     let mut first_partial = 0;
@@ -126,7 +132,8 @@ pub(crate) fn read(gpu: &Gpu, source: &wgpu::Buffer, elements: usize) -> Result<
 /// Fused multiply-adds, and how many times [`FMA_FLOPS`] they are.
 pub(crate) fn fma(gpu: &Gpu) -> Result<(Vec<Command>, usize)> {
     let software = gpu.is_software();
-    let (workgroups, runs) = if software { (WORKGROUPS_ON_SOFTWARE, 1) } else { (WORKGROUPS, RUNS_ON_HARDWARE) };
+    let (workgroups, runs) =
+        if software { (WORKGROUPS_ON_SOFTWARE, 1) } else { (WORKGROUPS, RUNS_ON_HARDWARE) };
     let all = workgroups * lanes(software);
     let iterations = (runs * FMA_FLOPS / FLOPS_OF_AN_ITERATION / all as usize) as u32;
     // x <- x/2 + 1 goes to 2: nothing grows, and nothing becomes so small that a processor slows down.
@@ -154,7 +161,8 @@ mod tests {
             let source = gpu.upload("a copy", &values).unwrap();
             let destination = gpu.buffer("a copy", elements).unwrap();
             gpu.submit(&copy(&gpu, &source, &destination, elements).unwrap()).unwrap();
-            let found: Vec<f32> = pollster::block_on(gpu.download(&destination, 0, elements)).unwrap();
+            let found: Vec<f32> =
+                pollster::block_on(gpu.download(&destination, 0, elements)).unwrap();
             assert!(found == values, "{elements} elements");
         }
     }
@@ -180,7 +188,13 @@ mod tests {
         crate::runtime::device::test_adapter::needs_gpu!();
         let gpu = gpu();
         let (commands, runs) = fma(&gpu).unwrap();
-        assert_eq!((commands.len(), FMA_FLOPS % (FLOPS_OF_AN_ITERATION * 8 * WORKGROUPS_ON_SOFTWARE as usize)), (1, 0));
+        assert_eq!(
+            (
+                commands.len(),
+                FMA_FLOPS % (FLOPS_OF_AN_ITERATION * 8 * WORKGROUPS_ON_SOFTWARE as usize)
+            ),
+            (1, 0)
+        );
         assert_eq!(runs * FMA_FLOPS % (FLOPS_OF_AN_ITERATION * 256 * WORKGROUPS as usize), 0);
         // The same with three iterations, read back: x after n rounds of x/2 + 1 is 2 + (x − 2)/2ⁿ.
         let values = gpu.buffer("sums of chains", 8).unwrap();

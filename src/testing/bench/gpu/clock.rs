@@ -45,7 +45,10 @@ impl Clock {
         if (CREDIBLE..=1.0).contains(&share) {
             return Ok(Clock::Timestamps(stamps));
         }
-        log::info!("the timestamps of {} cannot be believed: the host's clock is taken", gpu.info().name);
+        log::info!(
+            "the timestamps of {} cannot be believed: the host's clock is taken",
+            gpu.info().name
+        );
         Ok(Clock::Wall)
     }
 
@@ -101,11 +104,14 @@ impl Stamps {
 
     /// The seconds of the pass that was submitted last.
     fn read(&self, gpu: &Gpu) -> Result<f64> {
-        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder =
+            gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.resolve_query_set(&self.set, 0..2, &self.landing, 0);
         gpu.queue().submit([encoder.finish()]);
         let words: Vec<u32> = pollster::block_on(gpu.download(&self.landing, 0, 4))?;
         let stamp = |i: usize| u64::from(words[2 * i]) | u64::from(words[2 * i + 1]) << 32;
-        Ok(stamp(1).saturating_sub(stamp(0)) as f64 * f64::from(gpu.queue().get_timestamp_period()) * 1e-9)
+        Ok(stamp(1).saturating_sub(stamp(0)) as f64
+            * f64::from(gpu.queue().get_timestamp_period())
+            * 1e-9)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace};
 use crate::nn::optimizers::update::{Runner, Update};
-use crate::nn::optimizers::{Adagrad, MOST_STATES, Optimizer, Sgd, GradientTransform};
+use crate::nn::optimizers::{Adagrad, GradientTransform, MOST_STATES, Optimizer, Sgd};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
 use crate::testing::bench::case::{Case, normal};
@@ -12,7 +12,12 @@ use crate::{Error, Result};
 /// The commands of the case; the ceilings copy the table.
 pub(crate) fn commands(case: &Case, dense: bool, gpu: &Gpu) -> Result<Made> {
     let &[ids, rows, width] = &case.shape[..] else {
-        return Err(Error::option("bench", "embedding", format!("{:?}", case.shape), "[ids, rows, width]"));
+        return Err(Error::option(
+            "bench",
+            "embedding",
+            format!("{:?}", case.shape),
+            "[ids, rows, width]",
+        ));
     };
     let sizes = Sizes { ids, rows, width };
     let table = gpu.upload("an embedding", &normal(rows * width, 1))?;
@@ -33,9 +38,20 @@ pub(crate) fn commands(case: &Case, dense: bool, gpu: &Gpu) -> Result<Made> {
         let job = RowStep { sizes, optimizer: &sgd, table: &sums, states: &[], dummy: &dummy };
         workspace.set(gpu, &sizes, &(&sgd as &dyn Optimizer).step(1, -1.0));
         let size = 4 * length as u64;
-        let mut commands = vec![Command::Copy { from: zeros, from_offset: 0, to: sums.clone(), to_offset: 0, size }];
+        let mut commands = vec![Command::Copy {
+            from: zeros,
+            from_offset: 0,
+            to: sums.clone(),
+            to_offset: 0,
+            size,
+        }];
         commands.extend(workspace.update(gpu, &job, &named, &gradients)?.0);
-        let update = Update { optimizer, length, gradient_transform: GradientTransform::default(), average: None };
+        let update = Update {
+            optimizer,
+            length,
+            gradient_transform: GradientTransform::default(),
+            average: None,
+        };
         let runner = Runner::new(gpu, &update, &table, &sums)?;
         runner.set(&step);
         commands.extend_from_slice(runner.commands());

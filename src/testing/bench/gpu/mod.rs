@@ -91,7 +91,10 @@ pub(crate) fn fresh(gpu: &Gpu) -> Result<Gpu> {
 pub(crate) fn fma_beside(gpu: &Gpu) -> Result<(Ceiling, Run)> {
     let (commands, inner) = ceilings::fma(gpu)?;
     let (clock, gpu) = (Clock::choose(gpu, &commands)?, gpu.clone());
-    Ok((Ceiling::Fma, Box::new(move |repeats| Ok(clock.time(&gpu, &commands, repeats)? / inner as f64))))
+    Ok((
+        Ceiling::Fma,
+        Box::new(move |repeats| Ok(clock.time(&gpu, &commands, repeats)? / inner as f64)),
+    ))
 }
 
 /// The time from which a first call counts: all that was uploaded has arrived.
@@ -143,15 +146,29 @@ fn loss(case: &Case, gpu: &Gpu) -> Result<Made> {
 }
 
 /// Value and gradients of a loss of several inputs; the ceilings copy the first into its gradient.
-fn several(case: &Case, loss: &dyn Loss, frame: Frame, host: &dyn MultiInputCpu, gpu: &Gpu) -> Result<Made> {
+fn several(
+    case: &Case,
+    loss: &dyn Loss,
+    frame: Frame,
+    host: &dyn MultiInputCpu,
+    gpu: &Gpu,
+) -> Result<Made> {
     let [numbers, whole] = case.arguments(loss);
     let mut arguments = Vec::new();
     for (example, values) in numbers {
-        arguments.push(Argument { name: example.name, shape: example.shape, buffer: gpu.upload("an input", &values)? });
+        arguments.push(Argument {
+            name: example.name,
+            shape: example.shape,
+            buffer: gpu.upload("an input", &values)?,
+        });
     }
     for (example, values) in whole {
         let words: Vec<i32> = values.iter().map(|&x| x as i32).collect();
-        arguments.push(Argument { name: example.name, shape: example.shape, buffer: gpu.upload("labels", &words)? });
+        arguments.push(Argument {
+            name: example.name,
+            shape: example.shape,
+            buffer: gpu.upload("labels", &words)?,
+        });
     }
     let given = arguments.iter().map(|bound| (bound.name, bound.shape.clone())).collect();
     let units = host.units(&Shapes { loss: loss.name(), given })?;
@@ -174,7 +191,8 @@ fn several(case: &Case, loss: &dyn Loss, frame: Frame, host: &dyn MultiInputCpu,
 /// A matrix product as a dense layer runs it: NN forward, NT for the gradient of its input, TN for that of its weights.
 fn product(case: &Case, layout: Layout, gpu: &Gpu) -> Result<Made> {
     let [m, n, k] = [case.shape[0], case.shape[1], case.shape[2]];
-    let (left, right) = (gpu.upload("a matrix", &normal(m * k, 1))?, gpu.upload("a matrix", &normal(k * n, 2))?);
+    let (left, right) =
+        (gpu.upload("a matrix", &normal(m * k, 1))?, gpu.upload("a matrix", &normal(k * n, 2))?);
     let start = arrived(gpu)?;
     let output = gpu.buffer("a product", m * n)?;
     let params = Params { m: m as u32, n: n as u32, k: k as u32, ..Params::default() };
@@ -234,7 +252,10 @@ fn input_gradient(
     params: Params,
     [gradient, parameters, below, kept, y]: [&wgpu::Buffer; 5],
 ) -> Result<Vec<Command>> {
-    dense::input_gradient(gpu, &InputGradient { activation: &Identity, params, gradient, parameters, below, kept, y })
+    dense::input_gradient(
+        gpu,
+        &InputGradient { activation: &Identity, params, gradient, parameters, below, kept, y },
+    )
 }
 
 /// A step of Adam over so many parameters in one buffer; the ceilings copy the gradients.
@@ -244,7 +265,12 @@ fn adam(case: &Case, gpu: &Gpu) -> Result<Made> {
     let optimizer: &dyn crate::nn::optimizers::Optimizer = &adam;
     let parameters = gpu.upload("parameters", &normal(length, 1))?;
     let gradients = gpu.upload("gradients", &normal(length, 2))?;
-    let update = Update { optimizer, length, gradient_transform: GradientTransform::default(), average: None };
+    let update = Update {
+        optimizer,
+        length,
+        gradient_transform: GradientTransform::default(),
+        average: None,
+    };
     let runner = Runner::new(gpu, &update, &parameters, &gradients)?;
     let start = arrived(gpu)?;
     runner.set(&optimizer.step(10, optimizer.initial_learning_rate()));
@@ -259,7 +285,8 @@ mod tests {
     use crate::runtime::device::GpuOptions;
 
     fn gpu() -> Gpu {
-        Gpu::open_with(GpuOptions::default()).expect("these tests need an adapter, a software one will do")
+        Gpu::open_with(GpuOptions::default())
+            .expect("these tests need an adapter, a software one will do")
     }
 
     #[test]
@@ -284,10 +311,14 @@ mod tests {
         let buffers = [&left, &right].map(|values| gpu.upload("a matrix", values).unwrap());
         for layout in [Layout::NN, Layout::NT, Layout::TN] {
             let mut exact = vec![0.0_f32; 8 * 12];
-            crate::cpu::matmul::matmul(layout, 8, 12, 20, &left, &right, &mut exact, false).unwrap();
+            crate::cpu::matmul::matmul(layout, 8, 12, 20, &left, &right, &mut exact, false)
+                .unwrap();
             let output = gpu.buffer("a product", 8 * 12).unwrap();
             let params = Params { m: 8, n: 12, k: 20, ..Params::default() };
-            gpu.submit(&product_of(&gpu, layout, params, [&buffers[0], &buffers[1], &output]).unwrap()).unwrap();
+            gpu.submit(
+                &product_of(&gpu, layout, params, [&buffers[0], &buffers[1], &output]).unwrap(),
+            )
+            .unwrap();
             let found: Vec<f32> = pollster::block_on(gpu.download(&output, 0, 8 * 12)).unwrap();
             // k = 20 products of normal numbers below 5, both sides rounded: 2 (k + 1)² 2⁻²⁴ · 25.
             let limit = 2.0 * 441.0 * 25.0 * 2.0_f32.powi(-24);

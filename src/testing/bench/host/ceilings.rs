@@ -75,7 +75,9 @@ pub(crate) fn fma() -> Run {
     Box::new(|repeats| {
         let start = Instant::now();
         let threads = rayon::current_num_threads();
-        rayon::broadcast(|_| black_box(pulp::Arch::new().dispatch(Chains { flops: repeats * FMA_FLOPS / threads })));
+        rayon::broadcast(|_| {
+            black_box(pulp::Arch::new().dispatch(Chains { flops: repeats * FMA_FLOPS / threads }))
+        });
         Ok(start.elapsed().as_secs_f64() / repeats as f64)
     })
 }
@@ -108,7 +110,9 @@ pub(crate) fn fused_mse<R: Precision>(buffers: Rc<Buffers<R>>) -> Run {
         let gradient = &mut *buffers.gradient.borrow_mut();
         timed(repeats, || {
             let inputs = R::as_single(&buffers.predictions).zip(R::as_single(&buffers.targets));
-            if let (Some((predictions, targets)), Some(gradient)) = (inputs, R::as_single_mut(gradient)) {
+            if let (Some((predictions, targets)), Some(gradient)) =
+                (inputs, R::as_single_mut(gradient))
+            {
                 black_box(mean_squared_error(predictions, targets, black_box(gradient)));
             }
             Ok(())
@@ -119,12 +123,13 @@ pub(crate) fn fused_mse<R: Precision>(buffers: Rc<Buffers<R>>) -> Run {
 fn mean_squared_error(predictions: &[f32], targets: &[f32], gradient: &mut [f32]) -> f64 {
     let scale = 2.0 / predictions.len() as f32;
     let inputs = predictions.par_chunks(PIECE).zip(targets.par_chunks(PIECE));
-    let squares = gradient.par_chunks_mut(PIECE).zip(inputs).map(|(gradient, (predictions, targets))| {
-        simd::dispatch(
-            #[inline(always)]
-            || piece_of_mse(predictions, targets, gradient, scale),
-        )
-    });
+    let squares =
+        gradient.par_chunks_mut(PIECE).zip(inputs).map(|(gradient, (predictions, targets))| {
+            simd::dispatch(
+                #[inline(always)]
+                || piece_of_mse(predictions, targets, gradient, scale),
+            )
+        });
     squares.map(f64::from).sum::<f64>() / predictions.len() as f64
 }
 
@@ -143,7 +148,9 @@ fn piece_of_mse(predictions: &[f32], targets: &[f32], gradient: &mut [f32], scal
         }
     }
     let mut sum = sums.iter().sum::<f32>();
-    for ((slot, prediction), truth) in rest.iter_mut().zip(&predictions[whole..]).zip(&targets[whole..]) {
+    for ((slot, prediction), truth) in
+        rest.iter_mut().zip(&predictions[whole..]).zip(&targets[whole..])
+    {
         let difference = prediction - truth;
         *slot = scale * difference;
         sum += difference * difference;

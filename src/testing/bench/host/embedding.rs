@@ -11,7 +11,12 @@ use crate::{Embedding, Error, Result};
 /// The case in one precision.
 pub(crate) fn run<R: Precision>(case: &Case, dense: bool) -> Result<Run> {
     let &[count, rows, width] = &case.shape[..] else {
-        return Err(Error::option("bench", "embedding", format!("{:?}", case.shape), "[ids, rows, width]"));
+        return Err(Error::option(
+            "bench",
+            "embedding",
+            format!("{:?}", case.shape),
+            "[ids, rows, width]",
+        ));
     };
     let (ids, gradient) = (case.ids(), normal(count * width, 2));
     if dense {
@@ -40,8 +45,10 @@ fn densely<R: Precision>(ids: &[i32], gradient: &[R], [rows, width]: [usize; 2])
             parallel::fill(&mut sums, of_thread * width, |start, part| {
                 part.fill(R::ZERO);
                 let rows = start / width..start / width + part.len() / width;
-                let hits =
-                    ids.iter().zip(gradient.chunks_exact(width)).filter(|(id, _)| rows.contains(&(**id as usize)));
+                let hits = ids
+                    .iter()
+                    .zip(gradient.chunks_exact(width))
+                    .filter(|(id, _)| rows.contains(&(**id as usize)));
                 for (&id, row) in hits {
                     let sum = &mut part[(id as usize - rows.start) * width..][..width];
                     sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);

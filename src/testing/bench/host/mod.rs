@@ -11,7 +11,7 @@ use std::time::Instant;
 use crate::cpu::Broadcast;
 use crate::cpu::matmul::{Layout, matmul};
 use crate::cpu::real::Real;
-use crate::losses::{Family, CpuReal, Loss};
+use crate::losses::{CpuReal, Family, Loss};
 use crate::nn::optimizers::{Adam, Optimizer};
 use crate::templates::multi_input::cpu as multi_input;
 use crate::templates::multi_input::cpu::{Array, MultiInput, Units};
@@ -26,7 +26,12 @@ use crate::{Device, Result};
 /// The two precisions of the host's loops.
 pub(crate) trait Precision: CpuReal {
     fn run_pointwise(host: &dyn PointwiseCpu, points: &Points<Self>, gradient: &mut [Self]) -> f64;
-    fn run_rowwise(host: &dyn RowwiseCpu, rows: &Rows<Self>, gradient: &mut [Self], values: &mut [Self]);
+    fn run_rowwise(
+        host: &dyn RowwiseCpu,
+        rows: &Rows<Self>,
+        gradient: &mut [Self],
+        values: &mut [Self],
+    );
     /// Whether it is f32, on all cores; the ceilings of arithmetic are measured for that alone.
     const SINGLE: bool;
     /// The device that computes in it.
@@ -40,7 +45,12 @@ impl Precision for f32 {
         host.run_f32(points, gradient, &mut [])
     }
 
-    fn run_rowwise(host: &dyn RowwiseCpu, rows: &Rows<f32>, gradient: &mut [f32], values: &mut [f32]) {
+    fn run_rowwise(
+        host: &dyn RowwiseCpu,
+        rows: &Rows<f32>,
+        gradient: &mut [f32],
+        values: &mut [f32],
+    ) {
         host.run_f32(rows, gradient, values, none());
     }
 
@@ -64,7 +74,12 @@ impl Precision for f64 {
         host.run_f64(points, gradient, &mut [])
     }
 
-    fn run_rowwise(host: &dyn RowwiseCpu, rows: &Rows<f64>, gradient: &mut [f64], values: &mut [f64]) {
+    fn run_rowwise(
+        host: &dyn RowwiseCpu,
+        rows: &Rows<f64>,
+        gradient: &mut [f64],
+        values: &mut [f64],
+    ) {
         host.run_f64(rows, gradient, values, none());
     }
 
@@ -99,7 +114,11 @@ pub(crate) struct Buffers<R> {
 impl<R: Precision> Buffers<R> {
     fn new(predictions: &[f32], targets: &[f32]) -> Rc<Self> {
         let gradient = RefCell::new(vec![R::ZERO; predictions.len()]);
-        Rc::new(Buffers { predictions: converted(predictions), targets: converted(targets), gradient })
+        Rc::new(Buffers {
+            predictions: converted(predictions),
+            targets: converted(targets),
+            gradient,
+        })
     }
 
     /// Two of so many elements, to copy and to read.
@@ -140,14 +159,18 @@ pub(crate) fn prepare<R: Precision>(case: &Case) -> Result<Prepared> {
     if case.bound() == Bound::Arithmetic && case.kind != Kind::Fma && R::SINGLE {
         beside.push(fma_beside());
     }
-    let mut prepared = Prepared { first_call: 0.0, work, ceilings: beside, clock: "wall", inner: 1 };
+    let mut prepared =
+        Prepared { first_call: 0.0, work, ceilings: beside, clock: "wall", inner: 1 };
     prepared.first_call = (prepared.work)(1)?;
     Ok(prepared)
 }
 
 /// The ceilings of memory on these buffers.
 fn memory<R: Precision>(buffers: &Rc<Buffers<R>>) -> [(Ceiling, Run); 2] {
-    [(Ceiling::Copy, ceilings::copy(buffers.clone())), (Ceiling::Read, ceilings::read(buffers.clone()))]
+    [
+        (Ceiling::Copy, ceilings::copy(buffers.clone())),
+        (Ceiling::Read, ceilings::read(buffers.clone())),
+    ]
 }
 
 /// The seconds of one of so many runs.
@@ -181,7 +204,11 @@ fn loss<R: Precision>(case: &Case) -> Result<(Run, Rc<Buffers<R>>)> {
         let gradient = &mut *gradient.borrow_mut();
         match loss.family() {
             Family::Rowwise(_) | Family::Listwise(_) => {
-                let targets = if labels.is_empty() { Targets::Dense(targets) } else { Targets::Labels(&labels) };
+                let targets = if labels.is_empty() {
+                    Targets::Dense(targets)
+                } else {
+                    Targets::Labels(&labels)
+                };
                 let rows = rows(&*loss, predictions, columns, targets);
                 timed(repeats, || run_rows(&*loss, &rows, gradient, &mut values))
             }
@@ -225,7 +252,9 @@ fn several<R: Precision>(case: &Case, loss: Box<dyn Loss>) -> (Run, Rc<Buffers<R
         upstreams: Vec::new().into(),
     };
     let units = match loss.family() {
-        Family::MultiInput(_, host) => host.units(&call.shapes(loss.entry().name)).unwrap_or_default(),
+        Family::MultiInput(_, host) => {
+            host.units(&call.shapes(loss.entry().name)).unwrap_or_default()
+        }
         _ => Units::default(),
     };
     call.units = units.shape.iter().product();
@@ -242,7 +271,12 @@ fn several<R: Precision>(case: &Case, loss: Box<dyn Loss>) -> (Run, Rc<Buffers<R
     (Box::new(run), Buffers::plain(case.elements()))
 }
 
-fn run_rows<R: Precision>(loss: &dyn Loss, rows: &Rows<R>, gradient: &mut [R], values: &mut [R]) -> Result<()> {
+fn run_rows<R: Precision>(
+    loss: &dyn Loss,
+    rows: &Rows<R>,
+    gradient: &mut [R],
+    values: &mut [R],
+) -> Result<()> {
     if let Family::Rowwise(host) | Family::Listwise(host) = loss.family() {
         R::run_rowwise(host, rows, gradient, values);
         black_box(values.iter().map(|value| value.to_f64()).sum::<f64>());
@@ -264,7 +298,12 @@ fn points<'a, R: Real>(predictions: &'a [R], targets: &'a [R]) -> Points<'a, R> 
     }
 }
 
-fn rows<'a, R: Real>(loss: &'a dyn Loss, logits: &'a [R], columns: usize, targets: Targets<'a, R>) -> Rows<'a, R> {
+fn rows<'a, R: Real>(
+    loss: &'a dyn Loss,
+    logits: &'a [R],
+    columns: usize,
+    targets: Targets<'a, R>,
+) -> Rows<'a, R> {
     Rows {
         logits,
         columns,
@@ -285,24 +324,30 @@ fn product<R: Precision>(case: &Case, layout: Layout) -> Run {
     let [m, n, k] = [case.shape[0], case.shape[1], case.shape[2]];
     let (left, right) = (converted::<R>(&normal(m * k, 1)), converted::<R>(&normal(k * n, 2)));
     let mut output = vec![R::ZERO; m * n];
-    Box::new(move |repeats| timed(repeats, || matmul(layout, m, n, k, &left, &right, &mut output, false)))
+    Box::new(move |repeats| {
+        timed(repeats, || matmul(layout, m, n, k, &left, &right, &mut output, false))
+    })
 }
 
 /// Output and all gradients of a dense layer, as the host's engine computes them.
 fn dense<R: Precision>(case: &Case) -> Run {
     let [batch, inputs, units] = [case.shape[0], case.shape[1], case.shape[2]];
     let numbers = |length, seed| converted::<R>(&normal(length, seed));
-    let (x, weights, bias) = (numbers(batch * inputs, 1), numbers(inputs * units, 2), numbers(units, 3));
+    let (x, weights, bias) =
+        (numbers(batch * inputs, 1), numbers(inputs * units, 2), numbers(units, 3));
     let upstream = numbers(batch * units, 4);
     let (mut y, mut below) = (vec![R::ZERO; batch * units], vec![R::ZERO; batch * inputs]);
     let (mut gradient, mut of_bias) = (vec![R::ZERO; inputs * units], vec![R::ZERO; units]);
     Box::new(move |repeats| {
         timed(repeats, || {
             matmul(Layout::NN, batch, units, inputs, &x, &weights, &mut y, false)?;
-            y.chunks_exact_mut(units).for_each(|row| row.iter_mut().zip(&bias).for_each(|(y, &b)| *y += b));
+            y.chunks_exact_mut(units)
+                .for_each(|row| row.iter_mut().zip(&bias).for_each(|(y, &b)| *y += b));
             matmul(Layout::TN, inputs, units, batch, &x, &upstream, &mut gradient, false)?;
             of_bias.fill(R::ZERO);
-            upstream.chunks_exact(units).for_each(|row| of_bias.iter_mut().zip(row).for_each(|(b, &g)| *b += g));
+            upstream
+                .chunks_exact(units)
+                .for_each(|row| of_bias.iter_mut().zip(row).for_each(|(b, &g)| *b += g));
             matmul(Layout::NT, batch, inputs, units, &upstream, &weights, &mut below, false)?;
             black_box((&y, &gradient, &of_bias, &below));
             Ok(())
@@ -313,7 +358,8 @@ fn dense<R: Precision>(case: &Case) -> Run {
 /// A step of Adam over so many parameters in one slice.
 fn adam<R: Precision>(length: usize) -> Run {
     let adam = Adam::new();
-    let (mut parameters, gradients) = (converted::<R>(&normal(length, 1)), converted::<R>(&normal(length, 2)));
+    let (mut parameters, gradients) =
+        (converted::<R>(&normal(length, 1)), converted::<R>(&normal(length, 2)));
     let mut states = vec![vec![R::ZERO; length]; 2];
     Box::new(move |repeats| {
         let optimizer: &dyn Optimizer = &adam;

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::nn::layers::Network;
 use crate::nn::train::batched_engine::MemberStep;
-use crate::nn::train::engine::{Batch, TrainingSpec, Outcome};
-use crate::nn::train::small::{BATCH, LaunchConfig, Mode, Params, ActivationBuffers, ITERATION, whole};
+use crate::nn::train::engine::{Batch, Outcome, TrainingSpec};
+use crate::nn::train::small::{
+    ActivationBuffers, BATCH, ITERATION, LaunchConfig, Mode, Params, whole,
+};
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Kernel, Slice};
 use crate::runtime::tensor::Reading;
@@ -112,12 +114,24 @@ impl SmallModels {
 
     fn with_launch_config(gpu: &Gpu, network: &Network, launch_config: LaunchConfig) -> Self {
         let mut piece_rows = MOST_ROWS;
-        while gpu.is_software() && piece_rows > 4 && launch_config.loop_iterations(network, piece_rows) > MAX_LOOP_ITERATIONS {
+        while gpu.is_software()
+            && piece_rows > 4
+            && launch_config.loop_iterations(network, piece_rows) > MAX_LOOP_ITERATIONS
+        {
             piece_rows /= 2;
         }
         let activation_buffers = ActivationBuffers::new(network);
         let (gpu, network) = (gpu.clone(), network.clone());
-        SmallModels { gpu, network, activation_buffers, launch_config, scratch: None, piece_rows, at_once: 1, skipped: Vec::new() }
+        SmallModels {
+            gpu,
+            network,
+            activation_buffers,
+            launch_config,
+            scratch: None,
+            piece_rows,
+            at_once: 1,
+            skipped: Vec::new(),
+        }
     }
 
     /// Whether a lone model is better off in one workgroup than in dispatches of all of them.
@@ -146,8 +160,14 @@ impl SmallModels {
             });
         }
         let member_steps = member_steps.min(most);
-        if !self.scratch.as_ref().is_some_and(|s| s.capacity == capacity && s.member_steps >= member_steps) {
-            let buffer = self.gpu.buffer("scratch of whole models", member_steps * self.work(capacity) + MARGIN)?;
+        if !self
+            .scratch
+            .as_ref()
+            .is_some_and(|s| s.capacity == capacity && s.member_steps >= member_steps)
+        {
+            let buffer = self
+                .gpu
+                .buffer("scratch of whole models", member_steps * self.work(capacity) + MARGIN)?;
             self.scratch = Some(Scratch { buffer, capacity, member_steps });
         }
         Ok(member_steps)
@@ -182,7 +202,8 @@ impl SmallModels {
         training_specs: &[TrainingSpec],
         member_steps: &[MemberStep],
     ) -> Result<Vec<Vec<Outcome>>> {
-        let size = self.scratch.as_ref().map_or(64.min(self.piece_rows), |scratch| scratch.capacity);
+        let size =
+            self.scratch.as_ref().map_or(64.min(self.piece_rows), |scratch| scratch.capacity);
         self.run_cut(held, rows, training_specs, member_steps, size, |_, _| Mode::Evaluate)
     }
 
@@ -201,7 +222,8 @@ impl SmallModels {
         for member_step in member_steps {
             let mut of_member_step = Vec::with_capacity(member_step.batches.len());
             for batch in &member_step.batches {
-                let factor = factor(&training_specs[member_step.member], batch, columns, rows.ignored);
+                let factor =
+                    factor(&training_specs[member_step.member], batch, columns, rows.ignored);
                 of_member_step.extend((0..batch.rows).step_by(size).map(|first| Piece {
                     batch: Batch {
                         start: batch.start + first,
@@ -216,15 +238,20 @@ impl SmallModels {
             pieces.push(of_member_step);
         }
         let found = self.run(&self.link(training_specs, held, rows)?, member_steps, &pieces)?;
-        let skipped = |found: &Vec<Outcome>| found.iter().filter(|outcome| outcome.correct < 0.0).count();
+        let skipped =
+            |found: &Vec<Outcome>| found.iter().filter(|outcome| outcome.correct < 0.0).count();
         self.skipped = found.iter().map(skipped).collect();
         let joined = |(member_step, found): (&MemberStep, Vec<Outcome>)| {
             let mut found = found.into_iter();
             // Below 0 stands −1 − the rows right of a step that was left out.
             let right = |correct: f64| if correct < 0.0 { -1.0 - correct } else { correct };
-            let sum =
-                |sum: Outcome, o: Outcome| Outcome { loss: sum.loss + o.loss, correct: sum.correct + right(o.correct) };
-            let join = |batch: &Batch| found.by_ref().take(batch.rows.div_ceil(size)).fold(Outcome::default(), sum);
+            let sum = |sum: Outcome, o: Outcome| Outcome {
+                loss: sum.loss + o.loss,
+                correct: sum.correct + right(o.correct),
+            };
+            let join = |batch: &Batch| {
+                found.by_ref().take(batch.rows.div_ceil(size)).fold(Outcome::default(), sum)
+            };
             member_step.batches.iter().map(join).collect()
         };
         Ok(member_steps.iter().zip(found).map(joined).collect())
@@ -240,16 +267,25 @@ impl SmallModels {
     ) -> Result<Vec<Vec<f64>>> {
         let linked = self.link(training_specs, held, rows)?;
         let (members, outputs) = (training_specs.len(), self.network.outputs());
-        let size = self.scratch.as_ref().map_or(64.min(self.piece_rows), |scratch| scratch.capacity);
+        let size =
+            self.scratch.as_ref().map_or(64.min(self.piece_rows), |scratch| scratch.capacity);
         let mut predictions = vec![Vec::with_capacity(count * outputs); members];
         for start in (0..count).step_by(size) {
             let rows = size.min(count - start);
-            let batch = Batch { start, rows, order: None, divisor_rows: None, accumulate: false, update: None };
+            let batch = Batch {
+                start,
+                rows,
+                order: None,
+                divisor_rows: None,
+                accumulate: false,
+                update: None,
+            };
             let mut member = 0;
             while member < members {
                 let wave = self.reserve(size, members - member)?;
-                let member_steps: Vec<MemberStep> =
-                    (member..member + wave).map(|member| MemberStep { member, batches: Vec::new() }).collect();
+                let member_steps: Vec<MemberStep> = (member..member + wave)
+                    .map(|member| MemberStep { member, batches: Vec::new() })
+                    .collect();
                 let piece = Piece { batch, mode: Mode::Predict, factor: 0.0 };
                 self.submit(&linked, &member_steps, &vec![vec![piece]; wave], 0..1)?;
                 for values in self.outputs_of(wave, rows * outputs)? {
@@ -266,31 +302,55 @@ impl SmallModels {
         let Some(scratch) = &self.scratch else { return Ok(Vec::new()) };
         let at = self.network.length + scratch.capacity * self.activation_buffers.outputs;
         let place = |member_step: usize| member_step * self.work(scratch.capacity) + at;
-        let begin = |member_step: usize| self.gpu.begin_download(&scratch.buffer, place(member_step), length);
+        let begin = |member_step: usize| {
+            self.gpu.begin_download(&scratch.buffer, place(member_step), length)
+        };
         let readings = (0..member_steps).map(begin).collect::<Result<Vec<Reading>>>()?;
-        readings.into_iter().map(|reading| pollster::block_on(self.gpu.finish_download(reading))).collect()
+        readings
+            .into_iter()
+            .map(|reading| pollster::block_on(self.gpu.finish_download(reading)))
+            .collect()
     }
 
     /// Runs the pieces of all turns, as many members at a time as there is scratch for, as many steps to a dispatch as its
     /// time allows. The next dispatch is made while the last one runs.
-    fn run(&mut self, linked: &Linked, member_steps: &[MemberStep], pieces: &[Vec<Piece>]) -> Result<Vec<Vec<Outcome>>> {
+    fn run(
+        &mut self,
+        linked: &Linked,
+        member_steps: &[MemberStep],
+        pieces: &[Vec<Piece>],
+    ) -> Result<Vec<Vec<Outcome>>> {
         let longest = pieces.iter().flatten().map(|piece| piece.batch.rows).max().unwrap_or(1);
         let mut outcomes = Vec::with_capacity(member_steps.len());
         while outcomes.len() < member_steps.len() {
             let first = outcomes.len();
             let wave = self.reserve(longest, member_steps.len() - first)?;
-            outcomes.extend(self.run_wave(linked, &member_steps[first..first + wave], &pieces[first..first + wave])?);
+            outcomes.extend(self.run_wave(
+                linked,
+                &member_steps[first..first + wave],
+                &pieces[first..first + wave],
+            )?);
         }
         Ok(outcomes)
     }
 
-    fn run_wave(&mut self, linked: &Linked, member_steps: &[MemberStep], pieces: &[Vec<Piece>]) -> Result<Vec<Vec<Outcome>>> {
+    fn run_wave(
+        &mut self,
+        linked: &Linked,
+        member_steps: &[MemberStep],
+        pieces: &[Vec<Piece>],
+    ) -> Result<Vec<Vec<Outcome>>> {
         let steps = pieces[0].len();
         let mut outcomes = vec![Vec::with_capacity(steps); member_steps.len()];
         let mut most = (MOST_WORDS / (member_steps.len() * BATCH)).clamp(1, MOST_STEPS);
         if self.gpu.is_software() {
             let longest = pieces.iter().flatten().map(|piece| piece.batch.rows).max().unwrap_or(1);
-            most = most.min(MAX_LOOP_ITERATIONS / self.launch_config.loop_iterations(&self.network, longest)).max(1);
+            most = most
+                .min(
+                    MAX_LOOP_ITERATIONS
+                        / self.launch_config.loop_iterations(&self.network, longest),
+                )
+                .max(1);
         }
         let (mut done, mut running, mut last) = (0, None::<(Reading, usize)>, Instant::now());
         while done < steps || running.is_some() {
@@ -298,7 +358,10 @@ impl SmallModels {
             let now = self.at_once.min(most).min(steps - done);
             if now > 0 {
                 let results = self.submit(linked, member_steps, pieces, done..done + now)?;
-                running = Some((self.gpu.begin_download(&results, 0, 2 * member_steps.len() * now)?, now));
+                running = Some((
+                    self.gpu.begin_download(&results, 0, 2 * member_steps.len() * now)?,
+                    now,
+                ));
                 done += now;
             }
             if let Some((reading, count)) = before {
@@ -323,10 +386,22 @@ impl SmallModels {
     }
 
     /// The kernel for all members, whoever has a turn: a member's bits must not hang on who else is still at it.
-    fn link<'a>(&self, training_specs: &[TrainingSpec], held: Held<'a>, rows: RowsOnDevice<'a>) -> Result<Linked> {
-        let whole = whole(&self.network, &training_specs.iter().collect::<Vec<_>>(), rows.labels, self.launch_config);
+    fn link<'a>(
+        &self,
+        training_specs: &[TrainingSpec],
+        held: Held<'a>,
+        rows: RowsOnDevice<'a>,
+    ) -> Result<Linked> {
+        let whole = whole(
+            &self.network,
+            &training_specs.iter().collect::<Vec<_>>(),
+            rows.labels,
+            self.launch_config,
+        );
         let kernel = self.gpu.kernel(&whole.program)?;
-        let limit = |training_spec: &TrainingSpec| training_spec.step_options.clip.map_or(0.0, |clip| clip.limit() as f32);
+        let limit = |training_spec: &TrainingSpec| {
+            training_spec.step_options.clip.map_or(0.0, |clip| clip.limit() as f32)
+        };
         Ok(Linked {
             kernel,
             options: whole.options,
@@ -365,7 +440,12 @@ impl SmallModels {
         let table = gpu.upload("the batches of whole models", &table)?;
         let [features, targets, parameters, states] = &linked.buffers;
         let storage = [features, targets, &table, parameters, states, &scratch.buffer, &results];
-        let command = gpu.dispatch(&linked.kernel, &params, &storage.map(Slice::from), member_steps.len() as u32)?;
+        let command = gpu.dispatch(
+            &linked.kernel,
+            &params,
+            &storage.map(Slice::from),
+            member_steps.len() as u32,
+        )?;
         gpu.submit([&command])?;
         Ok(results)
     }
