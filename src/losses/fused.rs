@@ -7,7 +7,6 @@ use crate::losses::cross_entropy::CrossEntropy;
 use crate::losses::domain::{Argument, Domain, Role};
 use crate::losses::loss::Loss;
 use crate::{Error, Result};
-use crate::{Error, Result};
 
 /// A loss of the outputs of a linear layer (`pub struct LinearJsd of Jsd;`) or of the log-probabilities of answers under it
 /// (`of Dpo { average_log_prob: bool = false }`), and the inputs that it takes. All else is the loss's own.

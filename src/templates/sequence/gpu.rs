@@ -72,13 +72,11 @@ fn lanes(
     if !gpu.is_software() {
         return Ok(usual);
     }
-    LANE_COUNTS.into_iter().find(|&lanes| iterations(lanes) + 16 <= MAX_LOOP_ITERATIONS).ok_or_else(|| {
-        Error::TooLarge {
-            name: format!("a lattice of {time} rows and {states} states, {classes} classes"),
-            bytes: 4 * (time * states.max(classes)) as u64,
-            limit: gpu.limits().max_storage_buffer_binding_size,
-            advice: "a software adapter ends loops of this length; use shorter sequences or the device `cpu`".into(),
-        }
+    LANE_COUNTS.into_iter().find(|&lanes| iterations(lanes) + 16 <= MAX_LOOP_ITERATIONS).ok_or_else(|| Error::TooLarge {
+        name: format!("a lattice of {time} rows and {states} states, {classes} classes"),
+        bytes: 4 * (time * states.max(classes)) as u64,
+        limit: gpu.limits().max_storage_buffer_binding_size,
+        advice: "a software adapter ends loops of this length; use shorter sequences or the device `cpu`".into(),
     })
 }
 
