@@ -6,3 +6,4 @@ mod layers;
 mod makefile;
 mod shaders;
 mod source_graph;
+mod words;
