@@ -321,8 +321,8 @@ impl Dataset {
     /// Checks that all features and targets are finite.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] with the first NaN or infinity, its position, and the number of such
-    /// values.
+    /// [`Error::NonFinite`] with the first NaN or infinity, its position, and the count of all of
+    /// them.
     pub fn check_finite(&self) -> Result<()> {
         check_finite("data", "features", &self.features)?;
         match &self.target {

@@ -16,8 +16,8 @@ use crate::{Error, Result};
 const FREE_BYTES: u128 = 48 << 20;
 const LARGEST_SHARE: u128 = 10;
 
-/// The same if the caller gives the number of features: in total, or per byte of numbers in the
-/// file.
+/// The same if the caller gives the number of features: in total, or per byte of the stored
+/// features as f32.
 const ASKED_BYTES: u128 = 1 << 30;
 const LARGEST_ASKED_SHARE: u128 = 64;
 

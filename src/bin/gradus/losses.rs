@@ -17,8 +17,7 @@ pub struct Losses {
     /// Prints one JSON document on stdout
     #[arg(long)]
     json: bool,
-    /// Prints the WGSL program that computes it on a GPU, with the source file and lines of each
-    /// part as comments
+    /// Prints the WGSL program that computes it on a GPU, with source files and lines as comments
     #[arg(long, requires = "name", conflicts_with = "json")]
     wgsl: bool,
     /// Program variant to print, counted from 0: the first is the plainest, others take weights,

@@ -1,6 +1,6 @@
 //! Parquet and Arrow IPC (Feather): columnar files with typed columns.
 //!
-//! Reading requires the feature `parquet`; without it such files are still distinguished from text
+//! Reading requires the feature `parquet`; without it the files are still distinguished from text
 //! tables.
 
 #[cfg(feature = "parquet")]

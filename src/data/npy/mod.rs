@@ -37,7 +37,7 @@ pub(super) struct Npy {
 
 /// Reads features from an `.npy` file and targets from another: `targets`, or the one beside it
 /// whose name has `y` for `x` or `targets` for `features` (`x.npy` and `y.npy`, `X_train.npy` and
-/// `y_train.npy`). Without such a file there are no targets.
+/// `y_train.npy`). Without a targets file there are no targets.
 ///
 /// Booleans, integers, f16, f32 and f64 are read in either byte order; dimensions after the first
 /// are flattened, and nothing is scaled. Targets of one dimension (or of one column) become labels

@@ -203,7 +203,7 @@ fn score(lines: &[&str], delimiter: Delimiter) -> Option<[f64; 3]> {
 
 /// The decimal mark: a comma if numbers are written with one and none with a point.
 fn decimal_of(lines: &[&str], delimiter: Delimiter) -> Result<Decimal, Unclear> {
-    // With comma separators a comma is no decimal mark; in quotes it separates thousands.
+    // With comma separators a comma is not a decimal mark; in quotes it separates thousands.
     if delimiter == Delimiter::Byte(b',') {
         return Ok(Decimal::Point);
     }

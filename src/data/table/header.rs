@@ -6,8 +6,7 @@ use super::number::Decimal;
 
 /// True if the first of these rows is a header, with the reason if it is not obvious.
 ///
-/// * A first row of 0, 1, 2 … is a header if the cells below are not such numbers: pandas names
-///   columns so.
+/// * A first row of 0, 1, 2 … is a header, as in pandas, unless all cells below consist of digits.
 /// * Words above a numeric column, or a missing name, are a header.
 /// * A number above a numeric column is data.
 /// * Among words, a header's cell must not occur again in its column.
@@ -59,7 +58,7 @@ pub(super) fn has_header(rows: &[Vec<String>], decimal: Decimal) -> (bool, Optio
     }
 }
 
-/// True if the first of these rows is 0, 1, 2 … and the cells below are not such numbers.
+/// True if the first of these rows is 0, 1, 2 … and not all cells below consist of digits.
 pub(super) fn has_indices(rows: &[Vec<String>]) -> bool {
     let Some((first, below)) = rows.split_first() else { return false };
     let counts =

@@ -289,7 +289,7 @@ impl LargeTable {
         &self.pieces
     }
 
-    /// The rows of a chunk that have all targets, each with its index among all such rows.
+    /// The rows of a chunk that have all targets, each with its index among these rows.
     pub(in crate::data) fn known<'l>(
         &'l self,
         piece: &'l Piece,
