@@ -1,15 +1,15 @@
-//! Rows that come in blocks, for trainings on more of them than memory holds.
+//! Rows in blocks, for training on more of them than fit into memory.
 
 use crate::Result;
 use crate::data::dataset::Dataset;
 
-/// A block, and how much each of its rows counts; no weights where all count alike.
+/// A block and the weight of each of its rows; no weights if all rows count equally.
 pub type WeighedBlock = (Dataset, Option<Vec<f64>>);
 
-/// Rows with their targets that come in blocks, anew in each epoch: what [`crate::Model::fit_blocks`] trains on.
+/// Rows with targets in blocks, anew in each epoch: the input of [`crate::Model::fit_blocks`].
 ///
-/// Blocks may have any number of rows; batches of `Fit::batch_size` are cut out of them, across their ends. Only a block or two are in
-/// memory at a time.
+/// Blocks may have any number of rows; batches of `Fit::batch_size` are cut from them, across block
+/// boundaries. Only one or two blocks are in memory at a time.
 ///
 /// ```
 /// use gradus::data::{Blocks, Dataset, Target};
@@ -39,18 +39,19 @@ pub type WeighedBlock = (Dataset, Option<Vec<f64>>);
 /// # Ok::<(), gradus::Error>(())
 /// ```
 pub trait Blocks: Send {
-    /// How many rows come in each epoch.
+    /// Number of rows in each epoch.
     fn rows(&self) -> usize;
 
-    /// The blocks of an epoch, the first of which has number 0. Their order may depend on the number, and on nothing else: a training that
-    /// goes on is given the same blocks again.
+    /// The blocks of an epoch; the first epoch is number 0. Their order may depend on that number
+    /// and nothing else: resumed training must receive the same blocks.
     ///
     /// # Errors
-    /// Whatever keeps the rows from being read.
+    /// Any failure to read the rows.
     fn epoch(&mut self, epoch: u32) -> Result<Box<dyn Iterator<Item = Result<Dataset>> + '_>>;
 
-    /// As [`Blocks::epoch`], with a weight for each row, from 0 to 1e30: [`crate::Model::fit_blocks`] trains with them as
-    /// [`crate::Model::fit`] does with those of [`crate::Fit::sample_weight`]. Without a method of its own all rows count alike.
+    /// As [`Blocks::epoch`], with a weight for each row, from 0 to 1e30:
+    /// [`crate::Model::fit_blocks`] uses them as [`crate::Model::fit`] does those of
+    /// [`crate::Fit::sample_weight`]. By default all rows count equally.
     ///
     /// # Errors
     /// As [`Blocks::epoch`].
@@ -61,12 +62,12 @@ pub trait Blocks: Send {
         Ok(Box::new(self.epoch(epoch)?.map(|block| Ok((block?, None)))))
     }
 
-    /// Whether [`Blocks::weighed_epoch`] gives weights.
+    /// True if [`Blocks::weighed_epoch`] gives weights.
     fn weighs(&self) -> bool {
         false
     }
 
-    /// A number that other rows have only by chance: a training goes on ([`crate::Fit::resume`]) where it is that of before.
+    /// Fingerprint of the rows: training resumes ([`crate::Fit::resume`]) only if it is unchanged.
     fn fingerprint(&self) -> u64 {
         self.rows() as u64
     }

@@ -1,29 +1,29 @@
-//! Rows of features with their targets: what a reader returns and training takes.
+//! Data set: rows of features with targets, returned by the readers and taken by training.
 
 use ndarray::{Array1, Array2, Axis, s};
 
 use super::shuffled_rows;
 use crate::{Error, Result};
 
-/// Labels above this are taken for something else than classes, before memory is spent on them.
+/// Larger labels are rejected as implausible classes, before memory is allocated for them.
 const MOST_CLASSES: i64 = 1 << 20;
 
-/// The largest whole number up to which f32 holds every one.
+/// Up to this number f32 represents every whole number.
 const LARGEST_WHOLE: f32 = 16_777_216.0;
 
-/// What is to be predicted.
+/// Targets of the predictions.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     /// A class for each row.
     Labels {
         /// The class of each row, an index into `classes`.
         labels: Array1<i64>,
-        /// The names of the classes; their numbers where the file has none.
+        /// Class names; class numbers if the file has no names.
         classes: Vec<String>,
     },
-    /// One or several numbers for each row.
+    /// One or several numbers per row.
     Values(Array2<f32>),
-    /// Nothing: the rows are to be predicted.
+    /// No targets: the rows are to be predicted.
     None,
 }
 
@@ -43,27 +43,28 @@ pub enum Target {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
-    /// One row for each sample.
+    /// Features, one row per sample.
     pub features: Array2<f32>,
-    /// What is to be predicted.
+    /// Targets of the predictions.
     pub target: Target,
     /// The name of each column.
     pub feature_names: Vec<String>,
-    /// How many rows each query has, the queries one behind the other; none where the rows stand for themselves.
+    /// Number of rows of each query, in order; none if the rows are independent.
     pub groups: Option<Vec<usize>>,
 }
 
 impl Dataset {
-    /// Features and targets of as many rows; the columns are named by their numbers.
+    /// Features and targets with equal numbers of rows; the columns are named by their indices.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the rows differ.
+    /// [`Error::Shape`] if the numbers of rows differ.
     pub fn new(features: Array2<f32>, target: Target) -> Result<Self> {
         let feature_names = (0..features.ncols()).map(|column| column.to_string()).collect();
         Self::with_names(features, target, feature_names)
     }
 
-    /// As [`Dataset::new`], the columns named: of millions of columns the names are most of the memory, and made once.
+    /// As [`Dataset::new`], with given column names: for millions of columns the names take most of
+    /// the memory, so they are made only once.
     pub(crate) fn with_names(
         features: Array2<f32>,
         target: Target,
@@ -84,7 +85,7 @@ impl Dataset {
         Ok(Dataset { features, target, feature_names, groups: None })
     }
 
-    /// Rows one behind the other, which have the same columns and classes.
+    /// Concatenates rows with the same columns and classes.
     #[cfg(feature = "data")]
     pub(super) fn joined(mut parts: Vec<Dataset>) -> Result<Dataset> {
         if parts.len() == 1 {
@@ -119,15 +120,16 @@ impl Dataset {
         Ok(Dataset { features, target, feature_names: names, groups })
     }
 
-    /// How many samples there are.
+    /// Number of samples.
     pub fn rows(&self) -> usize {
         self.features.nrows()
     }
 
-    /// The class of each row. One column of values counts as labels if each is whole.
+    /// The class of each row. One column of values counts as labels if each value is a whole
+    /// number.
     ///
     /// # Errors
-    /// [`Error::Input`] naming the first row whose target is no label, or that there are no targets.
+    /// [`Error::Input`] for the first row whose target is not a label, or for missing targets.
     pub fn labels(&self) -> Result<Array1<i64>> {
         match &self.target {
             Target::Labels { labels, .. } => Ok(labels.clone()),
@@ -149,10 +151,10 @@ impl Dataset {
         }
     }
 
-    /// The names of the classes: 0 up to the largest label where the targets are numbers.
+    /// Class names: 0 up to the largest label if the targets are numbers.
     ///
     /// # Errors
-    /// As [`labels`](Self::labels); also for a label that cannot number a class.
+    /// As [`labels`](Self::labels); also for a label that is not a valid class number.
     pub fn classes(&self) -> Result<Vec<String>> {
         match &self.target {
             Target::Labels { classes, .. } => Ok(classes.clone()),
@@ -162,10 +164,10 @@ impl Dataset {
         }
     }
 
-    /// The labels as rows of zeros with a one at the class. Keras: `to_categorical`; PyTorch: `one_hot`.
+    /// One-hot encoding of the labels. Keras: `to_categorical`; PyTorch: `one_hot`.
     ///
     /// # Errors
-    /// As [`classes`](Self::classes); [`Error::Label`] for a label without class.
+    /// As [`classes`](Self::classes); [`Error::Label`] for a label without a class.
     pub fn one_hot(&self) -> Result<Array2<f32>> {
         let (labels, classes) = (self.labels()?, self.classes()?.len());
         let limit = 1u64 << 34;
@@ -189,10 +191,10 @@ impl Dataset {
         Ok(rows)
     }
 
-    /// The targets as numbers; labels become one column of them.
+    /// The targets as numbers; labels become one column.
     ///
     /// # Errors
-    /// [`Error::Input`] without targets.
+    /// [`Error::Input`] if there are no targets.
     pub fn values(&self) -> Result<Array2<f32>> {
         match &self.target {
             Target::Values(values) => Ok(values.clone()),
@@ -203,11 +205,12 @@ impl Dataset {
         }
     }
 
-    /// The rows as those of queries, of which each has so many, one behind the other. [`split`](Self::split), [`take`](Self::take) and
-    /// [`shuffled`](Self::shuffled) then keep queries whole.
+    /// Groups the rows by query: consecutive groups with these numbers of rows.
+    /// [`split`](Self::split), [`take`](Self::take) and [`shuffled`](Self::shuffled) then keep
+    /// queries whole.
     ///
     /// # Errors
-    /// [`Error::Shape`] if they are not all rows, or one has none.
+    /// [`Error::Shape`] if the sizes do not add up to the number of rows, or a group is empty.
     pub fn grouped(mut self, groups: Vec<usize>) -> Result<Self> {
         let sum = groups.iter().fold(0_usize, |sum, &size| sum.saturating_add(size));
         if sum != self.rows() || groups.contains(&0) {
@@ -226,11 +229,12 @@ impl Dataset {
         Ok(self)
     }
 
-    /// The first rows and the last ones, of which there are `fraction` (rounded). Nothing is shuffled: where a file is sorted,
-    /// take [`shuffled`](Self::shuffled) first. Where the rows are those of queries, it is queries that are counted. Keras: `validation_split`.
+    /// The first rows and the last `fraction` of the rows (rounded), unshuffled: call
+    /// [`shuffled`](Self::shuffled) first if the file is sorted. For grouped rows the fraction
+    /// applies to the queries. Keras: `validation_split`.
     ///
     /// # Errors
-    /// [`Error::Option`] if one of the parts would have no rows.
+    /// [`Error::Option`] if either side of the split would be empty.
     pub fn split(&self, fraction: f64) -> Result<(Dataset, Dataset)> {
         let (units, name) = match &self.groups {
             Some(groups) => (groups.len(), "queries"),
@@ -247,7 +251,7 @@ impl Dataset {
         Ok((self.between(0, boundary), self.between(boundary, self.rows())))
     }
 
-    /// The first `count` rows, or all if there are fewer; of queries those that are whole among them.
+    /// The first `count` rows, or all if there are fewer; for grouped rows only whole queries.
     pub fn take(&self, count: usize) -> Dataset {
         let mut end = count.min(self.rows());
         if let Some(groups) = &self.groups {
@@ -260,7 +264,7 @@ impl Dataset {
         self.between(0, end)
     }
 
-    /// The rows of a range, whose ends are those of queries where there are any.
+    /// The rows of a range whose ends are query boundaries if the rows are grouped.
     fn between(&self, start: usize, end: usize) -> Dataset {
         let target = match &self.target {
             Target::Labels { labels, classes } => Target::Labels {
@@ -281,8 +285,8 @@ impl Dataset {
         Dataset { features, target, feature_names: self.feature_names.clone(), groups }
     }
 
-    /// The rows in the order of `Permutation::new(rows, seed, 0)`; queries in that of `Permutation::new(queries, seed, 0)`, the rows of
-    /// each as they are.
+    /// The rows in the order of `Permutation::new(rows, seed, 0)`; grouped rows in the order of
+    /// `Permutation::new(queries, seed, 0)` for the queries, unchanged within each.
     ///
     /// # Errors
     /// [`Error::TooLarge`] beyond 2³² rows.
@@ -314,10 +318,11 @@ impl Dataset {
         Ok(Dataset { features, target, feature_names: self.feature_names.clone(), groups })
     }
 
-    /// That no feature and no target is NaN or infinite.
+    /// Checks that all features and targets are finite.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] with the first such value, its place, and how many there are.
+    /// [`Error::NonFinite`] with the first NaN or infinity, its position, and the count of all of
+    /// them.
     pub fn check_finite(&self) -> Result<()> {
         check_finite("data", "features", &self.features)?;
         match &self.target {
@@ -349,9 +354,9 @@ fn no_targets() -> Error {
     input("are missing".into(), "name the target column, or the file that holds the targets")
 }
 
-/// The first value that is NaN or infinite: its row, its column and itself.
+/// Row, column and value of the first NaN or infinity.
 pub(super) fn first_non_finite(values: &Array2<f32>) -> Option<(usize, usize, f32)> {
-    // In memory order first: this passes over all data, and nearly always finds nothing.
+    // First pass in memory order: it covers all data and nearly always finds nothing.
     if values.iter().all(|value| value.is_finite()) {
         return None;
     }
@@ -359,7 +364,7 @@ pub(super) fn first_non_finite(values: &Array2<f32>) -> Option<(usize, usize, f3
     found.map(|((row, column), &value)| (row, column, value))
 }
 
-/// That all values are finite.
+/// Checks that all values are finite.
 pub(super) fn check_finite(operation: &str, name: &str, values: &Array2<f32>) -> Result<()> {
     let Some((row, column, value)) = first_non_finite(values) else {
         return Ok(());
@@ -373,7 +378,8 @@ pub(super) fn check_finite(operation: &str, name: &str, values: &Array2<f32>) ->
     })
 }
 
-/// The classes 0 up to the largest label, named by their numbers; or a label that numbers no class, and what would.
+/// The classes 0 up to the largest label, named by their numbers; else the first invalid label and
+/// the expected range.
 pub(super) fn numbered_classes(
     labels: impl IntoIterator<Item = i64>,
 ) -> Result<Vec<String>, (i64, String)> {

@@ -1,6 +1,6 @@
-//! Numbers as they lie in binary files: their types, widths and byte orders.
+//! Numeric types of binary files: widths and byte orders.
 
-/// The type of the numbers in a binary file.
+/// Type of the numbers in a binary file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Element {
     Bool,
@@ -17,7 +17,7 @@ pub(super) enum Element {
     F64,
 }
 
-/// Which byte of a number comes first.
+/// Byte order of the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     Big,
@@ -25,7 +25,7 @@ pub(super) enum Order {
 }
 
 impl Element {
-    /// Bytes for each number.
+    /// Bytes per number.
     pub(super) fn size(self) -> usize {
         match self {
             Element::Bool | Element::U8 | Element::I8 => 1,
@@ -35,7 +35,7 @@ impl Element {
         }
     }
 
-    /// Whether such numbers are whole by their type.
+    /// True for integer types.
     pub(super) fn is_integer(self) -> bool {
         !matches!(self, Element::F16 | Element::F32 | Element::F64)
     }
@@ -57,7 +57,7 @@ impl Element {
         }
     }
 
-    /// The first number that is finite and becomes an infinity in f32, with its place.
+    /// The index and value of the first finite number that overflows to infinity in f32.
     pub(super) fn first_beyond_f32(self, bytes: &[u8], order: Order) -> Option<(usize, f64)> {
         if self != Element::F64 {
             return None;
@@ -66,7 +66,8 @@ impl Element {
         each(bytes, order, f64::from_be_bytes).into_iter().enumerate().find(is_beyond)
     }
 
-    /// The numbers as whole ones, or the index and value of the first that is none (or none that fits).
+    /// The numbers as integers, or the index and value of the first that is not an integer or does
+    /// not fit.
     pub(super) fn to_i64(self, bytes: &[u8], order: Order) -> Result<Vec<i64>, (usize, f64)> {
         match self {
             Element::Bool | Element::U8 => Ok(bytes.iter().map(|&byte| i64::from(byte)).collect()),
@@ -93,14 +94,15 @@ impl Element {
 }
 
 fn whole(numbers: Vec<f64>) -> Result<Vec<i64>, (usize, f64)> {
-    // 2⁵³: beyond it not every whole number is an f64.
+    // Beyond 2⁵³ f64 does not represent every integer.
     let fits = |number: f64| number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
     let each =
         |(index, number)| if fits(number) { Ok(number as i64) } else { Err((index, number)) };
     numbers.into_iter().enumerate().map(each).collect()
 }
 
-/// `read` of each `N` bytes, turned to big-endian first; bytes left over at the end are dropped.
+/// Applies `read` to each `N` bytes, converted to big-endian; left-over bytes at the end are
+/// dropped.
 fn each<const N: usize, T>(bytes: &[u8], order: Order, read: impl Fn([u8; N]) -> T) -> Vec<T> {
     let (numbers, _) = bytes.as_chunks::<N>();
     let turned = |number: &[u8; N]| {

@@ -1,4 +1,4 @@
-//! What is known of users or items beside their interactions: a file of ids and features.
+//! Side features of users or items: a file of ids and features.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use super::source::Source;
 use super::table::{Records, Table, TableOptions};
 use crate::{Error, Result};
 
-/// Whose features a file holds.
+/// Kind of entity in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntityKind {
     /// Users.
@@ -17,23 +17,24 @@ pub enum EntityKind {
     Items,
 }
 
-/// The rows of a file of users or items: their ids, and all other columns as they stand in the file.
+/// Rows of a file of users or items: their ids, and all other columns unchanged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entities {
-    /// Whose they are.
+    /// Kind of entity.
     pub kind: EntityKind,
-    /// The id of each row, each once, as [`super::Ratings`] has ids.
+    /// The unique id of each row, in the format of [`super::Ratings`].
     pub ids: Vec<String>,
     /// The features.
     pub table: Table,
 }
 
-/// Reads what is known of users or items: a table whose column of ids is named (`id`), or goes by a name that
-/// [`super::read_ratings`] knows (`movieId`, `user_id` …), or is the first one. MovieLens' `movies.csv` and `users.dat` are such files.
+/// Reads side features of users or items: a table whose id column is given (`id`), has a name that
+/// [`super::read_ratings`] knows (`movieId`, `user_id` …), or is the first one. Examples are
+/// MovieLens' `movies.csv` and `users.dat`.
 ///
 /// # Errors
-/// [`Error::Data`] with the line for an id that is empty or stands there twice, for a file without a column besides the ids;
-/// [`Error::Unknown`] if there is no column `id`; what [`Table::read`] says.
+/// [`Error::Data`] with the line for an empty or repeated id, or for a file without further
+/// columns; [`Error::Unknown`] if there is no column `id`; errors of [`Table::read`].
 ///
 /// ```
 /// use gradus::data::{EntityKind, TableOptions, read_entities};

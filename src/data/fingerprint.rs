@@ -1,6 +1,6 @@
-//! Whether rows are those of before.
+//! Hash that detects changed rows.
 
-/// A number that other rows have only by chance. As FNV-1a, but of eight bytes at a time.
+/// Hash of the rows: as FNV-1a, but of eight bytes at a time.
 #[derive(Debug)]
 pub(crate) struct Fingerprint(u64);
 
@@ -13,7 +13,7 @@ impl Fingerprint {
         self.0 = (self.0 ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
     }
 
-    /// Adds numbers, and how many there are.
+    /// Hashes numbers, and their count.
     pub fn add_all<T: bytemuck::Pod>(&mut self, values: &[T]) {
         let (words, rest) = bytemuck::cast_slice::<T, u8>(values).as_chunks::<8>();
         words.iter().for_each(|word| self.add(u64::from_le_bytes(*word)));

@@ -1,4 +1,5 @@
-//! IDX files, the format of MNIST: a magic number (0, 0, type, dimensions), each dimension as a big-endian u32, then the numbers.
+//! IDX files, the format of MNIST: a magic number (0, 0, type, dimensions), each dimension as a
+//! big-endian u32, then the numbers.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use super::source::Source;
 use super::{Split, finite_in_file};
 use crate::{Error, Result};
 
-/// The content of one IDX file.
+/// Content of one IDX file.
 ///
 /// ```no_run
 /// # fn main() -> gradus::Result<()> {
@@ -28,10 +29,11 @@ pub struct Idx {
     bytes: Vec<u8>,
 }
 
-/// Reads an IDX file, plain or gzip, of the element types u8, i8, i16, i32, f32 and f64.
+/// Reads an IDX file, plain or gzip, with element type u8, i8, i16, i32, f32 or f64.
 ///
 /// # Errors
-/// [`Error::Data`] with the offset if the file is cut off, too long or no IDX file; [`Error::Io`] if it cannot be read.
+/// [`Error::Data`] with the offset if the file is truncated, too long or not an IDX file;
+/// [`Error::Io`] if it cannot be read.
 pub fn read_idx(path: impl AsRef<Path>) -> Result<Idx> {
     let mut source = Source::open(path.as_ref())?;
     let magic = source.exactly(4, "magic number")?;
@@ -54,7 +56,7 @@ pub fn read_idx(path: impl AsRef<Path>) -> Result<Idx> {
             "1 or more",
         ));
     }
-    // Saturation keeps a shape whose product overflows too large to be there.
+    // Saturate: a shape whose product overflows must stay larger than any file.
     let count = shape
         .iter()
         .fold(element.size() as u128, |count, &size| count.saturating_mul(size as u128));
@@ -75,13 +77,13 @@ fn element(kind: u8) -> Option<Element> {
 }
 
 impl Idx {
-    /// The size of each dimension; the first counts the samples.
+    /// The size of each dimension; the first one is the number of samples.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// One row for each sample, its dimensions joined: `[n, h, w]` becomes `[n, h·w]`. Bytes are scaled by 1/255 to [0, 1],
-    /// other numbers are left as they are.
+    /// One row per sample, with its dimensions flattened: `[n, h, w]` becomes `[n, h·w]`. Bytes are
+    /// scaled by 1/255 to [0, 1], other numbers are unchanged.
     ///
     /// # Errors
     /// [`Error::Data`] if a number is not finite in f32.
@@ -103,7 +105,7 @@ impl Idx {
         Ok(features)
     }
 
-    /// One label for each sample.
+    /// One label per sample.
     ///
     /// # Errors
     /// [`Error::Data`] if the file has several dimensions or a number that is not whole.
@@ -121,7 +123,7 @@ impl Idx {
         Ok(Array1::from_vec(labels))
     }
 
-    /// The class of each sample: of labels with several columns, as QMNIST's, the first.
+    /// The class of each sample: the first column if the labels have several, as in QMNIST.
     fn first_labels(&self) -> Result<Array1<i64>> {
         let [rows, columns] = self.shape[..] else { return self.labels() };
         let all = Idx { shape: vec![rows * columns], ..self.clone() }.labels()?;
@@ -138,14 +140,15 @@ impl Idx {
     }
 }
 
-/// Reads a folder of IDX files with MNIST's names: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and, if they are there,
-/// `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`; with `.gz` or without, also spelt `train-images.idx3-ubyte`, with something before
-/// them and `test` for `t10k` (`emnist-letters-train-images-idx3-ubyte`), and with labels of several columns, the first of which is the
-/// class (`qmnist-train-labels-idx2-int`).
+/// Reads a folder of IDX files with MNIST's names: `train-images-idx3-ubyte`,
+/// `train-labels-idx1-ubyte` and, if present, `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`;
+/// with or without `.gz`, also spelt `train-images.idx3-ubyte`, with a prefix and `test` for `t10k`
+/// (`emnist-letters-train-images-idx3-ubyte`), and with labels of several columns, the first being
+/// the class (`qmnist-train-labels-idx2-int`).
 ///
 /// # Errors
-/// [`Error::Io`] if the training files are missing, [`Error::Data`] if a file is damaged, if images and labels do not agree, or if there are
-/// several sets of images.
+/// [`Error::Io`] if the training files are missing; [`Error::Data`] if a file is damaged, if images
+/// and labels do not agree, or if there are several sets of images.
 pub fn read_idx_folder(path: impl AsRef<Path>) -> Result<Split> {
     let folder = path.as_ref();
     let (features, labels) =
@@ -191,11 +194,11 @@ fn split(folder: &Path, (features, labels): Pair, test: Option<Pair>) -> Result<
     Ok(Split { test: test.map(dataset).transpose()?, train: dataset((features, labels))? })
 }
 
-/// Parts by the words in their names.
+/// Words in file names that identify the training and the test set.
 const TRAIN: [&str; 1] = ["train"];
 const TEST: [&str; 2] = ["t10k", "test"];
 
-/// Images and labels of one part; `None` if there are no such images.
+/// Images and labels of one set; `None` if it has no images.
 fn part(folder: &Path, words: &[&str]) -> Result<Option<Pair>> {
     let Some(images) = found(folder, words, "images", &["idx3-ubyte", "idx4-ubyte"])? else {
         return Ok(None);
@@ -228,7 +231,7 @@ pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The file of a folder whose name is that of a part's images or labels; an error if there are several.
+/// The file of a folder with the images or labels of a set; an error if there are several.
 fn found(folder: &Path, words: &[&str], kind: &str, ends: &[&str]) -> Result<Option<PathBuf>> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Ok(None) };
     let fits = |name: &str| {
@@ -244,7 +247,7 @@ fn found(folder: &Path, words: &[&str], kind: &str, ends: &[&str]) -> Result<Opt
     };
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut names: Vec<String> = names.filter(|name| fits(name)).collect();
-    // A file beside its own .gz is the same.
+    // A file and its .gz copy count as one.
     names.sort_by_key(|name| (name.strip_suffix(".gz").unwrap_or(name).to_string(), name.len()));
     names.dedup_by_key(|name| name.strip_suffix(".gz").unwrap_or(name).replace(".idx", "-idx"));
     match &names[..] {

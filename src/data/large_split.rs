@@ -1,4 +1,4 @@
-//! A table that memory does not hold, split into rows to train on and rows to validate on, as blocks of numbers.
+//! Split of a table larger than memory into training and validation rows, encoded in blocks.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -19,19 +19,20 @@ use crate::data::table::LargeTable;
 use crate::data::table::Table;
 use crate::{Error, Result};
 
-/// Pieces of the file in a block, drawn from all of it: their rows are shuffled among each other.
+/// Chunks of the file per block, drawn from all of it; their rows are shuffled together.
 const PIECES: usize = 12;
 
-/// Bytes of features in a block, about; text may become many columns. Several blocks and their copies are in memory at a time, beside what the
-/// allocator reserves for each thread: of 16 MiB each a limit of 256 MiB was too little.
+/// Approximate bytes of features per block; text may become many columns. Several blocks and their
+/// copies are in memory at a time, beside the address space that the allocator reserves per thread:
+/// with 16 MiB per block a limit of 256 MiB was not enough.
 const BLOCK: usize = 6 << 20;
 
-/// A [`LargeTable`] of which a share of the rows is held out to validate on: the rows that [`super::shuffled_rows`] puts last, as where the
-/// table is in memory.
+/// A [`LargeTable`] with a fraction of the rows held out for validation: the rows that
+/// [`super::shuffled_rows`] puts last, as for a table in memory.
 #[derive(Debug, Clone)]
 pub struct LargeSplit {
     table: Arc<LargeTable>,
-    /// By their number among the rows with targets.
+    /// Held-out rows, by their index among the rows with targets.
     held: Arc<RowSet>,
     seed: u64,
     rows: usize,
@@ -39,10 +40,11 @@ pub struct LargeSplit {
 }
 
 impl LargeSplit {
-    /// Holds out a share of the rows with targets, rounded to whole rows.
+    /// Holds out a fraction of the rows with targets, rounded to whole rows.
     ///
     /// # Errors
-    /// [`Error::Option`] for a share that leaves nothing on one side, 0 apart; [`Error::TooLarge`] beyond 2³² rows.
+    /// [`Error::Option`] for a nonzero fraction that leaves one side of the split empty;
+    /// [`Error::TooLarge`] beyond 2³² rows.
     pub fn new(table: LargeTable, seed: u64, share: f64) -> Result<Self> {
         let rows = table.rows_with_targets();
         let held_out = ((rows as f64 * share).round() as usize).min(rows);
@@ -62,8 +64,8 @@ impl LargeSplit {
         &self.table
     }
 
-    /// Learns an encoding from the rows to train on, in one pass over the file ([`Encoding::fit_pieces`]). A row of weight 0
-    /// ([`EncodingOptions::weight`]) has no part in it.
+    /// Fits an encoding on the training rows in one pass over the file ([`Encoding::fit_pieces`]).
+    /// Rows of weight 0 ([`EncodingOptions::weight`]) are ignored.
     ///
     /// # Errors
     /// As [`Encoding::fit`].
@@ -86,21 +88,21 @@ impl LargeSplit {
         Encoding::fit_pieces(training, options)
     }
 
-    /// The rows to train on.
+    /// The training rows.
     pub fn training(&self, encoding: &Encoding) -> TableBlocks {
         TableBlocks::new(self.clone(), encoding, Part::Training)
     }
 
-    /// All rows with targets, in the order of the file.
+    /// All rows with targets, in file order.
     pub fn all(&self, encoding: &Encoding) -> TableBlocks {
         TableBlocks::new(self.clone(), encoding, Part::All)
     }
 
-    /// The rows to validate on, none if there are none. They are read from the file once and kept as numbers in a temporary file without a
-    /// name, which the system takes away: they lie all over the table, and each epoch wants them.
+    /// The validation rows, if any. They are scattered over the table and needed in each epoch, so
+    /// they are read once and kept as numbers in an unnamed temporary file that the system removes.
     ///
     /// # Errors
-    /// [`Error::Io`] if there is no room for them; those of the encoding.
+    /// [`Error::Io`] if the disk is full; errors of the encoding.
     pub fn validation(&self, encoding: &Encoding) -> Result<Option<KeptBlocks>> {
         if self.held_out == 0 {
             return Ok(None);
@@ -114,7 +116,7 @@ impl LargeSplit {
     }
 }
 
-/// Which rows of a table are given out.
+/// Selection of the rows of a table.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Part {
     Training,
@@ -122,11 +124,13 @@ enum Part {
     All,
 }
 
-/// Rows of a [`LargeTable`] as numbers, read from the file in each epoch while the ones before are trained on.
+/// Encoded rows of a [`LargeTable`], read from the file in each epoch while the previous ones are
+/// trained on.
 ///
-/// Those to train on come in another order in each epoch: the pieces of a file that can be read in any order (one that is not compressed) are
-/// shuffled by the seed and the epoch, and a block is made of pieces from all over the file, whose rows [`crate::Model::fit_blocks`]
-/// shuffles. Of a compressed file the blocks stay in order.
+/// The training rows come in a different order in each epoch: the chunks of a seekable
+/// (uncompressed) file are shuffled by seed and epoch, and a block combines chunks from all over
+/// the file, whose rows [`crate::Model::fit_blocks`] shuffles. Blocks of a compressed file stay in
+/// order.
 #[derive(Debug, Clone)]
 pub struct TableBlocks {
     split: LargeSplit,
@@ -139,14 +143,14 @@ impl TableBlocks {
         TableBlocks { split, encoding: Arc::new(encoding.clone()), part }
     }
 
-    /// How many pieces make a block.
+    /// Number of chunks per block.
     fn per_block(&self) -> usize {
         let rows = self.split.table.piece_list().iter().map(|piece| piece.rows).max().unwrap_or(1);
         let piece = 4 * rows.max(1) * self.encoding.names().len().max(1);
         (BLOCK / piece).clamp(1, PIECES)
     }
 
-    /// The numbers of the pieces in the order of an epoch.
+    /// The chunk indices in the order of an epoch.
     fn order(&self, epoch: u32) -> Vec<usize> {
         let count = self.split.table.piece_list().len();
         if self.part != Part::Training {
@@ -156,7 +160,7 @@ impl TableBlocks {
         (0..count as u32).map(|place| order.at(place) as usize).collect()
     }
 
-    /// Hands on the blocks of an epoch until nobody wants them.
+    /// Sends the blocks of an epoch until the receiver hangs up.
     fn send(&self, epoch: u32, to: &SyncSender<Result<WeighedBlock>>) -> Result<()> {
         let table = &self.split.table;
         table.check_unchanged()?;
@@ -184,7 +188,7 @@ impl TableBlocks {
         Ok(())
     }
 
-    /// The rows of a piece that belong to this part.
+    /// The selected rows of a chunk, encoded.
     fn numbers(&self, place: usize, piece: &Table) -> Result<WeighedBlock> {
         let LargeSplit { table, held, .. } = &self.split;
         let is_wanted = |known: usize| match self.part {
@@ -194,14 +198,14 @@ impl TableBlocks {
         };
         let known = table.known(&table.piece_list()[place]).filter(|(_, known)| is_wanted(*known));
         let rows: Vec<usize> = known.map(|(row, _)| row).collect();
-        // Rows to test on all count alike.
+        // Test rows all count equally.
         let name = self.encoding.weight().filter(|_| self.part != Part::All);
         let weights = name.map(|name| weights(piece, name, &rows)).transpose()?;
         Ok((self.encoding.apply_rows(piece, &rows)?, weights))
     }
 }
 
-/// Pieces as one block.
+/// Joins chunks into one block.
 fn joined(pieces: Vec<Result<WeighedBlock>>) -> Result<WeighedBlock> {
     let (parts, weights): (Vec<Dataset>, Vec<Option<Vec<f64>>>) =
         pieces.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip();
@@ -209,7 +213,7 @@ fn joined(pieces: Vec<Result<WeighedBlock>>) -> Result<WeighedBlock> {
     Ok((Dataset::joined(parts)?, weights.map(|weights| weights.concat())))
 }
 
-/// How much rows count by a column of a table.
+/// Row weights from a column of a table.
 fn weights(table: &Table, name: &str, rows: &[usize]) -> Result<Vec<f64>> {
     let column = table.column(name)?;
     let weight = |&row: &usize| {
@@ -243,12 +247,12 @@ impl Blocks for TableBlocks {
         &mut self,
         epoch: u32,
     ) -> Result<Box<dyn Iterator<Item = Result<WeighedBlock>> + '_>> {
-        // Nothing is kept between the two threads: one block is trained on, and the next one is made.
+        // No buffering between the two threads: one block is trained on while the next is prepared.
         let (to, from) = sync_channel(0);
         let blocks = self.clone();
         let make = move || {
             if let Err(error) = blocks.send(epoch, &to) {
-                // Nobody is left to be told once the training is over.
+                // The receiver is gone once training is over.
                 let _ = to.send(Err(error));
             }
         };
@@ -265,16 +269,16 @@ impl Blocks for TableBlocks {
     }
 }
 
-/// Rows as numbers in a temporary file.
+/// Encoded rows in a temporary file.
 #[derive(Debug)]
 pub struct KeptBlocks {
     features: File,
     targets: File,
-    /// Of the rows, where they count differently.
+    /// Row weights, unless all rows count equally.
     weights: Option<File>,
     rows: usize,
     width: usize,
-    /// Columns of the targets; none of classes, of which there is one.
+    /// Number of target columns; 0 for classes, which are stored as a single column.
     target_width: usize,
     classes: Option<Vec<String>>,
     names: Vec<String>,
@@ -322,7 +326,7 @@ impl KeptBlocks {
         Ok(())
     }
 
-    /// Bytes on the disk.
+    /// Bytes on disk.
     pub fn bytes(&self) -> u64 {
         let target = if self.classes.is_some() { 8 } else { 4 * self.target_width };
         (self.rows * (4 * self.width + target + if self.weights.is_some() { 8 } else { 0 })) as u64

@@ -1,19 +1,27 @@
-//! Data from files, by one door: [`read`] takes a folder of IDX files, a CSV table, NumPy arrays or SVMlight's lines and gives a [`Split`].
+//! Data from files: [`read`] takes a folder of IDX files, a CSV table, NumPy arrays or SVMlight
+//! files and returns a [`Split`].
 //!
-//! | what is read | features | targets |
-//! |---|---|---|
-//! | a folder with MNIST's names, plain or .gz | images as rows, bytes scaled by 1/255 | the label files |
-//! | `.parquet`, `.feather`, `.arrow`, or what begins so, with the feature `parquet` | as tables of text | as tables of text |
-//! | `.csv`, `.tsv`, `.txt`, plain or .gz | all other columns, numeric | the column `target`: numbers, or text as classes |
-//! | a folder of `x.npy` and `y.npy` | as `.npy` | as `.npy` |
-//! | `.npy` | dimensions after the first joined | `targets`, or the file beside it with `y` for `x` |
-//! | `.svm`, `.svmlight`, `.libsvm`, or what begins as such; plain or .gz | `index:value`, what is left out is 0 | the labels; queries by `qid:` or the file beside it with `.query` behind its name |
-//! | `.npz` | `x_train`, `X`, `features`, `train_images`, `data`, `arr_0` …; `x_test` … | `y_train`, `y`, `targets`, `train_labels`, `target`, `arr_1` …; `y_test` … |
+//! * Folder with MNIST's names, plain or .gz: images as rows, bytes scaled by 1/255; targets from
+//!   the label files.
+//! * `.csv`, `.tsv`, `.txt`, plain or .gz: all other columns, numeric; targets from the column
+//!   `target`, numbers, or text as classes.
+//! * `.parquet`, `.feather`, `.arrow`, or a file that begins like one, with the feature `parquet`:
+//!   as text tables.
+//! * `.npy`: dimensions after the first flattened; targets from `targets`, or from the file beside
+//!   it with `y` for `x`.
+//! * Folder of `x.npy` and `y.npy`: as `.npy`.
+//! * `.npz`: features from `x_train`, `X`, `features`, `train_images`, `data`, `arr_0` …; `x_test`
+//!   …; targets from `y_train`, `y`, `targets`, `train_labels`, `target`, `arr_1` …; `y_test` ….
+//! * `.svm`, `.svmlight`, `.libsvm`, or a file that begins like one; plain or .gz: `index:value`,
+//!   omitted features are 0; targets from the labels; queries from `qid:` or the file beside it
+//!   with `.query` appended.
 //!
-//! Ratings for a recommender have readers of their own: `read_ratings`, and `read_entities` for what is known of users and items.
+//! A recommender's files have their own readers: `read_ratings`, and `read_entities` for side
+//! features of users and items.
 //!
-//! A file that is cut off, damaged or of another kind gives [`Error::Data`]: the file, the place, what stands there and what is
-//! expected. NaN, infinities and empty cells are refused, never filled in. .gz, CSV and .npz need the feature `data`.
+//! A truncated, damaged or mismatched file gives [`Error::Data`]: the file, the position, the
+//! content found and the content expected. NaN, infinities and empty cells are rejected, never
+//! filled in. .gz, CSV and .npz need the feature `data`.
 
 mod blocks;
 #[cfg(feature = "data")]
@@ -71,62 +79,64 @@ pub(crate) use fingerprint::Fingerprint;
 use crate::cpu::random::Permutation;
 use crate::{Error, Result};
 
-/// What a path holds: the rows to learn from and, if the source has its own, those to test on.
+/// Content of a source: training rows and, if it has its own, test rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
-    /// The rows to learn from.
+    /// Training rows.
     pub train: Dataset,
-    /// The rows to test on.
+    /// Test rows.
     pub test: Option<Dataset>,
 }
 
-/// Where the targets are. The default names none.
+/// Location of the targets. The default specifies none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// The target's column in a table: its name, or its index from 0 if the file has no header.
     pub target: Option<String>,
     /// The file of the targets, for `.npy`.
     pub targets: Option<PathBuf>,
-    /// The file of the number of rows of each query, for SVMlight.
+    /// The file with the number of rows of each query, for SVMlight.
     pub groups: Option<PathBuf>,
-    /// How many features a row has, for SVMlight; without it the largest index says.
+    /// Number of features per row, for SVMlight; by default from the largest index.
     pub features: Option<usize>,
-    /// Whether indices count from 0, for SVMlight; without it they do if one of them is 0.
+    /// True if indices count from 0, for SVMlight; by default true if an index is 0.
     pub zero_based: Option<bool>,
 }
 
 impl ReadOptions {
-    /// The target's column in a table: its name, or its index from 0 if the file has no header.
+    /// Sets the target's column in a table: its name, or its index from 0 if the file has no
+    /// header.
     pub fn target(mut self, column: impl Into<String>) -> Self {
         self.target = Some(column.into());
         self
     }
 
-    /// The file of the targets, for `.npy`.
+    /// Sets the file of the targets, for `.npy`.
     pub fn targets(mut self, path: impl Into<PathBuf>) -> Self {
         self.targets = Some(path.into());
         self
     }
 
-    /// The file of the number of rows of each query, for SVMlight.
+    /// Sets the file with the number of rows of each query, for SVMlight.
     pub fn groups(mut self, path: impl Into<PathBuf>) -> Self {
         self.groups = Some(path.into());
         self
     }
 
-    /// How many features a row has, for SVMlight; without it the largest index says.
+    /// Sets the number of features per row, for SVMlight; by default from the largest index.
     pub fn features(mut self, features: usize) -> Self {
         self.features = Some(features);
         self
     }
 
-    /// Whether indices count from 0, for SVMlight; without it they do if one of them is 0.
+    /// Sets whether indices count from 0, for SVMlight; by default they do if an index is 0.
     pub fn zero_based(mut self, zero_based: bool) -> Self {
         self.zero_based = Some(zero_based);
         self
     }
 
-    /// Refuses an option that the format has no use for: ignored, it would train on other targets than asked for.
+    /// Rejects options that the format does not use: ignoring one would train on targets other than
+    /// requested.
     fn only(&self, format: &str, target: bool, targets: bool) -> Result<()> {
         let allowed = |place: &str| format!("left out: {format} has its targets in {place}");
         if format != SVMLIGHT {
@@ -151,7 +161,7 @@ impl ReadOptions {
         Ok(())
     }
 
-    /// Refuses what SVMlight's form alone has a use for.
+    /// Rejects options that only SVMlight uses.
     fn no_svmlight(&self, format: &str) -> Result<()> {
         let allowed = format!("left out: {format} says it itself; it is for SVMlight's lines");
         let refuse = |name: &str, found: String| Err(Error::option("data", name, found, &allowed));
@@ -169,13 +179,13 @@ const FORMATS: &str = "a folder of IDX files with MNIST's names, .csv, .tsv, .ta
 #[cfg(not(feature = "data"))]
 const FORMATS: &str = "a folder of IDX files with MNIST's names, .svm, .npy; with the feature `data` also .gz, .csv, .npz";
 
-/// The ends of tables' names.
+/// Extensions of table files.
 const TABLES: [&str; 5] = ["csv", "tsv", "tab", "txt", "data"];
 
-/// The format in messages.
+/// Name of the format in messages.
 const SVMLIGHT: &str = "SVMlight";
 
-/// Reads a data set; what it is told by is a folder or the end of the file's name.
+/// Reads a data set; the format follows from the folder's content or the file's extension.
 ///
 /// ```no_run
 /// use gradus::data::{self, ReadOptions};
@@ -188,8 +198,9 @@ const SVMLIGHT: &str = "SVMlight";
 /// ```
 ///
 /// # Errors
-/// [`Error::Unknown`] with the formats there are; [`Error::Io`] if nothing is there; [`Error::Data`] if a file is not what its
-/// format says; [`Error::Option`] for an option that the format has no use for.
+/// [`Error::Unknown`] with the known formats; [`Error::Io`] if the path does not exist;
+/// [`Error::Data`] if a file violates its format; [`Error::Option`] for an option that the format
+/// does not use.
 pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Split> {
     let path = path.as_ref();
     let metadata =
@@ -243,12 +254,12 @@ fn folder_of_arrays(folder: &Path) -> Option<PathBuf> {
         .filter(|_| idx::files(folder).is_empty())
 }
 
-/// Whether a path is a folder of images in IDX files, which are scaled where they are read.
+/// True if a path is a folder of images in IDX files, which are scaled when read.
 pub fn is_idx_folder(path: impl AsRef<Path>) -> bool {
     path.as_ref().is_dir() && folder_of_arrays(path.as_ref()).is_none()
 }
 
-/// The files that [`read`] opens for a path, as far as they are there: what must not be written over.
+/// The existing files that [`read`] opens for a path, which must not be overwritten.
 pub fn sources(path: impl AsRef<Path>, options: &ReadOptions) -> Vec<PathBuf> {
     let path = path.as_ref();
     if is_stdin(path) {
@@ -273,26 +284,27 @@ pub fn sources(path: impl AsRef<Path>, options: &ReadOptions) -> Vec<PathBuf> {
     [Some(path.to_path_buf()), beside].into_iter().flatten().filter(|path| path.exists()).collect()
 }
 
-/// Whether a path is that of standard input, also where a file has that name: `./-` is the file.
+/// True for the path of standard input, even if a file has that name: `./-` is the file.
 fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Whether [`read`] takes a file for one of SVMlight's lines: by its name, or if it has another name than the other formats have and
-/// begins so. LETOR's files end in `.txt`, LightGBM's in `.train`.
+/// True if [`read`] interprets a file as SVMlight: by its extension, or by its first lines if the
+/// extension is not that of another format. LETOR's files end in `.txt`, LightGBM's in `.train`.
 pub fn is_svmlight(path: impl AsRef<Path>) -> bool {
     let path = path.as_ref();
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     match extension(&name) {
         Some("svm" | "svmlight" | "libsvm") => true,
         Some("csv" | "tsv" | "tab" | "npy" | "npz") => false,
-        // What is looked at here would be missing where it is read.
+        // Bytes read here would be missing later.
         _ if is_stdin(path) => false,
         _ => path.is_file() && svmlight::begins(path),
     }
 }
 
-/// Whether a path is that of a table: `-`, which is standard input, or a file that ends as tables do and is none of SVMlight's.
+/// True for the path of a table: `-`, standard input, or a file with a table's extension that is
+/// not SVMlight.
 pub fn is_table(path: impl AsRef<Path>) -> bool {
     let path = path.as_ref();
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -301,7 +313,7 @@ pub fn is_table(path: impl AsRef<Path>) -> bool {
         || TABLES.contains(&extension(&name).unwrap_or_default()) && !is_svmlight(path)
 }
 
-/// Whether a path is that of a table in Parquet or Arrow IPC, which the feature `parquet` reads.
+/// True for the path of a table in Parquet or Arrow IPC, which the feature `parquet` reads.
 pub fn is_columnar(path: impl AsRef<Path>) -> bool {
     #[cfg(feature = "data")]
     let is_one = columnar::Format::of(path.as_ref()).is_some();
@@ -310,7 +322,7 @@ pub fn is_columnar(path: impl AsRef<Path>) -> bool {
     is_one
 }
 
-/// The rows in an order of their own: `Permutation::new(rows, seed, 0)`, as [`Dataset::shuffled`] has them.
+/// Shuffled row indices: `Permutation::new(rows, seed, 0)`, as in [`Dataset::shuffled`].
 ///
 /// # Errors
 /// [`Error::TooLarge`] beyond 2³² rows.
@@ -320,7 +332,7 @@ pub fn shuffled_rows(rows: usize, seed: u64) -> Result<Vec<usize>> {
     Ok((0..length).map(|index| permutation.at(index) as usize).collect())
 }
 
-/// A number of rows that can be put in another order.
+/// Checks that the number of rows can be shuffled.
 fn most_rows(rows: usize) -> Result<u32> {
     u32::try_from(rows).map_err(|_| Error::TooLarge {
         name: "the order of the rows".into(),
@@ -330,12 +342,12 @@ fn most_rows(rows: usize) -> Result<u32> {
     })
 }
 
-/// The end of a file's name that says its format.
+/// The file extension that determines the format.
 fn extension(name: &str) -> Option<&str> {
     name.trim_end_matches(".gz").rsplit_once('.').map(|(_, extension)| extension)
 }
 
-/// The order of ids: whole numbers by value, of any length, then text by its letters.
+/// Order of ids: whole numbers by value, of any length, then text alphabetically.
 pub(crate) fn compare_ids(one: &str, other: &str) -> std::cmp::Ordering {
     let key = |id: &str| {
         let is_whole = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
@@ -348,7 +360,7 @@ pub(crate) fn compare_ids(one: &str, other: &str) -> std::cmp::Ordering {
         .then_with(|| one.cmp(other))
 }
 
-/// That all numbers read from a file are finite.
+/// Checks that all numbers read from a file are finite.
 fn finite_in_file(path: &Path, inside: &str, values: &Array2<f32>) -> Result<()> {
     match dataset::first_non_finite(values) {
         None => Ok(()),

@@ -12,7 +12,8 @@ use super::npy::{Npy, joined};
 use super::source::{Source, most_expanded};
 use crate::{Error, Result};
 
-/// The arrays of features and of targets that belong together, in the order in which they are looked for, and those of the test; in any case.
+/// Names of the arrays of features and targets that belong together, for training and test, in
+/// order of precedence; case-insensitive.
 const NAMES: [[&str; 4]; 9] = [
     ["x_train", "y_train", "x_test", "y_test"],
     ["train_images", "train_labels", "test_images", "test_labels"],
@@ -25,14 +26,17 @@ const NAMES: [[&str; 4]; 9] = [
     ["arr_0", "arr_1", "", ""],
 ];
 
-/// Reads the arrays of an `.npz` file: features and targets by the names that people give them, in upper or lower case (`x_train` and
-/// `y_train`, `X` and `y`, `features` and `targets`, `train_images` and `train_labels`, `data` and `target` …, `arr_0` and `arr_1` of two), for
-/// the test `x_test` with `y_test` or their like; of two arrays of any other names the first one, if they have as many rows. What
-/// [`read_npy`](super::read_npy) says of arrays holds here too.
+/// Reads the arrays of an `.npz` file: features and targets by their usual names, in upper or lower
+/// case (`x_train` and `y_train`, `X` and `y`, `features` and `targets`, `train_images` and
+/// `train_labels`, `data` and `target` …, `arr_0` and `arr_1` if there are two), the test set from
+/// `x_test` with `y_test` or similar. Two arrays with other names and equal numbers of rows are
+/// features and targets, in this order. The rules of [`read_npy`](super::read_npy) apply to each
+/// array.
 ///
 /// # Errors
-/// [`Error::Unknown`] with the arrays there are if none holds features; [`Error::Input`] if there are more than two arrays and their names,
-/// `arr_0`, `arr_1`, `arr_2` …, do not say which are which; [`Error::Data`] if the archive or an array is damaged.
+/// [`Error::Unknown`] with the available arrays if none holds features; [`Error::Input`] if there
+/// are more than two arrays with names `arr_0`, `arr_1`, `arr_2` …, which are ambiguous;
+/// [`Error::Data`] if the archive or an array is damaged.
 pub fn read_npz(path: impl AsRef<Path>) -> Result<Split> {
     let path = path.as_ref();
     let io = |source| Error::Io { path: path.into(), source };
@@ -41,7 +45,8 @@ pub fn read_npz(path: impl AsRef<Path>) -> Result<Split> {
     let names: Vec<String> = archive.file_names().map(String::from).collect();
     let stem = |name: &str| name.trim_end_matches(".npy").to_lowercase();
     let find = |wanted: &str| names.iter().find(|name| !wanted.is_empty() && stem(name) == wanted);
-    // Features with their targets before features alone: `data` has `labels` in one file and `target` in another.
+    // Features with targets take precedence over features alone: `data` has `labels` in one file
+    // and `target` in another.
     let pair = NAMES
         .into_iter()
         .find(|[features, targets, ..]| find(features).is_some() && find(targets).is_some());
@@ -49,7 +54,8 @@ pub fn read_npz(path: impl AsRef<Path>) -> Result<Split> {
     if let Some([features, targets, test_features, test_targets]) = pair.or_else(alone)
         && let Some(features) = find(features)
     {
-        // Which of them are for the test, nobody says: numpy.savez gives such names to arrays that were handed over without one.
+        // It is unknown which of them are for the test: numpy.savez assigns these names to arrays
+        // passed without one.
         let numbered = names.iter().filter(|name| {
             stem(name).strip_prefix("arr_").is_some_and(|end| end.parse::<u32>().is_ok())
         });
@@ -85,10 +91,10 @@ pub fn read_npz(path: impl AsRef<Path>) -> Result<Split> {
     ))
 }
 
-/// The array of that name.
+/// The array with this name.
 fn array(archive: &mut ZipArchive<BufReader<File>>, path: &Path, name: &str) -> Result<Npy> {
     let mut entry = archive.by_name(name).map_err(|error| broken(path, error))?;
-    // The size that the archive claims is not reserved in advance: the bytes come first.
+    // Do not reserve the size that the archive claims: memory grows with the bytes actually read.
     let (claimed, most) = (entry.size(), most_expanded(entry.compressed_size()));
     let wrong = |found: String, expected: &str| {
         Err(Error::Data {
@@ -126,7 +132,7 @@ fn broken(path: &Path, error: ZipError) -> Error {
         }
         error => Error::Data {
             path: path.into(),
-            // The directory stands at a zip archive's end; what is damaged or cut off is missed there.
+            // The directory is at the end of a zip archive; damage and truncation show up there.
             position: format!(
                 "byte {} (the archive's directory)",
                 std::fs::metadata(path).map_or(0, |file| file.len())

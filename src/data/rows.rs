@@ -1,6 +1,6 @@
-//! Sets of rows, a bit for each.
+//! Bit sets of rows.
 
-/// Some of the rows of a table.
+/// A set of row indices, one bit each.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct RowSet(Vec<u64>);
 
@@ -21,13 +21,13 @@ impl RowSet {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
-    /// The first of them.
+    /// The smallest index.
     pub fn first(&self) -> Option<usize> {
         let word = self.0.iter().position(|word| *word != 0)?;
         Some(64 * word + self.0[word].trailing_zeros() as usize)
     }
 
-    /// Adds those of another set.
+    /// Adds the indices of another set.
     pub fn extend(&mut self, other: &RowSet) {
         if other.0.len() > self.0.len() {
             self.0.resize(other.0.len(), 0);

@@ -1,5 +1,5 @@
-//! Bytes of a file, plain or gzip, with the offset at hand for messages. What a header claims is never allocated in advance:
-//! memory grows with the bytes that are really there.
+//! Bytes of a file, plain or gzip, with the current offset for messages. Sizes claimed by headers
+//! are never allocated in advance: memory grows with the bytes actually read.
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
@@ -7,18 +7,19 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// DEFLATE writes at most 258 bytes for each 2 bits: no stream grows by more than this factor.
+/// DEFLATE writes at most 258 bytes per 2 bits: no stream expands by more than this factor.
 #[cfg(feature = "data")]
 const LARGEST_EXPANSION: u64 = 1032;
 
-/// What a compressed file may expand to: so many times its size, and some more for small ones. Tables of text shrink to a tenth, of
-/// zeros to a hundredth; a file that claims more is decompressed by hand first, or is a trap for memory.
+/// Maximum expansion of a compressed file: 100 times its size, plus 32 MiB for small ones. Text
+/// tables shrink to a tenth, tables of zeros to a hundredth; a larger ratio is likely a
+/// decompression bomb, else the file can be decompressed beforehand.
 #[cfg(feature = "data")]
 pub(super) fn most_expanded(compressed: u64) -> u64 {
     compressed.saturating_mul(100).saturating_add(32 << 20)
 }
 
-/// A compressed file that ends with an error where it expands to more than it may.
+/// A decompressor that fails once the output exceeds its limit.
 #[cfg(feature = "data")]
 struct Bounded {
     reader: Box<dyn Read + Send>,
@@ -38,20 +39,21 @@ impl Read for Bounded {
     }
 }
 
-/// A file that is read from front to back.
+/// Sequential reader of a file.
 pub(super) struct Source {
     path: PathBuf,
     reader: Box<dyn Read + Send>,
-    /// The offset of the next byte.
+    /// Offset of the next byte.
     offset: u64,
-    /// No more bytes than this can be in it.
+    /// Upper bound on the number of bytes.
     most: u64,
-    /// Where offsets count, for messages: ` of the decompressed data`; empty in a plain file.
+    /// Reference of the offsets, for messages: ` of the decompressed data`; empty for a plain file.
     inside: String,
 }
 
 impl Source {
-    /// Opens a file, of the name `-` standard input; gzip is known by its first bytes, not by its name.
+    /// Opens a file, or standard input for `-`; gzip is detected by its first bytes, not by the
+    /// name.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let io = |source| Error::Io { path: path.into(), source };
         let (file, length): (Box<dyn Read + Send>, u64) = if path == Path::new("-") {
@@ -59,7 +61,7 @@ impl Source {
         } else {
             let file = File::open(path).map_err(io)?;
             let metadata = file.metadata().map_err(io)?;
-            // A pipe has no length.
+            // Pipes have no length.
             let length = if metadata.is_file() { metadata.len() } else { u64::MAX };
             (Box::new(file), length)
         };
@@ -88,7 +90,7 @@ impl Source {
         Err(self.wrong(0, "gzip", "a plain file, as gradus was built without its feature `data`"))
     }
 
-    /// Bytes that stand inside another file.
+    /// Bytes stored inside another file.
     #[cfg(feature = "data")]
     pub(super) fn part(path: &Path, name: &str, bytes: Vec<u8>) -> Self {
         let most = bytes.len() as u64;
@@ -101,29 +103,29 @@ impl Source {
         }
     }
 
-    /// Whether its bytes are those of a file, which can be read again at any place.
+    /// True for a plain file, whose bytes can be read again at any offset.
     #[cfg(feature = "data")]
     pub(super) fn is_plain_file(&self) -> bool {
         self.inside.is_empty() && self.most < u64::MAX
     }
 
-    /// No more bytes than this can be in it.
+    /// Upper bound on the number of bytes.
     #[cfg(feature = "data")]
     pub(super) fn most(&self) -> u64 {
         self.most
     }
 
-    /// The file's path.
+    /// Path of the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The offset of the next byte.
+    /// Offset of the next byte.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Where in the file its bytes lie, for messages: ` of x.npy`; empty in a plain file.
+    /// Location of the bytes in the file, for messages: ` of x.npy`; empty for a plain file.
     pub(super) fn inside(&self) -> &str {
         &self.inside
     }
@@ -139,14 +141,15 @@ impl Source {
         }
     }
 
-    /// The next `count` bytes, fewer at the file's end.
+    /// The next `count` bytes, fewer at the end of the file.
     pub(super) fn up_to(&mut self, count: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let room = self.most.saturating_sub(self.offset);
         let outcome =
             self.reader.by_ref().take(count.min(room.saturating_add(1))).read_to_end(&mut bytes);
         self.offset += bytes.len() as u64;
-        // A plain file may grow while it is read; a compressed one that expands so far is a trap.
+        // A plain file may grow while it is read; a compressed one that expands this far is a
+        // decompression bomb.
         if bytes.len() as u64 > room && !self.inside.is_empty() {
             let expected = "at most 100 times the file's size and 32 MiB; decompress it first if it is meant so";
             return Err(self.wrong(self.offset, format!("more than {room} bytes"), expected));
@@ -167,7 +170,7 @@ impl Source {
         }
     }
 
-    /// A reader of all that is left.
+    /// A reader of the remaining bytes.
     #[cfg(feature = "data")]
     pub(super) fn into_reader(self) -> Box<dyn Read + Send> {
         if self.inside.is_empty() {
@@ -176,12 +179,12 @@ impl Source {
         Box::new(Bounded { reader: self.reader, left: self.most.saturating_sub(self.offset) })
     }
 
-    /// All that is left.
+    /// The remaining bytes.
     pub(super) fn rest(&mut self) -> Result<Vec<u8>> {
         self.up_to(u64::MAX)
     }
 
-    /// The next `count` bytes, which are `what`: `4 bytes of magic number`.
+    /// The next `count` bytes; `what` describes them in errors: `4 bytes of magic number`.
     pub(super) fn exactly(&mut self, count: usize, what: &str) -> Result<Vec<u8>> {
         let start = self.offset;
         let bytes = self.up_to(count as u64)?;
@@ -192,7 +195,8 @@ impl Source {
         Err(self.wrong(start, found, format!("{count} bytes of {what}")))
     }
 
-    /// The last `count` bytes, which are `what`. A count that cannot be there is refused before anything is read.
+    /// The last `count` bytes; `what` describes them in errors. An impossible count is rejected
+    /// before reading.
     pub(super) fn last(&mut self, count: u128, what: &str) -> Result<Vec<u8>> {
         let start = self.offset;
         let expected = format!("{count} bytes of {what}");

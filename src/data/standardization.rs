@@ -1,4 +1,5 @@
-//! Columns brought to mean 0 and deviation 1, so that one learning rate fits all weights.
+//! Standardization of columns to mean 0 and standard deviation 1, so that one learning rate fits
+//! all weights.
 
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
@@ -6,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::dataset::check_finite;
 use crate::{Error, Result};
 
-/// The mean and the scale of each column, learned on the training rows and applied to all: (x − mean) / scale.
+/// Mean and scale of each column, fitted on the training rows and applied to all: (x − mean) /
+/// scale.
 ///
-/// The scale is the deviation √(Σ (x − mean)² / n), and 1 for a column that is constant.
+/// The scale is the standard deviation √(Σ (x − mean)² / n), and 1 for a constant column.
 /// scikit-learn: `StandardScaler`; Keras: `layers.Normalization`.
 ///
 /// ```
@@ -23,17 +25,17 @@ use crate::{Error, Result};
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Standardization {
-    /// What is subtracted from each column.
+    /// Subtracted from each column.
     pub mean: Vec<f64>,
-    /// What each column is divided by.
+    /// Divisor of each column.
     pub scale: Vec<f64>,
 }
 
 impl Standardization {
-    /// Learns mean and scale of each column, in f64 and two passes.
+    /// Computes mean and scale of each column, in f64 and two passes.
     ///
     /// # Errors
-    /// [`Error::Empty`] without rows, [`Error::NonFinite`] if a value is NaN or infinite.
+    /// [`Error::Empty`] without rows; [`Error::NonFinite`] if a value is NaN or infinite.
     pub fn fit(features: &Array2<f32>) -> Result<Self> {
         if features.nrows() == 0 {
             return Err(Error::Empty {
@@ -55,7 +57,8 @@ impl Standardization {
             }
         }
         for (scale, column) in scale.iter_mut().zip(features.columns()) {
-            // A constant is told by its values: its deviation from a rounded mean is tiny, not 0, and would blow noise up.
+            // Detect constants by value: their deviation from a rounded mean is tiny, not 0, and
+            // would amplify noise.
             let constant = column.iter().all(|value| *value == column[0]);
             *scale = if constant { 1.0 } else { (*scale / rows).sqrt() };
         }
@@ -65,7 +68,7 @@ impl Standardization {
     /// Replaces each value by (x − mean) / scale, rounded to f32 once.
     ///
     /// # Errors
-    /// [`Error::Shape`] if there are other columns than those learned.
+    /// [`Error::Shape`] if the number of columns differs from the fitted one.
     pub fn apply(&self, features: &mut Array2<f32>) -> Result<()> {
         if features.ncols() != self.mean.len() || self.scale.len() != self.mean.len() {
             return Err(Error::Shape {

@@ -1,5 +1,5 @@
-//! SVMlight: a line for each row, `label qid:1 3:0.5 7:1.25 # comment`, features that are 0 left out. LIBSVM's, LETOR's and LightGBM's
-//! ranking files are of this form.
+//! SVMlight: one row per line, `label qid:1 3:0.5 7:1.25 # comment`, with zero features omitted.
+//! Also the format of LIBSVM's, LETOR's and LightGBM's ranking files.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,38 +11,43 @@ use super::dataset::{Dataset, Target};
 use super::source::Source;
 use crate::{Error, Result};
 
-/// Bytes of dense features that any file may ask for, and for each byte of its text. One line with a large index makes a table as
-/// wide as that: what a small file makes of memory must stay small.
+/// Maximum bytes of dense features for any file, and per byte of its text. One line with a large
+/// index makes the table that wide: a small file must not allocate much memory.
 const FREE_BYTES: u128 = 48 << 20;
 const LARGEST_SHARE: u128 = 10;
 
-/// The same where the number of features was asked for by whoever reads the file: in all, or of each number in it.
+/// The same if the caller gives the number of features: in total, or per byte of the stored
+/// features as f32.
 const ASKED_BYTES: u128 = 1 << 30;
 const LARGEST_ASKED_SHARE: u128 = 64;
 
-/// What the name of a column takes: a `String` and a small block of the heap.
+/// Bytes of a column name: a `String` and a small heap block.
 const NAME_BYTES: u128 = 64;
 
-/// Bytes at the beginning of a file that tell whether it is one.
+/// Bytes at the beginning of a file used to detect the format.
 const START: u64 = 1 << 16;
 
-/// Reads a file of rows in SVMlight's form, plain or gzip: the labels as values, the features dense.
+/// Reads a file in SVMlight's format, plain or gzip: the labels as values, the features dense.
 ///
-/// Each line is a label, perhaps `qid:` with the number of the query that the row belongs to, and features `index:value` with ascending
-/// indices; what is left out is 0. `#` begins a comment; a line of it alone, or an empty one, is no row.
+/// Each line is a label, optionally `qid:` with the number of the row's query, and features
+/// `index:value` with ascending indices; omitted features are 0. `#` begins a comment; comment
+/// lines and empty lines are not rows.
 ///
-/// * Indices count from 0 if one of them is 0, else from 1, unless [`ReadOptions::zero_based`] says it. A row has as many features as the
-///   largest index says, or as [`ReadOptions::features`]: give both when reading more rows for a model that is trained. The columns are
-///   named by the indices as they stand in the file.
-/// * The queries are the rows' groups ([`Dataset::groups`]). Without `qid:` they are read from [`ReadOptions::groups`], else from the file
-///   of the same name with `.query` behind it, if there is one, as LightGBM does: one number of rows a line. Where there are both they
-///   must agree.
+/// * Indices count from 0 if one of them is 0, else from 1, unless [`ReadOptions::zero_based`] is
+///   set. The number of features follows from the largest index, unless [`ReadOptions::features`]
+///   is set: set both when reading more rows for a trained model. Columns are named by the indices
+///   as written in the file.
+/// * The queries are the rows' groups ([`Dataset::groups`]). Without `qid:` they are read from
+///   [`ReadOptions::groups`], else from the file with `.query` appended to the name, if present, as
+///   in LightGBM: one number of rows per line. If both exist they must agree.
 ///
 /// # Errors
-/// [`Error::Data`] with the line (from 1) for NaN, infinities, what is no number, indices that do not ascend, do not fit 32 bits or are
-/// beyond the features that were asked for, a relevance below 0 where the rows belong to queries, a query whose rows do not stand together, rows with `qid:` beside rows without, an empty
-/// file, and groups that are not all rows; [`Error::TooLarge`] if the dense features would take more than 48 MiB and ten times the file,
-/// or, where [`ReadOptions::features`] says how many there are, above 1 GiB and more than 64 times what the file holds.
+/// [`Error::Data`] with the line (from 1) for NaN, infinities, invalid numbers, indices that are
+/// not ascending, do not fit 32 bits or exceed the given number of features, a relevance below 0
+/// with queries, a query whose rows are not contiguous, rows with `qid:` mixed with rows without,
+/// an empty file, and groups that do not add up to all rows; [`Error::TooLarge`] if the dense
+/// features would exceed 48 MiB and ten times the file, or, if [`ReadOptions::features`] is set, 1
+/// GiB and 64 times the file's content.
 pub fn read_svmlight(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Dataset> {
     let mut source = Source::open(path.as_ref())?;
     let text = source.rest()?;
@@ -55,7 +60,7 @@ pub fn read_svmlight(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Da
     rows.finish(options)
 }
 
-/// Whether a file begins with a row of this form.
+/// True if a file begins with a row of this format.
 pub(super) fn begins(path: &Path) -> bool {
     let Ok(start) = Source::open(path).and_then(|mut source| source.up_to(START)) else {
         return false;
@@ -66,7 +71,7 @@ pub(super) fn begins(path: &Path) -> bool {
             .map(|(name, value)| (name == "qid" || name.parse::<u32>().is_ok(), value));
         parsed.is_some_and(|(is_name, value)| is_name && value.parse::<f32>().is_ok())
     };
-    // The last line may be cut off: its last token is not asked.
+    // The last line may be truncated: ignore its last token.
     let whole = |line: &[u8]| match std::str::from_utf8(uncommented(line)) {
         Ok(text) if !text.trim().is_empty() => {
             Some(text.split_ascii_whitespace().map(String::from).collect::<Vec<_>>())
@@ -80,7 +85,7 @@ pub(super) fn begins(path: &Path) -> bool {
 }
 
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    // The byte order mark would become part of the first label.
+    // A byte order mark would become part of the first label.
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).split(|&byte| byte == b'\n')
 }
 
@@ -93,24 +98,24 @@ fn finite(text: &str) -> Option<f32> {
     text.parse().ok().filter(|value: &f32| value.is_finite())
 }
 
-/// Rows that grow line by line.
+/// Rows under construction, line by line.
 struct Rows {
     path: PathBuf,
-    /// How long the text is.
+    /// Length of the text in bytes.
     bytes: usize,
-    /// The number of the line at hand, from 1.
+    /// Number of the current line, from 1.
     line: usize,
     labels: Vec<f32>,
-    /// The features that stand in the file, and where each row's end.
+    /// The features in the file, and the end of each row among them.
     cells: Vec<(u32, f32)>,
     ends: Vec<usize>,
-    /// The queries: how many rows each has, the line on which each was left, and the one at hand.
+    /// The queries: number of rows of each, line at which each ended, and the current one.
     sizes: Vec<usize>,
     left: HashMap<u64, usize>,
     query: Option<u64>,
     zero_based: Option<bool>,
     features: Option<usize>,
-    /// The largest index, and its line.
+    /// The largest index and its line.
     widest: (u32, usize),
     has_zero: bool,
     /// The line of the first label below 0.
@@ -173,7 +178,7 @@ impl Rows {
         Ok(())
     }
 
-    /// `index:value`.
+    /// Parses `index:value`.
     fn cell(&mut self, token: &str) -> Result<(u32, f32)> {
         let expected = "index:value, such as 3:0.5";
         let Some((index, value)) = token.split_once(':') else {
@@ -205,7 +210,7 @@ impl Rows {
         Ok((number, value))
     }
 
-    /// The query of the row at hand.
+    /// Adds the current row to its query.
     fn add_query(&mut self, text: Option<&str>) -> Result<()> {
         let rows = self.labels.len();
         let Some(text) = text else {
@@ -272,7 +277,8 @@ impl Rows {
         let names = (0..width).map(|column| (column + base as usize).to_string()).collect();
         let mut dataset = Dataset::with_names(features, target, names)?;
         dataset.groups = self.groups(options)?;
-        // A loss of lists takes an item below 0 for padding and would leave it out in silence.
+        // Listwise losses treat items with a label below 0 as padding and would silently ignore
+        // them.
         if let (Some(line), true) = (self.negative, dataset.groups.is_some()) {
             self.line = line;
             let row = self.labels.iter().position(|label| *label < 0.0).unwrap_or(0);
@@ -313,7 +319,7 @@ impl Rows {
         Ok(features)
     }
 
-    /// The rows of each query, by `qid:` or by a file of their own.
+    /// Number of rows of each query, from `qid:` or from a separate file.
     fn groups(&mut self, options: &ReadOptions) -> Result<Option<Vec<usize>>> {
         let beside = options.groups.clone().or_else(|| companion(&self.path));
         let own = (self.query.is_some()).then(|| std::mem::take(&mut self.sizes));
@@ -346,7 +352,7 @@ impl Rows {
     }
 }
 
-/// At most so much of a word as fits a message.
+/// Truncates a word for a message.
 fn short(text: &str) -> String {
     let cut: String = text.chars().take(40).collect();
     cut.escape_debug().to_string()
@@ -356,7 +362,7 @@ fn quoted(text: &str) -> String {
     format!("`{}`", short(text))
 }
 
-/// The file of the groups that stands beside a file of rows.
+/// The group file that belongs to a file of rows.
 pub(super) fn companion(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
     let names = [name, name.trim_end_matches(".gz")]
@@ -364,7 +370,8 @@ pub(super) fn companion(path: &Path) -> Option<PathBuf> {
     names.into_iter().flatten().map(|name| path.with_file_name(name)).find(|path| path.is_file())
 }
 
-/// One number of rows a line; empty lines and comments are none. They must add up to the rows of the other file.
+/// Reads one number of rows per line, without empty lines and comments. The numbers must add up to
+/// the rows of the other file.
 fn read_groups(path: &Path, rows: usize, of: &Path) -> Result<Vec<usize>> {
     let text = Source::open(path)?.rest()?;
     let wrong = |line: usize, found: String, expected: String| Error::Data {

@@ -1,4 +1,4 @@
-//! What items are called: a file of ids and titles beside one of ratings.
+//! Item titles: a file of ids and titles that accompanies one of ratings.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,15 +8,17 @@ use super::source::Source;
 use super::table::{Records, TableOptions};
 use crate::{Error, Result};
 
-/// Names that a column of titles goes by, in lower case and without `_`, `-` and spaces.
+/// Recognized names of the title column, in lower case and without `_`, `-` and spaces.
 const TITLE: &[&str] =
     &["title", "name", "booktitle", "movietitle", "itemname", "productname", "artistname"];
 
-/// Reads the titles of items by their ids: the column that is called so (`title`, `name` …) by the first column; without a header the second by
-/// the first (MovieLens' `movies.csv`, `movies.dat`, `u.item`, Book-Crossing).
+/// Reads item titles by id: the title column (`title`, `name` …) by the first column; without a
+/// header the second column by the first (MovieLens' `movies.csv`, `movies.dat`, `u.item`,
+/// Book-Crossing).
 ///
 /// # Errors
-/// [`Error::Data`] if there is no such column or a line is of another length; [`Error::Io`] if the file cannot be read.
+/// [`Error::Data`] if there is no title column or a line has another number of fields;
+/// [`Error::Io`] if the file cannot be read.
 pub fn read_titles(path: impl AsRef<Path>) -> Result<HashMap<String, String>> {
     let path = path.as_ref();
     let mut records = Records::open(Source::open(path)?, &TableOptions::default())?;

@@ -1,4 +1,5 @@
-//! `gradus bench`: how fast a device is, and how far from what it could be, with the CPU beside it.
+//! `gradus bench`: speed of a device relative to its hardware ceilings, with the CPU for
+//! comparison.
 
 mod machines;
 mod page;
@@ -20,29 +21,32 @@ use crate::{numbers, saved};
 
 use run::{Ended, Listener};
 
-/// Seconds that a run takes without a word: two minutes, less what the last case takes longer than its share.
+/// Default time limit of a run in seconds: two minutes less the expected overrun of the last case.
 const SECONDS: f64 = 105.0;
 
-/// Measures losses, products, training steps and epochs, against what the device can do at the most and against the CPU
+/// Measures losses, products, training steps and epochs, relative to the device's ceilings and to
+/// the CPU
 #[derive(Args)]
 pub struct Bench {
-    /// What to measure: losses, copy, read, fma, matmul, matmul_nt, matmul_tn, dense, adam, embedding, embedding_dense, train_step, epoch; all without a name
+    /// Cases to measure: losses, copy, read, fma, matmul, matmul_nt, matmul_tn, dense, adam,
+    /// embedding, embedding_dense, train_step, epoch [default: all]
     names: Vec<String>,
     #[command(flatten)]
     device: DeviceChoice,
-    /// Smaller shapes, one of each
+    /// Smaller shapes, one per case
     #[arg(long, conflicts_with = "large")]
     quick: bool,
-    /// Shapes that fill a card's memory as well
+    /// Adds shapes that fill the device's memory
     #[arg(long)]
     large: bool,
-    /// Time for the whole run: each case gets a share and fewer samples where it is short [default: 105; no limit with --large]
+    /// Time limit of the whole run, divided among the cases; a short limit takes fewer samples
+    /// [default: 105; no limit with --large]
     #[arg(long, value_name = "SECONDS", value_parser = numbers::seconds, allow_negative_numbers = true)]
     seconds: Option<f64>,
-    /// A JSON list on stdout, a row a line, each as it is measured
+    /// Prints a JSON list on stdout, one row per line, each as it is measured
     #[arg(long)]
     json: bool,
-    /// Writes a page with plots
+    /// Writes an HTML page with plots
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
@@ -50,7 +54,7 @@ pub struct Bench {
 impl Bench {
     pub fn run(&self) -> Outcome {
         let cases = self.cases()?;
-        // An hour of measuring should not end with a file that cannot be written.
+        // Fail now: an hour of measurements must not end with an unwritable file.
         if let Some(file) = &self.html {
             saved::check_out("--html", file, &[])?;
         }
@@ -79,7 +83,8 @@ impl Bench {
         }
     }
 
-    /// The cases in the order of their groups. Everything is held against the ceilings, so they are always measured, and first.
+    /// The cases, ordered by group. The ceilings come first and are always measured, since all
+    /// other cases are compared with them.
     fn cases(&self) -> Outcome<Vec<Case>> {
         let size = self.size();
         let mut cases = bench::ceilings(size);
@@ -92,7 +97,7 @@ impl Bench {
         Ok(cases)
     }
 
-    /// How long the run may take.
+    /// Time limit of the run.
     fn time(&self) -> Option<Duration> {
         let default = if self.large { None } else { Some(SECONDS) };
         self.seconds.or(default).map(Duration::from_secs_f64)
@@ -107,7 +112,7 @@ impl Bench {
     }
 }
 
-/// A table of a few cases, for the demo.
+/// Prints a table of a few cases, for the demo.
 pub fn show(names: &[String], device: &Device) -> Outcome {
     let cases = bench::cases(names, Size::Quick)?;
     let mut lines = table::Lines::new(device);
@@ -115,8 +120,8 @@ pub fn show(names: &[String], device: &Device) -> Outcome {
     Ok(())
 }
 
-/// The rows of `--json`: a list with a row a line, written as they come. Each says where and when it was measured, so that rows of several
-/// runs can lie in one list.
+/// Rows of `--json`: a list with one row per line, written as they are measured. Each row carries
+/// its machine and time, so that rows of several runs can be combined in one list.
 #[derive(Default)]
 struct Rows {
     written: usize,

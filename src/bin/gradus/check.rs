@@ -1,4 +1,5 @@
-//! `gradus check`: every kernel against the f64 reference on a device, with a table of errors.
+//! `gradus check`: compares every kernel with the f64 reference on a device and prints a table of
+//! errors.
 
 use std::time::{Duration, Instant};
 
@@ -13,19 +14,19 @@ use crate::{names, numbers};
 /// Compares every kernel with the f64 reference on a device
 #[derive(Args)]
 pub struct Check {
-    /// What to check: losses, activations, optimizers, matmul; all of them without a name
+    /// Names to check: losses, activations, optimizers, matmul [default: all]
     names: Vec<String>,
     #[command(flatten)]
     device: DeviceChoice,
-    /// Begins no further check after so long, and says which were left out
+    /// Starts no further check after this time, and lists those left out
     #[arg(long, value_name = "SECONDS", value_parser = numbers::seconds, allow_negative_numbers = true)]
     seconds: Option<f64>,
-    /// One JSON document on stdout
+    /// Prints one JSON document on stdout
     #[arg(long)]
     json: bool,
 }
 
-/// What is checked under a name.
+/// The subject of a check, by name.
 #[derive(Clone, Copy)]
 enum Subject {
     Loss(&'static gradus::Entry<dyn losses::Loss>),
@@ -119,16 +120,18 @@ impl Check {
     }
 }
 
-/// The same in an order that mixes the lists, so that a run that is cut short has checked some of each kind.
+/// Reorders the checks so that all kinds are interleaved: an interrupted run has covered some of
+/// each.
 fn mixed<T>(all: Vec<T>) -> Vec<T> {
     let mut numbered: Vec<(usize, T)> = all.into_iter().enumerate().collect();
-    // Multiples of the golden ratio spread evenly (D. Knuth, The Art of Computer Programming 3, section 6.4).
+    // Multiples of the golden ratio spread evenly (D. Knuth, The Art of Computer Programming 3,
+    // section 6.4).
     numbered.sort_by_key(|(index, _)| (*index as u32).wrapping_mul(0x9e37_79b9));
     numbered.into_iter().map(|(_, one)| one).collect()
 }
 
 fn as_json(device: &Device, reports: &[(&str, Report)], left_out: &[&str]) -> Value {
-    // NaN and infinities as words: `null` would read as "not measured".
+    // NaN and infinities as strings: `null` would mean "not measured".
     let error = gradus::cases::number_to_json;
     let rows: Vec<Value> = reports
         .iter()

@@ -1,4 +1,5 @@
-//! `gradus demo`: a first network on real images, the same with a better loss, and what the device can do.
+//! `gradus demo`: trains a first network on real images, trains it again with a better loss, and
+//! measures the device.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -23,7 +24,7 @@ pub struct Demo {
     device: DeviceChoice,
 }
 
-/// The images, to learn from and to test on.
+/// Training and test images.
 struct Images {
     train: Dataset,
     test: Dataset,
@@ -66,7 +67,7 @@ fn say(line: &str) -> Outcome {
     output::print(&format!("{line}\n"))
 }
 
-/// The images that the repository carries: here, or where the command was built.
+/// The images shipped with the repository: relative to the current folder, or to the build folder.
 fn folder() -> Outcome<PathBuf> {
     let relative = Path::new("data/fashion-mnist-12k");
     let places = [relative.to_path_buf(), Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)];
@@ -103,7 +104,8 @@ fn cross_entropy(device: &Device, images: &Images) -> Outcome {
     train(model, images)
 }
 
-/// Trains epoch by epoch, which gives the same bits as one call, so that each can be told as it ends.
+/// Trains epoch by epoch, which gives the same bits as one call, so that each epoch can be reported
+/// as it ends.
 fn train(mut model: Model, images: &Images) -> Outcome {
     let labels = images.train.labels()?;
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! `gradus devices`: the adapters, the CPU, and which of them `auto` and `gpu` take.
+//! `gradus devices`: the adapters, the CPU, and the ones that `auto` and `gpu` select.
 
 use clap::Args;
 use gradus::{Device, text};
@@ -7,16 +7,16 @@ use wgpu::Features;
 
 use crate::output::{self, Outcome};
 
-/// The width of a terminal.
+/// Terminal width.
 const COLUMNS: usize = 80;
 
-/// Where what is said of a name begins.
+/// Column at which the description of a name begins.
 const INDENT: usize = 12;
 
-/// Shows the adapters, their limits and features, and which one `auto` takes
+/// Shows the adapters, their limits and features, and the one that `auto` selects
 #[derive(Args)]
 pub struct Devices {
-    /// One JSON document on stdout
+    /// Prints one JSON document on stdout
     #[arg(long)]
     json: bool,
 }
@@ -87,7 +87,8 @@ fn kind(kind: wgpu::DeviceType) -> &'static str {
     }
 }
 
-/// An adapter as lines of a name and what it is: a table with a column for each is wider than a terminal.
+/// An adapter as lines of a name and its value; a table with one column per value would be wider
+/// than a terminal.
 fn in_lines(adapter: &Value) -> String {
     let (limits, features) = (&adapter["limits"], &adapter["features"]);
     let word = |value: &Value| value.as_str().unwrap_or_default().to_string();
@@ -113,7 +114,7 @@ fn in_lines(adapter: &Value) -> String {
     lines.into_iter().map(|(name, text)| entry(name, &text)).collect()
 }
 
-/// A name and what it is, folded between words to the width of a terminal.
+/// A name and its description, wrapped between words to the terminal width.
 fn entry(name: &str, text: &str) -> String {
     let (mut lines, mut line) = (String::new(), format!("{name:<INDENT$}"));
     for word in text.split_whitespace() {
@@ -137,7 +138,7 @@ fn threads_of_the_cpu() -> usize {
     rayon::current_num_threads()
 }
 
-/// Bits of the vectors that the CPU's loops run on.
+/// Bits of the CPU's SIMD vectors.
 fn vector_bits() -> u32 {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     match pulp::Arch::new() {

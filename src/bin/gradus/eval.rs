@@ -1,4 +1,4 @@
-//! `gradus eval`: cases in JSON, answered one by one.
+//! `gradus eval`: answers cases in JSON one by one.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub struct Eval {
     file: PathBuf,
     #[command(flatten)]
     device: DeviceChoice,
-    /// Compile our shaders with wgpu's bounds checks
+    /// Compile gradus's shaders with wgpu's bounds checks
     #[arg(long, hide = true)]
     checked: bool,
 }
@@ -39,7 +39,8 @@ impl Eval {
     }
 }
 
-/// As [`cases::answer`]; a name that there is not is answered with the one that was probably meant and not with eighty.
+/// As [`cases::answer`]; the error for an unknown name suggests the nearest one instead of listing
+/// all eighty.
 fn answer(case: &Value, device: &Device) -> Value {
     let name = case.get("name").cloned().unwrap_or(Value::Null);
     match cases::evaluate(case, device) {
@@ -51,7 +52,7 @@ fn answer(case: &Value, device: &Device) -> Value {
     }
 }
 
-/// One answer to a line.
+/// A JSON array with one answer per line.
 fn as_array(answers: &[Value]) -> String {
     let lines: Vec<String> = answers.iter().map(Value::to_string).collect();
     format!("[{}]\n", lines.join(",\n"))

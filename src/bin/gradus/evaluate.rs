@@ -1,4 +1,4 @@
-//! `gradus evaluate`: how well a saved model predicts rows whose answers are known.
+//! `gradus evaluate`: metrics of a saved model on labelled rows.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,8 @@ use crate::samples::{Source, Task};
 use crate::saved;
 use crate::scores::Scores;
 
-/// Measures a saved model on rows with answers: metrics in the target's unit, the confusion matrix, precision and recall of each class
+/// Measures a saved model on rows with targets: metrics in the target's unit, confusion matrix,
+/// precision and recall per class
 #[derive(Args)]
 pub struct Evaluate {
     /// A model that `gradus train --out` saved
@@ -21,7 +22,7 @@ pub struct Evaluate {
     source: Source,
     #[command(flatten)]
     device: DeviceChoice,
-    /// One JSON document on stdout
+    /// Prints one JSON document on stdout
     #[arg(long)]
     json: bool,
 }

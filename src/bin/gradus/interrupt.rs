@@ -1,4 +1,5 @@
-//! Ctrl-C and `kill`: the first one asks the work to end at its next step, a second one ends the process at once.
+//! Ctrl-C and `kill`: the first signal ends the work at its next step, a second one ends the
+//! process at once.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -9,10 +10,10 @@ use signal_hook::flag;
 
 use crate::output::{Failure, Outcome};
 
-/// How a command ends that was interrupted, as shells have it for SIGINT.
+/// Exit code of an interrupted command, as shells report SIGINT.
 pub const EXIT_CODE: u8 = 130;
 
-/// Listens from when it is made until the process ends.
+/// Listens for signals from its creation until the process ends.
 #[derive(Clone, Debug)]
 pub struct Interrupt {
     asked: Arc<AtomicBool>,
@@ -20,7 +21,7 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Hears of nothing: signals end the process as they always do.
+    /// Ignores signals: they end the process by default.
     pub fn none() -> Self {
         Interrupt { asked: Arc::default(), idle: Arc::default() }
     }
@@ -28,7 +29,7 @@ impl Interrupt {
     pub fn listen() -> Outcome<Self> {
         let found = Interrupt { asked: Arc::default(), idle: Arc::default() };
         for signal in [SIGINT, SIGTERM] {
-            // In this order: the signal that sets the flag must not find it set.
+            // In this order: the handler that sets the flag must run after those that test it.
             let listen =
                 flag::register_conditional_shutdown(signal, EXIT_CODE.into(), found.asked.clone())
                     .and_then(|_| {
@@ -44,17 +45,17 @@ impl Interrupt {
         Ok(found)
     }
 
-    /// Whether the end was asked for.
+    /// True once an interrupt was requested.
     pub fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// For a callback behind each step.
+    /// Return value for a callback after each step.
     pub fn flow(&self) -> ControlFlow<()> {
         if self.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    /// From now on nothing is left to be saved: the first one ends the process at once.
+    /// From here on nothing remains to be saved: the first signal ends the process at once.
     pub fn end_at_once(&self) {
         self.idle.store(true, Ordering::Relaxed);
     }

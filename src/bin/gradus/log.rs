@@ -1,4 +1,5 @@
-//! Each epoch as it ends: a line on stderr where that is no terminal, and one in the file that `--log` names.
+//! Reports each epoch as it ends: a line on stderr if that is not a terminal, and one in the file
+//! given by `--log`.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -11,30 +12,30 @@ use serde_json::{Map, Value, json};
 
 use crate::output::{self, Failure, Outcome};
 
-/// What is told of epochs while a training runs. A copy tells to the same file.
+/// Log of the epochs of a training run. Clones write to the same file.
 #[derive(Clone)]
 pub struct Log {
     shared: Arc<Mutex<Shared>>,
     path: Option<PathBuf>,
-    /// A terminal has the bar.
+    /// Print lines on stderr; a terminal shows the progress bar instead.
     reports: bool,
-    /// The training is one on everything, behind the test.
+    /// True for the final training on all rows, after the test.
     is_refit: bool,
 }
 
 struct Shared {
     path: Option<PathBuf>,
     goes_on: bool,
-    /// The epochs that a saved training has behind it, until it is known which of them the file lacks.
+    /// Epochs of a resumed training run, until it is known which of them the file lacks.
     earlier: Vec<Map<String, Value>>,
-    /// Opened when the first epoch is over: a training that is refused leaves an earlier log as it was.
+    /// Opened after the first epoch: a rejected training run leaves an earlier log unchanged.
     file: Option<File>,
-    /// The first line that could not be written: the training goes on, and the command ends with it.
+    /// First write error: training continues, and the command ends with this error.
     failed: Option<String>,
 }
 
 impl Log {
-    /// To a file, if there is one: behind its lines where a training goes on, else anew.
+    /// Logs to a file, if given: appends to it if `goes_on`, else overwrites it.
     pub fn new(path: Option<&Path>, goes_on: bool) -> Self {
         let path = path.map(PathBuf::from);
         let shared =
@@ -47,16 +48,17 @@ impl Log {
         }
     }
 
-    /// The same, of a training on everything.
+    /// The same log, for the training on all rows.
     pub fn of_refit(&self) -> Self {
         Log { is_refit: true, ..self.clone() }
     }
 
-    /// The epochs that a saved training has behind it, the last of which has this number. Those that the file lacks are written to it before
-    /// the next one: a training that was killed had saved an epoch that was not in its log yet.
+    /// Sets the epochs of a resumed training run, ending with number `last`. Those that the file
+    /// lacks are written before the next epoch: a killed process may have saved an epoch that it
+    /// had not logged yet.
     pub fn behind(&self, last: usize, epochs: Vec<Vec<(&'static str, f64)>>) {
         let first = 1 + last.saturating_sub(epochs.len());
-        // How long they took is not saved.
+        // Their durations are not saved.
         let line = |(number, numbers)| self.line(number, numbers, Value::Null);
         let earlier = (first..).zip(epochs).map(line).collect();
         if let Ok(mut shared) = self.shared.lock() {
@@ -64,7 +66,7 @@ impl Log {
         }
     }
 
-    /// Writes the epochs of a saved training that the file lacks, where none follows them.
+    /// Writes the missing epochs of a resumed training run if no further epoch follows.
     pub fn catch_up(&self) {
         if let Ok(mut shared) = self.shared.lock() {
             shared.write(None);
@@ -90,7 +92,7 @@ impl Log {
         line
     }
 
-    /// Tells of the epoch of a number, counted from 1, of so many; `numbers` are those that it has, by their names.
+    /// Reports epoch `number` (from 1) of `planned`; `numbers` are its metrics by name.
     pub fn report(
         &self,
         number: usize,
@@ -117,7 +119,7 @@ impl Log {
         }
     }
 
-    /// What could not be written.
+    /// Returns the first write error.
     pub fn close(&self) -> Outcome {
         let failed = self.shared.lock().ok().and_then(|mut shared| shared.failed.take());
         match (failed, &self.path) {
@@ -130,13 +132,13 @@ impl Log {
     }
 }
 
-/// What tells the lines of a file apart: the number of the epoch, and whether it is one of a training on everything.
+/// Identifies a line of the file: epoch number, and whether it belongs to the training on all rows.
 fn key(line: &Map<String, Value>) -> (Option<u64>, bool) {
     (line.get("epoch").and_then(Value::as_u64), line.get("refit") == Some(&json!(true)))
 }
 
 impl Shared {
-    /// Writes a line, behind those of a saved training that are missing.
+    /// Writes a line, preceded by the missing lines of a resumed training run.
     fn write(&mut self, line: Option<Map<String, Value>>) {
         if self.path.is_some() && self.failed.is_none() {
             self.failed = self.written(line).err().map(|error| error.to_string());
@@ -145,7 +147,7 @@ impl Shared {
 
     fn written(&mut self, line: Option<Map<String, Value>>) -> io::Result<()> {
         let mut earlier = std::mem::take(&mut self.earlier);
-        // On other rows a new training begins, and counts from 1.
+        // On other rows a new training run begins and counts from 1.
         let goes_on = |line: &Map<String, Value>| {
             earlier.last().is_some_and(|last| key(last).0 < key(line).0)
         };
@@ -172,7 +174,7 @@ impl Shared {
     }
 }
 
-/// The epochs in a log. Another line is nobody's.
+/// The epochs in a log; other lines are ignored.
 fn lines(file: &mut File) -> io::Result<HashSet<(Option<u64>, bool)>> {
     file.seek(SeekFrom::Start(0))?;
     let mut text = Vec::new();
@@ -182,7 +184,7 @@ fn lines(file: &mut File) -> io::Result<HashSet<(Option<u64>, bool)>> {
     Ok(parsed.map(|line: Map<String, Value>| key(&line)).collect())
 }
 
-/// Opens a log. What a process that was killed has left of a line gets an end, so that the next one stands by itself.
+/// Opens a log. Terminates the partial line of a killed process, so that the next line is separate.
 fn open(path: &Path, goes_on: bool) -> io::Result<File> {
     if !goes_on {
         return File::create(path);

@@ -1,4 +1,5 @@
-//! `gradus losses`: the lists of losses, activations, optimizers and schedules, and each entry in full.
+//! `gradus losses`: lists the losses, activations, optimizers and schedules, and shows an entry in
+//! full.
 
 use clap::Args;
 use gradus::losses::Domain;
@@ -13,13 +14,14 @@ use crate::output::{self, Failure, Outcome};
 pub struct Losses {
     /// The loss, activation, optimizer or schedule to show in full
     name: Option<String>,
-    /// One JSON document on stdout
+    /// Prints one JSON document on stdout
     #[arg(long)]
     json: bool,
-    /// The WGSL program that computes it on a GPU, with file and lines of each part as comments
+    /// Prints the WGSL program that computes it on a GPU, with source files and lines as comments
     #[arg(long, requires = "name", conflicts_with = "json")]
     wgsl: bool,
-    /// Which of its programs, counted from 0: the first is the plainest, others take weights, labels, f16 or larger workgroups
+    /// Program variant to print, counted from 0: the first is the plainest, others take weights,
+    /// labels, f16 or larger workgroups
     #[arg(long, requires = "wgsl", value_name = "N", default_value_t = 0)]
     template_variant: usize,
 }
@@ -46,7 +48,7 @@ impl Losses {
     }
 }
 
-/// One of the programs of a loss, an activation or an optimizer.
+/// A program of a loss, an activation or an optimizer.
 fn wgsl(name: &str, variant: usize) -> Result<String, Failure> {
     let listings = gradus::testing::listings_of(name)?;
     if listings.is_empty() {
@@ -78,7 +80,7 @@ fn wgsl(name: &str, variant: usize) -> Result<String, Failure> {
     ))
 }
 
-/// The four lists, each entry as JSON.
+/// The four lists, with each entry as JSON.
 fn lists() -> [(&'static str, Vec<Value>); 4] {
     macro_rules! entry {
         ($kind:literal, $entry:ident) => {{
@@ -122,7 +124,7 @@ fn options(choices: &[OptionDoc], defaults: &Value) -> Vec<Value> {
     choices.iter().map(option).collect()
 }
 
-/// Each input with what it holds.
+/// The inputs of a loss with their domains.
 fn inputs(loss: &dyn losses::Loss) -> Value {
     let mut inputs = Map::new();
     if loss.arguments().is_empty() {
@@ -178,7 +180,8 @@ fn word<'a>(entry: &'a Value, field: &str) -> &'a str {
     entry[field].as_str().unwrap_or_default()
 }
 
-/// So wide a table has room for formulas and other libraries' names; a narrower one would break every word of them.
+/// Minimum width at which a table has room for formulas and other libraries' names; narrower tables
+/// would break every word of them.
 const WIDE: usize = 140;
 
 fn overview(lists: &[(&str, Vec<Value>)]) -> String {

@@ -1,7 +1,7 @@
-//! The command `gradus`: one file for each of its commands, thin over the library.
+//! The command `gradus`: one file per subcommand, each a thin layer over the library.
 //!
-//! What is asked for goes to stdout, everything else to stderr. An error is one line on stderr; the exit code is 2 for bad usage and
-//! 1 for a failure.
+//! Results go to stdout, everything else to stderr. An error is one line on stderr; the exit code
+//! is 2 for bad usage and 1 for a failure.
 
 mod bench;
 mod check;
@@ -41,23 +41,26 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Shows the adapters, their limits and features, and which one `auto` takes
+    /// Shows the adapters, their limits and features, and the one that `auto` selects
     Devices(devices::Devices),
-    /// Lists the losses, activations, optimizers and schedules, or shows one of them with its options
+    /// Lists the losses, activations, optimizers and schedules, or shows one of them with its
+    /// options
     Losses(losses::Losses),
     /// Answers cases in JSON: a loss with its inputs in, value and gradients out
     Eval(eval::Eval),
     /// Compares every kernel with the f64 reference on a device
     Check(check::Check),
-    /// Measures losses, products, training steps and epochs, against what the device can do at the most and against the CPU
+    /// Measures losses, products, training steps and epochs, relative to the device's ceilings and
+    /// to the CPU
     Bench(bench::Bench),
     /// Trains a dense network on a data set
     Train(Box<train::Train>),
-    /// Measures a saved model on rows with answers
+    /// Measures a saved model on rows with targets
     Evaluate(evaluate::Evaluate),
     /// Predicts the rows of a data set with a saved model
     Predict(predict::Predict),
-    /// Trains a recommender on a file of ratings and tests it on held-out ones, or asks a saved one
+    /// Trains a recommender on a file of ratings and tests it on held-out ones, or queries a saved
+    /// one
     Recommend(recommend::Recommend),
     /// Trains the example network on the shipped images, then measures the device
     Demo(demo::Demo),

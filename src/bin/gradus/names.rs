@@ -1,12 +1,12 @@
-//! Names that are in no list: the one that was probably meant, and the command that lists them all.
+//! Suggestions for unknown names: the nearest known one, and the command that lists all.
 
 use gradus::{Error, activations, losses, optimizers, schedules};
 
-/// An entry of one of the four lists by the names that it goes by.
+/// An entry of one of the four lists, with all of its names.
 struct Known {
     kind: &'static str,
     name: &'static str,
-    /// In PyTorch, Keras, optax.
+    /// Its names in PyTorch, Keras and optax.
     elsewhere: [&'static str; 3],
 }
 
@@ -30,7 +30,8 @@ fn catalogue() -> Vec<Known> {
         .collect()
 }
 
-/// The message of an error; that of an unknown name says what was probably meant instead of eighty names.
+/// The message of an error; for an unknown name it suggests the nearest one instead of listing
+/// eighty.
 pub fn explain(error: &Error) -> String {
     let Error::Unknown { kind, found, known } = error else { return error.to_string() };
     let known: Vec<&str> = known.split(", ").collect();
@@ -53,7 +54,8 @@ pub fn explain(error: &Error) -> String {
     }
 }
 
-/// An unknown loss, activation, optimizer or schedule; of `kind` `name`, any of them.
+/// Message for an unknown loss, activation, optimizer or schedule; `kind` is `name` for any of
+/// them.
 pub fn in_catalogue(kind: &str, found: &str) -> String {
     let all = catalogue();
     let (own, others): (Vec<&Known>, Vec<&Known>) =
@@ -71,10 +73,10 @@ pub fn in_catalogue(kind: &str, found: &str) -> String {
     format!("unknown {kind} `{found}`; {hint}{list}")
 }
 
-/// Names of others than losses that are listed in full.
+/// Maximum number of names, losses excepted, that a message lists in full.
 const LISTED: usize = 20;
 
-/// A name that is neither a loss nor one of others, which are listed where they are few.
+/// Message for a name that is neither a loss nor one of `known`, which are listed if they are few.
 pub fn among(kind: &str, found: &str, known: &[&str]) -> String {
     let losses = losses::CATALOGUE.iter().map(|entry| entry.name).collect::<Vec<_>>();
     let others: Vec<&str> = known.iter().copied().filter(|name| !losses.contains(name)).collect();
@@ -100,7 +102,7 @@ pub fn did_you_mean(name: Option<&str>) -> String {
     name.map_or(String::new(), |name| format!("did you mean `{name}`? "))
 }
 
-/// As people write it: without case, `-`, `_` and the word "loss" at its end.
+/// Normalized name: without case, `-`, `_` and a trailing "loss".
 fn plain(name: &str) -> String {
     let letters: String = name
         .chars()
@@ -113,17 +115,18 @@ fn plain(name: &str) -> String {
     }
 }
 
-/// How far a name is from what was written: exchanged, missing, wrong and surplus letters. None of those that are too far.
+/// Edit distance of two names: transposed, missing, wrong and extra letters. None if it is too
+/// large.
 fn distance(found: &str, name: &str) -> Option<usize> {
     let (found, name) = (plain(found), plain(name));
-    // One letter in three may be wrong.
+    // At most one letter in three may be wrong.
     let most = found.chars().count().max(name.chars().count()) / 3;
     let begins = found.chars().count() >= 3 && name.starts_with(&found);
     let letters = strsim::osa_distance(&found, &name);
     if letters <= most { Some(letters) } else { begins.then_some(most + 1) }
 }
 
-/// The name that was probably meant; none where all are too far.
+/// The nearest name; none if all are too far.
 pub fn nearest<'a>(found: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     names
         .filter_map(|name| Some((distance(found, name)?, name)))
@@ -131,7 +134,7 @@ pub fn nearest<'a>(found: &str, names: impl Iterator<Item = &'a str>) -> Option<
         .map(|(_, name)| name)
 }
 
-/// By its own name or by that of another library.
+/// The nearest entry, by its own name or by its name in another library.
 fn nearest_entry(found: &str, entries: &[&Known]) -> Option<&'static str> {
     let own = entries
         .iter()
@@ -140,7 +143,7 @@ fn nearest_entry(found: &str, entries: &[&Known]) -> Option<&'static str> {
         let names = known.elsewhere.into_iter().flat_map(|names| names.split(", "));
         names.filter_map(|name| {
             let name = name.split(['(', ' ']).next()?.rsplit('.').next()?;
-            // Of other libraries only what is written nearly so: their names are long and alike.
+            // Names from other libraries must match almost exactly: they are long and similar.
             Some(((distance(found, name).filter(|letters| *letters <= 1)?, true), known.name))
         })
     });

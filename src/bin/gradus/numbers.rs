@@ -1,46 +1,46 @@
-//! Numbers on the command line, each within bounds of its own: what is wrong is told with the flag, the value and what is allowed,
-//! before anything is read.
+//! Parsers for numbers on the command line, each with its own bounds. An error names the flag, the
+//! value and the allowed range, before anything is read.
 
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// Epochs, rows of a batch, items of a list.
+/// Number of epochs, rows of a batch or items of a list.
 pub fn count(text: &str) -> Result<NonZeroUsize, String> {
     whole(text, 1..=u64::from(u32::MAX)).and_then(to_size)
 }
 
-/// The length of an embedding.
+/// Length of an embedding.
 pub fn components(text: &str) -> Result<NonZeroUsize, String> {
     whole(text, 1..=4096).and_then(to_size)
 }
 
-/// Draws before an interaction is given up.
+/// Maximum number of draws per interaction.
 pub fn draws(text: &str) -> Result<u32, String> {
     whole(text, 1..=65_536).map(|found| found as u32)
 }
 
-/// How many times something may happen, 0 too.
+/// Number of repetitions; may be 0.
 pub fn times(text: &str) -> Result<usize, String> {
     whole(text, 0..=u64::from(u32::MAX)).map(|found| found as usize)
 }
 
-/// What draws follow from.
+/// Seed of the random numbers.
 pub fn seed(text: &str) -> Result<u64, String> {
     whole(text, 0..=u64::MAX)
 }
 
-/// A share of the rows, which leaves some.
+/// Fraction of the rows, less than 1.
 pub fn share(text: &str) -> Result<f64, String> {
     real(text, |share: f64| (0.0..1.0).contains(&share), "in [0, 1)")
 }
 
-/// A limit, or a rate that moves something.
+/// A positive limit or rate.
 pub fn positive(text: &str) -> Result<f64, String> {
     real(text, |value: f64| value > 0.0 && value.is_finite(), "finite and > 0")
 }
 
-/// The longest time that can be asked for, some thirty years: far larger ones are no duration.
+/// Longest time in seconds, some thirty years: much larger values overflow a duration.
 const LONGEST: f64 = 1e9;
 
 /// A time in seconds.
@@ -48,12 +48,12 @@ pub fn seconds(text: &str) -> Result<f64, String> {
     real(text, |seconds: f64| seconds > 0.0 && seconds <= LONGEST, "> 0 and at most 1e9")
 }
 
-/// A penalty, or a rate.
+/// A penalty or a rate, ≥ 0.
 pub fn not_negative(text: &str) -> Result<f64, String> {
     real(text, |value: f64| value >= 0.0 && value.is_finite(), "finite and >= 0")
 }
 
-/// A number of stars.
+/// A rating in stars.
 pub fn rating(text: &str) -> Result<f32, String> {
     real(text, |value: f32| value.is_finite(), "a finite number")
 }

@@ -1,5 +1,6 @@
-//! What the commands share: stdout that survives a closed pipe, tables, the device and how it is announced, exit codes: 2 for what the
-//! command line alone shows to be wrong, 1 for what shows once files, data or a device are looked at.
+//! Shared by all subcommands: stdout that survives a closed pipe, tables, opening and announcing
+//! the device, and exit codes: 2 for errors visible from the command line alone, 1 for errors found
+//! in files, data or devices.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -13,28 +14,28 @@ use serde_json::Value;
 
 use crate::{interrupt, names};
 
-/// Columns of a table where stdout is no terminal and `COLUMNS` says nothing.
+/// Table width if stdout is not a terminal and `COLUMNS` is not set.
 const WIDTH: u16 = 100;
 
-/// A line under the headings and none between the rows.
+/// A rule under the headings and none between the rows.
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// How a command ends.
+/// Result of a subcommand.
 pub type Outcome<T = ()> = Result<T, Failure>;
 
-/// Why a command does not end well.
+/// Reason for the failure of a subcommand.
 #[derive(Debug)]
 pub enum Failure {
-    /// The command line asks for what there is not.
+    /// The command line is invalid.
     Usage(String),
-    /// It could not be done.
+    /// The operation failed.
     Failed(String),
-    /// The user ended it, and what was done is saved.
+    /// The user interrupted it; completed work is saved.
     Interrupted(String),
-    /// Errors that were told already.
+    /// Errors that were already reported.
     Told,
-    /// Nobody reads stdout any more.
+    /// Stdout was closed by its reader.
     Closed,
 }
 
@@ -45,12 +46,12 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// An error about what stands on the command line.
+    /// An error in the command line.
     pub fn usage(error: Error) -> Self {
         Failure::Usage(names::explain(&error))
     }
 
-    /// The same with what else can be done.
+    /// Appends advice to the message.
     pub fn and(self, advice: &str) -> Self {
         match self {
             Failure::Usage(message) => Failure::Usage(format!("{message}; {advice}")),
@@ -59,7 +60,7 @@ impl Failure {
         }
     }
 
-    /// The same with the flag that it is about.
+    /// Prefixes the message with the flag at fault.
     pub fn of(self, flag: &str) -> Self {
         match self {
             Failure::Usage(message) => Failure::Usage(format!("{flag}: {message}")),
@@ -69,10 +70,10 @@ impl Failure {
     }
 }
 
-/// Tells what went wrong, on one line.
+/// Prints the error on one line and returns the exit code.
 pub fn exit_code(outcome: Outcome) -> ExitCode {
     let (code, message) = match outcome {
-        // As `head` has read enough, all is well.
+        // A reader like `head` that closes the pipe early is not an error.
         Ok(()) | Err(Failure::Closed) => return ExitCode::SUCCESS,
         Err(Failure::Told) => return ExitCode::from(1),
         Err(Failure::Interrupted(message)) => {
@@ -86,17 +87,17 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// An error on stderr: one line, whatever the message holds.
+/// Prints an error on stderr in one line, whatever the message contains.
 pub fn error(message: &str) {
     note(&format!("error: {}", message.split_whitespace().collect::<Vec<_>>().join(" ")));
 }
 
-/// A line on stderr. That stderr is closed is nobody's concern.
+/// Prints a line on stderr. A closed stderr is ignored.
 pub fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{}", printable(line));
 }
 
-/// The log on stderr, at the level that `RUST_LOG` names, else warnings of this crate alone.
+/// Starts the log on stderr, at the level of `RUST_LOG`, by default this crate's warnings only.
 pub fn begin_log() {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("gradus=warn"))
         .format(|buffer, record| {
@@ -107,7 +108,7 @@ pub fn begin_log() {
         .init();
 }
 
-/// Text on stdout.
+/// Prints text on stdout.
 pub fn print(text: &str) -> Outcome {
     write(&printable_lines(text))
 }
@@ -117,8 +118,8 @@ fn write(text: &str) -> Outcome {
     written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }
 
-/// Text about a training that may be saved to a file. That nobody reads stdout any more ends it only where nothing else would be left of
-/// it, and then not as if all were well.
+/// Prints text about a training run that may also be saved to a file. A closed stdout is an error
+/// only if the result would be lost, that is, without `--out`.
 pub fn print_beside(out: Option<&Path>, text: &str) -> Outcome {
     match (print(text), out) {
         (Err(Failure::Closed), Some(_)) => Ok(()),
@@ -129,7 +130,7 @@ pub fn print_beside(out: Option<&Path>, text: &str) -> Outcome {
     }
 }
 
-/// A JSON document on stdout.
+/// Prints a JSON document on stdout.
 pub fn print_json(document: &Value) -> Outcome {
     write(&self::document(document))
 }
@@ -139,31 +140,31 @@ pub fn document(document: &Value) -> String {
     printable_json(&format!("{document:#}\n")).into_owned()
 }
 
-/// The text of a JSON document on stdout.
+/// Prints the text of a JSON document on stdout.
 pub fn print_document(text: &str) -> Outcome {
     write(&printable_json(text))
 }
 
-/// A path in a JSON document: one that is no UTF-8 with U+FFFD where it is none, as it is shown elsewhere.
+/// A path in a JSON document; invalid UTF-8 becomes U+FFFD, as elsewhere in the output.
 pub fn path(path: &Path) -> Value {
     path.to_string_lossy().into()
 }
 
-/// How many columns a line on stdout may have: those of the terminal, or `COLUMNS`; none where nobody says.
+/// Maximum line width on stdout, from the terminal or `COLUMNS`; none if neither is known.
 fn text_width() -> Option<usize> {
     let columns =
         || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns: &u16| columns >= 40);
-    // A terminal without a size says 0.
+    // A terminal without a size reports 0.
     Table::new().width().filter(|&columns| columns >= 20).or_else(columns).map(usize::from)
 }
 
-/// How many columns a table may have.
+/// Maximum width of a table.
 pub fn width() -> usize {
     text_width().unwrap_or(WIDTH.into())
 }
 
-/// Lines folded between words to the width of a terminal, what is folded two columns in. Where there is none they stay whole, so that a
-/// program finds its words in one line.
+/// Wraps lines between words to the terminal width; continuation lines are indented by two columns.
+/// Without a terminal lines stay whole, so that programs can search them.
 pub fn folded(text: &str) -> String {
     let Some(width) = text_width() else { return text.into() };
     let mut out = String::with_capacity(text.len() + 16);
@@ -204,20 +205,21 @@ pub fn table(headings: &[&str]) -> Table {
     table
 }
 
-/// Where the work runs.
+/// The device to run on.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct DeviceChoice {
-    /// auto: a hardware GPU, else the CPU; gpu: any adapter; cpu: f32 on all cores; reference: plain f64
+    /// auto: a hardware GPU, else the CPU; gpu: any adapter; cpu: f32 on all cores; reference:
+    /// plain f64
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: DeviceName,
 }
 
-/// The names of the devices.
+/// Device names.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum DeviceName {
-    /// A hardware GPU if there is one, else the CPU.
+    /// A hardware GPU if present, else the CPU.
     Auto,
-    /// Any adapter, a software one too.
+    /// Any adapter, including a software one.
     Gpu,
     /// f32 on all cores.
     Cpu,
@@ -226,12 +228,12 @@ pub enum DeviceName {
 }
 
 impl DeviceChoice {
-    /// Opens the device; `checked` compiles our shaders with bounds checks.
+    /// Opens the device; `checked` compiles gradus's shaders with bounds checks.
     pub fn open(self, checked: bool) -> Outcome<Device> {
         self.open_with_reason(checked).map(|(device, _)| device)
     }
 
-    /// The same with the reason why `auto` took it.
+    /// Also returns why `auto` selected it.
     fn open_with_reason(self, checked: bool) -> Outcome<(Device, String)> {
         let mut reason = String::new();
         let device = match self.device {
@@ -252,7 +254,7 @@ impl DeviceChoice {
         })
     }
 
-    /// Opens the device and says on stderr which it is.
+    /// Opens the device and prints its name on stderr.
     pub fn open_and_report(self) -> Outcome<Device> {
         let (device, reason) = self.open_with_reason(false)?;
         let why = match (&device, self.device) {

@@ -1,4 +1,4 @@
-//! `gradus predict`: what a saved model says of the rows of a data set.
+//! `gradus predict`: predictions of a saved model for the rows of a data set.
 
 use std::path::PathBuf;
 
@@ -20,21 +20,22 @@ pub struct Predict {
     model: PathBuf,
     #[command(flatten)]
     source: Source,
-    /// class: the likeliest; probabilities: of each class; raw: the outputs of the last layer; top:K: the K likeliest with their
-    /// probabilities. Without it the class, or the number
+    /// class: the most likely one; probabilities: of each class; raw: the outputs of the last
+    /// layer; top:K: the K most likely classes with their probabilities [default: the class, or the
+    /// number]
     #[arg(long, value_name = "WHAT", value_parser = output_kind)]
     output: Option<Output>,
     #[command(flatten)]
     device: DeviceChoice,
-    /// A table with a header on stdout, whatever the output
+    /// Prints a table with a header on stdout, for any --output
     #[arg(long, conflicts_with = "json")]
     csv: bool,
-    /// One JSON document on stdout
+    /// Prints one JSON document on stdout
     #[arg(long)]
     json: bool,
 }
 
-/// What is told of each row.
+/// Output for each row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Output {
     Class,
@@ -60,11 +61,11 @@ fn output_kind(text: &str) -> Result<Output, String> {
     }
 }
 
-/// Columns with a name each, and the cells of the rows: text, or JSON.
+/// Named columns, and the cells of the rows as text or JSON.
 struct Told {
     names: Vec<String>,
     rows: Vec<Vec<Value>>,
-    /// Each row is told as one value, not by the names of its columns.
+    /// True if each row is a single value, without column names.
     is_plain: bool,
 }
 
@@ -177,7 +178,7 @@ impl Told {
     }
 }
 
-/// The likeliest classes of each row, each with its probability.
+/// The most likely classes of each row with their probabilities.
 fn top(names: &[String], probabilities: &Array2<f64>, count: usize) -> Told {
     let count = count.min(probabilities.ncols());
     let row = |row: ndarray::ArrayView1<f64>| {
@@ -199,7 +200,8 @@ fn top(names: &[String], probabilities: &Array2<f64>, count: usize) -> Told {
     }
 }
 
-/// A number in the fewest digits that are the same f32, in which it was computed; one beyond f32 in all of its digits.
+/// A number in the fewest digits that give the same f32, the type it was computed in; all digits if
+/// it is beyond f32.
 fn short(number: f64) -> Value {
     let narrow = number as f32;
     let text = if narrow.is_finite() { narrow.to_string() } else { number.to_string() };
@@ -210,7 +212,7 @@ fn plain(cell: &Value) -> String {
     cell.as_str().map_or_else(|| cell.to_string(), String::from)
 }
 
-/// A field of a CSV.
+/// A field of a CSV file, quoted if necessary.
 fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\n']) {
         format!("\"{}\"", text.replace('"', "\"\""))
@@ -219,7 +221,7 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// The classes by name, where the data that the model was trained on gave names; else by number.
+/// Class names, if the training data had names; else class numbers.
 fn class_names(model: &Model, encoding: Option<&Encoding>) -> Vec<String> {
     let encoded = encoding.map_or(&[][..], |encoding| encoding.target().classes());
     let saved = &model.names().classes[..];
@@ -229,7 +231,7 @@ fn class_names(model: &Model, encoding: Option<&Encoding>) -> Vec<String> {
     }
 }
 
-/// A class: a number where all classes are whole numbers, and written as such: `007` is a name.
+/// A class as a number if all classes are canonical whole numbers, else as text: `007` is a name.
 fn class_value(names: &[String], class: usize) -> Value {
     let number =
         |name: &String| name.parse().ok().filter(|number: &i64| number.to_string() == *name);
@@ -244,7 +246,7 @@ fn target_name(encoding: Option<&Encoding>, other: &str) -> String {
     }
 }
 
-/// The share of rows whose class is right, where there are classes on both sides.
+/// Accuracy; none unless both the model and the rows have classes.
 fn accuracy(model: &Model, rows: &Dataset, outputs: &Array2<f32>) -> Option<f64> {
     let Target::Labels { labels, .. } = &rows.target else { return None };
     let right = |classes: Vec<usize>| {

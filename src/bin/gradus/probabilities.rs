@@ -1,11 +1,11 @@
-//! Probabilities of classes from the outputs of a model, where its loss says what they are.
+//! Class probabilities from a model's outputs, if its loss defines them.
 
 use gradus::Model;
 use ndarray::{Array2, Axis};
 
 use crate::output::{Failure, Outcome};
 
-/// Losses whose outputs are logits of all classes together: softmax.
+/// Losses whose outputs are logits of all classes jointly: softmax.
 const SOFTMAX: [&str; 6] = [
     "cross_entropy",
     "linear_cross_entropy",
@@ -15,7 +15,7 @@ const SOFTMAX: [&str; 6] = [
     "generalized_cross_entropy",
 ];
 
-/// Losses whose outputs are the logits of each class against all others: sigmoid.
+/// Losses whose outputs are one logit per class against all others: sigmoid.
 const SIGMOID: [&str; 5] = [
     "bce_with_logits",
     "binary_focal",
@@ -24,7 +24,7 @@ const SIGMOID: [&str; 5] = [
     "linear_multilabel_soft_margin",
 ];
 
-/// The probability of each class, in rows that add up to 1 where a row has one class.
+/// The probability of each class; rows add up to 1 if each row has one class.
 pub fn of(model: &Model, outputs: &Array2<f32>, one_class: bool) -> Outcome<Array2<f64>> {
     let outputs = outputs.mapv(f64::from);
     let loss = model.loss().map_or("", |loss| loss.name());

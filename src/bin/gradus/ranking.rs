@@ -1,4 +1,4 @@
-//! How well a model orders the rows of each query.
+//! Ranking metrics over the rows of each query.
 
 use gradus::Model;
 use gradus::data::Dataset;
@@ -7,15 +7,15 @@ use serde_json::{Map, Value};
 
 use crate::output::Outcome;
 
-/// The places up to which NDCG is told.
+/// Cutoffs k at which NDCG@k is reported.
 const PLACES: [usize; 4] = [1, 3, 5, 10];
 
-/// NDCG at some places and the mean reciprocal rank, by name. A query without a relevant row counts 1 in NDCG, as in LightGBM, and 0 in the
-/// reciprocal rank.
+/// NDCG at several cutoffs and the mean reciprocal rank, by name. A query without a relevant row
+/// counts 1 in NDCG, as in LightGBM, and 0 in the reciprocal rank.
 pub struct Ranking(Vec<(String, f64)>);
 
 impl Ranking {
-    /// Of a model with one output on rows that belong to queries; none of others.
+    /// Metrics of a model with one output on rows grouped by query; none for other models or rows.
     pub fn of(model: &mut Model, rows: &Dataset) -> Outcome<Option<Self>> {
         let Some(groups) = rows.groups.as_ref().filter(|_| model.outputs() == 1) else {
             return Ok(None);
@@ -33,7 +33,7 @@ impl Ranking {
         Ok(Some(Ranking(found)))
     }
 
-    /// Its numbers beside others.
+    /// Adds the metrics to a JSON object.
     pub fn add_to(&self, object: &mut Map<String, Value>) {
         object.extend(
             self.0

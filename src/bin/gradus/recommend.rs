@@ -1,4 +1,4 @@
-//! `gradus recommend`: a recommender on a file of ratings, from the command line; and what a saved one answers.
+//! `gradus recommend`: trains a recommender on a file of ratings, or queries a saved one.
 
 mod answer;
 mod files;
@@ -17,43 +17,50 @@ use crate::numbers;
 use crate::output::{self, DeviceChoice, Failure, Outcome};
 use crate::saved::{self, Kind};
 
-/// Trains a recommender on a file of ratings, tests it on held-out ones; or asks a saved one
+/// Trains a recommender on a file of ratings, tests it on held-out ones; or queries a saved one
 #[derive(Args)]
 pub struct Recommend {
-    /// A table of users, items and ratings (or likes), with a header or without, or lines `user::item::rating::time`; plain or .gz. With --model: what of it the user has rated is left out
+    /// A table of users, items and ratings (or likes), with or without a header, or lines
+    /// `user::item::rating::time`; plain or .gz. With --model: the user's rated items, which are
+    /// excluded from the answer
     #[arg(long, value_name = "FILE", required_unless_present = "model")]
     interactions: Option<PathBuf>,
-    /// Asks a saved recommender (--out) instead of training one, by --user, --similar-to or --popular
+    /// Queries a saved recommender (--out) instead of training one, by --user, --similar-to or
+    /// --popular
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// With --model: the best items for this user, by the ids of the ratings' file. Else the column of users, where its name does not say
+    /// With --model: the best items for this user, by the ids in the ratings file. Otherwise the
+    /// column of users, if its name does not identify it
     #[arg(long, value_name = "ID", group = "question", allow_negative_numbers = true)]
     user: Option<String>,
-    /// The column of items, where its name does not say
+    /// The column of items, if its name does not identify it
     #[arg(long, value_name = "COLUMN")]
     item: Option<String>,
-    /// The column of ratings, where its name does not say
+    /// The column of ratings, if its name does not identify it
     #[arg(long, value_name = "COLUMN")]
     rating: Option<String>,
-    /// The column of counts (of plays, clicks, purchases), where its name does not say: they are the weights of the interactions
+    /// The column of counts (of plays, clicks, purchases), if its name does not identify it: they
+    /// are the weights of the interactions
     #[arg(long, value_name = "COLUMN")]
     weight: Option<String>,
-    /// The column of times, where its name does not say: Unix times or dates
+    /// The column of times, if its name does not identify it: Unix times or dates
     #[arg(long, value_name = "COLUMN")]
     time: Option<String>,
-    /// What becomes of a user and an item that stand in the file again; without it counts are added up, and any other file is refused
+    /// Handling of repeated pairs of user and item [default: counts are added up, any other file is
+    /// rejected]
     #[arg(long, value_name = "WHAT")]
     duplicates: Option<DuplicatesName>,
-    /// A table of items' ids and features, such as MovieLens' movies.csv: words, numbers, genres as a|b|c. With --model: of items that it was not trained on
+    /// A table of items' ids and features, e.g. MovieLens' movies.csv: words, numbers, genres as
+    /// a|b|c. With --model: features of items it was not trained on
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     item_features: Option<PathBuf>,
-    /// A table of users' ids and features. With --model: of users that it was not trained on
+    /// A table of users' ids and features. With --model: features of users it was not trained on
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     user_features: Option<PathBuf>,
-    /// A table of items' ids and titles, which are shown with the answers
+    /// A table of items' ids and titles, shown with the answers
     #[arg(long, value_name = "FILE", requires = "model")]
     titles: Option<PathBuf>,
-    /// The items that are most like this one
+    /// The items most similar to this one
     #[arg(
         long,
         value_name = "ITEM",
@@ -63,86 +70,91 @@ pub struct Recommend {
         allow_negative_numbers = true
     )]
     similar_to: Option<String>,
-    /// The items that most users chose; with --user for a user that the recommender does not know
+    /// The items chosen by the most users; with --user for a user unknown to the recommender
     #[arg(long, requires = "model", conflicts_with = "similar_to")]
     popular: bool,
-    /// Also answers with items that are known by their features alone
+    /// Includes items known by their features alone
     #[arg(long, requires = "model")]
     new_items: bool,
-    /// How many items are told
+    /// Number of items to show
     #[arg(long, value_name = "N", requires = "model", default_value = "10", value_parser = numbers::count, allow_negative_numbers = true)]
     count: NonZeroUsize,
-    /// What is learned from
+    /// The loss
     #[arg(long, value_name = "NAME", default_value = "warp", conflicts_with_all = ["model", "resume"])]
     loss: LossName,
     /// The length of an embedding
     #[arg(long, value_name = "N", default_value = "64", conflicts_with_all = ["model", "resume"], value_parser = numbers::components, allow_negative_numbers = true)]
     components: NonZeroUsize,
-    /// Passes over the interactions, with --resume further ones [default: 20; with --resume those that are left]
+    /// Passes over the interactions, with --resume additional ones [default: 20; with --resume the
+    /// remaining ones]
     #[arg(long, value_name = "N", conflicts_with = "model", value_parser = numbers::count, allow_negative_numbers = true)]
     epochs: Option<NonZeroUsize>,
     /// The learning rate
     #[arg(long, value_name = "RATE", default_value_t = 0.05, conflicts_with_all = ["model", "resume"], value_parser = numbers::positive, allow_negative_numbers = true)]
     learning_rate: f64,
-    /// Ratings from here on count as liked; the others are left out [default: 4 where the highest is from 4 to 5, else four fifths of the highest]
+    /// Ratings from this value on count as liked; the others are left out [default: 4 if the
+    /// highest is from 4 to 5, else four fifths of the highest]
     #[arg(long, value_name = "RATING", conflicts_with_all = ["model", "resume"], value_parser = numbers::rating, allow_negative_numbers = true)]
     min_rating: Option<f32>,
-    /// What counts are worth as weights of the interactions: the confidence that they were liked, of a mean of 1
+    /// Maps counts to weights of the interactions: the confidence that they were liked, normalized
+    /// to mean 1
     #[arg(long, value_name = "NAME", default_value = "log", conflicts_with_all = ["model", "resume"])]
     confidence: ConfidenceName,
-    /// Which interactions are held out to test on
+    /// Selects the interactions held out for the test
     #[arg(long, value_name = "NAME", default_value = "random", conflicts_with_all = ["model", "resume"])]
     split: SplitName,
-    /// Share of the interactions to test on
+    /// Fraction of the interactions to test on
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, conflicts_with_all = ["model", "resume"], value_parser = numbers::share, allow_negative_numbers = true)]
     test_fraction: f64,
-    /// What the split, the first embeddings and all draws follow from
+    /// Seed of the split, the initial embeddings and all draws
     #[arg(long, value_name = "SEED", default_value_t = 7, conflicts_with_all = ["model", "resume"], value_parser = numbers::seed, allow_negative_numbers = true)]
     seed: u64,
-    /// Draws before an interaction is given up
+    /// Maximum number of draws per interaction
     #[arg(long, value_name = "N", default_value = "10", conflicts_with_all = ["model", "resume"], value_parser = numbers::draws, allow_negative_numbers = true)]
     max_sampled: u32,
-    /// Interactions whose gradients are taken at once; without it a tenth of them, at most 4096
+    /// Interactions per batch [default: a tenth of them, at most 4096]
     #[arg(long, value_name = "N", conflicts_with_all = ["model", "resume"], value_parser = numbers::count, allow_negative_numbers = true)]
     batch_size: Option<NonZeroUsize>,
     #[command(flatten)]
     device: DeviceChoice,
-    /// Goes on with a saved recommender, its options and the interactions that it was trained on; one that was cut goes on to its last epoch. Wants --out
+    /// Resumes a saved recommender with its options and the interactions it was trained on; an
+    /// interrupted run continues to its last epoch. Requires --out
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     resume: Option<PathBuf>,
-    /// Behind the test trains again, on all interactions, for as many epochs, and saves that (scikit-learn's `refit`)
+    /// After the test trains again, on all interactions, for as many epochs, and saves that model
+    /// (scikit-learn's `refit`)
     #[arg(long, requires = "out", conflicts_with = "model")]
     refit: bool,
-    /// Where to save the recommender, after each epoch
+    /// File in which the recommender is saved after each epoch
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     out: Option<PathBuf>,
-    /// A file for one JSON document a line, of each epoch as it ends; with --resume behind those that are there
+    /// File for one JSON document per line, one line per epoch; with --resume lines are appended
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     log: Option<PathBuf>,
-    /// One JSON document on stdout
+    /// Prints one JSON document on stdout
     #[arg(long)]
     json: bool,
 }
 
-/// What becomes of a user and an item that stand in the file again.
+/// Handling of repeated pairs of user and item.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum DuplicatesName {
-    /// The file is refused.
+    /// Reject the file.
     Refuse,
-    /// The last one counts, by its time if the file has times.
+    /// Keep the last one, by time if the file has times.
     Last,
-    /// The ratings are added up.
+    /// Add up the ratings.
     Sum,
 }
 
-/// What counts are worth.
+/// Confidence as a function of the count.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ConfidenceName {
-    /// In proportion to ln(1 + count).
+    /// Proportional to ln(1 + count).
     Log,
-    /// In proportion to the count.
+    /// Proportional to the count.
     Linear,
-    /// 1, whatever the count.
+    /// 1 for any count.
     Binary,
 }
 
@@ -156,26 +168,26 @@ impl From<ConfidenceName> for Confidence {
     }
 }
 
-/// Which interactions are held out.
+/// Selection of the held-out interactions.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum SplitName {
-    /// Random ones.
+    /// Random interactions.
     Random,
-    /// The latest.
+    /// The latest interactions.
     Time,
 }
 
-/// The names of the losses.
+/// Loss names.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum LossName {
-    /// Draws until an item lies too high; ranks at the top count most.
+    /// Draws until an item ranks too high; errors at the top weigh most.
     Warp,
     /// As warp, for the k-th best of the user's items.
     WarpKos,
     /// One popular item against each chosen one.
     Bpr,
-    /// Each chosen item by itself.
+    /// Each chosen item independently.
     Logistic,
 }
 
@@ -217,7 +229,8 @@ impl Recommend {
             saved::check_kind("--resume", path, Kind::Recommender)?;
             saved::check_resumed(Some(path), self.out.as_deref())?;
         }
-        // All files are read before a device is opened; what was held out is known before.
+        // Read all files before opening a device; the held-out interactions are fixed before that
+        // too.
         let data = self.read(path)?;
         let interrupt = Interrupt::listen()?;
         let mut trained = self.train(&data, &interrupt)?;

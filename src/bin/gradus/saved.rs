@@ -1,4 +1,5 @@
-//! Files of models: which command a file is for, and whether one can be written before hours of training are spent on it.
+//! Model files: the kind of a saved model, and early checks that an output file can be written,
+//! before hours of training.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,24 +11,24 @@ use serde_json::Value;
 
 use crate::output::{Failure, Outcome};
 
-/// What a file of gradus's holds.
+/// Kind of a model file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// What `train` saves.
+    /// Saved by `train`.
     Network,
-    /// What `recommend` saves.
+    /// Saved by `recommend`.
     Recommender,
 }
 
-/// The keys of the descriptions in the metadata of the two.
+/// Metadata keys of the two descriptions.
 const KEYS: [(&str, Kind); 2] =
     [("gradus", Kind::Network), ("gradus_recommender", Kind::Recommender)];
 
-/// A header of safetensors is no longer; what claims to be is another file.
+/// Maximum length of a safetensors header; anything longer is another format.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-/// Refuses a model of the other kind with the command that takes it. Files that are neither are left to the reader, which says what is
-/// wrong with them.
+/// Rejects a model of the other kind and names the command that takes it. Other files are left to
+/// the reader, which reports the error.
 pub fn check_kind(flag: &str, path: &Path, wanted: Kind) -> Outcome {
     let Some((found, _)) = description(path).filter(|(found, _)| *found != wanted) else {
         return Ok(());
@@ -42,7 +43,7 @@ pub fn check_kind(flag: &str, path: &Path, wanted: Kind) -> Outcome {
     Err(Failure::Failed(format!("{flag}: {name} holds {what}; `{command}` asks it")))
 }
 
-/// The kind of a saved model and what it says of itself; none of a file that is not gradus's.
+/// Kind and description of a saved model; none for a file that gradus did not write.
 pub fn description(path: &Path) -> Option<(Kind, Value)> {
     let mut file = File::open(path).ok()?;
     let mut length = [0; 8];
@@ -60,11 +61,11 @@ pub fn description(path: &Path) -> Option<(Kind, Value)> {
     })
 }
 
-/// That a file can be written, before hours are spent on what goes into it, and that it is none of the files that are read, by whatever
-/// name: the flags of these stand beside them.
+/// Checks that a file can be written before hours are spent on its content, and that it is not one
+/// of the input files under any name; `inputs` are these files with their flags.
 pub fn check_out(flag: &str, path: &Path, inputs: &[(&str, PathBuf)]) -> Outcome {
     let refused = |why: String| Err(Failure::Failed(format!("{flag}: {}: {why}", path.display())));
-    // Files are opened to be told apart; to open a pipe is to wait for its other end.
+    // Files are opened to compare them; opening a pipe would block until its other end opens.
     for (other, input) in inputs.iter().filter(|(_, input)| path.is_file() && input.is_file()) {
         if same_file::is_same_file(path, input).unwrap_or(false) {
             return refused(format!(
@@ -83,7 +84,8 @@ pub fn check_out(flag: &str, path: &Path, inputs: &[(&str, PathBuf)]) -> Outcome
     files::check_writable(path).map_err(|error| Failure::from(error).of(flag))
 }
 
-/// Refuses to go on with a saved model and to save nothing of it: what --resume reads is written over only where that is asked for.
+/// Rejects resuming a saved model without saving the result: the file of --resume is overwritten
+/// only on request.
 pub fn check_resumed(resume: Option<&Path>, out: Option<&Path>) -> Outcome {
     let (Some(path), None) = (resume, out) else { return Ok(()) };
     let path = path.display();
@@ -92,9 +94,9 @@ pub fn check_resumed(resume: Option<&Path>, out: Option<&Path>) -> Outcome {
     )))
 }
 
-/// As [`check_out`], of a log beside the models that are read (--resume) and written (--out).
+/// As [`check_out`], for a log beside the models that are read (--resume) and written (--out).
 pub fn check_log(path: &Path, inputs: &[(&str, PathBuf)], models: [Option<&Path>; 2]) -> Outcome {
-    // First: to look into a pipe is to wait for its other end.
+    // First, since comparing a pipe would block until its other end opens.
     check_out("--log", path, inputs)?;
     for (flag, model) in ["--resume", "--out"].into_iter().zip(models) {
         if let Some(model) = model.filter(|model| is_same(path, model)) {
@@ -107,7 +109,7 @@ pub fn check_log(path: &Path, inputs: &[(&str, PathBuf)], models: [Option<&Path>
     Ok(())
 }
 
-/// Whether two paths name one file, also one that is not there yet.
+/// True if two paths name the same file, even one that does not exist yet.
 fn is_same(one: &Path, other: &Path) -> bool {
     let place = |path: &Path| {
         let path = &files::end_of_links(path).ok()?;
@@ -119,7 +121,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
         .unwrap_or_else(|_| place(one).is_some_and(|found| Some(found) == place(other)))
 }
 
-/// Whether what the command tells goes into a file.
+/// True if the command's own output goes into this file.
 fn is_told_to(path: &Path) -> bool {
     let Ok(handle) = Handle::from_path(path) else { return false };
     [Handle::stdout(), Handle::stderr()].into_iter().flatten().any(|stream| stream == handle)

@@ -1,4 +1,4 @@
-//! How well a model predicts some rows, in the unit of their targets: what `train` tells of its test and `evaluate` of any file.
+//! Prediction quality in the unit of the targets: the test of `train` and the result of `evaluate`.
 
 use gradus::data::{Blocks, Dataset, Encoding, Target, TargetEncoding};
 use gradus::metrics::{Confusion, Regression, regression};
@@ -10,28 +10,28 @@ use crate::output::{Failure, Outcome};
 use crate::ranking::Ranking;
 use crate::samples::{Task, loss_in_unit};
 
-/// Classes up to which the matrix is told as a table.
+/// Maximum number of classes for which the confusion matrix is printed as a table.
 const MOST_SHOWN: usize = 20;
 
-/// Targets whose errors are told on one line.
+/// Maximum number of targets whose errors are printed on one line.
 const MOST_TARGETS: usize = 6;
 
-/// What was found on some rows.
+/// Metrics on a set of rows.
 pub struct Scores {
     pub loss: f64,
     pub accuracy: Option<f64>,
-    /// Of all targets together, whatever their units.
+    /// Over all targets together, whatever their units.
     pub regression: Option<Regression>,
-    /// Of each target, where there are several.
+    /// Per target, if there are several.
     pub targets: Vec<(String, Regression)>,
     pub ranking: Option<Ranking>,
     pub confusion: Option<(Vec<String>, Confusion)>,
-    /// Of each label that a row has or has not.
+    /// Per binary label.
     pub labels: Vec<(String, Confusion)>,
 }
 
 impl Scores {
-    /// Of rows whose targets are encoded as the model's are.
+    /// Metrics on rows encoded for the model.
     pub fn of(
         model: &mut Model,
         task: &Task,
@@ -47,7 +47,8 @@ impl Scores {
         })
     }
 
-    /// Of rows that come in blocks: their outputs and targets are held, their features are not.
+    /// Metrics on rows that come in blocks: outputs and targets are kept in memory, features are
+    /// not.
     pub fn of_blocks(
         model: &mut Model,
         task: &Task,
@@ -67,7 +68,7 @@ impl Scores {
         Scores::of_outputs(model, task, score, &outputs, &joined(targets), encoding)
     }
 
-    /// Of what a model gave for rows with these targets.
+    /// Metrics from a model's outputs and the rows' targets.
     fn of_outputs(
         model: &Model,
         task: &Task,
@@ -116,7 +117,7 @@ impl Scores {
         Ok(scores)
     }
 
-    /// As JSON: the loss first.
+    /// As JSON, with the loss first.
     pub fn as_json(&self) -> Map<String, Value> {
         let mut object = Map::new();
         object.insert("loss".into(), cases::number_to_json(self.loss));
@@ -145,7 +146,7 @@ impl Scores {
         object
     }
 
-    /// The confusion matrix and what follows from it, as JSON.
+    /// The confusion matrix and the metrics derived from it, as JSON.
     pub fn details_as_json(&self) -> Map<String, Value> {
         let mut object = Map::new();
         if let Some((classes, confusion)) = &self.confusion {
@@ -178,7 +179,7 @@ impl Scores {
             text += &format!(", labels right {:.2} %", 100.0 * right / self.labels.len() as f64);
         }
         match &self.regression {
-            // Targets of different units have no error in common.
+            // Targets of different units have no common error.
             Some(_) if !self.targets.is_empty() => {
                 for (name, found) in self.targets.iter().take(MOST_TARGETS) {
                     text += &format!("; {name}: {}", errors_in_words(found));
@@ -196,7 +197,8 @@ impl Scores {
         text
     }
 
-    /// The confusion matrix, precision and recall, as tables; the errors of each of several targets; empty for one number.
+    /// The confusion matrix, precision and recall as tables, or the errors per target if there are
+    /// several; empty for a single number.
     pub fn details_in_words(&self) -> String {
         let mut text = String::new();
         if self.targets.len() > MOST_TARGETS {
@@ -230,7 +232,7 @@ impl Scores {
     }
 }
 
-/// Targets one behind the other.
+/// Concatenates targets.
 fn joined(parts: Vec<Target>) -> Target {
     let mut parts = parts.into_iter();
     let mut all = parts.next().unwrap_or(Target::None);
@@ -248,7 +250,7 @@ fn joined(parts: Vec<Target>) -> Target {
     all
 }
 
-/// What losses are multiplied with to be in the unit of the targets.
+/// Factor from a loss to the unit of the targets.
 pub fn loss_unit(model: &Model, encoding: Option<&Encoding>) -> f64 {
     let unit = encoding.and_then(|encoding| encoding.target().unit());
     let (Some(unit), Some(loss)) = (unit, model.loss()) else { return 1.0 };
@@ -259,7 +261,8 @@ pub fn loss_unit(model: &Model, encoding: Option<&Encoding>) -> f64 {
 pub fn in_unit(model: &Model, encoding: Option<&Encoding>, outputs: &Array2<f32>) -> Array2<f64> {
     let mut numbers = decoded(encoding, outputs);
     if model.predicts_logarithms() {
-        // Of targets as they stand in the file: where a loss takes logarithms they are not standardized.
+        // In the unit of the file: for a loss that takes logarithms the targets are not
+        // standardized.
         numbers.mapv_inplace(f64::exp);
     }
     numbers
@@ -269,7 +272,7 @@ fn decoded(encoding: Option<&Encoding>, numbers: &Array2<f32>) -> Array2<f64> {
     encoding.map_or_else(|| numbers.mapv(f64::from), |encoding| encoding.decode(numbers))
 }
 
-/// The column of each row's largest output, the first of several.
+/// The column of each row's largest output, the first one if tied.
 pub fn largest(outputs: &Array2<f32>) -> Vec<usize> {
     let largest = |row: ArrayView1<f32>| {
         let mut best = 0;
@@ -283,12 +286,12 @@ pub fn largest(outputs: &Array2<f32>) -> Vec<usize> {
     outputs.rows().into_iter().map(largest).collect()
 }
 
-/// The output from which on a label is predicted.
+/// Threshold from which an output predicts its label.
 pub fn threshold(model: &Model) -> f32 {
     if model.output_activation() == "sigmoid" { 0.5 } else { 0.0 }
 }
 
-/// The names of the labels that a row has or has not.
+/// Names of the binary labels.
 pub fn label_names(encoding: Option<&Encoding>, count: usize) -> Vec<String> {
     match encoding.map(Encoding::target) {
         Some(TargetEncoding::Flags { columns, .. }) => columns.clone(),
@@ -296,7 +299,7 @@ pub fn label_names(encoding: Option<&Encoding>, count: usize) -> Vec<String> {
     }
 }
 
-/// The names of the outputs: the columns of the targets, or numbers.
+/// Names of the outputs: the target columns, or numbers.
 pub fn output_names(encoding: Option<&Encoding>, count: usize) -> Vec<String> {
     match encoding.map_or(&[][..], |encoding| encoding.target().columns()) {
         names if names.len() == count => names.to_vec(),
@@ -304,7 +307,7 @@ pub fn output_names(encoding: Option<&Encoding>, count: usize) -> Vec<String> {
     }
 }
 
-/// The errors of each target.
+/// Errors per target.
 fn of_targets(
     names: &[String],
     predicted: &Array2<f64>,
@@ -375,7 +378,7 @@ fn precision_and_recall<'a>(
     table
 }
 
-/// A number in six digits, or all of those before its point.
+/// A number in six significant digits, or with all digits before its decimal point.
 fn rounded(number: f64) -> String {
     let whole = number.abs().max(1e-9).log10().floor();
     let digits = (5.0 - whole).clamp(0.0, 9.0) as usize;

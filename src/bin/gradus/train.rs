@@ -1,4 +1,4 @@
-//! `gradus train`: a dense network on a data set, from the command line.
+//! `gradus train`: trains a dense network on a data set.
 
 mod report;
 mod resume;
@@ -36,7 +36,7 @@ pub struct Train {
     /// The loss; `gradus losses` lists them
     #[arg(long, value_name = "NAME", required_unless_present = "resume")]
     loss: Option<String>,
-    /// Units of the hidden layers, or `none` [default: 128,64; for a loss of lists 32]
+    /// Units of the hidden layers, or `none` [default: 128,64; for a listwise loss 32]
     #[arg(long, value_name = "UNITS", value_parser = hidden, conflicts_with = "resume")]
     hidden: Option<Hidden>,
     /// The activation of the hidden layers
@@ -45,31 +45,34 @@ pub struct Train {
     /// The optimizer
     #[arg(long, value_name = "NAME", default_value = "adam", conflicts_with = "resume")]
     optimizer: String,
-    /// An option of the optimizer, such as weight_decay=0.1; may be repeated
+    /// An option of the optimizer, e.g. weight_decay=0.1; may be repeated
     #[arg(long = "optimizer-set", value_name = "NAME=VALUE", value_parser = setting, conflicts_with = "resume")]
     optimizer_settings: Vec<(String, Value)>,
-    /// The learning rate; without it the optimizer's own, and 0.002 for adam and a loss of lists
+    /// The learning rate [default: the optimizer's own; 0.002 for adam with a listwise loss]
     #[arg(long, value_name = "RATE", value_parser = numbers::not_negative, allow_negative_numbers = true)]
     learning_rate: Option<f64>,
-    /// Passes over the data, with --resume further ones [default: 5; for a loss of lists 20; with --resume those that are left]
+    /// Passes over the data, with --resume additional ones [default: 5; for a listwise loss 20;
+    /// with --resume the remaining ones]
     #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
     epochs: Option<NonZeroUsize>,
-    /// Rows of a batch, queries for a loss of lists [default: 64; for a loss of lists 8]
+    /// Rows per batch, queries for a listwise loss [default: 64; for a listwise loss 8]
     #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
     batch_size: Option<NonZeroUsize>,
     /// Adds L1 Σ|w|
     #[arg(long, value_name = "L1", default_value_t = 0.0, value_parser = numbers::not_negative, allow_negative_numbers = true, conflicts_with = "resume")]
     l1: f64,
-    /// Adds L2 Σw² [default: 0; for a loss of lists 0.01]
+    /// Adds L2 Σw² [default: 0; for a listwise loss 0.01]
     #[arg(long, value_name = "L2", value_parser = numbers::not_negative, allow_negative_numbers = true, conflicts_with = "resume")]
     l2: Option<f64>,
-    /// A schedule of the learning rate, such as cosine; `gradus losses` lists them. With --resume the saved one goes on without it
+    /// A learning-rate schedule, e.g. cosine; `gradus losses` lists them. With --resume the saved
+    /// one continues unless this is given
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
-    /// An option of the schedule, such as minimum=1e-5; may be repeated. Its steps are those of the whole training if nobody sets them
+    /// An option of the schedule, e.g. minimum=1e-5; may be repeated. Its steps default to those of
+    /// the whole training run
     #[arg(long = "schedule-set", value_name = "NAME=VALUE", value_parser = setting, requires = "schedule")]
     schedule_settings: Vec<(String, Value)>,
-    /// Whether the schedule counts epochs, not updates
+    /// Counts the schedule's steps in epochs, not updates
     #[arg(long, requires = "schedule")]
     schedule_by_epoch: bool,
     /// Adds L1 Σ|w| as a proximal step, which leaves exact zeros
@@ -81,50 +84,54 @@ pub struct Train {
     /// Clips the gradient of each tensor so that its norm is at most this
     #[arg(long, value_name = "NORM", value_parser = numbers::positive, allow_negative_numbers = true, conflicts_with = "clip_norm")]
     clip_tensor_norm: Option<f64>,
-    /// Clips each element of the gradient to at most this, of either sign
+    /// Clips each element of the gradient to [−VALUE, VALUE]
     #[arg(long, value_name = "VALUE", value_parser = numbers::positive, allow_negative_numbers = true, conflicts_with_all = ["clip_norm", "clip_tensor_norm"])]
     clip_value: Option<f64>,
-    /// Leaves out updates whose gradient is not finite, and counts them
+    /// Skips updates whose gradient is not finite, and counts them
     #[arg(long)]
     skip_non_finite: bool,
-    /// Keeps a running average of the weights with this decay: it is tested with it, and `predict` predicts with it
+    /// Keeps a running average of the weights with this decay, used by the test and by `predict`
     #[arg(long, value_name = "DECAY", value_parser = numbers::share, allow_negative_numbers = true)]
     average: Option<f64>,
-    /// What the first weights and the order of the rows follow from
+    /// Seed of the initial weights and of the order of the rows
     #[arg(long, value_name = "SEED", default_value_t = 7, value_parser = numbers::seed, allow_negative_numbers = true, conflicts_with = "resume")]
     seed: u64,
-    /// Share of the rows to validate on, of the queries where the rows belong to some [default: 0.1; with --resume the same rows as before]
+    /// Fraction of the rows to validate on, of the queries if the rows are grouped [default: 0.1;
+    /// with --resume the same rows as before]
     #[arg(long, value_name = "SHARE", value_parser = numbers::share, allow_negative_numbers = true)]
     validation: Option<f64>,
-    /// Rows to test on when the training is over, in the form of --data
+    /// Test rows for the end of the training run, in the format of --data
     #[arg(long, value_name = "PATH")]
     test: Option<PathBuf>,
-    /// Stops after so many epochs in a row without a better validation loss (training loss where nothing is validated)
+    /// Stops after this many epochs in a row without a lower validation loss (training loss without
+    /// validation rows)
     #[arg(long, value_name = "N", value_parser = numbers::times, allow_negative_numbers = true)]
     patience: Option<usize>,
     #[command(flatten)]
     weights: WeightOptions,
-    /// An option of the loss, such as delta=0.5; may be repeated
+    /// An option of the loss, e.g. delta=0.5; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting, conflicts_with = "resume")]
     settings: Vec<(String, Value)>,
-    /// Reads a table in pieces, anew in each epoch, as is done by itself where its numbers would not fit into memory (on Linux)
+    /// Reads a table in chunks, anew in each epoch; automatic if its numbers would not fit into
+    /// memory (on Linux)
     #[arg(long)]
     stream: bool,
-    /// Leaves the features of a table as they are
+    /// Leaves the features of a table unscaled
     #[arg(long)]
     no_standardize: bool,
-    /// Goes on with a saved model, its loss, its optimizer and the options of its training; one that was cut goes on to its last epoch. Wants --out
+    /// Resumes a saved model with its loss, optimizer and training options; an interrupted run
+    /// continues to its last epoch. Requires --out
     #[arg(long, value_name = "MODEL")]
     resume: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceChoice,
-    /// Where to save the model, after each epoch
+    /// File in which the model is saved after each epoch
     #[arg(long, value_name = "MODEL")]
     out: Option<PathBuf>,
-    /// A file for one JSON document a line, of each epoch as it ends; with --resume behind those that are there
+    /// File for one JSON document per line, one line per epoch; with --resume lines are appended
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// One JSON document on stdout
+    /// Prints one JSON document on stdout
     #[arg(long)]
     json: bool,
     /// Adds the loss of each batch to the JSON document
@@ -145,14 +152,14 @@ fn hidden(text: &str) -> Result<Hidden, String> {
     units.map(Hidden).ok_or_else(|| "it must be numbers of units such as 128,64, or none".into())
 }
 
-/// NAME=VALUE; the value is JSON, else a word.
+/// Parses NAME=VALUE; the value is JSON, else a string.
 fn setting(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE, such as delta=0.5")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
     Ok((name.into(), value))
 }
 
-/// An error of a name, or of an option that was set for it.
+/// An error in a name, or in an option set for it.
 fn named(error: Error, name: &str, options: &str) -> Failure {
     let is_name = matches!(&error, Error::Unknown { kind, .. } if !kind.starts_with("option of "));
     Failure::usage(error).of(if is_name { name } else { options })
@@ -212,7 +219,7 @@ impl Train {
         self.ended(&trained, interrupt.is_asked()).and(logged)
     }
 
-    /// The files that are read.
+    /// The input files.
     fn inputs(&self) -> Vec<(&'static str, PathBuf)> {
         let mut inputs = self.source.files();
         let test =
@@ -222,7 +229,7 @@ impl Train {
         inputs
     }
 
-    /// How the command ends behind a training.
+    /// Result of the command after a training run.
     fn ended(&self, trained: &Trained, interrupted: bool) -> Outcome {
         match &trained.history.stopped {
             Some(stop @ Stop::NotFinite { .. }) => return Err(Failure::Failed(stop.to_string())),
@@ -239,9 +246,10 @@ impl Train {
         if interrupted { Err(Failure::Interrupted("the training was over".into())) } else { Ok(()) }
     }
 
-    /// What a new model is compiled with, before any data is read: names and options that are wrong are bad usage.
+    /// Settings to compile a new model with, before any data is read: wrong names and options are
+    /// usage errors.
     fn plan(&self) -> Outcome<Option<Plan>> {
-        // How many updates there will be is not known yet: more than any warm-up has.
+        // The number of updates is not known yet: take more than any warm-up has.
         self.named_schedule(1 << 40, &self.settings(false, None))?;
         if self.resume.is_some() {
             return Ok(None);
@@ -264,7 +272,7 @@ impl Train {
         Ok(Some(Plan { loss, optimizer }))
     }
 
-    /// The rows, as a model that goes on was trained with them or as a new one is.
+    /// The rows, encoded as in the original run for a resumed model, or anew.
     fn parts(
         &self,
         kind: TargetKind,
@@ -353,7 +361,7 @@ impl Train {
     }
 }
 
-/// What a new model is compiled with.
+/// Settings to compile a new model with.
 struct Plan {
     loss: Box<dyn Loss>,
     optimizer: Box<dyn Optimizer>,

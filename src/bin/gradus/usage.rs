@@ -1,4 +1,4 @@
-//! Bad usage, told in one line: what was given and what is allowed.
+//! One-line usage errors: the given value and the allowed ones.
 
 use std::error::Error as _;
 
@@ -19,7 +19,7 @@ pub fn report(error: &clap::Error) -> Outcome {
     }
 }
 
-/// What else a device is called where people come from.
+/// Device names used by other frameworks.
 const DEVICES: [(&str, &str); 12] = [
     ("cuda", "gpu"),
     ("rocm", "gpu"),
@@ -35,7 +35,8 @@ const DEVICES: [(&str, &str); 12] = [
     ("host", "cpu"),
 ];
 
-/// Errors about a value, a flag or a command, as all of ours are told: `--epochs is 0; it must be …`.
+/// Errors about a value, a flag or a command, in the style of gradus's own: `--epochs is 0; it must
+/// be …`.
 fn in_one_line(error: &clap::Error) -> Option<String> {
     let word = |kind| match error.get(kind) {
         Some(ContextValue::String(word)) => Some(word.as_str()),
@@ -72,7 +73,7 @@ fn in_one_line(error: &clap::Error) -> Option<String> {
         ErrorKind::InvalidSubcommand => {
             let (found, known) =
                 (word(ContextKind::InvalidSubcommand)?, list(ContextKind::SuggestedSubcommand));
-            // clap's own begin with the farthest.
+            // clap sorts its suggestions with the best one last.
             let near = names::nearest(found, known.iter().copied()).or(known.last().copied());
             let hint = names::did_you_mean(near);
             Some(format!("unknown command `{found}`; {hint}`gradus --help` shows those there are"))
@@ -83,7 +84,7 @@ fn in_one_line(error: &clap::Error) -> Option<String> {
 
 /// The value that was probably meant.
 fn meant<'a>(flag: &str, value: &str, known: &[&'a str]) -> Option<&'a str> {
-    // `cuda:0` is a device too.
+    // Accept `cuda:0` as a device too.
     let name = value.to_lowercase();
     let name = name.split(':').next().unwrap_or_default();
     let elsewhere = DEVICES.iter().find(|(other, _)| flag == "--device" && *other == name);
@@ -93,14 +94,15 @@ fn meant<'a>(flag: &str, value: &str, known: &[&'a str]) -> Option<&'a str> {
     }
 }
 
-/// The help, and an error that names the commands: `gradus` alone asks for nothing.
+/// Prints the help and returns an error that names the commands: `gradus` alone is not a valid
+/// call.
 pub fn which_command(command: &clap::Command) -> Outcome {
     output::print(&command.clone().render_help().to_string())?;
     let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
     Err(Failure::Usage(format!("a command is needed: {}", names.join(", "))))
 }
 
-/// clap's message without its usage and its hint to the help, on one line.
+/// clap's message on one line, without usage and the hint to the help.
 fn one_line(message: &str) -> String {
     let message = message.strip_prefix("error: ").unwrap_or(message);
     let lines = message.lines().map(str::trim);

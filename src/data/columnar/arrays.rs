@@ -1,4 +1,4 @@
-//! Arrow's arrays as columns of a table.
+//! Arrow arrays as columns of a table.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -17,26 +17,26 @@ use super::super::table::{Builder, Decimal, Kind, Table};
 use super::Format;
 use crate::{Error, Result};
 
-/// Rows that are decoded at a time, and the most of a piece.
+/// Rows decoded at a time, and the maximum of a chunk.
 const PIECE: usize = 1 << 16;
 
-/// Whole numbers up to here are numbers of f64; of larger ones the text is kept too.
+/// Whole numbers up to this one are exact in f64; for larger ones the text is kept too.
 const LARGEST_WHOLE: u64 = 1 << 53;
 
 type Batches = Box<dyn Iterator<Item = std::result::Result<RecordBatch, ArrowError>>>;
 
-/// How a file is laid out: its columns, and pieces of which each can be read by itself.
+/// Layout of a file: its columns, and chunks that can be read independently.
 #[derive(Debug, Clone)]
 pub(in crate::data) struct Layout {
     format: Format,
     path: PathBuf,
-    /// The columns that are read: place in the file, name and kind.
+    /// The columns to read: index in the file, name and kind.
     columns: Vec<(usize, String, Kind)>,
     pub(in crate::data) notes: Vec<String>,
     pub(in crate::data) pieces: Vec<Piece>,
 }
 
-/// Rows of a file: a group of Parquet's or some of it, a batch of Arrow's.
+/// Rows of a file: a row group of Parquet or a section of one, a record batch of Arrow.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::data) struct Piece {
     group: usize,
@@ -63,12 +63,12 @@ impl Layout {
         Ok(Layout { format, path: path.into(), columns, notes, pieces })
     }
 
-    /// How many rows and columns are read.
+    /// Numbers of rows and of columns to read.
     pub(in crate::data) fn size(&self) -> [usize; 2] {
         [self.pieces.iter().map(|piece| piece.rows).sum(), self.columns.len()]
     }
 
-    /// The columns without their rows.
+    /// The columns without rows.
     pub(in crate::data) fn head(&self) -> Result<Table> {
         self.table(std::iter::empty(), Vec::new())
     }
@@ -86,7 +86,7 @@ impl Layout {
         Err(self.wrong("its rows", "none".into(), "at least one"))
     }
 
-    /// The rows of a piece.
+    /// The rows of a chunk.
     pub(in crate::data) fn piece(&self, place: usize) -> Result<Table> {
         let (file, piece) = (File::open(&self.path), self.pieces[place]);
         let file = file.map_err(|source| Error::Io { path: self.path.clone(), source })?;
@@ -138,7 +138,7 @@ impl Layout {
     }
 }
 
-/// Columns and pieces of a file.
+/// Columns and chunks of a file.
 fn laid_out(format: Format, file: File) -> std::result::Result<(SchemaRef, Vec<Piece>), String> {
     match format {
         Format::Parquet => {
@@ -156,7 +156,7 @@ fn laid_out(format: Format, file: File) -> std::result::Result<(SchemaRef, Vec<P
             let mut reader = FileReader::try_new(BufReader::new(file), None)
                 .map_err(|error| error.to_string())?;
             let mut pieces = Vec::new();
-            // Only a batch itself says how many rows it has.
+            // The number of rows is stored in the batch itself only.
             for (group, batch) in reader.by_ref().enumerate() {
                 let rows = batch.map_err(|error| error.to_string())?.num_rows();
                 pieces.push(Piece { group, offset: 0, rows });
@@ -166,7 +166,7 @@ fn laid_out(format: Format, file: File) -> std::result::Result<(SchemaRef, Vec<P
     }
 }
 
-/// The batches of a file, or of a piece of it.
+/// The record batches of a file, or of a chunk of it.
 fn opened(
     format: Format,
     file: File,
@@ -204,7 +204,7 @@ fn damaged(format: Format, path: &Path, error: &str) -> Error {
     }
 }
 
-/// What a column of a type holds; none of what is no number, text, truth or time.
+/// The kind of a column by its type; none if it is not a number, text, boolean or time.
 fn kind(of: &DataType) -> Option<Kind> {
     match of {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Boolean => {
@@ -222,7 +222,7 @@ fn kind(of: &DataType) -> Option<Kind> {
     }
 }
 
-/// Adds the cells of an array; a null is a blank.
+/// Adds the cells of an array; nulls become blanks.
 fn add(builder: &mut Builder, array: &ArrayRef) -> std::result::Result<(), ArrowError> {
     let array = match array.data_type() {
         DataType::Dictionary(_, values) => &cast(array, values)?,
@@ -279,7 +279,7 @@ fn whole(builder: &mut Builder, cell: Option<i64>) {
     }
 }
 
-/// Ticks of a time in a second; days of a date are told in seconds too.
+/// Ticks per second of a time type; dates are converted to seconds too.
 fn per_second(of: &DataType) -> Option<f64> {
     let of_unit = |unit: &TimeUnit| match unit {
         TimeUnit::Second => 1.0,

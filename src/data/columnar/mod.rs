@@ -1,6 +1,7 @@
-//! Parquet and Arrow IPC (Feather): files that hold their columns with their types.
+//! Parquet and Arrow IPC (Feather): columnar files with typed columns.
 //!
-//! Behind the feature `parquet`; without it such a file is told from a table of text all the same.
+//! Reading requires the feature `parquet`; without it the files are still distinguished from text
+//! tables.
 
 #[cfg(feature = "parquet")]
 mod arrays;
@@ -17,14 +18,14 @@ use super::table::Table;
 use crate::Error;
 use crate::Result;
 
-/// What such a file is.
+/// Format of a columnar file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Parquet,
     Arrow,
 }
 
-/// The ends of such files' names.
+/// File extensions.
 const ENDS: [(&str, Format); 6] = [
     ("parquet", Format::Parquet),
     ("parq", Format::Parquet),
@@ -34,19 +35,20 @@ const ENDS: [(&str, Format); 6] = [
     ("ipc", Format::Arrow),
 ];
 
-/// What a file begins with.
+/// Magic bytes at the start of a file.
 const MAGICS: [(&[u8], Format); 3] =
     [(b"PAR1", Format::Parquet), (b"ARROW1", Format::Arrow), (b"FEA1", Format::Arrow)];
 
 impl Format {
-    /// What a path is by its first bytes, or by its name where there is no such file.
+    /// Detects the format from the first bytes of a file, or from its name if the file does not
+    /// exist.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let by_name = ENDS
             .into_iter()
             .find(|(end, _)| super::extension(&name) == Some(end))
             .map(|(_, format)| format);
-        // To look into a pipe would take its bytes away.
+        // Do not peek into standard input: it would consume bytes.
         let mut start = Vec::new();
         if !super::is_stdin(path)
             && path.is_file()
@@ -68,13 +70,13 @@ impl Format {
         }
     }
 
-    /// The table in a file.
+    /// Reads the table in a file.
     #[cfg(feature = "parquet")]
     pub(super) fn read(self, path: &Path) -> Result<Table> {
         Layout::open(self, path)?.whole()
     }
 
-    /// That this build reads no such file.
+    /// Error: this build does not read columnar files.
     #[cfg(not(feature = "parquet"))]
     pub(super) fn read(self, path: &Path) -> Result<Table> {
         std::fs::metadata(path).map_err(|source| Error::Io { path: path.into(), source })?;

@@ -1,4 +1,5 @@
-//! Words as numbers of their list, whether a file writes them as words or as numbers.
+//! Categories: text cells as indices into a list, whether a file writes them as words or as
+//! numbers.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,22 +7,23 @@ use super::super::table::{Cells, Column, Spot, Table};
 use super::numbers::Memory;
 use crate::Result;
 
-/// Words that are counted at a time with bounded memory. When there are more, the rarer half is forgotten: a word that stands in a
-/// thirty-thousandth of the rows, wherever, is not.
+/// Maximum number of distinct words counted with bounded memory. Beyond it the rarer half is
+/// dropped: a word in a thirty-thousandth of the rows, wherever they are, is kept.
 const MOST_COUNTED: usize = 1 << 16;
 
-/// Of a column of which so many cells are numbers a word is taken for a fault of the file.
+/// If at least this fraction of a column's cells are numbers, a word in it is taken for an error in
+/// the file.
 const NEARLY_ALL: f64 = 0.9;
 
-/// So many different numbers beside a word are no names of categories.
+/// With at least this many distinct numbers beside a word the numbers are not category names.
 const MANY_NUMBERS: usize = 8;
 
-/// How often words stand in some rows.
+/// Number of occurrences of each word.
 #[derive(Debug)]
 pub(super) struct Counts {
     memory: Memory,
     counts: HashMap<String, usize>,
-    /// Words that were forgotten, each as often as it was.
+    /// Number of dropped words, counted once per drop.
     forgotten: usize,
 }
 
@@ -30,7 +32,7 @@ impl Counts {
         Counts { memory, counts: HashMap::new(), forgotten: 0 }
     }
 
-    /// Adds the words of some rows of a column of words.
+    /// Counts the words of some rows of a text column.
     pub(super) fn add(&mut self, column: &Column, rows: &[usize]) {
         let Cells::Words { codes, words } = column.cells() else { return };
         let mut of_code = vec![0; words.len()];
@@ -58,7 +60,8 @@ impl Counts {
         self.counts = all.into_iter().collect();
     }
 
-    /// The words in order, numbers ascending and then words, with how often each stands there; and how many more there were.
+    /// The sorted words, numbers ascending before other text, with their counts; and the number of
+    /// dropped words.
     pub(super) fn sorted(self) -> (Vec<(String, usize)>, usize) {
         let mut counted: Vec<(String, usize)> = self.counts.into_iter().collect();
         counted.sort_unstable_by(|(one, _), (other, _)| order(one, other));
@@ -66,7 +69,7 @@ impl Counts {
     }
 }
 
-/// The most frequent of counted words, in their order.
+/// The most frequent of the counted words, in their original order.
 pub(super) fn most_frequent(counted: Vec<(String, usize)>, most: usize) -> Vec<(String, usize)> {
     let mut by_count: Vec<usize> = (0..counted.len()).collect();
     by_count.sort_by_key(|&place| std::cmp::Reverse(counted[place].1));
@@ -75,7 +78,7 @@ pub(super) fn most_frequent(counted: Vec<(String, usize)>, most: usize) -> Vec<(
     by_count.into_iter().map(|place| counted[place].clone()).collect()
 }
 
-/// Numbers by value and before words; words by their letters.
+/// Sort order: numbers by value, before words; words alphabetically.
 pub(super) fn order(one: &str, other: &str) -> std::cmp::Ordering {
     let key = |word: &str| word.parse::<f64>().ok().filter(|number| number.is_finite());
     match (key(one), key(other)) {
@@ -86,18 +89,19 @@ pub(super) fn order(one: &str, other: &str) -> std::cmp::Ordering {
     }
 }
 
-/// A word in a column that is of numbers otherwise: as a category of its own it would make one of each number.
+/// Detects stray words in an otherwise numeric column: taken as categories, they would make one of
+/// each number.
 #[derive(Debug, Default)]
 pub(super) struct AmongNumbers {
     known: usize,
     numbers: usize,
-    /// As many as matter.
+    /// Distinct numbers, up to the number that matters.
     different: BTreeSet<String>,
     first: Option<Spot>,
 }
 
 impl AmongNumbers {
-    /// Looks at all rows of a column of words.
+    /// Counts all rows of a text column.
     pub(super) fn add(&mut self, table: &Table, column: &Column) {
         let Cells::Words { codes, words } = column.cells() else { return };
         let is_number: Vec<bool> =
@@ -118,7 +122,7 @@ impl AmongNumbers {
         }
     }
 
-    /// Refuses the word.
+    /// Returns an error if the words look like mistakes.
     pub(super) fn check(&self) -> Result<()> {
         let (numbers, known) = (self.numbers, self.known);
         if self.different.len() < MANY_NUMBERS || (numbers as f64) < NEARLY_ALL * known as f64 {
@@ -132,8 +136,9 @@ impl AmongNumbers {
     }
 }
 
-/// The place of each row's word in a list; none for a blank, an error of the row for a word that is not there. In a list of words `-` is one
-/// of them though it is a blank among numbers, and a file may hold nothing else.
+/// The index of each row's word in a list; none for a blank, the row as an error for an unknown
+/// word. `-` may be a listed word although it is a blank among numbers, and a file may contain
+/// nothing else.
 pub(super) fn places(
     column: &Column,
     list: &[String],
@@ -159,7 +164,7 @@ pub(super) fn places(
     }
 }
 
-/// `true` and `false` in any case.
+/// Parses `true` and `false` in any case.
 pub(super) fn truth(word: &str) -> Option<bool> {
     if word.eq_ignore_ascii_case("true") {
         Some(true)
@@ -170,7 +175,7 @@ pub(super) fn truth(word: &str) -> Option<bool> {
     }
 }
 
-/// Some of the words, as a message shows them.
+/// The first few words, for a message.
 pub(super) fn some(words: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = words.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");

@@ -1,4 +1,4 @@
-//! One column of a table as some columns of numbers.
+//! Encoding of one table column as one or several numeric columns.
 
 use std::collections::HashSet;
 
@@ -13,22 +13,22 @@ use crate::data::encoding::report::ColumnReport;
 use crate::data::table::{Cells, Column, Table};
 use crate::{Error, Result};
 
-/// A column and what is done with it.
+/// A column and its encoding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Feature {
     column: String,
     encoded: Encoded,
-    /// Blanks among the rows that it was fitted on.
+    /// Number of blanks among the rows that it was fitted on.
     blanks: usize,
-    /// Whether a blank is 0 in all of its columns.
+    /// True if a blank is 0 in all of its encoded columns.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     sparse: bool,
-    /// Whether its numbers tell the rows apart and say no more.
+    /// True if its numbers merely identify the rows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_identifier: bool,
 }
 
-/// What a column becomes.
+/// Encoding of a column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Encoded {
@@ -36,21 +36,22 @@ pub(super) enum Encoded {
     Number { mean: f64, scale: f64, fill: f64 },
     /// 1 for true, 0 for false.
     Truth { fill: bool },
-    /// A column for each word, and one for all others if there were such.
+    /// One column per word, and one shared by all other words if there were any.
     Words { words: Vec<String>, others: usize, fill: usize },
-    /// A column for each word that a cell lists; some rarer ones may have none.
+    /// One column per word listed in a cell; some rarer words may have none.
     Lists { words: Vec<String>, separator: char, rarer: usize },
-    /// Nothing, and why.
+    /// Left out, with the reason.
     Nothing { reason: String },
 }
 
 impl Feature {
-    /// The table's column.
+    /// Name of the table column.
     pub(super) fn name(&self) -> &str {
         &self.column
     }
 
-    /// Whether a cell is blank to what the column was in training: `-` is one among numbers, and a word among words.
+    /// True if a cell is blank by the column's type in training: `-` is blank among numbers, and a
+    /// word among words.
     fn is_blank(&self, column: &Column, row: usize) -> bool {
         match &self.encoded {
             Encoded::Words { .. } | Encoded::Truth { .. } | Encoded::Lists { .. } => {
@@ -60,12 +61,12 @@ impl Feature {
         }
     }
 
-    /// Whether it is of numbers that are brought to mean 0 and deviation 1.
+    /// True for numbers standardized to mean 0 and standard deviation 1.
     pub(super) fn is_standardized(&self) -> bool {
         matches!(&self.encoded, Encoded::Number { mean, scale, .. } if (*mean, *scale) != (0.0, 1.0))
     }
 
-    /// How many columns it becomes.
+    /// Number of encoded columns.
     pub(super) fn width(&self) -> usize {
         let own = match &self.encoded {
             Encoded::Number { .. } | Encoded::Truth { .. } => 1,
@@ -76,12 +77,12 @@ impl Feature {
         own + usize::from(self.marks_blanks())
     }
 
-    /// Whether a column says where a blank was filled.
+    /// True if an extra column marks the filled blanks.
     fn marks_blanks(&self) -> bool {
         self.blanks > 0 && !self.sparse
     }
 
-    /// What they are called.
+    /// Names of the encoded columns.
     pub(super) fn names(&self) -> Vec<String> {
         let column = &self.column;
         let mut names = match &self.encoded {
@@ -100,7 +101,7 @@ impl Feature {
         names
     }
 
-    /// Writes the columns of some rows of a table's column.
+    /// Encodes some rows of a table column.
     pub(super) fn encode(
         &self,
         table: &Table,
@@ -150,7 +151,7 @@ impl Feature {
                     match place {
                         Ok(place) => row[place.unwrap_or(*fill)] = 1.0,
                         Err(_) if *others > 0 => row[words.len()] = 1.0,
-                        // None of the words is what it is.
+                        // An unknown word: all columns stay 0.
                         Err(_) => {}
                     }
                 }
@@ -168,7 +169,7 @@ impl Feature {
         Ok(())
     }
 
-    /// What stands in a column that did not in the rows that were fitted.
+    /// Describes cells unlike any in the rows that it was fitted on.
     pub(super) fn surprise(&self, table: &Table, column: &Column) -> Option<String> {
         let rows: Vec<usize> = (0..column.len()).collect();
         if let Encoded::Words { words, others: 0, .. } = &self.encoded {
@@ -212,27 +213,27 @@ impl Feature {
     }
 }
 
-/// What is learned of a column, row by row.
+/// Statistics of a column, accumulated row by row.
 #[derive(Debug)]
 pub(super) struct FeatureFit {
     column: String,
-    /// Rows to train on, and blanks among them.
+    /// Number of training rows, and of blanks among them.
     rows: usize,
     blanks: usize,
-    /// The number in the first row, while the column may be the index of the rows.
+    /// The number in the first row, as long as the column may be the row index.
     index: Option<f64>,
-    /// Rows of all kinds.
+    /// Number of rows seen, including those not trained on.
     seen: usize,
     numbering: Numbering,
     cells: CellsFit,
 }
 
-/// Whether the numbers of a column may be those of its rows.
+/// Detects columns whose numbers may be row numbers or ids.
 #[derive(Debug)]
 struct Numbering {
-    /// The number in the first row, while each one is larger by 1 than the one before.
+    /// The number in the first row, as long as each number is one more than the previous.
     first: Option<f64>,
-    /// The numbers of a column whose name says so, while they are whole and all different.
+    /// The numbers of a column with a name like `id`, as long as they are whole and distinct.
     different: Option<HashSet<u64>>,
 }
 
@@ -252,7 +253,7 @@ impl Numbering {
             numbers.iter().zip(seen..).all(|(&number, row)| number == first + row as f64)
         };
         self.first = self.first.filter(counts);
-        // Beyond so many it is known well enough.
+        // Beyond this count the evidence is sufficient.
         if let Some(different) =
             self.different.as_mut().filter(|different| different.len() < MOST_NUMBERS)
         {
@@ -263,16 +264,16 @@ impl Numbering {
         }
     }
 
-    /// Of so many rows.
+    /// True if the column looks like an identifier of this many rows.
     fn is_one(&self, rows: usize) -> bool {
         rows >= FEWEST_ROWS && (self.first.is_some() || self.different.is_some())
     }
 }
 
-/// Of fewer rows a column that counts is no surprise.
+/// With fewer rows consecutive numbers are no evidence.
 const FEWEST_ROWS: usize = 20;
 
-/// Numbers of a column that are compared with each other.
+/// Maximum number of values compared with each other.
 const MOST_NUMBERS: usize = 1 << 20;
 
 #[derive(Debug)]
@@ -281,7 +282,7 @@ enum CellsFit {
     Words(Counts, AmongNumbers),
 }
 
-/// Which numbers there are, of those that are no quantities.
+/// Set of the values seen, to detect columns of 0 and 1.
 #[derive(Debug, Default)]
 struct Flags {
     has_zero: bool,
@@ -298,14 +299,14 @@ impl Flags {
         }
     }
 
-    /// Whether all numbers are 0 or 1. A single value is left to the rule for such.
+    /// True if all numbers are 0 or 1. A constant column is handled by its own rule.
     fn are_all(&self) -> bool {
         self.has_zero && self.has_one && !self.has_other
     }
 }
 
 impl FeatureFit {
-    /// Of the column at a place of the table.
+    /// Starts with the column at an index of the table.
     pub(super) fn new(place: usize, column: &Column, memory: Memory) -> Self {
         let (numbers, is_index) = match column.cells() {
             Cells::Numbers(numbers) => (Some(numbers), place == 0 && column.name() == "Unnamed: 0"),
@@ -331,13 +332,13 @@ impl FeatureFit {
         }
     }
 
-    /// Adds a part of the table, in which these are the rows to train on.
+    /// Adds a chunk of the table; `rows` are its training rows.
     pub(super) fn add(&mut self, table: &Table, column: &Column, rows: &[usize]) -> Result<()> {
         self.rows += rows.len();
         self.blanks += rows.iter().filter(|&&row| column.is_blank(row)).count();
         match (column.cells(), &mut self.cells) {
             (Cells::Numbers(numbers), CellsFit::Numbers(moments, quantiles, flags)) => {
-                // pandas writes the index of the rows as a first column without a name.
+                // pandas writes the row index as a first column without a name.
                 let counts = |first: &f64| {
                     let mut rows = numbers.iter().zip(self.seen..);
                     rows.all(|(&number, row)| number == first + row as f64)
@@ -399,7 +400,7 @@ impl FeatureFit {
                 nothing(format!("`{}` in all rows", words[0]))
             }
             Encoded::Number { scale, mean, fill } if *scale == 0.0 => {
-                // Where a blank is 0, what is not blank must be something else.
+                // Blanks are 0, so other cells must not be.
                 Encoded::Number { scale: 1.0, mean: mean - f64::from(options.sparse), fill: *fill }
             }
             _ => encoded,
@@ -409,7 +410,7 @@ impl FeatureFit {
     }
 }
 
-/// A part of a file that is not of the kind of the parts before it.
+/// Error for a chunk of a file whose column type differs from that of the earlier chunks.
 pub(super) fn changed(table: &Table, column: &Column) -> Error {
     let position = format!("column `{}`", column.name());
     table.wrong(
@@ -422,7 +423,7 @@ pub(super) fn changed(table: &Table, column: &Column) -> Error {
 fn number(moments: &Moments, quantiles: Quantiles, standardize: bool) -> Encoded {
     let (mean, deviation) = moments.mean_and_deviation();
     let [fill] = quantiles.at([0.5]);
-    // A column of one value is told by its scale of 0 until its blanks were looked at.
+    // A constant column is marked by scale 0 until its blanks were examined.
     let (mean, scale) =
         if standardize || deviation == 0.0 { (mean, deviation) } else { (0.0, 1.0) };
     Encoded::Number { mean, scale, fill }
@@ -472,7 +473,7 @@ fn words(
     Ok(Encoded::Words { words: kept.into_iter().map(|(word, _)| word).collect(), others, fill })
 }
 
-/// Whether a word begins as a date of ISO 8601, `2016-10-17`.
+/// True if a word begins with a date of ISO 8601, `2016-10-17`.
 fn is_date(word: &str) -> bool {
     let parts: Vec<&str> = word.get(..10).unwrap_or_default().split('-').collect();
     let number = |place: usize, digits: usize| {

@@ -1,4 +1,4 @@
-//! An encoding in the making: what is learned of a table, piece by piece.
+//! Fits an encoding to a table, chunk by chunk.
 
 use rayon::prelude::*;
 
@@ -8,18 +8,19 @@ use super::numbers::Memory;
 use super::{Encoding, EncodingOptions, TargetFit};
 use crate::{Error, Result};
 
-/// What was learned so far of a table that comes in pieces.
+/// State of a fit to a table that comes in chunks.
 #[derive(Debug)]
 pub(super) struct Fitting<'o> {
     options: &'o EncodingOptions,
-    /// Columns that are features, by their place in the table.
+    /// Feature columns with their indices in the table.
     features: Vec<(usize, FeatureFit)>,
     target: TargetFit,
     has_header: bool,
     rows: usize,
 }
 
-/// What is learned of a table in memory: a column after the other on each thread, since the numbers of a column are held for its median.
+/// Fits a table in memory: one column at a time per thread, since the numbers of a column are kept
+/// for its median.
 pub(super) fn of_table(
     table: &Table,
     rows: &[usize],
@@ -36,7 +37,7 @@ pub(super) fn of_table(
     };
     let features: Vec<Result<Feature>> =
         features(table, options)?.into_par_iter().map(fit).collect();
-    // The first error in the order of the columns, whatever the threads do.
+    // Report the first error in column order, independent of thread scheduling.
     let features = features.into_iter().collect::<Result<_>>()?;
     let mut target = TargetFit::new(table, &targets, options.kind, Memory::All)?;
     target.add(table, &targets, rows)?;
@@ -44,7 +45,7 @@ pub(super) fn of_table(
 }
 
 impl<'o> Fitting<'o> {
-    /// Of a table that begins so.
+    /// Starts with the first chunk of a table.
     pub(super) fn new(table: &Table, options: &'o EncodingOptions) -> Result<Self> {
         let memory = Memory::Bounded;
         let targets = targets(table, options)?;
@@ -60,13 +61,13 @@ impl<'o> Fitting<'o> {
         })
     }
 
-    /// Adds a piece of the table, in which these are the rows to train on, ascending.
+    /// Adds a chunk of the table; `rows` are its training rows, ascending.
     pub(super) fn add(&mut self, table: &Table, rows: &[usize]) -> Result<()> {
         let add = |(place, feature): &mut (usize, FeatureFit)| {
             feature.add(table, &table.columns()[*place], rows)
         };
         let added: Vec<Result<()>> = self.features.par_iter_mut().map(add).collect();
-        // The first in the order of the columns, whatever the threads do.
+        // The first error in column order, independent of thread scheduling.
         added.into_iter().collect::<Result<()>>()?;
         self.rows += rows.len();
         self.target.add(table, &targets(table, self.options)?, rows)
@@ -81,7 +82,7 @@ impl<'o> Fitting<'o> {
     }
 }
 
-/// The encoding of what was learned, of which something must be left.
+/// Builds the encoding; at least one feature must remain.
 fn made(
     features: Vec<Feature>,
     has_header: bool,
@@ -103,7 +104,7 @@ fn made(
     })
 }
 
-/// The columns that are features, with their places.
+/// The feature columns with their indices.
 fn features<'t>(table: &'t Table, options: &EncodingOptions) -> Result<Vec<(usize, &'t Column)>> {
     for name in options.left_out.iter().chain(&options.weight) {
         table.position(name)?;
@@ -119,7 +120,7 @@ fn targets<'t>(table: &'t Table, options: &EncodingOptions) -> Result<Vec<&'t Co
     options.targets.iter().map(|name| table.column(name)).collect()
 }
 
-/// There is nothing to learn from.
+/// Error: no rows to fit on.
 pub(super) fn no_rows() -> Error {
     Error::Empty { operation: "encoding".into(), name: "the rows to train on".into() }
 }

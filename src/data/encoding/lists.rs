@@ -1,4 +1,4 @@
-//! Cells that list several words, `Adventure|Children|Fantasy`, as a column for each word.
+//! Cells that list several words, `Adventure|Children|Fantasy`, encoded with one column per word.
 
 use std::collections::HashMap;
 
@@ -9,15 +9,16 @@ use super::EncodingOptions;
 use super::categories::most_frequent;
 use super::feature::Encoded;
 
-/// So few words are no sign that each row has its own.
+/// With at most this many distinct words the test for distinctness is not meaningful.
 const FEW: usize = 20;
 
-/// Whether nearly all words stand once among so many: what one row alone has says nothing about others.
+/// True if at least nine tenths of the words are distinct: a word of a single row does not
+/// generalize.
 pub(super) fn are_distinct(different: usize, all: usize) -> bool {
     different > FEW && 10 * different >= 9 * all
 }
 
-/// The words of a cell, each once, in their order.
+/// The distinct words of a cell, in order.
 fn parts(cell: &str, separator: char) -> Vec<&str> {
     let mut parts: Vec<&str> = Vec::new();
     for part in cell.split(separator).map(str::trim).filter(|part| !part.is_empty()) {
@@ -28,12 +29,12 @@ fn parts(cell: &str, separator: char) -> Vec<&str> {
     parts
 }
 
-/// Whether some of these cells lists more than one word.
+/// True if some of these cells list more than one word.
 pub(super) fn holds_lists(counted: &[(String, usize)], separator: char) -> bool {
     counted.iter().any(|(cell, _)| cell.contains(separator))
 }
 
-/// Learns the words that cells list, each of which stands in so many rows.
+/// Fits the words listed in cells, given with their numbers of rows.
 pub(super) fn lists(
     counted: Vec<(String, usize)>,
     separator: char,
@@ -59,7 +60,7 @@ pub(super) fn lists(
     Encoded::Lists { words, separator, rarer }
 }
 
-/// 1 in the column of each word that a cell lists.
+/// Writes 1 in the column of each word listed in a cell.
 pub(super) fn write_lists(
     column: &Column,
     rows: &[usize],

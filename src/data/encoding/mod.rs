@@ -1,4 +1,4 @@
-//! From the columns of a table to the numbers of a network, and back.
+//! Encoding of table columns as a network's inputs and targets, and decoding of predictions.
 
 mod categories;
 mod feature;
@@ -22,24 +22,26 @@ use fitting::{Fitting, no_rows};
 use numbers::Memory;
 use target::TargetFit;
 
-/// Words of a column that get a column of their own each, unless [`EncodingOptions::categories`] says otherwise.
+/// Default maximum of words per column that get their own encoded column; see
+/// [`EncodingOptions::categories`].
 const CATEGORIES: usize = 64;
 
-/// As [`CATEGORIES`], where a row holds few of them: each costs an embedding alone.
+/// As [`CATEGORIES`], if each row has few words: a word costs no more than its embedding.
 const SPARSE_CATEGORIES: usize = 1000;
 
-/// How the columns of a table become numbers: fitted on the rows to train on, saved with the model, applied to every other file.
+/// Encodes the columns of a table as numbers: fitted on the training rows, saved with the model,
+/// and applied to every other file.
 ///
-/// | a column of | becomes |
-/// |---|---|
-/// | numbers | (x − mean) / deviation, computed in f64 and rounded to f32 once; a blank is filled with the median |
-/// | `True` and `False` | 1 and 0; a blank is filled with the more frequent |
-/// | words | a column for each word, 1 where it stands; beyond [`EncodingOptions::categories`] the most frequent have one and the others share one |
-/// | words of which nearly every row has its own | nothing |
-/// | one value in all rows, or none; the index of the rows under no name | nothing |
+/// * Numbers: (x − mean) / standard deviation, computed in f64 and rounded to f32 once; blanks are
+///   filled with the median.
+/// * `True` and `False`: 1 and 0; blanks are filled with the more frequent one.
+/// * Words: one-hot, one column per word; beyond [`EncodingOptions::categories`] the most frequent
+///   words have a column each and the others share one.
+/// * Words that differ in nearly every row: left out.
+/// * A single value in all rows, only blanks, or an unnamed row index: left out.
 ///
-/// A column with blanks has one more behind it, which is 1 where a blank was filled. What became of each column is told by
-/// [`Encoding::report`]. Targets: [`TargetKind`].
+/// A column with blanks is followed by one that is 1 where a blank was filled. [`Encoding::report`]
+/// describes the encoding of each column. Targets: [`TargetKind`].
 ///
 /// ```
 /// use gradus::data::{Column, Encoding, EncodingOptions, Table};
@@ -58,36 +60,38 @@ const SPARSE_CATEGORIES: usize = 1000;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Encoding {
-    /// None where the rows came as arrays, which are taken as they are.
+    /// None if the rows came as arrays, which stay unchanged.
     features: Option<Vec<Feature>>,
-    /// Whether the file had names for its columns.
+    /// True if the file had column names.
     has_header: bool,
     target: TargetEncoding,
-    /// The column that says how much each row counts in a training.
+    /// The column with the weight of each row in training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     weight: Option<String>,
 }
 
-/// What an [`Encoding`] is fitted for.
+/// Options for fitting an [`Encoding`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncodingOptions {
-    /// The columns of the targets; none where there are no targets.
+    /// Target columns; empty if there are no targets.
     pub targets: Vec<String>,
-    /// What they are taken for.
+    /// Interpretation of the targets.
     pub kind: TargetKind,
-    /// Whether numbers are brought to mean 0 and deviation 1.
+    /// Standardize numbers to mean 0 and standard deviation 1.
     pub standardize: bool,
-    /// How many words of a column get a column of their own.
+    /// Maximum number of words per column that get their own encoded column.
     pub categories: usize,
-    /// Columns that are no features.
+    /// Columns to leave out of the features.
     pub left_out: Vec<String>,
-    /// The column that says how much each row counts in a training; it is no feature. It is kept with the encoding, so that a training that
-    /// goes on finds it.
+    /// The column with the weight of each row in training, not used as a feature. It is saved with
+    /// the encoding, so that resumed training finds it.
     pub weight: Option<String>,
-    /// What parts the words of a cell that lists several, each of which gets a column of its own; without it a list is one word.
+    /// Separator of words in cells that list several, each with its own encoded column; by default
+    /// a list is a single word.
     pub lists: Option<char>,
-    /// For models that add up what a row has, so that what it has not must be 0: a blank is 0 in all columns, numbers that are all
-    /// 0 or 1 stay so, and words of which nearly every row has its own are left out however few rows there are above 20.
+    /// For models that sum over a row's features, so that absent ones must be 0: blanks are 0 in
+    /// all columns, numbers that are all 0 or 1 stay unscaled, and words that differ in nearly
+    /// every row are left out whenever there are more than 20 rows.
     pub sparse: bool,
 }
 
@@ -107,8 +111,8 @@ impl Default for EncodingOptions {
 }
 
 impl EncodingOptions {
-    /// For side features of a recommender, one row for each user or item: lists are parted by `|`, up to 1,000 words of a column
-    /// have one of their own, what a row has not is 0.
+    /// Options for a recommender's side features, one row per user or item: lists are separated by
+    /// `|`, up to 1,000 words per column have their own encoded column, and absent features are 0.
     ///
     /// ```
     /// use gradus::data::{Column, Encoding, EncodingOptions, Table};
@@ -132,13 +136,13 @@ impl EncodingOptions {
         }
     }
 
-    /// Adds a column of targets.
+    /// Adds a target column.
     pub fn target(mut self, column: impl Into<String>) -> Self {
         self.targets.push(column.into());
         self
     }
 
-    /// What the targets are taken for.
+    /// Sets the interpretation of the targets.
     pub fn kind(mut self, kind: TargetKind) -> Self {
         self.kind = kind;
         self
@@ -146,26 +150,30 @@ impl EncodingOptions {
 }
 
 impl Encoding {
-    /// Learns from a table: of the features from `rows` alone, of the targets the classes from all rows, so that a rare one is known.
+    /// Fits a table: features on `rows` alone, target classes on all rows, so that rare classes are
+    /// known.
     ///
     /// # Errors
-    /// [`crate::Error::Unknown`] for a target that is no column; [`crate::Error::Empty`] without rows; [`crate::Error::Data`] with line and column for a number that is
-    /// not finite, a text among numbers, and a target that its kind cannot take; if no column is left as a feature.
+    /// [`crate::Error::Unknown`] for a target that is not a column; [`crate::Error::Empty`] without
+    /// rows; [`crate::Error::Data`] with line and column for a number that is not finite, text
+    /// among numbers, and a target that its kind does not allow; also if no feature column remains.
     pub fn fit(table: &Table, rows: &[usize], options: &EncodingOptions) -> Result<Self> {
-        // In the order of the file: sums of numbers do not hang on how the rows were shuffled.
+        // In file order, so that floating-point sums do not depend on the shuffling of the rows.
         let mut rows = rows.to_vec();
         rows.sort_unstable();
         fitting::of_table(table, &rows, options)
     }
 
-    /// As [`Encoding::fit`], of a table that comes in pieces, each with those of its rows to train on: one that memory does not hold.
+    /// As [`Encoding::fit`], for a table larger than memory that comes in chunks, each with its
+    /// training rows.
     ///
-    /// Means, deviations and classes are those of [`Encoding::fit`] to the last bit. Medians and quartiles are those up to 4,096 rows, and
-    /// beyond off by less than a three-hundredth of the rows in rank; of a column of more than 65,536 different words those that stand in
-    /// fewer than a thirty-thousandth of the rows may be taken for one of the others.
+    /// Means, standard deviations and classes are bitwise equal to those of [`Encoding::fit`].
+    /// Medians and quartiles are too up to 4,096 rows; beyond, their rank error is less than a
+    /// three-hundredth of the rows. In a column of more than 65,536 distinct words, those in fewer
+    /// than a thirty-thousandth of the rows may be counted among the others.
     ///
     /// # Errors
-    /// As [`Encoding::fit`]; those of the pieces; [`crate::Error::Empty`] without a piece.
+    /// As [`Encoding::fit`]; errors of the chunks; [`crate::Error::Empty`] without a chunk.
     pub fn fit_pieces(
         pieces: impl IntoIterator<Item = Result<(Table, Vec<usize>)>>,
         options: &EncodingOptions,
@@ -182,10 +190,10 @@ impl Encoding {
         fitting.ok_or_else(no_rows)?.finish()
     }
 
-    /// For rows that came as arrays: the targets alone are encoded.
+    /// For rows given as arrays: only the targets are encoded.
     ///
     /// # Errors
-    /// As [`Encoding::fit`] of targets.
+    /// As [`Encoding::fit`] for targets.
     pub fn of_arrays(dataset: &Dataset, rows: &[usize], kind: TargetKind) -> Result<Self> {
         let table = target::as_table(dataset)?;
         let columns: Vec<&Column> = table.columns().iter().collect();
@@ -194,10 +202,10 @@ impl Encoding {
         Ok(Encoding { features: None, has_header: true, target: target.finish()?, weight: None })
     }
 
-    /// The same rows with their targets encoded, of arrays.
+    /// Encodes the targets of rows given as arrays; the features stay unchanged.
     ///
     /// # Errors
-    /// [`crate::Error::Data`] for a class that was not there when the encoding was fitted.
+    /// [`crate::Error::Data`] for a class that was not present when the encoding was fitted.
     pub fn apply_to_arrays(&self, dataset: Dataset) -> Result<Dataset> {
         let table = target::as_table(&dataset)?;
         let columns: Vec<&Column> = table.columns().iter().collect();
@@ -209,16 +217,17 @@ impl Encoding {
         Ok(Dataset { target, ..dataset })
     }
 
-    /// All rows of a table as numbers, with their targets if the table has all of their columns.
+    /// Encodes all rows of a table, with targets if the table has all of their columns.
     ///
     /// # Errors
-    /// [`crate::Error::Unknown`] for a feature that is no column of the table; [`crate::Error::Data`] with line and column for a text where numbers were, a
-    /// number that is not finite, a class that was not there, a target that is blank.
+    /// [`crate::Error::Unknown`] for a feature that is not a column of the table;
+    /// [`crate::Error::Data`] with line and column for text in a numeric column, a number that is
+    /// not finite, an unknown class, or a blank target.
     pub fn apply(&self, table: &Table) -> Result<Dataset> {
         self.apply_rows(table, &all(table))
     }
 
-    /// As [`Encoding::apply`], of some rows in this order.
+    /// As [`Encoding::apply`], for some rows in the given order.
     ///
     /// # Errors
     /// As [`Encoding::apply`].
@@ -246,56 +255,58 @@ impl Encoding {
         Ok(values)
     }
 
-    /// What stands in a table that did not when the encoding was fitted, a sentence for each column.
+    /// Describes cells unlike any that the encoding was fitted on, one sentence per column.
     ///
     /// # Errors
-    /// [`crate::Error::Unknown`] for a feature that is no column of the table.
+    /// [`crate::Error::Unknown`] for a feature that is not a column of the table.
     pub fn surprises(&self, table: &Table) -> Result<Vec<String>> {
         let columns = self.columns_of(table)?.into_iter().zip(self.kept());
         Ok(columns.filter_map(|(column, feature)| feature.surprise(table, column)).collect())
     }
 
-    /// Predictions in the unit of the targets: standardized numbers become numbers again, everything else stays.
+    /// Predictions in the unit of the targets: standardized numbers are scaled back, all others are
+    /// unchanged.
     pub fn decode(&self, predictions: &Array2<f32>) -> Array2<f64> {
         self.target.decode(predictions)
     }
 
-    /// The column that says how much each row counted in the training.
+    /// The column with the weight of each row in training.
     pub fn weight(&self) -> Option<&str> {
         self.weight.as_deref()
     }
 
-    /// How the targets are encoded.
+    /// Encoding of the targets.
     pub fn target(&self) -> &TargetEncoding {
         &self.target
     }
 
-    /// The columns of the encoded features; empty for arrays.
+    /// Names of the encoded feature columns; empty for arrays.
     pub fn names(&self) -> Vec<String> {
         self.kept().flat_map(Feature::names).collect()
     }
 
-    /// The columns that a table must have, in order.
+    /// The required table columns, in order.
     pub fn wanted(&self) -> Vec<String> {
         self.kept().map(|feature| feature.name().to_string()).collect()
     }
 
-    /// Whether the file that it was fitted on had names for its columns; else they are called by their indices.
+    /// True if the file that it was fitted on had column names; otherwise columns are named by
+    /// their indices.
     pub fn has_header(&self) -> bool {
         self.has_header
     }
 
-    /// Whether it takes tables; else arrays.
+    /// True if it takes tables, false for arrays.
     pub fn takes_tables(&self) -> bool {
         self.features.is_some()
     }
 
-    /// Whether a column of numbers is standardized.
+    /// True if a numeric column is standardized.
     pub fn standardizes(&self) -> bool {
         self.kept().any(Feature::is_standardized)
     }
 
-    /// What became of each column.
+    /// Describes the encoding of each column.
     pub fn report(&self) -> Vec<ColumnReport> {
         self.features.iter().flatten().map(Feature::report).chain(self.target.report()).collect()
     }
@@ -306,7 +317,7 @@ impl Encoding {
         report.join("; ")
     }
 
-    /// The columns of the targets, if the table has them all.
+    /// The target columns, if the table has all of them.
     fn target_columns<'t>(&self, table: &'t Table) -> Option<Vec<&'t Column>> {
         if self.is_in_order(table) {
             return None;
@@ -317,7 +328,7 @@ impl Encoding {
         found.filter(|found| !found.is_empty())
     }
 
-    /// The rows of a table of which no target is blank; all where the table has none.
+    /// The rows of a table without a blank target; all rows if the table has no targets.
     pub fn rows_with_target(&self, table: &Table) -> Vec<usize> {
         let columns = self.target_columns(table).unwrap_or_default();
         (0..table.rows())
@@ -333,13 +344,15 @@ impl Encoding {
         self.kept().map(Feature::width).sum()
     }
 
-    /// Whether a table without names has the features alone, whose indices then are others than they were.
+    /// True if a table without column names has only the features, whose indices then differ from
+    /// those in training.
     fn is_in_order(&self, table: &Table) -> bool {
         let all = self.features.as_ref().map_or(0, Vec::len);
         !self.has_header && !table.has_header() && table.columns().len() == all
     }
 
-    /// The column of each feature that is kept: by name; where neither file has names and the targets are missing, by order.
+    /// The column of each encoded feature: by name, or by order if neither file has column names
+    /// and the targets are missing.
     fn columns_of<'t>(&self, table: &'t Table) -> Result<Vec<&'t Column>> {
         let all = self.features.as_deref().unwrap_or_default();
         if self.is_in_order(table) {

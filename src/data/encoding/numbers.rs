@@ -1,12 +1,14 @@
-//! Where numbers lie: mean and deviation, median and quartiles, in f64, one number after the other.
+//! Streaming statistics in f64: mean and standard deviation, median and quartiles.
 
-/// Numbers that a [`Quantiles`] of bounded memory holds at each of its levels.
+/// Numbers per level of a [`Quantiles`] with bounded memory.
 const LEVEL: usize = 4096;
 
-/// Mean and deviation √(Σ (x − mean)² / n). The deviation of numbers that are all one is 0, whatever the rounding.
+/// Mean and standard deviation √(Σ (x − mean)² / n). The deviation of equal numbers is exactly 0,
+/// whatever the rounding.
 ///
-/// The mean moves with each number, so that large numbers which differ little, as Unix times do, keep their last digits: B. Welford, *Note
-/// on a method for calculating corrected sums of squares and products* (1962).
+/// The mean is updated with each number, so that large numbers with small differences, e.g. Unix
+/// times, keep their last digits: B. Welford, *Note on a method for calculating corrected sums of
+/// squares and products* (1962).
 #[derive(Debug, Default)]
 pub(super) struct Moments {
     count: usize,
@@ -37,29 +39,31 @@ impl Moments {
     }
 }
 
-/// Beyond this a square leaves f64, and with it the deviation.
+/// Beyond this value squares overflow f64, and with them the deviation.
 pub(super) const LARGEST: f64 = 1e150;
 
-/// How much is remembered of what was seen.
+/// Memory limit of the statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Memory {
-    /// All.
+    /// Keeps everything: exact.
     All,
-    /// As much as a constant: what is said of more numbers, or of more words, is then nearly true.
+    /// Bounded by a constant: approximate for more numbers or words than that.
     Bounded,
 }
 
-/// Numbers below which shares of all lie.
+/// Quantiles of a stream of numbers.
 ///
-/// With bounded memory a level that is full is sorted, and every other number of it stands for two on the next level: exact up to 4,096
-/// numbers, and of 10⁹ off by less than a three-hundredth of them in rank. J. Munro and M. Paterson, *Selection and sorting with limited
-/// storage* (1980); nothing is drawn by chance.
+/// With bounded memory a full level is sorted, and every other number of it moves to the next level
+/// with twice the weight: exact up to 4,096 numbers, and for 10⁹ a rank error of less than a
+/// three-hundredth of them. J. Munro and M. Paterson, *Selection and sorting with limited storage*
+/// (1980); deterministic.
 #[derive(Debug)]
 pub(super) struct Quantiles {
     memory: Memory,
     /// Numbers of weight 1, 2, 4, …
     levels: Vec<Vec<f64>>,
-    /// Whether a level gives its odd numbers on the next time, not its even ones.
+    /// True if a level passes its odd-indexed numbers to the next level the next time, not the even
+    /// ones.
     odd: Vec<bool>,
 }
 
@@ -89,7 +93,8 @@ impl Quantiles {
         self.levels[level + 1].extend(full.into_iter().skip(first).step_by(2));
     }
 
-    /// The numbers below which these shares lie, between two numbers in proportion where all are remembered; 0 of none.
+    /// The quantiles at these fractions, interpolated linearly if all numbers are kept; 0 without
+    /// numbers.
     pub(super) fn at<const N: usize>(mut self, shares: [f64; N]) -> [f64; N] {
         if let [all] = &mut self.levels[..] {
             all.sort_unstable_by(f64::total_cmp);
@@ -113,13 +118,13 @@ impl Quantiles {
     }
 }
 
-/// The number below which a share of them lies, between two of them in proportion; 0 of none.
+/// The quantile at a fraction, interpolated linearly; 0 without numbers.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
     let place = share * last as f64;
     let (below, rest) = (place.floor() as usize, place.fract());
     let above = (below + 1).min(last);
-    // Halves apart: the difference of two large numbers may be none.
+    // Weighted separately: the difference of two large numbers may overflow.
     sorted[below] * (1.0 - rest) + sorted[above] * rest
 }
 
@@ -160,7 +165,7 @@ mod tests {
     fn quantiles_of_bounded_memory_are_nearly_true() {
         const COUNT: u32 = 1_000_000;
         let shuffled = crate::cpu::random::Permutation::new(COUNT, 7, 0);
-        // In order, from the end, mixed: the same numbers.
+        // Ascending, descending and shuffled orders of the same numbers.
         let orders: [&dyn Fn(u32) -> u32; 3] =
             [&|at| at, &|at| COUNT - 1 - at, &|at| shuffled.at(at)];
         for order in orders {

@@ -1,24 +1,24 @@
-//! What became of the columns, in words.
+//! Descriptions of encoded columns.
 
 use std::fmt;
 
 use super::categories::some;
 use super::feature::Encoded;
 
-/// What became of one column of a table.
+/// Encoding of one table column, as text.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ColumnReport {
-    /// The column.
+    /// Name of the column.
     pub column: String,
-    /// What it was taken for: `number`, `text`, `lists of words`, `true or false`, `left out`, `target`.
+    /// Detected type: `number`, `text`, `lists of words`, `true or false`, `left out`, `target`.
     pub taken_for: &'static str,
-    /// What was made of it.
+    /// Description of the encoding.
     pub became: String,
-    /// How many columns of numbers that are.
+    /// Number of encoded columns.
     pub columns: usize,
-    /// Whether it seems to tell the rows apart and to say no more: whole numbers from 0 or 1 on in the order of the rows, or all of them
-    /// different under a name such as `id`. It is a feature all the same.
+    /// True if the column seems to merely identify the rows: consecutive whole numbers from 0 or 1
+    /// in row order, or distinct ones under a name like `id`. It is still a feature.
     pub is_identifier: bool,
 }
 
@@ -81,7 +81,7 @@ impl fmt::Display for ColumnReport {
     }
 }
 
-/// A number in six digits.
+/// A number in six significant digits.
 pub(super) fn short(number: f64) -> String {
     let size = number.abs();
     if number == 0.0 || (1e-4..1e15).contains(&size) {

@@ -8,7 +8,7 @@ pub(super) struct Header {
     pub(super) shape: Vec<usize>,
 }
 
-/// Where in the header something is wrong, what stands there and what should.
+/// Offset of an error in the header, the text found there and the expected text.
 pub(super) type Wrong = (usize, String, &'static str);
 
 impl Header {
@@ -51,14 +51,14 @@ impl Header {
     }
 }
 
-/// A place in the header's text.
+/// A position in the header's text.
 struct Cursor<'a> {
     text: &'a [u8],
     place: usize,
 }
 
 impl Cursor<'_> {
-    /// Steps over spaces and then over `word`, if it stands there.
+    /// Skips spaces and then `word`, if present.
     fn accept(&mut self, word: &str) -> bool {
         self.place +=
             self.text[self.place..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();

@@ -1,7 +1,8 @@
-//! NumPy's `.npy`: a magic number, a version, a header that is a Python dictionary, then the numbers.
+//! NumPy's `.npy`: a magic number, a version, a header that is a Python dictionary, then the
+//! numbers.
 //!
-//! The header is read here, so that each message has its offset, and so that a shape which the file cannot hold is refused:
-//! a reader that allocates what the header claims ends the process.
+//! The header is parsed here, so that each error has its offset, and so that a shape larger than
+//! the file is rejected: a reader that allocates the claimed size would abort the process.
 
 mod header;
 mod text;
@@ -20,29 +21,32 @@ use crate::{Error, Result};
 use header::Header;
 use text::Text;
 
-/// An array as it stands in a file.
+/// An array as stored in a file.
 pub(super) struct Npy {
     pub(super) shape: Vec<usize>,
     element: Element,
     order: Order,
     fortran: bool,
     bytes: Vec<u8>,
-    /// The words, where it holds text.
+    /// The words, if it contains text.
     words: Option<Vec<String>>,
     path: PathBuf,
-    /// Where in the file the array lies, for messages.
+    /// Location of the array in the file, for messages.
     inside: String,
 }
 
-/// Reads features from an `.npy` file and targets from another: `targets`, or the one beside it whose name has `y` for `x` or
-/// `targets` for `features` (`x.npy` and `y.npy`, `X_train.npy` and `y_train.npy`). Without such a file there are no targets.
+/// Reads features from an `.npy` file and targets from another: `targets`, or the one beside it
+/// whose name has `y` for `x` or `targets` for `features` (`x.npy` and `y.npy`, `X_train.npy` and
+/// `y_train.npy`). Without a targets file there are no targets.
 ///
-/// Booleans, integers, f16, f32 and f64 are read in either byte order; dimensions after the first are joined, and nothing is scaled.
-/// Targets of one dimension (or of one column) that are whole by their type and number classes from 0, booleans and text (`U`, `S`) become
-/// labels, others values.
+/// Booleans, integers, f16, f32 and f64 are read in either byte order; dimensions after the first
+/// are flattened, and nothing is scaled. Targets of one dimension (or of one column) become labels
+/// if they have an integer type and number classes from 0, or are booleans or text (`U`, `S`);
+/// others become values.
 ///
 /// # Errors
-/// [`Error::Data`] with the offset if a file is cut off or no `.npy`, or if the rows differ; [`Error::Io`] if one cannot be read.
+/// [`Error::Data`] with the offset if a file is truncated or not an `.npy` file, or if the numbers
+/// of rows differ; [`Error::Io`] if a file cannot be read.
 pub fn read_npy(path: impl AsRef<Path>, targets: Option<&Path>) -> Result<Dataset> {
     let path = path.as_ref();
     let features = Npy::open(path)?;
@@ -51,10 +55,10 @@ pub fn read_npy(path: impl AsRef<Path>, targets: Option<&Path>) -> Result<Datase
     joined(&features, targets.as_ref())
 }
 
-/// The file of the targets that belongs to a file of features.
+/// The targets file that belongs to a features file.
 pub(super) fn sibling(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?;
-    // A name that is no UTF-8 has its targets beside it too.
+    // Also works for a name that is not valid UTF-8.
     let text = name.to_string_lossy();
     let rest = |start: &str| {
         text.strip_prefix(start).filter(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
@@ -69,20 +73,20 @@ pub(super) fn sibling(path: &Path) -> Option<PathBuf> {
     Some(path.with_file_name(sibling)).filter(|path| path.is_file())
 }
 
-/// What stands behind the first letters of a name, which are ASCII.
+/// The rest of a name after its first letters, which are ASCII.
 #[cfg(unix)]
 fn behind(name: &OsStr, start: usize) -> Option<OsString> {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};
     Some(OsString::from_vec(name.as_bytes().get(start..)?.to_vec()))
 }
 
-/// What stands behind the first letters of a name, which are ASCII.
+/// The rest of a name after its first letters, which are ASCII.
 #[cfg(not(unix))]
 fn behind(name: &OsStr, start: usize) -> Option<OsString> {
     Some(name.to_str()?.get(start..)?.into())
 }
 
-/// Features and targets of as many rows.
+/// Combines features and targets with equal numbers of rows.
 pub(super) fn joined(features: &Npy, targets: Option<&Npy>) -> Result<Dataset> {
     let target = match targets {
         None => Target::None,
@@ -142,7 +146,7 @@ impl Npy {
                 "at least one row and one column",
             ));
         }
-        // Saturation keeps a shape whose product overflows too large to be there.
+        // Saturate: a shape whose product overflows must stay larger than any file.
         let size = text.map_or(element.size(), Text::size);
         let count = header
             .shape
@@ -161,7 +165,7 @@ impl Npy {
         })
     }
 
-    /// One row for each entry of the first dimension, the others joined.
+    /// One row per entry of the first dimension, the others flattened.
     pub(super) fn rows(&self) -> Result<Array2<f32>> {
         if self.words.is_some() {
             return Err(self.wrong(
@@ -227,7 +231,7 @@ impl Npy {
     }
 }
 
-/// Labels of words, classes in order of their names.
+/// Labels from words, with classes sorted by name.
 fn named(words: &[String]) -> Target {
     let mut classes = words.to_vec();
     classes.sort_unstable();

@@ -2,7 +2,7 @@
 
 use super::super::elements::Order;
 
-/// Text of a fixed width: `<U5`, of four bytes a letter, or `|S5`, of one.
+/// Text of a fixed width: `<U5`, four bytes per character, or `|S5`, one.
 #[derive(Clone, Copy)]
 pub(super) struct Text {
     pub(super) order: Order,
@@ -29,7 +29,7 @@ impl Text {
         Some(Text { order, letters, wide })
     }
 
-    /// Bytes of a word.
+    /// Bytes per word.
     pub(super) fn size(self) -> usize {
         self.letters * if self.wide { 4 } else { 1 }
     }

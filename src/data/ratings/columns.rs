@@ -1,4 +1,4 @@
-//! Which columns of a file of ratings are which, and what stands in a line of them.
+//! Columns of a file of ratings: their detection, and parsing of a line.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::super::table::Records;
 use super::{Ratings, RatingsOptions, id, plain_name};
 use crate::{Error, Result};
 
-/// Names that the columns go by, in lower case and without `_`, `-` and spaces.
+/// Recognized column names, in lower case and without `_`, `-` and spaces.
 pub(in crate::data) const USER: &[&str] =
     &["userid", "user", "uid", "reviewerid", "reviewer", "customerid", "customer", "visitorid"];
 pub(in crate::data) const ITEM: &[&str] = &[
@@ -61,15 +61,15 @@ const TIME: &[&str] = &[
     "createdat",
 ];
 
-/// From here on a number is a Unix time and no rating: 1973 in seconds.
+/// Numbers from here on are Unix times, not ratings: the year 1973 in seconds.
 const LEAST_UNIX_TIME: f32 = 1e8;
 
-/// The places of the columns.
+/// Indices of the columns.
 pub(super) struct Places {
     user: usize,
     item: usize,
     pub(super) rating: Option<usize>,
-    /// The column of ratings, where nothing but its place says that it is one.
+    /// The column of ratings, if inferred from its position alone.
     guess: Option<usize>,
     pub(super) weight: Option<usize>,
     pub(super) time: Option<TimeColumn>,
@@ -79,13 +79,13 @@ pub(super) struct Places {
 #[derive(Clone, Copy)]
 pub(super) struct TimeColumn {
     pub place: usize,
-    /// Whether it was named by the caller: a cell that is no time is an error then.
+    /// True if named by the caller: an invalid time is an error then.
     pub is_named: bool,
-    /// Whether its name says that it is one; else it is the fourth of a file without names.
+    /// True if identified by its name; else it is the fourth column of a file without names.
     pub is_known: bool,
 }
 
-/// What stands in a line.
+/// The cells of a line.
 pub(super) struct Row {
     pub user: String,
     pub item: String,
@@ -110,7 +110,7 @@ impl Places {
         let [user, item, rating, weight, time] = asked.map(named);
         let (user, item, rating, weight, time) = (user?, item?, rating?, weight?, time?);
         let taken = [user, item, rating, weight, time];
-        // A column that was named as one thing is no other thing.
+        // A column given for one purpose is not used for another.
         let is_free = |place: &usize| !taken.contains(&Some(*place));
         let known = |names: &[&str]| {
             names
@@ -138,18 +138,18 @@ impl Places {
         let item = find(item, ITEM, 1).ok_or_else(|| missing("item", ITEM))?;
         let sure = rating.or_else(|| known(RATING));
         let found = sure.or_else(|| by_order(2));
-        // Beside ratings a column that is called `count` may count anything.
+        // In a file of ratings a column named `count` may count anything.
         let weight = weight.or_else(|| if found.is_none() { known(WEIGHT) } else { None });
         let is_known = time.or_else(|| known(TIME));
         let column = is_known.or_else(|| if sure.is_none() { by_order(3) } else { None });
         let as_time =
             |place| TimeColumn { place, is_named: time.is_some(), is_known: is_known.is_some() };
         let guess = found.filter(|_| sure.is_none() && column.is_none());
-        // What is taken for ratings by its place alone may turn out to be times.
+        // A column taken for ratings by its position alone may turn out to hold times.
         Ok(Places { user, item, rating: found, guess, weight, time: column.or(guess).map(as_time) })
     }
 
-    /// The cells of a line; none if one of them is wrong.
+    /// Parses a line; none if a cell is invalid.
     pub(super) fn row(&self, cells: &[String]) -> Option<Row> {
         let rating = match self.rating {
             Some(place) => Some(finite(&cells[place])?),
@@ -159,7 +159,8 @@ impl Places {
         Some(Row { user: id(&cells[self.user])?, item: id(&cells[self.item])?, rating, weight })
     }
 
-    /// The first cell that is no id, no rating or no count: its place, itself, and what it should be.
+    /// The first cell that is not a valid id, rating or count: its column, its text, and the
+    /// expected content.
     pub(super) fn wrong_cell(&self, cells: &[String]) -> (usize, String, &'static str) {
         let no_id = [self.user, self.item].into_iter().find(|&place| id(&cells[place]).is_none());
         let no_rating = || self.rating.filter(|&place| finite(&cells[place]).is_none());
@@ -174,7 +175,7 @@ impl Places {
         (place, shown(&cells[place]), expected)
     }
 
-    /// Unix times in the third column of a file without names are its times, not ratings.
+    /// Large numbers in the third column of a file without names are Unix times, not ratings.
     pub(super) fn check_rating(&self, found: &mut Ratings) {
         let Some(place) = self.guess else { return };
         if found.times.is_some() && found.ratings.iter().all(|&rating| rating >= LEAST_UNIX_TIME) {

@@ -1,4 +1,4 @@
-//! What becomes of a user and an item that stand in a file again.
+//! Handling of repeated pairs of user and item.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::{Duplicates, Ratings};
 use crate::{Error, Result};
 
 impl Ratings {
-    /// What becomes of pairs that stand there again.
+    /// Merges or rejects repeated pairs.
     pub(super) fn join_pairs(&mut self, path: &Path, duplicates: Duplicates) -> Result<()> {
         let duplicates = match duplicates {
             Duplicates::Auto if self.weights.is_some() && !self.has_ratings => Duplicates::Sum,
@@ -44,7 +44,7 @@ impl Ratings {
         Ok(())
     }
 
-    /// Of equal times the later line is the later one.
+    /// At equal times the later line is the later one.
     fn is_earlier(&self, place: usize, before: usize) -> bool {
         self.times.as_ref().is_some_and(|times| times[place] < times[before])
     }
@@ -55,7 +55,7 @@ impl Ratings {
         self.times.iter_mut().for_each(|times| times[before] = times[place]);
     }
 
-    /// The time of a sum is the last one's.
+    /// A sum has the time of its last line.
     fn add(&mut self, before: usize, place: usize) {
         self.ratings[before] += self.ratings[place];
         self.weights.iter_mut().for_each(|weights| weights[before] += weights[place]);

@@ -1,4 +1,4 @@
-//! Ratings: which user gave which item how many stars, or that a user chose an item, how often and when.
+//! Ratings: user, item and stars; or likes: user, item, count and time.
 
 mod columns;
 mod joining;
@@ -15,7 +15,7 @@ use columns::Places;
 pub(super) use columns::{ITEM, USER};
 use time::Times;
 
-/// Where the columns of ratings are, and what becomes of a pair that stands there twice.
+/// Columns of a file of ratings, and handling of repeated pairs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RatingsOptions {
     /// The column of users.
@@ -24,56 +24,58 @@ pub struct RatingsOptions {
     pub item: Option<String>,
     /// The column of ratings.
     pub rating: Option<String>,
-    /// The column of counts (of plays, clicks, purchases), which are the weights of the interactions.
+    /// The column of counts (of plays, clicks, purchases), the weights of the interactions.
     pub weight: Option<String>,
-    /// The column of times: Unix times of any unit, or dates as ISO 8601 writes them.
+    /// The column of times: Unix times of any unit, or ISO 8601 dates.
     pub time: Option<String>,
-    /// What becomes of a user and an item that stand there again.
+    /// Handling of repeated pairs of user and item.
     pub duplicates: Duplicates,
-    /// How the file is read.
+    /// Options for reading the file.
     pub table: TableOptions,
 }
 
-/// What becomes of a user and an item that stand there again.
+/// Handling of repeated pairs of user and item.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Duplicates {
-    /// Counts of a file without ratings are added up; any other file is refused.
+    /// Add up counts in a file without ratings; reject any other file.
     #[default]
     Auto,
-    /// The file is refused, with the lines of both.
+    /// Reject the file, with the lines of both.
     Refuse,
-    /// The last one counts: by its time where the file has times, else by its line.
+    /// Keep the last one: by time if the file has times, else by line.
     Last,
-    /// The ratings are added up, and the counts; of likes their number is.
+    /// Add up ratings and counts; the rating of a like is its number of occurrences.
     Sum,
 }
 
-/// What a file of ratings says, line by line; `users`, `items`, `ratings` and `lines` are of one length.
+/// Lines of a file of ratings; `users`, `items`, `ratings` and `lines` have equal lengths.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ratings {
-    /// The place of each line's user in `user_ids`.
+    /// Index of each line's user in `user_ids`.
     pub users: Vec<u32>,
-    /// The place of each line's item in `item_ids`.
+    /// Index of each line's item in `item_ids`.
     pub items: Vec<u32>,
-    /// The ratings, finite; of likes their number: the column of counts, or how many times the pair stands there.
+    /// Finite ratings; for likes their number: the column of counts, or the number of occurrences
+    /// of the pair.
     pub ratings: Vec<f32>,
-    /// The counts of a column of weights, above 0.
+    /// The column of weights, above 0.
     pub weights: Option<Vec<f32>>,
-    /// The times, of whatever unit the file has; dates as Unix seconds.
+    /// Times in the file's unit; dates as Unix seconds.
     pub times: Option<Vec<f64>>,
-    /// The lines, from 1.
+    /// Line numbers, from 1.
     pub lines: Vec<u32>,
-    /// The users' ids as they stand in the file: whole numbers ascending, then other text; a whole number that was written `5863.0` is 5863.
+    /// User ids as written in the file: whole numbers ascending, then other text; a whole number
+    /// written as `5863.0` is 5863.
     pub user_ids: Vec<String>,
-    /// The items' ids, in the same order.
+    /// Item ids, in the same order.
     pub item_ids: Vec<String>,
-    /// Whether the file has ratings; else each line is a like.
+    /// True if the file has ratings; otherwise each line is a like.
     pub has_ratings: bool,
-    /// What was found about the form of the file, one sentence each.
+    /// Notes on the detected format of the file, one sentence each.
     pub notes: Vec<String>,
 }
 
-/// Reads ratings, plain or gzip: [`read_ratings_with`] of the default options.
+/// Reads ratings, plain or gzip: [`read_ratings_with`] with default options.
 ///
 /// # Errors
 /// As [`read_ratings_with`].
@@ -81,21 +83,27 @@ pub fn read_ratings(path: impl AsRef<Path>) -> Result<Ratings> {
     read_ratings_with(path, &RatingsOptions::default())
 }
 
-/// Reads ratings, plain or gzip; the form of the file is told as [`super::Table::read`] does.
+/// Reads ratings, plain or gzip; the format is detected as in [`super::Table::read`].
 ///
-/// | the first line | how it is read |
-/// |---|---|
-/// | holds names | a header that names a column of users (`userId`, `user_id`, `reviewerID` …), of items (`movieId`, `item_id`, `asin`, `ISBN` …) and of ratings (`rating`, `stars`, `overall` …); other columns are left out |
-/// | holds no names | user, item, rating (MovieLens 100K, 1M, Amazon) |
-/// | has no column of ratings | each line is a like; a column of counts (`count`, `plays`, `clicks` …) says how many |
+/// The first line determines the columns:
 ///
-/// A column of times (`timestamp`, `date` …, in a file without names the fourth) is read where each cell is a number or a date such as
-/// `2016-10-17 12:30:00`; Unix times are never taken for ratings. Lines with a count of 0 are left out.
+/// * Names: a header that names a column of users (`userId`, `user_id`, `reviewerID` …), of items
+///   (`movieId`, `item_id`, `asin`, `ISBN` …) and of ratings (`rating`, `stars`, `overall` …);
+///   other columns are left out.
+/// * No names: user, item, rating (MovieLens 100K, 1M, Amazon).
+/// * No column of ratings: each line is a like, with its number in a column of counts (`count`,
+///   `plays`, `clicks` …), if present.
+///
+/// A column of times (`timestamp`, `date` …, the fourth in a file without names) is read if each
+/// cell is a number or a date like `2016-10-17 12:30:00`; Unix times are never taken for ratings.
+/// Lines with a count of 0 are left out.
 ///
 /// # Errors
-/// [`crate::Error::Data`] with the line for an id that is empty, a rating that is empty, NaN or infinite, a count that is no number from 0 on, in a column that was named as one of times a cell that is none, a line of another length, a pair of user
-/// and item that stands there twice (unless [`RatingsOptions::duplicates`] says what becomes of it); for a column that is missing; for a
-/// file without ratings. [`crate::Error::Unknown`] for a column that was named and is not there; [`crate::Error::Io`] if the file cannot be read.
+/// [`crate::Error::Data`] with the line for an empty id, a rating that is empty, NaN or infinite, a
+/// count that is not a number ≥ 0, an invalid time in a column given as times, a line with another
+/// number of fields, or a repeated pair of user and item (unless [`RatingsOptions::duplicates`]
+/// handles it); also for a missing column or a file without ratings. [`crate::Error::Unknown`] for
+/// a given column that does not exist; [`crate::Error::Io`] if the file cannot be read.
 pub fn read_ratings_with(path: impl AsRef<Path>, options: &RatingsOptions) -> Result<Ratings> {
     let path = path.as_ref();
     let mut records = Records::open(Source::open(path)?, &options.table)?;
@@ -118,7 +126,7 @@ pub fn read_ratings_with(path: impl AsRef<Path>, options: &RatingsOptions) -> Re
             return Err(records.wrong(&records.names[place], found, time::EXPECTED));
         }
         if row.weight == 0.0 {
-            // Played no times: the pair has nothing to do with each other. Its time goes with it.
+            // A count of 0: the pair has no interaction. Drop its time too.
             times.drop_last();
             without += 1;
             continue;
@@ -146,7 +154,7 @@ pub fn read_ratings_with(path: impl AsRef<Path>, options: &RatingsOptions) -> Re
 }
 
 impl Ratings {
-    /// What the columns were taken for, where a file without a column of ratings leaves a choice.
+    /// Notes the interpretation of the columns in a file without a column of ratings.
     fn report_columns(&mut self, places: &Places, names: &[String], without: usize) {
         if let Some(weight) = places.weight {
             let what = if self.has_ratings {
@@ -164,7 +172,8 @@ impl Ratings {
     }
 }
 
-/// An id as it is written; a whole number in another form, as pandas writes a column with blanks, as itself.
+/// An id as written; a whole number in another notation, as pandas writes columns with blanks, is
+/// normalized.
 pub(in crate::data) fn id(cell: &str) -> Option<String> {
     if cell.is_empty() || cell.eq_ignore_ascii_case("nan") {
         return None;
@@ -178,14 +187,14 @@ pub(in crate::data) fn id(cell: &str) -> Option<String> {
     Some(whole.map_or_else(|| cell.replace(char::is_control, " "), |number| format!("{number}")))
 }
 
-/// `userid` for `user_id`, `User ID`, `userId` and RecBole's `user_id:token`.
+/// Normalizes a name: `userid` for `user_id`, `User ID`, `userId` and RecBole's `user_id:token`.
 pub(in crate::data) fn plain_name(name: &str) -> String {
     let name = name.to_lowercase();
     let name = name.split(':').next().unwrap_or_default();
     name.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).collect()
 }
 
-/// Ids numbered as they appear.
+/// Ids numbered in order of appearance.
 #[derive(Default)]
 struct Interner(HashMap<String, u32>);
 
@@ -195,7 +204,7 @@ impl Interner {
         *self.0.entry(id).or_insert(next)
     }
 
-    /// The ids in order, and the numbers of the lines by it.
+    /// Returns the sorted ids and renumbers the lines accordingly.
     fn sorted(self, lines: &mut [u32]) -> Vec<String> {
         let mut ids: Vec<(String, u32)> = self.0.into_iter().collect();
         ids.sort_unstable_by(|(one, _), (other, _)| compare_ids(one, other));

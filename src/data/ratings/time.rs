@@ -1,17 +1,17 @@
-//! Times of interactions: Unix times of any unit, or dates as ISO 8601 writes them.
+//! Times of interactions: Unix times of any unit, or ISO 8601 dates.
 
 use super::columns::{TimeColumn, shown};
 
-/// What a cell of times should be.
+/// Expected content of a time cell, for messages.
 pub(super) const EXPECTED: &str = "a time: a number, or a date such as 2016-10-17 12:30:00";
 
-/// The column of times as it is read.
+/// State of reading the column of times.
 pub(super) struct Times {
     column: Option<TimeColumn>,
     times: Vec<f64>,
-    /// Whether the first cell was a date: numbers and dates do not mix.
+    /// True if the first cell was a date: numbers and dates must not mix.
     are_dates: Option<bool>,
-    /// The line and the cell that says that a column with such a name holds no times.
+    /// Line and cell that show that the column holds no times despite its name.
     given_up: Option<(u64, String)>,
 }
 
@@ -20,7 +20,8 @@ impl Times {
         Times { column, times: Vec::new(), are_dates: None, given_up: None }
     }
 
-    /// Reads the time of a line; whether all is well. A column that nobody named is given up where a cell is no time.
+    /// Reads the time of a line; false on error. A column not named by the caller is dropped at the
+    /// first invalid cell.
     pub fn add(&mut self, cells: &[String], line: u64) -> bool {
         let Some(column) = self.column.filter(|_| self.given_up.is_none()) else { return true };
         let cell = &cells[column.place];
@@ -47,13 +48,13 @@ impl Times {
         self.times.pop();
     }
 
-    /// The place of the cell that was not well, and the cell.
+    /// The index and the text of the invalid cell.
     pub fn wrong_cell(&self, cells: &[String]) -> (usize, String) {
         let place = self.column.map_or(0, |column| column.place);
         (place, shown(&cells[place]))
     }
 
-    /// That a column whose name says times holds none.
+    /// Note that a column with a name for times holds none.
     pub fn note(&self, names: &[String]) -> Option<String> {
         let ((line, cell), column) =
             (self.given_up.as_ref()?, self.column.filter(|column| column.is_known)?);
@@ -66,7 +67,8 @@ impl Times {
     }
 }
 
-/// Seconds since 1970 of `2016-10-17`, `2016/10/17 12:30`, `2016-10-17T12:30:00.5Z`, `2016-10-17 12:30:00+02:00`.
+/// Parses `2016-10-17`, `2016/10/17 12:30`, `2016-10-17T12:30:00.5Z`, `2016-10-17 12:30:00+02:00`
+/// to seconds since 1970.
 fn unix_time(text: &str) -> Option<f64> {
     let (date, rest) = text.split_at_checked(10)?;
     let day = days(date)?;
@@ -79,7 +81,8 @@ fn unix_time(text: &str) -> Option<f64> {
     Some(day as f64 * 86400.0 + seconds(clock)? - offset)
 }
 
-/// Days since 1970-01-01 in the Gregorian calendar; years begin in March, so that a leap day is the last one.
+/// Days since 1970-01-01 in the Gregorian calendar; years begin in March, so that a leap day is the
+/// last day.
 fn days(date: &str) -> Option<i64> {
     let mark = date.as_bytes().get(4).filter(|mark| matches!(mark, b'-' | b'/' | b'.'))?;
     let parts: Vec<i64> = date.split(char::from(*mark)).map(whole).collect::<Option<_>>()?;
@@ -103,7 +106,7 @@ fn whole(digits: &str) -> Option<i64> {
     digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// `12:30`, `12:30:15.5`; 0 of nothing.
+/// Seconds of `12:30`, `12:30:15.5`; 0 if empty.
 fn seconds(clock: &str) -> Option<f64> {
     if clock.is_empty() {
         return Some(0.0);
@@ -118,7 +121,7 @@ fn seconds(clock: &str) -> Option<f64> {
     is_clock.then(|| (hours * 3600 + minutes * 60) as f64 + seconds)
 }
 
-/// `Z`, `+02:00`, `-0530`, `+02` in seconds.
+/// Seconds of `Z`, `+02:00`, `-0530`, `+02`.
 fn offset(text: &str) -> Option<f64> {
     let (sign, digits) = text.split_at_checked(1)?;
     if sign.eq_ignore_ascii_case("z") {

@@ -1,4 +1,4 @@
-//! A table's text in chunks of whole rows, each of which can be taken apart by itself, on any thread.
+//! Splits a table's text into chunks of whole rows that any thread can parse independently.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -13,17 +13,17 @@ use super::text::Text;
 #[derive(Debug)]
 pub(in crate::data) struct Chunk {
     pub(super) bytes: Vec<u8>,
-    /// It begins with the row that names the columns.
+    /// True if it begins with the header row.
     pub(super) has_header: bool,
-    /// Where it begins in the file; none where the file is not read as it lies there.
+    /// Offset in the file; none if the bytes differ from those of the file.
     pub(super) offset: Option<u64>,
 }
 
-/// The chunks of a text in order.
+/// The chunks of a text, in order.
 pub(in crate::data) struct Chunks {
     reader: Box<dyn Read + Send>,
     size: usize,
-    /// What was read and is not yet given out.
+    /// Bytes read but not yet returned.
     held: Vec<u8>,
     is_over: bool,
     has_header: bool,
@@ -31,7 +31,7 @@ pub(in crate::data) struct Chunks {
     cut: Cut,
 }
 
-/// Where rows end.
+/// Row boundaries.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut {
     /// The last byte of a line.
@@ -40,7 +40,7 @@ pub(super) struct Cut {
 }
 
 impl Chunks {
-    /// Of about `size` bytes each, behind the lines above the table.
+    /// Chunks of about `size` bytes each, after the lines above the table.
     pub(super) fn new(text: Text, form: &Form, size: usize) -> io::Result<Self> {
         let mut chunks = Chunks {
             reader: text.reader,
@@ -70,10 +70,10 @@ impl Chunks {
         Ok(())
     }
 
-    /// Reads on until so many bytes are held.
+    /// Reads until `length` bytes are held.
     fn read_to(&mut self, length: usize) -> io::Result<()> {
         let missing = length.saturating_sub(self.held.len());
-        // What a hostile size would ask for is not reserved: the bytes come first.
+        // Do not reserve a hostile size: memory grows with the bytes actually read.
         self.held.reserve(missing.min(1 << 24));
         let count = self.reader.by_ref().take(missing as u64).read_to_end(&mut self.held)?;
         self.is_over = count < missing;
@@ -93,7 +93,7 @@ impl Chunks {
             match self.cut.last_end(&self.held) {
                 Some(end) => break end,
                 None if self.is_over => break self.held.len(),
-                // One row is longer: a text of many lines in quotes.
+                // A single row is longer: a text of many lines in quotes.
                 None => wanted *= 2,
             }
         };
@@ -111,7 +111,7 @@ impl Chunks {
 }
 
 impl Chunk {
-    /// A chunk that lies at a place of a file.
+    /// The chunk at an offset of a file.
     pub(super) fn read(
         file: &mut File,
         offset: u64,
@@ -124,7 +124,7 @@ impl Chunk {
         Ok(Chunk { bytes, has_header, offset: Some(offset) })
     }
 
-    /// The text with `\n` at the end of each line, the last one too.
+    /// The text with `\n` at the end of each line, including the last.
     pub(super) fn lines(self) -> Vec<u8> {
         let mut bytes = self.bytes;
         if memchr(b'\r', &bytes).is_some() {
@@ -138,13 +138,13 @@ impl Chunk {
 }
 
 impl Cut {
-    /// Where the last row ends that is whole. Quotes are taken as the reader of rows takes them: one opens a text at the beginning of a
-    /// field alone.
+    /// End of the last complete row. Quotes follow the row parser: only one at the beginning of a
+    /// field opens a quoted text.
     pub(super) fn last_end(self, bytes: &[u8]) -> Option<usize> {
         if self.delimiter == Delimiter::Colons {
             return memrchr(self.end, bytes).map(|at| at + 1);
         }
-        // The bytes from here on stand in no quotes.
+        // Bytes from here on are outside quotes.
         let (mut outside, mut last) = (0, None);
         while let Some(open) = self.opening(bytes, outside) {
             last = memrchr(self.end, &bytes[outside..open]).map(|at| outside + at + 1).or(last);
@@ -156,7 +156,7 @@ impl Cut {
         memrchr(self.end, &bytes[outside..]).map(|at| outside + at + 1).or(last)
     }
 
-    /// Where the first row ends, or the bytes do; none where they end within quotes.
+    /// End of the first row or of the bytes; none if they end within quotes.
     pub(super) fn first_end(self, bytes: &[u8]) -> Option<usize> {
         let line_end =
             |from: usize| memchr(self.end, &bytes[from..]).map_or(bytes.len(), |at| from + at + 1);
@@ -173,7 +173,7 @@ impl Cut {
         Some(end)
     }
 
-    /// The next quote that opens a text.
+    /// The next opening quote.
     fn opening(self, bytes: &[u8], from: usize) -> Option<usize> {
         let begins = |at: usize| {
             at == 0
@@ -187,7 +187,7 @@ impl Cut {
     }
 }
 
-/// The quote that closes a text; two of them in a row are one in it.
+/// The closing quote; two in a row are an escaped quote.
 fn closing(bytes: &[u8], mut from: usize) -> Option<usize> {
     loop {
         let at = from + memchr(b'"', bytes.get(from..)?)?;
@@ -198,7 +198,7 @@ fn closing(bytes: &[u8], mut from: usize) -> Option<usize> {
     }
 }
 
-/// `\n` for `\r\n` and for a lone `\r`.
+/// Replaces `\r\n` and a lone `\r` by `\n`.
 pub(super) fn with_plain_ends(bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(bytes.len());
     let mut from = 0;

@@ -1,5 +1,5 @@
-//! A column of a table, and how its type follows from its cells: numbers if every cell that is not blank is one, else words. All of the
-//! file is asked: the order of the rows does not matter.
+//! A column of a table. Its type follows from all cells of the file, independent of row order:
+//! numbers if every cell that is not blank is a number, else words.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,13 +8,13 @@ use super::number;
 use super::number::Decimal;
 use crate::error::text::exact;
 
-/// The code of a blank cell among words.
+/// Code of a blank cell among words.
 const BLANK: u32 = u32::MAX;
 
-/// Cells that say that nothing is known, in a column of words as well.
+/// Cells that mean a missing value, also in a column of words.
 const BLANKS: [&str; 10] = ["", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>"];
 
-/// Cells that say so among numbers; among words they are words.
+/// Cells that mean a missing value among numbers only; among words they are words.
 const BLANKS_OF_NUMBERS: [&str; 6] = ["?", "-", "None", "none", "NAN", "."];
 
 /// A column: a name and cells.
@@ -22,20 +22,21 @@ const BLANKS_OF_NUMBERS: [&str; 6] = ["?", "-", "None", "none", "NAN", "."];
 pub struct Column {
     name: String,
     cells: Cells,
-    /// Cells of a column of numbers whose text says more than the number: `007`, `1234567890123456789`, `?`; by row, ascending.
+    /// Cells of a numeric column whose text carries more than the number: `007`,
+    /// `1234567890123456789`, `?`; by row, ascending.
     written: Vec<(usize, String)>,
 }
 
 /// The cells of a column.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cells {
-    /// Numbers; a blank is NaN.
+    /// Numbers; NaN for a blank.
     Numbers(Vec<f64>),
-    /// Words: for each row the place of its word in `words`, `u32::MAX` for a blank.
+    /// Words: the index of each row's word in `words`, `u32::MAX` for a blank.
     Words {
-        /// The place of each row's word.
+        /// The index of each row's word.
         codes: Vec<u32>,
-        /// The words, each once, in the order in which they first appear.
+        /// The distinct words in order of first appearance.
         words: Vec<String>,
     },
 }
@@ -53,17 +54,17 @@ impl Column {
         Column { name: name.into(), cells: words.cells(), written: Vec::new() }
     }
 
-    /// What it is called.
+    /// Name of the column.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its cells.
+    /// Cells of the column.
     pub fn cells(&self) -> &Cells {
         &self.cells
     }
 
-    /// How many rows it has.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         match &self.cells {
             Cells::Numbers(numbers) => numbers.len(),
@@ -71,17 +72,17 @@ impl Column {
         }
     }
 
-    /// Whether it has no rows.
+    /// True if it has no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether the text of a cell says more than its number.
+    /// True if the text of a cell carries more than its number.
     pub(in crate::data) fn has_written(&self) -> bool {
         !self.written.is_empty()
     }
 
-    /// Whether a cell is blank.
+    /// True if a cell is blank.
     pub fn is_blank(&self, row: usize) -> bool {
         match &self.cells {
             Cells::Numbers(numbers) => numbers[row].is_nan(),
@@ -89,7 +90,7 @@ impl Column {
         }
     }
 
-    /// The number in a cell; none if it is blank, or a word.
+    /// The number in a cell; none for a blank or a word.
     pub fn number(&self, row: usize) -> Option<f64> {
         match &self.cells {
             Cells::Numbers(numbers) => Some(numbers[row]).filter(|number| !number.is_nan()),
@@ -97,8 +98,8 @@ impl Column {
         }
     }
 
-    /// As [`Column::text`] where the column was one of words in another file: `None`, `-`, `?` are words there, also where no other cell of this
-    /// file says so.
+    /// As [`Column::text`], for a column that held words in another file: `None`, `-`, `?` are
+    /// words there, even if all other cells of this file are numbers.
     pub(in crate::data) fn word(&self, row: usize) -> Option<Cow<'_, str>> {
         if !matches!(&self.cells, Cells::Numbers(numbers) if numbers[row].is_nan()) {
             return self.text(row);
@@ -107,7 +108,8 @@ impl Column {
         Some(visible(&self.written[place].1))
     }
 
-    /// The text of a cell; of a number the shortest that is that number, unless the file's own says more (`007`). None if it is blank.
+    /// The text of a cell; for a number the shortest text with the same value, unless the file's
+    /// own carries more (`007`). None if it is blank.
     pub fn text(&self, row: usize) -> Option<Cow<'_, str>> {
         if self.is_blank(row) {
             return None;
@@ -124,12 +126,12 @@ impl Column {
     }
 }
 
-/// Whether a cell is blank whatever its column holds.
+/// True if a cell is blank in any type of column.
 pub(super) fn is_blank(cell: &str) -> bool {
     BLANKS.contains(&cell)
 }
 
-/// Words that are numbered as they appear.
+/// Words numbered in order of appearance.
 #[derive(Debug, Default)]
 struct Words {
     places: HashMap<String, u32>,
@@ -159,7 +161,7 @@ impl Words {
         Cells::Words { codes: self.codes, words: self.words }
     }
 
-    /// Those of further rows.
+    /// Appends the words of further rows.
     fn append(&mut self, other: Words) {
         let mut place = |word: String| match self.places.get(&word) {
             Some(&code) => code,
@@ -177,14 +179,14 @@ impl Words {
     }
 }
 
-/// What a column holds.
+/// Type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::data) enum Kind {
     Numbers,
     Words,
 }
 
-/// A column that grows cell by cell, or by the cells of other rows.
+/// A column under construction, from single cells or from the columns of further rows.
 #[derive(Debug)]
 pub(in crate::data) struct Builder {
     numbers: Vec<f64>,
@@ -192,9 +194,9 @@ pub(in crate::data) struct Builder {
     words: Option<Words>,
     /// The unit of the numbers so far.
     unit: Option<Option<char>>,
-    /// Thousands were parted somewhere.
+    /// True if a number had thousands separators.
     grouped: bool,
-    /// The first number with a zero before it, as codes have it.
+    /// The first number with a leading zero, as in codes.
     zeros: Option<String>,
     decimal: Decimal,
 }
@@ -205,12 +207,12 @@ impl Builder {
         Builder { numbers, written, words: None, unit: None, grouped: false, zeros: None, decimal }
     }
 
-    /// Of a column whose other cells say what it holds.
+    /// For a column whose type is known from its other cells.
     pub(in crate::data) fn of(kind: Kind, decimal: Decimal) -> Self {
         Builder { words: (kind == Kind::Words).then(Words::default), ..Builder::new(decimal) }
     }
 
-    /// Makes room for the numbers of so many rows, if there is room: how many there are is a guess.
+    /// Reserves memory for this many rows, if available: the number is an estimate.
     pub(super) fn reserve(&mut self, rows: usize) {
         if self.words.is_none() {
             let _ = self.numbers.try_reserve_exact(rows);
@@ -221,7 +223,7 @@ impl Builder {
         if self.words.is_some() { Kind::Words } else { Kind::Numbers }
     }
 
-    /// What the cells of further rows say of the column, without them.
+    /// Merges the type of further rows, without their cells.
     pub(super) fn append_kind(&mut self, other: &Builder) {
         let units_differ =
             matches!((self.unit, other.unit), (Some(one), Some(another)) if one != another);
@@ -235,7 +237,7 @@ impl Builder {
         }
     }
 
-    /// The cells of further rows: of words, if those of either are.
+    /// Appends the cells of further rows; the column becomes words if either is.
     pub(super) fn append(&mut self, mut other: Builder) {
         let units_differ =
             matches!((self.unit, other.unit), (Some(one), Some(another)) if one != another);
@@ -257,7 +259,8 @@ impl Builder {
         }
     }
 
-    /// For each row whether it is blank whatever the column is, and whether it is where the column is of numbers: `?`.
+    /// The rows that are blank in any type of column, and those that are blank only in a numeric
+    /// one: `?`.
     pub(super) fn blanks(&self) -> (Vec<usize>, Vec<usize>) {
         if let Some(words) = &self.words {
             return (
@@ -272,7 +275,7 @@ impl Builder {
             .partition(|row| !is_written(row))
     }
 
-    /// Adds a number, NaN for a blank, and its text where that says more.
+    /// Adds a number, NaN for a blank, and its text if that carries more.
     #[cfg(feature = "parquet")]
     pub(in crate::data) fn add_number(&mut self, number: f64, text: Option<String>) {
         self.written.extend(text.map(|text| (self.numbers.len(), text)));
@@ -306,7 +309,7 @@ impl Builder {
 
     fn add_written(&mut self, cell: &str) {
         let found = number::number(cell, self.decimal);
-        // `5` and `5 %` in one column are not one quantity.
+        // `5` and `5 %` in one column are different quantities.
         match found.filter(|number| self.unit.is_none_or(|unit| unit == number.unit)) {
             Some(number) => {
                 self.unit = Some(number.unit);
@@ -326,7 +329,7 @@ impl Builder {
         }
     }
 
-    /// The cells so far become words, each as it would have been read among words.
+    /// Converts the cells so far to words, as if they had been read as words.
     fn turn_to_words(&mut self) {
         if self.words.is_some() {
             return;
@@ -343,7 +346,7 @@ impl Builder {
         self.words = Some(words);
     }
 
-    /// The column, and what was done to its numbers.
+    /// Returns the column, and a note on the notation removed from its numbers.
     pub(in crate::data) fn finish(self, name: String) -> (Column, Option<String>) {
         let Some(words) = self.words else {
             let unit = self.unit.flatten().map(|unit| format!("the unit `{unit}` taken off"));
@@ -362,7 +365,7 @@ impl Builder {
     }
 }
 
-/// Whether the text of a cell tells apart what its number does not.
+/// True if the text of a cell distinguishes what its number does not.
 fn says_more(cell: &str, number: &number::Written) -> bool {
     let digits = cell.trim_start_matches(['+', '-']);
     let is_whole = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -370,7 +373,7 @@ fn says_more(cell: &str, number: &number::Written) -> bool {
         || is_whole && (digits.len() > 1 && digits.starts_with('0') || digits.len() > 15)
 }
 
-/// The text without control characters: a file's must not reach a terminal.
+/// The text without control characters: those of a file must not reach a terminal.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {
     if text.chars().any(char::is_control) {
         Cow::Owned(text.replace(char::is_control, " "))

@@ -1,4 +1,5 @@
-//! The form of a table's text, told from its beginning: what parts the fields, which mark decimals have, and what stands above the rows.
+//! Detects the dialect of a table's text from its beginning: field separator, decimal mark, and
+//! lines above the rows.
 
 use std::borrow::Cow;
 
@@ -10,26 +11,26 @@ use super::number::Decimal;
 use super::text::letters;
 use super::{Delimiter, TableOptions};
 
-/// Records at the beginning that are looked at.
+/// Number of records examined.
 const RECORDS: usize = 200;
 
-/// How a text is to be taken apart.
+/// Dialect of a text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Dialect {
     pub(super) delimiter: Delimiter,
     pub(super) decimal: Decimal,
     /// Lines before the table.
     pub(super) skipped: usize,
-    /// The names of the columns, where they stand in a comment above the rows.
+    /// Column names, if they are in a comment above the rows.
     pub(super) names: Option<Vec<String>>,
-    /// What was found about the form, to be told.
+    /// Notes on the detected format, for the user.
     pub(super) notes: Vec<String>,
 }
 
-/// Why a form cannot be told: what was found and what is expected.
+/// Reason why the dialect is ambiguous: the content found and the content expected.
 pub(super) type Unclear = (String, String);
 
-/// The form of the text that begins so.
+/// Detects the dialect of a text from its beginning.
 pub(super) fn dialect(sample: &[u8], options: &TableOptions) -> Result<Dialect, Unclear> {
     let (mut rest, mut skipped, mut notes) = (sample, 0, Vec::new());
     let mut delimiter = options.delimiter;
@@ -66,21 +67,21 @@ pub(super) fn dialect(sample: &[u8], options: &TableOptions) -> Result<Dialect, 
     Ok(Dialect { delimiter, decimal, skipped, names, notes })
 }
 
-/// The first line of a text without its end, and what is behind it.
+/// The first line of a text without its end, and the rest.
 fn first_line(text: &[u8]) -> (Cow<'_, str>, &[u8]) {
     let (line, rest) =
         memchr(b'\n', text).map_or((text, &[][..]), |at| (&text[..at], &text[at + 1..]));
     (letters(line), rest)
 }
 
-/// The first records of a text, without their ends: lines, of which a field in quotes may hold several. A quote that is never closed opens
-/// no field.
+/// The first records of a text without their ends: lines, several if a quoted field spans them. A
+/// quote that is never closed opens no field.
 fn records(text: &[u8], delimiter: Delimiter) -> Vec<Cow<'_, str>> {
     let (cut, mut rest, mut found) = (Cut { end: b'\n', delimiter }, text, Vec::new());
     while !rest.is_empty() && found.len() < RECORDS {
         let end = match cut.first_end(rest) {
             Some(end) => end,
-            // A text that is looked at in part may break off in the midst of a record.
+            // The sample may end in the middle of a record.
             None if found.len() > 1 => break,
             None => memchr(b'\n', rest).map_or(rest.len(), |at| at + 1),
         };
@@ -115,14 +116,15 @@ fn names_in_comment(line: &str, rows: &[&str], delimiter: Delimiter) -> Option<V
     (fits && is_text && rows_are_numbers).then_some(names)
 }
 
-/// The fields of a record. A delimiter between quotes is none; a quote opens a text at the beginning of a field alone.
+/// The fields of a record. A delimiter between quotes does not count; only a quote at the beginning
+/// of a field opens a quoted text.
 pub(super) fn fields(line: &str, delimiter: Delimiter) -> Vec<&str> {
     match delimiter {
         Delimiter::Byte(byte) => {
             let (mut found, mut start, mut quoted, mut closed) = (Vec::new(), 0, false, None);
             for (at, letter) in line.bytes().enumerate() {
                 if letter == b'"' {
-                    // Two in a row are one in the text.
+                    // Two in a row are an escaped quote.
                     let opens = at == start || closed == Some(at.wrapping_sub(1));
                     closed = quoted.then_some(at);
                     quoted = !quoted && opens;
@@ -140,8 +142,9 @@ pub(super) fn fields(line: &str, delimiter: Delimiter) -> Vec<&str> {
     }
 }
 
-/// What parts fields the most evenly: the same number of at least two in (nearly) all records, the first one among them; of several that do,
-/// the one whose fields are numbers most often, and then the one with the most fields. A comma where nothing does.
+/// The delimiter with the most even split: the same number of at least two fields in (nearly) all
+/// records, including the first; ties go to the one with the most numeric fields, then to the one
+/// with the most fields. A comma if none qualifies.
 fn likeliest(text: &[u8]) -> Delimiter {
     let candidates = [
         Delimiter::Byte(b','),
@@ -153,7 +156,8 @@ fn likeliest(text: &[u8]) -> Delimiter {
     ];
     let mut best: Option<([f64; 3], Delimiter)> = None;
     for delimiter in candidates {
-        // Which quotes open a text, and with them which lines are one record, hangs on what parts the fields.
+        // The delimiter determines which quotes open a text, and with them the boundaries of
+        // records.
         let records = records(text, delimiter);
         let records: Vec<&str> = records
             .iter()
@@ -168,17 +172,17 @@ fn likeliest(text: &[u8]) -> Delimiter {
     best.map_or(Delimiter::Byte(b','), |(_, delimiter)| delimiter)
 }
 
-/// How well a delimiter parts the lines: the share of them that have as many fields as the first, whether what it gives is numbers, and how
-/// many fields; none if it parts nothing.
+/// Score of a delimiter: the fraction of lines with as many fields as the first, whether the fields
+/// are numbers, and the number of fields; none if it splits nothing.
 fn score(lines: &[&str], delimiter: Delimiter) -> Option<[f64; 3]> {
     let count = fields(lines.first()?, delimiter).len();
     let fits = lines.iter().filter(|line| fields(line, delimiter).len() == count).count();
     let even = fits as f64 / lines.len() as f64;
-    // One line with a field too many or too few is a fault of that line.
+    // A single line with a field too many or too few is an error in that line.
     if count < 2 || even < 0.8 && fits + 1 < lines.len() {
         return None;
     }
-    // Words of a sentence are parted by spaces as well.
+    // Spaces also separate the words of a sentence.
     if matches!(delimiter, Delimiter::Spaces)
         && lines.iter().any(|line| line.contains(['"', ',', ';', '\t', '|']))
     {
@@ -197,9 +201,9 @@ fn score(lines: &[&str], delimiter: Delimiter) -> Option<[f64; 3]> {
     Some([(10.0 * even).round(), (10.0 * numbers).round(), count as f64])
 }
 
-/// The mark of decimals: a comma where numbers are written with one and none with a point.
+/// The decimal mark: a comma if numbers are written with one and none with a point.
 fn decimal_of(lines: &[&str], delimiter: Delimiter) -> Result<Decimal, Unclear> {
-    // Between commas a comma parts fields; in quotes it parts thousands.
+    // With comma separators a comma is not a decimal mark; in quotes it separates thousands.
     if delimiter == Delimiter::Byte(b',') {
         return Ok(Decimal::Point);
     }
@@ -226,7 +230,7 @@ fn decimal_of(lines: &[&str], delimiter: Delimiter) -> Result<Decimal, Unclear> 
             "one decimal mark in all of the file; --decimal says which".into(),
         )),
         (None, Some(_), _) => Ok(Decimal::Comma),
-        // `1.234` alone is a decimal point, as everywhere; `1,234` alone may be either.
+        // `1.234` alone is a decimal point, as usual; `1,234` alone is ambiguous.
         (None, None, Some(cell)) if cell.contains(',') => Err((
             format!("`{cell}`, which is a decimal comma or a mark of thousands"),
             "numbers that can be told; --decimal , or --decimal . says which".into(),

@@ -1,4 +1,5 @@
-//! Everything about a table's text that is told from its beginning: what parts the fields, the columns' names, what stands above the rows.
+//! Format of a table's text, detected from its beginning: field separator, column names, lines
+//! above the rows.
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -16,13 +17,13 @@ use super::text::Text;
 use super::{Delimiter, Header, TableOptions, header};
 use crate::{Error, Result};
 
-/// Rows at the beginning from which a header is told.
+/// Number of rows from which a header is detected.
 const SAMPLE_ROWS: usize = 200;
 
-/// A separator that stands in no text, written where `::` stood.
+/// A separator that occurs in no text, written in place of `::`.
 const UNIT_SEPARATOR: u8 = 0x1f;
 
-/// The form of a table's text.
+/// Format of a table's text.
 #[derive(Debug, Clone)]
 pub(in crate::data) struct Form {
     pub(in crate::data) path: PathBuf,
@@ -30,18 +31,18 @@ pub(in crate::data) struct Form {
     pub(in crate::data) decimal: Decimal,
     /// Lines above the table.
     pub(super) skipped: usize,
-    /// The names of the columns.
+    /// Column names.
     pub(in crate::data) names: Vec<String>,
-    /// Whether they stood in the file.
+    /// True if the names are from the file.
     pub(in crate::data) has_header: bool,
-    /// What was found about it, to be told.
+    /// Notes on the format, for the user.
     pub(in crate::data) notes: Vec<String>,
-    /// Each row has one empty field too many: a comma at its end.
+    /// True if each row has one extra empty field: a trailing comma.
     pub(super) has_trailing: bool,
 }
 
 impl Form {
-    /// The form of a file, and its text.
+    /// The format of a file, and its text.
     pub(super) fn open(source: Source, options: &TableOptions) -> Result<(Self, Text)> {
         let path = source.path().to_path_buf();
         let text = Text::open(source)?;
@@ -92,7 +93,7 @@ impl Form {
         Ok((form, text))
     }
 
-    /// The header may have the comma at its end as well.
+    /// The header may have the trailing comma too.
     fn drop_trailing_name(&mut self) {
         if self.has_trailing {
             let last = self.names.len().saturating_sub(1);
@@ -105,27 +106,28 @@ impl Form {
         }
     }
 
-    /// The one byte that parts fields once [`Form::parted`] has seen the lines.
+    /// The byte that separates fields in lines returned by [`Form::parted`].
     pub(super) fn byte(&self) -> u8 {
         byte(self.delimiter)
     }
 
-    /// Whether fields may stand in quotes.
+    /// True if fields may be quoted.
     pub(super) fn quotes(&self) -> bool {
         self.delimiter != Delimiter::Colons
     }
 
-    /// Takes rows apart.
+    /// Parser of rows.
     pub(super) fn reader<R: std::io::Read>(&self, text: R) -> csv::Reader<R> {
         builder(self.delimiter).from_reader(text)
     }
 
-    /// Whole lines whose fields one byte parts.
+    /// Rewrites whole lines so that a single byte separates their fields.
     pub(super) fn parted(&self, lines: Vec<u8>) -> Vec<u8> {
         parted(lines, self.delimiter)
     }
 
-    /// An [`Error::Data`] for a row of another length than the first; `lines` is how many line ends stand in it.
+    /// An [`Error::Data`] for a row with another number of fields than the first; `lines` is the
+    /// number of line ends in it.
     pub(super) fn other_length(&self, line: u64, found: usize, lines: usize) -> Error {
         if lines == OPEN {
             let expected =
@@ -149,17 +151,17 @@ impl Form {
         )
     }
 
-    /// The end of the file, behind so many lines, where rows should be.
+    /// An [`Error::Data`] for the end of the file after `lines` lines, where rows are expected.
     pub(super) fn nothing(&self, lines: u64, expected: &str) -> Error {
         self.wrong(format!("line {}", lines + 1), "the end of the file".into(), expected)
     }
 
-    /// An [`Error::Data`] at a place.
+    /// An [`Error::Data`] at a position.
     pub(super) fn wrong(&self, position: String, found: String, expected: &str) -> Error {
         Error::Data { path: self.path.clone(), position, found, expected: expected.into() }
     }
 
-    /// The notes of the form and of what was met between the rows.
+    /// The notes on the format and on what was found between the rows.
     pub(super) fn notes_with(&self, comments: usize, is_latin1: bool) -> Vec<String> {
         let comments =
             (comments > 0).then(|| format!("{comments} line(s) of comments between the rows"));
@@ -169,7 +171,7 @@ impl Form {
     }
 }
 
-/// Whether the first row names all columns that a model knows.
+/// True if the first row contains all columns known to a model.
 fn is_known(sample: &[Vec<String>], known: &[String]) -> bool {
     let first = sample.first().map_or(&[][..], |row| row);
     !known.is_empty() && known.iter().all(|name| header::names(first).contains(name))
@@ -190,7 +192,8 @@ fn builder(delimiter: Delimiter) -> ReaderBuilder {
     builder
 }
 
-/// Lines whose fields one byte parts: of spaces one is left, `::` becomes a byte that no text holds.
+/// Rewrites lines so that a single byte separates fields: spaces are collapsed to one, `::` becomes
+/// a byte that occurs in no text.
 fn parted(lines: Vec<u8>, delimiter: Delimiter) -> Vec<u8> {
     if matches!(delimiter, Delimiter::Byte(_)) {
         return lines;
@@ -231,7 +234,7 @@ fn sample_rows(sample: &[u8], dialect: &Dialect) -> Vec<Vec<String>> {
         .flatten()
         .copied()
         .collect();
-    // The sample may break off in the midst of a row.
+    // The sample may end in the middle of a row.
     if let Some(end) = (Cut { end: b'\n', delimiter: dialect.delimiter }).last_end(&lines) {
         lines.truncate(end);
     }

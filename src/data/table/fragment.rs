@@ -1,4 +1,4 @@
-//! The cells of a chunk of rows, taken apart by themselves.
+//! Parsed cells of a chunk of rows.
 
 use memchr::{memchr, memchr_iter};
 
@@ -12,16 +12,17 @@ use super::records::{Fault, Rows};
 pub(in crate::data) struct Fragment {
     pub(super) columns: Vec<Builder>,
     pub(super) rows: usize,
-    /// A row and its line, from 1 in the chunk, wherever a line does not follow the one before.
+    /// A row and its line, from 1 in the chunk, wherever a line does not directly follow the
+    /// previous one.
     pub(super) starts: Vec<(usize, u64)>,
-    /// Lines in all.
+    /// Total number of lines.
     pub(super) lines: u64,
     pub(super) comments: usize,
     pub(super) is_latin1: bool,
 }
 
 impl Fragment {
-    /// Takes a chunk apart; `kinds` are what the columns are known to hold.
+    /// Parses a chunk; `kinds` are the column types, if known.
     pub(super) fn parse(form: &Form, chunk: Chunk, kinds: Option<&[Kind]>) -> Result<Self, Fault> {
         let columns = match kinds {
             Some(kinds) => kinds.iter().map(|&kind| Builder::of(kind, form.decimal)).collect(),
@@ -30,7 +31,7 @@ impl Fragment {
         let starts = Vec::new();
         let mut fragment =
             Fragment { columns, rows: 0, starts, lines: 0, comments: 0, is_latin1: false };
-        // Quotes hide what parts fields and rows, and Latin-1 is told field by field.
+        // Quotes hide separators of fields and rows, and Latin-1 is detected per field.
         let is_quoted = form.quotes() && memchr(b'"', &chunk.bytes).is_some();
         if is_quoted || std::str::from_utf8(&chunk.bytes).is_err() {
             fragment.read_records(form, chunk)?;
@@ -50,7 +51,7 @@ impl Fragment {
         Ok(())
     }
 
-    /// As [`Fragment::read_records`], of UTF-8 without quotes: five times as fast.
+    /// As [`Fragment::read_records`], for UTF-8 without quotes: five times as fast.
     fn read_lines(&mut self, form: &Form, chunk: Chunk) -> Result<(), Fault> {
         let mut is_header = chunk.has_header;
         let bytes = form.parted(chunk.lines());

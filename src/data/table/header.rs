@@ -1,15 +1,15 @@
-//! Whether the first row of a table names its columns, told from the rows below it.
+//! Header detection: compares the first row of a table with the rows below it.
 
 use super::column::is_blank;
 use super::number;
 use super::number::Decimal;
 
-/// Whether the first of these rows is a header, and the reason where one would not see it.
+/// True if the first of these rows is a header, with the reason if it is not obvious.
 ///
-/// * A first row that is 0, 1, 2 … is one if the cells below are not such numbers: pandas names columns so.
-/// * Words above a column of numbers, or a name left out, are a header.
-/// * A number above a column of numbers is a row.
-/// * Of words above words none may stand again in its column.
+/// * A first row of 0, 1, 2 … is a header, as in pandas, unless all cells below consist of digits.
+/// * Words above a numeric column, or a missing name, are a header.
+/// * A number above a numeric column is data.
+/// * Among words, a header's cell must not occur again in its column.
 pub(super) fn has_header(rows: &[Vec<String>], decimal: Decimal) -> (bool, Option<&'static str>) {
     let Some((first, below)) = rows.split_first() else { return (false, None) };
     let is_number = |cell: &str| number::number(cell, decimal).is_some();
@@ -19,7 +19,7 @@ pub(super) fn has_header(rows: &[Vec<String>], decimal: Decimal) -> (bool, Optio
     if first.iter().all(|cell| is_number(cell) || is_blank(cell))
         && first.iter().any(|cell| is_number(cell))
     {
-        // pandas writes the index of the rows under no name: `,0,1`.
+        // pandas writes the row index without a name: `,0,1`.
         let is_index = first[0].is_empty()
             && first[1..].iter().enumerate().all(|(place, cell)| *cell == place.to_string())
             && below.iter().all(|row| row.first().is_some_and(|cell| !cell.is_empty()));
@@ -58,7 +58,7 @@ pub(super) fn has_header(rows: &[Vec<String>], decimal: Decimal) -> (bool, Optio
     }
 }
 
-/// Whether the first of these rows is 0, 1, 2 … and the cells below are not such numbers.
+/// True if the first of these rows is 0, 1, 2 … and not all cells below consist of digits.
 pub(super) fn has_indices(rows: &[Vec<String>]) -> bool {
     let Some((first, below)) = rows.split_first() else { return false };
     let counts =
@@ -66,7 +66,7 @@ pub(super) fn has_indices(rows: &[Vec<String>]) -> bool {
     counts && below.iter().flatten().any(|cell| !cell.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The names in a header: blank ones as pandas would call them.
+/// The names in a header; blank ones are named as in pandas.
 pub(super) fn names(first: &[String]) -> Vec<String> {
     let name = |(place, name): (usize, &String)| {
         if name.is_empty() {

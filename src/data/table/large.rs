@@ -1,4 +1,4 @@
-//! Tables that memory does not hold: read piece by piece, as often as is asked for.
+//! Tables larger than memory, read in chunks, as often as needed.
 
 use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
@@ -19,10 +19,10 @@ use super::text::broken;
 use super::{Place, Table, TableOptions};
 use crate::{Error, Result};
 
-/// A table in a file of which a piece at a time is read.
+/// A table in a file that is read one chunk at a time.
 ///
-/// Reading it through once tells what [`Table::read`] would tell of the whole file: what each column holds, which rows there are, what is
-/// odd about the form.
+/// One initial pass collects what [`Table::read`] detects from the whole file: the type of each
+/// column, the number of rows, and notes on the format.
 ///
 /// ```
 /// use gradus::data::{LargeTable, TableOptions};
@@ -49,19 +49,19 @@ pub struct LargeTable {
     notes: Vec<String>,
     fingerprint: u64,
     length: Option<u64>,
-    /// When it was written last, as it was read first.
+    /// Modification time at the first pass.
     modified: Option<SystemTime>,
 }
 
-/// When a file was written last, where the system says.
+/// Modification time of a file, if the system provides it.
 fn modified(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
-/// Pieces of a table in order, each with the number of its first row.
+/// Chunks of a table in order, each with the index of its first row.
 pub type TablePieces<'t> = Box<dyn Iterator<Item = Result<(usize, Table)>> + 't>;
 
-/// Where pieces come from.
+/// Source of the chunks.
 #[derive(Debug, Clone)]
 enum PieceSource {
     Text(Box<TextSource>),
@@ -69,7 +69,7 @@ enum PieceSource {
     Columnar(Layout),
 }
 
-/// A text of which it is known how it is taken apart.
+/// A text whose format is known.
 #[derive(Debug, Clone)]
 struct TextSource {
     form: Form,
@@ -77,12 +77,12 @@ struct TextSource {
     kinds: Vec<Kind>,
 }
 
-/// A piece of the file.
+/// A chunk of the file.
 #[derive(Debug, Clone, Default)]
 pub(in crate::data) struct Piece {
     pub(in crate::data) first_row: usize,
     pub(in crate::data) rows: usize,
-    /// Rows with a target before it.
+    /// Number of rows with targets before it.
     pub(in crate::data) first_known: usize,
     lines_before: u64,
     offset: Option<u64>,
@@ -90,10 +90,10 @@ pub(in crate::data) struct Piece {
     has_header: bool,
 }
 
-/// The columns of a table in a file, of which no row was read: to find them by their names.
+/// The columns of a table in a file, without rows: to find them by name.
 ///
 /// # Errors
-/// As [`Table::read`], of what the file's beginning tells.
+/// As [`Table::read`], for errors visible at the beginning of the file.
 pub fn table_head(path: impl AsRef<Path>, options: &TableOptions) -> Result<Table> {
     if let Some(format) = Format::of(path.as_ref()) {
         #[cfg(feature = "parquet")]
@@ -113,13 +113,14 @@ pub fn table_head(path: impl AsRef<Path>, options: &TableOptions) -> Result<Tabl
 /// 8 in the table, 4 as a feature, 4 on the device.
 const BYTES_OF_CELL: u64 = 8 + 4 + 4;
 
-/// About how many bytes the numbers of a table take in a training: of each cell 8 in the table, 4 as a feature, and 4 on the device, told from the
-/// file's beginning and its size. None of what has no size, as standard input.
+/// Estimated bytes for training on the numbers of a table: per cell 8 in the table, 4 as a feature,
+/// and 4 on the device, from the file's beginning and its size. None for sources without a size,
+/// e.g. standard input.
 ///
 /// # Errors
 /// As [`table_head`].
 pub fn table_bytes(path: impl AsRef<Path>, options: &TableOptions) -> Result<Option<u64>> {
-    /// Text of numbers is compressed to a half or a third.
+    /// Compressed text of numbers takes a half or a third of its size.
     const EXPANSION: u64 = 3;
     let path = path.as_ref();
     let Ok(metadata) = metadata(path) else { return Ok(None) };
@@ -139,11 +140,11 @@ pub fn table_bytes(path: impl AsRef<Path>, options: &TableOptions) -> Result<Opt
 }
 
 impl LargeTable {
-    /// Reads a file through; `targets` are columns of which blank cells are remembered.
+    /// Scans a file once; `targets` are columns whose blank cells are recorded.
     ///
     /// # Errors
-    /// As [`Table::read`]; [`Error::Unknown`] for a target that is no column; [`Error::Input`] for what can be read only once, as standard
-    /// input.
+    /// As [`Table::read`]; [`Error::Unknown`] for a target that is not a column; [`Error::Input`]
+    /// for sources that can be read only once, e.g. standard input.
     pub fn open(
         path: impl AsRef<Path>,
         options: &TableOptions,
@@ -187,7 +188,7 @@ impl LargeTable {
         Ok(survey.finish(form, options, metadata.is_file().then_some(metadata.len())))
     }
 
-    /// Of a file that says itself what its columns hold.
+    /// For a file that declares its column types.
     #[cfg(feature = "parquet")]
     fn of_columns(layout: Layout, path: &Path, length: u64, watched: &[usize]) -> Result<Self> {
         let (mut pieces, mut rows, mut blank) = (Vec::new(), 0, RowSet::default());
@@ -219,17 +220,17 @@ impl LargeTable {
         Ok(LargeTable { path, source, pieces, rows, blank, notes, fingerprint, length, modified })
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// How many rows have all targets.
+    /// Number of rows that have all targets.
     pub fn rows_with_targets(&self) -> usize {
         self.rows - self.blank.len()
     }
 
-    /// The line of the first row that lacks a target; none where each has all of them.
+    /// The line of the first row that lacks a target; none if there is no such row.
     pub fn first_blank(&self) -> Result<Option<String>> {
         let Some(row) = self.blank.first() else { return Ok(None) };
         for piece in self.pieces()? {
@@ -241,30 +242,31 @@ impl LargeTable {
         Ok(None)
     }
 
-    /// The file.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What was found about the form of the file, as [`Table::notes`].
+    /// Notes on the format of the file, as [`Table::notes`].
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// A number that another file has only by chance.
+    /// Fingerprint of the file's content.
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
 
-    /// Whether pieces can be read in any order: those of a compressed file come one after the other.
+    /// True if chunks can be read in any order; those of a compressed file are sequential.
     pub fn is_seekable(&self) -> bool {
         self.pieces.iter().all(|piece| piece.offset.is_some())
     }
 
-    /// The pieces in the order of the file, each with the number of its first row.
+    /// The chunks in file order, each with the index of its first row.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be opened, [`Error::Data`] if it is not the one that was read before.
+    /// [`Error::Io`] if the file cannot be opened; [`Error::Data`] if it has changed since it was
+    /// opened.
     pub fn pieces(&self) -> Result<TablePieces<'_>> {
         self.check_unchanged()?;
         match &self.source {
@@ -287,7 +289,7 @@ impl LargeTable {
         &self.pieces
     }
 
-    /// The rows of a piece that have all targets, each with its number among all such rows.
+    /// The rows of a chunk that have all targets, each with its index among these rows.
     pub(in crate::data) fn known<'l>(
         &'l self,
         piece: &'l Piece,
@@ -296,7 +298,7 @@ impl LargeTable {
         known.zip(piece.first_known..)
     }
 
-    /// A piece of a file that can be read in any order.
+    /// A chunk of a file that can be read in any order.
     pub(in crate::data) fn piece(&self, place: usize) -> Result<Table> {
         match &self.source {
             PieceSource::Text(text) => self.piece_of_text(text, place),
@@ -331,7 +333,7 @@ impl LargeTable {
         Ok(Table { columns, rows, has_header, place: lines, notes: Vec::new() })
     }
 
-    /// That the file is as long as it was, and was not written since.
+    /// Checks that size and modification time of the file are unchanged.
     pub(in crate::data) fn check_unchanged(&self) -> Result<()> {
         let now = metadata(&self.path)?;
         let is_same = self.length.is_none_or(|length| length == now.len())
@@ -363,13 +365,13 @@ fn metadata(path: &Path) -> Result<Metadata> {
     })
 }
 
-/// What is learned of a file that is read through.
+/// State of the first pass over a file.
 struct Survey {
     columns: Vec<Builder>,
     watched: Vec<usize>,
     pieces: Vec<Piece>,
     rows: usize,
-    /// For each watched column the blanks, and those that are blank if it is of numbers.
+    /// For each watched column the blanks, and the cells that are blank if it is numeric.
     blanks: Vec<(RowSet, RowSet)>,
     comments: usize,
     is_latin1: bool,
@@ -423,7 +425,7 @@ impl Survey {
         );
         let mut pieces = self.pieces;
         number_known(&mut pieces, &blank);
-        // Later readings look for the same form.
+        // Later passes use the detected format.
         let options = TableOptions {
             delimiter: Some(form.delimiter),
             decimal: Some(form.decimal),
@@ -437,7 +439,7 @@ impl Survey {
     }
 }
 
-/// Counts the rows with targets before each piece.
+/// Counts the rows with targets before each chunk.
 fn number_known(pieces: &mut [Piece], blank: &RowSet) {
     let mut known = 0;
     for piece in pieces {
@@ -447,7 +449,7 @@ fn number_known(pieces: &mut [Piece], blank: &RowSet) {
     }
 }
 
-/// A number that the bytes of another file have only by chance.
+/// Fingerprint of a file's bytes.
 #[cfg(feature = "parquet")]
 fn fingerprint_of(path: &Path) -> Result<u64> {
     let mut source = Source::open(path)?;
@@ -466,7 +468,7 @@ struct Pieces<'l> {
     text: &'l TextSource,
     parser: Parser,
     ready: std::vec::IntoIter<Fragment>,
-    /// The number of the next piece.
+    /// Index of the next chunk.
     place: usize,
     is_over: bool,
 }

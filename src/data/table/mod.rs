@@ -1,9 +1,9 @@
-//! Tables: columns of numbers and of words, as they stand in a file.
+//! Tables: columns of numbers and of words, as stored in a file.
 //!
-//! A [`Table`] says what is in a file and nothing about a model: blanks stay blank, words stay words. [`super::Encoding`] makes
-//! numbers for a network out of it.
+//! A [`Table`] represents the file's content, independent of any model: blanks stay blank, words
+//! stay words. [`super::Encoding`] turns it into numbers for a network.
 
-// Without the feature no file is read as a table: what takes cells apart then has no caller.
+// Without the feature tables are not read from files, and the parsers are unused.
 #[cfg(feature = "data")]
 mod chunks;
 #[cfg_attr(not(feature = "data"), allow(dead_code))]
@@ -44,7 +44,7 @@ pub use strict::read_csv;
 
 use crate::{Error, Result};
 
-/// Columns of one length with a name each.
+/// Named columns of equal length.
 ///
 /// ```
 /// use gradus::data::{Cells, Column, Table};
@@ -66,15 +66,15 @@ pub struct Table {
     notes: Vec<String>,
 }
 
-/// Where the rows of a table stand, for messages.
+/// Position of a table's rows in the file, for messages.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Place {
     path: PathBuf,
-    /// A row and its line, wherever a line does not follow the one before.
+    /// A row and its line, wherever a line does not directly follow the previous one.
     lines: Vec<(usize, u64)>,
 }
 
-/// A cell and what stands there.
+/// A cell and its content, for an error message.
 #[derive(Debug, Clone)]
 pub(super) struct Spot {
     path: PathBuf,
@@ -83,13 +83,13 @@ pub(super) struct Spot {
 }
 
 impl Spot {
-    /// An [`Error::Data`] there.
+    /// An [`Error::Data`] at this cell.
     pub(super) fn error(&self, expected: &str) -> Error {
         let Spot { path, position, found } = self.clone();
         Error::Data { path, position, found, expected: expected.into() }
     }
 
-    /// With more said of what stands there.
+    /// Appends to the description of the content.
     pub(super) fn with(mut self, more: &str) -> Self {
         self.found += more;
         self
@@ -105,7 +105,7 @@ impl Place {
         }
     }
 
-    /// `line 7`, or `row 5` of a table that was not read from a file.
+    /// `line 7`, or `row 5` for a table that was not read from a file.
     fn of(&self, row: usize) -> String {
         let before = self.lines.partition_point(|&(first, _)| first <= row);
         match before.checked_sub(1).map(|place| self.lines[place]) {
@@ -115,12 +115,12 @@ impl Place {
     }
 }
 
-/// What parts the fields of a row.
+/// Field separator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delimiter {
-    /// A byte such as `,`, `;`, tab or `|`.
+    /// A byte, e.g. `,`, `;`, tab or `|`.
     Byte(u8),
-    /// Spaces and tabs, as many as there are.
+    /// Any number of spaces and tabs.
     Spaces,
     /// `::`, as in MovieLens 1M.
     Colons,
@@ -137,31 +137,32 @@ impl fmt::Display for Delimiter {
     }
 }
 
-/// Whether the first row of a file names the columns.
+/// Presence of a header row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Header {
-    /// Told from the first rows: see [`Table::read`].
+    /// Detected from the first rows: see [`Table::read`].
     #[default]
     Auto,
-    /// It does.
+    /// The first row names the columns.
     Yes,
-    /// It is a row as the others; columns are named by their indices from 0.
+    /// The first row is data; columns are named by their indices from 0.
     No,
-    /// It is a row as the others, unless it is 0, 1, 2 …, as pandas numbers columns without names: for files in the form of one that had no
-    /// header.
+    /// The first row is data, unless it is 0, 1, 2 …, as pandas numbers columns without names: for
+    /// files in the format of one without a header.
     Indices,
 }
 
-/// How a file is read. The default tells everything from its beginning.
+/// Options for reading a table. By default everything is detected from the beginning of the file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TableOptions {
-    /// Whether the first row names the columns.
+    /// Presence of a header row.
     pub header: Header,
-    /// What parts the fields.
+    /// Field separator.
     pub delimiter: Option<Delimiter>,
-    /// The mark of decimals.
+    /// Decimal mark.
     pub decimal: Option<Decimal>,
-    /// Names of columns that a model knows: a first row that holds all of them is a header, whatever it looks like.
+    /// Names of columns that a model knows: a first row that contains all of them is always a
+    /// header.
     pub known: Vec<String>,
 }
 
@@ -169,7 +170,7 @@ impl Table {
     /// A table of columns.
     ///
     /// # Errors
-    /// [`Error::Shape`] if their lengths differ, [`Error::Input`] if two have one name.
+    /// [`Error::Shape`] if their lengths differ; [`Error::Input`] if two have the same name.
     pub fn new(columns: Vec<Column>) -> Result<Self> {
         let rows = columns.first().map_or(0, Column::len);
         if let Some(other) = columns.iter().find(|column| column.len() != rows) {
@@ -190,7 +191,7 @@ impl Table {
         Ok(table)
     }
 
-    /// The columns of a file that has no lines.
+    /// A table from a file without lines.
     #[cfg(feature = "parquet")]
     pub(super) fn of_file(path: &Path, columns: Vec<Column>, notes: Vec<String>) -> Result<Self> {
         let place = Place { path: path.into(), lines: Vec::new() };
@@ -204,7 +205,7 @@ impl Table {
         let mut names: Vec<&str> = self.names().collect();
         names.sort_unstable();
         match names.windows(2).find(|two| two[0] == two[1]) {
-            // The second one would be taken for the first, or tell the answer as a feature.
+            // The second one would be taken for the first, or leak the target as a feature.
             Some(two) => Err(self.wrong(
                 "the header",
                 format!("two columns `{}`", two[0]),
@@ -214,7 +215,7 @@ impl Table {
         }
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -229,41 +230,41 @@ impl Table {
         self.columns.iter().map(Column::name)
     }
 
-    /// Whether the names stood in the file; else they are indices from 0.
+    /// True if the names are from the file; otherwise they are indices from 0.
     pub fn has_header(&self) -> bool {
         self.has_header
     }
 
-    /// What was found about the form of the file that a reader cannot see in the columns, one sentence each.
+    /// Notes on the file's format that the columns do not show, one sentence each.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// The file that it was read from; empty if none.
+    /// The source file; empty if there is none.
     pub fn path(&self) -> &Path {
         &self.place.path
     }
 
-    /// The place of the column of that name.
+    /// The index of a column by name.
     ///
     /// # Errors
-    /// [`Error::Unknown`] with the names there are.
+    /// [`Error::Unknown`] with the available names.
     pub fn position(&self, name: &str) -> Result<usize> {
         self.names().position(|found| found == name).ok_or_else(|| self.unknown(name))
     }
 
-    /// The column of that name.
+    /// A column by name.
     ///
     /// # Errors
-    /// [`Error::Unknown`] with the names there are.
+    /// [`Error::Unknown`] with the available names.
     pub fn column(&self, name: &str) -> Result<&Column> {
         Ok(&self.columns[self.position(name)?])
     }
 
-    /// Without the columns of these names.
+    /// Drops the columns with these names.
     ///
     /// # Errors
-    /// [`Error::Unknown`] if one is not there.
+    /// [`Error::Unknown`] if one does not exist.
     pub fn without(mut self, names: &[String]) -> Result<Self> {
         for name in names {
             let place = self.position(name)?;
@@ -272,10 +273,10 @@ impl Table {
         Ok(self)
     }
 
-    /// With the columns of these names alone, in the table's order.
+    /// Selects the columns with these names, in the table's order.
     ///
     /// # Errors
-    /// [`Error::Unknown`] if one is not there.
+    /// [`Error::Unknown`] if one does not exist.
     pub fn only(mut self, names: &[String]) -> Result<Self> {
         for name in names {
             self.position(name)?;
@@ -311,18 +312,18 @@ impl Table {
         self.spot(row, column, found).error(expected)
     }
 
-    /// A cell and what stands there, of which an error may be told when the table is gone.
+    /// A cell and its content, for an error that may be reported after the table was dropped.
     pub(super) fn spot(&self, row: usize, column: &str, found: String) -> Spot {
         let position = format!("{}, column `{column}`", self.place.of(row));
         Spot { path: self.place.path.clone(), position, found }
     }
 
-    /// Where a row stands in its file: `line 7`; `row 5` of a table that was not read from one.
+    /// Position of a row in its file: `line 7`, or `row 5` for a table that was not read from one.
     pub fn line_of(&self, row: usize) -> String {
         self.place.of(row)
     }
 
-    /// An [`Error::Data`] at a place.
+    /// An [`Error::Data`] at a position.
     pub(super) fn wrong(&self, position: &str, found: String, expected: &str) -> Error {
         let position = position.to_string();
         Error::Data { path: self.place.path.clone(), position, found, expected: expected.into() }

@@ -1,27 +1,27 @@
-//! Numbers as people write them in tables.
+//! Parses numbers in the notations used in tables.
 
-/// The mark of decimals in a file.
+/// Decimal mark of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decimal {
-    /// `1.5`; commas part thousands.
+    /// `1.5`; commas separate thousands.
     Point,
-    /// `1,5`; points part thousands.
+    /// `1,5`; points separate thousands.
     Comma,
 }
 
-/// A number that was read, and what stood about it.
+/// A parsed number and its notation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Written {
     pub(super) value: f64,
-    /// Thousands were parted.
+    /// True if it had thousands separators.
     pub(super) grouped: bool,
-    /// `$`, `€`, `%` …, before or behind it.
+    /// `$`, `€`, `%` …, before or after it.
     pub(super) unit: Option<char>,
 }
 
 const UNITS: [char; 5] = ['$', '€', '£', '¥', '%'];
 
-/// The number that a cell holds; infinities are numbers, NaN is none.
+/// Parses a cell; infinities are numbers, NaN is not.
 pub(super) fn number(cell: &str, decimal: Decimal) -> Option<Written> {
     if decimal == Decimal::Point
         && let Some(value) = plain(cell)
@@ -38,8 +38,9 @@ pub(super) fn number(cell: &str, decimal: Decimal) -> Option<Written> {
 const TENS: [f64; 16] =
     [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
-/// A plain number of at most 15 digits, `-1.5`, which says no more than its value; none of anything else, which other functions read. Nearly
-/// all cells of most files are such numbers. The digits and the power of ten are exact, so that their quotient is rounded once, to the
+/// Fast path: a plain number of at most 15 digits, `-1.5`, whose text carries no more than its
+/// value; none for anything else, which the other parsers handle. Nearly all cells of most files
+/// qualify. The digits and the power of ten are exact, so their quotient is rounded once, to
 /// nearest: W. Clinger, *How to read floating point numbers accurately* (1990).
 pub(super) fn clean(cell: &str) -> Option<f64> {
     let bytes = cell.as_bytes();
@@ -66,7 +67,8 @@ pub(super) fn clean(cell: &str) -> Option<f64> {
     Some(if digits.len() < bytes.len() { -number } else { number })
 }
 
-/// A number with a decimal point and nothing about it. Rust would also read `nan` and words that begin with `inf`.
+/// A number with a decimal point and no other notation. Rust would also accept `nan` and words that
+/// begin with `inf`.
 fn plain(text: &str) -> Option<f64> {
     let digits = text.trim_start_matches(['+', '-']);
     match digits.as_bytes().first()? {
@@ -88,7 +90,7 @@ fn without_unit(cell: &str) -> (Option<char>, &str) {
     }
 }
 
-/// The number with a decimal point and without marks of thousands, and whether there were such.
+/// The number with a decimal point and without thousands separators, and whether it had any.
 fn ungrouped(text: &str, decimal: Decimal) -> (String, bool) {
     let (mark, group) = match decimal {
         Decimal::Point => ('.', ','),
@@ -98,7 +100,7 @@ fn ungrouped(text: &str, decimal: Decimal) -> (String, bool) {
         Some((whole, fraction)) => (whole, Some(fraction)),
         None => (text, None),
     };
-    // A point in a fraction behind a decimal comma is no number.
+    // A point in the fraction after a decimal comma is invalid.
     if fraction.is_some_and(|fraction| fraction.contains(['.', ','])) {
         return (String::new(), false);
     }
@@ -115,7 +117,7 @@ fn ungrouped(text: &str, decimal: Decimal) -> (String, bool) {
     (joined + &fraction, found.is_some())
 }
 
-/// `1234567` of `1,234,567`; none if the groups are not of three digits each.
+/// `1234567` for `1,234,567`; none unless the groups have three digits each.
 fn in_thousands(text: &str, mark: char) -> Option<String> {
     let mut groups = text.split(mark);
     let first = groups.next()?;

@@ -1,4 +1,4 @@
-//! A table from a file.
+//! Reads a table from a file.
 
 use std::io;
 use std::path::Path;
@@ -17,31 +17,35 @@ use super::text::{Text, broken};
 use super::{Place, Table, TableOptions};
 use crate::{Error, Result};
 
-/// Bytes that a thread takes apart at a time.
+/// Bytes parsed by a thread at a time.
 const CHUNK: usize = 1 << 20;
 
 impl Table {
     /// Reads a table: a file of separated fields, plain or gzip; `-` is standard input.
     ///
-    /// All that people's files are is read where it can be told from the file, and what was told stands in [`Table::notes`]:
+    /// The format is detected from the file, and [`Table::notes`] describes it:
     ///
-    /// | | |
-    /// |---|---|
-    /// | text | UTF-8, UTF-16 with a byte order mark or without, else Latin-1; line ends of any system |
-    /// | fields | parted by `,`, `;`, tab, `\|`, `::` or spaces, whichever parts all lines evenly; a line `sep=;` says it; quotes as in RFC 4180 |
-    /// | above the rows | lines of comments (`#`), the last of which may name the columns |
-    /// | header | the first row, unless a number stands in it above a column of numbers, or a cell of it again in its column; also `0,1,2` as pandas writes it |
-    /// | numbers | a decimal point, or a comma where no point contradicts; marks of thousands; one unit in all of a column (`$`, `€`, `£`, `¥`, `%`) |
-    /// | blanks | empty cells, `NA`, `N/A`, `NaN`, `null` …; among numbers also `?`, `-`, `None` |
+    /// * Text: UTF-8, UTF-16 with or without a byte order mark, else Latin-1; line ends of any
+    ///   system.
+    /// * Fields: separated by `,`, `;`, tab, `|`, `::` or spaces, whichever splits all lines
+    ///   evenly; a line `sep=;` declares it; quotes as in RFC 4180.
+    /// * Above the rows: comment lines (`#`), the last of which may name the columns.
+    /// * Header: the first row, unless it has a number above a numeric column, or a cell that
+    ///   occurs again in its column; also `0,1,2` as written by pandas.
+    /// * Numbers: a decimal point, or a comma if no point contradicts it; thousands separators; one
+    ///   unit per column (`$`, `€`, `£`, `¥`, `%`).
+    /// * Blanks: empty cells, `NA`, `N/A`, `NaN`, `null` …; among numbers also `?`, `-`, `None`.
     ///
-    /// Parquet and Arrow IPC (Feather 2) are read into the same columns with the feature `parquet`: numbers and times (in seconds) as
-    /// numbers, text and booleans as words, nulls as blanks; lists and structures are left out, which is told.
+    /// Parquet and Arrow IPC (Feather 2) are read into the same columns with the feature `parquet`:
+    /// numbers and times (in seconds) as numbers, text and booleans as words, nulls as blanks;
+    /// lists and structures are left out, with a note.
     ///
-    /// A column is of numbers if each cell of it that is not blank is one, else of words. The whole file decides, not its first row.
+    /// A column is numeric if each cell that is not blank is a number, else it holds words. The
+    /// whole file decides, not its first row.
     ///
     /// # Errors
-    /// [`crate::Error::Data`] with the line for a row of another length, for a file without rows, for decimal marks that contradict each
-    /// other; [`crate::Error::Io`] if it cannot be read.
+    /// [`crate::Error::Data`] with the line for a row with another number of fields, for a file
+    /// without rows, or for contradictory decimal marks; [`crate::Error::Io`] if it cannot be read.
     ///
     /// ```
     /// use gradus::data::{Table, TableOptions};
@@ -64,7 +68,7 @@ impl Table {
         reading.finish()
     }
 
-    /// The rows of a file; the cells of the column `key` stand beside the table as they are written, and their lines.
+    /// The rows of a file; also the unparsed cells of the column `key`, and their lines.
     pub(in crate::data) fn from_records(
         path: &Path,
         mut records: Records,
@@ -102,7 +106,7 @@ impl Table {
     }
 }
 
-/// A table that grows chunk by chunk.
+/// A table under construction, chunk by chunk.
 struct Reading {
     parser: Parser,
     columns: Vec<Builder>,
@@ -129,7 +133,7 @@ impl Reading {
         Ok(Reading { parser, columns, rows: 0, place, comments: 0, is_latin1: false })
     }
 
-    /// Adds what was taken apart next; false at the end.
+    /// Adds the next parsed chunks; false at the end.
     fn advance(&mut self) -> Result<bool> {
         let parsed = self.parser.round()?;
         let is_over = parsed.is_empty();
@@ -172,28 +176,28 @@ impl Reading {
     }
 }
 
-/// Takes a text apart from its beginning to its end, on all threads.
+/// Parses a text sequentially, on all threads.
 pub(super) struct Parser {
     pub(super) form: Form,
     chunks: Chunks,
-    /// Chunks that were read and are to be taken apart.
+    /// Chunks to be parsed next.
     next: Vec<Chunk>,
-    /// What the columns are known to hold.
+    /// Column types, if known.
     kinds: Option<Vec<Kind>>,
-    /// Lines that were taken apart.
+    /// Number of lines parsed.
     lines: u64,
 }
 
-/// A chunk that was taken apart.
+/// A parsed chunk.
 pub(super) struct Parsed {
     pub(super) fragment: Fragment,
-    /// Lines of the file before it.
+    /// Number of lines of the file before it.
     pub(super) lines_before: u64,
-    /// Where its bytes lie, as far as that is known, and how many they are.
+    /// Offset in the file, if known, and length in bytes.
     pub(super) offset: Option<u64>,
     pub(super) length: usize,
     pub(super) has_header: bool,
-    /// What other bytes have only by chance.
+    /// Fingerprint of the bytes.
     pub(super) fingerprint: u64,
 }
 
@@ -207,7 +211,7 @@ impl Parser {
         Ok(parser)
     }
 
-    /// Takes apart what was read, while more is being read; nothing at the end.
+    /// Parses the current chunks while the next ones are read; empty at the end.
     pub(super) fn round(&mut self) -> Result<Vec<Parsed>> {
         let now = std::mem::take(&mut self.next);
         if now.is_empty() {
@@ -219,7 +223,7 @@ impl Parser {
             || now.into_par_iter().map(|chunk| parsed(form, chunk, kinds)).collect::<Vec<_>>();
         let (found, next) = rayon::join(parse, || read_round(chunks));
         let mut all = Vec::with_capacity(found.len());
-        // In the order of the file, so that the first fault is told whatever the threads do.
+        // In file order, so that the first error is reported independent of thread scheduling.
         for found in found {
             let fault = |fault: Fault| {
                 form.other_length(self.lines + fault.line, fault.fields, fault.lines)
@@ -236,13 +240,13 @@ impl Parser {
         broken(&self.form.path, self.lines + 1, error)
     }
 
-    /// That there were no rows.
+    /// Error: the file has no rows.
     pub(super) fn nothing(&self) -> Error {
         self.form.nothing(self.lines, "a header and at least one row, or rows of numbers")
     }
 }
 
-/// Takes a chunk apart.
+/// Parses a chunk.
 pub(super) fn parsed(
     form: &Form,
     chunk: Chunk,
@@ -262,7 +266,7 @@ pub(super) fn parsed(
     })
 }
 
-/// As many chunks as keep all threads busy.
+/// Reads enough chunks to occupy all threads.
 fn read_round(chunks: &mut Chunks) -> io::Result<Vec<Chunk>> {
     let count = 2 * rayon::current_num_threads();
     let mut found = Vec::with_capacity(count);
@@ -275,14 +279,14 @@ fn read_round(chunks: &mut Chunks) -> io::Result<Vec<Chunk>> {
     Ok(found)
 }
 
-/// About how many rows a text of so many bytes has, by its beginning; room is made for them at once, since a column that grows by
-/// doubling is twice in memory for a while.
+/// Estimated number of rows in a text of this size, from its beginning. Memory is reserved at once,
+/// since a column that grows by doubling temporarily takes twice its size.
 pub(super) fn likely_rows(sample: &[u8], bytes: u64) -> usize {
     let lines = memchr::memchr_iter(b'\n', sample).count() as f64;
     if sample.is_empty() {
         return 0;
     }
-    // Rows may be shorter later on: a hundredth more than the beginning says.
+    // Later rows may be shorter: add a hundredth to the estimate.
     let rows = 1.01 * lines * bytes as f64 / sample.len() as f64 + 16.0;
     rows.min(bytes as f64) as usize
 }

@@ -1,4 +1,4 @@
-//! Rows of fields with their lines, from any text that is a table.
+//! Rows of fields with their line numbers, from any text table.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -11,34 +11,34 @@ use super::form::Form;
 use super::{TableOptions, text};
 use crate::{Error, Result};
 
-/// Bytes that are taken apart at a time.
+/// Bytes parsed at a time.
 const CHUNK: usize = 1 << 18;
 
-/// The rows of some whole lines.
+/// The rows in a block of whole lines.
 pub(super) struct Rows {
     reader: csv::Reader<Cursor<Vec<u8>>>,
     record: ByteRecord,
     cells: Vec<String>,
-    /// The line behind the last record, from 1.
+    /// The line after the last record, from 1.
     next_line: u64,
-    /// The line of the record at hand.
+    /// The line of the current record.
     pub(super) line: u64,
     pub(super) comments: usize,
     pub(super) is_latin1: bool,
-    /// A quote was opened in the record at hand, and never closed.
+    /// True if a quote was opened in the current record and never closed.
     is_open: bool,
 }
 
-/// What [`Fault::lines`] says where a quote is never closed.
+/// Value of [`Fault::lines`] if a quote is never closed.
 pub(super) const OPEN: usize = usize::MAX;
 
-/// A row that cannot be taken.
+/// A row with the wrong number of fields.
 #[derive(Debug)]
 pub(super) struct Fault {
-    /// Its line among those of its chunk, from 1.
+    /// Its line in the chunk, from 1.
     pub(super) line: u64,
     pub(super) fields: usize,
-    /// Line ends within it; [`OPEN`] where a quote swallows the rest of the file.
+    /// Number of line ends within it; [`OPEN`] if a quote swallows the rest of the file.
     pub(super) lines: usize,
 }
 
@@ -88,20 +88,21 @@ impl Rows {
         }
     }
 
-    /// Reads a record into the cells. Bytes in memory are always read.
+    /// Reads a record into the cells. Reading from memory cannot fail.
     fn read(&mut self) -> bool {
         if !self.reader.read_byte_record(&mut self.record).unwrap_or(false) {
             return false;
         }
         let after = self.reader.position().line();
-        // A record may hold line ends in quotes; and empty lines before it are counted as its own.
+        // A record may contain line ends in quotes, and empty lines before it are counted as its
+        // own.
         let inside = if after == self.next_line + 1 {
             0
         } else {
             self.record.as_slice().iter().filter(|&&byte| byte == b'\n').count() as u64
         };
         self.line = (after - 1).saturating_sub(inside).max(1);
-        // The csv crate ends a field at the end of the text as if its quote were there.
+        // The csv crate ends a field at the end of the text as if it were closed there.
         let (text, end) = (self.reader.get_ref().get_ref(), self.reader.position().byte() as usize);
         if inside > 0 && end >= text.len() {
             let start = self.record.position().map_or(0, |position| position.byte() as usize);
@@ -120,26 +121,26 @@ impl Rows {
         true
     }
 
-    /// Lines of the chunk, once all of its rows are read.
+    /// Number of lines in the chunk, once all of its rows are read.
     pub(super) fn lines(&self) -> u64 {
         self.reader.position().line() - 1
     }
 }
 
-/// Rows that are read one after the other.
+/// Sequential reader of rows.
 pub(in crate::data) struct Records {
     form: Form,
     chunks: Chunks,
     rows: Option<Rows>,
-    /// Lines before those of `rows`.
+    /// Number of lines before those of `rows`.
     before: u64,
     comments: usize,
     is_latin1: bool,
-    /// The names of the columns.
+    /// Column names.
     pub(in crate::data) names: Vec<String>,
-    /// Whether they stood in the file.
+    /// True if the names are from the file.
     pub(in crate::data) has_header: bool,
-    /// What was found about the form; behind the last row also about what stood between them.
+    /// Notes on the format; after the last row also on what was found between the rows.
     pub(in crate::data) notes: Vec<String>,
 }
 
@@ -174,7 +175,8 @@ impl Records {
                             fault.lines,
                         ));
                     }
-                    // The row is looked at again: the borrow checker does not see that it is given out at once.
+                    // Access the row again: the borrow checker does not accept returning it
+                    // directly.
                     Ok(Some(_)) => {
                         return Ok(self
                             .rows
@@ -191,7 +193,7 @@ impl Records {
         }
     }
 
-    /// Goes on to the next chunk; false at the end.
+    /// Moves to the next chunk; false at the end.
     fn advance(&mut self) -> Result<bool> {
         if let Some(rows) = self.rows.take() {
             self.before += rows.lines();
@@ -206,18 +208,18 @@ impl Records {
         Ok(self.rows.is_some())
     }
 
-    /// The decimal mark of the file.
+    /// Decimal mark of the file.
     pub(in crate::data) fn decimal(&self) -> super::Decimal {
         self.form.decimal
     }
 
-    /// An [`Error::Data`] at the row at hand.
+    /// An [`Error::Data`] at the current row.
     pub(in crate::data) fn wrong(&self, column: &str, found: String, expected: &str) -> Error {
         let line = self.before + self.rows.as_ref().map_or(0, |rows| rows.line);
         self.form.wrong(format!("line {line}, column `{column}`"), found, expected)
     }
 
-    /// The end of the file where rows should be.
+    /// Error: end of the file where rows are expected.
     pub(in crate::data) fn nothing(&self, expected: &str) -> Error {
         self.form.nothing(self.before, expected)
     }

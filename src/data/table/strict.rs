@@ -1,4 +1,4 @@
-//! A table of numbers alone as a [`Dataset`]: nothing is encoded, nothing is filled.
+//! Purely numeric tables as a [`Dataset`], without encoding or filling.
 
 use ndarray::{Array1, Array2};
 
@@ -8,12 +8,13 @@ use crate::data::table::Table;
 use crate::data::table::column::{Cells, Column};
 
 impl Table {
-    /// All columns but `target` as features, which must be numbers, and the target: numbers, or words as classes sorted by name; with `None`
-    /// all columns are features. [`super::super::Encoding`] takes any table.
+    /// All columns but `target` as numeric features, and the target: numbers, or words as classes
+    /// sorted by name; with `None` all columns are features. [`super::super::Encoding`] handles any
+    /// table.
     ///
     /// # Errors
-    /// [`crate::Error::Data`] with line and column for a blank, an infinity, or text where a number is needed; [`crate::Error::Unknown`] with
-    /// the columns there are if `target` is none of them.
+    /// [`crate::Error::Data`] with line and column for a blank, an infinity, or text where a number
+    /// is needed; [`crate::Error::Unknown`] with the available columns if `target` is none of them.
     pub fn to_dataset(&self, target: Option<&str>) -> Result<Dataset> {
         let target = target.map(|name| self.position(name)).transpose()?;
         let features: Vec<&Column> = self
@@ -86,7 +87,7 @@ impl Table {
         }
     }
 
-    /// A cell as a message shows it.
+    /// A cell in a message.
     pub(in crate::data) fn shown(&self, column: &Column, row: usize) -> String {
         match column.word(row) {
             None => "a blank cell".into(),
@@ -95,10 +96,10 @@ impl Table {
     }
 }
 
-/// Reads a table whose features are numbers: [`Table::read`] and [`Table::to_dataset`].
+/// Reads a table with numeric features: [`Table::read`] and [`Table::to_dataset`].
 ///
 /// # Errors
-/// As the two.
+/// As both.
 #[cfg(feature = "data")]
 pub fn read_csv(path: impl AsRef<std::path::Path>, target: Option<&str>) -> Result<Dataset> {
     Table::read(path, &super::TableOptions::default())?.to_dataset(target)

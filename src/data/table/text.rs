@@ -1,4 +1,4 @@
-//! Bytes of a text file as UTF-8, whatever wrote them: a byte order mark, UTF-16.
+//! Decodes a text file to UTF-8: byte order marks, UTF-16.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,24 +9,25 @@ use super::super::source::Source;
 use super::chunks::with_plain_ends;
 use crate::{Error, Result};
 
-/// Bytes at the beginning of a file from which its form is told; more where they are not some rows.
+/// Bytes at the beginning of a file from which its format is detected; more if they hold too few
+/// rows.
 const SAMPLE: u64 = 1 << 20;
 
-/// Rows that the beginning of a longer file must hold.
+/// Minimum number of rows in the beginning of a longer file.
 const ROWS: usize = 8;
 
-/// As many lines hold some rows, whatever stands in quotes.
+/// This many lines always suffice, whatever is in quotes.
 const LINES: usize = 1000;
 
 /// The beginning of a text, and a reader of all of it.
 pub(super) struct Text {
-    /// Whole lines, unless the file is one line; each ends with `\n`.
+    /// Whole lines, unless the file is a single line; each ends with `\n`.
     pub(super) sample: Vec<u8>,
     /// UTF-8 or Latin-1 with the file's own line ends.
     pub(super) reader: Box<dyn Read + Send>,
-    /// What was not plain UTF-8 about it, to be told.
+    /// Note on an encoding other than plain UTF-8, for the user.
     pub(super) note: Option<&'static str>,
-    /// Where it begins in the file; none where its bytes are not those of a file.
+    /// Offset in the file; none if the bytes differ from those of the file.
     pub(super) start: Option<u64>,
     /// The last byte of a line.
     pub(super) line_end: u8,
@@ -71,7 +72,7 @@ impl Text {
                 (Box::new(reader), None, is_file.then_some(mark as u64), is_whole)
             }
         };
-        // Old Macs ended lines with a return alone.
+        // Classic Mac OS ended lines with a carriage return alone.
         let line_end =
             if start.contains(&b'\r') && !start.contains(&b'\n') { b'\r' } else { b'\n' };
         let mut sample = with_plain_ends(&start);
@@ -85,7 +86,8 @@ impl Text {
     }
 }
 
-/// Reads on until a text holds some rows; true where it is all of it. A header of many columns may be longer than [`SAMPLE`].
+/// Reads until the text holds enough rows; true if this is all of it. A header of many columns may
+/// be longer than [`SAMPLE`].
 fn read_rows(
     start: &mut Vec<u8>,
     mut more: impl FnMut(u64, &mut Vec<u8>) -> Result<usize>,
@@ -101,7 +103,8 @@ fn read_rows(
     }
 }
 
-/// Whether some rows are over: line ends with an even number of quotes before them, or very many line ends.
+/// True if the text holds enough rows: line ends preceded by an even number of quotes, or very many
+/// line ends.
 fn holds_rows(text: &[u8]) -> bool {
     let end = if memchr::memchr(b'\n', text).is_some() { b'\n' } else { b'\r' };
     let (mut quoted, mut lines, mut rows) = (false, 0, 0);
@@ -119,7 +122,7 @@ fn holds_rows(text: &[u8]) -> bool {
     false
 }
 
-/// An error of reading on, near a line. What decompresses reports damage as an error of input.
+/// A read error near a line. Decompressors report damage as an input error.
 pub(super) fn broken(path: &Path, line: u64, error: &io::Error) -> Error {
     if let Some(half) = error.get_ref().and_then(|inner| inner.downcast_ref::<HalfLetter>()) {
         return Error::Data {
@@ -148,7 +151,8 @@ pub(super) fn broken(path: &Path, line: u64, error: &io::Error) -> Error {
     }
 }
 
-/// Text of a file: UTF-8, or else Latin-1, of which each byte is a letter; owned only where it is Latin-1.
+/// Text of a file: UTF-8, or else Latin-1, which maps each byte to a character; owned only for
+/// Latin-1.
 pub(super) fn letters(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
@@ -158,11 +162,11 @@ pub(super) fn letters(bytes: &[u8]) -> Cow<'_, str> {
 
 struct Utf16 {
     big: bool,
-    /// Bytes of the byte order mark.
+    /// Length of the byte order mark in bytes.
     mark: usize,
 }
 
-/// Whether text is UTF-16: by its mark, or by a zero in every other byte of its beginning.
+/// Detects UTF-16: by its byte order mark, or by zeros in every other byte of its beginning.
 fn utf16(start: &[u8]) -> Option<Utf16> {
     match start {
         [0xff, 0xfe, ..] => return Some(Utf16 { big: false, mark: 2 }),
@@ -177,14 +181,14 @@ fn utf16(start: &[u8]) -> Option<Utf16> {
     (half >= 2 && least == 0 && 10 * most >= 9 * half).then_some(Utf16 { big, mark: 0 })
 }
 
-/// A part of a letter where a whole one must be.
+/// An incomplete character.
 #[derive(Debug)]
 struct HalfLetter {
-    /// Where it begins in the text.
+    /// Offset in the text.
     byte: u64,
-    /// Where the text lies in the file, as [`Source::inside`] says it.
+    /// Location of the text in the file, as [`Source::inside`].
     inside: String,
-    /// The file ends with it.
+    /// True if the file ends with it.
     is_last: bool,
 }
 
@@ -200,27 +204,27 @@ impl fmt::Display for HalfLetter {
 
 impl std::error::Error for HalfLetter {}
 
-/// UTF-16 as UTF-8.
+/// Decodes UTF-16 to UTF-8.
 struct Utf16Reader<R> {
     inner: R,
     big: bool,
-    /// Bytes that are no whole letter yet, and where the first of them lies.
+    /// Bytes of an incomplete character, and the offset of the first of them.
     rest: Vec<u8>,
     offset: u64,
     inside: String,
     text: Vec<u8>,
-    /// The first byte of `text` that is not given out.
+    /// Index of the first byte of `text` not yet returned.
     at: usize,
 }
 
 impl<R: Read> Utf16Reader<R> {
-    /// Of bytes behind the mark.
+    /// Starts after the byte order mark.
     fn new(inner: R, form: &Utf16, inside: String) -> Self {
         let (big, offset) = (form.big, form.mark as u64);
         Utf16Reader { inner, big, rest: Vec::new(), offset, inside, text: Vec::new(), at: 0 }
     }
 
-    /// Reads and decodes some more.
+    /// Reads and decodes more bytes.
     fn fill(&mut self) -> io::Result<()> {
         const AT_ONCE: u64 = 1 << 16;
         let count = self.inner.by_ref().take(AT_ONCE).read_to_end(&mut self.rest)?;
@@ -229,7 +233,7 @@ impl<R: Read> Utf16Reader<R> {
             if self.big { u16::from_be_bytes(*unit) } else { u16::from_le_bytes(*unit) }
         };
         let mut units: Vec<u16> = pairs.iter().map(unit).collect();
-        // The other half of a letter of two units may come with the next bytes.
+        // The second half of a surrogate pair may come with the next bytes.
         if units.last().is_some_and(|unit| (0xd800..0xdc00).contains(unit)) {
             units.pop();
         }
@@ -248,7 +252,7 @@ impl<R: Read> Utf16Reader<R> {
         Ok(())
     }
 
-    /// That at a place of what is held there is no whole letter.
+    /// Error: an incomplete character at an index of the held bytes.
     fn half(&self, place: usize, is_last: bool) -> io::Error {
         let half =
             HalfLetter { byte: self.offset + place as u64, inside: self.inside.clone(), is_last };
@@ -302,7 +306,7 @@ mod tests {
 
     #[test]
     fn utf16_is_decoded_across_reads() {
-        // Letters of two units at every place of a read's end.
+        // Surrogate pairs across each boundary between reads.
         let text = "😀é".repeat(30_000);
         for shift in ["", "x"] {
             let bytes: Vec<u8> =
@@ -324,7 +328,7 @@ mod tests {
                 "{report}"
             );
         }
-        // Behind the bytes of one reading.
+        // After the bytes of one read.
         let long: Vec<u8> = "é".repeat(100_001).encode_utf16().flat_map(u16::to_be_bytes).collect();
         assert!(place(&long[..200_001]).contains("byte 200000"));
     }

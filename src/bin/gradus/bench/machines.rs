@@ -1,14 +1,14 @@
-//! The headline cases on machines that were measured before: what one's own figures are held beside.
+//! Headline cases measured on other machines, for comparison with this machine's results.
 
 use gradus::bench::{Measurement, Report};
 use serde::Deserialize;
 
 use super::table;
 
-/// Kept by `benches/card/report.py`, from the results of `gradus bench --json`.
+/// Written by `benches/card/report.py` from the results of `gradus bench --json`.
 const KEPT: &str = include_str!("../../../../benches/results/machines.json");
 
-/// The cases that tell most of a machine.
+/// The most informative cases of a machine.
 const HEADLINES: [(&str, &[usize], &str); 6] = [
     ("copy", &[1 << 24], "copy"),
     ("mse", &[1 << 24], "mse"),
@@ -18,7 +18,7 @@ const HEADLINES: [(&str, &[usize], &str); 6] = [
     ("epoch", &[10_000, 64, 784, 10, 10], "epoch"),
 ];
 
-/// Columns of a name and of a figure: 80 in all.
+/// Widths of the name column and of a figure's column: 80 in all.
 const NAME: usize = 26;
 const WIDTH: usize = 9;
 
@@ -32,7 +32,8 @@ struct Machine {
     seconds: Vec<Option<f64>>,
 }
 
-/// A table of the headline cases on this machine's devices and on those that are kept; empty if none of them was measured here.
+/// Table of the headline cases on this machine's devices and on the recorded ones; empty if none of
+/// them was measured here.
 pub fn table(report: &Report) -> String {
     let own: Vec<(String, Vec<Option<f64>>)> = report
         .devices
@@ -42,7 +43,7 @@ pub fn table(report: &Report) -> String {
     if own.iter().all(|(_, seconds)| seconds.iter().flatten().count() < 2) {
         return String::new();
     }
-    // The test reads the file: that it cannot be read is nothing to tell a user.
+    // A test reads the file; a user need not know if it cannot be read.
     let kept: Vec<Machine> = serde_json::from_str(KEPT).unwrap_or_default();
     let kept = kept.into_iter().map(|machine| (machine.name, machine.seconds));
     let headings = HEADLINES.map(|(.., heading)| format!("{heading:>WIDTH$}"));

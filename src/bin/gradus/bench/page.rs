@@ -1,4 +1,4 @@
-//! One page with everything that was measured: provenance, bars, rooflines and the numbers. It loads nothing from elsewhere.
+//! Self-contained HTML page with all measurements: provenance, bars, rooflines and numbers.
 
 use std::fmt::Write as _;
 
@@ -21,11 +21,11 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .gpu { color: #2d7ddc; } .cpu { color: #de7814; } .reference { color: #828282; }
 ";
 
-/// Why a bar may be longer than its ceiling.
+/// Explains bars that exceed their ceiling.
 const OVER: &str = "More than 100 % is possible on a CPU: a copy also reads the lines that it overwrites, which are not counted; \
     who has read them anyway, as a step of Adam, is spared that.";
 
-/// The page of a report.
+/// Renders the page of a report.
 pub fn page(report: &Report) -> Outcome<String> {
     let mut body = String::new();
     body.push_str(&head(report));
@@ -70,7 +70,7 @@ pub fn page(report: &Report) -> Outcome<String> {
     ))
 }
 
-/// What ran, where and when, and what each device can do.
+/// Provenance (versions, place, time) and the ceilings of each device.
 fn head(report: &Report) -> String {
     let processor = report.processor.as_deref().unwrap_or("processor unknown");
     let mut text = format!(
@@ -98,7 +98,7 @@ fn head(report: &Report) -> String {
     text
 }
 
-/// Which colour is which device.
+/// Colour legend of the devices.
 fn key(report: &Report) -> String {
     let name = |device: &str| format!("<span class=\"{device}\">■ {device}</span>");
     report.devices.iter().map(|device| name(device.device)).collect::<Vec<_>>().join(" · ")
@@ -207,7 +207,7 @@ mod tests {
         report
     }
 
-    /// The tags that are open at the end of a text, or the one that closes what is not open.
+    /// Tags still open at the end of a text, or the first closing tag without an open one.
     fn open_tags(text: &str) -> Result<Vec<String>, String> {
         let mut open: Vec<String> = Vec::new();
         for tag in text.split('<').skip(1) {
@@ -239,7 +239,7 @@ mod tests {
         let page = page(&report).unwrap();
         assert_eq!(open_tags(&page), Ok(Vec::new()));
         for name in ["mse 2²²", "huber 2²²", "adam 2²⁰", "train_step 64×784-128-10"] {
-            // In the bars and in the roofline.
+            // Once in the bars and once in the roofline.
             assert_eq!(page.matches(&format!("\n{name}\n")).count(), 2, "{name}");
         }
         assert_eq!(page.matches("<svg").count(), 3);

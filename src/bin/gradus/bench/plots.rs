@@ -1,6 +1,8 @@
-//! The plots of the page, as SVG: bars of what of its ceiling each case reaches, and a roofline for each device.
+//! SVG plots of the page: bars of the fraction of its ceiling that each case reaches, and a
+//! roofline for each device.
 //!
-//! Text and lines are drawn in one colour that becomes the page's own (`currentColor`), so that they are legible on light and dark.
+//! Text and lines are drawn in one colour that is replaced by the page's own (`currentColor`), so
+//! that they are legible on light and dark backgrounds.
 
 use std::fmt::Display;
 
@@ -14,18 +16,19 @@ use crate::output::{Failure, Outcome};
 
 const WIDTH: u32 = 1000;
 
-/// Stands for the page's own colour; drawn with nothing else.
+/// Placeholder for the page's text colour; nothing else is drawn in it.
 const INK: RGBColor = RGBColor(1, 2, 3);
 const INK_IN_SVG: &str = "#010203";
 
-/// Pixels of a bar with the space below it, of the names left of the bars, and of the title above them.
+/// Pixels of a bar with the space below it, of the names left of the bars, and of the title above
+/// them.
 const BAR: i32 = 16;
 const NAMES: i32 = 250;
 const TITLE: i32 = 40;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// The colour of a device, of a middle brightness.
+/// Colour of a device, of medium brightness.
 fn colour(device: &str) -> RGBColor {
     match device {
         "gpu" => RGBColor(45, 125, 220),
@@ -34,7 +37,7 @@ fn colour(device: &str) -> RGBColor {
     }
 }
 
-/// Text of so many pixels, anchored where its place is.
+/// Text of the given size in pixels, anchored at its position.
 fn style(size: i32, horizontal: HPos) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&INK).pos(Pos::new(horizontal, VPos::Center))
 }
@@ -43,7 +46,7 @@ fn failed(error: impl Display) -> Failure {
     Failure::Failed(format!("drawing the page: {error}"))
 }
 
-/// An SVG of a height, drawn by `draw`.
+/// An SVG of the given height, drawn by `draw`.
 fn svg(height: u32, draw: impl FnOnce(&Area) -> Outcome) -> Outcome<String> {
     let mut text = String::new();
     {
@@ -54,18 +57,18 @@ fn svg(height: u32, draw: impl FnOnce(&Area) -> Outcome) -> Outcome<String> {
     Ok(text.replace(INK_IN_SVG, "currentColor"))
 }
 
-/// What of its ceiling a row reaches.
+/// Fraction of its ceiling that a row reaches.
 pub fn fraction(row: &Measurement) -> Option<f64> {
     row.copy_fraction.or(row.fma_fraction)
 }
 
-/// Bars of the rows held against one ceiling, those of a case under each other; none if there is no such row.
+/// Bars of the rows compared with one ceiling, grouped by case; none if there are no rows.
 pub fn bars(title: &str, rows: &[&Measurement]) -> Outcome<Option<String>> {
     let most = rows.iter().filter_map(|row| fraction(row)).fold(f64::NAN, f64::max);
     if most.is_nan() {
         return Ok(None);
     }
-    // 100 % is always on it; beyond twice that bars are cut and say so by their number.
+    // The axis always includes 100 %; bars beyond 200 % are cut and labelled with their number.
     let end = (1.1 * most).clamp(1.05, 2.0);
     let height = TITLE + BAR * rows.len() as i32 + 6 * cases(rows) as i32 + 50;
     let place =
@@ -101,7 +104,7 @@ pub fn bars(title: &str, rows: &[&Measurement]) -> Outcome<Option<String>> {
                 colour(row.device).filled(),
             );
             area.draw(&bar).map_err(failed)?;
-            // In a column of their own, where no line runs through them.
+            // In a separate column, where no line crosses the text.
             let report = format!("{:.0} % · {}", 100.0 * share, table::time(row.seconds));
             put(report, 12, (place(end) + 10, y + BAR / 2), HPos::Left)?;
             y += BAR;
@@ -119,15 +122,15 @@ fn cases(rows: &[&Measurement]) -> usize {
     1 + rows.windows(2).filter(|pair| case(pair[0]) != case(pair[1])).count()
 }
 
-/// A case in the roofline plot: operations per byte, and 10⁹ operations a second.
+/// A case in the roofline plot: operations per byte, and 10⁹ operations per second.
 struct Point {
     name: String,
     x: f64,
     y: f64,
 }
 
-/// The roofline of a device: what the copy's memory and the arithmetic allow at each intensity, and where the cases are. None without both
-/// ceilings or without a case.
+/// Roofline of a device: the limits of memory bandwidth and arithmetic at each intensity, and the
+/// cases as points. None without both ceilings or without a case.
 pub fn roofline(device: &DeviceReport, rows: &[Measurement]) -> Outcome<Option<String>> {
     let (Some(copy), Some(fma)) = (device.ceilings.copy_gb_per_s, device.ceilings.fma_gflop_per_s)
     else {
@@ -212,11 +215,12 @@ pub fn roofline(device: &DeviceReport, rows: &[Measurement]) -> Outcome<Option<S
     .map(Some)
 }
 
-/// Pixels of a line of labels, and of one of their letters.
+/// Height of a line of labels and width of a letter, in pixels.
 const LINE: i32 = 13;
 const LETTER: f64 = 6.2;
 
-/// A name right of each point, moved down until it covers neither a name nor a point, with a line to its point if it was moved.
+/// A name right of each point, moved down until it overlaps neither a name nor a point, with a line
+/// to its point if it was moved.
 fn labels(area: &Area, points: &[Point], places: &[(i32, i32)]) -> Outcome {
     let mut order: Vec<usize> = (0..points.len()).collect();
     order.sort_by_key(|&index| places[index].1);

@@ -1,4 +1,4 @@
-//! The run: case after case in the time that there is, each told as it is measured.
+//! Benchmark run: measures one case after another within the time limit and reports each at once.
 
 use std::time::{Duration, Instant};
 
@@ -10,30 +10,31 @@ use super::table;
 use crate::interrupt::Interrupt;
 use crate::output::{self, Outcome};
 
-/// Share of a case's time that its samples may take: the rest goes to inputs, pipelines and first calls.
+/// Fraction of a case's time for its samples; the rest goes to inputs, pipelines and first calls.
 const SAMPLING: f64 = 0.3;
 
-/// Samples of a case may take at least so long, however little time is left.
+/// Minimum sampling time of a case in seconds, however little time remains.
 const LEAST_SECONDS: f64 = 0.05;
 
-/// Hears of each case as it is measured.
+/// Receives the measurements of a run.
 pub trait Listener {
-    /// The last `new` rows of the report are new.
+    /// Called after each case; the last `new` rows of the report are new.
     fn measured(&mut self, report: &Report, new: usize) -> Outcome;
-    /// No more rows will come.
+    /// Called once after the last row.
     fn ended(&mut self, report: &Report) -> Outcome;
 }
 
-/// How a run ended.
+/// Reason for the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ended {
-    /// With all cases that there was time for.
+    /// All cases that the time allowed were measured.
     Whole,
-    /// Somebody asked for it.
+    /// The user interrupted the run.
     Interrupted,
 }
 
-/// Measures each case on a device and on the CPU, in turns. With a time, each case gets a share of what is left of it.
+/// Measures each case on a device and on the CPU, alternating. With a time limit, the remaining
+/// time is divided evenly among the remaining cases.
 pub fn measure(
     cases: &[Case],
     device: &Device,
@@ -82,14 +83,15 @@ pub fn measure(
 
 fn bar(length: usize) -> ProgressBar {
     let bar = ProgressBar::new(length as u64);
-    // A template that cannot be read leaves the bar as it is.
+    // Invalid templates keep the bar's default style.
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
         bar.set_style(style);
     }
     bar
 }
 
-/// How thoroughly the next of so many cases is measured. The reference is for its digits: a few samples tell its order of magnitude.
+/// Sampling effort of the next case, with `cases` left to measure. The reference device gets 3
+/// samples: it is meant for accuracy, and a rough time suffices.
 fn effort(device: &Device, left: Option<Duration>, cases: usize) -> Effort {
     let whole = Effort::default();
     let samples = if matches!(device, Device::Reference) { 3 } else { whole.samples };

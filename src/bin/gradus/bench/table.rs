@@ -1,4 +1,4 @@
-//! What was measured, for people at a terminal.
+//! Benchmark results as text for a terminal.
 
 use gradus::Device;
 use gradus::bench::{Measurement, Report};
@@ -7,7 +7,8 @@ use super::machines;
 use super::run::Listener;
 use crate::output::{self, Outcome};
 
-/// A shape as it is spoken: 2²⁴, 1024×32000, 64×784-128-10 (a batch through layers), 10000 rows of an epoch.
+/// A shape in readable notation: 2²⁴, 1024×32000, 64×784-128-10 (a batch through layers), 10000
+/// rows of an epoch.
 pub fn shape(name: &str, shape: &[usize]) -> String {
     let joined = |axes: &[usize], between: &str| {
         axes.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
@@ -30,7 +31,7 @@ fn raised(number: u32) -> String {
         .collect()
 }
 
-/// Four digits that matter, and a unit that keeps them before the point: 36.34 ms, 412 µs.
+/// Four significant digits, with a unit that keeps them before the decimal point: 36.34 ms, 412 µs.
 pub fn time(seconds: f64) -> String {
     let (value, unit) = match seconds {
         s if s >= 1.0 => (s, "s"),
@@ -47,7 +48,7 @@ pub fn time(seconds: f64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
-/// 5.54, 101, 47000: three digits that matter.
+/// Three significant digits: 5.54, 101, 47000.
 pub fn rate(value: f64) -> String {
     let digits = if value >= 100.0 {
         0
@@ -59,7 +60,7 @@ pub fn rate(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// What of its ceiling a case reaches, and which that is.
+/// Fraction of its ceiling that a case reaches, and the name of that ceiling.
 pub fn of_ceiling(row: &Measurement) -> String {
     let report = |fraction: Option<f64>, ceiling| {
         fraction.map(|share| format!("{:.0} % of {ceiling}", 100.0 * share))
@@ -69,20 +70,22 @@ pub fn of_ceiling(row: &Measurement) -> String {
         .unwrap_or_default()
 }
 
-/// Columns of a case, and of a time, a share of a ceiling and a ratio: 80 in all.
+/// Widths of the columns for a case, and for a time, a fraction of a ceiling and a ratio: 80 in
+/// all.
 const CASE: usize = 40;
 const TIME: usize = 10;
 const SHARE: usize = 7;
 const RATIO: usize = 6;
 
-/// Prints a line for each case as it is measured, with all devices side by side, grouped by what the cases belong to.
+/// Prints a line for each case as it is measured, all devices side by side, grouped by the kind of
+/// case.
 pub struct Lines {
     devices: Vec<&'static str>,
     group: &'static str,
 }
 
 impl Lines {
-    /// For a device with the CPU beside it.
+    /// For a device and the CPU.
     pub fn new(device: &Device) -> Self {
         let mut devices = vec![device.name()];
         if device.name() != "cpu" {
@@ -133,7 +136,8 @@ impl Listener for Lines {
     }
 }
 
-/// What of its ceiling a row reaches: of the copy for what moves memory, of the multiply-adds for what computes.
+/// Fraction of its ceiling that a row reaches: of the copy bandwidth if memory-bound, of the
+/// multiply-add rate if compute-bound.
 fn fraction(row: &Measurement) -> Option<f64> {
     row.copy_fraction.or(row.fma_fraction)
 }
@@ -153,7 +157,8 @@ fn ratio_in_digits(ratio: f64) -> String {
     }
 }
 
-/// Two lines for each device: what it is and what it can do at the most, and what the losses and products reach of that.
+/// Two lines per device: its name and ceilings, and the fraction of them that the losses and
+/// products reach.
 fn headlines(report: &Report) -> String {
     let with_unit = |value: Option<f64>, unit: &str| {
         value.map_or("?".into(), |value| format!("{} {unit}", rate(value)))

@@ -1,4 +1,4 @@
-//! What a saved recommender answers, as JSON and in words.
+//! Answers of a saved recommender, as JSON and as text.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,39 +9,39 @@ use serde_json::{Value, json};
 use super::Recommend;
 use crate::output;
 
-/// The items of a list, best first, and what is told with them.
+/// A ranked list of items, best first, with the information shown beside it.
 pub(super) struct Answer {
-    /// The key of the question in the JSON document, and the id that was asked about; none where nobody was.
+    /// Key of the query in the JSON document, and the id; none for a query without an id.
     pub asked: Option<(&'static str, String)>,
     pub items: Vec<(String, f32)>,
-    /// Of these the ones that are known by their features alone, where such may be among them.
+    /// Those of the items known by their features alone, if they were requested.
     pub new: Option<Vec<String>>,
-    /// The titles of items, by id.
+    /// Titles by item id.
     pub titles: Option<HashMap<String, String>>,
     pub excluded: Option<Excluded>,
     pub heading: String,
-    /// What the items are sorted by.
+    /// Name of the score by which the items are sorted.
     pub measure: &'static str,
 }
 
-/// Which items of a user are left out.
+/// Items of a user excluded from the answer.
 pub(super) struct Excluded {
-    /// Those that the saved model was trained on.
+    /// Number of items that the saved model was trained on.
     pub trained_on: usize,
-    /// Those that stand in the file beside it, of any rating.
+    /// Number of items in the file given with the query, of any rating.
     pub rated: Option<usize>,
-    /// All of them together, as far as the model knows them.
+    /// Number of distinct items in total, as far as the model knows them.
     pub items: usize,
 }
 
-/// An id in a JSON document: a number where it is one.
+/// An id in a JSON document: a number if it is a canonical one, else text.
 fn id_as_json(id: &str) -> Value {
     let number = id.parse::<u64>().ok().filter(|number| number.to_string() == id);
     number.map_or_else(|| json!(id), |number| json!(number))
 }
 
 impl Excluded {
-    /// What is left out of the items of a user that nothing was trained on.
+    /// Description of the excluded items of a user without training data.
     pub fn of_file(&self, asked: &Recommend) -> String {
         match (self.rated, &asked.interactions) {
             (Some(rated), Some(path)) => {
@@ -66,7 +66,7 @@ impl Excluded {
 }
 
 impl Answer {
-    /// Whether the items are sorted by how many users chose them.
+    /// True if the items are sorted by the number of users who chose them.
     fn is_count(&self) -> bool {
         self.measure == "users"
     }
@@ -127,7 +127,7 @@ impl Answer {
     }
 }
 
-/// What an item is known by.
+/// Basis on which an item is known.
 pub(super) fn known_by(new: &[String], item: &str) -> &'static str {
     if new.iter().any(|id| id == item) { "features" } else { "interactions" }
 }

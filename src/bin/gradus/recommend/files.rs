@@ -1,4 +1,4 @@
-//! The files of a training: ratings, side features, and what a saved recommender says of them.
+//! Input files of a training run: ratings, side features, and the settings of a saved recommender.
 
 use std::path::{Path, PathBuf};
 
@@ -10,16 +10,16 @@ use super::{DuplicatesName, Recommend, SplitName};
 use crate::output::{self, Failure, Outcome};
 use crate::saved;
 
-/// All that a training reads.
+/// All inputs of a training run.
 pub(super) struct Read {
     pub preparation: Preparation,
-    /// All of them; their weights are confidences.
+    /// All interactions; their weights are confidences.
     pub interactions: Interactions,
     pub train: Interactions,
     pub test: Interactions,
-    /// Whether the file has ratings; else its lines are likes.
+    /// True if the file has ratings; otherwise each line is a like.
     pub has_ratings: bool,
-    /// Whether it has counts, or some of its likes stand there again.
+    /// True if the file has counts, or repeats some of its likes.
     pub has_weights: bool,
     pub user_features: Option<SideFeatures>,
     pub item_features: Option<SideFeatures>,
@@ -111,7 +111,7 @@ impl Recommend {
         };
         let read = |name| data::read_entities(path, kind, name, &TableOptions::default());
         let found = match (read(name), name) {
-            // The column may have another name than in the interactions.
+            // The column may have another name than in the interactions file.
             (Err(Error::Unknown { found, .. }), Some(name)) if found == name => read(None),
             (other, _) => other,
         };
@@ -124,7 +124,7 @@ impl Recommend {
         Ok(found)
     }
 
-    /// Features of those that there are interactions of, and of those that are known by them alone.
+    /// Features of the users or items with interactions, and of those known by features alone.
     fn side_features(
         &self,
         flag: &str,
@@ -147,7 +147,8 @@ impl Recommend {
         Ok(side)
     }
 
-    /// What becomes of the ratings: of a saved recommender the same as before, so that what was held out stays so.
+    /// Preprocessing of the ratings. A resumed recommender keeps its saved settings, so that the
+    /// held-out interactions stay held out.
     fn preparation(&self, path: &Path, ratings: &Ratings) -> Preparation {
         let described =
             self.resume.as_deref().and_then(saved::description).map(|(_, described)| described);
@@ -202,7 +203,8 @@ impl Recommend {
         Ok((train, test))
     }
 
-    /// Users of whose ratings none is high enough drop out: said, with the first line of the first one.
+    /// Notes the users dropped because all of their ratings are too low, with the line of the first
+    /// one.
     fn note_left_out(&self, ratings: &Ratings, interactions: &Interactions, min_rating: f32) {
         let Some(ids) = interactions.user_ids() else { return };
         let is_left: Vec<bool> = ratings.user_ids.iter().map(|id| ids.row(id).is_ok()).collect();
@@ -222,11 +224,11 @@ impl Recommend {
     }
 }
 
-/// Of five stars, from which on a rating counts as liked.
+/// Ratings of at least 4 of 5 stars count as liked.
 const LIKED_STARS: f32 = 4.0;
 
-/// The rating from which on one counts as liked where nobody says: of another scale than one that ends with 4 to 5 the same share of the
-/// highest, which is told.
+/// Default threshold from which a rating counts as liked: 4 if the highest rating is from 4 to 5,
+/// else the same fraction of the highest, which is reported.
 fn liked(path: &Path, ratings: &Ratings, reports: bool) -> f32 {
     let ends = ratings
         .ratings

@@ -1,4 +1,4 @@
-//! What a saved recommender answers: the best items of a user, and the items that are most like one.
+//! Queries of a saved recommender: the best items for a user, and the items most similar to one.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::output::{self, Failure, Outcome};
 use crate::saved::{self, Kind};
 
 impl Recommend {
-    /// Answers the question that stands on the command line.
+    /// Answers the query on the command line.
     pub(super) fn ask(&self, path: &Path) -> Outcome {
         let usage = |message: &str| Err(Failure::Usage(message.into()));
         match (&self.user, &self.similar_to) {
@@ -49,7 +49,7 @@ impl Recommend {
         output::print(&answer.as_text())
     }
 
-    /// The recommender with those of the files of features, and the items that are known by these alone if they are asked for.
+    /// Loads the saved recommender and adds the users and items of the feature files.
     fn saved_model(&self, path: &Path, device: &Device) -> Outcome<Model> {
         let mut model =
             Model::load(path, device).map_err(|error| Failure::from(error).of("--model"))?;
@@ -72,7 +72,7 @@ impl Recommend {
         Ok(model)
     }
 
-    /// Items that are known by their features alone, where they are asked for.
+    /// Items known by their features alone, if requested.
     fn wanted_items(&self, model: &Model) -> Outcome<Vec<String>> {
         if !self.new_items {
             return Ok(Vec::new());
@@ -102,7 +102,7 @@ impl Recommend {
         }
     }
 
-    /// The best items of a user that stands among the rows.
+    /// The best items for a user with a row in the model.
     fn best_of(&self, model: &Model, user: &str, new: &[String]) -> Outcome<Answer> {
         let known = seen(model)?;
         let row = row(known.user_ids(), "user", user, known.users())?;
@@ -115,7 +115,7 @@ impl Recommend {
         });
         let mut best =
             match model.recommend(row, self.count.get().saturating_add(others.len()), true) {
-                // Nothing is known of them: all of theirs was held out, and they have no features.
+                // Unknown user: all of their interactions were held out, and they have no features.
                 Err(Error::Input { .. }) if trained_on.is_empty() => {
                     return self.popular(model, Some(user));
                 }
@@ -151,7 +151,7 @@ impl Recommend {
         })
     }
 
-    /// What most users chose: for everybody, or for a user of whom nothing is known.
+    /// The most popular items, for everybody or for an unknown user.
     fn popular(&self, model: &Model, user: Option<&str>) -> Outcome<Answer> {
         let known = seen(model)?;
         let rated = match (user, &self.interactions) {
@@ -227,12 +227,12 @@ impl Recommend {
     }
 }
 
-/// What a recommender was trained on.
+/// The interactions that a recommender was trained on.
 fn seen(model: &Model) -> Outcome<&Interactions> {
     model.seen().ok_or_else(|| Failure::Failed("--model: the recommender knows no items".into()))
 }
 
-/// The row of an id; where the model was trained without a file's ids, ids are rows.
+/// The row of an id; ids are row numbers if the model was trained without a file's ids.
 fn row(ids: Option<&Ids>, kind: &str, id: &str, count: usize) -> Outcome<u32> {
     let number = id.parse().ok().filter(|&number: &u32| (number as usize) < count);
     match (ids, number) {
@@ -247,10 +247,11 @@ fn row(ids: Option<&Ids>, kind: &str, id: &str, count: usize) -> Outcome<u32> {
     }
 }
 
-/// Ids that are told as near another.
+/// Maximum number of similar ids in a message.
 const MOST_NEAR: usize = 5;
 
-/// The ids that an unknown one was probably meant for: one letter in three may be wrong, two at most. A number is no misspelling.
+/// Known ids similar to an unknown one: one letter in three may be wrong, at most two. Numbers are
+/// not treated as misspelt.
 fn near<'i>(ids: &'i [String], id: &str) -> Vec<&'i str> {
     let most = (id.chars().count() / 3).min(2);
     if most == 0 || id.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -262,18 +263,18 @@ fn near<'i>(ids: &'i [String], id: &str) -> Vec<&'i str> {
         .map(|known| (strsim::osa_distance(known, id), known.as_str()))
         .filter(|(far, _)| *far <= most)
         .collect();
-    // Of equally near ones those that stand first.
+    // A stable sort: equally near ids keep their order.
     found.sort_by_key(|(far, _)| *far);
     found.into_iter().take(MOST_NEAR).map(|(_, known)| known).collect()
 }
 
-/// The row of an item that the model may not know.
+/// The row of an item, if the model knows it.
 fn place(ids: Option<&Ids>, item: &str) -> Option<u32> {
     ids.map_or_else(|| item.parse().ok(), |ids| ids.row(item).ok())
 }
 
 impl Recommend {
-    /// The items of a user in a file of ratings, whatever the rating: who has rated an item has seen it.
+    /// The items of a user in a file of ratings, whatever the rating: a rated item was seen.
     fn rated(&self, path: &Path, user: &str) -> Outcome<Vec<String>> {
         let ratings = self.ratings(path)?;
         let of_user = ratings

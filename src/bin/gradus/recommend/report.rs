@@ -1,4 +1,4 @@
-//! What came of a training, as JSON and in words.
+//! Results of a training run, as JSON and as text.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Trains, tests, and trains again on everything.
+//! Trains, tests, and trains again on all interactions.
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
@@ -16,38 +16,38 @@ use crate::interrupt::Interrupt;
 use crate::log::Log;
 use crate::output::{self, Failure, Outcome};
 
-/// The length of the list that is tested.
+/// Cutoff k of the test metrics.
 const TOP: usize = 10;
 
-/// Epochs where nobody says.
+/// Default number of epochs.
 const EPOCHS: usize = 20;
 
-/// Whether a recommender says how many epochs it shall have: a file of gradus 0.1.0 does not.
+/// True if a recommender records its planned number of epochs; files of gradus 0.1.0 do not.
 fn says(model: &Model) -> bool {
     model.epochs_left() > 0 || !model.history().is_empty()
 }
 
-/// What came of a training.
+/// Result of a training run.
 pub(super) struct Trained {
     pub device: String,
     pub history: History,
-    /// The epochs of the whole training, those that a saved recommender had behind it first.
+    /// All epochs, including those before a resume.
     pub all: Vec<Epoch>,
     pub before: usize,
-    /// Epochs that were asked for.
+    /// Number of requested epochs.
     pub epochs: usize,
-    /// Why it ended before its last epoch.
+    /// Reason for an early end.
     pub stopped: Option<Stop>,
     pub test: Option<Metrics>,
-    /// What the most chosen items alone come to on the same test.
+    /// Metrics of the popularity baseline on the same test.
     pub popularity: Option<Metrics>,
-    /// The epochs of the training on everything.
+    /// Epochs of the training on all interactions.
     pub refit: Option<Vec<Epoch>>,
-    /// Whether it was asked for and not begun.
+    /// True if that training was requested and not started.
     pub is_refit_left: bool,
-    /// Whether all epochs are in the file that --log names.
+    /// Error if not all epochs are in the file given by --log.
     pub logged: Outcome,
-    /// Those of a saved recommender, too.
+    /// Side features, including those of a saved recommender.
     pub user_features: Option<SideFeatures>,
     pub item_features: Option<SideFeatures>,
 }
@@ -66,7 +66,7 @@ impl Recommend {
         let left = self.resume.as_ref().filter(|_| says(&model)).map(|_| model.epochs_left());
         let epochs = self.epochs.map(NonZeroUsize::get).or(left).unwrap_or(EPOCHS);
         let log = Log::new(self.log.as_deref(), self.resume.is_some());
-        // A saved training on everything goes on as what it is.
+        // A resumed training on all interactions stays one.
         let log = if preparation.refit == Refit::Done { log.of_refit() } else { log };
         log.behind(
             before,
@@ -105,7 +105,7 @@ impl Recommend {
             user_features: model.user_features().cloned(),
             item_features: model.item_features().cloned(),
         };
-        // What was asked for is not begun where the end was asked for: the file holds a training that is whole.
+        // After an interrupt do not start it: the file holds a complete training run.
         if is_refitted && !interrupt.is_asked() {
             self.refit(&model, data, interrupt, &log, &mut trained)?;
         }
@@ -114,7 +114,7 @@ impl Recommend {
         Ok(trained)
     }
 
-    /// Trains another recommender of the same description, on everything.
+    /// Trains a new recommender with the same settings on all interactions.
     fn refit(
         &self,
         tested: &Model,
@@ -140,7 +140,7 @@ impl Recommend {
         Ok(())
     }
 
-    /// So many epochs behind those that are done.
+    /// Training options for `epochs` epochs after the `done` ones.
     fn fit(&self, [done, epochs]: [usize; 2], interrupt: &Interrupt, log: &Log) -> Fit {
         let (step, log) = (interrupt.clone(), log.clone());
         let fit = Fit::new().epochs(epochs).on_step(move |_, _| step.flow()).on_epoch(

@@ -1,14 +1,15 @@
-//! What became of the columns of a table, as a table of its own.
+//! Table of how each column was encoded.
 
 use gradus::data::{ColumnReport, Encoding};
 use serde_json::{Value, json};
 
 use crate::output;
 
-/// Columns of numbers that are told one by one; of more, those without blanks share a line.
+/// Maximum number of numeric columns listed individually; beyond it those without blanks share a
+/// line.
 const MOST_NUMBERS: usize = 12;
 
-/// A line for each column; empty for arrays.
+/// One line per column; empty for arrays.
 pub fn columns_in_words(encoding: &Encoding) -> String {
     if !encoding.takes_tables() {
         return String::new();
@@ -36,12 +37,12 @@ pub fn columns_in_words(encoding: &Encoding) -> String {
     format!("{table}\n\n")
 }
 
-/// A number without blanks.
+/// True for a number without blanks.
 fn is_plain(column: &ColumnReport) -> bool {
     column.taken_for == "number" && column.columns == 1 && !column.is_identifier
 }
 
-/// As a list of objects; none for arrays.
+/// A list of objects; null for arrays.
 pub fn columns_as_json(encoding: &Encoding) -> Value {
     if !encoding.takes_tables() {
         return Value::Null;

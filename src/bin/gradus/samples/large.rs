@@ -1,4 +1,4 @@
-//! Tables that memory does not hold: the same rows, the same encoding, read in pieces.
+//! Tables larger than memory: the same rows and encoding, read in chunks.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use super::prepare::{Asked, Prepared, other_form, too_few};
 use super::{Known, Source, memory};
 use crate::output::{self, Failure, Outcome};
 
-/// Rows that are looked at where all of them are asked for otherwise.
+/// Number of rows sampled by checks that otherwise see all rows.
 const LOOKED_AT: usize = 10_000;
 
-/// Rows that come in blocks.
+/// Rows delivered in blocks.
 pub struct Large {
     pub training: TableBlocks,
     pub validation: Option<KeptBlocks>,
@@ -22,7 +22,7 @@ pub struct Large {
 }
 
 impl Source {
-    /// Why a table is read in pieces, in words; none where it is read whole.
+    /// Reason for reading a table in chunks; none if it is read whole.
     pub(super) fn why_in_pieces(&self, asked: &Asked, known: &Known) -> Outcome<Option<String>> {
         let path = self.path();
         let refuse =
@@ -51,10 +51,10 @@ impl Source {
         Ok(self.does_not_fit(path, &self.table_options(known)))
     }
 
-    /// That a table would not fit into memory, in words.
+    /// Message if a table would not fit into memory.
     fn does_not_fit(&self, path: &Path, options: &TableOptions) -> Option<String> {
         let (needed, free) = (data::table_bytes(path, options).ok()??, memory::free()?);
-        // What else a training takes is not counted: a quarter is left for it.
+        // A quarter is reserved for everything else that training allocates.
         (needed + needed / 4 > free).then(|| {
             format!(
                 "its numbers would take about {} and {} of memory are free",
@@ -64,7 +64,7 @@ impl Source {
         })
     }
 
-    /// As [`Source::prepare`], of a table that is read in pieces.
+    /// As [`Source::prepare`], for a table read in chunks.
     pub(super) fn prepare_large(
         &self,
         asked: &Asked,
@@ -115,7 +115,7 @@ impl Source {
         })
     }
 
-    /// The rows to test on, in blocks where memory does not hold them.
+    /// The test rows, in blocks if they do not fit into memory.
     fn large_test(
         &self,
         path: &Path,
@@ -150,7 +150,7 @@ fn report_left_out(table: &LargeTable) -> Outcome {
     Ok(())
 }
 
-/// How a large table is read.
+/// Describes how a large table is read.
 fn in_words(why: &str, split: &LargeSplit, validation: Option<&KeptBlocks>) -> String {
     let order = if split.table().is_seekable() {
         "blocks of pieces from all over it, shuffled by the seed"

@@ -1,11 +1,11 @@
-//! How much memory the system leaves to the process. Linux alone tells: elsewhere nothing is known, and tables are read whole.
+//! Memory available to the process, known on Linux only: on other systems tables are read whole.
 
 use std::fs::read_to_string;
 
-/// Addresses that glibc's allocator reserves for a thread.
+/// Address space that glibc's allocator reserves per thread.
 const ARENA: u64 = 64 << 20;
 
-/// Bytes that may still be taken: what the machine, the group of processes and `ulimit` leave, whichever is least.
+/// Available bytes: the minimum over the machine, the cgroup and `ulimit`.
 pub fn free() -> Option<u64> {
     let status = read_to_string("/proc/self/status").unwrap_or_default();
     let limits = read_to_string("/proc/self/limits").unwrap_or_default();
@@ -13,7 +13,7 @@ pub fn free() -> Option<u64> {
         Some(limit_of(&limits, limit)?.saturating_sub(kilobytes(&status, used)?))
     };
     let machine = kilobytes(&read_to_string("/proc/meminfo").unwrap_or_default(), "MemAvailable:");
-    // glibc reserves addresses for each thread that allocates.
+    // glibc reserves address space for each thread that allocates.
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64 + 1;
     let addresses =
         left("Max address space", "VmSize:").map(|left| left.saturating_sub(threads * ARENA));
@@ -21,12 +21,12 @@ pub fn free() -> Option<u64> {
     limits.into_iter().flatten().min()
 }
 
-/// What the group of processes leaves (cgroup 2).
+/// Bytes left to the cgroup (version 2).
 fn of_group() -> Option<u64> {
     let number = |path: &str| read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let groups = read_to_string("/proc/self/cgroup").ok()?;
     let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?.trim_end_matches('/');
-    // A group may do no more than those that it is in.
+    // A cgroup is also limited by all of its ancestors.
     let mut all = group.match_indices('/').map(|(at, _)| &group[..at]).chain([group]);
     let folder = |group: &str, file: &str| number(&format!("/sys/fs/cgroup{group}/{file}"));
     let left = |group: &str| {
@@ -37,7 +37,7 @@ fn of_group() -> Option<u64> {
         .filter(|left| *left < u64::MAX)
 }
 
-/// A line such as `VmSize:   1234 kB`.
+/// Value of a line like `VmSize:   1234 kB`.
 fn kilobytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with(name))?;
     line[name.len()..]
@@ -48,7 +48,7 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
         .map(|kilobytes| 1024 * kilobytes)
 }
 
-/// The soft limit of a line such as `Max address space   unlimited   unlimited   bytes`.
+/// The soft limit in a line like `Max address space   unlimited   unlimited   bytes`.
 fn limit_of(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with(name))?;
     line[name.len()..].split_whitespace().next()?.parse().ok()

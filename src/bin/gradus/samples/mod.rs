@@ -1,4 +1,5 @@
-//! What `train`, `predict` and `evaluate` read: a table or arrays, and the way from them to the numbers of a model.
+//! Input of `train`, `predict` and `evaluate`: a table or arrays, and their conversion to a model's
+//! numbers.
 
 mod columns;
 mod large;
@@ -24,10 +25,11 @@ pub use large::Large;
 pub use prepare::{Asked, Prepared, Rows};
 pub use task::{Task, loss_in_unit, target_kind, unfit};
 
-/// Where the rows are.
+/// Location and format of the rows.
 #[derive(Args, Clone)]
 pub struct Source {
-    /// A folder of IDX files with MNIST's names, a CSV table (`-`: standard input), .npy, .npz, or SVMlight's lines (.svm, or what begins so)
+    /// A folder of IDX files with MNIST's names, a CSV table (`-`: standard input), .npy, .npz, or
+    /// SVMlight (.svm, or a file that begins like one)
     #[arg(
         long,
         value_name = "PATH",
@@ -35,52 +37,55 @@ pub struct Source {
         conflicts_with = "images"
     )]
     data: Option<PathBuf>,
-    /// A file of images in IDX form, of any name
+    /// An IDX file of images, with any name
     #[arg(long, value_name = "FILE", requires = "labels")]
     images: Option<PathBuf>,
-    /// The labels of --images
+    /// The IDX file of labels for --images
     #[arg(long, value_name = "FILE", requires = "images")]
     labels: Option<PathBuf>,
-    /// The target's column in a table: its name, or its index where there is no header; may be repeated
+    /// The target's column in a table: its name, or its index if there is no header; may be
+    /// repeated
     #[arg(long, value_name = "COLUMN")]
     target: Vec<String>,
-    /// A column of a table that is no feature; may be repeated
+    /// A column of a table to leave out of the features; may be repeated
     #[arg(long, value_name = "COLUMN")]
     drop: Vec<String>,
-    /// The columns of a table that are features, and no others; may be repeated
+    /// The columns of a table to use as features, and no others; may be repeated
     #[arg(long, value_name = "COLUMN", conflicts_with = "drop")]
     columns: Vec<String>,
-    /// Whether the first row of a table names the columns
+    /// Header row of a table: auto detects from the first rows if they name the columns
     #[arg(long, value_name = "WHETHER", default_value = "auto")]
     header: HeaderName,
-    /// What parts the fields of a table, such as `;`, or tab, space, `::`; without it the first lines say
+    /// The separator between the fields of a table, e.g. `;`, or tab, space, `::` [default:
+    /// detected from the first lines]
     #[arg(long, value_name = "MARK", value_parser = delimiter)]
     delimiter: Option<Delimiter>,
-    /// The decimal mark of a table, `.` or `,`; without it the first lines say
+    /// The decimal mark of a table, `.` or `,` [default: detected from the first lines]
     #[arg(long, value_name = "MARK", value_parser = decimal)]
     decimal: Option<Decimal>,
     /// The file of the targets, for .npy
     #[arg(long, value_name = "FILE")]
     targets: Option<PathBuf>,
-    /// The file of the number of rows of each query, for .svm; without it `qid:` says, or the file with .query behind its name
+    /// The file with the number of rows of each query, for .svm [default: `qid:`, or the file with
+    /// .query appended to its name]
     #[arg(long, value_name = "FILE")]
     groups: Option<PathBuf>,
-    /// How many features a row has, for .svm; without it the largest index says
+    /// Number of features per row, for .svm [default: from the largest index]
     #[arg(long, value_name = "N", value_parser = numbers::count, allow_negative_numbers = true)]
     features: Option<NonZeroUsize>,
-    /// Whether indices count from 0, for .svm; without it they do if one of them is 0
+    /// True if indices count from 0, for .svm [default: true if an index is 0]
     #[arg(long, value_name = "BOOL")]
     zero_based: Option<bool>,
 }
 
-/// Whether the first row names the columns.
+/// Presence of a header row.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum HeaderName {
-    /// Told from the first rows.
+    /// Detected from the first rows.
     Auto,
-    /// It does.
+    /// The first row names the columns.
     Yes,
-    /// It is a row.
+    /// The first row is data.
     No,
 }
 
@@ -104,11 +109,11 @@ fn decimal(text: &str) -> Result<Decimal, String> {
     }
 }
 
-/// The columns that a model was trained on, from which the form of other files is told.
+/// The columns that a model was trained on, used to detect the format of other files.
 #[derive(Default)]
 struct Known {
     names: Vec<String>,
-    /// The file had no header: they are called by their indices.
+    /// The file had no header: columns are named by their indices.
     are_indices: bool,
 }
 
@@ -122,23 +127,23 @@ impl Known {
             return Self::of_encoding(encoding);
         }
         let names = model.names().features.clone();
-        // There is nothing else to tell it by; the target is one of the columns.
+        // There is no other evidence; the target is one of the columns.
         let is_index =
             |name: &String| name.parse::<usize>().is_ok_and(|index| index <= names.len());
         Known { are_indices: !names.is_empty() && names.iter().all(is_index), names }
     }
 }
 
-/// What a path holds.
+/// Content of a path.
 pub enum Raw {
-    /// Columns, not yet numbers.
+    /// Columns, not yet encoded.
     Table(Table),
-    /// Numbers as they are, with rows to test on where the source has such.
+    /// Numbers, with test rows if the source has its own.
     Arrays(Box<Split>),
 }
 
 impl Source {
-    /// Reads what --data names; `known` are columns that a model was trained on.
+    /// Reads the rows of --data; `known` are the columns that a model was trained on.
     fn read(&self, known: &Known) -> Outcome<Raw> {
         self.read_as("--data", known)
     }
@@ -173,7 +178,7 @@ impl Source {
         ReadOptions { target, targets, groups, features, zero_based: self.zero_based }
     }
 
-    /// The files that are read, with the flag that names them.
+    /// The input files, each with the flag that names it.
     pub fn files(&self) -> Vec<(&'static str, PathBuf)> {
         let pair = [("--images", &self.images), ("--labels", &self.labels)];
         let pair = pair.into_iter().filter_map(|(flag, path)| Some((flag, path.clone()?)));
@@ -185,7 +190,7 @@ impl Source {
         data.into_iter().map(|path| ("--data", path)).chain(pair).collect()
     }
 
-    /// The files that are read for the rows of another path.
+    /// The input files of another path, read with the same options.
     pub fn files_beside(&self, path: &Path) -> Vec<PathBuf> {
         data::sources(path, &self.beside(path).array_options())
     }
@@ -202,7 +207,8 @@ impl Source {
         TableOptions { header, delimiter: self.delimiter, decimal: self.decimal, known }
     }
 
-    /// An option that a table has no use for: ignored, it would train on something else than was asked for.
+    /// Rejects options that tables do not use: ignoring one would train on something other than
+    /// requested.
     fn refuse_options_of_arrays(&self) -> Outcome {
         let given = [
             ("--targets", self.targets.is_some(), "a table has its targets in a column: --target"),
@@ -224,7 +230,7 @@ impl Source {
         refuse(&given, self.path())
     }
 
-    /// The flag that an error is about; `own` is that of the file itself.
+    /// The flag responsible for an error; `own` is the flag of the file itself.
     fn flag_of(&self, error: &Error, own: &str) -> String {
         match error {
             Error::Option { owner, name, .. } if owner == "data" => {
@@ -244,7 +250,7 @@ impl Source {
         }
     }
 
-    /// The target's columns as they are told, where some are named.
+    /// The target columns as shown in messages, if named.
     pub fn target(&self) -> Option<String> {
         (!self.target.is_empty()).then(|| self.target.join(", "))
     }
@@ -254,7 +260,7 @@ impl Source {
         self.data.as_deref().or(self.images.as_deref()).unwrap_or(Path::new(""))
     }
 
-    /// What is read and how.
+    /// The source and its options as JSON.
     pub fn as_json(&self) -> Value {
         let target = match &self.target[..] {
             [] => Value::Null,
@@ -268,7 +274,7 @@ impl Source {
         })
     }
 
-    /// Another path, read as this one is.
+    /// Another path with the same options.
     fn beside(&self, path: &Path) -> Self {
         Source {
             data: Some(path.into()),
@@ -280,7 +286,7 @@ impl Source {
         }
     }
 
-    /// Reads rows of another file with the columns of those that were read from this one.
+    /// Reads another file with the columns of the rows read from this one.
     fn read_beside(&self, path: &Path, known: &Known) -> Outcome<Raw> {
         let mut source = self.beside(path);
         if data::is_svmlight(path) {
@@ -289,13 +295,14 @@ impl Source {
         source.read_as("--test", known)
     }
 
-    /// Takes the indices of a file for those of features that were named before: it may have fewer of them, and none of 0.
+    /// Interprets a file's indices as those of the named features: it may have fewer features, and
+    /// no index 0.
     fn count_as(&mut self, names: &[String]) {
         self.features = self.features.or(NonZeroUsize::new(names.len()));
         self.zero_based = self.zero_based.or(names.first().map(|name| name == "0"));
     }
 
-    /// The names that are saved with a model trained on this.
+    /// Names saved with a model trained on this source.
     pub fn names(&self, dataset: &Dataset) -> (Vec<String>, Vec<String>, Option<String>) {
         let classes = match &dataset.target {
             data::Target::Labels { classes, .. } => classes.clone(),
@@ -304,17 +311,18 @@ impl Source {
         (dataset.feature_names.clone(), classes, self.target())
     }
 
-    /// Images are scaled where they are read and lie in an order of their own; tables are neither scaled nor shuffled.
+    /// True for images: they are scaled when read and are already in random order; tables are
+    /// neither scaled nor shuffled.
     pub fn is_images(&self) -> bool {
         self.images.is_some() || data::is_idx_folder(self.path())
     }
 
-    /// All rows as a saved model takes them, with targets if each has them.
+    /// All rows, encoded for a saved model, with targets if every row has them.
     pub fn read_for(&self, model: &Model) -> Outcome<Rows> {
         prepare::read_for(self, model, false)
     }
 
-    /// The rows whose targets are known as a saved model takes them.
+    /// The rows with known targets, encoded for a saved model.
     pub fn answered_for(&self, model: &Model) -> Outcome<Rows> {
         prepare::read_for(self, model, true)
     }

@@ -1,4 +1,5 @@
-//! From what a path holds to rows that a model takes: split, encoded, and the same way for every file that the model sees later.
+//! Converts the content of a path to rows for a model: splits and encodes them, in the same way for
+//! every later file.
 
 use std::path::Path;
 
@@ -13,46 +14,46 @@ use super::{Known, Raw, Source};
 use crate::names;
 use crate::output::{self, Failure, Outcome};
 
-/// What a training asks for.
+/// Requirements of a training run.
 pub struct Asked<'a> {
-    /// What the loss takes its targets for.
+    /// Kind of target that the loss takes.
     pub kind: TargetKind,
-    /// A model that goes on.
+    /// The model to resume.
     pub known: Option<&'a Model>,
-    /// Which rows are validated on.
+    /// Selection of the validation rows.
     pub held_out: HeldOut,
     pub test: Option<&'a Path>,
     pub standardize: bool,
-    /// The column that says how much each row counts.
+    /// The column with the weight of each row.
     pub sample_weight: Option<&'a str>,
-    /// Whether a table is read in pieces though it may fit into memory.
+    /// Read a table in chunks even if it may fit into memory.
     pub stream: bool,
 }
 
-/// The rows of a training, encoded.
+/// The encoded rows of a training run.
 pub struct Prepared {
-    /// The rows to train on; some of them where they come in blocks.
+    /// Training rows; a sample of them if they come in blocks.
     pub train: Dataset,
     pub validation: Option<Dataset>,
     pub test: Option<Dataset>,
     pub encoding: Encoding,
-    /// How much the rows to train on count, and those to validate on.
+    /// Weights of the training rows and of the validation rows.
     pub train_weights: Option<Array1<f64>>,
     pub validation_weights: Option<Array1<f64>>,
-    /// What memory does not hold.
+    /// Rows that do not fit into memory.
     pub large: Option<Large>,
 }
 
 impl Prepared {
-    /// How many rows are trained on.
+    /// Number of training rows.
     pub fn rows(&self) -> usize {
         self.large.as_ref().map_or(self.train.rows(), |large| large.training.rows())
     }
 }
 
 impl Source {
-    /// Reads, splits and encodes the rows of a training: the split from the seed, the classes from the whole file, everything else from the
-    /// rows to train on.
+    /// Reads, splits and encodes the rows of a training run: the split follows from the seed, the
+    /// classes from the whole file, everything else from the training rows.
     pub fn prepare(&self, asked: &Asked) -> Outcome<Prepared> {
         let known = asked.known.map(Known::of_model).unwrap_or_default();
         if let Some(why) = self.why_in_pieces(asked, &known)? {
@@ -106,7 +107,7 @@ impl Source {
         let encoding = match known {
             Some(encoding) => encoding.clone(),
             None => {
-                // A row that counts for nothing has no say in means and medians.
+                // Rows of weight 0 do not affect means and medians.
                 let counts = |place: usize| {
                     train_weights.as_ref().is_none_or(|weights| weights[place] > 0.0)
                 };
@@ -147,7 +148,7 @@ impl Source {
         })
     }
 
-    /// The rows to test on, of a table.
+    /// The test rows of a table.
     pub(super) fn test_rows(&self, path: &Path, encoding: &Encoding) -> Outcome<Dataset> {
         let failed = |error: Error| lacking(error, encoding, path).of("--test");
         let Raw::Table(table) = self.read_beside(path, &Known::of_encoding(encoding))? else {
@@ -200,7 +201,7 @@ impl Source {
         })
     }
 
-    /// Refuses other columns than those that a saved model was trained on, which are all that it takes.
+    /// Rejects columns other than those a saved model was trained on: it takes no others.
     pub(super) fn refuse_other_columns(
         &self,
         table: &Table,
@@ -247,8 +248,8 @@ impl Source {
         }
     }
 
-    /// A table for a model that says nothing of its encoding, as one of gradus 0.1.0 and one of the library: numbers as they are, in the
-    /// model's order.
+    /// A table for a model without an encoding, e.g. from gradus 0.1.0 or from the library:
+    /// unchanged numbers in the model's order.
     fn plain(&self, table: &Table, model: &Model, flag: &str) -> Outcome<Dataset> {
         let names = model.names();
         let target = self.target.first().or(names.target.as_ref());
@@ -281,7 +282,8 @@ impl Source {
             if asked.known.is_some() { arrange(split.train, &known.names)? } else { split.train };
         let all =
             if self.is_images() || !asked.kind.is_numbers() { all } else { with_numbers(all) };
-        // A file may be sorted by its target: its last rows would be no sample of it. Images lie mixed.
+        // A file may be sorted by its target, so that its last rows would not be a random sample.
+        // Images are already mixed.
         let rows = if self.is_images() { all } else { all.shuffled(asked.held_out.seed)? };
         let share = asked.held_out.share;
         let parts = (share > 0.0)
@@ -290,7 +292,8 @@ impl Source {
         let encoding = match asked.known {
             Some(model) => model.encoding().cloned().map_or_else(nothing, Ok)?,
             None => {
-                // Queries are held out whole: what is trained on is no share of the rows.
+                // Queries are held out whole, so the number of training rows is not a fixed
+                // fraction of all.
                 let training = parts.as_ref().map_or(rows.rows(), |(train, _)| train.rows());
                 Encoding::of_arrays(&rows, &(0..training).collect::<Vec<_>>(), asked.kind)?
             }
@@ -318,13 +321,14 @@ impl Source {
 }
 
 impl<'a> Asked<'a> {
-    /// A model that goes on and says nothing of an encoding: whatever it does to its features it does itself.
+    /// The resumed model if it has no encoding: it then transforms its features itself.
     pub(super) fn unencoded(&self) -> Option<&'a Model> {
         self.known.filter(|model| model.encoding().is_none())
     }
 }
 
-/// Whole numbers of an array are quantities to a loss of numbers, as those of a table are: counts, years. Names stay classes.
+/// Whole numbers of an array are quantities for a regression loss, as in a table: counts, years.
+/// Names remain classes.
 fn with_numbers(mut dataset: Dataset) -> Dataset {
     if let Target::Labels { labels, classes } = &dataset.target
         && classes.iter().enumerate().all(|(class, name)| *name == class.to_string())
@@ -334,7 +338,7 @@ fn with_numbers(mut dataset: Dataset) -> Dataset {
     dataset
 }
 
-/// The encoding of what is taken as it is.
+/// The identity encoding.
 fn nothing() -> Result<Encoding, Error> {
     let none = Dataset::new(ndarray::Array2::zeros((0, 0)), Target::None)?;
     Encoding::of_arrays(&none, &[], TargetKind::Numbers)
@@ -349,10 +353,10 @@ fn rows_with_targets(table: &Table, targets: &[String]) -> Outcome<Vec<usize>> {
         .collect())
 }
 
-/// How much rows count by a column of the table.
+/// Row weights from a column of the table.
 fn weights(table: &Table, name: &str, rows: &[usize]) -> Outcome<Array1<f64>> {
     let column = table.column(name).map_err(|error| Failure::from(error).of("--sample-weight"))?;
-    // Among words a number is none: the first word is what is wrong.
+    // Among words a number is valid text: the error is the first word.
     let is_word = |row: &usize| column.text(*row).is_some_and(|text| text.parse::<f64>().is_err());
     if let (data::Cells::Words { .. }, Some(row)) =
         (column.cells(), (0..table.rows()).find(is_word))
@@ -375,7 +379,7 @@ fn weights(table: &Table, name: &str, rows: &[usize]) -> Outcome<Array1<f64>> {
     rows.iter().map(weight).collect()
 }
 
-/// Tells of the rows that are not among these, which have no target.
+/// Notes the rows left out for lack of a target.
 fn report_left_out(table: &Table, rows: &[usize]) {
     if rows.len() < table.rows() {
         let first = rows
@@ -391,7 +395,8 @@ fn report_left_out(table: &Table, rows: &[usize]) {
     }
 }
 
-/// Labels by the classes of a model: another file may lack one of them, and number the others otherwise.
+/// Renumbers labels by the classes of a model: another file may lack a class, and so number the
+/// others differently.
 fn relabeled(mut dataset: Dataset, classes: &[String]) -> Result<Dataset, String> {
     let Target::Labels { labels, classes: found } = &mut dataset.target else { return Ok(dataset) };
     if classes.is_empty() || found == classes {
@@ -411,7 +416,8 @@ fn relabeled(mut dataset: Dataset, classes: &[String]) -> Result<Dataset, String
     Ok(dataset)
 }
 
-/// What was found about the form of a file: told where it was read without an error, which stands alone.
+/// Notes about the detected format of a file, printed only after a successful read so that an error
+/// stays alone.
 fn report_notes(table: &Table) {
     table
         .notes()
@@ -419,7 +425,7 @@ fn report_notes(table: &Table) {
         .for_each(|note| output::note(&format!("note: {}: {note}", table.path().display())));
 }
 
-/// Columns by name. A name with commas that is no column may be several.
+/// Resolves column names. A name with commas that matches no column may be a list of several.
 fn resolved(table: &Table, names: &[String]) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     for name in names {
@@ -434,13 +440,13 @@ fn resolved(table: &Table, names: &[String]) -> Result<Vec<String>, Error> {
     Ok(found)
 }
 
-/// How many rows train and how many validate.
+/// Numbers of training and of validation rows.
 fn parts(rows: usize, validation: f64) -> (usize, usize) {
     let last = ((rows as f64 * validation).round() as usize).min(rows);
     (rows - last, last)
 }
 
-/// Places of the rows to train on and to validate on, by a seed and a share alone.
+/// Indices of the training and of the validation rows, determined by seed and fraction alone.
 fn split_rows(count: usize, asked: &Asked) -> Outcome<(Vec<usize>, Vec<usize>)> {
     let (training, last) = parts(count, asked.held_out.share);
     if asked.held_out.share > 0.0 && (last == 0 || training == 0) {
@@ -460,7 +466,7 @@ fn split_rows(count: usize, asked: &Asked) -> Outcome<(Vec<usize>, Vec<usize>)> 
     Ok((train, validation))
 }
 
-/// A share that leaves one of the two parts nothing.
+/// Error for a fraction that leaves one side of the split empty.
 pub(super) fn too_few(error: Error, validation: f64) -> Failure {
     match error {
         Error::Option { allowed, .. } => Failure::Failed(format!(
@@ -474,7 +480,7 @@ pub(super) fn other_form(trained: &str, found: &str, path: &Path) -> Failure {
     Failure::Failed(format!("{} holds {found}; the model is trained on {trained}", path.display()))
 }
 
-/// The columns that a model was trained on, in its order.
+/// Reorders the columns to those a model was trained on.
 fn arrange(mut dataset: Dataset, names: &[String]) -> Outcome<Dataset> {
     if dataset.feature_names == names || dataset.feature_names.is_empty() || names.is_empty() {
         return Ok(dataset);
@@ -494,7 +500,8 @@ fn arrange(mut dataset: Dataset, names: &[String]) -> Outcome<Dataset> {
 }
 
 impl Source {
-    /// Refuses what a saved model has decided: ignored, it would be measured on something else than was asked for.
+    /// Rejects options that a saved model has already fixed: ignoring one would measure something
+    /// other than requested.
     fn refuse_other_than(&self, encoding: &Encoding) -> Outcome {
         let (asked, own) = (self.target.join(", "), encoding.target().columns().join(", "));
         if !asked.is_empty()
@@ -522,14 +529,15 @@ impl Source {
 
 /// Rows for a saved model.
 pub struct Rows {
-    /// Features, and targets where the source has them and the model can take them.
+    /// Features, and targets if the source has them and the model can take them.
     pub dataset: Dataset,
     pub encoding: Option<Encoding>,
-    /// Why the rows have no targets though the source has some.
+    /// Reason for missing targets though the source has some.
     pub no_targets: Option<String>,
 }
 
-/// Reads what a saved model asks for: its features by name, as they were encoded, and its targets if they are there.
+/// Reads the inputs of a saved model: its features by name, encoded as in training, and its targets
+/// if present.
 pub fn read_for(source: &Source, model: &Model, answered: bool) -> Outcome<Rows> {
     let names = &model.names().features;
     let mut source = source.clone();
@@ -554,7 +562,7 @@ pub fn read_for(source: &Source, model: &Model, answered: bool) -> Outcome<Rows>
     }
 }
 
-/// An error of rows for a model, of a column that it was trained with in these words.
+/// Rewords an error about a missing column that the model was trained with.
 fn lacking(error: Error, encoding: &Encoding, path: &Path) -> Failure {
     match &error {
         Error::Unknown { kind, found, known }

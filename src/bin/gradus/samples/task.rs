@@ -1,4 +1,4 @@
-//! What the targets of a data set ask of a model.
+//! Requirements that the targets of a data set place on a model.
 
 use gradus::Targets;
 use gradus::data::{Dataset, Target, TargetKind};
@@ -8,23 +8,24 @@ use serde_json::Value;
 
 use crate::output::{Failure, Outcome};
 
-/// Targets as a loss takes them.
+/// Targets in the format that a loss takes.
 pub enum Truth {
     /// A class for each row.
     Labels(Array1<i64>),
     /// Numbers for each row.
     Values(Array2<f32>),
-    /// The relevance of each row, and how many rows each query has.
+    /// The relevance of each row, and the number of rows of each query.
     Grouped(Array2<f32>, Vec<usize>),
 }
 
-/// Classes that are named where a decision is told.
+/// Maximum number of classes listed in a report.
 const SHOWN: usize = 5;
 
-/// So many classes are no surprise, however few the rows.
+/// Up to this many classes are plausible, however few the rows.
 const MANY: usize = 20;
 
-/// Whether text is a number with something about it: a decimal comma, separators of thousands, a unit before or behind it.
+/// True for a number with extra notation: a decimal comma, thousands separators, a unit before or
+/// after it.
 fn is_quantity(text: &str) -> bool {
     let number = text.trim_matches(|letter: char| !letter.is_ascii_digit());
     let units = text.chars().count() - number.chars().count();
@@ -35,17 +36,20 @@ fn is_quantity(text: &str) -> bool {
     is_number && (units == 0 || is_priced || number.contains([',', '.']))
 }
 
-/// Losses that grow with the square of the error: standardized by mean and deviation. Twice the error is four times the loss.
+/// Losses quadratic in the error: targets are standardized by mean and standard deviation. Twice
+/// the error is four times the loss.
 const SQUARED: [&str; 3] = ["mse", "expectile", "squared_epsilon_insensitive"];
 
-/// Losses that grow with the error itself: standardized by the median. Twice the error is twice the loss.
+/// Losses linear in the error: targets are standardized by the median. Twice the error is twice the
+/// loss.
 const LINEAR: [&str; 3] = ["mae", "quantile", "epsilon_insensitive"];
 
-/// Losses that grow with the square of small errors and with large ones themselves: standardized by the median.
+/// Losses quadratic in small errors and linear or slower in large ones: targets are standardized by
+/// the median.
 const MIXED: [&str; 5] = ["huber", "pseudo_huber", "smooth_l1", "log_cosh", "cauchy"];
 
-/// What a loss takes its targets for. Numbers are standardized where a loss looks at errors alone: one that takes logarithms or ratios of
-/// the targets would be another loss then.
+/// Kind of target that a loss takes. Numbers are standardized only for losses of errors:
+/// standardizing would change a loss that takes logarithms or ratios of the targets.
 pub fn target_kind(loss: &dyn Loss) -> TargetKind {
     let inside = loss.inner().unwrap_or(loss);
     match inside.targets() {
@@ -61,8 +65,9 @@ pub fn target_kind(loss: &dyn Loss) -> TargetKind {
     }
 }
 
-/// A loss of standardized targets times this is the loss in the targets' own unit, of which the encoded one is `unit`. None where there is no
-/// such number: a loss with a bend of its own, such as huber, is told of the standardized targets.
+/// Factor from a loss of standardized targets to the loss in the targets' own unit; `unit` is the
+/// size of one encoded unit. None if there is no single factor: a loss with a threshold, e.g.
+/// huber, is reported for the standardized targets.
 pub fn loss_in_unit(loss: &dyn Loss, unit: f64) -> Option<f64> {
     let no_margin = loss.options().get("epsilon").and_then(Value::as_f64).unwrap_or(0.0) == 0.0;
     match loss.name() {
@@ -72,7 +77,8 @@ pub fn loss_in_unit(loss: &dyn Loss, unit: f64) -> Option<f64> {
     }
 }
 
-/// Why no file can feed a loss, and what to take instead; none of those that are trained on labels, numbers or lists.
+/// Reason why no file can provide a loss's inputs, with alternatives; none for losses that train on
+/// labels, numbers or lists.
 pub fn unfit(loss: &dyn Loss) -> Option<String> {
     let (name, arguments) = (loss.name(), loss.arguments());
     if loss.inner().is_some_and(|inner| matches!(inner.targets(), Domain::Class | Domain::Label)) {
@@ -97,24 +103,24 @@ pub fn unfit(loss: &dyn Loss) -> Option<String> {
     ))
 }
 
-/// What the targets of a data set ask of a model's last layer.
+/// Requirements that the targets of a data set place on a model's last layer.
 pub struct Task {
-    /// Units of the last layer: one for each class, or one for each number.
+    /// Units of the last layer: one per class, or one per number.
     pub outputs: usize,
-    /// The activation of the last layer.
+    /// Activation of the last layer.
     pub activation: &'static str,
-    /// Whether rows are ordered, those of each query.
+    /// True if the model ranks the rows of each query.
     pub ranks: bool,
     classes: bool,
-    /// Each output is a label that a row has or has not.
+    /// Each output is an independent binary label.
     labels: bool,
 }
 
 impl Task {
-    /// What a loss makes of the targets: numbers for a regression loss, classes otherwise.
+    /// Derives the task from the loss: numbers for a regression loss, classes otherwise.
     pub fn of(loss: &dyn Loss, dataset: &Dataset) -> Outcome<Self> {
         let name = loss.name();
-        // A loss fused with the last layer asks of its outputs what the loss inside asks.
+        // A loss fused with the last layer has the requirements of its inner loss.
         let loss = loss
             .inner()
             .filter(|inner| matches!(inner.targets(), Domain::Class | Domain::Label))
@@ -150,7 +156,8 @@ impl Task {
                 classes: false,
                 labels: false,
             }),
-            // Squared and absolute errors want numbers between 0 and 1 for a class, not logits.
+            // With classes, squared and absolute errors take probabilities between 0 and 1, not
+            // logits.
             (Domain::Real, _) if regresses => Ok(Task {
                 outputs: classes(name, dataset)?,
                 activation: "softmax",
@@ -169,7 +176,7 @@ impl Task {
         }
     }
 
-    /// What the model predicts.
+    /// Name of the predicted quantity.
     pub fn predicts(&self) -> &'static str {
         match (self.ranks, self.classes) {
             (true, _) => "scores",
@@ -179,7 +186,7 @@ impl Task {
         }
     }
 
-    /// What the targets are taken for, in words.
+    /// Describes how the targets are interpreted.
     pub fn decided(&self, dataset: &Dataset, column: Option<&str>) -> String {
         let target = column.map_or("targets".into(), |column| format!("target `{column}`"));
         let count = self.outputs;
@@ -198,16 +205,17 @@ impl Task {
         }
     }
 
-    /// That classes were made of a target that looks like a quantity, and how to have it otherwise; none where nothing is odd.
+    /// Warning if the classes look like quantities, with the alternative; none if nothing is
+    /// suspicious.
     pub fn doubt(&self, dataset: &Dataset, rows: usize, column: Option<&str>) -> Option<String> {
         let names = if self.classes { dataset.classes().ok()? } else { return None };
         let target = column.map_or("the target".into(), |column| format!("--target {column}"));
         let many = names.len() > MANY.max(rows / 2);
-        // Numbers as names are classes on purpose, or were refused.
+        // Numeric names are classes on purpose, or were rejected earlier.
         if names.iter().all(|name| name.parse::<f64>().is_ok()) {
             return None;
         }
-        // Only text of a table can be a quantity in disguise: labels of IDX files are classes.
+        // Only text in a table can be a disguised quantity: labels of IDX files are classes.
         column?;
         let quantities = names.iter().filter(|name| is_quantity(name)).count();
         let example = names.iter().find(|name| name.parse::<f32>().is_err()).or(names.first())?;
@@ -221,7 +229,7 @@ impl Task {
         })
     }
 
-    /// The targets as the loss takes them.
+    /// The targets in the format that the loss takes.
     pub fn truth(&self, dataset: &Dataset) -> Outcome<Truth> {
         Ok(match &dataset.groups {
             Some(groups) if self.ranks => Truth::Grouped(dataset.values()?, groups.clone()),
@@ -232,7 +240,7 @@ impl Task {
 }
 
 impl Truth {
-    /// For `fit` and `evaluate`.
+    /// The targets for `fit` and `evaluate`.
     pub fn targets(&self) -> Targets<'_> {
         match self {
             Truth::Labels(labels) => labels.into(),

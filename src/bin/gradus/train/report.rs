@@ -1,4 +1,4 @@
-//! What a training tells: as JSON, and in words.
+//! Report of a training run, as JSON and as text.
 
 use std::io::IsTerminal;
 
@@ -15,7 +15,7 @@ impl Train {
     pub(super) fn as_json(&self, trained: &Trained, task: &Task) -> Value {
         let number = cases::number_to_json;
         let columns = trained.history.columns();
-        // The lists that this training has are there even when it ended before its first epoch did.
+        // Include this run's lists even if it ended before its first epoch was complete.
         let validates = trained.history.epochs.is_empty() && self.validation != Some(0.0);
         let empty = |name: &&str| match *name {
             "loss" => true,
@@ -68,9 +68,9 @@ impl Train {
     }
 }
 
-/// The epochs, and how well the rest was predicted.
+/// The epochs, and the quality of the predictions on the other rows.
 pub fn as_text(trained: &Trained, is_weighed: bool) -> String {
-    // Where stderr is no terminal, each epoch of this run was a line there.
+    // Without a terminal each epoch of this run was already a line on stderr.
     let mut text = format!("{}\n\n", epochs(&trained.history, !std::io::stderr().is_terminal()));
     let each = trained.seconds / trained.epochs().max(1) as f64;
     if let Some(baseline) = trained.history.baseline {
@@ -88,7 +88,7 @@ pub fn as_text(trained: &Trained, is_weighed: bool) -> String {
     );
     for (name, scores) in [("validation", &trained.validation), ("test", &trained.test)] {
         if let Some(scores) = scores {
-            // The losses of the epochs are weighted there.
+            // The losses of the epochs are weighted.
             let note = if is_weighed { " (each row counts alike)" } else { "" };
             text += &output::folded(&format!("{name}{note}: {}\n", scores.in_words()));
         }
@@ -96,7 +96,7 @@ pub fn as_text(trained: &Trained, is_weighed: bool) -> String {
     text
 }
 
-/// The epochs as a table: all of them, or of those that were told as they ended the last one alone.
+/// Table of the epochs: all of them, or the last one if they were reported as they ended.
 fn epochs(history: &History, are_told: bool) -> comfy_table::Table {
     let columns = history.columns();
     let headings: Vec<&str> =
@@ -107,7 +107,7 @@ fn epochs(history: &History, are_told: bool) -> comfy_table::Table {
         (0..count).filter(|epoch| !are_told || *epoch < history.before || epoch + 1 == count)
     {
         let shown = |name: &str, x: f64| match name {
-            // Shares of 1, compared down the column.
+            // Fractions of 1, aligned for comparison down the column.
             "accuracy" | "val_accuracy" | "r2" | "val_r2" if x.abs() < 1e3 => format!("{x:.4}"),
             _ => text::number(x),
         };

@@ -1,4 +1,4 @@
-//! What a saved model says of its training, to go on with it.
+//! Training state of a saved model, for resuming it.
 
 use std::path::Path;
 
@@ -9,16 +9,17 @@ use super::Train;
 use crate::output;
 use crate::saved;
 
-/// Updates and epochs that a saved model was trained, without those of an epoch that was cut: it is among those that are left.
+/// Completed updates and epochs of a saved model, without those of an interrupted epoch, which is
+/// repeated.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Before {
     pub updates: usize,
     pub epochs: usize,
-    /// Epochs of the training that goes on, as they are numbered where they are told.
+    /// Completed epochs of the resumed run, as numbered in reports.
     pub report: usize,
 }
 
-/// The description in a model's file; nothing of one that cannot be read, which the reader will say.
+/// The description in a model file; null if it cannot be read, which the reader will report.
 pub(super) struct Earlier(Value);
 
 impl Earlier {
@@ -26,7 +27,7 @@ impl Earlier {
         Earlier(saved::description(path).map(|(_, described)| described).unwrap_or_default())
     }
 
-    /// Loss, optimizer and layers, for the document of settings.
+    /// Loss, optimizer and layers, for the JSON document of settings.
     pub fn compiled(&self) -> Map<String, Value> {
         let (described, mut compiled) = (&self.0, Map::new());
         for part in ["loss", "optimizer"] {
@@ -46,7 +47,7 @@ impl Earlier {
         compiled
     }
 
-    /// An option of its training, by the name that `Fit` gives it.
+    /// A training option, by its name in `Fit`.
     pub fn option(&self, name: &str) -> &Value {
         &self.0["training"]["options"][name]
     }
@@ -71,7 +72,7 @@ impl Earlier {
             .and_then(|patience| usize::try_from(patience).ok())
     }
 
-    /// Epochs that are done, and those that it shall have.
+    /// Completed and planned epochs.
     fn epochs(&self) -> [usize; 2] {
         let training = &self.0["training"];
         let number = |name: &str| {
@@ -80,13 +81,14 @@ impl Earlier {
         [number("epochs"), number("planned")]
     }
 
-    /// How many epochs are left, 0 of a training that is over; none where the file does not say, as one of gradus 0.1.0.
+    /// Remaining epochs, 0 for a finished run; none if the file does not record it, as in gradus
+    /// 0.1.0.
     pub fn left(&self) -> Option<usize> {
         let [done, planned] = self.epochs();
         self.0["training"].is_object().then(|| planned.saturating_sub(done))
     }
 
-    /// What a schedule counts as done.
+    /// Progress that a schedule counts as done.
     pub fn before(&self) -> Before {
         let number = |found: &Value| {
             found.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
@@ -100,7 +102,7 @@ impl Earlier {
         }
     }
 
-    /// Where the training stands, in words.
+    /// Progress of the training run, as text.
     pub fn in_words(&self) -> Option<String> {
         let [done, planned] = self.epochs();
         if self.left()? == 0 {
@@ -112,18 +114,19 @@ impl Earlier {
         Some(format!("{done} of {planned} epochs{more} are done"))
     }
 
-    /// Which rows were held out. A file of gradus 0.1.0 has the seed, but not the share.
+    /// Seed and fraction of the held-out rows. A file of gradus 0.1.0 has the seed, but not the
+    /// fraction.
     fn held_out(&self) -> (Option<u64>, Option<f64>) {
         let kept = &self.0["held_out"];
         (kept["seed"].as_u64().or_else(|| self.0["seed"].as_u64()), kept["share"].as_f64())
     }
 }
 
-/// Share of the rows that is validated on where nobody says.
+/// Default fraction of the rows to validate on.
 const VALIDATION: f64 = 0.1;
 
 impl Train {
-    /// Which rows are held out to validate on: those that a saved model has not been trained on.
+    /// Selection of the validation rows: those that a saved model has not been trained on.
     pub(super) fn held_out(&self, earlier: Option<&Earlier>) -> HeldOut {
         let Some((seed, share)) = earlier.map(Earlier::held_out) else {
             return HeldOut { seed: self.seed, share: self.validation.unwrap_or(VALIDATION) };

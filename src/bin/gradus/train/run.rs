@@ -1,4 +1,4 @@
-//! The training itself, and what it gives.
+//! Runs the training and returns its result.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::output::{self, Outcome};
 use crate::samples::{Large, Prepared, Task};
 use crate::scores::{Scores, loss_unit};
 
-/// What a training gave.
+/// Result of a training run.
 pub struct Trained {
     pub model: Model,
     pub history: History,
@@ -22,14 +22,14 @@ pub struct Trained {
     pub validation: Option<Scores>,
     pub test: Option<Scores>,
     pub seconds: f64,
-    /// Whether all epochs are in the file that --log names.
+    /// Error if not all epochs are in the file given by --log.
     pub logged: Outcome,
-    /// A table was read in pieces.
+    /// The table was read in chunks.
     pub in_pieces: bool,
 }
 
 impl Trained {
-    /// Epochs of this run alone.
+    /// Number of epochs of this run alone.
     pub fn epochs(&self) -> usize {
         self.history.epochs.len() - self.history.before
     }
@@ -111,7 +111,7 @@ impl Train {
         Ok(Trained { model, history, chosen, validation, test, seconds, logged, in_pieces })
     }
 
-    /// The options that were asked for, over those that a saved model was trained with.
+    /// The requested options, on top of those a saved model was trained with.
     fn asked(&self, model: &Model, updates: usize, chosen: &Settings) -> Outcome<Fit> {
         let saved = self.resume.as_ref().and_then(|_| model.fit_to_resume());
         let mut fit = saved.unwrap_or_default().resume(self.resume.is_some());
@@ -137,7 +137,8 @@ impl Train {
         Ok(fit)
     }
 
-    /// With the learning rate that was asked for: a schedule, a number, or the schedule that a saved model goes on with.
+    /// Sets the requested learning rate: a schedule, a number, or the schedule that a saved model
+    /// continues with.
     fn with_policy(
         &self,
         fit: Fit,
@@ -160,18 +161,19 @@ impl Train {
     }
 }
 
-/// Tells each of so many epochs behind those that are done as it ends; losses in the unit of the targets, of which one of the encoded is `unit`.
+/// Reports each epoch as it ends, numbered after those before; losses in the unit of the targets,
+/// where `unit` is the size of one encoded unit.
 fn report(fit: Fit, log: &Log, [before, epochs]: [usize; 2], unit: f64) -> Fit {
     let log = log.clone();
     fit.on_epoch(move |number, epoch| {
-        // On other rows a new training begins, and counts from 1.
+        // On other rows a new training run begins and counts from 1.
         let planned = if number > before { before + epochs } else { epochs };
         log.report(number, planned, numbers(epoch, unit), epoch.seconds);
         ControlFlow::Continue(())
     })
 }
 
-/// The numbers that an epoch has, by their names; losses in the unit of the targets.
+/// The metrics of an epoch by name; losses in the unit of the targets.
 fn numbers(epoch: &Epoch, unit: f64) -> Vec<(&'static str, f64)> {
     let all = [
         ("loss", Some(epoch.loss * unit)),
@@ -186,7 +188,7 @@ fn numbers(epoch: &Epoch, unit: f64) -> Vec<(&'static str, f64)> {
     all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-/// What is told of a regression that has learned less than the mean says.
+/// Warning for a regression that is no better than predicting the mean.
 fn worse_than_the_mean(history: &History) -> Option<String> {
     let (baseline, last) = (history.baseline?, history.epochs.last()?);
     let (name, found, mean) = match (last.val_loss, baseline.val_loss) {
@@ -203,7 +205,7 @@ fn worse_than_the_mean(history: &History) -> Option<String> {
     })
 }
 
-/// Losses of standardized targets in the targets' own unit.
+/// Converts losses of standardized targets to the targets' own unit.
 fn in_unit(history: &mut History, unit: f64) {
     if let Some(baseline) = &mut history.baseline {
         baseline.loss *= unit;

@@ -1,4 +1,4 @@
-//! What a training goes by: what was asked for, and what is taken where nothing was.
+//! Settings of a training run: the requested ones, with defaults for the rest.
 
 use std::num::NonZeroUsize;
 
@@ -13,35 +13,35 @@ use super::{Hidden, Plan, Train, named};
 use crate::output::{self, Failure, Outcome};
 use crate::samples::{Prepared, Task, columns_as_json, columns_in_words};
 
-/// Adam's learning rate for a loss of lists.
+/// Adam's default learning rate for a listwise loss.
 const RANKING_RATE: f64 = 2e-3;
 
-/// The clips, as `Fit` and the document of settings name them.
+/// Names of the clipping options in `Fit` and in the JSON document of settings.
 const CLIPS: [&str; 3] = ["clip_norm", "clip_tensor_norm", "clip_value"];
 
-/// What a training goes by.
+/// Settings of a training run.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub hidden: Vec<usize>,
-    /// The optimizer's own if none.
+    /// None for the optimizer's own default.
     pub learning_rate: Option<f64>,
     pub epochs: usize,
-    /// What a saved model was trained before, as a schedule counts it.
+    /// Progress of a saved model, as a schedule counts it.
     pub before: Before,
-    /// Of rows, or of queries.
+    /// In rows, or in queries.
     pub batch_size: usize,
     pub l2: f64,
     pub average: Option<f64>,
     pub patience: Option<usize>,
     pub skip_non_finite: bool,
-    /// The clip by its option's name.
+    /// Clipping option and its value.
     pub clip: Option<(&'static str, f64)>,
-    /// Loss and optimizer with all their options, and what a saved model brings along.
+    /// Loss and optimizer with all their options, and the settings inherited from a saved model.
     compiled: Map<String, Value>,
 }
 
 impl Settings {
-    /// With what a new model is compiled with.
+    /// Adds the settings that a new model is compiled with.
     pub(super) fn with(mut self, plan: &Plan) -> Self {
         self.learning_rate = Some(plan.optimizer.initial_learning_rate());
         self.compiled.insert("loss".into(), plan.loss.name().into());
@@ -53,10 +53,11 @@ impl Settings {
 }
 
 impl Train {
-    /// What was asked for, and what is taken where nothing was. For a loss of lists by NDCG@5 of three of them
-    /// (`lambda_rank`, `list_net`, `pairwise_logistic`) on a fifth of the training queries of LightGBM's ranking example, mean of 12 seeds.
+    /// The requested settings, with defaults for the rest. The defaults for a listwise loss were
+    /// chosen by NDCG@5 of three of them (`lambda_rank`, `list_net`, `pairwise_logistic`) on a
+    /// fifth of the training queries of LightGBM's ranking example, mean of 12 seeds.
     ///
-    /// A saved model goes on with what it was trained with, as far as nothing else is asked for.
+    /// A resumed model keeps its saved settings unless others are requested.
     pub(super) fn settings(&self, ranks: bool, earlier: Option<&Earlier>) -> Settings {
         let or = |given: Option<NonZeroUsize>, kept: Option<usize>, own: usize| {
             given.map(NonZeroUsize::get).or(kept).unwrap_or(own)
@@ -93,13 +94,14 @@ impl Train {
         }
     }
 
-    /// The clip that was asked for.
+    /// The requested clipping.
     fn clip(&self) -> Option<(&'static str, f64)> {
         let given = [self.clip_norm, self.clip_tensor_norm, self.clip_value];
         CLIPS.into_iter().zip(given).find_map(|(name, limit)| Some((name, limit?)))
     }
 
-    /// How many rows and what their targets are taken for in one line; all that was chosen in another.
+    /// One line with the number of rows and the interpretation of their targets; another with all
+    /// chosen settings.
     pub(super) fn in_words(
         &self,
         parts: &Prepared,
@@ -155,7 +157,7 @@ impl Train {
         parts.join(", ")
     }
 
-    /// All that a run depends on: with it and the data the same numbers come out again.
+    /// Everything that a run depends on: together with the data it reproduces the same numbers.
     pub(super) fn settings_as_json(&self, trained: &Trained, task: &Task) -> Value {
         let Settings { hidden, learning_rate, epochs, batch_size, l2, .. } = &trained.chosen;
         let Settings { average, patience, skip_non_finite, compiled, .. } = &trained.chosen;
@@ -208,8 +210,9 @@ impl Train {
         document
     }
 
-    /// The schedule that was asked for. It begins with --learning-rate or the optimizer's own, and takes the whole training, of so many
-    /// updates an epoch, where it has such options and nobody sets them.
+    /// The requested schedule. It starts at --learning-rate or the optimizer's default, and its
+    /// length, if it has one that is not set, is the whole training run, with the given number of
+    /// updates per epoch.
     pub(super) fn named_schedule(
         &self,
         updates: usize,
@@ -249,17 +252,17 @@ impl Train {
     }
 }
 
-/// Whether a model scales its features, itself or as its columns are encoded.
+/// True if a model's features are scaled, by the model itself or by its column encoding.
 fn is_standardized(model: &Model) -> bool {
     model.scales_inputs() || model.encoding().is_some_and(gradus::data::Encoding::standardizes)
 }
 
-/// Options that were set, behind a name.
+/// Options that were set, for display after a name.
 fn set(options: &[(String, Value)]) -> String {
     options.iter().map(|(name, value)| format!(" {name}={value}")).collect()
 }
 
-/// How many rows or queries each part has.
+/// Number of rows or queries in each split.
 fn sizes(parts: &Prepared) -> String {
     let mut text = match &parts.train.groups {
         Some(groups) => {

@@ -1,4 +1,5 @@
-//! What would surprise somebody later is said in one line: prices taken for classes, rows of one class, a model that always answers the same.
+//! One-line warnings about likely mistakes: prices taken for classes, rows of a single class, a
+//! model that always gives the same answer.
 
 use gradus::data::{Dataset, Target};
 use gradus::{Model, text};
@@ -9,14 +10,14 @@ use crate::output::{self, Failure, Outcome};
 use crate::samples::{Prepared, Task};
 use crate::scores::in_unit;
 
-/// So many classes are no surprise, however few the rows.
+/// Up to this many classes are plausible, however few the rows.
 const MANY: usize = 20;
 
-/// Rows that are looked at when the training is over.
+/// Number of rows checked after training.
 const LOOKED_AT: usize = 10_000;
 
 impl Train {
-    /// Refuses whole numbers that would make a class for nearly every row: prices, years, counts.
+    /// Rejects whole numbers that would make a class for nearly every row: prices, years, counts.
     pub(super) fn refuse_quantities(&self, parts: &Prepared, task: &Task) -> Outcome {
         let train = &parts.train;
         if task.predicts() != "classes" || !is_numbered(train) {
@@ -27,7 +28,7 @@ impl Train {
         if classes <= MANY.max(rows / 2) {
             return Ok(());
         }
-        // Classes that are numbers stand in their order.
+        // Numeric classes are sorted.
         let (least, most) = (&names[0], &names[classes - 1]);
         let target =
             self.source.target().map_or("the target".into(), |column| format!("--target {column}"));
@@ -37,7 +38,7 @@ impl Train {
         )))
     }
 
-    /// Says that validation or test rows hold one class only.
+    /// Notes validation or test rows of a single class.
     pub(super) fn note_single_classes(parts: &Prepared, task: &Task) -> Outcome {
         let training = parts.large.is_none().then_some((&parts.train, "training"));
         for (rows, name) in training.into_iter().chain(others(parts)) {
@@ -52,7 +53,7 @@ impl Train {
         Ok(())
     }
 
-    /// Says that a trained model gives the same answer whatever it is asked.
+    /// Notes that a trained model gives the same answer for every input.
     pub(super) fn note_same_answers(model: &mut Model, parts: &Prepared, task: &Task) -> Outcome {
         let (rows, name) = others(parts).next().unwrap_or((&parts.train, "training"));
         let rows = rows.take(LOOKED_AT);
@@ -66,7 +67,7 @@ impl Train {
             if only_class(&rows, task)?.is_some() {
                 return Ok(());
             }
-            // A class that the model does not know is told where its rows are scored.
+            // A class unknown to the model is reported when its rows are scored.
             let Ok(labels) = rows.labels() else { return Ok(()) };
             let right = labels.iter().filter(|label| **label == class as i64).count();
             let name_of =
@@ -88,13 +89,13 @@ impl Train {
     }
 }
 
-/// The rows that are not trained on, with what they are for.
+/// The rows that are not trained on, with their purpose.
 fn others(parts: &Prepared) -> impl Iterator<Item = (&Dataset, &'static str)> {
     let validation = parts.validation.as_ref().map(|rows| (rows, "validation"));
     validation.into_iter().chain(parts.test.as_ref().map(|rows| (rows, "test")))
 }
 
-/// Whether classes are named by their own numbers: those of a column of whole numbers.
+/// True if the classes are named by their own numbers: those of a column of whole numbers.
 fn is_numbered(dataset: &Dataset) -> bool {
     match &dataset.target {
         Target::Values(_) => true,
@@ -103,7 +104,7 @@ fn is_numbered(dataset: &Dataset) -> bool {
     }
 }
 
-/// The class of all rows, where there is but one.
+/// The class of all rows, if they have a single one.
 fn only_class(rows: &Dataset, task: &Task) -> Outcome<Option<String>> {
     if task.predicts() != "classes" || rows.rows() < 2 {
         return Ok(None);
@@ -118,7 +119,7 @@ fn only_class(rows: &Dataset, task: &Task) -> Outcome<Option<String>> {
     Ok(Some(name.unwrap_or_else(|| first.to_string())))
 }
 
-/// The class that has the largest output in each row, where it is always the same.
+/// The class with the largest output, if it is the same in all rows.
 fn only_answer(outputs: &Array2<f32>) -> Option<usize> {
     let answer = |row: ndarray::ArrayView1<f32>| {
         let larger = |best: usize, (place, value): (usize, &f32)| {
@@ -131,7 +132,7 @@ fn only_answer(outputs: &Array2<f32>) -> Option<usize> {
     answers.all(|answer| answer == first).then_some(first)
 }
 
-/// The first output, where every row has nearly the same in each column.
+/// The first output, if each column is nearly constant over the rows.
 fn only_value(outputs: &Array2<f32>) -> Option<f64> {
     let is_same = |column: ndarray::ArrayView1<f32>| {
         let (least, most) = column

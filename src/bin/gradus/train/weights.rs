@@ -13,27 +13,29 @@ use crate::numbers;
 use crate::output::{self, Failure, Outcome};
 use crate::samples::Prepared;
 
-/// How much rows count.
+/// Weights of rows and classes.
 #[derive(Args)]
 pub struct WeightOptions {
-    /// How much each class counts: `balanced`, so that all count alike, or a CSV file of classes and weights; `none` takes it back with --resume
+    /// Class weights: `balanced`, so that all classes count equally, or a CSV file of classes and
+    /// weights; `none` removes them with --resume
     #[arg(long, value_name = "balanced|FILE", value_parser = class_weight)]
     class_weight: Option<ClassWeights>,
-    /// The column of a table that says how much each row counts; it is no feature
+    /// The column of a table with the weight of each row; it is not a feature
     #[arg(long, value_name = "COLUMN")]
     pub sample_weight: Option<String>,
-    /// The weight of the positive side, the second of two classes, or of each label (4,1,2); for bce_with_logits and multilabel_soft_margin
+    /// Weight of the positive side, the second of two classes, or of each label (4,1,2); for
+    /// bce_with_logits and multilabel_soft_margin
     #[arg(long, value_name = "WEIGHT", conflicts_with = "class_weight", value_delimiter = ',', value_parser = numbers::not_negative, allow_negative_numbers = true)]
     pos_weight: Option<Vec<f64>>,
-    /// What the file of --class-weight says: it may be a pipe, which can be read once.
+    /// Content of the --class-weight file: it may be a pipe, which can be read only once.
     #[arg(skip)]
     read: OnceLock<Vec<f64>>,
 }
 
-/// The weights of classes as they are asked for.
+/// The requested class weights.
 #[derive(Clone, Debug)]
 enum ClassWeights {
-    /// All classes as they stand: what a saved training was given is taken back.
+    /// No weights; removes those of a saved training run.
     None,
     Balanced,
     File(PathBuf),
@@ -49,7 +51,7 @@ fn class_weight(text: &str) -> Result<ClassWeights, String> {
 }
 
 impl WeightOptions {
-    /// The file that is read.
+    /// The input file.
     pub fn file(&self) -> Option<(&'static str, PathBuf)> {
         match &self.class_weight {
             Some(ClassWeights::File(path)) => Some(("--class-weight", path.clone())),
@@ -57,7 +59,7 @@ impl WeightOptions {
         }
     }
 
-    /// That the targets can be weighed so, before a device is opened.
+    /// Checks that the weights apply to the targets, before a device is opened.
     pub fn check(&self, parts: &Prepared, loss: &dyn Loss) -> Outcome {
         let refused = |flag: &str, why: &str| {
             Err(Failure::Failed(format!("{flag}: {}: {why}; leave it out", loss.name())))
@@ -97,7 +99,7 @@ impl WeightOptions {
         loss.inputs().iter().any(|input| input.name == "pos_weight")
     }
 
-    /// The weights of the classes.
+    /// The class weights.
     fn of_classes(&self, parts: &Prepared) -> Outcome<Option<ClassWeight>> {
         Ok(match &self.class_weight {
             None | Some(ClassWeights::None) => None,
@@ -113,7 +115,7 @@ impl WeightOptions {
         })
     }
 
-    /// With what was asked for, over what a saved training goes on with.
+    /// Adds the requested weights, on top of those of a resumed training run.
     pub fn add_to(&self, mut fit: Fit, parts: &Prepared, loss: Option<&dyn Loss>) -> Outcome<Fit> {
         if matches!(self.class_weight, Some(ClassWeights::None)) {
             fit = fit.clear_class_weight();
@@ -130,7 +132,8 @@ impl WeightOptions {
         let is_of_two =
             matches!(&parts.train.target, Target::Labels { classes, .. } if classes.len() == 2);
         Ok(match self.pos_weight.as_deref() {
-            // Of two classes the second is the positive one, and there is an output for each: the weight is that of its rows.
+            // Of two classes the second is the positive one, and each has its own output: the
+            // weight becomes that of its rows.
             Some(&[weight])
                 if is_of_two && loss.is_some_and(|loss| self.takes_pos_weight(loss)) =>
             {
@@ -141,12 +144,12 @@ impl WeightOptions {
         })
     }
 
-    /// Whether rows or classes have weights, by what was asked for and what a saved training was given.
+    /// True if rows or classes have weights, whether requested or saved.
     pub fn is_weighed(&self, model: &Model) -> bool {
         !self.in_words(model).is_empty()
     }
 
-    /// As they are told of a training; nothing where nothing has a weight.
+    /// Description of the weights; empty if there are none.
     pub fn in_words(&self, model: &Model) -> Vec<String> {
         let saved = model.fit_to_resume();
         let classes = match (&self.class_weight, saved.as_ref().and_then(Fit::class_weights)) {
@@ -168,12 +171,12 @@ impl WeightOptions {
         [classes, rows, positive].into_iter().flatten().collect()
     }
 
-    /// The column of the weights of rows.
+    /// The column of the row weights.
     fn column<'a>(&'a self, model: &'a Model) -> Option<&'a str> {
         self.sample_weight.as_deref().or_else(|| model.encoding()?.weight())
     }
 
-    /// For the document of settings.
+    /// For the JSON document of settings.
     pub fn as_json(&self, model: &Model) -> [(&'static str, Value); 3] {
         let saved = model.fit_to_resume();
         let classes = match (&self.class_weight, saved.as_ref().and_then(Fit::class_weights)) {
@@ -197,11 +200,12 @@ fn joined(weights: &[f64]) -> String {
     weights.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// The weight of each class, in the classes' order: lines of a class and its weight.
+/// The weight of each class, in the order of the classes, from lines of a class and its weight.
 fn of_file(path: &Path, rows: &Dataset) -> Outcome<Vec<f64>> {
     let Target::Labels { classes, .. } = &rows.target else { return Ok(Vec::new()) };
     let table = Table::read(path, &TableOptions { header: Header::No, ..TableOptions::default() })?;
-    // Beside the name of its column a weight is no number to the table. A decimal comma is told by what parts the fields.
+    // Below the column's name the table reads a weight as text. With a field separator other than
+    // the comma, a decimal comma is accepted.
     let number =
         |text: &str| text.parse().or_else(|_| text.replacen(',', ".", 1).parse::<f64>()).ok();
     let [names, weights] = table.columns() else {
@@ -213,7 +217,8 @@ fn of_file(path: &Path, rows: &Dataset) -> Outcome<Vec<f64>> {
         return Err(Failure::Failed(message));
     };
     let mut found = vec![None; classes.len()];
-    // The first line names the columns if its second field is no number: what it names first may be a class's name as well.
+    // The first line is a header if its second field is not a number: its first field may equal a
+    // class name.
     let is_header = table.rows() > 1 && weights.text(0).is_none_or(|text| number(&text).is_none());
     for row in usize::from(is_header)..table.rows() {
         let name = names.text(row).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Classes by name, from all rows of a column.
+//! Named classes from all rows of a column.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,17 +9,17 @@ use super::super::super::table::{Cells, Column, Spot, Table};
 use super::super::categories::{order, places, some};
 use crate::{Error, Result};
 
-/// Different numbers that are not whole: more of them than this are quantities, not names of classes.
+/// More distinct fractional numbers than this are quantities, not class names.
 const MOST_FRACTIONS: usize = 20;
 
-/// Classes above this are taken for something else, before memory is spent on them.
+/// More classes than this are rejected as implausible, before memory is allocated for them.
 const MOST_CLASSES: usize = 1 << 20;
 
 /// The classes of a column, from all of its rows.
 #[derive(Debug, Default)]
 pub(super) struct ClassesFit {
     names: HashSet<String>,
-    /// The bits of the different numbers among them.
+    /// Bits of the distinct numeric classes.
     numbers: HashSet<u64>,
     /// The first number that is not whole, and whether it is infinite.
     odd: Option<(Spot, bool)>,
@@ -43,7 +43,7 @@ impl ClassesFit {
                 );
             }
         }
-        // Of numbers that are not whole another error is told at the end.
+        // Numbers that are not whole get a different error at the end.
         if self.odd.is_some() { Ok(()) } else { self.check_count(column.name()) }
     }
 
@@ -57,7 +57,7 @@ impl ClassesFit {
         }
         let has_written = column.has_written();
         for (row, number) in numbers.iter().enumerate().filter(|(_, number)| !number.is_nan()) {
-            // There is one 0.
+            // Adding 0.0 turns −0 into 0.
             let is_new =
                 self.numbers.len() <= MOST_CLASSES && self.numbers.insert((number + 0.0).to_bits());
             // `007` and `7` are two names of one number.
@@ -71,7 +71,7 @@ impl ClassesFit {
         check_count(column, self.names.len().max(self.numbers.len()))
     }
 
-    /// The names in order.
+    /// The sorted names.
     pub(super) fn finish(self, column: &str) -> Result<Vec<String>> {
         let different = self.numbers.len();
         if let Some((spot, _)) =
@@ -108,7 +108,7 @@ pub(super) fn labels(
     rows: &[usize],
 ) -> Result<Array1<i64>> {
     let label = |place: Result<Option<usize>, usize>| match place {
-        // Blanks were refused before.
+        // Blanks were rejected before.
         Ok(place) => Ok(place.map_or(-1, |place| place as i64)),
         Err(row) => {
             let class = column.word(row).unwrap_or_default();

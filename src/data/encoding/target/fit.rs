@@ -1,4 +1,4 @@
-//! What is learned of the targets, row by row.
+//! Fits the encoding of the targets, row by row.
 
 use super::super::super::table::{Cells, Column, Table};
 use super::super::categories::AmongNumbers;
@@ -9,10 +9,10 @@ use super::flags::{check_flags, one_hot};
 use super::{TargetEncoding, TargetKind, finite};
 use crate::Result;
 
-/// The quartiles of a normal distribution lie so many deviations apart.
+/// Distance of the quartiles of a normal distribution, in standard deviations.
 const NORMAL_QUARTILES: f64 = 1.349;
 
-/// Targets that are looked at part by part.
+/// State of a fit to targets that come in chunks.
 #[derive(Debug)]
 pub(in crate::data::encoding) struct TargetFit {
     columns: Vec<String>,
@@ -26,7 +26,7 @@ enum Found {
     Flags,
     OneHot,
     Classes(ClassesFit),
-    /// Words where numbers were to be: classes, unless they are numbers with a fault.
+    /// Words in place of expected numbers: classes, unless they are mistakes among numbers.
     Words(ClassesFit, AmongNumbers),
     Numbers(Vec<(Moments, Quantiles)>),
 }
@@ -71,7 +71,8 @@ impl TargetFit {
         Ok(TargetFit { columns, kind, found })
     }
 
-    /// Adds a part of the table, in which these are the rows to train on: classes are learned of all rows, so that a rare one is known.
+    /// Adds a chunk of the table; `rows` are its training rows. Classes are collected from all
+    /// rows, so that rare ones are known.
     pub(in crate::data::encoding) fn add(
         &mut self,
         table: &Table,
@@ -138,7 +139,8 @@ fn known_rows(columns: &[&Column]) -> Vec<usize> {
     (0..rows).filter(|&row| !columns.iter().any(|column| column.is_blank(row))).collect()
 }
 
-/// Median, and the distance of the quartiles in deviations; the deviation itself where half of the numbers are one.
+/// Median, and standard deviation estimated from the quartile distance; the actual deviation if
+/// half of the numbers are equal.
 fn median_and_spread(moments: &Moments, quantiles: Quantiles) -> (f64, f64) {
     let [first, median, third] = quantiles.at([0.25, 0.5, 0.75]);
     let spread = (third - first) / NORMAL_QUARTILES;

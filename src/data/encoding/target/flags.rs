@@ -1,4 +1,4 @@
-//! Columns that say yes or no.
+//! Binary target columns.
 
 use ndarray::Array1;
 
@@ -6,7 +6,7 @@ use super::super::super::table::{Column, Table};
 use super::super::categories::truth;
 use crate::Result;
 
-/// The column that is 1 in each row.
+/// Index of the one column that is 1 in each row.
 pub(super) fn one_hot(table: &Table, columns: &[&Column], rows: &[usize]) -> Result<Array1<i64>> {
     let label = |&row: &usize| {
         let flags: Vec<bool> =
@@ -22,7 +22,7 @@ pub(super) fn one_hot(table: &Table, columns: &[&Column], rows: &[usize]) -> Res
     rows.iter().map(label).collect()
 }
 
-/// Whether a cell says yes.
+/// Parses a cell as yes or no.
 pub(super) fn flag(table: &Table, column: &Column, row: usize) -> Result<bool> {
     let found = column.text(row).and_then(|text| match &*text {
         "1" => Some(true),

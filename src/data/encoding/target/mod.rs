@@ -1,4 +1,4 @@
-//! What is to be predicted: classes by name, numbers in a unit, labels that a row has or has not.
+//! Encoding of targets: named classes, numbers in a unit, binary labels.
 
 mod classes;
 mod fit;
@@ -16,26 +16,28 @@ use crate::data::encoding::target::flags::{flag, one_hot};
 use crate::data::table::{Cells, Column, Table};
 pub(super) use fit::TargetFit;
 
-/// What targets are taken for.
+/// Interpretation of targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TargetKind {
-    /// Classes, named by what stands in the file, whatever that is: words, 5 and 7, −1 and +1. Several columns of 0 and 1 with a single 1 in
-    /// each row are classes named by the columns.
+    /// Classes named by the cells, whatever they contain: words, 5 and 7, −1 and +1. Several
+    /// columns of 0 and 1 with a single 1 in each row are classes named by the columns.
     Classes,
-    /// One or several numbers as they are; a column of words is classes all the same.
+    /// One or several unscaled numbers; a column of words is still classes.
     Numbers,
-    /// Numbers brought to mean 0 and deviation 1: for losses that are large where a few numbers are.
+    /// Numbers standardized to mean 0 and standard deviation 1, for losses dominated by a few large
+    /// numbers.
     Standardized,
-    /// Numbers brought to median 0 and the quartiles of a normal distribution: heavy tails do not count.
+    /// Numbers scaled to median 0 and the quartiles of a normal distribution, robust against heavy
+    /// tails.
     MedianStandardized,
-    /// Several columns that say yes or no, by 1 and 0, as the losses of many labels take them; a single column is classes.
+    /// Several binary columns as 1 and 0, for multi-label losses; a single column is classes.
     Flags,
-    /// The same by +1 and −1.
+    /// The same as +1 and −1.
     Signs,
 }
 
 impl TargetKind {
-    /// Whether targets are quantities, not names or labels.
+    /// True if targets are quantities, not names or labels.
     pub fn is_numbers(self) -> bool {
         matches!(
             self,
@@ -44,33 +46,33 @@ impl TargetKind {
     }
 }
 
-/// How targets are encoded.
+/// Encoding of the targets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetEncoding {
-    /// There are none.
+    /// No targets.
     Nothing,
-    /// Classes by name.
+    /// Named classes.
     Classes {
         /// One column of names, or several of 0 and 1.
         columns: Vec<String>,
-        /// The classes, by label.
+        /// Class names, indexed by label.
         classes: Vec<String>,
     },
-    /// (y − center) / scale of each column.
+    /// (y − center) / scale for each column.
     Numbers {
-        /// The columns.
+        /// Target columns.
         columns: Vec<String>,
-        /// What is taken off.
+        /// Subtracted from each column.
         center: Vec<f64>,
-        /// What is divided by: a unit of the encoded target is so many of the file's.
+        /// Divisor of each column: the size of one encoded unit in the file's unit.
         scale: Vec<f64>,
     },
-    /// Yes or no for each column.
+    /// A binary label per column.
     Flags {
-        /// The columns.
+        /// Target columns.
         columns: Vec<String>,
-        /// Whether no is −1; else 0.
+        /// True if "no" is −1, false if it is 0.
         signs: bool,
     },
 }
@@ -116,12 +118,12 @@ impl TargetEncoding {
         }
     }
 
-    /// Whether the target in a cell is missing: `-` is where it is no class.
+    /// True if the target in a cell is missing; `-` is missing unless it is a class.
     pub(super) fn is_blank(&self, column: &Column, row: usize) -> bool {
         column.is_blank(row) && !column.word(row).is_some_and(|word| self.names(&word))
     }
 
-    /// Whether a cell of its one column can be that class.
+    /// True if the word is a class of its single column.
     fn names(&self, word: &str) -> bool {
         matches!(self, TargetEncoding::Classes { columns, classes } if columns.len() == 1 && classes.iter().any(|class| class == word))
     }
@@ -152,7 +154,7 @@ impl TargetEncoding {
         decoded
     }
 
-    /// The columns of the file.
+    /// Target columns of the file.
     pub fn columns(&self) -> &[String] {
         match self {
             TargetEncoding::Nothing => &[],
@@ -162,7 +164,7 @@ impl TargetEncoding {
         }
     }
 
-    /// The classes by label, if there are such.
+    /// Class names by label; empty if there are no classes.
     pub fn classes(&self) -> &[String] {
         match self {
             TargetEncoding::Classes { classes, .. } => classes,
@@ -170,7 +172,7 @@ impl TargetEncoding {
         }
     }
 
-    /// The unit of an encoded number in the file's own, where all columns have one.
+    /// The size of one encoded unit in the file's unit, if it is the same for all columns.
     pub fn unit(&self) -> Option<f64> {
         match self {
             TargetEncoding::Numbers { scale, .. } => {
@@ -217,7 +219,7 @@ impl TargetEncoding {
     }
 }
 
-/// Targets that came as arrays, as a table.
+/// Targets given as arrays, as a table.
 pub(super) fn as_table(dataset: &Dataset) -> Result<Table> {
     match &dataset.target {
         Target::None => Table::new(Vec::new()),
