@@ -1,4 +1,5 @@
-//! A recommender on the CPU: f32 with vector instructions on all cores, or the f64 reference. Any number of threads, the same bits.
+//! A recommender on the CPU: f32 with vector instructions on all cores, or the f64 reference. The
+//! bits do not depend on the number of threads.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,13 +16,13 @@ use crate::recommend::interactions::Interactions;
 use crate::recommend::rows::{Gradients, Rows, Step, Two};
 use crate::recommend::sampling::{Loss, NO_ITEM, Rules, Sample, Vectors, dot, sample};
 
-/// Interactions that a thread samples at a time: some tens of microseconds.
+/// Interactions a thread samples at a time: some tens of microseconds.
 const SAMPLES: usize = 64;
 
-/// What a thread samples at a time: places in the order, what becomes of them, and the gradients of users and of items.
+/// Work of one thread: places in the order, their samples, and the gradients of users and of items.
 type Part<'a, R> = (((&'a [u32], &'a mut [Sample<R>]), Two<'a, R>), Two<'a, R>);
 
-/// Both sides, the interactions and the room for a batch.
+/// Both sides, the interactions and the buffers of a batch.
 #[derive(Debug)]
 pub(crate) struct CpuEngine<R> {
     layout: Layout,
@@ -32,14 +33,14 @@ pub(crate) struct CpuEngine<R> {
     batch: Batch<R>,
 }
 
-/// What the interactions of a batch move.
+/// Samples and gradients of a batch.
 #[derive(Debug, Default)]
 struct Batch<R> {
     samples: Vec<Sample<R>>,
-    /// The users' gradients, c·(q⁻ − q⁺): [samples, stride].
+    /// User gradients, c·(q⁻ − q⁺): [samples, stride].
     user_vectors: Vec<R>,
     user_biases: Vec<R>,
-    /// The items' gradients, c·p, before their sign: [samples, stride].
+    /// Item gradients, c·p, before their sign: [samples, stride].
     item_vectors: Vec<R>,
     item_biases: Vec<R>,
 }
@@ -138,7 +139,7 @@ impl<R: Real> CpuEngine<R> {
         self.batch = batch;
     }
 
-    /// The second phase: each row through its hits.
+    /// The second phase: each row applies its hits.
     fn update(
         &mut self,
         interactions: &Interactions,
@@ -294,7 +295,7 @@ impl<R: Real> Engine for CpuEngine<R> {
     }
 }
 
-/// Hands on each item's score without the user's bias.
+/// Calls `take` with each item's score without the user's bias.
 fn score_items<R: Real>(vectors: &Vectors<R>, user: u32, mut take: impl FnMut(usize, R)) {
     let row = vectors.user(user);
     simd::dispatch(
@@ -309,13 +310,14 @@ fn score_items<R: Real>(vectors: &Vectors<R>, user: u32, mut take: impl FnMut(us
     );
 }
 
-/// How many other items do not score lower, but for those left out: a score of NaN is behind all and before none.
+/// Number of other items, except the excluded ones, that do not score lower. A NaN score ranks last
+/// and outranks nothing.
 fn rank_of<R: Real>(scores: &[R], item: u32, left_out: &[u32]) -> u32 {
     let score = scores[item as usize];
-    // Not `>=`, which NaN would be the best of ranks by.
+    // Not `>=`: with it a NaN score would rank first.
     let is_below = |other: R| other < score;
     let counts = |&&other: &&u32| other != item && !is_below(scores[other as usize]);
-    // The item is not below itself, and counted.
+    // The item itself is not below itself and was counted.
     let all = scores.iter().filter(|&&other| !is_below(other)).count() - 1;
     (all - left_out.iter().filter(counts).count()) as u32
 }
