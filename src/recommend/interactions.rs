@@ -144,10 +144,10 @@ impl Interactions {
     }
 
     /// From a file's ratings: those of at least `min_rating` become interactions of weight 1; the
-    /// others are dropped, or with `keep_disliked` become interactions of weight −1. For likes
-    /// every row counts, weighted by its number; ratings are weighted by their counts if the file
-    /// has them: [`Interactions::with_confidence`] turns these into weights. Users and items
-    /// without interactions are dropped; the rest are numbered by ascending id.
+    /// others are dropped, or with `keep_disliked` become interactions of weight −1. A file without
+    /// ratings contributes every row, weighted by its value; ratings are weighted by their counts,
+    /// if any: [`Interactions::with_confidence`] turns these into weights. Users and items without
+    /// interactions are dropped; the rest are numbered by ascending id.
     ///
     /// # Errors
     /// [`Error::Option`] for a `min_rating` that is NaN or that no rating reaches.
