@@ -56,6 +56,10 @@ const THREADED_PRODUCTS: usize = 1 << 21;
 
 /// `output = left · right`, or `output += left · right` with `accumulate`. `output` is [m, n].
 ///
+/// # Errors
+/// [`Error::Shape`] if the length of a slice does not match m, n and k.
+///
+/// # Example
 /// ```
 /// use gradus::host::matmul::{Layout, matmul};
 /// let mut output = [0.0_f32; 2];
@@ -64,9 +68,6 @@ const THREADED_PRODUCTS: usize = 1 << 21;
 /// assert_eq!(output, [22.0, 28.0]);
 /// # Ok::<(), gradus::Error>(())
 /// ```
-///
-/// # Errors
-/// [`Error::Shape`] if the length of a slice does not match m, n and k.
 #[expect(
     clippy::too_many_arguments,
     reason = "the eight are what a matrix product is, in the order BLAS users know"

@@ -59,7 +59,7 @@ pub enum Error {
     Label {
         /// The loss called.
         operation: String,
-        /// The first row with such a label, counted from 0.
+        /// The first row with an invalid label, counted from 0.
         row: usize,
         /// The label.
         label: i64,
@@ -78,7 +78,7 @@ pub enum Error {
         found: String,
         /// Position of the first one: `row 3, column 17`.
         position: String,
-        /// Number of such values.
+        /// Number of values that are not finite.
         count: usize,
     },
     /// Empty input.

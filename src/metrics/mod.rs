@@ -252,7 +252,7 @@ mod tests {
             mrr(&[1.0, 2.0, 3.0, 4.0], &[2.0, 0.0, 0.0, 0.0], &[3, 1], NoneRelevant::Skip).unwrap(),
             1.0 / 3.0
         );
-        assert_eq!(mrr(&[1.0, 1.0], &[0.0, 1.0], &[2], NoneRelevant::Zero).unwrap(), 0.5); // input order
+        assert_eq!(mrr(&[1.0, 1.0], &[0.0, 1.0], &[2], NoneRelevant::Zero).unwrap(), 0.5); // tie
     }
 
     #[test]

@@ -125,14 +125,14 @@ impl Choice {
         }
     }
 
-    /// The program that updates users, or their features if each has at most `most`.
+    /// The program that updates users or, with `most`, their features (at most `most` per user).
     pub fn users(&self, most: Option<u32>) -> Program {
         let mut program = self.moving("users", USERS, most);
         program.constants.push(("BIAS", self.user_bias));
         program
     }
 
-    /// The program that updates items, or their features if each has at most `most`.
+    /// The program that updates items or, with `most`, their features (at most `most` per item).
     pub fn items(&self, most: Option<u32>) -> Program {
         let mut program = self.moving("items", ITEMS, most);
         program.constants.retain(|(name, _)| *name != "LOSS");
@@ -203,7 +203,7 @@ pub(crate) fn best_program() -> Program {
 }
 
 /// Iterations per invocation of the top-n selection among `items`: four counts, two passes over its
-/// stretch, the exclusions; and the digits.
+/// range, the exclusions; and the digits.
 pub(crate) fn best_turns(items: usize) -> usize {
     7 * items.div_ceil(64) + 4 * (256 + 4 + 1) + 64
 }

@@ -9,6 +9,10 @@ use crate::recommend::metrics::{Convention, Metrics};
 /// in `train`, excluding each user's own training items; ties go to the lower item. Disliked items
 /// are ignored. A model's improvement over this is what it has learned.
 ///
+/// # Errors
+/// As [`crate::recommend::Metrics::new`].
+///
+/// # Example
 /// ```
 /// use gradus::recommend::{Interactions, popularity};
 ///
@@ -19,9 +23,6 @@ use crate::recommend::metrics::{Convention, Metrics};
 /// assert_eq!((found.precision_at_k, found.mrr), (0.5, 0.75));
 /// # Ok::<(), gradus::Error>(())
 /// ```
-///
-/// # Errors
-/// As [`crate::recommend::Metrics::new`].
 pub fn popularity(test: &Interactions, train: &Interactions, k: usize) -> Result<Metrics> {
     let test = test.liked();
     let items = test.items().max(train.items());

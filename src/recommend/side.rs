@@ -53,8 +53,8 @@ pub(crate) struct FromTable {
     pub newcomers: Option<Newcomers>,
 }
 
-/// Entities without interactions: ascending ids, and the features of each, restricted to those of
-/// the table's encoding.
+/// Entities without interactions: ascending ids, and the features of each, numbered as those of the
+/// trained entities.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Newcomers {
     pub ids: Vec<String>,

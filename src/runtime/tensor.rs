@@ -57,6 +57,10 @@ impl Tensor {
     /// [`Criterion::backward`](crate::Criterion::backward) accepts them with dense targets in f16
     /// too, or with labels, computes in f32 and returns the gradient in f16.
     ///
+    /// # Errors
+    /// As [`Tensor::from_array`].
+    ///
+    /// # Example
     /// ```
     /// use gradus::{Device, Reduction, Tensor, f16, losses::{Huber, Loss}};
     /// use ndarray::array;
@@ -69,9 +73,6 @@ impl Tensor {
     /// assert_eq!(step.gradient.to_half_array()?[1], f16::ONE);
     /// # Ok::<(), gradus::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// As [`Tensor::from_array`].
     pub fn from_half<'a>(device: &Device, values: impl Into<ArrayViewD<'a, f16>>) -> Result<Self> {
         let values = values.into();
         let flat: Vec<f16> = values.iter().copied().collect();
@@ -118,6 +119,10 @@ impl Tensor {
 
     /// Uploads integers of any shape: multi-dimensional labels, lists of classes, sequence lengths.
     ///
+    /// # Errors
+    /// As [`Tensor::from_labels`].
+    ///
+    /// # Example
     /// ```
     /// use gradus::{Device, Tensor};
     /// use ndarray::array;
@@ -126,9 +131,6 @@ impl Tensor {
     /// assert_eq!((labels.shape(), labels.is_labels()), (&[2, 2][..], true));
     /// # Ok::<(), gradus::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// As [`Tensor::from_labels`].
     pub fn from_integers<S: Data<Elem = i64>, D: Dimension>(
         device: &Device,
         values: &ArrayBase<S, D>,

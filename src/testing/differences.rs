@@ -52,7 +52,7 @@ pub(super) fn differentiated(loss: &dyn Loss, title: String) -> Report {
         .filter(|case_generator| small(case_generator))
         .enumerate()
     {
-        // Each value depends only on its own element or row: differentiate them independently.
+        // Plain sum, without an upstream: each gradient is that of its own element or row.
         let case_generator =
             CaseGenerator { reduction: Reduction::Sum, upstream: false, ..*case_generator };
         differentiate(loss, &draw(loss, &case_generator, number), &mut report);

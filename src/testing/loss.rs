@@ -22,6 +22,7 @@ use crate::{Criterion, Device, Error, Evaluation, Reduction, Result, Tensor};
 /// # Errors
 /// Errors of the device; [`crate::Error::Option`] if the entry lists an invalid variant.
 ///
+/// # Example
 /// ```
 /// use gradus::{Device, losses, testing};
 ///
@@ -62,6 +63,7 @@ pub fn check_loss(entry: &'static Entry<dyn Loss>, device: &Device) -> Result<Ve
 /// [`crate::Error::Check`] with a table of the checks if one failed; errors of the device; options
 /// outside their domains.
 ///
+/// # Example
 /// ```
 /// use gradus::{Device, losses::Huber, testing};
 ///

@@ -21,7 +21,7 @@ pub(crate) struct Choices {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Content {
-    /// What the choices are valid for. A file made for anything else is ignored.
+    /// Adapter and kernels that the choices are valid for; a file made for others is ignored.
     made_for: MadeFor,
     choices: BTreeMap<String, String>,
 }

@@ -36,7 +36,7 @@ fn open(test: &str, why: &str) -> Option<Gpu> {
     }
 }
 
-/// Returns from the test if the machine has no adapter, and reports it as ignored.
+/// Returns from the test if there is no adapter, and reports it as ignored.
 macro_rules! needs_gpu {
     () => {
         fn here() {}
