@@ -2,9 +2,8 @@
 //!
 //! Every function, struct and option in such a file is prefixed with the file's stem: `huber_loss`,
 //! `DiceSums`, `ADAM_BETA1`. So several files fit in one module, and a search for a name finds its
-//! shader and its calls. A template calls `loss(…)` or `update(…)`, whatever file it is linked
-//! with. The adaptor is a few generated lines of WGSL that define the template's names in terms of
-//! the file's.
+//! shader and its calls. A template calls `loss(…)` or `update(…)` for any linked file. The adaptor
+//! is a few generated lines of WGSL that define the template's names in terms of the file's.
 //!
 //! A file from outside the crate ([`File::new`]) defines the template's names directly and needs no
 //! adaptor.

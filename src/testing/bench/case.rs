@@ -233,7 +233,7 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
 
 impl Case {
     /// The group: `ceilings`, `products and layers`, `optimizers and embeddings`, `training`, and
-    /// the losses by the unit of their values.
+    /// the losses by kind: per element, per row, per list, multi-input, or behind a linear layer.
     pub fn group(&self) -> &'static str {
         match self.kind {
             Kind::Copy | Kind::Read | Kind::Fma => GROUPS[0],
