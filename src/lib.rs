@@ -1,7 +1,6 @@
 //! Loss functions with their gradients on any GPU, and the training of networks on it.
 //!
-//! A loss is made ready on a device once and then called with arrays; it gives value and gradient
-//! from one pass over the data:
+//! A loss is made ready on a device once and then called with arrays; it gives value and gradient from one pass over the data:
 //!
 //! ```
 //! use gradus::{Device, Reduction, losses::{Huber, Loss}};
@@ -30,8 +29,7 @@
 //!
 //! # Losses by what they are for
 //!
-//! `gradus losses NAME` shows one with its formula, inputs, options and equivalents;
-//! `docs/losses.md` has them all in tables.
+//! `gradus losses NAME` shows one with its formula, inputs, options and equivalents; `docs/losses.md` has them all in tables.
 //!
 //! | for | losses |
 //! |---|---|
@@ -49,9 +47,8 @@
 //!
 //! # Data that lives on the device
 //!
-//! [`Criterion::backward`] and, with everything that a loss takes, [`Criterion::evaluate_tensors`]
-//! work on [`Tensor`]s and give tensors; neither waits. Reading a result waits, and reports a wrong
-//! label:
+//! [`Criterion::backward`] and, with everything that a loss takes, [`Criterion::evaluate_tensors`] work on [`Tensor`]s and give
+//! tensors; neither waits. Reading a result waits, and reports a wrong label:
 //!
 //! ```
 //! use gradus::{Device, Tensor, TensorInputs, losses::{InfoNce, Loss}};
@@ -71,10 +68,9 @@
 //!
 //! # Half the memory
 //!
-//! [`Tensor::from_half`] and [`Tensor::from_array_as_half`] hold numbers in f16. Pointwise and
-//! row-wise losses take them through [`Criterion::backward`] and similar calls: predictions,
-//! targets and gradient move half the bytes, all arithmetic is in f32, and no adapter needs a
-//! feature for it.
+//! [`Tensor::from_half`] and [`Tensor::from_array_as_half`] hold numbers in f16. Pointwise and row-wise losses take them through
+//! [`Criterion::backward`] and similar calls: predictions, targets and gradient move half the bytes, all arithmetic is in f32, and no
+//! adapter needs a feature for it.
 //!
 //! ```
 //! use gradus::{Device, Reduction, Tensor, losses::{Huber, Loss}};
@@ -90,20 +86,19 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
-//! The gradient is rounded once, to the nearest number of f16: what is below 3e-8 becomes 0, and
-//! from 65,520 on it is infinite. The mean over many elements has such small gradients: take
-//! [`Reduction::Sum`] or [`Criterion::backward_with_upstream`] there.
+//! The gradient is rounded once, to the nearest number of f16: what is below 3e-8 becomes 0, and from 65,520 on it is infinite. The mean over
+//! many elements has such small gradients: take [`Reduction::Sum`] or [`Criterion::backward_with_upstream`] there.
 //!
 //! # A model
 //!
-//! [`Sequential`] describes layers, [`Sequential::on`] puts them on a device, [`Model::compile`]
-//! chooses loss and optimizer, [`Model::fit`] trains. See [`Sequential`] for an example that runs.
+//! [`Sequential`] describes layers, [`Sequential::on`] puts them on a device, [`Model::compile`] chooses loss and
+//! optimizer, [`Model::fit`] trains. See [`Sequential`] for an example that runs.
 //!
 //! # A population
 //!
-//! [`Population`] trains many models of one shape on the same rows: other seeds, learning rates,
-//! options of the optimizer or the loss. Each member comes out as it would alone; on a GPU small
-//! ones run side by side in the same dispatches.
+//! [`Population`] trains many models of one shape on the same rows: other seeds, learning rates, options of the
+//! optimizer or the loss. Each member comes out as it would alone; on a GPU small ones run side by side in the same
+//! dispatches.
 //!
 //! ```
 //! use gradus::{Dense, Device, Fit, Member, Population, Sequential, losses::Mse, optimizers::Adam};
@@ -124,11 +119,10 @@
 //!
 //! # Data
 //!
-//! With the feature `data`, [`data::read`] reads a folder of IDX files (MNIST's names), CSV tables,
-//! `.npy`, `.npz` and SVMlight's lines, plain or gzip, by the end of the name. What is wrong in a
-//! file is an error with its line and column. A [`data::Dataset`] is an array of features and a
-//! [`data::Target`]: classes or numbers. Parquet and Arrow files join them with the feature
-//! `parquet`. A table that memory does not hold is a [`data::LargeTable`], and
+//! With the feature `data`, [`data::read`] reads a folder of IDX files (MNIST's names), CSV tables, `.npy`, `.npz` and SVMlight's lines, plain
+//! or gzip, by the end of the name. What is wrong in a file is an error with its line and column. A [`data::Dataset`] is an array of
+//! features and a [`data::Target`]: classes or numbers.
+//! Parquet and Arrow files join them with the feature `parquet`. A table that memory does not hold is a [`data::LargeTable`], and
 //! [`Model::fit_blocks`] trains on rows that come in blocks.
 //!
 //! ```
@@ -153,9 +147,9 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
-//! Tables with words, blanks and targets of any size are read into a [`data::Table`] of columns. A
-//! [`data::Encoding`] is fitted on the training rows, turns them and every later table into
-//! numbers, and is saved with the model ([`Model::set_encoding`]). The command trains this way.
+//! Tables with words, blanks and targets of any size are read into a [`data::Table`] of columns. A [`data::Encoding`] is fitted on the
+//! training rows, turns them and every later table into numbers, and is saved with the model ([`Model::set_encoding`]). The command
+//! trains this way.
 //!
 //! ```
 //! # #[cfg(feature = "data")] {
@@ -176,9 +170,8 @@
 //!
 //! # Learning to rank
 //!
-//! A loss over lists (`lambda_rank`, `list_net`, `approx_ndcg` …) orders the rows of each query by
-//! one score each. [`Targets::grouped`] says which rows belong together; a batch is so many
-//! queries. [`metrics::ndcg`] and [`metrics::mrr`] measure the order.
+//! A loss over lists (`lambda_rank`, `list_net`, `approx_ndcg` …) orders the rows of each query by one score each. [`Targets::grouped`] says
+//! which rows belong together; a batch is so many queries. [`metrics::ndcg`] and [`metrics::mrr`] measure the order.
 //!
 //! ```
 //! use gradus::metrics::{NoneRelevant, ndcg};
@@ -201,9 +194,8 @@
 //!
 //! # A recommender
 //!
-//! [`recommend`] learns from who chose what. A [`recommend::Recommender`] describes it,
-//! [`recommend::Interactions`] are what it is trained on: pairs of rows, or the ratings of a file
-//! (`data::read_ratings`), whose ids [`recommend::Ids`] turns into rows and back.
+//! [`recommend`] learns from who chose what. A [`recommend::Recommender`] describes it, [`recommend::Interactions`] are what it is trained on:
+//! pairs of rows, or the ratings of a file (`data::read_ratings`), whose ids [`recommend::Ids`] turns into rows and back.
 //!
 //! ```
 //! use gradus::Device;
@@ -226,8 +218,8 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
-//! On the command line the same is `gradus recommend --interactions ratings.csv --out MODEL`, then
-//! `gradus recommend --model MODEL --user ID` or `--similar-to ITEM`, by the ids of the file.
+//! On the command line the same is `gradus recommend --interactions ratings.csv --out MODEL`, then `gradus recommend --model MODEL --user ID`
+//! or `--similar-to ITEM`, by the ids of the file.
 //!
 //! # For those who come from elsewhere
 //!
@@ -248,35 +240,29 @@
 //!
 //! # Errors
 //!
-//! All of them are one [`Error`]: what was asked, what was found, what is allowed. Nothing panics
-//! on what a user hands in, no device is swapped for another in silence, and a fault of the GPU
-//! (lost, out of memory, a refused shader) is an error and never wgpu's panic.
+//! All of them are one [`Error`]: what was asked, what was found, what is allowed. Nothing panics on what a user
+//! hands in, no device is swapped for another in silence, and a fault of the GPU (lost, out of memory, a refused
+//! shader) is an error and never wgpu's panic.
 //!
 //! # What is kept on disk
 //!
-//! In `GRADUS_CACHE_DIR`, else in `gradus` in the system's folder for caches (`$XDG_CACHE_HOME` or
-//! `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`), for the next process on the same adapter and
-//! driver; deleting it costs time and nothing else:
+//! In `GRADUS_CACHE_DIR`, else in `gradus` in the system's folder for caches (`$XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches`,
+//! `%LOCALAPPDATA%`), for the next process on the same adapter and driver; deleting it costs time and nothing else:
 //!
-//! * the pipelines that the driver has compiled, where it hands them out (Vulkan);
-//!   `GRADUS_PIPELINE_CACHE=off` keeps none;
-//! * the tile that a matrix product of a size is fastest with, found once by trying a few within
-//!   half a second on hardware; `GRADUS_AUTOTUNE=off` or [`Gpu::set_autotune`] takes the built-in
-//!   rule. The choice changes no bit of a result.
+//! * the pipelines that the driver has compiled, where it hands them out (Vulkan); `GRADUS_PIPELINE_CACHE=off` keeps none;
+//! * the tile that a matrix product of a size is fastest with, found once by trying a few within half a second on
+//!   hardware; `GRADUS_AUTOTUNE=off` or [`Gpu::set_autotune`] takes the built-in rule. The choice changes no bit of a result.
 //!
 //! # Features
 //!
-//! `cli` (default) is the command and the progress bar; `data` the readers of .gz, CSV and .npz
-//! files. Without both there are left wgpu, ndarray, the matrix product of the CPU (gemm, pulp,
-//! rayon) and the model files (safetensors, serde).
+//! `cli` (default) is the command and the progress bar; `data` the readers of .gz, CSV and .npz files. Without both there
+//! are left wgpu, ndarray, the matrix product of the CPU (gemm, pulp, rayon) and the model files (safetensors, serde).
 //!
 //! # How it is built
 //!
-//! The loops over data are written once for each template (pointwise, row-wise, list-wise …), in
-//! WGSL and for the CPU. A loss, an activation or an optimizer is one short function in each, of
-//! the same stem; the Rust one runs as f64 for the reference and as vectorised f32 on the CPU.
-//! `ARCHITECTURE.md` has the folders, the way of a training step and where the tests stand;
-//! `CONTRIBUTING.md` says how to add a loss.
+//! The loops over data are written once for each template (pointwise, row-wise, list-wise …), in WGSL and for the CPU. A loss, an activation or
+//! an optimizer is one short function in each, of the same stem; the Rust one runs as f64 for the reference and as vectorised f32 on the
+//! CPU. `ARCHITECTURE.md` has the folders, the way of a training step and where the tests stand; `CONTRIBUTING.md` says how to add a loss.
 #![warn(missing_docs)]
 
 #[doc(hidden)]
