@@ -220,7 +220,7 @@ pub struct Known<'a> {
     pub items: &'a [u32],
     /// The user of each interaction.
     pub users: &'a [u32],
-    /// > 0 liked, < 0 disliked; the magnitude is the sample weight.
+    /// Positive if liked, negative if disliked; the magnitude is the sample weight.
     pub weights: &'a [f32],
     /// Number of items.
     pub item_count: u32,

@@ -107,8 +107,8 @@ pub trait Real:
     fn powf(self, exponent: Self) -> Self;
     /// Φ(x), the CDF of the standard normal distribution; 0 at −∞, 1 at ∞.
     fn normal_cdf(self) -> Self;
-    /// A power of two that scales a positive number near 1, keeping its square representable; 1 for
-    /// 0. Exact: multiplying by it loses no bit.
+    /// A power of two that scales a positive number near 1, keeping its square representable; for 0
+    /// it is 1. Exact: multiplying by it loses no bit.
     fn scale_to_one(self) -> Self;
     /// True if NaN.
     fn is_nan(self) -> bool;
