@@ -300,7 +300,7 @@ pub use criterion::{
     Upstream, Values,
 };
 pub use error::{Error, Result};
-/// A number of 16 bits: 11 significant, up to 65,504.
+/// A 16-bit float: 11 significant bits, up to 65,504.
 pub use half::f16;
 pub use nn::embedding::Embedding;
 pub use nn::layers::{Dense, Initializer};
@@ -313,7 +313,7 @@ pub use nn::train::{
 pub use runtime::device::{Device, Gpu, GpuOptions, adapters, describe};
 pub use runtime::tensor::Tensor;
 
-/// The examples of README.md, run as the manual's are.
+/// The examples of README.md, run as doctests.
 #[cfg(all(doctest, feature = "data"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,13 +1,14 @@
-//! The α-entmax of a row of scores and its Fenchel–Young loss, in f64 for both precisions: sums that a threshold is sought from.
+//! α-entmax of a row of scores and its Fenchel–Young loss, in f64 for both precisions, since the
+//! threshold search needs accurate sums.
 
 use crate::cpu::real::Real;
 use crate::cpu::simd;
 use crate::templates::rowwise::cpu::{Row, Target};
 
-/// Steps after which the search of the threshold ends at the latest: each halves what is left, or is one of Newton's.
+/// Iteration limit of the threshold search; each step is a bisection or a Newton step.
 const MOST_STEPS: usize = 120;
 
-/// p and p^(2 − α) of a score at a threshold, both 0 outside the support.
+/// p and p^(2 − α) of a score at a threshold; both are 0 outside the support.
 #[inline(always)]
 fn probability(alpha: f64, x: f64, theta: f64) -> (f64, f64) {
     if alpha == 1.0 {
@@ -26,8 +27,8 @@ fn probability(alpha: f64, x: f64, theta: f64) -> (f64, f64) {
     (f64::select(is_open, p, 0.0), f64::select(is_open, p / root, 0.0))
 }
 
-/// θ ≥ 0 such that Σ p = 1, of scores whose largest is 0. The sum falls and is convex: a step of Newton's method ends at or before
-/// the root from anywhere.
+/// θ ≥ 0 such that Σ p = 1, for scores with maximum 0. The sum is decreasing and convex in θ: a
+/// Newton step never overshoots the root.
 fn threshold(alpha: f64, scores: &[f64]) -> f64 {
     let log_count = (scores.len() as f64).ln();
     let mut high = if alpha == 1.0 {
@@ -57,7 +58,8 @@ fn threshold(alpha: f64, scores: &[f64]) -> f64 {
     theta
 }
 
-/// (1 − 1/α) Σ p x + θ/α − x_y with x = s − max s, and scale · (p − \[y\]) into the gradient. −∞ is a masked class.
+/// (1 − 1/α) Σ p x + θ/α − x_y with x = s − max s; writes scale · (p − \[y\]) to the gradient. −∞
+/// masks a class.
 pub fn entmax_loss<R: Real>(row: &Row<'_, R>, alpha: f64, scale: R, gradient: &mut [R]) -> R {
     let Target::Label(label) = row.target else {
         return R::NAN;
@@ -84,7 +86,8 @@ pub fn entmax_loss<R: Real>(row: &Row<'_, R>, alpha: f64, scale: R, gradient: &m
     for (slope, &x) in gradient.iter_mut().zip(&scores) {
         *slope = scale * R::new(probability(alpha, x, theta).0 / total);
     }
-    // p − 1 as minus what the others have: the difference has no digits left where p goes to 1.
+    // p − 1 as minus the sum of the other probabilities: the difference would lose all digits as p
+    // goes to 1.
     let is_open = scores[label] != f64::NEG_INFINITY;
     gradient[label] = R::select(is_open, -scale * R::new(others / total), R::ZERO);
     R::new((1.0 - 1.0 / alpha) * dot / total + theta / alpha - scores[label])

@@ -1,8 +1,10 @@
-//! `output = left · right` (or `+=`), row-major, in the three layouts that a dense layer needs forward and backward.
+//! `output = left · right` (or `+=`), row-major, in the three layouts of a dense layer's forward
+//! and backward pass.
 //!
-//! f32 goes through the crate `gemm` (packed panels, AVX-512, AVX2 or NEON kernels chosen at run time), f64 through three plain loops,
-//! the reference. Candidates, measured interleaved in one process from a thread of the pool, on 2 cores of an AMD EPYC (Zen 4, peak
-//! about 210 GFLOP/s), medians, GFLOP/s; "here" is what [`matmul`] makes of `gemm` (NT in a run of its own):
+//! f32 uses the crate `gemm` (packed panels; AVX-512, AVX2 or NEON kernels chosen at run time), f64
+//! three plain loops, the reference. Candidates, measured interleaved in one process from a thread
+//! of the pool, on 2 cores of an AMD EPYC (Zen 4, peak about 210 GFLOP/s), medians, GFLOP/s; "here"
+//! is [`matmul`] on top of `gemm` (NT from a separate run):
 //!
 //! | product (m × k × n) | `gemm` 0.19 | here | `faer` 0.24 |
 //! |---|---|---|---|
@@ -14,17 +16,19 @@
 //! | TN 784 × 64 × 128 | 191 | 192 | 175 |
 //! | NN 64 × 128 × 10, one thread | 51 | 51 | 51–61 |
 //!
-//! `gemm` is taken: as fast as `faer` or nearly (NT: a tenth less), and a small part of its dependencies. From outside the pool a
-//! threaded product waits 15 to 20 µs for it to wake; training runs inside.
+//! `gemm` was chosen: as fast as `faer` or nearly (NT: a tenth slower), with far fewer
+//! dependencies. Called from outside the pool, a threaded product waits 15 to 20 µs for it to wake;
+//! training runs inside.
 //!
-//! An output element is a sum over k in an order that depends on the shape alone, so the number of threads does not change a bit.
+//! An output element is a sum over k in an order that depends only on the shape, so the number of
+//! threads does not change a bit.
 
 use rayon::prelude::*;
 
 use crate::cpu::real::Real;
 use crate::{Error, Result};
 
-/// Which operand is stored transposed.
+/// Operand layout: which one is stored transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layout {
     /// `left` is [m, k], `right` is [k, n]: forward, X · W.
@@ -36,22 +40,26 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// Row and column stride of `left` seen as [m, k].
+    /// Row and column stride of `left` viewed as [m, k].
     fn left_strides(self, m: usize, k: usize) -> (usize, usize) {
         if self == Layout::TN { (1, m) } else { (k, 1) }
     }
 
-    /// Row and column stride of `right` seen as [k, n].
+    /// Row and column stride of `right` viewed as [k, n].
     fn right_strides(self, k: usize, n: usize) -> (usize, usize) {
         if self == Layout::NT { (1, k) } else { (n, 1) }
     }
 }
 
-/// Below this many products one thread is as fast as all: about 40 µs of work.
+/// Below this many multiplications one thread is as fast as all: about 40 µs of work.
 const THREADED_PRODUCTS: usize = 1 << 21;
 
 /// `output = left · right`, or `output += left · right` with `accumulate`. `output` is [m, n].
 ///
+/// # Errors
+/// [`Error::Shape`] if the length of a slice does not match m, n and k.
+///
+/// # Example
 /// ```
 /// use gradus::host::matmul::{Layout, matmul};
 /// let mut output = [0.0_f32; 2];
@@ -60,9 +68,6 @@ const THREADED_PRODUCTS: usize = 1 << 21;
 /// assert_eq!(output, [22.0, 28.0]);
 /// # Ok::<(), gradus::Error>(())
 /// ```
-///
-/// # Errors
-/// [`Error::Shape`] if a slice has not the length that m, n and k ask for.
 #[expect(
     clippy::too_many_arguments,
     reason = "the eight are what a matrix product is, in the order BLAS users know"
@@ -81,7 +86,7 @@ pub fn matmul<R: Real>(
     check("right", [k, n], right.len())?;
     check("output", [m, n], output.len())?;
     if output.is_empty() || k == 0 {
-        // An empty sum is 0; `gemm` is left out, since nothing tells it what to write.
+        // An empty sum is 0. `gemm` is not called: it leaves the output unwritten.
         output.iter_mut().filter(|_| !accumulate).for_each(|slot| *slot = R::ZERO);
         return Ok(());
     }
@@ -96,7 +101,7 @@ pub fn matmul<R: Real>(
     Ok(())
 }
 
-/// Refuses a slice that is not as long as its matrix; `gemm` would read past its end.
+/// Rejects a slice whose length does not match its matrix; `gemm` would read past its end.
 fn check(name: &str, [rows, columns]: [usize; 2], length: usize) -> Result<()> {
     if rows.checked_mul(columns) == Some(length) {
         return Ok(());
@@ -108,7 +113,8 @@ fn check(name: &str, [rows, columns]: [usize; 2], length: usize) -> Result<()> {
     })
 }
 
-/// The operands of a product through `gemm`, seen as [m, k] and [k, n] by their row and column strides.
+/// The operands of a product through `gemm`, viewed as [m, k] and [k, n] by their row and column
+/// strides.
 #[derive(Clone, Copy)]
 struct Operands<'a> {
     n: usize,
@@ -120,7 +126,7 @@ struct Operands<'a> {
     accumulate: bool,
 }
 
-/// The product through `gemm`, on this thread if it is small. The lengths have been checked by [`matmul`].
+/// The product through `gemm`, on this thread if it is small. [`matmul`] has checked the lengths.
 #[expect(clippy::too_many_arguments, reason = "as matmul")]
 fn single(
     layout: Layout,
@@ -149,14 +155,16 @@ fn single(
     }
 }
 
-/// From so many rows on the right operand of NT is turned around first: `gemm` packs such a one by single numbers, again and again.
+/// Number of rows from which the right operand of NT is transposed first: `gemm` packs it element
+/// by element, repeatedly.
 const ROWS_WORTH_A_TRANSPOSE: usize = 256;
 
-/// Fewer rows than these are not cut where the columns are few: both halves must stay above 64.
+/// Fewer rows than this are not split if there are few columns: both halves must stay above 64.
 const SMALLEST_HALVED: usize = 256;
 
-/// [n, k] as [k, n], in squares of 16. Each line of the cache is read and written whole: rows of 4 KiB lie in one set of the
-/// first-level cache, which holds 8 of them, so a line that is come back to is gone.
+/// Transposes [n, k] to [k, n] in blocks of 16 × 16. Each cache line is read and written as a
+/// whole: rows of 4 KiB map to one set of the first-level cache, which holds 8 of them, so a line
+/// visited again would have been evicted.
 fn transposed(values: &[f32], n: usize, k: usize) -> Vec<f32> {
     const SIDE: usize = 16;
     let mut output = vec![0.0; n * k];
@@ -177,9 +185,10 @@ fn transposed(values: &[f32], n: usize, k: usize) -> Vec<f32> {
     output
 }
 
-/// On two threads each takes one half of the rows, which is up to 4 % faster than `gemm`'s own way of sharing; on more, that way.
-/// Where the rows are cut changes no bit: how `gemm` cuts the sum over k follows from k alone, but for products of at most 64 × 64
-/// (a test holds it to that), so nothing is cut to such parts.
+/// On two threads each takes half of the rows, up to 4 % faster than `gemm`'s own parallelism; on
+/// more threads `gemm` splits. The position of the split changes no bit: `gemm` splits the sum over
+/// k by k alone, except for products of at most 64 × 64 (a test checks this), so no part becomes
+/// that small.
 fn halves(m: usize, operands: &Operands<'_>, output: &mut [f32]) {
     let half = (m / 2).next_multiple_of(16);
     if rayon::current_num_threads() != 2 || half >= m || (m < SMALLEST_HALVED && operands.n <= 64) {
@@ -192,7 +201,7 @@ fn halves(m: usize, operands: &Operands<'_>, output: &mut [f32]) {
     );
 }
 
-/// `rows` rows of the product from `first` on.
+/// `rows` rows of the product, starting at `first`.
 fn part(
     rows: usize,
     first: usize,
@@ -202,9 +211,10 @@ fn part(
 ) {
     let Operands { n, k, left, left_strides, right, right_strides, accumulate } = *operands;
     let left = &left[first * left_strides.0..];
-    // SAFETY: the whole of left, right and output hold m·k, k·n and m·n elements (checked by the caller, without overflow) and
-    // first + rows ≤ m; the strides of each matrix reach its last element and no further, from the `first`-th row on too; `output`
-    // is borrowed mutably, so it overlaps neither operand; slices are below isize::MAX bytes, so the casts are exact.
+    // SAFETY: left, right and output hold m·k, k·n and m·n elements (checked by the caller, without
+    // overflow) and first + rows ≤ m; the strides of each matrix reach its last element and no
+    // further, also from row `first` on; `output` is borrowed mutably, so it overlaps neither
+    // operand; slices are below isize::MAX bytes, so the casts are exact.
     unsafe {
         gemm::gemm(
             rows,
@@ -220,7 +230,7 @@ fn part(
             right.as_ptr(),
             right_strides.1 as isize,
             right_strides.0 as isize,
-            1.0, // output ← 1·output + 1·left·right; the first only if it accumulates
+            1.0, // output ← 1·output + 1·left·right; the first term only if accumulating
             1.0,
             false,
             false,
@@ -230,7 +240,7 @@ fn part(
     }
 }
 
-/// The reference: row i of the output gathers row after row of `right`.
+/// The reference: row i of the output accumulates rows of `right`.
 #[expect(clippy::too_many_arguments, reason = "as matmul")]
 fn plain<R: Real>(
     layout: Layout,
@@ -290,7 +300,8 @@ mod tests {
                     matmul(layout, m, n, k, &left, &right, &mut found, accumulate).unwrap();
                     matmul(layout, m, n, k, &widen(&left), &widen(&right), &mut exact, accumulate)
                         .unwrap();
-                    // k products and sums of numbers below 1, each rounded once: |error| ≤ (k + 1)·2⁻²⁴·Σ|products| ≤ (k + 1)²·2⁻²⁴.
+                    // k products and sums of numbers below 1, each rounded once: |error| ≤ (k +
+                    // 1)·2⁻²⁴·Σ|products| ≤ (k + 1)²·2⁻²⁴.
                     let limit = ((k + 1) * (k + 1)) as f64 * 2.0_f64.powi(-24);
                     for (found, exact) in found.iter().zip(&exact) {
                         assert!(
@@ -334,7 +345,8 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_changes_no_bit() {
-        // With two threads the rows are cut in halves, and not always in the middle; k from below to far above a block of `gemm`.
+        // With two threads the rows are split in two, not always in the middle; k from below to far
+        // above a block of `gemm`.
         let shapes = [
             (300, 500, 130),
             (70, 1500, 33),

@@ -1,7 +1,8 @@
-//! The CPU's own kernels: vectorised loops, matrix products, work split over threads.
+//! CPU implementations: vectorized loops, matrix products, work split over threads.
 //!
-//! Every result is the same bits for any number of threads and any vector width: sums have a fixed number of lanes, splits depend on
-//! the length alone, and products and sums are never fused outside the matrix product.
+//! Every result has the same bits for any number of threads and any vector width: sums use a fixed
+//! number of SIMD lanes, splits depend only on the length, and products and sums are never fused
+//! outside the matrix product.
 
 pub mod random;
 pub mod real;
@@ -13,19 +14,19 @@ pub mod simd;
 pub(crate) mod softmax;
 pub(crate) mod softmax_target;
 
-/// A number for each element, for each row, or none.
+/// A value per element, per row, or none.
 #[derive(Clone, Copy, Debug)]
 pub enum Broadcast<'a, T> {
-    /// Nothing: the default holds.
+    /// None: the default applies.
     None,
-    /// One for each element.
+    /// One per element.
     Element(&'a [T]),
-    /// One for each row.
+    /// One per row.
     Row(&'a [T]),
 }
 
 impl<T: Copy> Broadcast<'_, T> {
-    /// The number at an element of a row.
+    /// The value at an element of a row.
     #[inline(always)]
     pub fn at(&self, element: usize, row: usize, default: T) -> T {
         match self {
@@ -35,7 +36,7 @@ impl<T: Copy> Broadcast<'_, T> {
         }
     }
 
-    /// Whether there is nothing.
+    /// True if there are no values.
     pub fn is_none(&self) -> bool {
         matches!(self, Broadcast::None)
     }

@@ -1,7 +1,8 @@
-//! Work split over threads so that the result does not depend on how many there are.
+//! Data parallelism with results independent of the number of threads.
 //!
-//! A slice is cut into pieces whose size follows from its length alone; each piece gives its own partial sum, and the partial sums are
-//! added pairwise in the order of the pieces. One piece runs on the calling thread: small inputs never pay for threads.
+//! A slice is split into chunks whose size depends only on its length; each chunk gives a partial
+//! sum, and the partial sums are added pairwise in chunk order. A single chunk runs on the calling
+//! thread: small inputs have no threading overhead.
 
 use std::ops::Range;
 
@@ -9,16 +10,17 @@ use rayon::prelude::*;
 
 use crate::cpu::real::Real;
 
-/// Elements in a piece: 64 KiB of f32, so that three operands stay in a core's second-level cache, and ~4 µs of work, far more
-/// than handing it to a thread costs.
+/// Elements per chunk: 64 KiB of f32, so that three operands stay in a core's second-level cache,
+/// and ~4 µs of work, far more than passing it to a thread costs.
 pub const PIECE: usize = 16_384;
 
-/// Rows of `width` elements in a piece: as many as fill [`PIECE`], at least one.
+/// Rows of `width` elements per chunk: as many as fit [`PIECE`], at least one.
 pub fn rows_per_piece(width: usize) -> usize {
     (PIECE / width.max(1)).max(1)
 }
 
-/// Runs `piece(range)` over the pieces of `0..length`, each `piece_length` long but the last, and adds up what they return.
+/// Runs `piece(range)` over the chunks of `0..length`, each `piece_length` long except the last,
+/// and returns the sum of their results.
 pub fn sum(length: usize, piece_length: usize, piece: impl Fn(Range<usize>) -> f64 + Sync) -> f64 {
     let piece_length = piece_length.max(1);
     if length <= piece_length {
@@ -31,7 +33,8 @@ pub fn sum(length: usize, piece_length: usize, piece: impl Fn(Range<usize>) -> f
     pairwise(&partials)
 }
 
-/// As [`sum`] with an output: `piece(start, part)` fills the part of `output` that starts at `start` and returns its partial sum.
+/// As [`sum`] with an output: `piece(start, part)` fills the chunk of `output` beginning at `start`
+/// and returns its partial sum.
 ///
 /// For rows, `piece_length` is a multiple of the width: `rows_per_piece(width) * width`.
 pub fn sum_into<T: Send>(
@@ -51,8 +54,8 @@ pub fn sum_into<T: Send>(
     pairwise(&partials)
 }
 
-/// As [`sum_into`] with two outputs: a piece of `first` goes with the piece of `second` of the same index, whose length may differ
-/// (a gradient of rows · width and a value per row).
+/// As [`sum_into`] with two outputs: chunks of `first` and `second` with the same index are
+/// processed together; their lengths may differ (a gradient of rows · width and a value per row).
 pub fn sum_into_two<T: Send, U: Send>(
     first: &mut [T],
     first_length: usize,
@@ -74,7 +77,7 @@ pub fn sum_into_two<T: Send, U: Send>(
     pairwise(&partials)
 }
 
-/// Fills `output` piece by piece: `piece(start, part)`.
+/// Fills `output` chunk by chunk: `piece(start, part)`.
 pub fn fill<T: Send>(
     output: &mut [T],
     piece_length: usize,
@@ -86,9 +89,9 @@ pub fn fill<T: Send>(
     });
 }
 
-/// Σ by halves, in f64: its rounding grows with the logarithm of the length.
+/// Pairwise sum in f64: its rounding error grows with the logarithm of the length.
 pub fn pairwise<R: Real>(values: &[R]) -> f64 {
-    // Below that, eight sums side by side: one after another would wait for each addition.
+    // Up to this length, eight independent accumulators: a single one would wait for each addition.
     if values.len() <= 128 {
         let (eights, rest) = values.as_chunks::<8>();
         let mut sums = [0.0; 8];

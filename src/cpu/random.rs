@@ -1,14 +1,15 @@
-//! Reproducible randomness by counting: the twin of `shaders/lib/random.wgsl`, to be read beside it.
+//! Counter-based random numbers: the CPU implementation of `shaders/lib/random.wgsl`.
 //!
-//! There is no state to hand around: a random word is a function of a counter and a key, so the CPU and any GPU make the same
-//! bits in any order. [`philox`] is that function, [`Random`] a stream of it for the host, [`Permutation`] a shuffle that is
-//! computed index by index and never stored.
+//! There is no state: a random word is a function of a counter and a key, so the CPU and any GPU
+//! generate the same bits in any order. [`philox`] is that function, [`Random`] a stream of it for
+//! the host, [`Permutation`] a shuffle computed index by index and never stored.
 //!
-//! Philox4x32-10 is from J. Salmon, M. Moraes, R. Dror and D. Shaw, *Parallel random numbers: as easy as 1, 2, 3* (2011).
+//! Philox4x32-10 is from J. Salmon, M. Moraes, R. Dror and D. Shaw, *Parallel random numbers: as
+//! easy as 1, 2, 3* (2011).
 
 use std::f64::consts::TAU;
 
-/// Four random words for each counter and key: Philox4x32-10.
+/// Four random words per counter and key: Philox4x32-10.
 ///
 /// ```
 /// let words = gradus::random::philox([0; 4], [0; 2]);
@@ -37,9 +38,10 @@ fn halves(value: u64) -> [u32; 2] {
     [value as u32, (value >> 32) as u32]
 }
 
-/// A stream of random numbers on the host, named by a seed and a stream number.
+/// A stream of random numbers on the host, identified by a seed and a stream number.
 ///
-/// Streams of one seed never overlap: word number `i` is word `i % 4` of `philox([i / 4, stream], seed)`.
+/// Streams of one seed never overlap: word number `i` is word `i % 4` of `philox([i / 4, stream],
+/// seed)`.
 ///
 /// ```
 /// use gradus::random::Random;
@@ -54,14 +56,14 @@ pub struct Random {
     stream: [u32; 2],
     block: u64,
     words: [u32; 4],
-    /// How many of `words` have been given out.
+    /// Number of `words` already returned.
     given: usize,
-    /// The second normal number of a pair, not yet given out.
+    /// The second normal number of a pair, not yet returned.
     spare: Option<f64>,
 }
 
 impl Random {
-    /// The stream from its beginning.
+    /// The stream, at its beginning.
     pub fn new(seed: u64, stream: u64) -> Self {
         Random {
             key: halves(seed),
@@ -94,12 +96,13 @@ impl Random {
 
     /// The next number of the standard normal distribution.
     ///
-    /// G. Box and M. Muller, *A note on the generation of random normal deviates* (1958): √(−2 ln u)·cos 2πv and √(−2 ln u)·sin 2πv.
+    /// G. Box and M. Muller, *A note on the generation of random normal deviates* (1958): √(−2 ln
+    /// u)·cos 2πv and √(−2 ln u)·sin 2πv.
     pub fn normal(&mut self) -> f64 {
         if let Some(second) = self.spare.take() {
             return second;
         }
-        // 1 − u lies in (0, 1]: the logarithm of 0 cannot occur.
+        // 1 − u is in (0, 1], which avoids ln 0.
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         let (sine, cosine) = (TAU * self.uniform()).sin_cos();
         self.spare = Some(radius * sine);
@@ -107,7 +110,8 @@ impl Random {
     }
 }
 
-/// Each bit of the result depends on each bit of `value` (the finaliser of MurmurHash3, by A. Appleby, public domain).
+/// Each bit of the result depends on each bit of `value` (the finaliser of MurmurHash3, by A.
+/// Appleby, public domain).
 fn mix_bits(value: u32) -> u32 {
     let mut bits = value;
     bits = (bits ^ (bits >> 16)).wrapping_mul(0x85eb_ca6b);
@@ -115,11 +119,12 @@ fn mix_bits(value: u32) -> u32 {
     bits ^ (bits >> 16)
 }
 
-/// A shuffle of `0..length` that is computed index by index: a bijection chosen by a seed and an epoch.
+/// A shuffle of `0..length` computed index by index: a bijection selected by a seed and an epoch.
 ///
-/// A Feistel network of eight rounds permutes the next even power of two, 256 at least; a place outside `0..length` is sent
-/// through again until it falls inside ("cycle walking", J. Black and P. Rogaway, *Ciphers with arbitrary finite domains*,
-/// 2002), at most four times on average if `length > 64`. Nothing is stored, so a GPU gathers a shuffled batch from 8 words.
+/// A Feistel network of eight rounds permutes the next even power of two, at least 256; an index
+/// outside `0..length` is passed through again until it falls inside ("cycle walking", J. Black and
+/// P. Rogaway, *Ciphers with arbitrary finite domains*, 2002), at most four times on average if
+/// `length > 64`. Nothing is stored, so a GPU gathers a shuffled batch from 8 words.
 ///
 /// ```
 /// use gradus::random::Permutation;
@@ -136,7 +141,8 @@ pub struct Permutation {
 }
 
 impl Permutation {
-    /// Marks the counters that make keys, so that none is also a counter of a [`Random`] (whose blocks stay far below 2⁶²).
+    /// Domain separator for the counters of keys, distinct from the counters of [`Random`] (whose
+    /// blocks stay far below 2⁶²).
     const DOMAIN: u32 = 0x7065_726d;
 
     /// The shuffle of `0..length` for this seed and epoch.
@@ -149,26 +155,27 @@ impl Permutation {
         Permutation { length, keys }
     }
 
-    /// How many indices are shuffled.
+    /// Number of shuffled indices.
     pub fn length(&self) -> u32 {
         self.length
     }
 
-    /// What the shader's `permuted` takes, as two `vec4<u32>`.
+    /// Arguments of the shader's `permuted`, as two `vec4<u32>`.
     pub fn keys(&self) -> [u32; 8] {
         self.keys
     }
 
-    /// The place that the shuffle gives to `index`. An index outside counts modulo the length; of no places the answer is 0.
+    /// The shuffled position of `index`, which is taken modulo the length; 0 if the length is 0.
     pub fn at(&self, index: u32) -> u32 {
-        // Without this a length of 0 would walk for ever.
+        // A length of 0 would loop forever.
         if self.length < 2 {
             return 0;
         }
-        // Four bits at least: with halves of two, eight rounds did not reach all orders of five indices alike often.
+        // At least four bits: with halves of two bits, eight rounds did not generate all orders of
+        // five indices equally often.
         let half_bits = ((33 - (self.length - 1).leading_zeros()) / 2).max(4);
         let mask = (1u32 << half_bits) - 1;
-        // An index outside is folded in: started outside, a walk might never come to a place inside.
+        // Reduce an index outside: a walk starting outside might never reach the inside.
         let mut place = index % self.length;
         loop {
             let (mut left, mut right) = (place >> half_bits, place & mask);

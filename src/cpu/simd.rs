@@ -1,22 +1,26 @@
-//! Vector instructions chosen at run time, and the loops over a slice or a row that the losses share.
+//! Vector instructions selected at run time, and the loops over a slice or a row shared by the
+//! losses.
 //!
-//! The loops are plain Rust that the compiler vectorises; [`dispatch`] compiles them for several instruction sets and takes the best
-//! that the machine has. Sums run in [`LANES`] f64 accumulators whatever the machine's width.
+//! The loops are plain Rust that the compiler vectorizes; [`dispatch`] compiles them for several
+//! instruction sets and selects the best one at run time. Sums use [`LANES`] f64 accumulators for
+//! every vector width.
 
 use std::ops::Range;
 
 use crate::cpu::real::Real;
 
-/// How many accumulators a sum has: one vector of f32, two of f64, on AVX-512.
+/// Number of accumulators of a sum: one vector of f32, two of f64, on AVX-512.
 pub const LANES: usize = 16;
 
-/// How many values are computed into a buffer before they are summed; the loop that computes them then vectorises on its own.
+/// Number of values computed into a buffer before they are summed, so that the computing loop
+/// vectorizes separately.
 const BLOCK: usize = 256;
 
-/// Runs a closure with the best vector instructions of this machine (AVX-512, AVX2 with FMA, NEON …).
+/// Runs a closure with the best vector instructions of this machine (AVX-512, AVX2 with FMA, NEON
+/// …).
 ///
-/// Only what is inlined into the closure is compiled for them: mark the closure and the functions it calls `#[inline(always)]`, and
-/// put the whole loop inside, not one element.
+/// Only code inlined into the closure is compiled for them: mark the closure and the functions it
+/// calls `#[inline(always)]`, and put the whole loop inside, not one element.
 ///
 /// ```
 /// use gradus::host::simd;
@@ -32,7 +36,7 @@ pub fn dispatch<T>(operation: impl FnOnce() -> T) -> T {
     pulp::Arch::new().dispatch(operation)
 }
 
-/// Σ x, in f64 over fixed lanes.
+/// Σ x, in f64 over a fixed number of SIMD lanes.
 pub fn sum<R: Real>(values: &[R]) -> f64 {
     dispatch(
         #[inline(always)]
@@ -44,10 +48,12 @@ pub fn sum<R: Real>(values: &[R]) -> f64 {
     )
 }
 
-/// Σ of values that `fill(range, values)` writes block by block: a reduction without a pass of its own over memory.
+/// Σ of values that `fill(range, values)` writes block by block: a reduction without a separate
+/// pass over memory.
 ///
-/// `fill` gets a range of at most 256 indices and as many slots; a loop over slices cut to the range vectorises, and it may write
-/// other outputs (a gradient) as it goes. Call it inside [`dispatch`]; `fill` should be `#[inline(always)]`.
+/// `fill` receives a range of at most 256 indices and a buffer of the same length; a loop over
+/// slices cut to the range vectorizes, and it may write other outputs (a gradient) in the same
+/// pass. Call it inside [`dispatch`]; `fill` should be `#[inline(always)]`.
 ///
 /// ```
 /// use gradus::host::simd;
@@ -73,8 +79,9 @@ pub fn sum_blocks<R: Real>(length: usize, mut fill: impl FnMut(Range<usize>, &mu
     fold_lanes(lanes)
 }
 
-/// Σ f(i) for i below `length`, over fixed lanes. As [`sum_blocks`], for values that are no slices; an index checked against a
-/// slice's length inside `value` may keep the loop from vectorising. Call it inside [`dispatch`].
+/// Σ f(i) for i below `length`, over a fixed number of SIMD lanes. As [`sum_blocks`], for values
+/// not stored in slices; a bounds check inside `value` may prevent vectorization. Call it inside
+/// [`dispatch`].
 #[inline(always)]
 pub fn sum_of<R: Real>(length: usize, mut value: impl FnMut(usize) -> R) -> f64 {
     sum_blocks(
@@ -89,7 +96,8 @@ pub fn sum_of<R: Real>(length: usize, mut value: impl FnMut(usize) -> R) -> f64 
 
 #[inline(always)]
 pub(crate) fn add_to_lanes<R: Real>(values: &[R], lanes: &mut [f64; LANES]) {
-    // A copy of the accumulators stays in registers; behind the reference they would be stored at each step.
+    // A local copy keeps the accumulators in registers; through the reference they would be stored
+    // at each step.
     let mut sums = *lanes;
     let (whole, tail) = values.as_chunks::<LANES>();
     for chunk in whole {
@@ -115,13 +123,14 @@ pub(crate) fn fold_lanes(mut lanes: [f64; LANES]) -> f64 {
     lanes[0]
 }
 
-/// The larger one, or NaN if one of them is.
+/// The larger one, or NaN if either is.
 #[inline(always)]
 fn larger<R: Real>(found: R, value: R) -> R {
     R::select(value > found || value.is_nan(), value, found)
 }
 
-/// The largest value of a row; NaN if one stands in it, [`Real::NEG_INFINITY`] if it is empty. Call it inside [`dispatch`].
+/// The largest value of a row; NaN if the row contains one, [`Real::NEG_INFINITY`] if it is empty.
+/// Call it inside [`dispatch`].
 #[inline(always)]
 pub fn maximum<R: Real>(row: &[R]) -> R {
     let (whole, tail) = row.as_chunks::<LANES>();
@@ -166,7 +175,8 @@ pub fn exp_into<R: Real>(row: &[R], maximum: R, output: &mut [R]) -> R {
     R::new(fold_lanes(lanes))
 }
 
-/// Takes each x to e^(x − maximum) where it stands and returns their sum. Call it inside [`dispatch`].
+/// Replaces each x with e^(x − maximum) in place and returns their sum. Call it inside
+/// [`dispatch`].
 #[inline(always)]
 pub fn exp_in_place<R: Real>(row: &mut [R], maximum: R) -> R {
     for slot in row.iter_mut() {
@@ -177,14 +187,17 @@ pub fn exp_in_place<R: Real>(row: &mut [R], maximum: R) -> R {
     R::new(fold_lanes(lanes))
 }
 
-/// Rows below this width are too short for a vector loop of their own.
+/// Rows below this width are too short for a separate vector loop.
 const SHORT: usize = 64;
 
-/// For each row of `width` logits: e^(x − maximum) into `output`, and its maximum and the sum of `output` into the other two.
+/// For each row of `width` logits: e^(x − maximum) into `output`, and its maximum and the sum of
+/// `output` into the other two.
 ///
-/// Softmax is output ÷ sum, log-sum-exp is maximum + ln sum. A row with NaN, +∞ or nothing but −∞ gets NaN in all of `output` and
-/// in its sum: 0/0 and ∞/∞ have no better answer; look at `maxima` to tell these cases apart. Call it inside [`dispatch`] with at
-/// most [`crate::cpu::parallel::PIECE`] elements, so that short rows stay in the first-level cache between its three passes.
+/// Softmax is output ÷ sum, log-sum-exp is maximum + ln sum. A row with NaN, with +∞ or with only
+/// −∞ gets NaN in all of `output` and in its sum, as 0/0 and ∞/∞ are undefined; `maxima`
+/// distinguishes these cases. Call it inside [`dispatch`] with at most
+/// [`crate::cpu::parallel::PIECE`] elements, so that short rows stay in the first-level cache
+/// between its three passes.
 #[inline(always)]
 pub fn exp_rows<R: Real>(
     logits: &[R],

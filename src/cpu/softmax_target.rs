@@ -1,22 +1,23 @@
-//! The softmax of a row against its target: the twin of `shaders/templates/rowwise/softmax_target.wgsl`.
+//! Softmax of a row against its target: the CPU implementation of
+//! `shaders/templates/rowwise/softmax_target.wgsl`.
 
 use crate::cpu::real::Real;
 use crate::cpu::simd;
 use crate::templates::rowwise::cpu::{Row, Target};
 
-/// What a loss of the softmax is a function of, t being the target and p the probabilities.
+/// Softmax statistics that a loss is a function of; t is the target, p the probabilities.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SoftmaxStatistics<R> {
     /// Σ t (lse − z): −ln p_y for a label.
     pub cross: R,
     /// Σ t p.
     pub probability: R,
-    /// Σ p (1 − t): what is left to the rest, with all its digits where the probability goes to 1.
+    /// Σ p (1 − t): the probability off the target, accurate even as the target's goes to 1.
     pub rest: R,
 }
 
-/// The loss and its derivatives with respect to `cross` and to `rest`. A label has one degree of freedom: the loss may put all of
-/// its derivative on `cross`.
+/// The loss and its derivatives with respect to `cross` and `rest`. A label has one degree of
+/// freedom: the loss may put its whole derivative on `cross`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ValueWithPartials<R> {
     pub loss: R,
@@ -24,8 +25,8 @@ pub(crate) struct ValueWithPartials<R> {
     pub rest_slope: R,
 }
 
-/// Value of a row, the scaled derivative in `gradient`. A row weighs as its label's class, or as the mean of the class weights
-/// under its dense target.
+/// Value of a row; writes the scaled derivative to `gradient`. The row weight is the class weight
+/// of its label, or the mean of the class weights under its dense target.
 #[inline(always)]
 pub(crate) fn row<R: Real>(
     row: &Row<'_, R>,
@@ -40,7 +41,7 @@ pub(crate) fn row<R: Real>(
             *z = R::select(row.keeps(column), *z, R::NEG_INFINITY);
         }
     }
-    // Where every class is masked there is no maximum: any finite number keeps (−∞) − (−∞) out.
+    // If every class is masked there is no maximum: any finite number avoids (−∞) − (−∞).
     let maximum = simd::maximum(gradient);
     let maximum = R::select(maximum == R::NEG_INFINITY, R::ZERO, maximum);
     match row.target {
@@ -92,7 +93,7 @@ fn of_dense<R: Real>(
 ) -> R {
     let dense = &dense[..gradient.len()];
     let mass = R::new(simd::sum(dense));
-    // A closed class is infinitely far, and only its target makes the loss so.
+    // A masked class has an infinite cross-entropy, which counts only if its target is not 0.
     let dot = R::new(simd::sum_of(dense.len(), |column| {
         let (t, z) = (dense[column], gradient[column]);
         R::select(t == R::ZERO, R::ZERO, t * (z - maximum))
@@ -113,7 +114,8 @@ fn of_dense<R: Real>(
     };
     let (cross_slope, rest_slope) =
         (scale * weight * found.cross_slope, scale * weight * found.rest_slope);
-    // Two differences, each of what is equal where there is one class: of larger sums their rounding would stay.
+    // Two differences, each exactly 0 for a single class; differences of larger sums would leave
+    // rounding errors.
     let is_near = statistics.probability > R::new(0.5);
     for (cell, &t) in gradient.iter_mut().zip(dense) {
         let p = inverse * *cell;
@@ -124,7 +126,8 @@ fn of_dense<R: Real>(
     R::select(weight == R::ZERO, R::ZERO, weight * found.loss)
 }
 
-/// cross_slope + rest_slope P, written so that neither end of the label's probability P loses digits.
+/// cross_slope + rest_slope P, written so that neither end of the label's probability P loses
+/// digits.
 #[inline(always)]
 fn pull<R: Real>(statistics: &SoftmaxStatistics<R>, found: &ValueWithPartials<R>) -> R {
     let near = (found.cross_slope + found.rest_slope) - found.rest_slope * statistics.rest;
@@ -132,7 +135,7 @@ fn pull<R: Real>(statistics: &SoftmaxStatistics<R>, found: &ValueWithPartials<R>
     R::select(statistics.probability > R::new(0.5), near, far)
 }
 
-/// ln Σ and 1/Σ of the powers; 0 both where all classes are masked.
+/// ln Σ and 1/Σ of the exponentials; 0 for both if all classes are masked.
 #[inline(always)]
 fn log_and_inverse<R: Real>(total: R, log_total: R) -> (R, R) {
     (
@@ -141,7 +144,7 @@ fn log_and_inverse<R: Real>(total: R, log_total: R) -> (R, R) {
     )
 }
 
-/// No gradient at masked classes, also where the row's is NaN.
+/// Zeroes the gradient at masked classes, even if the row's is NaN.
 #[inline(always)]
 fn close<R: Real>(row: &Row<'_, R>, gradient: &mut [R]) {
     for (cell, &x) in gradient.iter_mut().zip(row.logits) {

@@ -124,7 +124,7 @@ impl<'c, 'a> MultiInputCall<'c, 'a> {
             upstreams,
         };
         let shares = host.shares(&multi_input)?;
-        let factor = apply_update(criterion, &mut multi_input, &shares, &units)?;
+        let factor = reduction_factor(criterion, &mut multi_input, &shares, &units)?;
         multi_input.factor = factor as f32;
         host.clear(&mut multi_input);
         let scale = if criterion.reduction == Reduction::Mean { shares.scale } else { Vec::new() };
@@ -362,7 +362,7 @@ fn upstream<'a>(
 }
 
 /// Takes what the frame leaves out into the mask, and gives the reduction's factor.
-fn apply_update(
+fn reduction_factor(
     criterion: &Criterion,
     multi_input: &mut MultiInput<'_, f32>,
     shares: &Shares,

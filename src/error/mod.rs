@@ -1,4 +1,4 @@
-//! The one error type: what was asked, what was found, what is allowed.
+//! The library's error type: the operation, the value found, the values allowed.
 
 #[doc(hidden)]
 pub mod text;
@@ -8,110 +8,110 @@ use std::path::PathBuf;
 
 use crate::error::text::{OneLine, exact, printable_lines};
 
-/// What [`Result`] carries when something cannot be done.
+/// Error type of the crate's [`Result`].
 ///
-/// Each message is one line and says what to do next; control characters in it, from a file or a command line, stand as escapes. `Debug`
-/// prints the message too: it is what a `main` that returns an error shows.
+/// Each message is one line and suggests a fix; control characters in it, from a file or a command
+/// line, are escaped. `Debug` prints the message too: it is shown when `main` returns an error.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Shapes that do not fit each other.
+    /// Incompatible shapes.
     Shape {
-        /// The loss, layer or function that was called.
+        /// The loss, layer or function called.
         operation: String,
-        /// The shapes that were given, by name: `predictions are [32, 10] but targets are [32]`.
+        /// The given shapes, by name: `predictions are [32, 10] but targets are [32]`.
         found: String,
-        /// The shapes that fit: `targets must be [32, 10]`.
+        /// The expected shapes: `targets must be [32, 10]`.
         allowed: String,
     },
     /// An option outside its domain.
     Option {
-        /// Whose option it is: `huber`, `adam`, `fit`.
+        /// The option's owner: `huber`, `adam`, `fit`.
         owner: String,
         /// The option's name.
         name: String,
-        /// The value that was given.
+        /// The given value.
         found: String,
         /// The domain: `> 0`, `in [0, 1)`, `one of sum, mean`.
         allowed: String,
     },
-    /// A name that is in none of the lists.
+    /// An unknown name.
     Unknown {
-        /// What was looked for: `loss`, `option of huber`, `input of mse`.
+        /// The kind of name: `loss`, `option of huber`, `input of mse`.
         kind: String,
-        /// The name that was given.
+        /// The given name.
         found: String,
-        /// The names there are.
+        /// The known names.
         known: String,
     },
-    /// An input that is missing, of the wrong kind or of a wrong value.
+    /// An input that is missing, of the wrong kind or with an invalid value.
     Input {
-        /// The loss, layer or function that was called.
+        /// The loss, layer or function called.
         operation: String,
         /// The input's name: `targets`, `weight`.
         name: String,
-        /// What was found: `are labels`, `is missing`.
+        /// The problem: `are labels`, `is missing`.
         found: String,
-        /// What fits: `mse takes dense targets`.
+        /// The accepted input: `mse takes dense targets`.
         allowed: String,
     },
-    /// A class label that names no class.
+    /// A class label out of range.
     Label {
-        /// The loss that was called.
+        /// The loss called.
         operation: String,
-        /// The first row with such a label, counted from 0.
+        /// The first row with an invalid label, counted from 0.
         row: usize,
-        /// The label found there.
+        /// The label.
         label: i64,
-        /// How many classes there are.
+        /// Number of classes.
         classes: usize,
-        /// The labels that are left out, as a clause: ` or an ignored one (-100)`; empty if none.
+        /// The ignored labels, as a clause: ` or an ignored one (-100)`; empty if none.
         ignored: String,
     },
-    /// NaN or an infinity where a number is needed.
+    /// NaN or an infinity where a finite number is required.
     NonFinite {
-        /// What was asked for.
+        /// The operation.
         operation: String,
-        /// Whose values they are.
+        /// Name of the values.
         name: String,
         /// The value: `NaN` or `inf`.
         found: String,
-        /// Where the first one stands: `row 3, column 17`.
+        /// Position of the first one: `row 3, column 17`.
         position: String,
-        /// How many there are.
+        /// Number of values that are not finite.
         count: usize,
     },
-    /// Nothing to work on.
+    /// Empty input.
     Empty {
-        /// What was asked for.
+        /// The operation.
         operation: String,
-        /// The input that is empty.
+        /// The empty input.
         name: String,
     },
-    /// No GPU adapter that fits the request.
+    /// No GPU adapter matches the request.
     NoAdapter {
-        /// Backends and name that were asked for.
+        /// The requested backends and name.
         asked: String,
-        /// The adapters that there are.
+        /// The adapters found.
         found: String,
-        /// What to install or set.
+        /// A suggestion: software to install or a variable to set.
         advice: String,
     },
-    /// The driver gave the device up.
+    /// The device was lost.
     DeviceLost {
         /// The adapter's name.
         adapter: String,
-        /// What the driver said.
+        /// The driver's message.
         reason: String,
     },
-    /// The device has no room for a buffer.
+    /// The device has no memory for a buffer.
     OutOfMemory {
-        /// What the memory was for.
+        /// Purpose of the memory.
         purpose: String,
-        /// How many bytes.
+        /// Requested bytes.
         asked: u64,
     },
-    /// A tensor that the device cannot hold or bind even in parts.
+    /// A tensor that the device cannot hold, or bind even in chunks.
     TooLarge {
         /// The tensor.
         name: String,
@@ -119,59 +119,60 @@ pub enum Error {
         bytes: u64,
         /// The device's limit in bytes.
         limit: u64,
-        /// What to do instead.
+        /// A suggested alternative.
         advice: String,
     },
-    /// wgpu refused a shader, a pipeline or a dispatch.
+    /// wgpu rejected a shader, a pipeline or a dispatch.
     Gpu {
         /// The kernel's label.
         kernel: String,
-        /// wgpu's words, on one line.
+        /// wgpu's message, on one line.
         message: String,
     },
-    /// WGSL of the user's own that is refused: [`crate::losses::custom`].
+    /// Rejected WGSL from the user: [`crate::losses::custom`].
     Wgsl {
-        /// Whose text it is: the loss's name.
+        /// The loss's name.
         name: String,
-        /// The line in that text, from 1; none where the text as a whole lacks something.
+        /// The line in that text, from 1; `None` if something is missing from the text.
         line: Option<u32>,
-        /// What is wrong with it.
+        /// The problem.
         message: String,
     },
-    /// The device did not end some work within the time that it may take ([`crate::GpuOptions::timeout`]).
+    /// The device did not complete some work within the time limit
+    /// ([`crate::GpuOptions::timeout`]).
     Timeout {
         /// The adapter's name.
         adapter: String,
         /// The kernel that was running.
         running: String,
-        /// How long it was waited for.
+        /// Time waited.
         seconds: f64,
     },
-    /// A loss of the user's own that does not do what it says: [`crate::testing::check`].
+    /// A custom loss that fails its checks: [`crate::testing::check`].
     Check {
         /// The loss's name.
         name: String,
-        /// How many checks failed.
+        /// Number of failed checks.
         failed: usize,
-        /// The checks as a table, one a line.
+        /// The checks as a table, one per line.
         table: String,
     },
-    /// A file whose content is not what its format says.
+    /// A file whose content does not match its format.
     Data {
         /// The file.
         path: PathBuf,
-        /// Where: `byte 16`, `line 3, column age`.
+        /// Position: `byte 16`, `line 3, column age`.
         position: String,
-        /// What stands there.
+        /// Content found there.
         found: String,
-        /// What should.
+        /// Content expected.
         expected: String,
     },
     /// A file that cannot be opened, read or written.
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 }
@@ -261,10 +262,10 @@ impl Error {
         }
     }
 
-    /// An [`Error::Option`], the shape in which every options check ends.
+    /// An [`Error::Option`], used by every check of options.
     pub(crate) fn option(owner: &str, name: &str, found: impl ToString, allowed: &str) -> Self {
         let mut found = found.to_string();
-        // A float of 1e300 comes with all its zeros.
+        // A float of 1e300 is formatted with all its zeros.
         if found.len() > 20
             && let Ok(number) = found.parse::<f64>()
         {
@@ -273,7 +274,7 @@ impl Error {
         Error::Option { owner: owner.into(), name: name.into(), found, allowed: allowed.into() }
     }
 
-    /// An [`Error::Unknown`] that lists the names there are.
+    /// An [`Error::Unknown`] that lists the known names.
     pub(crate) fn unknown<'a>(
         kind: &str,
         found: &str,

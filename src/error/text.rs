@@ -1,18 +1,22 @@
-//! Text for people: numbers by their size, and words from files and command lines that a terminal must not obey.
+//! Text output for people: numbers formatted by magnitude, and strings from files and command lines
+//! escaped for terminals.
 //!
-//! Everything that is written for people goes through here: messages of [`crate::Error`], tables and notes of the command.
+//! All output for people uses this module: messages of [`crate::Error`], tables and notes of the
+//! command.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// Whether a terminal would act on a character instead of showing it: control characters (ESC begins sequences that move the cursor,
-/// rename the window, hide text), line ends, and the marks that turn the direction of reading.
+/// True if a terminal would interpret a character instead of showing it: control characters (ESC
+/// begins sequences that move the cursor, rename the window, hide text), line ends, and
+/// bidirectional marks.
 fn is_obeyed(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Text on one line that a terminal shows as it is: each control character stands as its escape, `\n` or `\u{1b}`.
+/// Escapes text to a single line that a terminal shows verbatim: each control character becomes its
+/// escape, `\n` or `\u{1b}`.
 ///
 /// ```
 /// use gradus::text::printable;
@@ -24,7 +28,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
 
-/// As [`printable`] of text of several lines: line ends and tabulators stay.
+/// As [`printable`], for text of several lines: line ends and tabs are kept.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |letter| matches!(letter, '\n' | '\t'))
 }
@@ -44,7 +48,8 @@ fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A JSON document whose strings hold nothing that a terminal obeys: JSON itself asks for escapes below U+0020 only.
+/// A JSON document with all characters that terminals interpret escaped in its strings: JSON itself
+/// requires escapes only below U+0020.
 pub fn printable_json(document: &str) -> Cow<'_, str> {
     if !document.chars().any(|letter| is_obeyed(letter) && letter != '\n') {
         return Cow::Borrowed(document);
@@ -52,7 +57,7 @@ pub fn printable_json(document: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(document.len() + 16);
     for letter in document.chars() {
         if is_obeyed(letter) && letter != '\n' {
-            // All of them lie in the first plane, so that four digits are enough.
+            // All of them are in the Basic Multilingual Plane, so four digits are enough.
             let _ = write!(out, "\\u{:04x}", u32::from(letter));
         } else {
             out.push(letter);
@@ -61,7 +66,7 @@ pub fn printable_json(document: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// What is written through it stands on one line as [`printable`] leaves it.
+/// A writer that escapes its text to one line as [`printable`] does.
 pub(crate) struct OneLine<'f, 'w>(pub &'w mut fmt::Formatter<'f>);
 
 impl Write for OneLine<'_, '_> {
@@ -70,7 +75,8 @@ impl Write for OneLine<'_, '_> {
     }
 }
 
-/// A number with five significant digits, written by its size: `0.12345`, `12.345`, `12345`, `6.5496e10`.
+/// A number with five significant digits, formatted by magnitude: `0.12345`, `12.345`, `12345`,
+/// `6.5496e10`.
 ///
 /// ```
 /// use gradus::text::number;
@@ -81,14 +87,15 @@ pub fn number(x: f64) -> String {
     significant(x, 5)
 }
 
-/// A number with so many significant digits, as [`number`] writes it. Whole numbers below a million stand as they are.
+/// A number with `digits` significant digits, formatted as by [`number`]. Integers below a million
+/// are written in full.
 pub fn significant(x: f64, digits: usize) -> String {
     let size = x.abs();
     if x == 0.0 || !x.is_finite() {
         return if x == 0.0 { "0".into() } else { x.to_string() };
     }
     let digits = digits.max(1);
-    // Of what is written, not of `x`: 9.99996 is 10.000 with five digits.
+    // From the rounded text, not from `x`: 9.99996 is 10.000 with five digits.
     let scientific = format!("{x:.*e}", digits - 1);
     let exponent: i32 =
         scientific.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
@@ -98,7 +105,8 @@ pub fn significant(x: f64, digits: usize) -> String {
     format!("{x:.*}", (digits as i32 - 1 - exponent).max(0) as usize)
 }
 
-/// A number with all its digits, as short as it can be written: `0.1`, `500001`, `1e300` and not 301 digits.
+/// A number with all its digits in the shortest notation: `0.1`, `500001`, `1e300` and not 301
+/// digits.
 pub fn exact(x: f64) -> String {
     let size = x.abs();
     if x == 0.0 || !x.is_finite() || (1e-5..1e16).contains(&size) {
@@ -108,7 +116,7 @@ pub fn exact(x: f64) -> String {
     }
 }
 
-/// A whole number with its thousands apart: `41,085`.
+/// An integer with thousands separators: `41,085`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -121,11 +129,12 @@ pub fn count(n: u64) -> String {
     out
 }
 
-/// How many a second, with three significant digits and the unit that leaves one to three before the point: `41.1 k`, `1.25 M`.
+/// A rate per second, with three significant digits and the unit that leaves one to three digits
+/// before the point: `41.1 k`, `1.25 M`.
 pub fn rate(per_second: f64) -> String {
     let mut value = per_second;
     for unit in ["", " k", " M", " G", " T"] {
-        // 999.5 would be written as 1000 with three digits.
+        // 999.5 would round to 1000 with three digits.
         if value < 999.5 || unit == " T" {
             return format!("{}{unit}", significant(value, 3));
         }
@@ -134,7 +143,7 @@ pub fn rate(per_second: f64) -> String {
     significant(per_second, 3)
 }
 
-/// A time in the unit that fits it: `12.3 µs`, `4.56 ms`, `7.89 s`, `12 min 5 s`, `3 h 20 min`.
+/// A duration in a suitable unit: `12.3 µs`, `4.56 ms`, `7.89 s`, `12 min 5 s`, `3 h 20 min`.
 pub fn seconds(seconds: f64) -> String {
     match seconds {
         s if !s.is_finite() || s == 0.0 => format!("{s} s"),

@@ -1,8 +1,8 @@
-//! Which classes are taken for which.
+//! Confusion matrix and classification metrics.
 
 use crate::{Error, Result};
 
-/// A confusion matrix: how many rows of each class were predicted as each class.
+/// A confusion matrix: the number of rows of each class predicted as each class.
 ///
 /// ```
 /// use gradus::metrics::Confusion;
@@ -20,10 +20,11 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// Of the class of each row and the class that was predicted for it.
+    /// From the actual and the predicted class of each row.
     ///
     /// # Errors
-    /// [`Error::Shape`] if there is not one prediction for each row, [`Error::Label`] for a class that there is not.
+    /// [`Error::Shape`] if the numbers of predictions and rows differ, [`Error::Label`] for a class
+    /// out of range.
     pub fn new(classes: usize, actual: &[usize], predicted: &[usize]) -> Result<Self> {
         if actual.len() != predicted.len() {
             return Err(Error::Shape {
@@ -49,50 +50,52 @@ impl Confusion {
         Ok(Confusion { classes, counts })
     }
 
-    /// How many classes there are.
+    /// Number of classes.
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// Of the rows of a class how many were predicted as each.
+    /// The number of rows of `class` predicted as each class.
     ///
     /// # Panics
-    /// If there is no such class.
+    /// If the class is out of range.
     pub fn row(&self, class: usize) -> &[u64] {
         &self.counts[class * self.classes..(class + 1) * self.classes]
     }
 
-    /// The share of rows whose class was found; NaN without rows.
+    /// Fraction of rows predicted correctly; NaN without rows.
     pub fn accuracy(&self) -> f64 {
         let right: u64 = (0..self.classes).map(|class| self.row(class)[class]).sum();
         right as f64 / self.counts.iter().sum::<u64>() as f64
     }
 
-    /// How many rows are of a class.
+    /// Number of rows of a class.
     pub fn support(&self, class: usize) -> u64 {
         self.row(class).iter().sum()
     }
 
-    /// Of the rows that were predicted as a class the share that are; none if there are no such rows.
+    /// Fraction of the rows predicted as a class that belong to it; `None` if there are none.
     pub fn precision(&self, class: usize) -> Option<f64> {
         let predicted: u64 = (0..self.classes).map(|actual| self.row(actual)[class]).sum();
         (predicted > 0).then(|| self.row(class)[class] as f64 / predicted as f64)
     }
 
-    /// Of the rows of a class the share that were found; none if there are no such rows.
+    /// Fraction of the rows of a class that were predicted as it; `None` if there are none.
     pub fn recall(&self, class: usize) -> Option<f64> {
         let support = self.support(class);
         (support > 0).then(|| self.row(class)[class] as f64 / support as f64)
     }
 
-    /// The harmonic mean of precision and recall: 2 · right / (predicted + actual); none if the class is on neither side.
+    /// The harmonic mean of precision and recall: 2 · correct / (predicted + actual); `None` if the
+    /// class is neither predicted nor actual.
     pub fn f1(&self, class: usize) -> Option<f64> {
         let predicted: u64 = (0..self.classes).map(|actual| self.row(actual)[class]).sum();
         let both = predicted + self.support(class);
         (both > 0).then(|| 2.0 * self.row(class)[class] as f64 / both as f64)
     }
 
-    /// The mean of the recalls of the classes that there are rows of; NaN without rows. scikit-learn: `balanced_accuracy_score`.
+    /// The mean recall over the classes that have rows; NaN without rows. scikit-learn:
+    /// `balanced_accuracy_score`.
     pub fn balanced_accuracy(&self) -> f64 {
         let recalls: Vec<f64> = (0..self.classes).filter_map(|class| self.recall(class)).collect();
         recalls.iter().sum::<f64>() / recalls.len() as f64
@@ -103,7 +106,7 @@ impl Confusion {
 mod tests {
     use super::*;
 
-    /// Worked by hand: class 0 is right 5 of 6 times, class 1 twice of 4.
+    /// Computed by hand: class 0 is correct 5 of 6 times, class 1 twice of 4.
     #[test]
     fn two_classes_worked_by_hand() {
         let actual = [0, 0, 0, 0, 0, 0, 1, 1, 1, 1];

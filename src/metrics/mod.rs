@@ -1,8 +1,9 @@
-//! How good predictions are: errors of numbers, confusions of classes, and of an order NDCG and the mean reciprocal rank.
+//! Metrics of predictions: regression errors, confusion matrices, and NDCG and mean reciprocal rank
+//! for rankings.
 //!
-//! Items that were scored belong together in groups, one behind the other, as in [`crate::Targets::grouped`]. They are ordered by their scores from the
-//! largest down, equal scores in the order they come; an item whose relevance is below 0 takes no part. Everything is computed in f64 on
-//! the host.
+//! Items of a group are contiguous, as in [`crate::Targets::grouped`]. They are ranked by
+//! descending score, ties in input order; an item with negative relevance is ignored. Everything is
+//! computed in f64 on the host.
 
 mod confusion;
 mod regression;
@@ -13,32 +14,36 @@ pub use regression::{Regression, regression};
 use crate::templates::listwise::cpu::{descending, discount, gain, ideal};
 use crate::{Error, Result};
 
-/// What a group counts as in which nothing is relevant, so that every order is as good.
+/// Value of a group without relevant items, for which every order is equally good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NoneRelevant {
-    /// 1, as LightGBM and XGBoost do for NDCG.
+    /// 1, as LightGBM and XGBoost count it for NDCG.
     #[default]
     One,
-    /// 0, as TF-Ranking and scikit-learn do.
+    /// 0, as TF-Ranking and scikit-learn count it.
     Zero,
-    /// It is left out of the mean; where no group is left, the mean is NaN.
+    /// Skipped in the mean; if no group remains, the mean is NaN.
     Skip,
 }
 
-/// The normalised discounted cumulative gain of the first `at` places, a mean over the groups.
+/// Normalized discounted cumulative gain of the first `at` positions, averaged over the groups.
 ///
-/// Of a group Σ (2^y − 1)/log₂(1 + rank) over the items of the ranks 1 to `at` by score, divided by the same of the best order. A group
-/// in which no item has y > 0 counts as `none_relevant` says. `scores` and `relevance` have one number for each item, `groups` the
-/// number of items of each group; `at` is 1 at least, `usize::MAX` for all places. NaN comes out as NaN.
-///
-/// scikit-learn's `ndcg_score` takes y itself for the gain and means over equal scores; LightGBM's `ndcg` is this one.
-///
-/// Source: K. Järvelin and J. Kekäläinen, Cumulated gain-based evaluation of IR techniques, 2002; the gain 2^y − 1 is of C. Burges et
-/// al., Learning to rank using gradient descent, 2005.
+/// For each group, Σ (2^y − 1)/log₂(1 + rank) over the items with ranks 1 to `at` by score, divided
+/// by that sum for the best order. A group without an item of y > 0 counts as given by
+/// `none_relevant`. `scores` and `relevance` have one number per item, `groups` the number of items
+/// of each group; `at` is at least 1, `usize::MAX` for all positions. NaN is propagated.
 ///
 /// # Errors
-/// [`Error::Shape`] if lengths differ or the groups are not all items, [`Error::Option`] for an `at` of 0, [`Error::Empty`] without groups.
+/// [`Error::Shape`] if lengths differ or the groups do not cover all items, [`Error::Option`] for
+/// an `at` of 0, [`Error::Empty`] without groups.
 ///
+/// scikit-learn's `ndcg_score` uses y as the gain and averages over ties; LightGBM's `ndcg` is this
+/// one.
+///
+/// Source: K. Järvelin and J. Kekäläinen, Cumulated gain-based evaluation of IR techniques, 2002;
+/// the gain 2^y − 1 is from C. Burges et al., Learning to rank using gradient descent, 2005.
+///
+/// # Example
 /// ```
 /// use gradus::metrics::{NoneRelevant, ndcg};
 ///
@@ -69,15 +74,18 @@ pub fn ndcg(
     })
 }
 
-/// The mean reciprocal rank: of each group 1/rank of the first item by score that is relevant, y > 0.
+/// Mean reciprocal rank: 1/rank of the first relevant item (y > 0) by score, averaged over the
+/// groups.
 ///
-/// Arguments, order and errors as [`ndcg`]. [`NoneRelevant::Zero`] is what others count for a group without relevant items here.
-///
-/// Source: E. Voorhees, The TREC-8 question answering track report, 1999.
+/// Arguments, order and errors as [`ndcg`]. Other libraries use [`NoneRelevant::Zero`] for a group
+/// without relevant items.
 ///
 /// # Errors
 /// As [`ndcg`].
 ///
+/// Source: E. Voorhees, The TREC-8 question answering track report, 1999.
+///
+/// # Example
 /// ```
 /// use gradus::metrics::{NoneRelevant, mrr};
 ///
@@ -97,7 +105,8 @@ pub fn mrr(
     })
 }
 
-/// The mean of `value(scores, relevance)` over the groups in which something is relevant, and what the others count.
+/// The mean of `value(scores, relevance)` over the groups with a relevant item, and `none_relevant`
+/// for the others.
 fn mean(
     operation: &str,
     [scores, relevance]: [&[f32]; 2],
@@ -110,7 +119,7 @@ fn mean(
     for &size in groups {
         let items = start..start + size;
         start += size;
-        // Not `>= 0`: NaN is no padding.
+        // Not `>= 0`: NaN must not be dropped as padding.
         let kept: Vec<usize> =
             items.filter(|&item| relevance[item].is_nan() || relevance[item] >= 0.0).collect();
         let [scores, relevance] =
@@ -162,7 +171,7 @@ mod tests {
     use super::*;
     use crate::cpu::random::Random;
 
-    /// Straight from the definition, over all orders of the items for the ideal: the largest DCG of any order.
+    /// From the definition; the ideal is the largest DCG over all orders of the items.
     fn brute_force(scores: &[f32], relevance: &[f32], at: usize) -> f64 {
         let dcg = |order: &[usize]| -> f64 {
             let term = |(place, &item): (usize, &usize)| {
@@ -171,7 +180,8 @@ mod tests {
             };
             order.iter().enumerate().take(at).map(term).sum()
         };
-        // An item's rank: how many have a larger score, or the same and come before it.
+        // An item's rank: the number of items with a larger score, or an equal one earlier in the
+        // input.
         let mut by_score = vec![0; scores.len()];
         for item in 0..scores.len() {
             let is_before = |other: &usize| {
@@ -201,7 +211,7 @@ mod tests {
         let mut random = Random::new(3, 0);
         for _ in 0..60 {
             let items = 2 + (random.next_u32() % 5) as usize;
-            // Few different scores, so that some are equal.
+            // Few distinct scores, so that some tie.
             let scores: Vec<f32> = (0..items).map(|_| (random.next_u32() % 4) as f32).collect();
             let mut relevance: Vec<f32> =
                 (0..items).map(|_| (random.next_u32() % 4) as f32).collect();
@@ -209,7 +219,7 @@ mod tests {
             for at in [1, 2, 3, 5, usize::MAX] {
                 let found = ndcg(&scores, &relevance, &[items], at, NoneRelevant::One).unwrap();
                 let expected = brute_force(&scores, &relevance, at);
-                // At most seven terms on each side, each rounded some times to 1.1e-16.
+                // At most seven terms on each side, each rounded a few times at 1.1e-16.
                 assert!(
                     (found - expected).abs() < 1e-14,
                     "{scores:?} {relevance:?} at {at}: {found}, not {expected}"
@@ -218,7 +228,8 @@ mod tests {
         }
     }
 
-    /// By hand: the order is b, c, a; gains 3, 0, 1 → DCG@2 = 3/1 + 0, ideal 3 + 1/log₂3 = 3.63093; DCG@3 = 3 + 1/2.
+    /// By hand: the order is b, c, a; gains 3, 0, 1 → DCG@2 = 3/1 + 0, ideal 3 + 1/log₂3 = 3.63093;
+    /// DCG@3 = 3 + 1/2.
     #[test]
     fn a_list_worked_by_hand_and_its_conventions() {
         let (scores, relevance) = ([0.0, 2.0, 1.0], [1.0, 2.0, 0.0]);
@@ -241,7 +252,7 @@ mod tests {
             mrr(&[1.0, 2.0, 3.0, 4.0], &[2.0, 0.0, 0.0, 0.0], &[3, 1], NoneRelevant::Skip).unwrap(),
             1.0 / 3.0
         );
-        assert_eq!(mrr(&[1.0, 1.0], &[0.0, 1.0], &[2], NoneRelevant::Zero).unwrap(), 0.5); // equal: as they come
+        assert_eq!(mrr(&[1.0, 1.0], &[0.0, 1.0], &[2], NoneRelevant::Zero).unwrap(), 0.5); // tie
     }
 
     #[test]

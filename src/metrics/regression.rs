@@ -1,10 +1,10 @@
-//! How far numbers are from what they should be.
+//! Regression metrics.
 
 use ndarray::Array2;
 
 use crate::{Error, Result};
 
-/// Errors of numbers, in f64: over all columns together, each element counts once.
+/// Regression errors in f64, over all elements of all columns with equal weight.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Regression {
@@ -14,15 +14,16 @@ pub struct Regression {
     pub rmse: f64,
     /// Mean squared error.
     pub mse: f64,
-    /// 1 − Σ error² / Σ (target − mean of its column)²: 1 is perfect, 0 is as good as the mean. None where no column varies.
+    /// 1 − Σ error² / Σ (target − mean of its column)²: 1 is perfect, 0 is as good as the mean.
+    /// `None` if no column varies.
     pub r2: Option<f64>,
 }
 
-/// Errors of predictions. scikit-learn: `mean_absolute_error`, `mean_squared_error`, `r2_score` (of several columns: with
-/// `multioutput="variance_weighted"`).
+/// Errors of predictions. scikit-learn: `mean_absolute_error`, `mean_squared_error`, `r2_score`
+/// (for several columns with `multioutput="variance_weighted"`).
 ///
 /// # Errors
-/// [`Error::Shape`] if there is not one target for each prediction, [`Error::Empty`] without rows.
+/// [`Error::Shape`] if the shapes of predictions and targets differ, [`Error::Empty`] without rows.
 ///
 /// ```
 /// use gradus::metrics::regression;

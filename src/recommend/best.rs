@@ -1,11 +1,12 @@
-//! The best of a list of scores: what a device without a way of its own does, and the judge of those that have one.
+//! Top-n selection on the CPU: the fallback of devices without their own, and the reference for
+//! those that have one.
 
 /// An item and its score, or its similarity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scored {
     /// The item.
     pub item: u32,
-    /// What it is sorted by, descending.
+    /// Sort key, descending.
     pub score: f32,
 }
 
@@ -13,13 +14,14 @@ fn order(a: &Scored, b: &Scored) -> std::cmp::Ordering {
     b.score.total_cmp(&a.score).then(a.item.cmp(&b.item))
 }
 
-/// By score, the highest first; of equal ones by item.
+/// Sorted by descending score, ties by item.
 pub(super) fn in_order(mut list: Vec<Scored>) -> Vec<Scored> {
     list.sort_unstable_by(order);
     list
 }
 
-/// The `n` highest of those that are not left out (ascending), the first of equals first.
+/// The `n` highest scores, excluding the items of `left_out` (ascending). Ties go to the lower
+/// item.
 pub(super) fn best(scores: &[f32], n: usize, left_out: &[u32]) -> Vec<Scored> {
     let mut all: Vec<Scored> = (0..scores.len() as u32)
         .filter(|item| left_out.binary_search(item).is_err())
@@ -32,7 +34,7 @@ pub(super) fn best(scores: &[f32], n: usize, left_out: &[u32]) -> Vec<Scored> {
     in_order(all)
 }
 
-/// The cosines of one of the rows with each: 0 where one of the two is 0.
+/// Cosine of one row with every row; 0 if either is zero.
 pub(super) fn cosines(vectors: &[f32], components: usize, item: u32) -> Vec<f32> {
     let dot = |a: &[f32], b: &[f32]| {
         a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>()

@@ -1,12 +1,13 @@
-//! What counts are worth as weights: the confidence of implicit feedback.
+//! Confidence of implicit feedback: counts as sample weights.
 
 use crate::recommend::interactions::Interactions;
 
-/// How counts (of plays, clicks, purchases) become the weights of interactions.
+/// Maps counts (of plays, clicks, purchases) to interaction weights.
 ///
-/// A count is no rating: it says how sure it is that the user likes the item, Y. Hu, Y. Koren and C. Volinsky's confidence
-/// (*Collaborative filtering for implicit feedback datasets*, 2008). The loss of an interaction is multiplied by its weight, on every device.
-/// Weights are scaled to a mean of 1, so that the learning rate means what it means without them.
+/// A count is not a rating: it measures the confidence that the user likes the item (Y. Hu, Y.
+/// Koren and C. Volinsky, *Collaborative filtering for implicit feedback datasets*, 2008). The loss
+/// of an interaction is multiplied by its weight, on every device. Weights are scaled to a mean of
+/// 1, so the learning rate keeps its meaning.
 ///
 /// ```
 /// use gradus::recommend::{Confidence, Interactions};
@@ -21,19 +22,20 @@ use crate::recommend::interactions::Interactions;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
-    /// In proportion to ln(1 + count): counts have heavy tails, and the thousandth play says little more than the hundredth.
+    /// Proportional to ln(1 + count): counts have heavy tails, and the thousandth play says little
+    /// more than the hundredth.
     #[default]
     Log,
-    /// In proportion to the count.
+    /// Proportional to the count.
     Linear,
-    /// 1: that there was an interaction is all that counts.
+    /// 1 for every interaction; counts are ignored.
     Binary,
     /// The count itself, unscaled (LightFM's `sample_weight`).
     Raw,
 }
 
 impl Interactions {
-    /// The same interactions, their weights taken for counts; signs stay.
+    /// The same interactions with their weights read as counts; signs are kept.
     pub fn with_confidence(mut self, confidence: Confidence) -> Self {
         let of = |weight: f32| {
             let count = f64::from(weight.abs());
@@ -50,7 +52,7 @@ impl Interactions {
                     / self.weights.len() as f64
             }
         };
-        // Of counts near 0 none becomes 0, which would be no interaction.
+        // Counts near 0 must not round to 0, which would not be an interaction.
         let scaled =
             |weight: f32| ((of(weight) / mean) as f32).max(f32::MIN_POSITIVE).copysign(weight);
         self.weights.iter_mut().for_each(|weight| *weight = scaled(*weight));

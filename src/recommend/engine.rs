@@ -1,4 +1,4 @@
-//! What a device does for a recommender: the seam between the model and the devices.
+//! Recommender engine: the interface between the model and the devices.
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -11,31 +11,31 @@ use crate::recommend::interactions::Interactions;
 use crate::recommend::metrics::{Convention, Metrics};
 use crate::recommend::sampling::Rules;
 
-/// How the hits of a row move it; see [`crate::recommend::sampling`].
+/// Update rule for rows; see [`crate::recommend::sampling`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Optimizer {
-    /// rate / √G with the sum G of the squares so far, from 1.
+    /// rate / √G, where G is the running sum of squared gradients, initially 1.
     #[default]
     Adagrad,
-    /// The rate itself.
+    /// The learning rate, constant.
     Sgd,
 }
 
-/// What an update must know besides the samples.
+/// Update parameters other than the samples.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LearningRatePolicy {
+pub(crate) struct UpdateOptions {
     pub optimizer: Optimizer,
     pub learning_rate: f64,
     pub user_alpha: f64,
     pub item_alpha: f64,
-    /// LightFM's gradient of the user's bias under WARP and BPR.
+    /// True to apply LightFM's user-bias gradient under WARP and BPR.
     pub user_bias_gradient: bool,
     /// At least 1.
     pub batch_size: usize,
 }
 
-/// What users or items are made of; rows are `components` long, without padding.
+/// Parameters of one side (users or items); rows are `components` long, without padding.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Table {
     /// [features, components].
@@ -48,14 +48,14 @@ pub(crate) struct Table {
     pub bias_squares: Vec<f64>,
 }
 
-/// All that training changes.
+/// All trained state.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct State {
     pub users: Table,
     pub items: Table,
 }
 
-/// The sizes and side features of a model; fixed for an engine's life.
+/// Sizes and side features of a model; fixed for an engine's lifetime.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub users: u32,
@@ -65,25 +65,25 @@ pub(crate) struct Layout {
     pub item_features: Option<Arc<Features>>,
 }
 
-/// What an epoch came to.
+/// Totals of an epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Tally {
     /// Σ of the samples' losses.
     pub loss: f64,
-    /// Draws of negatives.
+    /// Negatives drawn.
     pub draws: u64,
-    /// Samples that moved something.
+    /// Samples that updated parameters.
     pub updates: u64,
 }
 
-/// An epoch that was ended in its midst.
+/// An epoch interrupted before its end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Cut {
-    /// How many of its batches were done.
+    /// Batches completed.
     pub batches: usize,
-    /// What they came to.
+    /// Totals of the completed batches.
     pub tally: Tally,
-    /// The fingerprint of the interactions that it goes over; none in a file of an older form.
+    /// Fingerprint of the interactions of the epoch; `None` in files of an older version.
     pub over: Option<u64>,
 }
 
@@ -95,43 +95,47 @@ pub(crate) trait Engine: Debug + Send {
     /// Reads tables.
     fn state(&self) -> Result<State>;
 
-    /// Brings interactions to the device, to train on.
+    /// Uploads the interactions to train on.
     fn set_interactions(&mut self, interactions: Arc<Interactions>) -> Result<()>;
 
-    /// Some batches of a pass over the interactions, in the order and with the arithmetic that [`crate::recommend::sampling`] defines.
-    /// What they come to is added to the tally, batch by batch: it does not depend on how many are run at once.
+    /// Runs a range of batches of an epoch, in the order and with the arithmetic defined by
+    /// [`crate::recommend::sampling`]. Their totals are added to the tally batch by batch, so the
+    /// result does not depend on the number of batches per call.
     fn batches(
         &mut self,
         rules: &Rules,
-        learning_rate_policy: &LearningRatePolicy,
+        update_options: &UpdateOptions,
         epoch: u32,
         which: Range<usize>,
         tally: &mut Tally,
     ) -> Result<()>;
 
-    /// One whole pass.
+    /// Runs one full epoch.
     #[cfg(test)]
     fn epoch(
         &mut self,
         rules: &Rules,
-        learning_rate_policy: &LearningRatePolicy,
+        update_options: &UpdateOptions,
         epoch: u32,
     ) -> Result<Tally> {
         let mut tally = Tally::default();
-        self.batches(rules, learning_rate_policy, epoch, 0..usize::MAX, &mut tally)?;
+        self.batches(rules, update_options, epoch, 0..usize::MAX, &mut tally)?;
         Ok(tally)
     }
 
-    /// Whether all embeddings and biases are finite.
+    /// True if all embeddings and biases are finite.
     fn is_finite(&self) -> Result<bool>;
 
-    /// Scores of all items for each of these users: [users, items], each (dot + item's bias) + user's bias.
+    /// Scores of all items for each of these users: [users, items], each (dot + item bias) + user
+    /// bias.
     fn scores(&self, users: &[u32]) -> Result<Vec<f32>>;
 
-    /// For each interaction of `wanted`, in its order: how many other items score at least as high, those of `excluded` left out.
+    /// For each interaction of `wanted`, in order: the number of other items, except those of
+    /// `excluded`, that score at least as high.
     fn ranks(&self, wanted: &Interactions, excluded: Option<&Interactions>) -> Result<Vec<u32>>;
 
-    /// How well `test` is ranked, the items of `train` left out. A device that has the ranks sums them up itself.
+    /// Ranking metrics of `test`, excluding the items of `train`. A device that holds the ranks
+    /// reduces them itself.
     fn metrics(
         &self,
         convention: Convention,
@@ -142,7 +146,7 @@ pub(crate) trait Engine: Debug + Send {
         Metrics::new(convention, test, train, &self.ranks(test, train)?, k)
     }
 
-    /// The `n` best items of each of these users, without those of `seen`.
+    /// The `n` best items of each of these users, excluding those of `seen`.
     fn best(
         &self,
         users: &[u32],
@@ -150,6 +154,6 @@ pub(crate) trait Engine: Debug + Send {
         seen: Option<&Interactions>,
     ) -> Result<Vec<Vec<Scored>>>;
 
-    /// The `n` items whose vectors point most nearly the way of this one's, without itself.
+    /// The `n` items with the highest cosine similarity to this one, excluding itself.
     fn similar(&self, item: u32, n: usize) -> Result<Vec<Scored>>;
 }

@@ -3,10 +3,11 @@
 use crate::recommend::interactions::size;
 use crate::{Error, Result};
 
-/// Which features each user (or item) has, with which weight: the hybrid model of M. Kula, *Metadata embeddings for user and item
-/// cold-start recommendations* (2015).
+/// Weighted features of each user (or item): the hybrid model of M. Kula, *Metadata embeddings for
+/// user and item cold-start recommendations* (2015).
 ///
-/// An entity's vector is Σ weight · embedding of the feature, its bias likewise. Without features each entity has one of its own.
+/// An entity's vector is Σ weight · feature embedding, and likewise its bias. Without features each
+/// entity has its own embedding.
 ///
 /// ```
 /// use gradus::recommend::Features;
@@ -26,10 +27,12 @@ pub struct Features {
 }
 
 impl Features {
-    /// Triples (entity, feature, weight) in any order. A feature that stands twice with an entity counts twice.
+    /// Builds features from triples (entity, feature, weight) in any order. A feature listed twice
+    /// for an entity counts twice.
     ///
     /// # Errors
-    /// [`Error::Input`] for an index outside or a weight that is not finite, [`Error::Option`] for a size of 0.
+    /// [`Error::Input`] for an index out of range or a weight that is not finite, [`Error::Option`]
+    /// for a size of 0.
     pub fn new(entities: usize, features: usize, triples: &[(u32, u32, f32)]) -> Result<Self> {
         let (entities, features) = (size("entities", entities)?, size("features", features)?);
         for (index, &(entity, feature, weight)) in triples.iter().enumerate() {
@@ -70,7 +73,7 @@ impl Features {
         })
     }
 
-    /// As [`Features::new`], and each entity has behind those a feature of its own, of weight 1.
+    /// As [`Features::new`], followed by an identity feature of weight 1 for each entity.
     ///
     /// # Errors
     /// As [`Features::new`].
@@ -81,7 +84,8 @@ impl Features {
     ) -> Result<Self> {
         let first = size("features", features)?;
         if let Some(outside) = triples.iter().find(|triple| triple.1 >= first) {
-            // Behind them lie the entities' own: without this it would become one of those.
+            // Identity features follow the given ones: unchecked, this index would alias one of
+            // them.
             return Self::new(entities, features, &[*outside]);
         }
         size("features", features.saturating_add(entities))?;
@@ -90,7 +94,7 @@ impl Features {
         Self::new(entities, features + entities, &all)
     }
 
-    /// From the rows of a saved file; `None` if they do not fit together.
+    /// From the rows of a saved file; `None` if they are inconsistent.
     pub(crate) fn from_rows(
         features: u32,
         starts: &[u32],
@@ -112,17 +116,17 @@ impl Features {
         Self::new(entities, features as usize, &triples).ok()
     }
 
-    /// How many users or items there are.
+    /// Number of users or items.
     pub fn entities(&self) -> usize {
         self.starts.len() - 1
     }
 
-    /// How many features there are.
+    /// Number of features.
     pub fn features(&self) -> usize {
         self.features as usize
     }
 
-    /// The features of an entity, ascending, and their weights; empty for an entity that there is not.
+    /// Features of an entity, ascending, and their weights; empty for an entity out of range.
     pub fn of(&self, entity: usize) -> (&[u32], &[f32]) {
         if entity >= self.entities() {
             return (&[], &[]);
@@ -131,12 +135,12 @@ impl Features {
         (&self.ids[range.clone()], &self.weights[range])
     }
 
-    /// Where each entity's features begin, the features, the weights.
+    /// Row starts, features and weights (CSR).
     pub(crate) fn rows(&self) -> (&[u32], &[u32], &[f32]) {
         (&self.starts, &self.ids, &self.weights)
     }
 
-    /// The entities of each feature: starts [features + 1] and entities.
+    /// The entities of each feature: starts `[features + 1]` and entities.
     pub(crate) fn inverse(&self) -> (Vec<u32>, Vec<u32>) {
         let mut starts = vec![0; self.features() + 1];
         self.ids.iter().for_each(|&feature| starts[feature as usize + 1] += 1);

@@ -1,4 +1,4 @@
-//! The options of a training.
+//! Options of a training run.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use crate::nn::train::callback::Callback;
 use crate::nn::train::options::StepReport;
 use crate::recommend::model::Epoch;
 
-/// How [`crate::recommend::Model::train`] goes: how long, where it is saved, and who is told.
+/// Options of [`crate::recommend::Model::train`]: epochs, checkpoint, callbacks.
 ///
 /// ```
 /// use gradus::recommend::Fit;
@@ -34,21 +34,23 @@ impl Fit {
         Self::default()
     }
 
-    /// Passes over the interactions, beyond those that the recommender has behind it.
+    /// Number of epochs to train, in addition to those already trained.
     pub fn epochs(mut self, epochs: usize) -> Self {
         self.epochs = epochs;
         self
     }
 
-    /// Saves the recommender to this file after each epoch and at the end. That the file can be written is found out first.
+    /// Saves the recommender to this file after each epoch and at the end. Checks first that the
+    /// file can be written.
     pub fn checkpoint(mut self, path: impl AsRef<Path>) -> Self {
         self.checkpoint = Some(path.as_ref().into());
         self
     }
 
-    /// Calls a function behind some batches, about seven times a second, with the number of the epoch, counted from 1, how many of its
-    /// batches are done and the mean loss of the epoch so far. Where it breaks, the training ends with [`crate::Stop::Asked`], and the
-    /// checkpoint, if there is one, is saved with what the epoch has done: [`crate::recommend::Model::train`] goes on with the next batch.
+    /// Calls a function after some batches, about seven times a second, with the epoch's number
+    /// (from 1), the number of batches done and the mean loss of the epoch so far. If it breaks,
+    /// training ends with [`crate::Stop::Asked`] and the checkpoint, if any, is saved with the
+    /// progress within the epoch: [`crate::recommend::Model::train`] resumes at the next batch.
     pub fn on_step(
         mut self,
         call: impl FnMut(usize, &StepReport) -> ControlFlow<()> + Send + 'static,
@@ -57,7 +59,7 @@ impl Fit {
         self
     }
 
-    /// Calls a function behind each epoch with its number, counted from 1; where it breaks, the training ends with
+    /// Calls a function after each epoch with its number (from 1); if it breaks, training ends with
     /// [`crate::Stop::Asked`].
     pub fn on_epoch(
         mut self,

@@ -1,4 +1,5 @@
-//! A recommender on the CPU: f32 with vector instructions on all cores, or the f64 reference. Any number of threads, the same bits.
+//! A recommender on the CPU: f32 with vector instructions on all cores, or the f64 reference. The
+//! bits do not depend on the number of threads.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,18 +11,18 @@ use crate::cpu::random::Permutation;
 use crate::cpu::real::Real;
 use crate::cpu::simd;
 use crate::recommend::best::{Scored, best, cosines};
-use crate::recommend::engine::{Engine, Layout, LearningRatePolicy, State, Tally};
+use crate::recommend::engine::{Engine, Layout, UpdateOptions, State, Tally};
 use crate::recommend::interactions::Interactions;
 use crate::recommend::rows::{Gradients, Rows, Step, Two};
 use crate::recommend::sampling::{Loss, NO_ITEM, Rules, Sample, Vectors, dot, sample};
 
-/// Interactions that a thread samples at a time: some tens of microseconds.
+/// Interactions a thread samples at a time: some tens of microseconds.
 const SAMPLES: usize = 64;
 
-/// What a thread samples at a time: places in the order, what becomes of them, and the gradients of users and of items.
+/// Work of one thread: places in the order, their samples, and the gradients of users and of items.
 type Part<'a, R> = (((&'a [u32], &'a mut [Sample<R>]), Two<'a, R>), Two<'a, R>);
 
-/// Both sides, the interactions and the room for a batch.
+/// Both sides, the interactions and the buffers of a batch.
 #[derive(Debug)]
 pub(crate) struct CpuEngine<R> {
     layout: Layout,
@@ -32,14 +33,14 @@ pub(crate) struct CpuEngine<R> {
     batch: Batch<R>,
 }
 
-/// What the interactions of a batch move.
+/// Samples and gradients of a batch.
 #[derive(Debug, Default)]
 struct Batch<R> {
     samples: Vec<Sample<R>>,
-    /// The users' gradients, c·(q⁻ − q⁺): [samples, stride].
+    /// User gradients, c·(q⁻ − q⁺): [samples, stride].
     user_vectors: Vec<R>,
     user_biases: Vec<R>,
-    /// The items' gradients, c·p, before their sign: [samples, stride].
+    /// Item gradients, c·p, before their sign: [samples, stride].
     item_vectors: Vec<R>,
     item_biases: Vec<R>,
 }
@@ -81,14 +82,14 @@ impl<R: Real> CpuEngine<R> {
         interactions: &Interactions,
         order: &[u32],
         rules: &Rules,
-        learning_rate_policy: &LearningRatePolicy,
+        update_options: &UpdateOptions,
         epoch: u32,
     ) {
         let (known, stride) = (interactions.known(), self.stride);
         let mut batch = std::mem::take(&mut self.batch);
         batch.resize(order.len(), stride);
         let vectors = self.vectors();
-        let bias_sign = match (rules.loss, learning_rate_policy.user_bias_gradient) {
+        let bias_sign = match (rules.loss, update_options.user_bias_gradient) {
             (Loss::Logistic, _) => -R::ONE,
             (_, true) => R::ONE,
             (_, false) => R::ZERO,
@@ -138,12 +139,12 @@ impl<R: Real> CpuEngine<R> {
         self.batch = batch;
     }
 
-    /// The second phase: each row through its hits.
+    /// The second phase: each row applies its hits.
     fn update(
         &mut self,
         interactions: &Interactions,
         order: &[u32],
-        learning_rate_policy: &LearningRatePolicy,
+        update_options: &UpdateOptions,
         tally: &mut Tally,
     ) {
         let (known, CpuEngine { users, items, batch, .. }) = (interactions.known(), self);
@@ -162,17 +163,17 @@ impl<R: Real> CpuEngine<R> {
             }
         }
         let step = |alpha: f64| Step {
-            optimizer: learning_rate_policy.optimizer,
-            rate: R::new(learning_rate_policy.learning_rate),
+            optimizer: update_options.optimizer,
+            rate: R::new(update_options.learning_rate),
             alpha: R::new(alpha),
         };
         users.update(
             &Gradients { vectors: &batch.user_vectors, biases: &batch.user_biases },
-            step(learning_rate_policy.user_alpha),
+            step(update_options.user_alpha),
         );
         items.update(
             &Gradients { vectors: &batch.item_vectors, biases: &batch.item_biases },
-            step(learning_rate_policy.item_alpha),
+            step(update_options.item_alpha),
         );
     }
 }
@@ -221,20 +222,20 @@ impl<R: Real> Engine for CpuEngine<R> {
     fn batches(
         &mut self,
         rules: &Rules,
-        learning_rate_policy: &LearningRatePolicy,
+        update_options: &UpdateOptions,
         epoch: u32,
         which: Range<usize>,
         tally: &mut Tally,
     ) -> Result<()> {
         let Some(interactions) = self.interactions.clone() else { return Ok(()) };
         let [start, end] = [which.start, which.end].map(|batch| {
-            batch.saturating_mul(learning_rate_policy.batch_size).min(interactions.len()) as u32
+            batch.saturating_mul(update_options.batch_size).min(interactions.len()) as u32
         });
         let shuffle = Permutation::new(interactions.len() as u32, rules.seed, epoch);
         let order: Vec<u32> = (start..end).into_par_iter().map(|place| shuffle.at(place)).collect();
-        for order in order.chunks(learning_rate_policy.batch_size) {
-            self.sample(&interactions, order, rules, learning_rate_policy, epoch);
-            self.update(&interactions, order, learning_rate_policy, tally);
+        for order in order.chunks(update_options.batch_size) {
+            self.sample(&interactions, order, rules, update_options, epoch);
+            self.update(&interactions, order, update_options, tally);
         }
         Ok(())
     }
@@ -294,7 +295,7 @@ impl<R: Real> Engine for CpuEngine<R> {
     }
 }
 
-/// Hands on each item's score without the user's bias.
+/// Calls `take` with each item's score without the user's bias.
 fn score_items<R: Real>(vectors: &Vectors<R>, user: u32, mut take: impl FnMut(usize, R)) {
     let row = vectors.user(user);
     simd::dispatch(
@@ -309,13 +310,14 @@ fn score_items<R: Real>(vectors: &Vectors<R>, user: u32, mut take: impl FnMut(us
     );
 }
 
-/// How many other items do not score lower, but for those left out: a score of NaN is behind all and before none.
+/// Number of other items, except the excluded ones, that do not score lower. A NaN score ranks last
+/// and outranks nothing.
 fn rank_of<R: Real>(scores: &[R], item: u32, left_out: &[u32]) -> u32 {
     let score = scores[item as usize];
-    // Not `>=`, which NaN would be the best of ranks by.
+    // Not `>=`: with it a NaN score would rank first.
     let is_below = |other: R| other < score;
     let counts = |&&other: &&u32| other != item && !is_below(scores[other as usize]);
-    // The item is not below itself, and counted.
+    // The item itself is not below itself and was counted.
     let all = scores.iter().filter(|&&other| !is_below(other)).count() - 1;
     (all - left_out.iter().filter(counts).count()) as u32
 }

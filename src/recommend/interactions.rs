@@ -1,4 +1,4 @@
-//! Who chose what: users × items in compressed rows, and how they are split.
+//! User-item interactions in compressed rows (CSR), and their splits.
 
 use std::ops::Range;
 
@@ -7,10 +7,11 @@ use crate::data::compare_ids;
 use crate::recommend::sampling::Known;
 use crate::{Error, Result};
 
-/// Which user chose which item, in compressed rows: each user's items ascending.
+/// Users' interactions with items as a CSR matrix: each user's items ascending.
 ///
-/// An interaction has a signed weight: above 0 the user likes the item, below 0 dislikes it; the magnitude is the weight of the
-/// sample. Disliked items are learned from by the logistic loss alone; the others never take them for unknown ones.
+/// An interaction has a signed weight: positive if the user likes the item, negative if not; the
+/// magnitude is the sample weight. Only the logistic loss learns from disliked items; the others
+/// never draw them as negatives.
 ///
 /// ```
 /// use gradus::recommend::Interactions;
@@ -32,16 +33,16 @@ pub struct Interactions {
     item_ids: Option<Ids>,
 }
 
-/// The ids of a file: whole numbers ascending, then text. The row of an id is its place among them.
+/// The ids of a file: whole numbers ascending, then text. An id's row is its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ids {
-    /// `user` or `item`, for messages.
+    /// `user` or `item`, for error messages.
     kind: &'static str,
     raw: Vec<String>,
 }
 
 impl Ids {
-    /// Of ids that are in order, each once.
+    /// From ids in strictly ascending order.
     pub(crate) fn new(kind: &'static str, raw: Vec<String>) -> Self {
         Ids { kind, raw }
     }
@@ -49,7 +50,7 @@ impl Ids {
     /// The row of an id.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for an id that was never seen, with those that come before and after it.
+    /// [`Error::Unknown`] for an id not seen in training, with its neighbours in the order.
     pub fn row(&self, id: impl ToString) -> Result<u32> {
         let id = id.to_string();
         self.raw.binary_search_by(|raw| compare_ids(raw, &id)).map(|row| row as u32).map_err(|_| {
@@ -66,7 +67,7 @@ impl Ids {
 }
 
 impl Interactions {
-    /// A number that other interactions have only by chance.
+    /// A hash that other interactions share only by chance.
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut all = Fingerprint::new();
         all.add_all(&[self.users, self.items]);
@@ -76,18 +77,18 @@ impl Interactions {
         all.value()
     }
 
-    /// Pairs (user, item), each of weight 1, in any order.
+    /// Builds interactions from pairs (user, item), each of weight 1, in any order.
     ///
     /// # Errors
-    /// [`Error::Input`] for an index outside or a pair that stands there twice, [`Error::Option`] for a size of 0 or one that does
-    /// not fit 32 bits.
+    /// [`Error::Input`] for an index out of range or a duplicate pair, [`Error::Option`] for a size
+    /// of 0 or one that does not fit 32 bits.
     pub fn new(users: usize, items: usize, pairs: &[(u32, u32)]) -> Result<Self> {
         let weighted: Vec<(u32, u32, f32)> =
             pairs.iter().map(|&(user, item)| (user, item, 1.0)).collect();
         Self::weighted(users, items, &weighted)
     }
 
-    /// Triples (user, item, signed weight), in any order.
+    /// Builds interactions from triples (user, item, signed weight), in any order.
     ///
     /// # Errors
     /// As [`Interactions::new`], and [`Error::Input`] for a weight that is 0, NaN or infinite.
@@ -127,7 +128,7 @@ impl Interactions {
         }
         let mut order: Vec<u32> = (0..triples.len() as u32).collect();
         let pair = |&index: &u32| (triples[index as usize].0, triples[index as usize].1);
-        order.sort_by_key(pair); // stable: of a pair that stands there twice the earlier comes first
+        order.sort_by_key(pair); // stable: the earlier of duplicate pairs comes first
         let twice =
             order.windows(2).filter(|two| pair(&two[0]) == pair(&two[1])).min_by_key(|two| two[1]);
         if let Some([first, second]) = twice {
@@ -142,10 +143,11 @@ impl Interactions {
         Ok(Self::sorted(users, items, order.iter().map(|&index| triples[index as usize])))
     }
 
-    /// From a file's ratings: those of `min_rating` and above are interactions of weight 1; of the others there is left nothing, or with
-    /// `keep_disliked` an interaction of weight −1. Likes all count, each with its number, and ratings with their counts if the file has
-    /// such: [`Interactions::with_confidence`] makes weights of them. Users and items that nothing is left of drop out; the rest are numbered by
-    /// ascending id.
+    /// From a file's ratings: those of at least `min_rating` become interactions of weight 1; the
+    /// others are dropped, or with `keep_disliked` become interactions of weight −1. A file without
+    /// ratings contributes every row, weighted by its value; ratings are weighted by their counts,
+    /// if any: [`Interactions::with_confidence`] turns these into weights. Users and items without
+    /// interactions are dropped; the rest are numbered by ascending id.
     ///
     /// # Errors
     /// [`Error::Option`] for a `min_rating` that is NaN or that no rating reaches.
@@ -186,7 +188,7 @@ impl Interactions {
         Ok(interactions.with_ids(Some(users), Some(items)))
     }
 
-    /// From triples that are in order and within the sizes.
+    /// From ordered triples within the sizes.
     fn sorted(users: u32, items: u32, triples: impl Iterator<Item = (u32, u32, f32)>) -> Self {
         let mut starts = vec![0; users as usize + 1];
         let (mut rows, mut columns, mut weights) = (Vec::new(), Vec::new(), Vec::new());
@@ -216,7 +218,7 @@ impl Interactions {
         self
     }
 
-    /// From the rows of a saved file; `None` if they do not fit together.
+    /// From the rows of a saved file; `None` if they are inconsistent.
     pub(crate) fn from_rows(
         items: u32,
         starts: &[u32],
@@ -239,27 +241,27 @@ impl Interactions {
         Self::weighted(users, items as usize, &triples).ok()
     }
 
-    /// How many users there are, with and without items.
+    /// Number of users, with or without items.
     pub fn users(&self) -> usize {
         self.users as usize
     }
 
-    /// How many items there are, chosen or not.
+    /// Number of items, with or without interactions.
     pub fn items(&self) -> usize {
         self.items as usize
     }
 
-    /// How many interactions there are.
+    /// Number of interactions.
     pub fn len(&self) -> usize {
         self.columns.len()
     }
 
-    /// Whether there is none.
+    /// True if there are no interactions.
     pub fn is_empty(&self) -> bool {
         self.columns.is_empty()
     }
 
-    /// The places of a user's interactions; empty for a user that there is not.
+    /// Index range of a user's interactions; empty for a user out of range.
     pub(crate) fn range(&self, user: usize) -> Range<usize> {
         if user < self.users() {
             self.starts[user] as usize..self.starts[user + 1] as usize
@@ -268,7 +270,7 @@ impl Interactions {
         }
     }
 
-    /// The items of a user, ascending; empty for a user that there is not.
+    /// Items of a user, ascending; empty for a user out of range.
     pub fn of(&self, user: usize) -> &[u32] {
         &self.columns[self.range(user)]
     }
@@ -278,27 +280,27 @@ impl Interactions {
         &self.weights[self.range(user)]
     }
 
-    /// All interactions as (user, item, weight), by user, then by item.
+    /// All interactions as (user, item, weight), ordered by user, then by item.
     pub fn triples(&self) -> impl Iterator<Item = (u32, u32, f32)> + '_ {
         (0..self.len()).map(|place| (self.rows[place], self.columns[place], self.weights[place]))
     }
 
-    /// The users without any item.
+    /// Users without any item.
     pub fn users_without_items(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.users()).filter(|&user| self.range(user).is_empty())
     }
 
-    /// The users' ids in the file that they come from.
+    /// The users' ids in the source file, if any.
     pub fn user_ids(&self) -> Option<&Ids> {
         self.user_ids.as_ref()
     }
 
-    /// The items' ids in the file that they come from.
+    /// The items' ids in the source file, if any.
     pub fn item_ids(&self) -> Option<&Ids> {
         self.item_ids.as_ref()
     }
 
-    /// What draws look into.
+    /// View for the sampler.
     pub fn known(&self) -> Known<'_> {
         Known {
             starts: &self.starts,
@@ -309,7 +311,7 @@ impl Interactions {
         }
     }
 
-    /// Those that are not held out, and those that are.
+    /// Splits into the interactions not held out and those held out.
     pub(super) fn parted(&self, held_out: &[bool]) -> (Self, Self) {
         let part = |wanted: bool| {
             let kept = self
@@ -323,13 +325,13 @@ impl Interactions {
         (part(false), part(true))
     }
 
-    /// Those that are liked.
+    /// Interactions of positive weight.
     pub(crate) fn liked(&self) -> Self {
         let disliked: Vec<bool> = self.weights.iter().map(|&weight| weight < 0.0).collect();
         self.parted(&disliked).0
     }
 
-    /// Both together; of a pair that stands in both, the weight of `other` holds.
+    /// Union of both; a pair in both takes the weight from `other`.
     pub(crate) fn united(&self, other: &Self) -> Self {
         let mut triples = Vec::with_capacity(self.len() + other.len());
         for user in 0..self.users() {
@@ -350,7 +352,8 @@ impl Interactions {
     }
 }
 
-/// That a number of users, items or features is at least 1 and leaves room for [`super::sampling::NO_ITEM`].
+/// Checks that a number of users, items or features is at least 1 and below
+/// [`super::sampling::NO_ITEM`].
 pub(crate) fn size(name: &str, found: usize) -> Result<u32> {
     match u32::try_from(found) {
         Ok(size) if size > 0 && size < u32::MAX => Ok(size),
@@ -358,7 +361,7 @@ pub(crate) fn size(name: &str, found: usize) -> Result<u32> {
     }
 }
 
-/// The ids that are left, and the row of each place among all of them.
+/// The remaining ids, and the row of each original id among them.
 #[cfg(feature = "data")]
 fn remaining(
     kind: &'static str,

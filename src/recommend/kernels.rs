@@ -1,4 +1,5 @@
-//! The kernels of a recommender: sampling, the updates of a batch, ranks. What they compute stands in `recommend::sampling`.
+//! Recommender kernels: sampling, the updates of a batch, ranks. `recommend::sampling` defines the
+//! algorithm.
 
 use crate::Result;
 use crate::runtime::device::Gpu;
@@ -30,7 +31,7 @@ const SIMILAR: File = crate::runtime::wgsl::shader!("recommend/recommend_similar
 const BEST: File = crate::runtime::wgsl::shader!("recommend/recommend_best.wgsl");
 const FINITE: File = crate::runtime::wgsl::shader!("recommend/recommend_finite.wgsl");
 
-/// Lanes that try draws of one interaction at once: `THREADS_PER_INTERACTION` in the shader.
+/// Threads that try draws of one interaction in parallel: `THREADS_PER_INTERACTION` in the shader.
 const TEAM_LANES: u32 = 16;
 
 /// Parameters of a batch.
@@ -55,12 +56,12 @@ pub(crate) struct BatchParams {
     pub user_alpha: f32,
     pub item_alpha: f32,
     pub capacity: u32,
-    /// Rows that are moved: users or items, or their features.
+    /// Trained rows: users or items, or their features.
     pub user_rows: u32,
     pub item_rows: u32,
 }
 
-/// Parameters of the kernels that know the features of entities.
+/// Parameters of the kernels that use features of entities.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 pub(crate) struct PartsParams {
@@ -72,18 +73,18 @@ pub(crate) struct PartsParams {
     pub reserved: [u32; 3],
 }
 
-/// What a batch's programs depend on.
+/// Inputs that select a batch's programs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Choice {
     /// `LOSS` in the shader: 0 for WARP, 1 for k-OS, 2 for BPR, 3 for logistic.
     pub loss: u32,
     pub exact_rank: bool,
     pub adagrad: bool,
-    /// The user's bias gets so many times the step.
+    /// Factor of the step for the user's bias.
     pub user_bias: f64,
-    /// Lanes of a workgroup.
+    /// Workgroup size.
     pub lanes: u32,
-    /// Whether a team of lanes samples an interaction.
+    /// True if a group of threads samples an interaction.
     pub team: bool,
 }
 
@@ -98,7 +99,7 @@ impl Choice {
         }
     }
 
-    /// The program that samples.
+    /// The sampling program.
     pub fn sample(&self) -> Program {
         let team = if self.team { TEAM } else { LANE };
         let shared = [HELPERS, DRAWS, RANDOM, NUMBERS];
@@ -114,7 +115,7 @@ impl Choice {
         program
     }
 
-    /// Workgroups of it for so many places.
+    /// Its number of workgroups for `places` interactions.
     pub fn sample_workgroups(&self, places: usize) -> u32 {
         let places = places as u32;
         match (self.exact_rank, self.team) {
@@ -124,14 +125,14 @@ impl Choice {
         }
     }
 
-    /// The program that moves users, or the features of which each has `most`.
+    /// The program that updates users or, with `most`, their features (at most `most` per user).
     pub fn users(&self, most: Option<u32>) -> Program {
         let mut program = self.moving("users", USERS, most);
         program.constants.push(("BIAS", self.user_bias));
         program
     }
 
-    /// The program that moves items, or the features of which each has `most`.
+    /// The program that updates items or, with `most`, their features (at most `most` per item).
     pub fn items(&self, most: Option<u32>) -> Program {
         let mut program = self.moving("items", ITEMS, most);
         program.constants.retain(|(name, _)| *name != "LOSS");
@@ -152,27 +153,27 @@ fn plain(label: &str, files: &[File], constants: &[(&'static str, f64)]) -> Prog
     Program { label, header: String::new(), files: files.to_vec(), constants: constants.to_vec() }
 }
 
-/// The program that sums up a batch; one workgroup.
+/// The program that reduces a batch's totals; one workgroup.
 pub(crate) fn tally_program() -> Program {
     plain("tally", &[TALLY, HELPERS], &[])
 }
 
-/// The program that makes rows ready for a product.
+/// The program that packs rows for a product.
 pub(crate) fn pack_program(items: bool, lanes: u32) -> Program {
     plain("rows", &[PACK], &[("WORKGROUP", lanes.into()), ("IS_ITEMS", f64::from(u8::from(items)))])
 }
 
-/// The program that counts who scores at least as high.
+/// The program that counts the items that score at least as high.
 pub(crate) fn rank_program(lanes: u32) -> Program {
     plain("ranks", &[RANKS, NUMBERS], &[("WORKGROUP", lanes.into())])
 }
 
-/// The program that merges runs of each user's ranks; a lane for each rank.
+/// The program that merges sorted runs of each user's ranks; one invocation per rank.
 pub(crate) fn order_program(lanes: u32) -> Program {
     plain("order of ranks", &[ORDER], &[("WORKGROUP", lanes.into())])
 }
 
-/// The program that sums up what metrics come to, by implicit's AUC or by LightFM's.
+/// The program that reduces metrics, with implicit's AUC or LightFM's.
 pub(crate) fn measure_program(implicit: bool, lanes: u32) -> Program {
     plain(
         "metrics",
@@ -181,37 +182,39 @@ pub(crate) fn measure_program(implicit: bool, lanes: u32) -> Program {
     )
 }
 
-/// The program that makes hits of features from those of entities.
+/// The program that expands hits of entities to hits of features.
 pub(crate) fn share_program(lanes: u32) -> Program {
     plain("shares", &[SHARE, PARTS], &[("WORKGROUP", lanes.into())])
 }
 
-/// The program that adds up the features of entities.
+/// The program that computes entities from their features.
 pub(crate) fn sums_program(lanes: u32) -> Program {
     plain("sums", &[SUMS, PARTS], &[("WORKGROUP", lanes.into())])
 }
 
-/// The program that compares an item with all others.
+/// The program that computes an item's similarity to all others.
 pub(crate) fn similar_program(lanes: u32) -> Program {
     plain("similar items", &[SIMILAR, NUMBERS], &[("WORKGROUP", lanes.into())])
 }
 
-/// The program that takes the best of each row; a workgroup for each.
+/// The program that selects the best of each row; one workgroup per row.
 pub(crate) fn best_program() -> Program {
     plain("best items", &[BEST], &[])
 }
 
-/// Turns of a lane that looks for the best of so many items: four counts, two walks through its stretch, what is left out; and the digits.
+/// Iterations per invocation of the top-n selection among `items`: four counts, two passes over its
+/// range, the exclusions; and the digits.
 pub(crate) fn best_turns(items: usize) -> usize {
     7 * items.div_ceil(64) + 4 * (256 + 4 + 1) + 64
 }
 
-/// The program that looks for numbers that are not finite.
+/// The program that checks for values that are not finite.
 pub(crate) fn finite_program(lanes: u32) -> Program {
     plain("finite", &[FINITE], &[("WORKGROUP", lanes.into())])
 }
 
-/// Turns of a lane that samples an interaction: draws, each with its random word, its dot product and its search.
+/// Iterations per invocation that samples an interaction: draws, each with its random word, dot
+/// product and search.
 pub(crate) fn sample_iterations(choice: &Choice, params: &BatchParams) -> u64 {
     let [cells, items, draws, n] =
         [params.cells, params.items, params.max_sampled, params.n].map(u64::from);
@@ -226,7 +229,7 @@ pub(crate) fn sample_iterations(choice: &Choice, params: &BatchParams) -> u64 {
     positives + own + 64
 }
 
-/// Every program of this file, for the checks of the shaders.
+/// Every program of this file, for the shader checks.
 pub(crate) fn programs() -> Vec<Program> {
     let mut programs = vec![tally_program(), best_program()];
     for lanes in [8, 64] {
@@ -250,10 +253,10 @@ pub(crate) fn programs() -> Vec<Program> {
     programs
 }
 
-/// Bytes between the parameters of two batches.
+/// Stride in bytes between the parameters of two batches.
 pub(crate) use crate::runtime::recorder::UNIFORM_STRIDE as BATCH_STRIDE;
 
-/// A buffer for the parameters of so many batches.
+/// A buffer for the parameters of `batches` batches.
 pub(crate) fn batch_uniform(gpu: &Gpu, batches: usize) -> Result<wgpu::Buffer> {
     let size = BATCH_STRIDE * batches as u64;
     let buffer = gpu.device().create_buffer(&wgpu::BufferDescriptor {

@@ -1,22 +1,23 @@
-//! How well held-out items are ranked: LightFM's definitions, and implicit's.
+//! Ranking metrics on held-out items, by the definitions of LightFM and of implicit.
 
 use crate::recommend::interactions::Interactions;
 use crate::{Error, Result};
 
-/// Whose definitions are taken.
+/// The library whose definitions are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Convention {
     /// Means over users; precision is hits / k.
     #[default]
     LightFm,
-    /// Precision is Σ hits / Σ min(k, test items) over all users, and the AUC looks at the first k only, with the rest at chance.
+    /// Precision is Σ hits / Σ min(k, test items) over all users; the AUC considers only the first
+    /// k, with the rest at chance.
     Implicit,
 }
 
-/// Means over the users that have test items.
+/// Ranking metrics: means over the users with test items.
 ///
-/// With the ranks r₀ < r₁ < … (from 0) of a user's t test items among the items that are not left out, of which `negatives` are no
-/// test items:
+/// With the ranks r₀ < r₁ < … (from 0) of a user's t test items among the items that are not
+/// excluded, `negatives` of them not test items:
 ///
 /// | metric | LightFM | implicit |
 /// |---|---|---|
@@ -27,7 +28,8 @@ pub enum Convention {
 /// | `map_at_k` | Σ over hits of (i + 1) / (rᵢ + 1), ÷ min(k, t) | the same |
 /// | `ndcg_at_k` | Σ over hits of 1 / log₂(rᵢ + 2), ÷ its largest possible value | the same |
 ///
-/// LightFM has neither MAP nor NDCG, implicit neither recall nor MRR; there one definition serves both.
+/// LightFM has neither MAP nor NDCG, implicit neither recall nor MRR; for those a single definition
+/// applies.
 ///
 /// ```
 /// use gradus::recommend::{Convention, Interactions, Metrics};
@@ -40,17 +42,17 @@ pub enum Convention {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metrics {
-    /// How many users have test items.
+    /// Number of users with test items.
     pub users: usize,
-    /// The k of the others.
+    /// The k of the metrics at k.
     pub k: usize,
-    /// The share of test items among the first k.
+    /// Fraction of the first k that are test items.
     pub precision_at_k: f64,
-    /// The share of the test items that are among the first k.
+    /// Fraction of the test items among the first k.
     pub recall_at_k: f64,
-    /// How likely a test item ranks above another item.
+    /// Probability that a test item ranks above another item.
     pub auc: f64,
-    /// One by the place of the best test item.
+    /// Mean reciprocal rank of the best test item.
     pub mrr: f64,
     /// Mean average precision.
     pub map_at_k: f64,
@@ -58,35 +60,37 @@ pub struct Metrics {
     pub ndcg_at_k: f64,
 }
 
-/// What metrics come to, summed over users.
+/// Sums of the metrics over users.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Sums {
     /// Test items among the first k.
     pub hits: u64,
     pub recall: f64,
-    /// By the convention that was asked for.
+    /// By the requested convention.
     pub auc: f64,
     pub reciprocal_rank: f64,
     pub average_precision: f64,
     pub ndcg: f64,
 }
 
-/// One user's test items.
+/// A user's test items.
 struct User {
     /// Ascending.
     ranks: Vec<u32>,
     hits: usize,
     k: usize,
     items: usize,
-    /// Items that are left out.
+    /// Number of excluded items.
     excluded: usize,
 }
 
 impl Metrics {
-    /// From the ranks of `test`, in its order, as [`crate::recommend::Model::predict_rank`] gives them with the same `train`.
+    /// Computes metrics from the ranks of `test`, in its order, as returned by
+    /// [`crate::recommend::Model::predict_rank`] with the same `train`.
     ///
     /// # Errors
-    /// [`Error::Option`] for a `k` of 0, [`Error::Shape`] for another number of ranks, [`Error::Empty`] if no user has a test item.
+    /// [`Error::Option`] for a `k` of 0, [`Error::Shape`] for a different number of ranks,
+    /// [`Error::Empty`] if no user has a test item.
     pub fn new(
         convention: Convention,
         test: &Interactions,
@@ -126,7 +130,7 @@ impl Metrics {
         Ok(Self::from_sums(convention, test, k, &sums))
     }
 
-    /// From sums over the users of `test`, of which one at least has an item.
+    /// From sums over the users of `test`, at least one with a test item.
     pub(crate) fn from_sums(
         convention: Convention,
         test: &Interactions,
@@ -154,7 +158,7 @@ impl Metrics {
     }
 }
 
-/// Refuses what has no metrics.
+/// Rejects inputs without metrics.
 pub(crate) fn check(test: &Interactions, k: usize) -> Result<()> {
     if k == 0 {
         return Err(Error::option("metrics", "k", k, "> 0"));
@@ -173,7 +177,7 @@ impl User {
         User { ranks, hits, k, items, excluded }
     }
 
-    /// As many hits as there can be.
+    /// The largest possible number of hits.
     fn most_hits(&self) -> usize {
         self.k.min(self.ranks.len())
     }
@@ -183,15 +187,15 @@ impl User {
         if negatives == 0 {
             return 0.5;
         }
-        // Of rᵢ items above, i are test items themselves. Where test items tie with each other, they count each other as above: no more
-        // than all negatives are.
+        // Of rᵢ items above, i are test items themselves. Tied test items count each other as
+        // above: clamp to the number of negatives.
         let above = |(place, &rank): (usize, &u32)| {
             (rank as usize).saturating_sub(place).min(negatives) as f64 / negatives as f64
         };
         1.0 - self.ranks.iter().enumerate().map(above).sum::<f64>() / self.ranks.len() as f64
     }
 
-    /// The area under the first k places, and a straight line from there: implicit's.
+    /// implicit's AUC: the area under the first k positions, then a straight line.
     fn auc_at_k(&self) -> f64 {
         let (positives, places) =
             (self.ranks.len() as f64, self.k.min(self.items - self.excluded.min(self.items)));
@@ -200,8 +204,9 @@ impl User {
             return 0.5;
         }
         let hits = self.hits.min(places);
-        // A miss counts the hits above it; seen from the hits: each counts the misses below it.
-        // Ties count against each other: two hits may have one rank, and the later one is then no miss below the earlier.
+        // Misses per hit: instead of counting, for each miss, the hits above it, count, for each
+        // hit, the misses below it. Ties count against each other: two hits may share a rank, and
+        // the later one is then not a miss below the earlier.
         let misses_below = |(place, &rank): (usize, &u32)| {
             places.saturating_sub(1 + rank as usize).saturating_sub(hits - 1 - place)
         };
@@ -214,7 +219,7 @@ impl User {
     fn average_precision(&self) -> f64 {
         let precision =
             |(place, &rank): (usize, &u32)| (place + 1) as f64 / (f64::from(rank) + 1.0);
-        // The sum of nothing is −0.
+        // An empty sum is −0.
         (0.0 + self.ranks[..self.hits].iter().enumerate().map(precision).sum::<f64>())
             / self.most_hits() as f64
     }

@@ -1,7 +1,9 @@
-//! Recommenders: embeddings of users and items that are trained on who chose what, by WARP, k-OS WARP, BPR or logistic loss.
+//! Recommenders: embeddings of users and items trained on interactions, by WARP, k-OS WARP, BPR or
+//! logistic loss.
 //!
-//! A [`Recommender`] describes sizes and options, [`Recommender::on`] puts it on a device as a [`Model`], which is trained on
-//! [`Interactions`], ranks, recommends and is measured by [`Metrics`].
+//! A [`Recommender`] describes sizes and options; [`Recommender::on`] places it on a device as a
+//! [`Model`], which is trained on [`Interactions`], ranks, recommends and is evaluated by
+//! [`Metrics`].
 //!
 //! ```
 //! use gradus::Device;
@@ -23,18 +25,18 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
-//! # Which loss
+//! # Choice of loss
 //!
 //! | loss | learns from | good for |
 //! |---|---|---|
-//! | [`Loss::Warp`] | each chosen item against the first drawn one that lies too high, the more the rarer such are | the top of the list: the first to try |
+//! | [`Loss::Warp`] | each positive item against the first drawn violator, weighted more the worse the estimated rank | the top of the list: the first to try |
 //! | [`Loss::WarpKos`] | as WARP, for the k-th best of the user's items | users of several tastes |
-//! | [`Loss::Bpr`] | each chosen item against one as popular as it is drawn | the AUC over popular items |
-//! | [`Loss::Logistic`] | each interaction by itself, liked or disliked | data with dislikes |
+//! | [`Loss::Bpr`] | each positive item against one drawn by popularity | the AUC over popular items |
+//! | [`Loss::Logistic`] | each interaction separately, liked or disliked | data with dislikes |
 //!
-//! MovieLens latest-small (2016; ratings from 4 on, 671 users, 6,170 items, 20 % held out, training items left out of the ranking), 32
-//! components, 20 epochs, learning rate 0.05, means of three seeds; LightFM 1.17 with the same settings on splits of its own behind
-//! the stroke:
+//! MovieLens latest-small (2016; ratings from 4 on, 671 users, 6,170 items, 20 % held out, training
+//! items excluded from the ranking), 32 components, 20 epochs, learning rate 0.05, means of three
+//! seeds; after the slash, LightFM 1.17 with the same settings on its own splits:
 //!
 //! | | precision@10 | recall@10 | AUC |
 //! |---|---|---|---|
@@ -44,26 +46,29 @@
 //! | logistic | .101 / .100 | .088 / .086 | .868 / .867 |
 //! | WARP, `max_sampled(100)` | .156 | .154 | .908 |
 //!
-//! `GRADUS_MOVIELENS=ratings.csv cargo test --release --test recommend -- --ignored --nocapture`, on the CPU, 2026-11-22.
+//! `GRADUS_MOVIELENS=ratings.csv cargo test --release --test recommend -- --ignored --nocapture`,
+//! on the CPU, 2026-11-22.
 //!
 //! # Beyond ratings
 //!
 //! | | |
 //! |---|---|
 //! | counts of plays, clicks, purchases | [`Confidence`]: weights of the interactions |
-//! | features of users and items (genres, years) | [`SideFeatures`]; who is known by them alone: [`Model::with_newcomers`] |
-//! | a user of whom nothing is known | [`most_popular`] |
-//! | what comes later | [`Interactions::split_latest`] |
+//! | features of users and items (genres, years) | [`SideFeatures`]; entities known only by features: [`Model::with_newcomers`] |
+//! | a user without data | [`most_popular`] |
+//! | prediction of later interactions | [`Interactions::split_latest`] |
 //!
-//! What is reproducible: all of it. Draws are counted, not timed; updates have one order; two runs on a device give the same bits, with
-//! any number of threads. [`sampling`] defines the algorithm exactly.
+//! Everything is reproducible. Draws are counted, not timed; updates have a fixed order; two runs
+//! on a device give the same bits, with any number of threads. [`sampling`] defines the algorithm
+//! exactly.
 //!
 //! # Sources
 //!
-//! J. Weston, S. Bengio and N. Usunier, *WSABIE: scaling up to large vocabulary image annotation* (2011); J. Weston, H. Yee and
-//! R. Weiss, *Learning to rank recommendations with the k-order statistic loss* (2013); S. Rendle et al., *BPR: Bayesian personalized
-//! ranking from implicit feedback* (2009); M. Kula, *Metadata embeddings for user and item cold-start recommendations* (2015), whose
-//! LightFM the definitions follow.
+//! J. Weston, S. Bengio and N. Usunier, *WSABIE: scaling up to large vocabulary image annotation*
+//! (2011); J. Weston, H. Yee and R. Weiss, *Learning to rank recommendations with the k-order
+//! statistic loss* (2013); S. Rendle et al., *BPR: Bayesian personalized ranking from implicit
+//! feedback* (2009); M. Kula, *Metadata embeddings for user and item cold-start recommendations*
+//! (2015), whose LightFM the definitions follow.
 
 pub(crate) mod kernels;
 

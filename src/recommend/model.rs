@@ -13,55 +13,56 @@ use crate::recommend::side::SideFeatures;
 use crate::runtime::device::Device;
 use crate::{Error, Result};
 
-/// A recommender on a device. Made by [`Recommender::on`] or [`Model::load`].
+/// A recommender on a device. Created by [`Recommender::on`] or [`Model::load`].
 #[derive(Debug)]
 pub struct Model {
     pub(crate) description: Recommender,
     pub(crate) device: Device,
     pub(crate) engine: Box<dyn Engine>,
-    /// Epochs since the first embeddings.
+    /// Epochs trained since initialization.
     pub(crate) epochs: u32,
-    /// All that it was trained on.
+    /// Union of all interactions it was trained on.
     pub(crate) seen: Option<Arc<Interactions>>,
-    /// The epochs behind it, as far as they are known.
+    /// Completed epochs, as far as known.
     pub(crate) history: Vec<Epoch>,
-    /// Epochs that its last training shall have brought it to.
+    /// Total epochs after the last requested training run.
     pub(crate) planned: u32,
-    /// The epoch that its last training was cut in.
+    /// The epoch in which the last training run was interrupted.
     pub(crate) cut: Option<Cut>,
     pub(crate) preparation: Option<Preparation>,
 }
 
-/// What an epoch came to.
+/// Totals of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Epoch {
-    /// The mean loss of an interaction: of WARP weight · (margin − s⁺ + s⁻) at the pair that was found, 0 where none was; of BPR
-    /// ln(1 + e^−(s⁺ − s⁻)); of the logistic loss the binary cross-entropy.
+    /// Mean loss of an interaction. WARP: weight · (margin − s⁺ + s⁻) of the violating pair, 0 if
+    /// none was found; BPR: ln(1 + e^−(s⁺ − s⁻)); logistic: binary cross-entropy.
     pub loss: f64,
-    /// Negatives that were drawn.
+    /// Negatives drawn.
     pub sampled: u64,
-    /// Interactions that moved something.
+    /// Interactions that updated parameters.
     pub updates: u64,
-    /// Wall time; 0 where it is read from a file.
+    /// Wall time; 0 if loaded from a file.
     pub seconds: f64,
 }
 
-/// What [`Model::fit`] gives back.
+/// Result of [`Model::fit`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// The epochs of this call.
+    /// Epochs of this call.
     pub epochs: Vec<Epoch>,
-    /// Why it ended before its last epoch, if it did.
+    /// Reason for ending early, if it did.
     pub stopped: Option<Stop>,
 }
 
 impl History {
-    /// The median wall time of an epoch; 0 without epochs. A median, since the first of a GPU's waits for its pipelines.
+    /// Median wall time of an epoch; 0 without epochs. The median, because the first epoch on a GPU
+    /// includes compiling its pipelines.
     pub fn seconds_per_epoch(&self) -> f64 {
         median(self.epochs.iter().map(|epoch| epoch.seconds))
     }
 
-    /// The median of the negatives drawn a second; 0 where none is drawn.
+    /// Median number of negatives drawn per second; 0 if none are drawn.
     pub fn sampled_pairs_per_second(&self) -> f64 {
         median(
             self.epochs
@@ -72,7 +73,7 @@ impl History {
     }
 }
 
-/// 0 of nothing.
+/// 0 if empty.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -111,7 +112,7 @@ impl Model {
         })
     }
 
-    /// Refuses interactions of another file, whose rows stand for others.
+    /// Rejects interactions from another file, whose rows mean other ids.
     pub(super) fn check_ids(&self, name: &str, interactions: &Interactions) -> Result<()> {
         let Some(seen) = &self.seen else { return Ok(()) };
         let differ = |known: Option<&Ids>, given: Option<&Ids>| matches!((known, given), (Some(a), Some(b)) if a != b);
@@ -131,10 +132,12 @@ impl Model {
         Ok(())
     }
 
-    /// Scores of pairs: item `items[i]` for user `users[i]`. Only their order within a user means something.
+    /// Scores of pairs: item `items[i]` for user `users[i]`. Only their order within a user is
+    /// meaningful.
     ///
     /// # Errors
-    /// [`Error::Shape`] for lists of different lengths, [`Error::Input`] for a user or an item that there is not.
+    /// [`Error::Shape`] for lists of different lengths, [`Error::Input`] for a user or an item out
+    /// of range.
     pub fn predict(&self, users: &[u32], items: &[u32]) -> Result<Vec<f32>> {
         if users.len() != items.len() {
             return Err(Error::Shape {
@@ -165,7 +168,7 @@ impl Model {
         Ok(predictions)
     }
 
-    /// Users whose scores of all items are held at once: 64 MiB of them, at least one.
+    /// Users per batch of all-item scores: 64 MiB, at least one user.
     fn users_at_a_time(&self) -> usize {
         ((1 << 24) / self.description.items).max(1)
     }
@@ -178,11 +181,11 @@ impl Model {
         within("item", item, self.description.items)
     }
 
-    /// The rank of each interaction of `test`, in its order: how many other items score at least as high, from 0. The items of
-    /// `train` are left out; ties count against it.
+    /// Rank of each interaction of `test`, in order: the number of other items that score at least
+    /// as high, from 0. The items of `train` are excluded; ties count against the item.
     ///
     /// # Errors
-    /// [`Error::Shape`] for interactions of other sizes, and what the device says.
+    /// [`Error::Shape`] for interactions of different sizes; errors of the device.
     pub fn predict_rank(
         &self,
         test: &Interactions,
@@ -202,11 +205,13 @@ impl Model {
         Ok(())
     }
 
-    /// How well held-out interactions are ranked; see [`Metrics`]. Disliked items of `test` count as not chosen. On a GPU ranks and metrics
-    /// are computed there, the metrics in f32: within 1e-4 of those that [`Metrics::new`] makes of [`Model::predict_rank`], and mostly 1e-7.
+    /// Ranking metrics on held-out interactions; see [`Metrics`]. Disliked items of `test` count as
+    /// negatives. On a GPU, ranks and metrics are computed there, the metrics in f32: within 1e-4
+    /// (typically 1e-7) of [`Metrics::new`] on the result of [`Model::predict_rank`].
     ///
     /// # Errors
-    /// As [`Model::predict_rank`]; [`Error::Option`] for a `k` of 0; [`Error::Empty`] if no user has a test item.
+    /// As [`Model::predict_rank`]; [`Error::Option`] for a `k` of 0; [`Error::Empty`] if no user
+    /// has a test item.
     pub fn evaluate(
         &self,
         test: &Interactions,
@@ -232,15 +237,18 @@ impl Model {
         self.engine.metrics(convention, &liked, train, k)
     }
 
-    /// The `n` best items of a user, without those that it has had to do with if `filter_seen`. Of equal scores the first item leads.
+    /// The `n` best items for a user, excluding the user's training items if `filter_seen`. Ties go
+    /// to the lower item.
     ///
     /// # Errors
-    /// [`Error::Input`] for a user that there is not, or that has no interactions and no side features: its scores would be chance.
+    /// [`Error::Input`] for a user out of range, or without interactions and side features: its
+    /// scores would be random.
     pub fn recommend(&self, user: u32, n: usize, filter_seen: bool) -> Result<Vec<Scored>> {
         Ok(self.recommend_all(&[user], n, filter_seen)?.remove(0))
     }
 
-    /// As [`Model::recommend`], of many users at once. On a GPU the items are chosen there, and `n` of them for each user come back.
+    /// As [`Model::recommend`], for many users at once. On a GPU the items are selected there, and
+    /// `n` per user are read back.
     ///
     /// # Errors
     /// As [`Model::recommend`].
@@ -258,7 +266,7 @@ impl Model {
         self.engine.best(users, n, seen)
     }
 
-    /// The items that a user has had to do with in training.
+    /// A user's items in training.
     fn seen_by(&self, user: u32) -> &[u32] {
         self.seen.as_ref().map_or(&[], |seen| seen.of(user as usize))
     }
@@ -280,62 +288,64 @@ impl Model {
         })
     }
 
-    /// The `n` items whose vectors point most nearly the same way (cosine), without the item itself. On a GPU they are
-    /// compared and chosen there, in f32: two items whose cosines differ by less than 1e-6 may change places.
+    /// The `n` items with the highest cosine similarity, excluding the item itself. On a GPU they
+    /// are compared and selected there, in f32: two items whose cosines differ by less than 1e-6
+    /// may be swapped.
     ///
     /// # Errors
-    /// [`Error::Input`] for an item that there is not.
+    /// [`Error::Input`] for an item out of range.
     pub fn similar_items(&self, item: u32, n: usize) -> Result<Vec<Scored>> {
         self.check_item(item)?;
         self.engine.similar(item, n)
     }
 
-    /// The device that the model lives on.
+    /// The model's device.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Epochs behind it.
+    /// Number of epochs trained.
     pub fn epochs(&self) -> u32 {
         self.epochs
     }
 
-    /// How many epochs are left of the training that it was saved in, or was last in.
+    /// Epochs remaining in the last training run, including one resumed from a file.
     pub fn epochs_left(&self) -> usize {
         self.planned.saturating_sub(self.epochs) as usize
     }
 
-    /// The epochs behind it. A file of gradus 0.1.0 keeps none.
+    /// The epochs trained. Files of gradus 0.1.0 do not store them.
     pub fn history(&self) -> &[Epoch] {
         &self.history
     }
 
-    /// What it was made from: sizes, features and options, to train another on other interactions of the same users and items.
+    /// The description (sizes, features and options), to train another model on other interactions
+    /// of the same users and items.
     pub fn recommender(&self) -> &Recommender {
         &self.description
     }
 
-    /// The side features of its users.
+    /// Side features of the users.
     pub fn user_features(&self) -> Option<&SideFeatures> {
         self.description.user_features.as_ref()
     }
 
-    /// The side features of its items.
+    /// Side features of the items.
     pub fn item_features(&self) -> Option<&SideFeatures> {
         self.description.item_features.as_ref()
     }
 
-    /// What became of the file of ratings that it was trained on.
+    /// Preparation of the ratings file it was trained on.
     pub fn preparation(&self) -> Option<Preparation> {
         self.preparation
     }
 
-    /// Says what became of the file of ratings; saved with the recommender.
+    /// Sets the preparation of the ratings file; saved with the recommender.
     pub fn set_preparation(&mut self, preparation: Preparation) {
         self.preparation = Some(preparation);
     }
 
-    /// What it was trained on, all together.
+    /// Union of the interactions it was trained on.
     pub fn seen(&self) -> Option<&Interactions> {
         self.seen.as_deref()
     }

@@ -1,4 +1,4 @@
-//! Users and items that there are no interactions of, in a recommender's answers: known by their features alone.
+//! Newcomers: users and items without interactions, known only by their features.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::recommend::recommender::{Recommender, engine};
 use crate::recommend::side::SideFeatures;
 use crate::{Error, Result};
 
-/// Where a row comes from: the row of one that was trained on, or the place of a newcomer.
+/// Origin of a row: the row of a trained entity, or the index of a newcomer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Origin {
     Trained(u32),
     New(u32),
 }
 
-/// Users or items with newcomers among them.
+/// Users or items including newcomers.
 struct Extended {
     origins: Vec<Origin>,
     ids: Option<Ids>,
@@ -27,22 +27,24 @@ struct Extended {
 }
 
 impl Model {
-    /// The ids of the users that are known by their features alone: those of [`SideFeatures::new_ids`] that have a feature.
+    /// Ids of the users known only by their features: those of [`SideFeatures::new_ids`] with at
+    /// least one feature.
     pub fn new_users(&self) -> Vec<String> {
         known(self.description.user_features.as_ref())
     }
 
-    /// The ids of the items that are known by their features alone.
+    /// Ids of the items known only by their features.
     pub fn new_items(&self) -> Vec<String> {
         known(self.description.item_features.as_ref())
     }
 
-    /// Takes up users or items of a later file, by the features that the model was trained with: who was not trained on is known by them
-    /// from then on. What they were trained on stays.
+    /// Registers users or items of a later file, using the encoding the model was trained with:
+    /// entities without interactions become known by their features. Trained entities are
+    /// unchanged.
     ///
     /// # Errors
-    /// [`Error::Input`] if the model was trained without features of a table; [`Error::Unknown`] for a column that is missing; what
-    /// [`crate::data::Encoding::features`] says.
+    /// [`Error::Input`] if the model was trained without features of a table; [`Error::Unknown`]
+    /// for a missing column; errors of [`crate::data::Encoding::features`].
     #[cfg(feature = "data")]
     pub fn add_entities(&mut self, entities: &Entities) -> Result<()> {
         let seen = self.trained_on()?.clone();
@@ -60,12 +62,12 @@ impl Model {
         Ok(())
     }
 
-    /// The same recommender with these newcomers among its users and items, each as its features say: to be asked about them. Rows are
-    /// numbered anew; [`Model::seen`] has their ids.
+    /// The same recommender with these newcomers added to its users and items, embedded by their
+    /// features, for prediction. Rows are renumbered; [`Model::seen`] has their ids.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for an id that is known by no features; [`Error::Input`] if none of its features was there in training, or if the
-    /// model was not trained; what the device says.
+    /// [`Error::Unknown`] for an id without features; [`Error::Input`] if none of its features
+    /// occurred in training, or if the model is untrained; errors of the device.
     pub fn with_newcomers(&self, users: &[String], items: &[String]) -> Result<Model> {
         let seen = self.trained_on()?;
         let Recommender { user_features, item_features, .. } = &self.description;
@@ -96,7 +98,7 @@ impl Model {
     }
 }
 
-/// Newcomers with a feature.
+/// Newcomers with at least one feature.
 fn known(side: Option<&SideFeatures>) -> Vec<String> {
     let Some(newcomers) =
         side.and_then(SideFeatures::table).and_then(|table| table.newcomers.as_ref())
@@ -163,7 +165,7 @@ impl Extended {
         Ok(Extended { origins, ids: Some(Ids::new(kind, raw)), features: Some(features.into()) })
     }
 
-    /// The new row of each that was trained on.
+    /// The new row of each trained entity.
     fn rows(&self) -> Vec<u32> {
         let rows = self.origins.iter().zip(0..);
         rows.filter(|(origin, _)| matches!(origin, Origin::Trained(_)))
@@ -172,7 +174,7 @@ impl Extended {
     }
 }
 
-/// Both in the order of ids; a newcomer is none of the others.
+/// Merges both in the order of ids; the two are disjoint.
 fn merged(trained: &[String], new: &[String], places: &[u32]) -> Vec<Origin> {
     let (mut origins, mut places) =
         (Vec::with_capacity(trained.len() + places.len()), places.iter().peekable());
@@ -188,7 +190,7 @@ fn merged(trained: &[String], new: &[String], places: &[u32]) -> Vec<Origin> {
     origins
 }
 
-/// The same interactions by the new rows.
+/// The same interactions with the new row numbers.
 fn renumbered(seen: &Interactions, users: &Extended, items: &Extended) -> Result<Interactions> {
     let (user_rows, item_rows) = (users.rows(), items.rows());
     let triples: Vec<(u32, u32, f32)> = seen

@@ -1,13 +1,18 @@
-//! The yardstick of a recommender: the same items for everybody, the most chosen first.
+//! Popularity baseline: the same items for everybody, the most popular first.
 
 use crate::Result;
 use crate::recommend::best::{Scored, best};
 use crate::recommend::interactions::Interactions;
 use crate::recommend::metrics::{Convention, Metrics};
 
-/// How well the held-out items are ranked by how many users chose an item in `train`, which are left out of a user's own list; of items that as
-/// many chose the first leads. Disliked items count neither way. What a model has learned is what it does better.
+/// Metrics of the popularity baseline: held-out items ranked by the number of users who chose them
+/// in `train`, excluding each user's own training items; ties go to the lower item. Disliked items
+/// are ignored. A model's improvement over this is what it has learned.
 ///
+/// # Errors
+/// As [`crate::recommend::Metrics::new`].
+///
+/// # Example
 /// ```
 /// use gradus::recommend::{Interactions, popularity};
 ///
@@ -18,9 +23,6 @@ use crate::recommend::metrics::{Convention, Metrics};
 /// assert_eq!((found.precision_at_k, found.mrr), (0.5, 0.75));
 /// # Ok::<(), gradus::Error>(())
 /// ```
-///
-/// # Errors
-/// As [`crate::recommend::Metrics::new`].
 pub fn popularity(test: &Interactions, train: &Interactions, k: usize) -> Result<Metrics> {
     let test = test.liked();
     let items = test.items().max(train.items());
@@ -42,8 +44,9 @@ pub fn popularity(test: &Interactions, train: &Interactions, k: usize) -> Result
     Metrics::new(Convention::LightFm, &test, Some(train), &ranks, k)
 }
 
-/// The `n` items that most users have chosen, without those of `left_out` (ascending): what to answer a user of whom nothing is known. The score
-/// is the number of users; of items that as many chose the first leads.
+/// The `n` items chosen by the most users, excluding those of `left_out` (ascending): the
+/// recommendation for a user without data. The score is the number of users; ties go to the lower
+/// item.
 ///
 /// ```
 /// use gradus::recommend::{Interactions, most_popular};
@@ -57,7 +60,7 @@ pub fn most_popular(chosen: &Interactions, n: usize, left_out: &[u32]) -> Vec<Sc
     best(&counts(chosen, chosen.items()), n, left_out)
 }
 
-/// By how many users each of so many items was chosen.
+/// The number of users who chose each of `items` items.
 fn counts(chosen: &Interactions, items: usize) -> Vec<f32> {
     let mut counts = vec![0_u32; items];
     chosen
@@ -76,7 +79,7 @@ mod tests {
         let train = Interactions::new(2, 4, &[(0, 3), (0, 2), (1, 3), (1, 2)]).unwrap();
         let test = Interactions::new(2, 4, &[(0, 0), (1, 1)]).unwrap();
         let found = popularity(&test, &train, 1).unwrap();
-        // Of items 0 and 1 nobody chose any: the first leads.
+        // Nobody chose item 0 or 1: the lower one comes first.
         assert_eq!((found.precision_at_k, found.mrr, found.auc), (0.5, 0.75, 0.5));
         assert!(popularity(&test, &train, 0).is_err());
     }

@@ -1,36 +1,38 @@
-//! What became of a file of ratings before a recommender saw it.
+//! Preparation of a ratings file before training.
 
 use crate::nn::model::HeldOut;
 use crate::recommend::confidence::Confidence;
 
-/// What became of a file of ratings before a recommender saw it: saved with it, so that the same is held out where its training goes on.
+/// Preparation of a ratings file before training: saved with the recommender, so that resumed
+/// training holds out the same data.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Preparation {
-    /// The rating from which on one counts.
+    /// The lowest rating that counts as a like.
     pub min_rating: f32,
-    /// What was held out to test on ([`crate::recommend::Interactions::split`], or [`crate::recommend::Interactions::split_latest`]).
+    /// The held-out test set ([`crate::recommend::Interactions::split`] or
+    /// [`crate::recommend::Interactions::split_latest`]).
     pub held_out: HeldOut,
-    /// Whether the latest were held out, not random ones.
+    /// True if the latest interactions were held out, false if random ones.
     #[serde(default)]
     pub by_time: bool,
-    /// What became of counts. A file of gradus 0.1.0 has them as they are.
+    /// Weighting of counts. Files of gradus 0.1.0 use them unscaled.
     #[serde(default = "raw")]
     pub confidence: Confidence,
-    /// Whether a training on everything follows the test.
+    /// State of the refit on all data after the test.
     #[serde(default)]
     pub refit: Refit,
 }
 
-/// Whether a training on everything follows one that was tested (scikit-learn's `refit`).
+/// Training on all data after a tested run (scikit-learn's `refit`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Refit {
-    /// None does.
+    /// No refit.
     #[default]
     No,
-    /// It is still to come.
+    /// Not yet started.
     Planned,
-    /// This is it.
+    /// This run is the refit.
     Done,
 }
 

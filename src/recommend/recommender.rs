@@ -1,7 +1,7 @@
 //! The description of a recommender: sizes, loss, options.
 
 use crate::cpu::random::Random;
-use crate::recommend::engine::{Engine, Layout, LearningRatePolicy, Optimizer, State, Table};
+use crate::recommend::engine::{Engine, Layout, UpdateOptions, Optimizer, State, Table};
 use crate::recommend::gpu::GpuEngine;
 use crate::recommend::host::CpuEngine;
 use crate::recommend::interactions::{Interactions, size};
@@ -11,13 +11,13 @@ use crate::recommend::side::SideFeatures;
 use crate::runtime::device::Device;
 use crate::{Error, Result};
 
-/// The largest batch that is chosen where nobody says.
+/// Upper limit of the default batch size.
 const LARGEST_BATCH: usize = 4096;
 
-/// A description of a recommender: s(user, item) = ⟨p, q⟩ + user's bias + item's bias.
+/// A description of a recommender: s(user, item) = ⟨p, q⟩ + user bias + item bias.
 ///
-/// The defaults are LightFM's but for the batch: 10 components, Adagrad at 0.05, 10 draws, WARP. The embeddings start uniformly in
-/// ±½ / components, the biases at 0.
+/// The defaults are LightFM's except for the batch: 10 components, Adagrad at 0.05, 10 draws, WARP.
+/// Embeddings are initialized uniformly in ±½ / components, biases to 0.
 ///
 /// | LightFM | gradus |
 /// |---|---|
@@ -26,10 +26,10 @@ const LARGEST_BATCH: usize = 4096;
 /// | `fit`, `fit_partial`, `predict`, `predict_rank` | the same names on [`Model`] |
 /// | `user_features=`, `item_features=` | [`Recommender::user_features`], [`Recommender::item_features`] |
 /// | `Dataset.fit`, `build_item_features` | [`SideFeatures::fit`] |
-/// | `sample_weight` | [`crate::recommend::Interactions::weighted`]; of counts [`crate::recommend::Confidence`] |
-/// | `user_alpha`, `item_alpha` | [`Recommender::user_alpha`], [`Recommender::item_alpha`]: here only rows that are hit shrink, LightFM's all of them, so that one number means less |
-/// | `max_sampled` | [`Recommender::max_sampled`]: here BPR, too, gives a pair up after so many draws |
-/// | `num_threads` | all there are; the result has the same bits for any number |
+/// | `sample_weight` | [`crate::recommend::Interactions::weighted`]; for counts [`crate::recommend::Confidence`] |
+/// | `user_alpha`, `item_alpha` | [`Recommender::user_alpha`], [`Recommender::item_alpha`]: here only rows that are hit decay, in LightFM all rows, so the same value has less effect |
+/// | `max_sampled` | [`Recommender::max_sampled`]: here it also limits BPR's draws |
+/// | `num_threads` | always all cores; the result has the same bits for any number |
 #[derive(Clone, Debug)]
 pub struct Recommender {
     pub(crate) users: usize,
@@ -39,7 +39,7 @@ pub struct Recommender {
     pub(crate) options: Options,
 }
 
-/// All options that are numbers or names; saved as they stand.
+/// All numeric and named options; saved verbatim.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Options {
     pub components: usize,
@@ -60,7 +60,7 @@ pub(crate) struct Options {
 }
 
 impl Recommender {
-    /// So many users and items.
+    /// A recommender for the given numbers of users and items.
     pub fn new(users: usize, items: usize) -> Self {
         let options = Options {
             components: 10,
@@ -82,112 +82,118 @@ impl Recommender {
         Recommender { users, items, user_features: None, item_features: None, options }
     }
 
-    /// The length of an embedding, 1 to 4,096 (default 10).
+    /// Length of an embedding, 1 to 4,096 (default 10).
     pub fn components(mut self, components: usize) -> Self {
         self.options.components = components;
         self
     }
 
-    /// What is learned from (default [`Loss::Warp`]).
+    /// Training loss (default [`Loss::Warp`]).
     pub fn loss(mut self, loss: Loss) -> Self {
         self.options.loss = loss;
         self
     }
 
-    /// How gradients move the rows that they hit (default [`Optimizer::Adagrad`]).
+    /// Update rule for the rows that are hit (default [`Optimizer::Adagrad`]).
     pub fn optimizer(mut self, optimizer: Optimizer) -> Self {
         self.options.optimizer = optimizer;
         self
     }
 
-    /// The learning rate, > 0 (default 0.05).
+    /// Learning rate, > 0 (default 0.05).
     pub fn learning_rate(mut self, rate: f64) -> Self {
         self.options.learning_rate = rate;
         self
     }
 
-    /// Draws before an interaction is given up, 1 to 65,536 (default 10). More draws find rarer violations: slower and often better.
+    /// Maximum draws per interaction, 1 to 65,536 (default 10). More draws find rarer violations:
+    /// slower and often better.
     pub fn max_sampled(mut self, draws: u32) -> Self {
         self.options.max_sampled = draws;
         self
     }
 
-    /// How far a chosen item shall lie above another under WARP, finite (default 1).
+    /// WARP: required score margin of a positive item over a negative one, finite (default 1).
     pub fn margin(mut self, margin: f32) -> Self {
         self.options.margin = margin;
         self
     }
 
-    /// What a rank costs under WARP (default [`RankWeight::Log`]).
+    /// WARP: cost of a rank (default [`RankWeight::Log`]).
     pub fn rank_weight(mut self, weight: RankWeight) -> Self {
         self.options.rank_weight = weight;
         self
     }
 
-    /// Whether WARP scores all items to count the rank instead of estimating it from draws, and takes one of the violators at random
-    /// (default no). Costs a scan of the items for each interaction.
+    /// WARP: if true, scores all items to count the rank instead of estimating it from draws, and
+    /// picks a random violator (default false). Costs a scan of the items for each interaction.
     pub fn exact_rank(mut self, exact: bool) -> Self {
         self.options.exact_rank = exact;
         self
     }
 
-    /// k-OS WARP pulls up the `k`-th best (default 5) of `n` (default 10, at most 64) drawn items of the user.
+    /// k-OS WARP: trains on the `k`-th best (default 5) of `n` (default 10, at most 64) drawn items
+    /// of the user.
     pub fn k_of_n(mut self, k: u32, n: u32) -> Self {
         (self.options.k, self.options.n) = (k, n);
         self
     }
 
-    /// The strength of L2 on the users' embeddings and biases, ≥ 0 (default 0): each hit of a row also takes rate · alpha · row off it.
-    /// Rows that are not hit stay ("lazy").
+    /// L2 strength for the users' embeddings and biases, ≥ 0 (default 0): each hit of a row also
+    /// subtracts rate · alpha · row. Rows that are not hit do not decay ("lazy").
     pub fn user_alpha(mut self, alpha: f64) -> Self {
         self.options.user_alpha = alpha;
         self
     }
 
-    /// As [`Recommender::user_alpha`], of the items.
+    /// As [`Recommender::user_alpha`], for the items.
     pub fn item_alpha(mut self, alpha: f64) -> Self {
         self.options.item_alpha = alpha;
         self
     }
 
-    /// Whether WARP and BPR move the user's bias as LightFM does (default no). Its true derivative is 0, and no ranking depends on it.
+    /// If true, WARP and BPR update the user's bias as LightFM does (default false). Its true
+    /// derivative is 0, and no ranking depends on it.
     pub fn user_bias_gradient(mut self, moves: bool) -> Self {
         self.options.user_bias_gradient = moves;
         self
     }
 
-    /// Interactions whose gradients are taken at once, > 0. 1 is LightFM's serial algorithm (with alphas of 0). Default: a tenth of the interactions, at
-    /// most 4,096. Quality does not depend on it within that; speed does.
+    /// Interactions per batch of gradients, > 0. 1 is LightFM's serial algorithm (with alphas of
+    /// 0). Default: a tenth of the interactions, at most 4,096. Up to that size quality does not
+    /// depend on it; speed does.
     pub fn batch_size(mut self, interactions: usize) -> Self {
         self.options.batch_size = Some(interactions);
         self
     }
 
-    /// What the first embeddings, the order and all draws follow from (default 7).
+    /// Seed of the initial embeddings, the order and all draws (default 7).
     pub fn seed(mut self, seed: u64) -> Self {
         self.options.seed = seed;
         self
     }
 
-    /// The users' side features, listed ([`crate::recommend::Features`]) or of a table ([`SideFeatures::fit`]); without them each user has an embedding
-    /// of its own. On a GPU as [`Recommender::item_features`].
+    /// The users' side features, given as a list ([`crate::recommend::Features`]) or encoded from a
+    /// table ([`SideFeatures::fit`]); without them each user has its own embedding. On a GPU as
+    /// [`Recommender::item_features`].
     pub fn user_features(mut self, features: impl Into<SideFeatures>) -> Self {
         self.user_features = Some(features.into());
         self
     }
 
-    /// The items' side features; without them each item has an embedding of its own. On a GPU a batch makes room, for each interaction,
-    /// for as many features as the richest item has: with many features of a few items take a smaller `batch_size`.
+    /// The items' side features; without them each item has its own embedding. On a GPU a batch
+    /// allocates, for each interaction, the feature count of the item with the most features: if a
+    /// few items have many features, use a smaller `batch_size`.
     pub fn item_features(mut self, features: impl Into<SideFeatures>) -> Self {
         self.item_features = Some(features.into());
         self
     }
 
-    /// The recommender with its first embeddings on a device.
+    /// Creates the model on a device with its initial embeddings.
     ///
     /// # Errors
-    /// [`Error::Option`] for an option outside its domain, [`Error::Shape`] for features of another number of users or items, and what
-    /// the device says.
+    /// [`Error::Option`] for an option outside its domain, [`Error::Shape`] for features of a
+    /// different number of users or items; errors of the device.
     pub fn on(self, device: &Device) -> Result<Model> {
         let layout = self.layout()?;
         let mut engine = engine(layout, device)?;
@@ -195,7 +201,7 @@ impl Recommender {
         Ok(Model::new(self, device.clone(), engine))
     }
 
-    /// The sizes, checked.
+    /// The validated sizes.
     pub(crate) fn layout(&self) -> Result<Layout> {
         self.options.check()?;
         let (users, items) = (size("users", self.users)?, size("items", self.items)?);
@@ -233,7 +239,7 @@ impl Recommender {
             let (mut random, components) =
                 (Random::new(self.options.seed, stream), self.options.components);
             let embeddings: Vec<f64> = (0..rows * components)
-                // As f32, so that every device starts from the same numbers.
+                // Rounded to f32, so that every device starts from the same numbers.
                 .map(|_| f64::from(((random.uniform() - 0.5) / components as f64) as f32))
                 .collect();
             Table {
@@ -250,7 +256,7 @@ impl Recommender {
     }
 }
 
-/// The engine of a device.
+/// The engine for a device.
 pub(crate) fn engine(layout: Layout, device: &Device) -> Result<Box<dyn Engine>> {
     match device {
         Device::Gpu(gpu) => Ok(Box::new(GpuEngine::new(layout, gpu)?)),
@@ -294,7 +300,7 @@ impl Options {
         Ok(())
     }
 
-    /// What a device draws by.
+    /// The sampling rules.
     pub(crate) fn rules(&self, items: u32) -> Rules {
         let table = if self.exact_rank {
             self.rank_weight.of_ranks(items)
@@ -313,10 +319,10 @@ impl Options {
         }
     }
 
-    /// How a device moves rows when it is trained on these.
-    pub(crate) fn learning_rate_policy(&self, interactions: &Interactions) -> LearningRatePolicy {
+    /// The update parameters for training on these interactions.
+    pub(crate) fn update_options(&self, interactions: &Interactions) -> UpdateOptions {
         let tenth = (interactions.len() / 10).clamp(1, LARGEST_BATCH);
-        LearningRatePolicy {
+        UpdateOptions {
             optimizer: self.optimizer,
             learning_rate: self.learning_rate,
             user_alpha: self.user_alpha,

@@ -1,4 +1,4 @@
-//! The rows of users or items on the CPU: their vectors, and the updates of those that a batch hits.
+//! User or item rows on the CPU: their vectors, and the updates of those hit by a batch.
 
 use std::sync::Arc;
 
@@ -10,16 +10,18 @@ use crate::recommend::engine::{Optimizer, Table};
 use crate::recommend::features::Features;
 use crate::recommend::sampling::LANES;
 
-/// In place of a hit: there is none.
+/// Marks the absence of a hit.
 const NO_HIT: u32 = u32::MAX;
 
-/// Into so many ranges the rows are cut, each updated by one thread. Rows do not touch each other: any number gives the same bits.
+/// Number of row ranges, each updated by one thread. Rows are independent: any number gives the
+/// same bits.
 const RANGES: usize = 16;
 
-/// Below so many hits threads cost more than they save.
+/// Number of hits below which threads cost more than they save.
 const WORTH_THREADS: usize = 256;
 
-/// A gradient's way to a row: the sample whose gradient it is, and a factor (the sign, times the feature's weight).
+/// Contribution of a gradient to a row: the sample, and a factor (the sign, times the feature's
+/// weight).
 #[derive(Clone, Copy, Debug)]
 struct Hit<R> {
     sample: u32,
@@ -28,13 +30,13 @@ struct Hit<R> {
     next: u32,
 }
 
-/// The hits of a batch, chained by row in their order.
+/// The hits of a batch, linked per row in their order.
 #[derive(Debug)]
 struct Hits<R> {
     list: Vec<Hit<R>>,
     /// The first and the last hit of each row.
     ends: Vec<[u32; 2]>,
-    /// The rows that are hit, by range.
+    /// The hit rows, by range.
     touched: Vec<Vec<u32>>,
     rows_in_range: usize,
 }
@@ -71,7 +73,7 @@ impl<R: Real> Hits<R> {
     }
 }
 
-/// Side features and what they make of the rows.
+/// Side features and the entity vectors derived from the rows.
 #[derive(Debug)]
 struct Hybrid<R> {
     features: Arc<Features>,
@@ -84,7 +86,7 @@ struct Hybrid<R> {
     is_stale: Vec<bool>,
 }
 
-/// The gradients of a batch: of sample s the row `vectors[s]` and `biases[s]`.
+/// The gradients of a batch: sample s has the row `vectors[s]` and `biases[s]`.
 pub(super) struct Gradients<'a, R> {
     /// [samples, stride].
     pub vectors: &'a [R],
@@ -92,10 +94,10 @@ pub(super) struct Gradients<'a, R> {
     pub biases: &'a [R],
 }
 
-/// Two lists that are written side by side: values and their squares, vectors and biases.
+/// Two parallel lists: values and their squares, or vectors and biases.
 pub(super) type Two<'a, R> = (&'a mut [R], &'a mut [R]);
 
-/// How a hit moves a row.
+/// Update of a row by a hit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step<R> {
     pub optimizer: Optimizer,
@@ -148,7 +150,7 @@ impl<R: Real> Rows<R> {
         }
     }
 
-    /// Notes that a sample's gradient, times `factor`, goes to an entity.
+    /// Records that a sample's gradient, times `factor`, applies to an entity.
     #[inline]
     pub fn hit(&mut self, entity: u32, sample: u32, factor: R) {
         let Some(hybrid) = &self.hybrid else {
@@ -161,7 +163,7 @@ impl<R: Real> Rows<R> {
         }
     }
 
-    /// Moves the rows that were hit, and forgets the hits.
+    /// Updates the rows that were hit and clears the hits.
     pub fn update(&mut self, gradients: &Gradients<R>, step: Step<R>) {
         let (hits, stride) = (&self.hits, self.stride);
         let (per_range, width) = (hits.rows_in_range, hits.rows_in_range * stride);
@@ -202,7 +204,7 @@ impl<R: Real> Rows<R> {
         }
     }
 
-    /// Sums the features of the entities that are out of date.
+    /// Recomputes the out-of-date entities from their features.
     fn refresh(&mut self) {
         let Some(hybrid) = &mut self.hybrid else { return };
         for entity in hybrid.stale.drain(..).map(|entity| entity as usize) {
@@ -239,7 +241,7 @@ impl<R: Real> Rows<R> {
         }
     }
 
-    /// Takes rows over, whose lengths are right.
+    /// Copies rows in; lengths must match.
     pub fn set_table(&mut self, table: &Table) {
         let pad = |rows: &mut [R], values: &[f64]| {
             for (row, values) in rows.chunks_mut(self.stride).zip(values.chunks(self.components)) {
@@ -259,13 +261,13 @@ impl<R: Real> Rows<R> {
         self.refresh();
     }
 
-    /// Whether all vectors and biases are finite.
+    /// True if all vectors and biases are finite.
     pub fn is_finite(&self) -> bool {
         self.embeddings.iter().chain(&self.biases).all(|x| x.is_finite())
     }
 }
 
-/// A row through its hits, one after the other.
+/// Applies a row's hits in order.
 fn move_row<R: Real>(
     hits: &Hits<R>,
     row: u32,

@@ -1,58 +1,67 @@
-//! What an interaction learns from: the draws, the test for a violation, the rank weight. One definition for every device.
+//! Sampling of training pairs: the draws, the test for a violation, the rank weight. One definition
+//! for every device.
 //!
-//! # The epoch
+//! # Epoch
 //!
-//! Interactions are numbered as they lie in the CSR (by user, then by item). Place `t` of epoch `e` holds the interaction
-//! `Permutation::new(count, seed, e).at(t)`. The places are cut into batches of `batch_size`. A batch has two phases:
+//! Interactions are numbered in CSR order (by user, then by item). Place `t` of epoch `e` holds the
+//! interaction `Permutation::new(count, seed, e).at(t)`. The places are divided into batches of
+//! `batch_size`. A batch has two phases:
 //!
-//! 1. **Sampling.** Each interaction of the batch gives one [`Sample`] from the parameters *as they were at the batch's start*.
-//! 2. **Updates.** Each row that is hit (a user, an item, or with side features a row of those; its bias is one more component)
-//!    takes its hits in the order of the places in the batch; within an interaction the positive item comes before the negative
-//!    one. For each hit, with g from the parameters at the batch's start (times the weight of the feature):
-//!    `step = rate / √G;  x = x − step·(g + alpha·x);  G = G + g·g` (Adagrad; G starts at 1 and is used before g² is added), or
-//!    `x = x − rate·(g + alpha·x)` (SGD). So only gradients are as old as the batch, never step sizes: a row that is hit a hundred
-//!    times in a batch is slowed down as if it were hit one by one. (Summing the gradients first cost .02 of precision@10 at batches
-//!    of 4,096 on MovieLens; this costs nothing up to 8,192.)
+//! 1. **Sampling.** Each interaction of the batch gives one [`Sample`] from the parameters *at the
+//!    start of the batch*.
+//! 2. **Updates.** Each row that is hit (a user, an item, or with side features a row of those; its
+//!    bias is one more component) applies its hits in the order of the places in the batch; within
+//!    an interaction the positive item comes before the negative one. For each hit, with g from the
+//!    parameters at the start of the batch (times the weight of the feature): `step = rate / √G;  x
+//!    = x − step·(g + alpha·x);  G = G + g·g` (Adagrad; G starts at 1 and is used before g² is
+//!    added), or `x = x − rate·(g + alpha·x)` (SGD). So only gradients are stale by up to a batch,
+//!    never step sizes: a row that is hit a hundred times in a batch is slowed down as if hit one
+//!    at a time. (Summing the gradients first cost .02 of precision@10 at batches of 4,096 on
+//!    MovieLens; this costs nothing up to 8,192.)
 //!
-//! With `batch_size` 1 and alphas of 0 this is LightFM's serial algorithm; its L2 shrinks rows that were not hit, too.
+//! With `batch_size` 1 and alphas of 0 this is LightFM's serial algorithm; LightFM's L2 also decays
+//! rows that were not hit.
 //!
-//! # The gradients
+//! # Gradients
 //!
-//! With p the user's vector, q⁺ and q⁻ the items', c = [`Sample::step`]: q⁺ gets −c·p, q⁻ gets c·p, p gets c·(q⁻ − q⁺); the bias of
-//! the positive item −c, of the negative one c. The user's bias gets nothing (its derivative is 0), with `user_bias_gradient`
-//! LightFM's c. The logistic loss has no negative item (q⁻ = 0) and its user's bias gets −c.
+//! With the user's vector p, the items' vectors q⁺ and q⁻, and c = [`Sample::step`]: q⁺ gets −c·p,
+//! q⁻ gets c·p, p gets c·(q⁻ − q⁺); the bias of the positive item −c, of the negative one c. The
+//! user's bias gets nothing (its derivative is 0), with `user_bias_gradient` LightFM's c. The
+//! logistic loss has no negative item (q⁻ = 0) and its user bias gets −c.
 //!
-//! # The draws
+//! # Draws
 //!
-//! Draw `d` of interaction `n` in epoch `e` is word `d % 4` of `philox([d / 4, n, e, stream], seed)`, brought below a bound m by
-//! `(word · m) >> 32`. The streams are [`NEGATIVES`] and [`POSITIVES`].
+//! Draw `d` of interaction `n` in epoch `e` is word `d % 4` of `philox([d / 4, n, e, stream],
+//! seed)`, mapped below a bound m by `(word · m) >> 32`. The streams are [`NEGATIVES`] and
+//! [`POSITIVES`].
 //!
-//! # The arithmetic
+//! # Arithmetic
 //!
-//! A dot product runs in eight lanes (component k in lane k % 8, in order of k) that are folded by halves:
-//! `((l₀ + l₄) + (l₂ + l₆)) + ((l₁ + l₅) + (l₃ + l₇))`. What *decides* something (a violation, the k-th positive) is in f32 and takes
-//! its factors cut to 12 significant bits ([`cut`]): then every product is exact, and a device that fuses product and sum gets the
-//! same bits as one that does not. What gives a *value* (the step of BPR and of the logistic loss, a prediction) takes whole factors.
+//! A dot product uses eight SIMD lanes (component k in lane k % 8, in order of k), folded by
+//! halves: `((l₀ + l₄) + (l₂ + l₆)) + ((l₁ + l₅) + (l₃ + l₇))`. *Decisions* (a violation, the k-th
+//! positive) use f32 with factors truncated to 12 significant bits ([`cut`]): then every product is
+//! exact, and a device with fused multiply-add gets the same bits as one without. *Values* (the
+//! step of BPR and of the logistic loss, a prediction) use full-precision factors.
 
 use crate::cpu::random::philox;
 use crate::cpu::real::Real;
 
-/// The stream of draws that choose negative items.
+/// Random stream for drawing negative items.
 pub const NEGATIVES: u32 = 0x6e65_6761;
 
-/// The stream of draws that choose positive items (k-OS).
+/// Random stream for drawing positive items (k-OS).
 pub const POSITIVES: u32 = 0x706f_7369;
 
-/// As many positives can be drawn for k-OS.
+/// Maximum number of positives drawn for k-OS.
 pub const MOST_POSITIVES: usize = 64;
 
-/// In place of an item: there is none.
+/// Marks the absence of an item.
 pub const NO_ITEM: u32 = u32::MAX;
 
-/// Lanes of a dot product; rows are padded with zeros to a multiple of it.
+/// SIMD lanes of a dot product; rows are zero-padded to a multiple of it.
 pub const LANES: usize = 8;
 
-/// `word` brought below `bound`, uniformly but for a share of bound / 2³².
+/// Maps `word` below `bound`, uniformly up to a bias of bound / 2³².
 #[inline(always)]
 pub fn below(word: u32, bound: u32) -> u32 {
     ((u64::from(word) * u64::from(bound)) >> 32) as u32
@@ -88,19 +97,20 @@ impl Draws {
     }
 }
 
-/// A factor cut to its 12 leading bits, towards zero: the product of two such numbers is exact in f32.
+/// A factor truncated to its 12 leading bits, towards zero: the product of two such numbers is
+/// exact in f32.
 #[inline(always)]
 pub fn cut(factor: f32) -> f32 {
     f32::from_bits(factor.to_bits() & 0xffff_f000)
 }
 
-/// Σ a·b in the order of the module's head; the lengths are multiples of [`LANES`].
+/// Σ a·b in the order defined in the module docs; the lengths are multiples of [`LANES`].
 #[inline(always)]
 pub fn dot<R: Real>(a: &[R], b: &[R]) -> R {
     lanes(a, b, |a, b| a * b)
 }
 
-/// Σ a·b of factors cut to 12 bits, in f32 whatever the precision: what decides.
+/// Σ a·b of factors truncated to 12 bits, in f32 for every precision: used for decisions.
 #[inline(always)]
 pub fn decisive_dot<R: Real>(a: &[R], b: &[R]) -> f32 {
     lanes(a, b, |a, b| cut(a.to_f32()) * cut(b.to_f32()))
@@ -118,19 +128,19 @@ fn lanes<A: Copy, R: Real>(a: &[A], b: &[A], product: impl Fn(A, A) -> R) -> R {
     (half[0] + half[2]) + (half[1] + half[3])
 }
 
-/// What an item must lie above to matter, and what it costs: L(rank) of WARP.
+/// WARP's cost of a rank, L(rank).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RankWeight {
-    /// min(ln rank, 10), as LightFM.
+    /// min(ln rank, 10), as in LightFM.
     #[default]
     Log,
-    /// 1 + 1/2 + … + 1/rank, as WSABIE.
+    /// 1 + 1/2 + … + 1/rank, as in WSABIE.
     Harmonic,
 }
 
 impl RankWeight {
-    /// L(rank); 0 of rank 0.
+    /// L(rank); L(0) = 0.
     pub fn of_rank(self, rank: u32) -> f32 {
         match self {
             _ if rank == 0 => 0.0,
@@ -141,8 +151,8 @@ impl RankWeight {
         }
     }
 
-    /// L(max(1, ⌊(items − 1) / draws⌋)) for draws from 0 (not used: 0) to `max_sampled`: a table that devices look into, so that
-    /// none has a logarithm of its own.
+    /// L(max(1, ⌊(items − 1) / draws⌋)) for draws from 0 (unused: 0) to `max_sampled`: a lookup
+    /// table, so that all devices use the same logarithms.
     pub fn of_draws(self, items: u32, max_sampled: u32) -> Vec<f32> {
         let estimate = |draws: u32| (items.saturating_sub(1) / draws).max(1);
         (0..=max_sampled)
@@ -165,72 +175,73 @@ impl RankWeight {
     }
 }
 
-/// What a model learns from.
+/// Training loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
-    /// Draw items until one violates; its rank is estimated from the number of draws.
+    /// Draws items until one violates the margin; the rank is estimated from the number of draws.
     #[default]
     Warp,
-    /// As `Warp`, for the k-th best of n known positives of the user.
+    /// As `Warp`, for the k-th best of n drawn positives of the user.
     WarpKos,
-    /// One negative, as popular as it is; every pair counts.
+    /// One negative, drawn by popularity; every pair counts.
     Bpr,
     /// No negatives: each interaction by its sign.
     Logistic,
 }
 
-/// What a device must know to draw.
+/// Sampling rules of a device.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// Which pairs, and what each is worth.
+    /// The loss.
     pub loss: Loss,
     /// The seed of all draws.
     pub seed: u64,
-    /// Draws before an interaction is given up (WARP, k-OS and BPR).
+    /// Maximum draws per interaction (WARP, k-OS and BPR).
     pub max_sampled: u32,
-    /// How far a positive shall lie above a negative.
+    /// Required score margin of a positive over a negative.
     pub margin: f32,
     /// L by number of draws; with `exact_rank` by rank.
     pub rank_weights: Vec<f32>,
-    /// Whether the rank is counted over all items.
+    /// True if the rank is counted over all items.
     pub exact_rank: bool,
-    /// The place of the positive that counts among those drawn, from 1 (k-OS).
+    /// Rank, from 1, of the chosen positive among those drawn (k-OS).
     pub k: u32,
-    /// How many positives are drawn, at most [`MOST_POSITIVES`] (k-OS).
+    /// Number of positives drawn, at most [`MOST_POSITIVES`] (k-OS).
     pub n: u32,
 }
 
-/// The interactions that draws look into: a CSR with its rows' items ascending.
+/// The interactions to draw from: a CSR with each row's items ascending.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
-    /// Where each user's items begin, and the end: `[users + 1]`.
+    /// Row starts of the users, and the end: `[users + 1]`.
     pub starts: &'a [u32],
     /// The items of all interactions.
     pub items: &'a [u32],
     /// The user of each interaction.
     pub users: &'a [u32],
-    /// > 0 liked, < 0 disliked; the magnitude is the weight of the sample.
+    /// Positive if liked, negative if disliked; the magnitude is the sample weight.
     pub weights: &'a [f32],
-    /// How many items there are.
+    /// Number of items.
     pub item_count: u32,
 }
 
 impl<'a> Known<'a> {
-    /// The numbers of a user's interactions.
+    /// Index range of a user's interactions.
     #[inline(always)]
     pub fn row(&self, user: u32) -> std::ops::Range<usize> {
         self.starts[user as usize] as usize..self.starts[user as usize + 1] as usize
     }
 
-    /// Whether a user has had to do with an item, liked or not: never a negative.
+    /// True if a user has an interaction with an item, liked or not: never a negative.
     #[inline(always)]
     pub fn holds(&self, user: u32, item: u32) -> bool {
         self.items[self.row(user)].binary_search(&item).is_ok()
     }
 }
 
-/// The vectors of users and items at a batch's start. Rows are `stride` long, a multiple of [`LANES`], padded with zeros.
+/// The vectors of users and items at the start of a batch. Rows are `stride` long, a multiple of
+/// [`LANES`], zero-padded.
 #[derive(Clone, Copy, Debug)]
 pub struct Vectors<'a, R> {
     /// `[users, stride]`.
@@ -258,7 +269,8 @@ impl<'a, R: Real> Vectors<'a, R> {
         &self.items[item as usize * self.stride..][..self.stride]
     }
 
-    /// What decides of an item: the cut dot product plus the item's bias. The user's bias is on both sides and left out.
+    /// An item's score for decisions: the truncated dot product plus the item's bias. The user's
+    /// bias cancels and is omitted.
     #[inline(always)]
     pub fn decisive(&self, user: &[R], item: u32) -> f32 {
         decisive_dot(user, self.item(item)) + self.item_biases[item as usize].to_f32()
@@ -271,23 +283,23 @@ impl<'a, R: Real> Vectors<'a, R> {
     }
 }
 
-/// What an interaction moves: see the module's head for the gradients.
+/// The training sample of an interaction; see the module docs for its gradients.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample<R> {
-    /// The item that is drawn up.
+    /// The positive item.
     pub positive: u32,
-    /// The item that is pushed down, or [`NO_ITEM`].
+    /// The negative item, or [`NO_ITEM`].
     pub negative: u32,
-    /// Draws of negatives that were made.
+    /// Number of negatives drawn.
     pub draws: u32,
-    /// c: the weight of the pair times that of the sample. 0: nothing moves.
+    /// c: the weight of the pair times that of the sample. 0: no update.
     pub step: R,
-    /// The loss, times the weight of the sample.
+    /// The loss, times the sample weight.
     pub loss: R,
 }
 
 impl<R: Real> Sample<R> {
-    /// Nothing moves.
+    /// A sample without an update.
     #[inline(always)]
     fn none(positive: u32, draws: u32) -> Self {
         Sample { positive, negative: NO_ITEM, draws, step: R::ZERO, loss: R::ZERO }
@@ -309,7 +321,7 @@ pub fn sample<R: Real>(
         return logistic(vectors, user, item, weight);
     }
     if weight <= 0.0 {
-        // Disliked: no positive, and never drawn as a negative.
+        // Disliked: not a positive, and never drawn as a negative.
         return Sample::none(item, 0);
     }
     let weight = R::from_f32(weight);
@@ -324,7 +336,8 @@ pub fn sample<R: Real>(
     }
 }
 
-/// The first draw that lies above the positive less the margin and is not known to the user. A draw that is known counts as a draw.
+/// The first draw that scores above the positive minus the margin and is unknown to the user. A
+/// draw of a known item still counts as a draw.
 #[inline(always)]
 fn warp<R: Real>(
     rules: &Rules,
@@ -355,7 +368,8 @@ fn warp<R: Real>(
     Sample::none(positive, rules.max_sampled)
 }
 
-/// All items are scored: the rank is the number of violators, and word 0 chooses one of them, counted in the order of items.
+/// Scores all items: the rank is the number of violators, and word 0 selects one of them in the
+/// order of items.
 #[inline(always)]
 fn exact_violator<R: Real>(
     known: &Known,
@@ -376,8 +390,9 @@ fn exact_violator<R: Real>(
     violators().nth(chosen as usize).map(|(item, score)| (item, score, rank))
 }
 
-/// Of min(n, known) draws among a user's interactions, with replacement: the k-th best of those that are liked (the last, if there
-/// are fewer). Of equal scores the earlier draw is the better one. None if no draw is liked.
+/// The k-th best of the liked items among min(n, known) draws from a user's interactions, with
+/// replacement (the last, if there are fewer). Ties go to the earlier draw. `None` if no draw is
+/// liked.
 #[inline(always)]
 fn kth_positive<R: Real>(
     rules: &Rules,
@@ -405,7 +420,8 @@ fn kth_positive<R: Real>(
     (0..count).find(|&draw| place(draw) == wanted).map(|draw| drawn[draw].1)
 }
 
-/// The item of the first of `max_sampled` random interactions that is not known to the user; c = σ(−(s⁺ − s⁻)).
+/// The item of the first of `max_sampled` random interactions that is unknown to the user; c =
+/// σ(−(s⁺ − s⁻)).
 #[inline(always)]
 fn bpr<R: Real>(
     rules: &Rules,
@@ -428,11 +444,12 @@ fn bpr<R: Real>(
     Sample::none(positive, rules.max_sampled)
 }
 
-/// c = y − σ(s) with y = 1 for liked, 0 for disliked, and s with both biases: (dot + item's) + user's.
+/// c = y − σ(s) with y = 1 for liked, 0 for disliked, and s with both biases: (dot + item bias) +
+/// user bias.
 #[inline(always)]
 fn logistic<R: Real>(vectors: &Vectors<R>, user: u32, item: u32, weight: f32) -> Sample<R> {
     let score = vectors.score(vectors.user(user), item) + vectors.user_biases[user as usize];
-    // 1 − σ(s) = σ(−s), so that both signs are one formula.
+    // 1 − σ(s) = σ(−s): one formula for both signs.
     let against = if weight > 0.0 { -score } else { score };
     let (step, size) = (R::from_f32(weight) * against.sigmoid(), R::from_f32(weight.abs()));
     Sample { positive: item, negative: NO_ITEM, draws: 0, step, loss: size * against.softplus() }

@@ -1,4 +1,4 @@
-//! Side features as a recommender holds them, and how a table becomes such.
+//! Side features of a recommender, given directly or encoded from a table.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use crate::recommend::interactions::Ids;
 #[cfg(feature = "data")]
 use crate::{Error, Result};
 
-/// Rows whose encoded features are held at once: most of them are 0.
+/// Rows encoded at a time: most of their features are 0.
 #[cfg(feature = "data")]
 const ROWS_AT_ONCE: usize = 1024;
 
-/// The side features of a recommender's users or items: a list of them ([`Features`]), or what was made of a table
-/// ([`SideFeatures::fit`]), which also tells of those that there are no interactions of.
+/// The side features of a recommender's users or items: given as a list ([`Features`]), or encoded
+/// from a table ([`SideFeatures::fit`]), which also covers entities without interactions.
 ///
 /// ```
 /// use gradus::Device;
@@ -46,14 +46,15 @@ pub struct SideFeatures {
     table: Option<Arc<FromTable>>,
 }
 
-/// What is known from a table beside the features of those that were trained on.
+/// Data from a table, in addition to the features of the trained entities.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FromTable {
     pub encoding: Encoding,
     pub newcomers: Option<Newcomers>,
 }
 
-/// Those that there are no interactions of: ids in their order, and the features of each among those of the others.
+/// Entities without interactions: ascending ids, and the features of each, numbered as those of the
+/// trained entities.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Newcomers {
     pub ids: Vec<String>,
@@ -71,7 +72,7 @@ impl SideFeatures {
         SideFeatures { features: Arc::new(features), table: Some(Arc::new(table)) }
     }
 
-    /// The features of those that a recommender is trained on.
+    /// Features of the trained entities.
     pub fn features(&self) -> &Features {
         &self.features
     }
@@ -84,31 +85,33 @@ impl SideFeatures {
         self.table.as_deref()
     }
 
-    /// How the columns of the table became features; none where there was no table.
+    /// Encoding of the table's columns; `None` without a table.
     pub fn encoding(&self) -> Option<&Encoding> {
         self.table().map(|table| &table.encoding)
     }
 
-    /// The ids of those that are known by their features alone, in the order of ids.
+    /// Ids of the entities known only by their features, ascending.
     pub fn new_ids(&self) -> &[String] {
         self.table()
             .and_then(|table| table.newcomers.as_ref())
             .map_or(&[], |newcomers| &newcomers.ids)
     }
 
-    /// Whether one of those that a recommender is trained on has a feature that it shares with others.
-    pub(crate) fn report_of(&self, entity: usize) -> bool {
+    /// True if a trained entity has a feature from the table, not only its own.
+    pub(crate) fn has_table_feature(&self, entity: usize) -> bool {
         let own = self.table().map_or(usize::MAX, |table| table.encoding.names().len());
         self.features.of(entity).0.iter().any(|&feature| (feature as usize) < own)
     }
 
-    /// Makes side features of a table for those that there are interactions of, whose ids are `known`: by
-    /// [`EncodingOptions::side_features`], fitted on their rows, the weights of each scaled to Σ |w| = 1; behind those features each has one
-    /// of its own, of weight 1 ([`Features::with_identity`]). One that is not in the table has its own alone. Who is in the table and not known has none of its own:
-    /// see [`SideFeatures::new_ids`].
+    /// Encodes side features from a table for the entities with interactions, whose ids are
+    /// `known`: by [`EncodingOptions::side_features`], fitted on their rows, the weights of each
+    /// entity scaled to Σ |w| = 1, followed by an identity feature of weight 1 each
+    /// ([`Features::with_identity`]). An entity missing from the table has only its identity
+    /// feature. Entities of the table that are not known have no identity feature: see
+    /// [`SideFeatures::new_ids`].
     ///
     /// # Errors
-    /// [`Error::Input`] if the table has none of the known ids; what [`Encoding::fit`] says.
+    /// [`Error::Input`] if the table has none of the known ids; errors of [`Encoding::fit`].
     #[cfg(feature = "data")]
     pub fn fit(entities: &Entities, known: &Ids) -> Result<Self> {
         let rows: Vec<(usize, u32)> = entities
@@ -147,7 +150,7 @@ impl SideFeatures {
         side.with(entities, known)
     }
 
-    /// Takes up those of a table that are not known, in place of the same ones before.
+    /// Registers the entities of a table that are not known, replacing earlier ones of the same id.
     #[cfg(feature = "data")]
     pub(crate) fn with(&self, entities: &Entities, known: &Ids) -> Result<Self> {
         let Some(table) = self.table() else {
@@ -195,9 +198,10 @@ impl SideFeatures {
     }
 }
 
-/// The features of rows that are not 0: the place of the row among these, the feature, its weight. Those of a row are scaled to Σ |w| = 1, as
-/// LightFM's `Dataset` scales them: with all of weight 1 a film of five genres is moved five times as fast as one of a single genre (on
-/// MovieLens precision@10 .153 → .159, recall .138 → .147, the means of three seeds).
+/// The nonzero features of rows: the index of the row among these, the feature, its weight. The
+/// weights of a row are scaled to Σ |w| = 1, as in LightFM's `Dataset`: with all weights 1, a film
+/// of five genres would learn five times as fast as one of a single genre (on MovieLens
+/// precision@10 .153 → .159, recall .138 → .147, the means of three seeds).
 #[cfg(feature = "data")]
 fn encoded(encoding: &Encoding, table: &Table, rows: &[usize]) -> Result<Vec<(u32, u32, f32)>> {
     let mut triples = Vec::new();

@@ -1,14 +1,15 @@
-//! Interactions to train on and those to test on.
+//! Train/test splits of interactions.
 
 use crate::cpu::random::{Permutation, Random};
 use crate::recommend::interactions::Interactions;
 use crate::{Error, Result};
 
 impl Interactions {
-    /// Splits at random: ⌊`test` · length⌋ interactions to test on, the others to train on. Both keep all users and items.
+    /// Random split: ⌊`test` · length⌋ interactions to test on, the rest to train on. Both keep all
+    /// users and items.
     ///
     /// # Errors
-    /// [`Error::Option`] for a share outside [0, 1).
+    /// [`Error::Option`] for a fraction outside [0, 1).
     pub fn split(&self, test: f64, seed: u64) -> Result<(Self, Self)> {
         if !(0.0..1.0).contains(&test) {
             return Err(Error::option("interactions", "test", test, "in [0, 1)"));
@@ -20,11 +21,13 @@ impl Interactions {
         Ok(self.parted(&held_out))
     }
 
-    /// As [`Interactions::split`], the latest to test on: what a recommender foresees. The times are those of the ratings that these were made
-    /// from; of equal ones the one behind in the file is later.
+    /// As [`Interactions::split`], with the latest interactions to test on: prediction of the
+    /// future. The times are those of the ratings these interactions were made from; among equal
+    /// times the later line counts as later.
     ///
     /// # Errors
-    /// [`Error::Option`] for a share outside [0, 1); [`Error::Input`] if the ratings have no times, or are other ones.
+    /// [`Error::Option`] for a fraction outside [0, 1); [`Error::Input`] if the ratings have no
+    /// times or are not the ones these interactions were made from.
     #[cfg(feature = "data")]
     pub fn split_latest(&self, test: f64, ratings: &crate::data::Ratings) -> Result<(Self, Self)> {
         if !(0.0..1.0).contains(&test) {
@@ -47,7 +50,7 @@ impl Interactions {
         };
         let (users, items) =
             (rows(self.user_ids(), &ratings.user_ids), rows(self.item_ids(), &ratings.item_ids));
-        // The place of each interaction among these, by its time and its line.
+        // Index of each interaction, with its time and its line.
         let mut order: Vec<(f64, usize, usize)> = Vec::with_capacity(self.len());
         for (line, &time) in times.iter().enumerate() {
             let (user, item) =
@@ -71,13 +74,15 @@ impl Interactions {
         Ok(self.parted(&held_out))
     }
 
-    /// How many interactions a share is.
+    /// Number of interactions in a fraction.
     fn share(&self, test: f64) -> usize {
-        // f64 holds every count below 2³²; the 1e-9 keeps 0.29 · 100 = 28.999… from losing one.
+        // f64 represents every count below 2³²; the 1e-9 keeps 0.29 · 100 = 28.999… from losing
+        // one.
         (test * self.len() as f64 + 1e-9).floor() as usize
     }
 
-    /// Holds `k` random interactions of each user out to test on; a user with `k` or fewer keeps all to train on.
+    /// Holds out `k` random interactions per user to test on; users with `k` or fewer keep all to
+    /// train on.
     ///
     /// # Errors
     /// [`Error::Option`] for a `k` of 0.

@@ -1,11 +1,11 @@
-//! Training a recommender, epoch by epoch, so that it can be cut and go on.
+//! Training of a recommender, epoch by epoch, with interruption and resumption.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::nn::train::history::Stop;
 use crate::nn::train::options::StepReport;
-use crate::recommend::engine::{Cut, LearningRatePolicy, Tally};
+use crate::recommend::engine::{Cut, UpdateOptions, Tally};
 use crate::recommend::fit::Fit;
 use crate::recommend::interactions::Interactions;
 use crate::recommend::model::{Epoch, History, Model};
@@ -13,18 +13,18 @@ use crate::recommend::sampling::Rules;
 use crate::runtime::files;
 use crate::{Error, Result};
 
-/// How often a callback is asked.
+/// Interval between callbacks.
 const ASKED: Duration = Duration::from_millis(150);
 
-/// Batches that are run first, before it is known how long one takes.
+/// Batches of the first submission, before the time per batch is known.
 const FIRST_PIECE: usize = 8;
 
 impl Model {
-    /// Trains from the first embeddings on: what was learned before is forgotten (LightFM's `fit`).
+    /// Trains from newly initialized embeddings, discarding earlier training (LightFM's `fit`).
     ///
     /// # Errors
-    /// [`Error::Shape`] for interactions of another number of users or items, [`Error::Empty`] for none, [`Error::Option`] if the
-    /// embeddings do not stay finite, and what the device says.
+    /// [`Error::Shape`] for interactions of a different number of users or items, [`Error::Empty`]
+    /// for none, [`Error::Option`] if the embeddings do not stay finite; errors of the device.
     pub fn fit(&mut self, interactions: &Interactions, epochs: usize) -> Result<History> {
         self.check(interactions)?;
         self.engine.set_state(&self.description.first_state())?;
@@ -33,7 +33,8 @@ impl Model {
         self.fit_partial(interactions, epochs)
     }
 
-    /// Goes on training. `fit` of 3 epochs and `fit_partial` of 4 on the same interactions are `fit` of 7.
+    /// Continues training. `fit` of 3 epochs and `fit_partial` of 4 on the same interactions equal
+    /// `fit` of 7.
     ///
     /// # Errors
     /// As [`Model::fit`].
@@ -41,15 +42,16 @@ impl Model {
         self.train(interactions, Fit::new().epochs(epochs))
     }
 
-    /// As [`Model::fit_partial`], with a checkpoint and callbacks. An epoch that a callback has ended in its midst goes on with its next
-    /// batch, also where the recommender was saved and loaded in between: the bits are those of a training that was not cut.
+    /// As [`Model::fit_partial`], with a checkpoint and callbacks. An epoch interrupted by a
+    /// callback resumes at its next batch, even if the recommender was saved and loaded in between:
+    /// the bits are those of uninterrupted training.
     ///
     /// # Errors
     /// As [`Model::fit`]; [`Error::Io`] if the checkpoint cannot be written.
     pub fn train(&mut self, interactions: &Interactions, fit: Fit) -> Result<History> {
         self.check(interactions)?;
         self.check_ids("interactions", interactions)?;
-        // Epochs number the draws in 32 bits; a file may say that there were nearly as many.
+        // Epochs number the draws in 32 bits; a file may claim nearly as many.
         let left = u32::MAX - self.epochs;
         let planned =
             u32::try_from(fit.epochs).ok().and_then(|epochs| self.epochs.checked_add(epochs));
@@ -62,8 +64,8 @@ impl Model {
         }
         self.planned = planned;
         let is_known = self.seen.as_ref().is_some_and(|seen| **seen == *interactions);
-        // What is left of an epoch over other interactions is another epoch. What was seen does not say it: that is the interactions of
-        // all calls, and may be more than the epoch's or happen to be the same.
+        // Resume only on the same interactions. `seen` cannot tell: it is the union over all calls,
+        // and may be larger than the epoch's interactions or equal them by chance.
         let goes_on =
             |cut: &Cut| cut.over.map_or(is_known, |over| over == interactions.fingerprint());
         self.cut = self.cut.take().filter(goes_on);
@@ -75,20 +77,20 @@ impl Model {
         self.engine.set_interactions(Arc::new(interactions.clone()))?;
         self.seen = Some(all);
         let options = &self.description.options;
-        let (rules, learning_rate_policy) = (
+        let (rules, update_options) = (
             options.rules(self.description.items as u32),
-            options.learning_rate_policy(interactions),
+            options.update_options(interactions),
         );
         let (mut history, mut at_once) = (History::default(), FIRST_PIECE);
         if let Some(path) = fit.checkpoint.as_ref().filter(|_| self.epochs == planned) {
-            // No epoch will write it.
+            // No epoch remains to write it.
             self.save(path)?;
         }
         while self.epochs < planned && history.stopped.is_none() {
             self.epoch(
                 interactions,
                 &fit,
-                (&rules, &learning_rate_policy),
+                (&rules, &update_options),
                 &mut history,
                 &mut at_once,
             )?;
@@ -108,17 +110,17 @@ impl Model {
         Ok(history)
     }
 
-    /// One epoch, or what is left of it.
+    /// One epoch, or the rest of an interrupted one.
     fn epoch(
         &mut self,
         interactions: &Interactions,
         fit: &Fit,
-        (rules, learning_rate_policy): (&Rules, &LearningRatePolicy),
+        (rules, update_options): (&Rules, &UpdateOptions),
         history: &mut History,
         at_once: &mut usize,
     ) -> Result<()> {
         let start = Instant::now();
-        let batches = interactions.len().div_ceil(learning_rate_policy.batch_size);
+        let batches = interactions.len().div_ceil(update_options.batch_size);
         let (mut done, mut tally) = self
             .cut
             .take()
@@ -128,7 +130,7 @@ impl Model {
             let next = if fit.on_step.is_some() { (done + *at_once).min(batches) } else { batches };
             self.engine.batches(
                 rules,
-                learning_rate_policy,
+                update_options,
                 self.epochs,
                 done..next,
                 &mut tally,
@@ -137,11 +139,11 @@ impl Model {
             *at_once = ((ASKED.as_secs_f64() / each.max(1e-9)) as usize)
                 .clamp(1, at_once.saturating_mul(4));
             done = next;
-            let seen = (done * learning_rate_policy.batch_size).min(interactions.len());
+            let seen = (done * update_options.batch_size).min(interactions.len());
             let report = StepReport { batch: done, batches, loss: tally.loss / seen as f64 };
             if fit.on_step.as_ref().is_some_and(|call| call.ends(self.epochs as usize + 1, &report))
             {
-                self.check_finite(&tally, learning_rate_policy)?;
+                self.check_finite(&tally, update_options)?;
                 self.cut =
                     Some(Cut { batches: done, tally, over: Some(interactions.fingerprint()) });
                 history.stopped =
@@ -149,7 +151,7 @@ impl Model {
                 return Ok(());
             }
         }
-        self.check_finite(&tally, learning_rate_policy)?;
+        self.check_finite(&tally, update_options)?;
         self.epochs += 1;
         let report = Epoch {
             loss: tally.loss / interactions.len() as f64,
@@ -162,13 +164,13 @@ impl Model {
         Ok(())
     }
 
-    fn check_finite(&self, tally: &Tally, learning_rate_policy: &LearningRatePolicy) -> Result<()> {
+    fn check_finite(&self, tally: &Tally, update_options: &UpdateOptions) -> Result<()> {
         if tally.loss.is_finite() && self.engine.is_finite()? {
             return Ok(());
         }
         let found = format!(
             "{}, which epoch {} did not stay finite with",
-            learning_rate_policy.learning_rate,
+            update_options.learning_rate,
             self.epochs + 1
         );
         Err(Error::option("recommend", "learning_rate", found, "lower"))

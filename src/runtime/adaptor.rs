@@ -1,10 +1,12 @@
 //! Adaptors between kernel templates and the files of losses, activations and optimizers.
 //!
-//! Every function, struct and option in such a file carries the file's stem: `huber_loss`, `DiceSums`, `ADAM_BETA1`. So several files stand in
-//! one module, and a search for a name finds its shader and its calls. A template calls `loss(…)` or `update(…)`, whatever file it is linked
-//! with. The adaptor is a few generated lines of WGSL that define the template's names by those of the file.
+//! Every function, struct and option in such a file is prefixed with the file's stem: `huber_loss`,
+//! `DiceSums`, `ADAM_BETA1`. So several files fit in one module, and a search for a name finds its
+//! shader and its calls. A template calls `loss(…)` or `update(…)` for any linked file. The adaptor
+//! is a few generated lines of WGSL that define the template's names in terms of the file's.
 //!
-//! A file from outside the crate ([`File::new`]) defines the template's names itself and needs no adaptor.
+//! A file from outside the crate ([`File::new`]) defines the template's names directly and needs no
+//! adaptor.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,22 +14,22 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::runtime::wgsl::File;
 
-/// Where the value of an option comes from in a program that several models share.
+/// Source of an option's value in a program shared by several models.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Setting {
     /// The same for all: an `override` of the pipeline.
     Constant(f64),
-    /// It differs: the number at this place among the numbers of a member.
+    /// Per member: the index into a member's numbers.
     PerMember(usize),
 }
 
-/// The name of a function that a template calls `name`, in a file.
+/// The file's name for the template function `name`.
 pub(crate) fn function(file: &File, name: &str) -> String {
     if file.is_own() { format!("{}_{name}", file.stem()) } else { name.into() }
 }
 
-/// The name of an option, or of a constant, in a file: `HUBER_DELTA`. The names are kept until the process ends: there are as many as the
-/// shaders of the crate have options.
+/// The file's name for an option or a constant: `HUBER_DELTA`. The strings are interned until the
+/// process ends: as many as the crate's shaders have options.
 pub(crate) fn option(file: &File, name: &'static str) -> &'static str {
     static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     if !file.is_own() {
@@ -43,7 +45,7 @@ pub(crate) fn option(file: &File, name: &'static str) -> &'static str {
     kept
 }
 
-/// The options of a file with their values, by their names in it.
+/// A file's options and their values, by their names in the file.
 pub(crate) fn options(
     file: &File,
     values: Vec<(&'static str, f64)>,
@@ -52,7 +54,7 @@ pub(crate) fn options(
     values.into_iter().map(move |(name, value)| (option(&file, name), value))
 }
 
-/// The name of a struct in a file: `DiceSums`.
+/// The file's name for a struct: `DiceSums`.
 fn structure(file: &File, name: &str) -> String {
     let mut full = String::new();
     for word in file.stem().split('_') {
@@ -63,13 +65,13 @@ fn structure(file: &File, name: &str) -> String {
     full + name
 }
 
-/// Declares the names of a template by those of a file. `interface` lists what the template takes from it: `fn name(x: f32) -> f32`, `struct
-/// Name` or `override NAME: kind`.
+/// Declares a template's names in terms of the file's. `interface` lists what the template
+/// requires: `fn name(x: f32) -> f32`, `struct Name` or `override NAME: kind`.
 pub(crate) fn adaptor(file: &File, interface: &[&'static str]) -> String {
     adaptor_of_members(file, interface, &[])
 }
 
-/// As [`adaptor`], with options that are variables where they differ between members: `load_options` sets them.
+/// As [`adaptor`], with per-member options as variables, set by `load_options`.
 pub(crate) fn adaptor_of_members(
     file: &File,
     interface: &[&'static str],
@@ -97,7 +99,7 @@ pub(crate) fn adaptor_of_members(
     text
 }
 
-/// A function with this signature that calls another with its arguments.
+/// A function with this signature that forwards its arguments to another.
 fn call(signature: &str, called: impl Fn(&str) -> String) -> String {
     let (head, rest) = signature.split_once('(').unwrap_or((signature, ""));
     let (parameters, result) = rest.rsplit_once(')').unwrap_or((rest, ""));
@@ -110,7 +112,7 @@ fn call(signature: &str, called: impl Fn(&str) -> String) -> String {
     format!("{signature} {{ {returns}{}({}); }}", called(name), arguments.join(", "))
 }
 
-/// The text of a file whose options are set while the program runs: those overrides become private variables.
+/// The text of a file with its per-member options as private variables in place of overrides.
 pub(crate) fn with_variables(file: &File, settings: &[(&'static str, Setting)]) -> String {
     let names: Vec<&str> = per_member(settings).map(|(name, _)| option(file, name)).collect();
     let mut text = String::with_capacity(file.text.len());
@@ -126,7 +128,7 @@ pub(crate) fn with_variables(file: &File, settings: &[(&'static str, Setting)]) 
     text
 }
 
-/// The options that differ between the members, with their places.
+/// The per-member options, with their indices.
 pub(crate) fn per_member<'a>(
     settings: &'a [(&'static str, Setting)],
 ) -> impl Iterator<Item = (&'static str, usize)> + 'a {
@@ -136,7 +138,7 @@ pub(crate) fn per_member<'a>(
     })
 }
 
-/// The options that are the same for all, by their names in the file.
+/// The options shared by all members, by their names in the file.
 pub(crate) fn constants(
     file: &File,
     settings: &[(&'static str, Setting)],
@@ -148,7 +150,7 @@ pub(crate) fn constants(
     settings.iter().filter_map(constant).collect()
 }
 
-/// The type of an option in the text of its file.
+/// The WGSL type of an option in its file.
 pub(crate) fn kind_of(file: &File, name: &'static str) -> &'static str {
     let declaration = format!("override {}: ", option(file, name));
     let rest = file.text.lines().find_map(|line| line.strip_prefix(declaration.as_str()));

@@ -1,8 +1,8 @@
-//! Files in the user's cache folder: what was learned of an adapter once and is worth keeping. Losing them costs time only,
-//! so nothing here is an error: what cannot be read or written is logged and done without.
+//! Files in the user's cache folder: compiled pipelines and tuning results of an adapter. Losing
+//! them only costs time, so failures to read or write are logged and ignored.
 //!
-//! The folder is `GRADUS_CACHE_DIR`, else `gradus` in the system's folder for caches: `$XDG_CACHE_HOME` or `~/.cache`,
-//! `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows.
+//! The folder is `GRADUS_CACHE_DIR`, else `gradus` in the system's cache folder: `$XDG_CACHE_HOME`
+//! or `~/.cache`, `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows.
 
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::runtime::files;
 use crate::{Error, Result};
 
-/// The folder, which need not be there yet. None where the system names no place.
+/// The folder, which need not exist yet. `None` if the system defines no cache folder.
 pub(crate) fn folder() -> Option<PathBuf> {
     folder_from(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
 }
@@ -24,14 +24,15 @@ fn folder_from(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     } else if cfg!(target_os = "macos") {
         variable("HOME").map(|home| home.join("Library/Caches"))
     } else {
-        // The XDG rules: a path that is not absolute counts as none.
+        // The XDG specification: a relative path counts as unset.
         let named = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute());
         named.or_else(|| variable("HOME").map(|home| home.join(".cache")))
     };
     system.map(|folder| folder.join("gradus"))
 }
 
-/// What a switch in the environment says: `on` and `1`, `off` and `0`; none where it says nothing.
+/// Value of a boolean environment variable: `on` or `1`, `off` or `0`; `None` if unset or anything
+/// else.
 pub(crate) fn switch(name: &str) -> Option<bool> {
     let value = std::env::var(name).ok()?;
     match value.as_str() {
@@ -45,7 +46,7 @@ pub(crate) fn switch(name: &str) -> Option<bool> {
     }
 }
 
-/// The bytes of a file, if it is there and no longer than `most`.
+/// The bytes of a file, if it exists and is no longer than `most`.
 pub(crate) fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let found =
@@ -59,7 +60,8 @@ pub(crate) fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
     None
 }
 
-/// Puts bytes into a file as a whole: who reads it at the same time, or after a crash, finds the old or the new ones.
+/// Replaces a file atomically: concurrent readers, and readers after a crash, find the old or the
+/// new bytes.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) {
     if let Err(error) = try_replace(path, bytes) {
         log::info!("not kept: {error}");
@@ -74,11 +76,11 @@ fn try_replace(path: &Path, bytes: &[u8]) -> Result<()> {
     files::write(path, bytes)
 }
 
-/// A number that another text has only by chance (FNV-1a; Fowler, Noll, Vo, 1991).
+/// A 64-bit hash (FNV-1a; Fowler, Noll, Vo, 1991).
 pub(crate) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for part in parts {
-        // The length between them, so that "ab", "c" is another text than "a", "bc".
+        // The length separates the strings: "ab", "c" must differ from "a", "bc".
         for byte in part.iter().copied().chain((part.len() as u64).to_le_bytes()) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }

@@ -1,4 +1,4 @@
-//! Files that are replaced as a whole: models, pages and caches are all written through here.
+//! Atomic file replacement: models, pages and caches are all written through this module.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, TryLockError};
@@ -10,39 +10,40 @@ use tempfile::NamedTempFile;
 
 use crate::{Error, Result};
 
-/// The end of a temporary file's name.
+/// Suffix of temporary files.
 const UNFINISHED: &str = ".unfinished";
 
-/// Random letters in a temporary file's name.
+/// Number of random letters in a temporary file's name.
 const RANDOM: usize = 8;
 
-/// Links that are followed one behind the other; Linux follows as many.
+/// Maximum number of symbolic links followed in a chain; the limit on Linux.
 const MOST_LINKS: usize = 40;
 
-/// A temporary file is locked right after it was made: one that is older and not locked belongs to a process that is gone.
+/// Temporary files are locked right after creation: an older one without a lock was left by a dead
+/// process.
 const ABANDONED: Duration = Duration::from_secs(60);
 
-/// Puts `bytes` into the file at `path` in one move: who reads it at the same time, and whoever finds it after a crash or a power
-/// failure, has the old bytes or the new ones. Two processes that write one file do not get into each other's way: the last one's
-/// file stays.
+/// Replaces the file at `path` with `bytes` atomically: concurrent readers, and readers after a
+/// crash or a power failure, find the old bytes or the new ones. Two processes writing one file do
+/// not interfere: the last one's file remains.
 ///
-/// The bytes go to a temporary file of a random name beside the target, which is flushed to the disk and renamed. The target's
-/// permissions stay; a new file gets those of the process. A link is followed, and what it points to is replaced. Another name of
-/// the same file (a hard link) keeps the old bytes.
+/// The bytes are written to a randomly named temporary file beside the target, flushed to disk and
+/// renamed. The target keeps its permissions; a new file gets the process's defaults. A symbolic
+/// link is followed, and its target is replaced. Other hard links to the file keep the old bytes.
 ///
 /// # Errors
-/// [`Error::Io`] for a pipe, a device, a folder, a file that is read-only, a folder that is not there or cannot be written, and a disk
-/// that is full. What was there stays as it was, and no temporary file is left.
+/// [`Error::Io`] for a pipe, a device, a folder, a read-only file, a folder that is missing or not
+/// writable, and a full disk. The existing file is unchanged, and no temporary file remains.
 pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     let path = path.as_ref();
     try_write(path, bytes).map_err(|source| Error::Io { path: path.into(), source })
 }
 
-/// Finds out whether [`write()`] could write a file, before hours are spent on what goes into it. Removes temporary files that earlier
-/// processes, killed while they wrote it, left behind.
+/// Checks that [`write()`] can write a file, before hours are spent on its content. Removes
+/// temporary files left by processes killed while writing it.
 ///
 /// # Errors
-/// As [`write()`], but for the full disk.
+/// As [`write()`], except for the full disk.
 pub fn check_writable(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     let check = || {
@@ -59,17 +60,17 @@ fn try_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     temporary.write_all(bytes)?;
     target.hand_down(temporary.as_file())?;
     temporary.as_file().sync_all()?;
-    // A temporary file that cannot be moved is removed as it is dropped with the error.
+    // If the rename fails, dropping the error removes the temporary file.
     temporary.persist(&target.path).map_err(|error| error.error)?;
     sync_folder(&target.folder)
 }
 
-/// A file to be replaced.
+/// A file to replace.
 struct Target {
-    /// Without links.
+    /// With links resolved.
     path: PathBuf,
     folder: PathBuf,
-    /// What is there now.
+    /// Metadata of the existing file, if any.
     old: Option<Metadata>,
 }
 
@@ -88,7 +89,7 @@ impl Target {
         if path.file_name().is_none() || names_folder {
             return Err(io::Error::new(ErrorKind::InvalidInput, "it names no file"));
         }
-        // A link may lead to another folder, which is the one to write in.
+        // A link may lead to another folder: write there.
         let path = if old.is_some() { fs::canonicalize(&path)? } else { path };
         let folder = folder_of(&path);
         if !folder.is_dir() {
@@ -97,7 +98,8 @@ impl Target {
         Ok(Target { path, folder, old })
     }
 
-    /// What a temporary file's name begins with. Names have at most 255 bytes, so that a long one is cut.
+    /// Prefix of the temporary file's name. Names have at most 255 bytes, so a long one is
+    /// truncated.
     fn prefix(&self) -> OsString {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let mut end = name.len().min(200);
@@ -107,21 +109,22 @@ impl Target {
         format!(".{}.", &name[..end]).into()
     }
 
-    /// A new file beside the target. It is locked while it is written, which tells others that it is not abandoned.
+    /// A new file beside the target. It is locked while being written, so that others do not
+    /// consider it abandoned.
     fn temporary(&self) -> io::Result<NamedTempFile> {
         let prefix = self.prefix();
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(UNFINISHED).rand_bytes(RANDOM);
-        // As any new file: tempfile's own are for their owner alone.
+        // The default permissions of new files: tempfile's are owner-only.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let made = builder.tempfile_in(&self.folder)?;
-        // Not every file system knows locks; then the age alone tells.
+        // Not every file system supports locks; without them only the age counts.
         let _ = made.as_file().try_lock();
         Ok(made)
     }
 
-    /// Gives a new file what the old one had: owner and group where that is allowed, and the permissions.
+    /// Copies the old file's permissions to a new one, and owner and group if allowed.
     fn hand_down(&self, new: &File) -> io::Result<()> {
         let Some(old) = &self.old else { return Ok(()) };
         #[cfg(unix)]
@@ -151,7 +154,7 @@ impl Target {
     }
 }
 
-/// Whether a temporary file is old and nobody holds it.
+/// True if a temporary file is old and not locked.
 fn is_abandoned(path: &Path) -> io::Result<bool> {
     let found = fs::symlink_metadata(path)?;
     let age = SystemTime::now().duration_since(found.modified()?).unwrap_or_default();
@@ -164,17 +167,16 @@ fn is_abandoned(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Where a path ends that leads to nothing yet: a link may point to a file that is still to be made.
-/// Where a path leads through links, also through one that leads to nothing.
+/// Resolves the chain of symbolic links at `path`, including links to files that do not exist yet.
 ///
 /// # Errors
-/// If there are too many.
+/// If there are too many links.
 #[doc(hidden)]
 pub fn end_of_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_path_buf();
     for _ in 0..MOST_LINKS {
         match fs::read_link(&path) {
-            // A link that is not absolute counts from where it lies.
+            // A relative link is relative to its own folder.
             Ok(link) => path = folder_of(&path).join(link),
             Err(_) => return Ok(path),
         }
@@ -193,7 +195,7 @@ fn no_folder(path: &Path) -> io::Error {
     )
 }
 
-/// Refuses what is no file, and a file that somebody protects.
+/// Rejects anything but a regular file, and read-only files.
 fn check_kind(found: &Metadata) -> io::Result<()> {
     let kind = found.file_type();
     let mut what = if kind.is_dir() { Some("a folder; name a file in it") } else { None };
@@ -220,13 +222,13 @@ fn check_kind(found: &Metadata) -> io::Result<()> {
     })
 }
 
-/// Brings a renamed entry to the disk: without, a power failure may take it back.
+/// Flushes a renamed entry to disk: otherwise a power failure may undo it.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(not(unix)) {
         return Ok(());
     }
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // A folder that may be written but not listed, and file systems that know no such thing.
+        // A folder that is writable but not readable, or a file system without directory sync.
         Err(error)
             if matches!(
                 error.kind(),
@@ -323,7 +325,7 @@ mod tests {
         assert!(at("link").is_symlink() && at("link to link").is_symlink());
         symlink("round", at("round")).unwrap();
         assert!(write(at("round"), b"nowhere").is_err());
-        // A new file has the permissions of any other.
+        // A new file gets default permissions.
         fs::write(at("plain"), b"").unwrap();
         write(at("new"), b"").unwrap();
         let mode = |name: &str| fs::metadata(at(name)).unwrap().permissions().mode();

@@ -1,4 +1,4 @@
-//! Devices, pipelines, tensors and the files that outlive a process: what runs a shader and knows nothing of losses.
+//! Runtime: devices, pipelines, tensors and persistent files; independent of losses.
 
 pub(crate) mod adaptor;
 pub(crate) mod cache;

@@ -1,8 +1,10 @@
-//! Kernels: a pipeline with its layout, made once for each text and set of constants, and the commands that run it.
+//! Kernels: a pipeline with its layout, created once per shader text and set of constants, and the
+//! commands that run it.
 //!
-//! Every kernel has the same interface: group 0, binding 0 a uniform of parameters (bound with a dynamic
-//! offset, so that a training step can re-use one buffer for many steps), bindings 1… storage. What is read and
-//! what is written stands in the shader alone; the layout is made from the parsed module.
+//! Every kernel has the same interface: group 0, binding 0 a uniform of parameters (bound with a
+//! dynamic offset, so that a training step can re-use one buffer for many steps), bindings 1…
+//! storage. Only the shader declares the access modes; the layout is derived from the parsed
+//! module.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -12,14 +14,14 @@ use crate::runtime::wgsl;
 use crate::runtime::wgsl::{Access, File};
 use crate::{Error, Result};
 
-/// What a pipeline is made of.
+/// Source of a pipeline.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Program {
     /// For messages: `huber (pointwise)`.
     pub label: String,
-    /// `const`s that no `override` can be (the sizes of private arrays), and adaptors.
+    /// `const`s that cannot be `override`s (the sizes of private arrays), and adaptors.
     pub header: String,
-    /// The files: frame, helpers, filling.
+    /// The files: kernel template, helpers, loss function.
     pub files: Vec<File>,
     /// Values of the `override`s.
     pub constants: Vec<(&'static str, f64)>,
@@ -34,12 +36,12 @@ pub(crate) struct Kernel {
     bindings: Vec<wgsl::Binding>,
 }
 
-/// A part of a buffer, bound to one storage binding.
+/// A range of a buffer, bound to one storage binding.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slice<'a> {
     pub buffer: &'a wgpu::Buffer,
     pub offset: u64,
-    /// In bytes; `None` is the rest.
+    /// In bytes; `None` extends to the end.
     pub size: Option<u64>,
 }
 
@@ -49,18 +51,18 @@ impl<'a> From<&'a wgpu::Buffer> for Slice<'a> {
     }
 }
 
-/// One thing for the device to do.
+/// A device command.
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
-    /// Run a kernel over so many workgroups.
+    /// Runs a kernel with this many workgroups.
     Dispatch {
         kernel: Arc<Kernel>,
         bindings: wgpu::BindGroup,
-        /// Where in the uniform buffer the parameters of this run lie, in bytes.
+        /// Byte offset of this run's parameters in the uniform buffer.
         parameters: u32,
         workgroups: u32,
     },
-    /// Copy bytes between buffers.
+    /// Copies bytes between buffers.
     Copy { from: wgpu::Buffer, from_offset: u64, to: wgpu::Buffer, to_offset: u64, size: u64 },
 }
 
@@ -74,17 +76,18 @@ impl Program {
         Program { label: label.into(), header: String::new(), files: files.to_vec(), constants }
     }
 
-    /// With more declarations at its head.
+    /// Appends declarations to the header.
     pub(crate) fn with_header(mut self, header: &str) -> Self {
         self.header.insert_str(0, header);
         self
     }
 
-    /// Two programs with the same key give the same pipeline.
+    /// Programs with equal keys give the same pipeline.
     fn key(&self) -> String {
         let mut key = self.header.clone();
         for file in &self.files {
-            // A user's own filling may share a name with another: the text decides, by its address and length.
+            // A user's loss function may share a name with another: identify the text by address
+            // and length.
             let _ = write!(key, "|{}:{:p}:{}", file.name, file.text, file.text.len());
         }
         for (name, value) in &self.constants {
@@ -95,7 +98,7 @@ impl Program {
 }
 
 impl Kernel {
-    /// Its name for messages.
+    /// Name for messages.
     pub(crate) fn label(&self) -> &str {
         &self.label
     }
@@ -105,13 +108,14 @@ impl Gpu {
     /// The kernel of a program, compiled on first use.
     ///
     /// # Errors
-    /// [`Error::Gpu`] if wgpu or the driver refuses it.
+    /// [`Error::Gpu`] if wgpu or the driver rejects it.
     pub(crate) fn kernel(&self, program: &Program) -> Result<Arc<Kernel>> {
         self.cached(program.key(), || self.compile(program))
     }
 
     fn compile(&self, program: &Program) -> Result<Kernel> {
-        // What a user's text and the kernel around it make together is looked at whole: two functions of one name, say.
+        // Validate a user's text together with the kernel around it: two functions of one name, for
+        // example.
         if !program.files.iter().all(File::is_own) {
             wgsl::validate(&program.label, &program.header, &program.files)?;
         }
@@ -136,7 +140,7 @@ impl Gpu {
             })
             .collect();
         let device = self.device();
-        // Before it begins: a driver that never ends names its kernel.
+        // Logged before compiling, to name the kernel if a driver hangs.
         log::debug!("compiling {} {:?}", program.label, program.constants);
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(&program.label),
@@ -145,9 +149,10 @@ impl Gpu {
         let shader = if self.is_checked() || !program.files.iter().all(File::is_own) {
             device.create_shader_module(descriptor)
         } else {
-            // SAFETY: only files of this crate come here (`File::is_own`); the host checks every shape and size before a
-            // dispatch, the kernels check labels themselves, and the tests run all of them checked as well.
-            // Checked, each loop carries a counter that keeps drivers from unrolling it (wgpu#7698: 100 times).
+            // SAFETY: only files of this crate reach this point (`File::is_own`); the host checks
+            // every shape and size before a dispatch, the kernels check labels, and the tests run
+            // all of them with checks too. Checks add a counter to each loop that prevents drivers
+            // from unrolling it (wgpu#7698: 100 times slower).
             unsafe {
                 device.create_shader_module_trusted(
                     descriptor,
@@ -179,7 +184,7 @@ impl Gpu {
         Ok(Kernel { label: program.label.clone(), pipeline, layout, bindings: module.bindings })
     }
 
-    /// Binds buffers to a kernel: the uniform first, then one slice for each storage binding in order.
+    /// Binds buffers to a kernel: the uniform first, then one slice per storage binding, in order.
     pub(crate) fn bind(
         &self,
         kernel: &Kernel,
@@ -225,7 +230,7 @@ impl Gpu {
         Ok(group)
     }
 
-    /// A dispatch with parameters of its own, for a call that is made once.
+    /// A one-off dispatch with its own parameter buffer.
     pub(crate) fn dispatch<P: bytemuck::Pod>(
         &self,
         kernel: &Arc<Kernel>,
@@ -234,7 +239,7 @@ impl Gpu {
         workgroups: u32,
     ) -> Result<Command> {
         let bytes = bytemuck::bytes_of(parameters);
-        // Not `create_buffer_init`: it maps the buffer and panics where there was no memory for one.
+        // Not `create_buffer_init`: it maps the buffer and panics if memory is exhausted.
         let uniform = self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(&kernel.label),
             size: (bytes.len() as u64).next_multiple_of(16),
@@ -247,12 +252,13 @@ impl Gpu {
         Ok(Command::Dispatch { kernel: kernel.clone(), bindings, parameters: 0, workgroups })
     }
 
-    /// Hands commands to the device in one submission, in order.
+    /// Submits commands to the device in one submission, in order.
     pub(crate) fn submit<'a>(&self, commands: impl IntoIterator<Item = &'a Command>) -> Result<()> {
         self.submit_timed(commands, None)
     }
 
-    /// As [`Gpu::submit`]; `stamps` are written at the beginning and the end of the first compute pass.
+    /// As [`Gpu::submit`]; timestamps are written at the beginning and the end of the first compute
+    /// pass.
     pub(crate) fn submit_timed<'a>(
         &self,
         commands: impl IntoIterator<Item = &'a Command>,
@@ -293,8 +299,8 @@ impl Gpu {
     }
 }
 
-/// Workgroups over two dimensions: one takes 65,535 at the most. A shader counts them as
-/// `workgroup.y * count.x + workgroup.x` and leaves out those that are too many.
+/// Splits workgroups over two dimensions: one is limited to 65,535. A shader computes the index as
+/// `workgroup.y * count.x + workgroup.x` and skips the excess.
 fn fold(workgroups: u32) -> [u32; 2] {
     let rows = workgroups.div_ceil(65_535).max(1);
     [workgroups.div_ceil(rows), rows]

@@ -1,4 +1,4 @@
-//! Sorting ids on the device, equal ones in the order of their positions: a radix sort without atomics, four bits at a time.
+//! Stable sort of ids on the device: a radix sort without atomics, four bits at a time.
 
 use crate::Result;
 use crate::runtime::device::Gpu;
@@ -14,10 +14,10 @@ const PLACE: File = crate::runtime::wgsl::shader!("ops/sort/sort_place.wgsl");
 /// Values of a digit (`DIGITS` in the shaders).
 const DIGITS: usize = 16;
 
-/// Runs at the most: one workgroup adds up their counts.
+/// Maximum number of runs: one workgroup sums their counts.
 const MOST_RUNS: usize = 8192;
 
-/// Ids in a run at least: a lane's private counts are worth that many.
+/// Minimum ids per run, to amortize an invocation's private counters.
 const LEAST_RUN: usize = 16;
 
 #[repr(C)]
@@ -31,12 +31,12 @@ struct SortParams {
     reserved: [u32; 3],
 }
 
-/// The buffers of a sort of so many ids.
+/// The buffers of a sort of `count` ids.
 #[derive(Clone, Debug)]
 pub(crate) struct Sorter {
     count: usize,
     run: usize,
-    /// (id, position), from one to the other with each digit.
+    /// (id, position), alternating between the two with each digit.
     pairs: [wgpu::Buffer; 2],
     counts: wgpu::Buffer,
 }
@@ -50,8 +50,8 @@ impl Sorter {
         Ok(Sorter { count, run, pairs: [pairs()?, pairs()?], counts })
     }
 
-    /// The commands that sort, and where (id, position) lie afterwards: by id, then by position. Ids that are `limit` or more, or below 0, lie
-    /// at the end as `limit`.
+    /// The commands that sort, and the buffer of the sorted (id, position): by id, then by
+    /// position. Ids of `limit` or more, or below 0, are moved to the end as `limit`.
     pub fn sort(
         &self,
         gpu: &Gpu,
@@ -106,7 +106,7 @@ fn place_program(lanes: u32, first: bool) -> Program {
     program("sort", &[PLACE, HELPERS], &each(lanes, first))
 }
 
-/// Every program of this file, for the checks of the shaders.
+/// Every program of this file, for the shader checks.
 pub(crate) fn programs() -> Vec<Program> {
     let mut programs = vec![scan_program()];
     for (lanes, first) in [(8, true), (8, false), (64, true), (64, false)] {
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::cpu::random::Random;
 
-    /// (id, position) as the device sorts them and as the standard library does.
+    /// (id, position) as sorted by the device and by the standard library.
     fn both(count: usize, limit: usize, spread: f64) -> [Vec<u32>; 2] {
         let gpu = Gpu::open().expect("these tests need an adapter, a software one will do");
         let mut random = Random::new(count as u64, 0);

@@ -1,4 +1,4 @@
-//! Tensors that live on a device, with the one way up and the one way down.
+//! Tensors on a device, with one upload path and one download path.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use ndarray::{ArrayBase, ArrayD, ArrayViewD, Data, Dimension, IxDyn};
 use crate::runtime::device::{Device, Gpu, Work};
 use crate::{Error, Result};
 
-/// Numbers or labels on a device, row-major. Cloning shares the memory; nothing writes to it after it was
-/// made but [`crate::Criterion::backward_in_place`].
+/// Numbers or labels on a device, row-major. Cloning shares the memory; tensors are immutable
+/// except for [`crate::Criterion::backward_in_place`].
 #[derive(Clone, Debug)]
 pub struct Tensor {
     device: Device,
@@ -17,16 +17,16 @@ pub struct Tensor {
     pub(crate) storage: Storage,
 }
 
-/// Where a tensor's elements lie.
+/// Storage of a tensor's elements.
 #[derive(Clone, Debug)]
 pub(crate) enum Storage {
     /// f32 on a GPU.
     Gpu(wgpu::Buffer),
     /// i32 labels on a GPU.
     GpuLabels(wgpu::Buffer),
-    /// f16 on a GPU, two in a word.
+    /// f16 on a GPU, two per word.
     GpuHalf(wgpu::Buffer),
-    /// f16 on the host, widened where they are calculated with.
+    /// f16 on the host, converted to f32 for arithmetic.
     Half(Arc<Vec<f16>>),
     F32(Arc<Vec<f32>>),
     F64(Arc<Vec<f64>>),
@@ -37,7 +37,7 @@ impl Tensor {
     /// Uploads numbers. On the `reference` device they become f64.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] or [`Error::OutOfMemory`] if the device has no room.
+    /// [`Error::TooLarge`] or [`Error::OutOfMemory`] if they do not fit on the device.
     pub fn from_array<'a>(device: &Device, values: impl Into<ArrayViewD<'a, f32>>) -> Result<Self> {
         let values = values.into();
         let shape = values.shape().to_vec();
@@ -53,9 +53,14 @@ impl Tensor {
         Ok(Tensor { device: device.clone(), shape, storage })
     }
 
-    /// Uploads numbers in f16 ([`crate::f16`]), which stay so: half the memory of f32. [`Criterion::backward`](crate::Criterion::backward)
-    /// takes them with dense targets in f16 too, or with labels, calculates in f32 and gives the gradient in f16.
+    /// Uploads numbers in f16 ([`crate::f16`]), stored as f16: half the memory of f32.
+    /// [`Criterion::backward`](crate::Criterion::backward) accepts them with dense targets in f16
+    /// too, or with labels, computes in f32 and returns the gradient in f16.
     ///
+    /// # Errors
+    /// As [`Tensor::from_array`].
+    ///
+    /// # Example
     /// ```
     /// use gradus::{Device, Reduction, Tensor, f16, losses::{Huber, Loss}};
     /// use ndarray::array;
@@ -68,9 +73,6 @@ impl Tensor {
     /// assert_eq!(step.gradient.to_half_array()?[1], f16::ONE);
     /// # Ok::<(), gradus::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// As [`Tensor::from_array`].
     pub fn from_half<'a>(device: &Device, values: impl Into<ArrayViewD<'a, f16>>) -> Result<Self> {
         let values = values.into();
         let flat: Vec<f16> = values.iter().copied().collect();
@@ -88,8 +90,8 @@ impl Tensor {
         Ok(Tensor { device: device.clone(), shape: values.shape().to_vec(), storage })
     }
 
-    /// Uploads numbers rounded to f16, as [`Tensor::from_half`] has them: to the nearest, of two as near to the even one; from 65,520
-    /// on that is infinity, below 3e-8 it is 0.
+    /// Uploads numbers rounded to f16, stored as by [`Tensor::from_half`]: to nearest, ties to
+    /// even; from 65,520 on that is infinity, below 3e-8 it is 0.
     ///
     /// # Errors
     /// As [`Tensor::from_array`].
@@ -100,10 +102,11 @@ impl Tensor {
         Tensor::from_half(device, values.into().mapv(f16::from_f32).view())
     }
 
-    /// Uploads class labels, one for each row.
+    /// Uploads class labels, one per row.
     ///
     /// # Errors
-    /// [`Error::Label`] for a label outside 32 bits; [`Error::OutOfMemory`] if the device has no room.
+    /// [`Error::Label`] for a label outside 32 bits; [`Error::OutOfMemory`] if they do not fit on
+    /// the device.
     pub fn from_labels(device: &Device, labels: &[i64]) -> Result<Self> {
         let narrow = narrow_labels(labels)?;
         let shape = vec![narrow.len()];
@@ -114,8 +117,12 @@ impl Tensor {
         Ok(Tensor { device: device.clone(), shape, storage })
     }
 
-    /// Uploads whole numbers of any shape: labels of several axes, lists of classes, the lengths of sequences.
+    /// Uploads integers of any shape: multi-dimensional labels, lists of classes, sequence lengths.
     ///
+    /// # Errors
+    /// As [`Tensor::from_labels`].
+    ///
+    /// # Example
     /// ```
     /// use gradus::{Device, Tensor};
     /// use ndarray::array;
@@ -124,9 +131,6 @@ impl Tensor {
     /// assert_eq!((labels.shape(), labels.is_labels()), (&[2, 2][..], true));
     /// # Ok::<(), gradus::Error>(())
     /// ```
-    ///
-    /// # Errors
-    /// As [`Tensor::from_labels`].
     pub fn from_integers<S: Data<Elem = i64>, D: Dimension>(
         device: &Device,
         values: &ArrayBase<S, D>,
@@ -135,7 +139,7 @@ impl Tensor {
         Ok(Tensor { shape: values.shape().to_vec(), ..Tensor::from_labels(device, &flat)? })
     }
 
-    /// Uploads a mask of any shape, as whole numbers: 1 where it is true, else 0.
+    /// Uploads a mask of any shape as integers: 1 where true, else 0.
     ///
     /// # Errors
     /// As [`Tensor::from_labels`].
@@ -161,30 +165,30 @@ impl Tensor {
         self.shape.iter().product()
     }
 
-    /// Whether there are no elements.
+    /// True if there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The device it lives on.
+    /// The tensor's device.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Whether it holds whole numbers (class labels, a mask) rather than floats.
+    /// True if it holds integers (class labels, a mask) rather than floats.
     pub fn is_labels(&self) -> bool {
         matches!(self.storage, Storage::GpuLabels(_) | Storage::Labels(_))
     }
 
-    /// Whether it holds numbers in f16.
+    /// True if it holds f16 numbers.
     pub fn is_half(&self) -> bool {
         matches!(self.storage, Storage::GpuHalf(_) | Storage::Half(_))
     }
 
-    /// Downloads the elements of a tensor of f16, waiting for the work that makes them.
+    /// Downloads the elements of an f16 tensor, waiting for the work that computes them.
     ///
     /// # Errors
-    /// What went wrong in that work; [`Error::Input`] for a tensor that is not of f16.
+    /// Failures of that work; [`Error::Input`] for a tensor that is not f16.
     pub fn to_half_array(&self) -> Result<ArrayD<f16>> {
         if !self.is_half() {
             return Err(Error::Input {
@@ -197,7 +201,7 @@ impl Tensor {
         shaped(&self.shape, pollster::block_on(self.halves())?)
     }
 
-    /// The elements in f16; none of a tensor that is not of f16.
+    /// The elements in f16; empty for a tensor that is not f16.
     async fn halves(&self) -> Result<Vec<f16>> {
         match (&self.storage, &self.device) {
             (Storage::GpuHalf(buffer), Device::Gpu(gpu)) => {
@@ -210,15 +214,15 @@ impl Tensor {
         }
     }
 
-    /// Downloads the elements, waiting for the work that makes them.
+    /// Downloads the elements, waiting for the work that computes them.
     ///
     /// # Errors
-    /// What went wrong in that work; [`Error::Input`] for labels.
+    /// Failures of that work; [`Error::Input`] for labels.
     pub fn to_array(&self) -> Result<ArrayD<f32>> {
         pollster::block_on(self.to_array_async())
     }
 
-    /// As [`Tensor::to_array`] without blocking the thread's executor.
+    /// As [`Tensor::to_array`], without blocking the executor's thread.
     ///
     /// # Errors
     /// As [`Tensor::to_array`].
@@ -244,7 +248,7 @@ impl Tensor {
 }
 
 impl Tensor {
-    /// Downloads whole numbers; none of a tensor of floats.
+    /// Downloads integers; empty for a tensor of floats.
     pub(crate) fn integers(&self) -> Result<Vec<i32>> {
         match (&self.storage, &self.device) {
             (Storage::GpuLabels(buffer), Device::Gpu(gpu)) => {
@@ -256,7 +260,7 @@ impl Tensor {
     }
 }
 
-/// An array of a shape over its elements.
+/// An array of the given shape over its elements.
 pub(crate) fn shaped<T>(shape: &[usize], flat: Vec<T>) -> Result<ArrayD<T>> {
     ArrayD::from_shape_vec(IxDyn(shape), flat).map_err(|error| Error::Shape {
         operation: "an array".into(),
@@ -265,7 +269,7 @@ pub(crate) fn shaped<T>(shape: &[usize], flat: Vec<T>) -> Result<ArrayD<T>> {
     })
 }
 
-/// Labels as the kernels hold them.
+/// Labels converted to the kernels' i32.
 pub(crate) fn narrow_labels(labels: &[i64]) -> Result<Vec<i32>> {
     labels
         .iter()
@@ -283,7 +287,8 @@ pub(crate) fn narrow_labels(labels: &[i64]) -> Result<Vec<i32>> {
 }
 
 impl Gpu {
-    /// A buffer of so many 4-byte elements, padded to 16 bytes so that kernels may read it in vectors of four.
+    /// A buffer of `elements` 4-byte elements, padded to 16 bytes so that kernels can read it as
+    /// vec4.
     pub(crate) fn buffer(&self, purpose: &str, elements: usize) -> Result<wgpu::Buffer> {
         let size = padded(elements);
         self.room_for(purpose, size)?;
@@ -308,7 +313,7 @@ impl Gpu {
         let bytes: &[u8] = bytemuck::cast_slice(values);
         let size = padded(bytes.len() / 4);
         self.room_for(purpose, size)?;
-        // Not `create_buffer_init`: it maps the buffer and panics where there was no memory for one.
+        // Not `create_buffer_init`: it maps the buffer and panics if memory is exhausted.
         let buffer = self.buffer(purpose, bytes.len() / 4)?;
         self.queue().write_buffer(&buffer, 0, bytes);
         self.check(purpose, size)?;
@@ -324,7 +329,7 @@ impl Gpu {
         Ok(())
     }
 
-    /// Reads elements back. The one path down: everything that leaves the device comes through here.
+    /// Reads elements back: the only download path.
     pub(crate) async fn download<T: bytemuck::Pod>(
         &self,
         buffer: &wgpu::Buffer,
@@ -338,7 +343,7 @@ impl Gpu {
         self.finish_download(reading).await
     }
 
-    /// Lets the device copy elements to where the host can read them, behind all work so far. Does not wait.
+    /// Enqueues a copy of elements to host-readable memory, after all work so far. Does not wait.
     pub(crate) fn begin_download(
         &self,
         buffer: &wgpu::Buffer,
@@ -365,7 +370,7 @@ impl Gpu {
         Ok(Reading { landing, submission, receiver })
     }
 
-    /// Waits for what was begun, and for nothing behind it.
+    /// Waits for a started download, and for nothing submitted after it.
     pub(crate) async fn finish_download<T: bytemuck::Pod>(
         &self,
         reading: Reading,
@@ -389,7 +394,7 @@ impl Gpu {
     }
 }
 
-/// Elements on their way to the host.
+/// A download in flight.
 #[derive(Debug)]
 pub(crate) struct Reading {
     landing: wgpu::Buffer,
@@ -398,7 +403,8 @@ pub(crate) struct Reading {
         futures_intrusive::channel::shared::OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
 }
 
-/// Bytes of a buffer of so many elements: a multiple of 16 and never 0, which cannot be bound.
+/// Buffer size in bytes for `elements` elements: a multiple of 16 and never 0, which cannot be
+/// bound.
 pub(crate) fn padded(elements: usize) -> u64 {
     (4 * elements as u64).next_multiple_of(16).max(16)
 }

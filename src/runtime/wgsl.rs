@@ -1,8 +1,8 @@
-//! Joins shader files into one module and reads back from it what the host must know.
+//! Joins shader files into one module and reflects the bindings and layouts the host needs.
 //!
-//! The files are put one behind the other as they are: names may be used before their line in WGSL, so neither an
-//! order nor an import is needed. The bindings are read from the parsed module, so they are written down once: in
-//! the frame.
+//! The files are concatenated unchanged: WGSL allows use before declaration, so neither an order
+//! nor imports are needed. The bindings are read from the parsed module, so they are declared only
+//! once: in the kernel template.
 
 use wgpu::naga;
 
@@ -19,23 +19,23 @@ pub struct File {
 }
 
 impl File {
-    /// A filling from outside this crate: compiled with wgpu's bounds checks, always.
+    /// A loss function from outside this crate: always compiled with wgpu's bounds checks.
     pub const fn new(name: &'static str, text: &'static str) -> Self {
         File { name, text, own: false }
     }
 
-    /// A file of this crate, which its tests run checked and unchecked.
+    /// A file of this crate, whose tests run it checked and unchecked.
     pub(crate) const fn own(name: &'static str, text: &'static str) -> Self {
         File { name, text, own: true }
     }
 
-    /// The file's name without folder and ending, which the names in it begin with.
+    /// The file's name without folder and extension: the prefix of the names in it.
     pub fn stem(&self) -> &'static str {
         let file = self.name.rsplit('/').next().unwrap_or(self.name);
         file.strip_suffix(".wgsl").unwrap_or(file)
     }
 
-    /// The name alone, where the text stands in a program's header.
+    /// Without the text, for a file whose text is in a program's header.
     pub(crate) const fn without_text(self) -> Self {
         File { text: "", ..self }
     }
@@ -56,18 +56,18 @@ macro_rules! shader {
 }
 pub(crate) use shader;
 
-/// A storage binding of a module, in the order of its number.
+/// A storage binding of a module.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Binding {
     /// The number in `@binding(…)`.
     pub number: u32,
     /// The variable's name.
     pub name: String,
-    /// How the module sees it.
+    /// Its address space and access mode.
     pub access: Access,
 }
 
-/// How a module sees a binding.
+/// Address space and access mode of a binding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Access {
     /// `var<uniform>`
@@ -81,13 +81,13 @@ pub enum Access {
 /// A parsed module with its bindings.
 #[derive(Clone, Debug)]
 pub struct Module {
-    /// naga's form of the text.
+    /// naga's representation.
     pub ir: naga::Module,
     /// The bindings of group 0, by number.
     pub bindings: Vec<Binding>,
 }
 
-/// The text of all files, one behind the other.
+/// The concatenated text of all files.
 pub fn join(header: &str, files: &[File]) -> String {
     let mut text = String::from(header);
     for file in files {
@@ -97,7 +97,7 @@ pub fn join(header: &str, files: &[File]) -> String {
     text
 }
 
-/// As [`join`], with the place of each part as a comment before it.
+/// As [`join`], with a comment before each file that gives its source.
 pub(crate) fn join_with_places(header: &str, files: &[File]) -> String {
     let mut text = String::new();
     if !header.is_empty() {
@@ -122,7 +122,8 @@ pub(crate) fn join_with_places(header: &str, files: &[File]) -> String {
 /// Parses the joined files.
 ///
 /// # Errors
-/// [`Error::Wgsl`] with the line where a text of the user's own is not WGSL, [`Error::Gpu`] with file and line where it is one of ours.
+/// [`Error::Wgsl`] with the line for invalid WGSL in a user's file, [`Error::Gpu`] with file and
+/// line for one of the crate's.
 pub fn parse(label: &str, header: &str, files: &[File]) -> Result<Module> {
     let text = join(header, files);
     let ir = naga::front::wgsl::parse_str(&text).map_err(|error| {
@@ -150,7 +151,8 @@ pub fn parse(label: &str, header: &str, files: &[File]) -> Result<Module> {
     Ok(Module { ir, bindings })
 }
 
-/// Parses the joined files and checks what the parser does not: numbers of arguments, types of results.
+/// Parses and validates the joined files: checks beyond the parser's, such as numbers of arguments
+/// and types of results.
 ///
 /// # Errors
 /// As [`parse`].
@@ -163,7 +165,7 @@ pub fn validate(label: &str, header: &str, files: &[File]) -> Result<()> {
         Err(error) => {
             let text = join(header, files);
             let at = error.location(&text).map(|at| at.line_number);
-            // The causes say what is wrong, the error itself only where.
+            // The error itself only gives the place, its sources the reason.
             let mut message = error.as_inner().to_string();
             let mut cause = std::error::Error::source(error.as_inner());
             while let Some(inner) = cause {
@@ -175,8 +177,8 @@ pub fn validate(label: &str, header: &str, files: &[File]) -> Result<()> {
     }
 }
 
-/// The refusal of a text at a line (from 1) of the joined files. Where one of them is the user's, the fault is there: ours are compiled
-/// by the tests.
+/// The error for invalid text at a line (from 1) of the joined files. If one of them is the user's,
+/// it is at fault: the crate's own are compiled by the tests.
 fn refused(label: &str, header: &str, files: &[File], line: Option<u32>, message: &str) -> Error {
     let place = line.and_then(|line| locate(header, files, line));
     let message = one_line(message);
@@ -204,7 +206,8 @@ fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The file that a line (from 1) of the joined text stands in, none for the header, and the line in it.
+/// The file of a line (from 1) of the joined text, `None` for the header, and the line in that
+/// file.
 fn locate<'f>(header: &str, files: &'f [File], line: u32) -> Option<(Option<&'f File>, u32)> {
     let mut first = 1 + header.matches('\n').count() as u32;
     if line < first {
@@ -220,12 +223,12 @@ fn locate<'f>(header: &str, files: &'f [File], line: u32) -> Option<(Option<&'f 
     None
 }
 
-/// Bytes of private memory that a text of the user's own may ask for in each invocation: drivers reserve it for every lane in flight,
-/// and a hundred megabytes end the process or the machine.
+/// Limit of private memory per invocation for user files: drivers reserve it for every invocation
+/// in flight, and a hundred megabytes would crash the process or the machine.
 const MOST_PRIVATE: u32 = 16 << 10;
 
-/// Refuses a text of the user's own that holds what a function of a loss has no use for and a kernel cannot bear: entry points, bindings,
-/// types larger than 16 KiB.
+/// Rejects a user's file with declarations that a loss function does not need and a kernel cannot
+/// support: entry points, bindings, types larger than 16 KiB.
 ///
 /// # Errors
 /// [`Error::Wgsl`].
@@ -265,7 +268,8 @@ pub fn check_own(file: File, helpers: &[File], header: &str) -> Result<()> {
     Ok(())
 }
 
-/// Asks that a uniform's Rust struct lies in memory as the shader's does: its size, and each field's name and offset.
+/// Asserts that the memory layout of a uniform's Rust struct matches the shader's: its size, and
+/// each field's name and offset.
 #[cfg(test)]
 macro_rules! assert_layout {
     ($program:expr, $rust:ty as $name:literal { $($field:ident),+ $(,)? }) => {{

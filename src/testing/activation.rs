@@ -1,4 +1,4 @@
-//! The judge of the activations.
+//! Checks of the activations.
 
 use ndarray::Array1;
 
@@ -17,16 +17,16 @@ use crate::runtime::device::Gpu;
 use crate::runtime::recorder::Recorder;
 use crate::{Device, Result};
 
-/// Rows of softmax, which looks at the whole row.
+/// Row width for softmax, which depends on the whole row.
 const WIDTH: usize = 33;
 
-/// Runs an activation and its derivative on a device with each set of its options and judges both by the f64
-/// reference. One report for each set.
+/// Runs an activation and its derivative on a device with each set of its options and compares both
+/// with the f64 reference. One report per set.
 ///
 /// On a GPU it runs as in a dense layer: in the epilogue of a product.
 ///
 /// # Errors
-/// What the device reports; [`crate::Error::Option`] if the entry lists a variant that it refuses.
+/// Errors of the device; [`crate::Error::Option`] if the entry lists an invalid variant.
 pub fn check_activation(
     entry: &'static Entry<dyn Activation>,
     device: &Device,
@@ -51,7 +51,7 @@ pub fn check_activation(
         };
         let mut report = Report::new(title(entry.name, options));
         let [expected, derivative] = expected(&*activation, &inputs)?;
-        // Apart, since the size of the sweep's errors would be lost beside numbers of 1e30.
+        // Separately: the errors of the sweep would be negligible relative to numbers of 1e30.
         for (name, range) in [("the sweep", 0..SWEEP), ("far out", SWEEP..inputs.len())] {
             let values = array(&found.values[range.clone()]);
             report.add_value(name, "value", expected.part(range.clone()).compare(&values));
@@ -66,7 +66,7 @@ pub fn check_activation(
     Ok(reports)
 }
 
-/// What a device gives: values, and derivatives in each way that it computes them.
+/// Results of a device: values, and derivatives from each code path.
 struct Found {
     values: Vec<f32>,
     slopes: Vec<(&'static str, Vec<f32>)>,
@@ -76,10 +76,11 @@ fn array(values: &[f32]) -> ndarray::ArrayD<f64> {
     Array1::from_iter(values.iter().map(|&x| f64::from(x))).into_dyn()
 }
 
-/// Elements of the sweep: whole rows.
+/// Elements of the sweep, in whole rows.
 const SWEEP: usize = 1212 * WIDTH;
 
-/// A sweep over what layers hand out; then far out on both sides and near 0, and what is no number.
+/// A sweep over typical pre-activations; then large magnitudes of both signs, values near 0, and
+/// NaN and infinities.
 fn inputs(rowwise: bool) -> Vec<f32> {
     let mut inputs: Vec<f32> =
         (0..SWEEP).map(|i| (i as f32 - 0.5 * SWEEP as f32) / 1000.0 + 3e-5).collect();
@@ -101,7 +102,8 @@ fn wide(inputs: &[f32], share: f64) -> Vec<f64> {
     inputs.iter().enumerate().map(|(i, &x)| f64::from(x) * (1.0 + share * sign(i))).collect()
 }
 
-/// dL/dy: ones, so that the derivative itself comes back. Softmax's would be 0, so it gets numbers that differ.
+/// dL/dy: ones, to obtain the derivative itself. For softmax that would give 0, so it uses varying
+/// numbers.
 fn upstream<R: Real>(activation: &dyn Activation, length: usize) -> impl Iterator<Item = R> {
     let differ = activation.rowwise();
     (0..length).map(move |i| if differ { R::new((i % 7) as f64 - 3.0) } else { R::ONE })
@@ -116,8 +118,9 @@ fn on_host<R: Real>(activation: &dyn Activation, inputs: &[R]) -> Result<(Vec<R>
     Ok((values, slopes))
 }
 
-/// The tolerance is that of the module's head. The factors of each formula (a distribution function, a tangent) are of
-/// size 1 or of the result's, and softmax's slope is a difference of numbers as large as its upstream, 3.
+/// Tolerance as in the module docs of [`crate::testing`]. The factors of each formula (a
+/// distribution function, a tangent) have magnitude 1 or that of the result, and softmax's
+/// derivative is a difference of numbers as large as its upstream, 3.
 fn expected(activation: &dyn Activation, inputs: &[f32]) -> Result<[Bounded; 2]> {
     let share = INPUT_ULPS * ULP;
     let here = on_host(activation, &wide(inputs, 0.0))?;
@@ -135,8 +138,8 @@ fn expected(activation: &dyn Activation, inputs: &[f32]) -> Result<[Bounded; 2]>
     Ok([bounded(here.0, up.0, down.0), bounded(here.1, up.1, down.1)])
 }
 
-/// Through the kernels of a dense layer whose weights are 1 or, for softmax, the unit matrix: x · 1 is x, and what
-/// stands there is judged with the epilogue that a model runs.
+/// Runs the kernels of a dense layer whose weights are 1 or, for softmax, the identity matrix: x ·
+/// 1 is x, so the tested epilogue is the one a model runs.
 fn run(gpu: &Gpu, activation: &dyn Activation, inputs: &[f32]) -> Result<Found> {
     let width = if activation.rowwise() { WIDTH } else { 1 };
     let rows = inputs.len() / width;

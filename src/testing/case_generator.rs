@@ -1,13 +1,14 @@
-//! The case_generators: which shapes, reductions, weights and masks a loss is run with.
+//! Case generators: the shapes, reductions, weights and masks a loss is tested with.
 //!
-//! Not the full product: each new set of `override`s is a pipeline, which a software compiler takes 100 to 250 ms for.
-//! Every value of every switch occurs in every frame, and so do the neighbours that are likely to meet.
+//! Not the full product: each new set of `override`s is a pipeline, which a software compiler takes
+//! 100 to 250 ms for. Every value of every switch occurs with every kernel template, as do the
+//! combinations likely to interact.
 
 use super::draw::column_weight_name;
 use crate::Reduction;
 use crate::losses::{Family, Loss};
 
-/// What a number belongs to.
+/// Granularity of a weight or mask.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum ValueRange {
     #[default]
@@ -17,19 +18,19 @@ pub(super) enum ValueRange {
     Column,
 }
 
-/// How large the predictions are.
+/// Magnitude of the predictions.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Size {
     /// About 3.
     #[default]
     Usual,
-    /// Up to so much.
+    /// Up to this value.
     Large(f64),
-    /// Usual, with NaN and infinities among them.
+    /// Usual, mixed with NaN and infinities.
     Special,
 }
 
-/// How to draw the inputs of one case.
+/// Generator of one case's inputs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CaseGenerator {
     pub shape: &'static [usize],
@@ -40,14 +41,14 @@ pub(super) struct CaseGenerator {
     pub class_mask: ValueRange,
     pub upstream: bool,
     pub size: Size,
-    /// Labels rather than dense targets, for the losses that take both.
+    /// True for labels rather than dense targets, for losses that accept both.
     pub labels: bool,
-    /// The share of rows whose label is ignored.
+    /// Fraction of rows with an ignored label.
     pub ignored: f64,
     pub auxiliary: bool,
-    /// The inputs live on the device, and so does the count of what is ignored.
+    /// True if the inputs are on the device, and the count of ignored rows too.
     pub resident: bool,
-    /// Predictions and dense targets are f16; where they are, they live on the device.
+    /// True if predictions and dense targets are f16; then they are on the device.
     pub half: bool,
 }
 
@@ -72,7 +73,7 @@ const HALF: CaseGenerator = CaseGenerator { half: true, resident: true, ..PLAIN 
 const LABELS: CaseGenerator = CaseGenerator { ignored: 0.25, ..PLAIN };
 const DENSE: CaseGenerator = CaseGenerator { labels: false, ..PLAIN };
 
-/// Pointwise, first those that a set of options other than the defaults is run with too.
+/// Pointwise: those also run with each non-default set of options come first.
 const POINTWISE_SHORT: &[CaseGenerator] = &[
     CaseGenerator { shape: &[1], ..PLAIN },
     CaseGenerator { shape: &[257, 65], ..PLAIN },
@@ -119,7 +120,7 @@ const POINTWISE_LONG: &[CaseGenerator] = &[
     CaseGenerator { shape: &[19], weight: ValueRange::Element, ..NONE },
 ];
 
-/// Pointwise, where a weight of each column is taken.
+/// Pointwise losses that take column weights.
 const POINTWISE_COLUMNS: &[CaseGenerator] = &[
     CaseGenerator { shape: &[21, 6], column_weight: true, ..PLAIN },
     CaseGenerator { shape: &[130, 7], column_weight: true, reduction: Reduction::Sum, ..PLAIN },
@@ -167,7 +168,7 @@ const LABELS_LONG: &[CaseGenerator] = &[
     CaseGenerator { shape: &[3, 64], ignored: 1.0, ..LABELS },
     CaseGenerator { shape: &[300, 1031], reduction: Reduction::Divisor(77.0), ..LABELS },
     CaseGenerator { shape: &[5, 4099], ..LABELS },
-    // Each value, every input at once.
+    // Unreduced, with every input.
     CaseGenerator {
         shape: &[60, 10],
         weight: ValueRange::Row,
@@ -188,7 +189,7 @@ const LABELS_LONG: &[CaseGenerator] = &[
         ignored: 0.2,
         ..NONE
     },
-    // Weights alone, so that each divisor is seen.
+    // Weights alone, to cover each divisor.
     CaseGenerator { shape: &[50, 10], column_weight: true, ..LABELS },
     CaseGenerator { shape: &[50, 100], column_weight: true, ..LABELS },
     CaseGenerator {
@@ -253,7 +254,7 @@ const DENSE_LONG: &[CaseGenerator] = &[
     },
 ];
 
-/// Which case_generators fit a loss.
+/// Properties of a loss that select its case generators.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kind {
     pub rowwise: bool,
@@ -261,15 +262,15 @@ pub(super) struct Kind {
     pub takes_dense: bool,
     pub takes_half: bool,
     pub has_auxiliary: bool,
-    /// It takes `pos_weight` or `class_weight`.
+    /// True if it takes `pos_weight` or `class_weight`.
     pub column_weight: bool,
     pub class_mask: bool,
-    /// The options are the defaults: the long lists too.
+    /// True for default options: adds the long lists.
     pub thorough: bool,
 }
 
 impl Kind {
-    /// What a loss takes.
+    /// The properties of a loss.
     pub fn of(loss: &dyn Loss, thorough: bool) -> Self {
         Kind {
             rowwise: !matches!(loss.family(), Family::Pointwise(_)),
@@ -284,7 +285,7 @@ impl Kind {
     }
 }
 
-/// The case_generators of a loss; what it does not take is left out of them.
+/// The case generators of a loss, without unsupported inputs.
 pub(super) fn case_generators(kind: Kind) -> Vec<CaseGenerator> {
     let lists: &[(&[CaseGenerator], bool)] = &[
         (POINTWISE_SHORT, !kind.rowwise),

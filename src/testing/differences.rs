@@ -1,4 +1,4 @@
-//! The judge of the reference: central differences of its own values.
+//! Checks of the reference: central differences of its own values.
 
 use super::case_generator::{CaseGenerator, Kind, Size, case_generators};
 use super::draw::{Case, draw};
@@ -8,14 +8,16 @@ use crate::Entry;
 use crate::losses::{Family, Loss};
 use crate::{Reduction, Result};
 
-/// Judges the reference's derivative by central differences of its own values, with every set of options.
+/// Compares the reference's derivative with central differences of its own values, for every set of
+/// options.
 ///
-/// (f(x − 2h) − 8f(x − h) + 8f(x + h) − f(x + 2h))/12h with h = 2⁻¹⁰: what is left out is h⁴/30 of the fifth
-/// derivative, 3e-14 times it; rounding adds 1.5 units of f64 over h, 4e-13 of the values. Beside a kink the
-/// differences of h and 2h disagree, and only then is an element left out, at most one in ten.
+/// (f(x − 2h) − 8f(x − h) + 8f(x + h) − f(x + 2h))/12h with h = 2⁻¹⁰: the truncation error is h⁴/30
+/// of the fifth derivative, 3e-14 times it; rounding adds 1.5 units of f64 over h, 4e-13 of the
+/// values. Next to a kink the differences of h and 2h disagree, and only then is an element
+/// skipped, at most one in ten.
 ///
 /// # Errors
-/// [`crate::Error::Option`] if the entry lists a variant that it refuses.
+/// [`crate::Error::Option`] if the entry lists an invalid variant.
 pub fn central_differences(entry: &'static Entry<dyn Loss>) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
     for options in super::sets_of_options(entry.variants) {
@@ -37,7 +39,7 @@ pub fn central_differences(entry: &'static Entry<dyn Loss>) -> Result<Vec<Report
     Ok(reports)
 }
 
-/// The same of one loss of predictions and targets.
+/// The same for one loss of predictions and targets.
 pub(super) fn differentiated(loss: &dyn Loss, title: String) -> Report {
     let mut report = Report::new(title);
     let small = |case_generator: &CaseGenerator| {
@@ -50,7 +52,7 @@ pub(super) fn differentiated(loss: &dyn Loss, title: String) -> Report {
         .filter(|case_generator| small(case_generator))
         .enumerate()
     {
-        // Each value of its own, with what follows it: the gradient of one element or row.
+        // Plain sum, without an upstream: each gradient is that of its own element or row.
         let case_generator =
             CaseGenerator { reduction: Reduction::Sum, upstream: false, ..*case_generator };
         differentiate(loss, &draw(loss, &case_generator, number), &mut report);

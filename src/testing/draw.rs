@@ -1,4 +1,4 @@
-//! Draws the inputs of a case from what an entry says its predictions and targets are, from fixed seeds.
+//! Draws the inputs of a case from an entry's domains of predictions and targets, with fixed seeds.
 
 use half::f16;
 use ndarray::{Array1, ArrayD, IxDyn};
@@ -23,7 +23,7 @@ pub(super) struct Case {
     pub weight: Option<ArrayD<f32>>,
     pub mask: Option<ArrayD<bool>>,
     pub column_weight: Option<Array1<f32>>,
-    /// Where the loss takes it beside `class_weight`.
+    /// Only for losses that take it in addition to `class_weight`.
     pub pos_weight: Option<Array1<f32>>,
     pub class_mask: Option<ArrayD<bool>>,
     pub upstream: Option<ArrayD<f32>>,
@@ -34,7 +34,7 @@ pub(super) struct Case {
 }
 
 impl Case {
-    /// As the criterion takes it.
+    /// The inputs for the criterion.
     pub fn inputs(&self, loss: &dyn Loss) -> Inputs<'_> {
         let targets = match (&self.labels, &self.dense) {
             (Some(labels), _) => Targets::from(labels),
@@ -65,19 +65,19 @@ impl Case {
     }
 }
 
-/// The input of a loss that weighs columns.
+/// Name of the input for column weights.
 pub(super) fn column_weight_name(loss: &dyn Loss) -> Option<&'static str> {
     let names = loss.inputs().iter().map(|input| input.name);
     names.into_iter().find(|&name| name == "pos_weight" || name == "class_weight")
 }
 
-/// Whether it takes weights of the classes and of their positive sides.
+/// True if it takes both `class_weight` and `pos_weight`.
 fn takes_both(loss: &dyn Loss) -> bool {
     let takes = |name: &str| loss.inputs().iter().any(|input| input.name == name);
     takes("class_weight") && takes("pos_weight")
 }
 
-/// Draws one case; `number` is its place in the list, which names its stream.
+/// Draws one case; `number` is its index in the list, which selects its random stream.
 pub(super) fn draw(loss: &dyn Loss, case_generator: &CaseGenerator, number: usize) -> Case {
     let mut random = Random::new(2024, number as u64);
     let rowwise = !matches!(loss.family(), Family::Pointwise(_));
@@ -116,7 +116,7 @@ pub(super) fn draw(loss: &dyn Loss, case_generator: &CaseGenerator, number: usiz
         columns,
     );
     if let (true, Some(truths)) = (loss.targets().pads(), &dense) {
-        // Nobody looks at the score of padding.
+        // Scores of padding are never read.
         predictions
             .iter_mut()
             .zip(truths)
@@ -155,13 +155,13 @@ pub(super) fn draw(loss: &dyn Loss, case_generator: &CaseGenerator, number: usiz
     }
 }
 
-/// The nearest number of f16, no infinite one for a finite one.
+/// Rounds to f16, clamping finite values to the finite range.
 fn rounded(x: f32) -> f32 {
     let largest = f16::MAX.to_f32();
     f16::from_f32(if x.is_finite() { x.clamp(-largest, largest) } else { x }).to_f32()
 }
 
-/// Puts NaN, and labels that are no class, wherever a mask says that nobody looks.
+/// Writes NaN and invalid labels wherever a mask excludes an element.
 fn poison(
     predictions: &mut [f32],
     mut dense: Option<&mut [f32]>,
@@ -174,14 +174,15 @@ fn poison(
     let flat = |mask: &ArrayD<bool>| mask.iter().copied().collect::<Vec<_>>();
     let (mask, class_mask) = (mask.map(flat), class_mask.map(flat));
     for i in 0..elements {
-        // One for each element or row; one for each cell or column.
+        // One per element or row; one per cell or column.
         let row = mask.as_ref().is_none_or(|mask| mask[i / (elements / mask.len())]);
         let class = class_mask.as_ref().is_none_or(|mask| mask[i % mask.len()]);
         if !row || !class {
             predictions[i] = f32::NAN;
         }
         if let Some(dense) = &mut dense {
-            // A masked class that is a target makes the loss infinite: the special cases see to that.
+            // A masked class that is a target makes the loss infinite: the special cases cover
+            // that.
             dense[i] = match (row, class) {
                 (false, _) => f32::NAN,
                 (true, false) => 0.0,
@@ -191,7 +192,7 @@ fn poison(
         if let Some(labels) = &mut labels {
             let label = &mut labels[i / columns];
             if !row {
-                // No class, and not even 32 bits: what is masked is not looked at.
+                // Not a class, and beyond 32 bits: masked labels are never read.
                 *label = 1 << 40;
             } else if !class && *label == (i % columns) as i64 {
                 // The first class is never masked.
@@ -201,7 +202,7 @@ fn poison(
     }
 }
 
-/// What the case is, for messages.
+/// Description of the case, for messages.
 fn name(case_generator: &CaseGenerator, labels: bool) -> String {
     let mut words = vec![format!("{:?} {:?}", case_generator.shape, case_generator.reduction)];
     let switches = [
@@ -222,7 +223,8 @@ fn name(case_generator: &CaseGenerator, labels: bool) -> String {
     words.join(", ")
 }
 
-/// Values of a shape; were they not as many as it holds, the array is empty and no comparison passes.
+/// An array of this shape; if the number of values does not match it is empty, and every comparison
+/// fails.
 fn filled<T: Default>(shape: &[usize], values: Vec<T>) -> ArrayD<T> {
     ArrayD::from_shape_vec(IxDyn(shape), values).unwrap_or_default()
 }
@@ -235,12 +237,12 @@ fn weights(random: &mut Random, shape: &[usize]) -> ArrayD<f32> {
     let mut count = 0;
     array(shape, || {
         count += 1;
-        // One in eight is 0, and never the first: something is left to divide by.
+        // One in eight is 0, but never the first: the divisor stays positive.
         if count % 8 == 0 { 0.0 } else { 0.5 + 1.5 * random.uniform() as f32 }
     })
 }
 
-/// True by a share, and always for the first of each `width`: something is left.
+/// True for this fraction, and always for the first of each `width`, so that each row has one.
 fn flags(random: &mut Random, shape: &[usize], width: usize, share: f64) -> ArrayD<bool> {
     let mut count = 0;
     array(shape, || {
@@ -249,7 +251,8 @@ fn flags(random: &mut Random, shape: &[usize], width: usize, share: f64) -> Arra
     })
 }
 
-/// Predictions of a domain: in the open where central differences walk to both sides, at its ends where they are large.
+/// Predictions in a domain: in its interior, for central differences on both sides; at its ends for
+/// large sizes.
 fn guesses(
     random: &mut Random,
     domain: Domain,
@@ -260,17 +263,17 @@ fn guesses(
     let mut each =
         |one: &dyn Fn(f64) -> f64| (0..elements).map(|_| one(random.uniform()) as f32).collect();
     match (domain, size) {
-        // 0, 1, and both of their neighbourhoods on a logarithmic scale.
+        // 0, 1, and values near both on a logarithmic scale.
         (Domain::Probability, Size::Large(size)) => each(&|u| match 2.0 * u - 1.0 {
             s if s.abs() < 0.1 => f64::from(u8::from(s > 0.0)),
             s if s < 0.0 => size.powf(2.0 * s),
             s => 1.0 - size.powf(-2.0 * s),
         }),
-        // Both ends, where an angle's sine is 0.
+        // Includes both ends, where an angle's sine is 0.
         (Domain::Cosine, Size::Large(_)) => each(&|u| (2.2 * u - 1.1).clamp(-1.0, 1.0)),
         (Domain::Probability, _) => each(&|u| 0.1 + 0.8 * u),
         (Domain::Positive, Size::Large(size)) => each(&|u| size.powf(2.0 * u - 1.0)),
-        // e^27 to the power of three, a thousand of them, is an f32 still. Beyond stand the tests of the edges.
+        // A thousand terms of e^27 cubed still fit an f32. The edge tests go further.
         (Domain::Exponent, Size::Large(size)) => {
             numbers(random, Domain::Real, elements, columns, Size::Large(size.min(27.0)))
         }
@@ -302,7 +305,7 @@ pub(super) fn numbers(
         Domain::Cosine => each(&|u| 1.8 * u - 0.9),
         Domain::Sign => each(&|u| if u < 0.5 { -1.0 } else { 1.0 }),
         Domain::ZeroOne => each(&|u| if u < 0.5 { 0.0 } else { 1.0 }),
-        // Padding, grades of which many are equal, and some numbers between them.
+        // Padding, tied grades, and some non-integer grades.
         Domain::Relevance | Domain::Grade => each(&|u| match (8.0 * u).fract() {
             _ if u < 0.125 => -1.0,
             v if u < 0.875 => (5.0 * v).floor(),
@@ -310,16 +313,16 @@ pub(super) fn numbers(
         }),
         Domain::Positive | Domain::Variance => each(&|u| 0.25 + 6.0 * u),
         Domain::LogProbability => each(&|u| -0.05 - 6.0 * u),
-        // Zeros, counts, numbers between them, and counts up to a million.
+        // Zeros, counts, non-integers, and counts up to a million.
         Domain::NonNegative => each(&|u| match (10.0 * u).fract() {
             _ if u < 0.2 => 0.0,
             v if u < 0.6 => (10.0 * v).floor(),
             v if u < 0.9 => 6.0 * v,
             v => 1e6_f64.powf(v).floor(),
         }),
-        // Drawn before, row by row.
+        // Drawn earlier, row by row.
         Domain::ClassList => Vec::new(),
-        // With both ends.
+        // Includes both ends.
         Domain::Probability => each(&|u| (1.2 * u - 0.1).clamp(0.0, 1.0)),
         Domain::Distribution | Domain::Class | Domain::Label | Domain::LogDistribution => {
             let mut all = Vec::with_capacity(elements);
@@ -332,7 +335,7 @@ pub(super) fn numbers(
     }
 }
 
-/// Some of the classes, none or all, then −1 and what nobody looks at.
+/// Some of the classes, none or all, then −1 and values that are never read.
 fn class_list(random: &mut Random, columns: usize) -> Vec<f32> {
     let listed = (random.uniform() * (columns + 1) as f64) as usize;
     let first = (random.uniform() * columns as f64) as usize;
@@ -344,7 +347,8 @@ fn class_list(random: &mut Random, columns: usize) -> Vec<f32> {
     (0..columns).map(class).collect()
 }
 
-/// A row of numbers as probabilities (those below a thousandth are 0 exactly), or as their logarithms.
+/// A row of numbers as probabilities (those below a thousandth are exactly 0), or as their
+/// logarithms.
 fn distribution(row: &[f64], logarithms: bool) -> impl Iterator<Item = f32> {
     let maximum = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let log_sum = maximum + row.iter().map(|x| (x - maximum).exp()).sum::<f64>().ln();
@@ -379,7 +383,8 @@ fn draw_labels(
     (0..rows).map(label).collect()
 }
 
-/// Puts NaN and infinities in: a few elements of a pointwise loss, each kind in rows of its own otherwise.
+/// Inserts NaN and infinities: in a few elements for a pointwise loss, else each kind in separate
+/// rows.
 fn sprinkle(
     random: &mut Random,
     rowwise: bool,
@@ -400,7 +405,7 @@ fn sprinkle(
     for (number, row) in predictions.chunks_exact_mut(columns).enumerate() {
         match number % 5 {
             0 => row[random.next_u32() as usize % columns] = f32::NAN,
-            // A masked class is -inf; whether it is the label is left to chance.
+            // A masked class is -inf; it may or may not be the label.
             1 | 2 => row
                 .iter_mut()
                 .for_each(|x| *x = if random.uniform() < 0.3 { f32::NEG_INFINITY } else { *x }),

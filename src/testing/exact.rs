@@ -1,4 +1,4 @@
-//! The f64 reference run on its own, with inputs that are a little off, and the tolerances that follow from it.
+//! Separate runs of the f64 reference with perturbed inputs, and the tolerances derived from them.
 
 use ndarray::{Array1, ArrayD, Zip};
 
@@ -10,28 +10,28 @@ use crate::losses::{Domain, Family, Loss};
 use crate::templates::pointwise::cpu::{Points, PointwiseCpu};
 use crate::templates::rowwise::cpu::{Auxiliary, Rows, RowwiseCpu, Targets};
 
-/// What a loss gives in f64, before its values are summed.
+/// Results of a loss in f64, before the sum of the values.
 #[derive(Clone, Debug)]
 pub(super) struct Exact {
-    /// One for each element or row, times weight and factor.
+    /// One per element or row, times weight and factor.
     pub values: Vec<f64>,
     pub gradient: Vec<f64>,
     pub auxiliary: Vec<Auxiliary<f64>>,
 }
 
-/// What is moved before the loss is computed.
+/// Perturbation of the inputs.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Move {
     Nothing,
-    /// Each prediction by its share, up or down by chance; −1 is the other way round.
+    /// Each prediction by this relative amount, with random signs; a negative amount flips them.
     Predictions(f64),
-    /// The same of the targets.
+    /// The same for the targets.
     Targets(f64),
-    /// All predictions of one column by so much.
+    /// All predictions of one column by this amount.
     Column(usize, f64),
 }
 
-/// Up or down, by chance: a row's elements must not all move alike, since a softmax does not see that.
+/// A random sign: moving all elements of a row alike would not change a softmax.
 fn sign(index: usize) -> f64 {
     let words = crate::cpu::random::philox([index as u32, 0, 0, 0], [17, 0]);
     if words[0] & 1 == 0 { 1.0 } else { -1.0 }
@@ -65,14 +65,14 @@ pub(super) fn run(loss: &dyn Loss, case: &Case, moved: Move) -> Exact {
         Family::Rowwise(host) | Family::Listwise(host) => {
             run_rows(host, loss, case, &predictions, &targets)
         }
-        // `multi_input` judges these.
+        // Checked in `multi_input`.
         Family::MultiInput(..) => {
             Exact { values: Vec::new(), gradient: Vec::new(), auxiliary: Vec::new() }
         }
     }
 }
 
-/// The upstream for all, and for each value where they are not reduced.
+/// The upstream gradient for all values, and per value if unreduced.
 fn upstream(case: &Case) -> (f64, Vec<f64>) {
     match (&case.upstream, case.reduction) {
         (Some(_), Reduction::None) => (1.0, wide(case.upstream.as_ref())),
@@ -126,7 +126,7 @@ fn run_rows(
     predictions: &[f64],
     targets: &[f64],
 ) -> Exact {
-    // What does not fit 32 bits stands in a masked row.
+    // Values beyond 32 bits occur only in masked rows.
     let narrow = |label: &i64| i32::try_from(*label).unwrap_or(i32::MIN);
     let labels: Vec<i32> = case.labels.iter().flatten().map(narrow).collect();
     let (upstream, upstreams) = upstream(case);
@@ -163,11 +163,11 @@ fn spread<T>(values: &[T], elements: usize) -> Broadcast<'_, T> {
     }
 }
 
-/// The reduction's factor, written a second time from its definition.
+/// The reduction's factor, implemented independently from its definition.
 fn factor(loss: &dyn Loss, case: &Case) -> f64 {
     let rowwise = !matches!(loss.family(), Family::Pointwise(_));
     let units = if rowwise { case.rows } else { case.predictions.len() };
-    // A weight or mask of each row of a pointwise loss counts for every element of the row.
+    // A row weight or row mask of a pointwise loss applies to every element of the row.
     let at = |length: usize, unit: usize| unit / (units / length);
     let mask: Vec<bool> = case.mask.iter().flatten().copied().collect();
     let labels: Vec<i64> = case.labels.iter().flatten().copied().collect();
@@ -199,7 +199,8 @@ fn factor(loss: &dyn Loss, case: &Case) -> f64 {
     if divisor == 0.0 { 0.0 } else { 1.0 / divisor }
 }
 
-/// The same of lists: a mean divides by pairs of items whose targets differ, or by lists that have an item.
+/// The same for lists: a mean divides by the pairs of items whose targets differ, or by the
+/// non-empty lists.
 fn factor_of_lists(loss: &dyn Loss, case: &Case, mask: &[bool], weight: &[f64]) -> f64 {
     let dense = wide(case.dense.as_ref());
     let units = |list: usize| -> f64 {
@@ -230,29 +231,30 @@ fn factor_of_lists(loss: &dyn Loss, case: &Case, mask: &[bool], weight: &[f64]) 
     if divisor == 0.0 { 0.0 } else { 1.0 / divisor }
 }
 
-/// What a device must give for a case.
+/// The expected results of a case.
 #[derive(Clone, Debug)]
 pub(super) struct Expected {
-    /// The value, or all values where they are not reduced.
+    /// The value, or all values if unreduced.
     pub values: Bounded,
     pub gradient: Bounded,
-    /// lse, entropy and probability of the target, if asked for.
+    /// lse, entropy and probability of the target, if requested.
     pub auxiliaries: Vec<(&'static str, Bounded)>,
     pub exact: Exact,
 }
 
-/// Additions in the longest chain over so many numbers: no frame uses fewer than 8 lanes for more than 64 numbers, and
-/// a tree joins them.
+/// Longest chain of additions in a sum of `length` numbers: every kernel template uses at least 8
+/// threads for more than 64 numbers, and combines them in a tree.
 fn chain(length: usize) -> f64 {
     if length <= 64 { length as f64 } else { length as f64 / 8.0 + 3.0 }
 }
 
-/// The same for the reduction: lanes, partial sums in sixteens, a tree (measured out for 2²⁰ elements: 165).
+/// The same for the reduction: invocations, partial sums in sixteens, a tree (measured for 2²⁰
+/// elements: 165).
 fn chain_of_reduction(units: usize) -> f64 {
     (units as f64).min(64.0 + units as f64 / 1024.0)
 }
 
-/// The expected numbers of a case with their tolerances; see the head of the module.
+/// The expected numbers of a case with their tolerances; see the module docs of [`crate::testing`].
 pub(super) fn expected(loss: &dyn Loss, case: &Case) -> Expected {
     let exact = run(loss, case, Move::Nothing);
     let share = INPUT_ULPS * ULP;
@@ -262,7 +264,7 @@ pub(super) fn expected(loss: &dyn Loss, case: &Case) -> Expected {
         Move::Targets(share),
         Move::Targets(-share),
     ];
-    // Grades are counted or compared: equal ones a rounding apart would be another list.
+    // Grades are counted or compared: perturbing equal ones would change the list.
     let is_moved =
         case.labels.is_none() && !loss.targets().pads() && loss.targets() != Domain::ClassList;
     let dense_only = if is_moved { &moves[..] } else { &moves[..2] };
@@ -281,7 +283,7 @@ pub(super) fn expected(loss: &dyn Loss, case: &Case) -> Expected {
     let mut gradient_tolerance = vec![0.0; exact.gradient.len()];
     let masses = masses(loss, case);
     for (number, row) in exact.gradient.chunks_exact(width).enumerate() {
-        // A cell is a difference of factors that a row has in common: each carries the size of the largest.
+        // A cell is a difference of factors common to its row: each has the error of the largest.
         let mass = masses.get(number).copied().unwrap_or(0.0);
         let largest = row.iter().fold(mass, |largest: f64, &g| largest.max(finite(g)));
         for k in 0..width {
@@ -299,8 +301,9 @@ pub(super) fn expected(loss: &dyn Loss, case: &Case) -> Expected {
     Expected { values, gradient, auxiliaries, exact }
 }
 
-/// The mass of each row's dense target with its weights: a derivative p Σq − q is a difference of factors that large,
-/// and where the two meet none of its cells shows them. (For labels the difference is written without cancelling.)
+/// The weighted mass of each row's dense target: a derivative p Σq − q is a difference of factors
+/// of that size, which its cells may hide by cancelling. (For labels the difference is written
+/// without cancellation.)
 fn masses(loss: &dyn Loss, case: &Case) -> Vec<f64> {
     let is_weighed =
         |domain: Domain| matches!(domain, Domain::Class | Domain::Logits) || domain.pads();
@@ -320,7 +323,7 @@ fn masses(loss: &dyn Loss, case: &Case) -> Vec<f64> {
         .enumerate()
         .map(|(row, cells)| {
             if loss.targets() == Domain::Logits {
-                // Of their softmax.
+                // The mass of their softmax.
                 return (factor * at(&weight, row) * at(&upstream, row)).abs();
             }
             let mass: f64 = cells
@@ -343,7 +346,7 @@ pub(super) fn like(array: &ArrayD<f32>, values: &[f64]) -> ArrayD<f64> {
     shaped
 }
 
-/// The values as the reduction hands them out.
+/// The reduced values.
 fn values_of(case: &Case, exact: &Exact, tolerance: Vec<f64>) -> Bounded {
     if case.reduction == Reduction::None {
         let shaped = |values: &[f64]| {
@@ -362,8 +365,8 @@ fn values_of(case: &Case, exact: &Exact, tolerance: Vec<f64>) -> Bounded {
     }
 }
 
-/// lse, entropy and probability of each row. Entropy is a difference of ln Σe and a mean distance, both of the size of
-/// ln columns at the most; so is lse but for the largest logit, which it is added to.
+/// lse, entropy and probability of each row. Entropy is a difference of ln Σe and a mean distance,
+/// both of at most the size of ln columns; so is lse except for the added largest logit.
 fn auxiliaries(
     case: &Case,
     exact: &Exact,

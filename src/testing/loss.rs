@@ -1,4 +1,4 @@
-//! The judge of the losses.
+//! Checks of the losses.
 
 use std::fmt;
 
@@ -15,12 +15,14 @@ use crate::Entry;
 use crate::losses::{Family, Loss};
 use crate::{Criterion, Device, Error, Evaluation, Reduction, Result, Tensor};
 
-/// Runs a loss on a device with each set of its options over many shapes, reductions, weights, masks and special
-/// numbers, and judges values, gradients, counts and auxiliary outputs by the f64 reference. One report for each set.
+/// Runs a loss on a device with each set of its options over many shapes, reductions, weights,
+/// masks and special numbers, and compares values, gradients, counts and auxiliary outputs with the
+/// f64 reference. One report per set.
 ///
 /// # Errors
-/// What the device reports; [`crate::Error::Option`] if the entry lists a variant that it refuses.
+/// Errors of the device; [`crate::Error::Option`] if the entry lists an invalid variant.
 ///
+/// # Example
 /// ```
 /// use gradus::{Device, losses, testing};
 ///
@@ -52,13 +54,16 @@ pub fn check_loss(entry: &'static Entry<dyn Loss>, device: &Device) -> Result<Ve
     Ok(reports)
 }
 
-/// Judges a loss of your own ([`crate::losses::custom`], or any type that is a [`Loss`]) as the catalogue is judged: its derivative by
-/// central differences of the reference, then the device by the reference. On `cpu` and `reference` the loss's WGSL does not run;
-/// [`Checked::ran_wgsl`] and the table say so.
+/// Checks a custom loss ([`crate::losses::custom`], or any type that implements [`Loss`]) like
+/// those of the catalogue: its derivative against central differences of the reference, then the
+/// device against the reference. On `cpu` and `reference` the loss's WGSL does not run, as
+/// [`Checked::ran_wgsl`] and the table report.
 ///
 /// # Errors
-/// [`crate::Error::Check`] with a table of the checks if one failed; what the device reports; options outside their domains.
+/// [`crate::Error::Check`] with a table of the checks if one failed; errors of the device; options
+/// outside their domains.
 ///
+/// # Example
 /// ```
 /// use gradus::{Device, losses::Huber, testing};
 ///
@@ -83,12 +88,12 @@ pub fn check(loss: &(impl Loss + Clone + 'static), device: &Device) -> Result<Ch
     }
 }
 
-/// What [`check`] found where nothing failed.
+/// Results of [`check`] if nothing failed.
 #[derive(Clone, Debug)]
 pub struct Checked {
     /// One for the derivative, one for the device.
     pub reports: Vec<Report>,
-    /// Whether the loss's WGSL ran: on a GPU alone.
+    /// True if the loss's WGSL ran: only on a GPU.
     pub ran_wgsl: bool,
 }
 
@@ -157,8 +162,8 @@ fn check_all(
     Ok(report)
 }
 
-/// The criterion's own work on the reference device: masks, factors, shapes. It differs from the second writing of
-/// these rules by the order of one sum.
+/// The criterion on the reference device: masks, factors, shapes. It differs from the independent
+/// implementation of these rules by the order of one sum.
 fn check_reference(case: &Case, expected: &Expected, exact: &Evaluation<f64>, report: &mut Report) {
     let magnitude: f64 =
         expected.exact.values.iter().filter(|v| v.is_finite()).map(|v| v.abs()).sum();
@@ -208,7 +213,7 @@ fn check_device(
             "entropy" => &found.entropy,
             _ => &found.target_probability,
         };
-        // Rows left out hold whatever is there.
+        // Excluded rows have unspecified values.
         let mut values = ArrayD::from(Array1::from(values.clone()).into_dyn());
         for (row, _) in kept.iter().enumerate().filter(|(_, kept)| !**kept) {
             values[row] = bounded.expected[row];
@@ -234,7 +239,7 @@ fn kept_rows(loss: &dyn Loss, case: &Case) -> Vec<bool> {
     (0..case.rows).map(is_kept).collect()
 }
 
-/// The same through tensors that live on the device.
+/// The same through tensors on the device.
 fn check_on_device(
     criterion: &Criterion,
     case: &Case,
@@ -265,13 +270,14 @@ fn check_on_device(
     Ok(())
 }
 
-/// Of the numbers that f16 rounds to this one, the nearest to the expected: what is left is not the rounding's error.
+/// Of the numbers that f16 rounds to this one, the nearest to the expected: any remaining
+/// difference is not the rounding's error.
 fn unrounded(found: &f16, expected: &f64) -> f64 {
     let number = found.to_f64();
     if found.is_nan() || expected.is_nan() {
         return number;
     }
-    // Sizes count up with the bits, and a unit beyond the largest stands 2^16 for infinity.
+    // Magnitudes increase with the bits; one unit beyond the largest, 2^16 represents infinity.
     let size_of = |bits: u16| if bits == 0x7c00 { 65_536.0 } else { f16::from_bits(bits).to_f64() };
     let bits = found.to_bits() & 0x7fff;
     let above =
@@ -292,7 +298,7 @@ mod tests {
             (1.0, 1.0, 1.0),
             (1.0, 1.0004, 1.0004),
             (1.0, 1.1, 1.0 + 2.0_f64.powi(-11)),
-            // Below a power of two the numbers are twice as dense.
+            // Below a power of two the spacing is half.
             (-1.0, -0.9, -1.0 + 2.0_f64.powi(-12)),
             (0.0, least / 3.0, least / 3.0),
             (0.0, -1.0, -least / 2.0),

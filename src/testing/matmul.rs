@@ -1,4 +1,4 @@
-//! The judge of the matrix product, in the variants that the device would take.
+//! Checks of the matrix product, in the variants the device would select.
 
 use ndarray::Array1;
 
@@ -13,8 +13,8 @@ use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Slice;
 use crate::{Device, Result};
 
-/// m, n, k: single numbers, lengths that are and are not multiples of four, of one tile and of several.
-/// The last two are split along k on a card.
+/// m, n, k: ones, multiples of four and others, one tile and several. The last two are split along
+/// k on a GPU.
 const SHAPES: [[u32; 3]; 7] = [
     [1, 1, 1],
     [5, 4, 7],
@@ -25,11 +25,11 @@ const SHAPES: [[u32; 3]; 7] = [
     [13, 10, 2050],
 ];
 
-/// Multiplies matrices of many shapes in the three layouts, on a GPU with each epilogue of a dense layer, and judges
-/// every element by the same sum in f64. One report for each layout.
+/// Multiplies matrices of many shapes in the three layouts, on a GPU with each epilogue of a dense
+/// layer, and compares every element with the same sum in f64. One report per layout.
 ///
 /// # Errors
-/// What the device reports.
+/// Errors of the device.
 pub fn check_matmul(device: &Device) -> Result<Vec<Report>> {
     let layouts = [
         ("matmul, forward", Layout::NN, Epilogue::Forward),
@@ -59,7 +59,7 @@ pub fn check_matmul(device: &Device) -> Result<Vec<Report>> {
     Ok(reports)
 }
 
-/// What a product reads.
+/// The operands of a product.
 struct Operands {
     left: Vec<f32>,
     right: Vec<f32>,
@@ -93,8 +93,8 @@ impl Operands {
         Ok(Array1::from_iter(output.into_iter().map(R::to_f64)).into_dyn())
     }
 
-    /// Each element by its own sum. f32 may stray by half an ulp of the magnitudes for each of its k additions, and for
-    /// bias and product of the epilogue.
+    /// Each element as a separate sum. The f32 tolerance is half an ulp of the magnitudes for each
+    /// of its k additions, and for bias and product of the epilogue.
     fn expected(&self, params: &Params, layout: Layout, epilogue: Option<Epilogue>) -> Bounded {
         let (m, n, k) = (params.m as usize, params.n as usize, params.k as usize);
         let left = |row: usize, t: usize| {

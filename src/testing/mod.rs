@@ -1,19 +1,23 @@
-//! The judges: what each loss, activation, optimizer and matrix product gives on a device, against the f64 reference.
+//! Checks: results of each loss, activation, optimizer and matrix product on a device, compared
+//! with the f64 reference.
 //!
-//! `gradus check` prints these reports, the tests ask that each has passed. Everything is driven by the lists: a new
-//! entry is drawn for, run and judged without a line here.
+//! `gradus check` prints these reports, and the tests require each to pass. Everything is driven by
+//! the catalogues: a new entry is drawn for, run and compared without a line here.
 //!
-//! **When a result counts as right.** Every f32 computation rounds, so the question is how far it may stray. The
-//! answer is the textbook's (N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section 1.5): a result
-//! is right if it is, but for a few roundings of its own, the exact result of inputs that are themselves a few
-//! roundings off. So the tolerance of each element is
+//! **Correctness criterion.** Every f32 computation rounds, so the tolerance must be derived. The
+//! criterion is that of N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section
+//! 1.5: a result is correct if it is, up to a few roundings, the exact result for inputs that are
+//! perturbed by a few roundings. So the tolerance of each element is
 //!
-//! * how far the f64 reference moves when the inputs are `INPUT_ULPS` off, up and down: WGSL lets `exp` be 3 + 2|x|
-//!   ulp off, and 2|x| of these are an argument 2 ulp off; a division in the argument may add 2.5 more;
-//! * plus `RESULT_ULPS` of the result's own size: the other 3 of `exp`, 2.5 for a division, ½ for each product;
+//! * the change of the f64 reference when the inputs are perturbed by `INPUT_ULPS`, up and down:
+//!   WGSL allows `exp` an error of 3 + 2|x| ulp, and 2|x| of these are an argument 2 ulp off; a
+//!   division in the argument may add 2.5 more;
+//! * plus `RESULT_ULPS` of the result's own size: the other 3 of `exp`, 2.5 for a division, ½ for
+//!   each product;
 //! * plus half an ulp for each addition in the longest chain of a sum, of the sum of magnitudes.
 //!
-//! Comparisons are written so that NaN fails, and NaN and infinities must stand where the reference has them.
+//! Comparisons are written so that NaN fails; NaN and infinities must occur exactly where the
+//! reference has them.
 
 pub mod bench;
 pub mod cases;
@@ -42,54 +46,54 @@ pub use programs::{Joined, Listing, all_programs, listings_of};
 /// The distance from 1 to the next f32: one unit in the last place of numbers of size 1.
 pub(crate) const ULP: f64 = 1.1920928955078125e-7;
 
-/// How far off the inputs may seem to be, in ulp of each.
+/// Allowed perturbation of the inputs, in ulp of each.
 pub(crate) const INPUT_ULPS: f64 = 5.0;
 
-/// How far off the result may be besides, in ulp of its size.
+/// Additional error of the result, in ulp of its size.
 pub(crate) const RESULT_ULPS: f64 = 8.0;
 
-/// Below this a device may flush to zero: the smallest normal f32, times whatever weights multiply it by.
+/// Below this a device may flush to zero: the smallest normal f32, times the largest weights.
 pub(crate) const FLUSHED: f64 = 128.0 * 1.1754943508222875e-38;
 
-/// What came out of the check of one entry with one set of options.
+/// Result of checking one entry with one set of options.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The entry's name, with the options that differ from the defaults.
+    /// The entry's name, with its non-default options.
     pub name: String,
-    /// How many sets of inputs were run.
+    /// Number of input sets run.
     pub cases: usize,
     /// The largest error of a value, relative to it or to a thousandth of its tensor's largest.
     pub value_error: f64,
-    /// The same of the gradients.
+    /// The same for the gradients.
     pub gradient_error: f64,
-    /// Whether every error stayed within its tolerance.
+    /// True if every error is within its tolerance.
     pub passed: bool,
-    /// Where the error came closest to its tolerance, or exceeded it most.
+    /// Position of the error with the largest ratio to its tolerance.
     pub place: String,
     excess: f64,
 }
 
-/// How far one tensor is from what it should be.
+/// Error of one tensor against its expected value.
 #[derive(Clone, Debug)]
 pub struct Comparison {
     /// The largest error, relative to the element or to a thousandth of the tensor's largest.
     pub error: f64,
-    /// The largest ratio of an error to its tolerance: at most 1 where all is well.
+    /// The largest ratio of an error to its tolerance: at most 1 if passed.
     pub excess: f64,
-    /// Where that is, with what was found and what expected.
+    /// Its position, with the values found and expected.
     pub place: String,
 }
 
 impl Comparison {
-    /// Whether every error is within its tolerance.
+    /// True if every error is within its tolerance.
     pub fn passed(&self) -> bool {
         self.excess <= 1.0
     }
 }
 
-/// Compares a tensor with what it should be, element by element, each with its own tolerance.
+/// Compares a tensor with its expected value element by element, each with its own tolerance.
 ///
-/// Another shape, a NaN or an infinity that does not stand in both, and a tolerance that is no number never pass.
+/// A different shape, a NaN or an infinity that is not in both, and a NaN tolerance always fail.
 ///
 /// ```
 /// use gradus::testing::compare;
@@ -145,7 +149,7 @@ impl Report {
         }
     }
 
-    /// Takes in the comparison of one tensor of a case.
+    /// Adds the comparison of one tensor of a case.
     fn add(&mut self, case: &str, tensor: &str, found: Comparison, is_value: bool) {
         let worst = if is_value { &mut self.value_error } else { &mut self.gradient_error };
         *worst = worst.max(found.error);
@@ -167,7 +171,7 @@ impl Report {
         self.add(case, tensor, found, false);
     }
 
-    /// A fact that does not hold.
+    /// Records a failure.
     fn refuse(&mut self, place: String) {
         self.passed = false;
         self.excess = f64::INFINITY;
@@ -175,7 +179,7 @@ impl Report {
     }
 }
 
-/// Expected numbers with the tolerance of each.
+/// Expected numbers, each with its tolerance.
 #[derive(Clone, Debug)]
 struct Bounded {
     expected: ArrayD<f64>,
@@ -183,7 +187,7 @@ struct Bounded {
 }
 
 impl Bounded {
-    /// Some of the elements, of a tensor with one axis.
+    /// A range of the elements, of a tensor with one axis.
     fn part(&self, range: std::ops::Range<usize>) -> Self {
         let cut =
             |all: &ArrayD<f64>| all.slice_axis(ndarray::Axis(0), range.clone().into()).to_owned();
@@ -195,7 +199,7 @@ impl Bounded {
     }
 }
 
-/// The options that a report names: those of a variant, as JSON.
+/// A report's title: the name and the options of a variant, as JSON.
 fn title(name: &str, options: &str) -> String {
     if options == "{}" { name.into() } else { format!("{name} {options}") }
 }
@@ -210,7 +214,7 @@ pub(crate) fn sets_of_options(
 /// A variant as a JSON value.
 ///
 /// # Errors
-/// [`crate::Error::Option`] if the list holds something that is not JSON.
+/// [`crate::Error::Option`] if the catalogue contains invalid JSON.
 pub(crate) fn options_value(owner: &str, options: &str) -> crate::Result<serde_json::Value> {
     serde_json::from_str(options)
         .map_err(|error| crate::Error::option(owner, "a variant", error, "a JSON object"))

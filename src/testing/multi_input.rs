@@ -1,4 +1,5 @@
-//! The judges of the losses of several inputs: the same rules as for predictions and targets, over every floating input.
+//! Checks of the multi-input losses: the same rules as for predictions and targets, over every
+//! floating-point input.
 
 use std::iter::repeat_n;
 
@@ -15,15 +16,15 @@ use crate::losses::{Argument, Family, Frame, Loss};
 use crate::templates::multi_input::cpu::{Array, MultiInput, MultiInputCpu, Shapes, Units};
 use crate::{Criterion, Device, Inputs, Reduction, Result};
 
-/// How one case is drawn.
+/// Generator of one case.
 struct CaseGenerator {
     rows: usize,
     columns: usize,
     reduction: Reduction,
-    /// Weights and a mask, NaN wherever it says that nobody looks is left to the frames' own tests.
+    /// Weights and a mask; NaN in masked elements is covered by the kernel templates' own tests.
     weighted: bool,
     upstream: bool,
-    /// How large the numbers are.
+    /// Magnitude of the numbers.
     size: Size,
 }
 
@@ -73,7 +74,7 @@ const CASE_GENERATORS: &[CaseGenerator] = &[
     },
 ];
 
-/// One case: its inputs as the criterion takes them.
+/// One case: its inputs for the criterion.
 struct Case {
     name: String,
     arrays: Vec<(&'static str, ArrayD<f32>)>,
@@ -147,7 +148,7 @@ fn draw(
     })
 }
 
-/// The shape always has as many places as there are values: both come from the same example.
+/// The shape always matches the number of values: both come from the same example.
 fn shaped<T: Clone>(shape: &[usize], values: Vec<T>) -> ArrayD<T> {
     let flat = ndarray::Array1::from(values).into_dyn();
     flat.to_shape(shape).map_or_else(|_| flat.clone(), |shaped| shaped.to_owned())
@@ -206,12 +207,12 @@ impl Case {
             upstream,
             upstreams: upstreams.into(),
         };
-        self.apply_update(host, &mut multi_input)?;
+        self.reduction_factor(host, &mut multi_input)?;
         Ok(multi_input)
     }
 
-    /// The reduction, written a second time from its definition.
-    fn apply_update(
+    /// The reduction, implemented independently from its definition.
+    fn reduction_factor(
         &self,
         host: &dyn MultiInputCpu,
         multi_input: &mut MultiInput<'static, f64>,
@@ -274,7 +275,7 @@ fn run(loss: &dyn Loss, host: &dyn MultiInputCpu, multi_input: &MultiInput<'_, f
     Exact { values, gradients }
 }
 
-/// The same with the numbers of one input a little off, each up or down by chance.
+/// The same with the numbers of one input perturbed, with random signs.
 fn moved(
     loss: &dyn Loss,
     host: &dyn MultiInputCpu,
@@ -290,7 +291,7 @@ fn moved(
     run(loss, host, &multi_input)
 }
 
-/// Runs a loss of several inputs on a device and judges it by the f64 reference.
+/// Checks a multi-input loss on a device against the f64 reference.
 pub(super) fn check(
     entry: &'static Entry<dyn Loss>,
     options: &Value,
@@ -305,8 +306,9 @@ pub(super) fn check(
         let case = draw(criterion.loss(), host, case_generator, number)?;
         let multi_input = case.multi_input(criterion.loss(), host)?;
         let exact = run(criterion.loss(), host, &multi_input);
-        // A score or an output of a layer is a sum over the columns: its roundings are as if its inputs were so far off, and a
-        // temperature or γ multiplies them as it does the inputs' own.
+        // A score or a layer's output is a sum over the columns: its rounding acts like a
+        // perturbation of its inputs, and a temperature or γ amplifies it as it does the inputs'
+        // own.
         let shares =
             (INPUT_ULPS + chain_of_outputs(criterion.loss(), case_generator.columns) / 2.0) * ULP;
         let moves: Vec<Exact> = (0..multi_input.arrays.len())
@@ -346,14 +348,15 @@ pub(super) fn check(
     Ok(report)
 }
 
-/// Additions in the longest chain of a sum over so many columns.
+/// Longest chain of additions in a sum over `columns` columns.
 fn chain(columns: usize) -> f64 {
     if columns <= 64 { columns as f64 } else { columns as f64 / 8.0 + 3.0 }
 }
 
-/// How far off the inputs must be for a score or a linear layer's output to be off as it is by its own roundings, in halves of an ulp:
-/// products that are added up before the loss sees their sum. Scores are added in lanes. An output of D products, one after the other,
-/// is off by up to D roundings of Σ|x w|; numbers that are off up or down by chance leave √Σ(x w)² of theirs, √D times less.
+/// Perturbation of the inputs, in half ulps, equivalent to the roundings of a score or a linear
+/// layer's output: products that are added up before the loss uses their sum. Scores are added in
+/// several threads. An output of D products, added sequentially, has an error of up to D roundings
+/// of Σ|x w|; random perturbations contribute √Σ(x w)² of theirs, √D times less.
 fn chain_of_outputs(loss: &dyn Loss, columns: usize) -> f64 {
     match loss.family() {
         Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => {
@@ -368,8 +371,9 @@ fn is_linear(loss: &dyn Loss) -> bool {
     matches!(loss.family(), Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _))
 }
 
-/// The expected numbers with the tolerance of each, as the head of the module derives it; a gradient's cell is a sum of terms that
-/// the cells of its row have in common, so each carries the size of the largest of them.
+/// The expected numbers with the tolerance of each, as derived in the module docs of
+/// [`crate::testing`]. A gradient's cell is a sum of terms common to its row, so each has the error
+/// of the largest of them.
 fn bounds(
     loss: &dyn Loss,
     case: &Case,
@@ -379,7 +383,8 @@ fn bounds(
     columns: usize,
     is_device: bool,
 ) -> (Bounded, Vec<(&'static str, Bounded)>) {
-    // The products behind a linear layer's loss are sums over all classes and over all rows, one after the other.
+    // The products of a linear layer's loss are sums over all classes and over all rows, added
+    // sequentially.
     let rows = multi_input
         .array("predictions")
         .map_or(multi_input.units, |x| x.values.len() / columns.max(1));
@@ -427,11 +432,12 @@ fn bounds(
         let elements = multi_input.units;
         let is_pointwise =
             matches!(loss.family(), Family::MultiInput(Frame::TwoInput | Frame::Preference, _));
-        // Each number of a pair has a derivative of its own, unless it is a sum over a row.
+        // Each number of a pair has its own derivative, unless it is a sum over a row.
         let width = match is_pointwise {
             true if array.values.len() == elements => 1,
             true => array.values.len(),
-            // A class's gradient is a difference of what all classes have in common, and weights and bias add that up over the rows.
+            // A class's gradient is a difference of terms common to all classes, which weights and
+            // bias sum over the rows.
             false if is_linear(loss) && g > 0 => array.values.len(),
             false => array.shape.last().copied().unwrap_or(1),
         };
@@ -442,7 +448,8 @@ fn bounds(
         let mut moved: Vec<f64> =
             (0..gradient.len()).map(|i| off(&|e| e.gradients[g][i])).collect();
         if is_linear(loss) {
-            // What the outputs are off by moves all cells that they are summed into, of which some stand still by chance.
+            // Errors of the outputs affect all cells they are summed into, some of which may not
+            // move by chance.
             for row in moved.chunks_mut(width.max(1)) {
                 let most = row.iter().copied().fold(0.0, f64::max);
                 row.fill(most);
@@ -458,7 +465,7 @@ fn bounds(
     (value, gradients.collect())
 }
 
-/// Judges the derivatives by central differences of the sum of all values, number by number.
+/// Compares the derivatives with central differences of the sum of all values, number by number.
 pub(super) fn differentiate(loss: &dyn Loss, host: &dyn MultiInputCpu, title: String) -> Report {
     const STEP: f64 = 1.0 / 1024.0;
     let mut report = Report::new(title);

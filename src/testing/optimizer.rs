@@ -1,4 +1,4 @@
-//! The judge of the optimizers.
+//! Checks of the optimizers.
 
 use ndarray::Array1;
 
@@ -18,11 +18,12 @@ const NAMES: [&str; 1 + MOST_STATES] =
     ["parameters", "first state", "second state", "third state", "fourth state"];
 const LEARNING_RATE: f64 = 0.05;
 
-/// Runs an optimizer on a device for five steps with each set of its options, with and without regularised spans,
-/// and judges parameters and states by the f64 reference. One report for each set.
+/// Runs an optimizer on a device for five steps with each set of its options, with and without
+/// regularized spans, and compares parameters and states with the f64 reference. One report per
+/// set.
 ///
 /// # Errors
-/// What the device reports; [`crate::Error::Option`] if the entry lists a variant that it refuses.
+/// Errors of the device; [`crate::Error::Option`] if the entry lists an invalid variant.
 pub fn check_optimizer(
     entry: &'static Entry<dyn Optimizer>,
     device: &Device,
@@ -54,7 +55,7 @@ pub fn check_optimizer(
     Ok(reports)
 }
 
-/// Parameters, the gradients of each step, and how they are regularised.
+/// Parameters, the gradients of each step, and their regularization.
 struct Work {
     name: String,
     start: Vec<f32>,
@@ -65,7 +66,7 @@ struct Work {
 fn works() -> Vec<Work> {
     let work = |length: usize, cuts: &[(usize, f64, f64, usize)]| {
         let mut random = Random::new(5, length as u64);
-        // Away from 0 by more than five steps: l1's sign must not hang on a rounding.
+        // Away from 0 by more than five steps: l1's sign must not depend on rounding.
         let mut draw = |near: f64| {
             let x = near * (1.0 + random.uniform());
             (if random.uniform() < 0.5 { x } else { -x }) as f32
@@ -73,7 +74,8 @@ fn works() -> Vec<Work> {
         Work {
             name: format!("{length} parameters in {} segments", cuts.len()),
             start: (0..length).map(|_| draw(3.0)).collect(),
-            // The last two are small: what keeps the largest square so far differs from what forgets it.
+            // The last two are small: this distinguishes a running maximum of squares from a
+            // decaying average.
             gradients: (1..=STEPS)
                 .map(|t| {
                     let near = if t + 2 > STEPS { 0.03125 } else { 0.5 };
@@ -95,7 +97,7 @@ fn works() -> Vec<Work> {
     vec![
         work(1, &[(1, 0.0, 0.0, 0)]),
         work(1023, &[(1023, 0.01, 0.0, 31)]),
-        // Tall, wide, one element, a vector.
+        // More rows than columns, more columns than rows, one element, a vector.
         work(
             20_003,
             &[
@@ -112,13 +114,13 @@ fn to_single(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&x| x as f32).collect()
 }
 
-/// Parameters and states after the last step, and how far each went on its way.
+/// Parameters and states after the last step, and the total distance each moved.
 struct Path<R> {
     last: Vec<Vec<R>>,
     lengths: Vec<Vec<f64>>,
 }
 
-/// All steps on the host; each gradient is off by a share, up or down by turns.
+/// All steps on the host; each gradient is perturbed by a fraction, with alternating signs.
 fn on_host<R: Real>(optimizer: &dyn Optimizer, work: &Work, share: f64) -> Result<Path<R>> {
     let mut last: Vec<Vec<R>> = vec![work.start.iter().map(|&x| R::from_f32(x)).collect()];
     last.extend(optimizer.first_states(work.start.len()));
@@ -142,7 +144,8 @@ fn on_host<R: Real>(optimizer: &dyn Optimizer, work: &Work, share: f64) -> Resul
     Ok(Path { last, lengths })
 }
 
-/// The tolerance is that of the module's head, for each step: the result is as large as the way it went.
+/// Tolerance as in the module docs of [`crate::testing`], for each step: relative to the distance
+/// moved.
 fn expected(optimizer: &dyn Optimizer, work: &Work) -> Result<Vec<Bounded>> {
     let share = INPUT_ULPS * ULP;
     let here = on_host::<f64>(optimizer, work, 0.0)?;
@@ -163,7 +166,7 @@ fn expected(optimizer: &dyn Optimizer, work: &Work) -> Result<Vec<Bounded>> {
     Ok((0..here.last.len()).map(bounded).collect())
 }
 
-/// All steps on the device, by the kernels that a training step runs.
+/// All steps on the device, with the kernels of a training step.
 fn run(gpu: &Gpu, optimizer: &dyn Optimizer, work: &Work) -> Result<Vec<Vec<f32>>> {
     let length = work.start.len();
     let parameters = gpu.upload("parameters", &work.start)?;

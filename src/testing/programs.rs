@@ -1,4 +1,4 @@
-//! Every program that the library can build, as text: for the tests that hand them to other compilers.
+//! Every program of the library as text, for tests with other compilers.
 
 use std::sync::Arc;
 
@@ -12,15 +12,15 @@ use crate::runtime::pipeline::Program;
 use crate::runtime::{self, wgsl};
 use crate::{Result, losses, recommend, templates};
 
-/// A program as the device gets it.
+/// A program as passed to the device.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct Joined {
-    /// The kernel's label, which the variants of a loss share.
+    /// The kernel's label, shared by the variants of a loss.
     pub label: String,
-    /// The kernel's label and the switches that make it this one.
+    /// The kernel's label and the switches that select this variant.
     pub name: String,
-    /// The files under `shaders/` that it is made of.
+    /// Its files under `shaders/`.
     pub files: Vec<&'static str>,
     /// The whole text.
     pub text: String,
@@ -55,10 +55,11 @@ impl From<Program> for Joined {
     }
 }
 
-/// All programs: losses in each frame, products with their activations, optimizers, batches, sums, the ceilings of the benchmark.
+/// All programs: losses with each kernel template, products with their activations, optimizers,
+/// batches, sums, the ceilings of the benchmark.
 ///
 /// # Errors
-/// [`crate::Error::Option`] if a list holds a variant that it refuses.
+/// [`crate::Error::Option`] if a catalogue lists an invalid variant.
 #[doc(hidden)]
 pub fn all_programs() -> Result<Vec<Joined>> {
     let mut programs: Vec<Program> = templates::sum_programs();
@@ -94,7 +95,7 @@ pub fn all_programs() -> Result<Vec<Joined>> {
             .concat(),
     );
     for (number, activation) in made.iter().filter(|activation| !activation.rowwise()).enumerate() {
-        // Each activation in one tile, the first in all of them.
+        // Each activation with one tile, the first with all of them.
         let tiles = if number == 0 { &TILES[..] } else { &TILES[TILES.len() - 1..] };
         for (variant, layout, epilogue) in products(tiles) {
             if number == 0 || epilogue != Epilogue::WeightGradient {
@@ -109,15 +110,15 @@ pub fn all_programs() -> Result<Vec<Joined>> {
     Ok(programs.into_iter().map(Joined::from).collect())
 }
 
-/// A program as people read it.
+/// A program listing for people.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct Listing {
     /// The kernel's label.
     pub label: String,
-    /// The values of its `override`s; what is not among them keeps its default.
+    /// The values of its `override`s; those not listed keep their defaults.
     pub constants: Vec<(&'static str, f64)>,
-    /// The whole text, with file and lines of each part in comments.
+    /// The whole text, with file and lines of each section in comments.
     pub text: String,
 }
 
@@ -128,10 +129,11 @@ impl From<Program> for Listing {
     }
 }
 
-/// The programs of a loss, an activation or an optimizer with its default options, the plainest first; none for another name.
+/// The programs of a loss, an activation or an optimizer with its default options, the simplest
+/// first; empty for an unknown name.
 ///
 /// # Errors
-/// [`crate::Error::Option`] if the list holds an entry whose defaults it refuses.
+/// [`crate::Error::Option`] if the entry rejects its own defaults.
 #[doc(hidden)]
 pub fn listings_of(name: &str) -> Result<Vec<Listing>> {
     let mut programs = Vec::new();
@@ -145,7 +147,7 @@ pub fn listings_of(name: &str) -> Result<Vec<Listing>> {
     Ok(programs.into_iter().map(Listing::from).collect())
 }
 
-/// Whole models: every loss, every optimizer, every activation.
+/// Fused small-model kernels: every loss, every optimizer, every activation.
 fn small_model_programs() -> Result<Vec<Program>> {
     let options = Value::Null;
     let losses: Vec<Arc<dyn losses::Loss>> = losses::CATALOGUE

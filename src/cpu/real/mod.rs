@@ -1,8 +1,9 @@
 //! The two precisions of the CPU: one generic function is the f64 reference and the f32 fast path.
 //!
-//! A loss, an activation or an optimizer is written once over [`Real`]. At f64 it calls the standard library's functions and serves as
-//! the plain reference. At f32 it calls the branch-free polynomials of `single`, which the compiler turns into vector
-//! instructions when the function stands in a loop inside [`crate::cpu::simd::dispatch`].
+//! A loss, an activation or an optimizer is written once over [`Real`]. At f64 it calls the
+//! standard library's functions and serves as the plain reference. At f32 it calls the branch-free
+//! polynomials of `single`, which the compiler vectorizes when the function is called in a loop
+//! inside [`crate::cpu::simd::dispatch`].
 //!
 //! | f32 function | maximal error found against f64 (ulp) |
 //! |---|---|
@@ -14,7 +15,7 @@
 //! | `powf` | 1.0 |
 //! | `normal_cdf` | 1.5 ulp of 1 (absolute) |
 //!
-//! The tests of `single` and `normal` sweep the domains and hold the functions to these figures.
+//! The tests of `single` and `normal` sweep the domains and enforce these bounds.
 
 use std::fmt::Debug;
 use std::iter::Sum;
@@ -31,8 +32,9 @@ mod sealed {
 
 /// f32 or f64, with the functions that losses, activations and optimizers need.
 ///
-/// NaN in gives NaN out in every function of one argument. `max`, `min` and `clamp` hand on a NaN of `self`; a NaN of the other
-/// argument is dropped (one vector instruction each): put the value that may be NaN first.
+/// Every function of one argument propagates NaN. `max`, `min` and `clamp` propagate a NaN of
+/// `self` but drop one of the other argument (one vector instruction each): put the value that may
+/// be NaN first.
 ///
 /// ```
 /// use gradus::Real;
@@ -73,12 +75,12 @@ pub trait Real:
     const NEG_INFINITY: Self;
     /// A quiet NaN.
     const NAN: Self;
-    /// The smallest finite number, the start of a maximum.
+    /// The lowest finite number, the initial value of a maximum.
     const LOWEST: Self;
     /// The distance from 1 to the next number.
     const EPSILON: Self;
 
-    /// The nearest number of this precision: how a constant or an option enters a formula.
+    /// Converts a constant or an option, rounding to nearest.
     fn new(value: f64) -> Self;
     /// As f64, exactly.
     fn to_f64(self) -> f64;
@@ -103,48 +105,48 @@ pub trait Real:
     fn tanh(self) -> Self;
     /// xᵖ for a finite p; a negative x needs a whole p, else NaN. x⁰ is 1, except for NaN.
     fn powf(self, exponent: Self) -> Self;
-    /// Φ(x), the distribution function of the standard normal; 0 at −∞, 1 at ∞.
+    /// Φ(x), the CDF of the standard normal distribution; 0 at −∞, 1 at ∞.
     fn normal_cdf(self) -> Self;
-    /// A power of two that brings a number above 0 near 1, and its square within this precision; 1 for 0. Exact: what is multiplied
-    /// with it loses no bit.
+    /// A power of two that scales a positive number near 1, keeping its square representable; for 0
+    /// it is 1. Exact: multiplying by it loses no bit.
     fn scale_to_one(self) -> Self;
-    /// Is it NaN?
+    /// True if NaN.
     fn is_nan(self) -> bool;
-    /// Is it neither NaN nor infinite?
+    /// True if neither NaN nor infinite.
     fn is_finite(self) -> bool;
 
-    /// The slice itself if this precision is f32: how a generic function reaches an f32 kernel.
+    /// The slice itself if this precision is f32: lets a generic function call an f32 kernel.
     #[doc(hidden)]
     fn as_single(values: &[Self]) -> Option<&[f32]>;
-    /// As [`Real::as_single`], to write.
+    /// Mutable [`Real::as_single`].
     #[doc(hidden)]
     fn as_single_mut(values: &mut [Self]) -> Option<&mut [f32]>;
     /// The slice itself if this precision is f64.
     #[doc(hidden)]
     fn as_double(values: &[Self]) -> Option<&[f64]>;
-    /// As [`Real::as_double`], to write.
+    /// Mutable [`Real::as_double`].
     #[doc(hidden)]
     fn as_double_mut(values: &mut [Self]) -> Option<&mut [f64]>;
 
-    /// `yes` if the condition holds, else `no`; both are computed, so it vectorises.
+    /// `yes` if the condition holds, else `no`; both are evaluated, so it vectorizes.
     #[inline(always)]
     fn select(condition: bool, yes: Self, no: Self) -> Self {
         if condition { yes } else { no }
     }
 
-    /// The larger one; a NaN of `self` stays, a NaN of `other` is dropped.
+    /// The larger one; a NaN of `self` is propagated, a NaN of `other` is dropped.
     #[inline(always)]
     fn max(self, other: Self) -> Self {
         if self < other { other } else { self }
     }
 
-    /// The smaller one; a NaN of `self` stays, a NaN of `other` is dropped.
+    /// The smaller one; a NaN of `self` is propagated, a NaN of `other` is dropped.
     #[inline(always)]
     fn min(self, other: Self) -> Self {
         if self > other { other } else { self }
     }
 
-    /// Into [low, high]; NaN stays NaN.
+    /// Clamps to [low, high]; NaN is propagated.
     #[inline(always)]
     fn clamp(self, low: Self, high: Self) -> Self {
         Real::min(Real::max(self, low), high)
@@ -163,7 +165,7 @@ pub trait Real:
         Self::select(self > Self::ZERO, Self::ONE, negative)
     }
 
-    /// xⁿ by repeated squaring; vectorises where n is a constant.
+    /// xⁿ by repeated squaring; vectorizes if n is a constant.
     #[inline(always)]
     fn powi(self, exponent: i32) -> Self {
         let mut power = Self::ONE;
@@ -179,11 +181,11 @@ pub trait Real:
         if exponent < 0 { power.recip() } else { power }
     }
 
-    /// σ(x) = 1/(1 + e⁻ˣ), from e^(−|x|) so that nothing overflows and small results keep their digits.
+    /// σ(x) = 1/(1 + e⁻ˣ), from e^(−|x|) to avoid overflow and keep the digits of small results.
     #[inline(always)]
     fn sigmoid(self) -> Self {
         let decay = Real::exp(-Real::abs(self));
-        // A NaN x makes `decay` NaN, whichever numerator is taken.
+        // A NaN x makes `decay` NaN, with either numerator.
         Self::select(self < Self::ZERO, decay, Self::ONE) / (Self::ONE + decay)
     }
 
@@ -193,7 +195,8 @@ pub trait Real:
         Real::max(self, Self::ZERO) + Real::ln_1p(Real::exp(-Real::abs(self)))
     }
 
-    /// ln(1 + e^(−|x|)), σ(|x|) and σ(−|x|): what the logistic losses are made of, from one exponential and one division.
+    /// ln(1 + e^(−|x|)), σ(|x|) and σ(−|x|), the terms of the logistic losses, from one exponential
+    /// and one division.
     ///
     /// ```
     /// use gradus::Real;
@@ -221,7 +224,7 @@ macro_rules! constants {
     };
 }
 
-/// The functions that the standard library has as single instructions in both precisions.
+/// The functions that are single instructions of the standard library in both precisions.
 macro_rules! plain {
     ($real:ident) => {
         #[inline(always)]
@@ -236,8 +239,8 @@ macro_rules! plain {
         fn scale_to_one(self) -> Self {
             const MANTISSA: u32 = $real::MANTISSA_DIGITS - 1;
             let largest = $real::MAX.to_bits() >> MANTISSA;
-            // Not the outermost exponents: the power itself must be no subnormal, which a GPU takes for 0.
-            // Nor beyond 2^100, so that a length to divide by can be scaled as well.
+            // Not the outermost exponents: the power itself must not be subnormal, which a GPU
+            // flushes to 0. Nor beyond 2^100, so that a length used as a divisor can be scaled too.
             let exponent = (self.to_bits() >> MANTISSA).clamp(largest / 2 - 100, largest - 2);
             if self > 0.0 { $real::from_bits((largest - exponent) << MANTISSA) } else { 1.0 }
         }
@@ -288,7 +291,7 @@ impl Real for f64 {
         f64::tanh(self)
     }
     fn powf(self, exponent: Self) -> Self {
-        // The standard gives NaN⁰ = 1, which would hide a NaN.
+        // The standard defines NaN⁰ = 1, which would hide a NaN.
         if self.is_nan() { self } else { f64::powf(self, exponent) }
     }
     fn normal_cdf(self) -> Self {
@@ -369,13 +372,13 @@ impl Real for f32 {
         None
     }
 }
-/// Whether a sum of squares left f32, or nearly.
+/// True if a sum of squares overflows f32, or nearly.
 #[inline(always)]
 pub(crate) fn is_too_large<R: Real>(square: R) -> bool {
     square > R::new(1e37)
 }
 
-/// Whether a sum of squares is so small that numbers among them were lost.
+/// True if a sum of squares is so small that some terms underflowed.
 #[inline(always)]
 pub(crate) fn is_too_small<R: Real>(square: R) -> bool {
     square < R::new(1e-30)

@@ -1,6 +1,7 @@
-//! The distribution function of the standard normal, Φ(x) = ½(1 + erf(x/√2)): what GELU weighs its input with.
+//! Φ(x) = ½(1 + erf(x/√2)), the CDF of the standard normal distribution, used by GELU.
 //!
-//! Both precisions work on a = |x| and the tail q(a) = 1 − Φ(a), so that a negative x keeps its digits where 1 + erf would cancel.
+//! Both precisions use a = |x| and the tail q(a) = 1 − Φ(a), so that a negative x keeps its digits
+//! where 1 + erf would cancel.
 
 use crate::cpu::real::single;
 
@@ -9,20 +10,23 @@ const DENSITY_AT_0: f64 = 0.398_942_280_401_432_7;
 
 /// Φ at f64: absolute error below 4e-16, relative error of the tail below 1e-13.
 ///
-/// Up to 1.5 the series Φ(a) = ½ + φ(a) Σ a²ᵏ⁺¹/(1·3·5…(2k+1)), beyond it Laplace's continued fraction q(a) = φ(a)/(a + 1/(a + 2/(a + 3/…))).
+/// Up to 1.5 the series Φ(a) = ½ + φ(a) Σ a²ᵏ⁺¹/(1·3·5…(2k+1)), beyond that Laplace's continued
+/// fraction q(a) = φ(a)/(a + 1/(a + 2/(a + 3/…))).
 pub(crate) fn double(x: f64) -> f64 {
     let a = x.abs();
     let density = DENSITY_AT_0 * (-0.5 * a * a).exp();
     if a <= 1.5 {
         let (mut term, mut sum) = (a, a);
-        // The ratio of two terms is below 2.25/(2k + 1): after 30 of them the rest is below 1e-20.
+        // The ratio of successive terms is below 2.25/(2k + 1): after 30 terms the remainder is
+        // below 1e-20.
         for k in 1..30 {
             term *= a * a / f64::from(2 * k + 1);
             sum += term;
         }
         return 0.5 + (density * sum).copysign(x);
     }
-    // From the inside outwards; 200 levels are enough at 1.5 (the error falls as exp(−2a√(2n))), fewer would do further out.
+    // Evaluated from the innermost level; 200 levels are enough at 1.5 (the error falls as
+    // exp(−2a√(2n))), fewer would be enough further out.
     let fraction = (1..=200).rev().fold(a, |fraction, k| a + f64::from(k) / fraction);
     let tail = density / fraction;
     if x > 0.0 {
@@ -36,8 +40,8 @@ pub(crate) fn double(x: f64) -> f64 {
 
 /// Φ at f32: absolute error below 1.8e-7 (1½ ulp of 1).
 ///
-/// q(a) = e^(−a²/2) h(a) with h a polynomial in t = 1/(1 + 0.35 a), a weighted fit of our own of relative error 3.2e-8 up to a = 14.5,
-/// where e^(−a²/2) leaves f32.
+/// q(a) = e^(−a²/2) h(a) with h a polynomial in t = 1/(1 + 0.35 a), a weighted fit made for this
+/// library with relative error 3.2e-8 up to a = 14.5, where e^(−a²/2) underflows f32.
 #[inline(always)]
 pub(crate) fn single(x: f32) -> f32 {
     let a = x.abs();
@@ -82,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_two_forms_meet() {
-        // Φ' = φ is 0.13 there, so the gap of 2e-9 accounts for 2.6e-10; what is left is rounding.
+        // Φ' = φ is 0.13 there, so the gap of 2e-9 accounts for 2.6e-10; the rest is rounding.
         let gap = double(1.5 + 1e-9) - double(1.5 - 1e-9);
         assert!((gap - 2e-9 * DENSITY_AT_0 * (-1.125_f64).exp()).abs() <= 4e-16, "{gap:e}");
         assert!((double(1.2345) + double(-1.2345) - 1.0).abs() <= 2.3e-16);
@@ -95,8 +99,9 @@ mod tests {
             let exact = double(f64::from(x));
             let error = (f64::from(single(x)) - exact).abs();
             assert!(error <= 1.8e-7, "{x}: {error:e}");
-            // exp, division, the polynomial's last steps and two products: 5 ulp; −a²/2 is rounded at 2⁻²⁴ relative twice, which the
-            // exponential turns into a relative error of a²/2 ulp.
+            // exp, division, the polynomial's last steps and two products: 5 ulp; −a²/2 is rounded
+            // at 2⁻²⁴ relative twice, which the exponential turns into a relative error of a²/2
+            // ulp.
             let tail = exact.min(1.0 - exact);
             if x < 0.0 && tail > 1e-37 {
                 assert!(

@@ -1,13 +1,16 @@
-//! Softmax cross-entropy of labels where nothing else is asked for: the row read once from memory, the rest in the caches.
+//! Softmax cross-entropy of labels, the fast path: each row is read from memory once, later passes
+//! read the caches.
 //!
-//! With m the row's maximum, S the sum of e^(x − m) over all classes but the label, l = e^(x_label − m) and T = S + l, the value is
-//! ln T − (x_label − m) and the gradient e^(x − m)/T, at the label −S/T, which keeps its digits where l/T goes to 1. Label smoothing
-//! and z-loss change the numbers by which these are multiplied, not the passes.
+//! With m the row's maximum, S the sum of e^(x − m) over all classes but the label, l = e^(x_label
+//! − m) and T = S + l, the value is ln T − (x_label − m) and the gradient e^(x − m)/T, at the label
+//! −S/T, which keeps its digits where l/T goes to 1. Label smoothing and z-loss change the factors,
+//! not the passes.
 //!
-//! A long row takes three passes (maximum; exponentials and their sum; the factor), the second and third out of the second-level
-//! cache. Of short rows [`short::TILE`] are turned into columns, so that each vector holds the same class of many rows: 10 classes
-//! would fill no vector, and a sum along them would go through all lanes of one. Rows with NaN, with infinities that decide the
-//! result, or without a finite maximum are left to the general way, one at a time.
+//! A long row takes three passes (maximum; exponentials and their sum; the factor), the second and
+//! third from the second-level cache. Short rows are transposed in tiles of [`short::TILE`], so
+//! that each vector holds the same class of many rows: 10 classes would not fill a vector, and a
+//! sum along them would be a horizontal reduction. Rows with NaN, with infinities that determine
+//! the result, or without a finite maximum are computed by the general path, one at a time.
 
 mod short;
 
@@ -15,23 +18,23 @@ use crate::cpu::real::{Real, single};
 use crate::templates::rowwise::cpu::{Rows, Targets, is_ignored};
 use short::{SHORT, short_rows};
 
-/// Numbers in a chunk: one vector on AVX-512, two on AVX2, four on NEON.
+/// Numbers per chunk: one vector on AVX-512, two on AVX2, four on NEON.
 const CHUNK: usize = 16;
 
-/// Longer rows that are taken together; a piece of work holds no more of them than fit the second-level cache.
+/// Number of longer rows processed together, limited to as many as fit the second-level cache.
 const GROUP: usize = 16;
 
-/// What the options make of the plain loss.
+/// Options of the loss.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LabelOptions {
-    /// Share of the target spread over all classes.
+    /// Fraction of the target spread over all classes.
     pub smoothing: f32,
     /// Weight of lse².
     pub z_loss: f32,
 }
 
-/// Value and gradient of the rows from `first` on, as many as there are values; `otherwise` is called for each row that is none of
-/// the plain ones, with its number, its gradient and its value.
+/// Value and gradient of the rows from `first` on, one row per value. `otherwise` is called for
+/// each row that needs the general path, with its index, its gradient and its value.
 #[inline(always)]
 pub(crate) fn label_rows(
     rows: &Rows<'_, f32>,
@@ -51,7 +54,7 @@ pub(crate) fn label_rows(
     }
 }
 
-/// As [`label_rows`] for up to [`GROUP`] rows: what is done once for a row is done for all of them in one vector.
+/// As [`label_rows`] for up to [`GROUP`] rows: per-row operations of all rows share one vector.
 #[inline(always)]
 fn long_rows(
     rows: &Rows<'_, f32>,
@@ -92,7 +95,7 @@ fn long_rows(
     }
 }
 
-/// The first two passes over a row: `gradient` holds e^(x − maximum) afterwards.
+/// The first two passes over a row: `gradient` contains e^(x − maximum) afterwards.
 #[inline(always)]
 fn row_sums(
     logits: &[f32],
@@ -106,19 +109,19 @@ fn row_sums(
     LabelRow { maximum, below: logits[label] - maximum, others, spread }
 }
 
-/// What the passes over a row found.
+/// Results of the passes over a row.
 #[derive(Clone, Copy, Default)]
 struct LabelRow {
     maximum: f32,
-    /// The label's logit less the maximum.
+    /// The label's logit minus the maximum.
     below: f32,
-    /// Σ e^(x − maximum) of all classes but the label.
+    /// Σ e^(x − maximum) over all classes but the label.
     others: f32,
-    /// Σ (x − maximum), for the smoothing.
+    /// Σ (x − maximum), for label smoothing.
     spread: f32,
 }
 
-/// What turns e^(x − maximum) into the gradient.
+/// Coefficients that convert e^(x − maximum) to the gradient.
 #[derive(Clone, Copy, Default)]
 struct Slopes {
     value: f32,
@@ -128,7 +131,8 @@ struct Slopes {
 }
 
 impl LabelRow {
-    /// With q = 1 − s + s/K at the label and s/K elsewhere: value ln T − (1 − s)(x_label − m) − s/K Σ(x − m) + λ lse².
+    /// With q = 1 − s + s/K at the label and s/K elsewhere: value ln T − (1 − s)(x_label − m) − s/K
+    /// Σ(x − m) + λ lse².
     #[inline(always)]
     fn slopes(self, options: &LabelOptions, classes: usize, scale: f32) -> Slopes {
         let share = options.smoothing / classes as f32;
@@ -152,7 +156,7 @@ impl LabelRow {
     }
 }
 
-/// The largest number that is no NaN.
+/// The largest value, ignoring NaN.
 #[inline(always)]
 fn largest(row: &[f32]) -> f32 {
     let (whole, tail) = row.as_chunks::<CHUNK>();
@@ -183,7 +187,7 @@ fn keep_larger(found: &mut [f32; CHUNK], chunk: &[f32; CHUNK]) {
     }
 }
 
-/// The end of a row, filled up to a chunk.
+/// The end of a row, padded to a chunk.
 #[inline(always)]
 fn padded(tail: &[f32], with: f32) -> [f32; CHUNK] {
     let mut chunk = [with; CHUNK];
@@ -194,7 +198,7 @@ fn padded(tail: &[f32], with: f32) -> [f32; CHUNK] {
 /// Writes e^(x − maximum), 0 at the label, and returns their sum.
 #[inline(always)]
 fn exponentials(logits: &[f32], maximum: f32, label: usize, output: &mut [f32]) -> f64 {
-    /// Numbers that are written before they are summed: the label's is taken out in between.
+    /// Number of values written before they are summed: the label's is zeroed in between.
     const BLOCK: usize = 512;
     let mut sums = [0.0; CHUNK];
     let blocks = logits.chunks(BLOCK).zip(output.chunks_mut(BLOCK));
@@ -264,7 +268,7 @@ fn sum_below(logits: &[f32], maximum: f32) -> f32 {
     fold(sums) as f32
 }
 
-/// The labels, where they are all that the rows are compared with.
+/// The labels, if the targets are plain labels without further options.
 pub(crate) fn plain_labels<'a>(rows: &Rows<'a, f32>) -> Option<&'a [i32]> {
     match rows.targets {
         Targets::Labels(labels) if rows.has_all_classes_alike() => Some(labels),

@@ -1,4 +1,4 @@
-//! Short rows of labels, a tile of them turned into columns: each vector holds the same class of many rows.
+//! Short rows of labels, transposed in tiles: each vector holds the same class of many rows.
 
 use crate::cpu::real::{Real, single};
 use crate::cpu::softmax::{LabelOptions, LabelRow};
@@ -7,13 +7,13 @@ use crate::templates::rowwise::cpu::{Rows, is_ignored};
 /// Rows in a tile.
 pub(crate) const TILE: usize = 64;
 
-/// Rows up to this many classes go through tiles.
+/// Maximum number of classes of rows processed in tiles.
 pub(crate) const SHORT: usize = 64;
 
-/// One number for each row of a tile.
+/// One number per row of a tile.
 type Lanes = [f32; TILE];
 
-/// As [`label_rows`], a tile after another.
+/// As [`label_rows`], tile by tile.
 #[inline(always)]
 pub(crate) fn short_rows(
     rows: &Rows<'_, f32>,
@@ -58,13 +58,14 @@ pub(crate) fn short_rows(
     }
 }
 
-/// Value and derivative at the label for each row of a tile; a row that needs the general way has a value that is not finite.
+/// Value and derivative at the label for each row of a tile; a value that is not finite marks a row
+/// for the general path.
 struct TileFound {
     value: Lanes,
     label: Lanes,
 }
 
-/// Takes the logits of a tile, [classes][rows], to their gradient but for the labels'.
+/// Replaces the logits of a tile, [classes][rows], with their gradient, except at the labels.
 #[inline(always)]
 fn tile(
     cells: &mut [Lanes],

@@ -1,10 +1,11 @@
-//! Both ways through the rows against the reference and the general way.
+//! Long and short rows against the reference and the general path.
 
 use crate::cpu::real::Real;
 use crate::losses::CrossEntropy;
 use crate::templates::rowwise::cpu::{Rows, RowwiseCpu, Targets};
 
-/// 70 rows of which one is ignored, one masked, and four are left to the general way: NaN, ∞, nothing but −∞, and a label at −∞.
+/// 70 rows: one is ignored, one masked, and four use the general path: NaN, ∞, only −∞, and a label
+/// at −∞.
 const ROWS: usize = 70;
 
 struct Problem {
@@ -70,15 +71,17 @@ fn rows_of_every_width_and_kind_agree_with_the_reference() {
             );
             loss.run_f64(&rows(&problem, &wide, columns), &mut exact_gradient, &mut exact, &mut []);
             for (row, (&found, &exact)) in values.iter().zip(&exact).enumerate() {
-                // Logits within ±4: x − m below 8 is rounded at 2⁻²², ln T and lse² at their size, below 16 and 1.2;
-                // with 2 ulp for ln and exp each that is below 16·4 + 16 units of 2⁻²⁴.
+                // Logits within ±4: x − m below 8 is rounded at 2⁻²², ln T and lse² at their size,
+                // below 16 and 1.2; with 2 ulp for ln and exp each that is below 16·4 + 16 units of
+                // 2⁻²⁴.
                 assert!(
                     close(found, exact, 80.0 * 2.0_f64.powi(-24)),
                     "{columns}, row {row}: {found} {exact}"
                 );
             }
             for (cell, (&found, &exact)) in gradient.iter().zip(&exact_gradient).enumerate() {
-                // A power is off by |x − m| ≤ 8 half units of 2⁻²³ and 1 ulp, their sum no more, then four roundings; a cell is at most 1.2.
+                // A power has an error of |x − m| ≤ 8 half units of 2⁻²³ and 1 ulp, their sum no
+                // more, then four roundings; a cell is at most 1.2.
                 let place = (cell / columns, cell % columns);
                 assert!(
                     close(found, exact, 1.2 * 32.0 * 2.0_f64.powi(-24)),

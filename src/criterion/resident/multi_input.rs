@@ -63,7 +63,7 @@ impl Criterion {
         let mut call = Call::check(self, gpu, frame, host, inputs)?;
         let (upstream, upstreams) = inputs.upstreams(loss, self.each(), &call.units.shape)?;
         let (notes, mut commands) = (gpu.buffer("a loss", NOTES)?, Vec::new());
-        let (weights, factor) = call.apply_update(&notes, &mut commands)?;
+        let (weights, factor) = call.reduction_factor(&notes, &mut commands)?;
         let job = MultiInputJob {
             units: call.units.clone(),
             weights,
@@ -302,7 +302,7 @@ impl<'t> Call<'t> {
     }
 
     /// The weights that the frame takes, and the factor on all of them.
-    fn apply_update(
+    fn reduction_factor(
         &mut self,
         notes: &wgpu::Buffer,
         commands: &mut Vec<Command>,

@@ -1,4 +1,4 @@
-//! A recommender from a file.
+//! Loading a recommender from a file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::runtime::device::Device;
 use crate::{Error, Result};
 
 impl Model {
-    /// A recommender from a file that [`Model::save`] wrote, ready to predict or to be trained on.
+    /// Loads a recommender saved by [`Model::save`], ready for prediction or further training.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Data`] for a file that is damaged or no recommender of gradus's.
+    /// [`Error::Io`], or [`Error::Data`] for a file that is damaged or not a gradus recommender.
     pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
         let bytes =
@@ -35,7 +35,7 @@ impl Model {
             Recommender { users, items, user_features: None, item_features: None, options };
         description.user_features = file.side("users", user_features, described.user_table)?;
         description.item_features = file.side("items", item_features, described.item_table)?;
-        // The tables' sizes follow from these: checked before anything is allocated by them.
+        // The tables' sizes derive from these: checked before anything is allocated.
         let layout = description
             .layout()
             .map_err(|error| file.refused("the metadata", error.to_string(), "sound options"))?;
@@ -56,7 +56,7 @@ impl Model {
     }
 }
 
-/// A file that is read.
+/// A file being read.
 struct Saved<'a> {
     path: &'a Path,
     text: String,
@@ -93,7 +93,7 @@ impl<'a> Saved<'a> {
         let damaged = |error: serde_json::Error| {
             self.refused("the metadata", error.to_string(), "the description of a recommender")
         };
-        // A newer form may have other parts: its version is read before them.
+        // A newer version may have other fields: read the version first.
         let Form { version } = serde_json::from_str(&self.text).map_err(damaged)?;
         if version > VERSION {
             let found = format!("version {version}");
@@ -108,7 +108,7 @@ impl<'a> Saved<'a> {
             .map_err(|_| self.refused(&format!("tensor `{name}`"), "nothing".into(), "a tensor"))
     }
 
-    /// Four bytes each, of a type.
+    /// The 32-bit words of a tensor of this type.
     fn words(&self, name: &str, dtype: Dtype) -> Result<Vec<u32>> {
         let view = self.view(name)?;
         if view.dtype() != dtype {
@@ -118,7 +118,7 @@ impl<'a> Saved<'a> {
         Ok(view.data().as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect())
     }
 
-    /// Ids as [`Entry::ids`] writes them.
+    /// Ids as written by [`Entry::ids`].
     fn ids(&self, name: &str) -> Result<Vec<String>> {
         let view = self.view(name)?;
         if view.dtype() != Dtype::U8 {
@@ -138,7 +138,7 @@ impl<'a> Saved<'a> {
         Ok(self.words(name, Dtype::F32)?.into_iter().map(f32::from_bits).collect())
     }
 
-    /// Finite numbers of a shape, in f32 or f64.
+    /// Finite f32 or f64 values of the given shape.
     fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f64>> {
         let view = self.view(name)?;
         let values: Vec<f64> = match view.dtype() {
@@ -282,7 +282,7 @@ impl<'a> Saved<'a> {
     }
 }
 
-/// Whether ids are in their order, each once.
+/// True if the ids are strictly ascending.
 fn is_ascending(ids: &[String]) -> bool {
     ids.is_sorted_by(|a, b| compare_ids(a, b).is_lt())
 }

@@ -1,4 +1,5 @@
-//! Recommenders in files: safetensors with the tables, the side features, what was seen and, as JSON, the options.
+//! Recommender files: safetensors with the tables, the side features, the interactions seen and, as
+//! JSON, the options.
 
 mod loading;
 mod saving;
@@ -12,10 +13,10 @@ use crate::recommend::recommender::Options;
 /// The key of the description in the file's metadata.
 const KEY: &str = "gradus_recommender";
 
-/// The form of the description; a file with a higher one is refused.
+/// Version of the description; files with a higher one are rejected.
 const VERSION: u32 = 1;
 
-/// What every form of the description says.
+/// Fields common to all versions of the description.
 #[derive(Deserialize)]
 struct Form {
     version: u32,
@@ -28,13 +29,13 @@ struct Description {
     items: usize,
     epochs: u32,
     options: Options,
-    /// How many features there are, where there are side features.
+    /// Number of features, if there are side features.
     user_features: Option<usize>,
     item_features: Option<usize>,
     has_seen: bool,
     #[serde(default)]
     planned: u32,
-    /// Epochs in the tensor `history`.
+    /// Number of epochs in the tensor `history`.
     #[serde(default)]
     history: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,14 +48,15 @@ struct Description {
     item_table: Option<TableDescription>,
 }
 
-/// Side features that were made of a table. Those that are known by them alone are in the tensors `users.new` or `items.new`.
+/// Side features encoded from a table. Entities known only by their features are in the tensors
+/// `users.new` or `items.new`.
 #[derive(Serialize, Deserialize)]
 struct TableDescription {
     encoding: Encoding,
     has_newcomers: bool,
 }
 
-/// An epoch that was ended in its midst; its loss is in the tensor `cut`, with every bit.
+/// An interrupted epoch; its loss is in the tensor `cut`, bit for bit.
 #[derive(Serialize, Deserialize)]
 struct CutEpoch {
     batches: usize,
@@ -64,5 +66,5 @@ struct CutEpoch {
     over: Option<u64>,
 }
 
-/// Numbers of an epoch in the tensor `history`: loss, draws, updates.
+/// Values per epoch in the tensor `history`: loss, draws, updates.
 const COLUMNS: usize = 3;

@@ -1,4 +1,4 @@
-//! A recommender into a file.
+//! Saving a recommender to a file.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::runtime::device::Device;
 use crate::runtime::files;
 use crate::{Error, Result};
 
-/// A tensor to be written.
+/// A tensor to write.
 struct Entry {
     name: String,
     shape: Vec<usize>,
@@ -29,7 +29,7 @@ impl Entry {
         Entry { name, shape: vec![values.len()], dtype: Dtype::U32, bytes }
     }
 
-    /// Ids: numbers of 32 bits where they all are, else text, an id to a line.
+    /// Ids: 32-bit numbers if all of them fit, else text, one id per line.
     fn ids(name: &str, ids: &[String]) -> Self {
         let numbers: Option<Vec<u32>> = ids
             .iter()
@@ -49,7 +49,7 @@ impl Entry {
         Entry { name, shape: vec![values.len()], dtype: Dtype::F32, bytes }
     }
 
-    /// f64 of the reference device keeps its bits, all others are f32.
+    /// Values of the f64 reference device are stored as f64, bit for bit; all others as f32.
     fn number(name: String, shape: Vec<usize>, values: &[f64], exact: bool) -> Self {
         let (dtype, bytes) = if exact {
             (Dtype::F64, values.iter().flat_map(|value| value.to_le_bytes()).collect())
@@ -61,11 +61,12 @@ impl Entry {
 }
 
 impl Model {
-    /// Saves the embeddings with their squares, side features, what was seen (with the file's ids) and the options to a safetensors
-    /// file. The file is replaced in one move: a crash while saving leaves the one before.
+    /// Saves the embeddings with their squared-gradient sums, side features, seen interactions
+    /// (with the file's ids) and options to a safetensors file. The file is replaced atomically: a
+    /// crash while saving leaves the previous one.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path; what the device reports.
+    /// [`Error::Io`] with the path; errors of the device.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let failed =

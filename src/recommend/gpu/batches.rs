@@ -1,11 +1,11 @@
-//! The batches of an epoch as commands, made once and run with other numbers each time.
+//! The batches of an epoch as commands, recorded once and run with new parameters each time.
 
 use std::ops::Range;
 
 use super::{GpuEngine, Resident, Rows};
 use crate::cpu::random::Permutation;
 use crate::nn::embedding::kernels::{Sizes, gather};
-use crate::recommend::engine::{LearningRatePolicy, Optimizer, Tally};
+use crate::recommend::engine::{UpdateOptions, Optimizer, Tally};
 use crate::recommend::kernels::{
     BATCH_STRIDE, BatchParams, Choice, batch_uniform, sample_iterations, tally_program,
 };
@@ -16,17 +16,18 @@ use crate::runtime::pipeline::{Command, Program, Slice};
 use crate::runtime::sort::Sorter;
 use crate::{Error, Result};
 
-/// Batches in one submission: short ones, so that no watchdog bites and the host is ahead by one.
+/// Batches per submission: short, to stay below the driver's watchdog and to keep the host one
+/// submission ahead.
 const BATCHES_IN_SUBMISSION: usize = 16;
 
-/// The commands of a batch and what they work on.
+/// The commands of a batch and their buffers.
 #[derive(Debug)]
 pub(super) struct Batches {
     choice: Choice,
-    /// What the parameters of all batches share.
+    /// Parameters shared by all batches.
     params: BatchParams,
     rank_weights: Vec<f32>,
-    /// With a flag for those that read the uniform of their batch.
+    /// Each with a flag: true if it reads the uniform of its batch.
     commands: Vec<(Command, bool)>,
     uniform: wgpu::Buffer,
     /// (loss, draws, updates, draws ÷ 2³²) of each batch.
@@ -36,11 +37,11 @@ pub(super) struct Batches {
 }
 
 impl GpuEngine {
-    /// The batches for these rules; None without interactions.
+    /// The batches for these rules; `None` without interactions.
     pub(super) fn prepared(
         &mut self,
         rules: &Rules,
-        learning_rate_policy: &LearningRatePolicy,
+        update_options: &UpdateOptions,
     ) -> Result<Option<&Batches>> {
         let count = match &self.interactions {
             Some(resident) if resident.count > 0 => resident.count,
@@ -56,26 +57,26 @@ impl GpuEngine {
             k: rules.k,
             n: rules.n,
             margin: rules.margin,
-            learning_rate: learning_rate_policy.learning_rate as f32,
-            user_alpha: learning_rate_policy.user_alpha as f32,
-            item_alpha: learning_rate_policy.item_alpha as f32,
-            capacity: learning_rate_policy.batch_size.clamp(1, count) as u32,
+            learning_rate: update_options.learning_rate as f32,
+            user_alpha: update_options.user_alpha as f32,
+            item_alpha: update_options.item_alpha as f32,
+            capacity: update_options.batch_size.clamp(1, count) as u32,
             user_rows: self.users.rows as u32,
             item_rows: self.items.rows as u32,
             ..BatchParams::default()
         };
         let repeats = [&self.users, &self.items]
             .map(|rows| rows.hybrid.as_ref().map_or(1, |hybrid| hybrid.repeats));
-        // An item may be hit twice by each interaction of a batch.
+        // Each interaction of a batch may hit an item twice.
         let longest = params.capacity as usize * repeats[0].max(2 * repeats[1]);
-        let choice = choose(&self.gpu, rules, learning_rate_policy, &params, longest)?;
+        let choice = choose(&self.gpu, rules, update_options, &params, longest)?;
         let fits = |batches: &Batches| {
             batches.choice == choice
                 && bytemuck::bytes_of(&batches.params) == bytemuck::bytes_of(&params)
                 && batches.rank_weights == rules.rank_weights
         };
         if !self.batches.as_ref().is_some_and(fits) {
-            self.batches = None; // its buffers are given back before others are asked for
+            self.batches = None; // release its buffers before allocating new ones
             let Some(resident) = &self.interactions else { return Ok(None) };
             self.batches = Some(Batches::new(self, resident, choice, params, rules)?);
         }
@@ -83,15 +84,16 @@ impl GpuEngine {
     }
 }
 
-/// Which kernels, with `longest` hits of a row at the most; an error for what a software adapter cannot count.
+/// Selects the kernels for at most `longest` hits per row; an error if that exceeds the counters of
+/// a software adapter.
 fn choose(
     gpu: &Gpu,
     rules: &Rules,
-    learning_rate_policy: &LearningRatePolicy,
+    update_options: &UpdateOptions,
     params: &BatchParams,
     longest: usize,
 ) -> Result<Choice> {
-    let user_bias = match (rules.loss, learning_rate_policy.user_bias_gradient) {
+    let user_bias = match (rules.loss, update_options.user_bias_gradient) {
         (Loss::Logistic, _) => -1.0,
         (_, true) => 1.0,
         (_, false) => 0.0,
@@ -103,7 +105,7 @@ fn choose(
         Loss::Logistic => 3,
     };
     let exact_rank = rules.exact_rank && loss < 2;
-    let adagrad = learning_rate_policy.optimizer == Optimizer::Adagrad;
+    let adagrad = update_options.optimizer == Optimizer::Adagrad;
     let mut choice = Choice {
         loss,
         exact_rank,
@@ -180,7 +182,7 @@ impl Batches {
         let sizes = Sizes { ids: capacity, rows: users.entities, width: 4 * cells };
         sizes.check("recommend")?;
         made.commands.push((gather(gpu, &sizes, [&user_hits, users.vectors(), &before])?, false));
-        // Users first: they read the items as they were, the items read a copy of the users.
+        // Users first: they read the items before their update, the items read a copy of the users.
         let users_read = [&records, items.vectors()];
         made.move_side(gpu, users, (&user_hits, capacity), users_read, |most| choice.users(most))?;
         let items_read = [&records, &before];
@@ -190,7 +192,8 @@ impl Batches {
         Ok(made)
     }
 
-    /// The commands that move a side's rows: hits sorted by row, each row through its hits, entities added up from their features.
+    /// The commands that update a side's rows: sort hits by row, apply each row's hits, recompute
+    /// entities from their features.
     fn move_side(
         &mut self,
         gpu: &Gpu,
@@ -236,13 +239,14 @@ impl Batches {
         Ok(())
     }
 
-    /// Those of some batches that there are.
+    /// The range clipped to the existing batches.
     pub fn within(&self, which: Range<usize>) -> Range<usize> {
         let count = (self.params.count as usize).div_ceil(self.params.capacity as usize);
         which.start.min(count)..which.end.min(count)
     }
 
-    /// Hands some batches of an epoch to the device; `behind` gives commands behind those of a batch.
+    /// Submits a range of an epoch's batches; `behind` returns commands to run after those of a
+    /// batch.
     pub fn run(
         &self,
         gpu: &Gpu,
@@ -287,7 +291,7 @@ impl Batches {
         Ok(())
     }
 
-    /// Waits for some batches and adds what they came to.
+    /// Waits for a range of batches and adds their totals to `tally`.
     pub fn add_to(&self, gpu: &Gpu, which: Range<usize>, tally: &mut Tally) -> Result<()> {
         if which.is_empty() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The best items of users and the items most like another, chosen on the device: only what was asked for comes back.
+//! Top-n items and nearest items selected on the device, so that only the results are read back.
 
 use super::GpuEngine;
 use super::ranking::Scorer;
@@ -10,23 +10,24 @@ use crate::runtime::device::Gpu;
 use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::pipeline::{Command, Slice};
 
-/// Whether choosing on the device moves fewer bytes than the scores themselves, and is within what it can count.
+/// True if selecting on the device moves fewer bytes than reading the scores, and fits its
+/// counters.
 fn is_worth(gpu: &Gpu, items: usize, n: usize) -> bool {
     4 * n <= items && !(gpu.is_software() && best_turns(items) > MAX_LOOP_ITERATIONS)
 }
 
-/// Chooses from rows of scores.
+/// Top-n selection from rows of scores.
 struct Choice {
     command: Command,
     /// [rows, n] of (item, score).
     found: wgpu::Buffer,
     n: usize,
-    /// How many of each row.
+    /// Results per row.
     counts: Vec<usize>,
 }
 
 impl Choice {
-    /// `left_out` are the items left out of each row, each once.
+    /// `left_out` lists the items excluded from each row, each once.
     fn new(
         gpu: &Gpu,
         scores: &wgpu::Buffer,
@@ -64,7 +65,7 @@ impl Choice {
     }
 }
 
-/// The `n` best of each row of scores, which are marked where they are left out.
+/// The `n` best of each row of scores; excluded items are masked in the scores.
 #[cfg(test)]
 pub(super) fn choose(
     gpu: &Gpu,
@@ -78,7 +79,7 @@ pub(super) fn choose(
     choice.read(gpu)
 }
 
-/// The `n` best items of each of these users, without those of `seen`.
+/// The `n` best items of each of these users, excluding those of `seen`.
 pub(super) fn best_of(
     engine: &GpuEngine,
     users: &[u32],
@@ -112,7 +113,7 @@ pub(super) fn best_of(
     Ok(lists)
 }
 
-/// The `n` items whose vectors point most nearly the way of this one's, without itself.
+/// The `n` items with the highest cosine similarity to this one, excluding itself.
 pub(super) fn similar(engine: &GpuEngine, item: u32, n: usize) -> Result<Vec<Scored>> {
     let (gpu, items, lanes) =
         (&engine.gpu, engine.items.entities, lanes_of(engine.gpu.is_software()));

@@ -1,4 +1,5 @@
-//! Side features on the device: hits of entities become hits of features, and entities are added up again behind each batch.
+//! Side features on the device: expands hits of entities to hits of features, and recomputes
+//! entities after each batch.
 
 use crate::recommend::features::Features;
 use crate::recommend::kernels::{PartsParams, share_program, sums_program};
@@ -7,26 +8,26 @@ use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::pipeline::{Command, Slice};
 use crate::{Error, Result};
 
-/// The features of users or items, and what they add up to.
+/// The features of users or items, and the entity vectors they sum to.
 #[derive(Debug)]
 pub(super) struct Hybrid {
     params: PartsParams,
-    /// Where each entity's features begin, the features, their weights.
+    /// Row starts, features and weights (CSR).
     parts: wgpu::Buffer,
-    /// [entities, cells] vectors of four.
+    /// [entities, cells] of vec4.
     pub vectors: wgpu::Buffer,
-    /// How often an entity has one and the same feature at the most.
+    /// Largest multiplicity of one feature within an entity.
     pub repeats: usize,
 }
 
 /// Hits of features.
 #[derive(Debug)]
 pub(super) struct Shares {
-    /// The command that makes them.
+    /// The command that generates them.
     pub command: Command,
-    /// The feature of each, or none.
+    /// The feature of each hit, or none.
     pub rows: wgpu::Buffer,
-    /// Its weight.
+    /// The weight of each hit.
     pub shares: wgpu::Buffer,
 }
 
@@ -34,7 +35,8 @@ impl Hybrid {
     /// Uploads features.
     ///
     /// # Errors
-    /// [`Error::Option`] for more features of an entity than a software adapter can count; what the device says.
+    /// [`Error::Option`] for more features per entity than a software adapter can count; errors of
+    /// the device.
     pub fn new(gpu: &Gpu, features: &Features, cells: usize) -> Result<Self> {
         let entities = features.entities();
         let most = (0..entities).map(|entity| features.of(entity).0.len()).max().unwrap_or(0);
@@ -58,12 +60,13 @@ impl Hybrid {
         Ok(Hybrid { params, parts, vectors, repeats })
     }
 
-    /// Features of an entity at the most, at least 1.
+    /// The most features of any entity, at least 1.
     pub fn most(&self) -> u32 {
         self.params.most
     }
 
-    /// Adds the entities up from the features' rows. All of them: those that nothing moved get the same bits again.
+    /// Recomputes all entities from the features' rows; entities whose rows did not change get the
+    /// same bits.
     pub fn sums(&self, gpu: &Gpu, rows: &wgpu::Buffer) -> Result<Command> {
         let lanes = lanes_of(gpu.is_software());
         let workgroups =
@@ -72,10 +75,10 @@ impl Hybrid {
         gpu.dispatch(&gpu.kernel(&sums_program(lanes))?, &self.params, &storage, workgroups as u32)
     }
 
-    /// Makes hits of features from `count` hits of entities.
+    /// Expands `count` hits of entities to hits of features.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] for more than 32 bits count, and what the device says.
+    /// [`Error::TooLarge`] for more than 32 bits can count; errors of the device.
     pub fn shares(&self, gpu: &Gpu, hits: &wgpu::Buffer, count: usize) -> Result<Shares> {
         let places = count as u64 * u64::from(self.params.most);
         let (lane_count, limit) = (places * u64::from(self.params.cells), u64::from(u32::MAX));

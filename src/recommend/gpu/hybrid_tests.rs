@@ -1,7 +1,7 @@
-//! Side features on the device against the CPU; the choice of the best against a sort.
+//! Side features on the device against the CPU; top-n selection against a sort.
 
 use super::tests::{
-    LEARNING_RATE_POLICY, LOSSES, assert_same, both, defined, difference, interactions, layout, on,
+    UPDATE_OPTIONS, LOSSES, assert_same, both, defined, difference, interactions, layout, on,
     rules, state, variants,
 };
 use super::*;
@@ -10,8 +10,8 @@ use crate::recommend::best::best;
 use crate::recommend::engine::Optimizer;
 use crate::recommend::sampling::Loss;
 
-/// Entities with none to five of the features, now and then one twice; the weights have few bits, so that a product with them is exact
-/// and the sum the same whether fused or not.
+/// Entities with zero to five of the features, sometimes one twice. The weights have few bits, so
+/// that products with them are exact and the sum is the same, fused or not.
 fn features(entities: u32, features: u32, identity: bool) -> Arc<Features> {
     let mut random = Random::new(u64::from(entities), 9);
     let mut triples = Vec::new();
@@ -54,7 +54,7 @@ fn sums_of_features_draw_what_the_definition_says() {
             let (mut device, _) = on(gpu, &layout, &state, &known);
             let (found, _) = device.traced(
                 &rules,
-                &LearningRatePolicy { batch_size: known.len(), ..LEARNING_RATE_POLICY },
+                &UpdateOptions { batch_size: known.len(), ..UPDATE_OPTIONS },
                 4,
             );
             let exact = defined(&rules, &state, &layout, &known, known.len());
@@ -78,7 +78,7 @@ fn an_epoch_with_side_features_leaves_what_the_cpu_leaves() {
         let known = Arc::new(interactions(70, 250, 25));
         let state = state(&layout, 0.2);
         let learning_rate = if optimizer == Optimizer::Sgd { 0.0005 } else { 0.05 };
-        let learning_rate_policy = LearningRatePolicy {
+        let update_options = UpdateOptions {
             optimizer,
             learning_rate,
             user_alpha: alpha,
@@ -91,8 +91,8 @@ fn an_epoch_with_side_features_leaves_what_the_cpu_leaves() {
             let rules = rules(loss, 250, 10);
             for epoch in 0..2 {
                 let (found, exact) = (
-                    device.epoch(&rules, &learning_rate_policy, epoch).unwrap(),
-                    host.epoch(&rules, &learning_rate_policy, epoch).unwrap(),
+                    device.epoch(&rules, &update_options, epoch).unwrap(),
+                    host.epoch(&rules, &update_options, epoch).unwrap(),
                 );
                 assert_eq!((found.draws, found.updates), (exact.draws, exact.updates), "{loss:?}");
                 assert!(
@@ -103,8 +103,9 @@ fn an_epoch_with_side_features_leaves_what_the_cpu_leaves() {
                 );
             }
             let (found, exact) = (device.state().unwrap(), host.state().unwrap());
-            // A feature is hit by up to one in two of 3,500 interactions, twice by each, in two epochs: 3,500 roundings of half an ulp of
-            // a number below the largest, half of them of either sign, 3500 · 2⁻²⁴ = 2e-4.
+            // A feature is hit by up to half of the 3,500 interactions, twice by each, in two
+            // epochs: 3,500 roundings of half an ulp of a number below the largest, half of them of
+            // either sign, 3500 · 2⁻²⁴ = 2e-4.
             for (found, exact) in [(&found.users, &exact.users), (&found.items, &exact.items)] {
                 for (name, a, b) in [
                     ("embeddings", &found.embeddings, &exact.embeddings),
@@ -132,7 +133,7 @@ fn two_runs_with_side_features_give_the_same_bits() {
         let run = || {
             let (mut device, _) = both(&layout, &state, &known);
             for epoch in 0..2 {
-                device.epoch(&rules(Loss::Warp, 250, 10), &LEARNING_RATE_POLICY, epoch).unwrap();
+                device.epoch(&rules(Loss::Warp, 250, 10), &UPDATE_OPTIONS, epoch).unwrap();
             }
             device.state().unwrap()
         };
@@ -148,10 +149,11 @@ fn scores_and_ranks_of_sums_are_those_of_the_cpu() {
         let (device, host) = both(&layout, &state(&layout, 0.3), &known);
         let users: Vec<u32> = (0..50).rev().collect();
         let (found, exact) = (device.scores(&users).unwrap(), host.scores(&users).unwrap());
-        // 24 products of two sums below 8, summed in another order.
+        // 24 products of two sums below 8, summed in a different order.
         let limit = 24.0 * 64.0 * f32::EPSILON;
         assert!(found.iter().zip(&exact).all(|(a, b)| (a - b).abs() <= limit));
-        // The judge is exact where nothing ties: items without features all do, and are left out of what is wanted.
+        // The reference is exact without ties: items without features all tie, so they are excluded
+        // from the test items.
         let scored = |item: u32| {
             layout.item_features.as_ref().is_none_or(|all| !all.of(item as usize).0.is_empty())
         };
@@ -173,7 +175,8 @@ fn the_best_are_those_of_a_sort_ties_and_odd_numbers_too() {
     let mut random = Random::new(3, 3);
     for items in [1, 63, 64, 65, 1000, 20_000_usize] {
         let rows = 5;
-        // Few values, so that many tie; the last row holds zeros of both signs and infinities, the first of them wide numbers.
+        // Few distinct values, for many ties; the last row holds zeros of both signs and
+        // infinities, the first a wide range.
         let scores: Vec<f32> = (0..rows * items)
             .map(|place| match place / items {
                 0 => (random.normal() * 10f64.powf(40.0 * random.uniform() - 20.0)) as f32,
@@ -208,7 +211,7 @@ fn the_best_and_the_similar_are_those_of_the_cpu() {
         let known = Arc::new(interactions(30, 400, 20));
         let (device, host) = both(&layout, &state(&layout, 0.4), &known);
         let users: Vec<u32> = (0..30).collect();
-        // 3 of 400 are chosen on the device, 399 on the host.
+        // 3 of 400 are selected on the device, 399 on the host.
         for n in [0, 3, 50, 399] {
             for seen in [None, Some(&*known)] {
                 let scores = device.scores(&users).unwrap();
@@ -224,7 +227,8 @@ fn the_best_and_the_similar_are_those_of_the_cpu() {
                 let (found, exact) =
                     (device.similar(item, n).unwrap(), host.similar(item, n).unwrap());
                 assert_eq!(found.len(), exact.len());
-                // Cosines of twelve components: three sums of twelve products, two roots, a quotient, 20 roundings at the most.
+                // Cosines of twelve components: three sums of twelve products, two roots, a
+                // quotient; at most 20 roundings.
                 let close = |a: f32, b: f32| (a - b).abs() <= 20.0 * f32::EPSILON;
                 assert!(
                     found
@@ -246,7 +250,8 @@ fn cosines_hang_on_directions_alone() {
     let mut state = state(&layout, 1.0);
     let (device, _) = both(&layout, &state, &known);
     let plain = device.similar(3, 39).unwrap();
-    // Squares of the first overflow, of the second vanish; what is added to the exponents changes no bit.
+    // Squares overflow in the first and underflow in the second; scaling by a power of two changes
+    // no bit of the result.
     for scale in [2f64.powi(100), 2f64.powi(-100)] {
         let mut scaled = state.clone();
         scaled.items.embeddings.iter_mut().for_each(|x| *x *= scale);

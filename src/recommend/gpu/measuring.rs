@@ -1,4 +1,5 @@
-//! Metrics from ranks where they lie: each user's are sorted, summed up by workgroup, and a few numbers of each workgroup come back.
+//! Metrics reduced on the device: each user's ranks are sorted, reduced per workgroup, and only the
+//! partial sums are read back.
 
 use super::GpuEngine;
 use super::ranking::ranks_on_device;
@@ -10,13 +11,14 @@ use crate::runtime::device::Gpu;
 use crate::runtime::launch::lanes_of;
 use crate::runtime::pipeline::Slice;
 
-/// Workgroups that sum: enough to fill a device, and 32 KiB of sums to read back.
+/// Maximum number of reducing workgroups: enough to fill a device, and 32 KiB of partial sums to
+/// read back.
 const MOST_WORKGROUPS: usize = 1024;
 
-/// Words of a workgroup's sums.
+/// Words per workgroup's partial sums.
 const WORDS: usize = 8;
 
-/// How well `test` is ranked, the items of `train` left out.
+/// Ranking metrics of `test`, excluding the items of `train`.
 pub(super) fn metrics(
     engine: &GpuEngine,
     convention: Convention,
@@ -29,7 +31,8 @@ pub(super) fn metrics(
     metrics_of(&engine.gpu, convention, test, train, ranks, k)
 }
 
-/// As [`Metrics::new`], of ranks on the device, which are sorted on the way. `test` is not empty and `k` is not 0.
+/// As [`Metrics::new`], from ranks on the device, which are sorted in the process. Requires a
+/// non-empty `test` and `k` > 0.
 pub(super) fn metrics_of(
     gpu: &Gpu,
     convention: Convention,
@@ -70,7 +73,8 @@ pub(super) fn metrics_of(
     Ok(Metrics::from_sums(convention, test, k, &added_up(&words)))
 }
 
-/// 1 / log₂(r + 2) of the ranks below `places`, then what the first 1, 2, … `most` of them sum up to.
+/// 1 / log₂(r + 2) for ranks below `places`, then the prefix sums of the first 1, 2, … `most` of
+/// them.
 fn discounts(places: usize, most: usize) -> Vec<f32> {
     let discount = |rank: usize| 1.0 / (rank as f64 + 2.0).log2();
     let sums = (0..most).scan(0.0, |sum, rank| {
@@ -80,7 +84,7 @@ fn discounts(places: usize, most: usize) -> Vec<f32> {
     (0..places).map(discount).chain(sums).map(|number| number as f32).collect()
 }
 
-/// The workgroups' sums in their order, in f64.
+/// Adds the workgroups' partial sums in order, in f64.
 fn added_up(words: &[u32]) -> Sums {
     let mut sums = Sums::default();
     for words in words.chunks(WORDS) {

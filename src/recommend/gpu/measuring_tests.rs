@@ -1,4 +1,4 @@
-//! Metrics that the device sums up, against the host's of the same ranks.
+//! Metrics reduced on the device, against the host's from the same ranks.
 
 use super::measuring::{metrics, metrics_of};
 use super::tests::{both, interactions, layout, state, variants};
@@ -8,7 +8,7 @@ use crate::runtime::launch::lanes_of;
 
 const CONVENTIONS: [Convention; 2] = [Convention::LightFm, Convention::Implicit];
 
-/// The first `count(user)` items from `first(user)` on, round the list of items.
+/// The first `count(user)` items from `first(user)` on, wrapping around the item list.
 fn chosen(
     users: usize,
     items: usize,
@@ -22,7 +22,7 @@ fn chosen(
     Interactions::new(users, items, &pairs.collect::<Vec<_>>()).unwrap()
 }
 
-/// Ranks as no two items of a user share them: drawn from all that are not left out, in no order.
+/// Ranks distinct within each user: drawn from all items not excluded, unordered.
 fn drawn(test: &Interactions, train: Option<&Interactions>) -> Vec<u32> {
     let mut random = Random::new(3, 1);
     let mut ranks = Vec::with_capacity(test.len());
@@ -38,9 +38,10 @@ fn drawn(test: &Interactions, train: Option<&Interactions>) -> Vec<u32> {
     ranks
 }
 
-/// A term takes up to three conversions and sums, rounded to 2⁻²⁴ each, and two divisions, good to 2.5 ulp of 2⁻²³: 13 · 2⁻²⁴. A lane adds so
-/// many as it takes turns, the tree six times. No term is below 0, and of a user they sum up to 1 at most: so much relative to
-/// each sum is so much of a mean. The host's f64 adds nothing that shows.
+/// A term takes up to three conversions and sums, rounded to 2⁻²⁴ each, and two divisions, accurate
+/// to 2.5 ulp of 2⁻²³: 13 · 2⁻²⁴. An invocation adds one term per iteration, the tree reduction
+/// six. No term is negative, and the terms of a user sum to at most 1: the relative error of each
+/// sum bounds that of a mean. The host's f64 error is negligible.
 fn tolerance(gpu: &Gpu, count: usize) -> f64 {
     let lanes = lanes_of(gpu.is_software()) as usize;
     let iterations = count.div_ceil(lanes * count.div_ceil(lanes).min(1024));
@@ -62,7 +63,7 @@ fn assert_close(found: &Metrics, exact: &Metrics, tolerance: f64, case: &str) {
     }
 }
 
-/// Both conventions on all variants.
+/// Both conventions on all kernel variants.
 fn check(test: &Interactions, train: Option<&Interactions>, ranks: &[u32], k: usize, case: &str) {
     for gpu in variants() {
         for convention in CONVENTIONS {
@@ -82,13 +83,13 @@ fn check(test: &Interactions, train: Option<&Interactions>, ranks: &[u32], k: us
 #[test]
 fn metrics_on_the_device_are_those_of_the_host() {
     crate::runtime::device::test_adapter::needs_gpu!();
-    // Users without items, of one item, of some, and one of all of them: no negatives.
+    // Users with no items, one, some, and one with all of them: no negatives.
     let counts = |user: usize| [0, 1, 3, 0, 17, 40, 2][user % 7];
     let test = chosen(50, 40, |user| 5 * user, counts);
     for k in [1, 5, 39, 40, 41, 1000] {
         check(&test, None, &drawn(&test, None), k, "no training");
     }
-    // What is left out of each ranking: nothing of some, all but the test items of others.
+    // Exclusions per ranking: none for some users, all but the test items for others.
     let left_out = |user: usize| [4, 39, 7, 0, 10, 0, 38][user % 7];
     let train = chosen(50, 40, |user| 5 * user + counts(user), left_out);
     for k in [1, 5, 30, 40, usize::MAX] {
@@ -101,7 +102,7 @@ fn metrics_on_the_device_are_those_of_the_host() {
 fn ties_count_against_each_other_as_on_the_host() {
     crate::runtime::device::test_adapter::needs_gpu!();
     let test = chosen(30, 60, |user| user, |user| 1 + user % 9);
-    // A model that ties all items ranks all last; one of a few scores shares ranks among some.
+    // A model that ties all items ranks all last; one with few distinct scores ties some.
     for ranks in [vec![59; test.len()], (0..test.len() as u32).map(|place| place % 5 * 7).collect()]
     {
         for k in [1, 8, 60] {
@@ -113,7 +114,7 @@ fn ties_count_against_each_other_as_on_the_host() {
 #[test]
 fn more_test_items_than_lanes_are_summed_in_turns() {
     crate::runtime::device::test_adapter::needs_gpu!();
-    // 65,536 lanes on hardware, 8,192 on software.
+    // 65,536 invocations on hardware, 8,192 on software.
     let test = chosen(14_000, 30, |user| user, |user| 1 + user % 11);
     assert!(test.len() > 65_536);
     check(&test, None, &drawn(&test, None), 10, "many users");

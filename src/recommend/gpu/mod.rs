@@ -1,7 +1,8 @@
 //! A recommender on a GPU: an epoch is a chain of dispatches, read back once at its end.
 //!
-//! Each batch: its interactions are sampled side by side, the hits of users and of items are sorted by row, and each row that was hit goes
-//! through its hits in their order. Nothing is added atomically: two runs give the same bits.
+//! For each batch, its interactions are sampled in parallel, the hits of users and of items are
+//! sorted by row, and each row applies its hits in order. No atomic additions: two runs give the
+//! same bits.
 
 mod batches;
 mod choosing;
@@ -19,7 +20,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::recommend::best::Scored;
-use crate::recommend::engine::{Engine, Layout, LearningRatePolicy, State, Table, Tally};
+use crate::recommend::engine::{Engine, Layout, UpdateOptions, State, Table, Tally};
 use crate::recommend::features::Features;
 use crate::recommend::interactions::Interactions;
 use crate::recommend::metrics::{Convention, Metrics};
@@ -41,22 +42,23 @@ pub(crate) struct GpuEngine {
     batches: Option<Batches>,
 }
 
-/// Users or items: [rows, cells] vectors of four, a row's components padded to a multiple of eight and then its bias.
+/// Users or items: [rows, cells] of vec4, a row's components padded to a multiple of eight, then
+/// its bias.
 #[derive(Debug)]
 struct Rows {
     /// Users or items.
     entities: usize,
-    /// What is trained: as many rows as entities, or as features.
+    /// Trained rows: one per entity, or one per feature.
     rows: usize,
     components: usize,
     parameters: wgpu::Buffer,
-    /// The sums of the squares of the gradients.
+    /// Sums of squared gradients.
     squares: wgpu::Buffer,
-    /// Where entities are sums of features.
+    /// Present if entities are sums of features.
     hybrid: Option<Hybrid>,
 }
 
-/// Interactions as the kernels read them.
+/// Interactions on the device.
 #[derive(Debug)]
 struct Resident {
     count: usize,
@@ -64,16 +66,16 @@ struct Resident {
     known: wgpu::Buffer,
 }
 
-/// Vectors of four in a row.
+/// Number of vec4 per row.
 fn cells(components: usize) -> usize {
     components.next_multiple_of(LANES) / 4 + 1
 }
 
 impl GpuEngine {
-    /// Tables of zeros on the device.
+    /// Zero-initialized tables on the device.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] or [`Error::OutOfMemory`] if there is no room; what [`Hybrid::new`] says.
+    /// [`Error::TooLarge`] or [`Error::OutOfMemory`] if they do not fit; errors of [`Hybrid::new`].
     pub fn new(layout: Layout, gpu: &Gpu) -> Result<Self> {
         let rows = |count: u32, features: &Option<Arc<Features>>| {
             Rows::new(gpu, count as usize, layout.components, features.as_deref())
@@ -116,7 +118,7 @@ impl Rows {
         Ok(Rows { entities, rows, components, parameters, squares, hybrid })
     }
 
-    /// What an entity is: [entities, cells].
+    /// Entity vectors: [entities, cells].
     fn vectors(&self) -> &wgpu::Buffer {
         self.hybrid.as_ref().map_or(&self.parameters, |hybrid| &hybrid.vectors)
     }
@@ -138,7 +140,7 @@ impl Rows {
             gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&flat));
         };
         write(&self.parameters, &table.embeddings, &table.biases, 0.0);
-        // A square of 1, so that nothing is divided by 0 in the padding.
+        // Squares are padded with 1, to avoid a division by 0.
         write(&self.squares, &table.embedding_squares, &table.bias_squares, 1.0);
         gpu.check("rows", 8 * self.length() as u64)?;
         match &self.hybrid {
@@ -147,7 +149,7 @@ impl Rows {
         }
     }
 
-    /// Vectors and biases of one of the buffers.
+    /// Vectors and biases from one of the buffers.
     fn read(&self, gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<(Vec<f32>, Vec<f32>)> {
         let flat: Vec<f32> = pollster::block_on(gpu.download(buffer, 0, self.length()))?;
         let rows = flat.chunks(4 * cells(self.components));
@@ -188,13 +190,13 @@ impl Engine for GpuEngine {
     fn batches(
         &mut self,
         rules: &Rules,
-        learning_rate_policy: &LearningRatePolicy,
+        update_options: &UpdateOptions,
         epoch: u32,
         which: Range<usize>,
         tally: &mut Tally,
     ) -> Result<()> {
         let gpu = self.gpu.clone();
-        let Some(batches) = self.prepared(rules, learning_rate_policy)? else { return Ok(()) };
+        let Some(batches) = self.prepared(rules, update_options)? else { return Ok(()) };
         let which = batches.within(which);
         batches.run(&gpu, rules, epoch, which.clone(), |_| Vec::new())?;
         batches.add_to(&gpu, which, tally)

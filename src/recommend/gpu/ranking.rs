@@ -1,4 +1,5 @@
-//! Scores and ranks of all items: a matrix product over so many users at a time as their scores have room, and counting.
+//! Scores and ranks of all items: a matrix product over as many users at a time as fit the score
+//! buffer, then counting.
 
 use super::GpuEngine;
 use crate::nn::ops::matmul::product::{Kind, product};
@@ -9,14 +10,14 @@ use crate::runtime::launch::{MAX_LOOP_ITERATIONS, lanes_of};
 use crate::runtime::pipeline::{Command, Slice};
 use crate::{Error, Result};
 
-/// Scores in one buffer: 64 MiB.
+/// Maximum number of scores per buffer: 64 MiB.
 const MOST_SCORES: usize = 1 << 24;
 
-/// The items' rows, ready for products.
+/// The items' rows, packed for products.
 pub(super) struct Scorer<'a> {
     engine: &'a GpuEngine,
     items: wgpu::Buffer,
-    /// Users at a time.
+    /// Users per batch.
     pub users: usize,
     pub scores: wgpu::Buffer,
 }
@@ -48,7 +49,7 @@ impl<'a> Scorer<'a> {
         gpu.dispatch(&kernel, &params, &[chosen, table, packed].map(Slice::from), workgroups)
     }
 
-    /// The commands that leave the scores of these users, no more than `self.users`.
+    /// The commands that compute the scores of these users, at most `self.users`.
     pub fn score(&self, users: &[u32]) -> Result<Vec<Command>> {
         let (gpu, k) = (&self.engine.gpu, 4 * self.engine.cells());
         let chosen = gpu.upload("users", users)?;
@@ -78,7 +79,8 @@ pub(super) fn scores(engine: &GpuEngine, users: &[u32]) -> Result<Vec<f32>> {
     Ok(all)
 }
 
-/// For each wanted interaction: how many other items score at least as high, those of `excluded` left out.
+/// For each wanted interaction: the number of other items, except those of `excluded`, that score
+/// at least as high.
 pub(super) fn ranks(
     engine: &GpuEngine,
     wanted: &Interactions,
@@ -91,7 +93,7 @@ pub(super) fn ranks(
     pollster::block_on(engine.gpu.download(&found, 0, wanted.len()))
 }
 
-/// As [`ranks`], of one interaction at least, where the device leaves them.
+/// As [`ranks`], for at least one interaction; the ranks stay on the device.
 pub(super) fn ranks_on_device(
     engine: &GpuEngine,
     wanted: &Interactions,
@@ -134,7 +136,7 @@ pub(super) fn ranks_on_device(
     Ok(found)
 }
 
-/// (row of the scores, item, begin and end of what is left out) of each wanted interaction.
+/// (row of the scores, item, begin and end of its exclusions) of each wanted interaction.
 fn wanted_words(
     wanted: &Interactions,
     excluded: Option<&Interactions>,
@@ -155,7 +157,7 @@ fn nonempty(items: &[u32]) -> &[u32] {
     if items.is_empty() { &[0] } else { items }
 }
 
-/// Whether all rows are finite.
+/// True if all rows are finite.
 pub(super) fn is_finite(engine: &GpuEngine) -> Result<bool> {
     let gpu = &engine.gpu;
     let found = gpu.upload("numbers that are not finite", &[0_u32; 4])?;

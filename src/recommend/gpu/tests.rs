@@ -1,4 +1,4 @@
-//! The device against the CPU: the samples of an epoch, the parameters behind it, scores and ranks.
+//! The device against the CPU: the samples of an epoch, the parameters after it, scores and ranks.
 
 use super::*;
 use crate::cpu::random::Permutation;
@@ -11,18 +11,18 @@ use crate::runtime::device::GpuOptions;
 use crate::runtime::pipeline::Command;
 
 impl GpuEngine {
-    /// An epoch, and what each of its interactions learned from, in the order of the places.
+    /// Runs an epoch and returns the sample of each interaction, by place.
     pub(super) fn traced(
         &mut self,
         rules: &Rules,
-        learning_rate_policy: &LearningRatePolicy,
+        update_options: &UpdateOptions,
         epoch: u32,
     ) -> (Vec<Sample<f32>>, Tally) {
         let count = self.interactions.as_ref().unwrap().count;
         let all = self.gpu.buffer("samples of an epoch", 4 * count).unwrap();
         let gpu = self.gpu.clone();
-        let batches = self.prepared(rules, learning_rate_policy).unwrap().unwrap();
-        let capacity = learning_rate_policy.batch_size.min(count);
+        let batches = self.prepared(rules, update_options).unwrap().unwrap();
+        let capacity = update_options.batch_size.min(count);
         let copy = |batch: usize| {
             let length = capacity.min(count - batch * capacity) as u64;
             let (to, to_offset) = (all.clone(), 16 * (batch * capacity) as u64);
@@ -54,7 +54,8 @@ fn gpu() -> Gpu {
     Gpu::open().expect("these tests need an adapter, a software one will do")
 }
 
-/// The variants of the kernels: those of the adapter, and those of hardware, where a team of lanes samples an interaction.
+/// The kernel variants: the adapter's, and those of hardware, where a group of threads samples an
+/// interaction.
 pub(super) fn variants() -> [Gpu; 2] {
     [GpuOptions::default(), GpuOptions { hardware_variants: true, ..GpuOptions::default() }].map(
         |options| {
@@ -67,7 +68,7 @@ pub(super) fn layout(users: u32, items: u32, components: usize) -> Layout {
     Layout { users, items, components, user_features: None, item_features: None }
 }
 
-/// Users like items near them on a ring, and dislike a few.
+/// Users like items near them on a ring and dislike a few.
 pub(super) fn interactions(users: u32, items: u32, each: u32) -> Interactions {
     let mut random = Random::new(u64::from(users), 5);
     let mut triples = std::collections::BTreeMap::new();
@@ -123,7 +124,7 @@ pub(super) fn rules(loss: Loss, items: u32, max_sampled: u32) -> Rules {
     }
 }
 
-pub(super) const LEARNING_RATE_POLICY: LearningRatePolicy = LearningRatePolicy {
+pub(super) const UPDATE_OPTIONS: UpdateOptions = UpdateOptions {
     optimizer: Optimizer::Adagrad,
     learning_rate: 0.05,
     user_alpha: 0.0,
@@ -156,7 +157,7 @@ pub(super) fn on(
     (device, host)
 }
 
-/// What entities come to: each component and bias Σ weight · feature.
+/// Entities from their features: each component and bias is Σ weight · feature.
 fn summed(table: &Table, features: &Option<Arc<Features>>, components: usize) -> Table {
     let Some(features) = features else { return table.clone() };
     let mut sums = Table::default();
@@ -174,7 +175,7 @@ fn summed(table: &Table, features: &Option<Arc<Features>>, components: usize) ->
     sums
 }
 
-/// The samples of the first batch, by the definition alone.
+/// The samples of the first batch, from the definition alone.
 pub(super) fn defined(
     rules: &Rules,
     state: &State,
@@ -207,7 +208,7 @@ pub(super) fn defined(
         .collect()
 }
 
-/// σ by another e^x: 4 ulp of a step below 1.5.
+/// Error of σ from a different e^x: 4 ulp of a step below 1.5.
 const STEP: f32 = 4.0 * 1.5 * f32::EPSILON;
 
 pub(super) fn assert_same(found: &[Sample<f32>], exact: &[Sample<f32>], case: &str) {
@@ -240,17 +241,18 @@ fn every_interaction_draws_what_the_definition_says() {
         let layout = layout(users, items, components);
         let known = Arc::new(interactions(users, items, 20));
         let state = state(&layout, 0.4);
-        // 3,000 draws are more than a lane of a software adapter may take: a team does them there too.
+        // 3,000 draws exceed the limit of one invocation of a software adapter: a thread group
+        // samples there too.
         let cases = LOSSES.iter().flat_map(|loss| [1, 10, 50, 3000].map(|draws| (*loss, draws)));
         for ((loss, max_sampled), gpu) in
             cases.flat_map(|case| variants.each_ref().map(|gpu| (case, gpu)))
         {
             let rules = rules(loss, items, max_sampled);
             let (mut device, _) = on(gpu, &layout, &state, &known);
-            // One batch: all from the same rows.
-            let learning_rate_policy =
-                LearningRatePolicy { batch_size: known.len(), ..LEARNING_RATE_POLICY };
-            let (found, _) = device.traced(&rules, &learning_rate_policy, 4);
+            // One batch: all samples read the same rows.
+            let update_options =
+                UpdateOptions { batch_size: known.len(), ..UPDATE_OPTIONS };
+            let (found, _) = device.traced(&rules, &update_options, 4);
             let exact = defined(&rules, &state, &layout, &known, known.len());
             assert_same(&found, &exact, &format!("{loss:?}, {items} items, {max_sampled} draws"));
             assert!(exact.iter().filter(|sample| sample.step != 0.0).count() > known.len() / 4);
@@ -273,7 +275,7 @@ fn the_exact_rank_counts_every_item() {
         let (mut device, _) = both(&layout, &state, &known);
         let (found, _) = device.traced(
             &rules,
-            &LearningRatePolicy { batch_size: known.len(), ..LEARNING_RATE_POLICY },
+            &UpdateOptions { batch_size: known.len(), ..UPDATE_OPTIONS },
             4,
         );
         assert_same(
@@ -284,10 +286,10 @@ fn the_exact_rank_counts_every_item() {
     }
 }
 
-/// The largest difference of two lists.
+/// The largest difference between two lists.
 pub(super) fn difference(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
-    // NaN stays: `f64::max` would forget it.
+    // Propagates NaN, which `f64::max` would drop.
     let larger = |a: f64, b: f64| if a.is_nan() || b <= a { a } else { b };
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, larger)
 }
@@ -312,20 +314,20 @@ fn an_epoch_of_batches_leaves_what_the_cpu_leaves() {
         let layout = layout(70, 250, components);
         let known = Arc::new(interactions(70, 250, 25));
         let state = state(&layout, 0.3);
-        let learning_rate_policy = LearningRatePolicy {
+        let update_options = UpdateOptions {
             optimizer,
             user_alpha: alpha,
             item_alpha: 2.0 * alpha,
             user_bias_gradient,
-            ..LEARNING_RATE_POLICY
+            ..UPDATE_OPTIONS
         };
         for loss in LOSSES {
             let (mut device, mut host) = both(&layout, &state, &known);
             let rules = rules(loss, 250, 10);
             for epoch in 0..2 {
                 let (found, exact) = (
-                    device.epoch(&rules, &learning_rate_policy, epoch).unwrap(),
-                    host.epoch(&rules, &learning_rate_policy, epoch).unwrap(),
+                    device.epoch(&rules, &update_options, epoch).unwrap(),
+                    host.epoch(&rules, &update_options, epoch).unwrap(),
                 );
                 assert_eq!((found.draws, found.updates), (exact.draws, exact.updates), "{loss:?}");
                 assert!(
@@ -336,7 +338,8 @@ fn an_epoch_of_batches_leaves_what_the_cpu_leaves() {
                 );
             }
             let (found, exact) = (device.state().unwrap(), host.state().unwrap());
-            // Some 200 hits of a row in two epochs, each rounded to half an ulp of a number below 4: 200 · 2⁻²³ · 2 = 5e-5.
+            // Some 200 hits of a row in two epochs, each rounded to half an ulp of a number below
+            // 4: 200 · 2⁻²³ · 2 = 5e-5.
             for (found, exact) in [(&found.users, &exact.users), (&found.items, &exact.items)] {
                 for (name, a, b) in [
                     ("embeddings", &found.embeddings, &exact.embeddings),
@@ -363,7 +366,7 @@ fn two_runs_give_the_same_bits() {
     let run = |loss: Loss| {
         let (mut device, _) = both(&layout, &state, &known);
         for epoch in 0..3 {
-            device.epoch(&rules(loss, 250, 10), &LEARNING_RATE_POLICY, epoch).unwrap();
+            device.epoch(&rules(loss, 250, 10), &UPDATE_OPTIONS, epoch).unwrap();
         }
         device.state().unwrap()
     };
@@ -386,7 +389,7 @@ fn scores_and_ranks_are_those_of_the_cpu() {
         let (device, host) = both(&layout, &state, &known);
         let some: Vec<u32> = (0..users).rev().collect();
         let (found, exact) = (device.scores(&some).unwrap(), host.scores(&some).unwrap());
-        // 24 products of numbers below 4, summed in another order.
+        // 24 products of numbers below 4, summed in a different order.
         let limit = 24.0 * 16.0 * f32::EPSILON;
         assert!(found.iter().zip(&exact).all(|(a, b)| (a - b).abs() <= limit));
         for excluded in [None, Some(&*known)] {

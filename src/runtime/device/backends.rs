@@ -1,9 +1,9 @@
-//! Which backends and adapters are asked for, and what is said where none fits.
+//! Selection of backends and adapters, and the messages if none matches.
 
 use crate::runtime::device::{Device, Gpu, rank};
 use crate::{Error, Result};
 
-/// The backends that are compiled in on this system.
+/// Backends compiled in on this system.
 const HERE: wgpu::Backends = if cfg!(windows) {
     wgpu::Backends::VULKAN.union(wgpu::Backends::DX12)
 } else if cfg!(target_vendor = "apple") {
@@ -12,10 +12,10 @@ const HERE: wgpu::Backends = if cfg!(windows) {
     wgpu::Backends::VULKAN
 };
 
-/// The backends that are asked for: `WGPU_BACKEND`, else all of this system.
+/// The requested backends: `WGPU_BACKEND`, else all of this system.
 ///
 /// # Errors
-/// [`Error::Option`] for a word that is none, or for backends that this system has not.
+/// [`Error::Option`] for an unknown word, or for backends unavailable on this system.
 pub(crate) fn wanted() -> Result<wgpu::Backends> {
     match std::env::var_os("WGPU_BACKEND") {
         None => Ok(HERE),
@@ -23,7 +23,8 @@ pub(crate) fn wanted() -> Result<wgpu::Backends> {
     }
 }
 
-/// wgpu leaves out words that it does not know, and then finds no adapter: a misspelt name must not look like a missing driver.
+/// wgpu ignores unknown words and then finds no adapter: a misspelt name must not look like a
+/// missing driver.
 fn parse(words: &str) -> Result<wgpu::Backends> {
     let mut backends = wgpu::Backends::empty();
     for word in
@@ -54,7 +55,7 @@ fn refused(words: &str, allowed: &str) -> Error {
     Error::option("the environment", "WGPU_BACKEND", format!("`{words}`"), allowed)
 }
 
-/// Backends in words.
+/// Names of backends, for messages.
 pub(crate) fn names(backends: wgpu::Backends) -> String {
     let known = [
         (wgpu::Backends::VULKAN, "vulkan"),
@@ -66,12 +67,12 @@ pub(crate) fn names(backends: wgpu::Backends) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// All adapters of the backends asked for, best first; none where `WGPU_BACKEND` names what there is not.
+/// All adapters of the requested backends, best first; empty if `WGPU_BACKEND` is invalid.
 pub fn adapters() -> Vec<wgpu::Adapter> {
     wanted().map(of).unwrap_or_default()
 }
 
-/// All adapters of some backends, best first.
+/// All adapters of the given backends, best first.
 pub(crate) fn of(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
     crate::runtime::device::wayland::silence();
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
@@ -83,10 +84,10 @@ pub(crate) fn of(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
     adapters
 }
 
-/// The best adapter with `WGPU_ADAPTER_NAME` in its name.
+/// The best adapter whose name contains `WGPU_ADAPTER_NAME`.
 ///
 /// # Errors
-/// [`Error::NoAdapter`] with those that there are; [`Error::Option`] for a wrong `WGPU_BACKEND`.
+/// [`Error::NoAdapter`] with the available ones; [`Error::Option`] for an invalid `WGPU_BACKEND`.
 pub(crate) fn choose() -> Result<wgpu::Adapter> {
     let wanted_name = std::env::var_os("WGPU_ADAPTER_NAME").unwrap_or_default();
     let wanted_name = wanted_name.to_string_lossy();
@@ -120,8 +121,8 @@ pub(crate) fn choose() -> Result<wgpu::Adapter> {
 }
 
 impl Device {
-    /// As [`Device::auto`], and why it takes what it takes, in words: a hardware GPU, or that there is none, that the only adapter is
-    /// software, or that `WGPU_ADAPTER_NAME` or `WGPU_BACKEND` fit none of those found.
+    /// As [`Device::auto`], with the reason for the choice in words: a hardware GPU, no GPU, only a
+    /// software adapter, or no adapter matching `WGPU_ADAPTER_NAME` or `WGPU_BACKEND`.
     pub fn auto_with_reason() -> (Self, String) {
         match Gpu::open() {
             Ok(gpu) if !gpu.is_software() => (Device::Gpu(gpu), "the best hardware adapter".into()),

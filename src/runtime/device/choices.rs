@@ -1,4 +1,4 @@
-//! What the tuner has chosen on an adapter, kept in a JSON file: one for each adapter, driver and version of the kernels.
+//! The tuner's choices on an adapter, in a JSON file per adapter, driver and kernel version.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::cache;
 
-/// Far more than a file of a few hundred choices takes.
+/// Far more than a few hundred choices need.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Choices by what they were made for, in memory and on disk.
+/// Tuning choices by key, in memory and on disk.
 #[derive(Debug)]
 pub(crate) struct Choices {
-    /// None where nothing is kept.
+    /// `None` if nothing is written to disk.
     file: Option<PathBuf>,
     content: Content,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Choices {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Content {
-    /// All that the choices hold for. A file that says something else is another's and left out.
+    /// Adapter and kernels that the choices are valid for; a file made for others is ignored.
     made_for: MadeFor,
     choices: BTreeMap<String, String>,
 }
@@ -31,12 +31,13 @@ struct Content {
 struct MadeFor {
     gradus: String,
     adapter: String,
-    /// The fingerprint of the kernels' text.
+    /// Fingerprint of the kernels' text.
     kernels: String,
 }
 
 impl Choices {
-    /// Those of an adapter (in one line, with its driver) and kernels of a fingerprint, from the user's cache folder.
+    /// The choices for an adapter (in one line, with its driver) and a kernel fingerprint, from the
+    /// user's cache folder.
     pub fn open(adapter: &str, kernels: u64) -> Self {
         Self::in_folder(cache::folder(), adapter, kernels)
     }
@@ -64,12 +65,12 @@ impl Choices {
         Choices { file, content }
     }
 
-    /// What was chosen.
+    /// The choice for a key, if any.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.content.choices.get(key).map(String::as_str)
     }
 
-    /// Keeps a choice, at once on disk too: tuning it took far longer.
+    /// Stores a choice, also to disk immediately: tuning it took far longer.
     pub fn remember(&mut self, key: String, choice: String) {
         self.content.choices.insert(key, choice);
         if let Some(file) = &self.file

@@ -1,4 +1,4 @@
-//! What is learned of an adapter and kept from process to process: its pipelines, and the tuner's choices.
+//! Data about an adapter saved between processes: compiled pipelines and the tuner's choices.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
@@ -7,7 +7,7 @@ use crate::runtime::device::choices::Choices;
 use crate::runtime::device::pipelines::Pipelines;
 use crate::runtime::device::{Gpu, lock};
 
-/// What is kept of an adapter from process to process.
+/// Data about an adapter saved between processes.
 #[derive(Debug)]
 pub(crate) struct Learned {
     pipelines: Option<Pipelines>,
@@ -27,7 +27,7 @@ impl Learned {
         }
     }
 
-    /// Writes down the pipelines that were made since the last time.
+    /// Saves pipelines compiled since the last save.
     pub fn save_pipelines(&self) {
         if let Some(pipelines) = &self.pipelines {
             pipelines.save();
@@ -36,23 +36,25 @@ impl Learned {
 }
 
 impl Gpu {
-    /// Whether products choose among their kernels' variants by the clock, the first time that a size is asked for.
+    /// True if matrix products autotune: the first use of a size times the kernel variants.
     ///
-    /// On hardware they do, on software adapters they do not: there compiling the variants takes longer than they differ.
-    /// The environment's `GRADUS_AUTOTUNE` (`on`, `off`) decides otherwise, and [`Gpu::set_autotune`] for one device.
-    /// Tuning stops at 0.35 s for a size (the first tile is timed whatever it takes), sizes are rounded to powers of two, and what was chosen is kept for the next
-    /// process in `GRADUS_CACHE_DIR`, or `gradus` in the system's folder for caches. It changes no bit of a result: all
-    /// variants sum in the same order.
+    /// Default: on for hardware; off for software adapters, where compiling the variants takes
+    /// longer than they differ. The environment variable `GRADUS_AUTOTUNE` (`on`, `off`) overrides
+    /// it, and [`Gpu::set_autotune`] does for one device. Tuning stops at 0.35 s per size (the
+    /// first tile is always timed), sizes are rounded to powers of two, and the choices are saved
+    /// in `GRADUS_CACHE_DIR`, or `gradus` in the system's cache folder. It changes no bit of a
+    /// result: all variants sum in the same order.
     pub fn autotunes(&self) -> bool {
         self.0.learned.autotune.load(Ordering::Relaxed)
     }
 
-    /// Switches tuning on or off for this device and its clones.
+    /// Enables or disables tuning for this device and its clones.
     pub fn set_autotune(&self, on: bool) {
         self.0.learned.autotune.store(on, Ordering::Relaxed);
     }
 
-    /// The tuner's choices on this adapter for kernels of a fingerprint, read from their file on first use.
+    /// The tuner's choices on this adapter for a kernel fingerprint, read from their file on first
+    /// use.
     pub(crate) fn choices(&self, kernels: impl FnOnce() -> u64) -> MutexGuard<'_, Choices> {
         lock(
             self.0
@@ -62,7 +64,7 @@ impl Gpu {
         )
     }
 
-    /// Keeps the choices in a folder of the test's own.
+    /// Stores the choices in a test's own folder.
     #[cfg(test)]
     pub(crate) fn keep_choices_in(&self, folder: &std::path::Path) {
         let choices = Choices::in_folder(Some(folder.into()), &self.describe(), 0);
@@ -72,7 +74,7 @@ impl Gpu {
         );
     }
 
-    /// Where a new pipeline finds what the driver has compiled before.
+    /// The driver's cache for new pipelines.
     pub(crate) fn pipeline_cache(&self) -> Option<&wgpu::PipelineCache> {
         self.0.learned.pipelines.as_ref().map(Pipelines::for_new)
     }

@@ -1,4 +1,4 @@
-//! Where the work runs: a GPU through wgpu, the CPU in f32, or the plain f64 reference.
+//! Devices: a GPU through wgpu, the CPU in f32, or the plain f64 reference.
 
 mod options;
 
@@ -22,29 +22,31 @@ pub use backends::adapters;
 use learned::Learned;
 pub(crate) use waiting::Work;
 
-/// Where a loss or a model runs. Cloning it is cheap: a GPU's clones share one wgpu device and one pipeline cache.
+/// The device a loss or a model runs on. Cloning is cheap: a GPU's clones share one wgpu device and
+/// one pipeline cache.
 #[derive(Clone, Debug)]
 pub enum Device {
-    /// Any adapter that wgpu finds.
+    /// Any adapter supported by wgpu.
     Gpu(Gpu),
     /// f32 on all cores, vectorised.
     Cpu,
-    /// f64 in plain loops on one core: what every other device is judged by.
+    /// f64 in plain loops on one core: the reference for all other devices.
     Reference,
 }
 
 impl Device {
-    /// The best adapter there is: discrete before integrated before virtual before software.
+    /// The best available adapter: discrete before integrated before virtual before software.
     ///
-    /// `WGPU_ADAPTER_NAME` (a part of the name) and `WGPU_BACKEND` (`vulkan`, `metal`, `dx12`) narrow the choice.
+    /// `WGPU_ADAPTER_NAME` (a substring of the name) and `WGPU_BACKEND` (`vulkan`, `metal`, `dx12`)
+    /// narrow the choice.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] if there is none, with what to install.
+    /// [`Error::NoAdapter`] if none is found, with installation hints.
     pub fn gpu() -> Result<Self> {
         Gpu::open().map(Device::Gpu)
     }
 
-    /// f32 on all cores. Needs no driver.
+    /// f32 on all cores. Requires no driver.
     pub fn cpu() -> Self {
         Device::Cpu
     }
@@ -54,13 +56,14 @@ impl Device {
         Device::Reference
     }
 
-    /// A hardware GPU if there is one, else the CPU. The choice is logged at level `info`, and as a warning where
-    /// `WGPU_ADAPTER_NAME` or `WGPU_BACKEND` ask for what there is not; [`Device::auto_with_reason`] says it too.
+    /// A hardware GPU if available, else the CPU. The choice is logged at level `info`, and as a
+    /// warning if `WGPU_ADAPTER_NAME` or `WGPU_BACKEND` match nothing; [`Device::auto_with_reason`]
+    /// also returns the reason.
     ///
-    /// A software adapter is not taken: it runs on the same cores as the CPU device and is slower.
+    /// Software adapters are skipped: they run on the same cores as the CPU device and are slower.
     pub fn auto() -> Self {
         let (device, reason) = Device::auto_with_reason();
-        // Who names an adapter or a backend does not expect the CPU.
+        // A user who names an adapter or a backend does not expect the CPU.
         let is_named = ["WGPU_ADAPTER_NAME", "WGPU_BACKEND"]
             .iter()
             .any(|name| std::env::var_os(name).is_some());
@@ -73,10 +76,10 @@ impl Device {
         device
     }
 
-    /// The device of a name: `auto`, `gpu`, `cpu`, `reference`.
+    /// The device with this name: `auto`, `gpu`, `cpu`, `reference`.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for any other name, [`Error::NoAdapter`] for `gpu` where there is none.
+    /// [`Error::Unknown`] for any other name, [`Error::NoAdapter`] for `gpu` if there is none.
     pub fn named(name: &str) -> Result<Self> {
         match name {
             "auto" => Ok(Device::auto()),
@@ -96,7 +99,7 @@ impl Device {
         }
     }
 
-    /// One line for people: the adapter and its driver, or the number of threads.
+    /// A one-line description: the adapter and its driver, or the number of threads.
     pub fn describe(&self) -> String {
         match self {
             Device::Gpu(gpu) => gpu.describe(),
@@ -105,10 +108,10 @@ impl Device {
         }
     }
 
-    /// Waits until all work that was handed to the device is done.
+    /// Waits until all work submitted to the device is done.
     ///
     /// # Errors
-    /// What went wrong in that work: [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Gpu`].
+    /// Failures of that work: [`Error::DeviceLost`], [`Error::OutOfMemory`], [`Error::Gpu`].
     pub fn synchronize(&self) -> Result<()> {
         match self {
             Device::Gpu(gpu) => {
@@ -120,7 +123,7 @@ impl Device {
         }
     }
 
-    /// Whether two handles name the same device, so that their tensors can meet.
+    /// True if two handles refer to the same device, so that their tensors can be combined.
     pub fn is_same(&self, other: &Device) -> bool {
         match (self, other) {
             (Device::Gpu(a), Device::Gpu(b)) => Arc::ptr_eq(&a.0, &b.0),
@@ -130,7 +133,7 @@ impl Device {
     }
 }
 
-/// A wgpu device with its queue and the pipelines made on it so far.
+/// A wgpu device with its queue and its compiled pipelines.
 #[derive(Clone, Debug)]
 pub struct Gpu(Arc<Shared>);
 
@@ -150,14 +153,14 @@ struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // A device that was lost may not answer any more.
+        // A lost device may never respond.
         if lock(&self.fault).is_none() {
             self.learned.save_pipelines();
         }
     }
 }
 
-/// The first thing that went wrong since somebody last looked.
+/// The first fault since the last check.
 #[derive(Debug)]
 enum Fault {
     Lost(String),
@@ -169,8 +172,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the adapter is a null device, which compiles shaders and executes nothing: Mesa's RADV opens one for developers where
-/// `RADV_FORCE_FAMILY` is set. Its results would be whatever lay in memory.
+/// True for a null device, which compiles shaders but executes nothing: Mesa's RADV opens one for
+/// developers if `RADV_FORCE_FAMILY` is set. Its results would be uninitialized memory.
 fn is_null(info: &wgpu::AdapterInfo) -> bool {
     info.name.starts_with("Null hardware")
 }
@@ -187,20 +190,21 @@ fn rank(info: &wgpu::AdapterInfo) -> u8 {
 }
 
 impl Gpu {
-    /// Opens the adapter that [`Device::gpu`] describes, with the variants that the environment asks for.
+    /// Opens the adapter described at [`Device::gpu`], with the variants set in the environment.
     pub(crate) fn open() -> Result<Self> {
         Self::open_with(GpuOptions::from_env()?)
     }
 
-    /// Opens the adapter that [`Device::gpu`] describes and forces variants of our kernels on it.
+    /// Opens the adapter described at [`Device::gpu`] with the given kernel variants.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] if no adapter fits or the driver gives no device.
+    /// [`Error::NoAdapter`] if no adapter matches or the driver fails to create a device.
     pub fn open_with(options: GpuOptions) -> Result<Self> {
         Self::from_adapter(&backends::choose()?, options)
     }
 
-    /// Opens a given adapter with all its limits: wgpu's defaults would cap bindings at 128 MiB on any card.
+    /// Opens an adapter with all of its limits: wgpu's defaults would cap bindings at 128 MiB on
+    /// any GPU.
     fn from_adapter(adapter: &wgpu::Adapter, options: GpuOptions) -> Result<Self> {
         let info = adapter.get_info();
         if is_null(&info) {
@@ -236,7 +240,7 @@ impl Gpu {
                     .into(),
             })?;
         let fault = Arc::new(Mutex::new(None));
-        // Without these two, wgpu's answer to any fault is a panic.
+        // Without these two handlers, wgpu panics on any fault.
         let first = fault.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             let found = match error {
@@ -267,45 +271,45 @@ impl Gpu {
         })))
     }
 
-    /// The adapter's name, type, backend and driver in one line, and which variants are forced.
+    /// The adapter's name, type, backend and driver, and any non-default variants, in one line.
     pub fn describe(&self) -> String {
         describe(self.info()) + &self.0.options.describe()
     }
 
-    /// What wgpu says of the adapter.
+    /// wgpu's description of the adapter.
     pub fn info(&self) -> &wgpu::AdapterInfo {
         &self.0.info
     }
 
-    /// The limits that the device was opened with: all that the adapter has.
+    /// The limits the device was opened with: all those of the adapter.
     pub fn limits(&self) -> &wgpu::Limits {
         &self.0.limits
     }
 
-    /// Whether the adapter runs on the CPU's own cores, where other kernel variants are faster. With
-    /// [`GpuOptions::hardware_variants`] no adapter says so.
+    /// True if the adapter runs on the CPU's own cores, where other kernel variants are faster.
+    /// Always false with [`GpuOptions::hardware_variants`].
     pub fn is_software(&self) -> bool {
         self.0.info.device_type == wgpu::DeviceType::Cpu && !self.0.options.hardware_variants
     }
 
-    /// The variants that it was opened with.
+    /// The options it was opened with.
     pub(crate) fn options(&self) -> GpuOptions {
         self.0.options
     }
 
-    /// Whether our own shaders carry wgpu's bounds checks.
+    /// True if the crate's own shaders are compiled with wgpu's bounds checks.
     pub(crate) fn is_checked(&self) -> bool {
         self.0.options.checked
     }
 
-    /// The smallest and the largest subgroup that a kernel may find itself in, if it may use them.
+    /// The smallest and largest possible subgroup size, if kernels may use subgroups.
     pub(crate) fn subgroups(&self) -> Option<[u32; 2]> {
         let info = &self.0.info;
         let has = self.0.features.contains(wgpu::Features::SUBGROUP);
         has.then_some([info.subgroup_min_size, info.subgroup_max_size])
     }
 
-    /// The smallest subgroup that a kernel may find itself in; 0 where there are none.
+    /// The smallest possible subgroup size; 0 without subgroups.
     pub(crate) fn subgroup(&self) -> u32 {
         if self.0.features.contains(wgpu::Features::SUBGROUP) {
             self.0.info.subgroup_min_size
@@ -314,18 +318,18 @@ impl Gpu {
         }
     }
 
-    /// Whether kernels can be timed on the device itself.
+    /// True if kernels can be timed on the device itself.
     pub fn has_timestamps(&self) -> bool {
         self.0.features.contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    /// Gives the device up: every later call on it is an error. For tests of what comes of a lost device.
+    /// Destroys the device: every later call on it is an error. For tests of lost devices.
     #[doc(hidden)]
     pub fn destroy(&self) {
         self.0.device.destroy();
     }
 
-    /// Bytes that are taken on the device, where its backend tells. For tests of what is let go of.
+    /// Allocated bytes on the device, if its backend reports them. For tests of memory release.
     #[doc(hidden)]
     pub fn allocated_bytes(&self) -> Option<u64> {
         self.0.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
@@ -339,7 +343,7 @@ impl Gpu {
         &self.0.queue
     }
 
-    /// The kernel of a key, made by `make` the first time.
+    /// The kernel for a key, created by `make` on first use.
     pub(crate) fn cached(
         &self,
         key: String,
@@ -352,12 +356,12 @@ impl Gpu {
         Ok(lock(&self.0.kernels).entry(key).or_insert(kernel).clone())
     }
 
-    /// Turns the first fault since the last look into an error that says what the work was for.
+    /// Returns the first fault since the last check as an error that names the work.
     pub(crate) fn check(&self, purpose: &str, bytes: u64) -> Result<()> {
         let mut fault = lock(&self.0.fault);
         match fault.as_ref() {
             None => Ok(()),
-            // A lost device stays lost: the fault is left in place so that every later call says so too.
+            // A lost device stays lost: keep the fault, so that every later call reports it too.
             Some(Fault::Lost(reason)) => {
                 Err(Error::DeviceLost { adapter: self.0.info.name.clone(), reason: reason.clone() })
             }
@@ -384,7 +388,7 @@ pub fn describe(info: &wgpu::AdapterInfo) -> String {
         .to_string()
 }
 
-/// wgpu's messages run over many lines; ours are one.
+/// Joins wgpu's multi-line messages into one line.
 fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
 }

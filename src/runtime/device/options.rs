@@ -1,25 +1,26 @@
-//! Which variants of our kernels a GPU runs: the switches, and the environment that sets them.
+//! GPU options: kernel variants, and the environment variables that set them.
 
 use std::time::Duration;
 
 use crate::runtime::device::waiting::PATIENCE;
 use crate::{Error, Result};
 
-/// How a GPU is used: which variants of our kernels run on it. All of them give the same results within the judges'
-/// tolerance; the defaults are the fastest.
+/// Options of a GPU: the kernel variants to run. All variants give the same results within the
+/// tests' tolerance; the defaults are the fastest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GpuOptions {
-    /// Compiles our own shaders with wgpu's bounds checks too, to find a fault in them (default false;
-    /// `GRADUS_CHECKED=1`).
+    /// Compiles the crate's own shaders with wgpu's bounds checks too, for debugging (default
+    /// false; `GRADUS_CHECKED=1`).
     pub checked: bool,
-    /// Uses subgroup operations where the adapter has them (default true; `GRADUS_SUBGROUPS=off`).
+    /// Uses subgroup operations if the adapter supports them (default true;
+    /// `GRADUS_SUBGROUPS=off`).
     pub subgroups: bool,
-    /// Takes the variants for hardware on a software adapter too: slow there, and how they are tested without a card
-    /// (default false; `GRADUS_VARIANTS=hardware`).
+    /// Uses the hardware variants on a software adapter too: slow there, for testing them without a
+    /// GPU (default false; `GRADUS_VARIANTS=hardware`).
     pub hardware_variants: bool,
-    /// How long one submission may take before a wait for it ends in [`Error::Timeout`] (default 300 s; `GRADUS_GPU_TIMEOUT` in
-    /// seconds, or `off`); without it a wait has no end.
+    /// Time limit per submission, after which a wait ends in [`Error::Timeout`] (default 300 s;
+    /// `GRADUS_GPU_TIMEOUT` in seconds, or `off`); `None` waits forever.
     pub timeout: Option<Duration>,
 }
 
@@ -35,10 +36,10 @@ impl Default for GpuOptions {
 }
 
 impl GpuOptions {
-    /// What the environment asks for.
+    /// Options from the environment.
     ///
     /// # Errors
-    /// [`Error::Option`] for a value that is not known.
+    /// [`Error::Option`] for an unknown value.
     pub fn from_env() -> Result<Self> {
         let switch = |name: &str, [off, on]: [&str; 2], default: bool| match std::env::var(name)
             .as_deref()
@@ -62,31 +63,31 @@ impl GpuOptions {
         })
     }
 
-    /// With wgpu's bounds checks in our own shaders.
+    /// Sets whether the crate's own shaders use wgpu's bounds checks.
     pub fn checked(mut self, checked: bool) -> Self {
         self.checked = checked;
         self
     }
 
-    /// With subgroup operations where the adapter has them.
+    /// Sets whether subgroup operations are used if available.
     pub fn subgroups(mut self, subgroups: bool) -> Self {
         self.subgroups = subgroups;
         self
     }
 
-    /// With the variants for hardware on a software adapter too.
+    /// Sets whether hardware variants are used on a software adapter.
     pub fn hardware_variants(mut self, hardware_variants: bool) -> Self {
         self.hardware_variants = hardware_variants;
         self
     }
 
-    /// With another time that one submission may take; none for any.
+    /// Sets the time limit per submission; `None` for no limit.
     pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// What differs from the defaults, for people: ` [checked, no subgroups]`, or nothing.
+    /// Differences from the defaults, for messages: ` [checked, no subgroups]`, or empty.
     pub(crate) fn describe(&self) -> String {
         let named = [
             (self.checked, "checked shaders"),

@@ -1,27 +1,29 @@
-//! wgpu's pipeline cache on disk: what a driver has compiled, kept for the next process.
+//! wgpu's pipeline cache on disk: compiled pipelines, reused by the next process.
 //!
-//! `GRADUS_PIPELINE_CACHE=off` switches it off. The file is named after adapter and version, begins with the fingerprint of its
-//! content, and is written when the last handle of a device goes or [`Device::synchronize`](crate::Device::synchronize) is called,
-//! if pipelines were made since.
+//! `GRADUS_PIPELINE_CACHE=off` disables it. The file is named after adapter and version, begins
+//! with the fingerprint of its content, and is written when the last handle of a device is dropped
+//! or [`Device::synchronize`](crate::Device::synchronize) is called, if new pipelines were
+//! compiled.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::runtime::cache;
 
-/// A cache beyond this is given up: drivers only ever add to it.
+/// A larger cache is discarded: drivers only ever add to it.
 const MOST_BYTES: u64 = 64 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Pipelines {
     cache: wgpu::PipelineCache,
     file: PathBuf,
-    /// Pipelines were made that the file may not hold.
+    /// True if pipelines were compiled that the file may lack.
     unsaved: AtomicBool,
 }
 
-/// The feature to ask an adapter for, if its pipelines are to be kept. A software adapter's are not: lavapipe compiles when a
-/// kernel first runs and puts nothing but a header into the cache (Mesa 22.3: 32 bytes).
+/// The feature to request from an adapter to save its pipelines. None for a software adapter:
+/// lavapipe compiles when a kernel first runs and writes only a header to the cache (Mesa 22.3: 32
+/// bytes).
 pub(crate) fn wanted_feature(info: &wgpu::AdapterInfo) -> wgpu::Features {
     let software = info.device_type == wgpu::DeviceType::Cpu;
     if cache::switch("GRADUS_PIPELINE_CACHE").unwrap_or(!software) {
@@ -32,7 +34,7 @@ pub(crate) fn wanted_feature(info: &wgpu::AdapterInfo) -> wgpu::Features {
 }
 
 impl Pipelines {
-    /// The cache of a device that has the feature, filled from its file.
+    /// Opens the cache of a device with the feature, loaded from its file.
     pub fn open(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Option<Self> {
         if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
@@ -48,9 +50,10 @@ impl Pipelines {
             }
             content
         });
-        // SAFETY: the data must come from `PipelineCache::get_data`. It does: the file bears the fingerprint of what
-        // `save` once wrote, so a damaged one never gets here; wgpu itself refuses another adapter's, another driver's and another
-        // version's; and the folder is the user's own, as are the program and its libraries.
+        // SAFETY: the data must come from `PipelineCache::get_data`. It does: the file begins with
+        // the fingerprint of what `save` wrote, so a damaged file is rejected before this point;
+        // wgpu rejects data of another adapter, driver or version; and the folder belongs to the
+        // user, like the program and its libraries.
         let cache = unsafe {
             device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
                 label: Some("gradus"),
@@ -61,13 +64,13 @@ impl Pipelines {
         Some(Pipelines { cache, file, unsaved: AtomicBool::new(false) })
     }
 
-    /// The cache, for a pipeline that is about to be made.
+    /// The cache, for a pipeline about to be compiled.
     pub fn for_new(&self) -> &wgpu::PipelineCache {
         self.unsaved.store(true, Ordering::Relaxed);
         &self.cache
     }
 
-    /// Writes the file, if pipelines were made since it was last written.
+    /// Writes the file, if new pipelines were compiled since the last write.
     pub fn save(&self) {
         if !self.unsaved.swap(false, Ordering::Relaxed) {
             return;
@@ -82,21 +85,21 @@ impl Pipelines {
             return;
         }
         let sealed = sealed(&data);
-        // A process that made only pipelines that were known before need not write.
+        // Skip the write if the file already has every pipeline.
         if cache::read(&self.file, MOST_BYTES).is_none_or(|there| there != sealed) {
             cache::replace(&self.file, &sealed);
         }
     }
 }
 
-/// The content behind its fingerprint.
+/// The content prefixed with its fingerprint.
 fn sealed(content: &[u8]) -> Vec<u8> {
     let mut bytes = cache::fingerprint([content]).to_le_bytes().to_vec();
     bytes.extend_from_slice(content);
     bytes
 }
 
-/// The content of a file whose fingerprint is right.
+/// The content of a file with a valid fingerprint.
 fn unsealed(bytes: &[u8]) -> Option<&[u8]> {
     let (head, content) = bytes.split_first_chunk::<8>()?;
     (u64::from_le_bytes(*head) == cache::fingerprint([content])).then_some(content)

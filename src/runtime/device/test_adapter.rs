@@ -1,4 +1,4 @@
-//! The adapter that a test needs, or a line that says that the test is ignored.
+//! Adapters for tests; a test without a suitable adapter is ignored with a message.
 
 use crate::runtime::device::backends::adapters;
 use crate::runtime::device::{Device, Gpu};
@@ -6,25 +6,25 @@ use crate::runtime::device::{Device, Gpu};
 #[path = "../../../tests/support/ignored.rs"]
 mod ignored;
 
-/// The GPU that there is.
+/// The GPU, if there is one.
 pub(crate) fn gpu() -> Option<Gpu> {
     open(&ignored::running(), "needs a GPU")
 }
 
-/// The CPU's two devices, and the GPU if there is one.
+/// Both CPU devices, and the GPU if there is one.
 pub(crate) fn each_device() -> Vec<Device> {
     let mut devices = vec![Device::Reference, Device::Cpu];
     devices.extend(open(&ignored::running(), "its part on a GPU needs one").map(Device::Gpu));
     devices
 }
 
-/// Whether the test of a function within it may go on; for [`needs_gpu`].
+/// True if the test containing this function may run; for [`needs_gpu`].
 pub(crate) fn goes_on(place: &str) -> bool {
     let test = place.rsplit_once("::").map_or(place, |(test, _)| test);
     open(test.trim_start_matches("gradus::"), "needs a GPU").is_some()
 }
 
-/// Only the want of any adapter excuses a test: one that does not open is a failure.
+/// A test is ignored only if there is no adapter at all: one that fails to open is a failure.
 fn open(test: &str, why: &str) -> Option<Gpu> {
     match Gpu::open() {
         Ok(gpu) => Some(gpu),
@@ -36,7 +36,7 @@ fn open(test: &str, why: &str) -> Option<Gpu> {
     }
 }
 
-/// Ends the test where the machine has no adapter, and says that it is ignored.
+/// Returns from the test if there is no adapter, and reports it as ignored.
 macro_rules! needs_gpu {
     () => {
         fn here() {}

@@ -1,4 +1,4 @@
-//! Waiting for a GPU: never for ever, and with the name of what it was doing.
+//! Waiting for a GPU, with a timeout and the name of the running work.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -8,23 +8,23 @@ use crate::runtime::device::{Fault, Gpu, lock, one_line};
 use crate::runtime::pipeline::Kernel;
 use crate::{Error, Result};
 
-/// How long one submission may take if nobody says otherwise: a software adapter takes some seconds for the largest of ours.
+/// Default time limit of a submission: the largest take some seconds on a software adapter.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
-/// So often a wait looks whether the device gets on.
+/// Interval between progress checks of a wait.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Submissions that are remembered: more than are ever in flight.
+/// Number of recorded submissions: more than are ever in flight.
 const REMEMBERED: usize = 64;
 
-/// Kernels of a submission that are named.
+/// Number of kernels named per submission.
 const NAMED: usize = 4;
 
-/// The latest submissions, to name the one that does not end.
+/// The latest submissions, to name one that hangs.
 #[derive(Debug, Default)]
 pub(crate) struct Submissions(Mutex<VecDeque<(wgpu::SubmissionIndex, Work)>>);
 
-/// What a submission does.
+/// Contents of a submission.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Work {
     kernels: Vec<Arc<Kernel>>,
@@ -32,7 +32,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Takes in a dispatch.
+    /// Records a dispatch.
     pub fn add(&mut self, kernel: &Arc<Kernel>) {
         self.dispatches += 1;
         if self.kernels.len() < NAMED
@@ -55,7 +55,7 @@ impl Work {
 }
 
 impl Gpu {
-    /// Remembers a submission.
+    /// Records a submission.
     pub(crate) fn submitted(&self, index: &wgpu::SubmissionIndex, work: Work) {
         let mut submissions = lock(&self.0.submissions.0);
         if submissions.len() == REMEMBERED {
@@ -64,7 +64,8 @@ impl Gpu {
         submissions.push_back((index.clone(), work));
     }
 
-    /// The oldest submission that has not ended, by its number among all, and what it does; of a copy also what it copies the result of.
+    /// The oldest unfinished submission: its index among all, and its work; for a copy also the
+    /// work whose result is copied.
     fn running(&self) -> Option<(String, String)> {
         let submissions = lock(&self.0.submissions.0);
         let has_ended = |index: &wgpu::SubmissionIndex| {
@@ -94,8 +95,8 @@ impl Gpu {
         self.wait_for(None)
     }
 
-    /// Waits for a submission and what was before it; for everything if none is named. The time that [`crate::runtime::device::GpuOptions::timeout`] gives
-    /// begins anew whenever a submission ends.
+    /// Waits for a submission and all before it; for everything if `None`. The time limit
+    /// [`crate::runtime::device::GpuOptions::timeout`] restarts whenever a submission completes.
     pub(crate) fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let patience = self.0.options.timeout;
         let (mut begun, mut running) = (Instant::now(), None);
@@ -111,7 +112,7 @@ impl Gpu {
                     return Err(Error::DeviceLost { adapter: self.0.info.name.clone(), reason });
                 }
             }
-            // A device that was lost may never end anything.
+            // A lost device may never complete anything.
             self.check("waiting for the device", 0)?;
             let Some((number, does)) = self.running() else { continue };
             match (patience, &running) {
@@ -125,8 +126,8 @@ impl Gpu {
         }
     }
 
-    /// The error of a device that does not end its work. It counts as lost from here on, and is never let go of: wgpu would wait for it
-    /// without end.
+    /// The error for a device that hangs. The device is marked lost and leaked: wgpu would wait
+    /// forever on drop.
     fn given_up(&self, running: String, patience: Duration) -> Error {
         let adapter = self.0.info.name.clone();
         let seconds = patience.as_secs_f64();

@@ -1,11 +1,12 @@
-//! Keeps a driver's line off stderr.
+//! Silences a message of a driver on stderr.
 //!
-//! Mesa's implicit layer for choosing devices asks libwayland for a display whenever adapters are listed. Without `XDG_RUNTIME_DIR`, as in
-//! containers and under cron, libwayland prints "error: XDG_RUNTIME_DIR is invalid or not set in the environment." for each try: a line
-//! that looks like an error of the program's. Setting the variable is not for a library, and naming a shared folder invites others to put a
-//! socket there.
+//! Mesa's implicit device-selection layer asks libwayland for a display whenever adapters are
+//! listed. Without `XDG_RUNTIME_DIR`, as in containers and under cron, libwayland prints "error:
+//! XDG_RUNTIME_DIR is invalid or not set in the environment." each time: a line that looks like an
+//! error of the program. A library must not set the variable, and pointing it at a shared folder
+//! would let others put a socket there.
 
-/// Takes the words from libwayland where there can be no display: nobody who shows windows is affected.
+/// Disables libwayland's log if no display can exist: programs that show windows are unaffected.
 #[cfg(target_os = "linux")]
 pub(crate) fn silence() {
     use std::ffi::{c_char, c_void};
@@ -26,12 +27,14 @@ pub(crate) fn silence() {
         {
             return;
         }
-        // SAFETY: libwayland has no initialisers of its own, and the layer loads the same library a moment later.
+        // SAFETY: libwayland has no initialisers of its own, and the layer loads the same library a
+        // moment later.
         let Ok(library) = (unsafe { libloading::Library::new("libwayland-client.so.0") }) else {
             return;
         };
-        // SAFETY: `void wl_log_set_handler_client(void (*)(const char *, va_list))` since its version 1.0. A va_list is handed over as a
-        // pointer or in place of one; the handler looks at neither of its arguments.
+        // SAFETY: `void wl_log_set_handler_client(void (*)(const char *, va_list))` since its
+        // version 1.0. A va_list is passed as a pointer or by value; the handler ignores both
+        // arguments.
         unsafe {
             if let Ok(set) =
                 library.get::<unsafe extern "C" fn(Handler)>(b"wl_log_set_handler_client\0")
@@ -39,11 +42,11 @@ pub(crate) fn silence() {
                 set(say_nothing);
             }
         }
-        // The handler lives in the library's memory: unloaded, it would speak again.
+        // The handler is stored in the library's memory: unloading it would restore the message.
         std::mem::forget(library);
     });
 }
 
-/// Nothing to do: there is no such layer.
+/// Nothing to do: this system has no such layer.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn silence() {}

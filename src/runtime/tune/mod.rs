@@ -1,9 +1,10 @@
-//! Chooses the tile of a product by the clock, once for each bucket of sizes, and remembers it.
+//! Autotunes matmul tiles by timing candidates, once per bucket of sizes, and caches the choice.
 //!
-//! Each candidate runs the real program on buffers of its own, filled with random numbers (zeros draw less power and seem
-//! faster). **No choice changes a bit**: all tiles sum in the same order (`matmul::Variant`), and a candidate whose
-//! product is not equal to that of the rule's tile is left out, whatever a driver's compiler has made of it. How k is split does
-//! change bits; it is a rule of the shape and is never tuned.
+//! Each candidate runs the real program on its own buffers, filled with random numbers (zeros draw
+//! less power and seem faster). **No choice changes a bit**: all tiles sum in the same order
+//! (`matmul::Variant`), and a candidate whose product differs from the default tile's is discarded,
+//! in case a driver miscompiles it. The split of k does change bits; it is determined by the shape
+//! and never tuned.
 
 use std::time::{Duration, Instant};
 
@@ -15,30 +16,31 @@ use crate::nn::ops::matmul::{Epilogue, Layout, Params, Shape, TILES, Tile, Varia
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::{Command, Slice};
 
-/// What one bucket may take. Nothing is begun that would end later, as far as what was seen so far can tell; the rest of the half
-/// second that tuning may take is for the one compilation that may last longer than those before.
+/// Time limit per bucket. Nothing is started that is predicted to exceed it; tuning may take half a
+/// second in all, and the difference allows for one compilation slower than those before.
 const BUDGET: Duration = Duration::from_millis(350);
 
-/// Below so many multiplications starting a kernel takes longer than running it: the rule is taken.
+/// Below this many multiplications, launching a kernel takes longer than running it: use the
+/// default.
 const LEAST_PRODUCT: u64 = 1 << 21;
 
-/// The longest side of a matrix that is tried: beyond it a larger product is more of the same, and buffers are 64 MiB.
+/// Longest matrix side in trials: larger products behave alike, and buffers are 64 MiB.
 const LONGEST: u32 = 4096;
 
-/// The rule's tile is left only for one that takes less than this share of its time: less is noise.
+/// The default tile is replaced only by one that takes less than this fraction of its time: smaller
+/// differences are noise.
 const MARGIN: f64 = 0.97;
 
-/// Rounds over all candidates; the best of each counts.
+/// Rounds over all candidates; the best time of each counts.
 const ROUNDS: usize = 3;
 
-/// A sample is at least so long, so that handing it over does not count.
+/// Minimum length of a sample in seconds, so that submission overhead is negligible.
 const SAMPLE: f64 = 4e-3;
 
-/// Elements of the output that are compared.
+/// Output elements compared.
 const COMPARED: usize = 1 << 18;
 
-/// The variant for a product: the one chosen before, else the one that the clock chooses now; the rule's where
-/// tuning is off or cannot be done.
+/// The variant for a product: cached, or tuned now; the default if tuning is off or impossible.
 pub(crate) fn variant(gpu: &Gpu, kind: &Kind, params: &Params) -> Result<Variant> {
     let adapter = adapter(gpu);
     let rule = matmul::variant(params, kind.layout, &adapter);
@@ -50,10 +52,10 @@ pub(crate) fn variant(gpu: &Gpu, kind: &Kind, params: &Params) -> Result<Variant
         return Ok(rule);
     }
     let key = bucket(params, kind.layout, rule.vec4);
-    // Held until the choice is made: two that measure at once would measure each other.
+    // Held until the choice is made: two concurrent tunings would disturb each other's timings.
     let mut choices = gpu.choices(fingerprint);
     let tile = match choices.get(&key) {
-        // A choice of another size in the bucket may be none for this one.
+        // A choice made for another size in the bucket may be invalid for this one.
         Some(name) => {
             candidates.iter().copied().find(|tile| tile.name() == name).unwrap_or(rule.tile)
         }
@@ -62,7 +64,8 @@ pub(crate) fn variant(gpu: &Gpu, kind: &Kind, params: &Params) -> Result<Variant
                 choices.remember(key, tile.name());
                 tile
             }
-            // No memory for the trial, say. If the device is lost, the caller's own work will tell.
+            // For example, no memory for the trial. If the device is lost, the caller's own work
+            // reports it.
             Err(error) => {
                 log::warn!("tuning {key}: {error}; the rule's tile is taken");
                 rule.tile
@@ -72,14 +75,14 @@ pub(crate) fn variant(gpu: &Gpu, kind: &Kind, params: &Params) -> Result<Variant
     Ok(Variant { tile, ..rule })
 }
 
-/// Sizes that share a choice: those with the same next powers of two.
+/// Bucket key: sizes with the same next powers of two share a choice.
 fn bucket(params: &Params, layout: Layout, vec4: bool) -> String {
     let side = |length: u32| length.min(LONGEST).next_power_of_two();
     let (m, n, k) = (side(params.m - params.ones), side(params.n), side(params.k));
     format!("{layout:?} {} {m}x{n}x{k}", if vec4 { "vec4" } else { "scalar" })
 }
 
-/// Of all that a choice depends on besides the adapter.
+/// Fingerprint of everything a choice depends on except the adapter.
 fn fingerprint() -> u64 {
     let mut texts: Vec<String> = Vec::new();
     for tile in TILES {
@@ -99,11 +102,11 @@ fn fingerprint() -> u64 {
 struct Trial {
     tile: Tile,
     command: Command,
-    /// Seconds, of the best run.
+    /// Seconds of the best run.
     best: f64,
 }
 
-/// Times the candidates, the rule's first, and gives the best.
+/// Times the candidates, the default first, and returns the best.
 fn measure(
     gpu: &Gpu,
     kind: &Kind,
@@ -142,11 +145,11 @@ fn measure(
     }
     let fastest =
         |trials: &[Trial]| trials.iter().map(|trial| trial.best).fold(f64::INFINITY, f64::min);
-    // One run tells those that are out of the question; the first stays as the measure of the others.
+    // One run rules out slow candidates; the default stays as the baseline.
     let limit = 2.0 * fastest(&trials);
     let rule = candidates[0];
     trials.retain(|trial| trial.tile == rule || trial.best <= limit);
-    // The single runs above paid for the wait: what counts is measured anew, for all or for none.
+    // The single runs above include the wait: measure again, all candidates or none.
     let mut best = vec![f64::INFINITY; trials.len()];
     for _ in 0..ROUNDS {
         let repeats = |trial: &Trial| ((SAMPLE / trial.best).ceil() as usize).clamp(1, 64);
@@ -174,7 +177,7 @@ fn measure(
     Ok(chosen)
 }
 
-/// Seconds that one of so many runs took, with the wait for the last.
+/// Seconds per run of `repeats` runs, including the wait for the last.
 fn run(gpu: &Gpu, command: &Command, repeats: usize) -> Result<f64> {
     let start = Instant::now();
     gpu.submit(std::iter::repeat_n(command, repeats))?;
@@ -182,10 +185,10 @@ fn run(gpu: &Gpu, command: &Command, repeats: usize) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64() / repeats as f64)
 }
 
-/// Buffers of a trial: never the user's.
+/// Buffers of a trial, separate from the user's.
 struct Scratch {
     params: Params,
-    /// What the epilogue's bindings hold, in their order.
+    /// Contents of the epilogue's bindings, in order.
     buffers: Vec<wgpu::Buffer>,
     output: usize,
 }

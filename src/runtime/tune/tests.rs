@@ -1,4 +1,4 @@
-//! The tuner keeps its budget, chooses among equals, remembers, and touches nothing of the user's.
+//! Tests of the tuner: time budget, bit-equal candidates, caching, and no access to user buffers.
 
 use crate::GpuOptions;
 use crate::runtime::tune::*;
@@ -31,7 +31,8 @@ fn sizes_share_a_choice_up_to_the_next_power_of_two() {
     assert_ne!(of(64, 512, 784), bucket(&params(64, 512, 784), Layout::NT, true));
     assert_ne!(of(64, 512, 784), bucket(&params(64, 512, 784), Layout::NN, false));
     assert_eq!(of(8192, 8192, 8192), of(4096, 4096, 4096));
-    // The row of ones that gives the bias its gradient does not push a layer of 1024 inputs into the next bucket.
+    // The row of ones for the bias gradient does not move a layer of 1024 inputs to the next
+    // bucket.
     let with_ones = Params { ones: 1, ..params(1025, 512, 784) };
     assert_eq!(
         bucket(&with_ones, Layout::TN, true),
@@ -73,7 +74,7 @@ fn what_was_chosen_is_kept_for_the_next_process() {
     let file = std::fs::read_dir(folder.path()).unwrap().next().expect("a file").unwrap().path();
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains(&chosen.tile.name()), "{text}");
-    // Another tile than the chosen one, to see that it is the file that decides.
+    // A tile other than the chosen one, to show that the file decides.
     let others = matmul::candidates(size.shape(), &adapter(&first));
     let other = others.into_iter().find(|tile| *tile != chosen.tile).unwrap();
     std::fs::write(&file, text.replace(&chosen.tile.name(), &other.name())).unwrap();

@@ -1,4 +1,5 @@
-//! What is measured: losses, products, layers, steps and epochs on shapes of practice, with inputs that they take.
+//! Benchmark cases: losses, products, layers, steps and epochs on realistic shapes, with matching
+//! inputs.
 
 use crate::cpu::matmul::Layout;
 use crate::cpu::random::Random;
@@ -7,13 +8,14 @@ use crate::losses::{Domain, Family, Frame, Loss};
 use crate::templates::multi_input::cpu::Example;
 use crate::{Error, Result};
 
-/// What is measured.
+/// A benchmark case.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
-    /// The loss's name, or that of another benchmark, as in [`cases`].
+    /// Name of the loss or of another benchmark, as in [`cases`].
     pub name: &'static str,
-    /// The shape of the predictions; operations of `fma`; ids, rows and width of an embedding; [m, n, k] of a matrix product; [batch, inputs, units] of a dense layer; batch, inputs and
-    /// units of each layer of a training step, with the rows before them of an epoch.
+    /// The shape of the predictions; operations of `fma`; ids, rows and width of an embedding; [m,
+    /// n, k] of a matrix product; [batch, inputs, units] of a dense layer; batch, inputs and units
+    /// of each layer of a training step, preceded by the number of rows for an epoch.
     pub shape: Vec<usize>,
     pub(crate) kind: Kind,
 }
@@ -27,7 +29,8 @@ pub(crate) enum Kind {
     Matmul(Layout),
     Dense,
     Adam,
-    /// The gradient of gathered rows and Adagrad on those rows; or a dense gradient and a dense step.
+    /// The gradient of gathered rows and Adagrad on those rows; or a dense gradient and a dense
+    /// step.
     Embedding {
         dense: bool,
     },
@@ -35,21 +38,21 @@ pub(crate) enum Kind {
     Epoch,
 }
 
-/// How large the shapes are.
+/// Size of the shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
-    /// Small ones, one for each benchmark: for CI.
+    /// Small shapes, one per benchmark: for CI.
     Quick,
-    /// Those of practice.
+    /// Realistic shapes.
     Standard,
-    /// These and such as fill a card's memory.
+    /// The standard shapes, and larger ones that fill a GPU's memory.
     Large,
 }
 
-/// The ceilings, which every other case is held against.
+/// The ceilings, the baseline of every other case.
 const CEILINGS: [&str; 3] = ["copy", "read", "fma"];
 
-/// What is measured besides the losses.
+/// Benchmarks other than the losses.
 const OTHERS: [&str; 9] = [
     "matmul",
     "matmul_nt",
@@ -62,7 +65,7 @@ const OTHERS: [&str; 9] = [
     "epoch",
 ];
 
-/// The groups in the order of a report: those that most people ask for come first.
+/// The groups in report order: the most requested first.
 const GROUPS: [&str; 9] = [
     "ceilings",
     "products and layers",
@@ -75,19 +78,21 @@ const GROUPS: [&str; 9] = [
     "losses behind a linear layer",
 ];
 
-/// Operations of one run of the FMA kernel: some milliseconds on two cores. A card takes it many times over in one run.
+/// Operations of one run of the FMA kernel: some milliseconds on two cores. A GPU executes it many
+/// times per run.
 pub(crate) const FMA_FLOPS: usize = 3 << 28;
 
-/// Layers of the networks whose steps are timed: batch, inputs, units.
+/// Shapes of the networks for training steps: batch, inputs, units.
 const STEPS: [&[usize]; 3] = [&[64, 784, 128, 10], &[512, 784, 128, 10], &[128, 784, 512, 512, 10]];
 
-/// The cases of these names; all there are without a name: `copy`, `read` and `fma` (the device's ceilings), the losses, `matmul`
-/// with its layouts `matmul_nt` and `matmul_tn`, `dense` (a layer forward and backward), `adam` (a step over one flat buffer),
-/// `embedding` (the gradient of gathered rows and Adagrad on those), `embedding_dense` (the same by a dense gradient and a dense
-/// step), `train_step` and `epoch`.
+/// The cases of these names; all of them if `names` is empty: `copy`, `read` and `fma` (the
+/// device's ceilings), the losses, `matmul` with its layouts `matmul_nt` and `matmul_tn`, `dense`
+/// (a layer forward and backward), `adam` (a step over one flat buffer), `embedding` (the gradient
+/// of gathered rows and Adagrad on those), `embedding_dense` (the same by a dense gradient and a
+/// dense step), `train_step` and `epoch`.
 ///
 /// # Errors
-/// [`Error::Unknown`] for a name that cannot be measured, with those that can.
+/// [`Error::Unknown`] for an unknown name, with the known ones.
 pub fn cases(names: &[String], size: Size) -> Result<Vec<Case>> {
     let all = || {
         CEILINGS.into_iter().chain(losses::CATALOGUE.iter().map(|entry| entry.name)).chain(OTHERS)
@@ -107,7 +112,7 @@ pub fn cases(names: &[String], size: Size) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// The cases that find out what a device can do at the most: a copy, a read and chains of fused multiply-adds.
+/// The cases that measure a device's ceilings: a copy, a read and chains of fused multiply-adds.
 pub fn ceilings(size: Size) -> Vec<Case> {
     let case = |name| {
         let kind = kind(name);
@@ -134,7 +139,7 @@ fn kind(name: &str) -> Kind {
     }
 }
 
-/// Shapes by size: the quick one, those of practice, and those that fill a card.
+/// Shapes by size: the quick one, the standard ones, and those that fill a GPU.
 fn chosen(
     size: Size,
     quick: &[&[usize]],
@@ -177,7 +182,7 @@ fn shapes(kind: Kind, size: Size) -> Vec<Vec<usize>> {
 fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
     let loss = losses::from_name(name, &serde_json::Value::Null)?;
     Ok(match loss.family() {
-        // Its peers were timed at the smaller shape.
+        // The other libraries were timed at the smaller shape.
         Family::Pointwise(_) if name == "bce_with_logits" => {
             chosen(size, &[&[1 << 22]], &[&[1 << 22], &[1 << 24]], &[&[1 << 28]])
         }
@@ -206,7 +211,8 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
         Family::MultiInput(Frame::Sequence { .. }, _) => {
             chosen(size, &[&[3200, 64]], &[&[3200, 64]], &[&[32_000, 1000]])
         }
-        // Rows and features; the classes are 128 times as many (`LinearTemplate::example`). Of answers all tokens are the rows.
+        // Rows and features; the classes are 128 times as many (`LinearTemplate::example`). For
+        // completions all tokens are rows.
         Family::MultiInput(Frame::Linear | Frame::Completions { .. }, _) => {
             chosen(size, &[&[64, 256]], &[&[128, 256]], &[&[4096, 1024]])
         }
@@ -226,7 +232,8 @@ fn loss_shapes(name: &str, size: Size) -> Result<Vec<Vec<usize>>> {
 }
 
 impl Case {
-    /// What it belongs to: `ceilings`, `products and layers`, `optimizers and embeddings`, `training`, and the losses by what they have a value for.
+    /// The group: `ceilings`, `products and layers`, `optimizers and embeddings`, `training`, and
+    /// the losses by kind: per element, per row, per list, multi-input, or behind a linear layer.
     pub fn group(&self) -> &'static str {
         match self.kind {
             Kind::Copy | Kind::Read | Kind::Fma => GROUPS[0],
@@ -246,14 +253,14 @@ impl Case {
         }
     }
 
-    /// The place of its group in a report.
+    /// Index of its group in a report.
     pub fn place(&self) -> usize {
         GROUPS.iter().position(|group| *group == self.group()).unwrap_or(GROUPS.len())
     }
 
     pub(crate) fn elements(&self) -> usize {
         match self.kind {
-            // Those of the table.
+            // Elements of the table.
             Kind::Embedding { .. } => self.shape[1] * self.shape[2],
             _ => self.shape.iter().product(),
         }
@@ -271,7 +278,7 @@ impl Case {
         losses::from_name(self.name, &serde_json::Value::Null)
     }
 
-    /// Numbers for the predictions of the loss.
+    /// Random predictions for the loss.
     pub(crate) fn predictions(&self, loss: &dyn Loss) -> Vec<f32> {
         let normal = normal(self.elements(), 1);
         match loss.predictions() {
@@ -282,7 +289,7 @@ impl Case {
         }
     }
 
-    /// Dense targets that the loss takes.
+    /// Random dense targets for the loss.
     pub(crate) fn targets(&self, loss: &dyn Loss) -> Vec<f32> {
         let mut random = Random::new(2, 0);
         let elements = self.elements();
@@ -313,7 +320,7 @@ impl Case {
         }
     }
 
-    /// The inputs of a loss of several: those that hold numbers and those that hold whole numbers.
+    /// The inputs of a multi-input loss: floating-point ones and integer ones.
     pub(crate) fn arguments(&self, loss: &dyn Loss) -> [Vec<(Example, Vec<f32>)>; 2] {
         let Family::MultiInput(_, host) = loss.family() else { return Default::default() };
         let (rows, columns) = (self.elements() / self.columns(), self.columns());
@@ -344,18 +351,19 @@ impl Case {
         [numbers, whole].map(|list| list.into_iter().map(|(_, made)| made).collect())
     }
 
-    /// Ids of rows, as often as the words of a text: id k with a probability as 1/(k + 1).
+    /// Row ids, distributed like the words of a text: id k with probability proportional to 1/(k +
+    /// 1).
     pub(crate) fn ids(&self) -> Vec<i32> {
         let (mut random, rows) = (Random::new(5, 0), self.shape[1] as f64);
         (0..self.shape[0]).map(|_| (rows + 1.0).powf(random.uniform()) as i32 - 1).collect()
     }
 
-    /// How many rows those ids hit.
+    /// Number of distinct rows among those ids.
     pub(crate) fn rows_hit(&self) -> usize {
         self.ids().into_iter().collect::<std::collections::HashSet<_>>().len()
     }
 
-    /// A label for each row.
+    /// A label per row.
     pub(crate) fn labels(&self) -> Vec<i64> {
         let mut random = Random::new(3, 0);
         let classes = self.columns() as f64;
@@ -363,14 +371,15 @@ impl Case {
     }
 }
 
-/// So many numbers from a block that repeats: a bench needs their spread, not their independence, and 2²⁴ draws take seconds.
+/// `elements` numbers from a repeating block: a benchmark needs their distribution, not their
+/// independence, and 2²⁴ draws take seconds.
 pub(crate) fn cycled(elements: usize, mut draw: impl FnMut() -> f32) -> Vec<f32> {
-    // A prime, so that rows of common lengths do not repeat one another.
+    // A prime length, so that rows of common lengths differ.
     let block: Vec<f32> = (0..elements.min(65_521)).map(|_| draw()).collect();
     block.iter().copied().cycle().take(elements).collect()
 }
 
-/// So many normal numbers.
+/// `elements` normal numbers.
 pub(crate) fn normal(elements: usize, seed: u64) -> Vec<f32> {
     let mut random = Random::new(seed, 0);
     cycled(elements, || random.normal() as f32)

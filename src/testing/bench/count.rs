@@ -1,15 +1,16 @@
-//! What a case must move and compute: the numbers that seconds are divided into.
+//! Bytes and operations of a case, for throughput and roofline.
 //!
-//! *Bytes*: each input read once, each output written once, whatever an implementation does beyond that.
-//! *Operations*: of matrix products, two for each multiplication. Of losses and optimizers, those of the formula: each +, −, ×, ÷,
-//! comparison, root, exp and ln is one, with the sum of the values and the scaling of the gradient. A loss that is not in the
-//! list has none, and so no place in the roofline plot.
+//! *Bytes*: each input read once, each output written once, regardless of the implementation.
+//! *Operations*: for matrix products, two per multiplication. For losses and optimizers, those of
+//! the formula: each +, −, ×, ÷, comparison, root, exp and ln counts as one, including the sum of
+//! the values and the scaling of the gradient. A loss not listed here has no count and is absent
+//! from the roofline plot.
 
 use crate::losses::{Family, Frame};
 use crate::templates::multi_input::cpu::Example;
 use crate::testing::bench::case::{Case, Kind};
 
-/// Operations for each element of a loss, value and gradient.
+/// Operations per element of a loss, value and gradient.
 fn operations(loss: &str) -> Option<u64> {
     Some(match loss {
         // d = p − t; d², summed; 2d, scaled
@@ -18,7 +19,7 @@ fn operations(loss: &str) -> Option<u64> {
         "mae" => 5,
         // d, |d|, the comparison; d²/2; δ(|d| − δ/2); d or ±δ; summed, scaled
         "huber" | "smooth_l1" => 11,
-        // max(z, 0) − z t + ln(1 + e^−|z|); σ(z) = (1 or e)/(1 + e), less t; summed, scaled
+        // max(z, 0) − z t + ln(1 + e^−|z|); σ(z) = (1 or e)/(1 + e), minus t; summed, scaled
         "bce_with_logits" => 13,
         // 1 − t z, at least 0; −t or 0; summed, scaled
         "hinge" => 7,
@@ -31,30 +32,34 @@ fn operations(loss: &str) -> Option<u64> {
     })
 }
 
-/// Operations for each pair of items of a list, of the losses that compare all pairs.
+/// Operations per pair of items of a list, for the losses that compare all pairs.
 fn operations_of_a_pair(loss: &str) -> Option<u64> {
     Some(match loss {
-        // d = (sᵢ − sⱼ)/T; the comparison of the truths; e^−d, ln(1 + e^−d), 1/(1 + e^d); w, summed; added to both gradients
+        // d = (sᵢ − sⱼ)/T; the comparison of the targets; e^−d, ln(1 + e^−d), 1/(1 + e^d); w,
+        // summed; added to both gradients
         "pairwise_logistic" => 13,
         // the same with [1 − d]₊ and its step
         "pairwise_hinge" => 9,
         // the same with σ(−d) and σ(1 − σ)
         "pairwise_soft_zero_one" => 14,
-        // as pairwise_logistic; the differences of gains and of discounts, their product, its magnitude
+        // as pairwise_logistic; the differences of gains and of discounts, their product, its
+        // magnitude
         "lambda_rank" => 17,
-        // σ((sⱼ − sᵢ)/T) added to both ranks; σ(1 − σ) times the difference of the ranks' gradients, added to both scores
+        // σ((sⱼ − sᵢ)/T) added to both ranks; σ(1 − σ) times the difference of the ranks'
+        // gradients, added to both scores
         "approx_ndcg" | "approx_mrr" => 13,
         _ => return None,
     })
 }
 
-/// Operations for each parameter of a step of Adam: m 3, v 4, its correction, root and ε 3, the step 3.
+/// Operations per parameter of an Adam step: m 3, v 4, its correction, root and ε 3, the update 3.
 const ADAM_OPERATIONS: u64 = 13;
 
-/// Bytes for each parameter of a step of Adam: parameter and both states read and written, the gradient read.
+/// Bytes per parameter of an Adam step: parameter and both states read and written, the gradient
+/// read.
 const ADAM_BYTES: u64 = 28;
 
-/// What holds a case back.
+/// The bottleneck of a case.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Bound {
     Memory,
@@ -82,7 +87,7 @@ impl Case {
             Kind::Copy => Some(8 * elements),
             Kind::Read => Some(4 * elements),
             Kind::Fma => None,
-            // The logits read, the gradient written, a label read for each row.
+            // The logits read, the gradient written, a label read per row.
             Kind::Loss if self.has_labels() => {
                 Some(8 * elements + 4 * (elements / self.columns() as u64))
             }
@@ -90,11 +95,12 @@ impl Case {
             // Predictions and targets read, the gradient written.
             Kind::Loss => Some(12 * elements),
             Kind::Adam => Some(ADAM_BYTES * elements),
-            // The gradient read; of the rows that are hit, numbers and state read and written.
+            // The gradient read; parameters and state of the rows that are hit read and written.
             Kind::Embedding { dense: false } => {
                 Some(4 * axis(2) * (axis(0) + 4 * self.rows_hit() as u64))
             }
-            // The same, and a dense gradient zeroed, added to where rows are hit, and read by a step over all rows.
+            // Also a dense gradient: zeroed, accumulated at the rows that are hit, and read by a
+            // step over all rows.
             Kind::Embedding { dense: true } => {
                 Some(4 * axis(2) * (axis(0) + 2 * self.rows_hit() as u64 + (1 + 5) * axis(1)))
             }
@@ -112,7 +118,7 @@ impl Case {
         }
     }
 
-    /// Each of several inputs read, the gradients of those that have one written.
+    /// Each of several inputs read, the gradients of the differentiable ones written.
     fn several_bytes(&self) -> Option<u64> {
         let loss = self.loss().ok()?;
         let Family::MultiInput(_, host) = loss.family() else { return None };
@@ -124,7 +130,8 @@ impl Case {
         Some(host.example(self.elements() / self.columns(), self.columns()).iter().map(moved).sum())
     }
 
-    /// Operations of a loss over pairs of items or over products of matrices, which grow faster than what it must move.
+    /// Operations of a loss over pairs of items or over matrix products, which grow faster than its
+    /// bytes.
     fn pairs_and_products(&self) -> Option<u64> {
         let (rows, columns) = ((self.elements() / self.columns()) as u64, self.columns() as u64);
         if let Some(each) = operations_of_a_pair(self.name) {
@@ -133,7 +140,8 @@ impl Case {
         let loss = self.loss().ok()?;
         let Family::MultiInput(frame, host) = loss.family() else { return None };
         match frame {
-            // All similarities, and the gradient of each side: of one set of embeddings the two sides are the same sum.
+            // All similarities, and the gradient of each side: for a single set of embeddings the
+            // two sides are the same sum.
             Frame::Similarity(_) => {
                 Some(2 * (1 + loss.differentiated().len() as u64) * rows * rows * columns)
             }
@@ -167,8 +175,8 @@ impl Case {
     }
 }
 
-/// Operations of the products of a training step over [batch, inputs, units…]: each layer's output and its weights' gradient, and
-/// the gradient of the input for each layer but the first.
+/// Operations of the products of a training step over [batch, inputs, units…]: each layer's output
+/// and weight gradient, and the input gradient of all layers but the first.
 fn step_flops(shape: &[usize]) -> u64 {
     let layers = shape[1..].windows(2).map(|pair| (pair[0] * pair[1]) as u64);
     layers
@@ -177,14 +185,14 @@ fn step_flops(shape: &[usize]) -> u64 {
         .sum()
 }
 
-/// Bytes of a training step with Adam: the batch and its targets read, parameters and both states read and written. What goes from
-/// layer to layer need not leave the chip.
+/// Bytes of a training step with Adam: the batch and its targets read, parameters and both states
+/// read and written. Activations between layers need not leave the chip.
 fn step_bytes(shape: &[usize], target_width: usize) -> u64 {
     let parameters: usize = shape[1..].windows(2).map(|pair| pair[0] * pair[1] + pair[1]).sum();
     4 * (shape[0] * (shape[1] + target_width)) as u64 + 24 * parameters as u64
 }
 
-/// The batches of an epoch of shape [rows, batch, inputs, units…], the last one shorter.
+/// The batches of an epoch of shape [rows, batch, inputs, units…], the last one possibly shorter.
 fn epoch_batches(shape: &[usize]) -> impl Iterator<Item = Vec<usize>> + '_ {
     let (rows, batch) = (shape[0], shape[1]);
     (0..rows).step_by(batch).map(move |start| [&[batch.min(rows - start)], &shape[2..]].concat())
@@ -245,7 +253,7 @@ mod tests {
         let (long, short) = (step_flops(&[64, 784, 10, 10]), step_flops(&[36, 784, 10, 10]));
         assert_eq!(case.flops(), Some(long + short));
         assert_eq!(case.flops(), Some(100 * 2 * (2 * 784 * 10 + 3 * 10 * 10)));
-        // Ten one-hot columns to a row; 7960 parameters in each of two steps.
+        // Ten one-hot columns per row; 7960 parameters in each of two steps.
         assert_eq!(case.bytes(), Some(4 * 100 * (784 + 10) + 2 * 24 * 7960));
     }
 

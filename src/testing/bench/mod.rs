@@ -1,20 +1,26 @@
-//! Measures: how fast a device computes losses with their gradients, matrix products, layers, training steps and epochs, and how
-//! far that is from what it could.
+//! Benchmarks: the speed of losses with their gradients, matrix products, layers, training steps
+//! and epochs on a device, relative to its ceilings.
 //!
-//! **Ceilings.** In the same process, on buffers of the same size, three kernels of our own find out what the device gives: a copy
-//! (read and written), a read (summed), and chains of fused multiply-adds in registers; on the CPU `memcpy`, a sum and the same chains
-//! on all threads. A loss or an optimizer moves bytes, and is told as a fraction of the copy's GB/s: counted are the bytes that it
-//! *must* move, each input read and each output written once, so whoever moves more gets a smaller fraction. More than 100 % is
-//! possible on a CPU: a copy also reads the lines that it overwrites, a step of Adam has read them anyway. Products, layers, steps
-//! and epochs compute, and are told as a fraction of the chains' GFLOP/s. The CPU's `mse` is held against a loop written by hand as well.
+//! **Ceilings.** In the same process, on buffers of the same size, three kernels measure the limits
+//! of the device: a copy (read and written), a read (summed), and chains of fused multiply-adds in
+//! registers; on the CPU `memcpy`, a sum and the same chains on all threads. A loss or an optimizer
+//! is memory-bound and is reported as a fraction of the copy's GB/s. Only the bytes that it *must*
+//! move count, each input read and each output written once, so an implementation that moves more
+//! gets a smaller fraction. More than 100 % is possible on a CPU: a copy also reads the lines that
+//! it overwrites, which an Adam step has read anyway. Products, layers, steps and epochs are
+//! compute-bound and are reported as a fraction of the chains' GFLOP/s. The CPU's `mse` is also
+//! compared with a hand-written loop.
 //!
-//! **Samples.** Twenty, taken in turns: the case, its ceilings, the same on the CPU, and again. Each is run twice before, untimed, and what
-//! takes less than 10 ms once more before each sample, which then repeats it for 10 ms. Told are the median and the 10th and 90th percentile.
-//! A case whose samples would take longer than its time ([`Effort`], 40 s without a word) gets fewer, at least three, and says how many.
+//! **Samples.** Twenty, interleaved: the case, its ceilings, the same on the CPU, and again. Each
+//! is run twice untimed for warm-up, and work under 10 ms once more before each sample, which then
+//! repeats it for 10 ms. The report gives the median and the 10th and 90th percentile. A case whose
+//! samples would exceed its time limit ([`Effort`], 40 s by default) gets fewer, at least three,
+//! and reports the number.
 //!
-//! **Clock.** On a GPU the device's timestamps around the pass where it has them and they agree with the host's clock in a trial, else
-//! the host's around submission and wait; each result says which. Within a sample nothing is uploaded, allocated or read back;
-//! `train_step` and `epoch` are whole calls of `fit` by its own clock, the first epoch left out.
+//! **Clock.** On a GPU, the device's timestamps around the pass if available and consistent with
+//! the host's clock in a trial, else the host's clock around submission and wait; each result names
+//! its clock. Nothing is uploaded, allocated or read back within a sample; `train_step` and `epoch`
+//! are whole calls of `fit` by its own clock, without the first epoch.
 //!
 //! ```
 //! use gradus::{Device, bench};
@@ -46,12 +52,13 @@ pub use report::{Ceilings, DeviceReport, Report, now};
 use count::Bound;
 use sampling::{Ceiling, Prepared, Sampled};
 
-/// How thoroughly a case is measured.
+/// Effort spent on measuring a case.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effort {
-    /// Samples whose median is taken, at the most. By default 20.
+    /// Maximum number of samples, whose median is reported. Default 20.
     pub samples: usize,
-    /// Seconds that the samples of a case may take on all its devices; there are three all the same, one where three would take ten times as long. By default 40.
+    /// Time limit in seconds for the samples of a case on all its devices; at least three samples
+    /// are taken, one if three would take ten times the limit. Default 40.
     pub seconds: f64,
 }
 
@@ -61,12 +68,12 @@ impl Default for Effort {
     }
 }
 
-/// What was found of a case on a device: one of the `rows` of `gradus bench --json`.
+/// Result of a case on a device: one of the `rows` of `gradus bench --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measurement {
-    /// The loss's name, or that of another benchmark, as in [`cases`].
+    /// Name of the loss or of another benchmark, as in [`cases`].
     pub name: &'static str,
-    /// What the case belongs to, as [`Case::group`].
+    /// The group, as [`Case::group`].
     pub group: &'static str,
     /// `gpu`, `cpu` or `reference`.
     pub device: &'static str,
@@ -74,9 +81,9 @@ pub struct Measurement {
     pub adapter: String,
     /// The shape, as [`Case::shape`].
     pub shape: Vec<usize>,
-    /// What the numbers are: `f32`, on `reference` `f64`.
+    /// Number type: `f32`, on `reference` `f64`.
     pub dtype: &'static str,
-    /// Median of the samples: seconds of one run of the work.
+    /// Median of the samples: seconds per run of the work.
     pub seconds: f64,
     /// The 10th percentile of the samples.
     pub seconds_p10: f64,
@@ -84,44 +91,47 @@ pub struct Measurement {
     pub seconds_p90: f64,
     /// The fastest sample.
     pub seconds_min: f64,
-    /// How many samples were taken.
+    /// Number of samples.
     pub samples: usize,
-    /// How many runs each sample is the mean of.
+    /// Number of runs averaged in each sample.
     pub repeats: usize,
-    /// `timestamps` of the device, or `wall`: the host's clock, with a wait for the device.
+    /// `timestamps` (the device's clock) or `wall` (the host's clock, including a wait for the
+    /// device).
     pub clock: &'static str,
-    /// Seconds of the very first call, from inputs that lie on the device to a result: pipelines and buffers are made in it. Of a
-    /// training step or an epoch: the network is made and takes one step.
+    /// Seconds of the very first call, from inputs on the device to a result, including the
+    /// creation of pipelines and buffers. For a training step or an epoch: creation of the network
+    /// and one step.
     pub first_call_seconds: f64,
     /// Bytes that must be moved: each input read once, each output written once.
     pub bytes: Option<u64>,
-    /// Operations of the products; of losses and optimizers those of the formula, where they are known.
+    /// Operations of the products; for losses and optimizers those of the formula, if known.
     pub flops: Option<u64>,
-    /// `memory` or `arithmetic`: which ceiling the work is held against.
+    /// `memory` or `arithmetic`: the relevant ceiling.
     pub bound: &'static str,
     /// `bytes` ÷ `seconds` ÷ 10⁹.
     pub gb_per_s: Option<f64>,
     /// `flops` ÷ `seconds` ÷ 10⁹.
     pub gflop_per_s: Option<f64>,
-    /// What the copy kernel reached beside it, read and written.
+    /// Throughput of the copy kernel in the same run, read and written.
     pub copy_gb_per_s: Option<f64>,
-    /// What the read kernel reached beside it.
+    /// Throughput of the read kernel in the same run.
     pub read_gb_per_s: Option<f64>,
-    /// What the FMA kernel reached beside it.
+    /// Throughput of the FMA kernel in the same run.
     pub fma_gflop_per_s: Option<f64>,
     /// `gb_per_s` ÷ `copy_gb_per_s`.
     pub copy_fraction: Option<f64>,
     /// `gflop_per_s` ÷ `fma_gflop_per_s`.
     pub fma_fraction: Option<f64>,
-    /// What a loop written by hand for this loss alone took beside it, on the same threads; of the CPU's `mse` only.
+    /// Time of a loop hand-written for this loss, in the same run on the same threads; only for the
+    /// CPU's `mse`.
     pub fused_seconds: Option<f64>,
     /// `fused_seconds` ÷ `seconds`.
     pub fused_fraction: Option<f64>,
-    /// How many times as long the CPU took, in turns with this device.
+    /// CPU time divided by this device's, from interleaved samples.
     pub cpu_ratio: Option<f64>,
 }
 
-/// A case that a device has no room for.
+/// A case that does not fit on a device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Skipped {
     /// As [`Measurement::name`].
@@ -130,23 +140,23 @@ pub struct Skipped {
     pub shape: Vec<usize>,
     /// As [`Measurement::device`].
     pub device: &'static str,
-    /// What it has no room for.
+    /// The tensor that does not fit.
     pub reason: String,
 }
 
-/// What came of a case.
+/// Results of a case.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
-    /// One for each device that could run it, in their order.
+    /// One per device that ran it, in order.
     pub rows: Vec<Measurement>,
-    /// Those that have no room for it.
+    /// Devices on which it does not fit.
     pub skipped: Vec<Skipped>,
 }
 
-/// Measures a case on several devices, with samples taken in turns.
+/// Measures a case on several devices with interleaved samples.
 ///
 /// # Errors
-/// What a device reports, but that it has no room: such a case is skipped there.
+/// Errors of a device, except lack of memory: that device is skipped.
 pub fn measure(case: &Case, devices: &[Device], effort: Effort) -> Result<Measured> {
     let (mut prepared, mut on, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
     for device in devices {
@@ -284,7 +294,7 @@ mod tests {
     #[test]
     fn every_case_runs_on_the_cpu_and_has_its_ceiling() {
         for mut case in cases(&[], Size::Quick).unwrap() {
-            // As small as they go: what is measured here is whether they run.
+            // Smallest sizes: this test only checks that the cases run.
             case.shape.iter_mut().filter(|axis| **axis > 784).for_each(|axis| *axis = 512);
             let found = measure(&case, &[Device::cpu()], Effort { samples: 1, seconds: 1.0 })
                 .unwrap()

@@ -1,4 +1,4 @@
-//! The document that a run of the benchmark is: what ran, where and when, and what was found.
+//! Benchmark report: system, devices, date and results.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,16 +8,17 @@ use crate::Device;
 use crate::testing::bench::case::Size;
 use crate::testing::bench::{Measured, Measurement, Skipped};
 
-/// One run of the benchmark; `gradus bench --json` prints its rows. Every figure is a median, seconds and 10⁹ a second.
+/// One run of the benchmark; `gradus bench --json` prints its rows. All times are medians in
+/// seconds, all rates 10⁹ per second.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// The version of this crate.
     pub gradus: &'static str,
-    /// When it began, UTC: `2026-11-22T15:04:05Z`.
+    /// Start time, UTC: `2026-11-22T15:04:05Z`.
     pub date: String,
     /// The operating system and its architecture: `linux x86_64`.
     pub system: String,
-    /// The processor's own name, where the system tells it.
+    /// The processor's name, if the system reports it.
     pub processor: Option<String>,
     /// Threads of the `cpu` device.
     pub threads: usize,
@@ -25,20 +26,20 @@ pub struct Report {
     pub size: &'static str,
     /// The devices with their ceilings.
     pub devices: Vec<DeviceReport>,
-    /// One for each case and device.
+    /// One per case and device.
     pub rows: Vec<Measurement>,
-    /// What a device had no room for.
+    /// Cases that did not fit on a device.
     pub skipped: Vec<Skipped>,
 }
 
-/// A device and what it can do at the most.
+/// A device and its ceilings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DeviceReport {
     /// `gpu`, `cpu` or `reference`.
     pub device: &'static str,
-    /// One line for people.
+    /// One-line description.
     pub description: String,
-    /// The adapter's name; none of the CPU, as the next three.
+    /// The adapter's name; `None` for the CPU, like the next three.
     pub adapter: Option<String>,
     /// `vulkan`, `metal` or `dx12`.
     pub backend: Option<String>,
@@ -46,14 +47,15 @@ pub struct DeviceReport {
     pub driver: Option<String>,
     /// `discrete`, `integrated`, `virtual`, `software` or `other`.
     pub kind: Option<&'static str>,
-    /// What the ceilings' own cases found.
+    /// Results of the ceiling cases.
     pub ceilings: Ceilings,
 }
 
-/// What a device can do at the most, from the cases `copy`, `read` and `fma` of the same run; none where they were not run.
+/// Ceilings of a device, from the cases `copy`, `read` and `fma` of the same run; `None` if they
+/// were not run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Ceilings {
-    /// Bytes read and written by a copy, 10⁹ a second.
+    /// Bytes read and written by a copy, 10⁹ per second.
     pub copy_gb_per_s: Option<f64>,
     /// Bytes read by a sum.
     pub read_gb_per_s: Option<f64>,
@@ -62,7 +64,7 @@ pub struct Ceilings {
 }
 
 impl Report {
-    /// A report that begins now, with nothing found yet.
+    /// An empty report that starts now.
     pub fn new(devices: &[Device], size: Size) -> Self {
         Report {
             gradus: env!("CARGO_PKG_VERSION"),
@@ -81,14 +83,14 @@ impl Report {
         }
     }
 
-    /// How many cases have a row.
+    /// Number of cases with a row.
     pub fn measured(&self) -> usize {
         let mut cases: Vec<_> = self.rows.iter().map(|row| (row.name, &row.shape)).collect();
         cases.dedup();
         cases.len()
     }
 
-    /// Adds what was found of a case.
+    /// Adds the results of a case.
     pub fn add(&mut self, measured: Measured) {
         for row in &measured.rows {
             let Some(device) = self.devices.iter_mut().find(|device| device.device == row.device)
@@ -132,14 +134,14 @@ impl DeviceReport {
     }
 }
 
-/// The processor's own name; Linux alone tells it in a file.
+/// The processor's name, from `/proc/cpuinfo`: only on Linux.
 fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_string())
 }
 
-/// Date and time of now in UTC, as ISO 8601 writes them: `2026-11-28T20:05:00Z`.
+/// The current date and time in UTC, ISO 8601: `2026-11-28T20:05:00Z`.
 pub fn now() -> String {
     date(SystemTime::now())
 }
@@ -151,8 +153,9 @@ fn date(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Year, month and day of so many days after 1970-01-01, in the Gregorian calendar: counted in eras of 400 years from the first
-/// of March, so that the leap day comes last (H. Hinnant, chrono-compatible low-level date algorithms, public domain).
+/// Year, month and day of a number of days after 1970-01-01, in the Gregorian calendar: counted in
+/// eras of 400 years from the first of March, so that the leap day comes last (H. Hinnant,
+/// chrono-compatible low-level date algorithms, public domain).
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

@@ -1,25 +1,28 @@
-//! Samples taken in turns: the work, its ceilings, the next device's, and again, so that all see the same machine.
+//! Interleaved sampling: the work, its ceilings, the next device's, and again, so that all see the
+//! same machine state.
 
 use crate::Result;
 use crate::testing::bench::Effort;
 use crate::testing::bench::statistics::Percentiles;
 
-/// A sample runs its work as often as fits this many seconds, so that the clock's grain and the submission do not show.
+/// Minimum length of a sample: the work is repeated to fill it, so that clock resolution and
+/// submission are negligible.
 const SAMPLE_SECONDS: f64 = 1e-2;
 
-/// So many samples are taken even where they do not fit, but one alone where that would take ten times as long as there is time.
+/// Minimum number of samples, even beyond the time limit; one alone if that would take ten times
+/// the limit.
 const FEWEST: usize = 3;
 const FAR_TOO_LONG: f64 = 10.0;
 
-/// Runs something so many times and tells the seconds that one run took.
+/// Runs the work a given number of times and returns the seconds per run.
 pub(crate) type Run = Box<dyn FnMut(usize) -> Result<f64>>;
 
-/// What a case is held against.
+/// Baseline of a case.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Ceiling {
     /// The copy kernel on the case's buffers, or `memcpy` on all threads.
     Copy,
-    /// The same memory, read alone.
+    /// A read of the same memory.
     Read,
     /// Chains of fused multiply-adds in registers.
     Fma,
@@ -27,38 +30,38 @@ pub(crate) enum Ceiling {
     Fused,
 }
 
-/// A case made ready on a device.
+/// A case prepared on a device.
 pub(crate) struct Prepared {
-    /// Seconds from inputs that lie on the device to a result: pipelines, buffers and the work.
+    /// Seconds from inputs on the device to a result: pipelines, buffers and the work.
     pub first_call: f64,
     pub work: Run,
     pub ceilings: Vec<(Ceiling, Run)>,
     pub clock: &'static str,
-    /// How many times the work is done in one run.
+    /// Repetitions of the work in one run.
     pub inner: usize,
 }
 
-/// What the samples of a case on a device came to.
+/// Sampling results of a case on a device.
 pub(crate) struct Sampled {
     pub work: Percentiles,
     pub ceilings: Vec<(Ceiling, Percentiles)>,
-    /// Runs in each sample of the work.
+    /// Runs per sample of the work.
     pub repeats: usize,
     pub samples: usize,
 }
 
-/// Something that samples are taken of.
+/// A series of samples.
 struct Lane<'a> {
     run: &'a mut Run,
     repeats: usize,
-    /// Runs once before the clock starts: what ran in between has taken the caches.
+    /// True to run once before the clock starts: work in between has evicted the caches.
     leads_in: bool,
     seconds: Vec<f64>,
 }
 
 impl<'a> Lane<'a> {
-    /// Warms up: runs once untimed, so that memory is there, and once to find how often a sample repeats it. What takes
-    /// whole seconds has warmed up by its first call.
+    /// Warms up: runs once untimed, to allocate memory, and once to choose the repeats per sample.
+    /// Work of several seconds is warm after its first call.
     fn new(run: &'a mut Run, inner: usize, first_call: f64) -> Result<(Self, f64)> {
         if first_call < 1.0 {
             run(1)?;
@@ -79,19 +82,19 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// How often a sample repeats what takes so long: a pass of ten and more for what takes less than a millisecond.
+/// Repeats per sample for a run of this length: ten or more for work under a millisecond.
 fn repeats(seconds: f64) -> usize {
     ((SAMPLE_SECONDS / seconds.max(1e-9)).ceil() as usize).clamp(1, 1000)
 }
 
-/// How many samples fit the time of a case.
+/// Number of samples that fit the time limit of a case.
 fn fitting(effort: &Effort, round: f64) -> usize {
     let fitting = (effort.seconds / round.max(1e-9)) as usize;
     let fewest = if FEWEST as f64 * round > FAR_TOO_LONG * effort.seconds { 1 } else { FEWEST };
     effort.samples.min(fitting).max(fewest.min(effort.samples)).max(1)
 }
 
-/// Takes samples of everything that was prepared, in turns.
+/// Takes interleaved samples of all prepared cases.
 pub(crate) fn sample(prepared: &mut [Prepared], effort: &Effort) -> Result<Vec<Sampled>> {
     let mut lanes = Vec::new();
     let mut round = 0.0;
@@ -168,7 +171,7 @@ mod tests {
         let found =
             sample(&mut [one('a', 'b'), one('c', 'd')], &Effort { samples: 3, seconds: 40.0 })
                 .unwrap();
-        // Two runs of each to warm up, then in turns.
+        // Two warm-up runs each, then interleaved.
         assert_eq!(log.borrow().as_str(), "aabbccddabcdabcdabcd");
         assert_eq!((found.len(), found[1].samples, found[1].work.median), (2, 3, 0.2));
         assert_eq!((found[0].ceilings[0].0, found[0].ceilings[0].1.median), (Ceiling::Copy, 0.1));

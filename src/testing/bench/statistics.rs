@@ -1,18 +1,18 @@
-//! What is told of some samples: the middle, and how far they lie apart.
+//! Statistics of samples: median and spread.
 
-/// Seconds of some samples, by rank.
+/// Percentiles of samples, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Percentiles {
     pub median: f64,
-    /// A tenth of the samples took less.
+    /// 10th percentile.
     pub p10: f64,
-    /// A tenth of the samples took more.
+    /// 90th percentile.
     pub p90: f64,
     pub least: f64,
 }
 
 impl Percentiles {
-    /// The spread of at least one sample.
+    /// Percentiles of at least one sample.
     pub fn of(mut samples: Vec<f64>) -> Self {
         samples.sort_by(f64::total_cmp);
         let at = |share| quantile(&samples, share);
@@ -20,8 +20,8 @@ impl Percentiles {
     }
 }
 
-/// The value below which that share of the sorted samples lies; between two samples on the line from one to the other
-/// (the default of NumPy and R, "type 7").
+/// The quantile of sorted samples at this fraction, with linear interpolation (the default of NumPy
+/// and R, "type 7").
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);

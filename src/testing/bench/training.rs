@@ -1,4 +1,4 @@
-//! Training steps and epochs of dense networks, as `fit` runs them.
+//! Training steps and epochs of dense networks, run by `fit`.
 
 use std::time::Instant;
 
@@ -14,22 +14,24 @@ use crate::testing::bench::sampling::{Prepared, Run};
 use crate::testing::bench::{gpu, host};
 use crate::{Dense, Device, Error, Fit, Model, Result, Sequential};
 
-/// Multiplications and additions that an epoch of timed steps should hold, by device: some tens of milliseconds.
+/// Target for the multiplications and additions in an epoch of timed steps, by device: some tens of
+/// milliseconds.
 const FLOPS_ON_HARDWARE: u64 = 20_000_000_000;
 const FLOPS_ON_PROCESSORS: u64 = 700_000_000;
 
-/// Steps in an epoch: enough for the loop to find its learning_rate_policy, and no more data than fits everywhere.
+/// Steps per epoch: enough to reach a steady state, and little enough data to fit everywhere.
 const STEPS: std::ops::RangeInclusive<u64> = 8..=200;
 
-/// Rows with what they are trained towards.
+/// Training rows with their targets.
 struct Data {
     features: Array2<f32>,
     labels: Array1<i64>,
-    /// One-hot rows, for the networks that end in a softmax.
+    /// One-hot rows, for networks with a softmax output.
     dense: Array2<f32>,
 }
 
-/// Makes a network and its data ready on a device. A run of a step is an epoch of several, of which the share of one is told.
+/// Prepares a network and its data on a device. A run of `train_step` is an epoch of several steps;
+/// the time per step is reported.
 pub(crate) fn prepare(case: &Case, device: &Device) -> Result<Prepared> {
     let is_epoch = case.kind == Kind::Epoch;
     let layers = &case.shape[usize::from(is_epoch)..];
@@ -42,7 +44,7 @@ pub(crate) fn prepare(case: &Case, device: &Device) -> Result<Prepared> {
     let first_call = start.elapsed().as_secs_f64();
     let work: Run = Box::new(move |repeats| {
         let rows = 0..data.labels.len();
-        // An epoch that is not counted: `fit` uploads, and resolves its steps into commands, in the first.
+        // The first epoch is not counted: in it `fit` uploads the data and records its commands.
         let seconds = train(&mut model, &data, rows, batch, is_epoch, 1 + repeats)?;
         Ok(seconds[1..].iter().sum::<f64>() / (repeats * steps) as f64)
     });
@@ -54,15 +56,15 @@ pub(crate) fn prepare(case: &Case, device: &Device) -> Result<Prepared> {
     Ok(Prepared { first_call, work, ceilings, clock: "wall", inner: steps })
 }
 
-/// How many steps a run takes.
+/// Number of steps per run.
 fn steps(case: &Case, device: &Device) -> usize {
     let is_hardware = matches!(device, Device::Gpu(gpu) if !gpu.is_software());
     let flops = if is_hardware { FLOPS_ON_HARDWARE } else { FLOPS_ON_PROCESSORS };
     (flops / case.flops().unwrap_or(1).max(1)).clamp(*STEPS.start(), *STEPS.end()) as usize
 }
 
-/// [batch, inputs, units…]: relu between the layers. A step ends in logits and their cross-entropy; the example network, whose epoch is timed, in a
-/// softmax and the mean squared error. Adam for both.
+/// [batch, inputs, units…] with relu between the layers. A step's network ends in logits with
+/// cross-entropy; the epoch's network ends in a softmax with mean squared error. Adam for both.
 fn network(layers: &[usize], softmax: bool, device: &Device) -> Result<Model> {
     let (hidden, last) = (&layers[2..layers.len() - 1], layers[layers.len() - 1]);
     let mut network = Sequential::new(layers[1]);
@@ -78,7 +80,7 @@ fn network(layers: &[usize], softmax: bool, device: &Device) -> Result<Model> {
     network.then(Dense::new(last)).on(device)?.compile(CrossEntropy::new(), Adam::new())
 }
 
-/// The seconds of each epoch, by the clocks of `fit`, which leave out the upload of the data.
+/// The seconds of each epoch, by the clocks of `fit`, which exclude the upload of the data.
 fn train(
     model: &mut Model,
     data: &Data,

@@ -1,5 +1,6 @@
-//! Cases as JSON: a loss, its options and inputs in, value and gradients out; or an optimizer and its gradients in, the
-//! parameters after some steps out; or a schedule and steps in, the learning rate of each out. What `gradus eval` reads and answers, and what the golden tests are made of.
+//! Cases as JSON: a loss, its options and inputs in, value and gradients out; or an optimizer and
+//! gradients in, the parameters after some steps out; or a schedule and steps in, the learning rate
+//! of each out. The format of `gradus eval` and of the golden tests.
 
 mod optimizer;
 mod schedule;
@@ -13,8 +14,9 @@ use crate::losses;
 use crate::losses::Loss;
 use crate::{Criterion, Device, Error, OnEmpty, Reduction, Result};
 
-/// The answer to one case: `{"name", "value", "gradients", "count"}` of a loss, `{"name", "parameters": {"1": tensor, …}}`
-/// of an optimizer, `{"name", "learning_rate": […]}` of a schedule, or `{"name", "error"}`.
+/// The answer to one case: `{"name", "value", "gradients", "count"}` for a loss, `{"name",
+/// "parameters": {"1": tensor, …}}` for an optimizer, `{"name", "learning_rate": […]}` for a
+/// schedule, or `{"name", "error"}`.
 pub fn answer(case: &Value, device: &Device) -> Value {
     let name = case.get("name").cloned().unwrap_or(Value::Null);
     match evaluate(case, device) {
@@ -26,10 +28,11 @@ pub fn answer(case: &Value, device: &Device) -> Value {
     }
 }
 
-/// Value, gradients and count of one case of a loss; the parameters by step of one of an optimizer; the rates of one of a schedule.
+/// Value, gradients and count for a loss; the parameters by step for an optimizer; the rates for a
+/// schedule.
 ///
 /// # Errors
-/// What is wrong with the case: an unknown loss, option or input, shapes that do not fit.
+/// Invalid cases: an unknown loss, option or input, incompatible shapes.
 pub fn evaluate(case: &Value, device: &Device) -> Result<Map<String, Value>> {
     if let Some(name) = case.get("optimizer").and_then(Value::as_str) {
         return optimizer::evaluate(name, case, device);
@@ -67,7 +70,7 @@ pub fn evaluate(case: &Value, device: &Device) -> Result<Map<String, Value>> {
     Ok(answer.into_iter().collect())
 }
 
-/// Refuses a key that no case has: a misspelt one would be left out in silence.
+/// Rejects unknown keys: a misspelt one would be ignored silently.
 fn check_keys(case: &Value, known: &[&str]) -> Result<()> {
     let keys = case.as_object().into_iter().flat_map(Map::keys);
     match keys.into_iter().find(|key| !known.contains(&key.as_str())) {
@@ -76,7 +79,7 @@ fn check_keys(case: &Value, known: &[&str]) -> Result<()> {
     }
 }
 
-/// The loss, its reduction and what it does with nothing, from one object of options.
+/// The loss, its reduction and its empty-mean behaviour, from one object of options.
 fn loss_of(name: &str, options: &Value) -> Result<(Box<dyn losses::Loss>, Reduction, OnEmpty)> {
     losses::entry(name)?;
     let mut own = match options {
@@ -134,7 +137,7 @@ impl Tensors {
         let predicted_rank = given.get("predictions").map_or(0, rank);
         for (name, value) in given {
             let argument = loss.arguments().iter().find(|argument| argument.name == *name);
-            // Labels have one axis less than the logits; targets of the same rank are dense.
+            // Labels have one axis fewer than the logits; targets of the same rank are dense.
             let is_label = name == "targets"
                 && loss.targets().takes_labels()
                 && rank(value) + 1 == predicted_rank;
@@ -190,7 +193,7 @@ fn missing(operation: &str, name: &str, allowed: &str) -> Error {
     }
 }
 
-/// A number, or one of the words that stand for what JSON cannot write.
+/// A number, or one of the words for values that JSON cannot represent.
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
@@ -210,14 +213,14 @@ fn numbers(loss: &str, name: &str, value: &Value) -> Result<ArrayD<f32>> {
     })
 }
 
-/// 2⁵³: beyond it a float is no certain whole number, and from 9.2e18 on no i64.
-const LARGEST_SMALL_MODEL: f64 = 9_007_199_254_740_992.0;
+/// 2⁵³: beyond it a float is not a unique integer, and from 9.2e18 on not an i64.
+const LARGEST_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 fn whole_numbers(loss: &str, name: &str, value: &Value) -> Result<ArrayD<i64>> {
     read_tensor(loss, name, value, "an integer", |v| {
         v.as_i64().or_else(|| {
             v.as_f64()
-                .filter(|x| x.fract() == 0.0 && x.abs() <= LARGEST_SMALL_MODEL)
+                .filter(|x| x.fract() == 0.0 && x.abs() <= LARGEST_INTEGER)
                 .map(|x| x as i64)
         })
     })

@@ -1,4 +1,4 @@
-//! Cases of optimizers: given gradients, step by step, and the parameters after the steps that are asked for.
+//! Cases of optimizers: given gradients step by step, the parameters after the requested steps.
 
 use ndarray::ArrayD;
 use serde_json::{Map, Value};
@@ -37,19 +37,19 @@ pub(crate) fn evaluate(name: &str, case: &Value, device: &Device) -> Result<Map<
     Ok(Map::from_iter([("parameters".to_string(), Value::Object(found))]))
 }
 
-/// What a case gives, checked.
+/// The validated input of a case.
 struct Given<'a> {
     parameters: ArrayD<f32>,
     gradients: Vec<ArrayD<f32>>,
-    /// The steps to report, counted from 1.
+    /// Steps to report, counted from 1.
     report: Vec<usize>,
     gradient_transform: GradientTransform<'a>,
 }
 
-/// A clip of a limit.
+/// Constructor of a clip from its limit.
 type Kind = fn(f64) -> Clip;
 
-/// Options of a case that every optimizer takes: what happens to its gradient before.
+/// Options of a case common to all optimizers: gradient preprocessing.
 #[derive(Default)]
 struct Around {
     clip: Option<Clip>,
@@ -57,7 +57,7 @@ struct Around {
 }
 
 impl Around {
-    /// Takes them out of a case's options.
+    /// Removes them from a case's options.
     fn take(name: &str, options: &Value) -> Result<(Value, Around)> {
         let Value::Object(options) = options else {
             return Ok((options.clone(), Around::default()));
@@ -65,7 +65,7 @@ impl Around {
         let mut options = options.clone();
         let mut around = Around::default();
         let kinds: [(&str, Kind); 3] = [
-            // As optax has it: nothing is added to the norm.
+            // As in optax: no epsilon is added to the norm.
             ("clip_global_norm", |limit| Clip::GlobalNorm { limit, epsilon: 0.0 }),
             ("clip_norm", Clip::Norm),
             ("clip_value", Clip::Value),
@@ -91,13 +91,13 @@ impl Around {
     }
 }
 
-/// The tensor as the optimizer sees it: one axis is a vector, two are a matrix.
+/// The parameter span of the tensor: one axis is a vector, two are a matrix.
 fn span(name: &str, optimizer: &dyn Optimizer, shape: &[usize]) -> Result<ParameterSpan> {
     let end = shape.iter().product();
     let columns = match *shape {
         [_, columns] => columns,
         [] | [_] => 0,
-        // A norm does not ask for axes; what is kept by row and column does.
+        // A norm does not depend on the axes; per-row and per-column state does.
         _ if optimizer
             .per_tensor()
             .is_none_or(|per_tensor| per_tensor == optimizers::PerTensor::default()) =>
@@ -140,7 +140,7 @@ fn gradients(name: &str, case: &Value, shape: &[usize], negated: bool) -> Result
     Ok(gradients)
 }
 
-/// The steps to report, counted from 1.
+/// Steps to report, counted from 1.
 fn report(name: &str, case: &Value, steps: usize) -> Result<Vec<usize>> {
     let refused = |found: &Value| {
         Error::option(
@@ -166,7 +166,7 @@ fn report(name: &str, case: &Value, steps: usize) -> Result<Vec<usize>> {
     }
 }
 
-/// Goes through the steps; `advance` takes one with its gradient, `read` gives the parameters behind it.
+/// Runs the steps; `advance` applies one gradient, `read` returns the parameters after it.
 fn reported<S>(
     optimizer: &dyn Optimizer,
     given: &Given,

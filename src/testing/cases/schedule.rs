@@ -7,8 +7,8 @@ use crate::nn::schedules::{Schedule, Watched};
 use crate::testing::cases::{check_keys, number_to_json};
 use crate::{Error, Result};
 
-/// `{"learning_rate": […]}` for each of `steps`. A schedule that goes by a watched value takes it from `values`: that of a step is known to
-/// the steps behind it.
+/// `{"learning_rate": […]}` for each of `steps`. A schedule that depends on a monitored metric
+/// reads it from `values`: each step's value is available to later steps.
 pub(crate) fn evaluate(name: &str, case: &Value) -> Result<Map<String, Value>> {
     check_keys(case, &["name", "schedule", "options", "steps", "values", "expect", "source"])?;
     let schedule = schedules::from_name(name, case.get("options").unwrap_or(&Value::Null))?;

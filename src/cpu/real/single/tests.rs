@@ -1,22 +1,22 @@
-//! Measures the f32 functions against f64 in dense sweeps.
+//! Errors of the f32 functions against f64 in dense sweeps.
 
 use crate::cpu::real::single::*;
 
-/// How far `found` lies from `exact` in units of the last place that f32 has there.
+/// Distance of `found` from `exact` in f32 units in the last place.
 fn ulps(found: f32, exact: f64) -> f64 {
     let near = exact.abs().max(f64::from(f32::MIN_POSITIVE));
     let unit = 2.0_f64.powi(near.log2().floor() as i32 - 23);
     (f64::from(found) - exact).abs() / unit
 }
 
-/// The largest error over every `stride`-th f32 of [low, high], and where it stands.
+/// The largest error over every `stride`-th f32 of [low, high], and its argument.
 fn worst(
     low: f32,
     high: f32,
     single: impl Fn(f32) -> f32,
     double: impl Fn(f64) -> f64,
 ) -> (f64, f32) {
-    // An order-preserving map of floats to integers: a sweep over it meets every binade alike.
+    // An order-preserving map of floats to integers: a sweep over it samples every binade equally.
     let key = |x: f32| if x >= 0.0 { i64::from(x.to_bits()) } else { -i64::from((-x).to_bits()) };
     let (start, end) = (key(low), key(high));
     let stride = ((end - start) / 1_000_000).max(1);
@@ -111,7 +111,8 @@ sweep!(
 #[test]
 fn exp_below_ends_at_0_and_keeps_nan() {
     assert_eq!((exp_below(0.0), exp_below(-0.0)), (1.0, 1.0));
-    // Between −87.34 and −87.68 the result is subnormal, below 2⁻¹²⁶ and rounded once; further down it is 0.
+    // Between −87.34 and −87.68 the result is subnormal, below 2⁻¹²⁶ and rounded once; further down
+    // it is 0.
     assert!(
         (f64::from(exp_below(-87.5)) - (-87.5_f64).exp()).abs() <= f64::from(f32::from_bits(1))
     );

@@ -1,4 +1,4 @@
-//! The kernels that find out what a GPU can do at the most: copy, read, fused multiply-adds.
+//! Kernels that measure a GPU's ceilings: copy, read, fused multiply-adds.
 
 use crate::Result;
 use crate::runtime::device::Gpu;
@@ -13,17 +13,19 @@ const FMA: File = shader!("ops/ceilings/fma.wgsl");
 const PARTIALS_LANE: File = shader!("lib/partials_lane.wgsl");
 const PARTIALS_TREE: File = shader!("lib/partials_tree.wgsl");
 
-/// Bytes that a part of a buffer begins at a multiple of: what every driver takes as an offset.
+/// Alignment in bytes of a binding's offset, valid for every driver.
 const ALIGNMENT: u64 = 256;
 
-/// Operations of one lane and iteration of ops/ceilings/fma: twelve chains, four rounds, a multiplication and an addition.
+/// Operations per invocation and iteration of ops/ceilings/fma: twelve chains, four rounds, a
+/// multiplication and an addition.
 const FLOPS_OF_AN_ITERATION: usize = 12 * 4 * 2;
 
-/// Workgroups of the FMA kernel on hardware, which fill the largest card several times over, and on software.
+/// Workgroups of the FMA kernel: on hardware, enough to fill the largest GPU several times over;
+/// below, on software.
 const WORKGROUPS: u32 = 4096;
 const WORKGROUPS_ON_SOFTWARE: u32 = 1024;
 
-/// How many times [`FMA_FLOPS`] a card takes in one run: half a millisecond of the fastest.
+/// Multiple of [`FMA_FLOPS`] per run on a GPU: half a millisecond on the fastest.
 const RUNS_ON_HARDWARE: usize = 64;
 
 #[repr(C)]
@@ -44,13 +46,13 @@ struct FmaParams {
     addend: f32,
 }
 
-/// Every program of this file: for the checks of the shaders.
+/// Every program of this file, for the shader checks.
 pub(crate) fn programs() -> Vec<Program> {
     let all = |software| [copy_program(software), read_program(software), fma_program(software)];
     [true, false].into_iter().flat_map(all).collect()
 }
 
-/// Lanes of a workgroup: one vector of a software adapter.
+/// Workgroup size: one vector of a software adapter.
 fn lanes(software: bool) -> u32 {
     if software { 8 } else { 256 }
 }
@@ -72,19 +74,20 @@ fn fma_program(software: bool) -> Program {
     program("fma", &[FMA], software)
 }
 
-/// Vectors that a workgroup owns. As the losses: on software Vulkan a long run for each lane, on hardware few.
+/// Vectors per workgroup. As in the losses: on software Vulkan many per invocation, on hardware
+/// few.
 fn block(software: bool, each: u32) -> u32 {
     lanes(software) * if software { 128 } else { each }
 }
 
-/// Parts of a buffer of so many elements that one binding takes: offset and size in bytes.
+/// Binding chunks of a buffer of `elements` elements: offset and size in bytes.
 fn parts(gpu: &Gpu, elements: usize) -> impl Iterator<Item = (u64, u64)> {
     let total = padded(elements);
     let most = gpu.limits().max_storage_buffer_binding_size / ALIGNMENT * ALIGNMENT;
     (0..total).step_by(most as usize).map(move |offset| (offset, most.min(total - offset)))
 }
 
-/// Copies so many elements.
+/// Copies `elements` elements.
 pub(crate) fn copy(
     gpu: &Gpu,
     source: &wgpu::Buffer,
@@ -102,7 +105,7 @@ pub(crate) fn copy(
     parts(gpu, elements).map(dispatch).collect()
 }
 
-/// Sums so many elements into partial sums, and gives the buffer of those and how many they are.
+/// Sums `elements` elements into partial sums; returns their buffer and their number.
 pub(crate) fn read(
     gpu: &Gpu,
     source: &wgpu::Buffer,
@@ -129,14 +132,14 @@ pub(crate) fn read(
     Ok((commands, values, partials as usize))
 }
 
-/// Fused multiply-adds, and how many times [`FMA_FLOPS`] they are.
+/// Fused multiply-adds, and the multiple of [`FMA_FLOPS`] they perform.
 pub(crate) fn fma(gpu: &Gpu) -> Result<(Vec<Command>, usize)> {
     let software = gpu.is_software();
     let (workgroups, runs) =
         if software { (WORKGROUPS_ON_SOFTWARE, 1) } else { (WORKGROUPS, RUNS_ON_HARDWARE) };
     let all = workgroups * lanes(software);
     let iterations = (runs * FMA_FLOPS / FLOPS_OF_AN_ITERATION / all as usize) as u32;
-    // x <- x/2 + 1 goes to 2: nothing grows, and nothing becomes so small that a processor slows down.
+    // x <- x/2 + 1 converges to 2: no overflow, and no slow subnormals.
     let params = FmaParams { iterations, lanes: all, factor: 0.5, addend: 1.0 };
     let values = gpu.buffer("sums of chains", all as usize)?;
     let kernel = gpu.kernel(&fma_program(software))?;
@@ -172,7 +175,7 @@ mod tests {
         crate::runtime::device::test_adapter::needs_gpu!();
         let gpu = gpu();
         for elements in [4, 4100, 65_536, 1 << 20] {
-            // Whole numbers below 2²⁴ are exact whatever their order.
+            // Integers below 2²⁴ are summed exactly in any order.
             let values: Vec<f32> = (0..elements).map(|i| (i % 7) as f32).collect();
             let source = gpu.upload("numbers", &values).unwrap();
             let (commands, partials, length) = read(&gpu, &source, elements).unwrap();
@@ -204,8 +207,9 @@ mod tests {
         let found: Vec<f32> = pollster::block_on(gpu.download(&values, 0, 8)).unwrap();
         for (lane, found) in found.into_iter().enumerate() {
             let exact: f64 = (0..12).map(|x| 2.0 + ((x + lane) as f64 - 2.0) / 4096.0).sum();
-            // Twelve chains near 2, each rounded by half an ulp of 2⁻²³ in each of twelve rounds, halved by the next: less than
-            // one ulp a chain; and eleven sums below 32, half an ulp of 2⁻¹⁹ at the most.
+            // Twelve chains near 2, each rounded by half an ulp of 2⁻²³ in each of twelve rounds,
+            // halved by the next: less than one ulp per chain; and eleven sums below 32, at most
+            // half an ulp of 2⁻¹⁹ each.
             let limit = 12.0 * 2.0_f64.powi(-22) + 11.0 * 2.0_f64.powi(-20);
             assert!((f64::from(found) - exact).abs() <= limit, "lane {lane}: {found}, {exact}");
         }

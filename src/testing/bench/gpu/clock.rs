@@ -1,4 +1,4 @@
-//! What tells how long submitted work took: the device's own clock where it can be trusted, else the host's.
+//! Timing of submitted work: by the device's clock if it is credible, else by the host's.
 
 use std::time::Instant;
 
@@ -6,29 +6,30 @@ use crate::Result;
 use crate::runtime::device::Gpu;
 use crate::runtime::pipeline::Command;
 
-/// What tells how long submitted work took.
+/// Clock for submitted work.
 pub(crate) enum Clock {
-    /// The device's own, at the beginning and the end of the pass.
+    /// The device's timestamps at the beginning and the end of the pass.
     Timestamps(Stamps),
-    /// The host's, around a submission and a wait for it.
+    /// The host's clock, around a submission and a wait for it.
     Wall,
 }
 
-/// Where a device writes its time.
+/// Buffers for a device's timestamps.
 pub(crate) struct Stamps {
     set: wgpu::QuerySet,
     landing: wgpu::Buffer,
 }
 
-/// Work that both clocks are held against each other on should take so long, for the wait to be small beside it.
+/// Duration of the work used to compare both clocks, long enough to make the wait negligible.
 const TRIAL_SECONDS: f64 = 4e-3;
 
-/// The least part of the host's time that the device must account for to be believed.
+/// Minimum fraction of the host's time that the device's must cover to be credible.
 const CREDIBLE: f64 = 0.5;
 
 impl Clock {
-    /// The clock for these commands, which are run to find out. A driver may stamp when work is handed over and not when it is
-    /// done, or count in another unit than it says: its time must lie within the host's, and cover most of it.
+    /// Selects the clock for these commands by running them. Some drivers stamp at submission
+    /// instead of completion, or count in a unit other than reported: the device's time must be
+    /// within the host's, and cover most of it.
     pub fn choose(gpu: &Gpu, commands: &[Command]) -> Result<Self> {
         if !gpu.has_timestamps() {
             return Ok(Clock::Wall);
@@ -59,7 +60,7 @@ impl Clock {
         }
     }
 
-    /// The seconds that one of so many runs of the commands took.
+    /// Seconds per run of the commands, over `repeats` runs.
     pub fn time(&self, gpu: &Gpu, commands: &[Command], repeats: usize) -> Result<f64> {
         let seconds = match self {
             Clock::Wall => {
@@ -102,7 +103,7 @@ impl Stamps {
         gpu.submit_timed(repeated(commands, repeats), Some(&self.set))
     }
 
-    /// The seconds of the pass that was submitted last.
+    /// Seconds of the last submitted pass.
     fn read(&self, gpu: &Gpu) -> Result<f64> {
         let mut encoder =
             gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());

@@ -1,4 +1,4 @@
-//! An embedding's backward pass and step: on the rows that were hit, and by a dense gradient.
+//! An embedding's backward pass and step: on the rows that were hit, or with a dense gradient.
 
 use crate::nn::embedding::kernels::{RowStep, Sizes, Workspace};
 use crate::nn::optimizers::update::{Runner, Update};
@@ -32,7 +32,8 @@ pub(crate) fn commands(case: &Case, dense: bool, gpu: &Gpu) -> Result<Made> {
     let step = optimizer.step(10, optimizer.initial_learning_rate());
     let commands = if dense {
         let length = rows * width;
-        // A sum is a step of SGD of rate -1 from zeros: the rows that are hit, and all others zeroed before.
+        // A sum is an SGD step of rate -1 from zeros: the rows that are hit, after zeroing the
+        // gradient.
         let (zeros, sums) = (gpu.buffer("zeros", length)?, gpu.buffer("a dense gradient", length)?);
         let sgd = Sgd::new();
         let job = RowStep { sizes, optimizer: &sgd, table: &sums, states: &[], dummy: &dummy };

@@ -1,7 +1,9 @@
-//! The cases on a GPU: commands made once and submitted many times, timed by the device where it can be trusted.
+//! The cases on a GPU: commands recorded once and submitted many times, timed by the device if its
+//! clock is credible.
 //!
-//! Each case opens the adapter anew, so that its first call makes its own pipelines. What the driver keeps on disk it keeps:
-//! on Mesa `MESA_SHADER_CACHE_DISABLE=true` makes the first call really the first.
+//! Each case opens the adapter anew, so that its first call compiles its own pipelines. The
+//! driver's disk cache stays active: on Mesa `MESA_SHADER_CACHE_DISABLE=true` makes the first call
+//! a cold start.
 
 mod ceilings;
 mod clock;
@@ -35,17 +37,17 @@ use clock::Clock;
 
 pub(crate) use ceilings::programs;
 
-/// Commands that were made, and when that began.
+/// Recorded commands, and the time when recording began.
 struct Made {
     start: Instant,
     commands: Vec<Command>,
-    /// How many times the work is done by them.
+    /// Repetitions of the work within the commands.
     inner: usize,
-    /// What the memory's ceilings are measured on: from one to the other.
+    /// Buffers for the memory ceilings: source and destination.
     pair: Option<[wgpu::Buffer; 2]>,
 }
 
-/// Makes a case ready on a GPU.
+/// Prepares a case on a GPU.
 pub(crate) fn prepare(case: &Case, gpu: &Gpu) -> Result<Prepared> {
     let gpu = &fresh(gpu)?;
     let made = match case.kind {
@@ -83,12 +85,13 @@ pub(crate) fn prepare(case: &Case, gpu: &Gpu) -> Result<Prepared> {
     })
 }
 
-/// The same adapter, with nothing made on it yet.
+/// The same adapter without compiled pipelines.
 pub(crate) fn fresh(gpu: &Gpu) -> Result<Gpu> {
     Gpu::open_with(gpu.options())
 }
 
-/// The FMA kernel as a ceiling, by a clock of its own: seconds of [`crate::testing::bench::case::FMA_FLOPS`].
+/// The FMA kernel as a ceiling, with its own clock: seconds of
+/// [`crate::testing::bench::case::FMA_FLOPS`].
 pub(crate) fn fma_beside(gpu: &Gpu) -> Result<(Ceiling, Run)> {
     let (commands, inner) = ceilings::fma(gpu)?;
     let (clock, gpu) = (Clock::choose(gpu, &commands)?, gpu.clone());
@@ -98,7 +101,7 @@ pub(crate) fn fma_beside(gpu: &Gpu) -> Result<(Ceiling, Run)> {
     ))
 }
 
-/// The time from which a first call counts: all that was uploaded has arrived.
+/// Start time of a first call: all uploads are complete.
 fn arrived(gpu: &Gpu) -> Result<Instant> {
     gpu.submit(&[])?;
     gpu.wait()?;
@@ -126,7 +129,7 @@ fn fma(gpu: &Gpu) -> Result<Made> {
     Ok(Made { start, commands, inner, pair: None })
 }
 
-/// Value and gradient of a loss; the ceilings copy its predictions into its gradient.
+/// Value and gradient of a loss; the ceilings copy its predictions to its gradient.
 fn loss(case: &Case, gpu: &Gpu) -> Result<Made> {
     let device = Device::Gpu(gpu.clone());
     let loss = case.loss()?;
@@ -146,7 +149,7 @@ fn loss(case: &Case, gpu: &Gpu) -> Result<Made> {
     Ok(Made { start, commands, inner: 1, pair: Some([buffers.predictions, buffers.gradient]) })
 }
 
-/// Value and gradients of a loss of several inputs; the ceilings copy the first into its gradient.
+/// Value and gradients of a multi-input loss; the ceilings copy the first input to its gradient.
 fn several(
     case: &Case,
     loss: &dyn Loss,
@@ -189,7 +192,8 @@ fn several(
     Ok(Made { start, commands, inner: 1, pair: Some(pair) })
 }
 
-/// A matrix product as a dense layer runs it: NN forward, NT for the gradient of its input, TN for that of its weights.
+/// A matrix product as run by a dense layer: NN forward, NT for the input gradient, TN for the
+/// weight gradient.
 fn product(case: &Case, layout: Layout, gpu: &Gpu) -> Result<Made> {
     let [m, n, k] = [case.shape[0], case.shape[1], case.shape[2]];
     let (left, right) =
@@ -220,7 +224,8 @@ fn product_of(
     }
 }
 
-/// Output and all gradients of a dense layer of shape [batch, inputs, units], with a bias and without an activation.
+/// Output and all gradients of a dense layer of shape [batch, inputs, units], with a bias and
+/// without an activation.
 fn dense(case: &Case, gpu: &Gpu) -> Result<Made> {
     let [batch, inputs, units] = [case.shape[0], case.shape[1], case.shape[2]];
     let x = gpu.upload("a batch", &normal(batch * inputs, 1))?;
@@ -264,7 +269,7 @@ fn input_gradient(
     Recorder::commands_of(gpu, |recorder| dense::input_gradient(recorder, &layer))
 }
 
-/// A step of Adam over so many parameters in one buffer; the ceilings copy the gradients.
+/// An Adam step over all parameters in one buffer; the ceilings copy the gradients.
 fn adam(case: &Case, gpu: &Gpu) -> Result<Made> {
     let length = case.elements();
     let adam = Adam::new();

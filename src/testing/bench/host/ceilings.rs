@@ -1,4 +1,5 @@
-//! What the CPU can do at the most: `memcpy`, a sum and fused multiply-adds on all threads, and the mean squared error by hand.
+//! Ceilings of the CPU: `memcpy`, a sum and fused multiply-adds on all threads, and a hand-written
+//! mean squared error.
 
 use std::hint::black_box;
 use std::rc::Rc;
@@ -12,17 +13,18 @@ use crate::testing::bench::case::FMA_FLOPS;
 use crate::testing::bench::host::{Buffers, Precision, timed};
 use crate::testing::bench::sampling::Run;
 
-/// Elements that one thread takes at a time.
+/// Elements per thread at a time.
 const PIECE: usize = 1 << 16;
 
-/// Sums side by side, so that an addition does not wait for the one before: four vectors of AVX-512.
+/// Independent sums, so that an addition does not wait for the previous one: four vectors of
+/// AVX-512.
 const SUMS: usize = 64;
 
-/// Chains of fused multiply-adds: two units with a latency of four on the processors of today want eight at the least, and with two
-/// constants fourteen fit the sixteen registers of AVX2.
+/// Chains of fused multiply-adds: two units with a latency of four on current processors need at
+/// least eight, and with two constants fourteen fit the sixteen registers of AVX2.
 const CHAINS: usize = 12;
 
-/// Copies the predictions over the gradient.
+/// Copies the predictions to the gradient.
 pub(crate) fn copy<R: Precision>(buffers: Rc<Buffers<R>>) -> Run {
     Box::new(move |repeats| {
         let gradient = &mut *buffers.gradient.borrow_mut();
@@ -43,13 +45,13 @@ pub(crate) fn read<R: Precision>(buffers: Rc<Buffers<R>>) -> Run {
     })
 }
 
-/// `memcpy` of pieces on all threads.
+/// `memcpy` in chunks on all threads.
 pub(crate) fn copy_on_all(source: &[f32], destination: &mut [f32]) {
     let pieces = destination.par_chunks_mut(PIECE).zip(source.par_chunks(PIECE));
     pieces.for_each(|(destination, source)| destination.copy_from_slice(source));
 }
 
-/// Reads everything once on all threads.
+/// Reads all data once, on all threads.
 pub(crate) fn sum_on_all(source: &[f32]) -> f64 {
     source.par_chunks(PIECE).map(|piece| f64::from(sum(piece))).sum()
 }
@@ -70,7 +72,7 @@ fn sum(values: &[f32]) -> f32 {
     )
 }
 
-/// [`FMA_FLOPS`] operations in registers, shared by all threads.
+/// [`FMA_FLOPS`] operations in registers, split over all threads.
 pub(crate) fn fma() -> Run {
     Box::new(|repeats| {
         let start = Instant::now();
@@ -82,7 +84,7 @@ pub(crate) fn fma() -> Run {
     })
 }
 
-/// x ← x/2 + 1, again and again, in chains that do not wait for each other.
+/// x ← x/2 + 1, repeated, in independent chains.
 struct Chains {
     flops: usize,
 }
@@ -103,8 +105,8 @@ impl WithSimd for Chains {
     }
 }
 
-/// Value and gradient of the mean squared error as somebody would write it who needs nothing else: plain loops over the same slices as the loss
-/// itself, on all threads. What the `cpu` device's `mse` is held against.
+/// Value and gradient of the mean squared error, written by hand: plain loops over the same slices
+/// as the loss itself, on all threads. The baseline of the `cpu` device's `mse`.
 pub(crate) fn fused_mse<R: Precision>(buffers: Rc<Buffers<R>>) -> Run {
     Box::new(move |repeats| {
         let gradient = &mut *buffers.gradient.borrow_mut();
@@ -133,7 +135,7 @@ fn mean_squared_error(predictions: &[f32], targets: &[f32], gradient: &mut [f32]
     squares.map(f64::from).sum::<f64>() / predictions.len() as f64
 }
 
-/// The sum of the squares; the gradient is written.
+/// Writes the gradient and returns the sum of the squares.
 #[inline(always)]
 fn piece_of_mse(predictions: &[f32], targets: &[f32], gradient: &mut [f32], scale: f32) -> f32 {
     let mut sums = [0.0; SUMS];
@@ -171,11 +173,12 @@ mod tests {
         let found = mean_squared_error(&predictions, &targets, &mut gradient);
         let pairs = || predictions.iter().zip(&targets).map(|(p, t)| f64::from(*p) - f64::from(*t));
         let exact = pairs().map(|d| d * d).sum::<f64>() / elements as f64;
-        // A sum runs over 1024 squares of a lane and then 64 lanes, each addition rounded once.
+        // A sum covers 1024 squares per SIMD lane and then 64 lanes, each addition rounded once.
         assert!((found / exact - 1.0).abs() < 1100.0 * 2.0_f64.powi(-24), "{found}, {exact}");
         for (found, d) in gradient.iter().zip(pairs()) {
             let exact = 2.0 * d / elements as f64;
-            // The difference, 2/n and the product are each rounded once; the difference of numbers below 8 by 2⁻²² at the most.
+            // The difference, 2/n and the product are each rounded once; the difference of numbers
+            // below 8 by at most 2⁻²².
             let limit = 2.0_f64.powi(-22) * (2.0 * exact.abs() + 2.0 / elements as f64);
             assert!((f64::from(*found) - exact).abs() <= limit, "{found}, {exact}");
         }
@@ -183,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_sum_on_all_threads_reads_every_element_once() {
-        // Whole numbers below 2²⁴ are exact whatever their order.
+        // Integers below 2²⁴ are summed exactly in any order.
         let values: Vec<f32> = (0..3 * PIECE + 77).map(|i| (i % 11) as f32).collect();
         assert_eq!(sum_on_all(&values), values.iter().map(|&x| f64::from(x)).sum::<f64>());
     }

@@ -1,4 +1,4 @@
-//! An embedding's backward pass and step: on the rows that were hit, and by a dense gradient.
+//! An embedding's backward pass and step: on the rows that were hit, or with a dense gradient.
 
 use crate::cpu::parallel;
 use crate::nn::optimizers::{Adagrad, Optimizer};
@@ -41,7 +41,7 @@ fn densely<R: Precision>(ids: &[i32], gradient: &[R], [rows, width]: [usize; 2])
         let optimizer: &dyn Optimizer = &adagrad;
         let step = optimizer.step(10, optimizer.initial_learning_rate());
         timed(repeats, || {
-            // As PyTorch: each thread has rows of its own, and goes over all ids for those that hit them.
+            // As in PyTorch: each thread owns a range of rows and scans all ids for hits in it.
             parallel::fill(&mut sums, of_thread * width, |start, part| {
                 part.fill(R::ZERO);
                 let rows = start / width..start / width + part.len() / width;

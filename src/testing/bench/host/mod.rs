@@ -1,4 +1,5 @@
-//! The cases on the CPU, at f32 on all cores or at f64 plainly: the host's own loops over buffers that are used again.
+//! The cases on the CPU, in f32 on all cores or in plain f64: the CPU implementations over reused
+//! buffers.
 
 mod ceilings;
 mod embedding;
@@ -23,7 +24,7 @@ use crate::testing::bench::sampling::{Ceiling, Prepared, Run};
 use crate::testing::bench::training;
 use crate::{Device, Result};
 
-/// The two precisions of the host's loops.
+/// The two precisions of the CPU loops.
 pub(crate) trait Precision: CpuReal {
     fn run_pointwise(host: &dyn PointwiseCpu, points: &Points<Self>, gradient: &mut [Self]) -> f64;
     fn run_rowwise(
@@ -32,9 +33,9 @@ pub(crate) trait Precision: CpuReal {
         gradient: &mut [Self],
         values: &mut [Self],
     );
-    /// Whether it is f32, on all cores; the ceilings of arithmetic are measured for that alone.
+    /// True for f32, on all cores; the arithmetic ceilings are measured only for it.
     const SINGLE: bool;
-    /// The device that computes in it.
+    /// The device of this precision.
     fn device() -> Device;
     fn copy(source: &[Self], destination: &mut [Self]);
     fn total(source: &[Self]) -> f64;
@@ -102,11 +103,12 @@ fn none<R>() -> &'static mut [Auxiliary<R>] {
     &mut []
 }
 
-/// What a loss works on, and its ceilings too: with buffers of its own the loop by hand for 2²⁴ elements took 6.5 ms in one run and 4.0
-/// in another, and `mse` was 93 and 69 % of it; on the same buffers it was 89 to 93 % in three.
+/// Buffers of a loss, shared with its ceilings: with separate buffers the hand-written loop for 2²⁴
+/// elements took 6.5 ms in one run and 4.0 in another, and `mse` was 93 and 69 % of it; on the same
+/// buffers it was 89 to 93 % in three.
 pub(crate) struct Buffers<R> {
     predictions: Vec<R>,
-    /// Empty where there are labels, or no loss at all.
+    /// Empty with labels, or without a loss.
     targets: Vec<R>,
     gradient: RefCell<Vec<R>>,
 }
@@ -121,13 +123,13 @@ impl<R: Precision> Buffers<R> {
         })
     }
 
-    /// Two of so many elements, to copy and to read.
+    /// Two buffers of `elements` elements, to copy and to read.
     fn plain(elements: usize) -> Rc<Self> {
         Self::new(&normal(elements, 1), &[])
     }
 }
 
-/// Makes a case ready on the CPU.
+/// Prepares a case on the CPU.
 pub(crate) fn prepare<R: Precision>(case: &Case) -> Result<Prepared> {
     let mut beside = Vec::new();
     let work = match case.kind {
@@ -165,7 +167,7 @@ pub(crate) fn prepare<R: Precision>(case: &Case) -> Result<Prepared> {
     Ok(prepared)
 }
 
-/// The ceilings of memory on these buffers.
+/// The memory ceilings on these buffers.
 fn memory<R: Precision>(buffers: &Rc<Buffers<R>>) -> [(Ceiling, Run); 2] {
     [
         (Ceiling::Copy, ceilings::copy(buffers.clone())),
@@ -173,7 +175,7 @@ fn memory<R: Precision>(buffers: &Rc<Buffers<R>>) -> [(Ceiling, Run); 2] {
     ]
 }
 
-/// The seconds of one of so many runs.
+/// Seconds per run, over `repeats` runs.
 fn timed(repeats: usize, mut run: impl FnMut() -> Result<()>) -> Result<f64> {
     let start = Instant::now();
     for _ in 0..repeats {
@@ -225,7 +227,7 @@ fn loss<R: Precision>(case: &Case) -> Result<(Run, Rc<Buffers<R>>)> {
     Ok((Box::new(run), shared))
 }
 
-/// A loss of several inputs.
+/// A multi-input loss.
 fn several<R: Precision>(case: &Case, loss: Box<dyn Loss>) -> (Run, Rc<Buffers<R>>) {
     let [numbers, whole] = case.arguments(&*loss);
     let names = loss.differentiated();
@@ -329,7 +331,7 @@ fn product<R: Precision>(case: &Case, layout: Layout) -> Run {
     })
 }
 
-/// Output and all gradients of a dense layer, as the host's engine computes them.
+/// Output and all gradients of a dense layer, as computed by the CPU engine.
 fn dense<R: Precision>(case: &Case) -> Run {
     let [batch, inputs, units] = [case.shape[0], case.shape[1], case.shape[2]];
     let numbers = |length, seed| converted::<R>(&normal(length, seed));
@@ -355,7 +357,7 @@ fn dense<R: Precision>(case: &Case) -> Run {
     })
 }
 
-/// A step of Adam over so many parameters in one slice.
+/// An Adam step over all parameters in one slice.
 fn adam<R: Precision>(length: usize) -> Run {
     let adam = Adam::new();
     let (mut parameters, gradients) =
