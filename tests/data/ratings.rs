@@ -304,3 +304,12 @@ fn the_last_one_is_the_last_by_its_time() {
     );
     assert_eq!(of("user,item,rating\n1,1,5\n1,1,2\n").ratings, [2.0]);
 }
+
+#[test]
+fn titles_of_two_columns_without_a_header_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = read_titles(file(&folder, "1,Toy Story (1995)\n2,Jumanji (1995)\n")).unwrap();
+    assert_eq!((&*found["1"], &*found["2"]), ("Toy Story (1995)", "Jumanji (1995)"));
+    let error = read_titles(file(&folder, "1\n2\n")).unwrap_err().to_string();
+    assert!(error.contains("no column of titles"), "{error}");
+}

@@ -3,7 +3,7 @@
 
 use crate::support::each_device;
 use gradus::losses::{Family, Loss};
-use gradus::{Criterion, Device, Evaluation, Inputs, OnEmpty, Reduction, losses};
+use gradus::{Criterion, Device, Error, Evaluation, Inputs, OnEmpty, Reduction, losses};
 use ndarray::{Array1, Array2, ArrayD, array};
 use serde_json::{Value, json};
 
@@ -361,6 +361,33 @@ fn equal_vectors_have_no_angle_and_zero_vectors_no_direction() {
                 "{}",
                 device.name()
             );
+        }
+    }
+}
+
+/// Three rows of no columns are as empty as no rows: both are errors that name the input.
+#[test]
+fn vectors_without_columns_are_empty() {
+    let (rows, nothing) = (Array2::<f32>::zeros((3, 0)), Array2::<f32>::zeros((0, 4)));
+    for device in each_device() {
+        for name in ["cosine_similarity", "triplet_margin"] {
+            for empty in [&rows, &nothing] {
+                let arguments = losses::from_name(name, &Value::Null).unwrap().arguments();
+                let inputs = arguments
+                    .iter()
+                    .take(if name == "triplet_margin" { 3 } else { 2 })
+                    .skip(1)
+                    .fold(Inputs::named(arguments[0].name, empty), |inputs, argument| {
+                        inputs.input(argument.name, empty)
+                    });
+                let error = criterion(name, &Value::Null, &device).evaluate(&inputs).unwrap_err();
+                let shape = format!("{:?}", empty.shape());
+                assert!(
+                    matches!(&error, Error::Empty { name, .. } if name.contains(&shape)),
+                    "{}: {error}",
+                    device.name()
+                );
+            }
         }
     }
 }
