@@ -12,13 +12,14 @@ fn gelu_distribution(x: f32) -> f32 {
     return select(tail, 1.0 - tail, x > 0.0);
 }
 
-// 2u: (1 + tanh u)/2 = sigmoid(2u) and (1 - tanh^2 u)/2 = 2 sigmoid(2u) sigmoid(-2u), which keep their digits in the tails.
+// The argument is 2u: (1 + tanh u)/2 = sigmoid(2u) and (1 - tanh^2 u)/2 = 2 sigmoid(2u)
+// sigmoid(-2u), which keep their digits in the tails.
 fn gelu_inner(x: f32) -> f32 {
     return 1.5957691216 * (x + 0.044715 * x * x * x);
 }
 
 fn gelu_activate(x: f32) -> f32 {
-    // Beyond 40 both forms are 0 or x; the clamp keeps x^2 and x^3 finite.
+    // Beyond 40 both formulas give 0 or x; the clamp keeps x^2 and x^3 finite.
     let z = clamp(x, -40.0, 40.0);
     var distribution = sigmoid(gelu_inner(z));
     if !GELU_APPROXIMATE {

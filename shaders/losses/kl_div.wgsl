@@ -10,7 +10,7 @@ struct KlDivOutcome {
     loss: f32,
 }
 
-// The targets as probabilities, each times the weight of its class.
+// The targets as probabilities, multiplied by the class weights.
 fn kl_div_weighted(cells: Cells, probabilities: vec4<f32>) -> vec4<f32> {
     return select(vec4<f32>(), cells.class_weights * probabilities, cells.kept);
 }
@@ -33,7 +33,7 @@ fn kl_div_fold(sums: KlDivSums, cells: Cells) -> KlDivSums {
         logarithms = log_accurate4(probabilities);
     }
     let weights = kl_div_weighted(cells, probabilities);
-    // 0 ln 0 = 0, and so it is where the prediction is -inf.
+    // 0 ln 0 = 0, also where the prediction is -inf.
     let parts = select(weights * (logarithms - cells.logits), vec4<f32>(), weights == vec4<f32>());
     return KlDivSums(sums.total + sum4(parts));
 }
