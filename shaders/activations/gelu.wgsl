@@ -1,8 +1,9 @@
-// GELU: y = x P(x), dy/dx = P(x) + x p(x), with P and p the distribution and density of the standard normal; or, with
-// APPROXIMATE, P(x) = (1 + tanh u)/2, u = sqrt(2/pi) (x + 0.044715 x^3).
+// GELU: y = x P(x), dy/dx = P(x) + x p(x), with P and p the distribution and density of the
+// standard normal; or, with APPROXIMATE, P(x) = (1 + tanh u)/2, u = sqrt(2/pi) (x + 0.044715 x^3).
 override GELU_APPROXIMATE: bool = false;
 
-// 1 - P(a) = e^(-a^2/2) h(a), a = |x|, h a polynomial in 1/(1 + 0.35 a): absolute error below 1.8e-7 plus the driver's exp.
+// 1 - P(a) = e^(-a^2/2) h(a), a = |x|, h a polynomial in 1/(1 + 0.35 a): absolute error below
+// 1.8e-7 plus the driver's exp.
 fn gelu_distribution(x: f32) -> f32 {
     let a = abs(x);
     let t = 1.0 / (1.0 + 0.35 * a);

@@ -27,7 +27,8 @@ fn philox(counter: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
     return words;
 }
 
-// Each bit of the result depends on each bit of `value` (the finaliser of MurmurHash3, by A. Appleby, public domain).
+// Each bit of the result depends on each bit of `value` (the finaliser of MurmurHash3, by A.
+// Appleby, public domain).
 fn mix_bits(value: u32) -> u32 {
     var bits = value;
     bits = (bits ^ (bits >> 16u)) * 0x85ebca6bu;

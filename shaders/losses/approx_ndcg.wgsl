@@ -2,8 +2,8 @@
 //
 //     r_i = 1/2 + sum over j of sigma((s_j - s_i) / TEMPERATURE),  G = 2^y - 1
 //     loss = -(1/ideal) sum over i of G_i / log2(1 + r_i),  ideal the same sum over the best order
-//     d/ds_i = (1/T)(1/ideal) sum over j of (h_j - h_i) sigma'((s_i - s_j)/T),  h = G ln 2 / ((1 +
-//     r) ln^2(1 + r))
+//     d/ds_i = (1/T)(1/ideal) sum over j of (h_j - h_i) sigma'((s_i - s_j)/T)
+//     h = G ln 2 / ((1 + r) ln^2(1 + r))
 //
 // A record is (score, gain times the discount at its ideal rank, h, value).
 override APPROX_NDCG_TEMPERATURE: f32 = 0.1;

@@ -1,5 +1,6 @@
-// Circle loss: ln(1 + sum over the negatives of e^(GAMMA a_n (s_n - m)) times the sum over the positives of
-// e^(-GAMMA a_p (s_p - 1 + m))), a_n = [s_n + m]+ and a_p = [1 + m - s_p]+, with DETACH constant in the derivative, m = MARGIN.
+// Circle loss: ln(1 + sum over the negatives of e^(GAMMA a_n (s_n - m)) times the sum over the
+// positives of e^(-GAMMA a_p (s_p - 1 + m))), a_n = [s_n + m]+ and a_p = [1 + m - s_p]+, with
+// DETACH constant in the derivative, m = MARGIN.
 override CIRCLE_MARGIN: f32 = 0.4;
 override CIRCLE_GAMMA: f32 = 80.0;
 override CIRCLE_DETACH: bool = true;

@@ -2,8 +2,7 @@
 //
 // z = TEMPERATURE^-1 SOFTCAP tanh(x / SOFTCAP), lse = ln sum e^z, p = e^(z - lse), K unmasked
 // classes, s = LABEL_SMOOTHING:
-//     q_c  = w_c ((1 - s) t_c + s / K)                     (t one-hot for a label; w the class
-//     weights)
+//     q_c  = w_c ((1 - s) t_c + s / K)          (t one-hot for a label; w the class weights)
 //     loss = sum_c q_c (lse - z_c) + Z_LOSS lse^2
 //     d/dz = p_c (Q + 2 Z_LOSS lse) - q_c,   Q = sum q
 //     d2/dz2 = p_c (1 - p_c) (Q + 2 Z_LOSS lse) + 2 Z_LOSS p_c^2

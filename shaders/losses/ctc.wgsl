@@ -3,11 +3,10 @@
 // label, blank, ..., blank), all in logarithms.
 //
 //     a[0, 0] = y[blank], a[0, 1] = y[label 1]
-//     a[t, s] = y[t, s] + lse(a[t-1, s], a[t-1, s-1], and a[t-1, s-2] if the label differs from
-//     that of state s-2)
+//     a[t, s] = y[t, s] + lse(a[t-1, s], a[t-1, s-1],
+//               and a[t-1, s-2] if the label differs from that of state s-2)
 //     b[t, s] = lse over s' in (s, s+1, s+2 likewise) of b[t+1, s'] + y[t+1, s']
-//     lattice[t, s] = exp(a[t, s] + b[t, s] - ln p), the probability that the alignment is in s at
-//     t
+//     lattice[t, s] = exp(a[t, s] + b[t, s] - ln p), the probability of state s at t
 //
 // y is the log-probability less the row's normalizer (templates/sequence/sequence_rows). One
 // workgroup per item, one thread per state; time steps run in sequence, with a barrier between

@@ -1,7 +1,8 @@
-// Direct preference optimization of log-probabilities x = (policy_chosen, policy_rejected, reference_chosen, reference_rejected):
-// a = x.x - x.z and b = x.y - x.w are the gains over the reference, d = (x.x - x.y) - (x.z - x.w), h = BETA d.
-// sigmoid and robust: softplus(-h) + TILT h; hinge: [1 - h]+; ipo: (d - 1/(2 BETA))^2; apo_zero: sigma(-BETA a) + sigma(BETA b);
-// apo_down: sigma(BETA a) + sigma(-h); nca_pair: softplus(-BETA a) + (softplus(BETA a) + softplus(BETA b))/2;
+// Direct preference optimization of log-probabilities x = (policy_chosen, policy_rejected,
+// reference_chosen, reference_rejected): a = x.x - x.z and b = x.y - x.w are the gains over the
+// reference, d = (x.x - x.y) - (x.z - x.w), h = BETA d. sigmoid and robust: softplus(-h) + TILT h;
+// hinge: [1 - h]+; ipo: (d - 1/(2 BETA))^2; apo_zero: sigma(-BETA a) + sigma(BETA b); apo_down:
+// sigma(BETA a) + sigma(-h); nca_pair: softplus(-BETA a) + (softplus(BETA a) + softplus(BETA b))/2;
 // sppo_hard: (a - 1/(2 BETA))^2 + (b + 1/(2 BETA))^2.
 override DPO_BETA: f32 = 0.1;
 override DPO_LOSS_TYPE: u32 = 0u;

@@ -1,5 +1,6 @@
 // Kullback-Leibler divergence of the targets t from predictions x given as log-probabilities:
-// sum of t (ln t - x), 0 where t = 0; with LOG_TARGET the targets are logarithms too: sum of e^t (t - x).
+// sum of t (ln t - x), 0 where t = 0; with LOG_TARGET the targets are logarithms too: sum of e^t (t
+// - x).
 override KL_DIV_LOG_TARGET: bool = false;
 
 struct KlDivSums {

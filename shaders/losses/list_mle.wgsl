@@ -1,8 +1,8 @@
 // ListMLE: the negative log-likelihood of the order by truth under Plackett and Luce; equal truths
 // keep their input order.
 //
-//     loss = sum over i of (lse_i - s_i),  lse_i = ln sum over the items k at i or behind it of
-//     e^s_k
+//     loss = sum over i of (lse_i - s_i)
+//     lse_i = ln sum over the items k at i or behind it of e^s_k
 //     d/ds_i = e^(s_i - lse_i) - 1 + sum over the items k before i of e^(s_i - lse_k)
 //
 // A record is (score, truth, the largest score m at the item or behind it, ln sum of e^(s - m));

@@ -1,5 +1,5 @@
-// PolyLoss: cross-entropy + sum over j of EPSILON_j (1 - p)^j, p the target's probability. Linked with
-// templates/rowwise/softmax_target, which differentiates cross and rest = 1 - p.
+// PolyLoss: cross-entropy + sum over j of EPSILON_j (1 - p)^j, p the target's probability. Linked
+// with templates/rowwise/softmax_target, which differentiates cross and rest = 1 - p.
 override POLY_CROSS_ENTROPY_EPSILON_1: f32 = 2.0;
 override POLY_CROSS_ENTROPY_EPSILON_2: f32 = 0.0;
 override POLY_CROSS_ENTROPY_EPSILON_3: f32 = 0.0;

@@ -1,7 +1,7 @@
 // Unique softmax: each item against only those of lower truth, with gains G = 2^y - 1.
 //
-//     loss = sum over i of G_i (lse_i - s_i),  lse_i = ln sum over i itself and the items k with
-//     y_k < y_i of e^s_k
+//     loss = sum over i of G_i (lse_i - s_i)
+//     lse_i = ln sum over i itself and the items k with y_k < y_i of e^s_k
 //     d/ds_i = sum over k = i and the items k with y_k > y_i of G_k e^(s_i - lse_k) - G_i
 //
 // A record is (score, gain, the largest score m of i and those below it, ln sum of e^(s - m)).

@@ -1,7 +1,7 @@
 // Copy kernel: measures a device's memory bandwidth without computation, the upper bound for every
 // loss.
 //
-//      destination[i] = source[i]
+//     destination[i] = source[i]
 //
 // Each workgroup owns one contiguous block, and its threads iterate over it, as in
 // templates/pointwise/pointwise.

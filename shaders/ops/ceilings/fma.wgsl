@@ -1,7 +1,7 @@
 // FMA kernel: measures a device's arithmetic throughput without memory traffic, the upper bound for
 // matrix products.
 //
-//      x <- x * factor + addend, repeated in independent chains
+//     x <- x * factor + addend, repeated in independent chains
 //
 // Twelve chains per thread: enough to hide the latency of an fma on any card, and with the two
 // constants they fit the sixteen vector registers of AVX2, where software Vulkan runs. The

@@ -1,7 +1,7 @@
 // Read kernel: measures a device's read-only memory bandwidth, the upper bound for sums and for
 // losses without a gradient.
 //
-//      values = partial sums of source
+//     values = partial sums of source
 //
 // Linked with one of lib/partials_*. Each workgroup owns one contiguous block, and its threads
 // iterate over it, as in ops/ceilings/copy.

@@ -1,6 +1,6 @@
 // Gathers rows of a table by id:
 //
-//      output[i] = table[ids[i]], NaN where ids[i] names no row
+//     output[i] = table[ids[i]], NaN where ids[i] names no row
 //
 // `Cell` is one number or four adjacent ones: ops/embedding/embedding_scalar or
 // ops/embedding/embedding_vec4. One thread per cell of the output, so that adjacent threads read

@@ -1,8 +1,8 @@
 // Partial sums of long runs: for each block that begins inside a run, the sum to the end of the run
 // or block, whichever comes first.
 //
-//     parts[block] = sum of gradients[sorted[i].position], i from block BLOCK on while the id
-//     equals that of place i - 1
+//     parts[block] = sum of gradients[sorted[i].position],
+//                    i from block BLOCK on while the id equals that of place i - 1
 //
 // Linked with ops/embedding/embedding_runs, an alias of Cell and
 // templates/optimizer/optimizer_step. One group of threads per block, except the first.

@@ -1,7 +1,7 @@
 // Sparse optimizer step: updates only the rows of a table that occur in the batch.
 //
-//      (table[id], state[id]) = update(table[id], sum of gradients[i] over ids[i] = id, state[id],
-//      step)
+//     g = sum of gradients[i] over ids[i] = id
+//     (table[id], state[id]) = update(table[id], g, state[id], step)
 //
 // Takes from shaders/optimizers/*.wgsl, by an adaptor. Linked with ops/embedding/embedding_runs,
 // ops/embedding/embedding_scalar and embedding_move_scalar or those of vec4, and

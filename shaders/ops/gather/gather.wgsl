@@ -1,13 +1,13 @@
 // Copies the rows of a batch from the data set, in a shuffled order computed row by row.
 //
-//      batch[r] = samples[permuted(start + r)]
+//     batch[r] = samples[permuted(start + r)]
 //
 // Linked with lib/random. A data set over the binding limit is bound in chunks, one dispatch each,
 // which copies the rows of its chunk. One workgroup per row, so the permutation is computed once
 // per row.
 
 struct Params {
-    rows: u32,       // in the batch
+    rows: u32,       // 32-bit words per row
     width: u32,      // 32-bit words of a row
     part_first: u32, // first row of the bound chunk
     part_rows: u32,

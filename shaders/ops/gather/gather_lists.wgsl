@@ -2,7 +2,7 @@
 // list. Each list has as many places in the batch as the longest; those behind its last item are
 // padding.
 //
-//      batch[l, i] = samples[offsets[permuted(start + l)] + i],  PADDING from the list's end on
+//     batch[l, i] = samples[offsets[permuted(start + l)] + i],  PADDING from the list's end on
 //
 // Linked with lib/random. A data set over the binding limit is bound in chunks, one dispatch each,
 // which copies the items of its chunk and the padding. One workgroup per place.

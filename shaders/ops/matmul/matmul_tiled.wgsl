@@ -57,7 +57,8 @@ fn left_line(row: u32, k: u32) -> vec4<f32> {
     return load_left(row, k);
 }
 
-// The right block at k … k + 3, columns column … column + 3 as block[step][column]; zero behind the end of k.
+// The right block at k … k + 3, columns column … column + 3 as block[step][column]; zero behind the
+// end of k.
 fn right_block(k: u32, column: u32) -> mat4x4<f32> {
     if RIGHT_ALONG_K {
         if k >= params.k {

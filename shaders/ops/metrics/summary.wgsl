@@ -1,7 +1,7 @@
 // Summarizes one training step in two numbers: the loss, summed from its partial sums, and the
 // number of correct rows.
 //
-//      ring[2 slot] = parts[0] + …,  ring[2 slot + 1] = parts[length] + …   (rows of them)
+//     ring[2 slot] = parts[0] + …,  ring[2 slot + 1] = parts[length] + …   (rows of them)
 //
 // The host reads the ring only on demand, since a read waits for the device. One workgroup; the
 // order depends only on the lengths.

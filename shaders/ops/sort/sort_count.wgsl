@@ -1,7 +1,7 @@
 // Radix sort, kernel 1 of 3: counts how often each digit occurs in each run of ids. The sort goes
 // by one digit at a time, least significant first, and is stable.
 //
-//      counts[digit * runs + run] = number of ids in the run with that digit
+//     counts[digit * runs + run] = number of ids in the run with that digit
 //
 // Each thread owns a run and goes through it in order, here and in ops/sort/sort_place: the order
 // of equal ids is preserved without atomics, and the result is the same on every device. An id that

@@ -1,7 +1,7 @@
 // Radix sort, kernel 2 of 3: exclusive prefix sum of the counts, which gives the place where each
 // digit's ids begin.
 //
-//      counts[i] <- counts[0] + ... + counts[i - 1]
+//     counts[i] <- counts[0] + ... + counts[i - 1]
 //
 // One workgroup; each thread sums a contiguous range, the sums are scanned in workgroup memory (W.
 // Hillis, G. Steele, Data parallel algorithms, 1986), and each thread writes its range.
