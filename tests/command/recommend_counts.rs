@@ -139,7 +139,7 @@ fn refit_saves_what_has_learned_from_everything() {
     let (whole, _) =
         trained(&known, &["--epochs", "4", "--test-fraction", "0", "--out", text(&all)]);
     assert_eq!(found["refit"]["history"]["loss"], whole["history"]["loss"]);
-    // If a user has played everything, nothing is left to recommend.
+    // Nothing that a user has played is recommended, held-out plays included.
     let answer = |model: &Path| {
         let ask = [
             "recommend",

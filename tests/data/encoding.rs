@@ -50,7 +50,8 @@ fn each_kind_of_column_becomes_numbers() {
     // The median of 2, 4, 9 replaces a blank: (4 − 5) / √(26 / 3).
     assert!((f64::from(found.features[[1, 1]]) + 1.0 / (26.0_f64 / 3.0).sqrt()).abs() < 1e-6);
     assert_eq!(found.features.column(2).to_vec(), [0.0, 1.0, 0.0, 0.0]);
-    assert_eq!(found.features.row(2).to_vec()[3..6], [0.0, 1.0, 1.0]); // the most frequent word, and a flag for the blank
+    // The most frequent word, and a flag for the blank.
+    assert_eq!(found.features.row(2).to_vec()[3..6], [0.0, 1.0, 1.0]);
     assert_eq!(found.features.column(6).to_vec(), [1.0, 0.0, 1.0, 1.0]);
     let report = encoding.report();
     let same = report.iter().find(|column| column.column == "same").unwrap();

@@ -159,5 +159,6 @@ fn weights_count_and_disliked_items_are_never_negatives() {
         model.fit(&one, 1).unwrap();
         model.predict(&[0], &[0]).unwrap()[0] - before
     };
-    assert!((step(3.0) / step(1.0) - 3.0).abs() < 0.02); // the vectors' contribution, of second order, is below 1 %
+    // The vectors' contribution, of second order, is below 1 %.
+    assert!((step(3.0) / step(1.0) - 3.0).abs() < 0.02);
 }

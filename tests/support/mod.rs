@@ -50,9 +50,9 @@ pub fn requires_gpu() -> bool {
 /// The worst relative error of one or many comparisons.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
-    /// |found − expected| over the largest |expected| of the tensor; ∞ where a shape or a NaN differs.
+    /// |found − expected| over the tensor's largest |expected|; ∞ if a shape or a NaN differs.
     pub relative: f64,
-    /// Where.
+    /// Location of the worst error.
     pub place: String,
 }
 

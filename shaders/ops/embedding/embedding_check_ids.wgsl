@@ -1,8 +1,9 @@
 // Finds ids that name no row of a table: found = (1 + position of the first, the id there), kept
 // until it is read.
 //
-// One workgroup: each thread scans its share of ids, and a tree reduces the findings to the first
-// position. The kernels that follow skip invalid ids themselves and need not wait for this one.
+// One workgroup: each thread scans a subset of the ids, and a tree reduces the findings to the
+// first position. The kernels that follow skip invalid ids themselves and need not wait for this
+// one.
 
 const WORKGROUP: u32 = 256u;
 const NONE: u32 = 0xffffffffu;

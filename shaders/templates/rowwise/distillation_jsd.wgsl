@@ -94,7 +94,7 @@ fn parting(truths: vec4<f32>, logits: vec4<f32>, kept: vec4<bool>, ends: Ends) -
     let is_below = d <= vec4<f32>();
     let size = abs(d);
     let grown = exp_and_less4(-size);
-    // Weights in m of the smaller and of the larger of the two; m is `part` of the larger.
+    // Weights in m of the smaller and of the larger of the two; m is `part` times the larger.
     let a = select(vec4<f32>(1.0 - DISTILLATION_BETA), vec4<f32>(DISTILLATION_BETA), is_below);
     let b = select(vec4<f32>(DISTILLATION_BETA), vec4<f32>(1.0 - DISTILLATION_BETA), is_below);
     let part = b + a * grown[0];

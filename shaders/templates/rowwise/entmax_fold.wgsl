@@ -148,7 +148,7 @@ fn finish(row: Row, sums: Sums) -> Outcome {
     if bitcast<u32>(sums.maximum) == INFINITY_BITS {
         share = nan_of(row);
     }
-    // -inf that no compiler folds away: the masked bit depends on a value known only at run time.
+    // inf that no compiler folds away: the masked bit depends on a value known only at run time.
     var loss = bitcast<f32>(0x7f800000u | (row.state & 0x80000000u));
     let others = sums.others * share;
     if row.label != NO_LABEL && keeps(row, min(row.label, row_length() - 1u)) && row.label_logit >= LOWEST {

@@ -46,7 +46,8 @@ struct Params {
     stride: u32,     // parameters from member to member
     work: u32,       // numbers of scratch per workgroup
     capacity: u32,   // most rows of a batch
-    activation_buffer: u32,      // this and `columns` are named by a loss's auxiliary outputs, which are not used here
+    // This and `columns` occur in the code of auxiliary outputs, which is not used here.
+    activation_buffer: u32,
     columns: u32,
 }
 

@@ -59,7 +59,7 @@ fn element(place: u32, first: f32, second: f32, truth: f32) -> TwoInputTerms {
         upstream *= upstreams[index];
     }
     let found = loss(first, second, truth);
-    // NaN in, NaN out, whatever the driver's min and clamp make of it.
+    // NaN in, NaN out, independent of the driver's min and clamp.
     let has_nan = is_nan(first) || is_nan(second) || is_nan(truth);
     let nan_value = first + second + truth;
     let scale = upstream * weight;
