@@ -1,8 +1,7 @@
 //! Next-word prediction with an embedding layer.
 //!
 //! ```text
-//! cargo run --release --example next_word -- TEXT [auto|gpu|cpu|reference] [EPOCHS]
-//! [LEARNING_RATE]
+//! cargo run --release --example next_word -- TEXT [auto|gpu|cpu|reference] [EPOCHS] [LEARNING_RATE]
 //! ```
 //!
 //! TEXT is a file of plain text, for example tiny-shakespeare (252,272 words, 14,563 of them

@@ -2,8 +2,7 @@
 //! statistics.
 //!
 //! ```text
-//! cargo run --release --example isa -- gfx1100 [NAME…] [--fast] [--json] [--baseline FILE]
-//! [--against FILE] [--exceptions]
+//! cargo run --release --example isa -- gfx1100 [NAME…] [--fast] [--json] [--baseline FILE] [--against FILE] [--exceptions]
 //! ```
 //!
 //! FAMILY is gfx1100, navi21, navi10 or vega10; a NAME is a substring of a program's label, for

@@ -92,9 +92,9 @@ fn ln_positive(x: f32) -> f32 {
     return select(select(not_above, x, bits == 0x7f800000u), inside, is_above);
 }
 
-// ln(1 + x) for -1/2 <= x <= 1, relative error below 2e-7 down to the smallest x: 2 artanh(s), s =
-// x/(2 + x), |s| <= 1/3. The polynomial is artanh(s)/s - 1 to 4e-9 on the whole range (Remez); a
-// Taylor series needs three more terms.
+// ln(1 + x) for -1/2 <= x <= 1, relative error below 2e-7 down to the smallest x:
+// 2 artanh(s), s = x/(2 + x), |s| <= 1/3. The polynomial is artanh(s)/s - 1 to 4e-9 on the whole
+// range (Remez); a Taylor series needs three more terms.
 fn ln_1p_unit_interval(x: f32) -> f32 {
     let s = x / (2.0 + x);
     let q = s * s;
@@ -145,9 +145,10 @@ fn power_of_two(n: i32) -> f32 {
     return bitcast<f32>(u32(n + 127) << 23u);
 }
 
-// e^x and e^x - 1 for any x: with e^r - 1 = p as in exp_any, 2^n (p + 1) - 1 = ((2^h p) + (2^h -
-// 2^(h - n))) 2^(n - h), h = n/2. The second bracket is exact, so that small results keep their
-// digits; near 0, where n is 0, the result is p.
+// e^x and e^x - 1 for any x, with e^r - 1 = p as in exp_any, h = n/2:
+//     2^n (p + 1) - 1 = ((2^h p) + (2^h - 2^(h - n))) 2^(n - h)
+// The second bracket is exact, so that small results keep their digits; near 0, where n is 0, the
+// result is p.
 fn exp_and_less4(x: vec4<f32>) -> array<vec4<f32>, 2> {
     let inside = clamp(x, vec4<f32>(-105.0), vec4<f32>(89.0));
     let n = round(inside * 1.442695);

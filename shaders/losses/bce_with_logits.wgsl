@@ -1,8 +1,11 @@
-// Binary cross-entropy of a logit x against a probability y, with p the weight of the positive side
-// of the column: p y softplus(-x) + (1 - y) softplus(x), derivative (1 - y) sigmoid(x) - p y
-// sigmoid(-x). One of the two sides is far, with softplus(|x|) = |x| + ln(1 + e) and sigmoid(|x|) =
-// 1/(1 + e), e = e^-|x|; the other is near, with ln(1 + e) and e/(1 + e). They are not combined:
-// max(x, 0) - xy + ... loses every digit where the loss is small.
+// Binary cross-entropy of a logit x against a probability y, with p the column's weight of
+// positives:
+//     loss = p y softplus(-x) + (1 - y) softplus(x)
+//     derivative (1 - y) sigmoid(x) - p y sigmoid(-x)
+// With e = e^-|x|, one of the two sides is far:
+//     softplus(|x|) = |x| + ln(1 + e), sigmoid(|x|) = 1/(1 + e)
+// and the other near: ln(1 + e), e/(1 + e).
+// They are not combined: max(x, 0) - xy + ... loses every digit where the loss is small.
 override BCE_WITH_LOGITS_LABEL_SMOOTHING: f32 = 0.0;
 
 fn bce_with_logits_loss(prediction: f32, truth: f32, column_weight: f32) -> Loss {

@@ -1,7 +1,8 @@
-// Focal loss of a logit x: a q^GAMMA (y softplus(-x) + (1 - y) softplus(x)), q = y sigmoid(-x) + (1
-// - y) sigmoid(x), a = ALPHA y + (1 - ALPHA)(1 - y), 1 where ALPHA is negative. With c the bracket
-// and u = sigmoid(x), v = sigmoid(-x), derivative a q^GAMMA (GAMMA (1 - 2y) (uv/q) c + (1 - y) u -
-// y v), where uv/q is at most 1.
+// Focal loss of a logit x, with u = sigmoid(x), v = sigmoid(-x):
+//     loss = a q^GAMMA c,  c = y softplus(-x) + (1 - y) softplus(x)
+//     q = y v + (1 - y) u
+//     a = ALPHA y + (1 - ALPHA)(1 - y), 1 where ALPHA is negative
+//     derivative a q^GAMMA (GAMMA (1 - 2y) (uv/q) c + (1 - y) u - y v), where uv/q is at most 1
 override BINARY_FOCAL_GAMMA: f32 = 2.0;
 override BINARY_FOCAL_ALPHA: f32 = -1.0;
 

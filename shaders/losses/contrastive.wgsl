@@ -1,4 +1,4 @@
-// Contrastive loss: d^2 for a similar pair (t = 1), [MARGIN - d]+^2 for a dissimilar pair (t = 0),
+// Contrastive loss: d^2 for a similar pair (t = 1), [MARGIN - d]+^2 for a dissimilar one (t = 0),
 // d = |x - y + EPSILON|.
 override CONTRASTIVE_MARGIN: f32 = 1.0;
 override CONTRASTIVE_EPSILON: f32 = 1e-6;

@@ -1,6 +1,7 @@
-// Dice loss of probabilities p against t: 1 - (2I + s)/D, I = sum w p t, D = sum w (p + t) + s, s =
-// SMOOTH. Computed as A/D with A = D - (2I + s) = sum w (p (1 - t) + t (1 - p)); derivative w ((1 -
-// t) (2I + s) - t (D + A))/D^2. 0 where D is 0.
+// Dice loss of probabilities p against t, with s = SMOOTH:
+//     loss = 1 - (2I + s)/D,  I = sum w p t,  D = sum w (p + t) + s
+//     derivative w ((1 - t) (2I + s) - t (D + A))/D^2
+// Computed as A/D with A = D - (2I + s) = sum w (p (1 - t) + t (1 - p)). 0 where D is 0.
 override DICE_SMOOTH: f32 = 1.0;
 
 struct DiceSums {

@@ -1,5 +1,5 @@
-// Distillation: a divergence of the student's softmax q of x/T from the teacher's p of y/T, T =
-// TEMPERATURE; times T^2 with SCALED. Linked with templates/rowwise/distillation_kl or
+// Distillation: a divergence of the student's softmax q of x/T from the teacher's p of y/T, with
+// T = TEMPERATURE; times T^2 with SCALED. Linked with templates/rowwise/distillation_kl or
 // templates/rowwise/distillation_jsd, which reduce the rows.
 override DISTILLATION_TEMPERATURE: f32 = 2.0;
 override DISTILLATION_SCALED: bool = true;

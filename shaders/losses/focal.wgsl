@@ -1,6 +1,6 @@
 // Focal loss of the softmax: -ALPHA (1 - p)^GAMMA ln p, p the label's probability. Linked with
-// templates/rowwise/softmax_target: a function of cross = -ln p and rest = 1 - p; its total
-// derivative by cross (rest depends on it) is ALPHA rest^GAMMA (1 + GAMMA p cross/rest).
+// templates/rowwise/softmax_target: a function of cross = -ln p and rest = 1 - p.
+// Its total derivative by cross (rest depends on it) is ALPHA rest^GAMMA (1 + GAMMA p cross/rest).
 override FOCAL_GAMMA: f32 = 2.0;
 override FOCAL_ALPHA: f32 = 1.0;
 

@@ -1,6 +1,6 @@
-// Gaussian negative log-likelihood of a truth y under mean x and variance, e = x - y, v =
-// max(variance, EPSILON): (ln v + e^2/v)/2, plus ln(2 pi)/2 with FULL; derivatives e/v and (1/v -
-// e^2/v^2)/2, the latter not zeroed below EPSILON.
+// Gaussian negative log-likelihood of a truth y under mean x and variance, with e = x - y,
+// v = max(variance, EPSILON): (ln v + e^2/v)/2, plus ln(2 pi)/2 with FULL.
+// Derivatives e/v and (1/v - e^2/v^2)/2, the latter not zeroed below EPSILON.
 override GAUSSIAN_NLL_FULL: bool = false;
 override GAUSSIAN_NLL_EPSILON: f32 = 1e-6;
 

@@ -1,7 +1,9 @@
-// Jensen-Shannon divergence of Q = e^x from P = e^y, x and y log-probabilities: BETA KL(P|M) + (1 -
-// BETA) KL(Q|M) with M = BETA P + (1 - BETA) Q; derivative (1 - BETA) Q ln(Q/M). BETA 0 is KL(P|Q),
-// derivative -P, and 1 is KL(Q|P), Q (ln(Q/P) + 1). With d = y - x: ln(Q/M) = -ln(1 + BETA (e^d -
-// 1)), ln(P/M) = -ln(1 + (1 - BETA)(e^-d - 1)), which are accurate at d = 0.
+// Jensen-Shannon divergence of Q = e^x from P = e^y, x and y log-probabilities:
+//     loss = BETA KL(P|M) + (1 - BETA) KL(Q|M),  M = BETA P + (1 - BETA) Q
+//     derivative (1 - BETA) Q ln(Q/M)
+// BETA 0 is KL(P|Q), derivative -P, and 1 is KL(Q|P), derivative Q (ln(Q/P) + 1). With d = y - x:
+//     ln(Q/M) = -ln(1 + BETA (e^d - 1)),  ln(P/M) = -ln(1 + (1 - BETA)(e^-d - 1))
+// which are accurate at d = 0.
 override JSD_BETA: f32 = 0.5;
 
 struct JsdSums {

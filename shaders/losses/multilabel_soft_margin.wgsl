@@ -1,6 +1,6 @@
-// Multi-label soft margin: the mean over the C unmasked classes of w_c (p_c t softplus(-x) + (1 -
-// t) softplus(x)), p_c the weight of positives. Derivative w_c/C ((1 - t) sigmoid(x) - p_c t
-// sigmoid(-x)).
+// Multi-label soft margin, with p_c the weight of positives, as mean over the C unmasked classes of
+//     w_c (p_c t softplus(-x) + (1 - t) softplus(x))
+//     derivative w_c/C ((1 - t) sigmoid(x) - p_c t sigmoid(-x))
 
 struct MultilabelSoftMarginSums {
     total: f32,

@@ -1,6 +1,6 @@
-// ORPO of mean log-probabilities x = (policy_chosen, policy_rejected), both at most 0: BETA
-// softplus(-o) - NLL x.x, o = odds(x.x) - odds(x.y), odds(l) = l - ln(1 - e^l), whose derivative is
-// 1/(1 - e^l).
+// ORPO of mean log-probabilities x = (policy_chosen, policy_rejected), both at most 0:
+//     loss = BETA softplus(-o) - NLL x.x,  o = odds(x.x) - odds(x.y)
+//     odds(l) = l - ln(1 - e^l), derivative 1/(1 - e^l)
 override ORPO_BETA: f32 = 0.1;
 override ORPO_NLL: f32 = 1.0;
 

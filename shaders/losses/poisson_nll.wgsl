@@ -1,7 +1,9 @@
-// Poisson negative log-likelihood of a count y. LOG_INPUT: e^x - yx, derivative e^x - y; else x - y
-// ln(x + EPSILON), derivative 1 - y / (x + EPSILON). FULL adds y ln y - y + ln(2 pi y)/2 where y >
-// 1, in forms that stay accurate for huge counts: y (e^d - 1 - d) with d = x - ln y, and y (r -
-// ln(1 + r)) - EPSILON with r = (x + EPSILON - y) / y.
+// Poisson negative log-likelihood of a count y:
+//     with LOG_INPUT e^x - yx, derivative e^x - y
+//     else x - y ln(x + EPSILON), derivative 1 - y / (x + EPSILON)
+// FULL adds y ln y - y + ln(2 pi y)/2 where y > 1, in forms that stay accurate for huge counts:
+//     y (e^d - 1 - d) with d = x - ln y
+//     y (r - ln(1 + r)) - EPSILON with r = (x + EPSILON - y) / y
 override POISSON_NLL_LOG_INPUT: bool = true;
 override POISSON_NLL_FULL: bool = false;
 override POISSON_NLL_EPSILON: f32 = 1e-8;

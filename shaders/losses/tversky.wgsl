@@ -1,7 +1,9 @@
-// Tversky loss of probabilities p against t: 1 - (I + s)/B, B = I + E + s, E = ALPHA F + BETA M,
-// with true positives I = sum w p t, false positives F = sum w p (1 - t), false negatives M = sum w
-// (1 - p) t, s = SMOOTH. Computed as E/B; derivative w ((1 - t) ALPHA (I + s) - t (BETA (I + s) +
-// E))/B^2. 0 where B is 0.
+// Tversky loss of probabilities p against t, with s = SMOOTH:
+//     loss = 1 - (I + s)/B,  B = I + E + s,  E = ALPHA F + BETA M
+//     true positives I = sum w p t, false positives F = sum w p (1 - t),
+//     false negatives M = sum w (1 - p) t
+//     derivative w ((1 - t) ALPHA (I + s) - t (BETA (I + s) + E))/B^2
+// Computed as E/B. 0 where B is 0.
 override TVERSKY_ALPHA: f32 = 0.5;
 override TVERSKY_BETA: f32 = 0.5;
 override TVERSKY_SMOOTH: f32 = 1.0;

@@ -1,6 +1,7 @@
-// Adam: m and v are running means of g and g^2, divided by 1 - beta^t; w <- w - learning_rate m /
-// (sqrt v + EPSILON). WEIGHT_DECAY is added to the gradient (L2); adamw decays the parameter
-// instead. With AMSGRAD the largest v so far replaces v.
+// Adam: m and v are running means of g and g^2, divided by 1 - beta^t;
+// w <- w - learning_rate m / (sqrt v + EPSILON).
+// WEIGHT_DECAY is added to the gradient (L2); adamw decays the parameter instead.
+// With AMSGRAD the largest v so far replaces v.
 // 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
 override ADAM_BETA1: f32 = 0.9;
 override ADAM_BETA2: f32 = 0.999;

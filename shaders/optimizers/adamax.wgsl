@@ -1,6 +1,6 @@
 // Adamax: m is the running mean of g, u the running maximum of |g| + EPSILON, decayed by BETA2; w
-// <- w - learning_rate m / u. 1 - beta comes from the host in full precision: 1 - 0.999 taken in
-// f32 is off by 5e-5.
+// <- w - learning_rate m / u.
+// 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
 override ADAMAX_BETA1: f32 = 0.9;
 override ADAMAX_BETA2: f32 = 0.999;
 override ADAMAX_ONE_MINUS_BETA1: f32 = 0.1;

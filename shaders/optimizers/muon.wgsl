@@ -1,5 +1,6 @@
 // Muon: for a matrix the momentum, which the kernel template orthogonalizes; for a vector Adam's
-// direction. 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
+// direction.
+// 1 - beta comes from the host in full precision: 1 - 0.999 taken in f32 is off by 5e-5.
 override MUON_MOMENTUM: f32 = 0.95;
 override MUON_ONE_MINUS_MOMENTUM: f32 = 0.05;
 override MUON_NESTEROV: bool = true;

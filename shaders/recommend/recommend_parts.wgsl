@@ -1,5 +1,5 @@
-// Features of entities: `parts` holds where each entity's features begin, and the end, [entities +
-// 1], then the features and then the bits of their weights, `entries` of each.
+// Features of entities: `parts` holds where each entity's features begin, and the end,
+// [entities + 1], then the features and then the bits of their weights, `entries` of each.
 
 override WORKGROUP: u32 = 64u;
 

@@ -100,8 +100,9 @@ fn chi_square(counts: &[f64], expected: f64) -> f64 {
     counts.iter().map(|count| (count - expected).powi(2) / expected).sum()
 }
 
-/// Exceeded with probability 4e-6 for k degrees of freedom: P(χ² ≥ k + 2√(kx) + 2x) ≤ e⁻ˣ at x =
-/// 12.5 (B. Laurent, P. Massart, *Adaptive estimation of a quadratic functional*, 2000).
+/// Exceeded with probability 4e-6 for k degrees of freedom:
+/// P(χ² ≥ k + 2√(kx) + 2x) ≤ e⁻ˣ at x = 12.5
+/// (B. Laurent, P. Massart, *Adaptive estimation of a quadratic functional*, 2000).
 fn chi_square_bound(degrees: f64) -> f64 {
     degrees + 5.0 * (2.0 * degrees).sqrt() + 25.0
 }

@@ -1,5 +1,4 @@
-// A copy of rows in which masked rows hold no NaN or infinity, which would survive a product with
-// 0:
+// A copy of rows in which masked rows hold no NaN or infinity (products with 0 keep them):
 //
 //     cleared[r, c] = 0 where row r is MASKED and rows[r, c] is not finite, else rows[r, c]
 //

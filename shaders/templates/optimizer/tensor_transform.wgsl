@@ -1,7 +1,9 @@
-// Gradient transform for per-tensor optimizers, in place: gradients[i] = clip (gradients[i] +
-// dR/dw(parameters[i])). Linked with templates/optimizer/optimizer_step,
-// templates/optimizer/optimizer_params, templates/optimizer/penalty,
-// templates/optimizer/gradient_transform and lib/numbers.
+// Gradient transform for per-tensor optimizers, in place:
+//
+//     gradients[i] = clip (gradients[i] + dR/dw(parameters[i]))
+//
+// Linked with templates/optimizer/optimizer_step, templates/optimizer/optimizer_params,
+// templates/optimizer/penalty, templates/optimizer/gradient_transform and lib/numbers.
 
 override WORKGROUP: u32 = 256u;
 
