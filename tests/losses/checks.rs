@@ -1,4 +1,4 @@
-//! The checks of tests/entries.rs with wgpu's bounds checks enabled.
+//! The checks of tests/entries with wgpu's bounds checks enabled.
 
 use crate::support::gpu;
 use gradus::testing::{self, Report};

@@ -2,7 +2,7 @@
 // operands.
 //
 // All matrices are dense and row-major. The offsets, in elements, let the weights of all layers
-// share one flat buffer. Rust counterpart: `kernels::matmul::Params`.
+// share one flat buffer. Rust counterpart: `nn::ops::matmul::Params`.
 
 struct Params {
     m: u32,

@@ -1,5 +1,5 @@
 // Clipping by norm: the factor of a gradient, 1 if its norm is within the limit. The CPU
-// implementation is `optimizers::clip`.
+// implementation is `nn::optimizers::clip`.
 //
 // sums.x is the sum of g^2, sums.y that of (g / 2^100)^2, used where the first is not finite.
 fn norm_of(sums: vec2<f32>) -> f32 {

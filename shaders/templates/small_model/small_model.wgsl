@@ -7,9 +7,9 @@
 //
 // Linked with templates/small_model/small_model_dense, once for each layer with its number in the
 // names (`forward`, `backward`, `last_…` call them in order), with
-// templates/small_model/small_model_pointwise or whole_rowwise and a loss, with an optimizer, and
-// lib/numbers, random and clip. From the header: WORKGROUP, LENGTH (parameters), OUTPUTS, STATES
-// (of the optimizer), ALL_STATES (including that of an average), STATE_STRIDE, CLIPS_NORM,
+// templates/small_model/small_model_pointwise or small_model_rowwise and a loss, with an optimizer,
+// and lib/numbers, random and clip. From the header: WORKGROUP, LENGTH (parameters), OUTPUTS,
+// STATES (of the optimizer), ALL_STATES (including that of an average), STATE_STRIDE, CLIPS_NORM,
 // CLIPS_VALUE, SKIPS, AVERAGES, OPTIONS (number of per-member options, `load_options`), HAS_LABELS,
 // COUNTS_CORRECT, CLASSES and so on.
 //
